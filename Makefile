@@ -1,0 +1,82 @@
+# Every target works from a fresh clone: what is missing is installed first.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION := $(shell sed -n 's/^## \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
+LDFLAGS := -s -w -buildid= -X main.release=$(VERSION)
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)'
+
+# Tools are built once a version, outside the tree, so that a clone finds them.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/archipelago
+GOLANGCI := $(CACHE)/golangci-lint-v2.15.0
+GOFUMPT := $(CACHE)/gofumpt-v0.12.0
+FUZZTIME ?= 30s
+
+.PHONY: help setup build test unit race lint fmt generate check golden fuzz cover bench demo e2e clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: ## Install what building and testing needs (Debian; asks for no input)
+	@test/setup
+
+build: setup ## Build bin/archgen
+	$(GO_BUILD) -o bin/archgen ./cmd/archgen
+
+test: setup lint race e2e ## Everything: lint, unit tests under the race detector, the test machine
+
+unit: setup ## Unit tests, fast
+	go test ./...
+
+race: setup ## Unit tests under the race detector in random order
+	go test -race -shuffle=on ./...
+
+lint: setup $(GOLANGCI) ## Linters, formatting, layers, stale generated files
+	$(GOLANGCI) run ./...
+	$(GOLANGCI) run --build-tags e2e ./test/...
+	$(GOLANGCI) fmt --diff ./...
+	go fix -diff ./...
+	go run ./manifests/internal/reference -check
+
+fmt: setup $(GOFUMPT) ## Format the sources
+	$(GOFUMPT) -w cmd generator manifests test units
+
+generate: setup ## Regenerate docs/manifest.md, docs/diagnostics.md and the JSON Schema
+	go run ./manifests/internal/reference
+
+check: test ## What CI runs
+
+golden: setup ## Rewrite the expected output of golden tests; read the diff afterwards
+	go test ./manifests/... ./generator/... ./cmd/... -update
+
+fuzz: setup ## Fuzz every target for FUZZTIME (30s)
+	@go list ./... | while read -r package; do \
+	  { go test -list '^Fuzz' "$$package" | grep '^Fuzz' || true; } | while read -r target; do \
+	    echo "$$package $$target"; go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) "$$package"; \
+	  done; done
+
+cover: setup ## Test coverage by package
+	go test -coverpkg=./... -coverprofile=coverage.out ./...
+	go tool cover -func=coverage.out | tail -n 1
+
+bench: setup build ## Measure, and rewrite docs/benchmarks.md
+	test/bench/run
+
+demo: setup build ## Boot a machine, render a Bitcoin node, start it, mine blocks
+	test/demo/run
+
+e2e: setup build ## The real thing: systemd and rootless Podman on the test machine
+	go test -tags e2e -count=1 -timeout 25m ./test/...
+
+clean: ## Remove what was built and running test machines; caches stay
+	rm -rf bin coverage.out
+	test/host/host down --all
+
+$(GOLANGCI):
+	mkdir -p $(CACHE)
+	go build -modfile=tools/go.mod -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(GOFUMPT):
+	mkdir -p $(CACHE)
+	go build -modfile=tools/go.mod -o $@ mvdan.cc/gofumpt
