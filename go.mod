@@ -1,0 +1,19 @@
+module github.com/archipelago-os/archipelago
+
+go 1.26
+
+require (
+	github.com/BurntSushi/toml v1.6.0
+	github.com/containers/podman/v5 v5.8.6
+	github.com/google/go-cmp v0.7.0
+	github.com/rogpeppe/go-internal v1.16.0
+	github.com/spf13/cobra v1.10.2
+	go.yaml.in/yaml/v3 v3.0.6
+)
+
+require (
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/spf13/pflag v1.0.10 // indirect
+	go.podman.io/storage v1.62.0 // indirect
+	golang.org/x/tools v0.45.0 // indirect
+)

@@ -1,0 +1,36 @@
+// Package catalog owns the apps that archgen brings along: one YAML manifest
+// each, embedded into the program. It holds data and never judges it.
+package catalog
+
+import (
+	"embed"
+	"io/fs"
+)
+
+//go:embed *.yaml
+var files embed.FS
+
+// File is one manifest of the catalog.
+type File struct {
+	// Name is ID.yaml.
+	Name string
+	// Data is the text of the manifest.
+	Data []byte
+}
+
+// Files lists the manifests by name.
+func Files() ([]File, error) {
+	entries, err := fs.ReadDir(files, ".")
+	if err != nil {
+		return nil, err
+	}
+	list := make([]File, 0, len(entries))
+	for _, e := range entries {
+		data, err := files.ReadFile(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, File{e.Name(), data})
+	}
+	return list, nil
+}

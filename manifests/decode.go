@@ -1,0 +1,373 @@
+package manifests
+
+import (
+	"fmt"
+	"math"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+// decoder fills the schema's structs from a tree and reports what does not fit.
+type decoder struct {
+	m     *Manifest
+	diags diag.List
+}
+
+// plan is what the tags of a struct say, read once.
+type plan struct {
+	fields []fieldPlan
+	byKey  map[string]int
+	keys   []string
+}
+
+type fieldPlan struct {
+	key      string
+	required bool
+	enum     []string
+	pattern  *pattern
+	min, max string
+}
+
+var plans sync.Map // reflect.Type → *plan
+
+func planOf(t reflect.Type) *plan {
+	if p, ok := plans.Load(t); ok {
+		return p.(*plan)
+	}
+	p := &plan{byKey: map[string]int{}}
+	for i := range t.NumField() {
+		tag := t.Field(i).Tag
+		f := fieldPlan{key: tag.Get("key"), required: tag.Get("need") == "required", min: tag.Get("min"), max: tag.Get("max")}
+		if words := tag.Get("enum"); words != "" {
+			f.enum = strings.Split(words, "|")
+		}
+		if name := tag.Get("pattern"); name != "" {
+			f.pattern = patterns[name]
+		}
+		p.byKey[f.key] = i
+		p.keys = append(p.keys, f.key)
+		p.fields = append(p.fields, f)
+	}
+	plans.Store(t, p)
+	return p
+}
+
+// step is one element of the way to a value; the path is put together only
+// when a diagnostic needs it.
+type step struct {
+	up    *step
+	key   string
+	index int
+}
+
+func (s *step) String() string {
+	if s == nil {
+		return ""
+	}
+	if s.key == "" {
+		return fmt.Sprintf("%s[%d]", s.up, s.index)
+	}
+	return join(s.up.String(), s.key)
+}
+
+func (d *decoder) fail(n position, at *step, code diag.Code, hint, format string, args ...any) {
+	d.diags = append(d.diags, diag.Diagnostic{
+		Code: code, File: n.file, Line: n.line, Column: n.column, Path: at.String(), Message: fmt.Sprintf(format, args...), Hint: hint,
+	})
+}
+
+func (d *decoder) document(doc *Document) { d.root(reflect.ValueOf(doc).Elem()) }
+func (d *decoder) settings(s *Settings)   { d.root(reflect.ValueOf(s).Elem()) }
+
+func (d *decoder) root(v reflect.Value) {
+	if d.m.tree.kind == nullNode {
+		d.m.tree.kind = mapNode
+	}
+	d.value(d.m.tree, v, nil, &fieldPlan{})
+}
+
+// fileName demands that the file is called after the app.
+func (d *decoder) fileName(id string) {
+	base := filepath.Base(d.m.File)
+	if stem := strings.TrimSuffix(base, filepath.Ext(base)); stem != id {
+		d.diags = append(d.diags, d.m.Diag(diag.Error, diag.FileName, "app.id", "name the file "+id+filepath.Ext(base), "the file is called %s, the app %s", base, id))
+	}
+}
+
+// value decodes n into v. f says what the field demands of scalars in it.
+func (d *decoder) value(n *node, v reflect.Value, at *step, f *fieldPlan) {
+	if d.special(n, v.Addr().Interface(), at, f) {
+		return
+	}
+	switch v.Kind() {
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		d.value(n, v.Elem(), at, f)
+	case reflect.Struct:
+		if d.want(n, mapNode, "a map", at) {
+			d.structure(n, v, at)
+		}
+	case reflect.Slice:
+		if d.want(n, listNode, "a list", at) {
+			d.list(n, v, at, f)
+		}
+	case reflect.Map:
+		if d.want(n, mapNode, "a map", at) {
+			d.mapping(n, v, at, f)
+		}
+	case reflect.String:
+		if s, ok := d.text(n, at, f); ok {
+			v.SetString(s)
+		}
+	case reflect.Int:
+		d.integer(n, v, at, f)
+	case reflect.Bool:
+		d.boolean(n, v, at)
+	default:
+		panic("the schema has a field of kind " + v.Kind().String())
+	}
+}
+
+func (d *decoder) want(n *node, kind nodeKind, what string, at *step) bool {
+	if n.kind == kind {
+		return true
+	}
+	d.fail(n.at, at, diag.WrongType, "", "%s must be %s, found %s", name(at), what, n.describe())
+	return false
+}
+
+func name(at *step) string {
+	if at == nil {
+		return "the file"
+	}
+	return at.String()
+}
+
+func (d *decoder) structure(n *node, v reflect.Value, at *step) {
+	p := planOf(v.Type())
+	given := make([]bool, len(p.fields))
+	for i := range n.entries {
+		e := &n.entries[i]
+		index, ok := p.byKey[e.key]
+		if !ok {
+			d.unknownKey(e, p, at)
+			continue
+		}
+		if e.value.kind == nullNode {
+			continue
+		}
+		given[index] = true
+		d.value(e.value, v.Field(index), &step{up: at, key: e.key}, &p.fields[index])
+	}
+	for i, f := range p.fields {
+		if f.required && !given[i] {
+			d.missing(n, at, f.key)
+		}
+	}
+}
+
+// missing points at the key whose value lacks something.
+func (d *decoder) missing(n *node, at *step, key string) {
+	where := n.at
+	if at != nil {
+		where.file, where.line, where.column = d.m.Position(at.String())
+	}
+	d.fail(where, &step{up: at, key: key}, diag.MissingKey, "", "%s needs the key %s", name(at), key)
+}
+
+func (d *decoder) unknownKey(e *entry, p *plan, at *step) {
+	hint := didYouMean(e.key, p.keys)
+	switch {
+	case strings.HasSuffix(e.key, "+"):
+		hint = "only an overlay can append to a list"
+	case hint == "" && len(p.keys) <= 8:
+		hint = "known are " + strings.Join(p.keys, ", ")
+	}
+	d.fail(e.at, &step{up: at, key: e.key}, diag.UnknownKey, hint, "%s has no key %s", name(at), quoted(e.key))
+}
+
+func (d *decoder) list(n *node, v reflect.Value, at *step, f *fieldPlan) {
+	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
+	for i, item := range n.items {
+		here := &step{up: at, index: i}
+		if item.kind == nullNode {
+			d.fail(item.at, here, diag.WrongType, "", "%s is empty", here)
+			continue
+		}
+		d.value(item, v.Index(i), here, f)
+	}
+}
+
+// mapKeys is what the keys of maps have to look like, by the map's name.
+var mapKeys = map[string]string{
+	"links": "id", "containers": "id", "volumes": "id", "sysctls": "option", "hosts": "hostname", "labels": "label",
+	"args": "envname", "ulimits": "id", "exports": "exportname", "expect": "option", "unit": "directive",
+}
+
+func (d *decoder) mapping(n *node, v reflect.Value, at *step, f *fieldPlan) {
+	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.entries)))
+	keys := patterns[mapKeys[f.key]]
+	for i := range n.entries {
+		e := &n.entries[i]
+		here := &step{up: at, key: e.key}
+		if keys != nil && !keys.match(e.key) {
+			d.fail(e.at, here, diag.BadValue, "", "the name %s is not %s", quoted(e.key), keys.text)
+			continue
+		}
+		if e.value.kind == nullNode {
+			d.fail(e.at, here, diag.MissingKey, "", "%s is empty", here)
+			continue
+		}
+		item := reflect.New(v.Type().Elem()).Elem()
+		d.value(e.value, item, here, &fieldPlan{key: "", enum: f.enum, pattern: f.pattern, min: f.min, max: f.max})
+		v.SetMapIndex(reflect.ValueOf(e.key), item)
+	}
+}
+
+// sexagesimal is text that YAML 1.1 reads as a number to the base of 60.
+var sexagesimal = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+$`)
+
+// scalar returns the source text of any scalar.
+func (d *decoder) scalar(n *node, at *step) (string, bool) {
+	if n.kind != scalarNode {
+		d.fail(n.at, at, diag.WrongType, "", "%s must be text, found %s", name(at), n.describe())
+		return "", false
+	}
+	if n.plain && sexagesimal.MatchString(n.text) {
+		d.fail(n.at, at, diag.ImplicitNumber, `write "`+n.text+`"`, "%s without quotes is a number to some YAML parsers", n.text)
+		return "", false
+	}
+	return n.text, true
+}
+
+// text decodes a string and checks it.
+func (d *decoder) text(n *node, at *step, f *fieldPlan) (string, bool) {
+	s, ok := d.scalar(n, at)
+	if !ok {
+		return "", false
+	}
+	switch {
+	case f.enum != nil && !slices.Contains(f.enum, s):
+		d.fail(n.at, at, diag.BadValue, didYouMean(s, f.enum), "%s must be one of %s, found %s", name(at), strings.Join(f.enum, ", "), quoted(shorten(s)))
+		return "", false
+	case f.pattern != nil && !f.pattern.match(s):
+		hint := ""
+		if f.pattern.hint != nil {
+			hint = f.pattern.hint(s)
+		}
+		d.fail(n.at, at, diag.BadValue, hint, "%s must be %s, found %s", name(at), f.pattern.text, quoted(shorten(s)))
+		return "", false
+	}
+	return s, true
+}
+
+func shorten(s string) string {
+	if r := []rune(s); len(r) > 60 {
+		return string(r[:60]) + "…"
+	}
+	return s
+}
+
+func (d *decoder) integer(n *node, v reflect.Value, at *step, f *fieldPlan) {
+	s, ok := d.scalar(n, at)
+	if !ok {
+		return
+	}
+	i, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		d.fail(n.at, at, diag.WrongType, "", "%s must be a whole number, found %s", name(at), quoted(shorten(s)))
+		return
+	}
+	lowest, highest := bound(f.min, math.MinInt64), bound(f.max, math.MaxInt64)
+	if i < lowest || i > highest {
+		d.outOfRange(n, at, f, s)
+		return
+	}
+	v.SetInt(i)
+}
+
+func bound(text string, fallback int64) int64 {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n
+	}
+	return fallback
+}
+
+func (d *decoder) outOfRange(n *node, at *step, f *fieldPlan, found string) {
+	limits := "at least " + f.min
+	switch {
+	case f.min == "":
+		limits = "at most " + f.max
+	case f.max != "":
+		limits = f.min + " to " + f.max
+	}
+	d.fail(n.at, at, diag.OutOfRange, "", "%s must be %s, found %s", name(at), limits, found)
+}
+
+func (d *decoder) boolean(n *node, v reflect.Value, at *step) {
+	s, ok := d.scalar(n, at)
+	if !ok {
+		return
+	}
+	b := map[string]bool{"true": true, "false": false}
+	if value, known := b[s]; known && (n.scalar == boolScalar) {
+		v.SetBool(value)
+		return
+	}
+	hint := ""
+	switch strings.ToLower(s) {
+	case "yes", "on", "true", "1":
+		hint = "write true"
+	case "no", "off", "false", "0":
+		hint = "write false"
+	}
+	d.fail(n.at, at, diag.WrongType, hint, "%s must be true or false, found %s", name(at), quoted(shorten(s)))
+}
+
+// didYouMean is a hint that names the candidate nearest to a word, or nothing.
+func didYouMean(word string, candidates []string) string {
+	best, distance := "", 1+max(1, len(word)/3)
+	for _, c := range candidates {
+		if n := editDistance(word, c); n < distance {
+			best, distance = c, n
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf("did you mean %s?", best)
+}
+
+// editDistance counts the insertions, deletions, replacements and swaps of
+// neighbours that lead from a to b.
+func editDistance(a, b string) int {
+	if len(a) > 64 || len(b) > 64 {
+		return math.MaxInt
+	}
+	var before, prev, row [66]int
+	for j := range len(b) + 1 {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], before[j-2]+1)
+			}
+		}
+		before, prev = prev, row
+	}
+	return prev[len(b)]
+}

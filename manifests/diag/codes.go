@@ -1,0 +1,97 @@
+package diag
+
+// Code is the stable name of a kind of finding. Scripts may rely on it; a code
+// is never given a second meaning.
+type Code string
+
+// The codes. Every one has an entry in Codes and a case in testdata.
+const (
+	Unreadable        Code = "unreadable"
+	TooLarge          Code = "too-large"
+	NotUTF8           Code = "not-utf8"
+	Syntax            Code = "syntax"
+	SecondDocument    Code = "second-document"
+	Alias             Code = "alias"
+	TooDeep           Code = "too-deep"
+	UnknownKey        Code = "unknown-key"
+	DuplicateKey      Code = "duplicate-key"
+	MissingKey        Code = "missing-key"
+	WrongType         Code = "wrong-type"
+	BadValue          Code = "bad-value"
+	OutOfRange        Code = "out-of-range"
+	ImplicitNumber    Code = "implicit-number"
+	SchemaVersion     Code = "schema-version"
+	FileName          Code = "file-name"
+	Exclusive         Code = "exclusive"
+	UnknownName       Code = "unknown-name"
+	UnknownVariable   Code = "unknown-variable"
+	IDClash           Code = "id-clash"
+	NameClash         Code = "name-clash"
+	PortClash         Code = "port-clash"
+	Conflict          Code = "conflict"
+	Unsatisfied       Code = "unsatisfied"
+	Cycle             Code = "cycle"
+	Unrepresentable   Code = "unrepresentable"
+	PodmanVersion     Code = "podman-version"
+	Structure         Code = "structure"
+	UnknownDirective  Code = "unknown-directive"
+	PodmanRejects     Code = "podman-rejects"
+	PodmanWarns       Code = "podman-warns"
+	NotYet            Code = "not-yet"
+	FloatingImage     Code = "floating-image"
+	RawArguments      Code = "raw-arguments"
+	Privilege         Code = "privilege"
+	SecretInEnv       Code = "secret-in-env"
+	PublishedDatabase Code = "published-database"
+	NoProbe           Code = "no-probe"
+)
+
+// Entry documents a code.
+type Entry struct {
+	Code    Code
+	Meaning string
+	Mend    string
+}
+
+// Codes lists every code in the order of the reference (docs/diagnostics.md is
+// generated from it).
+var Codes = []Entry{
+	{Unreadable, "A manifest, overlay or settings file can't be read.", "Check that the path exists and that you may read it."},
+	{TooLarge, "The file is larger than 1 MiB; a manifest is a few kilobytes.", "Move data out of the manifest."},
+	{NotUTF8, "The file is not valid UTF-8 or holds a NUL byte.", "Save it as UTF-8."},
+	{Syntax, "The YAML or TOML can't be parsed.", "Mend the syntax at the position shown."},
+	{SecondDocument, "A YAML file holds more than one document; only one manifest fits in a file.", "Split the file at the `---` line."},
+	{Alias, "YAML anchors, aliases and merge keys are not accepted: what a manifest says must be readable where it stands.", "Write the value out."},
+	{TooDeep, "The file is nested deeper than any manifest needs.", "Look for a missing line break or dash."},
+	{UnknownKey, "The schema has no such key here.", "Correct the spelling, see docs/manifest.md."},
+	{DuplicateKey, "The same key stands twice in one map; one of the values would be lost.", "Remove one of them."},
+	{MissingKey, "A required key is absent.", "Add it."},
+	{WrongType, "The value is of another kind (map, list, text, number, true/false) than the key takes.", "See docs/manifest.md for the key."},
+	{BadValue, "The value is of the right kind but not one the key accepts.", "The message says what is accepted."},
+	{OutOfRange, "A number, duration or size lies outside its range.", "The message says the range."},
+	{ImplicitNumber, "An unquoted value such as 10025:25 is a number to some YAML parsers and text to others.", "Quote it."},
+	{SchemaVersion, "The manifest asks for a newer schema than this archgen knows.", "Update archgen, or lower `schema:` if the manifest needs nothing newer."},
+	{FileName, "The file name and the app's id differ.", "Name the file ID.yaml or ID.toml."},
+	{Exclusive, "Two keys that exclude each other are both given, or neither of a pair of which one is needed.", "Keep one."},
+	{UnknownName, "The value refers to a part, port, volume, secret or app that is not declared.", "Declare it or correct the name."},
+	{UnknownVariable, "A ${…} variable does not exist.", "See the list of variables in docs/manifest.md; write $${ for a literal ${."},
+	{IDClash, "Two manifests carry the same app id.", "Remove or rename one."},
+	{NameClash, "Two things would get the same name on the machine.", "Rename one."},
+	{PortClash, "Two containers publish the same host port.", "Change one in the manifest or in an overlay."},
+	{Conflict, "Two apps that exclude each other are both in the set, or two apps provide a capability of which only one can be in use.", "Leave one of them out."},
+	{Unsatisfied, "No app in the set provides a capability that this one requires.", "Add an app that provides it, or mark the requirement optional."},
+	{Cycle, "Apps or parts wait for each other in a circle; none could start first.", "Remove one of the dependencies."},
+	{Unrepresentable, "No unit file can carry this value so that it arrives unchanged.", "The message names the byte or word that is in the way."},
+	{PodmanVersion, "The Podman version that is rendered for has neither this key nor an exact replacement.", "Render for a newer Podman or leave the key out."},
+	{Structure, "An escape hatch (`unit`, `podman_args`) touches what the generator itself relies on.", "Use the typed key, or leave it out."},
+	{UnknownDirective, "systemd has no such directive in that section; it would ignore the line silently.", "Correct the spelling."},
+	{PodmanRejects, "Podman's own converter refuses the rendered unit.", "The message is Podman's."},
+	{PodmanWarns, "Podman's own converter warns about the rendered unit.", "The message is Podman's."},
+	{NotYet, "The schema has this key but this version of archgen can't act on it; the app would start without it.", "See CHANGELOG.md for the version that does."},
+	{FloatingImage, "The image is not pinned by digest, so a pull can change what runs.", "Append @sha256:… to the image."},
+	{RawArguments, "`podman_args` or `unit` is used; archgen does not check what it does.", "Use a typed key where one exists."},
+	{Privilege, "The container gets rights that let it harm the host or other apps.", "Leave it out unless the app can't work without."},
+	{SecretInEnv, "A secret is handed over in the environment, where `podman inspect` and child processes see it.", "Mount it as a file, or give `waiver:` with the reason."},
+	{PublishedDatabase, "A database is published beyond loopback.", "Remove the port or bind it to 127.0.0.1."},
+	{NoProbe, "A long-running container has no health probe, so \"started\" says nothing about whether it serves.", "Add `health: {serving: …}`."},
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+const manifestIntro = `# The manifest
+
+<!-- Generated from manifests/schema.go by make generate. -->
+
+One file describes one app, in YAML (` + "`ID.yaml`" + `) or TOML (` + "`ID.toml`" + `) with the same
+names. The smallest manifest:
+
+` + "```yaml" + `
+app: {id: x, name: x, version: 1.0.0, container: {image: docker.io/library/x:1}}
+` + "```" + `
+
+Values are text as written: ` + "`1.10`" + ` stays ` + "`1.10`" + `. Anchors and aliases are not accepted.
+
+## Overlays
+
+Files in ` + "`ID.d/`" + ` beside the manifest, ` + "`*.yaml`" + ` or ` + "`*.toml`" + `, are laid over it in the order
+of their names. Maps are merged by key, other values replaced. Lists are replaced
+too, unless the overlay writes the key with a plus: ` + "`ports+: […]`" + ` appends. ` + "`key: null`" + `
+takes a value away.
+
+`
+
+// manifestPage writes the reference of all keys.
+func manifestPage(types []structType) []byte {
+	var b bytes.Buffer
+	b.WriteString(manifestIntro)
+	b.WriteString("## Variables\n\nThe values of `env`, `command`, `entrypoint` and the `exec` of a probe may hold\n`${NAME}`, or `${NAME:-default}`. `$${` is a literal `${`.\n\n| variable | meaning |\n|---|---|\n")
+	for _, v := range manifests.Variables {
+		fmt.Fprintf(&b, "| `${%s}` | %s |\n", v.Name, v.Meaning)
+	}
+	b.WriteString("\n## Keys\n")
+	for _, t := range types {
+		title := t.name
+		switch t.name {
+		case "Document":
+			title = "The file"
+		case "Settings":
+			title = "Settings of the node (archipelago.toml)"
+		}
+		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n| key | value | meaning |\n|---|---|---|\n", title, cell(prose(t)))
+		for _, f := range t.fields {
+			fmt.Fprintf(&b, "| `%s`%s | %s | %s |\n", f.key, required(f), cell(valueText(f)), cell(f.doc))
+		}
+	}
+	return b.Bytes()
+}
+
+// prose is a struct's comment without the Go name that it begins with.
+func prose(t structType) string {
+	text := strings.ReplaceAll(t.doc, "\n", " ")
+	rest, ok := strings.CutPrefix(text, t.name+" ")
+	if !ok {
+		return text
+	}
+	return strings.ToUpper(rest[:1]) + rest[1:]
+}
+
+func required(f field) string {
+	if f.tag.Get("need") == "required" {
+		return " (required)"
+	}
+	return ""
+}
+
+// valueText says what a key takes.
+func valueText(f field) string {
+	inner, kind := element(f.typ)
+	text := innerText(inner, f)
+	switch kind {
+	case "list":
+		text = "list of " + text
+	case "map":
+		text = "map of name to " + text
+	}
+	lowest, highest := f.tag.Get("min"), f.tag.Get("max")
+	switch {
+	case lowest != "" && highest != "":
+		text += ", " + lowest + " to " + highest
+	case lowest != "":
+		text += ", at least " + lowest
+	case highest != "":
+		text += ", at most " + highest
+	}
+	if d := f.tag.Get("default"); d != "" {
+		text += "; default: " + d
+	}
+	return text
+}
+
+func innerText(typ string, f field) string {
+	if more, kind := element(typ); kind == "map" {
+		inner, _ := element(more)
+		return "map of name to list of " + scalars[inner]
+	}
+	if words := f.tag.Get("enum"); words != "" {
+		return "`" + strings.ReplaceAll(words, "|", "`, `") + "`"
+	}
+	if text, ok := scalars[typ]; ok {
+		if text == "text" && f.tag.Get("pattern") != "" {
+			return manifests.PatternText(f.tag.Get("pattern"))
+		}
+		return text
+	}
+	return "[" + typ + "](#" + strings.ToLower(typ) + ")"
+}
+
+// cell makes text fit into a table.
+func cell(s string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(s, "\n", " "), "|", "\\|")
+}
+
+// diagnosticsPage writes the reference of all codes.
+func diagnosticsPage() []byte {
+	var b bytes.Buffer
+	b.WriteString("# Diagnostics\n\n<!-- Generated from manifests/diag/codes.go by make generate. -->\n\nEvery finding of `archgen` carries a code that never changes its meaning.\n\n| code | meaning | what to do |\n|---|---|---|\n")
+	for _, e := range diag.Codes {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", e.Code, cell(e.Meaning), cell(e.Mend))
+	}
+	return b.Bytes()
+}

@@ -1,0 +1,202 @@
+package manifests
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+// MaxFileSize is the most bytes that a manifest, overlay or settings file may
+// have.
+const MaxFileSize = 1 << 20
+
+// Loaded is what Load found.
+type Loaded struct {
+	// Manifests is in order of their file names. One with errors may be among them.
+	Manifests []*Manifest
+	// Sources is the text of every file that was read, for excerpts.
+	Sources map[string][]byte
+	// Root is taken off paths that end up in unit files, for image builds.
+	Root string
+}
+
+// LoadFile reads one manifest and the overlays beside it, in NAME.d/.
+func (l *Loaded) LoadFile(path string) diag.List {
+	return l.load(path, []string{filepath.Dir(path)})
+}
+
+// LoadDirs reads every manifest of the directories. Where two directories hold
+// a file of the same app the first wins, and a link to /dev/null masks it.
+// Overlays are taken from all directories; of those with one name the first
+// wins. A directory that does not exist is empty.
+func (l *Loaded) LoadDirs(dirs []string) diag.List {
+	var diags diag.List
+	chosen := map[string]string{}
+	for _, dir := range dirs {
+		names, err := manifestFiles(dir)
+		if err != nil {
+			diags = append(diags, unreadable(dir, err))
+		}
+		here := map[string]bool{}
+		for _, name := range names {
+			stem := strings.TrimSuffix(name, filepath.Ext(name))
+			if chosen[stem] != "" && !here[stem] {
+				continue
+			}
+			if here[stem] {
+				// Both ID.yaml and ID.toml: load both, Resolve reports the clash.
+				stem = name
+			}
+			here[stem] = true
+			chosen[stem] = filepath.Join(dir, name)
+		}
+	}
+	for _, stem := range slices.Sorted(maps.Keys(chosen)) {
+		if isMask(chosen[stem]) {
+			continue
+		}
+		diags = append(diags, l.load(chosen[stem], dirs)...)
+	}
+	return diags
+}
+
+// isMask reports whether the file is a link to /dev/null, as systemd masks units.
+func isMask(path string) bool {
+	target, err := os.Readlink(path)
+	return err == nil && target == os.DevNull
+}
+
+// manifestFiles lists a directory's manifests, sorted. Hidden files are editors'.
+func manifestFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var names []string
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), ".") && isManifestName(e.Name()) && !e.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, err
+}
+
+func isManifestName(name string) bool {
+	switch filepath.Ext(name) {
+	case ".yaml", ".yml", ".toml":
+		return true
+	}
+	return false
+}
+
+func (l *Loaded) load(path string, overlayDirs []string) diag.List {
+	source, diags := l.read(path)
+	if diags != nil {
+		return diags
+	}
+	in := Input{Manifest: source, Dir: l.targetDir(path)}
+	stem := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	files, problems := overlays(overlayDirs, stem+".d")
+	diags = append(diags, problems...)
+	for _, overlay := range files {
+		source, problems := l.read(overlay)
+		if problems != nil {
+			diags = append(diags, problems...)
+			continue
+		}
+		in.Overlays = append(in.Overlays, source)
+	}
+	m, problems := Parse(in)
+	diags = append(diags, problems...)
+	if m != nil {
+		l.Manifests = append(l.Manifests, m)
+		diags = append(diags, Validate(m)...)
+	}
+	return diags
+}
+
+// targetDir is the manifest's directory on the machine that runs the units.
+func (l *Loaded) targetDir(path string) string {
+	dir, err := filepath.Abs(filepath.Dir(path))
+	if err != nil {
+		return filepath.Dir(path)
+	}
+	root, err := filepath.Abs(l.Root)
+	if l.Root == "" || err != nil {
+		return dir
+	}
+	if rel, ok := strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/"); ok {
+		return "/" + rel
+	}
+	return dir
+}
+
+// overlays lists the overlay files for one manifest in the order they apply.
+func overlays(dirs []string, name string) (list []string, diags diag.List) {
+	chosen := map[string]string{}
+	for _, dir := range dirs {
+		names, err := manifestFiles(filepath.Join(dir, name))
+		if err != nil {
+			diags = append(diags, unreadable(filepath.Join(dir, name), err))
+		}
+		for _, n := range names {
+			if chosen[n] == "" {
+				chosen[n] = filepath.Join(dir, name, n)
+			}
+		}
+	}
+	for _, n := range slices.Sorted(maps.Keys(chosen)) {
+		if !isMask(chosen[n]) {
+			list = append(list, chosen[n])
+		}
+	}
+	return list, diags
+}
+
+// read reads one file. It never blocks on a FIFO and never reads more than a
+// manifest may have.
+func (l *Loaded) read(path string) (Source, diag.List) {
+	data, err := ReadFile(path)
+	if err != nil {
+		return Source{}, diag.List{unreadable(path, err)}
+	}
+	if l.Sources == nil {
+		l.Sources = map[string][]byte{}
+	}
+	l.Sources[path] = data
+	return Source{Name: path, Data: data}, nil
+}
+
+// ReadFile reads a regular file of at most MaxFileSize bytes, and one more so
+// that Parse can tell a larger one.
+func ReadFile(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("it is not a regular file (%v)", info.Mode().Type())
+	}
+	return io.ReadAll(io.LimitReader(f, MaxFileSize+1))
+}
+
+func unreadable(path string, err error) diag.Diagnostic {
+	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
+		err = pathErr.Err
+	}
+	return diag.Diagnostic{Code: diag.Unreadable, File: path, Message: fmt.Sprintf("it can't be read: %v", err)}
+}

@@ -1,0 +1,371 @@
+package manifests
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+// Set is manifests resolved against each other: defaults filled in, variables
+// replaced, requirements tied to providers.
+type Set struct {
+	// Apps is sorted by id.
+	Apps []*Resolved
+	// Capabilities is every capability that some app provides or requires, sorted.
+	Capabilities []string
+
+	byID      map[string]*Resolved
+	providers map[string][]provider
+}
+
+// App returns the app of that id, or nil.
+func (s *Set) App(id string) *Resolved { return s.byID[id] }
+
+// Resolved is one app of a set.
+type Resolved struct {
+	*Manifest
+	// Parts is the app's containers, main first, then by name.
+	Parts []Part
+	// Needs is what the app requires, with whoever provides it.
+	Needs []Need
+}
+
+// ID is the app's id.
+func (r *Resolved) ID() string { return r.Document.App.ID }
+
+// Part returns the part of that name, or nil.
+func (r *Resolved) Part(name string) *Part {
+	i := slices.IndexFunc(r.Parts, func(p Part) bool { return p.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &r.Parts[i]
+}
+
+// Enabled reports whether the app starts at boot.
+func (r *Resolved) Enabled() bool {
+	e := r.Document.App.Enabled
+	return e == nil || *e
+}
+
+// Part is one container of an app, with every default filled in.
+type Part struct {
+	*Container
+	// Name is "main" or the key in `containers`.
+	Name string
+	// Path is where the part stands in the manifest.
+	Path string
+	// Provides is the capabilities that the part provides, sorted.
+	Provides []string
+	// Uses is the capabilities whose networks the part joins as a consumer, sorted.
+	Uses []string
+}
+
+// Need is a requirement and its provider.
+type Need struct {
+	Require
+	// Provider is nil where the requirement is optional and nobody provides it.
+	Provider *Resolved
+	// Part is the provider's part.
+	Part string
+	// Index is the position in `requires`, -1 where it follows from `onion`.
+	Index int
+}
+
+type provider struct {
+	app   *Resolved
+	offer Provide
+	index int
+}
+
+// TorCapability is what `onion` needs: an app that runs hidden services.
+const TorCapability = "tor"
+
+// Resolve ties manifests together and reports everything that does not fit. A
+// manifest with errors of its own may be among them. The set is whole only if
+// the list has no errors.
+func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
+	r := &resolver{set: &Set{byID: map[string]*Resolved{}, providers: map[string][]provider{}}, settings: settings}
+	for _, m := range all {
+		r.add(m)
+	}
+	slices.SortFunc(r.set.Apps, func(a, b *Resolved) int { return cmp.Compare(a.ID(), b.ID()) })
+	for _, app := range r.set.Apps {
+		r.offers(app)
+	}
+	for _, app := range r.set.Apps {
+		r.conflicts(app)
+		r.requirements(app)
+		r.foreignVolumes(app)
+	}
+	r.competing()
+	r.ports()
+	r.buildTags()
+	r.cycles()
+	for _, app := range r.set.Apps {
+		r.variables(app)
+	}
+	slices.Sort(r.capabilities)
+	r.set.Capabilities = slices.Compact(r.capabilities)
+	r.diags.Sort()
+	return r.set, r.diags
+}
+
+type resolver struct {
+	set          *Set
+	settings     Settings
+	capabilities []string
+	diags        diag.List
+}
+
+func (r *resolver) fail(m *Manifest, code diag.Code, path, hint, format string, args ...any) {
+	r.diags = append(r.diags, m.Diag(diag.Error, code, path, hint, format, args...))
+}
+
+func (r *resolver) add(m *Manifest) {
+	app := &Resolved{Manifest: m}
+	id := app.ID()
+	if other := r.set.byID[id]; other != nil && id != "" {
+		r.fail(m, diag.IDClash, "app.id", "remove one of the files or give it another id", "the app %s is also described by %s", id, other.File)
+		return
+	}
+	app.Parts = parts(&m.Document.App)
+	r.set.byID[id] = app
+	r.set.Apps = append(r.set.Apps, app)
+}
+
+// parts lists the containers with defaults, main first.
+func parts(app *App) []Part {
+	var list []Part
+	if app.Container != nil {
+		list = append(list, Part{Container: withDefaults(app, app.Container), Name: "main", Path: "app.container"})
+	}
+	for _, name := range slices.Sorted(maps.Keys(app.Containers)) {
+		if c := app.Containers[name]; c != nil {
+			list = append(list, Part{Container: withDefaults(app, c), Name: name, Path: "app.containers." + name})
+		}
+	}
+	if i := slices.IndexFunc(list, func(p Part) bool { return p.Name == "main" }); i > 0 {
+		main := list[i]
+		copy(list[1:i+1], list[:i])
+		list[0] = main
+	}
+	return list
+}
+
+// stopTimeouts is how long a program of each kind gets to end before it is
+// killed. Databases and chain daemons that were killed while flushing lost
+// data or hours of work (facts: Fulcrum #41, electrumx #41, raspibolt #1035).
+var stopTimeouts = map[string]Duration{
+	"service":  Duration(30 * time.Second),
+	"database": Duration(2 * time.Minute),
+	"chain":    Duration(30 * time.Minute),
+}
+
+// kinds tells the kind of a program from the last element of its image's name.
+var kinds = map[string]string{
+	"postgres": "database", "postgresql": "database", "mariadb": "database", "mysql": "database",
+	"mongo": "database", "mongodb": "database", "redis": "database", "valkey": "database",
+	"influxdb": "database", "clickhouse": "database", "etcd": "database", "couchdb": "database",
+	"bitcoin": "chain", "bitcoind": "chain", "bitcoin-core": "chain", "bitcoin-knots": "chain", "bitcoinknots": "chain",
+	"docker-bitcoind": "chain", "umbrel-bitcoin": "chain", "umbrel-bitcoin-knots": "chain",
+	"electrs": "chain", "electrumx": "chain", "fulcrum": "chain", "lnd": "chain",
+	"lightningd": "chain", "core-lightning": "chain", "monero": "chain", "monerod": "chain", "litecoind": "chain", "geth": "chain",
+}
+
+// kindOf guesses what sort of program an image holds.
+func kindOf(image string) string {
+	name, _, _ := strings.Cut(image, "@")
+	name = path.Base(name)
+	name, _, _ = strings.Cut(name, ":")
+	return cmp.Or(kinds[name], "service")
+}
+
+// withDefaults returns a copy of the container with every default filled in.
+func withDefaults(app *App, c *Container) *Container {
+	d := *c
+	d.Kind = cmp.Or(d.Kind, kindOf(d.Image))
+	d.Network = cmp.Or(d.Network, "app")
+	d.Start.Timeout = cmp.Or(d.Start.Timeout, Duration(5*time.Minute))
+	d.Stop.Timeout = cmp.Or(d.Stop.Timeout, stopTimeouts[d.Kind])
+	if d.Restart.Policy == "" {
+		d.Restart.Policy = "always"
+		if d.Oneshot {
+			d.Restart.Policy = "no"
+		}
+	}
+	d.Restart.Delay = cmp.Or(d.Restart.Delay, Duration(5*time.Second))
+	if d.Restart.MaxDelay == 0 {
+		d.Restart.MaxDelay = max(Duration(5*time.Minute), d.Restart.Delay)
+	}
+	d.Ports = slices.Clone(d.Ports)
+	for i := range d.Ports {
+		p := &d.Ports[i]
+		p.Protocol = cmp.Or(p.Protocol, "tcp")
+		p.Bind = cmp.Or(p.Bind, "127.0.0.1")
+		p.Count = cmp.Or(p.Count, 1)
+	}
+	d.Health.Alive = probeDefaults(d.Health.Alive)
+	d.Health.Serving = probeDefaults(cmp.Or(d.Health.Serving, uiProbe(app, c)))
+	d.Health.Synced = probeDefaults(d.Health.Synced)
+	return &d
+}
+
+// uiProbe is the probe of a container that serves the user interface.
+func uiProbe(app *App, c *Container) *Probe {
+	if app.UI == nil || c.Health.Disable || c.port(app.UI.Port) == nil {
+		return nil
+	}
+	return &Probe{HTTP: &HTTPProbe{Port: app.UI.Port, Path: app.UI.Path}}
+}
+
+func probeDefaults(p *Probe) *Probe {
+	if p == nil {
+		return nil
+	}
+	d := *p
+	d.Interval = cmp.Or(d.Interval, Duration(30*time.Second))
+	d.Timeout = cmp.Or(d.Timeout, min(Duration(5*time.Second), d.Interval))
+	d.Retries = cmp.Or(d.Retries, 3)
+	return &d
+}
+
+// port returns the container's port of that name, or nil.
+func (c *Container) port(name string) *Port {
+	i := slices.IndexFunc(c.Ports, func(p Port) bool { return p.Name == name })
+	if i < 0 || name == "" {
+		return nil
+	}
+	return &c.Ports[i]
+}
+
+// Port returns the container's port of that name, or nil.
+func (p *Part) Port(name string) *Port { return p.port(name) }
+
+// offers notes what an app provides.
+func (r *resolver) offers(app *Resolved) {
+	for i, offer := range app.Document.App.Provides {
+		offer.Part = cmp.Or(offer.Part, "main")
+		r.set.providers[offer.Capability] = append(r.set.providers[offer.Capability], provider{app, offer, i})
+		r.capabilities = append(r.capabilities, offer.Capability)
+		if p := app.Part(offer.Part); p != nil {
+			p.Provides = append(p.Provides, offer.Capability)
+			slices.Sort(p.Provides)
+		}
+	}
+}
+
+// requirements ties what an app requires to whoever provides it.
+func (r *resolver) requirements(app *Resolved) {
+	for i, req := range app.Document.App.Requires {
+		r.require(app, req, i)
+	}
+	if len(app.Document.App.Onion) > 0 {
+		r.require(app, Require{Capability: TorCapability, Optional: true}, -1)
+	}
+}
+
+func (r *resolver) require(app *Resolved, req Require, index int) {
+	req.Until = cmp.Or(req.Until, "serving")
+	if len(req.Parts) == 0 {
+		req.Parts = []string{"main"}
+	}
+	r.capabilities = append(r.capabilities, req.Capability)
+	need := Need{Require: req, Index: index}
+	if by := r.set.providers[req.Capability]; len(by) > 0 {
+		need.Provider, need.Part = by[0].app, by[0].offer.Part
+	} else if !req.Optional {
+		r.fail(app.Manifest, diag.Unsatisfied, fmt.Sprintf("app.requires[%d].capability", index),
+			didYouMean(req.Capability, slices.Sorted(maps.Keys(r.set.providers))),
+			"no app in the set provides %s, which %s requires", req.Capability, app.ID())
+	}
+	app.Needs = append(app.Needs, need)
+	for _, name := range req.Parts {
+		if p := app.Part(name); p != nil && !slices.Contains(p.Provides, req.Capability) {
+			p.Uses = append(p.Uses, req.Capability)
+			slices.Sort(p.Uses)
+		}
+	}
+}
+
+func (r *resolver) conflicts(app *Resolved) {
+	for i, id := range app.Document.App.Conflicts {
+		if other := r.set.byID[id]; other != nil && other != app {
+			r.fail(app.Manifest, diag.Conflict, fmt.Sprintf("app.conflicts[%d]", i), "leave one of the two out of the set",
+				"%s can't be in the same set as %s (%s)", app.ID(), id, other.File)
+		}
+	}
+}
+
+// competing reports several providers of a capability that only one can provide.
+func (r *resolver) competing() {
+	for _, name := range slices.Sorted(maps.Keys(r.set.providers)) {
+		by := r.set.providers[name]
+		for _, p := range by[1:] {
+			if p.offer.Shared && by[0].offer.Shared {
+				continue
+			}
+			r.fail(p.app.Manifest, diag.Conflict, fmt.Sprintf("app.provides[%d].capability", p.index),
+				"leave one of the two out, or mark both `shared: true`",
+				"%s provides %s, and so does %s (%s)", p.app.ID(), name, by[0].app.ID(), by[0].app.File)
+		}
+	}
+}
+
+// foreignVolumes checks mounts of other apps' volumes.
+func (r *resolver) foreignVolumes(app *Resolved) {
+	for _, part := range app.Parts {
+		for i, v := range part.Volumes {
+			if v.App == "" || v.App == app.ID() {
+				continue
+			}
+			at := fmt.Sprintf("%s.volumes[%d]", part.Path, i)
+			owner := r.set.byID[v.App]
+			switch {
+			case owner == nil:
+				r.fail(app.Manifest, diag.UnknownName, at+".app", didYouMean(v.App, slices.Sorted(maps.Keys(r.set.byID))),
+					"no app %s in the set, whose volume %s is mounted here", v.App, v.Name)
+			case !slices.Contains(owner.VolumeNames(), v.Name):
+				r.fail(app.Manifest, diag.UnknownName, at+".name", didYouMean(v.Name, owner.VolumeNames()),
+					"%s has no volume %s", v.App, v.Name)
+			}
+		}
+	}
+}
+
+// VolumeNames lists the app's own named volumes, sorted.
+func (r *Resolved) VolumeNames() []string {
+	var names []string
+	for _, p := range r.Parts {
+		for _, v := range p.Volumes {
+			if v.Name != "" && (v.App == "" || v.App == r.ID()) {
+				names = append(names, v.Name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// buildTags reports two builds that make an image of the same name.
+func (r *resolver) buildTags() {
+	seen := map[string]string{}
+	for _, app := range r.set.Apps {
+		for _, p := range app.Parts {
+			if p.Build == nil || p.Build.Tag == "" {
+				continue
+			}
+			if other, ok := seen[p.Build.Tag]; ok {
+				r.fail(app.Manifest, diag.NameClash, p.Path+".build.tag", "give the image another name",
+					"the image %s is also built for %s", p.Build.Tag, other)
+			}
+			seen[p.Build.Tag] = app.ID() + "/" + p.Name
+		}
+	}
+}

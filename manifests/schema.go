@@ -1,0 +1,592 @@
+// Package manifests owns what a manifest means: its schema, the two encodings
+// (YAML, TOML), overlays, validation, and the resolution of a set of manifests
+// against each other (capabilities, clashes, order).
+//
+// It never renders a unit, never talks to Podman, systemd or the network, and
+// reads files only through Load.
+package manifests
+
+// The schema. A key is one field: its doc comment is the reference
+// (docs/manifest.md and the JSON Schema are generated from it), and its tags
+// are read by the decoder:
+//
+//	key:"name"        the key as written; embedded structs are flattened
+//	need:"required"   must be given
+//	enum:"a|b"        the accepted words
+//	pattern:"name"    a named pattern of patterns.go
+//	min:"1" max:"9"   range of a number
+//	default:"text"    documentation of the default, filled in by resolve.go
+//
+// A test demands a case in testdata for every key.
+
+// SchemaVersion is the newest `schema:` that this package understands.
+const SchemaVersion = 1
+
+// Document is a whole manifest file.
+type Document struct {
+	// Version of the manifest schema. A newer one than archgen knows is refused.
+	Schema int `key:"schema" min:"1" default:"1"`
+	// The app that the file describes.
+	App App `key:"app" need:"required"`
+}
+
+// App is one application: one or more containers that are started, stopped and
+// updated together.
+type App struct {
+	// Identifies the app on the machine: the unit is `app@ID.service`, the container `ID`. The file is named ID.yaml or ID.toml.
+	ID string `key:"id" need:"required" pattern:"id"`
+	// The name that people read.
+	Name string `key:"name" need:"required" pattern:"line"`
+	// Version of the app, as text: `1.10` stays `1.10`.
+	Version string `key:"version" need:"required" pattern:"line"`
+	// One sentence that says what the app is for.
+	Description string `key:"description" pattern:"line"`
+	// Name of an icon, for user interfaces.
+	Icon string `key:"icon" pattern:"id"`
+	// Links for people: `website`, `source`, `documentation`, `support` or any other word, each a URL.
+	Links map[string]string `key:"links" pattern:"url"`
+	// The app's only container; the same as `containers: {main: …}`.
+	Container *Container `key:"container"`
+	// The app's containers ("parts") by name. `main` is `app@ID.service`, another part is `app@ID.PART.service`.
+	Containers map[string]*Container `key:"containers"`
+	// Where the user interface is; also gives the main container a default probe.
+	UI *UI `key:"ui"`
+	// Settings of the app's named volumes, by name. A volume that a container mounts need not be listed.
+	Volumes map[string]*VolumeOptions `key:"volumes"`
+	// What other apps can use of this one.
+	Provides []Provide `key:"provides"`
+	// What this app uses of others.
+	Requires []Require `key:"requires"`
+	// Ids of apps that can't be in the same set.
+	Conflicts []string `key:"conflicts" pattern:"id"`
+	// Ids of apps that come and go with this one, such as a user interface.
+	Companions []string `key:"companions" pattern:"id"`
+	// Secrets of the app. Their values never stand in a manifest.
+	Secrets []Secret `key:"secrets"`
+	// Work that has to be done around the life of the app.
+	Hooks Hooks `key:"hooks"`
+	// Ports that get a Tor hidden service where an app provides the capability `tor`.
+	Onion []Onion `key:"onion"`
+	// What happens to the app's data.
+	Data Data `key:"data"`
+	// How new images reach the app.
+	Update Update `key:"update"`
+	// Whether the app starts at boot.
+	Enabled *bool `key:"enabled" default:"true"`
+	// Wait for the machine to be online before the first start. Costs up to 90 s at boot where nothing brings the network up; leave it off for apps that cope.
+	WaitOnline bool `key:"wait_online"`
+}
+
+// UI is where a person finds the app.
+type UI struct {
+	// Name of the port that serves the user interface.
+	Port string `key:"port" need:"required" pattern:"id"`
+	// Path below the port.
+	Path string `key:"path" pattern:"urlpath" default:"/"`
+}
+
+// Container is one part of an app.
+type Container struct {
+	// Reference of the image. Pin it by digest: `docker.io/library/x:1@sha256:…`.
+	Image string `key:"image" pattern:"image"`
+	// Build the image from a Containerfile instead of pulling one.
+	Build *Build `key:"build"`
+	// When the image is pulled at a start: only when it is missing, always, only when newer, or never.
+	Pull string `key:"pull" enum:"missing|always|newer|never" default:"missing"`
+	// Pull the image in a unit of its own (`.image`), outside the container's start timeout.
+	Prefetch bool `key:"prefetch"`
+	// What sort of program it is; decides the default stop timeout (database 120 s, chain daemon 1800 s, else 30 s). Guessed from the image's name where left out.
+	Kind string `key:"kind" enum:"service|database|chain"`
+	// Program to run instead of the image's entrypoint: a list, or one string that is split like a shell would, without a shell.
+	Entrypoint Words `key:"entrypoint"`
+	// Arguments of the entrypoint: a list, or one string that is split like a shell would, without a shell. `${…}` variables are replaced.
+	Command Words `key:"command"`
+	// User and group in the container, `uid`, `uid:gid` or names.
+	User string `key:"user" pattern:"user"`
+	// Additional groups of the user.
+	GroupAdd []string `key:"group_add" pattern:"user"`
+	// User namespace, such as `keep-id` or `keep-id:uid=1000,gid=1000`. A named volume needs none.
+	UserNS string `key:"userns" pattern:"option"`
+	// Directory that the program starts in.
+	WorkingDir string `key:"working_dir" pattern:"target"`
+	// Host name inside the container.
+	Hostname string `key:"hostname" pattern:"hostname"`
+	// Time zone inside the container, `local` for the host's.
+	Timezone string `key:"timezone" pattern:"timezone"`
+	// Environment variables. Values are text as written; `${…}` variables are replaced.
+	Env Env `key:"env"`
+	// Files of NAME=value lines on the host, read at start.
+	EnvFiles []string `key:"env_files" pattern:"path"`
+	// Ports that the container listens on.
+	Ports []Port `key:"ports"`
+	// Where data is mounted. Every VOLUME of the image must be mapped: what is not is deleted at each stop.
+	Volumes []Volume `key:"volumes"`
+	// Memory file systems.
+	Tmpfs []Tmpfs `key:"tmpfs"`
+	// Configuration files that are rendered for the container.
+	Files []File `key:"files"`
+	// Secrets that are mounted into the container.
+	Secrets []SecretMount `key:"secrets"`
+	// Devices of the host.
+	Devices []Device `key:"devices"`
+	// The image's file system is read-only; /run, /tmp and /var/tmp are memory file systems.
+	ReadOnly bool `key:"read_only"`
+	// All rights of the user that runs Podman. Flagged by `check --strict`.
+	Privileged bool `key:"privileged"`
+	// Linux capabilities. All are dropped but those added here.
+	Capabilities Capabilities `key:"capabilities"`
+	// Confinement by the kernel's security modules.
+	Security Security `key:"security"`
+	// Resource limits.
+	Limits Limits `key:"limits"`
+	// Kernel parameters of the container's namespaces.
+	Sysctls map[string]string `key:"sysctls" pattern:"option"`
+	// Run a minimal init as process 1 that reaps children. Leave it off where the image brings its own.
+	Init bool `key:"init"`
+	// Keep standard input open.
+	Stdin bool `key:"stdin"`
+	// Give the container a terminal.
+	TTY bool `key:"tty"`
+	// Network of the container: `app` (its own network and those of its capabilities), `host`, `none`, or `part:NAME` to share the network of another part.
+	Network string `key:"network" pattern:"network" default:"app"`
+	// Additional names of the container on the app's network. The part's name is always one.
+	Aliases []string `key:"aliases" pattern:"hostname"`
+	// Additional host names: name to address, or `host-gateway`.
+	Hosts map[string]string `key:"hosts" pattern:"address"`
+	// Name servers instead of the network's.
+	DNS []string `key:"dns" pattern:"address"`
+	// Labels of the container.
+	Labels map[string]string `key:"labels"`
+	// The container does its work and ends; its unit stays active.
+	Oneshot bool `key:"oneshot"`
+	// Starting.
+	Start Start `key:"start"`
+	// Stopping.
+	Stop Stop `key:"stop"`
+	// Restarting after a failure.
+	Restart Restart `key:"restart"`
+	// How to tell whether the container works.
+	Health Health `key:"health"`
+	// Parts of the same app that come first.
+	After []After `key:"after"`
+	// Escape hatch: further arguments of `podman run`, each in one word (`--flag=value`). Flagged by `check --strict`.
+	PodmanArgs []string `key:"podman_args"`
+	// Escape hatch: further directives, section to directive to values. Flagged by `check --strict`.
+	Unit map[string]map[string][]string `key:"unit"`
+}
+
+// Build makes an image from a Containerfile.
+type Build struct {
+	// Directory that is the build's context; relative to the manifest's directory.
+	Context string `key:"context" need:"required" pattern:"line"`
+	// The Containerfile; relative to the context.
+	Containerfile string `key:"containerfile" pattern:"line" default:"Containerfile"`
+	// Build arguments.
+	Args map[string]string `key:"args"`
+	// Stage of the Containerfile to stop at.
+	Target string `key:"target" pattern:"option"`
+	// Name of the built image.
+	Tag string `key:"tag" pattern:"image" default:"localhost/ID:VERSION, localhost/ID.PART:VERSION"`
+}
+
+// Port is a port that a container listens on. In short: "host:container", "bind:host:container" or "container", with "/udp" for UDP.
+type Port struct {
+	// Name that other keys refer to.
+	Name string `key:"name" pattern:"id"`
+	// Port of the host. Left out, the port is reachable only from other containers.
+	Host int `key:"host" min:"1" max:"65535"`
+	// Port in the container.
+	Container int `key:"container" need:"required" min:"1" max:"65535"`
+	// Number of consecutive ports, for a range.
+	Count int `key:"count" min:"1" max:"1000" default:"1"`
+	// Transport protocol.
+	Protocol string `key:"protocol" enum:"tcp|udp" default:"tcp"`
+	// Address of the host to listen on. `0.0.0.0` or `::` opens the port to the network.
+	Bind string `key:"bind" pattern:"ip" default:"127.0.0.1"`
+}
+
+// Volume mounts one thing. Exactly one of `name`, `path` and `disposable` says what.
+type Volume struct {
+	// A named volume of the app, or, with `app`, of another.
+	Name string `key:"name" pattern:"id"`
+	// Id of another app whose named volume is mounted.
+	App string `key:"app" pattern:"id"`
+	// A file or directory of the host.
+	Path string `key:"path" pattern:"path"`
+	// Content that may go at each stop, such as an image's VOLUME nobody needs.
+	Disposable bool `key:"disposable"`
+	// Where it is mounted in the container.
+	Target string `key:"target" need:"required" pattern:"target"`
+	// The container can't write to it.
+	ReadOnly bool `key:"read_only"`
+	// Give the content to the container's user at each start (Podman's `U`). For host paths; a new named volume belongs to the user anyway.
+	Chown bool `key:"chown"`
+	// SELinux label: `shared` between containers or `private` to this one.
+	Relabel string `key:"relabel" enum:"shared|private"`
+}
+
+// VolumeOptions are settings of a named volume; they act when it is created.
+type VolumeOptions struct {
+	// Device or directory that backs the volume.
+	Device string `key:"device" pattern:"path"`
+	// File system type of the device.
+	Type string `key:"type" pattern:"option"`
+	// Mount options of the device.
+	Options string `key:"options" pattern:"option"`
+	// Labels of the volume.
+	Labels map[string]string `key:"labels"`
+}
+
+// Tmpfs is a memory file system.
+type Tmpfs struct {
+	// Where it is mounted in the container.
+	Target string `key:"target" need:"required" pattern:"target"`
+	// The most it may hold.
+	Size Size `key:"size" min:"4096"`
+	// Permissions of its root.
+	Mode Mode `key:"mode"`
+}
+
+// File is a configuration file, rendered from a template.
+type File struct {
+	// Name of the template beside the manifest, in ID.files/.
+	Template string `key:"template" need:"required" pattern:"filename"`
+	// Where it is mounted in the container.
+	Target string `key:"target" need:"required" pattern:"target"`
+	// Permissions of the file.
+	Mode Mode `key:"mode" default:"0400"`
+}
+
+// Secret is a value that nobody but its users may see.
+type Secret struct {
+	// Name of the secret within the app.
+	Name string `key:"name" need:"required" pattern:"id"`
+	// What the secret is for, shown to whoever has to supply it.
+	Description string `key:"description" pattern:"line"`
+	// Make a random value. Left out, the operator supplies one.
+	Generate *Generate `key:"generate"`
+	// Make the value from another secret of the app.
+	Derive *Derive `key:"derive"`
+	// The operator may be shown the value, such as the first password of a user interface.
+	Show bool `key:"show"`
+}
+
+// Generate says how a random secret looks.
+type Generate struct {
+	// Number of characters.
+	Length int `key:"length" min:"8" max:"1024" default:"32"`
+	// Characters used.
+	Alphabet string `key:"alphabet" enum:"alnum|hex|url|base64" default:"url"`
+}
+
+// Derive makes a secret from another one.
+type Derive struct {
+	// Name of the other secret.
+	From string `key:"from" need:"required" pattern:"id"`
+	// What is done to its value.
+	Method string `key:"method" need:"required" enum:"hmac|bcrypt|rpcauth|base64"`
+}
+
+// SecretMount hands a secret to a container.
+type SecretMount struct {
+	// Name of a secret of the app.
+	Name string `key:"name" need:"required" pattern:"id"`
+	// Where it is mounted in the container.
+	Target string `key:"target" pattern:"target" default:"/run/secrets/NAME"`
+	// Permissions of the file.
+	Mode Mode `key:"mode" default:"0400"`
+	// Owner of the file.
+	UID *int `key:"uid" min:"0" max:"4294967294"`
+	// Group of the file.
+	GID *int `key:"gid" min:"0" max:"4294967294"`
+	// Hand it over in this environment variable instead, for programs that can't read a file.
+	Env string `key:"env" pattern:"envname"`
+	// Why the environment has to be used.
+	Waiver string `key:"waiver" pattern:"line"`
+}
+
+// Device is a device of the host. In short: the path.
+type Device struct {
+	// Path on the host.
+	Path string `key:"path" need:"required" pattern:"devpath"`
+	// Path in the container; the same when left out.
+	Target string `key:"target" pattern:"devpath"`
+	// Rights: any of r (read), w (write), m (make nodes).
+	Permissions string `key:"permissions" enum:"r|w|m|rw|rm|wm|rwm"`
+	// Start without it where the host has none.
+	Optional bool `key:"optional"`
+}
+
+// Capabilities are Linux capabilities, without the CAP_ prefix.
+type Capabilities struct {
+	// Capabilities that the container keeps.
+	Add []string `key:"add" pattern:"capability"`
+}
+
+// Security is confinement beyond capabilities.
+type Security struct {
+	// Processes may gain rights through set-user-ID programs.
+	AllowNewPrivileges bool `key:"allow_new_privileges"`
+	// Seccomp profile on the host, or `unconfined`.
+	Seccomp string `key:"seccomp" pattern:"profile"`
+	// AppArmor profile, or `unconfined`.
+	AppArmor string `key:"apparmor" pattern:"option"`
+	// Turn SELinux separation off.
+	LabelDisable bool `key:"label_disable"`
+	// SELinux process type.
+	LabelType string `key:"label_type" pattern:"option"`
+	// Kernel paths to hide.
+	Mask []string `key:"mask" pattern:"path"`
+	// Kernel paths to show, or ALL.
+	Unmask []string `key:"unmask" pattern:"unmask"`
+}
+
+// Limits bound what a container may use.
+type Limits struct {
+	// Memory.
+	Memory Size `key:"memory" min:"6291456"`
+	// Processor cores; fractions are fine.
+	CPUs Decimal `key:"cpus"`
+	// Processes and threads.
+	Pids int `key:"pids" min:"1" max:"4194304"`
+	// Open files.
+	NoFile int `key:"nofile" min:"16" max:"1073741816"`
+	// Locked memory; `-1` is unlimited.
+	MemLock int `key:"memlock" min:"-1" max:"9223372036854775807"`
+	// Other limits, as `ulimit` names them, soft or soft:hard.
+	Ulimits map[string]string `key:"ulimits" pattern:"ulimit"`
+	// Size of /dev/shm.
+	Shm Size `key:"shm" min:"4096"`
+}
+
+// Start bounds the start of a container.
+type Start struct {
+	// How long the container may take until it serves.
+	Timeout Duration `key:"timeout" min:"1s" max:"7d" default:"5m"`
+}
+
+// Stop bounds the end of a container.
+type Stop struct {
+	// How long the program may take to end before it is killed. systemd waits 30 s longer.
+	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"30s; database 2m; chain 30m"`
+	// Signal that asks the program to end.
+	Signal string `key:"signal" pattern:"signal" default:"the image's, else SIGTERM"`
+}
+
+// Restart says what systemd does when the container ends.
+type Restart struct {
+	// When to restart.
+	Policy string `key:"policy" enum:"always|on-failure|no" default:"always; no for oneshot"`
+	// Wait before the first restart. Later ones wait longer and longer.
+	Delay Duration `key:"delay" min:"100ms" max:"1h" default:"5s"`
+	// The longest wait.
+	MaxDelay Duration `key:"max_delay" min:"100ms" max:"1d" default:"5m"`
+	// Give up after so many starts in a time.
+	Limit *RestartLimit `key:"limit"`
+}
+
+// RestartLimit ends a restart loop in the state `failed`. Without it systemd goes on at MaxDelay.
+type RestartLimit struct {
+	// Number of starts.
+	Burst int `key:"burst" need:"required" min:"1" max:"1000"`
+	// Time in which they are counted.
+	Interval Duration `key:"interval" need:"required" min:"1s" max:"30d"`
+}
+
+// Health says how to tell whether a container works, at three levels.
+type Health struct {
+	// Turn off the health check that the image brings.
+	Disable bool `key:"disable"`
+	// The process answers at all.
+	Alive *Probe `key:"alive"`
+	// The app does its work; the unit's start waits for this.
+	Serving *Probe `key:"serving"`
+	// The app has caught up with the world.
+	Synced *Probe `key:"synced"`
+}
+
+// Probe is one question to a container. Exactly one kind is given.
+type Probe struct {
+	// HTTP request; the status has to be below 400.
+	HTTP *HTTPProbe `key:"http"`
+	// The same over TLS; the certificate is not verified.
+	HTTPS *HTTPProbe `key:"https"`
+	// A connection that stays open for 300 ms. Says little: a forwarded port accepts connections for an app that is dead.
+	TCP *TCPProbe `key:"tcp"`
+	// JSON-RPC 1.0 or 2.0 over HTTP.
+	JSONRPC *JSONRPCProbe `key:"jsonrpc"`
+	// Electrum protocol: server.version has to give a result.
+	Electrum *TCPProbe `key:"electrum"`
+	// PostgreSQL: the server accepts a startup message.
+	Postgres *TCPProbe `key:"postgres"`
+	// Redis or Valkey: PING gives PONG, or asks for a password.
+	Redis *TCPProbe `key:"redis"`
+	// MySQL or MariaDB: the server greets.
+	MySQL *TCPProbe `key:"mysql"`
+	// A command in the container that exits with 0; it needs a time limit of its own.
+	Exec Words `key:"exec"`
+	// Time between two probes.
+	Interval Duration `key:"interval" min:"1s" max:"1d" default:"30s"`
+	// Time for one answer.
+	Timeout Duration `key:"timeout" min:"100ms" max:"10m" default:"5s"`
+	// Failures in a row until the container counts as sick.
+	Retries int `key:"retries" min:"1" max:"1000" default:"3"`
+	// Time after the start in which failures don't count.
+	StartPeriod Duration `key:"start_period" max:"7d" default:"0s"`
+}
+
+// HTTPProbe asks for a page.
+type HTTPProbe struct {
+	// Name of a port of the container.
+	Port string `key:"port" need:"required" pattern:"id"`
+	// Path and query.
+	Path string `key:"path" pattern:"urlpath" default:"/"`
+	// Accepted status codes; any below 400 when left out.
+	Status []int `key:"status" min:"100" max:"599"`
+	// Text that the body has to contain.
+	Contains string `key:"contains" pattern:"line"`
+}
+
+// TCPProbe connects to a port.
+type TCPProbe struct {
+	// Name of a port of the container.
+	Port string `key:"port" need:"required" pattern:"id"`
+}
+
+// JSONRPCProbe calls a method.
+type JSONRPCProbe struct {
+	// Name of a port of the container.
+	Port string `key:"port" need:"required" pattern:"id"`
+	// Path of the endpoint.
+	Path string `key:"path" pattern:"urlpath" default:"/"`
+	// Method to call.
+	Method string `key:"method" need:"required" pattern:"option"`
+	// User for basic authentication.
+	User string `key:"user" pattern:"line"`
+	// Name of the secret that holds the password.
+	PasswordSecret string `key:"password_secret" pattern:"id"`
+	// Members that the result must have, with their values.
+	Expect map[string]string `key:"expect"`
+}
+
+// After orders the parts of an app.
+type After struct {
+	// Name of the other part.
+	Part string `key:"part" need:"required" pattern:"id"`
+	// What the other part has to have reached.
+	Until string `key:"until" enum:"started|serving|completed" default:"serving"`
+}
+
+// Provide offers a capability to other apps: they reach the part under the capability's name on the capability's network.
+type Provide struct {
+	// Name of the capability.
+	Capability string `key:"capability" need:"required" pattern:"id"`
+	// Part that provides it.
+	Part string `key:"part" pattern:"id" default:"main"`
+	// Name of the port that it is reached at.
+	Port string `key:"port" pattern:"id"`
+	// Named values for consumers. A value that ends in `_secret` names a secret.
+	Exports map[string]string `key:"exports" pattern:"line"`
+	// Several apps may provide it at the same time; consumers get the first by id.
+	Shared bool `key:"shared"`
+}
+
+// Require uses a capability that another app provides.
+type Require struct {
+	// Name of the capability.
+	Capability string `key:"capability" need:"required" pattern:"id"`
+	// Parts that use it.
+	Parts []string `key:"parts" pattern:"id" default:"[main]"`
+	// What the provider has to have reached before this app starts.
+	Until string `key:"until" enum:"started|serving" default:"serving"`
+	// The app works without it.
+	Optional bool `key:"optional"`
+}
+
+// Hooks is work around the life of an app. Nothing runs on the host: steps are declarations, or commands in the app's own image.
+type Hooks struct {
+	// Steps before each start, in order.
+	PreStart []Step `key:"pre_start"`
+}
+
+// Step is one piece of work. Exactly one of `ensure_dir`, `wait_for`, `migrate` and `run` is given.
+type Step struct {
+	// A directory that has to exist.
+	EnsureDir *EnsureDir `key:"ensure_dir"`
+	// Something that has to be there.
+	WaitFor *WaitFor `key:"wait_for"`
+	// A command that runs once, when the app comes to this version.
+	Migrate string `key:"migrate" pattern:"line"`
+	// A command in the part's image with its mounts.
+	Run Words `key:"run"`
+	// Part whose image and mounts are used.
+	Part string `key:"part" pattern:"id" default:"main"`
+	// Time for the step.
+	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"1m"`
+}
+
+// EnsureDir is a directory in a volume.
+type EnsureDir struct {
+	// Named volume of the app.
+	Volume string `key:"volume" need:"required" pattern:"id"`
+	// Path within the volume.
+	Path string `key:"path" need:"required" pattern:"relpath"`
+	// Owner, `uid:gid`.
+	Owner string `key:"owner" pattern:"user"`
+	// Permissions.
+	Mode Mode `key:"mode" default:"0750"`
+}
+
+// WaitFor is something to wait for.
+type WaitFor struct {
+	// A file in a volume of the app, as VOLUME/PATH.
+	File string `key:"file" pattern:"relpath"`
+	// A port of the app.
+	Port string `key:"port" pattern:"id"`
+	// A capability.
+	Capability string `key:"capability" pattern:"id"`
+	// What the provider of the capability has to have reached.
+	Until string `key:"until" enum:"started|serving|synced" default:"serving"`
+	// How long to wait.
+	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"1m"`
+}
+
+// Onion is a port with a Tor hidden service.
+type Onion struct {
+	// Name of the port.
+	Port string `key:"port" need:"required" pattern:"id"`
+	// Port of the hidden service; the container's port when left out.
+	Virtual int `key:"virtual" min:"1" max:"65535"`
+}
+
+// Data says what happens to data.
+type Data struct {
+	// Keep volumes and secrets when the app is removed.
+	Retain *bool `key:"retain" default:"true"`
+	// What a backup holds.
+	Backup Backup `key:"backup"`
+}
+
+// Backup selects data. Entries are VOLUME or VOLUME/PATH; `*` matches within a name.
+type Backup struct {
+	// Only these; everything when left out.
+	Include []string `key:"include" pattern:"glob"`
+	// Not these.
+	Exclude []string `key:"exclude" pattern:"glob"`
+}
+
+// Update says how new images reach the app.
+type Update struct {
+	// `manual`: only with a new manifest. `registry` or `local`: `podman auto-update` may do it.
+	Policy string `key:"policy" enum:"manual|registry|local" default:"manual"`
+}
+
+// Settings are what differs by node, from archipelago.toml.
+type Settings struct {
+	// Bitcoin network, `${settings.network}`.
+	Network string `key:"network" enum:"mainnet|testnet4|signet|regtest" default:"mainnet"`
+	// Name that people reach the machine by, `${settings.host_name}`.
+	HostName string `key:"host_name" pattern:"hostname" default:"localhost"`
+	// Podman version to render for.
+	Podman string `key:"podman" pattern:"podman"`
+}

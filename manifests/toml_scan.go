@@ -1,0 +1,249 @@
+package manifests
+
+import (
+	"strconv"
+	"strings"
+)
+
+// tomlSpan is where a key and its value stand, and the text of a bare value.
+type tomlSpan struct {
+	keyLine, keyColumn int
+	line, column       int
+	text               string
+}
+
+// tomlKey and tomlIndex make the path of a value. NUL can't stand in TOML.
+func tomlKey(path, key string) string     { return path + "\x00k" + key }
+func tomlIndex(path string, i int) string { return path + "\x00i" + strconv.Itoa(i) }
+
+// scanTOML finds the place of every key and value in a text that the library
+// has accepted. It is lenient: what it does not understand it leaves out.
+func scanTOML(src string) map[string]tomlSpan {
+	s := &tomlScanner{src: src, line: 1, column: 1, spans: map[string]tomlSpan{}, tables: map[string]int{}}
+	table := ""
+	for s.skipBlank(true); s.pos < len(s.src); s.skipBlank(true) {
+		start := s.pos
+		if s.peek() == '[' {
+			table = s.header()
+		} else {
+			s.keyValue(table)
+		}
+		if s.pos == start {
+			s.next()
+		}
+	}
+	return s.spans
+}
+
+type tomlScanner struct {
+	src          string
+	pos          int
+	line, column int
+	spans        map[string]tomlSpan
+	// tables counts the elements of arrays of tables by path.
+	tables map[string]int
+}
+
+func (s *tomlScanner) peek() byte {
+	if s.pos < len(s.src) {
+		return s.src[s.pos]
+	}
+	return 0
+}
+
+func (s *tomlScanner) next() {
+	if s.pos >= len(s.src) {
+		return
+	}
+	if s.src[s.pos] == '\n' {
+		s.line, s.column = s.line+1, 1
+	} else {
+		s.column++
+	}
+	s.pos++
+}
+
+func (s *tomlScanner) skip(n int) {
+	for range n {
+		s.next()
+	}
+}
+
+// skipBlank skips spaces and, with lines, line ends and comments.
+func (s *tomlScanner) skipBlank(lines bool) {
+	for s.pos < len(s.src) {
+		switch b := s.peek(); {
+		case b == ' ' || b == '\t' || b == '\r':
+			s.next()
+		case lines && b == '\n':
+			s.next()
+		case lines && b == '#':
+			for s.pos < len(s.src) && s.peek() != '\n' {
+				s.next()
+			}
+		default:
+			return
+		}
+	}
+}
+
+// header reads [table] or [[array of tables]] and returns its path.
+func (s *tomlScanner) header() string {
+	double := strings.HasPrefix(s.src[s.pos:], "[[")
+	s.skip(1)
+	if double {
+		s.skip(1)
+	}
+	path := s.keyPath("", func(path string) string {
+		if n, ok := s.tables[path]; ok {
+			return tomlIndex(path, n-1)
+		}
+		return path
+	}, double)
+	for s.pos < len(s.src) && s.peek() != '\n' {
+		s.next()
+	}
+	return path
+}
+
+// keyPath reads a dotted key. enter maps the path of a table that is passed
+// through to the path of its content.
+func (s *tomlScanner) keyPath(path string, enter func(string) string, element bool) string {
+	for {
+		s.skipBlank(false)
+		line, column := s.line, s.column
+		name := s.keyName()
+		path = tomlKey(path, name)
+		s.note(path, line, column)
+		s.skipBlank(false)
+		if s.peek() != '.' {
+			break
+		}
+		s.next()
+		path = enter(path)
+	}
+	if !element {
+		return enter(path)
+	}
+	s.tables[path]++
+	path = tomlIndex(path, s.tables[path]-1)
+	s.spans[path] = tomlSpan{line: s.line, column: s.column}
+	return path
+}
+
+// note records the first place of a key; tables may be named again.
+func (s *tomlScanner) note(path string, line, column int) {
+	if _, ok := s.spans[path]; !ok {
+		s.spans[path] = tomlSpan{keyLine: line, keyColumn: column, line: line, column: column}
+	}
+}
+
+func (s *tomlScanner) keyName() string {
+	switch b := s.peek(); b {
+	case '"', '\'':
+		start := s.pos
+		s.quoted()
+		return unquoteTOML(s.src[start:s.pos])
+	}
+	start := s.pos
+	for s.pos < len(s.src) && isBareKey(s.peek()) {
+		s.next()
+	}
+	return s.src[start:s.pos]
+}
+
+func isBareKey(b byte) bool {
+	return b == '-' || b == '_' || '0' <= b && b <= '9' || 'a' <= b && b <= 'z' || 'A' <= b && b <= 'Z'
+}
+
+// unquoteTOML undoes the quotes of a key; the escapes of keys are those of Go.
+func unquoteTOML(s string) string {
+	if len(s) >= 2 && s[0] == '\'' {
+		return s[1 : len(s)-1]
+	}
+	if u, err := strconv.Unquote(s); err == nil {
+		return u
+	}
+	return strings.Trim(s, `"`)
+}
+
+func (s *tomlScanner) keyValue(table string) {
+	path := s.keyPath(table, func(p string) string { return p }, false)
+	if s.peek() != '=' {
+		return
+	}
+	s.next()
+	s.value(path)
+}
+
+func (s *tomlScanner) value(path string) {
+	s.skipBlank(false)
+	span := s.spans[path]
+	span.line, span.column = s.line, s.column
+	start := s.pos
+	switch s.peek() {
+	case '"', '\'':
+		s.quoted()
+	case '[':
+		s.list(path, ']', func(i int) { s.value(tomlIndex(path, i)) })
+	case '{':
+		s.list(path, '}', func(int) { s.keyValue(path) })
+	default:
+		for s.pos < len(s.src) && strings.IndexByte(",]}#\n\r", s.peek()) < 0 {
+			s.next()
+		}
+		span.text = strings.TrimSpace(s.src[start:s.pos])
+	}
+	s.spans[path] = span
+}
+
+// list reads the elements of an array or inline table.
+func (s *tomlScanner) list(_ string, end byte, element func(i int)) {
+	s.next()
+	for i := 0; ; i++ {
+		s.skipBlank(true)
+		if s.pos >= len(s.src) || s.peek() == end {
+			s.next()
+			return
+		}
+		start := s.pos
+		element(i)
+		s.skipBlank(true)
+		if s.peek() == ',' {
+			s.next()
+		}
+		if s.pos == start {
+			return
+		}
+	}
+}
+
+// quoted skips a string, of one line or several.
+func (s *tomlScanner) quoted() {
+	quote := s.src[s.pos]
+	triple := strings.Repeat(string(quote), 3)
+	if strings.HasPrefix(s.src[s.pos:], triple) {
+		s.skip(3)
+		for s.pos < len(s.src) && !strings.HasPrefix(s.src[s.pos:], triple) {
+			s.escaped(quote)
+		}
+		s.skip(3)
+		for s.peek() == quote {
+			s.next()
+		}
+		return
+	}
+	s.next()
+	for s.pos < len(s.src) && s.peek() != quote && s.peek() != '\n' {
+		s.escaped(quote)
+	}
+	s.next()
+}
+
+// escaped skips one character, with the backslash before it.
+func (s *tomlScanner) escaped(quote byte) {
+	if s.peek() == '\\' && quote == '"' {
+		s.next()
+	}
+	s.next()
+}

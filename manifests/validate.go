@@ -1,0 +1,433 @@
+package manifests
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+// Validate reports what is wrong within one manifest beyond the kinds and
+// ranges of single values, which Parse has checked.
+func Validate(m *Manifest) diag.List {
+	v := &validator{m: m, app: &m.Document.App, parts: parts(&m.Document.App)}
+	v.containers()
+	v.appNames()
+	for _, p := range v.parts {
+		v.part(p)
+	}
+	v.partCycles()
+	v.hooks()
+	return v.diags
+}
+
+type validator struct {
+	m     *Manifest
+	app   *App
+	parts []Part
+	diags diag.List
+}
+
+func (v *validator) fail(code diag.Code, path, hint, format string, args ...any) {
+	v.diags = append(v.diags, v.m.Diag(diag.Error, code, path, hint, format, args...))
+}
+
+// reference demands that name is one of known.
+func (v *validator) reference(path, what, name string, known []string) {
+	if name == "" || slices.Contains(known, name) {
+		return
+	}
+	hint := didYouMean(name, known)
+	if hint == "" && len(known) == 0 {
+		hint = "the app has none"
+	}
+	v.fail(diag.UnknownName, path, hint, "there is no %s %s", what, name)
+}
+
+// unique demands that no name comes twice; path gets the index.
+func (v *validator) unique(path, what string, names []string) {
+	seen := map[string]int{}
+	for i, n := range names {
+		if n == "" {
+			continue
+		}
+		if first, ok := seen[n]; ok {
+			v.fail(diag.NameClash, fmt.Sprintf(path, i), "", "the %s %s is already used by "+path, what, n, first)
+			continue
+		}
+		seen[n] = i
+	}
+}
+
+// exactlyOne demands that one of the named things is given.
+func (v *validator) exactlyOne(path string, given map[string]bool) {
+	names := sortedKeys(given)
+	var have []string
+	for _, n := range names {
+		if given[n] {
+			have = append(have, n)
+		}
+	}
+	switch len(have) {
+	case 0:
+		v.fail(diag.Exclusive, path, "", "one of %s is needed", strings.Join(names, ", "))
+	case 1:
+	default:
+		v.fail(diag.Exclusive, path, "keep one of them", "%s exclude each other", strings.Join(have, " and "))
+	}
+}
+
+func (v *validator) containers() {
+	a := v.app
+	if a.Container == nil && len(a.Containers) == 0 {
+		v.fail(diag.Exclusive, "app", "add `container: {image: …}`", "the app has no container")
+		return
+	}
+	if a.Container != nil && len(a.Containers) > 0 {
+		v.fail(diag.Exclusive, "app.container", "move it to containers.main", "container and containers exclude each other")
+	}
+	if a.Container == nil && a.Containers["main"] == nil {
+		v.fail(diag.MissingKey, "app.containers", didYouMean("main", sortedKeys(a.Containers)), "one of the containers has to be called main: it is app@%s.service", a.ID)
+	}
+	for name, c := range a.Containers {
+		if c == nil {
+			v.fail(diag.MissingKey, "app.containers."+name, "", "the container %s is empty", name)
+		}
+	}
+}
+
+func (v *validator) partNames() []string {
+	var names []string
+	for _, p := range v.parts {
+		names = append(names, p.Name)
+	}
+	return names
+}
+
+func (v *validator) portNames() []string {
+	var names []string
+	for _, p := range v.parts {
+		for _, port := range p.Ports {
+			if port.Name != "" {
+				names = append(names, port.Name)
+			}
+		}
+	}
+	return names
+}
+
+func (v *validator) secretNames() []string {
+	var names []string
+	for _, s := range v.app.Secrets {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+// appNames checks everything of the app that refers to, or gives, a name.
+func (v *validator) appNames() {
+	a, ports, secrets := v.app, v.portNames(), v.secretNames()
+	v.unique("app.secrets[%d].name", "secret", secrets)
+	v.unique("app.companions[%d]", "companion", a.Companions)
+	if a.UI != nil {
+		v.reference("app.ui.port", "port", a.UI.Port, ports)
+	}
+	for i, o := range a.Onion {
+		v.reference(fmt.Sprintf("app.onion[%d].port", i), "port", o.Port, ports)
+	}
+	for i, s := range a.Secrets {
+		at := fmt.Sprintf("app.secrets[%d]", i)
+		if s.Generate != nil && s.Derive != nil {
+			v.exactlyOne(at, map[string]bool{"generate": true, "derive": true})
+		}
+		if s.Derive != nil {
+			v.reference(at+".derive.from", "secret", s.Derive.From, secrets)
+			if s.Derive.From == s.Name {
+				v.fail(diag.Cycle, at+".derive.from", "", "the secret %s is derived from itself", s.Name)
+			}
+		}
+	}
+	owned := (&Resolved{Manifest: v.m, Parts: v.parts}).VolumeNames()
+	for _, name := range sortedKeys(a.Volumes) {
+		v.reference("app.volumes."+name, "volume", name, owned)
+		if o := a.Volumes[name]; o != nil && o.Device == "" && (o.Type != "" || o.Options != "") {
+			v.fail(diag.MissingKey, "app.volumes."+name, "", "type and options need a device")
+		}
+	}
+	v.capabilities(secrets)
+}
+
+func (v *validator) capabilities(secrets []string) {
+	a, names := v.app, v.partNames()
+	var offered, required []string
+	for i, p := range a.Provides {
+		at := fmt.Sprintf("app.provides[%d]", i)
+		offered = append(offered, p.Capability)
+		v.reference(at+".part", "part", p.Part, names)
+		v.reference(at+".port", "port", p.Port, v.portNames())
+		for _, k := range sortedKeys(p.Exports) {
+			if strings.HasSuffix(k, "_secret") {
+				v.reference(at+".exports."+k, "secret", p.Exports[k], secrets)
+			}
+		}
+	}
+	for i, r := range a.Requires {
+		required = append(required, r.Capability)
+		for j, p := range r.Parts {
+			v.reference(fmt.Sprintf("app.requires[%d].parts[%d]", i, j), "part", p, names)
+		}
+		if slices.Contains(offered, r.Capability) {
+			v.fail(diag.Cycle, fmt.Sprintf("app.requires[%d].capability", i), "", "the app requires %s, which it provides itself", r.Capability)
+		}
+	}
+	v.unique("app.provides[%d].capability", "capability", offered)
+	v.unique("app.requires[%d].capability", "capability", required)
+	for i, c := range a.Conflicts {
+		if c == a.ID {
+			v.fail(diag.Conflict, fmt.Sprintf("app.conflicts[%d]", i), "", "the app conflicts with itself")
+		}
+	}
+}
+
+// part checks one container.
+func (v *validator) part(p Part) {
+	v.exactlyOne(p.Path, map[string]bool{"image": p.Image != "", "build": p.Build != nil})
+	if p.Prefetch && p.Build != nil {
+		v.fail(diag.Exclusive, p.Path+".prefetch", "", "an image that is built is not pulled")
+	}
+	v.network(p)
+	v.portsOf(p)
+	v.mounts(p)
+	v.secretMounts(p)
+	v.health(p)
+	v.restarting(p)
+	for i, after := range p.After {
+		v.after(p, i, after)
+	}
+	for i, arg := range p.PodmanArgs {
+		v.podmanArg(fmt.Sprintf("%s.podman_args[%d]", p.Path, i), arg)
+	}
+}
+
+func (v *validator) network(p Part) {
+	at := p.Path + ".network"
+	if other, ok := strings.CutPrefix(p.Network, "part:"); ok {
+		v.reference(at, "part", other, v.partNames())
+		if other == p.Name {
+			v.fail(diag.Cycle, at, "", "the part shares its own network")
+		}
+	}
+	if p.Network == "app" {
+		return
+	}
+	for i, port := range p.Ports {
+		if port.Host != 0 {
+			v.fail(diag.Exclusive, fmt.Sprintf("%s.ports[%d].host", p.Path, i), "", "a container with `network: %s` publishes no ports", p.Network)
+		}
+	}
+	if len(p.Aliases) > 0 {
+		v.fail(diag.Exclusive, p.Path+".aliases", "", "a container with `network: %s` has no names on the app's network", p.Network)
+	}
+}
+
+func (v *validator) portsOf(p Part) {
+	var names, ports []string
+	for i, port := range p.Ports {
+		names = append(names, port.Name)
+		ports = append(ports, fmt.Sprintf("%d/%s", port.Container, port.Protocol))
+		if last := max(port.Host, port.Container) + port.Count - 1; last > 65535 {
+			v.fail(diag.OutOfRange, fmt.Sprintf("%s.ports[%d].count", p.Path, i), "", "the range ends at %d; the last port is 65535", last)
+		}
+	}
+	v.unique(p.Path+".ports[%d].name", "port name", names)
+	v.unique(p.Path+".ports[%d].container", "container port", ports)
+}
+
+// mounts checks that every mount says one source and that no two share a target.
+func (v *validator) mounts(p Part) {
+	first := map[string]string{}
+	take := func(path, target string) {
+		if other, ok := first[target]; ok && target != "" {
+			v.fail(diag.NameClash, path, "", "%s is already mounted by %s", target, other)
+			return
+		}
+		first[target] = path
+	}
+	for i, m := range p.Volumes {
+		at := fmt.Sprintf("%s.volumes[%d]", p.Path, i)
+		v.exactlyOne(at, map[string]bool{"name": m.Name != "", "path": m.Path != "", "disposable": m.Disposable})
+		if m.App != "" && m.Name == "" {
+			v.fail(diag.MissingKey, at, "", "app needs the name of the volume")
+		}
+		if m.Disposable && (m.ReadOnly || m.Chown || m.Relabel != "") {
+			v.fail(diag.Exclusive, at, "", "a disposable volume takes no other options")
+		}
+		take(at+".target", m.Target)
+	}
+	for i, t := range p.Tmpfs {
+		take(fmt.Sprintf("%s.tmpfs[%d].target", p.Path, i), t.Target)
+	}
+	for i, f := range p.Files {
+		take(fmt.Sprintf("%s.files[%d].target", p.Path, i), f.Target)
+	}
+}
+
+func (v *validator) secretMounts(p Part) {
+	var targets []string
+	for i, s := range p.Secrets {
+		at := fmt.Sprintf("%s.secrets[%d]", p.Path, i)
+		v.reference(at+".name", "secret", s.Name, v.secretNames())
+		if s.Env != "" && (s.Target != "" || s.Mode != 0 || s.UID != nil || s.GID != nil) {
+			v.fail(diag.Exclusive, at, "", "env excludes target, mode, uid and gid: the secret is either a file or a variable")
+		}
+		targets = append(targets, s.Target)
+	}
+	v.unique(p.Path+".secrets[%d].target", "target", targets)
+}
+
+func (v *validator) health(p Part) {
+	levels := map[string]*Probe{"alive": p.Health.Alive, "serving": p.Health.Serving, "synced": p.Health.Synced}
+	for _, level := range sortedKeys(levels) {
+		if levels[level] == nil {
+			continue
+		}
+		at := p.Path + ".health." + level
+		if p.Health.Disable {
+			v.fail(diag.Exclusive, at, "", "health.disable excludes probes")
+		}
+		if p.Oneshot {
+			v.fail(diag.Exclusive, at, "", "a oneshot container is over before it could be asked")
+		}
+		v.probe(p, at, levels[level])
+	}
+}
+
+func (v *validator) probe(p Part, at string, probe *Probe) {
+	ports := map[string]string{}
+	given := map[string]bool{
+		"http": probe.HTTP != nil, "https": probe.HTTPS != nil, "tcp": probe.TCP != nil, "jsonrpc": probe.JSONRPC != nil, "electrum": probe.Electrum != nil,
+		"postgres": probe.Postgres != nil, "redis": probe.Redis != nil, "mysql": probe.MySQL != nil, "exec": len(probe.Exec) > 0,
+	}
+	v.exactlyOne(at, given)
+	for kind, target := range map[string]*HTTPProbe{"http": probe.HTTP, "https": probe.HTTPS} {
+		if target != nil {
+			ports[kind] = target.Port
+		}
+	}
+	for kind, target := range map[string]*TCPProbe{"tcp": probe.TCP, "electrum": probe.Electrum, "postgres": probe.Postgres, "redis": probe.Redis, "mysql": probe.MySQL} {
+		if target != nil {
+			ports[kind] = target.Port
+		}
+	}
+	if rpc := probe.JSONRPC; rpc != nil {
+		ports["jsonrpc"] = rpc.Port
+		v.reference(at+".jsonrpc.password_secret", "secret", rpc.PasswordSecret, v.secretNames())
+	}
+	var known []string
+	for _, port := range p.Ports {
+		known = append(known, port.Name)
+	}
+	for _, kind := range sortedKeys(ports) {
+		path := at + "." + kind + ".port"
+		v.reference(path, "port", ports[kind], known)
+		if port := p.port(ports[kind]); port != nil && port.Host == 0 && p.Network != "host" {
+			v.fail(diag.MissingKey, path, "give the port a `host:`, or ask with `exec`", "the probe asks from the host, and the port %s has no host port", port.Name)
+		}
+	}
+	if probe.Timeout > probe.Interval {
+		v.fail(diag.OutOfRange, at+".timeout", "", "the timeout %v is longer than the interval %v", probe.Timeout, probe.Interval)
+	}
+}
+
+func (v *validator) restarting(p Part) {
+	given := p.Container.Restart
+	if given.MaxDelay != 0 && given.MaxDelay < given.Delay {
+		v.fail(diag.OutOfRange, p.Path+".restart.max_delay", "", "max_delay %v is shorter than delay %v", given.MaxDelay, given.Delay)
+	}
+	if p.Oneshot && given.Policy == "always" {
+		v.fail(diag.Exclusive, p.Path+".restart.policy", "use on-failure", "a oneshot container can't restart always")
+	}
+}
+
+func (v *validator) after(p Part, i int, after After) {
+	at := fmt.Sprintf("%s.after[%d]", p.Path, i)
+	v.reference(at+".part", "part", after.Part, v.partNames())
+	other := (&Resolved{Parts: v.parts}).Part(after.Part)
+	if other == nil {
+		return
+	}
+	if after.Until == "completed" && !other.Oneshot {
+		v.fail(diag.BadValue, at+".until", "add `oneshot: true` to "+after.Part, "%s never completes: it is not a oneshot container", after.Part)
+	}
+}
+
+// partCycles reports parts that wait for each other.
+func (v *validator) partCycles() {
+	waits := map[string][]string{}
+	paths := map[string]string{}
+	for _, p := range v.parts {
+		paths[p.Name] = p.Path
+		for _, a := range p.After {
+			waits[p.Name] = append(waits[p.Name], a.Part)
+		}
+		if other, ok := strings.CutPrefix(p.Network, "part:"); ok && other != p.Name {
+			waits[p.Name] = append(waits[p.Name], other)
+		}
+	}
+	for _, loop := range loops(waits) {
+		v.fail(diag.Cycle, paths[loop[0]]+".after", "", "the parts wait for each other: %s", strings.Join(append(loop, loop[0]), " -> "))
+	}
+}
+
+func (v *validator) hooks() {
+	names, volumes := v.partNames(), (&Resolved{Manifest: v.m, Parts: v.parts}).VolumeNames()
+	for i, s := range v.app.Hooks.PreStart {
+		at := fmt.Sprintf("app.hooks.pre_start[%d]", i)
+		v.exactlyOne(at, map[string]bool{"ensure_dir": s.EnsureDir != nil, "wait_for": s.WaitFor != nil, "run": len(s.Run) > 0})
+		v.reference(at+".part", "part", s.Part, names)
+		if s.EnsureDir != nil {
+			v.reference(at+".ensure_dir.volume", "volume", s.EnsureDir.Volume, volumes)
+		}
+		if w := s.WaitFor; w != nil {
+			v.exactlyOne(at+".wait_for", map[string]bool{"file": w.File != "", "port": w.Port != "", "capability": w.Capability != ""})
+			v.reference(at+".wait_for.port", "port", w.Port, v.portNames())
+		}
+		if s.Migrate != "" && len(s.Run) == 0 {
+			v.fail(diag.MissingKey, at, "add `run:` with the command", "migrate says when a command runs once, and there is no command")
+		}
+	}
+}
+
+// ownFlags are arguments of podman run that the generator or Quadlet sets.
+var ownFlags = []string{
+	"--name", "--replace", "--rm", "--detach", "--sdnotify", "--cgroups", "--cidfile", "--pidfile", "--conmon-pidfile",
+	"--restart", "--pod", "--pod-id-file", "--rootfs", "--label-file", "--network", "--net", "--userns", "--stop-timeout",
+	"--sig-proxy", "--attach", "--preserve-fds", "--entrypoint", "--health-on-failure",
+}
+
+// switches are the arguments of podman run that stand without a value. Any
+// other would swallow the next word, at last the image.
+var switches = []string{
+	"--disable-content-trust", "--env-host", "--http-proxy", "--init", "--interactive", "--no-healthcheck", "--no-hostname",
+	"--no-hosts", "--oom-kill-disable", "--privileged", "--publish-all", "--quiet", "--read-only", "--read-only-tmpfs", "--rmi", "--tls-verify", "--tty",
+}
+
+// podmanArg keeps the escape hatch from breaking the command that it is put in.
+func (v *validator) podmanArg(path, arg string) {
+	flag, value, hasValue := strings.Cut(arg, "=")
+	switch {
+	case !strings.HasPrefix(arg, "--") || len(flag) < 3:
+		v.fail(diag.Structure, path, "write --flag=value in one word", "%q is not a long option: Podman would take it for the image", arg)
+	case slices.Contains(ownFlags, flag):
+		v.fail(diag.Structure, path, "", "%s is set by archgen or Quadlet", flag)
+	case flag == "--label" && strings.HasPrefix(value, "io.archipelago."):
+		v.fail(diag.Structure, path, "", "labels io.archipelago.* are archgen's own")
+	case !hasValue && !slices.Contains(switches, flag):
+		v.fail(diag.Structure, path, "write "+flag+"=value", "%s takes a value in the same word", flag)
+	}
+}
+
+// sortedKeys returns the keys of a map in order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

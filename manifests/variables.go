@@ -1,0 +1,169 @@
+package manifests
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+// VariableDoc documents one ${…} variable.
+type VariableDoc struct{ Name, Meaning string }
+
+// Variables is what ${…} in `env`, `command`, `entrypoint` and the `exec` of a
+// probe may name.
+var Variables = []VariableDoc{
+	{"app.id", "id of the app"},
+	{"app.version", "version of the app"},
+	{"port.NAME", "host port of the app's port NAME"},
+	{"container_port.NAME", "container port of the app's port NAME"},
+	{"capability.NAME.host", "name under which a required capability is reached"},
+	{"capability.NAME.port", "port at which a required capability is reached"},
+	{"capability.NAME.EXPORT", "a value that the provider of a required capability exports"},
+	{"settings.network", "Bitcoin network of this node"},
+	{"settings.chain", "the same network as bitcoind's -chain names it: main, testnet4, signet, regtest"},
+	{"settings.host_name", "name that people reach this machine by"},
+}
+
+// variables replaces ${…} in one app's values.
+func (r *resolver) variables(app *Resolved) {
+	for i := range app.Parts {
+		p := &app.Parts[i]
+		p.Command = r.expandWords(app, p.Path+".command", p.Command)
+		p.Entrypoint = r.expandWords(app, p.Path+".entrypoint", p.Entrypoint)
+		p.Env = r.expandEnv(app, p.Path+".env", p.Env)
+		for level, probe := range map[string]*Probe{"alive": p.Health.Alive, "serving": p.Health.Serving, "synced": p.Health.Synced} {
+			if probe != nil {
+				probe.Exec = r.expandWords(app, p.Path+".health."+level+".exec", probe.Exec)
+			}
+		}
+	}
+}
+
+func (r *resolver) expandWords(app *Resolved, path string, list Words) Words {
+	if !slices.ContainsFunc(list, hasVariable) {
+		return list
+	}
+	out := slices.Clone(list)
+	for i := range out {
+		out[i] = r.expand(app, fmt.Sprintf("%s[%d]", path, i), out[i])
+	}
+	return out
+}
+
+func (r *resolver) expandEnv(app *Resolved, path string, list Env) Env {
+	if !slices.ContainsFunc(list, func(v Variable) bool { return hasVariable(v.Value) }) {
+		return list
+	}
+	out := slices.Clone(list)
+	for i := range out {
+		out[i].Value = r.expand(app, path+"."+out[i].Name, out[i].Value)
+	}
+	return out
+}
+
+func hasVariable(s string) bool { return strings.Contains(s, "${") }
+
+// expand replaces ${name} and ${name:-default}; $${ stands for a literal ${.
+// Any other $ is itself.
+func (r *resolver) expand(app *Resolved, path, text string) string {
+	var out strings.Builder
+	for {
+		i := strings.Index(text, "${")
+		if i < 0 {
+			return out.String() + text
+		}
+		if i > 0 && text[i-1] == '$' {
+			out.WriteString(text[:i-1] + "${")
+			text = text[i+2:]
+			continue
+		}
+		out.WriteString(text[:i])
+		name, rest, closed := strings.Cut(text[i+2:], "}")
+		if !closed {
+			r.fail(app.Manifest, diag.UnknownVariable, path, "write $${ for a literal ${", "the variable ${%s is not closed", quoteVariable(name))
+			return out.String()
+		}
+		out.WriteString(r.value(app, path, name))
+		text = rest
+	}
+}
+
+// quoteVariable shortens what stands behind an unclosed ${ for a message.
+func quoteVariable(s string) string { return s[:min(len(s), 30)] }
+
+func (r *resolver) value(app *Resolved, path, expr string) string {
+	name, fallback, hasFallback := strings.Cut(expr, ":-")
+	known := r.values(app)
+	if v, ok := known[name]; ok && v != "" {
+		return v
+	}
+	if !hasFallback {
+		hint := didYouMean(name, slices.Sorted(maps.Keys(known)))
+		if hint == "" {
+			hint = "write $${ for a literal ${, or ${" + name + ":-default}"
+		}
+		r.fail(app.Manifest, diag.UnknownVariable, path, hint, "there is no variable ${%s} here", name)
+	}
+	return fallback
+}
+
+// values is every variable that the app's values may name.
+func (r *resolver) values(app *Resolved) map[string]string {
+	v := map[string]string{
+		"app.id":             app.ID(),
+		"app.version":        app.Document.App.Version,
+		"settings.network":   r.settings.network(),
+		"settings.chain":     strings.TrimSuffix(r.settings.network(), "net"),
+		"settings.host_name": r.settings.hostName(),
+	}
+	for _, part := range app.Parts {
+		for _, p := range part.Ports {
+			if p.Name != "" {
+				v["container_port."+p.Name] = strconv.Itoa(p.Container)
+			}
+			if p.Name != "" && p.Host != 0 {
+				v["port."+p.Name] = strconv.Itoa(p.Host)
+			}
+		}
+	}
+	for _, n := range app.Needs {
+		if n.Provider != nil {
+			r.capabilityValues(v, n.Capability)
+		}
+	}
+	return v
+}
+
+func (r *resolver) capabilityValues(v map[string]string, capability string) {
+	p := r.set.providers[capability][0]
+	prefix := "capability." + capability + "."
+	for name, value := range p.offer.Exports {
+		if !strings.HasSuffix(name, "_secret") {
+			v[prefix+name] = value
+		}
+	}
+	v[prefix+"host"] = capability
+	if part := p.app.Part(p.offer.Part); part != nil {
+		if port := part.Port(p.offer.Port); port != nil {
+			v[prefix+"port"] = strconv.Itoa(port.Container)
+		}
+	}
+}
+
+func (s Settings) network() string {
+	if s.Network == "" {
+		return "mainnet"
+	}
+	return s.Network
+}
+
+func (s Settings) hostName() string {
+	if s.HostName == "" {
+		return "localhost"
+	}
+	return s.HostName
+}
