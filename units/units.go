@@ -1,0 +1,64 @@
+// Package units owns the pure values that stand for unit files: what a file is
+// called, whose it is, what it holds, and how it is told from a foreign one.
+//
+// It never touches a disk, a bus or a clock, and imports nothing of ours.
+package units
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Scope is the systemd manager that runs the units.
+type Scope int
+
+// The scopes.
+const (
+	// User units belong to a user's manager (`systemctl --user`), rootless Podman.
+	User Scope = iota
+	// System units belong to the system manager, Podman as root.
+	System
+)
+
+// String returns "user" or "system".
+func (s Scope) String() string {
+	if s == System {
+		return "system"
+	}
+	return "user"
+}
+
+// File is one rendered Quadlet file.
+type File struct {
+	// Name is the file name, without a directory.
+	Name string
+	// App is the id of the app that the file belongs to. It is empty for the
+	// network of a capability, which belongs to every app that uses it.
+	App string
+	// Digest stands for what a running container has of the file: it differs
+	// exactly when the container has to be restarted to match. Lower-case hex.
+	Digest string
+	// Content is the text of the file.
+	Content []byte
+}
+
+// Set is the rendered files of a whole machine, sorted by name.
+type Set []File
+
+// Sort puts the set into its canonical order.
+func (s Set) Sort() {
+	slices.SortFunc(s, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
+}
+
+// Find returns the file of that name.
+func (s Set) Find(name string) (File, bool) {
+	i, ok := slices.BinarySearchFunc(s, name, func(f File, n string) int { return cmp.Compare(f.Name, n) })
+	if !ok {
+		return File{}, false
+	}
+	return s[i], true
+}
+
+// MarkSection is the section that marks a file as rendered by archgen. Quadlet
+// and systemd ignore sections whose name starts with "X-".
+const MarkSection = "X-Archipelago"
