@@ -1,0 +1,264 @@
+// Package conform owns the view that Podman has of rendered files: it is the
+// only importer of Podman's Quadlet converter and lets it read a whole set in
+// memory, as Podman's generator would at a daemon-reload.
+//
+// It reads no file, runs nothing and never decides what a manifest may say: the
+// converter accepts much that does not work, so it is the second net, not the
+// validator.
+package conform
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/containers/podman/v5/pkg/systemd/parser"
+	"github.com/containers/podman/v5/pkg/systemd/quadlet"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// unitDir is where the converter is told that the files are. It ends up only
+// in messages, from which it is taken out again.
+const unitDir = "/etc/containers/systemd/archipelago/"
+
+// Finding is a complaint about one file.
+type Finding struct {
+	// File is the name of the file.
+	File string
+	// Line is the line of the file that caused it, 0 when that can't be told.
+	Line int
+	// Warning: the unit would be made all the same.
+	Warning bool
+	// Message is what Podman says.
+	Message string
+}
+
+// Check lets Podman's converter read the set for a scope. An empty result
+// means that every file becomes a unit.
+func Check(set units.Set, scope units.Scope) []Finding {
+	c := &checker{user: scope == units.User, byName: make(map[string]*parser.UnitFile, len(set))}
+	for _, f := range set {
+		u, err := parse(f.Name, string(f.Content))
+		if err != nil {
+			c.findings = append(c.findings, Finding{File: f.Name, Message: clean(err, f.Name)})
+			continue
+		}
+		c.units = append(c.units, u)
+		c.byName[f.Name] = u
+	}
+	// Podman converts what is referred to before what refers to it.
+	slices.SortStableFunc(c.units, func(a, b *parser.UnitFile) int { return cmp.Compare(order(a.Filename), order(b.Filename)) })
+	c.infos = infos(c.units)
+	for _, u := range c.units {
+		c.unit(u)
+	}
+	c.names(set)
+	slices.SortStableFunc(c.findings, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message))
+	})
+	return c.findings
+}
+
+type checker struct {
+	user     bool
+	units    []*parser.UnitFile
+	byName   map[string]*parser.UnitFile
+	infos    map[string]*quadlet.UnitInfo
+	findings []Finding
+}
+
+func order(name string) int { return quadlet.SupportedExtensions[path.Ext(name)] }
+
+func parse(name, text string) (*parser.UnitFile, error) {
+	u := parser.NewUnitFile()
+	u.Filename, u.Path = name, unitDir+name
+	return u, u.Parse(text)
+}
+
+// infos is what units know of each other: the service each becomes, and the
+// names that are needed before the owner is converted.
+func infos(list []*parser.UnitFile) map[string]*quadlet.UnitInfo {
+	m := make(map[string]*quadlet.UnitInfo, len(list))
+	for _, u := range list {
+		service, err := quadlet.GetUnitServiceName(u)
+		if err != nil {
+			continue // convert says why
+		}
+		info := &quadlet.UnitInfo{ServiceName: service}
+		switch path.Ext(u.Filename) {
+		case ".container":
+			info.ResourceName = quadlet.GetContainerResourceName(u)
+		case ".build":
+			info.ResourceName = quadlet.GetBuiltImageName(u)
+		}
+		m[u.Filename] = info
+	}
+	return m
+}
+
+func (c *checker) unit(u *parser.UnitFile) {
+	warning, err := c.convert(u)
+	for _, e := range []struct {
+		err     error
+		warning bool
+	}{{err, false}, {warning, true}} {
+		if e.err == nil {
+			continue
+		}
+		message := clean(e.err, u.Filename)
+		c.findings = append(c.findings, Finding{File: u.Filename, Line: c.cause(u, message, e.warning), Warning: e.warning, Message: message})
+	}
+}
+
+// convert converts one unit. A panic of the converter is a refusal too.
+func (c *checker) convert(u *parser.UnitFile) (warning, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("Podman's converter fails on it: %v", p)
+		}
+	}()
+	switch path.Ext(u.Filename) {
+	case ".container":
+		_, warning, err = quadlet.ConvertContainer(u, c.infos, c.user)
+	case ".volume":
+		_, warning, err = quadlet.ConvertVolume(u, c.infos, c.user)
+	case ".network":
+		_, warning, err = quadlet.ConvertNetwork(u, c.infos, c.user)
+	case ".build":
+		_, warning, err = quadlet.ConvertBuild(u, c.infos, c.user)
+	case ".image":
+		_, err = quadlet.ConvertImage(u, c.infos, c.user)
+	default:
+		err = errors.New("it is not a Quadlet file")
+	}
+	return warning, err
+}
+
+// clean takes the made-up directory out of a message.
+func clean(err error, name string) string {
+	text := strings.ReplaceAll(err.Error(), " in "+unitDir+name, "")
+	return strings.ReplaceAll(strings.ReplaceAll(text, unitDir, ""), "\n", "; ")
+}
+
+// cause finds the line that a complaint is about. The converter does not say,
+// so each assignment is left out in turn: the one without which the complaint
+// goes away is it. Leaving a needed line out brings another complaint, so a
+// line without which there is none is preferred.
+func (c *checker) cause(u *parser.UnitFile, message string, isWarning bool) int {
+	text, err := u.ToString()
+	if err != nil {
+		return 0
+	}
+	lines := strings.Split(text, "\n")
+	changed := 0
+	for i, l := range lines {
+		if key, _, ok := strings.Cut(l, "="); !ok || strings.HasPrefix(key, "#") {
+			continue
+		}
+		without, err := parse(u.Filename, strings.Join(slices.Concat(lines[:i], lines[i+1:]), "\n"))
+		if err != nil {
+			continue
+		}
+		warning, err := c.convert(without)
+		left := err
+		if isWarning {
+			left = warning
+		}
+		switch {
+		case left == nil:
+			return i + 1
+		case changed == 0 && clean(left, u.Filename) != message:
+			changed = i + 1
+		}
+	}
+	return changed
+}
+
+// names reports two files that would become one service or one Podman object.
+// Podman's generator says nothing: one of the two silently wins.
+func (c *checker) names(set units.Set) {
+	first := map[string]string{}
+	take := func(what, name, file, key string) {
+		if name == "" {
+			return
+		}
+		id := what + " " + name
+		if other, ok := first[id]; ok {
+			c.findings = append(c.findings, Finding{File: file, Line: lineOf(set, file, key), Message: fmt.Sprintf("the %s %s is also that of %s", what, name, other)})
+			return
+		}
+		first[id] = file
+	}
+	for _, u := range c.units {
+		if info := c.infos[u.Filename]; info != nil {
+			take("service", info.ServiceName, u.Filename, "ServiceName")
+		}
+		switch path.Ext(u.Filename) {
+		case ".container":
+			take("container", lookup(u, "Container", "ContainerName"), u.Filename, "ContainerName")
+		case ".volume":
+			take("volume", lookup(u, "Volume", "VolumeName"), u.Filename, "VolumeName")
+		case ".network":
+			take("network", lookup(u, "Network", "NetworkName"), u.Filename, "NetworkName")
+		}
+	}
+}
+
+func lookup(u *parser.UnitFile, section, key string) string {
+	v, _ := u.Lookup(section, key)
+	return v
+}
+
+func lineOf(set units.Set, file, key string) int {
+	f, _ := set.Find(file)
+	for i, l := range strings.Split(string(f.Content), "\n") {
+		if strings.HasPrefix(l, key+"=") {
+			return i + 1
+		}
+	}
+	return 0
+}
+
+// Values decodes the values of a key the way the converter looks them up for
+// the command line, before systemd expands % and $ in it.
+func Values(content []byte, section, key string) ([]string, error) {
+	u, err := parse("x.container", string(content))
+	if err != nil {
+		return nil, err
+	}
+	switch key {
+	case "Exec":
+		args, _, err := u.LookupLastArgs(section, key)
+		return args, err
+	case "PodmanArgs", "Secret", "EnvironmentFile", "Mask", "Unmask":
+		return u.LookupAllArgs(section, key), nil
+	case "Environment", "Label", "BuildArg":
+		pairs, err := u.LookupAllKeyVal(section, key)
+		return joined(pairs), err
+	case "AddDevice", "AddCapability", "DropCapability", "Sysctl":
+		return u.LookupAllStrv(section, key), nil
+	case "Volume", "PublishPort", "Network", "Tmpfs", "AddHost", "DNS", "GroupAdd", "Ulimit":
+		return u.LookupAll(section, key), nil
+	}
+	v, ok := u.Lookup(section, key)
+	if !ok {
+		return nil, nil
+	}
+	return []string{v}, nil
+}
+
+func joined(pairs map[string]*string) []string {
+	var list []string
+	for k, v := range pairs {
+		if v != nil {
+			k += "=" + *v
+		}
+		list = append(list, k)
+	}
+	slices.Sort(list)
+	return list
+}

@@ -1,0 +1,146 @@
+package generator
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// appendEscaped appends value to dst so that it arrives unchanged at the
+// program that Podman runs: through Podman's parser, systemd's parser and
+// systemd's own expansion of % and $. It returns why when no form of the value
+// can. The rules were measured end to end (docs/rationale.md, "Escaping").
+func appendEscaped(dst []byte, c class, value string) ([]byte, error) {
+	if err := representable(c, value); err != nil {
+		return dst, err
+	}
+	switch c {
+	case words:
+		return appendWord(dst, value), nil
+	case command:
+		return appendWord(dst, value), nil
+	case bareWords, line, single:
+		return appendDoubled(dst, value, "%$"), nil
+	case directive:
+		return appendDoubled(dst, value, "%"), nil
+	case inert:
+	}
+	return append(dst, value...), nil
+}
+
+// appendWord appends one word for a parser that unquotes and C-unescapes.
+// Words that need no quotes are written as they are: unit files are read by
+// people too. Podman escapes what systemd sees of a word but never % and $;
+// in a line that systemd splits itself the same two are doubled.
+func appendWord(dst []byte, word string) []byte {
+	if isPlain(word) {
+		return append(dst, word...)
+	}
+	dst = append(dst, '"')
+	for i := range len(word) {
+		switch b := word[i]; {
+		case b == '\\' || b == '"':
+			dst = append(dst, '\\', b)
+		case b == '%' || b == '$':
+			dst = append(dst, b, b)
+		case b == '\n':
+			dst = append(dst, '\\', 'n')
+		case b == '\t':
+			dst = append(dst, '\\', 't')
+		case b < 0x20 || b == 0x7f:
+			dst = fmt.Appendf(dst, `\x%02x`, b)
+		default:
+			dst = append(dst, b)
+		}
+	}
+	return append(dst, '"')
+}
+
+func appendDoubled(dst []byte, value, doubled string) []byte {
+	for i := range len(value) {
+		if strings.IndexByte(doubled, value[i]) >= 0 {
+			dst = append(dst, value[i])
+		}
+		dst = append(dst, value[i])
+	}
+	return dst
+}
+
+// isPlain reports whether a word means itself to every reader.
+func isPlain(word string) bool {
+	if word == "" {
+		return false
+	}
+	for i := range len(word) {
+		b := word[i]
+		switch {
+		case 'a' <= b && b <= 'z', 'A' <= b && b <= 'Z', '0' <= b && b <= '9':
+		case strings.IndexByte("-_./:=,@+", b) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// representable says why a value of that class can't be written, or nil.
+func representable(c class, value string) error {
+	if !utf8.ValidString(value) {
+		return fmt.Errorf("it is not valid UTF-8")
+	}
+	if strings.IndexByte(value, 0) >= 0 {
+		return fmt.Errorf("it holds a NUL byte")
+	}
+	// Podman's unescaping turns U+0080 into the single byte 0x80.
+	if strings.ContainsRune(value, 0x80) {
+		return fmt.Errorf("it holds the control character U+0080")
+	}
+	switch c {
+	case words:
+		return nil
+	case command:
+		return representableArgument(value)
+	case bareWords:
+		if strings.ContainsAny(value, " \t\"'\\") {
+			return fmt.Errorf("it holds a space, quote or backslash")
+		}
+	case single:
+		// What outer quotes mean changed in Podman 5.0 and again in 5.8.2.
+		if strings.HasPrefix(value, `"`) || strings.HasSuffix(value, `"`) {
+			return fmt.Errorf("it begins or ends with a double quote")
+		}
+	case line, directive, inert:
+	}
+	return representableLine(value)
+}
+
+func representableLine(value string) error {
+	if value == "" {
+		return fmt.Errorf("it is empty")
+	}
+	if i := strings.IndexFunc(value, isControl); i >= 0 {
+		return fmt.Errorf("it holds the control character %+q", []rune(value[i:])[0])
+	}
+	if strings.TrimSpace(value) != value {
+		return fmt.Errorf("it begins or ends with white space")
+	}
+	if strings.HasSuffix(value, `\`) {
+		return fmt.Errorf("it ends with a backslash, which joins the next line")
+	}
+	return nil
+}
+
+// representableArgument is the rule for words of a command line.
+func representableArgument(word string) error {
+	if word == "" {
+		return fmt.Errorf("it is an empty argument, which Podman drops")
+	}
+	if word == ";" {
+		return fmt.Errorf("it is a lone semicolon, which systemd takes for the end of the command")
+	}
+	return nil
+}
+
+func isControl(r rune) bool {
+	return r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029
+}

@@ -1,0 +1,253 @@
+package generator_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
+
+	"github.com/archipelago-os/archipelago/generator"
+	"github.com/archipelago-os/archipelago/generator/conform"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected output of golden tests")
+
+// A case is a txtar archive:
+//
+//	NAME.yaml, NAME.toml, NAME.d/*   manifests and overlays in
+//	archipelago.toml                 settings, if any
+//	targets                          a line each, "PODMAN SCOPE"; default "5.4 user"
+//	strict                           present: with the findings of `check --strict`
+//	diagnostics                      findings out, one line each
+//	PODMAN SCOPE/FILE                units out; for a second target only the
+//	                                 files that differ from the first
+//	changes                          instead of the units, for cases in keys/:
+//	                                 the lines by which they differ from the
+//	                                 smallest manifest's
+func TestGolden(t *testing.T) {
+	files, err := filepath.Glob("testdata/*/*.txtar")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(strings.TrimPrefix(file, "testdata/"), ".txtar"), func(t *testing.T) {
+			a, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := txtar.Format(a)
+			a.Files = append(inputs(a), runCase(t, a, strings.HasPrefix(file, "testdata/keys/"))...)
+			got := txtar.Format(a)
+			if *update {
+				if err := os.WriteFile(file, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if d := cmp.Diff(string(want), string(got)); d != "" {
+				t.Errorf("-want +got (make golden rewrites it):\n%s", d)
+			}
+		})
+	}
+}
+
+// inputs is the files of a case that go in.
+func inputs(a *txtar.Archive) []txtar.File {
+	return slices.DeleteFunc(slices.Clone(a.Files), func(f txtar.File) bool {
+		return f.Name == "diagnostics" || f.Name == "changes" || strings.Contains(f.Name, " ")
+	})
+}
+
+func runCase(t *testing.T, a *txtar.Archive, changesOnly bool) []txtar.File {
+	t.Helper()
+	dir := t.TempDir()
+	targets, strict := []string{"5.4 user"}, false
+	for _, f := range inputs(a) {
+		switch f.Name {
+		case "targets":
+			targets = strings.Split(strings.TrimSpace(string(f.Data)), "\n")
+			continue
+		case "strict":
+			strict = true
+			continue
+		}
+		path := filepath.Join(dir, f.Name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, f.Data, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var (
+		out   []txtar.File
+		first = map[string]string{}
+		diags []string
+	)
+	for i, text := range targets {
+		files, problems := compile(t, dir, text, strict)
+		for _, d := range problems {
+			line := strings.ReplaceAll(d.String(), dir+"/", "")
+			if d.Hint != "" {
+				line += "; " + d.Hint
+			}
+			if len(targets) > 1 {
+				line = text + ": " + line
+			}
+			diags = append(diags, line)
+		}
+		if changesOnly && i == 0 && len(files) > 0 {
+			out = append(out, txtar.File{Name: "changes", Data: []byte(changes(t, files, text))})
+		}
+		for _, f := range files {
+			content := normalize(f.Content)
+			if i == 0 {
+				first[f.Name] = content
+			}
+			if (i == 0 && !changesOnly) || (i > 0 && first[f.Name] != content) {
+				out = append(out, txtar.File{Name: text + "/" + f.Name, Data: []byte(content)})
+			}
+		}
+	}
+	if len(diags) > 0 {
+		out = slices.Insert(out, 0, txtar.File{Name: "diagnostics", Data: []byte(strings.Join(diags, "\n") + "\n")})
+	}
+	return out
+}
+
+// compile is the whole way from files to units, as `archgen render` goes it.
+func compile(t *testing.T, dir, target string, strict bool) (units.Set, diag.List) {
+	t.Helper()
+	loaded := manifests.Loaded{Root: dir}
+	settings := manifests.Settings{}
+	settingsFile := filepath.Join(dir, "archipelago.toml")
+	var diags diag.List
+	if data, err := os.ReadFile(settingsFile); err == nil {
+		settings, diags = manifests.ParseSettings(manifests.Source{Name: settingsFile, Data: data})
+		if err := os.Rename(settingsFile, settingsFile+".read"); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = os.Rename(settingsFile+".read", settingsFile) }()
+	}
+	diags = append(diags, loaded.LoadDirs([]string{dir})...)
+	set, problems := manifests.Resolve(loaded.Manifests, settings)
+	diags = append(diags, problems...)
+	defer func() { diags.Sort() }()
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	tgt := parseTarget(t, target)
+	result, problems := generator.Render(set, tgt)
+	diags = append(diags, problems...)
+	if diags.HasErrors() {
+		return nil, diags
+	}
+	for _, f := range conform.Check(result.Files, tgt.Scope) {
+		diags = append(diags, result.Diagnose(f.File, f.Line, diag.Error, diag.PodmanRejects, f.Message))
+	}
+	if strict {
+		for _, app := range set.Apps {
+			diags = append(diags, manifests.Strict(app)...)
+		}
+	}
+	return result.Files, diags
+}
+
+func parseTarget(t *testing.T, text string) generator.Target {
+	t.Helper()
+	podman, scope, _ := strings.Cut(text, " ")
+	v, err := generator.ParseVersion(podman)
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := generator.Target{Podman: v, Generator: "test"}
+	if scope == "system" {
+		target.Scope = units.System
+	}
+	return target
+}
+
+var digests = regexp.MustCompile(`(?m)(Digest=|io\.archipelago\.digest=)[0-9a-f]{16,}$`)
+
+// normalize takes digests out: they change with every default, and what they
+// promise is tested in digest_test.go.
+func normalize(content []byte) string { return digests.ReplaceAllString(string(content), "${1}…") }
+
+// changes is how the units differ from those of the smallest manifest.
+func changes(t *testing.T, files units.Set, target string) string {
+	t.Helper()
+	dir := t.TempDir()
+	manifest := "app: {id: x, name: x, version: 1.0.0, container: {image: docker.io/library/x:1}}\n"
+	if err := os.WriteFile(filepath.Join(dir, "x.yaml"), []byte(manifest), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	smallest, diags := compile(t, dir, target, false)
+	if len(diags) > 0 {
+		t.Fatal(diags)
+	}
+	var b strings.Builder
+	for _, f := range files {
+		base, ok := smallest.Find(f.Name)
+		if !ok {
+			fmt.Fprintf(&b, "new %s\n%s", f.Name, indent(normalize(f.Content)))
+			continue
+		}
+		for _, l := range lineChanges(normalize(base.Content), normalize(f.Content)) {
+			fmt.Fprintf(&b, "%s: %s\n", f.Name, l)
+		}
+	}
+	for _, f := range smallest {
+		if _, ok := files.Find(f.Name); !ok {
+			fmt.Fprintf(&b, "no %s\n", f.Name)
+		}
+	}
+	return b.String()
+}
+
+func indent(s string) string {
+	return "    " + strings.ReplaceAll(strings.TrimSuffix(s, "\n"), "\n", "\n    ") + "\n"
+}
+
+// lineChanges lists the lines of old that are gone and those of new that came,
+// each with its section.
+func lineChanges(before, after string) []string {
+	was, is := sectioned(before), sectioned(after)
+	var out []string
+	for _, l := range was {
+		if !slices.Contains(is, l) {
+			out = append(out, "- "+l)
+		}
+	}
+	for _, l := range is {
+		if !slices.Contains(was, l) {
+			out = append(out, "+ "+l)
+		}
+	}
+	return out
+}
+
+func sectioned(text string) []string {
+	var out []string
+	section := ""
+	for l := range strings.Lines(text) {
+		l = strings.TrimSuffix(l, "\n")
+		switch {
+		case l == "" || l[0] == '#':
+		case l[0] == '[':
+			section = l
+		default:
+			out = append(out, section+" "+l)
+		}
+	}
+	return out
+}

@@ -1,0 +1,56 @@
+package generator
+
+import "github.com/archipelago-os/archipelago/manifests"
+
+// Names on a machine. Ids and part names hold no dots, so a dot between them
+// keeps two apps from ever meeting: `a` with `b-c` and `a-b` with `c` differ.
+// Only containers start with "app@": systemd would take any other unit of that
+// prefix for an app.
+
+// ContainerName is the name of a part's container: ID or ID.PART.
+func ContainerName(app, part string) string {
+	if part == "main" {
+		return app
+	}
+	return app + "." + part
+}
+
+// ServiceName is the systemd unit of a part.
+func ServiceName(app, part string) string { return "app@" + ContainerName(app, part) + ".service" }
+
+// VolumeName is the Podman volume of an app's named volume.
+func VolumeName(app, volume string) string { return app + "." + volume }
+
+// SecretName is the Podman secret of an app's secret.
+func SecretName(app, secret string) string { return app + "." + secret }
+
+func containerFile(app, part string) string { return "app@" + ContainerName(app, part) + ".container" }
+func volumeFile(app, volume string) string  { return "archipelago-" + app + "." + volume + ".volume" }
+func buildFile(app, part string) string {
+	return "archipelago-" + ContainerName(app, part) + ".build"
+}
+
+func imageFile(app, part string) string {
+	return "archipelago-" + ContainerName(app, part) + ".image"
+}
+
+// The network of an app, and the network of a capability.
+func appNetwork(app string) network {
+	return network{"app." + app, "archipelago-app." + app + ".network"}
+}
+func capabilityNetwork(name string) network {
+	return network{"cap." + name, "archipelago-cap." + name + ".network"}
+}
+
+type network struct{ name, file string }
+
+// imageTag is the name of an image that is built for a part.
+func imageTag(app *manifests.Resolved, p *manifests.Part) string {
+	if p.Build.Tag != "" {
+		return p.Build.Tag
+	}
+	return "localhost/" + ContainerName(app.ID(), p.Name) + ":" + app.Document.App.Version
+}
+
+// CapabilityNetworkFile is the file of the network of a capability.
+func CapabilityNetworkFile(name string) string { return capabilityNetwork(name).file }

@@ -1,0 +1,197 @@
+// Package generator owns the way from an app to the text of its Quadlet files:
+// which units there are, which keys they hold for a given Podman, and how a
+// value is written so that it arrives unchanged.
+//
+// It is pure: it reads no file, runs nothing, asks no clock and no host, and
+// gives the same bytes for the same input, always.
+package generator
+
+import (
+	"fmt"
+	"path"
+	"sync"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Result is the rendered files of a set, and where each of their lines came from.
+type Result struct {
+	Files units.Set
+
+	sources map[string]source
+}
+
+// source leads from a rendered file back to its manifest.
+type source struct {
+	app   *manifests.Resolved
+	lines []lineOrigin
+}
+
+type lineOrigin struct {
+	line   int
+	origin origin
+}
+
+// Diagnose turns a finding about a line of a rendered file into a diagnostic
+// on the manifest value that the line came from.
+func (r *Result) Diagnose(file string, line int, sev diag.Severity, code diag.Code, message string) diag.Diagnostic {
+	src, ok := r.sources[file]
+	if !ok || src.app == nil {
+		return diag.Diagnostic{Severity: sev, Code: code, Message: file + ": " + message}
+	}
+	at := "app"
+	for _, l := range src.lines {
+		if l.line == line && l.origin.base != "" {
+			at = l.origin.path()
+		}
+	}
+	return src.app.Diag(sev, code, at, "", "%s: %s", file, message)
+}
+
+// Render compiles a resolved set for a target. With errors in the list the
+// result is incomplete and must not be written.
+func Render(set *manifests.Set, t Target) (*Result, diag.List) {
+	r := &renderer{target: t, set: set, result: &Result{sources: make(map[string]source, 2*len(set.Apps))}}
+	r.writer = writers.Get().(*writer)
+	defer writers.Put(r.writer)
+	for _, app := range set.Apps {
+		r.app(app)
+	}
+	for _, name := range set.Capabilities {
+		r.capability(name)
+	}
+	r.result.Files.Sort()
+	r.diags.Sort()
+	return r.result, r.diags
+}
+
+var writers = sync.Pool{New: func() any { return new(writer) }}
+
+type renderer struct {
+	target Target
+	set    *manifests.Set
+	writer *writer
+	result *Result
+	diags  diag.List
+}
+
+// app renders every file of one app.
+func (r *renderer) app(app *manifests.Resolved) {
+	r.notYet(app)
+	usesNetwork := false
+	for i := range app.Parts {
+		p := &app.Parts[i]
+		r.container(app, p)
+		if p.Build != nil {
+			r.build(app, p)
+		}
+		if p.Prefetch {
+			r.image(app, p)
+		}
+		usesNetwork = usesNetwork || p.Network == "app"
+	}
+	if usesNetwork {
+		r.network(app, appNetwork(app.ID()), "Network of "+app.Document.App.Name)
+	}
+	if r.volumeUnits() {
+		for _, name := range app.VolumeNames() {
+			r.volume(app, name)
+		}
+	}
+}
+
+// volumeUnits: before 4.7 a .volume can't give its volume a name, so the
+// container names the volume itself and Podman makes it.
+func (r *renderer) volumeUnits() bool {
+	return !r.target.Podman.before(quadletKeys["Volume"]["VolumeName"].since)
+}
+
+// notYet refuses what the schema has but this version can't act on: an app
+// must not start without its configuration or its preparation.
+func (r *renderer) notYet(app *manifests.Resolved) {
+	refuse := func(path, what string) {
+		r.diags = append(r.diags, app.Diag(diag.Error, diag.NotYet, path, "", "archgen can't act on %s yet", what))
+	}
+	for _, p := range app.Parts {
+		if len(p.Files) > 0 {
+			refuse(p.Path+".files", "configuration files")
+		}
+	}
+	if len(app.Document.App.Hooks.PreStart) > 0 {
+		refuse("app.hooks.pre_start", "steps before the start")
+	}
+}
+
+// file starts a unit file; app is nil for the network of a capability.
+func (r *renderer) file(app *manifests.Resolved) *writer {
+	w := r.writer
+	w.reset(r.target)
+	if app == nil {
+		w.comment("Rendered by archgen. Changes made here are lost.")
+		return w
+	}
+	w.comment("Rendered by archgen from " + path.Base(app.File) + ". Changes made here are lost: change the manifest,")
+	w.comment("or lay a file NAME.yaml over it in " + app.ID() + ".d/ beside it.")
+	return w
+}
+
+// close writes the closing sections and adds the file to the result.
+func (r *renderer) close(name, section string, app *manifests.Resolved, mark func(*writer)) {
+	w := r.writer
+	digest := w.digest(section)
+	w.begin(units.MarkSection)
+	none := origin{index: -1}
+	f := units.File{Name: name, Digest: digest}
+	if app != nil {
+		f.App = app.ID()
+		w.put(none, "App", f.App)
+	}
+	mark(w)
+	w.put(none, "Digest", digest)
+	if app != nil {
+		w.put(none, "ManifestDigest", app.Digest)
+	}
+	w.put(none, "Generator", "archgen "+r.target.Generator)
+	text, err := w.finish(digest)
+	f.Content = text
+	r.report(app, w, name, err)
+	r.result.Files = append(r.result.Files, f)
+	src := source{app: app, lines: make([]lineOrigin, 0, len(w.assignments))}
+	for _, a := range w.assignments {
+		src.lines = append(src.lines, lineOrigin{a.line, a.origin})
+	}
+	r.result.sources[name] = src
+}
+
+// report turns what could not be written into diagnostics.
+func (r *renderer) report(app *manifests.Resolved, w *writer, name string, verifyErr error) {
+	for _, p := range w.problems {
+		if app == nil {
+			r.diags = append(r.diags, diag.Diagnostic{Code: p.code, Message: name + ": " + p.message, Hint: p.hint})
+			continue
+		}
+		r.diags = append(r.diags, app.Diag(diag.Error, p.code, p.origin.path(), p.hint, "%s", p.message))
+	}
+	if verifyErr != nil {
+		r.diags = append(r.diags, diag.Diagnostic{
+			Code:    diag.Unrepresentable,
+			Message: fmt.Sprintf("%s does not read back as it was meant: %v", name, verifyErr),
+			Hint:    "this is a mistake in archgen; please report it with the manifest",
+		})
+	}
+}
+
+func noMark(*writer) {}
+
+// quadlet writes the section that Quadlet itself reads. Without it every unit
+// waits for the machine to be online, up to 90 s where nothing brings the
+// network up (measured with Podman 5.4).
+func quadlet(w *writer, waitOnline bool) {
+	if waitOnline {
+		return
+	}
+	w.begin("Quadlet")
+	w.put(origin{index: -1}, "DefaultDependencies", "false")
+}

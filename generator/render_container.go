@@ -1,0 +1,479 @@
+package generator
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// container renders the .container file of a part.
+func (r *renderer) container(app *manifests.Resolved, p *manifests.Part) {
+	c := &container{writer: r.file(app), r: r, app: app, part: p, name: ContainerName(app.ID(), p.Name)}
+	c.unit()
+	c.begin("Container")
+	c.identity()
+	c.process()
+	c.environment()
+	c.networks()
+	c.mounts()
+	c.rights()
+	c.limits()
+	c.health()
+	c.labels()
+	for i, arg := range p.PodmanArgs {
+		c.flag(c.at("podman_args").at(i), arg)
+	}
+	c.service()
+	c.install()
+	quadlet(c.writer, app.Document.App.WaitOnline)
+	r.close(containerFile(app.ID(), p.Name), "Container", app, c.mark)
+}
+
+// container is the .container file being rendered.
+type container struct {
+	*writer
+	r    *renderer
+	app  *manifests.Resolved
+	part *manifests.Part
+	name string
+}
+
+// at is the origin of a field of the container.
+func (c *container) at(field string) origin {
+	return origin{base: c.part.Path, field: field, index: -1}
+}
+
+func (c *container) unit() {
+	c.begin("Unit")
+	description := c.app.Document.App.Name
+	if c.part.Name != "main" {
+		description += " (" + c.part.Name + ")"
+	}
+	c.put(origin{base: "app", field: "name", index: -1}, "Description", description)
+	c.partOrder()
+	for _, n := range c.app.Needs {
+		if n.Provider == nil || n.Provider == c.app || !slices.Contains(n.Parts, c.part.Name) {
+			continue
+		}
+		o := origin{base: "app", field: "requires", index: n.Index}
+		c.follow(o, "Wants", ServiceName(n.Provider.ID(), n.Part))
+	}
+	if limit := c.part.Restart.Limit; limit != nil {
+		c.put(c.at("restart.limit.interval"), "StartLimitIntervalSec", limit.Interval.String())
+		c.put(c.at("restart.limit.burst"), "StartLimitBurst", strconv.Itoa(limit.Burst))
+	} else {
+		// The growing delay bounds what a crash loop costs; giving up for good
+		// after five quick failures would leave the app dead until a person looks.
+		c.put(c.at("restart"), "StartLimitIntervalSec", "0")
+	}
+	c.raw("Unit")
+}
+
+// follow orders this unit after another and pulls that one in.
+func (c *container) follow(o origin, pull, service string) {
+	c.put(o, pull, service)
+	c.put(o, "After", service)
+}
+
+// partOrder ties the parts together: starting main starts them all, and
+// stopping or restarting main takes them along.
+func (c *container) partOrder() {
+	id := c.app.ID()
+	if c.part.Name == "main" {
+		for _, other := range c.app.Parts[1:] {
+			c.put(origin{base: other.Path, index: -1}, "Wants", ServiceName(id, other.Name))
+		}
+	} else {
+		c.put(c.at(""), "PartOf", ServiceName(id, "main"))
+	}
+	for i, a := range c.part.After {
+		pull := "Wants"
+		if a.Until == "completed" {
+			// What a failed preparation was for must not start.
+			pull = "Requires"
+		}
+		c.follow(c.at("after").at(i), pull, ServiceName(id, a.Part))
+	}
+	if other, ok := strings.CutPrefix(c.part.Network, "part:"); ok {
+		c.follow(c.at("network"), "Wants", ServiceName(id, other))
+		c.put(c.at("network"), "PartOf", ServiceName(id, other))
+	}
+}
+
+// identity is what the container is called and made of.
+func (c *container) identity() {
+	p := c.part
+	c.put(c.at(""), "ContainerName", c.name)
+	switch {
+	case p.Build != nil:
+		c.put(c.at("build"), "Image", buildFile(c.app.ID(), p.Name))
+		c.put(c.at("build"), "Pull", "never")
+		return
+	case p.Prefetch:
+		c.put(c.at("image"), "Image", imageFile(c.app.ID(), p.Name))
+	default:
+		c.put(c.at("image"), "Image", p.Image)
+	}
+	if p.Pull != "" && p.Pull != "missing" {
+		c.put(c.at("pull"), "Pull", p.Pull)
+	}
+	if policy := c.app.Document.App.Update.Policy; policy == "registry" || policy == "local" {
+		c.put(origin{base: "app", field: "update.policy", index: -1}, "AutoUpdate", policy)
+	}
+}
+
+// process is what runs in the container, and as whom.
+func (c *container) process() {
+	p := c.part
+	if len(p.Entrypoint) > 0 {
+		c.put(c.at("entrypoint"), "Entrypoint", jsonArray(p.Entrypoint))
+	}
+	if len(p.Command) > 0 {
+		c.put(c.at("command"), "Exec", p.Command...)
+	}
+	user, group, _ := strings.Cut(p.User, ":")
+	optional(c.writer, c.at(""), "user", "User", user)
+	optional(c.writer, c.at(""), "user", "Group", group)
+	for i, g := range p.GroupAdd {
+		c.put(c.at("group_add").at(i), "GroupAdd", g)
+	}
+	optional(c.writer, c.at(""), "userns", "UserNS", p.UserNS)
+	optional(c.writer, c.at(""), "working_dir", "WorkingDir", p.WorkingDir)
+	optional(c.writer, c.at(""), "hostname", "HostName", p.Hostname)
+	optional(c.writer, c.at(""), "timezone", "Timezone", p.Timezone)
+	c.enable("init", "RunInit", p.Init)
+	if p.Stdin {
+		c.flag(c.at("stdin"), "--interactive")
+	}
+	if p.TTY {
+		c.flag(c.at("tty"), "--tty")
+	}
+	c.put(c.at("stop.timeout"), "StopTimeout", wholeSeconds(p.Stop.Timeout))
+	optional(c.writer, c.at(""), "stop.signal", "StopSignal", p.Stop.Signal)
+	c.put(c.at(""), "LogDriver", "journald")
+}
+
+func (c *container) enable(field, key string, on bool) {
+	if on {
+		c.put(c.at(field), key, "true")
+	}
+}
+
+func (c *container) environment() {
+	for _, v := range c.part.Env {
+		o := c.at("env." + v.Name)
+		if strings.Contains(v.Value, "\r\n") {
+			c.problems = append(c.problems, problem{
+				origin: o, code: diag.Unrepresentable,
+				message: "a carriage return before a line feed can't be handed over in the environment: Podman drops it",
+			})
+			continue
+		}
+		c.put(o, "Environment", v.Name+"="+v.Value)
+	}
+	for i, f := range c.part.EnvFiles {
+		c.put(c.at("env_files").at(i), "EnvironmentFile", f)
+	}
+}
+
+// networks joins the app's own network and those of its capabilities. A
+// provider is found there under the capability's name, a part under its own.
+func (c *container) networks() {
+	p := c.part
+	switch other, shared := strings.CutPrefix(p.Network, "part:"); {
+	case shared:
+		c.put(c.at("network"), "Network", "container:"+ContainerName(c.app.ID(), other))
+	case p.Network != "app":
+		c.put(c.at("network"), "Network", p.Network)
+	default:
+		c.put(c.at("network"), "Network", appNetwork(c.app.ID()).file+aliases(append([]string{p.Name}, p.Aliases...)))
+		for _, name := range p.Provides {
+			c.put(origin{base: "app", field: "provides", index: -1}, "Network", capabilityNetwork(name).file+aliases([]string{name}))
+		}
+		for _, name := range p.Uses {
+			c.put(origin{base: "app", field: "requires", index: -1}, "Network", capabilityNetwork(name).file)
+		}
+	}
+	for i := range p.Ports {
+		if p.Ports[i].Host != 0 {
+			c.put(c.at("ports").at(i), "PublishPort", publish(&p.Ports[i]))
+		}
+	}
+	for _, host := range slices.Sorted(maps.Keys(p.Hosts)) {
+		c.put(c.at("hosts."+host), "AddHost", host+":"+p.Hosts[host])
+	}
+	for i, addr := range p.DNS {
+		c.put(c.at("dns").at(i), "DNS", addr)
+	}
+}
+
+func aliases(names []string) string {
+	s := ":alias=" + names[0]
+	for _, n := range names[1:] {
+		s += ",alias=" + n
+	}
+	return s
+}
+
+// publish is the PublishPort= form of a port.
+func publish(p *manifests.Port) string {
+	bind := p.Bind
+	if strings.Contains(bind, ":") && !strings.HasPrefix(bind, "[") {
+		bind = "[" + bind + "]"
+	}
+	host, inside := strconv.Itoa(p.Host), strconv.Itoa(p.Container)
+	if p.Count > 1 {
+		host += "-" + strconv.Itoa(p.Host+p.Count-1)
+		inside += "-" + strconv.Itoa(p.Container+p.Count-1)
+	}
+	return bind + ":" + host + ":" + inside + "/" + p.Protocol
+}
+
+func (c *container) mounts() {
+	for i := range c.part.Volumes {
+		c.put(c.at("volumes").at(i), "Volume", c.volume(&c.part.Volumes[i]))
+	}
+	for i, t := range c.part.Tmpfs {
+		c.put(c.at("tmpfs").at(i), "Tmpfs", tmpfs(t))
+	}
+	for i := range c.part.Secrets {
+		c.put(c.at("secrets").at(i), "Secret", c.secret(&c.part.Secrets[i]))
+	}
+	for i, d := range c.part.Devices {
+		c.put(c.at("devices").at(i), "AddDevice", device(d))
+	}
+}
+
+func (c *container) volume(v *manifests.Volume) string {
+	if v.Disposable {
+		return v.Target
+	}
+	source := v.Path
+	if v.Name != "" {
+		owner := cmp.Or(v.App, c.app.ID())
+		source = VolumeName(owner, v.Name)
+		if c.r.volumeUnits() {
+			source = volumeFile(owner, v.Name)
+		}
+	}
+	var options []string
+	if v.ReadOnly {
+		options = append(options, "ro")
+	}
+	if v.Chown {
+		options = append(options, "U")
+	}
+	switch v.Relabel {
+	case "shared":
+		options = append(options, "z")
+	case "private":
+		options = append(options, "Z")
+	}
+	s := source + ":" + v.Target
+	if len(options) > 0 {
+		s += ":" + strings.Join(options, ",")
+	}
+	return s
+}
+
+func tmpfs(t manifests.Tmpfs) string {
+	var options []string
+	if t.Size != 0 {
+		options = append(options, "size="+t.Size.String())
+	}
+	if t.Mode != 0 {
+		options = append(options, "mode="+t.Mode.String())
+	}
+	if len(options) == 0 {
+		return t.Target
+	}
+	return t.Target + ":" + strings.Join(options, ",")
+}
+
+// secret mounts a Podman secret. The file belongs to the container's user
+// where that is a number: mode 0400 of root would keep the program out.
+func (c *container) secret(s *manifests.SecretMount) string {
+	name := SecretName(c.app.ID(), s.Name)
+	if s.Env != "" {
+		return name + ",type=env,target=" + s.Env
+	}
+	user, group, _ := strings.Cut(c.part.User, ":")
+	text := name + ",type=mount,target=" + cmp.Or(s.Target, "/run/secrets/"+s.Name) + ",mode=" + cmp.Or(s.Mode, 0o400).String()
+	if id := owner(s.UID, user); id != "" {
+		text += ",uid=" + id
+	}
+	if id := owner(s.GID, group); id != "" {
+		text += ",gid=" + id
+	}
+	return text
+}
+
+func owner(id *int, fallback string) string {
+	if id != nil {
+		return strconv.Itoa(*id)
+	}
+	if _, err := strconv.ParseUint(fallback, 10, 32); err == nil {
+		return fallback
+	}
+	return ""
+}
+
+func device(d manifests.Device) string {
+	s := d.Path
+	if d.Target != "" || d.Permissions != "" {
+		s += ":" + cmp.Or(d.Target, d.Path)
+	}
+	if d.Permissions != "" {
+		s += ":" + d.Permissions
+	}
+	if d.Optional {
+		s = "-" + s
+	}
+	return s
+}
+
+// rights is least privilege: everything that the manifest does not ask for is off.
+func (c *container) rights() {
+	p, s := c.part, c.part.Security
+	if p.Privileged {
+		c.flag(c.at("privileged"), "--privileged")
+	} else {
+		c.put(c.at("capabilities"), "DropCapability", "all")
+	}
+	for i, name := range p.Capabilities.Add {
+		c.put(c.at("capabilities.add").at(i), "AddCapability", name)
+	}
+	c.enable("security.allow_new_privileges", "NoNewPrivileges", !s.AllowNewPrivileges)
+	c.enable("read_only", "ReadOnly", p.ReadOnly)
+	optional(c.writer, c.at(""), "security.seccomp", "SeccompProfile", s.Seccomp)
+	optional(c.writer, c.at(""), "security.apparmor", "AppArmor", s.AppArmor)
+	c.enable("security.label_disable", "SecurityLabelDisable", s.LabelDisable)
+	optional(c.writer, c.at(""), "security.label_type", "SecurityLabelType", s.LabelType)
+	for i, path := range s.Mask {
+		c.put(c.at("security.mask").at(i), "Mask", path)
+	}
+	for i, path := range s.Unmask {
+		c.put(c.at("security.unmask").at(i), "Unmask", path)
+	}
+	for _, k := range slices.Sorted(maps.Keys(p.Sysctls)) {
+		c.put(c.at("sysctls."+k), "Sysctl", k+"="+p.Sysctls[k])
+	}
+}
+
+func (c *container) limits() {
+	l := c.part.Limits
+	if l.Memory != 0 {
+		c.put(c.at("limits.memory"), "Memory", l.Memory.String())
+	}
+	if l.CPUs != "" {
+		c.flag(c.at("limits.cpus"), "--cpus="+string(l.CPUs))
+	}
+	if l.Pids != 0 {
+		c.put(c.at("limits.pids"), "PidsLimit", strconv.Itoa(l.Pids))
+	}
+	if l.Shm != 0 {
+		c.put(c.at("limits.shm"), "ShmSize", l.Shm.String())
+	}
+	c.ulimit("nofile", l.NoFile)
+	c.ulimit("memlock", l.MemLock)
+	for _, k := range slices.Sorted(maps.Keys(l.Ulimits)) {
+		c.put(c.at("limits.ulimits."+k), "Ulimit", k+"="+l.Ulimits[k])
+	}
+}
+
+func (c *container) ulimit(name string, n int) {
+	if n != 0 {
+		c.put(c.at("limits."+name), "Ulimit", fmt.Sprintf("%s=%d:%d", name, n, n))
+	}
+}
+
+func (c *container) labels() {
+	c.put(c.at(""), "Label", "io.archipelago.app="+c.app.ID())
+	c.reserveDigest()
+	for _, k := range slices.Sorted(maps.Keys(c.part.Labels)) {
+		c.put(c.at("labels."+k), "Label", k+"="+c.part.Labels[k])
+	}
+}
+
+// stopMargin is what systemd waits beyond the container's own stop timeout:
+// Quadlet sets no TimeoutStopSec=, and systemd's 90 s would cut a longer one.
+const stopMargin = manifests.Duration(30 * time.Second)
+
+func (c *container) service() {
+	p := c.part
+	c.begin("Service")
+	if p.Oneshot {
+		c.put(c.at("oneshot"), "Type", "oneshot")
+		c.put(c.at("oneshot"), "RemainAfterExit", "yes")
+	}
+	c.put(c.at("restart.policy"), "Restart", p.Restart.Policy)
+	if p.Restart.Policy != "no" {
+		c.put(c.at("restart.delay"), "RestartSec", p.Restart.Delay.String())
+		if n := doublings(p.Restart.Delay, p.Restart.MaxDelay); n > 0 {
+			c.put(c.at("restart.max_delay"), "RestartSteps", strconv.Itoa(n))
+			c.put(c.at("restart.max_delay"), "RestartMaxDelaySec", p.Restart.MaxDelay.String())
+		}
+	}
+	c.put(c.at("start.timeout"), "TimeoutStartSec", p.Start.Timeout.String())
+	c.put(c.at("stop.timeout"), "TimeoutStopSec", (p.Stop.Timeout + stopMargin).String())
+	if c.checkedInside() != nil {
+		// Not Notify=healthy: at boot that loses READY for one start in seven,
+		// and systemd kills a healthy container at its start timeout.
+		c.exec(c.at("health"), "ExecStartPost", "/usr/bin/podman", "wait", "--condition=healthy", c.name)
+	}
+	c.raw("Service")
+}
+
+// doublings is how often a delay has to double to reach the longest.
+func doublings(d, longest manifests.Duration) int {
+	n := 0
+	for d > 0 && d < longest {
+		d *= 2
+		n++
+	}
+	return n
+}
+
+// install enables the app: it starts at boot, and when a provider it needs is
+// started again. The latter is the provider's Wants= in the consumer's own
+// file, so installing a consumer changes nothing of the provider.
+func (c *container) install() {
+	if !c.app.Enabled() || c.part.Name != "main" {
+		return
+	}
+	c.begin("Install")
+	enabled := origin{base: "app", field: "enabled", index: -1}
+	if c.target.Scope == units.System {
+		c.put(enabled, "WantedBy", "multi-user.target")
+	} else {
+		c.put(enabled, "WantedBy", "default.target")
+	}
+	for _, n := range c.app.Needs {
+		if n.Provider != nil && n.Provider != c.app {
+			c.put(origin{base: "app", field: "requires", index: n.Index}, "WantedBy", ServiceName(n.Provider.ID(), n.Part))
+		}
+	}
+}
+
+// raw writes the escape hatch's directives for the current section.
+func (c *container) raw(section string) {
+	directives := c.part.Unit[section]
+	for _, key := range slices.Sorted(maps.Keys(directives)) {
+		for i, value := range directives[key] {
+			c.put(c.at("unit."+section+"."+key).at(i), key, value)
+		}
+	}
+}
+
+// wholeSeconds rounds up: a program is never given less than it was promised.
+func wholeSeconds(d manifests.Duration) string {
+	return strconv.FormatInt(int64((time.Duration(d)+time.Second-1)/time.Second), 10)
+}

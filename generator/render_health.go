@@ -1,0 +1,209 @@
+package generator
+
+import (
+	"encoding/json"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/manifests"
+)
+
+// startupInterval is how often a starting container is asked. One check costs
+// Podman about 70 ms of processor time, so the steady interval is slower.
+const startupInterval = "2s"
+
+// checkedInside is the probe that Podman itself runs in the container: the
+// serving probe if it is a command, else the alive one.
+func (c *container) checkedInside() *manifests.Probe {
+	for _, p := range []*manifests.Probe{c.part.Health.Serving, c.part.Health.Alive} {
+		if p != nil && len(p.Exec) > 0 {
+			return p
+		}
+	}
+	return nil
+}
+
+func (c *container) health() {
+	o := c.at("health")
+	if c.part.Health.Disable {
+		c.put(o, "HealthCmd", "none")
+		return
+	}
+	p := c.checkedInside()
+	if p == nil {
+		return
+	}
+	command := healthCommand(p.Exec)
+	c.put(o, "HealthCmd", command)
+	c.put(o, "HealthInterval", podmanDuration(p.Interval))
+	c.put(o, "HealthTimeout", podmanDuration(p.Timeout))
+	c.put(o, "HealthRetries", strconv.Itoa(p.Retries))
+	if p.StartPeriod > 0 {
+		c.put(o, "HealthStartPeriod", podmanDuration(p.StartPeriod))
+	}
+	// Until it succeeds once, failures of the steady check don't count: kill
+	// without it would end every slow starter at its first failed check.
+	c.put(o, "HealthStartupCmd", command)
+	c.put(o, "HealthStartupInterval", startupInterval)
+	c.put(o, "HealthStartupTimeout", podmanDuration(p.Timeout))
+	// `stop` ends with exit code 0, which Restart=on-failure takes for success;
+	// `restart` happens behind systemd's back.
+	c.put(o, "HealthOnFailure", "kill")
+}
+
+// healthCommand writes a check in the form that needs no shell in the image. A
+// JSON array of one element would be handed to /bin/sh (Podman 5.4).
+func healthCommand(argv []string) string {
+	if len(argv) == 1 {
+		return "CMD " + argv[0]
+	}
+	return jsonArray(argv)
+}
+
+// jsonArray writes words as a JSON array, without the HTML escapes that
+// encoding/json adds by default.
+func jsonArray(list []string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(list); err != nil {
+		panic(fmt.Sprintf("encoding strings as JSON: %v", err))
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// podmanDuration is a duration as Podman reads it, which knows no days.
+func podmanDuration(d manifests.Duration) string {
+	if t := time.Duration(d); t%time.Second != 0 {
+		return strconv.FormatInt(t.Milliseconds(), 10) + "ms"
+	}
+	return strconv.FormatInt(int64(time.Duration(d)/time.Second), 10) + "s"
+}
+
+// HostProbe is a probe from the host's side as it is carried in the ownership
+// section, one JSON object a level.
+type HostProbe struct {
+	// Kind is http, https, tcp, jsonrpc, electrum, postgres, redis or mysql.
+	Kind string `json:"kind"`
+	// Address is host:port.
+	Address string `json:"address"`
+	// Path is the path of an HTTP request.
+	Path string `json:"path,omitempty"`
+	// Status is the accepted status codes; empty means below 400.
+	Status []int `json:"status,omitempty"`
+	// Contains is text that the body has to contain.
+	Contains string `json:"contains,omitempty"`
+	// Method is the JSON-RPC method.
+	Method string `json:"method,omitempty"`
+	// User is the user for basic authentication.
+	User string `json:"user,omitempty"`
+	// PasswordSecret is the Podman secret that holds the password.
+	PasswordSecret string `json:"password_secret,omitempty"`
+	// Expect is members of the result and their values.
+	Expect map[string]string `json:"expect,omitempty"`
+	// Interval and Timeout are durations such as 30s.
+	Interval string `json:"interval"`
+	Timeout  string `json:"timeout"`
+	// Retries is the failures in a row until the app counts as sick.
+	Retries int `json:"retries"`
+	// StartPeriod is the time after a start in which failures don't count.
+	StartPeriod string `json:"start_period,omitempty"`
+}
+
+// mark writes what later readers of the file need to know of the part.
+func (c *container) mark(w *writer) {
+	if c.part.Name != "main" {
+		w.put(c.at(""), "Part", c.part.Name)
+	}
+	h := c.part.Health
+	c.hostProbe("Alive", "alive", h.Alive)
+	c.hostProbe("Serving", "serving", h.Serving)
+	c.hostProbe("Synced", "synced", h.Synced)
+	for i, o := range c.app.Document.App.Onion {
+		if port := c.part.Port(o.Port); port != nil {
+			virtual := o.Virtual
+			if virtual == 0 {
+				virtual = port.Container
+			}
+			w.put(origin{base: "app", field: "onion", index: i}, "Onion", fmt.Sprintf("%d:%d", virtual, port.Container))
+		}
+	}
+}
+
+func (c *container) hostProbe(key, level string, p *manifests.Probe) {
+	if p == nil || len(p.Exec) > 0 {
+		return
+	}
+	probe := HostProbe{
+		Interval: podmanDuration(p.Interval), Timeout: podmanDuration(p.Timeout), Retries: p.Retries,
+	}
+	if p.StartPeriod > 0 {
+		probe.StartPeriod = podmanDuration(p.StartPeriod)
+	}
+	port := ""
+	switch {
+	case p.HTTP != nil:
+		probe.Kind, port = "http", probe.http(p.HTTP)
+	case p.HTTPS != nil:
+		probe.Kind, port = "https", probe.http(p.HTTPS)
+	case p.JSONRPC != nil:
+		probe.Kind, port = "jsonrpc", probe.rpc(p.JSONRPC, c.app.ID())
+	case p.TCP != nil:
+		probe.Kind, port = "tcp", p.TCP.Port
+	case p.Electrum != nil:
+		probe.Kind, port = "electrum", p.Electrum.Port
+	case p.Postgres != nil:
+		probe.Kind, port = "postgres", p.Postgres.Port
+	case p.Redis != nil:
+		probe.Kind, port = "redis", p.Redis.Port
+	case p.MySQL != nil:
+		probe.Kind, port = "mysql", p.MySQL.Port
+	}
+	probe.Address = c.hostAddress(port)
+	text, err := json.Marshal(probe)
+	if err != nil {
+		panic(fmt.Sprintf("encoding a probe as JSON: %v", err))
+	}
+	c.put(c.at("health."+level), key, string(text))
+}
+
+func (p *HostProbe) http(h *manifests.HTTPProbe) (port string) {
+	p.Path, p.Status, p.Contains = h.Path, h.Status, h.Contains
+	if p.Path == "" {
+		p.Path = "/"
+	}
+	return h.Port
+}
+
+func (p *HostProbe) rpc(j *manifests.JSONRPCProbe, app string) (port string) {
+	p.Path, p.Method, p.User, p.Expect = j.Path, j.Method, j.User, j.Expect
+	if p.Path == "" {
+		p.Path = "/"
+	}
+	if j.PasswordSecret != "" {
+		p.PasswordSecret = SecretName(app, j.PasswordSecret)
+	}
+	return j.Port
+}
+
+// hostAddress is where the host reaches a port of the container.
+func (c *container) hostAddress(name string) string {
+	port := c.part.Port(name)
+	if port == nil {
+		return ""
+	}
+	if c.part.Network == "host" {
+		return net.JoinHostPort("127.0.0.1", strconv.Itoa(port.Container))
+	}
+	host := strings.Trim(port.Bind, "[]")
+	switch host {
+	case "0.0.0.0":
+		host = "127.0.0.1"
+	case "::":
+		host = "::1"
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port.Host))
+}

@@ -1,0 +1,131 @@
+package generator
+
+import (
+	"maps"
+	"path"
+	"slices"
+
+	"github.com/archipelago-os/archipelago/manifests"
+)
+
+// appLabel tells people and tools whose a Podman object is.
+func appLabel(w *writer, app string) {
+	w.put(origin{index: -1}, "Label", "io.archipelago.app="+app)
+}
+
+// network renders a .network file.
+func (r *renderer) network(app *manifests.Resolved, n network, description string) {
+	w := r.file(app)
+	none := origin{index: -1}
+	w.begin("Unit")
+	w.put(origin{base: "app", field: "name", index: -1}, "Description", description)
+	w.begin("Network")
+	w.put(none, "NetworkName", n.name)
+	w.put(none, "ServiceName", serviceOf(n.file))
+	if app != nil {
+		appLabel(w, app.ID())
+	}
+	quadlet(w, false)
+	r.close(n.file, "Network", app, noMark)
+}
+
+// capability renders the network on which a capability is offered and used.
+func (r *renderer) capability(name string) {
+	w := r.file(nil)
+	none := origin{index: -1}
+	n := capabilityNetwork(name)
+	w.begin("Unit")
+	w.put(none, "Description", "Network of the capability "+name)
+	w.begin("Network")
+	w.put(none, "NetworkName", n.name)
+	w.put(none, "ServiceName", serviceOf(n.file))
+	quadlet(w, false)
+	r.close(n.file, "Network", nil, func(w *writer) { w.put(none, "Capability", name) })
+}
+
+// serviceOf is the service that Quadlet makes of a file by default; it is
+// written out all the same, so that no later default renames it.
+func serviceOf(file string) string {
+	ext := path.Ext(file)
+	return file[:len(file)-len(ext)] + "-" + ext[1:]
+}
+
+// volume renders a .volume file.
+func (r *renderer) volume(app *manifests.Resolved, name string) {
+	w := r.file(app)
+	none := origin{index: -1}
+	at := origin{base: "app.volumes." + name, index: -1}
+	file := volumeFile(app.ID(), name)
+	w.begin("Unit")
+	w.put(none, "Description", "Volume "+name+" of "+app.Document.App.Name)
+	w.begin("Volume")
+	w.put(at, "VolumeName", VolumeName(app.ID(), name))
+	w.put(none, "ServiceName", serviceOf(file))
+	if o := app.Document.App.Volumes[name]; o != nil {
+		optional(w, at, "device", "Device", o.Device)
+		optional(w, at, "type", "Type", o.Type)
+		optional(w, at, "options", "Options", o.Options)
+		for _, k := range slices.Sorted(maps.Keys(o.Labels)) {
+			w.put(origin{base: at.base, field: "labels." + k, index: -1}, "Label", k+"="+o.Labels[k])
+		}
+	}
+	appLabel(w, app.ID())
+	quadlet(w, false)
+	r.close(file, "Volume", app, noMark)
+}
+
+// optional writes a value that may have been left out.
+func optional(w *writer, at origin, field, key, value string) {
+	if value != "" {
+		at.field = field
+		w.put(at, key, value)
+	}
+}
+
+// build renders the .build file of a part.
+func (r *renderer) build(app *manifests.Resolved, p *manifests.Part) {
+	w := r.file(app)
+	at := origin{base: p.Path + ".build", index: -1}
+	file := buildFile(app.ID(), p.Name)
+	context := p.Build.Context
+	if !path.IsAbs(context) {
+		context = path.Join(app.Dir, context)
+	}
+	containerfile := p.Build.Containerfile
+	if containerfile == "" {
+		containerfile = "Containerfile"
+	}
+	w.begin("Unit")
+	w.put(at, "Description", "Image of "+app.Document.App.Name)
+	w.begin("Build")
+	w.put(at, "ImageTag", imageTag(app, p))
+	w.put(origin{index: -1}, "ServiceName", serviceOf(file))
+	w.put(origin{base: at.base, field: "context", index: -1}, "SetWorkingDirectory", context)
+	w.put(origin{base: at.base, field: "containerfile", index: -1}, "File", path.Join(context, containerfile))
+	optional(w, at, "target", "Target", p.Build.Target)
+	for _, k := range slices.Sorted(maps.Keys(p.Build.Args)) {
+		w.put(origin{base: at.base, field: "args." + k, index: -1}, "BuildArg", k+"="+p.Build.Args[k])
+	}
+	quadlet(w, app.Document.App.WaitOnline)
+	r.close(file, "Build", app, noMark)
+}
+
+// image renders the .image file of a part. It pulls only what is missing: a
+// node that is offline has to be able to start what it has.
+func (r *renderer) image(app *manifests.Resolved, p *manifests.Part) {
+	w := r.file(app)
+	at := origin{base: p.Path, index: -1}
+	file := imageFile(app.ID(), p.Name)
+	policy := p.Pull
+	if policy == "" {
+		policy = "missing"
+	}
+	w.begin("Unit")
+	w.put(at, "Description", "Image of "+app.Document.App.Name)
+	w.begin("Image")
+	w.put(origin{base: p.Path, field: "image", index: -1}, "Image", p.Image)
+	w.put(origin{base: p.Path, field: "prefetch", index: -1}, "Policy", policy)
+	w.put(origin{index: -1}, "ServiceName", serviceOf(file))
+	quadlet(w, app.Document.App.WaitOnline)
+	r.close(file, "Image", app, noMark)
+}

@@ -1,0 +1,280 @@
+package generator
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+// origin says which manifest value an assignment comes from. The path is only
+// put together when a diagnostic needs it.
+type origin struct {
+	base  string // "app", "app.container", "app.containers.db"
+	field string
+	index int // element of a list, -1 for none
+	tail  string
+}
+
+func (o origin) path() string {
+	p := o.base
+	if o.field != "" {
+		p += "." + o.field
+	}
+	if o.index >= 0 {
+		p += fmt.Sprintf("[%d]", o.index)
+	}
+	return p + o.tail
+}
+
+// at returns the origin for one element of a list.
+func (o origin) at(i int) origin { o.index = i; return o }
+
+// assignment is one line as it was meant.
+type assignment struct {
+	section, key string
+	class        class
+	first, count int // its values in writer.values
+	origin       origin
+	line         int
+}
+
+// problem is a value that could not be written.
+type problem struct {
+	origin  origin
+	code    diag.Code
+	message string
+	hint    string
+}
+
+// writer puts one unit file together. It is the only place where a value
+// becomes text; verify reads the text back and compares.
+type writer struct {
+	target  Target
+	buf     bytes.Buffer
+	section string
+	line    int
+
+	assignments []assignment
+	values      []string
+	problems    []problem
+	digestAt    int // offset of the digest's placeholder in buf, 0 for none
+}
+
+// digestLen is the length of a digest in a unit file: 128 bits in hex.
+const digestLen = 32
+
+const digestLabel = "io.archipelago.digest="
+
+func (w *writer) reset(t Target) {
+	w.target = t
+	w.buf.Reset()
+	w.section, w.line, w.digestAt = "", 0, 0
+	w.assignments, w.values, w.problems = w.assignments[:0], w.values[:0], w.problems[:0]
+}
+
+// comment writes a comment line; text must be free of line breaks.
+func (w *writer) comment(text string) {
+	w.buf.WriteString("# ")
+	w.buf.WriteString(text)
+	w.newline()
+}
+
+func (w *writer) newline() {
+	w.buf.WriteByte('\n')
+	w.line++
+}
+
+// begin starts a section.
+func (w *writer) begin(section string) {
+	if w.line > 0 {
+		w.newline()
+	}
+	w.section = section
+	w.buf.WriteByte('[')
+	w.buf.WriteString(section)
+	w.buf.WriteByte(']')
+	w.newline()
+}
+
+// put writes key=value(s) in the current section; several values are words of
+// one line. A key that the target's Podman lacks becomes its exact replacement
+// or a problem.
+func (w *writer) put(o origin, key string, values ...string) {
+	info, ok := quadletKeys[w.section][key]
+	if !ok {
+		w.assign(o, key, sectionClass[w.section], values...)
+		return
+	}
+	switch {
+	case !w.target.Podman.before(info.since):
+		w.assign(o, key, info.class, values...)
+	case info.omit:
+	case info.flag != "":
+		w.flag(o, replacement(info.flag, values[0]))
+	default:
+		w.problems = append(w.problems, problem{
+			origin: o, code: diag.PodmanVersion,
+			message: fmt.Sprintf("%s= in [%s] needs Podman %v; rendering for %v", key, w.section, info.since, w.target.Podman),
+			hint:    fmt.Sprintf("render for Podman %v or newer, or leave the key out", info.since),
+		})
+	}
+}
+
+func replacement(flag, value string) string {
+	if strings.HasSuffix(flag, "=") || strings.HasSuffix(flag, ":") {
+		return flag + value
+	}
+	return flag
+}
+
+// flag writes an argument of the podman command.
+func (w *writer) flag(o origin, arg string) { w.assign(o, "PodmanArgs", words, arg) }
+
+// exec writes a command line that systemd runs.
+func (w *writer) exec(o origin, key string, args ...string) { w.assign(o, key, command, args...) }
+
+func (w *writer) assign(o origin, key string, c class, values ...string) {
+	a := assignment{section: w.section, key: key, class: c, first: len(w.values), count: len(values), origin: o, line: w.line + 1}
+	start := w.buf.Len()
+	w.buf.WriteString(key)
+	w.buf.WriteByte('=')
+	for i, v := range values {
+		if i > 0 {
+			w.buf.WriteByte(' ')
+		}
+		if !w.escaped(a, i, v) {
+			w.buf.Truncate(start)
+			return
+		}
+	}
+	w.newline()
+	w.values = append(w.values, values...)
+	w.assignments = append(w.assignments, a)
+}
+
+// escaped appends one value, or notes why it can't be written.
+func (w *writer) escaped(a assignment, i int, v string) bool {
+	text, err := appendEscaped(w.buf.AvailableBuffer(), a.class, v)
+	if err == nil && (a.key == "Exec" || a.key == "PodmanArgs") {
+		err = representableArgument(v)
+	}
+	if err == nil {
+		w.buf.Write(text)
+		return true
+	}
+	o := a.origin
+	if a.count > 1 && o.index < 0 {
+		o.index = i
+	}
+	w.problems = append(w.problems, problem{
+		origin: o, code: diag.Unrepresentable,
+		message: fmt.Sprintf("%s can't be written into a unit file: %v", quoteShort(v), err),
+	})
+	return false
+}
+
+// reserveDigest writes the label that tells a container of this rendering from
+// one of another. Its value is filled in by finish.
+func (w *writer) reserveDigest() {
+	w.put(origin{index: -1}, "Label", digestLabel+strings.Repeat("0", digestLen))
+	w.digestAt = w.buf.Len() - 1 - digestLen
+}
+
+// digest sums up what a running container has of the file: the section that
+// Podman reads, and the [Service] directives that only a restart applies.
+// Order, wants, limits of restarting and comments are not in it.
+func (w *writer) digest(section string) string {
+	h := sha256.New()
+	for _, a := range w.assignments {
+		switch a.section {
+		case section:
+		case "Service":
+			if liveDirectives[a.key] {
+				continue
+			}
+		default:
+			continue
+		}
+		h.Write([]byte(a.section))
+		h.Write([]byte{0})
+		h.Write([]byte(a.key))
+		for _, v := range w.values[a.first : a.first+a.count] {
+			h.Write([]byte{0})
+			h.Write([]byte(v))
+		}
+		h.Write([]byte{'\n'})
+	}
+	return hex.EncodeToString(h.Sum(nil))[:digestLen]
+}
+
+// finish fills the digest in and checks the text against what was meant.
+func (w *writer) finish(digest string) ([]byte, error) {
+	text := bytes.Clone(w.buf.Bytes())
+	if w.digestAt > 0 {
+		copy(text[w.digestAt:], digest)
+		for i, v := range w.values {
+			if strings.HasPrefix(v, digestLabel) {
+				w.values[i] = digestLabel + digest
+			}
+		}
+	}
+	return text, w.verify(text)
+}
+
+// verify parses the text again: it must hold exactly the sections, keys and
+// values that were meant, in that order, and nothing else.
+func (w *writer) verify(text []byte) error {
+	rest, section, next := string(text), "", 0
+	for rest != "" {
+		var l string
+		l, rest, _ = strings.Cut(rest, "\n")
+		switch {
+		case l == "" || l[0] == '#':
+			continue
+		case l[0] == '[':
+			section = strings.Trim(l, "[]")
+			continue
+		}
+		key, value, ok := strings.Cut(l, "=")
+		if !ok || next == len(w.assignments) {
+			return fmt.Errorf("the line %q was not meant", l)
+		}
+		a := w.assignments[next]
+		next++
+		if a.section != section || a.key != key {
+			return fmt.Errorf("[%s] %s= stands where [%s] %s= was meant", section, key, a.section, a.key)
+		}
+		if err := w.verifyValues(a, value); err != nil {
+			return fmt.Errorf("[%s] %s=: %w", section, key, err)
+		}
+	}
+	if next != len(w.assignments) {
+		return fmt.Errorf("%d lines are missing", len(w.assignments)-next)
+	}
+	return nil
+}
+
+func (w *writer) verifyValues(a assignment, text string) (err error) {
+	for _, want := range w.values[a.first : a.first+a.count] {
+		if text, err = matchEscaped(text, a.class, want); err != nil {
+			return err
+		}
+	}
+	if text != "" {
+		return fmt.Errorf("%q follows the last value", text)
+	}
+	return nil
+}
+
+// quoteShort quotes a value for a message, cut to a readable length.
+func quoteShort(v string) string {
+	const most = 60
+	if len(v) > most {
+		return fmt.Sprintf("%+q…", v[:most])
+	}
+	return fmt.Sprintf("%+q", v)
+}
