@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+func (c *cli) catalogCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "catalog",
+		Short: "List the apps that can be installed",
+		Long: `catalog lists the apps that archgen brings and those in
+/usr/share/archipelago/catalog, /etc/archipelago/catalog and
+~/.config/archipelago/catalog. A later place wins.`,
+		Example: `  archgen catalog
+  archgen catalog show bitcoin-knots > ~/.config/archipelago/apps/bitcoin-knots.yaml`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error { return c.listCatalog(asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.AddCommand(&cobra.Command{
+		Use:     "show ID",
+		Short:   "Print the manifest of an app",
+		Example: `  archgen catalog show bitcoin-knots`,
+		Args:    usageArgs(cobra.ExactArgs(1)),
+		RunE:    func(_ *cobra.Command, args []string) error { return c.showCatalog(args[0]) },
+	})
+	return cmd
+}
+
+// catalogEntry is one app of the catalog.
+type catalogEntry struct {
+	ID          string   `json:"id"`
+	Version     string   `json:"version"`
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Provides    []string `json:"provides"`
+	Requires    []string `json:"requires"`
+	From        string   `json:"from"`
+
+	data []byte
+}
+
+// catalogEntries lists the catalog, sorted by id.
+func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
+	byID := map[string]catalogEntry{}
+	var diags diag.List
+	add := func(from, name string, data []byte) {
+		m, problems := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: name, Data: data}})
+		diags = append(diags, problems...)
+		if m != nil && !problems.HasErrors() {
+			byID[m.Document.App.ID] = entryOf(m, from, data)
+		}
+	}
+	embedded, err := catalog.Files()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, f := range embedded {
+		add("archgen", f.Name, f.Data)
+	}
+	for _, dir := range c.catalogDirs() {
+		for _, pattern := range []string{"*.yaml", "*.yml", "*.toml"} {
+			files, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, file := range files {
+				data, err := manifests.ReadFile(file)
+				if err != nil {
+					return nil, nil, fmt.Errorf("%s can't be read: %w", file, reason(err))
+				}
+				add(dir, file, data)
+			}
+		}
+	}
+	var list []catalogEntry
+	for _, e := range byID {
+		list = append(list, e)
+	}
+	slices.SortFunc(list, func(a, b catalogEntry) int { return strings.Compare(a.ID, b.ID) })
+	return list, diags, nil
+}
+
+func (c *cli) catalogDirs() []string {
+	dirs := []string{"/usr/share/archipelago/catalog", "/etc/archipelago/catalog"}
+	if config, err := c.configHome(); err == nil {
+		dirs = append(dirs, filepath.Join(config, "archipelago/catalog"))
+	}
+	return dirs
+}
+
+func entryOf(m *manifests.Manifest, from string, data []byte) catalogEntry {
+	a := &m.Document.App
+	e := catalogEntry{ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Provides: []string{}, Requires: []string{}, From: from, data: data}
+	for _, p := range a.Provides {
+		e.Provides = append(e.Provides, p.Capability)
+	}
+	for _, r := range a.Requires {
+		e.Requires = append(e.Requires, r.Capability)
+	}
+	return e
+}
+
+func (c *cli) listCatalog(asJSON bool) error {
+	entries, diags, err := c.catalogEntries()
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return c.printJSON(struct {
+			Apps        []catalogEntry `json:"apps"`
+			Diagnostics diag.List      `json:"diagnostics"`
+		}{append([]catalogEntry{}, entries...), append(diag.List{}, diags...)})
+	}
+	if err := (diag.Printer{Color: c.color(c.stderr)}).Print(c.stderr, diags); err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "ID\tVERSION\tPROVIDES\tREQUIRES\tDESCRIPTION")
+	for _, e := range entries {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", e.ID, e.Version, dash(e.Provides), dash(e.Requires), e.Description)
+	}
+	return w.Flush()
+}
+
+func dash(list []string) string {
+	if len(list) == 0 {
+		return "-"
+	}
+	return strings.Join(list, ",")
+}
+
+func (c *cli) showCatalog(id string) error {
+	entries, _, err := c.catalogEntries()
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(entries, func(e catalogEntry) bool { return e.ID == id })
+	if i < 0 {
+		return fmt.Errorf("the catalog has no app %q; see archgen catalog", id)
+	}
+	_, err = c.stdout.Write(entries[i].data)
+	return err
+}

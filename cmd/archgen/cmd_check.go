@@ -1,0 +1,65 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+func (c *cli) checkCommand() *cobra.Command {
+	var (
+		from           source
+		strict, asJSON bool
+	)
+	cmd := &cobra.Command{
+		Use:   "check [PATH…|ID…]",
+		Short: "Report everything that is wrong with manifests",
+		Long: `check reads manifests with their overlays, compiles them in memory, lets Podman's
+own converter read the result, and prints every problem with its position.
+Nothing is written. Without arguments it checks the installed apps.`,
+		Example: `  archgen check
+  archgen check bitcoin-knots.yaml lnd.yaml
+  archgen check --strict --json ./apps`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			k, err := c.load(&from, args)
+			if err != nil {
+				return err
+			}
+			if strict {
+				k.strict()
+			}
+			if err := c.report(k, asJSON); err != nil {
+				return err
+			}
+			if !asJSON {
+				fmt.Fprintf(c.stdout, "%d %s checked\n", len(k.loaded.Manifests), plural(len(k.loaded.Manifests), "app"))
+			}
+			return nil
+		},
+	}
+	from.flags(cmd)
+	cmd.Flags().BoolVar(&strict, "strict", false, "fail on what is allowed but wants a second look, such as floating images and raw arguments")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the diagnostics as JSON")
+	return cmd
+}
+
+// strict adds the findings that only a strict check reports, and lets every
+// warning fail.
+func (k *compiled) strict() {
+	for _, app := range k.set.Apps {
+		k.diags = append(k.diags, manifests.Strict(app)...)
+	}
+	for i := range k.diags {
+		k.diags[i].Severity = diag.Error
+	}
+}
+
+func plural(n int, what string) string {
+	if n == 1 {
+		return what
+	}
+	return what + "s"
+}

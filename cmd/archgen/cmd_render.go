@@ -1,0 +1,195 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/generator"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+type renderOptions struct {
+	source
+	out            string
+	stdout, asJSON bool
+}
+
+func (c *cli) renderCommand() *cobra.Command {
+	var o renderOptions
+	cmd := &cobra.Command{
+		Use:   "render [PATH…|ID…]",
+		Short: "Write the Quadlet files of apps",
+		Long: `render compiles manifests into Quadlet files and writes them where Podman looks
+for them. Without arguments it renders the installed apps. A directory, like no
+argument, names a whole set: files of apps that are no longer in it are removed.
+Files and ids name single apps: nothing of other apps is touched.
+
+If anything is wrong, every problem is printed and nothing is written. Files
+that archgen did not write are never changed. Where nothing changed, nothing is
+written.
+
+Neither Podman nor systemd nor a home directory is needed: with --root the files
+are written for an image that is being built.`,
+		Example: `  archgen render
+  archgen render bitcoin-knots
+  archgen render --out ./units ./apps
+  archgen render --root "$BUILDROOT" --podman 5.4
+  archgen render --stdout bitcoin-knots.yaml`,
+		RunE: func(_ *cobra.Command, args []string) error { return c.render(&o, args) },
+	}
+	o.flags(cmd)
+	cmd.Flags().StringVar(&o.out, "out", "", "write to `DIR`")
+	cmd.Flags().BoolVar(&o.stdout, "stdout", false, "print the files instead of writing them")
+	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print what was done and the diagnostics as JSON")
+	cmd.MarkFlagsMutuallyExclusive("out", "root", "stdout")
+	return cmd
+}
+
+func (c *cli) render(o *renderOptions, args []string) error {
+	dir, err := c.unitDir(o)
+	if err != nil {
+		return err
+	}
+	k, err := c.load(&o.source, args)
+	if err != nil {
+		return err
+	}
+	if k.diags.HasErrors() || !o.asJSON {
+		if err := c.report(k, o.asJSON); err != nil {
+			return err
+		}
+	}
+	files := k.files()
+	if o.stdout {
+		return c.printFiles(files, o.asJSON)
+	}
+	if !k.whole && len(files) == 0 {
+		return errors.New("there is nothing to render")
+	}
+	changes, err := unitdir.Sync(dir, files, func(m units.Mark) bool { return k.ownsMark(m) })
+	if err != nil {
+		return err
+	}
+	if o.asJSON {
+		return c.printRendered(k, dir, changes)
+	}
+	c.summarize(dir, changes)
+	return nil
+}
+
+// unitDir is the directory that the files go to.
+func (c *cli) unitDir(o *renderOptions) (string, error) {
+	switch {
+	case o.stdout:
+		return "", nil
+	case o.out != "":
+		return o.out, nil
+	case o.root != "" && o.system:
+		return filepath.Join(o.root, "/usr/share/containers/systemd/archipelago"), nil
+	case o.root != "":
+		// Not /usr/share/containers/systemd/users: root's generator takes what
+		// lies there for root's own units (Podman 5.8 and 6.0).
+		return filepath.Join(o.root, "/etc/containers/systemd/users/archipelago"), nil
+	case o.system:
+		return "/etc/containers/systemd/archipelago", nil
+	}
+	config, err := c.configHome()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(config, "containers/systemd/archipelago"), nil
+}
+
+// files is what is to be written: everything, or the files of the apps that
+// were asked for and the networks that they use.
+func (k *compiled) files() units.Set {
+	if k.only == nil {
+		return k.result.Files
+	}
+	networks := k.networks()
+	var set units.Set
+	for _, f := range k.result.Files {
+		if k.only[f.App] || networks[f.Name] {
+			set = append(set, f)
+		}
+	}
+	return set
+}
+
+// networks is the capability networks that the asked-for apps join.
+func (k *compiled) networks() map[string]bool {
+	names := map[string]bool{}
+	for id := range k.only {
+		for _, p := range k.set.App(id).Parts {
+			for _, capability := range append(p.Provides, p.Uses...) {
+				names[generator.CapabilityNetworkFile(capability)] = true
+			}
+		}
+	}
+	return names
+}
+
+// ownsMark reports whether a file with that mark may be removed when it is no
+// longer rendered. The network of a capability may have users that are not in
+// a partial set.
+func (k *compiled) ownsMark(m units.Mark) bool {
+	if m.App == "" {
+		return k.whole
+	}
+	return k.owns(m.App)
+}
+
+func (c *cli) printFiles(files units.Set, asJSON bool) error {
+	if asJSON {
+		type file struct {
+			Name    string `json:"name"`
+			App     string `json:"app,omitempty"`
+			Content string `json:"content"`
+		}
+		list := []file{}
+		for _, f := range files {
+			list = append(list, file{f.Name, f.App, string(f.Content)})
+		}
+		return c.printJSON(struct {
+			Files []file `json:"files"`
+		}{list})
+	}
+	for i, f := range files {
+		if i > 0 {
+			fmt.Fprintln(c.stdout)
+		}
+		fmt.Fprintf(c.stdout, "# --- %s ---\n%s", f.Name, f.Content)
+	}
+	return nil
+}
+
+func (c *cli) printRendered(k *compiled, dir string, ch unitdir.Changes) error {
+	return c.printJSON(struct {
+		Directory   string    `json:"directory"`
+		Written     []string  `json:"written"`
+		Removed     []string  `json:"removed"`
+		MovedAside  []string  `json:"moved_aside"`
+		Unchanged   int       `json:"unchanged"`
+		Diagnostics diag.List `json:"diagnostics"`
+	}{dir, list(ch.Written), list(ch.Removed), list(ch.MovedAside), ch.Unchanged, append(diag.List{}, k.diags...)})
+}
+
+// list keeps an empty list from being null in JSON.
+func list(names []string) []string { return append([]string{}, names...) }
+
+// summarize says what was done, a line each for what a person should notice.
+func (c *cli) summarize(dir string, ch unitdir.Changes) {
+	for _, name := range ch.MovedAside {
+		fmt.Fprintf(c.stderr, "archgen: %s was not a regular file and has been moved aside\n", filepath.Join(dir, name))
+	}
+	if len(ch.Written)+len(ch.Removed) == 0 {
+		fmt.Fprintf(c.stdout, "%s: %d %s, nothing changed\n", dir, ch.Unchanged, plural(ch.Unchanged, "file"))
+		return
+	}
+	fmt.Fprintf(c.stdout, "%s: %d written, %d removed, %d unchanged\n", dir, len(ch.Written), len(ch.Removed), ch.Unchanged)
+}

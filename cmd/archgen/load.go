@@ -1,0 +1,261 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/generator"
+	"github.com/archipelago-os/archipelago/generator/conform"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// source is the part of the command line that says which manifests are meant
+// and for which machine.
+type source struct {
+	root         string
+	user, system bool
+	podman       string
+}
+
+func (s *source) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&s.root, "root", "", "work on the system image below `DIR` instead of this machine")
+	f.BoolVar(&s.user, "user", false, "render for a user's systemd and rootless Podman (default)")
+	f.BoolVar(&s.system, "system", false, "render for the system's systemd and Podman as root")
+	f.StringVar(&s.podman, "podman", "", "Podman `VERSION` to render for (default: archipelago.toml, else the installed one, else "+generator.Default.String()+")")
+	cmd.MarkFlagsMutuallyExclusive("user", "system")
+}
+
+func (s *source) scope() units.Scope {
+	if s.system {
+		return units.System
+	}
+	return units.User
+}
+
+// compiled is a set of manifests and everything that was made of it.
+type compiled struct {
+	loaded manifests.Loaded
+	set    *manifests.Set
+	result *generator.Result
+	diags  diag.List
+	// whole: the set is all apps there are, so files of others are stale.
+	whole bool
+	// only is the apps that were asked for by id; nil means all.
+	only map[string]bool
+}
+
+// owns reports whether files of the app may be written and removed.
+func (k *compiled) owns(app string) bool {
+	if k.only != nil {
+		return k.only[app]
+	}
+	return k.whole || k.set.App(app) != nil
+}
+
+// load reads the manifests that the arguments name and compiles them.
+func (c *cli) load(s *source, args []string) (*compiled, error) {
+	k := &compiled{loaded: manifests.Loaded{Root: s.root}}
+	if err := c.find(k, s, args); err != nil {
+		return nil, err
+	}
+	settings, problems, err := c.settings(k, s)
+	if err != nil {
+		return nil, err
+	}
+	k.diags = append(k.diags, problems...)
+	target, err := c.target(s, settings)
+	if err != nil {
+		return nil, err
+	}
+	set, problems := manifests.Resolve(k.loaded.Manifests, settings)
+	k.set, k.diags = set, append(k.diags, problems...)
+	if k.diags.HasErrors() {
+		// What is wrong already would only be said again in other words.
+		return k, nil
+	}
+	k.result, problems = generator.Render(set, target)
+	k.diags = append(k.diags, problems...)
+	if !k.diags.HasErrors() {
+		k.conform(target)
+	}
+	return k, nil
+}
+
+// conform lets Podman's own converter read the whole set.
+func (k *compiled) conform(t generator.Target) {
+	for _, f := range conform.Check(k.result.Files, t.Scope) {
+		sev, code := diag.Error, diag.PodmanRejects
+		if f.Warning {
+			sev, code = diag.Warning, diag.PodmanWarns
+		}
+		k.diags = append(k.diags, k.result.Diagnose(f.File, f.Line, sev, code, f.Message))
+	}
+}
+
+// find reads the manifests.
+func (c *cli) find(k *compiled, s *source, args []string) error {
+	if len(args) == 0 {
+		dirs, err := c.appDirs(s)
+		if err != nil {
+			return err
+		}
+		k.whole = true
+		k.diags = append(k.diags, k.loaded.LoadDirs(dirs)...)
+		return nil
+	}
+	var ids []string
+	for _, arg := range args {
+		if !strings.ContainsAny(arg, "/.") {
+			ids = append(ids, arg)
+			continue
+		}
+		if err := c.findPath(k, arg); err != nil {
+			return err
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	if len(k.loaded.Manifests) > 0 || k.whole {
+		return usageError{errors.New("give either paths or ids of installed apps, not both")}
+	}
+	return c.findIDs(k, s, ids)
+}
+
+func (c *cli) findPath(k *compiled, arg string) error {
+	info, err := os.Stat(arg)
+	if err != nil {
+		return fmt.Errorf("%s can't be read: %w", arg, reason(err))
+	}
+	if info.IsDir() {
+		k.whole = true
+		k.diags = append(k.diags, k.loaded.LoadDirs([]string{arg})...)
+		return nil
+	}
+	k.diags = append(k.diags, k.loaded.LoadFile(arg)...)
+	return nil
+}
+
+// findIDs loads every installed app, since the ones that are asked for may
+// need others, and notes which are meant.
+func (c *cli) findIDs(k *compiled, s *source, ids []string) error {
+	dirs, err := c.appDirs(s)
+	if err != nil {
+		return err
+	}
+	k.diags = append(k.diags, k.loaded.LoadDirs(dirs)...)
+	k.only = map[string]bool{}
+	for _, id := range ids {
+		k.only[id] = true
+		if !slices.ContainsFunc(k.loaded.Manifests, func(m *manifests.Manifest) bool { return m.Document.App.ID == id }) {
+			hint := "give the path of a file or directory"
+			if _, err := os.Stat(id); err == nil {
+				hint = "write ./" + id + " to mean the file or directory here"
+			}
+			return fmt.Errorf("no app %q is installed in %s; %s", id, strings.Join(dirs, ", "), hint)
+		}
+	}
+	return nil
+}
+
+// appDirs is where installed apps are, first wins.
+func (c *cli) appDirs(s *source) ([]string, error) {
+	dirs := []string{filepath.Join(s.root, "/etc/archipelago/apps"), filepath.Join(s.root, "/usr/share/archipelago/apps")}
+	if s.system || s.root != "" {
+		return dirs, nil
+	}
+	config, err := c.configHome()
+	if err != nil {
+		return nil, err
+	}
+	return append([]string{filepath.Join(config, "archipelago/apps")}, dirs...), nil
+}
+
+// configHome is the user's configuration directory.
+func (c *cli) configHome() (string, error) {
+	if dir := c.getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+		return dir, nil
+	}
+	if home := c.getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".config"), nil
+	}
+	return "", errors.New("HOME is not set, so there is no place for a user's apps: set it, or use --root DIR, or give --out DIR and the paths of the manifests")
+}
+
+// settings reads archipelago.toml, the user's before the machine's.
+func (c *cli) settings(k *compiled, s *source) (manifests.Settings, diag.List, error) {
+	files := []string{filepath.Join(s.root, "/etc/archipelago/archipelago.toml")}
+	if config, err := c.configHome(); err == nil && !s.system && s.root == "" {
+		files = append([]string{filepath.Join(config, "archipelago/archipelago.toml")}, files...)
+	}
+	for _, file := range files {
+		data, err := manifests.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return manifests.Settings{}, nil, fmt.Errorf("%s can't be read: %w", file, reason(err))
+		}
+		if k.loaded.Sources == nil {
+			k.loaded.Sources = map[string][]byte{}
+		}
+		k.loaded.Sources[file] = data
+		settings, diags := manifests.ParseSettings(manifests.Source{Name: file, Data: data})
+		return settings, diags, nil
+	}
+	return manifests.Settings{}, nil, nil
+}
+
+// target chooses the Podman version to render for.
+func (c *cli) target(s *source, settings manifests.Settings) (generator.Target, error) {
+	t := generator.Target{Podman: generator.Default, Scope: s.scope(), Generator: version()}
+	text := s.podman
+	if text == "" {
+		text = settings.Podman
+	}
+	if text == "" && s.root == "" {
+		text = installedPodman()
+	}
+	if text == "" {
+		return t, nil
+	}
+	v, err := generator.ParseVersion(text)
+	if err != nil {
+		return t, usageError{err}
+	}
+	t.Podman = v
+	return t, nil
+}
+
+// installedPodman is the version of this machine's Podman, or empty.
+func installedPodman() string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "podman", "--version").Output()
+	if err != nil {
+		return ""
+	}
+	fields := strings.Fields(string(out))
+	return fields[len(fields)-1]
+}
+
+// reason is an error without the path, which the message names already.
+func reason(err error) error {
+	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
