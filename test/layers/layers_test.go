@@ -1,0 +1,105 @@
+// Package layers holds the import rules of the design against the real import
+// graph, so that a wrong import fails a test and not only a reader's eye.
+package layers
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/archipelago-os/archipelago/"
+
+// mayImport is who may import whom among our own packages. A package that is
+// not listed may be imported by cmd only.
+var mayImport = map[string][]string{
+	"manifests/diag":               {},
+	"units":                        {},
+	"manifests":                    {"manifests/diag"},
+	"manifests/catalog":            {},
+	"manifests/internal/reference": {"manifests", "manifests/diag"},
+	"generator":                    {"manifests", "manifests/diag", "units"},
+	"generator/conform":            {"units"},
+	"units/unitdir":                {"units"},
+	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/conform", "units", "units/unitdir"},
+}
+
+// onlyImporter is outside packages that exactly one of ours may import.
+var onlyImporter = map[string]string{
+	"github.com/containers/podman/v5/pkg/systemd/quadlet": "generator/conform",
+	"github.com/containers/podman/v5/pkg/systemd/parser":  "generator/conform",
+	"github.com/coreos/go-systemd/v22/dbus":               "units/systemd",
+	"github.com/godbus/dbus/v5":                           "units/systemd",
+	"github.com/spf13/cobra":                              "cmd/archgen",
+}
+
+// pure is packages that touch no process, network or file, not even through
+// what they import of ours.
+var pure = map[string][]string{
+	"units":          {"os", "os/exec", "net/http", "time"},
+	"generator":      {"os", "os/exec", "net/http"},
+	"manifests/diag": {"os", "os/exec", "net/http"},
+	"manifests":      {"os/exec", "net/http"},
+}
+
+type goPackage struct {
+	ImportPath string
+	Doc        string
+	Imports    []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Doc,Imports", module+"...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var list []goPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		switch err := d.Decode(&p); {
+		case errors.Is(err, io.EOF):
+			return list
+		case err != nil:
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+}
+
+func TestImportsRunOneWay(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		if strings.HasPrefix(name, "test/") {
+			continue
+		}
+		allowed, known := mayImport[name]
+		if !known {
+			t.Errorf("%s is in no layer: add it to mayImport", name)
+		}
+		for _, imported := range p.Imports {
+			if ours, ok := strings.CutPrefix(imported, module); ok && !slices.Contains(allowed, ours) {
+				t.Errorf("%s must not import %s", name, ours)
+			}
+			if owner, ok := onlyImporter[imported]; ok && owner != name {
+				t.Errorf("%s must not import %s: only %s does", name, imported, owner)
+			}
+			if slices.Contains(pure[name], imported) {
+				t.Errorf("%s is pure and must not import %s", name, imported)
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+	}
+}
