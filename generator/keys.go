@@ -141,5 +141,5 @@ var sectionClass = map[string]class{"Unit": directive, "Service": directive, "In
 // nobody.
 var liveDirectives = map[string]bool{
 	"Restart": true, "RestartSec": true, "RestartSteps": true, "RestartMaxDelaySec": true,
-	"TimeoutStartSec": true, "TimeoutStopSec": true,
+	"TimeoutStartSec": true, "TimeoutStopSec": true, "SuccessExitStatus": true,
 }

@@ -424,6 +424,10 @@ func (c *container) service() {
 	}
 	c.put(c.at("start.timeout"), "TimeoutStartSec", p.Start.Timeout.String())
 	c.put(c.at("stop.timeout"), "TimeoutStopSec", (p.Stop.Timeout + stopMargin).String())
+	// A program that ends on the signal that asks it to, without handling it,
+	// leaves 128 plus the signal behind; for a process of its own systemd takes
+	// the same for a clean end.
+	c.put(c.at("stop"), "SuccessExitStatus", "130 131 143")
 	if c.checkedInside() != nil {
 		// Not Notify=healthy: at boot that loses READY for one start in seven,
 		// and systemd kills a healthy container at its start timeout.
