@@ -1,0 +1,119 @@
+//go:build e2e
+
+// Package e2e holds what a user of Archipelago does, done for real: scripts on
+// a machine with systemd and rootless Podman, as an unprivileged user.
+package e2e
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/archipelago-os/archipelago/test/host"
+)
+
+// TestScripts runs every script of testdata/script on a machine of its own.
+// Beside testscript's commands a script has:
+//
+//	user CMD...          run CMD as the unprivileged user; `stdout` sees its output
+//	root CMD...          the same as root
+//	push FILE DEST       copy a file or directory to the machine
+//	until DURATION CMD…  repeat `user CMD` until it succeeds
+//	reboot               cut the power and boot again
+//	poweroff             shut down cleanly
+func TestScripts(t *testing.T) {
+	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	for _, script := range scripts {
+		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
+			runScript(t, script)
+		})
+	}
+}
+
+func runScript(t *testing.T, script string) {
+	t.Helper()
+	m := host.Up(t)
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Push(filepath.Join(root, "bin/archgen"), "/usr/local/bin/archgen"); err != nil {
+		t.Fatal(err)
+	}
+	s := steps{t: t, machine: m, host: filepath.Join(root, "test/host/host")}
+	testscript.Run(t, testscript.Params{
+		Files: []string{script},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"user": s.user, "root": s.root, "push": s.push, "until": s.until, "reboot": s.reboot, "poweroff": s.poweroff,
+		},
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("NODE", filepath.Join(root, "test/e2e/testdata/node"))
+			e.Setenv("CATALOG", filepath.Join(root, "manifests/catalog"))
+			return nil
+		},
+	})
+	if t.Failed() {
+		journal, _ := m.User("journalctl", "--user", "-n", "60", "--no-pager", "-o", "short-precise")
+		t.Logf("the user's journal at the end:\n%s", journal)
+	}
+}
+
+// steps is the commands of one script.
+type steps struct {
+	t       *testing.T
+	machine *host.Machine
+	host    string
+}
+
+func (s *steps) user(ts *testscript.TestScript, neg bool, args []string) {
+	s.exec(ts, neg, "user", args)
+}
+
+func (s *steps) root(ts *testscript.TestScript, neg bool, args []string) {
+	s.exec(ts, neg, "exec", args)
+}
+
+func (s *steps) exec(ts *testscript.TestScript, neg bool, who string, args []string) {
+	err := ts.Exec(s.host, append([]string{who, s.machine.Name, "--"}, args...)...)
+	if neg && err == nil {
+		ts.Fatalf("it succeeded")
+	}
+	if !neg {
+		ts.Check(err)
+	}
+}
+
+func (s *steps) push(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(s.machine.Push(ts.MkAbs(args[0]), args[1]))
+}
+
+func (s *steps) until(ts *testscript.TestScript, _ bool, args []string) {
+	patience, err := time.ParseDuration(args[0])
+	ts.Check(err)
+	deadline := time.After(patience)
+	tick := time.NewTicker(250 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ts.Exec(s.host, append([]string{"user", s.machine.Name, "--"}, args[1:]...)...)
+		if err == nil {
+			return
+		}
+		select {
+		case <-deadline:
+			ts.Fatalf("still failing after %v: %v", patience, err)
+		case <-tick.C:
+		}
+	}
+}
+
+func (s *steps) reboot(ts *testscript.TestScript, _ bool, _ []string) { ts.Check(s.machine.Reboot()) }
+
+func (s *steps) poweroff(ts *testscript.TestScript, _ bool, _ []string) {
+	ts.Check(s.machine.Poweroff())
+}
