@@ -3,6 +3,7 @@ package manifests
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -46,6 +47,9 @@ func (s *strict) images(p Part) {
 	}
 }
 
+// hostOwn is directories in which a write changes the host or its users.
+var hostOwn = []string{"/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/proc", "/root", "/run", "/sbin", "/sys", "/usr", "/var/lib", "/var/run"}
+
 func (s *strict) rights(p Part) {
 	if len(p.PodmanArgs) > 0 {
 		s.warn(diag.RawArguments, p.Path+".podman_args", "", "podman_args are passed on unchecked")
@@ -61,6 +65,11 @@ func (s *strict) rights(p Part) {
 	}
 	if p.Security.LabelDisable || p.Security.Seccomp == "unconfined" || p.Security.AppArmor == "unconfined" {
 		s.warn(diag.Privilege, p.Path+".security", "", "confinement by the kernel is turned off")
+	}
+	for i, m := range p.Volumes {
+		if slices.ContainsFunc(hostOwn, func(dir string) bool { return m.Path == dir || strings.HasPrefix(m.Path, dir+"/") }) || m.Path == "/" {
+			s.warn(diag.Privilege, fmt.Sprintf("%s.volumes[%d].path", p.Path, i), "", "%s belongs to the host, not to an app", m.Path)
+		}
 	}
 	for i, c := range p.Capabilities.Add {
 		if c == "ALL" || c == "SYS_ADMIN" {

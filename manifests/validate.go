@@ -203,6 +203,7 @@ func (v *validator) part(p Part) {
 	v.secretMounts(p)
 	v.health(p)
 	v.restarting(p)
+	v.unit(p)
 	for i, after := range p.After {
 		v.after(p, i, after)
 	}
