@@ -3,6 +3,8 @@ package units
 import (
 	"bytes"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // Mark is what the ownership section of a file says.
@@ -17,31 +19,47 @@ type Mark struct {
 
 // ReadMark reads the ownership section of a file. It reports false where there
 // is none: then the file is not ours, whatever its name.
+//
+// The file may have been edited, cut short or overwritten: line ends of other
+// systems and a byte order mark are no hindrance, and a value that can't have
+// been written by us counts as absent.
 func ReadMark(content []byte) (m Mark, ok bool) {
-	inside := false
+	content = bytes.TrimPrefix(content, []byte("\ufeff"))
+	inside, continued := false, false
 	for line := range bytes.Lines(content) {
-		text := strings.TrimSpace(string(line))
-		if strings.HasPrefix(text, "[") {
+		text := string(bytes.TrimSpace(line))
+		isValue := continued // systemd takes the line after a backslash for a part of the value
+		continued = strings.HasSuffix(text, `\`) && !isComment(text)
+		switch key, value, found := strings.Cut(text, "="); {
+		case isValue || isComment(text):
+		case strings.HasPrefix(text, "["):
 			inside = text == "["+MarkSection+"]"
 			ok = ok || inside
-			continue
-		}
-		key, value, found := strings.Cut(text, "=")
-		if !inside || !found {
-			continue
-		}
-		switch key {
-		case "App":
-			m.App = value
-		case "Capability":
-			m.Capability = value
-		case "Digest":
-			m.Digest = value
-		case "ManifestDigest":
-			m.ManifestDigest = value
-		case "Generator":
-			m.Generator = value
+		case inside && found:
+			m.set(strings.TrimSpace(key), strings.TrimSpace(value))
 		}
 	}
 	return m, ok
+}
+
+func isComment(line string) bool {
+	return strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";")
+}
+
+func (m *Mark) set(key, value string) {
+	if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
+		return
+	}
+	switch key {
+	case "App":
+		m.App = value
+	case "Capability":
+		m.Capability = value
+	case "Digest":
+		m.Digest = value
+	case "ManifestDigest":
+		m.ManifestDigest = value
+	case "Generator":
+		m.Generator = value
+	}
 }

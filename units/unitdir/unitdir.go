@@ -1,207 +1,171 @@
 // Package unitdir owns the directory of rendered unit files: it is the only
-// writer in it. A file is seen whole or not at all, a file that archgen did not
-// write is never changed, and nothing is written where nothing changed.
+// writer in it. A file is seen whole or not at all, what is reported as done
+// survives a power cut, and nothing is written where nothing changed.
 //
-// It never decides what a file holds, follows no link, and blocks on nothing
-// that may lie in a file's place.
+// It never decides what a file holds, never changes or removes a file that
+// archgen did not write, follows no link in the directory, and blocks on
+// nothing that may lie in a file's place.
 package unitdir
 
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Changes is what Sync did.
+// Changes is what Sync did, each list sorted. Next to an error it is what was
+// done until then.
 type Changes struct {
-	// Written is the files that were made or replaced, sorted.
+	// Written is the files that were made or replaced.
 	Written []string
-	// Removed is the stale files that were taken away, sorted.
+	// Removed is the stale files that were taken away.
 	Removed []string
-	// MovedAside is the new names of what was in the place of a file and was
-	// no regular file, sorted.
+	// MovedAside is the new names of what was in the place of a file and could
+	// not be one of ours: a link, a directory, a FIFO, binary junk.
 	MovedAside []string
+	// Foreign is the files of a wanted name that somebody else wrote. If there
+	// is one, nothing is written at all.
+	Foreign []string
+	// Unreadable is the files that are not wanted and that nobody lets us read:
+	// they may be ours. If there is one, nothing is removed.
+	Unreadable []string
 	// Unchanged is how many files were right already.
 	Unchanged int
 }
 
+// ForeignError says that wanted names are taken by files that are not ours.
+type ForeignError struct {
+	Dir   string
+	Names []string
+}
+
+func (e *ForeignError) Error() string {
+	if len(e.Names) == 1 {
+		return filepath.Join(e.Dir, e.Names[0]) + " was not written by archgen; move it away, or put what it says into the manifest or an overlay"
+	}
+	return fmt.Sprintf("%d files in %s were not written by archgen (%s); move them away, or put what they say into the manifests or overlays",
+		len(e.Names), e.Dir, strings.Join(e.Names, ", "))
+}
+
 // suffixes is what Podman takes for a unit, in the order in which a set is
 // written: what is referred to comes before what refers to it.
-var suffixes = []string{".volume", ".network", ".image", ".build", ".pod", ".kube", ".artifact", ".container"}
+var suffixes = []string{".image", ".artifact", ".network", ".volume", ".build", ".pod", ".kube", ".container"}
+
+func rank(name string) int { return slices.Index(suffixes, filepath.Ext(name)) }
 
 // isUnit reports whether Podman would take a file of that name for a unit.
-func isUnit(name string) bool { return slices.Contains(suffixes, filepath.Ext(name)) }
+func isUnit(name string) bool { return rank(name) >= 0 }
 
-// maxFile is more than any rendered file has.
+// maxFile is far more than a rendered file has.
 const maxFile = 1 << 20
 
 // Sync makes the directory hold the wanted files, and removes marked files
-// that are not wanted and that owns selects. It makes the directory if needed.
-// On an error every file is as it was before or as it is wanted.
+// that are not wanted and that owns selects; a nil owns selects none. It makes
+// the directory if needed. Runs at the same time take turns.
+//
+// On an error, and after a kill at any moment, every file is as it was before
+// or as it is wanted, and the next run completes the work.
 func Sync(dir string, want units.Set, owns func(units.Mark) bool) (Changes, error) {
-	s := &sync{dir: dir, want: want, owns: owns}
-	if err := s.run(); err != nil {
+	if err := check(want); err != nil {
 		return Changes{}, err
 	}
-	return s.changes, nil
-}
-
-// sync is one run.
-type sync struct {
-	dir  string
-	want units.Set
-	owns func(units.Mark) bool
-
-	root    *os.Root
-	names   []string
-	write   units.Set
-	remove  []string
-	odd     []string
-	changes Changes
-}
-
-func (s *sync) run() error {
-	if err := s.open(); err != nil || s.root == nil {
-		return err
+	d, err := openDirectory(dir)
+	if err != nil || (d == nil && len(want) == 0) {
+		return Changes{}, err
 	}
-	defer s.root.Close()
-	// A first look without the lock: the usual run changes nothing, and must
-	// not even touch a lock file.
-	if err := s.compare(); err != nil || !s.dirty() {
-		return err
+	if d == nil {
+		if d, err = makeDirectory(dir); err != nil {
+			return Changes{}, err
+		}
 	}
-	unlock, err := s.lock()
+	defer d.close()
+	// The first look takes no lock: the usual run finds nothing to do and must
+	// not write, not even a lock file.
+	p, err := compare(d, want, owns)
 	if err != nil {
-		return err
+		return p.changes, err
 	}
-	defer unlock()
-	if err := s.compare(); err != nil {
-		return err
+	if p.idle() {
+		return p.changes, p.verdict()
 	}
-	return s.apply()
-}
-
-// open opens the directory, and makes it where something is to be written.
-func (s *sync) open() error {
-	info, err := os.Lstat(s.dir)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) && len(s.want) == 0:
-		return nil
-	case errors.Is(err, fs.ErrNotExist):
-		if err := os.MkdirAll(s.dir, 0o755); err != nil {
-			return fmt.Errorf("making the unit directory: %w", err)
-		}
-	case err != nil:
-		return fmt.Errorf("looking at the unit directory: %w", err)
-	case !info.IsDir():
-		return fmt.Errorf("%s is not a directory (%v): move it away, archgen makes its own", s.dir, info.Mode().Type())
-	}
-	root, err := os.OpenRoot(s.dir)
+	l, err := d.lock()
 	if err != nil {
-		return fmt.Errorf("opening the unit directory: %w", err)
+		return Changes{}, err
 	}
-	s.root = root
-	return nil
+	defer l.unlock()
+	if p, err = compare(d, want, owns); err != nil {
+		return p.changes, err
+	}
+	if !p.idle() {
+		err = p.apply(l)
+	}
+	if err == nil {
+		err = p.verdict()
+	}
+	return p.changes, err
 }
 
-// compare finds out what differs from what is wanted.
-func (s *sync) compare() error {
-	s.write, s.remove, s.odd, s.changes = nil, nil, nil, Changes{}
-	entries, err := fs.ReadDir(s.root.FS(), ".")
-	if err != nil {
-		return fmt.Errorf("reading %s: %w", s.dir, err)
-	}
-	present := make(map[string]fs.FileMode, len(entries))
-	s.names = s.names[:0]
-	for _, e := range entries {
-		present[e.Name()] = e.Type()
-		s.names = append(s.names, e.Name())
-	}
-	wanted := make(map[string]bool, len(s.want))
-	for _, f := range s.want {
-		wanted[f.Name] = true
-		mode, exists := present[f.Name]
-		if err := s.compareFile(f, mode, exists); err != nil {
-			return err
+// check refuses a set that this package could not look after later.
+func check(want units.Set) error {
+	seen := make(map[string]bool, len(want))
+	for _, f := range want {
+		_, marked := units.ReadMark(f.Content)
+		switch {
+		case strings.ContainsAny(f.Name, "/\x00") || strings.HasPrefix(f.Name, ".") || !isUnit(f.Name):
+			return fmt.Errorf("%q can't be the name of a unit file", f.Name)
+		case seen[f.Name]:
+			return fmt.Errorf("%s is in the set twice", f.Name)
+		case !marked:
+			return fmt.Errorf("%s has no section [%s]: it would not be known as ours later", f.Name, units.MarkSection)
+		case len(f.Content) > maxFile:
+			return fmt.Errorf("%s has %d bytes; a unit file may have %d", f.Name, len(f.Content), maxFile)
 		}
-	}
-	return s.compareStale(wanted, present)
-}
-
-func (s *sync) compareFile(f units.File, mode fs.FileMode, exists bool) error {
-	switch {
-	case !exists:
-		s.write = append(s.write, f)
-		return nil
-	case !mode.IsRegular():
-		s.odd = append(s.odd, f.Name)
-		s.write = append(s.write, f)
-		return nil
-	}
-	content, err := s.read(f.Name)
-	switch {
-	case err != nil:
-		// It may be ours and unreadable; replacing it needs no reading.
-		return fmt.Errorf("reading %s: %w", filepath.Join(s.dir, f.Name), reason(err))
-	case string(content) == string(f.Content):
-		s.changes.Unchanged++
-		return nil
-	}
-	if _, ours := units.ReadMark(content); !ours && len(content) > 0 && looksLikeUnit(content) {
-		return fmt.Errorf("%s was not written by archgen: move it away, or put what it says into the manifest or an overlay", filepath.Join(s.dir, f.Name))
-	}
-	s.write = append(s.write, f)
-	return nil
-}
-
-// looksLikeUnit tells a file that a person wrote from the remains of one of
-// ours that was cut short or overwritten with junk.
-func looksLikeUnit(content []byte) bool {
-	text := string(content)
-	return !strings.HasPrefix(text, "# Rendered by archgen") && strings.Contains(text, "\n") && strings.Contains(text, "[") && !strings.ContainsRune(text, 0)
-}
-
-func (s *sync) compareStale(wanted map[string]bool, present map[string]fs.FileMode) error {
-	for _, name := range s.names {
-		if wanted[name] || !isUnit(name) || !present[name].IsRegular() {
-			continue
-		}
-		content, err := s.read(name)
-		if err != nil {
-			return fmt.Errorf("reading %s: %w", filepath.Join(s.dir, name), reason(err))
-		}
-		if mark, ours := units.ReadMark(content); ours && s.owns(mark) {
-			s.remove = append(s.remove, name)
-		}
+		seen[f.Name] = true
 	}
 	return nil
 }
 
-// read reads a file without following a link and without blocking.
-func (s *sync) read(name string) ([]byte, error) {
-	f, err := s.root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
+// Entry is a file of ours as it lies on the disk.
+type Entry struct {
+	// File has its App and Digest from the mark.
+	units.File
+	Mark units.Mark
+}
+
+// Read lists the marked files in the directory by name. A directory that is
+// not there has none. What is no regular file, or can't be read, is not listed.
+func Read(dir string) ([]Entry, error) {
+	d, err := openDirectory(dir)
+	if err != nil || d == nil {
+		return nil, err
+	}
+	defer d.close()
+	names, err := d.list()
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile))
-}
-
-func (s *sync) dirty() bool {
-	return len(s.write)+len(s.remove) > 0 || slices.ContainsFunc(s.names, isLeftover)
-}
-
-func reason(err error) error {
-	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
-		return pathErr.Err
+	var list []Entry
+	for _, e := range names {
+		if !isUnit(e.Name()) || !e.Type().IsRegular() {
+			continue
+		}
+		content, _, err := d.read(e.Name(), nil)
+		if isAbsent(err) || isOdd(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if m, ours := units.ReadMark(content); ours {
+			list = append(list, Entry{units.File{Name: e.Name(), App: m.App, Digest: m.Digest, Content: content}, m})
+		}
 	}
-	return err
+	return list, nil
 }
+
+// errNotAFile is what reading something other than a regular file gives.
+var errNotAFile = errors.New("not a regular file")

@@ -1,0 +1,72 @@
+//go:build linux && (amd64 || arm64)
+
+package faults
+
+import (
+	"fmt"
+	"syscall"
+	"unsafe"
+)
+
+// callKind is what is known of a call: which argument is a path, from 1, and
+// whether it may change a file system.
+type callKind struct {
+	name   string
+	path   int
+	writes bool
+}
+
+// calls is the file system calls that count. Reads count too: they can fail.
+var calls = map[uint64]callKind{
+	syscall.SYS_OPENAT:     {name: "openat", path: 2},
+	syscall.SYS_READ:       {name: "read"},
+	syscall.SYS_GETDENTS64: {name: "getdents64"},
+	syscall.SYS_FSTAT:      {name: "fstat"},
+	sysNewfstatat:          {name: "newfstatat", path: 2},
+	syscall.SYS_LSEEK:      {name: "lseek"},
+	syscall.SYS_FLOCK:      {name: "flock"},
+	syscall.SYS_CLOSE:      {name: "close"},
+	syscall.SYS_WRITE:      {name: "write", writes: true},
+	syscall.SYS_PWRITE64:   {name: "pwrite64", writes: true},
+	syscall.SYS_FSYNC:      {name: "fsync", writes: true},
+	syscall.SYS_FDATASYNC:  {name: "fdatasync", writes: true},
+	syscall.SYS_FTRUNCATE:  {name: "ftruncate", writes: true},
+	syscall.SYS_FALLOCATE:  {name: "fallocate", writes: true},
+	syscall.SYS_FCHMOD:     {name: "fchmod", writes: true},
+	syscall.SYS_FCHMODAT:   {name: "fchmodat", path: 2, writes: true},
+	syscall.SYS_FCHOWNAT:   {name: "fchownat", path: 2, writes: true},
+	syscall.SYS_UTIMENSAT:  {name: "utimensat", path: 2, writes: true},
+	syscall.SYS_RENAMEAT:   {name: "renameat", path: 4, writes: true},
+	sysRenameat2:           {name: "renameat2", path: 4, writes: true},
+	syscall.SYS_UNLINKAT:   {name: "unlinkat", path: 2, writes: true},
+	syscall.SYS_MKDIRAT:    {name: "mkdirat", path: 2, writes: true},
+	syscall.SYS_MKNODAT:    {name: "mknodat", path: 2, writes: true},
+	syscall.SYS_LINKAT:     {name: "linkat", path: 4, writes: true},
+	syscall.SYS_SYMLINKAT:  {name: "symlinkat", path: 3, writes: true},
+}
+
+// callInfo is the part of struct ptrace_syscall_info that is the same at the
+// start of a call on every architecture.
+type callInfo struct {
+	op     uint8
+	number uint64
+	args   [6]uint64
+}
+
+func syscallInfo(tid int) (callInfo, error) {
+	var raw struct {
+		op    uint8
+		_     [3]uint8
+		arch  uint32
+		ip    uint64
+		sp    uint64
+		entry [7]uint64
+		_     [4]uint64
+	}
+	_, _, errno := syscall.Syscall6(syscall.SYS_PTRACE, ptraceSyscallInfo, uintptr(tid),
+		unsafe.Sizeof(raw), uintptr(unsafe.Pointer(&raw)), 0, 0)
+	if errno != 0 {
+		return callInfo{}, fmt.Errorf("asking which call thread %d makes: %w", tid, errno)
+	}
+	return callInfo{raw.op, raw.entry[0], [6]uint64(raw.entry[1:])}, nil
+}

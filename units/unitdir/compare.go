@@ -1,0 +1,169 @@
+package unitdir
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// plan is what is to be done in a directory.
+type plan struct {
+	dir       *directory
+	names     map[string]fs.FileMode
+	write     units.Set
+	aside     map[string]bool // in the place of a file to be written
+	remove    []string
+	leftovers []string
+	unsynced  bool // a run was killed before its changes were durable
+	changes   Changes
+
+	unreadable error // why the first of changes.Unreadable could not be read
+	buf        []byte
+}
+
+func (p *plan) idle() bool {
+	return len(p.write)+len(p.remove)+len(p.leftovers) == 0 && !p.unsynced
+}
+
+// verdict is the error of a run that did what it could.
+func (p *plan) verdict() error {
+	if p.unreadable == nil {
+		return nil
+	}
+	return fmt.Errorf("stale files were not removed, because this one may need them or be one of them: %w (or move it away)", p.unreadable)
+}
+
+// compare finds out what differs from what is wanted. It changes nothing.
+func compare(d *directory, want units.Set, owns func(units.Mark) bool) (*plan, error) {
+	p := &plan{dir: d, names: map[string]fs.FileMode{}, aside: map[string]bool{}}
+	entries, err := d.list()
+	if err != nil {
+		return p, err
+	}
+	for _, e := range entries {
+		p.names[e.Name()] = e.Type()
+	}
+	wanted := make(map[string]bool, len(want))
+	for _, f := range want {
+		wanted[f.Name] = true
+		if err := p.compareFile(f); err != nil {
+			return p, err
+		}
+	}
+	for _, e := range entries {
+		if err := p.compareRest(e, wanted, owns); err != nil {
+			return p, err
+		}
+	}
+	if len(p.changes.Foreign) > 0 {
+		slices.Sort(p.changes.Foreign)
+		return p, &ForeignError{d.path, p.changes.Foreign}
+	}
+	if p.unreadable != nil {
+		p.remove = nil // what can't be read may be ours, and need what is to go
+	}
+	return p, nil
+}
+
+// compareFile looks at what lies in the place of a wanted file.
+func (p *plan) compareFile(f units.File) error {
+	mode, present := p.names[f.Name]
+	if !present {
+		p.write = append(p.write, f)
+		return nil
+	}
+	if !mode.IsRegular() {
+		p.replaceOdd(f)
+		return nil
+	}
+	content, perm, err := p.dir.read(f.Name, p.buf)
+	switch {
+	case isAbsent(err): // since the list was read
+		p.write = append(p.write, f)
+		return nil
+	case isOdd(err):
+		p.replaceOdd(f)
+		return nil
+	case err != nil:
+		return err
+	}
+	p.buf = content
+	same := bytes.Equal(content, f.Content)
+	_, ours := units.ReadMark(content)
+	switch {
+	case same && permits(perm):
+		p.changes.Unchanged++
+	case same || ours || isRemains(content):
+		p.write = append(p.write, f)
+	case isText(content):
+		p.changes.Foreign = append(p.changes.Foreign, f.Name)
+	default:
+		p.replaceOdd(f)
+	}
+	return nil
+}
+
+func (p *plan) replaceOdd(f units.File) {
+	p.aside[f.Name] = true
+	p.write = append(p.write, f)
+}
+
+// permits reports whether everybody can read a file and only its owner write
+// it. Other bits are let be: some file systems choose them.
+func permits(perm fs.FileMode) bool { return perm&0o444 == 0o444 && perm&0o022 == 0 }
+
+// header is how a rendered file begins. The mark is at its end.
+const header = "# Rendered by archgen"
+
+// isRemains reports whether a file without a mark is what is left of one of
+// ours that was cut short, or has nothing in it that anybody could miss.
+func isRemains(content []byte) bool {
+	text := strings.TrimPrefix(string(content), "\ufeff")
+	return strings.HasPrefix(text, header) || strings.HasPrefix(header, text) || strings.Trim(text, "\x00 \t\r\n") == ""
+}
+
+// isText reports whether a person may have written it.
+func isText(content []byte) bool {
+	return utf8.Valid(content) && !bytes.ContainsRune(content, 0)
+}
+
+// compareRest looks at what is not wanted.
+func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(units.Mark) bool) error {
+	name := e.Name()
+	switch {
+	case !e.Type().IsRegular():
+		return nil
+	case name == unsyncedName:
+		p.unsynced = true
+		return nil
+	case isLeftover(name):
+		p.leftovers = append(p.leftovers, name)
+		return nil
+	case wanted[name] || !isUnit(name) || owns == nil:
+		return nil
+	}
+	content, _, err := p.dir.read(name, p.buf)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		if p.unreadable == nil {
+			p.unreadable = err
+		}
+		p.changes.Unreadable = append(p.changes.Unreadable, name)
+		return nil
+	case isAbsent(err) || isOdd(err): // since the list was read
+		return nil
+	case err != nil:
+		return err
+	}
+	p.buf = content
+	if mark, ours := units.ReadMark(content); ours && owns(mark) {
+		p.remove = append(p.remove, name)
+	}
+	return nil
+}

@@ -1,0 +1,286 @@
+package unitdir
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
+
+// directory is an open directory. Names are looked up in it and not by path:
+// links and renames outside change nothing, and links inside are not followed
+// (os.Root follows those that stay inside).
+type directory struct {
+	file *os.File
+	path string
+}
+
+// openDirectory returns nil for a directory that is not there. Its parents may
+// be links; a link in its own place could lead our files and removals anywhere.
+func openDirectory(path string) (*directory, error) {
+	if path == "" {
+		return nil, errors.New("the unit directory has no name")
+	}
+	path = filepath.Clean(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
+	switch {
+	case err == nil:
+		return &directory{f, path}, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil //nolint:nilnil // an absent directory is no error and has no handle
+	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP):
+		return nil, blocked(path, err)
+	}
+	return nil, failed("opening the unit directory", path, err)
+}
+
+// blocked names what is in the way of a path.
+func blocked(path string, err error) error {
+	for at := path; ; at = filepath.Dir(at) {
+		info, statErr := os.Lstat(at)
+		if statErr == nil && info.Mode().Type() == fs.ModeSymlink && at != path {
+			info, statErr = os.Stat(at)
+			if statErr != nil {
+				return fmt.Errorf("%s is a link that leads nowhere (%w): mend it or move it away", at, reason(statErr))
+			}
+		}
+		switch {
+		case statErr == nil && !info.IsDir():
+			return fmt.Errorf("%s is a %v in the place of a directory (%w): move it away; the directory will be made", at, kind(info), reason(err))
+		case statErr == nil || at == filepath.Dir(at):
+			return failed("making the unit directory", path, err)
+		}
+	}
+}
+
+func kind(info fs.FileInfo) string {
+	switch info.Mode().Type() {
+	case 0:
+		return "file"
+	case fs.ModeSymlink:
+		return "link"
+	case fs.ModeNamedPipe:
+		return "FIFO"
+	}
+	return info.Mode().Type().String()
+}
+
+func makeDirectory(path string) (*directory, error) {
+	path = filepath.Clean(path)
+	if err := makeDurable(path); err != nil {
+		return nil, err
+	}
+	d, err := openDirectory(path)
+	if err == nil && d == nil {
+		err = fmt.Errorf("%s vanished while it was made; run it again", path)
+	}
+	return d, err
+}
+
+// makeDurable makes a directory and its parents, so that they survive a power cut.
+func makeDurable(path string) error {
+	err := os.Mkdir(path, 0o755)
+	if errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path) {
+		if err := makeDurable(filepath.Dir(path)); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, 0o755)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrNotExist):
+		return blocked(path, err)
+	case err != nil:
+		return failed("making the directory", path, err)
+	}
+	// Podman may run as another user than the one whose umask this is.
+	if err := os.Chmod(path, 0o755); err != nil {
+		return failed("setting the mode of", path, err)
+	}
+	return syncDirectory(filepath.Dir(path))
+}
+
+func syncDirectory(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return failed("opening", path, err)
+	}
+	defer f.Close()
+	if err := f.Sync(); err != nil {
+		return failed("making durable what is new in", path, err)
+	}
+	return nil
+}
+
+func (d *directory) close()             { d.file.Close() }
+func (d *directory) fd() int            { return int(d.file.Fd()) }
+func (d *directory) at(n string) string { return filepath.Join(d.path, n) }
+func byName(a, b fs.DirEntry) int       { return cmp.Compare(a.Name(), b.Name()) }
+func retry(call func() error) (err error) {
+	for {
+		if err = call(); !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
+// list returns what is in the directory, sorted.
+func (d *directory) list() ([]fs.DirEntry, error) {
+	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
+		return nil, failed("reading the directory", d.path, err)
+	}
+	entries, err := d.file.ReadDir(-1)
+	if err != nil {
+		return nil, failed("reading the directory", d.path, err)
+	}
+	slices.SortFunc(entries, byName)
+	return entries, nil
+}
+
+// open opens a file without following a link, waiting for a FIFO's other end,
+// or becoming a terminal's owner.
+func (d *directory) open(name string, flags int, mode uint32) (fd int, err error) {
+	flags |= syscall.O_NOFOLLOW | syscall.O_NONBLOCK | syscall.O_NOCTTY | syscall.O_CLOEXEC
+	err = retry(func() error {
+		fd, err = syscall.Openat(d.fd(), name, flags, mode)
+		return err
+	})
+	return fd, err
+}
+
+// read returns the first MiB of a regular file, in the room of buf if it fits.
+func (d *directory) read(name string, buf []byte) ([]byte, fs.FileMode, error) {
+	fd, err := d.open(name, syscall.O_RDONLY, 0)
+	if err != nil {
+		return nil, 0, failed("reading", d.at(name), err)
+	}
+	defer syscall.Close(fd)
+	var st syscall.Stat_t
+	if err := syscall.Fstat(fd, &st); err != nil {
+		return nil, 0, failed("looking at", d.at(name), err)
+	}
+	if st.Mode&syscall.S_IFMT != syscall.S_IFREG {
+		return nil, 0, failed("reading", d.at(name), errNotAFile)
+	}
+	buf = slices.Grow(buf[:0], int(min(st.Size, maxFile))+1)
+	for len(buf) <= maxFile {
+		buf = slices.Grow(buf, 1)
+		n := 0
+		err := retry(func() (err error) { n, err = syscall.Read(fd, buf[len(buf):cap(buf)]); return err })
+		if err != nil {
+			return nil, 0, failed("reading", d.at(name), err)
+		}
+		if n == 0 {
+			break
+		}
+		buf = buf[:len(buf)+n]
+	}
+	return buf, fs.FileMode(st.Mode).Perm(), nil
+}
+
+// create writes a new file durably.
+func (d *directory) create(name string, content []byte) error {
+	fd, err := d.open(name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	err = fill(fd, content)
+	if closeErr := syscall.Close(fd); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// touch makes an empty file; a power cut may take it away.
+func (d *directory) touch(name string) error {
+	fd, err := d.open(name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	return syscall.Close(fd)
+}
+
+func fill(fd int, content []byte) error {
+	for len(content) > 0 {
+		n := 0
+		err := retry(func() (err error) { n, err = syscall.Write(fd, content); return err })
+		if err != nil {
+			return err
+		}
+		if n <= 0 {
+			return io.ErrShortWrite
+		}
+		content = content[n:]
+	}
+	// Whatever the umask: Podman may run as another user.
+	if err := retry(func() error { return syscall.Fchmod(fd, 0o644) }); err != nil {
+		return err
+	}
+	return retry(func() error { return syscall.Fsync(fd) })
+}
+
+func (d *directory) rename(from, to string) error {
+	return retry(func() error { return syscall.Renameat(d.fd(), from, d.fd(), to) })
+}
+
+// remove removes a file or a link, never a directory.
+func (d *directory) remove(name string) error {
+	return retry(func() error { return syscall.Unlinkat(d.fd(), name) })
+}
+
+func (d *directory) sync() error {
+	if err := d.file.Sync(); err != nil {
+		return failed("making durable the changes in", d.path, err)
+	}
+	return nil
+}
+
+func isAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+
+// isOdd reports whether reading failed because of what lies there, and not
+// because of the disk.
+func isOdd(err error) bool {
+	return errors.Is(err, errNotAFile) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EACCES)
+}
+
+// reason takes the path out of an error that is put next to one.
+func reason(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
+}
+
+// failed says what was being done to what, and how to mend it.
+func failed(doing, path string, err error) error {
+	err = fmt.Errorf("%s %s: %w", doing, path, reason(err))
+	for _, m := range mending {
+		if errors.Is(err, m.cause) {
+			return fmt.Errorf("%w; %s", err, m.hint)
+		}
+	}
+	return err
+}
+
+var mending = []struct {
+	cause error
+	hint  string
+}{
+	{syscall.ENOSPC, "free some space and run it again"},
+	{syscall.EDQUOT, "the user's disk quota is used up: free some space and run it again"},
+	{syscall.EROFS, "the file system is read-only: mount it writable, or choose another directory"},
+	{syscall.EACCES, "the directory must belong to the user who runs this"},
+	{syscall.EPERM, "the file or its directory may be immutable (lsattr) or another user's"},
+	{syscall.EMFILE, "too many files are open: raise the limit (ulimit -n)"},
+	{syscall.ENFILE, "too many files are open on this machine"},
+	{syscall.ELOOP, "a link is in its place: remove the link"},
+	{syscall.EISDIR, "a directory is in its place: move it away"},
+	{errNotAFile, "it is in the place of a file: move it away"},
+	{syscall.EIO, "the disk reports an error: see the kernel's log (dmesg)"},
+}

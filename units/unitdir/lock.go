@@ -1,0 +1,103 @@
+package unitdir
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// lockName is a file of its own and not the directory: everybody who may read
+// the directory could lock it for ever.
+const lockName = ".archgen.lock"
+
+// lockPatience is how long another run may take.
+var lockPatience = 30 * time.Second
+
+// lock is the right to write to the directory. The kernel takes it back when
+// its holder dies, so it is never stale, and nobody steals it.
+type lock struct {
+	dir  *directory
+	file *os.File
+}
+
+func (d *directory) lock() (*lock, error) {
+	fd, err := d.open(lockName, syscall.O_RDWR|syscall.O_CREAT, 0o600)
+	if err != nil {
+		return nil, failed("opening the lock", d.at(lockName), err)
+	}
+	l := &lock{d, os.NewFile(uintptr(fd), d.at(lockName))}
+	err = l.wait()
+	if err == nil {
+		err = l.check()
+	}
+	if err != nil {
+		l.unlock()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *lock) unlock() { l.file.Close() }
+
+func (l *lock) wait() error {
+	deadline := time.Now().Add(lockPatience)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := retry(func() error { return syscall.Flock(int(l.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) })
+		switch {
+		case err == nil:
+			return nil
+		case !errors.Is(err, syscall.EWOULDBLOCK):
+			return failed("locking", l.file.Name(), err)
+		case time.Now().After(deadline):
+			return fmt.Errorf("another run%s has held %s for %v: wait for it to end, or end it", l.holder(), l.file.Name(), lockPatience)
+		}
+		<-tick.C
+	}
+}
+
+// check makes sure that the locked file is still the one that others find: the
+// directory may have been deleted or renamed, and then writing to it is no use.
+func (l *lock) check() error {
+	locked, err := l.file.Stat()
+	if err != nil {
+		return failed("looking at", l.file.Name(), err)
+	}
+	if !locked.Mode().IsRegular() {
+		return failed("locking", l.file.Name(), errNotAFile)
+	}
+	found, err := os.Lstat(l.file.Name())
+	if err == nil && os.SameFile(locked, found) {
+		return nil
+	}
+	if err != nil && !isAbsent(err) {
+		return failed("looking at", l.file.Name(), err)
+	}
+	return fmt.Errorf("%s was deleted or replaced while it was written to: run it again", l.dir.path)
+}
+
+// holder is " (process N)" where the kernel tells.
+func (l *lock) holder() string {
+	info, err := l.file.Stat()
+	if err != nil {
+		return ""
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	table, _ := os.ReadFile("/proc/locks") // without it the message has no number
+	for line := range bytes.Lines(table) {
+		// 1: FLOCK  ADVISORY  WRITE 4711 fe:01:1234 0 EOF
+		f := strings.Fields(string(line))
+		if len(f) > 5 && f[1] == "FLOCK" && strings.HasSuffix(f[5], fmt.Sprintf(":%d", st.Ino)) {
+			return " (process " + f[4] + ")"
+		}
+	}
+	return ""
+}

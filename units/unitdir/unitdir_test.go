@@ -1,0 +1,612 @@
+package unitdir
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// unit is a file as the generator renders it: a header, a body, the mark.
+func unit(name, app, body string) units.File {
+	text := header + " from " + app + ".yaml.\n[Unit]\nDescription=" + body + "\n\n[X-Archipelago]\nApp=" + app + "\nDigest=0a\n"
+	return units.File{Name: name, App: app, Digest: "0a", Content: []byte(text)}
+}
+
+func all(units.Mark) bool { return true }
+
+func mustSync(t *testing.T, dir string, want ...units.File) Changes {
+	t.Helper()
+	ch, err := Sync(dir, want, all)
+	if err != nil {
+		t.Fatalf("Sync: %v", err)
+	}
+	return ch
+}
+
+// put writes a file past Sync, as an operator or a broken disk would.
+func put(t *testing.T, path, content string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func content(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// states is everything that a write would change: of each path its type, mode,
+// owner, inode, size, links, and times of change.
+func states(t *testing.T, root string) map[string]string {
+	t.Helper()
+	list := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		var st syscall.Stat_t
+		if err := syscall.Lstat(path, &st); err != nil {
+			return err
+		}
+		list[path] = fmt.Sprint(st.Mode, st.Uid, st.Ino, st.Size, st.Nlink, st.Mtim, st.Ctim)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list
+}
+
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := []string{}
+	for _, e := range entries {
+		if e.Name() != lockName {
+			list = append(list, e.Name())
+		}
+	}
+	return list
+}
+
+func TestSyncMakesTheDirectoryHoldTheSet(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "containers/systemd/archipelago")
+	lnd, volume, old := unit("app@lnd.container", "lnd", "1"), unit("app@lnd.volume", "lnd", "1"), unit("app@old.container", "old", "1")
+	ch := mustSync(t, dir, lnd, volume, old)
+	if d := cmp.Diff(Changes{Written: []string{lnd.Name, volume.Name, old.Name}}, ch); d != "" {
+		t.Error(d)
+	}
+	for path, mode := range map[string]fs.FileMode{dir: 0o755, filepath.Dir(dir): 0o755, filepath.Join(dir, lnd.Name): 0o644} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v; want mode %v", path, info.Mode(), err, mode)
+		}
+	}
+
+	lnd2 := unit("app@lnd.container", "lnd", "2")
+	ch = mustSync(t, dir, lnd2, volume)
+	if d := cmp.Diff(Changes{Written: []string{lnd.Name}, Removed: []string{old.Name}, Unchanged: 1}, ch); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff([]string{lnd.Name, volume.Name}, names(t, dir)); d != "" {
+		t.Error(d)
+	}
+	if got := content(t, filepath.Join(dir, lnd.Name)); got != string(lnd2.Content) {
+		t.Errorf("content: %q", got)
+	}
+}
+
+func TestSyncWritesNothingWhereNothingChanged(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	if ch := mustSync(t, filepath.Join(root, "not/there")); !cmp.Equal(ch, Changes{}) {
+		t.Errorf("%+v", ch)
+	}
+	if list := names(t, root); len(list) > 0 {
+		t.Errorf("an empty set made %v", list)
+	}
+	dir := filepath.Join(root, "archipelago")
+	a, b := unit("app@a.container", "a", "1"), unit("app@b.volume", "b", "1")
+	mustSync(t, dir, a, b)
+	put(t, filepath.Join(dir, "hand.container"), "[Container]\nImage=x\n", 0o600)
+	before := states(t, root)
+	if d := cmp.Diff(Changes{Unchanged: 2}, mustSync(t, dir, a, b)); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(before, states(t, root)); d != "" {
+		t.Errorf("a run without changes wrote: %s", d)
+	}
+}
+
+func TestSyncRemovesOnlyWhatItMay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, b, c := unit("app@a.container", "a", "1"), unit("app@b.container", "b", "1"), unit("app@c.container", "c", "1")
+	mustSync(t, dir, a, b, c)
+	put(t, filepath.Join(dir, "app@hand.container"), "# App=b\n[Container]\nImage=x\n", 0o644)
+	put(t, filepath.Join(dir, "notes"), string(b.Content), 0o644)
+	dropin := filepath.Join(dir, "app@b.container.d")
+	if err := os.Mkdir(dropin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(dropin, "10-mine.conf"), string(b.Content), 0o644)
+
+	ch, err := Sync(dir, units.Set{a}, func(m units.Mark) bool { return m.App == "b" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(Changes{Removed: []string{b.Name}, Unchanged: 1}, ch); d != "" {
+		t.Error(d)
+	}
+	if ch, err = Sync(dir, units.Set{a}, nil); err != nil || len(ch.Removed) > 0 {
+		t.Errorf("without owns: %+v, %v", ch, err)
+	}
+	if d := cmp.Diff([]string{a.Name, "app@b.container.d", c.Name, "app@hand.container", "notes"}, names(t, dir)); d != "" {
+		t.Error(d)
+	}
+	if got := content(t, filepath.Join(dropin, "10-mine.conf")); got != string(b.Content) {
+		t.Errorf("drop-in: %q", got)
+	}
+}
+
+// What lies in the place of a file and can't be one of ours goes aside; the
+// file is written, and what a link leads to is not touched.
+func TestSyncMovesOddThingsAside(t *testing.T) {
+	t.Parallel()
+	want := unit("app@a.container", "a", "1")
+	for name, c := range map[string]struct {
+		place func(path, outside string) error
+		root  bool // making a device node takes the right to
+		mode  fs.FileMode
+	}{
+		"link":                {place: func(p, o string) error { return os.Symlink(o, p) }, mode: fs.ModeSymlink},
+		"link to itself":      {place: func(p, _ string) error { return os.Symlink(filepath.Base(p), p) }, mode: fs.ModeSymlink},
+		"dangling link":       {place: func(p, o string) error { return os.Symlink(o+"-gone", p) }, mode: fs.ModeSymlink},
+		"link to /dev/null":   {place: func(p, _ string) error { return os.Symlink(os.DevNull, p) }, mode: fs.ModeSymlink},
+		"FIFO":                {place: func(p, _ string) error { return syscall.Mkfifo(p, 0o644) }, mode: fs.ModeNamedPipe},
+		"empty directory":     {place: func(p, _ string) error { return os.Mkdir(p, 0o755) }, mode: fs.ModeDir},
+		"full directory":      {place: func(p, _ string) error { return os.MkdirAll(p+"/sub/dir", 0o755) }, mode: fs.ModeDir},
+		"socket":              {place: listen, mode: fs.ModeSocket},
+		"device":              {place: func(p, _ string) error { return syscall.Mknod(p, syscall.S_IFCHR|0o666, 1<<8|3) }, root: true, mode: fs.ModeDevice | fs.ModeCharDevice},
+		"binary junk":         {place: func(p, _ string) error { return os.WriteFile(p, []byte("\x7fELF\x00\x01\xff\n[x]"), 0o644) }},
+		"UTF-16 by an editor": {place: func(p, _ string) error { return os.WriteFile(p, []byte("\xff\xfe[\x00U\x00"), 0o644) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root, err := os.MkdirTemp("", "ud") // a socket's path has to be short
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(root) })
+			dir, outside := filepath.Join(root, "d"), filepath.Join(root, "outside")
+			put(t, outside, string(unit("app@a.container", "a", "outside").Content), 0o644)
+			mustSync(t, dir)
+			if err := os.MkdirAll(filepath.Join(dir, "app@a.container.aside-1"), 0o755); err != nil {
+				t.Fatal(err) // the first name is taken
+			}
+			switch err := c.place(filepath.Join(dir, want.Name), outside); {
+			case c.root && errors.Is(err, fs.ErrPermission):
+				t.Skip("only root may make a device node")
+			case err != nil:
+				t.Fatal(err)
+			}
+			before := states(t, outside)
+			ch := mustSync(t, dir, want)
+			aside := want.Name + ".aside-2"
+			if d := cmp.Diff(Changes{Written: []string{want.Name}, MovedAside: []string{aside}}, ch); d != "" {
+				t.Error(d)
+			}
+			if got := content(t, filepath.Join(dir, want.Name)); got != string(want.Content) {
+				t.Errorf("content: %q", got)
+			}
+			if info, err := os.Lstat(filepath.Join(dir, aside)); err != nil || info.Mode().Type() != c.mode {
+				t.Errorf("moved aside: %v, %v", info, err)
+			}
+			if d := cmp.Diff(before, states(t, outside)); d != "" {
+				t.Errorf("the target of the link: %s", d)
+			}
+			if d := cmp.Diff(Changes{Unchanged: 1}, mustSync(t, dir, want)); d != "" {
+				t.Errorf("second run: %s", d)
+			}
+		})
+	}
+}
+
+func listen(path, _ string) error {
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return err
+	}
+	l.SetUnlinkOnClose(false)
+	return l.Close()
+}
+
+// The same things under a name that is not wanted stay where they are, and
+// neither Sync nor Read waits for them.
+func TestOddThingsElsewhereStay(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	want := unit("app@a.container", "a", "1")
+	target := filepath.Join(t.TempDir(), "marked")
+	put(t, target, string(unit("app@z.container", "z", "1").Content), 0o644)
+	for _, err := range []error{
+		syscall.Mkfifo(filepath.Join(dir, "f.container"), 0o644),
+		syscall.Mkfifo(filepath.Join(dir, ".archgen-f.tmp"), 0o644),
+		os.Mkdir(filepath.Join(dir, "d.volume"), 0o755),
+		os.Mkdir(filepath.Join(dir, ".archgen-d.tmp"), 0o755),
+		os.Mkdir(filepath.Join(dir, unsyncedName), 0o755),
+		os.Symlink(target, filepath.Join(dir, "l.container")),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := names(t, dir)
+	mustSync(t, dir, want)
+	if d := cmp.Diff(Changes{Unchanged: 1}, mustSync(t, dir, want)); d != "" {
+		t.Error(d)
+	}
+	if d := cmp.Diff(append(slices.Clone(before[:3]), append([]string{want.Name}, before[3:]...)...), names(t, dir)); d != "" {
+		t.Error(d)
+	}
+	entries, err := Read(dir)
+	if err != nil || len(entries) != 1 || entries[0].Name != want.Name {
+		t.Errorf("Read: %v, %v", entries, err)
+	}
+}
+
+func TestSyncRestoresDamagedFiles(t *testing.T) {
+	t.Parallel()
+	want := unit("app@a.container", "a", "1")
+	whole := string(want.Content)
+	type damage struct {
+		content string
+		mode    fs.FileMode
+	}
+	cases := map[string]damage{
+		"edited":            {strings.ReplaceAll(whole, "Description=1", "Description=2"), 0o644},
+		"grown":             {whole + "\n[Service]\nRestart=no\n", 0o644},
+		"CRLF":              {strings.ReplaceAll(whole, "\n", "\r\n"), 0o644},
+		"byte order mark":   {"\ufeff" + whole, 0o644},
+		"zeros":             {strings.Repeat("\x00", len(whole)), 0o644},
+		"white space":       {" \n\t\n", 0o644},
+		"bytes in the body": {strings.Replace(whole, "Description=1", "Description=\x00\xff", 1), 0o644},
+		"another app's":     {string(unit("x", "other", "1").Content), 0o644},
+		"only its owner":    {whole, 0o600},
+		"writable for all":  {whole, 0o666},
+		"huge":              {whole + strings.Repeat("#\n", maxFile), 0o644},
+	}
+	for n := range len(whole) {
+		cases[fmt.Sprintf("cut to %d", n)] = damage{whole[:n], 0o644}
+	}
+	dir := t.TempDir()
+	path := filepath.Join(dir, want.Name)
+	for name, c := range cases {
+		put(t, path, c.content, c.mode)
+		if d := cmp.Diff(Changes{Written: []string{want.Name}}, mustSync(t, dir, want)); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+		if info, err := os.Lstat(path); err != nil || info.Mode().Perm() != 0o644 || content(t, path) != whole {
+			t.Errorf("%s: not restored: %v", name, err)
+		}
+	}
+	if d := cmp.Diff([]string{want.Name}, names(t, dir)); d != "" {
+		t.Error(d)
+	}
+}
+
+// Root reads a file of mode 0 and knows it for ours; others move it aside, so
+// that nothing is lost, and write it anew.
+func TestSyncRestoresAnUnreadableFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	want := unit("app@a.container", "a", "1")
+	put(t, filepath.Join(dir, want.Name), string(want.Content), 0)
+	expected := Changes{Written: []string{want.Name}}
+	if f, err := os.Open(filepath.Join(dir, want.Name)); err == nil {
+		f.Close()
+	} else {
+		expected.MovedAside = []string{want.Name + ".aside-1"}
+	}
+	if d := cmp.Diff(expected, mustSync(t, dir, want)); d != "" {
+		t.Error(d)
+	}
+	if got := content(t, filepath.Join(dir, want.Name)); got != string(want.Content) {
+		t.Errorf("content: %q", got)
+	}
+}
+
+// What is not wanted and can't be read may be a container of ours that needs
+// the volume which would be removed.
+func TestSyncRemovesNothingBesideAnUnreadableFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, container, volume := unit("app@a.container", "a", "1"), unit("app@x.container", "x", "1"), unit("x.volume", "x", "1")
+	mustSync(t, dir, container, volume)
+	hidden := filepath.Join(dir, container.Name)
+	if err := os.Chmod(hidden, 0); err != nil {
+		t.Fatal(err)
+	}
+	_, readErr := os.ReadFile(hidden)
+	ch, err := Sync(dir, units.Set{a}, all)
+	if readErr == nil { // root reads everything
+		if err != nil || len(ch.Removed) != 2 {
+			t.Errorf("root: %+v, %v", ch, err)
+		}
+		return
+	}
+	if d := cmp.Diff(Changes{Written: []string{a.Name}, Unreadable: []string{container.Name}}, ch); d != "" {
+		t.Error(d)
+	}
+	if err == nil || !strings.Contains(err.Error(), hidden) {
+		t.Errorf("error: %v", err)
+	}
+	if _, err := Sync(dir, units.Set{a}, nil); err != nil {
+		t.Errorf("a run that may remove nothing needs not read it: %v", err)
+	}
+}
+
+func TestSyncLeavesTheOtherNameOfAHardLink(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	other := filepath.Join(t.TempDir(), "other")
+	old, want := unit("app@a.container", "a", "1"), unit("app@a.container", "a", "2")
+	put(t, other, string(old.Content), 0o640)
+	if err := os.Link(other, filepath.Join(dir, want.Name)); err != nil {
+		t.Fatal(err)
+	}
+	mustSync(t, dir, want)
+	if got := content(t, other); got != string(old.Content) {
+		t.Errorf("the other name holds %q", got)
+	}
+	if info, err := os.Stat(other); err != nil || info.Mode().Perm() != 0o640 {
+		t.Errorf("the other name: %v, %v", info.Mode(), err)
+	}
+}
+
+func TestSyncRefusesForeignFiles(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"a unit":             "[Container]\nImage=x\n",
+		"comments only":      "# switched off by me\n# Image=x\n",
+		"mark in a comment":  "# [X-Archipelago]\n[Container]\nImage=x\n",
+		"one word":           "todo",
+		"beyond the maximum": "[Container]\n" + strings.Repeat("#\n", maxFile),
+	} {
+		dir := t.TempDir()
+		a, b := unit("app@a.container", "a", "1"), unit("app@b.container", "b", "1")
+		put(t, filepath.Join(dir, a.Name), text, 0o644)
+		before := states(t, dir)
+		ch, err := Sync(dir, units.Set{a, b}, all)
+		foreign, ok := errors.AsType[*ForeignError](err)
+		if !ok || !slices.Equal(foreign.Names, []string{a.Name}) || !slices.Equal(ch.Foreign, foreign.Names) {
+			t.Errorf("%s: %+v, %v", name, ch, err)
+			continue
+		}
+		if msg := err.Error(); !strings.HasPrefix(msg, filepath.Join(dir, a.Name)+" was not written by archgen; move it away") {
+			t.Errorf("%s: %s", name, msg)
+		}
+		if d := cmp.Diff(before, states(t, dir)); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+	two := &ForeignError{"/d", []string{"a", "b"}}
+	if got := two.Error(); !strings.HasPrefix(got, "2 files in /d were not written by archgen (a, b); move them") {
+		t.Error(got)
+	}
+}
+
+func TestSyncRefusesASetItCouldNotLookAfter(t *testing.T) {
+	t.Parallel()
+	a := unit("app@a.container", "a", "1")
+	renamed := func(name string) units.File { f := a; f.Name = name; return f }
+	for want, set := range map[string]units.Set{
+		"can't be the name":  {renamed("../a.container")},
+		"can't be the name ": {renamed("a.service")},
+		"can't be the  name": {renamed(".a.container")},
+		"twice":              {a, a},
+		"no section":         {{Name: "a.container", Content: []byte("[Container]\n")}},
+		"may have":           {{Name: "a.container", Content: append(slices.Clone(a.Content), make([]byte, maxFile)...)}},
+	} {
+		_, err := Sync(filepath.Join(t.TempDir(), "d"), set, all)
+		if err == nil || !strings.Contains(err.Error(), strings.ReplaceAll(strings.TrimSpace(want), "  ", " ")) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
+
+func TestSyncErrorsNameThePathAndTheMending(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		prepare func(root string) (dir string, err error)
+		want    string
+	}{
+		"a file above": {func(r string) (string, error) {
+			return r + "/f/x/archipelago", os.WriteFile(r+"/f", nil, 0o644)
+		}, "ROOT/f is a file in the place of a directory (not a directory): move it away"},
+		"a file": {func(r string) (string, error) {
+			return r + "/f", os.WriteFile(r+"/f", nil, 0o644)
+		}, "ROOT/f is a file in the place of a directory"},
+		"a FIFO":          {func(r string) (string, error) { return r + "/f", syscall.Mkfifo(r+"/f", 0o644) }, "ROOT/f is a FIFO in"},
+		"a link":          {func(r string) (string, error) { return r + "/l", os.Symlink(r, r+"/l") }, "ROOT/l is a link in"},
+		"a link, slashed": {func(r string) (string, error) { return r + "/l/", os.Symlink(r, r+"/l") }, "ROOT/l is a link in"},
+		"a dangling parent": {func(r string) (string, error) {
+			return r + "/l/archipelago", os.Symlink(r+"/gone", r+"/l")
+		}, "ROOT/l is a link that leads nowhere"},
+		"a looping parent": {func(r string) (string, error) {
+			return r + "/l/archipelago", os.Symlink("l", r+"/l")
+		}, "ROOT/l is a link that leads nowhere"},
+		"a lock that is a link": {func(r string) (string, error) {
+			return r, os.Symlink("/etc/passwd", r+"/"+lockName)
+		}, "opening the lock ROOT/.archgen.lock: too many levels of symbolic links; a link is in its place"},
+		"a lock that is a FIFO": {func(r string) (string, error) {
+			return r, syscall.Mkfifo(r+"/"+lockName, 0o600)
+		}, "locking ROOT/.archgen.lock: not a regular file; it is in the place of a file"},
+		"no name": {func(string) (string, error) { return "", nil }, "has no name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			dir, err := c.prepare(root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Sync(dir, units.Set{unit("app@a.container", "a", "1")}, all)
+			if want := strings.ReplaceAll(c.want, "ROOT", root); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%v; want …%s…", err, want)
+			}
+		})
+	}
+}
+
+// Parents may be links: operators keep ~/.config on another disk.
+func TestSyncFollowsLinksAboveTheDirectory(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	if err := errors.Join(os.Mkdir(root+"/real", 0o755), os.Symlink("real", root+"/link")); err != nil {
+		t.Fatal(err)
+	}
+	a := unit("app@a.container", "a", "1")
+	mustSync(t, root+"/link/systemd/archipelago", a)
+	if got := content(t, root+"/real/systemd/archipelago/"+a.Name); got != string(a.Content) {
+		t.Error(got)
+	}
+}
+
+// A directory that can't be written to: its mode stops everybody but root.
+func TestSyncIntoAReadOnlyDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a := unit("app@a.container", "a", "1")
+	mustSync(t, dir, a)
+	if err := os.Chmod(dir, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(dir, 0o755) })
+	_, err := Sync(dir, units.Set{a, unit("app@b.container", "b", "1")}, all)
+	if os.Geteuid() == 0 {
+		if err != nil {
+			t.Errorf("root: %v", err)
+		}
+		return
+	}
+	if err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "must belong to the user") {
+		t.Errorf("error: %v", err)
+	}
+	if got := content(t, filepath.Join(dir, a.Name)); got != string(a.Content) {
+		t.Error(got)
+	}
+}
+
+func TestSyncSweepsWhatAKilledRunLeft(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a := unit("app@a.container", "a", "1")
+	mustSync(t, dir, a)
+	for _, name := range []string{".archgen-1-2.tmp", unsyncedName} {
+		put(t, filepath.Join(dir, name), "half", 0o644)
+		put(t, filepath.Join(dir, "notes.tmp"), "mine", 0o644)
+		if d := cmp.Diff(Changes{Unchanged: 1}, mustSync(t, dir, a)); d != "" {
+			t.Error(d)
+		}
+		if d := cmp.Diff([]string{a.Name, "notes.tmp"}, names(t, dir)); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
+	}
+}
+
+func TestReadListsOurFiles(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "d")
+	if list, err := Read(dir); err != nil || list != nil {
+		t.Errorf("no directory: %v, %v", list, err)
+	}
+	a, b := unit("app@a.container", "a", "1"), unit("app@b.volume", "b", "1")
+	mustSync(t, dir, b, a)
+	put(t, filepath.Join(dir, "hand.container"), "[Container]\n", 0o644)
+	put(t, filepath.Join(dir, "copy.txt"), string(a.Content), 0o644)
+	got, err := Read(dir)
+	want := []Entry{{a, units.Mark{App: "a", Digest: "0a"}}, {b, units.Mark{App: "b", Digest: "0a"}}}
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Error(d, err)
+	}
+	if _, err := Read(filepath.Join(dir, a.Name)); err == nil {
+		t.Error("a file was read as a directory")
+	}
+}
+
+func TestSyncIsNotSlowedByOtherFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	mustSync(t, dir, unit("app@a.container", "a", "1"))
+	for i := range 10_000 {
+		put(t, filepath.Join(dir, fmt.Sprintf("other-%d.conf", i)), "x", 0o644)
+	}
+	d, err := openDirectory(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.close()
+	p, err := compare(d, nil, all)
+	if err != nil || len(p.remove) != 1 {
+		t.Errorf("%v, %v", p.remove, err)
+	}
+	// Counting beats timing: none of the 10,000 was read.
+	if cap(p.buf) > 1024 || len(slices.Collect(maps.Keys(p.names))) != 10_002 {
+		t.Errorf("room for %d bytes, %d names", cap(p.buf), len(p.names))
+	}
+}
+
+func many(generation string) units.Set {
+	set := make(units.Set, 2_000)
+	for i := range set {
+		app := fmt.Sprintf("app-%04d", i)
+		set[i] = unit("app@"+app+".container", app, generation+strings.Repeat("\nDocumentation=https://example.org/x", 30))
+	}
+	return set
+}
+
+func BenchmarkSyncCold(b *testing.B) {
+	set := many("1")
+	for i := 0; b.Loop(); i++ {
+		if _, err := Sync(filepath.Join(b.TempDir(), fmt.Sprint(i)), set, all); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkSyncUnchanged(b *testing.B) {
+	set, dir := many("1"), b.TempDir()
+	if _, err := Sync(dir, set, all); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if ch, err := Sync(dir, set, all); err != nil || ch.Unchanged != len(set) {
+			b.Fatal(ch, err)
+		}
+	}
+}
