@@ -25,7 +25,9 @@ func VolumeName(app, volume string) string { return app + "." + volume }
 func SecretName(app, secret string) string { return app + "." + secret }
 
 func containerFile(app, part string) string { return "app@" + ContainerName(app, part) + ".container" }
-func volumeFile(app, volume string) string  { return "archipelago-" + app + "." + volume + ".volume" }
+
+func volumeFile(app, volume string) string { return "archipelago-" + app + "." + volume + ".volume" }
+
 func buildFile(app, part string) string {
 	return "archipelago-" + ContainerName(app, part) + ".build"
 }
@@ -38,6 +40,7 @@ func imageFile(app, part string) string {
 func appNetwork(app string) network {
 	return network{"app." + app, "archipelago-app." + app + ".network"}
 }
+
 func capabilityNetwork(name string) network {
 	return network{"cap." + name, "archipelago-cap." + name + ".network"}
 }

@@ -216,11 +216,7 @@ func (c *container) networks() {
 }
 
 func aliases(names []string) string {
-	s := ":alias=" + names[0]
-	for _, n := range names[1:] {
-		s += ",alias=" + n
-	}
-	return s
+	return ":alias=" + strings.Join(names, ",alias=")
 }
 
 // publish is the PublishPort= form of a port.

@@ -99,7 +99,7 @@ func (v *validator) containers() {
 }
 
 func (v *validator) partNames() []string {
-	var names []string
+	names := make([]string, 0, len(v.parts))
 	for _, p := range v.parts {
 		names = append(names, p.Name)
 	}
@@ -119,7 +119,7 @@ func (v *validator) portNames() []string {
 }
 
 func (v *validator) secretNames() []string {
-	var names []string
+	names := make([]string, 0, len(v.app.Secrets))
 	for _, s := range v.app.Secrets {
 		names = append(names, s.Name)
 	}
@@ -161,7 +161,7 @@ func (v *validator) appNames() {
 
 func (v *validator) capabilities(secrets []string) {
 	a, names := v.app, v.partNames()
-	var offered, required []string
+	offered, required := make([]string, 0, len(a.Provides)), make([]string, 0, len(a.Requires))
 	for i, p := range a.Provides {
 		at := fmt.Sprintf("app.provides[%d]", i)
 		offered = append(offered, p.Capability)
@@ -234,7 +234,7 @@ func (v *validator) network(p Part) {
 }
 
 func (v *validator) portsOf(p Part) {
-	var names, ports []string
+	names, ports := make([]string, 0, len(p.Ports)), make([]string, 0, len(p.Ports))
 	for i, port := range p.Ports {
 		names = append(names, port.Name)
 		ports = append(ports, fmt.Sprintf("%d/%s", port.Container, port.Protocol))
@@ -276,7 +276,7 @@ func (v *validator) mounts(p Part) {
 }
 
 func (v *validator) secretMounts(p Part) {
-	var targets []string
+	targets := make([]string, 0, len(p.Secrets))
 	for i, s := range p.Secrets {
 		at := fmt.Sprintf("%s.secrets[%d]", p.Path, i)
 		v.reference(at+".name", "secret", s.Name, v.secretNames())
@@ -326,7 +326,7 @@ func (v *validator) probe(p Part, at string, probe *Probe) {
 		ports["jsonrpc"] = rpc.Port
 		v.reference(at+".jsonrpc.password_secret", "secret", rpc.PasswordSecret, v.secretNames())
 	}
-	var known []string
+	known := make([]string, 0, len(p.Ports))
 	for _, port := range p.Ports {
 		known = append(known, port.Name)
 	}
@@ -343,7 +343,7 @@ func (v *validator) probe(p Part, at string, probe *Probe) {
 }
 
 func (v *validator) restarting(p Part) {
-	given := p.Container.Restart
+	given := p.Restart
 	if given.MaxDelay != 0 && given.MaxDelay < given.Delay {
 		v.fail(diag.OutOfRange, p.Path+".restart.max_delay", "", "max_delay %v is shorter than delay %v", given.MaxDelay, given.Delay)
 	}

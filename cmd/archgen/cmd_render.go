@@ -151,7 +151,7 @@ func (c *cli) printFiles(files units.Set, asJSON bool) error {
 			App     string `json:"app,omitempty"`
 			Content string `json:"content"`
 		}
-		list := []file{}
+		list := make([]file, 0, len(files))
 		for _, f := range files {
 			list = append(list, file{f.Name, f.App, string(f.Content)})
 		}

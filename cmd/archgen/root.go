@@ -30,7 +30,7 @@ are the installed apps; the first directory that has an app wins.`,
   systemctl --user start app@bitcoin-knots`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args: func(cmd *cobra.Command, args []string) error {
+		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}

@@ -252,7 +252,7 @@ func Values(content []byte, section, key string) ([]string, error) {
 }
 
 func joined(pairs map[string]*string) []string {
-	var list []string
+	list := make([]string, 0, len(pairs))
 	for k, v := range pairs {
 		if v != nil {
 			k += "=" + *v

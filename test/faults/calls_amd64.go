@@ -1,6 +1,9 @@
 package faults
 
-import "syscall"
+import (
+	"maps"
+	"syscall"
+)
 
 // Numbers that package syscall lacks.
 const (
@@ -9,7 +12,7 @@ const (
 )
 
 func init() {
-	for number, kind := range map[uint64]callKind{ // the calls without a directory, which newer architectures lack
+	maps.Copy(calls, map[uint64]callKind{ // the calls without a directory, which newer architectures lack
 		syscall.SYS_OPEN:   {name: "open", path: 1, writes: true},
 		syscall.SYS_STAT:   {name: "stat", path: 1},
 		syscall.SYS_LSTAT:  {name: "lstat", path: 1},
@@ -18,9 +21,7 @@ func init() {
 		syscall.SYS_RMDIR:  {name: "rmdir", path: 1, writes: true},
 		syscall.SYS_MKDIR:  {name: "mkdir", path: 1, writes: true},
 		syscall.SYS_CHMOD:  {name: "chmod", path: 1, writes: true},
-	} {
-		calls[number] = kind
-	}
+	})
 }
 
 // skip makes the kernel leave out the call that a thread is about to make.

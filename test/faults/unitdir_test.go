@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -98,10 +99,7 @@ func (s scenario) prepare(t *testing.T, root string) (dir string) {
 	if _, err := unitdir.Sync(dir, sets[s.from], all); err != nil {
 		t.Fatal(err)
 	}
-	files := map[string]string{}
-	for name, text := range foreign {
-		files[name] = text
-	}
+	files := maps.Clone(foreign)
 	if s.killed {
 		files[".archgen-1-0.tmp"], files[".archgen-unsynced.tmp"] = "half a fi", ""
 	}
@@ -237,7 +235,7 @@ func (s scenario) attempt(t *testing.T, f Fault) bool {
 		errs = append(errs, errors.New("no call was counted"))
 	}
 	switch {
-	case r.Exit == -1 && !(r.Hit && f.Errno == 0):
+	case r.Exit == -1 && (!r.Hit || f.Errno != 0):
 		errs = append(errs, errors.New("it was killed by somebody else"))
 	case r.Exit == 0:
 		if err := s.isDone(dir, !r.Hit); err != nil {

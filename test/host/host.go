@@ -7,6 +7,7 @@ package host
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -148,7 +149,7 @@ func script(verb string, args ...string) (string, error) {
 		return "", errors.New("host: built with -trimpath, which hides where the host script is")
 	}
 	var stdout, stderr bytes.Buffer
-	command := exec.Command(filepath.Join(filepath.Dir(self), "host"), append([]string{verb}, args...)...)
+	command := exec.CommandContext(context.Background(), filepath.Join(filepath.Dir(self), "host"), append([]string{verb}, args...)...)
 	command.Stdout, command.Stderr = &stdout, &stderr
 	if err := command.Run(); err != nil {
 		return stdout.String(), fmt.Errorf("host %s %s: %w\n%s",

@@ -32,16 +32,19 @@ func run(t *testing.T, m *Machine, args ...string) string {
 // eventually waits for a command that a starting server fails at first.
 func eventually(t *testing.T, m *Machine, args ...string) string {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.After(time.Minute)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
 	for {
 		out, err := m.User(args...)
 		if err == nil {
 			return strings.TrimSpace(out)
 		}
-		if time.Now().After(deadline) {
+		select {
+		case <-deadline:
 			t.Fatal(err)
+		case <-tick.C:
 		}
-		time.Sleep(100 * time.Millisecond)
 	}
 }
 

@@ -66,8 +66,9 @@ func kind(info fs.FileInfo) string {
 		return "link"
 	case fs.ModeNamedPipe:
 		return "FIFO"
+	default:
+		return info.Mode().Type().String()
 	}
-	return info.Mode().Type().String()
 }
 
 func makeDirectory(path string) (*directory, error) {

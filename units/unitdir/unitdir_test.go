@@ -196,11 +196,11 @@ func TestSyncMovesOddThingsAside(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			root, err := os.MkdirTemp("", "ud") // a socket's path has to be short
+			root, err := os.MkdirTemp("", "ud") //nolint:usetesting // a socket's path has to be short
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { os.RemoveAll(root) })
+			t.Cleanup(func() { _ = os.RemoveAll(root) })
 			dir, outside := filepath.Join(root, "d"), filepath.Join(root, "outside")
 			put(t, outside, string(unit("app@a.container", "a", "outside").Content), 0o644)
 			mustSync(t, dir)

@@ -66,8 +66,13 @@ func serve() error {
 
 // health has its own deadline, since podman before 5.6 does not enforce one.
 func health() error {
-	client := http.Client{Timeout: 2 * time.Second}
-	response, err := client.Get("http://127.0.0.1:8080/")
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:8080/", nil)
+	if err != nil {
+		return err
+	}
+	response, err := http.DefaultClient.Do(request)
 	if err != nil {
 		return err
 	}
