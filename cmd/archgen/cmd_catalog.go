@@ -23,7 +23,7 @@ func (c *cli) catalogCommand() *cobra.Command {
 /usr/share/archipelago/catalog, /etc/archipelago/catalog and
 ~/.config/archipelago/catalog. A later place wins.`,
 		Example: `  archgen catalog
-  archgen catalog show bitcoin-knots > ~/.config/archipelago/apps/bitcoin-knots.yaml`,
+  archgen catalog show bitcoin-knots > bitcoin-knots.yaml`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error { return c.listCatalog(asJSON) },
 	}
@@ -32,8 +32,11 @@ func (c *cli) catalogCommand() *cobra.Command {
 		Use:     "show ID",
 		Short:   "Print the manifest of an app",
 		Example: `  archgen catalog show bitcoin-knots`,
-		Args:    usageArgs(cobra.ExactArgs(1)),
-		RunE:    func(_ *cobra.Command, args []string) error { return c.showCatalog(args[0]) },
+		Args:    usageArgs(oneOf("id of an app")),
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return c.catalogIDs(), cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(_ *cobra.Command, args []string) error { return c.showCatalog(args[0]) },
 	})
 	return cmd
 }
@@ -132,6 +135,19 @@ func (c *cli) listCatalog(asJSON bool) error {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", e.ID, e.Version, dash(e.Provides), dash(e.Requires), e.Description)
 	}
 	return w.Flush()
+}
+
+// catalogIDs is what can stand after `catalog show`, for completion.
+func (c *cli) catalogIDs() []string {
+	entries, _, err := c.catalogEntries()
+	if err != nil {
+		return nil
+	}
+	var ids []string
+	for _, e := range entries {
+		ids = append(ids, e.ID)
+	}
+	return ids
 }
 
 func dash(list []string) string {

@@ -17,9 +17,12 @@ func (c *cli) checkCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [PATH…|ID…]",
 		Short: "Report everything that is wrong with manifests",
-		Long: `check reads manifests with their overlays, compiles them in memory, lets Podman's
-own converter read the result, and prints every problem with its position.
-Nothing is written. Without arguments it checks the installed apps.`,
+		Long: `check reads manifests with their overlays, compiles them in memory, lets
+Podman's own converter read the result, and prints every problem with its
+position. Nothing is written. Without arguments it checks the installed apps.
+
+With --strict it also fails on what is allowed but wants a second look: images
+that are not pinned by digest, raw arguments, rights that are rarely needed.`,
 		Example: `  archgen check
   archgen check bitcoin-knots.yaml lnd.yaml
   archgen check --strict --json ./apps`,
@@ -41,7 +44,7 @@ Nothing is written. Without arguments it checks the installed apps.`,
 		},
 	}
 	from.flags(cmd)
-	cmd.Flags().BoolVar(&strict, "strict", false, "fail on what is allowed but wants a second look, such as floating images and raw arguments")
+	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings and on what wants a second look")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the diagnostics as JSON")
 	return cmd
 }

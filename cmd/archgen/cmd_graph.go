@@ -21,7 +21,8 @@ func (c *cli) graphCommand() *cobra.Command {
 		Use:   "graph [PATH…|ID…]",
 		Short: "Draw which app uses which",
 		Long: `graph draws the apps and the capabilities between them. An arrow leads from an
-app to the one that it requires; a dashed one stands for an optional requirement.`,
+app to the one that it requires; a dashed one stands for an optional
+requirement. Without arguments it draws the installed apps.`,
 		Example: `  archgen graph --format svg > node.svg
   archgen graph --format mermaid ./apps`,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -41,7 +42,7 @@ app to the one that it requires; a dashed one stands for an optional requirement
 		},
 	}
 	from.flags(cmd)
-	cmd.Flags().StringVar(&format, "format", "dot", "dot, mermaid or svg")
+	cmd.Flags().StringVar(&format, "format", "dot", "draw as `FORMAT`: dot, mermaid or svg")
 	return cmd
 }
 

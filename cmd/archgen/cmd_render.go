@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -33,8 +34,12 @@ If anything is wrong, every problem is printed and nothing is written. Files
 that archgen did not write are never changed. Where nothing changed, nothing is
 written.
 
-Neither Podman nor systemd nor a home directory is needed: with --root the files
-are written for an image that is being built.`,
+Neither Podman nor systemd nor a home directory is needed: with --root the
+manifests of an image that is being built are read, and the files are written
+into it.
+
+The files suit the Podman that --podman names, else archipelago.toml, else
+(without --root) the one that is installed here, else Podman ` + generator.Default.String() + `.`,
 		Example: `  archgen render
   archgen render bitcoin-knots
   archgen render --out ./units ./apps
@@ -66,20 +71,17 @@ func (c *cli) render(o *renderOptions, args []string) error {
 	}
 	files := k.files()
 	if o.stdout {
-		return c.printFiles(files, o.asJSON)
+		return c.printFiles(k, files, o.asJSON)
 	}
 	if !k.whole && len(files) == 0 {
 		return errors.New("there is nothing to render")
 	}
-	changes, err := unitdir.Sync(dir, files, func(m units.Mark) bool { return k.ownsMark(m) })
-	if err != nil {
-		return err
-	}
+	changes, err := unitdir.Sync(dir, files, k.ownsMark)
 	if o.asJSON {
-		return c.printRendered(k, dir, changes)
+		return errors.Join(err, c.printRendered(k, dir, changes))
 	}
-	c.summarize(dir, changes)
-	return nil
+	c.summarize(dir, changes, err)
+	return err
 }
 
 // unitDir is the directory that the files go to.
@@ -144,7 +146,7 @@ func (k *compiled) ownsMark(m units.Mark) bool {
 	return k.owns(m.App)
 }
 
-func (c *cli) printFiles(files units.Set, asJSON bool) error {
+func (c *cli) printFiles(k *compiled, files units.Set, asJSON bool) error {
 	if asJSON {
 		type file struct {
 			Name    string `json:"name"`
@@ -156,16 +158,19 @@ func (c *cli) printFiles(files units.Set, asJSON bool) error {
 			list = append(list, file{f.Name, f.App, string(f.Content)})
 		}
 		return c.printJSON(struct {
-			Files []file `json:"files"`
-		}{list})
+			Files       []file    `json:"files"`
+			Diagnostics diag.List `json:"diagnostics"`
+		}{list, append(diag.List{}, k.diags...)})
 	}
+	var b bytes.Buffer
 	for i, f := range files {
 		if i > 0 {
-			fmt.Fprintln(c.stdout)
+			b.WriteByte('\n')
 		}
-		fmt.Fprintf(c.stdout, "# --- %s ---\n%s", f.Name, f.Content)
+		fmt.Fprintf(&b, "# --- %s ---\n%s", f.Name, f.Content)
 	}
-	return nil
+	_, err := c.stdout.Write(b.Bytes())
+	return err
 }
 
 func (c *cli) printRendered(k *compiled, dir string, ch unitdir.Changes) error {
@@ -174,22 +179,26 @@ func (c *cli) printRendered(k *compiled, dir string, ch unitdir.Changes) error {
 		Written     []string  `json:"written"`
 		Removed     []string  `json:"removed"`
 		MovedAside  []string  `json:"moved_aside"`
+		Foreign     []string  `json:"foreign"`
+		Unreadable  []string  `json:"unreadable"`
 		Unchanged   int       `json:"unchanged"`
 		Diagnostics diag.List `json:"diagnostics"`
-	}{dir, list(ch.Written), list(ch.Removed), list(ch.MovedAside), ch.Unchanged, append(diag.List{}, k.diags...)})
+	}{dir, list(ch.Written), list(ch.Removed), list(ch.MovedAside), list(ch.Foreign), list(ch.Unreadable), ch.Unchanged, append(diag.List{}, k.diags...)})
 }
 
 // list keeps an empty list from being null in JSON.
 func list(names []string) []string { return append([]string{}, names...) }
 
-// summarize says what was done, a line each for what a person should notice.
-func (c *cli) summarize(dir string, ch unitdir.Changes) {
+// summarize says what was done, a line each for what a person should notice. A
+// run that failed may have done a part.
+func (c *cli) summarize(dir string, ch unitdir.Changes, failure error) {
 	for _, name := range ch.MovedAside {
-		fmt.Fprintf(c.stderr, "archgen: %s was not a regular file and has been moved aside\n", filepath.Join(dir, name))
+		fmt.Fprintf(c.stderr, "archgen: what was in the way of a file is now %s\n", filepath.Join(dir, name))
 	}
-	if len(ch.Written)+len(ch.Removed) == 0 {
+	switch {
+	case len(ch.Written)+len(ch.Removed) > 0:
+		fmt.Fprintf(c.stdout, "%s: %d written, %d removed, %d unchanged\n", dir, len(ch.Written), len(ch.Removed), ch.Unchanged)
+	case failure == nil:
 		fmt.Fprintf(c.stdout, "%s: %d %s, nothing changed\n", dir, ch.Unchanged, plural(ch.Unchanged, "file"))
-		return
 	}
-	fmt.Fprintf(c.stdout, "%s: %d written, %d removed, %d unchanged\n", dir, len(ch.Written), len(ch.Removed), ch.Unchanged)
 }

@@ -31,10 +31,10 @@ type source struct {
 
 func (s *source) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
-	f.StringVar(&s.root, "root", "", "work on the system image below `DIR` instead of this machine")
-	f.BoolVar(&s.user, "user", false, "render for a user's systemd and rootless Podman (default)")
-	f.BoolVar(&s.system, "system", false, "render for the system's systemd and Podman as root")
-	f.StringVar(&s.podman, "podman", "", "Podman `VERSION` to render for (default: archipelago.toml, else the installed one, else "+generator.Default.String()+")")
+	f.StringVar(&s.root, "root", "", "work on the system image below `DIR`, not this machine")
+	f.BoolVar(&s.user, "user", false, "for a user's systemd and rootless Podman (default)")
+	f.BoolVar(&s.system, "system", false, "for the system's systemd and Podman as root")
+	f.StringVar(&s.podman, "podman", "", "for Podman `VERSION` (default: the installed one)")
 	cmd.MarkFlagsMutuallyExclusive("user", "system")
 }
 
@@ -68,6 +68,9 @@ func (k *compiled) owns(app string) bool {
 // load reads the manifests that the arguments name and compiles them.
 func (c *cli) load(s *source, args []string) (*compiled, error) {
 	k := &compiled{loaded: manifests.Loaded{Root: s.root}}
+	if info, err := os.Stat(s.root); s.root != "" && (err != nil || !info.IsDir()) {
+		return nil, fmt.Errorf("%s is not a directory, so it can't be the root of a system image", s.root)
+	}
 	if err := c.find(k, s, args); err != nil {
 		return nil, err
 	}
@@ -112,41 +115,44 @@ func (c *cli) find(k *compiled, s *source, args []string) error {
 		if err != nil {
 			return err
 		}
-		k.whole = true
-		k.diags = append(k.diags, k.loaded.LoadDirs(dirs)...)
+		c.findAll(k, dirs)
 		return nil
 	}
-	var ids []string
+	var paths, ids []string
 	for _, arg := range args {
-		if !strings.ContainsAny(arg, "/.") {
+		if strings.ContainsAny(arg, "/.") {
+			paths = append(paths, arg)
+		} else {
 			ids = append(ids, arg)
-			continue
-		}
-		if err := c.findPath(k, arg); err != nil {
-			return err
 		}
 	}
-	if len(ids) == 0 {
-		return nil
+	switch {
+	case len(paths) == 0:
+		return c.findIDs(k, s, ids)
+	case len(ids) > 0:
+		return usageError{fmt.Errorf("%s is a path and %s the id of an installed app: give either paths or ids", paths[0], ids[0])}
 	}
-	if len(k.loaded.Manifests) > 0 || k.whole {
-		return usageError{errors.New("give either paths or ids of installed apps, not both")}
+	for _, path := range paths {
+		c.findPath(k, path)
 	}
-	return c.findIDs(k, s, ids)
+	return nil
 }
 
-func (c *cli) findPath(k *compiled, arg string) error {
-	info, err := os.Stat(arg)
-	if err != nil {
-		return fmt.Errorf("%s can't be read: %w", arg, reason(err))
+// findAll reads directories that hold all apps there are.
+func (c *cli) findAll(k *compiled, dirs []string) {
+	k.whole = true
+	k.diags = append(k.diags, k.loaded.LoadDirs(dirs)...)
+	if len(k.loaded.Manifests) == 0 && !k.diags.HasErrors() {
+		fmt.Fprintf(c.stderr, "archgen: there is no manifest in %s\n", strings.Join(dirs, ", "))
 	}
-	if info.IsDir() {
-		k.whole = true
-		k.diags = append(k.diags, k.loaded.LoadDirs([]string{arg})...)
-		return nil
+}
+
+func (c *cli) findPath(k *compiled, path string) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		c.findAll(k, []string{path})
+		return
 	}
-	k.diags = append(k.diags, k.loaded.LoadFile(arg)...)
-	return nil
+	k.diags = append(k.diags, k.loaded.LoadFile(path)...)
 }
 
 // findIDs loads every installed app, since the ones that are asked for may
@@ -248,8 +254,8 @@ func installedPodman() string {
 	if err != nil {
 		return ""
 	}
-	fields := strings.Fields(string(out))
-	return fields[len(fields)-1]
+	_, v, _ := strings.Cut(strings.TrimSpace(string(out)), "podman version ")
+	return v
 }
 
 // reason is an error without the path, which the message names already.

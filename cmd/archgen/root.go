@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -23,28 +25,64 @@ run the apps from those files; nothing of archgen stands in between.
 
 A manifest is one YAML or TOML file per app. The files in
 ~/.config/archipelago/apps, /etc/archipelago/apps and /usr/share/archipelago/apps
-are the installed apps; the first directory that has an app wins.`,
+are the installed apps; the first directory that has an app wins.
+
+Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 		Example: `  archgen check bitcoin-knots.yaml
   archgen render --out ./units bitcoin-knots.yaml
   archgen render && systemctl --user daemon-reload
   systemctl --user start app@bitcoin-knots`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args: func(_ *cobra.Command, args []string) error {
+		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
 			}
-			return usageError{fmt.Errorf("there is no command %q; see archgen --help", args[0])}
+			return unknownCommand(cmd, args)
+		},
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			if err := cmd.ValidateFlagGroups(); err != nil {
+				return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+			}
+			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetHelpCommand(helpCommand())
 	root.SetOut(c.stdout)
 	root.SetErr(c.stderr)
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(c.checkCommand(), c.renderCommand(), c.schemaCommand(), c.catalogCommand(), c.graphCommand(), c.versionCommand())
+	root.AddCommand(c.checkCommand(), c.renderCommand(), c.schemaCommand(), c.catalogCommand(), c.graphCommand(), c.completionCommand(), c.versionCommand())
 	return root
+}
+
+// helpCommand differs from cobra's in that it fails on an unknown command.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "help [COMMAND]",
+		Short:   "Explain a command",
+		Example: `  archgen help render`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			topic, rest, err := cmd.Root().Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(cmd.Root(), args)
+			}
+			topic.InitDefaultHelpFlag()
+			return topic.Help()
+		},
+	}
+}
+
+func unknownCommand(root *cobra.Command, args []string) error {
+	root.SuggestionsMinimumDistance = 2
+	hint := ""
+	if similar := root.SuggestionsFor(args[0]); len(args) == 1 && len(similar) > 0 {
+		hint = "did you mean " + strings.Join(similar, " or ") + "? "
+	}
+	return usageError{fmt.Errorf("there is no command %q; %ssee archgen --help", strings.Join(args, " "), hint)}
 }
 
 // usageArgs makes a complaint about arguments a usage error.
@@ -52,6 +90,16 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
 			return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		}
+		return nil
+	}
+}
+
+// oneOf asks for exactly one argument, and says what it is.
+func oneOf(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return errors.New("give one " + what)
 		}
 		return nil
 	}
