@@ -15,9 +15,7 @@ func appendEscaped(dst []byte, c class, value string) ([]byte, error) {
 		return dst, err
 	}
 	switch c {
-	case words:
-		return appendWord(dst, value), nil
-	case command:
+	case words, command:
 		return appendWord(dst, value), nil
 	case bareWords, line, single:
 		return appendDoubled(dst, value, "%$"), nil
@@ -83,6 +81,10 @@ func isPlain(word string) bool {
 	return true
 }
 
+// longest is what Linux takes in one argument (MAX_ARG_STRLEN, less its NUL) of
+// 128 KiB, less what Podman may put in front of a value.
+const longest = 128<<10 - 1<<10
+
 // representable says why a value of that class can't be written, or nil.
 func representable(c class, value string) error {
 	if !utf8.ValidString(value) {
@@ -95,11 +97,18 @@ func representable(c class, value string) error {
 	if strings.ContainsRune(value, 0x80) {
 		return fmt.Errorf("it holds the control character U+0080")
 	}
+	if len(value) > longest {
+		return fmt.Errorf("it has %d bytes, and Linux takes no more than %d in one argument", len(value), longest)
+	}
+	if value == "" {
+		return fmt.Errorf("it is empty, and Podman drops what is empty")
+	}
+	if value == ";" && c != directive && c != inert {
+		return fmt.Errorf("it is a lone semicolon, which systemd takes for the end of the command")
+	}
 	switch c {
-	case words:
+	case words, command:
 		return nil
-	case command:
-		return representableArgument(value)
 	case bareWords:
 		if strings.ContainsAny(value, " \t\"'\\") {
 			return fmt.Errorf("it holds a space, quote or backslash")
@@ -115,9 +124,6 @@ func representable(c class, value string) error {
 }
 
 func representableLine(value string) error {
-	if value == "" {
-		return fmt.Errorf("it is empty")
-	}
 	if i := strings.IndexFunc(value, isControl); i >= 0 {
 		return fmt.Errorf("it holds the control character %+q", []rune(value[i:])[0])
 	}
@@ -126,17 +132,6 @@ func representableLine(value string) error {
 	}
 	if strings.HasSuffix(value, `\`) {
 		return fmt.Errorf("it ends with a backslash, which joins the next line")
-	}
-	return nil
-}
-
-// representableArgument is the rule for words of a command line.
-func representableArgument(word string) error {
-	if word == "" {
-		return fmt.Errorf("it is an empty argument, which Podman drops")
-	}
-	if word == ";" {
-		return fmt.Errorf("it is a lone semicolon, which systemd takes for the end of the command")
 	}
 	return nil
 }

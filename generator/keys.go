@@ -18,7 +18,7 @@ const (
 	directive
 	// command: an Exec line that systemd itself splits into words.
 	command
-	// inert: a section that neither Podman nor systemd reads.
+	// inert: read as it stands, or by nobody but us.
 	inert
 )
 
@@ -135,6 +135,23 @@ var quadletKeys = map[string]map[string]keyInfo{
 
 // sectionClass is the class of sections whose keys are systemd's or our own.
 var sectionClass = map[string]class{"Unit": directive, "Service": directive, "Install": directive, "X-Archipelago": inert}
+
+// literalDirectives are [Service] directives in which systemd expands no %.
+// With it doubled, 20% would be an invalid value, which systemd ignores.
+var literalDirectives = map[string]bool{
+	"CPUQuota": true, "DefaultMemoryLow": true, "DefaultMemoryMin": true, "DefaultStartupMemoryLow": true, "LogFilterPatterns": true,
+	"ManagedOOMMemoryPressureLimit": true, "MemoryHigh": true, "MemoryLow": true, "MemoryMax": true, "MemoryMin": true,
+	"MemorySwapMax": true, "MemoryZSwapMax": true, "StartupMemoryHigh": true, "StartupMemoryLow": true, "StartupMemoryMax": true,
+	"StartupMemorySwapMax": true, "StartupMemoryZSwapMax": true, "TasksMax": true,
+}
+
+// classOf is the class of a key that Podman does not look up.
+func classOf(section, key string) class {
+	if section == "Service" && literalDirectives[key] {
+		return inert
+	}
+	return sectionClass[section]
+}
 
 // liveDirectives are [Service] directives that a daemon-reload applies to a
 // running unit. They do not count for the digest, so changing one restarts

@@ -7,8 +7,10 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
 // startupInterval is how often a starting container is asked. One check costs
@@ -36,6 +38,14 @@ func (c *container) health() {
 	if p == nil {
 		return
 	}
+	if err := checkable(p.Exec); err != nil {
+		c.problems = append(c.problems, problem{
+			origin: o, code: diag.Unrepresentable,
+			message: fmt.Sprintf("Podman can't be given the check %s: %v", quoteShort(jsonArray(p.Exec)), err),
+			hint:    "name the program by its path, or run it through a program that takes arguments",
+		})
+		return
+	}
 	command := healthCommand(p.Exec)
 	c.put(o, "HealthCmd", command)
 	c.put(o, "HealthInterval", podmanDuration(p.Interval))
@@ -52,6 +62,18 @@ func (c *container) health() {
 	// `stop` ends with exit code 0, which Restart=on-failure takes for success;
 	// `restart` happens behind systemd's back.
 	c.put(o, "HealthOnFailure", "kill")
+}
+
+// checkable says why Podman would run something else than the check, or nil.
+func checkable(argv []string) error {
+	switch strings.ToUpper(argv[0]) {
+	case "CMD", "CMD-SHELL", "NONE":
+		return fmt.Errorf("the name of its program is a keyword there")
+	}
+	if len(argv) == 1 && strings.ContainsFunc(argv[0], unicode.IsSpace) {
+		return fmt.Errorf("it has no arguments, and would be split at its white space")
+	}
+	return nil
 }
 
 // healthCommand writes a check in the form that needs no shell in the image. A

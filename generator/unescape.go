@@ -1,22 +1,37 @@
 package generator
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // matchEscaped reads one value of class c from the start of text and compares
 // it with want. It returns the rest of the text. It is written from the
 // readers' side (podman's parser, systemd.syntax(7)), not as the inverse of
-// appendEscaped, so that a mistake in one does not hide in the other.
+// appendEscaped, so that a mistake in one does not hide in the other. Of what
+// the readers accept it accepts only what means the same to all of them.
 func matchEscaped(text string, c class, want string) (rest string, err error) {
 	var got []byte
 	switch c {
 	case words, command:
 		got, rest, err = readWord(text)
-	case bareWords, line, single:
-		got, err = readDoubled(text, true)
+	case bareWords:
+		if strings.ContainsAny(text, " \t\"'\\") {
+			return "", fmt.Errorf("it would be split or lose a quote")
+		}
+		got, err = readLine(text, "%$")
+	case single:
+		if text != strings.Trim(text, `"`) {
+			return "", fmt.Errorf("it would lose an outer quote to some versions of Podman")
+		}
+		got, err = readLine(text, "%$")
+	case line:
+		got, err = readLine(text, "%$")
 	case directive:
-		got, err = readDoubled(text, false)
+		got, err = readLine(text, "%")
 	case inert:
-		got = []byte(text)
+		got, err = readLine(text, "")
 	}
 	if err == nil && string(got) != want {
 		err = fmt.Errorf("it would arrive as %q", got)
@@ -31,10 +46,13 @@ func readWord(text string) (word []byte, rest string, err error) {
 		switch b := text[i]; {
 		case b == '"':
 			quoted = !quoted
-		case b == '\'' && !quoted:
-			return nil, "", fmt.Errorf("it holds a bare single quote")
 		case b == ' ' && !quoted:
-			return word, text[i+1:], nil
+			rest = text[i+1:]
+			return word, rest, wholeWord(word, quoted)
+		case b < 0x20 || b == 0x7f:
+			return nil, "", fmt.Errorf("it holds a bare control character")
+		case !quoted && (b == '\'' || b >= 0x80):
+			return nil, "", fmt.Errorf("it holds %q outside quotes", b)
 		case b == '\\':
 			var n int
 			b, n = readEscape(text[i+1:])
@@ -53,10 +71,20 @@ func readWord(text string) (word []byte, rest string, err error) {
 			word = append(word, b)
 		}
 	}
-	if quoted {
-		return nil, "", fmt.Errorf("its quotes are not balanced")
+	return word, "", wholeWord(word, quoted)
+}
+
+// wholeWord refuses what is no word, or more than one.
+func wholeWord(word []byte, quoted bool) error {
+	switch {
+	case quoted:
+		return fmt.Errorf("its quotes are not balanced")
+	case len(word) == 0:
+		return fmt.Errorf("it is empty")
+	case string(word) == ";":
+		return fmt.Errorf("it ends the command")
 	}
-	return word, "", nil
+	return nil
 }
 
 // readEscape reads what follows a backslash; n is 0 for an unknown escape.
@@ -72,23 +100,35 @@ func readEscape(text string) (b byte, n int) {
 	case 't':
 		return '\t', 1
 	case 'x':
-		var v byte
-		if _, err := fmt.Sscanf(text[1:min(3, len(text))], "%02x", &v); err == nil {
-			return v, 3
+		// Podman makes a character of \x80 and above, systemd a byte.
+		v, err := strconv.ParseUint(text[1:min(3, len(text))], 16, 7)
+		if err == nil && v > 0 && len(text) >= 3 {
+			return byte(v), 3
 		}
 	}
 	return 0, 0
 }
 
-// readDoubled undoes doubled % and, where systemd expands it, $.
-func readDoubled(text string, dollar bool) ([]byte, error) {
-	if text == "" || text[len(text)-1] == '\\' {
-		return nil, fmt.Errorf("it is empty or joins the next line")
+// readLine reads a value that takes the whole line and undoes doubled
+// characters of doubled.
+func readLine(text, doubled string) ([]byte, error) {
+	switch {
+	case text == "":
+		return nil, fmt.Errorf("it is empty")
+	case text == ";" && doubled == "%$":
+		return nil, fmt.Errorf("it ends the command")
+	case strings.TrimSpace(text) != text:
+		return nil, fmt.Errorf("it would lose outer white space")
+	case text[len(text)-1] == '\\':
+		return nil, fmt.Errorf("it joins the next line")
 	}
 	got := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
 		b := text[i]
-		if b == '%' || b == '$' && dollar {
+		if b < 0x20 || b == 0x7f {
+			return nil, fmt.Errorf("it holds a bare control character")
+		}
+		if strings.IndexByte(doubled, b) >= 0 {
 			i++
 			if i == len(text) || text[i] != b {
 				return nil, fmt.Errorf("it holds a lone %c", b)

@@ -61,7 +61,8 @@ type writer struct {
 	assignments []assignment
 	values      []string
 	problems    []problem
-	digestAt    int // offset of the digest's placeholder in buf, 0 for none
+	digestAt    int    // offset of the digest's placeholder in buf, 0 for none
+	image       string // digest of the unit that makes the container's image, if there is one
 }
 
 // digestLen is the length of a digest in a unit file: 128 bits in hex.
@@ -72,7 +73,7 @@ const digestLabel = "io.archipelago.digest="
 func (w *writer) reset(t Target) {
 	w.target = t
 	w.buf.Reset()
-	w.section, w.line, w.digestAt = "", 0, 0
+	w.section, w.line, w.digestAt, w.image = "", 0, 0, ""
 	w.assignments, w.values, w.problems = w.assignments[:0], w.values[:0], w.problems[:0]
 }
 
@@ -106,7 +107,7 @@ func (w *writer) begin(section string) {
 func (w *writer) put(o origin, key string, values ...string) {
 	info, ok := quadletKeys[w.section][key]
 	if !ok {
-		w.assign(o, key, sectionClass[w.section], values...)
+		w.assign(o, key, classOf(w.section, key), values...)
 		return
 	}
 	switch {
@@ -159,9 +160,6 @@ func (w *writer) assign(o origin, key string, c class, values ...string) {
 // escaped appends one value, or notes why it can't be written.
 func (w *writer) escaped(a assignment, i int, v string) bool {
 	text, err := appendEscaped(w.buf.AvailableBuffer(), a.class, v)
-	if err == nil && (a.key == "Exec" || a.key == "PodmanArgs") {
-		err = representableArgument(v)
-	}
 	if err == nil {
 		w.buf.Write(text)
 		return true
@@ -185,10 +183,12 @@ func (w *writer) reserveDigest() {
 }
 
 // digest sums up what a running container has of the file: the section that
-// Podman reads, and the [Service] directives that only a restart applies.
-// Order, wants, limits of restarting and comments are not in it.
+// Podman reads, how its image is made, and the [Service] directives that only a
+// restart applies. Order, wants, limits of restarting and comments are not in
+// it, nor whether a key or its replacement says the same.
 func (w *writer) digest(section string) string {
 	h := sha256.New()
+	h.Write([]byte(w.image))
 	for _, a := range w.assignments {
 		switch a.section {
 		case section:
@@ -199,10 +199,17 @@ func (w *writer) digest(section string) string {
 		default:
 			continue
 		}
+		key, values := a.key, w.values[a.first:a.first+a.count]
+		switch info := quadletKeys[a.section][a.key]; {
+		case info.omit:
+			continue
+		case info.flag != "":
+			key, values = "PodmanArgs", []string{replacement(info.flag, values[0])}
+		}
 		h.Write([]byte(a.section))
 		h.Write([]byte{0})
-		h.Write([]byte(a.key))
-		for _, v := range w.values[a.first : a.first+a.count] {
+		h.Write([]byte(key))
+		for _, v := range values {
 			h.Write([]byte{0})
 			h.Write([]byte(v))
 		}
