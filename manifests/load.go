@@ -134,6 +134,9 @@ func (l *Loaded) targetDir(path string) string {
 	if l.Root == "" || err != nil {
 		return dir
 	}
+	if dir == root {
+		return "/"
+	}
 	if rel, ok := strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/"); ok {
 		return "/" + rel
 	}

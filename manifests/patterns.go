@@ -44,6 +44,7 @@ var patterns = map[string]*pattern{
 		},
 	},
 	"line":       {text: "one line of text", match: isLine},
+	"text":       {text: "one line of text", match: func(s string) bool { return s != "" && len(s) <= 1024 && isPrintable(s) }},
 	"url":        {text: "a URL that begins with http:// or https://", match: isURL},
 	"urlpath":    {text: "a path that begins with /", match: func(s string) bool { return strings.HasPrefix(s, "/") && isPrintable(s) && !strings.Contains(s, " ") }},
 	"image":      {text: "an image reference, such as docker.io/library/x:1", match: isImage},

@@ -444,7 +444,7 @@ type HTTPProbe struct {
 	// Accepted status codes; any below 400 when left out.
 	Status []int `key:"status" min:"100" max:"599"`
 	// Text that the body has to contain.
-	Contains string `key:"contains" pattern:"line"`
+	Contains string `key:"contains" pattern:"text"`
 }
 
 // TCPProbe connects to a port.

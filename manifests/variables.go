@@ -117,7 +117,7 @@ func (r *resolver) values(app *Resolved) map[string]string {
 		"app.id":             app.ID(),
 		"app.version":        app.Document.App.Version,
 		"settings.network":   r.settings.network(),
-		"settings.chain":     strings.TrimSuffix(r.settings.network(), "net"),
+		"settings.chain":     r.settings.chain(),
 		"settings.host_name": r.settings.hostName(),
 	}
 	for _, part := range app.Parts {
@@ -159,6 +159,14 @@ func (s Settings) network() string {
 		return "mainnet"
 	}
 	return s.Network
+}
+
+// chain is the network as bitcoind names it.
+func (s Settings) chain() string {
+	if n := s.network(); n != "mainnet" {
+		return n
+	}
+	return "main"
 }
 
 func (s Settings) hostName() string {
