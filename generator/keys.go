@@ -154,9 +154,9 @@ func classOf(section, key string) class {
 }
 
 // liveDirectives are [Service] directives that a daemon-reload applies to a
-// running unit. They do not count for the digest, so changing one restarts
-// nobody.
+// running unit, or that only look on while a container starts. They do not
+// count for the digest, so changing one restarts nobody.
 var liveDirectives = map[string]bool{
 	"Restart": true, "RestartSec": true, "RestartSteps": true, "RestartMaxDelaySec": true,
-	"TimeoutStartSec": true, "TimeoutStopSec": true, "SuccessExitStatus": true,
+	"TimeoutStartSec": true, "TimeoutStopSec": true, "SuccessExitStatus": true, "ExecStartPost": true,
 }

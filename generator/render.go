@@ -83,27 +83,32 @@ func (r *renderer) app(app *manifests.Resolved) {
 	usesNetwork := false
 	for i := range app.Parts {
 		p := &app.Parts[i]
-		r.container(app, p)
-		if p.Build != nil {
-			r.build(app, p)
+		image := ""
+		switch {
+		case p.Build != nil:
+			image = r.build(app, p)
+		case p.Prefetch:
+			image = r.image(app, p)
 		}
-		if p.Prefetch {
-			r.image(app, p)
-		}
+		r.container(app, p, image)
 		usesNetwork = usesNetwork || p.Network == "app"
 	}
 	if usesNetwork {
 		r.network(app, appNetwork(app.ID()), "Network of "+app.Document.App.Name)
 	}
-	if r.volumeUnits() {
-		for _, name := range app.VolumeNames() {
+	for _, name := range app.VolumeNames() {
+		switch {
+		case r.volumeUnits():
 			r.volume(app, name)
+		case app.Document.App.Volumes[name] != nil:
+			r.diags = append(r.diags, app.Diag(diag.Error, diag.PodmanVersion, "app.volumes."+name, "",
+				"settings of a volume need Podman %v; rendering for %v", quadletKeys["Volume"]["VolumeName"].since, r.target.Podman))
 		}
 	}
 }
 
 // volumeUnits: before 4.7 a .volume can't give its volume a name, so the
-// container names the volume itself and Podman makes it.
+// container names the volume itself and Podman makes it, with no settings.
 func (r *renderer) volumeUnits() bool {
 	return !r.target.Podman.before(quadletKeys["Volume"]["VolumeName"].since)
 }
@@ -137,8 +142,9 @@ func (r *renderer) file(app *manifests.Resolved) *writer {
 	return w
 }
 
-// close writes the closing sections and adds the file to the result.
-func (r *renderer) close(name, section string, app *manifests.Resolved, mark func(*writer)) {
+// close writes the closing sections, adds the file to the result and returns
+// its digest.
+func (r *renderer) close(name, section string, app *manifests.Resolved, mark func(*writer)) string {
 	w := r.writer
 	digest := w.digest(section)
 	w.begin(units.MarkSection)
@@ -163,6 +169,7 @@ func (r *renderer) close(name, section string, app *manifests.Resolved, mark fun
 		src.lines = append(src.lines, lineOrigin{a.line, a.origin})
 	}
 	r.result.sources[name] = src
+	return digest
 }
 
 // report turns what could not be written into diagnostics.

@@ -14,9 +14,11 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// container renders the .container file of a part.
-func (r *renderer) container(app *manifests.Resolved, p *manifests.Part) {
+// container renders the .container file of a part. image is the digest of the
+// unit that builds or pulls its image, if there is one.
+func (r *renderer) container(app *manifests.Resolved, p *manifests.Part, image string) {
 	c := &container{writer: r.file(app), r: r, app: app, part: p, name: ContainerName(app.ID(), p.Name)}
+	c.image = image
 	c.unit()
 	c.begin("Container")
 	c.identity()
@@ -59,12 +61,8 @@ func (c *container) unit() {
 	}
 	c.put(origin{base: "app", field: "name", index: -1}, "Description", description)
 	c.partOrder()
-	for _, n := range c.app.Needs {
-		if n.Provider == nil || n.Provider == c.app || !slices.Contains(n.Parts, c.part.Name) {
-			continue
-		}
-		o := origin{base: "app", field: "requires", index: n.Index}
-		c.follow(o, "Wants", ServiceName(n.Provider.ID(), n.Part))
+	for _, p := range c.providers(func(n manifests.Need) bool { return slices.Contains(n.Parts, c.part.Name) }) {
+		c.follow(p.origin, "Wants", p.service)
 	}
 	if limit := c.part.Restart.Limit; limit != nil {
 		c.put(c.at("restart.limit.interval"), "StartLimitIntervalSec", limit.Interval.String())
@@ -75,6 +73,28 @@ func (c *container) unit() {
 		c.put(c.at("restart"), "StartLimitIntervalSec", "0")
 	}
 	c.raw("Unit")
+}
+
+// provider is a unit of another app, and the first requirement that it meets.
+type provider struct {
+	service string
+	origin  origin
+}
+
+// providers is the units that meet the requirements which concern the caller,
+// each once, however much it provides.
+func (c *container) providers(concerns func(manifests.Need) bool) []provider {
+	var list []provider
+	for _, n := range c.app.Needs {
+		if n.Provider == nil || n.Provider == c.app || !concerns(n) {
+			continue
+		}
+		p := provider{ServiceName(n.Provider.ID(), n.Part), origin{base: "app", field: "requires", index: n.Index}}
+		if !slices.ContainsFunc(list, func(o provider) bool { return o.service == p.service }) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // follow orders this unit after another and pulls that one in.
@@ -89,6 +109,9 @@ func (c *container) partOrder() {
 	id := c.app.ID()
 	if c.part.Name == "main" {
 		for _, other := range c.app.Parts[1:] {
+			if c.follows(other.Name) {
+				continue // written below
+			}
 			c.put(origin{base: other.Path, index: -1}, "Wants", ServiceName(id, other.Name))
 		}
 	} else {
@@ -106,6 +129,12 @@ func (c *container) partOrder() {
 		c.follow(c.at("network"), "Wants", ServiceName(id, other))
 		c.put(c.at("network"), "PartOf", ServiceName(id, other))
 	}
+}
+
+// follows reports whether this part starts after another of the same app.
+func (c *container) follows(part string) bool {
+	return c.part.Network == "part:"+part ||
+		slices.ContainsFunc(c.part.After, func(a manifests.After) bool { return a.Part == part })
 }
 
 // identity is what the container is called and made of.
@@ -184,8 +213,9 @@ func (c *container) environment() {
 	}
 }
 
-// networks joins the app's own network and those of its capabilities. A
-// provider is found there under the capability's name, a part under its own.
+// networks joins the app's own network and those of its capabilities. The
+// provider that consumers get is found there under the capability's name, a
+// part under its own.
 func (c *container) networks() {
 	p := c.part
 	switch other, shared := strings.CutPrefix(p.Network, "part:"); {
@@ -196,7 +226,11 @@ func (c *container) networks() {
 	default:
 		c.put(c.at("network"), "Network", appNetwork(c.app.ID()).file+aliases(append([]string{p.Name}, p.Aliases...)))
 		for _, name := range p.Provides {
-			c.put(origin{base: "app", field: "provides", index: -1}, "Network", capabilityNetwork(name).file+aliases([]string{name}))
+			network := capabilityNetwork(name).file
+			if app, part := c.r.set.Provider(name); app == c.app && part == p.Name {
+				network += aliases([]string{name})
+			}
+			c.put(origin{base: "app", field: "provides", index: -1}, "Network", network)
 		}
 		for _, name := range p.Uses {
 			c.put(origin{base: "app", field: "requires", index: -1}, "Network", capabilityNetwork(name).file)
@@ -456,10 +490,8 @@ func (c *container) install() {
 	} else {
 		c.put(enabled, "WantedBy", "default.target")
 	}
-	for _, n := range c.app.Needs {
-		if n.Provider != nil && n.Provider != c.app {
-			c.put(origin{base: "app", field: "requires", index: n.Index}, "WantedBy", ServiceName(n.Provider.ID(), n.Part))
-		}
+	for _, p := range c.providers(func(manifests.Need) bool { return true }) {
+		c.put(p.origin, "WantedBy", p.service)
 	}
 }
 

@@ -82,8 +82,8 @@ func optional(w *writer, at origin, field, key, value string) {
 	}
 }
 
-// build renders the .build file of a part.
-func (r *renderer) build(app *manifests.Resolved, p *manifests.Part) {
+// build renders the .build file of a part and returns its digest.
+func (r *renderer) build(app *manifests.Resolved, p *manifests.Part) string {
 	w := r.file(app)
 	at := origin{base: p.Path + ".build", index: -1}
 	file := buildFile(app.ID(), p.Name)
@@ -107,12 +107,12 @@ func (r *renderer) build(app *manifests.Resolved, p *manifests.Part) {
 		w.put(origin{base: at.base, field: "args." + k, index: -1}, "BuildArg", k+"="+p.Build.Args[k])
 	}
 	quadlet(w, app.Document.App.WaitOnline)
-	r.close(file, "Build", app, noMark)
+	return r.close(file, "Build", app, noMark)
 }
 
-// image renders the .image file of a part. It pulls only what is missing: a
-// node that is offline has to be able to start what it has.
-func (r *renderer) image(app *manifests.Resolved, p *manifests.Part) {
+// image renders the .image file of a part and returns its digest. It pulls only
+// what is missing: a node that is offline has to be able to start what it has.
+func (r *renderer) image(app *manifests.Resolved, p *manifests.Part) string {
 	w := r.file(app)
 	at := origin{base: p.Path, index: -1}
 	file := imageFile(app.ID(), p.Name)
@@ -127,5 +127,5 @@ func (r *renderer) image(app *manifests.Resolved, p *manifests.Part) {
 	w.put(origin{base: p.Path, field: "prefetch", index: -1}, "Policy", policy)
 	w.put(origin{index: -1}, "ServiceName", serviceOf(file))
 	quadlet(w, app.Document.App.WaitOnline)
-	r.close(file, "Image", app, noMark)
+	return r.close(file, "Image", app, noMark)
 }

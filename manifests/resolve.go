@@ -27,6 +27,16 @@ type Set struct {
 // App returns the app of that id, or nil.
 func (s *Set) App(id string) *Resolved { return s.byID[id] }
 
+// Provider is the app and the part that consumers of a capability reach, nil
+// where nobody provides it.
+func (s *Set) Provider(capability string) (app *Resolved, part string) {
+	by := s.providers[capability]
+	if len(by) == 0 {
+		return nil, ""
+	}
+	return by[0].app, by[0].offer.Part
+}
+
 // Resolved is one app of a set.
 type Resolved struct {
 	*Manifest
@@ -278,9 +288,8 @@ func (r *resolver) require(app *Resolved, req Require, index int) {
 	}
 	r.capabilities = append(r.capabilities, req.Capability)
 	need := Need{Require: req, Index: index}
-	if by := r.set.providers[req.Capability]; len(by) > 0 {
-		need.Provider, need.Part = by[0].app, by[0].offer.Part
-	} else if !req.Optional {
+	need.Provider, need.Part = r.set.Provider(req.Capability)
+	if need.Provider == nil && !req.Optional {
 		r.fail(app.Manifest, diag.Unsatisfied, fmt.Sprintf("app.requires[%d].capability", index),
 			didYouMean(req.Capability, slices.Sorted(maps.Keys(r.set.providers))),
 			"no app in the set provides %s, which %s requires", req.Capability, app.ID())
