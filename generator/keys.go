@@ -36,6 +36,13 @@ type keyInfo struct {
 // always is the first version of keys as old as Quadlet.
 var always = Version{4, 4}
 
+// The first versions of what no key stands for: a device that may be absent,
+// and waiting for a container to be healthy.
+var (
+	optionalDevices = Version{4, 6}
+	waitForHealthy  = Version{4, 6}
+)
+
 // quadletKeys is every Quadlet key that the generator writes, by section. The
 // versions are those of Podman's own tables of supported keys at each release;
 // a key that the reading Podman does not know makes the whole unit disappear.

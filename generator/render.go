@@ -192,11 +192,11 @@ func (r *renderer) report(app *manifests.Resolved, w *writer, name string, verif
 
 func noMark(*writer) {}
 
-// quadlet writes the section that Quadlet itself reads. Without it every unit
-// waits for the machine to be online, up to 90 s where nothing brings the
-// network up (measured with Podman 5.4).
+// quadlet writes the section that Quadlet itself reads, where it does. Without
+// it every unit waits for the machine to be online, up to 90 s where nothing
+// brings the network up (measured with Podman 5.4).
 func quadlet(w *writer, waitOnline bool) {
-	if waitOnline {
+	if waitOnline || w.target.Podman.before(quadletKeys["Quadlet"]["DefaultDependencies"].since) {
 		return
 	}
 	w.begin("Quadlet")

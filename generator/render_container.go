@@ -278,6 +278,9 @@ func (c *container) mounts() {
 		c.put(c.at("secrets").at(i), "Secret", c.secret(&c.part.Secrets[i]))
 	}
 	for i, d := range c.part.Devices {
+		if d.Optional && c.target.Podman.before(optionalDevices) {
+			c.tooOld(c.at("devices").at(i), optionalDevices, "an optional device")
+		}
 		c.put(c.at("devices").at(i), "AddDevice", device(d))
 	}
 }

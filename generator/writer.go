@@ -117,12 +117,17 @@ func (w *writer) put(o origin, key string, values ...string) {
 	case info.flag != "":
 		w.flag(o, replacement(info.flag, values[0]))
 	default:
-		w.problems = append(w.problems, problem{
-			origin: o, code: diag.PodmanVersion,
-			message: fmt.Sprintf("%s= in [%s] needs Podman %v; rendering for %v", key, w.section, info.since, w.target.Podman),
-			hint:    fmt.Sprintf("render for Podman %v or newer, or leave the key out", info.since),
-		})
+		w.tooOld(o, info.since, key+"= in ["+w.section+"]")
 	}
+}
+
+// tooOld notes that the target's Podman lacks something that has no replacement.
+func (w *writer) tooOld(o origin, since Version, what string) {
+	w.problems = append(w.problems, problem{
+		origin: o, code: diag.PodmanVersion,
+		message: fmt.Sprintf("%s needs Podman %v; rendering for %v", what, since, w.target.Podman),
+		hint:    fmt.Sprintf("render for Podman %v or newer, or leave the key out", since),
+	})
 }
 
 func replacement(flag, value string) string {
