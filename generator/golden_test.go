@@ -1,16 +1,18 @@
 package generator_test
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/archipelago-os/archipelago/generator"
@@ -26,7 +28,8 @@ var update = flag.Bool("update", false, "rewrite the expected output of golden t
 //
 //	NAME.yaml, NAME.toml, NAME.d/*   manifests and overlays in
 //	archipelago.toml                 settings, if any
-//	targets                          a line each, "PODMAN SCOPE"; default "5.4 user"
+//	targets                          a line each, "PODMAN SCOPE"; default the
+//	                                 settings' Podman, else "5.4 user"
 //	strict                           present: with the findings of `check --strict`
 //	diagnostics                      findings out, one line each
 //	PODMAN SCOPE/FILE                units out; for a second target only the
@@ -54,7 +57,7 @@ func TestGolden(t *testing.T) {
 				}
 				return
 			}
-			if d := cmp.Diff(string(want), string(got)); d != "" {
+			if d := gocmp.Diff(string(want), string(got)); d != "" {
 				t.Errorf("-want +got (make golden rewrites it):\n%s", d)
 			}
 		})
@@ -70,9 +73,10 @@ func inputs(a *txtar.Archive) []txtar.File {
 
 func runCase(t *testing.T, a *txtar.Archive, changesOnly bool) []txtar.File {
 	t.Helper()
-	dir := t.TempDir()
-	targets, strict := []string{"5.4 user"}, false
+	root := t.TempDir()
+	targets, strict := []string{defaultTarget(a)}, false
 	for _, f := range inputs(a) {
+		dir := appsDir
 		switch f.Name {
 		case "targets":
 			targets = strings.Split(strings.TrimSpace(string(f.Data)), "\n")
@@ -80,24 +84,21 @@ func runCase(t *testing.T, a *txtar.Archive, changesOnly bool) []txtar.File {
 		case "strict":
 			strict = true
 			continue
+		case settingsName:
+			dir = filepath.Dir(appsDir)
 		}
-		path := filepath.Join(dir, f.Name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, f.Data, 0o644); err != nil {
-			t.Fatal(err)
-		}
+		write(t, filepath.Join(root, dir, f.Name), f.Data)
 	}
 	var (
 		out   []txtar.File
 		first = map[string]string{}
 		diags []string
 	)
+	shorten := strings.NewReplacer(filepath.Join(root, appsDir)+"/", "", filepath.Join(root, filepath.Dir(appsDir))+"/", "")
 	for i, text := range targets {
-		files, problems := compile(t, dir, text, strict)
+		files, problems := compile(t, root, text, strict)
 		for _, d := range problems {
-			line := strings.ReplaceAll(d.String(), dir+"/", "")
+			line := shorten.Replace(d.String())
 			if d.Hint != "" {
 				line += "; " + d.Hint
 			}
@@ -125,19 +126,43 @@ func runCase(t *testing.T, a *txtar.Archive, changesOnly bool) []txtar.File {
 	return out
 }
 
-// compile is the whole way from files to units, as `archgen render` goes it.
-func compile(t *testing.T, dir, target string, strict bool) (units.Set, diag.List) {
+// defaultTarget is what a case without targets is rendered for.
+func defaultTarget(a *txtar.Archive) string {
+	podman := generator.Default.String()
+	for _, f := range a.Files {
+		if f.Name == settingsName {
+			settings, _ := manifests.ParseSettings(manifests.Source{Name: f.Name, Data: f.Data})
+			podman = cmp.Or(settings.Podman, podman)
+		}
+	}
+	return podman + " user"
+}
+
+func write(t *testing.T, path string, data []byte) {
 	t.Helper()
-	loaded := manifests.Loaded{Root: dir}
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// appsDir is where the manifests of a case lie, below a root of its own; the
+// settings are one directory up.
+const appsDir, settingsName = "etc/archipelago/apps", "archipelago.toml"
+
+// compile is the whole way from files to units, as `archgen render --root`
+// goes it.
+func compile(t *testing.T, root, target string, strict bool) (units.Set, diag.List) {
+	t.Helper()
+	loaded := manifests.Loaded{Root: root}
+	dir := filepath.Join(root, appsDir)
 	settings := manifests.Settings{}
-	settingsFile := filepath.Join(dir, "archipelago.toml")
+	settingsFile := filepath.Join(filepath.Dir(dir), settingsName)
 	var diags diag.List
 	if data, err := os.ReadFile(settingsFile); err == nil {
 		settings, diags = manifests.ParseSettings(manifests.Source{Name: settingsFile, Data: data})
-		if err := os.Rename(settingsFile, settingsFile+".read"); err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = os.Rename(settingsFile+".read", settingsFile) }()
 	}
 	diags = append(diags, loaded.LoadDirs([]string{dir})...)
 	set, problems := manifests.Resolve(loaded.Manifests, settings)
@@ -153,7 +178,11 @@ func compile(t *testing.T, dir, target string, strict bool) (units.Set, diag.Lis
 		return nil, diags
 	}
 	for _, f := range conform.Check(result.Files, tgt.Scope) {
-		diags = append(diags, result.Diagnose(f.File, f.Line, diag.Error, diag.PodmanRejects, f.Message))
+		severity, code := diag.Error, diag.PodmanRejects
+		if f.Warning {
+			severity, code = diag.Warning, diag.PodmanWarns
+		}
+		diags = append(diags, result.Diagnose(f.File, f.Line, severity, code, f.Message))
 	}
 	if strict {
 		for _, app := range set.Apps {
@@ -183,21 +212,32 @@ var digests = regexp.MustCompile(`(?m)(Digest=|io\.archipelago\.digest=)[0-9a-f]
 // promise is tested in digest_test.go.
 func normalize(content []byte) string { return digests.ReplaceAllString(string(content), "${1}…") }
 
-// changes is how the units differ from those of the smallest manifest.
+// smallestManifest is the smallest manifest of an id.
+func smallestManifest(id string) string {
+	return fmt.Sprintf("app: {id: %[1]s, name: %[1]s, version: 1.0.0, container: {image: docker.io/library/%[1]s:1}}\n", id)
+}
+
+// changes is how the units differ from those of the smallest manifests: of x,
+// and where x is in the set of the other apps too.
 func changes(t *testing.T, files units.Set, target string) string {
 	t.Helper()
-	dir := t.TempDir()
-	manifest := "app: {id: x, name: x, version: 1.0.0, container: {image: docker.io/library/x:1}}\n"
-	if err := os.WriteFile(filepath.Join(dir, "x.yaml"), []byte(manifest), 0o644); err != nil {
-		t.Fatal(err)
+	ids := []string{"x"}
+	if _, ok := files.Find("app@x.container"); ok {
+		for _, f := range files {
+			ids = append(ids, cmp.Or(f.App, "x"))
+		}
 	}
-	smallest, diags := compile(t, dir, target, false)
+	root := t.TempDir()
+	for _, id := range ids {
+		write(t, filepath.Join(root, appsDir, id+".yaml"), []byte(smallestManifest(id)))
+	}
+	smallest, diags := compile(t, root, target, false)
 	if len(diags) > 0 {
 		t.Fatal(diags)
 	}
 	var b strings.Builder
 	for _, f := range files {
-		base, ok := smallest.Find(f.Name)
+		base, ok := likeness(smallest, f)
 		if !ok {
 			fmt.Fprintf(&b, "new %s\n%s", f.Name, indent(normalize(f.Content)))
 			continue
@@ -212,6 +252,21 @@ func changes(t *testing.T, files units.Set, target string) string {
 		}
 	}
 	return b.String()
+}
+
+// likeness is the file that one is compared with: of the same name, or for a
+// container the main one of its app, or that of x.
+func likeness(smallest units.Set, f units.File) (units.File, bool) {
+	names := []string{f.Name}
+	if path.Ext(f.Name) == ".container" {
+		names = append(names, "app@"+f.App+".container", "app@x.container")
+	}
+	for _, name := range names {
+		if base, ok := smallest.Find(name); ok {
+			return base, true
+		}
+	}
+	return units.File{}, false
 }
 
 func indent(s string) string {
