@@ -13,7 +13,7 @@ GOLANGCI := $(CACHE)/golangci-lint-v2.15.0
 GOFUMPT := $(CACHE)/gofumpt-v0.12.0
 FUZZTIME ?= 30s
 
-.PHONY: help setup build test unit race lint fmt generate check golden fuzz cover bench demo e2e clean
+.PHONY: help setup build test unit race model model-test lint fmt generate check golden fuzz cover bench demo e2e clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -24,13 +24,19 @@ setup: ## Install what building and testing needs (Debian; asks for no input)
 build: setup ## Build bin/archgen
 	$(GO_BUILD) -o bin/archgen ./cmd/archgen
 
-test: setup lint race e2e ## Everything: lint, unit tests under the race detector, the test machine
+test: setup lint race model-test e2e ## Everything: lint, unit tests under the race detector, the test machine
 
 unit: setup ## Unit tests, fast
 	go test ./...
 
 race: setup ## Unit tests under the race detector in random order
 	go test -race -shuffle=on ./...
+
+model: setup ## A million random schedules of faults against the state table
+	MODEL_SCHEDULES=1000000 go test -count=1 -timeout 30m -run TestModel ./units
+
+model-test: setup
+	MODEL_SCHEDULES=100000 go test -count=1 -run TestModel ./units
 
 lint: setup $(GOLANGCI) ## Linters, formatting, layers, stale generated files
 	$(GOLANGCI) run ./...

@@ -1,12 +1,17 @@
 // Package units owns the pure values that stand for unit files: what a file is
 // called, whose it is, what it holds, and how it is told from a foreign one.
 //
-// It never touches a disk, a bus or a clock, and imports nothing of ours.
+// It also owns every decision about them: Diff compares what should be with what
+// is and says what to do, and why.
+//
+// It never touches a disk or a bus, is told the time instead of asking for it,
+// and imports nothing of ours.
 package units
 
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // Scope is the systemd manager that runs the units.
@@ -40,6 +45,17 @@ type File struct {
 	Digest string
 	// Content is the text of the file.
 	Content []byte
+}
+
+// AppOf is the id of the app that a service belongs to: app@ID.service and
+// app@ID.PART.service. It is empty for another unit.
+func AppOf(service string) string {
+	name, isApp := strings.CutPrefix(strings.TrimSuffix(service, ".service"), "app@")
+	if !isApp {
+		return ""
+	}
+	id, _, _ := strings.Cut(name, ".")
+	return id
 }
 
 // Set is the rendered files of a whole machine, sorted by name.

@@ -1,0 +1,270 @@
+package units
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+)
+
+// Diff compares what should be with what is, and says what to do and why. It
+// is the only place where that is decided. A second Diff after a plan was
+// carried out finds nothing to do.
+func Diff(want Desired, have Observed, history History, now time.Time) Plan {
+	d := &differ{want: want, have: have, history: history, now: now}
+	d.files()
+	d.orphans()
+	apps := inOrder(want.Apps)
+	for _, app := range apps {
+		d.loading(app)
+	}
+	for _, app := range apps {
+		d.app(app)
+	}
+	for _, id := range slices.Sorted(slices.Values(want.Kept)) {
+		d.leave(id, "", BecauseInvalid)
+	}
+	return d.plan
+}
+
+type differ struct {
+	want    Desired
+	have    Observed
+	history History
+	now     time.Time
+	plan    Plan
+}
+
+func (d *differ) leave(app, target string, why Reason) {
+	d.plan.Left = append(d.plan.Left, Action{App: app, Kind: Leave, Target: target, Reason: why})
+}
+
+func (d *differ) step(app App, kind Kind, service string, why Reason, repair bool) {
+	d.plan.Steps = append(d.plan.Steps, Action{App: app.ID, Kind: kind, Target: service, Reason: why, Repair: repair})
+}
+
+func (d *differ) reload(why Reason) {
+	if d.plan.Reload == nil {
+		d.plan.Reload = &Action{Kind: Reload, Reason: why}
+	}
+}
+
+// writeReasons is why a file in each state is written.
+var writeReasons = map[FileState]Reason{FileMissing: BecauseMissing, FileDiffers: BecauseDiffers, FileOdd: BecauseOdd}
+
+// files decides about every file that is not right.
+func (d *differ) files() {
+	for _, name := range slices.Sorted(maps.Keys(d.have.Files)) {
+		f := d.have.Files[name]
+		switch f.State {
+		case FileForeign:
+			d.leave(f.App, name, BecauseForeign)
+			continue
+		case FileStale:
+			d.stale(name, f)
+			continue
+		case FileMissing, FileDiffers, FileOdd:
+		}
+		why := writeReasons[f.State]
+		d.plan.Files = append(d.plan.Files, Action{App: f.App, Kind: Write, Target: name, Reason: why})
+		d.reload(why)
+	}
+}
+
+// stale removes what is ours and not wanted, unless it belongs to an app whose
+// manifest is invalid, or, for a shared file, may be needed by one.
+func (d *differ) stale(name string, f FoundFile) {
+	switch {
+	case slices.Contains(d.want.Kept, f.App):
+		return
+	case f.App == "" && (!d.want.Whole || len(d.want.Kept) > 0):
+		return
+	case !d.want.Whole && !slices.ContainsFunc(d.want.Apps, func(a App) bool { return a.ID == f.App }):
+		return
+	}
+	if u, known := d.have.Units[f.Service]; known {
+		d.stop(f.App, f.Service, u)
+	}
+	d.plan.Files = append(d.plan.Files, Action{App: f.App, Kind: Remove, Target: name, Reason: BecauseRemoved})
+	d.reload(BecauseRemoved)
+}
+
+// stop ends the service of an app that is gone.
+func (d *differ) stop(app, service string, u Unit) {
+	switch u.Active {
+	case Inactive:
+	case Failed:
+		// Stopping does nothing to it, and it would be listed for ever.
+		d.plan.Stops = append(d.plan.Stops, Action{App: app, Kind: ResetFailed, Target: service, Reason: BecauseRemoved})
+	case Active, Activating, Deactivating:
+		d.plan.Stops = append(d.plan.Stops, Action{App: app, Kind: Stop, Target: service, Reason: BecauseRemoved})
+	}
+}
+
+// orphans ends services of apps of which no file is left: a removal that was
+// interrupted, or a file that was deleted by hand.
+func (d *differ) orphans() {
+	if !d.want.Whole {
+		return
+	}
+	wanted := map[string]bool{}
+	for _, app := range d.want.Apps {
+		wanted[app.ID] = true
+	}
+	for _, id := range d.want.Kept {
+		wanted[id] = true
+	}
+	for _, f := range d.have.Files {
+		wanted[f.App] = true
+	}
+	for _, service := range slices.Sorted(maps.Keys(d.have.Units)) {
+		id, u := AppOf(service), d.have.Units[service]
+		switch {
+		case wanted[id]:
+		case !u.Loaded:
+			d.stop(id, service, u)
+		case u.NeedsReload:
+			d.reload(BecauseOutdated)
+		}
+	}
+}
+
+// loading makes sure that systemd has read the units as they are on the disk.
+func (d *differ) loading(app App) {
+	for _, p := range app.Parts {
+		u := d.have.Units[p.Service]
+		switch {
+		case d.blocked(p):
+		case !u.Loaded:
+			d.reload(BecauseNotLoaded)
+		case u.NeedsReload:
+			d.reload(BecauseOutdated)
+		}
+	}
+}
+
+// blocked: somebody else's file is in the place of the part's.
+func (d *differ) blocked(p Part) bool { return d.have.Files[p.File].State == FileForeign }
+
+// app decides about the services of one app. Starting and stopping the main
+// service takes the others along, so they are looked at only where nothing is
+// done to it.
+func (d *differ) app(app App) {
+	main, at := app.Parts[0], len(d.plan.Steps)
+	d.part(app, main)
+	if len(d.plan.Steps) > at {
+		d.plan.Steps = slices.Insert(d.plan.Steps, at, d.failedParts(app)...)
+		return
+	}
+	stopped := d.have.Units[main.Service].Active == Inactive
+	for _, p := range app.Parts[1:] {
+		if stopped && d.have.Units[p.Service].Active != Active {
+			d.leave(app.ID, p.Service, BecauseMainStopped)
+			continue
+		}
+		d.part(app, p)
+	}
+}
+
+// failedParts lets systemd start the failed parts again that the main service
+// pulls in: their limits may be used up.
+func (d *differ) failedParts(app App) []Action {
+	var list []Action
+	for _, p := range app.Parts[1:] {
+		if d.have.Units[p.Service].Active == Failed {
+			list = append(list, Action{App: app.ID, Kind: ResetFailed, Target: p.Service, Reason: BecauseFailed})
+		}
+	}
+	return list
+}
+
+// part is the state table: one row a case.
+func (d *differ) part(app App, p Part) {
+	u := d.have.Units[p.Service]
+	switch {
+	case d.blocked(p):
+		// Said by files already.
+	case u.Active == Active && u.Digest != "" && u.Digest != p.Digest:
+		d.step(app, Restart, p.Service, BecauseDigest, false)
+	case u.Active == Active && u.Paused:
+		d.repair(app, p, Restart, BecausePaused)
+	case u.Active == Active:
+		d.health(app, p, u)
+	case u.Restarting:
+		// systemd's own delays and limits come first.
+		d.leave(app.ID, p.Service, BecauseCrashing)
+	case u.Active == Activating:
+		d.leave(app.ID, p.Service, BecauseStarting)
+	case u.Active == Deactivating:
+		d.leave(app.ID, p.Service, BecauseStopping)
+	case !app.Enabled:
+		d.leave(app.ID, p.Service, BecauseDisabled)
+	case u.Active == Failed:
+		d.repair(app, p, Start, BecauseFailed)
+	case u.WasActive && u.Clean && !d.history.of(app).interrupted(p.Service, u):
+		d.leave(app.ID, p.Service, BecauseStopped)
+	case u.WasActive:
+		d.repair(app, p, Start, BecauseFailed)
+	default:
+		d.repair(app, p, Start, BecauseNeverRan)
+	}
+}
+
+// health decides about a service that systemd calls active.
+func (d *differ) health(app App, p Part, u Unit) {
+	switch u.Health {
+	case Unprobed, Serving:
+	case Loading:
+		d.leave(app.ID, p.Service, BecauseLoading)
+	case NeedsUser:
+		d.leave(app.ID, p.Service, BecauseNeedsUser)
+	case Unsure:
+		d.leave(app.ID, p.Service, BecauseUnsure)
+	case Sick:
+		d.repair(app, p, Restart, BecauseSick)
+	}
+}
+
+// repair acts where the app's budget allows it.
+func (d *differ) repair(app App, p Part, kind Kind, why Reason) {
+	r := d.history.of(app)
+	switch {
+	case r.interrupted(p.Service, d.have.Units[p.Service]), !d.now.Before(r.Next()), d.now.Before(r.Last): // or the clock was set back
+		if why == BecauseFailed {
+			d.step(app, ResetFailed, p.Service, why, false)
+		}
+		d.step(app, kind, p.Service, why, true)
+	case r.GaveUp():
+		d.leave(app.ID, p.Service, BecauseGaveUp)
+	default:
+		d.leave(app.ID, p.Service, BecauseBackingOff)
+	}
+}
+
+// inOrder sorts apps so that each comes after all that it needs, and by id
+// where nothing else decides. Resolving has refused circles.
+func inOrder(apps []App) []App {
+	byID := make(map[string]App, len(apps))
+	for _, a := range apps {
+		byID[a.ID] = a
+	}
+	list := make([]App, 0, len(apps))
+	seen := make(map[string]bool, len(apps))
+	var visit func(App)
+	visit = func(a App) {
+		if seen[a.ID] {
+			return
+		}
+		seen[a.ID] = true
+		for _, id := range slices.Sorted(slices.Values(a.Needs)) {
+			if need, ok := byID[id]; ok {
+				visit(need)
+			}
+		}
+		list = append(list, a)
+	}
+	for _, a := range slices.SortedFunc(slices.Values(apps), func(a, b App) int { return cmp.Compare(a.ID, b.ID) }) {
+		visit(a)
+	}
+	return list
+}

@@ -1,0 +1,312 @@
+package units_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// The app of the table: enabled, one part, digest "new".
+var (
+	now  = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	lnd  = units.App{ID: "lnd", Enabled: true, ManifestDigest: "m1", Parts: []units.Part{{Service: "app@lnd.service", File: "app@lnd.container", Digest: "new"}}}
+	well = units.Unit{Loaded: true, Active: units.Active, WasActive: true, Digest: "new", Health: units.Serving}
+)
+
+// unit is the well unit with something changed.
+func unit(change func(*units.Unit)) units.Unit {
+	u := well
+	change(&u)
+	return u
+}
+
+func disabled(a units.App) units.App { a.Enabled = false; return a }
+
+// TestStateTable holds one case for each row of the design's state table, and
+// for what lies between the rows. What is wanted is a line an action:
+// kind target reason.
+func TestStateTable(t *testing.T) {
+	const container, service = "app@lnd.container", "app@lnd.service"
+	file := func(s units.FileState) map[string]units.FoundFile {
+		return map[string]units.FoundFile{container: {State: s, App: "lnd", Service: service}}
+	}
+	orphan := unit(func(u *units.Unit) { u.Loaded = false })
+	for name, tt := range map[string]struct {
+		app     *units.App
+		unit    units.Unit
+		files   map[string]units.FoundFile
+		history units.History
+		want    []string
+	}{
+		"running, serving and as rendered: nothing": {unit: well},
+		"running without a probe: nothing":          {unit: unit(func(u *units.Unit) { u.Health = units.Unprobed })},
+
+		"file deleted, systemd has not noticed": {
+			unit: unit(func(u *units.Unit) { u.NeedsReload = true }), files: file(units.FileMissing),
+			want: []string{"write app@lnd.container file-missing", "reload  file-missing"},
+		},
+		"file deleted, unit forgotten, container runs on": {
+			unit: orphan, files: file(units.FileMissing),
+			want: []string{"write app@lnd.container file-missing", "reload  file-missing"},
+		},
+		"file deleted while the app was not running": {
+			unit: units.Unit{Active: units.Inactive}, files: file(units.FileMissing),
+			want: []string{"write app@lnd.container file-missing", "reload  file-missing", "start app@lnd.service never-started"},
+		},
+		"file edited or cut short": {
+			unit: unit(func(u *units.Unit) { u.NeedsReload = true }), files: file(units.FileDiffers),
+			want: []string{"write app@lnd.container file-differs", "reload  file-differs"},
+		},
+		"a link, directory or FIFO in the file's place": {
+			unit: well, files: file(units.FileOdd),
+			want: []string{"write app@lnd.container file-odd", "reload  file-odd"},
+		},
+		"somebody else's file in its place": {
+			unit: units.Unit{Loaded: true, Active: units.Inactive}, files: file(units.FileForeign),
+			want: []string{"leave app@lnd.container file-foreign"},
+		},
+		"file right, unit not loaded": {
+			unit: orphan, want: []string{"reload  not-loaded"},
+		},
+		"file right, read by systemd before it was": {
+			unit: unit(func(u *units.Unit) { u.NeedsReload = true }), want: []string{"reload  needs-reload"},
+		},
+		"manifest changed: file and container differ": {
+			unit: unit(func(u *units.Unit) { u.Digest = "old" }), files: file(units.FileDiffers),
+			want: []string{"write app@lnd.container file-differs", "reload  file-differs", "restart app@lnd.service digest-differs"},
+		},
+		"file right, container of an older one": {
+			unit: unit(func(u *units.Unit) { u.Digest = "old" }), want: []string{"restart app@lnd.service digest-differs"},
+		},
+		"nothing tells which container runs": {unit: unit(func(u *units.Unit) { u.Digest = "" })},
+
+		"loading":    {unit: unit(func(u *units.Unit) { u.Health = units.Loading }), want: []string{"leave app@lnd.service loading"}},
+		"needs user": {unit: unit(func(u *units.Unit) { u.Health = units.NeedsUser }), want: []string{"leave app@lnd.service needs-user"}},
+		"unsure":     {unit: unit(func(u *units.Unit) { u.Health = units.Unsure }), want: []string{"leave app@lnd.service not-answering-yet"}},
+		"sick":       {unit: unit(func(u *units.Unit) { u.Health = units.Sick }), want: []string{"restart app@lnd.service not-serving"}},
+		"paused":     {unit: unit(func(u *units.Unit) { u.Paused = true }), want: []string{"restart app@lnd.service paused"}},
+		"starting":   {unit: units.Unit{Loaded: true, Active: units.Activating}, want: []string{"leave app@lnd.service starting"}},
+		"stopping":   {unit: units.Unit{Loaded: true, Active: units.Deactivating}, want: []string{"leave app@lnd.service stopping"}},
+		"systemd restarts it": {
+			unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true, WasActive: true},
+			want: []string{"leave app@lnd.service restarted-by-systemd"},
+		},
+
+		"never active since boot": {
+			unit: units.Unit{Loaded: true, Active: units.Inactive}, want: []string{"start app@lnd.service never-started"},
+		},
+		"never active, disabled": {
+			app: new(disabled(lnd)), unit: units.Unit{Loaded: true, Active: units.Inactive}, want: []string{"leave app@lnd.service disabled"},
+		},
+		"ended cleanly: the operator stopped it": {
+			unit: units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true}, want: []string{"leave app@lnd.service stopped-by-operator"},
+		},
+		"down in the middle of a repair": {
+			unit:    units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true, Invocation: "i1"},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now, Pending: map[string]string{service: "i1"}}},
+			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+		},
+		"stopped by the operator after a repair whose end nobody noted": {
+			unit:    units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true, Invocation: "i2"},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now, Pending: map[string]string{service: "i1"}}},
+			want:    []string{"leave app@lnd.service stopped-by-operator"},
+		},
+		"ended with a failure that systemd does not call failed": {
+			unit: units.Unit{Loaded: true, Active: units.Inactive, WasActive: true},
+			want: []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+		},
+		"failed": {
+			unit: units.Unit{Loaded: true, Active: units.Failed, WasActive: true},
+			want: []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+		},
+		"failed, disabled": {
+			app: new(disabled(lnd)), unit: units.Unit{Loaded: true, Active: units.Failed, WasActive: true}, want: []string{"leave app@lnd.service disabled"},
+		},
+		"failed again within the delay": {
+			unit:    units.Unit{Loaded: true, Active: units.Failed},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now.Add(-9 * time.Second)}},
+			want:    []string{"leave app@lnd.service backing-off"},
+		},
+		"failed again, the delay is over": {
+			unit:    units.Unit{Loaded: true, Active: units.Failed},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now.Add(-10 * time.Second)}},
+			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+		},
+		"failed after five tries": {
+			unit:    units.Unit{Loaded: true, Active: units.Failed},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 5, Last: now.Add(-time.Minute)}},
+			want:    []string{"leave app@lnd.service gave-up"},
+		},
+		"given up: one more try an hour": {
+			unit:    units.Unit{Loaded: true, Active: units.Failed},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 50, Last: now.Add(-time.Hour)}},
+			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+		},
+		"given up, but the manifest changed": {
+			unit:    units.Unit{Loaded: true, Active: units.Failed},
+			history: units.History{"lnd": {ManifestDigest: "m0", Tries: 5, Last: now}},
+			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+		},
+		"the clock was set back": {
+			unit:    units.Unit{Loaded: true, Active: units.Failed},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 5, Last: now.Add(24 * time.Hour)}},
+			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := lnd
+			if tt.app != nil {
+				app = *tt.app
+			}
+			have := units.Observed{Files: tt.files, Units: map[string]units.Unit{service: tt.unit}}
+			plan := units.Diff(units.Desired{Apps: []units.App{app}, Whole: true}, have, tt.history, now)
+			if d := cmp.Diff(tt.want, lines(plan)); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+			quiet := true
+			for _, l := range tt.want {
+				quiet = quiet && l[:5] == "leave"
+			}
+			if plan.Idle() != quiet {
+				t.Errorf("Idle() = %v", plan.Idle())
+			}
+		})
+	}
+}
+
+func lines(p units.Plan) []string {
+	actions := p.Actions()
+	if len(actions) == 0 {
+		return nil
+	}
+	list := make([]string, 0, len(actions))
+	for _, a := range actions {
+		list = append(list, string(a.Kind)+" "+a.Target+" "+string(a.Reason))
+	}
+	return list
+}
+
+// TestRemoval: what is gone from a whole and valid set is stopped and removed;
+// everything else stays.
+func TestRemoval(t *testing.T) {
+	const service = "app@old.service"
+	stale := map[string]units.FoundFile{
+		"app@old.container":          {State: units.FileStale, App: "old", Service: service},
+		"archipelago-cap.x.network":  {State: units.FileStale},
+		"archipelago-old.d.volume":   {State: units.FileStale, App: "old"},
+		"app@stopped.container":      {State: units.FileStale, App: "stopped", Service: "app@stopped.service"},
+		"archipelago-app.lnd.volume": {State: units.FileStale, App: "lnd"},
+	}
+	have := units.Observed{Files: stale, Units: map[string]units.Unit{
+		service: {Loaded: true, Active: units.Active}, "app@stopped.service": {Loaded: true, Active: units.Inactive}, "app@lnd.service": well,
+	}}
+	for name, tt := range map[string]struct {
+		want  units.Desired
+		lines []string
+	}{
+		"whole set": {units.Desired{Apps: []units.App{lnd}, Whole: true}, []string{
+			"stop app@old.service removed",
+			"remove app@old.container removed", "remove app@stopped.container removed", "remove archipelago-app.lnd.volume removed",
+			"remove archipelago-cap.x.network removed", "remove archipelago-old.d.volume removed", "reload  removed",
+		}},
+		"its manifest became invalid": {units.Desired{Apps: []units.App{lnd}, Kept: []string{"old"}, Whole: true}, []string{
+			"remove app@stopped.container removed", "remove archipelago-app.lnd.volume removed", "reload  removed", "leave  invalid-manifest",
+		}},
+		"only some apps are meant": {units.Desired{Apps: []units.App{lnd}}, []string{
+			"remove archipelago-app.lnd.volume removed", "reload  removed",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if d := cmp.Diff(tt.lines, lines(units.Diff(tt.want, have, nil, now))); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+}
+
+// TestParts: the main service takes the others along.
+func TestParts(t *testing.T) {
+	app := units.App{ID: "shop", Enabled: true, Parts: []units.Part{
+		{Service: "app@shop.service", File: "app@shop.container", Digest: "new"},
+		{Service: "app@shop.db.service", File: "app@shop.db.container", Digest: "new"},
+	}}
+	stopped := units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true}
+	failed := units.Unit{Loaded: true, Active: units.Failed}
+	old := unit(func(u *units.Unit) { u.Digest = "old" })
+	for name, tt := range map[string]struct {
+		main, db units.Unit
+		want     []string
+	}{
+		"both changed":                 {old, old, []string{"restart app@shop.service digest-differs"}},
+		"only the database changed":    {well, old, []string{"restart app@shop.db.service digest-differs"}},
+		"both stopped by the operator": {stopped, stopped, []string{"leave app@shop.service stopped-by-operator", "leave app@shop.db.service main-stopped"}},
+		"the database alone stopped":   {well, stopped, []string{"leave app@shop.db.service stopped-by-operator"}},
+		"the database failed": {well, failed, []string{
+			"reset-failed app@shop.db.service failed", "start app@shop.db.service failed",
+		}},
+		"the database failed under a stopped app": {stopped, failed, []string{
+			"leave app@shop.service stopped-by-operator", "leave app@shop.db.service main-stopped",
+		}},
+		"both failed": {failed, failed, []string{
+			"reset-failed app@shop.db.service failed", "reset-failed app@shop.service failed", "start app@shop.service failed",
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			have := units.Observed{Units: map[string]units.Unit{"app@shop.service": tt.main, "app@shop.db.service": tt.db}}
+			if d := cmp.Diff(tt.want, lines(units.Diff(units.Desired{Apps: []units.App{app}}, have, nil, now))); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+}
+
+// TestOrder: an app comes after all that it needs, and ids decide the rest.
+func TestOrder(t *testing.T) {
+	app := func(id string, needs ...string) units.App {
+		return units.App{ID: id, Enabled: true, Needs: needs, Parts: []units.Part{{Service: id}}}
+	}
+	want := units.Desired{Apps: []units.App{app("a", "lnd"), app("lnd", "knots", "tor"), app("tor"), app("b", "absent"), app("knots")}}
+	if d := cmp.Diff([]string{
+		"start knots never-started", "start tor never-started", "start lnd never-started", "start a never-started", "start b never-started",
+	}, lines(units.Diff(want, units.Observed{}, nil, now))[1:]); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+// TestBudget: the delays between repairs, and what ends a record.
+func TestBudget(t *testing.T) {
+	h := units.History{}
+	delays := make([]time.Duration, 0, 12)
+	at := now
+	for range 12 {
+		h.Repaired(lnd, at)
+		delays = append(delays, h["lnd"].Next().Sub(at))
+		at = h["lnd"].Next()
+	}
+	s := time.Second
+	if d := cmp.Diff([]time.Duration{10 * s, 20 * s, 40 * s, 80 * s, 160 * s, 320 * s, 640 * s, 1280 * s, 2560 * s, 3600 * s, 3600 * s, 3600 * s}, delays); d != "" {
+		t.Errorf("delays: -want +got:\n%s", d)
+	}
+	changed := lnd
+	changed.ManifestDigest = "m2"
+	h.Repaired(changed, at)
+	if got := h["lnd"].Tries; got != 1 {
+		t.Errorf("%d tries after the manifest changed, want 1", got)
+	}
+	h.Well("lnd", at.Add(10*time.Minute-1))
+	if len(h) != 1 {
+		t.Error("the record is gone before ten minutes")
+	}
+	h.Well("lnd", at.Add(10*time.Minute))
+	if len(h) != 0 {
+		t.Errorf("history is %v after ten good minutes", h)
+	}
+	h.Begin(lnd, "app@lnd.service", "")
+	h.End("lnd")
+	if len(h) != 0 {
+		t.Errorf("history is %v after a restart that was no repair", h)
+	}
+}

@@ -1,0 +1,376 @@
+package units_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// TestModel plays random schedules of faults against a simulated machine and
+// checks, after the faults stop, that Diff leads to what is wanted: every app
+// as its manifest says, at most one start for each fault, nothing to do on the
+// next pass, and nothing ever done to an app that no fault hit.
+//
+// MODEL_SCHEDULES sets how many schedules: 100,000 in make test, a million in
+// make model.
+func TestModel(t *testing.T) {
+	schedules := 5_000
+	if text := os.Getenv("MODEL_SCHEDULES"); text != "" {
+		var err error
+		if schedules, err = strconv.Atoi(text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	workers := runtime.GOMAXPROCS(0)
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for seed := w; seed < schedules && !t.Failed(); seed += workers {
+				if err := play(uint64(seed)); err != nil {
+					t.Errorf("seed %d: %v", seed, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// simApp is one app of the simulated machine. Versions count from 1.
+type simApp struct {
+	id string
+	// What is wanted.
+	version           int
+	removed, stopped  bool
+	invalid, disabled bool
+	// What is there. A file of version 0 is missing, of -1 cut short.
+	disk, loaded     int
+	active           units.ActiveState
+	running          int
+	clean, wasActive bool
+	restarting       bool
+	paused           bool
+	health           units.Health
+	invocation       int
+
+	faults, starts, writes int
+}
+
+func (a *simApp) service() string { return "app@" + a.id + ".service" }
+func (a *simApp) file() string    { return "app@" + a.id + ".container" }
+func digest(version int) string   { return strconv.Itoa(version) }
+
+type machine struct {
+	apps    []*simApp
+	history units.History
+	now     time.Time
+	// begun is the services on which this pass has begun to work.
+	begun []string
+	log   []string
+}
+
+func (m *machine) note(format string, args ...any) {
+	m.log = append(m.log, fmt.Sprintf(format, args...))
+}
+
+func play(seed uint64) error {
+	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a schedule has to be repeatable
+	m := &machine{history: units.History{}, now: now}
+	for i := range 2 + r.IntN(3) {
+		m.apps = append(m.apps, &simApp{id: string(rune('a' + i)), version: 1, active: units.Inactive})
+	}
+	if err := m.settle(); err != nil {
+		return m.explain(err)
+	}
+	for _, a := range m.apps {
+		a.starts, a.writes = 0, 0
+	}
+	victims := m.apps[:1+r.IntN(len(m.apps))] // the others have to stay as they are
+	for range 1 + r.IntN(12) {
+		m.fault(r, victims[r.IntN(len(victims))])
+		// Events get lost, and a pass may be killed at any moment.
+		if plan := m.diff(); r.IntN(3) > 0 {
+			m.carryOut(plan, r.IntN(1+len(plan.Actions())))
+		}
+	}
+	for _, a := range m.apps {
+		a.mendManifest()
+	}
+	if err := m.settle(); err != nil {
+		return m.explain(err)
+	}
+	return m.explain(m.check())
+}
+
+// mendManifest ends what only a person can end.
+func (a *simApp) mendManifest() { a.invalid = false }
+
+func (m *machine) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w\n  %s", err, strings.Join(m.log, "\n  "))
+}
+
+// faults is what may happen to an app.
+var faults = []struct {
+	name string
+	do   func(*machine, *rand.Rand, *simApp)
+}{
+	{"edit the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.version++ }},
+	{"delete the file", func(_ *machine, _ *rand.Rand, a *simApp) { a.disk = 0 }},
+	{"cut the file short", func(_ *machine, _ *rand.Rand, a *simApp) { a.disk = -1 }},
+	{"kill the container", func(_ *machine, _ *rand.Rand, a *simApp) {
+		if a.active == units.Active {
+			a.active, a.restarting, a.paused = units.Activating, true, false
+			if a.loaded <= 0 { // systemd has forgotten Restart=
+				a.active, a.restarting, a.clean = units.Failed, false, false
+			}
+		}
+	}},
+	{"crash until systemd gives up", func(_ *machine, _ *rand.Rand, a *simApp) {
+		if a.active == units.Active {
+			a.active, a.clean, a.paused = units.Failed, false, false
+		}
+	}},
+	{"stop by the operator", func(_ *machine, _ *rand.Rand, a *simApp) {
+		if a.active == units.Active && a.loaded > 0 {
+			a.active, a.clean, a.stopped, a.paused = units.Inactive, true, true, false
+		}
+	}},
+	{"start by the operator", func(m *machine, _ *rand.Rand, a *simApp) {
+		if a.active == units.Inactive && a.loaded > 0 {
+			m.start(a)
+			a.stopped = false
+			m.history.Forget(a.id)
+		}
+	}},
+	{"pause the container", func(_ *machine, _ *rand.Rand, a *simApp) { a.paused = a.active == units.Active }},
+	{"stop answering", func(_ *machine, _ *rand.Rand, a *simApp) {
+		if a.active == units.Active {
+			a.health = units.Sick
+		}
+	}},
+	{"daemon-reload by somebody else", func(m *machine, _ *rand.Rand, _ *simApp) { m.reload() }},
+	{"remove the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.removed = true }},
+	{"bring the manifest back", func(_ *machine, _ *rand.Rand, a *simApp) { a.removed = false }},
+	{"break the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.invalid = true }},
+	{"mend the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.invalid = false }},
+	{"disable", func(_ *machine, _ *rand.Rand, a *simApp) { a.disabled = true }},
+	{"enable", func(_ *machine, _ *rand.Rand, a *simApp) { a.disabled = false }},
+	{"clock jump", func(m *machine, r *rand.Rand, _ *simApp) {
+		m.now = m.now.Add(time.Duration(r.Int64N(int64(2*365*24*time.Hour))) - 365*24*time.Hour)
+	}},
+}
+
+func (m *machine) fault(r *rand.Rand, a *simApp) {
+	f := faults[r.IntN(len(faults))]
+	m.note("%s: %s", a.id, f.name)
+	f.do(m, r, a)
+	a.faults++
+	m.now = m.now.Add(time.Duration(r.Int64N(int64(time.Minute))))
+	if r.IntN(2) == 0 {
+		m.systemd()
+	}
+}
+
+// systemd does what systemd does by itself: it starts again what ended.
+func (m *machine) systemd() {
+	for _, a := range m.apps {
+		if a.restarting && a.loaded > 0 {
+			m.start(a)
+		}
+	}
+}
+
+func (m *machine) start(a *simApp) {
+	a.invocation++
+	a.active, a.running, a.wasActive, a.restarting, a.paused, a.health = units.Active, a.loaded, true, false, false, units.Serving
+}
+
+// reload lets systemd read the files: a missing or broken one has no unit, but
+// what runs goes on, and what does not run is forgotten.
+func (m *machine) reload() {
+	for _, a := range m.apps {
+		a.loaded = max(a.disk, 0)
+		a.collect()
+		if a.loaded == 0 && a.restarting {
+			a.active, a.restarting, a.clean = units.Failed, false, false
+		}
+	}
+}
+
+// collect forgets a unit without a file that does not run, and with it that the
+// operator stopped it.
+func (a *simApp) collect() {
+	if a.loaded == 0 && a.active == units.Inactive {
+		a.wasActive, a.clean, a.stopped = false, false, false
+	}
+}
+
+func (m *machine) diff() units.Plan {
+	want := units.Desired{Whole: true}
+	have := units.Observed{Files: map[string]units.FoundFile{}, Units: map[string]units.Unit{}}
+	for _, a := range m.apps {
+		found := units.FoundFile{App: a.id, Service: a.service()}
+		switch {
+		case a.removed && a.disk != 0:
+			found.State = units.FileStale
+		case a.removed:
+		case a.invalid:
+			want.Kept = append(want.Kept, a.id)
+		case a.disk == 0:
+			found.State = units.FileMissing
+		case a.disk != a.version:
+			found.State = units.FileDiffers
+		}
+		if found.State != "" {
+			have.Files[a.file()] = found
+		}
+		if !a.removed && !a.invalid {
+			want.Apps = append(want.Apps, units.App{
+				ID: a.id, Enabled: !a.disabled, ManifestDigest: digest(a.version),
+				Parts: []units.Part{{Service: a.service(), File: a.file(), Digest: digest(a.version)}},
+			})
+		}
+		u := units.Unit{
+			Loaded: a.loaded > 0, NeedsReload: a.loaded > 0 && a.loaded != a.disk, Active: a.active, Restarting: a.restarting,
+			Clean: a.clean, WasActive: a.wasActive, Paused: a.paused, Invocation: strconv.Itoa(a.invocation),
+		}
+		if a.active == units.Active {
+			u.Digest, u.Health = digest(a.running), a.health
+		}
+		have.Units[a.service()] = u
+	}
+	return units.Diff(want, have, m.history, m.now)
+}
+
+// carryOut does the first actions of a plan, as reconcile does them.
+func (m *machine) carryOut(plan units.Plan, most int) {
+	m.begun = nil
+	for i, action := range plan.Actions() {
+		if i >= most {
+			m.note("  killed")
+			return
+		}
+		if action.Kind == units.Leave {
+			continue
+		}
+		m.note("  %s %s (%s)", action.Kind, action.Target, action.Reason)
+		m.act(action)
+	}
+	for _, action := range append(plan.Stops, plan.Steps...) {
+		m.history.End(action.App)
+	}
+	for _, a := range m.apps {
+		if a.active == units.Active {
+			m.history.Well(a.id, m.now)
+		}
+	}
+}
+
+func (m *machine) act(action units.Action) {
+	var a *simApp
+	for _, candidate := range m.apps {
+		if candidate.id == action.App {
+			a = candidate
+		}
+	}
+	app := units.App{ID: action.App}
+	if a != nil {
+		app.ManifestDigest = digest(a.version)
+	}
+	switch action.Kind {
+	case units.Stop, units.ResetFailed, units.Start, units.Restart:
+		if !slices.Contains(m.begun, action.Target) {
+			m.begun = append(m.begun, action.Target)
+			m.history.Begin(app, action.Target, strconv.Itoa(a.invocation))
+		}
+	case units.Write, units.Remove, units.Reload, units.Leave:
+	}
+	if action.Repair {
+		m.history.Repaired(app, m.now)
+	}
+	switch action.Kind {
+	case units.Stop:
+		if a.active != units.Failed {
+			a.active, a.clean, a.restarting = units.Inactive, true, false
+		}
+		a.collect()
+	case units.Write:
+		a.disk = a.version
+		a.writes++
+	case units.Remove:
+		a.disk = 0
+	case units.Reload:
+		m.reload()
+	case units.ResetFailed:
+		if a.active == units.Failed {
+			a.active = units.Inactive
+		}
+		a.clean = true
+		a.collect()
+	case units.Start, units.Restart:
+		if a.loaded > 0 {
+			m.start(a)
+			a.starts++
+		}
+	case units.Leave:
+	}
+}
+
+// settle runs passes, an hour apart, until there is nothing to do.
+func (m *machine) settle() error {
+	for range 8 {
+		m.systemd()
+		m.now = m.now.Add(time.Hour)
+		plan := m.diff()
+		if plan.Idle() {
+			return nil
+		}
+		m.note("pass")
+		m.carryOut(plan, 1<<30)
+	}
+	return fmt.Errorf("still busy after 8 passes: %v", m.diff().Actions())
+}
+
+func (m *machine) check() error {
+	hit := map[string]bool{}
+	for _, a := range m.apps {
+		hit[a.id] = a.faults > 0
+		if err := a.check(); err != nil {
+			return fmt.Errorf("%s: %w", a.id, err)
+		}
+		if !hit[a.id] && a.starts+a.writes > 0 {
+			return fmt.Errorf("%s was not hit and has %d starts and %d writes", a.id, a.starts, a.writes)
+		}
+		if a.starts > a.faults {
+			return fmt.Errorf("%s has %d starts for %d faults", a.id, a.starts, a.faults)
+		}
+	}
+	return nil
+}
+
+func (a *simApp) check() error {
+	switch {
+	case a.removed && (a.disk != 0 || a.active != units.Inactive):
+		return fmt.Errorf("removed, but its file is %d and it is %s", a.disk, a.active)
+	case a.removed:
+	case a.disk != a.version || a.loaded != a.version:
+		return fmt.Errorf("its file is %d, systemd has %d, wanted %d", a.disk, a.loaded, a.version)
+	case a.stopped && a.active != units.Inactive:
+		return fmt.Errorf("stopped by the operator, and %s", a.active)
+	case a.stopped || a.disabled:
+	case a.active != units.Active || a.running != a.version || a.paused || a.health != units.Serving:
+		return fmt.Errorf("%s, runs %d of %d, paused %v, %s", a.active, a.running, a.version, a.paused, a.health)
+	}
+	return nil
+}

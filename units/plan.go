@@ -1,0 +1,99 @@
+package units
+
+// Kind is what is done to a target.
+type Kind string
+
+// The kinds of actions, in the order in which a plan does them.
+const (
+	// Stop ends a service for good: its app was removed.
+	Stop Kind = "stop"
+	// Write puts a file into place, Remove takes one away.
+	Write  Kind = "write"
+	Remove Kind = "remove"
+	// Reload lets systemd read the unit files again.
+	Reload Kind = "reload"
+	// Start starts a service, Restart ends it before. ResetFailed makes systemd
+	// forget that it failed, so that its limits don't keep it from starting.
+	ResetFailed Kind = "reset-failed"
+	Start       Kind = "start"
+	Restart     Kind = "restart"
+	// Leave does nothing, for a reason that a person may want to know.
+	Leave Kind = "leave"
+)
+
+// Reason says why. Tests, journal entries and reports rely on the words.
+type Reason string
+
+// The reasons.
+const (
+	BecauseMissing     Reason = "file-missing"
+	BecauseDiffers     Reason = "file-differs"
+	BecauseOdd         Reason = "file-odd"
+	BecauseForeign     Reason = "file-foreign"
+	BecauseRemoved     Reason = "removed"
+	BecauseNotLoaded   Reason = "not-loaded"
+	BecauseOutdated    Reason = "needs-reload"
+	BecauseDigest      Reason = "digest-differs"
+	BecausePaused      Reason = "paused"
+	BecauseSick        Reason = "not-serving"
+	BecauseUnsure      Reason = "not-answering-yet"
+	BecauseLoading     Reason = "loading"
+	BecauseStarting    Reason = "starting"
+	BecauseStopping    Reason = "stopping"
+	BecauseCrashing    Reason = "restarted-by-systemd"
+	BecauseFailed      Reason = "failed"
+	BecauseNeverRan    Reason = "never-started"
+	BecauseStopped     Reason = "stopped-by-operator"
+	BecauseDisabled    Reason = "disabled"
+	BecauseNeedsUser   Reason = "needs-user"
+	BecauseInvalid     Reason = "invalid-manifest"
+	BecauseBackingOff  Reason = "backing-off"
+	BecauseGaveUp      Reason = "gave-up"
+	BecauseAsked       Reason = "asked"
+	BecauseRolledBack  Reason = "rolled-back"
+	BecauseMainStopped Reason = "main-stopped"
+)
+
+// Action is one thing that is done, or knowingly left.
+type Action struct {
+	// App is the app that it is done for, empty for what all share.
+	App  string `json:"app,omitempty"`
+	Kind Kind   `json:"action"`
+	// Target is a file or a service.
+	Target string `json:"target,omitempty"`
+	Reason Reason `json:"reason"`
+	// Repair: it counts against the app's budget.
+	Repair bool `json:"repair,omitempty"`
+}
+
+// Plan is everything that leads from what is to what should be.
+type Plan struct {
+	// Stops are done first, while systemd still knows how to stop the services
+	// that go.
+	Stops []Action
+	// Files are written and removed together.
+	Files []Action
+	// Reload is nil where systemd has to read nothing.
+	Reload *Action
+	// Steps is what is done to services, app by app: an app comes after all
+	// that it needs.
+	Steps []Action
+	// Left is what was seen and is left as it is.
+	Left []Action
+}
+
+// Idle reports whether there is nothing to do.
+func (p Plan) Idle() bool {
+	return len(p.Stops)+len(p.Files)+len(p.Steps) == 0 && p.Reload == nil
+}
+
+// Actions lists everything in the order in which it is done, then what is left.
+func (p Plan) Actions() []Action {
+	list := append([]Action{}, p.Stops...)
+	list = append(list, p.Files...)
+	if p.Reload != nil {
+		list = append(list, *p.Reload)
+	}
+	list = append(list, p.Steps...)
+	return append(list, p.Left...)
+}

@@ -1,0 +1,234 @@
+package units
+
+import (
+	"maps"
+	"time"
+)
+
+// Desired is what the machine should look like.
+type Desired struct {
+	// Apps is the valid apps, in any order.
+	Apps []App
+	// Kept is the ids of apps whose manifests are invalid: what is there of
+	// them stays as it is. A mistake in a manifest is never a removal.
+	Kept []string
+	// Shared is the files that belong to no single app: capabilities' networks.
+	Shared Set
+	// Whole: Apps and Kept are all apps there are, so that whatever else is
+	// ours is to go.
+	Whole bool
+}
+
+// App is one app as it should be.
+type App struct {
+	ID string
+	// Files is the app's own files.
+	Files Set
+	// Parts is the app's services, main first.
+	Parts []Part
+	// Needs is the ids of the apps that have to serve first.
+	Needs []string
+	// Enabled: the app starts at boot, and is started when it never was.
+	Enabled bool
+	// ManifestDigest tells one version of the manifest from another.
+	ManifestDigest string
+}
+
+// Part is one service of an app.
+type Part struct {
+	// Service is the systemd unit, File the Quadlet file that it is made from.
+	Service, File string
+	// Digest is that of a container which matches the file.
+	Digest string
+	// Oneshot: the container ends, and its unit stays active.
+	Oneshot bool
+}
+
+// Observed is what was found on the machine.
+type Observed struct {
+	// Files has every wanted file that is not right, and every file of ours
+	// that is not wanted, by name. A file that is not in it is right.
+	Files map[string]FoundFile
+	// Units is what systemd says of each service, by name.
+	Units map[string]Unit
+}
+
+// FoundFile is a file that is not as it should be.
+type FoundFile struct {
+	State FileState
+	// App is whose the file is, empty for a shared one.
+	App string
+	// Service is the unit that Quadlet makes of a container file of ours.
+	Service string
+}
+
+// FileState is what is wrong with a file.
+type FileState string
+
+// The states of files.
+const (
+	// FileMissing: nothing is there.
+	FileMissing FileState = "missing"
+	// FileDiffers: it is ours, and was edited, cut short, or rendered from
+	// something else.
+	FileDiffers FileState = "differs"
+	// FileOdd: a link, a directory, a FIFO, junk lies in its place.
+	FileOdd FileState = "odd"
+	// FileForeign: somebody else's file has the name. It is never replaced.
+	FileForeign FileState = "foreign"
+	// FileStale: it is ours and not wanted.
+	FileStale FileState = "stale"
+)
+
+// Unit is a service as systemd knows it.
+type Unit struct {
+	// Loaded: systemd has a valid unit. An app may run without one, when its
+	// file was deleted.
+	Loaded bool
+	// NeedsReload: the unit's file changed since systemd read it.
+	NeedsReload bool
+	Active      ActiveState
+	// Invocation is systemd's id of the last start, empty before the first.
+	Invocation string
+	// Restarting: the unit waits for its next automatic start.
+	Restarting bool
+	// Clean: the last run ended without a failure.
+	Clean bool
+	// WasActive: the unit has been active since the manager started.
+	WasActive bool
+	// Digest is that of the running container, empty where nothing tells.
+	Digest string
+	// Paused: the container's processes are frozen.
+	Paused bool
+	Health Health
+}
+
+// ActiveState is systemd's coarse state of a unit.
+type ActiveState string
+
+// The states, as systemd names them.
+const (
+	Inactive     ActiveState = "inactive"
+	Activating   ActiveState = "activating"
+	Active       ActiveState = "active"
+	Deactivating ActiveState = "deactivating"
+	Failed       ActiveState = "failed"
+)
+
+// Health is what the probes say of a service.
+type Health string
+
+// The states of health.
+const (
+	// Unprobed: nothing tells; an active unit is taken to serve.
+	Unprobed Health = ""
+	Serving  Health = "serving"
+	// Loading: it answers that it is not ready yet.
+	Loading Health = "loading"
+	// NeedsUser: it waits for a person, such as a locked wallet.
+	NeedsUser Health = "needs-user"
+	// Unsure: it does not answer, but not for long enough to act.
+	Unsure Health = "unsure"
+	// Sick: it has not answered as often as its manifest allows.
+	Sick Health = "sick"
+)
+
+// Record is what was done to repair an app since it was last well, changed, or
+// started by a person.
+type Record struct {
+	// ManifestDigest is the manifest that the record belongs to.
+	ManifestDigest string `json:"manifest_digest"`
+	// Tries is the number of repairs.
+	Tries int `json:"tries"`
+	// Last is when the last one was made.
+	Last time.Time `json:"last"`
+	// Pending is the services on which work has begun and whose end nobody has
+	// noted, with the invocation that each had before. One that is down and has
+	// not been started since was not stopped by a person: starting it again may
+	// begin with making systemd forget that it failed.
+	Pending map[string]string `json:"pending,omitempty"`
+}
+
+// History is the records of apps by id.
+type History map[string]Record
+
+// The budget of repairs. The first comes at once; each further one waits
+// longer, up to an hour. After budgetTries the app counts as given up.
+const (
+	budgetTries = 5
+	firstDelay  = 10 * time.Second
+	lastDelay   = time.Hour
+)
+
+// of returns the record of an app. The repairs of another manifest don't count,
+// but that work has begun does.
+func (h History) of(app App) Record {
+	r := h[app.ID]
+	if r.ManifestDigest == app.ManifestDigest {
+		return r
+	}
+	return Record{ManifestDigest: app.ManifestDigest, Pending: r.Pending}
+}
+
+// Next is when the next repair may be made.
+func (r Record) Next() time.Time {
+	if r.Tries == 0 {
+		return time.Time{}
+	}
+	delay := lastDelay
+	if n := r.Tries - 1; n < 9 { // 10 s doubled nine times is more than an hour
+		delay = min(firstDelay<<n, lastDelay)
+	}
+	return r.Last.Add(delay)
+}
+
+// GaveUp reports whether the budget is used up. Tries go on, an hour apart.
+func (r Record) GaveUp() bool { return r.Tries >= budgetTries }
+
+// Begin notes, before anything is done to a service, its invocation until then.
+func (h History) Begin(app App, service, invocation string) {
+	r := h.of(app)
+	r.Pending = maps.Clone(r.Pending)
+	if r.Pending == nil {
+		r.Pending = map[string]string{}
+	}
+	r.Pending[service] = invocation
+	h[app.ID] = r
+}
+
+// Repaired counts a repair against the app's budget, before it is made.
+func (h History) Repaired(app App, now time.Time) {
+	r := h.of(app)
+	r.Tries, r.Last = r.Tries+1, now
+	h[app.ID] = r
+}
+
+// End notes that the work on an app is over, whatever came of it.
+func (h History) End(id string) {
+	r := h[id]
+	r.Pending = nil
+	h[id] = r
+	if r.Tries == 0 {
+		delete(h, id)
+	}
+}
+
+// interrupted reports whether work on a service has begun that never came to
+// the start of it.
+func (r Record) interrupted(service string, u Unit) bool {
+	before, begun := r.Pending[service]
+	return begun && before == u.Invocation
+}
+
+// forgetAfter is how long an app has to be well until its repairs are forgotten.
+const forgetAfter = 10 * time.Minute
+
+// Well notes that an app was seen well.
+func (h History) Well(id string, now time.Time) {
+	if r, ok := h[id]; ok && (now.Sub(r.Last) >= forgetAfter || now.Before(r.Last)) {
+		delete(h, id)
+	}
+}
+
+// Forget drops the record of an app: a person has started it.
+func (h History) Forget(id string) { delete(h, id) }
