@@ -22,7 +22,8 @@ Podman's own converter read the result, and prints every problem with its
 position. Nothing is written. Without arguments it checks the installed apps.
 
 With --strict it also fails on what is allowed but wants a second look: images
-that are not pinned by digest, raw arguments, rights that are rarely needed.`,
+that are not pinned by digest, apps without a health check, raw arguments,
+rights that are rarely needed.`,
 		Example: `  archgen check
   archgen check bitcoin-knots.yaml lnd.yaml
   archgen check --strict --json ./apps`,

@@ -110,7 +110,7 @@ func (g *graph) dot() string {
 func (g *graph) mermaid() string {
 	var b strings.Builder
 	b.WriteString("flowchart BT\n")
-	quote := strings.NewReplacer(`"`, "#quot;")
+	quote := strings.NewReplacer("#", "#35;", "&", "#amp;", "<", "#lt;", ">", "#gt;", `"`, "#quot;")
 	for i, n := range g.nodes {
 		fmt.Fprintf(&b, "  n%d[\"%s\"]\n", i, quote.Replace(n.name))
 	}

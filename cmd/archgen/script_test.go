@@ -1,0 +1,122 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+var update = flag.Bool("update", false, "rewrite the expected output of scripts, of README.md and the manual page")
+
+// TestMain makes the test binary archgen itself where it is called by that
+// name, as scripts do.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"archgen": func() {
+			release = "0.0.0-test"
+			main()
+		},
+	})
+}
+
+// TestScripts runs testdata/script, a script for each verb and one for each
+// promise of render. Beside testscript's commands a script has:
+//
+//	exits CODE CMD…   run CMD, which must end with that exit code
+//	remember DIR…     note the state of everything in the directories
+//	untouched DIR…    nothing in them has been written since, not even in vain
+//	odd KIND FILE     make a fifo or a socket
+//
+// There is no Podman unless a script puts one into bin/.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       *update,
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(e *testscript.Env) error {
+			bin := filepath.Join(e.WorkDir, "bin")
+			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+			e.Setenv("PATH", bin+":"+e.Getenv("PATH"))
+			e.Setenv("TERM", "xterm")
+			e.Values["remembered"] = map[string]map[string]string{}
+			if err := os.Mkdir(bin, 0o755); err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(bin, "podman"), []byte("#!/bin/sh\nexit 127\n"), 0o755)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "remember": remember, "untouched": untouched, "odd": odd,
+		},
+	})
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	switch {
+	case err == nil && want == 0:
+	case err == nil:
+		ts.Fatalf("it succeeded; want exit code %d", want)
+	case !errors.As(err, &exit):
+		ts.Fatalf("it did not run: %v", err)
+	case exit.ExitCode() != want:
+		ts.Fatalf("exit code %d, want %d", exit.ExitCode(), want)
+	}
+}
+
+func remember(ts *testscript.TestScript, _ bool, args []string) {
+	for _, dir := range args {
+		ts.Value("remembered").(map[string]map[string]string)[dir] = state(ts, dir)
+	}
+}
+
+func untouched(ts *testscript.TestScript, _ bool, args []string) {
+	for _, dir := range args {
+		was := ts.Value("remembered").(map[string]map[string]string)[dir]
+		if d := cmp.Diff(was, state(ts, dir)); d != "" {
+			ts.Fatalf("%s was touched (-before +after):\n%s", dir, d)
+		}
+	}
+}
+
+// state is what changes when anything is written to, renamed, made or removed:
+// the inode and the change time of everything in a directory and of itself.
+func state(ts *testscript.TestScript, dir string) map[string]string {
+	list := map[string]string{}
+	dir = ts.MkAbs(dir)
+	ts.Check(filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		list[path] = fmt.Sprintf("%v inode %d changed %d.%09d", info.Mode(), st.Ino, st.Ctim.Sec, st.Ctim.Nsec)
+		return nil
+	}))
+	return list
+}
+
+func odd(ts *testscript.TestScript, _ bool, args []string) {
+	kinds := map[string]uint32{"fifo": syscall.S_IFIFO, "socket": syscall.S_IFSOCK}
+	if len(args) != 2 || !slices.Contains([]string{"fifo", "socket"}, args[0]) {
+		ts.Fatalf("usage: odd fifo|socket FILE")
+	}
+	ts.Check(syscall.Mknod(ts.MkAbs(args[1]), kinds[args[0]]|0o644, 0))
+}
