@@ -47,6 +47,16 @@ type File struct {
 	Content []byte
 }
 
+// ServiceOf is the service that Quadlet makes of a container file, empty for
+// another file.
+func ServiceOf(file string) string {
+	name, isContainer := strings.CutSuffix(file, ".container")
+	if !isContainer {
+		return ""
+	}
+	return name + ".service"
+}
+
 // AppOf is the id of the app that a service belongs to: app@ID.service and
 // app@ID.PART.service. It is empty for another unit.
 func AppOf(service string) string {

@@ -16,6 +16,7 @@ import (
 type plan struct {
 	dir       *directory
 	names     map[string]fs.FileMode
+	found     map[string]units.FoundFile // what is not as it should be
 	write     units.Set
 	aside     map[string]bool // in the place of a file to be written
 	remove    []string
@@ -41,7 +42,7 @@ func (p *plan) verdict() error {
 
 // compare finds out what differs from what is wanted. It changes nothing.
 func compare(d *directory, want units.Set, owns func(units.Mark) bool) (*plan, error) {
-	p := &plan{dir: d, names: map[string]fs.FileMode{}, aside: map[string]bool{}}
+	p := &plan{dir: d, names: map[string]fs.FileMode{}, found: map[string]units.FoundFile{}, aside: map[string]bool{}}
 	entries, err := d.list()
 	if err != nil {
 		return p, err
@@ -61,21 +62,30 @@ func compare(d *directory, want units.Set, owns func(units.Mark) bool) (*plan, e
 			return p, err
 		}
 	}
-	if len(p.changes.Foreign) > 0 {
-		slices.Sort(p.changes.Foreign)
-		return p, &ForeignError{d.path, p.changes.Foreign}
-	}
 	if p.unreadable != nil {
-		p.remove = nil // what can't be read may be ours, and need what is to go
+		for _, name := range p.remove { // what can't be read may be ours, and need what is to go
+			delete(p.found, name)
+		}
+		p.remove = nil
 	}
 	return p, nil
+}
+
+// compareOwn is compare, and an error where somebody else's files have wanted names.
+func compareOwn(d *directory, want units.Set, owns func(units.Mark) bool) (*plan, error) {
+	p, err := compare(d, want, owns)
+	if err == nil && len(p.changes.Foreign) > 0 {
+		slices.Sort(p.changes.Foreign)
+		err = &ForeignError{d.path, p.changes.Foreign}
+	}
+	return p, err
 }
 
 // compareFile looks at what lies in the place of a wanted file.
 func (p *plan) compareFile(f units.File) error {
 	mode, present := p.names[f.Name]
 	if !present {
-		p.write = append(p.write, f)
+		p.rewrite(f, units.FileMissing)
 		return nil
 	}
 	if !mode.IsRegular() {
@@ -85,7 +95,7 @@ func (p *plan) compareFile(f units.File) error {
 	content, perm, err := p.dir.read(f.Name, p.buf)
 	switch {
 	case isAbsent(err): // since the list was read
-		p.write = append(p.write, f)
+		p.rewrite(f, units.FileMissing)
 		return nil
 	case isOdd(err):
 		p.replaceOdd(f)
@@ -100,9 +110,10 @@ func (p *plan) compareFile(f units.File) error {
 	case same && permits(perm):
 		p.changes.Unchanged++
 	case same || ours || isRemains(content):
-		p.write = append(p.write, f)
+		p.rewrite(f, units.FileDiffers)
 	case isText(content):
 		p.changes.Foreign = append(p.changes.Foreign, f.Name)
+		p.found[f.Name] = units.FoundFile{State: units.FileForeign, App: f.App}
 	default:
 		p.replaceOdd(f)
 	}
@@ -111,7 +122,12 @@ func (p *plan) compareFile(f units.File) error {
 
 func (p *plan) replaceOdd(f units.File) {
 	p.aside[f.Name] = true
+	p.rewrite(f, units.FileOdd)
+}
+
+func (p *plan) rewrite(f units.File, why units.FileState) {
 	p.write = append(p.write, f)
+	p.found[f.Name] = units.FoundFile{State: why, App: f.App}
 }
 
 // permits reports whether everybody can read a file and only its owner write
@@ -164,6 +180,7 @@ func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(unit
 	p.buf = content
 	if mark, ours := units.ReadMark(content); ours && owns(mark) {
 		p.remove = append(p.remove, name)
+		p.found[name] = units.FoundFile{State: units.FileStale, App: mark.App, Service: units.ServiceOf(name)}
 	}
 	return nil
 }

@@ -85,7 +85,7 @@ func Sync(dir string, want units.Set, owns func(units.Mark) bool) (Changes, erro
 	defer d.close()
 	// The first look takes no lock: the usual run finds nothing to do and must
 	// not write, not even a lock file.
-	p, err := compare(d, want, owns)
+	p, err := compareOwn(d, want, owns)
 	if err != nil {
 		return p.changes, err
 	}
@@ -97,7 +97,7 @@ func Sync(dir string, want units.Set, owns func(units.Mark) bool) (Changes, erro
 		return Changes{}, err
 	}
 	defer l.unlock()
-	if p, err = compare(d, want, owns); err != nil {
+	if p, err = compareOwn(d, want, owns); err != nil {
 		return p.changes, err
 	}
 	if !p.idle() {
@@ -107,6 +107,25 @@ func Sync(dir string, want units.Set, owns func(units.Mark) bool) (Changes, erro
 		err = p.verdict()
 	}
 	return p.changes, err
+}
+
+// Look says which files are not as they should be, by name, and changes
+// nothing. A directory that is not there lacks them all.
+func Look(dir string, want units.Set, owns func(units.Mark) bool) (map[string]units.FoundFile, error) {
+	d, err := openDirectory(dir)
+	if err != nil {
+		return nil, err
+	}
+	if d == nil {
+		found := make(map[string]units.FoundFile, len(want))
+		for _, f := range want {
+			found[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
+		}
+		return found, nil
+	}
+	defer d.close()
+	p, err := compare(d, want, owns)
+	return p.found, err
 }
 
 // check refuses a set that this package could not look after later.
