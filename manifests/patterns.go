@@ -5,7 +5,9 @@ import (
 	"net/url"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
+	"sync"
 )
 
 // pattern is what a text has to look like. Values end up in unit files and on
@@ -21,16 +23,27 @@ type pattern struct {
 // PatternText says what a named pattern accepts, for the reference.
 func PatternText(name string) string { return patterns[name].text }
 
-func expr(text, expression string) *pattern {
-	return &pattern{text: text, match: regexp.MustCompile(`^(?:` + expression + `)$`).MatchString}
+// expr is the pattern of texts of at most longest bytes that an expression
+// fits. The length is better not said by the expression, where {0,255} means
+// 255 copies.
+func expr(text string, longest int, expression string) *pattern {
+	fits := lazily(`^(?:` + expression + `)$`)
+	return &pattern{text: text, match: func(s string) bool { return len(s) <= longest && fits(s) }}
+}
+
+// lazily compiles an expression when the first text is matched: compiling all
+// of them takes longer than most of what archgen is called for.
+func lazily(expression string) func(string) bool {
+	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expression) })
+	return func(s string) bool { return compiled().MatchString(s) }
 }
 
 const (
-	hostLabel = `[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?`
-	hostName  = hostLabel + `(?:\.` + hostLabel + `){0,10}`
+	hostLabel = `[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?`
+	hostName  = hostLabel + `(?:\.` + hostLabel + `)*`
 	// imageName is the reference grammar of the distribution project.
 	imageName = `(?:(?:` + hostName + `)(?::[0-9]{1,5})?/)?[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*`
-	imageRest = `(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?(?:@sha256:[0-9a-f]{64}|@sha512:[0-9a-f]{128})?`
+	imageTag  = `(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127})?`
 )
 
 var patterns = map[string]*pattern{
@@ -48,29 +61,29 @@ var patterns = map[string]*pattern{
 	"url":        {text: "a URL that begins with http:// or https://", match: isURL},
 	"urlpath":    {text: "a path that begins with /", match: func(s string) bool { return strings.HasPrefix(s, "/") && isPrintable(s) && !strings.Contains(s, " ") }},
 	"image":      {text: "an image reference, such as docker.io/library/x:1", match: isImage},
-	"user":       expr("a user or uid, with :group or :gid", `[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31})?`),
-	"option":     expr("one word of letters, digits and . _ - + = : , @ /", `[a-zA-Z0-9_/][a-zA-Z0-9_.+=:,@/-]{0,255}`),
+	"user":       expr("a user or uid, with :group or :gid", 65, `[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31})?`),
+	"option":     expr("one word of letters, digits and . _ - + = : , @ /", 256, `[a-zA-Z0-9_/][a-zA-Z0-9_.+=:,@/-]*`),
 	"target":     {text: "a clean absolute path in the container, without : , or white space", match: func(s string) bool { return isPath(s, ":,") }},
 	"path":       {text: "a clean absolute path on the host, without : , $ % or white space", match: func(s string) bool { return isPath(s, ":,$%") }},
-	"devpath":    expr("a path below /dev", `/dev/[a-zA-Z0-9._+@-]+(?:/[a-zA-Z0-9._+@-]+)*`),
+	"devpath":    expr("a path below /dev", 1024, `/dev/[a-zA-Z0-9._+@-]+(?:/[a-zA-Z0-9._+@-]+)*`),
 	"relpath":    {text: "a relative path without ..", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
 	"glob":       {text: "VOLUME or VOLUME/PATH, where * matches within a name", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
-	"filename":   expr("a file name", `[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,127}`),
-	"hostname":   expr("a host name", hostName),
-	"timezone":   expr("a time zone, such as Europe/Zurich, or local", `[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}`),
+	"filename":   expr("a file name", 128, `[a-zA-Z0-9_][a-zA-Z0-9_.-]*`),
+	"hostname":   {text: "a host name", match: isHostName},
+	"timezone":   expr("a time zone, such as Europe/Zurich, or local", 256, `[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}`),
 	"ip":         {text: "an IP address", match: isIP},
 	"address":    {text: "an IP address or host-gateway", match: func(s string) bool { return s == "host-gateway" || isIP(s) }},
 	"network":    {text: "app, host, none or part:NAME", match: isNetwork},
-	"signal":     expr("a signal, such as SIGTERM", `SIG[A-Z0-9+-]{2,12}|[1-9][0-9]?`),
+	"signal":     expr("a signal, such as SIGTERM", 15, `SIG[A-Z0-9+-]{2,12}|[1-9][0-9]?`),
 	"capability": {text: "a capability in capitals without CAP_, such as NET_ADMIN", match: isCapability, hint: capabilityHint},
-	"envname":    expr("the name of an environment variable", `[A-Za-z_][A-Za-z0-9_.-]{0,255}`),
-	"exportname": expr("a name of lower-case letters, digits and underscores", `[a-z][a-z0-9_]{0,47}`),
-	"directive":  expr("the name of a directive or section", `[A-Za-z][A-Za-z0-9-]{0,63}`),
+	"envname":    expr("the name of an environment variable", 256, `[A-Za-z_][A-Za-z0-9_.-]*`),
+	"exportname": expr("a name of lower-case letters, digits and underscores", 48, `[a-z][a-z0-9_]*`),
+	"directive":  expr("the name of a directive or section", 64, `[A-Za-z][A-Za-z0-9-]*`),
 	"label":      {text: "the name of a label, but not io.archipelago.*", match: isLabel},
 	"profile":    {text: "an absolute path, or unconfined", match: func(s string) bool { return s == "unconfined" || isPath(s, ":,$%") }},
 	"unmask":     {text: "an absolute path, or ALL", match: func(s string) bool { return s == "ALL" || isPath(s, ":,$%") }},
-	"ulimit":     expr("a number or soft:hard; -1 is unlimited", `-?[0-9]{1,19}(?::-?[0-9]{1,19})?`),
-	"podman":     expr("a Podman version, such as 5.4", `[0-9]{1,3}\.[0-9]{1,3}(?:\.[0-9]{1,3})?`),
+	"ulimit":     expr("a number or soft:hard; -1 is unlimited", 41, `-?[0-9]{1,19}(?::-?[0-9]{1,19})?`),
+	"podman":     expr("a Podman version, such as 5.4", 11, `[0-9]{1,3}\.[0-9]{1,3}(?:\.[0-9]{1,3})?`),
 }
 
 // isID is the grammar of app ids, parts, volumes and everything else that
@@ -105,9 +118,30 @@ func isURL(s string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && isPrintable(s) && !strings.Contains(s, " ")
 }
 
-var imageReference = regexp.MustCompile(`^` + imageName + imageRest + `$`)
+var fitsHostName = lazily(`^` + hostName + `$`)
 
-func isImage(s string) bool { return len(s) <= 512 && imageReference.MatchString(s) }
+func isHostName(s string) bool {
+	isLong := func(label string) bool { return len(label) > 63 }
+	return len(s) <= 253 && fitsHostName(s) && !slices.ContainsFunc(strings.Split(s, "."), isLong)
+}
+
+var (
+	fitsImage = lazily(`^` + imageName + imageTag + `$`)
+	fitsHex   = lazily(`^[0-9a-f]+$`)
+)
+
+func isImage(s string) bool {
+	name, digest, pinned := strings.Cut(s, "@")
+	return len(s) <= 512 && fitsImage(name) && (!pinned || isDigest(digest))
+}
+
+// digestLengths is the length of an image's digest by its algorithm.
+var digestLengths = map[string]int{"sha256": 64, "sha512": 128}
+
+func isDigest(s string) bool {
+	algorithm, sum, _ := strings.Cut(s, ":")
+	return fitsHex(sum) && len(sum) == digestLengths[algorithm]
+}
 
 // isPath accepts clean absolute paths without white space, quotes, backslashes
 // and the given characters.
@@ -121,10 +155,10 @@ func isIP(s string) bool {
 	return err == nil && a.Zone() == ""
 }
 
-var labelName = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9._/-]{0,255}$`)
+var fitsLabel = lazily(`^[a-zA-Z0-9][a-zA-Z0-9._/-]*$`)
 
 func isLabel(s string) bool {
-	return labelName.MatchString(s) && !strings.HasPrefix(s, "io.archipelago.")
+	return len(s) <= 256 && fitsLabel(s) && !strings.HasPrefix(s, "io.archipelago.")
 }
 
 func isNetwork(s string) bool {
@@ -132,10 +166,10 @@ func isNetwork(s string) bool {
 	return ok && isID(part) || s == "app" || s == "host" || s == "none"
 }
 
-var capabilityName = regexp.MustCompile(`^[A-Z][A-Z_]{1,30}$`)
+var fitsCapability = lazily(`^[A-Z][A-Z_]{1,30}$`)
 
 func isCapability(s string) bool {
-	return capabilityName.MatchString(s) && !strings.HasPrefix(s, "CAP_")
+	return fitsCapability(s) && !strings.HasPrefix(s, "CAP_")
 }
 
 func capabilityHint(s string) string {
