@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"generator":                    {"manifests", "manifests/diag", "units"},
 	"generator/conform":            {"units"},
 	"units/unitdir":                {"units"},
+	"units/container":              {},
 	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/conform", "units", "units/unitdir"},
 }
 

@@ -1,0 +1,159 @@
+// Package container owns what can be learnt about a running container without
+// running Podman: which rendering it was started from, whether it is frozen, and
+// what its own health check last said. It reads /proc, cgroups and the files
+// that Podman keeps of a container.
+//
+// It never runs anything, never asks systemd, and never decides what follows.
+package container
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Running is a container that runs.
+type Running struct {
+	// ID is Podman's, 64 hex digits.
+	ID string
+	// Digest is what the annotation io.archipelago.digest says, empty without one.
+	Digest string
+	// Paused: its processes are frozen.
+	Paused bool
+	// Check is the last result of the health check that Podman runs, empty
+	// before the first and without one: starting, healthy or unhealthy.
+	Check string
+	// Streak is the number of failed checks in a row, Output what the last said.
+	Streak int
+	Output string
+}
+
+// annotation is where the generator writes the digest of a rendering. Podman
+// hands annotations, unlike labels, to the runtime in a file.
+const annotation = "io.archipelago.digest"
+
+// ErrNone says that a process is no container's monitor: the container has
+// ended, or the unit runs something else.
+var ErrNone = errors.New("no container")
+
+// maxFile is more than any of the files that are read.
+const maxFile = 4 << 20
+
+// Look reads what there is about the container whose monitor (conmon) is the
+// main process of a service with that control group. root is "/" but for tests.
+// The error wraps ErrNone where no container runs.
+func Look(root string, monitor int, controlGroup string) (Running, error) {
+	args, err := arguments(root, monitor)
+	if err != nil {
+		return Running{}, err
+	}
+	r := Running{ID: args["-c"]}
+	if r.ID == "" || args["-b"] == "" {
+		return Running{}, fmt.Errorf("process %d: %w", monitor, ErrNone)
+	}
+	if r.Digest, err = digest(filepath.Join(root, args["-b"], "config.json")); err != nil {
+		return Running{}, err
+	}
+	if r.Paused, err = frozen(filepath.Join(root, "sys/fs/cgroup", controlGroup, "libpod-payload-"+r.ID, "cgroup.events")); err != nil {
+		return Running{}, err
+	}
+	// RUNROOT/overlay-containers/ID/userdata/pidfile, and healthcheck.log beside userdata.
+	if pidfile := args["-p"]; pidfile != "" {
+		err = r.readCheck(filepath.Join(root, filepath.Dir(filepath.Dir(pidfile)), "healthcheck.log"))
+	}
+	return r, err
+}
+
+// arguments reads the options of conmon that name the container: its id (-c),
+// its bundle (-b) and its pid file (-p).
+func arguments(root string, pid int) (map[string]string, error) {
+	line, err := read(filepath.Join(root, "proc", strconv.Itoa(pid), "cmdline"))
+	if pid == 0 || errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("process %d: %w", pid, ErrNone)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the arguments of process %d: %w", pid, err)
+	}
+	words := strings.Split(string(line), "\x00")
+	args := map[string]string{}
+	if filepath.Base(words[0]) != "conmon" {
+		return args, nil
+	}
+	for i := 1; i+1 < len(words); i++ {
+		switch words[i] {
+		case "-b", "-c", "-p":
+			args[words[i]] = words[i+1]
+			i++
+		case "--exit-command-arg": // of another program
+			i++
+		}
+	}
+	return args, nil
+}
+
+func digest(config string) (string, error) {
+	data, err := read(config)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("%s is gone: %w", config, ErrNone)
+	}
+	if err != nil {
+		return "", err
+	}
+	var spec struct {
+		Annotations map[string]string `json:"annotations"`
+	}
+	if err := json.Unmarshal(data, &spec); err != nil {
+		return "", fmt.Errorf("reading %s: %w", config, err)
+	}
+	return spec.Annotations[annotation], nil
+}
+
+// frozen reads a cgroup's state; one that is gone is not frozen.
+func frozen(events string) (bool, error) {
+	data, err := read(events)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return bytes.Contains(data, []byte("frozen 1")), err
+}
+
+// readCheck reads the log that Podman keeps of a container's health check.
+func (r *Running) readCheck(path string) error {
+	data, err := read(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var state struct {
+		Status        string
+		FailingStreak int
+		Log           []struct{ Output string }
+	}
+	if err := json.Unmarshal(data, &state); err != nil {
+		return fmt.Errorf("reading %s: %w", path, err)
+	}
+	r.Check, r.Streak = state.Status, state.FailingStreak
+	if n := len(state.Log); n > 0 {
+		r.Output = strings.TrimSpace(state.Log[n-1].Output)
+	}
+	return nil
+}
+
+func read(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return nil, fmt.Errorf("%s is not a file that Podman or the kernel would write", path)
+	}
+	return os.ReadFile(path)
+}

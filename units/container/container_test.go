@@ -1,0 +1,95 @@
+package container_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units/container"
+)
+
+// The files of one container, as Podman 5.4 leaves them.
+const (
+	id     = "8f828aa0613476d723371ef0cc917ca04bd1f068c9d002f89a26ad971e4625b8"
+	bundle = "home/a/storage/overlay-containers/" + id + "/userdata"
+	runDir = "run/user/1000/containers/overlay-containers/" + id
+	group  = "user.slice/app@x.service"
+	events = "sys/fs/cgroup/" + group + "/libpod-payload-" + id + "/cgroup.events"
+)
+
+func monitor(words ...string) string { return strings.Join(words, "\x00") + "\x00" }
+
+var conmon = monitor("/usr/bin/conmon", "--api-version", "1", "-c", id, "-u", id, "-r", "/usr/bin/crun", "-b", "/"+bundle,
+	"-p", "/"+runDir+"/userdata/pidfile", "-n", "x", "--exit-command-arg", "-b", "--exit-command-arg", "/elsewhere")
+
+func TestLook(t *testing.T) {
+	const config = `{"ociVersion":"1.2.0","annotations":{"io.archipelago.digest":"abc","io.container.manager":"libpod"}}`
+	for name, tt := range map[string]struct {
+		files map[string]string
+		want  container.Running
+		none  bool
+		bad   string
+	}{
+		"running": {
+			files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": config, events: "populated 1\nfrozen 0\n"},
+			want:  container.Running{ID: id, Digest: "abc"},
+		},
+		"paused and unhealthy": {
+			files: map[string]string{
+				"proc/7/cmdline": conmon, bundle + "/config.json": config, events: "populated 1\nfrozen 1\n",
+				runDir + "/healthcheck.log": `{"Status":"unhealthy","FailingStreak":3,"Log":[{"Output":"a"},{"Output":"refused\n"}]}`,
+			},
+			want: container.Running{ID: id, Digest: "abc", Paused: true, Check: "unhealthy", Streak: 3, Output: "refused"},
+		},
+		"no annotation, its cgroup already gone, no check yet": {
+			files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": "{}", runDir + "/healthcheck.log": ""},
+			want:  container.Running{ID: id},
+		},
+		"no such process":   {none: true},
+		"a zombie":          {files: map[string]string{"proc/7/cmdline": ""}, none: true},
+		"something else":    {files: map[string]string{"proc/7/cmdline": monitor("podman", "-c", id, "-b", "/"+bundle)}, none: true},
+		"ended meanwhile":   {files: map[string]string{"proc/7/cmdline": conmon}, none: true},
+		"config cut short":  {files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": `{"ann`}, bad: "config.json"},
+		"log of other kind": {files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": config, runDir + "/healthcheck.log": "[]"}, bad: "healthcheck.log"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			for path, text := range tt.files {
+				path = filepath.Join(root, path)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			got, err := container.Look(root, 7, group)
+			switch {
+			case tt.none:
+				if !errors.Is(err, container.ErrNone) {
+					t.Errorf("error %v, want ErrNone", err)
+				}
+			case tt.bad != "":
+				if err == nil || errors.Is(err, container.ErrNone) || !strings.Contains(err.Error(), tt.bad) {
+					t.Errorf("error %v, want one that names %s", err, tt.bad)
+				}
+			case err != nil:
+				t.Error(err)
+			}
+			if d := cmp.Diff(tt.want, got); d != "" && tt.bad == "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+}
+
+// TestTheTestIsNoContainer asks about a real process.
+func TestTheTestIsNoContainer(t *testing.T) {
+	if _, err := container.Look("/", os.Getpid(), "/"); !errors.Is(err, container.ErrNone) {
+		t.Errorf("error %v, want ErrNone", err)
+	}
+}
