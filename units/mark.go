@@ -27,23 +27,23 @@ func ReadMark(content []byte) (m Mark, ok bool) {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
 	inside, continued := false, false
 	for line := range bytes.Lines(content) {
-		text := string(bytes.TrimSpace(line))
+		line = bytes.TrimSpace(line)
 		isValue := continued // systemd takes the line after a backslash for a part of the value
-		continued = strings.HasSuffix(text, `\`) && !isComment(text)
-		switch key, value, found := strings.Cut(text, "="); {
-		case isValue || isComment(text):
-		case strings.HasPrefix(text, "["):
-			inside = text == "["+MarkSection+"]"
+		continued = bytes.HasSuffix(line, []byte(`\`)) && !isComment(line)
+		switch key, value, found := bytes.Cut(line, []byte("=")); {
+		case isValue || isComment(line):
+		case bytes.HasPrefix(line, []byte("[")):
+			inside = string(line) == "["+MarkSection+"]"
 			ok = ok || inside
 		case inside && found:
-			m.set(strings.TrimSpace(key), strings.TrimSpace(value))
+			m.set(string(bytes.TrimSpace(key)), string(bytes.TrimSpace(value)))
 		}
 	}
 	return m, ok
 }
 
-func isComment(line string) bool {
-	return strings.HasPrefix(line, "#") || strings.HasPrefix(line, ";")
+func isComment(line []byte) bool {
+	return len(line) > 0 && (line[0] == '#' || line[0] == ';')
 }
 
 func (m *Mark) set(key, value string) {

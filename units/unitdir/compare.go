@@ -105,11 +105,10 @@ func (p *plan) compareFile(f units.File) error {
 	}
 	p.buf = content
 	same := bytes.Equal(content, f.Content)
-	_, ours := units.ReadMark(content)
 	switch {
 	case same && permits(perm):
 		p.changes.Unchanged++
-	case same || ours || isRemains(content):
+	case same || isOurs(content):
 		p.rewrite(f, units.FileDiffers)
 	case isText(content):
 		p.changes.Foreign = append(p.changes.Foreign, f.Name)
@@ -133,6 +132,12 @@ func (p *plan) rewrite(f units.File, why units.FileState) {
 // permits reports whether everybody can read a file and only its owner write
 // it. Other bits are let be: some file systems choose them.
 func permits(perm fs.FileMode) bool { return perm&0o444 == 0o444 && perm&0o022 == 0 }
+
+// isOurs reports whether a file is one that archgen wrote, or what is left of one.
+func isOurs(content []byte) bool {
+	_, marked := units.ReadMark(content)
+	return marked || isRemains(content)
+}
 
 // header is how a rendered file begins. The mark is at its end.
 const header = "# Rendered by archgen"
