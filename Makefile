@@ -44,12 +44,14 @@ lint: setup $(GOLANGCI) ## Linters, formatting, layers, stale generated files
 	$(GOLANGCI) fmt --diff ./...
 	go fix -diff ./...
 	go run ./manifests/internal/reference -check
+	go test ./cmd/archgen -run '^TestManualPage$$'
 
 fmt: setup $(GOFUMPT) ## Format the sources
 	$(GOFUMPT) -w cmd generator manifests test units
 
-generate: setup ## Regenerate docs/manifest.md, docs/diagnostics.md and the JSON Schema
+generate: setup ## Regenerate docs/manifest.md, docs/diagnostics.md, the JSON Schema, the manual page
 	go run ./manifests/internal/reference
+	go test ./cmd/archgen -run '^TestManualPage$$' -update
 
 check: test ## What CI runs
 

@@ -23,9 +23,9 @@ func (c *cli) root() *cobra.Command {
 		Long: `archgen compiles app manifests into Podman Quadlet files. systemd and Podman
 run the apps from those files; nothing of archgen stands in between.
 
-A manifest is one YAML or TOML file per app. The files in
-~/.config/archipelago/apps, /etc/archipelago/apps and /usr/share/archipelago/apps
-are the installed apps; the first directory that has an app wins.
+A manifest is one YAML or TOML file per app. The installed apps are the files in
+~/.config/archipelago/apps, /etc/archipelago/apps and
+/usr/share/archipelago/apps; the first directory that has an app wins.
 
 Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 		Example: `  archgen check bitcoin-knots.yaml

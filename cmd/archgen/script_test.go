@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -24,7 +25,7 @@ var update = flag.Bool("update", false, "rewrite the expected output of scripts,
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"archgen": func() {
-			release = "0.0.0-test"
+			release = cmp.Or(os.Getenv("ARCHGEN_RELEASE"), "0.0.0-test")
 			main()
 		},
 	})
@@ -87,7 +88,7 @@ func remember(ts *testscript.TestScript, _ bool, args []string) {
 func untouched(ts *testscript.TestScript, _ bool, args []string) {
 	for _, dir := range args {
 		was := ts.Value("remembered").(map[string]map[string]string)[dir]
-		if d := cmp.Diff(was, state(ts, dir)); d != "" {
+		if d := gocmp.Diff(was, state(ts, dir)); d != "" {
 			ts.Fatalf("%s was touched (-before +after):\n%s", dir, d)
 		}
 	}

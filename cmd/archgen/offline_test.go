@@ -1,0 +1,101 @@
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// An image build renders as whatever user it likes: one without a name, a
+// home, a single variable or a right to anything but its own directory. Where
+// the test runs as root it becomes such a user; else it is one but for the name.
+func TestRenderNeedsNothing(t *testing.T) {
+	t.Parallel()
+	dir := openTempDir(t)
+	write(t, filepath.Join(dir, "apps/web.yaml"), "app: {id: web, name: Web, version: 1.0.0, container: {image: docker.io/library/web:1}}\n")
+	write(t, filepath.Join(dir, "image/etc/archipelago/apps/db.yaml"), "app: {id: db, name: DB, version: 1.0.0, container: {image: docker.io/library/db:1}}\n")
+	for _, place := range []string{"out", "image/etc/containers/systemd/users"} {
+		mustBeMade(t, filepath.Join(dir, place))
+	}
+
+	for _, c := range []struct {
+		name, args, stdout string
+	}{
+		{"single manifest", "render --out out/units apps/web.yaml", "out/units: 2 written, 0 removed, 0 unchanged\n"},
+		{"set", "render --out out/units ./apps", "out/units: 2 files, nothing changed\n"},
+		{"image", "render --root image", "image/etc/containers/systemd/users/archipelago: 2 written, 0 removed, 0 unchanged\n"},
+		{"check", "check ./apps", "1 app checked\n"},
+	} {
+		stdout, stderr, err := asNobody(t, dir, strings.Fields(c.args)...)
+		if err != nil || stdout != c.stdout || stderr != "" {
+			t.Errorf("%s: archgen %s: %v\nstdout %q, want %q\nstderr %q", c.name, c.args, err, stdout, c.stdout, stderr)
+		}
+	}
+
+	// What can't work without a home says so, and what to do.
+	_, stderr, err := asNobody(t, dir, "render")
+	if err == nil || !strings.HasPrefix(stderr, "archgen: HOME is not set") || !strings.Contains(stderr, "--root DIR") {
+		t.Errorf("render: %v, stderr %q", err, stderr)
+	}
+}
+
+// openTempDir is a temporary directory that every user can reach.
+func openTempDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if err := os.Chmod(d, 0o755); err != nil { //nolint:gosec // another user is to read it
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func mustBeMade(t *testing.T, dir string) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if os.Getuid() == 0 {
+		if err := os.Chown(dir, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func write(t *testing.T, file, content string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(content), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// nobody is a user and group that no machine knows.
+const nobody = 12345
+
+// asNobody runs archgen with an empty environment. The test binary lies where
+// only its owner can look; an open file can be run all the same.
+func asNobody(t *testing.T, dir string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	self, err := os.Open(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer self.Close()
+	var out, errs strings.Builder
+	cmd := exec.CommandContext(t.Context(), "/proc/self/fd/3", args...)
+	cmd.Args[0] = "archgen"
+	cmd.ExtraFiles = []*os.File{self}
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, []string{}, &out, &errs
+	if os.Getuid() == 0 {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	}
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
