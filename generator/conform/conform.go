@@ -40,22 +40,11 @@ type Finding struct {
 // Check lets Podman's converter read the set for a scope. An empty result
 // means that every file becomes a unit.
 func Check(set units.Set, scope units.Scope) []Finding {
-	c := &checker{user: scope == units.User, byName: make(map[string]*parser.UnitFile, len(set))}
-	for _, f := range set {
-		u, err := parse(f.Name, string(f.Content))
-		if err != nil {
-			c.findings = append(c.findings, Finding{File: f.Name, Message: clean(err, f.Name)})
-			continue
-		}
-		c.units = append(c.units, u)
-		c.byName[f.Name] = u
-	}
-	// Podman converts what is referred to before what refers to it.
-	slices.SortStableFunc(c.units, func(a, b *parser.UnitFile) int { return cmp.Compare(order(a.Filename), order(b.Filename)) })
-	c.infos = infos(c.units)
+	c := newChecker(set, scope)
 	for _, u := range c.units {
 		c.unit(u)
 	}
+	c.incomplete(set)
 	c.names(set)
 	slices.SortStableFunc(c.findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Message, b.Message))
@@ -63,11 +52,28 @@ func Check(set units.Set, scope units.Scope) []Finding {
 	return c.findings
 }
 
+// newChecker parses the set. What can't be parsed is a finding already.
+func newChecker(set units.Set, scope units.Scope) *checker {
+	c := &checker{user: scope == units.User, refused: map[string]bool{}}
+	for _, f := range set {
+		u, err := parse(f.Name, string(f.Content))
+		if err != nil {
+			c.findings = append(c.findings, Finding{File: f.Name, Message: clean(err, f.Name)})
+			continue
+		}
+		c.units = append(c.units, u)
+	}
+	// Podman converts what is referred to before what refers to it.
+	slices.SortStableFunc(c.units, func(a, b *parser.UnitFile) int { return cmp.Compare(order(a.Filename), order(b.Filename)) })
+	c.infos = infos(c.units)
+	return c
+}
+
 type checker struct {
 	user     bool
 	units    []*parser.UnitFile
-	byName   map[string]*parser.UnitFile
 	infos    map[string]*quadlet.UnitInfo
+	refused  map[string]bool
 	findings []Finding
 }
 
@@ -101,7 +107,8 @@ func infos(list []*parser.UnitFile) map[string]*quadlet.UnitInfo {
 }
 
 func (c *checker) unit(u *parser.UnitFile) {
-	warning, err := c.convert(u)
+	_, warning, err := c.convert(u)
+	c.refused[u.Filename] = err != nil
 	for _, e := range []struct {
 		err     error
 		warning bool
@@ -114,8 +121,12 @@ func (c *checker) unit(u *parser.UnitFile) {
 	}
 }
 
+// longestLine is what systemd reads as one line of a unit file. It gives up on
+// a file with a longer one, and the unit is not there.
+const longestLine = 1 << 20
+
 // convert converts one unit. A panic of the converter is a refusal too.
-func (c *checker) convert(u *parser.UnitFile) (warning, err error) {
+func (c *checker) convert(u *parser.UnitFile) (service *parser.UnitFile, warning, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("Podman's converter fails on it: %v", p)
@@ -123,19 +134,24 @@ func (c *checker) convert(u *parser.UnitFile) (warning, err error) {
 	}()
 	switch path.Ext(u.Filename) {
 	case ".container":
-		_, warning, err = quadlet.ConvertContainer(u, c.infos, c.user)
+		service, warning, err = quadlet.ConvertContainer(u, c.infos, c.user)
 	case ".volume":
-		_, warning, err = quadlet.ConvertVolume(u, c.infos, c.user)
+		service, warning, err = quadlet.ConvertVolume(u, c.infos, c.user)
 	case ".network":
-		_, warning, err = quadlet.ConvertNetwork(u, c.infos, c.user)
+		service, warning, err = quadlet.ConvertNetwork(u, c.infos, c.user)
 	case ".build":
-		_, warning, err = quadlet.ConvertBuild(u, c.infos, c.user)
+		service, warning, err = quadlet.ConvertBuild(u, c.infos, c.user)
 	case ".image":
-		_, err = quadlet.ConvertImage(u, c.infos, c.user)
+		service, err = quadlet.ConvertImage(u, c.infos, c.user)
 	default:
 		err = errors.New("it is not a Quadlet file")
 	}
-	return warning, err
+	if err == nil {
+		if command, _ := service.LookupLastRaw(quadlet.ServiceGroup, "ExecStart"); len(command) >= longestLine {
+			err = fmt.Errorf("its command takes %d bytes in the unit, and systemd reads no line of more than %d", len(command), longestLine)
+		}
+	}
+	return service, warning, err
 }
 
 // clean takes the made-up directory out of a message.
@@ -153,6 +169,11 @@ func (c *checker) cause(u *parser.UnitFile, message string, isWarning bool) int 
 	if err != nil {
 		return 0
 	}
+	// Others must not see a resource that only a trial has made.
+	if info := c.infos[u.Filename]; info != nil {
+		before := *info
+		defer func() { *info = before }()
+	}
 	lines := strings.Split(text, "\n")
 	changed := 0
 	for i, l := range lines {
@@ -163,7 +184,7 @@ func (c *checker) cause(u *parser.UnitFile, message string, isWarning bool) int 
 		if err != nil {
 			continue
 		}
-		warning, err := c.convert(without)
+		_, warning, err := c.convert(without)
 		left := err
 		if isWarning {
 			left = warning
@@ -178,6 +199,24 @@ func (c *checker) cause(u *parser.UnitFile, message string, isWarning bool) int 
 	return changed
 }
 
+// incomplete reports containers that Podman would start without what it has
+// refused: in the place of a volume there would be one without a name, whose
+// content goes at the next stop.
+func (c *checker) incomplete(set units.Set) {
+	for _, u := range c.units {
+		if path.Ext(u.Filename) != ".container" || c.refused[u.Filename] {
+			continue
+		}
+		for _, key := range []string{"Image", "Volume"} {
+			for _, value := range u.LookupAll(quadlet.ContainerGroup, key) {
+				if name, _, _ := strings.Cut(value, ":"); c.refused[name] {
+					c.findings = append(c.findings, Finding{File: u.Filename, Line: lineOf(set, u.Filename, key+"="+name), Message: "it needs " + name + ", which is refused"})
+				}
+			}
+		}
+	}
+}
+
 // names reports two files that would become one service or one Podman object.
 // Podman's generator says nothing: one of the two silently wins.
 func (c *checker) names(set units.Set) {
@@ -188,7 +227,7 @@ func (c *checker) names(set units.Set) {
 		}
 		id := what + " " + name
 		if other, ok := first[id]; ok {
-			c.findings = append(c.findings, Finding{File: file, Line: lineOf(set, file, key), Message: fmt.Sprintf("the %s %s is also that of %s", what, name, other)})
+			c.findings = append(c.findings, Finding{File: file, Line: lineOf(set, file, key+"="), Message: fmt.Sprintf("the %s %s is also that of %s", what, name, other)})
 			return
 		}
 		first[id] = file
@@ -213,10 +252,11 @@ func lookup(u *parser.UnitFile, section, key string) string {
 	return v
 }
 
-func lineOf(set units.Set, file, key string) int {
+// lineOf is the first line of a file that begins with text.
+func lineOf(set units.Set, file, text string) int {
 	f, _ := set.Find(file)
 	for i, l := range strings.Split(string(f.Content), "\n") {
-		if strings.HasPrefix(l, key+"=") {
+		if strings.HasPrefix(l, text) {
 			return i + 1
 		}
 	}
