@@ -51,6 +51,7 @@ var quadletKeys = map[string]map[string]keyInfo{
 		"AddCapability":         {class: bareWords, since: always},
 		"AddDevice":             {class: bareWords, since: always},
 		"AddHost":               {class: line, since: Version{5, 3}, flag: "--add-host="},
+		"Annotation":            {class: words, since: always},
 		"AppArmor":              {class: single, since: Version{5, 8}, flag: "--security-opt=apparmor="},
 		"AutoUpdate":            {class: single, since: Version{4, 6}, flag: "--label=io.containers.autoupdate="},
 		"ContainerName":         {class: single, since: always},

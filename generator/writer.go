@@ -61,7 +61,7 @@ type writer struct {
 	assignments []assignment
 	values      []string
 	problems    []problem
-	digestAt    int    // offset of the digest's placeholder in buf, 0 for none
+	digestAt    []int  // offsets of the digest's placeholders in buf
 	image       string // digest of the unit that makes the container's image, if there is one
 }
 
@@ -73,7 +73,7 @@ const digestLabel = "io.archipelago.digest="
 func (w *writer) reset(t Target) {
 	w.target = t
 	w.buf.Reset()
-	w.section, w.line, w.digestAt, w.image = "", 0, 0, ""
+	w.section, w.line, w.digestAt, w.image = "", 0, w.digestAt[:0], ""
 	w.assignments, w.values, w.problems = w.assignments[:0], w.values[:0], w.problems[:0]
 }
 
@@ -180,11 +180,14 @@ func (w *writer) escaped(a assignment, i int, v string) bool {
 	return false
 }
 
-// reserveDigest writes the label that tells a container of this rendering from
-// one of another. Its value is filled in by finish.
+// reserveDigest writes what tells a container of this rendering from one of
+// another: a label for people, and an annotation, which can be read without
+// Podman while the container runs. The values are filled in by finish.
 func (w *writer) reserveDigest() {
-	w.put(origin{index: -1}, "Label", digestLabel+strings.Repeat("0", digestLen))
-	w.digestAt = w.buf.Len() - 1 - digestLen
+	for _, key := range []string{"Label", "Annotation"} {
+		w.put(origin{index: -1}, key, digestLabel+strings.Repeat("0", digestLen))
+		w.digestAt = append(w.digestAt, w.buf.Len()-1-digestLen)
+	}
 }
 
 // digest sums up what a running container has of the file: the section that
@@ -226,12 +229,12 @@ func (w *writer) digest(section string) string {
 // finish fills the digest in and checks the text against what was meant.
 func (w *writer) finish(digest string) ([]byte, error) {
 	text := bytes.Clone(w.buf.Bytes())
-	if w.digestAt > 0 {
-		copy(text[w.digestAt:], digest)
-		for i, v := range w.values {
-			if strings.HasPrefix(v, digestLabel) {
-				w.values[i] = digestLabel + digest
-			}
+	for _, at := range w.digestAt {
+		copy(text[at:], digest)
+	}
+	for i, v := range w.values {
+		if len(w.digestAt) > 0 && strings.HasPrefix(v, digestLabel) {
+			w.values[i] = digestLabel + digest
 		}
 	}
 	return text, w.verify(text)

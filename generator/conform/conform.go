@@ -276,7 +276,7 @@ func Values(content []byte, section, key string) ([]string, error) {
 		return args, err
 	case "PodmanArgs", "Secret", "EnvironmentFile", "Mask", "Unmask":
 		return u.LookupAllArgs(section, key), nil
-	case "Environment", "Label", "BuildArg":
+	case "Environment", "Label", "Annotation", "BuildArg":
 		pairs, err := u.LookupAllKeyVal(section, key)
 		return joined(pairs), err
 	case "AddDevice", "AddCapability", "DropCapability", "Sysctl":
