@@ -12,35 +12,36 @@ import (
 // appendEscaped, so that a mistake in one does not hide in the other. Of what
 // the readers accept it accepts only what means the same to all of them.
 func matchEscaped(text string, c class, want string) (rest string, err error) {
-	var got []byte
+	var room [128]byte // on the stack; most values fit
+	got := room[:0]
 	switch c {
 	case words, command:
-		got, rest, err = readWord(text)
+		got, rest, err = readWord(got, text)
 	case bareWords:
 		if strings.ContainsAny(text, " \t\"'\\") {
 			return "", fmt.Errorf("it would be split or lose a quote")
 		}
-		got, err = readLine(text, "%$")
+		got, err = readLine(got, text, "%$")
 	case single:
 		if text != strings.Trim(text, `"`) {
 			return "", fmt.Errorf("it would lose an outer quote to some versions of Podman")
 		}
-		got, err = readLine(text, "%$")
+		got, err = readLine(got, text, "%$")
 	case line:
-		got, err = readLine(text, "%$")
+		got, err = readLine(got, text, "%$")
 	case directive:
-		got, err = readLine(text, "%")
+		got, err = readLine(got, text, "%")
 	case inert:
-		got, err = readLine(text, "")
+		got, err = readLine(got, text, "")
 	}
 	if err == nil && string(got) != want {
-		err = fmt.Errorf("it would arrive as %q", got)
+		err = fmt.Errorf("it would arrive as %q", string(got)) // got itself would leave the stack
 	}
 	return rest, err
 }
 
-// readWord reads one word: quotes removed, C escapes and doubled % and $ undone.
-func readWord(text string) (word []byte, rest string, err error) {
+// readWord appends one word: quotes removed, C escapes and doubled % and $ undone.
+func readWord(word []byte, text string) (_ []byte, rest string, err error) {
 	i, quoted := 0, false
 	for ; i < len(text); i++ {
 		switch b := text[i]; {
@@ -109,9 +110,9 @@ func readEscape(text string) (b byte, n int) {
 	return 0, 0
 }
 
-// readLine reads a value that takes the whole line and undoes doubled
+// readLine appends a value that takes the whole line and undoes doubled
 // characters of doubled.
-func readLine(text, doubled string) ([]byte, error) {
+func readLine(got []byte, text, doubled string) ([]byte, error) {
 	switch {
 	case text == "":
 		return nil, fmt.Errorf("it is empty")
@@ -122,7 +123,6 @@ func readLine(text, doubled string) ([]byte, error) {
 	case text[len(text)-1] == '\\':
 		return nil, fmt.Errorf("it joins the next line")
 	}
-	got := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
 		b := text[i]
 		if b < 0x20 || b == 0x7f {
