@@ -246,16 +246,32 @@ func (c *cli) target(s *source, settings manifests.Settings) (generator.Target, 
 	return t, nil
 }
 
-// installedPodman is the version of this machine's Podman, or empty.
+// installedPodman is the version of this machine's Podman, or empty. Its
+// generator, which is what will read the files, says it in an eighth of the time.
 func installedPodman() string {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, "podman", "--version").Output()
+	podman, err := exec.LookPath("podman")
 	if err != nil {
 		return ""
 	}
-	_, v, _ := strings.Cut(strings.TrimSpace(string(out)), "podman version ")
+	for _, dir := range []string{"libexec", "lib"} {
+		v := answer(filepath.Join(filepath.Dir(podman), "..", dir, "podman/quadlet"), "-version")
+		if _, err := generator.ParseVersion(v); err == nil {
+			return v
+		}
+	}
+	_, v, _ := strings.Cut(answer(podman, "--version"), "podman version ")
 	return v
+}
+
+// answer is what a program prints, or empty.
+func answer(program, arg string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, arg).Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // reason is an error without the path, which the message names already.
