@@ -22,10 +22,41 @@ import (
 
 var renderTo = flag.String("render-to", "", "render the whole set into this file and do nothing else; for TestRenderIsTheSameElsewhere")
 
+// manyMaps has several entries in every map of the schema: one that is written
+// as Go ranges over it comes out in another order each time.
+const manyMaps = `
+app:
+  id: maps
+  name: maps
+  version: 1.0.0
+  links: {website: "https://example.com/1", source: "https://example.com/2", support: "https://example.com/3"}
+  containers:
+    main:
+      image: docker.io/library/x:1
+      env: {A: "1", B: "2", C: "3", D: "4"}
+      sysctls: {net.a: "1", net.b: "2", net.c: "3", net.d: "4"}
+      hosts: {a.internal: 10.0.0.1, b.internal: 10.0.0.2, c.internal: 10.0.0.3, d.internal: 10.0.0.4}
+      labels: {com.example.a: a, com.example.b: b, com.example.c: c, com.example.d: d}
+      limits: {ulimits: {core: "1", data: "2", fsize: "3", nproc: "4"}}
+      ports: [{name: rpc, host: 18332, container: 8332}]
+      volumes: [{name: a, target: /a}, {name: b, target: /b}, {name: c, target: /c}]
+      health: {serving: {jsonrpc: {port: rpc, method: m, expect: {a: "1", b: "2", c: "3", d: "4"}}}}
+      unit:
+        Unit: {After: [a.target], Before: [b.target], ConditionPathExists: [/a, /b], Documentation: ["https://example.com/"]}
+        Service: {CPUWeight: ["1"], IOWeight: ["2"], LimitCORE: ["3"], Nice: ["4"]}
+    a: {build: {context: a, args: {A: "1", B: "2", C: "3", D: "4"}}}
+    b: {image: docker.io/library/b:1}
+    c: {image: docker.io/library/c:1}
+  volumes:
+    a: {labels: {com.example.a: a, com.example.b: b, com.example.c: c, com.example.d: d}}
+    b: {device: /dev/vdb}
+    c: {device: /dev/vdc}
+`
+
 // wholeSet is manifests that use much of the schema and need each other.
 func wholeSet(t *testing.T) []manifests.Input {
 	t.Helper()
-	sources := txtar.Parse([]byte(digestBase)).Files
+	sources := append(txtar.Parse([]byte(digestBase)).Files, txtar.File{Name: "maps.yaml", Data: []byte(manyMaps)})
 	for _, a := range []string{"testdata/apps/bitcoin-knots.txtar", "testdata/apps/ledger.txtar", "testdata/podman/replaced.txtar"} {
 		archive, err := txtar.ParseFile(a)
 		if err != nil {
