@@ -251,7 +251,7 @@ func (v values) compare(t *rapid.T, podman generator.Version, argv []string) {
 	for _, a := range v.Args {
 		annotations = append(annotations, "a="+a)
 	}
-	same("podman_args", flags(options, "--annotation"), annotations)
+	same("podman_args", slices.DeleteFunc(flags(options, "--annotation"), ours), annotations)
 	secrets := make([]string, 0, len(v.Secrets))
 	for i, s := range v.Secrets {
 		secrets = append(secrets, fmt.Sprintf("x.s%d,type=mount,target=%s,mode=0400", i, s))
