@@ -151,7 +151,9 @@ func (d *differ) blocked(p Part) bool { return d.have.Files[p.File].State == Fil
 // done to it.
 func (d *differ) app(app App) {
 	main, at := app.Parts[0], len(d.plan.Steps)
-	d.part(app, main)
+	if !d.asked(app, main) {
+		d.part(app, main)
+	}
 	if len(d.plan.Steps) > at {
 		d.plan.Steps = slices.Insert(d.plan.Steps, at, d.failedParts(app)...)
 		return
@@ -164,6 +166,24 @@ func (d *differ) app(app App) {
 		}
 		d.part(app, p)
 	}
+}
+
+// asked does what a person asks for, whatever the state and the budget; it
+// reports false where that is nothing, or is so already.
+func (d *differ) asked(app App, main Part) bool {
+	u := d.have.Units[main.Service]
+	isDown := u.Active == Inactive || u.Active == Failed || u.Active == ""
+	switch {
+	case d.blocked(main), app.Asked == "", app.Asked == Start && !isDown:
+		return false
+	case app.Asked == Stop && isDown:
+		d.leave(app.ID, main.Service, BecauseStopped)
+		return true
+	case u.Active == Failed:
+		d.step(app, ResetFailed, main.Service, BecauseAsked, false)
+	}
+	d.step(app, app.Asked, main.Service, BecauseAsked, false)
+	return true
 }
 
 // failedParts lets systemd start the failed parts again that the main service

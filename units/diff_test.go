@@ -189,6 +189,35 @@ func lines(p units.Plan) []string {
 	return list
 }
 
+// TestAsked: a person's word counts more than state and budget.
+func TestAsked(t *testing.T) {
+	const service = "app@lnd.service"
+	spent := units.History{"lnd": {ManifestDigest: "m1", Tries: 5, Last: now}}
+	for name, tt := range map[string]struct {
+		asked units.Kind
+		unit  units.Unit
+		want  []string
+	}{
+		"start what was stopped":     {units.Start, units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true}, []string{"start app@lnd.service asked"}},
+		"start what was given up":    {units.Start, units.Unit{Loaded: true, Active: units.Failed}, []string{"reset-failed app@lnd.service asked", "start app@lnd.service asked"}},
+		"start what runs":            {units.Start, well, nil},
+		"start what runs an old one": {units.Start, unit(func(u *units.Unit) { u.Digest = "old" }), []string{"restart app@lnd.service digest-differs"}},
+		"restart what runs":          {units.Restart, well, []string{"restart app@lnd.service asked"}},
+		"stop what runs":             {units.Stop, well, []string{"stop app@lnd.service asked"}},
+		"stop what starts":           {units.Stop, units.Unit{Loaded: true, Active: units.Activating}, []string{"stop app@lnd.service asked"}},
+		"stop what is stopped":       {units.Stop, units.Unit{Loaded: true, Active: units.Inactive}, []string{"leave app@lnd.service stopped-by-operator"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := disabled(lnd)
+			app.Asked = tt.asked
+			have := units.Observed{Units: map[string]units.Unit{service: tt.unit}}
+			if d := cmp.Diff(tt.want, lines(units.Diff(units.Desired{Apps: []units.App{app}}, have, spent, now))); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+}
+
 // TestRemoval: what is gone from a whole and valid set is stopped and removed;
 // everything else stays.
 func TestRemoval(t *testing.T) {

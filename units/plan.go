@@ -5,7 +5,7 @@ type Kind string
 
 // The kinds of actions, in the order in which a plan does them.
 const (
-	// Stop ends a service for good: its app was removed.
+	// Stop ends a service: its app was removed, or a person asks for it.
 	Stop Kind = "stop"
 	// Write puts a file into place, Remove takes one away.
 	Write  Kind = "write"

@@ -32,6 +32,8 @@ type App struct {
 	Enabled bool
 	// ManifestDigest tells one version of the manifest from another.
 	ManifestDigest string
+	// Asked is what a person asks for now: Start, Restart or Stop, or nothing.
+	Asked Kind
 }
 
 // Part is one service of an app.
@@ -142,6 +144,9 @@ type Record struct {
 	Tries int `json:"tries"`
 	// Last is when the last one was made.
 	Last time.Time `json:"last"`
+	// RolledBack: the app did not serve with this manifest and got its last good
+	// files back. They stay until the manifest changes or a person asks.
+	RolledBack bool `json:"rolled_back,omitempty"`
 	// Pending is the services on which work has begun and whose end nobody has
 	// noted, with the invocation that each had before. One that is down and has
 	// not been started since was not stopped by a person: starting it again may
@@ -208,10 +213,20 @@ func (h History) End(id string) {
 	r := h[id]
 	r.Pending = nil
 	h[id] = r
-	if r.Tries == 0 {
+	if r.Tries == 0 && !r.RolledBack {
 		delete(h, id)
 	}
 }
+
+// RollBack notes that a manifest did not serve.
+func (h History) RollBack(app App) {
+	r := h.of(app)
+	r.RolledBack = true
+	h[app.ID] = r
+}
+
+// RolledBack reports whether the app's manifest was tried and did not serve.
+func (h History) RolledBack(app App) bool { return h.of(app).RolledBack }
 
 // interrupted reports whether work on a service has begun that never came to
 // the start of it.
@@ -225,7 +240,7 @@ const forgetAfter = 10 * time.Minute
 
 // Well notes that an app was seen well.
 func (h History) Well(id string, now time.Time) {
-	if r, ok := h[id]; ok && (now.Sub(r.Last) >= forgetAfter || now.Before(r.Last)) {
+	if r, ok := h[id]; ok && !r.RolledBack && (now.Sub(r.Last) >= forgetAfter || now.Before(r.Last)) {
 		delete(h, id)
 	}
 }

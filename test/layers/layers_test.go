@@ -27,6 +27,7 @@ var mayImport = map[string][]string{
 	"generator/conform":            {"units"},
 	"units/unitdir":                {"units"},
 	"units/container":              {},
+	"units/reconcile":              {"units"},
 	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/conform", "units", "units/unitdir"},
 }
 

@@ -1,0 +1,36 @@
+package generator
+
+import (
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Desired is what the rendered set asks of the machine.
+func (r *Result) Desired(set *manifests.Set) units.Desired {
+	byApp := make(map[string]units.Set, len(set.Apps))
+	for _, f := range r.Files {
+		byApp[f.App] = append(byApp[f.App], f)
+	}
+	want := units.Desired{Apps: make([]units.App, 0, len(set.Apps)), Shared: byApp[""]}
+	for _, app := range set.Apps {
+		want.Apps = append(want.Apps, desired(app, byApp[app.ID()]))
+	}
+	return want
+}
+
+func desired(app *manifests.Resolved, files units.Set) units.App {
+	a := units.App{ID: app.ID(), Files: files, Enabled: app.Enabled(), ManifestDigest: app.Digest}
+	for _, p := range app.Parts {
+		part := units.Part{Service: ServiceName(app.ID(), p.Name), File: containerFile(app.ID(), p.Name), Oneshot: p.Oneshot}
+		if f, ok := files.Find(part.File); ok {
+			part.Digest = f.Digest
+		}
+		a.Parts = append(a.Parts, part)
+	}
+	for _, n := range app.Needs {
+		if n.Provider != nil && n.Provider != app {
+			a.Needs = append(a.Needs, n.Provider.ID())
+		}
+	}
+	return a
+}

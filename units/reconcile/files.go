@@ -1,0 +1,168 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// prefetch gets missing images before anything is changed: where one can't be
+// had, the app that runs goes on running.
+func (p *pass) prefetch(ctx context.Context) {
+	for _, app := range p.want.Apps {
+		if digests(ofApp(p.before, app.ID)) == digests(app.Files) {
+			continue
+		}
+		if err := p.host.Prefetch(ctx, app); err != nil {
+			p.fail(app.ID, Failed, fmt.Errorf("its images can't be had, so nothing of it was changed: %w", err), nil)
+		}
+	}
+}
+
+// stop ends the services of apps that are gone, while their units still say how.
+func (p *pass) stop(ctx context.Context) error {
+	for _, a := range p.plan.Stops {
+		p.history.Begin(units.App{ID: a.App}, a.Target, p.have.Units[a.Target].Invocation)
+	}
+	if len(p.plan.Stops) > 0 {
+		if err := p.host.Store.SaveHistory(p.history); err != nil {
+			return err
+		}
+	}
+	for _, a := range p.plan.Stops {
+		if err := p.serviceAct(ctx, a); err != nil {
+			p.fail(a.App, Failed, err, nil)
+			continue
+		}
+		p.succeed(a.App)
+		p.history.End(a.App)
+	}
+	return nil
+}
+
+// files writes and removes, lets systemd read the result, and makes sure that
+// it did: a reload that succeeds proves nothing.
+func (p *pass) files(ctx context.Context) error {
+	if len(p.plan.Files) > 0 {
+		if err := p.sync(); err != nil {
+			return err
+		}
+	}
+	if p.plan.Reload == nil {
+		return nil
+	}
+	if err := p.serviceAct(ctx, *p.plan.Reload); err != nil {
+		return err
+	}
+	return p.verifyLoaded(ctx)
+}
+
+// sync brings the directory to what is wanted, less what belongs to apps for
+// which something went wrong: of those everything stays as it is.
+func (p *pass) sync() error {
+	foreign := func(app units.App) bool {
+		return slices.ContainsFunc(app.Files, func(f units.File) bool { return p.have.Files[f.Name].State == units.FileForeign })
+	}
+	want := slices.Clone(p.want.Shared)
+	for _, app := range p.want.Apps {
+		if foreign(app) {
+			p.fail(app.ID, Failed, fmt.Errorf("a file with the name of one of its units was not written by archgen: %s; move it away",
+				strings.Join(p.foreignNames(app), ", ")), nil)
+		}
+		if p.isBad(app.ID) {
+			want = append(want, ofApp(p.before, app.ID)...)
+			continue
+		}
+		want = append(want, app.Files...)
+	}
+	want.Sort()
+	removes := map[string]bool{}
+	for _, a := range p.plan.Files {
+		if a.Kind == units.Remove && !p.isBad(a.App) {
+			removes[a.App] = true
+		}
+	}
+	err := p.host.Files.Sync(want, func(m units.Mark) bool { return removes[m.App] })
+	for _, a := range p.plan.Files {
+		if err == nil && !p.isBad(a.App) {
+			p.noteDone(a)
+		}
+	}
+	return err
+}
+
+// noteDone tells of an action that was done together with others.
+func (p *pass) noteDone(a units.Action) {
+	p.mu.Lock()
+	p.done = append(p.done, a)
+	p.mu.Unlock()
+	p.tell(Event{Action: a, Ended: true})
+}
+
+func (p *pass) foreignNames(app units.App) []string {
+	var names []string
+	for _, f := range app.Files {
+		if p.have.Files[f.Name].State == units.FileForeign {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+func ofApp(set units.Set, app string) units.Set {
+	var list units.Set
+	for _, f := range set {
+		if f.App == app {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// verifyLoaded demands that systemd has every unit that should be there. An app
+// without gets its earlier files back, and what Podman's generator said about it.
+func (p *pass) verifyLoaded(ctx context.Context) error {
+	now, err := p.host.Services.Observe(ctx, p.serviceNames())
+	if err != nil {
+		return err
+	}
+	var givenBack bool
+	for _, app := range p.want.Apps {
+		if p.isBad(app.ID) {
+			continue
+		}
+		for _, part := range app.Parts {
+			if now[part.Service].Loaded {
+				continue
+			}
+			log := p.host.Services.GeneratorLog(ctx, part.File, p.started)
+			p.fail(app.ID, Failed, fmt.Errorf("systemd has no unit %s after the reload: Podman's generator refused %s; its earlier files are back",
+				part.Service, part.File), log)
+			if err := p.giveBack(app); err != nil {
+				return err
+			}
+			givenBack = true
+			break
+		}
+	}
+	if !givenBack {
+		return nil
+	}
+	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.BecauseRolledBack})
+}
+
+// giveBack puts the files of an app back that it had before this pass.
+func (p *pass) giveBack(app units.App) error {
+	before := ofApp(p.before, app.ID)
+	err := p.host.Files.Sync(before, func(m units.Mark) bool { return m.App == app.ID })
+	if err != nil {
+		return fmt.Errorf("putting the earlier files of %s back: %w", app.ID, err)
+	}
+	for _, f := range before {
+		p.noteDone(units.Action{App: app.ID, Kind: units.Write, Target: f.Name, Reason: units.BecauseRolledBack})
+	}
+	return nil
+}

@@ -1,0 +1,84 @@
+// Package reconcile owns the one operation that changes what runs: Run looks at
+// the machine, lets units.Diff decide, does it app by app, and looks again. It
+// says of an app that it was started only after that second look.
+//
+// It never decides what a unit holds or when one is restarted, and touches the
+// machine only through the Host that its caller hands it.
+package reconcile
+
+import (
+	"context"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Host is the machine as a pass needs it.
+type Host struct {
+	Files    Files
+	Services Services
+	Store    Store
+	// Health asks a running service once whether it serves, and returns what it
+	// said where it does not.
+	Health func(ctx context.Context, file units.File, p units.Part, u units.Unit) (units.Health, string)
+	// Prefetch gets the images of an app that are missing.
+	Prefetch func(ctx context.Context, app units.App) error
+	// Now is the time.
+	Now func() time.Time
+	// Settle is how long a started app has to stay up before it counts as
+	// started: a program that dies seconds after its start did not start.
+	Settle time.Duration
+	// Progress is told of every action before it is done and after. It may be nil.
+	Progress func(Event)
+}
+
+// Files is the owner of the unit files.
+type Files interface {
+	// Look says which files are not as they should be.
+	Look(want units.Set, owns func(units.Mark) bool) (map[string]units.FoundFile, error)
+	// Sync makes them so, and removes those that owns selects.
+	Sync(want units.Set, owns func(units.Mark) bool) error
+	// Read lists the files that are ours as they are.
+	Read() (units.Set, error)
+}
+
+// Services is the owner of systemd. Its errors say what failed and how to mend it.
+type Services interface {
+	// Observe tells of the named services and of all services of apps that
+	// systemd knows. Health is not filled in.
+	Observe(ctx context.Context, services []string) (map[string]units.Unit, error)
+	Reload(ctx context.Context) error
+	// Start, Restart and Stop wait for the job. An error is one of the job, too.
+	Start(ctx context.Context, service string) error
+	Restart(ctx context.Context, service string) error
+	Stop(ctx context.Context, service string) error
+	ResetFailed(ctx context.Context, service string) error
+	// Log is the last lines that a service wrote.
+	Log(ctx context.Context, service string, lines int) []string
+	// GeneratorLog is what Podman's generator complained about a file of since then.
+	GeneratorLog(ctx context.Context, file string, since time.Time) []string
+}
+
+// Store keeps what outlives a pass.
+type Store interface {
+	// Lock keeps other passes out until unlock is called. It waits for a while;
+	// its error names the holder.
+	Lock(ctx context.Context) (unlock func(), err error)
+	History() (units.History, error)
+	SaveHistory(units.History) error
+	// LastGood is the files of an app that last were verified to serve, nil
+	// where there are none.
+	LastGood(app string) (units.Set, error)
+	// Commit keeps a set whose apps were verified, and why it came to be.
+	Commit(set units.Set, reason string) error
+}
+
+// Event is an action that begins or has ended.
+type Event struct {
+	units.Action
+	// Ended is false before the action is done. Err is why it failed.
+	Ended bool
+	Err   error
+	// Detail is what is waited for, while it goes on.
+	Detail string
+}

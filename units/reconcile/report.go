@@ -1,0 +1,60 @@
+package reconcile
+
+import (
+	"slices"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Outcome is what became of one app in a pass.
+type Outcome string
+
+// The outcomes.
+const (
+	// Unchanged: there was nothing to do.
+	Unchanged Outcome = "unchanged"
+	// Done: what was done was verified.
+	Done Outcome = "done"
+	// NotServing: it was started and does not serve.
+	NotServing Outcome = "not-serving"
+	// RolledBack: it did not serve after a change, and has its last good files back.
+	RolledBack Outcome = "rolled-back"
+	// Failed: something could not be done.
+	Failed Outcome = "failed"
+)
+
+// Result is what became of one app, and why.
+type Result struct {
+	App     string  `json:"app"`
+	Outcome Outcome `json:"outcome"`
+	// Error says what went wrong, in one sentence.
+	Error string `json:"error,omitempty"`
+	// Log is the last lines that the app or Podman's generator wrote about it.
+	Log []string `json:"log,omitempty"`
+}
+
+// Report is what a pass did.
+type Report struct {
+	// Actions is everything that was done or knowingly left, in order.
+	Actions []units.Action `json:"actions"`
+	// Results has one entry for each app of the pass, by id.
+	Results []Result `json:"results"`
+}
+
+// Changed reports whether the pass changed anything.
+func (r Report) Changed() bool {
+	return slices.ContainsFunc(r.Actions, func(a units.Action) bool { return a.Kind != units.Leave })
+}
+
+// Count returns how many apps failed in some way, and how many did not.
+func (r Report) Count() (failed, well int) {
+	for _, a := range r.Results {
+		switch a.Outcome {
+		case Unchanged, Done:
+			well++
+		case NotServing, RolledBack, Failed:
+			failed++
+		}
+	}
+	return failed, well
+}

@@ -1,0 +1,312 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Run makes the machine be as desired says. desired is asked once the lock is
+// held, so that two passes never act on two readings of the manifests.
+//
+// An error is one of the whole pass, such as a lock that another pass holds;
+// what went wrong with single apps is in the report, and never keeps the others
+// from being put right.
+func Run(ctx context.Context, desired func() (units.Desired, error), host Host) (Report, error) {
+	unlock, err := host.Store.Lock(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	defer unlock()
+	want, err := desired()
+	if err != nil {
+		return Report{}, err
+	}
+	p := &pass{host: host, want: want, started: host.Now(), results: map[string]*Result{}}
+	for _, app := range want.Apps {
+		p.results[app.ID] = &Result{App: app.ID, Outcome: Unchanged}
+	}
+	err = p.run(ctx)
+	return p.report(), err
+}
+
+// Preview says what Run would do, and does nothing.
+func Preview(ctx context.Context, want units.Desired, host Host) (units.Plan, error) {
+	p := &pass{host: host, want: want, started: host.Now(), results: map[string]*Result{}}
+	err := p.look(ctx)
+	return p.plan, err
+}
+
+// pass is one run.
+type pass struct {
+	host    Host
+	want    units.Desired
+	started time.Time
+	have    units.Observed
+	plan    units.Plan
+	// before is the files that were ours when the pass began.
+	before units.Set
+
+	mu      sync.Mutex
+	history units.History
+	results map[string]*Result
+	done    []units.Action
+}
+
+func (p *pass) run(ctx context.Context) error {
+	if err := p.look(ctx); err != nil {
+		return err
+	}
+	if p.plan.Idle() {
+		return p.settle(false)
+	}
+	var err error
+	if p.before, err = p.host.Files.Read(); err != nil {
+		return err
+	}
+	p.prefetch(ctx)
+	if err := p.stop(ctx); err != nil {
+		return err
+	}
+	if err := p.files(ctx); err != nil {
+		return err
+	}
+	p.services(ctx)
+	return errors.Join(p.settle(true), p.commit())
+}
+
+// look observes and decides.
+func (p *pass) look(ctx context.Context) (err error) {
+	if p.history, err = p.host.Store.History(); err != nil {
+		return err
+	}
+	for _, app := range p.want.Apps {
+		if app.Asked == units.Start || app.Asked == units.Restart {
+			p.history.Forget(app.ID)
+		}
+	}
+	if err = p.keepGood(); err != nil {
+		return err
+	}
+	if p.have.Files, err = p.host.Files.Look(p.wanted(), func(units.Mark) bool { return true }); err != nil {
+		return err
+	}
+	if p.have.Units, err = p.host.Services.Observe(ctx, p.serviceNames()); err != nil {
+		return err
+	}
+	p.probe(ctx)
+	p.plan = units.Diff(p.want, p.have, p.history, p.started)
+	p.done = append(p.done, p.plan.Left...)
+	return nil
+}
+
+// keepGood puts the last good files in the place of those of a manifest that
+// was tried and did not serve.
+func (p *pass) keepGood() error {
+	p.want.Apps = slices.Clone(p.want.Apps)
+	for i, app := range p.want.Apps {
+		if !p.history.RolledBack(app) {
+			continue
+		}
+		good, err := p.host.Store.LastGood(app.ID)
+		if err != nil {
+			return err
+		}
+		if len(good) > 0 {
+			p.want.Apps[i] = withFiles(app, good)
+			p.done = append(p.done, units.Action{App: app.ID, Kind: units.Leave, Reason: units.BecauseRolledBack})
+		}
+	}
+	return nil
+}
+
+// withFiles is the app with other files: those of an earlier rendering.
+func withFiles(app units.App, files units.Set) units.App {
+	app.Files, app.Parts = files, nil
+	for _, f := range files {
+		if service := units.ServiceOf(f.Name); service != "" {
+			app.Parts = append(app.Parts, units.Part{Service: service, File: f.Name, Digest: f.Digest})
+		}
+	}
+	// The main service has the shortest name.
+	slices.SortFunc(app.Parts, func(a, b units.Part) int {
+		return cmp.Or(cmp.Compare(len(a.Service), len(b.Service)), cmp.Compare(a.Service, b.Service))
+	})
+	return app
+}
+
+// wanted is every file that should be there.
+func (p *pass) wanted() units.Set {
+	set := slices.Clone(p.want.Shared)
+	for _, app := range p.want.Apps {
+		set = append(set, app.Files...)
+	}
+	set.Sort()
+	return set
+}
+
+func (p *pass) serviceNames() []string {
+	var names []string
+	for _, app := range p.want.Apps {
+		for _, part := range app.Parts {
+			names = append(names, part.Service)
+		}
+	}
+	return names
+}
+
+// probers is how many services are asked at a time.
+const probers = 16
+
+// probe asks every running service whether it serves.
+func (p *pass) probe(ctx context.Context) {
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, probers)
+	for _, app := range p.want.Apps {
+		for _, part := range app.Parts {
+			p.mu.Lock()
+			u := p.have.Units[part.Service]
+			p.mu.Unlock()
+			file, ok := app.Files.Find(part.File)
+			if u.Active != units.Active || !ok {
+				continue
+			}
+			slots <- struct{}{}
+			wg.Go(func() {
+				defer func() { <-slots }()
+				u.Health, _ = p.host.Health(ctx, file, part, u)
+				p.mu.Lock()
+				p.have.Units[part.Service] = u
+				p.mu.Unlock()
+			})
+		}
+	}
+	wg.Wait()
+}
+
+// settle brings the records of repairs up to date: of apps that are well they
+// are forgotten after a while.
+func (p *pass) settle(changed bool) error {
+	before := maps.Clone(p.history)
+	for _, app := range p.want.Apps {
+		if p.result(app.ID).Outcome == Unchanged && p.isWell(app) {
+			p.history.Well(app.ID, p.started)
+		}
+	}
+	if !changed && len(before) == len(p.history) {
+		return nil
+	}
+	return p.host.Store.SaveHistory(p.history)
+}
+
+func (p *pass) isWell(app units.App) bool {
+	return !slices.ContainsFunc(app.Parts, func(part units.Part) bool {
+		u := p.have.Units[part.Service]
+		return u.Active != units.Active || u.Health != units.Serving && u.Health != units.Unprobed
+	})
+}
+
+// commit keeps what is on the disk now as a generation, if every app whose
+// files changed was verified to serve.
+func (p *pass) commit() error {
+	if len(p.plan.Files) == 0 {
+		return nil
+	}
+	var set units.Set
+	for _, f := range p.wanted() {
+		if !p.isBad(f.App) {
+			set = append(set, f)
+		}
+	}
+	for _, f := range p.before { // of the others, what was good stays so
+		if _, wanted := set.Find(f.Name); !wanted && p.isBad(f.App) {
+			set = append(set, f)
+		}
+	}
+	set.Sort()
+	return p.host.Store.Commit(set, p.why())
+}
+
+// why sums up the reasons for the changes of files.
+func (p *pass) why() string {
+	list := make([]string, 0, len(p.plan.Files))
+	for _, a := range p.plan.Files {
+		list = append(list, string(a.Kind)+" "+cmp.Or(a.App, "shared")+" ("+string(a.Reason)+")")
+	}
+	return strings.Join(slices.Compact(slices.Sorted(slices.Values(list))), ", ")
+}
+
+// result is the entry of an app; the caller holds no lock.
+func (p *pass) result(app string) *Result {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.results[app]
+	if r == nil {
+		r = &Result{App: app, Outcome: Unchanged}
+		p.results[app] = r
+	}
+	return r
+}
+
+// fail notes what went wrong with an app. The first failure is the one that
+// counts.
+func (p *pass) fail(app string, outcome Outcome, err error, log []string) {
+	r := p.result(app)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r.Outcome == Unchanged || r.Outcome == Done {
+		r.Outcome, r.Error, r.Log = outcome, err.Error(), log
+	}
+}
+
+func (p *pass) succeed(app string) {
+	r := p.result(app)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r.Outcome = Done
+}
+
+func (p *pass) isBad(app string) bool {
+	switch p.result(app).Outcome {
+	case NotServing, RolledBack, Failed:
+		return true
+	case Unchanged, Done:
+	}
+	return false
+}
+
+// act does one action and tells of it.
+func (p *pass) act(a units.Action, do func() error) error {
+	p.tell(Event{Action: a})
+	err := do()
+	p.mu.Lock()
+	p.done = append(p.done, a)
+	p.mu.Unlock()
+	p.tell(Event{Action: a, Ended: true, Err: err})
+	return err
+}
+
+func (p *pass) tell(e Event) {
+	if p.host.Progress != nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.host.Progress(e)
+	}
+}
+
+func (p *pass) report() Report {
+	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}}
+	for _, id := range slices.Sorted(maps.Keys(p.results)) {
+		if id != "" {
+			r.Results = append(r.Results, *p.results[id])
+		}
+	}
+	return r
+}

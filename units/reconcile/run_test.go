@@ -1,0 +1,473 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// machine is a simulated machine. What an app does is said by its version: the
+// word after the dash, as in "2-crashes".
+type machine struct {
+	mu       sync.Mutex
+	files    map[string]units.File
+	loaded   map[string]string // service → digest that systemd has read
+	units    map[string]units.Unit
+	starts   map[string]int
+	history  units.History
+	commits  []units.Set
+	locked   bool
+	noImage  map[string]bool
+	log      []string // what was done, in order
+	reloads  int
+	syncFail error
+}
+
+func newMachine() *machine {
+	return &machine{
+		files: map[string]units.File{}, loaded: map[string]string{}, units: map[string]units.Unit{}, starts: map[string]int{},
+		history: units.History{}, noImage: map[string]bool{},
+	}
+}
+
+func app(id, version string, needs ...string) units.App {
+	file := units.File{Name: "app@" + id + ".container", App: id, Digest: version, Content: []byte(version)}
+	return units.App{
+		ID: id, Enabled: true, Needs: needs, ManifestDigest: version, Files: units.Set{file},
+		Parts: []units.Part{{Service: "app@" + id + ".service", File: file.Name, Digest: version}},
+	}
+}
+
+func (m *machine) host() reconcile.Host {
+	return reconcile.Host{
+		Files: m, Services: m, Store: m, Now: time.Now, Settle: 5 * time.Second,
+		Health: func(_ context.Context, _ units.File, _ units.Part, u units.Unit) (units.Health, string) {
+			if strings.Contains(u.Digest, "silent") {
+				return units.Unsure, "connection refused"
+			}
+			return units.Serving, ""
+		},
+		Prefetch: func(_ context.Context, a units.App) error {
+			if m.noImage[a.ID] {
+				return errors.New("no route to registry")
+			}
+			return nil
+		},
+	}
+}
+
+func (m *machine) run(t *testing.T, apps ...units.App) reconcile.Report {
+	t.Helper()
+	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Whole: true}, nil }, m.host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// The files.
+
+func (m *machine) Look(want units.Set, _ func(units.Mark) bool) (map[string]units.FoundFile, error) {
+	found := map[string]units.FoundFile{}
+	for _, f := range want {
+		switch have, ok := m.files[f.Name]; {
+		case !ok:
+			found[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
+		case string(have.Content) == "foreign":
+			found[f.Name] = units.FoundFile{State: units.FileForeign, App: f.App}
+		case string(have.Content) != string(f.Content):
+			found[f.Name] = units.FoundFile{State: units.FileDiffers, App: f.App}
+		}
+	}
+	for name, f := range m.files {
+		if _, wanted := want.Find(name); !wanted && f.App != "" {
+			found[name] = units.FoundFile{State: units.FileStale, App: f.App, Service: units.ServiceOf(name)}
+		}
+	}
+	return found, nil
+}
+
+func (m *machine) Sync(want units.Set, owns func(units.Mark) bool) error {
+	if m.syncFail != nil {
+		return m.syncFail
+	}
+	for _, f := range want {
+		if string(m.files[f.Name].Content) != string(f.Content) {
+			m.note("write " + f.Name + " " + f.Digest)
+		}
+		m.files[f.Name] = f
+	}
+	for name, f := range m.files {
+		if _, wanted := want.Find(name); !wanted && owns(units.Mark{App: f.App}) {
+			m.note("remove " + name)
+			delete(m.files, name)
+		}
+	}
+	return nil
+}
+
+func (m *machine) Read() (units.Set, error) {
+	var set units.Set
+	for _, f := range m.files {
+		if f.App != "" {
+			set = append(set, f)
+		}
+	}
+	set.Sort()
+	return set, nil
+}
+
+// systemd.
+
+func (m *machine) note(text string) { m.log = append(m.log, text) }
+
+func (m *machine) Observe(context.Context, []string) (map[string]units.Unit, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, u := range m.units {
+		u.Loaded = m.loaded[name] != ""
+		m.units[name] = u
+	}
+	for name := range m.loaded {
+		if _, ok := m.units[name]; !ok {
+			m.units[name] = units.Unit{Loaded: true, Active: units.Inactive}
+		}
+	}
+	return maps.Clone(m.units), nil
+}
+
+func (m *machine) Reload(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reloads++
+	m.note("reload")
+	m.loaded = map[string]string{}
+	for name, f := range m.files {
+		if !strings.Contains(f.Digest, "refused") && f.App != "" {
+			m.loaded[units.ServiceOf(name)] = f.Digest
+		}
+	}
+	return nil
+}
+
+func (m *machine) Start(_ context.Context, service string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	version := m.loaded[service]
+	m.starts[service]++
+	m.note("start " + service + " " + version)
+	u := units.Unit{Active: units.Active, WasActive: true, Digest: version, Invocation: fmt.Sprint(m.starts[service])}
+	if strings.Contains(version, "fails") {
+		u.Active = units.Failed
+		m.units[service] = u
+		return errors.New("starting " + service + ": the job ended with failed")
+	}
+	m.units[service] = u
+	if strings.Contains(version, "crashes") {
+		go m.crash(service, u.Invocation)
+	}
+	return nil
+}
+
+// crash ends a service three seconds after its start; systemd starts it again.
+func (m *machine) crash(service, invocation string) {
+	time.Sleep(3 * time.Second)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if u := m.units[service]; u.Invocation == invocation {
+		m.starts[service]++
+		u.Invocation = fmt.Sprint(m.starts[service])
+		m.units[service] = u
+	}
+}
+
+func (m *machine) Restart(ctx context.Context, service string) error { return m.Start(ctx, service) }
+
+func (m *machine) Stop(_ context.Context, service string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.note("stop " + service)
+	u := m.units[service]
+	u.Active, u.Clean = units.Inactive, true
+	m.units[service] = u
+	return nil
+}
+
+func (m *machine) ResetFailed(_ context.Context, service string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.note("reset-failed " + service)
+	return nil
+}
+
+func (m *machine) Log(_ context.Context, service string, _ int) []string {
+	return []string{"last words of " + service}
+}
+
+func (m *machine) GeneratorLog(_ context.Context, file string, _ time.Time) []string {
+	return []string{"unsupported key in " + file}
+}
+
+// The store.
+
+func (m *machine) Lock(context.Context) (func(), error) {
+	if m.locked {
+		return nil, errors.New("held by process 7")
+	}
+	m.locked = true
+	return func() { m.locked = false }, nil
+}
+
+func (m *machine) History() (units.History, error)   { return maps.Clone(m.history), nil }
+func (m *machine) SaveHistory(h units.History) error { m.history = maps.Clone(h); return nil }
+func (m *machine) Commit(set units.Set, _ string) error {
+	m.commits = append(m.commits, set)
+	return nil
+}
+
+func (m *machine) LastGood(id string) (units.Set, error) {
+	for _, set := range slices.Backward(m.commits) {
+		var own units.Set
+		for _, f := range set {
+			if f.App == id {
+				own = append(own, f)
+			}
+		}
+		if len(own) > 0 {
+			return own, nil
+		}
+	}
+	return nil, nil
+}
+
+func results(r reconcile.Report) []string {
+	list := make([]string, 0, len(r.Results))
+	for _, a := range r.Results {
+		text := a.App + " " + string(a.Outcome)
+		if a.Error != "" {
+			text += ": " + a.Error
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+func equal(t *testing.T, what string, want, got []string) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s: -want +got:\n%s", what, d)
+	}
+}
+
+// TestInstallThenNothing: the first pass installs in order of need, the second
+// does nothing at all.
+func TestInstallThenNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		lnd, knots := app("lnd", "1", "knots"), app("knots", "1")
+		equal(t, "results", []string{"knots done", "lnd done"}, results(m.run(t, lnd, knots)))
+		equal(t, "log", []string{
+			"write app@knots.container 1", "write app@lnd.container 1", "reload",
+			"start app@knots.service 1", "start app@lnd.service 1",
+		}, m.log)
+		if len(m.commits) != 1 || len(m.commits[0]) != 2 {
+			t.Errorf("commits: %v", m.commits)
+		}
+		m.log = nil
+		r := m.run(t, lnd, knots)
+		equal(t, "second results", []string{"knots unchanged", "lnd unchanged"}, results(r))
+		equal(t, "second log", nil, m.log)
+		if r.Changed() || len(m.commits) != 1 {
+			t.Errorf("the second pass changed something: %v", r.Actions)
+		}
+	})
+}
+
+// TestNeverSaidToBeStarted: what dies after its start, or never answers.
+func TestNeverSaidToBeStarted(t *testing.T) {
+	for version, want := range map[string]string{
+		"1-crashes": "x not-serving: app@x.service was started, ended, and was started again within 5s",
+		"1-silent":  "x not-serving: app@x.service runs and does not serve: connection refused",
+		"1-fails":   "x not-serving: starting app@x.service: the job ended with failed",
+	} {
+		t.Run(version, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				r := m.run(t, app("x", version), app("y", "1"))
+				equal(t, "results", []string{want, "y done"}, results(r))
+				equal(t, "last words", []string{"last words of app@x.service"}, r.Results[0].Log)
+			})
+		})
+	}
+}
+
+// TestRollBack: a change that breaks an app is taken back, is not tried again,
+// and its dependents run afterwards; until the manifest changes or a person asks.
+func TestRollBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("knots", "1"), app("lnd", "1", "knots"))
+		m.log = nil
+		equal(t, "results", []string{
+			"knots rolled-back: app@knots.service was started, ended, and was started again within 5s; it runs with its earlier files again",
+			"lnd done",
+		}, results(m.run(t, app("knots", "2-crashes"), app("lnd", "2", "knots"))))
+		equal(t, "log", []string{
+			"write app@knots.container 2-crashes", "write app@lnd.container 2", "reload", "start app@knots.service 2-crashes",
+			"write app@knots.container 1", "reload", "reset-failed app@knots.service", "start app@knots.service 1",
+			"start app@lnd.service 2",
+		}, m.log)
+		if got := m.commits[len(m.commits)-1]; got[0].Digest != "1" || got[1].Digest != "2" {
+			t.Errorf("the generation holds %v", got)
+		}
+		time.Sleep(24 * time.Hour)
+		m.log = nil
+		r := m.run(t, app("knots", "2-crashes"), app("lnd", "2", "knots"))
+		equal(t, "next pass", nil, m.log)
+		equal(t, "reason", []string{"rolled-back"}, reasons(r))
+		m.run(t, app("knots", "3"), app("lnd", "2", "knots"))
+		equal(t, "a new manifest", []string{"write app@knots.container 3", "reload", "start app@knots.service 3"}, m.log)
+		m.log = nil
+		m.run(t, app("knots", "4-silent"), app("lnd", "2", "knots"))
+		m.log = nil
+		asked := app("knots", "4-silent")
+		asked.Asked = units.Restart
+		equal(t, "asked", []string{
+			"knots rolled-back: app@knots.service runs and does not serve: connection refused; it runs with its earlier files again", "lnd unchanged",
+		}, results(m.run(t, asked, app("lnd", "2", "knots"))))
+	})
+}
+
+func reasons(r reconcile.Report) []string {
+	list := make([]string, 0, len(r.Actions))
+	for _, a := range r.Actions {
+		list = append(list, string(a.Reason))
+	}
+	return list
+}
+
+// TestOneBadAppHurtsNoOther: each kind of trouble stays with its app.
+func TestOneBadAppHurtsNoOther(t *testing.T) {
+	for name, tt := range map[string]struct {
+		prepare func(*machine)
+		bad     units.App
+		want    string
+		version string // of the bad app afterwards
+	}{
+		"Podman's generator refuses it": {
+			bad:     app("bad", "2-refused"),
+			want:    "bad failed: systemd has no unit app@bad.service after the reload: Podman's generator refused app@bad.container; its earlier files are back",
+			version: "1",
+		},
+		"its image can't be had": {
+			prepare: func(m *machine) { m.noImage["bad"] = true },
+			bad:     app("bad", "2"),
+			want:    "bad failed: its images can't be had, so nothing of it was changed: no route to registry",
+			version: "1",
+		},
+		"somebody else's file is in its place": {
+			prepare: func(m *machine) {
+				m.files["app@bad.container"] = units.File{Name: "app@bad.container", Content: []byte("foreign")}
+			},
+			bad:     app("bad", "2"),
+			want:    "bad failed: a file with the name of one of its units was not written by archgen: app@bad.container; move it away",
+			version: "foreign",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				m.run(t, app("bad", "1"), app("good", "1"))
+				if tt.prepare != nil {
+					tt.prepare(m)
+				}
+				equal(t, "results", []string{tt.want, "good done"}, results(m.run(t, tt.bad, app("good", "2"))))
+				if got := string(m.files["app@bad.container"].Content); got != tt.version {
+					t.Errorf("the bad app's file is %s, want %s", got, tt.version)
+				}
+				if u := m.units["app@bad.service"]; u.Active != units.Active || u.Digest != "1" || u.Invocation != "1" {
+					t.Errorf("the bad app is %+v, want untouched", u)
+				}
+			})
+		})
+	}
+}
+
+// TestErrorsOfTheWholePass change nothing, or leave the rest to the next pass.
+func TestErrorsOfTheWholePass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.locked = true
+		want := func() (units.Desired, error) {
+			return units.Desired{Apps: []units.App{app("x", "1")}, Whole: true}, nil
+		}
+		if _, err := reconcile.Run(t.Context(), want, m.host()); err == nil || err.Error() != "held by process 7" {
+			t.Errorf("error %v", err)
+		}
+		m.locked, m.syncFail = false, errors.New("no space left on device")
+		r, err := reconcile.Run(t.Context(), want, m.host())
+		if err == nil || r.Changed() {
+			t.Errorf("error %v, report %v", err, r)
+		}
+		m.syncFail = nil
+		equal(t, "next pass", []string{"x done"}, results(m.run(t, app("x", "1"))))
+		if m.locked {
+			t.Error("the lock is still held")
+		}
+	})
+}
+
+// TestRemoveStopsFirst: the service ends while its unit still says how.
+func TestRemoveStopsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"), app("y", "1"))
+		m.log = nil
+		m.run(t, app("y", "1"))
+		equal(t, "log", []string{"stop app@x.service", "remove app@x.container", "reload"}, m.log)
+		if r, kept := m.history["x"]; kept {
+			t.Errorf("the record of x is still there: %v", r)
+		}
+	})
+}
+
+// TestPreviewDoesNothing and says what Run would do.
+func TestPreviewDoesNothing(t *testing.T) {
+	m := newMachine()
+	plan, err := reconcile.Preview(t.Context(), units.Desired{Apps: []units.App{app("x", "1")}, Whole: true}, m.host())
+	if err != nil || len(plan.Files) != 1 || len(plan.Steps) != 1 {
+		t.Errorf("plan %v, %v", plan, err)
+	}
+	if len(m.files)+len(m.log) != 0 {
+		t.Errorf("something was done: %v", m.log)
+	}
+}
+
+// TestBudgetLastsOverPasses: a service that keeps failing is started at growing
+// intervals, each known before it happens.
+func TestBudgetLastsOverPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		for range 24 * 60 {
+			m.run(t, app("x", "1-fails"))
+			time.Sleep(time.Minute)
+		}
+		if got := m.starts["app@x.service"]; got < 24 || got > 34 {
+			t.Errorf("%d starts in a day, want about one an hour", got)
+		}
+		r := m.run(t, app("x", "1-fails"))
+		equal(t, "reason", []string{"gave-up"}, reasons(r))
+	})
+}

@@ -1,0 +1,280 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// services does the steps of every app. Apps go ahead at the same time; one that
+// needs another waits until that one was dealt with, whatever came of it.
+func (p *pass) services(ctx context.Context) {
+	ended := map[string]chan struct{}{}
+	for _, a := range p.plan.Steps {
+		if ended[a.App] == nil {
+			ended[a.App] = make(chan struct{})
+		}
+	}
+	var wg sync.WaitGroup
+	for _, app := range p.want.Apps {
+		end := ended[app.ID]
+		if end == nil {
+			continue
+		}
+		wg.Go(func() {
+			defer close(end)
+			for _, need := range app.Needs {
+				if other := ended[need]; other != nil {
+					select {
+					case <-other:
+					case <-ctx.Done():
+					}
+				}
+			}
+			if !p.isBad(app.ID) {
+				p.app(ctx, app)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// app does the steps of one app and verifies that it serves. Where it does not
+// after its files were changed, it gets the earlier ones back.
+func (p *pass) app(ctx context.Context, app units.App) {
+	steps := p.steps(app)
+	if err := p.begin(app, steps); err != nil {
+		p.fail(app.ID, Failed, err, nil)
+		return
+	}
+	err := p.carryOut(ctx, steps)
+	if err == nil && app.Asked != units.Stop {
+		err = p.serves(ctx, app)
+	}
+	switch {
+	case err == nil:
+		p.succeed(app.ID)
+	case ctx.Err() != nil:
+		p.fail(app.ID, Failed, fmt.Errorf("the run was called off: %w", err), nil)
+	case p.hadOther(app):
+		log := p.log(ctx, app)
+		p.fail(app.ID, RolledBack, p.rollBack(ctx, app, err), log)
+	default:
+		p.fail(app.ID, NotServing, err, p.log(ctx, app))
+	}
+	p.mu.Lock()
+	p.history.End(app.ID)
+	p.mu.Unlock()
+}
+
+func (p *pass) steps(app units.App) []units.Action {
+	var list []units.Action
+	for _, a := range p.plan.Steps {
+		if a.App == app.ID {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// begin keeps, before anything is done, what is about to be done: a pass that is
+// killed in between leaves word.
+func (p *pass) begin(app units.App, steps []units.Action) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, a := range steps {
+		if a.Kind != units.Stop { // which is to last, even if only half of it is done
+			p.history.Begin(app, a.Target, p.have.Units[a.Target].Invocation)
+		}
+	}
+	if slices.ContainsFunc(steps, func(a units.Action) bool { return a.Repair }) {
+		p.history.Repaired(app, p.started)
+	}
+	return p.host.Store.SaveHistory(p.history)
+}
+
+func (p *pass) carryOut(ctx context.Context, steps []units.Action) error {
+	for _, a := range steps {
+		if err := p.serviceAct(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serviceAct does an action that is systemd's to do.
+func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
+	s := p.host.Services
+	return p.act(a, func() error {
+		switch a.Kind {
+		case units.Start:
+			return s.Start(ctx, a.Target)
+		case units.Restart:
+			return s.Restart(ctx, a.Target)
+		case units.Stop:
+			return s.Stop(ctx, a.Target)
+		case units.ResetFailed:
+			return s.ResetFailed(ctx, a.Target)
+		case units.Reload:
+			return s.Reload(ctx)
+		case units.Write, units.Remove, units.Leave:
+		}
+		return fmt.Errorf("%s is not for systemd to do", a.Kind)
+	})
+}
+
+// serves takes the second look: every part of the app is active, is the same
+// start a settle time later, and answers.
+func (p *pass) serves(ctx context.Context, app units.App) error {
+	first, err := p.up(ctx, app)
+	if err != nil {
+		return err
+	}
+	timer := time.NewTimer(p.host.Settle)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	second, err := p.up(ctx, app)
+	if err != nil {
+		return err
+	}
+	for _, part := range app.Parts {
+		if first[part.Service].Invocation != second[part.Service].Invocation {
+			return fmt.Errorf("%s was started, ended, and was started again within %v", part.Service, p.host.Settle)
+		}
+		if err := p.answers(ctx, app, part, second[part.Service]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// up demands that every part that this pass touched is active.
+func (p *pass) up(ctx context.Context, app units.App) (map[string]units.Unit, error) {
+	names := make([]string, 0, len(app.Parts))
+	for _, part := range app.Parts {
+		names = append(names, part.Service)
+	}
+	found, err := p.host.Services.Observe(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for _, part := range app.Parts {
+		u := found[part.Service]
+		stopped := u.Active == units.Inactive && u.Clean && p.have.Units[part.Service].Active == units.Inactive
+		if u.Active != units.Active && !stopped {
+			return nil, fmt.Errorf("%s was started and is %s", part.Service, describe(u))
+		}
+	}
+	return found, nil
+}
+
+func describe(u units.Unit) string {
+	switch {
+	case u.Restarting:
+		return "restarting: it ended right after its start"
+	case u.Active == units.Inactive:
+		return "down again: it ended right after its start"
+	case u.Active == "":
+		return "unknown to systemd"
+	}
+	return string(u.Active)
+}
+
+// answers asks a service as often as its manifest allows. One that is loading,
+// or waits for a person, is started.
+func (p *pass) answers(ctx context.Context, app units.App, part units.Part, u units.Unit) error {
+	file, ok := app.Files.Find(part.File)
+	if !ok || u.Active != units.Active {
+		return nil
+	}
+	var said string
+	for try := range answerTries {
+		if try > 0 {
+			select {
+			case <-time.After(answerPause):
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		u.Health, said = p.host.Health(ctx, file, part, u)
+		switch u.Health {
+		case units.Unprobed, units.Serving, units.Loading, units.NeedsUser:
+			return nil
+		case units.Unsure, units.Sick:
+		}
+	}
+	return fmt.Errorf("%s runs and does not serve: %s", part.Service, said)
+}
+
+// A service that was started is asked this often, and given a moment in between.
+const (
+	answerTries = 5
+	answerPause = 500 * time.Millisecond
+)
+
+// hadOther reports whether the app ran with other files before this pass.
+func (p *pass) hadOther(app units.App) bool {
+	before := ofApp(p.before, app.ID)
+	if len(before) == 0 {
+		return false
+	}
+	wrote := slices.ContainsFunc(p.plan.Files, func(a units.Action) bool { return a.App == app.ID })
+	return wrote && digests(before) != digests(app.Files)
+}
+
+// digests tells two renderings of an app apart that differ for its containers.
+func digests(set units.Set) string {
+	var text strings.Builder
+	for _, f := range set {
+		text.WriteString(f.Name + " " + f.Digest + "\n")
+	}
+	return text.String()
+}
+
+// rollBack gives an app that does not serve its earlier files back and starts it
+// with them. What came of it is in the error.
+func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
+	err := p.giveBack(app)
+	p.mu.Lock()
+	p.history.RollBack(app)
+	p.mu.Unlock()
+	earlier := withFiles(app, ofApp(p.before, app.ID))
+	main := units.Action{App: app.ID, Kind: units.Restart, Target: earlier.Parts[0].Service, Reason: units.BecauseRolledBack}
+	for _, a := range []units.Action{
+		{Kind: units.Reload, Reason: units.BecauseRolledBack},
+		{App: app.ID, Kind: units.ResetFailed, Target: main.Target, Reason: units.BecauseRolledBack},
+		main,
+	} {
+		if err == nil {
+			err = p.serviceAct(ctx, a)
+		}
+	}
+	if err == nil {
+		err = p.serves(ctx, earlier)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; its earlier files are back, and it does not serve with them either: %w", why, err)
+	}
+	return fmt.Errorf("%w; it runs with its earlier files again", why)
+}
+
+// logLines is how much of an app's log stands in a report.
+const logLines = 10
+
+func (p *pass) log(ctx context.Context, app units.App) []string {
+	for _, part := range app.Parts {
+		if lines := p.host.Services.Log(ctx, part.Service, logLines); len(lines) > 0 {
+			return lines
+		}
+	}
+	return nil
+}
