@@ -81,8 +81,14 @@ func (c *cli) render(o *renderOptions, args []string) error {
 		return errors.Join(err, c.printRendered(k, dir, changes))
 	}
 	c.summarize(dir, changes, err)
+	if o.live() && len(changes.Written)+len(changes.Removed) > 0 {
+		fmt.Fprintf(c.stdout, "tell systemd: systemctl --%v daemon-reload\n", o.scope())
+	}
 	return err
 }
+
+// live reports whether the files go where this machine's systemd finds them.
+func (o *renderOptions) live() bool { return o.out == "" && o.root == "" }
 
 // unitDir is the directory that the files go to.
 func (c *cli) unitDir(o *renderOptions) (string, error) {
