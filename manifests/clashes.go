@@ -1,7 +1,9 @@
 package manifests
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -9,19 +11,22 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
-// listener is a published port of the set.
+// listener is published ports of the set.
 type listener struct {
-	app      *Resolved
-	path     string
-	addr     netip.Addr
-	protocol string
-	port     int
+	app         *Resolved
+	part        string
+	index       int
+	addr        netip.Addr
+	protocol    string
+	first, last int
 }
+
+func (l listener) path() string { return fmt.Sprintf("%s.ports[%d].host", l.part, l.index) }
 
 // overlaps reports whether two listeners can't both be open. The unspecified
 // address takes the port on every address of its family, and :: on both.
 func (l listener) overlaps(o listener) bool {
-	if l.protocol != o.protocol || l.port != o.port {
+	if l.protocol != o.protocol || l.last < o.first || o.last < l.first {
 		return false
 	}
 	if l.addr == o.addr || l.addr == netip.IPv6Unspecified() || o.addr == netip.IPv6Unspecified() {
@@ -30,30 +35,39 @@ func (l listener) overlaps(o listener) bool {
 	return l.addr.Is4() == o.addr.Is4() && (l.addr.IsUnspecified() || o.addr.IsUnspecified())
 }
 
-// ports reports host ports that two containers want.
+// ports reports host ports that two containers want, at the later of the two.
 func (r *resolver) ports() {
-	type key struct {
-		protocol string
-		port     int
-	}
-	taken := map[key][]listener{}
+	var all []listener
 	for _, app := range r.set.Apps {
 		for _, part := range app.Parts {
-			for _, l := range listeners(app, part) {
-				k := key{l.protocol, l.port}
-				if i := slices.IndexFunc(taken[k], l.overlaps); i >= 0 {
-					r.portClash(l, taken[k][i])
-					continue
-				}
-				taken[k] = append(taken[k], l)
+			all = append(all, listeners(app, part)...)
+		}
+	}
+	byPort := make([]int, len(all))
+	for i := range byPort {
+		byPort[i] = i
+	}
+	slices.SortFunc(byPort, func(a, b int) int { return cmp.Or(cmp.Compare(all[a].first, all[b].first), cmp.Compare(a, b)) })
+	clash := map[int]int{}
+	var open []int
+	for _, i := range byPort {
+		open = slices.DeleteFunc(open, func(o int) bool { return all[o].last < all[i].first })
+		for _, o := range open {
+			later, earlier := max(i, o), min(i, o)
+			if known, ok := clash[later]; all[i].overlaps(all[o]) && (!ok || earlier < known) {
+				clash[later] = earlier
 			}
 		}
+		open = append(open, i)
+	}
+	for _, later := range slices.Sorted(maps.Keys(clash)) {
+		r.portClash(all[later], all[clash[later]])
 	}
 }
 
 func (r *resolver) portClash(l, first listener) {
-	r.fail(l.app.Manifest, diag.PortClash, l.path, "publish another host port, for instance in "+l.app.ID()+".d/ports.yaml",
-		"the host port %d/%s is already published by %s (%s)", l.port, l.protocol, first.app.ID(), first.path)
+	r.fail(l.app.Manifest, diag.PortClash, l.path(), "publish another host port, for instance in "+l.app.ID()+".d/ports.yaml",
+		"the host port %d/%s is already published by %s (%s)", max(l.first, first.first), l.protocol, first.app.ID(), first.path())
 }
 
 func listeners(app *Resolved, part Part) []listener {
@@ -63,9 +77,7 @@ func listeners(app *Resolved, part Part) []listener {
 		if p.Host == 0 || err != nil {
 			continue
 		}
-		for n := range p.Count {
-			list = append(list, listener{app, fmt.Sprintf("%s.ports[%d].host", part.Path, i), addr.Unmap(), p.Protocol, p.Host + n})
-		}
+		list = append(list, listener{app, part.Path, i, addr.Unmap(), p.Protocol, p.Host, p.Host + p.Count - 1})
 	}
 	return list
 }

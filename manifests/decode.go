@@ -111,9 +111,11 @@ func (d *decoder) value(n *node, v reflect.Value, at *step, f *fieldPlan) {
 		v.Set(reflect.New(v.Type().Elem()))
 		d.value(n, v.Elem(), at, f)
 	case reflect.Struct:
-		if d.want(n, mapNode, "a map", at) {
+		if n.kind == mapNode {
 			d.structure(n, v, at)
+			return
 		}
+		d.fail(n.at, at, diag.WrongType, "its keys are "+strings.Join(planOf(v.Type()).keys, ", "), "%s must be a map, found %s", name(at), n.describe())
 	case reflect.Slice:
 		if d.want(n, listNode, "a list", at) {
 			d.list(n, v, at, f)
@@ -282,7 +284,11 @@ func (d *decoder) integer(n *node, v reflect.Value, at *step, f *fieldPlan) {
 	}
 	i, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		d.fail(n.at, at, diag.WrongType, "", "%s must be a whole number, found %s", name(at), quoted(shorten(s)))
+		d.fail(n.at, at, diag.WrongType, plainNumber(s), "%s must be a whole number, found %s", name(at), quoted(shorten(s)))
+		return
+	}
+	if digits := strings.TrimLeft(s, "+-"); len(digits) > 1 && digits[0] == '0' {
+		d.fail(n.at, at, diag.ImplicitNumber, "write "+strconv.FormatInt(i, 10), "%s with a leading zero is octal to some YAML parsers", s)
 		return
 	}
 	lowest, highest := bound(f.min, math.MinInt64), bound(f.max, math.MaxInt64)
@@ -291,6 +297,14 @@ func (d *decoder) integer(n *node, v reflect.Value, at *step, f *fieldPlan) {
 		return
 	}
 	v.SetInt(i)
+}
+
+// plainNumber is a hint for numbers in another notation, such as 0x10 and 1_000.
+func plainNumber(s string) string {
+	if i, err := strconv.ParseInt(s, 0, 64); err == nil {
+		return "write " + strconv.FormatInt(i, 10)
+	}
+	return ""
 }
 
 func bound(text string, fallback int64) int64 {
@@ -316,25 +330,33 @@ func (d *decoder) boolean(n *node, v reflect.Value, at *step) {
 	if !ok {
 		return
 	}
-	b := map[string]bool{"true": true, "false": false}
-	if value, known := b[s]; known && (n.scalar == boolScalar) {
-		v.SetBool(value)
+	if n.scalar == boolScalar && (s == "true" || s == "false") {
+		v.SetBool(s == "true")
 		return
 	}
 	hint := ""
 	switch strings.ToLower(s) {
 	case "yes", "on", "true", "1":
-		hint = "write true"
+		hint = "write true, without quotes"
 	case "no", "off", "false", "0":
-		hint = "write false"
+		hint = "write false, without quotes"
 	}
 	d.fail(n.at, at, diag.WrongType, hint, "%s must be true or false, found %s", name(at), quoted(shorten(s)))
 }
 
+// manyNames is more names than a guess among them would help with.
+const manyNames = 200
+
 // didYouMean is a hint that names the candidate nearest to a word, or nothing.
 func didYouMean(word string, candidates []string) string {
+	if len(candidates) > manyNames {
+		return ""
+	}
 	best, distance := "", 1+max(1, len(word)/3)
 	for _, c := range candidates {
+		if n := len(c) - len(word); n >= distance || -n >= distance {
+			continue
+		}
 		if n := editDistance(word, c); n < distance {
 			best, distance = c, n
 		}

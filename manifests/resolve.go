@@ -131,7 +131,9 @@ type resolver struct {
 	set          *Set
 	settings     Settings
 	capabilities []string
-	diags        diag.List
+	// known is the variables of the app whose values are replaced.
+	known map[string]string
+	diags diag.List
 }
 
 func (r *resolver) fail(m *Manifest, code diag.Code, path, hint, format string, args ...any) {

@@ -17,30 +17,38 @@ import (
 // toml reads a TOML file. The library gives values without places, so a scan
 // of our own finds the places, and the source text of numbers and dates.
 func (r *reader) toml(data []byte) *node {
-	var values map[string]any
-	if _, err := toml.Decode(string(data), &values); err != nil {
-		r.tomlSyntax(err)
+	scan := scanTOML(string(data))
+	switch {
+	case scan.deep:
+		r.tooDeep(scan.line, scan.column)
+		return nil
+	case scan.many:
+		r.tooMany(scan.line, scan.column)
 		return nil
 	}
-	c := tomlConverter{reader: r, spans: scanTOML(string(data))}
+	var values map[string]any
+	if _, err := toml.Decode(string(data), &values); err != nil {
+		r.tomlSyntax(data, err)
+		return nil
+	}
+	c := tomlConverter{reader: r, spans: scan.spans}
 	return c.convert(values, "", 0)
 }
 
-func (r *reader) tomlSyntax(err error) {
+func (r *reader) tomlSyntax(data []byte, err error) {
 	parse := toml.ParseError{}
 	if !errors.As(err, &parse) {
 		r.fail(diag.Syntax, 1, 1, "", "%v", err)
 		return
 	}
-	code := diag.Syntax
-	if parse.Message != "" && parse.LastKey != "" && strings.Contains(parse.Message, "already") {
-		code = diag.DuplicateKey
+	line, column := max(parse.Position.Line, 1), max(parse.Position.Col, 1)
+	if strings.HasPrefix(parse.Message, "Key '") {
+		if again, ok := scanTOML(string(data)).again(line); ok {
+			r.fail(diag.DuplicateKey, again.line, again.column, "remove one of them", "the key %s is already given in line %d", quoted(again.text), again.keyLine)
+			return
+		}
 	}
-	message := parse.Message
-	if message == "" {
-		message = parse.Error()
-	}
-	r.fail(code, max(parse.Position.Line, 1), max(parse.Position.Col, 1), "", "%s", message)
+	r.fail(diag.Syntax, line, column, "", "%s", cmp.Or(parse.Message, parse.Error()))
 }
 
 type tomlConverter struct {
@@ -52,7 +60,7 @@ func (c *tomlConverter) convert(value any, path string, depth int) *node {
 	span := c.spans[path]
 	n := &node{kind: scalarNode, at: position{c.file, max(span.line, 1), max(span.column, 1)}}
 	if depth > maxDepth {
-		c.fail(diag.TooDeep, n.at.line, n.at.column, "", "the value is nested more than %d levels deep", maxDepth)
+		c.tooDeep(n.at.line, n.at.column)
 		return n
 	}
 	switch v := value.(type) {
@@ -86,12 +94,16 @@ func (c *tomlConverter) convert(value any, path string, depth int) *node {
 }
 
 func (c *tomlConverter) convertMap(n *node, values map[string]any, path string, depth int) {
-	for key, v := range values {
-		at := tomlKey(path, key)
-		span := c.spans[at]
-		n.entries = append(n.entries, entry{key, position{c.file, max(span.keyLine, 1), max(span.keyColumn, 1)}, c.convert(v, at, depth+1)})
+	n.entries = make([]entry, 0, len(values))
+	for key := range values {
+		span := c.spans[tomlKey(path, key)]
+		n.entries = append(n.entries, entry{key: key, at: position{c.file, max(span.keyLine, 1), max(span.keyColumn, 1)}})
 	}
 	slices.SortFunc(n.entries, func(a, b entry) int {
 		return cmp.Or(cmp.Compare(a.at.line, b.at.line), cmp.Compare(a.at.column, b.at.column), cmp.Compare(a.key, b.key))
 	})
+	for i := range n.entries {
+		e := &n.entries[i]
+		e.value = c.convert(values[e.key], tomlKey(path, e.key), depth+1)
+	}
 }

@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -16,10 +17,10 @@ type tomlSpan struct {
 func tomlKey(path, key string) string     { return path + "\x00k" + key }
 func tomlIndex(path string, i int) string { return path + "\x00i" + strconv.Itoa(i) }
 
-// scanTOML finds the place of every key and value in a text that the library
-// has accepted. It is lenient: what it does not understand it leaves out.
-func scanTOML(src string) map[string]tomlSpan {
-	s := &tomlScanner{src: src, line: 1, column: 1, spans: map[string]tomlSpan{}, tables: map[string]int{}}
+// scanTOML finds the place of every key and value. It is lenient: what it does
+// not understand it leaves out.
+func scanTOML(src string) *tomlScanner {
+	s := &tomlScanner{src: src, line: 1, column: 1, spans: map[string]tomlSpan{}, tables: map[string]int{}, given: map[string]int{}}
 	table := ""
 	for s.skipBlank(true); s.pos < len(s.src); s.skipBlank(true) {
 		start := s.pos
@@ -32,7 +33,17 @@ func scanTOML(src string) map[string]tomlSpan {
 			s.next()
 		}
 	}
-	return s.spans
+	return s
+}
+
+// again finds the first key that is given a second time up to a line, in which
+// the library noticed. In the result text is the key, keyLine the first line.
+func (s *tomlScanner) again(line int) (tomlSpan, bool) {
+	i := slices.IndexFunc(s.repeated, func(r tomlSpan) bool { return r.line <= line })
+	if i < 0 {
+		return tomlSpan{}, false
+	}
+	return s.repeated[i], true
 }
 
 type tomlScanner struct {
@@ -42,6 +53,12 @@ type tomlScanner struct {
 	spans        map[string]tomlSpan
 	// tables counts the elements of arrays of tables by path.
 	tables map[string]int
+	// given is the lines of keys and tables that are given by their whole name.
+	given    map[string]int
+	repeated []tomlSpan
+	// deep, many: the scan ended where the file is nested too deep, or has too
+	// many values.
+	deep, many bool
 }
 
 func (s *tomlScanner) peek() byte {
@@ -109,10 +126,14 @@ func (s *tomlScanner) header() string {
 // keyPath reads a dotted key. enter maps the path of a table that is passed
 // through to the path of its content.
 func (s *tomlScanner) keyPath(path string, enter func(string) string, element bool) string {
-	for {
+	var (
+		line, column int
+		name         string
+	)
+	for !s.tooMuch(path) {
 		s.skipBlank(false)
-		line, column := s.line, s.column
-		name := s.keyName()
+		line, column = s.line, s.column
+		name = s.keyName()
 		path = tomlKey(path, name)
 		s.note(path, line, column)
 		s.skipBlank(false)
@@ -123,12 +144,33 @@ func (s *tomlScanner) keyPath(path string, enter func(string) string, element bo
 		path = enter(path)
 	}
 	if !element {
+		s.give(path, name, line, column)
 		return enter(path)
 	}
 	s.tables[path]++
 	path = tomlIndex(path, s.tables[path]-1)
-	s.spans[path] = tomlSpan{line: s.line, column: s.column}
+	s.spans[path] = tomlSpan{line: line, column: column}
 	return path
+}
+
+// give notes a key or table that is given by its whole name.
+func (s *tomlScanner) give(path, name string, line, column int) {
+	if first, ok := s.given[path]; ok {
+		s.repeated = append(s.repeated, tomlSpan{keyLine: first, line: line, column: column, text: name})
+		return
+	}
+	s.given[path] = line
+}
+
+// tooMuch ends the scan where a path has too many elements, or the file too
+// many values. The library would take its time, and its stack has no bound.
+func (s *tomlScanner) tooMuch(path string) bool {
+	s.deep = s.deep || strings.Count(path, "\x00") > maxDepth
+	s.many = s.many || len(s.spans) > maxValues
+	if s.deep || s.many {
+		s.src = s.src[:s.pos]
+	}
+	return s.deep || s.many
 }
 
 // note records the first place of a key; tables may be named again.
@@ -177,6 +219,9 @@ func (s *tomlScanner) keyValue(table string) {
 }
 
 func (s *tomlScanner) value(path string) {
+	if s.tooMuch(path) {
+		return
+	}
 	s.skipBlank(false)
 	span := s.spans[path]
 	span.line, span.column = s.line, s.column
@@ -185,9 +230,9 @@ func (s *tomlScanner) value(path string) {
 	case '"', '\'':
 		s.quoted()
 	case '[':
-		s.list(path, ']', func(i int) { s.value(tomlIndex(path, i)) })
+		s.list(']', func(i int) { s.value(tomlIndex(path, i)) })
 	case '{':
-		s.list(path, '}', func(int) { s.keyValue(path) })
+		s.list('}', func(int) { s.keyValue(path) })
 	default:
 		for s.pos < len(s.src) && strings.IndexByte(",]}#\n\r", s.peek()) < 0 {
 			s.next()
@@ -198,7 +243,7 @@ func (s *tomlScanner) value(path string) {
 }
 
 // list reads the elements of an array or inline table.
-func (s *tomlScanner) list(_ string, end byte, element func(i int)) {
+func (s *tomlScanner) list(end byte, element func(i int)) {
 	s.next()
 	for i := 0; ; i++ {
 		s.skipBlank(true)

@@ -237,7 +237,11 @@ func (v *validator) portsOf(p Part) {
 	names, ports := make([]string, 0, len(p.Ports)), make([]string, 0, len(p.Ports))
 	for i, port := range p.Ports {
 		names = append(names, port.Name)
-		ports = append(ports, fmt.Sprintf("%d/%s", port.Container, port.Protocol))
+		listens := ""
+		if port.Container != 0 {
+			listens = fmt.Sprintf("%d/%s", port.Container, port.Protocol)
+		}
+		ports = append(ports, listens)
 		if last := max(port.Host, port.Container) + port.Count - 1; last > 65535 {
 			v.fail(diag.OutOfRange, fmt.Sprintf("%s.ports[%d].count", p.Path, i), "", "the range ends at %d; the last port is 65535", last)
 		}

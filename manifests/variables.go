@@ -30,6 +30,7 @@ var Variables = []VariableDoc{
 
 // variables replaces ${…} in one app's values.
 func (r *resolver) variables(app *Resolved) {
+	r.known = nil
 	for i := range app.Parts {
 		p := &app.Parts[i]
 		p.Command = r.expandWords(app, p.Path+".command", p.Command)
@@ -97,7 +98,10 @@ func quoteVariable(s string) string { return s[:min(len(s), 30)] }
 
 func (r *resolver) value(app *Resolved, path, expr string) string {
 	name, fallback, hasFallback := strings.Cut(expr, ":-")
-	known := r.values(app)
+	if r.known == nil {
+		r.known = r.values(app)
+	}
+	known := r.known
 	if v, ok := known[name]; ok && v != "" {
 		return v
 	}

@@ -59,7 +59,7 @@ func (d Diagnostic) String() string {
 	if where != "" {
 		where += ": "
 	}
-	return fmt.Sprintf("%s%s: %s [%s]", where, d.Severity, d.Message, d.Code)
+	return printable(fmt.Sprintf("%s%s: %s [%s]", where, d.Severity, d.Message, d.Code))
 }
 
 // List is a collection of findings, in any order until Sort.

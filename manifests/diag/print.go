@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -17,11 +18,14 @@ type Printer struct {
 	Source func(file string) []byte
 	// Color turns on ANSI colours.
 	Color bool
+
+	lines map[string][]string
 }
 
 // Print writes every finding with its excerpt, then one line that counts them.
 func (p Printer) Print(w io.Writer, l List) error {
 	var b bytes.Buffer
+	p.lines = map[string][]string{}
 	for _, d := range l {
 		p.one(&b, d)
 	}
@@ -34,7 +38,7 @@ func (p Printer) Print(w io.Writer, l List) error {
 
 func (p Printer) one(b *bytes.Buffer, d Diagnostic) {
 	if d.File != "" {
-		b.WriteString(d.File)
+		b.WriteString(printable(d.File))
 		if d.Line > 0 {
 			fmt.Fprintf(b, ":%d:%d", d.Line, d.Column)
 		}
@@ -44,21 +48,19 @@ func (p Printer) one(b *bytes.Buffer, d Diagnostic) {
 	if d.Severity == Warning {
 		color = "33;1"
 	}
-	fmt.Fprintf(b, "%s: %s [%s]\n", p.paint(color, d.Severity.String()), d.Message, d.Code)
+	fmt.Fprintf(b, "%s: %s [%s]\n", p.paint(color, d.Severity.String()), printable(d.Message), d.Code)
 	p.excerpt(b, d)
 	if d.Hint != "" {
-		fmt.Fprintf(b, "       %s %s\n", p.paint("36", "hint:"), d.Hint)
+		fmt.Fprintf(b, "       %s %s\n", p.paint("36", "hint:"), printable(d.Hint))
 	}
 }
 
 func (p Printer) excerpt(b *bytes.Buffer, d Diagnostic) {
-	if d.Line <= 0 || p.Source == nil {
+	lines := p.source(d.File)
+	if d.Line <= 0 || d.Line > len(lines) {
 		return
 	}
-	line, ok := nthLine(p.Source(d.File), d.Line)
-	if !ok {
-		return
-	}
+	line := lines[d.Line-1]
 	col := min(max(d.Column-1, 0), len(line))
 	start := 0
 	if col > excerptWidth-20 {
@@ -78,35 +80,58 @@ func (p Printer) paint(code, s string) string {
 	return "\x1b[" + code + "m" + s + "\x1b[0m"
 }
 
-// nthLine returns the 1-based line n without its end.
-func nthLine(text []byte, n int) (string, bool) {
-	for ; n > 1; n-- {
-		i := bytes.IndexByte(text, '\n')
-		if i < 0 {
-			return "", false
-		}
-		text = text[i+1:]
+// source is the lines of a file without their ends, split once.
+func (p Printer) source(file string) []string {
+	if p.Source == nil || file == "" {
+		return nil
 	}
-	line, _, _ := bytes.Cut(text, []byte("\n"))
-	return strings.TrimSuffix(string(line), "\r"), len(text) > 0
+	lines, ok := p.lines[file]
+	if !ok {
+		text := strings.TrimPrefix(string(p.Source(file)), "\ufeff")
+		if text == "" {
+			return nil
+		}
+		lines = strings.Split(strings.TrimSuffix(strings.ReplaceAll(text, "\r\n", "\n"), "\n"), "\n")
+		p.lines[file] = lines
+	}
+	return lines
 }
 
-// printable keeps a hostile manifest from driving the reader's terminal.
+// printable keeps a hostile manifest from driving the reader's terminal, or
+// from changing the order in which text shows.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r == '\t' {
+		switch {
+		case r == '\t':
 			return ' '
-		}
-		if r < 0x20 || (r >= 0x7f && r < 0xa0) || r == utf8.RuneError {
+		case r == utf8.RuneError || r == '\u2028' || r == '\u2029' || unicode.In(r, unicode.Cc, unicode.Bidi_Control):
 			return '.'
 		}
 		return r
 	}, s)
 }
 
+// wide is the characters that take two columns of a terminal.
+var wide = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{0x1100, 0x115f, 1}, {0x2e80, 0x303e, 1}, {0x3041, 0xa4cf, 1}, {0xac00, 0xd7a3, 1},
+		{0xf900, 0xfaff, 1}, {0xfe30, 0xfe6f, 1}, {0xff00, 0xff60, 1}, {0xffe0, 0xffe6, 1},
+	},
+	R32: []unicode.Range32{{0x1f300, 0x1f64f, 1}, {0x1f680, 0x1f6ff, 1}, {0x1f900, 0x1f9ff, 1}, {0x20000, 0x3fffd, 1}},
+}
+
 // blank returns as many columns of space as s takes on a terminal.
 func blank(s string) string {
-	return strings.Repeat(" ", utf8.RuneCountInString(s))
+	columns := 0
+	for _, r := range printable(s) {
+		switch {
+		case unicode.Is(wide, r):
+			columns += 2
+		case !unicode.In(r, unicode.Mn, unicode.Me, unicode.Cf):
+			columns++
+		}
+	}
+	return strings.Repeat(" ", columns)
 }
 
 func summary(errs, warns int) string {
