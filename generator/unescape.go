@@ -52,7 +52,7 @@ func readWord(word []byte, text string) (_ []byte, rest string, err error) {
 			return word, rest, wholeWord(word, quoted)
 		case b < 0x20 || b == 0x7f:
 			return nil, "", fmt.Errorf("it holds a bare control character")
-		case !quoted && (b == '\'' || b >= 0x80):
+		case !quoted && (b == '\'' || b == '\\' || b >= 0x80):
 			return nil, "", fmt.Errorf("it holds %q outside quotes", b)
 		case b == '\\':
 			var n int
