@@ -1,0 +1,193 @@
+package systemd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+const (
+	service     = "org.freedesktop.systemd1"
+	managerPath = dbus.ObjectPath("/org/freedesktop/systemd1")
+	unitsPath   = managerPath + "/unit"
+)
+
+// endpoint is a socket with a manager behind it.
+type endpoint struct {
+	socket string
+	// bus: a bus is between, which wants to be greeted.
+	bus bool
+}
+
+func endpoints(options Options) ([]endpoint, error) {
+	private, bus := options.Private, options.Bus
+	if private == "" && bus == "" {
+		private, bus = addresses(options.Scope)
+	}
+	var list []endpoint
+	if private != "" {
+		list = append(list, endpoint{socket: private})
+	}
+	if bus == "" {
+		return list, nil
+	}
+	sockets, err := busSockets(bus)
+	for _, socket := range sockets {
+		list = append(list, endpoint{socket: socket, bus: true})
+	}
+	if len(list) == 0 {
+		return nil, err
+	}
+	return list, nil
+}
+
+// addresses is where the managers listen by themselves.
+func addresses(scope units.Scope) (private, bus string) {
+	if scope == units.System {
+		return "/run/systemd/private", environment("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/dbus/system_bus_socket")
+	}
+	// A shell made by su or sudo has no XDG_RUNTIME_DIR.
+	runtime := environment("XDG_RUNTIME_DIR", filepath.Join("/run/user", strconv.Itoa(os.Getuid())))
+	return filepath.Join(runtime, "systemd/private"),
+		environment("DBUS_SESSION_BUS_ADDRESS", "unix:path="+dbus.EscapeBusAddressValue(filepath.Join(runtime, "bus")))
+}
+
+func environment(name, otherwise string) string {
+	if value := os.Getenv(name); value != "" {
+		return value
+	}
+	return otherwise
+}
+
+// busSockets is the unix sockets of a D-Bus address, a list. No bus that a
+// systemd manager is on listens to anything else.
+func busSockets(address string) ([]string, error) {
+	var sockets []string
+	for one := range strings.SplitSeq(address, ";") {
+		transport, keys, _ := strings.Cut(one, ":")
+		if transport != "unix" {
+			continue
+		}
+		for pair := range strings.SplitSeq(keys, ",") {
+			key, escaped, _ := strings.Cut(pair, "=")
+			value, err := dbus.UnescapeBusAddressValue(escaped)
+			switch {
+			case err != nil:
+				return nil, fmt.Errorf("D-Bus address %q: %w", address, err)
+			case key == "path":
+				sockets = append(sockets, value)
+			case key == "abstract":
+				sockets = append(sockets, "@"+value)
+			}
+		}
+	}
+	if len(sockets) == 0 {
+		return nil, fmt.Errorf("D-Bus address %q has no unix socket: set it to unix:path=SOCKET", address)
+	}
+	return sockets, nil
+}
+
+// wire is one D-Bus connection with its socket.
+type wire struct {
+	*dbus.Conn
+	socket net.Conn
+}
+
+// close closes the socket first: godbus waits for a write that is under way. An
+// error has nothing to say about a connection that nobody uses any more.
+func (w *wire) close() {
+	_ = w.socket.Close()
+	_ = w.Close()
+}
+
+// dial connects and makes sure that the manager answers.
+func (e endpoint) dial(ctx context.Context) (*wire, error) {
+	raw, err := new(net.Dialer).DialContext(ctx, "unix", e.socket)
+	if err != nil {
+		return nil, err
+	}
+	s := &stream{Conn: raw, in: bufio.NewReaderSize(raw, 16<<10)}
+	conn, err := dbus.NewConn(s, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	if err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	w := &wire{conn, raw}
+	// Neither authentication nor greeting knows a context.
+	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
+	err = e.greet(ctx, w)
+	if !stop() {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		w.close()
+		return nil, fmt.Errorf("%s: %w", e.socket, err)
+	}
+	return w, nil
+}
+
+func (e endpoint) greet(ctx context.Context, w *wire) error {
+	err := w.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
+	if err == nil && e.bus {
+		err = w.Hello()
+	}
+	if err == nil {
+		err = ping(ctx, w)
+	}
+	return err
+}
+
+// ping waits until the manager answers. It asks more than once: a manager that
+// reads the first message together with the end of the authentication looks at
+// it only when more bytes arrive.
+func ping(ctx context.Context, w *wire) error {
+	manager := w.Object(service, managerPath)
+	answers := make(chan *dbus.Call, 64)
+	wait := time.NewTimer(0)
+	defer wait.Stop()
+	for asked := range cap(answers) {
+		manager.GoWithContext(ctx, "org.freedesktop.DBus.Peer.Ping", 0, answers)
+		wait.Reset(min(2*time.Millisecond<<min(asked, 10), 500*time.Millisecond))
+		select {
+		case answer := <-answers:
+			return answer.Err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-wait.C:
+		}
+	}
+	return errNoAnswer
+}
+
+// stream is a socket that reads many messages at a time and never blocks for
+// long when a manager that hangs reads nothing: godbus writes with no deadline.
+type stream struct {
+	net.Conn
+	in *bufio.Reader
+}
+
+func (s *stream) Read(p []byte) (int, error) { return s.in.Read(p) }
+
+func (s *stream) Write(p []byte) (int, error) {
+	err := s.SetWriteDeadline(time.Now().Add(callTimeout))
+	if err != nil {
+		return 0, err
+	}
+	n, err := s.Conn.Write(p)
+	if err != nil {
+		// Half a message may be out: the connection is of no more use.
+		return n, errors.Join(err, s.Close())
+	}
+	return n, nil
+}

@@ -1,0 +1,87 @@
+package systemd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// The errors that a caller may want to tell apart.
+var (
+	// ErrUnreachable: there is no manager to talk to.
+	ErrUnreachable = errors.New("cannot reach the systemd manager")
+	// ErrNoSuchUnit: the manager knows no such unit.
+	ErrNoSuchUnit = errors.New("no such unit")
+	// ErrDenied: the manager refuses this user.
+	ErrDenied = errors.New("permission denied")
+	// ErrClosed: the Manager was closed.
+	ErrClosed = errors.New("the connection was closed")
+
+	errNoAnswer = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
+)
+
+// explain says what was being done, with which manager, and how to mend it.
+func (m *Manager) explain(what string, err error) error {
+	if kind := kindOf(err); kind != nil && !errors.Is(err, kind) {
+		err = fmt.Errorf("%w: %w", kind, err)
+	}
+	err = fmt.Errorf("%s (%s manager): %w", what, m.scope, err)
+	if hint := m.hint(err); hint != "" {
+		err = fmt.Errorf("%w: %s", err, hint)
+	}
+	return err
+}
+
+func kindOf(err error) error {
+	reply, _ := errors.AsType[dbus.Error](err)
+	switch reply.Name {
+	case "org.freedesktop.systemd1.NoSuchUnit":
+		return ErrNoSuchUnit
+	case "org.freedesktop.DBus.Error.AccessDenied", "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired":
+		return ErrDenied
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return ErrDenied
+	}
+	return nil
+}
+
+func (m *Manager) hint(err error) string {
+	switch {
+	case errors.Is(err, ErrNoSuchUnit):
+		return "is its file in place, and was the manager reloaded since? " + m.systemctl("daemon-reload")
+	case errors.Is(err, ErrDenied):
+		return m.denied()
+	case errors.Is(err, ErrUnreachable):
+		return m.missing()
+	case errors.Is(err, errNoAnswer):
+		return "the manager hangs or has too much to do: see " + m.systemctl("list-jobs")
+	}
+	return ""
+}
+
+func (m *Manager) denied() string {
+	if m.scope == units.System {
+		return "run it as root"
+	}
+	return "run it as the user who owns the manager"
+}
+
+func (m *Manager) missing() string {
+	if m.scope == units.System {
+		return "is systemd running as process 1?"
+	}
+	return "is it running? `loginctl enable-linger` starts it, now and at boot; where XDG_RUNTIME_DIR is set it must be /run/user/UID"
+}
+
+func (m *Manager) systemctl(verb string) string {
+	if m.scope == units.System {
+		return "systemctl " + verb
+	}
+	return "systemctl --user " + verb
+}

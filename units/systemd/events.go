@@ -1,0 +1,232 @@
+package systemd
+
+import (
+	"context"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+)
+
+// Kind is what an event tells of.
+type Kind string
+
+// The kinds of events.
+const (
+	// Resync: anything may have changed. It comes first, again after a
+	// connection was lost and made again, and in the place of events that were
+	// too many.
+	Resync Kind = "resync"
+	// UnitChanged: some property of the unit changed.
+	UnitChanged Kind = "unit-changed"
+	// UnitNew and UnitRemoved: the manager loaded the unit, or forgot it.
+	UnitNew     Kind = "unit-new"
+	UnitRemoved Kind = "unit-removed"
+	// JobRemoved: a job of the unit ended.
+	JobRemoved Kind = "job-removed"
+	// Reloading: the manager reads all unit files anew, and until Reloaded tells
+	// of nothing else. After that anything may have changed.
+	Reloading Kind = "reloading"
+	Reloaded  Kind = "reloaded"
+)
+
+// Event is a hint that something changed: look again.
+type Event struct {
+	Kind Kind
+	// Unit is empty where the event is about the manager.
+	Unit string
+}
+
+// maxQueued is how many different events may wait for a slow reader.
+const maxQueued = 1024
+
+// Events tells of changes until the context ends or the Manager is closed, and
+// then closes the channel. Equal events that were not read yet are told once. A
+// slow reader holds up nobody.
+func (m *Manager) Events(ctx context.Context) <-chan Event {
+	out := make(chan Event)
+	ctx, stop := withEnd(ctx, m.closing)
+	go func() {
+		defer stop()
+		defer close(out)
+		for ctx.Err() == nil {
+			w, signals, err := m.subscribe(ctx)
+			if err != nil {
+				return // only the end of the context ends subscribe
+			}
+			forward(ctx, signals, out)
+			w.close()
+			newPause().wait(ctx) // a manager that drops us at once shall not keep us busy
+		}
+	}()
+	return out
+}
+
+// subscribe has the manager send its signals, trying until the context ends.
+func (m *Manager) subscribe(ctx context.Context) (*wire, <-chan *dbus.Signal, error) {
+	signals := make(chan *dbus.Signal, 64)
+	dial := func(ctx context.Context, e endpoint) (*wire, error) {
+		ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
+		defer cancel()
+		w, err := e.dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		w.Signal(signals)
+		err = e.listen(ctx, w)
+		if err != nil {
+			w.close() // which closes signals: a second endpoint needs its own
+			signals = make(chan *dbus.Signal, cap(signals))
+			return nil, err
+		}
+		return w, nil
+	}
+	for pause := newPause(); ; {
+		w, err := first(ctx, m.endpoints, dial)
+		if err == nil {
+			return w, signals, nil
+		}
+		if !pause.wait(ctx) {
+			return nil, nil, context.Cause(ctx)
+		}
+	}
+}
+
+// listen asks for the signals. On its own socket the manager sends all of them
+// unasked, and there is no bus to take the rules.
+func (e endpoint) listen(ctx context.Context, w *wire) error {
+	if e.bus {
+		for _, rule := range [][]dbus.MatchOption{
+			{dbus.WithMatchSender(service), dbus.WithMatchInterface(service + ".Manager"), dbus.WithMatchObjectPath(managerPath)},
+			{dbus.WithMatchSender(service), dbus.WithMatchInterface("org.freedesktop.DBus.Properties"), dbus.WithMatchPathNamespace(unitsPath)},
+			{dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, service)},
+		} {
+			err := w.AddMatchSignalContext(ctx, rule...)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return w.Object(service, managerPath).CallWithContext(ctx, service+".Manager.Subscribe", 0).Err
+}
+
+// forward sends what the signals tell until the connection or the context ends.
+func forward(ctx context.Context, signals <-chan *dbus.Signal, out chan<- Event) {
+	q := newQueue()
+	for {
+		var ready chan<- Event
+		if len(q.events) > 0 {
+			ready = out
+		}
+		select {
+		case s, ok := <-signals:
+			if !ok || isOwnerChange(s) {
+				return
+			}
+			q.take(s)
+		case ready <- q.head():
+			q.pop()
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// isOwnerChange reports that another manager, or none, is on the bus now. It
+// knows nothing of our subscription.
+func isOwnerChange(s *dbus.Signal) bool { return s.Name == "org.freedesktop.DBus.NameOwnerChanged" }
+
+// queue is the events that wait to be read. It begins with a Resync.
+type queue struct {
+	events []Event
+	queued map[Event]struct{}
+	// until is when a reload must have ended whose end is awaited.
+	until time.Time
+}
+
+func newQueue() *queue {
+	q := new(queue)
+	q.resync()
+	return q
+}
+
+func (q *queue) resync() {
+	q.events = append(q.events[:0], Event{Kind: Resync})
+	q.queued = map[Event]struct{}{{Kind: Resync}: {}}
+}
+
+func (q *queue) head() Event {
+	if len(q.events) == 0 {
+		return Event{}
+	}
+	return q.events[0]
+}
+
+func (q *queue) pop() {
+	delete(q.queued, q.events[0])
+	q.events = q.events[1:]
+}
+
+func (q *queue) add(e Event) {
+	if _, ok := q.queued[e]; ok {
+		return
+	}
+	if len(q.events) >= maxQueued {
+		q.resync()
+		return
+	}
+	q.queued[e] = struct{}{}
+	q.events = append(q.events, e)
+}
+
+// take queues what a signal tells. A reload tells of every unit twice, which
+// says nothing.
+func (q *queue) take(s *dbus.Signal) {
+	e, ok := eventOf(s)
+	if !ok {
+		return
+	}
+	now := time.Now()
+	switch {
+	case e.Kind == Reloading:
+		q.until = now.Add(reloadTimeout)
+	case e.Kind == Reloaded:
+		q.until = time.Time{}
+	case now.Before(q.until):
+		return
+	case !q.until.IsZero():
+		// A reload that fails may have no end.
+		q.until = time.Time{}
+		q.resync()
+		return
+	}
+	q.add(e)
+}
+
+func eventOf(s *dbus.Signal) (Event, bool) {
+	switch s.Name {
+	case service + ".Manager.UnitNew":
+		return named(UnitNew, s, 0)
+	case service + ".Manager.UnitRemoved":
+		return named(UnitRemoved, s, 0)
+	case service + ".Manager.JobRemoved":
+		return named(JobRemoved, s, 2)
+	case service + ".Manager.Reloading":
+		if len(s.Body) == 1 && s.Body[0] == true {
+			return Event{Kind: Reloading}, true
+		}
+		return Event{Kind: Reloaded}, true
+	case "org.freedesktop.DBus.Properties.PropertiesChanged":
+		name, ok := unitName(s.Path)
+		return Event{UnitChanged, name}, ok
+	}
+	return Event{}, false
+}
+
+// named is an event whose signal has the name of the unit as its nth value.
+func named(kind Kind, s *dbus.Signal, n int) (Event, bool) {
+	if len(s.Body) <= n {
+		return Event{}, false
+	}
+	name, ok := s.Body[n].(string)
+	return Event{kind, name}, ok
+}

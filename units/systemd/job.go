@@ -1,0 +1,147 @@
+package systemd
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	sdbus "github.com/coreos/go-systemd/v22/dbus"
+)
+
+// JobResult is how a job ended. There are more than are named here.
+type JobResult string
+
+// The results of jobs.
+const (
+	JobDone       JobResult = "done"
+	JobCanceled   JobResult = "canceled" // another job took its place
+	JobTimeout    JobResult = "timeout"
+	JobFailed     JobResult = "failed"
+	JobDependency JobResult = "dependency" // a unit that it needs failed
+	JobSkipped    JobResult = "skipped"
+	// JobLost: the connection was lost while the job ran. The job is over, and
+	// the state of its unit does not tell how it ended.
+	JobLost JobResult = "lost"
+)
+
+// Replace is the mode of a job that takes the place of one that is queued.
+const Replace = "replace"
+
+type queueFunc func(c *sdbus.Conn, ctx context.Context, name, mode string, result chan<- string) (int, error)
+
+// Start starts a unit and waits for the job to end, however long that takes:
+// the context bounds the wait, and leaves the job alone when it ends.
+func (m *Manager) Start(ctx context.Context, name, mode string) (JobResult, error) {
+	return m.job(ctx, starting, name, mode, (*sdbus.Conn).StartUnitContext)
+}
+
+// Stop is Start for stopping.
+func (m *Manager) Stop(ctx context.Context, name, mode string) (JobResult, error) {
+	return m.job(ctx, stopping, name, mode, (*sdbus.Conn).StopUnitContext)
+}
+
+// Restart is Start for stopping and starting; it starts a unit that is stopped.
+// When the connection is lost as it is asked for, the unit may restart twice.
+func (m *Manager) Restart(ctx context.Context, name, mode string) (JobResult, error) {
+	return m.job(ctx, "restarting", name, mode, (*sdbus.Conn).RestartUnitContext)
+}
+
+// TryRestart is Restart for a unit that runs; it leaves others stopped.
+func (m *Manager) TryRestart(ctx context.Context, name, mode string) (JobResult, error) {
+	return m.job(ctx, "restarting", name, mode, (*sdbus.Conn).TryRestartUnitContext)
+}
+
+const (
+	starting = "starting"
+	stopping = "stopping"
+)
+
+// job is a job that is waited for.
+type job struct {
+	doing, unit string
+	id          uint32
+	link        *link
+	// result has room for the result: go-systemd stops telling results to
+	// anybody while one of its channels is full.
+	result chan string
+}
+
+func (m *Manager) job(ctx context.Context, doing, name, mode string, queue queueFunc) (JobResult, error) {
+	j, err := call(ctx, m, doing+" "+name, callTimeout, func(ctx context.Context, l *link) (*job, error) {
+		select {
+		case l.queueing <- struct{}{}:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+		defer func() { <-l.queueing }()
+		j := &job{doing: doing, unit: name, link: l, result: make(chan string, 1)}
+		id, err := queue(l.calls, ctx, name, mode, j.result)
+		j.id = uint32(id)
+		return j, err
+	})
+	if err != nil {
+		return "", err
+	}
+	return m.await(ctx, j)
+}
+
+func (m *Manager) await(ctx context.Context, j *job) (JobResult, error) {
+	ctx, stop := withEnd(ctx, m.closing)
+	defer stop()
+	tick := time.NewTicker(m.recheck)
+	defer tick.Stop()
+	for {
+		select {
+		case result := <-j.result:
+			return JobResult(result), nil
+		case <-ctx.Done():
+			return "", m.explain(fmt.Sprintf("%s %s: job %d goes on", j.doing, j.unit, j.id), context.Cause(ctx))
+		case <-j.link.lost:
+			return m.judge(ctx, j)
+		case <-tick.C:
+			if m.isOver(ctx, j) {
+				return m.judge(ctx, j)
+			}
+		}
+	}
+}
+
+// isOver reports whether a job is gone of which no result came.
+func (m *Manager) isOver(ctx context.Context, j *job) bool {
+	list, err := m.List(ctx, j.unit)
+	return err == nil && len(list) > 0 && list[0].JobID != j.id
+}
+
+// judge tells the result of a job from the state of its unit, once the job is
+// gone. A manager that executes itself anew goes on with the jobs that it had.
+func (m *Manager) judge(ctx context.Context, j *job) (JobResult, error) {
+	for pause := newPause(); ; {
+		list, err := m.List(ctx, j.unit)
+		switch {
+		case len(j.result) > 0:
+			return JobResult(<-j.result), nil
+		case err != nil:
+			return "", err
+		case len(list) == 0 || list[0].JobID != j.id:
+			return verdict(j.doing, list), nil
+		}
+		if !pause.wait(ctx) {
+			return "", m.explain(fmt.Sprintf("%s %s: job %d goes on", j.doing, j.unit, j.id), context.Cause(ctx))
+		}
+	}
+}
+
+func verdict(doing string, list []Listed) JobResult {
+	if len(list) == 0 {
+		return JobLost
+	}
+	isUp := list[0].ActiveState == "active" || list[0].ActiveState == "reloading"
+	isDown := list[0].ActiveState == "inactive" || list[0].ActiveState == "failed"
+	switch {
+	case doing == stopping && isDown, doing != stopping && isUp:
+		return JobDone
+	case list[0].ActiveState == "failed":
+		return JobFailed
+	}
+	return JobLost
+}

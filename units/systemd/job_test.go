@@ -1,0 +1,301 @@
+package systemd_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
+)
+
+// held has every job wait until release is called.
+func held(fake *systemdtest.Manager, outcome systemdtest.Outcome) (release func()) {
+	hold := make(chan struct{})
+	outcome.Hold = hold
+	fake.OnJob(func(systemdtest.Job) systemdtest.Outcome { return outcome })
+	return sync.OnceFunc(func() { close(hold) })
+}
+
+type ending struct {
+	result systemd.JobResult
+	err    error
+}
+
+// begin starts the app and returns once its job is waited for.
+func begin(t *testing.T, fake *systemdtest.Manager, m *systemd.Manager) <-chan ending {
+	t.Helper()
+	before := fake.Jobs()
+	ended := make(chan ending, 1)
+	go func() {
+		result, err := m.Start(within(t, long), app, systemd.Replace)
+		ended <- ending{result, err}
+	}()
+	eventually(t, "the job is queued", func() bool { return fake.Jobs() > before })
+	settle(t, m)
+	return ended
+}
+
+// settle returns once the calls before it are answered: they go over one
+// connection, in order.
+func settle(t *testing.T, m *systemd.Manager) {
+	t.Helper()
+	if _, err := m.ListByPatterns(within(t, long), "none"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestJobsAreWaitedFor(t *testing.T) {
+	calls := map[string]func(*systemd.Manager, context.Context, string, string) (systemd.JobResult, error){
+		"start": (*systemd.Manager).Start, "stop": (*systemd.Manager).Stop,
+		"restart": (*systemd.Manager).Restart, "try-restart": (*systemd.Manager).TryRestart,
+	}
+	for name, connect := range both {
+		t.Run(name, func(t *testing.T) {
+			fake := systemdtest.New(t)
+			m := connect(fake)
+			for kind, call := range calls {
+				for _, want := range []systemd.JobResult{systemd.JobDone, systemd.JobFailed, systemd.JobTimeout, systemd.JobDependency, systemd.JobSkipped} {
+					fake.Set(systemd.Unit{Name: app, ActiveState: "active", SubState: "running"})
+					var asked systemdtest.Job
+					fake.OnJob(func(j systemdtest.Job) systemdtest.Outcome {
+						asked = j
+						return systemdtest.Outcome{Result: string(want), Delay: time.Millisecond}
+					})
+					got, err := call(m, within(t, long), app, "fail")
+					if err != nil || got != want {
+						t.Errorf("%s: result %q, %v, want %q", kind, got, err, want)
+					}
+					if asked != (systemdtest.Job{Kind: kind, Unit: app, Mode: "fail"}) {
+						t.Errorf("%s asked for %+v", kind, asked)
+					}
+				}
+			}
+		})
+	}
+}
+
+func TestAJobGoesOnWhenNobodyWaits(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Set(systemd.Unit{Name: app})
+	release := held(fake, systemdtest.Outcome{})
+	_, err := m.Start(within(t, soon), app, systemd.Replace)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "starting "+app+": job 1 goes on") {
+		t.Errorf("wait that ended before the job: %v", err)
+	}
+	release()
+	eventually(t, "the unit is active", func() bool { return fake.Unit(app).ActiveState == "active" })
+}
+
+// A result that nobody takes keeps go-systemd from telling any other, unless
+// there is room for it.
+func TestAbandonedWaitsHoldUpNobody(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	release := held(fake, systemdtest.Outcome{})
+	for i := range 20 {
+		name := fmt.Sprintf("app@%d.service", i)
+		fake.Set(systemd.Unit{Name: name})
+		if _, err := m.Start(within(t, 5*time.Millisecond), name, systemd.Replace); err == nil {
+			t.Error("a held job ended")
+		}
+	}
+	release()
+	eventually(t, "the abandoned jobs are over", func() bool { return fake.Jobs() == 0 })
+	fake.OnJob(func(systemdtest.Job) systemdtest.Outcome { return systemdtest.Outcome{} })
+	fake.Set(systemd.Unit{Name: app})
+	if result, err := m.Start(within(t, long), app, systemd.Replace); result != systemd.JobDone || err != nil {
+		t.Errorf("next job: %q, %v", result, err)
+	}
+}
+
+// systemd joins a job with an equal one that waits.
+func TestAJobMayHaveSeveralWaiters(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Set(systemd.Unit{Name: app})
+	release := held(fake, systemdtest.Outcome{Result: "failed"})
+	first := begin(t, fake, m)
+	if _, err := m.Start(within(t, soon), app, systemd.Replace); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("second waiter: %v", err)
+	}
+	release()
+	if e := <-first; e.result != systemd.JobFailed || e.err != nil {
+		t.Errorf("first waiter: %q, %v", e.result, e.err)
+	}
+}
+
+func TestAStopCancelsAStart(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Set(systemd.Unit{Name: app})
+	held(fake, systemdtest.Outcome{})
+	started := begin(t, fake, m)
+	fake.OnJob(func(systemdtest.Job) systemdtest.Outcome { return systemdtest.Outcome{} })
+	if result, err := m.Stop(within(t, long), app, systemd.Replace); result != systemd.JobDone || err != nil {
+		t.Errorf("stop: %q, %v", result, err)
+	}
+	if e := <-started; e.result != systemd.JobCanceled || e.err != nil {
+		t.Errorf("start: %q, %v", e.result, e.err)
+	}
+}
+
+func TestManyJobsAtOnce(t *testing.T) {
+	for name, connect := range both {
+		t.Run(name, func(t *testing.T) {
+			fake := systemdtest.New(t)
+			m := connect(fake)
+			const n = 200
+			fake.OnJob(func(j systemdtest.Job) systemdtest.Outcome {
+				return systemdtest.Outcome{Delay: time.Duration(len(j.Unit)) * time.Millisecond}
+			})
+			var group sync.WaitGroup
+			for i := range n {
+				name := fmt.Sprintf("app@%d.service", i)
+				fake.Set(systemd.Unit{Name: name})
+				group.Go(func() {
+					if result, err := m.Start(within(t, long), name, systemd.Replace); result != systemd.JobDone || err != nil {
+						t.Errorf("%s: %q, %v", name, result, err)
+					}
+				})
+			}
+			group.Wait()
+			if calls := len(fake.Calls("StartUnit")); calls != n {
+				t.Errorf("%d starts for %d units", calls, n)
+			}
+		})
+	}
+}
+
+// go-systemd queues one job at a time and knows no context meanwhile.
+func TestAJobThatIsNotQueuedHoldsUpNobodyBeyondHisContext(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Set(systemd.Unit{Name: app})
+	fake.Hang("StartUnit", true)
+	ctx, cancel := context.WithCancel(t.Context())
+	stuck := make(chan error, 1)
+	go func() { _, err := m.Start(ctx, app, systemd.Replace); stuck <- err }()
+	eventually(t, "the first start is asked for", func() bool { return len(fake.Calls("StartUnit")) == 1 })
+	begun := time.Now()
+	if _, err := m.Stop(within(t, soon), app, systemd.Replace); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("stop behind a start that hangs: %v", err)
+	}
+	if took := time.Since(begun); took > long/4 {
+		t.Errorf("it took %v", took)
+	}
+	cancel()
+	if err := <-stuck; !errors.Is(err, context.Canceled) {
+		t.Errorf("start that hangs: %v", err)
+	}
+	if result, err := m.Stop(within(t, long), app, systemd.Replace); result != systemd.JobDone || err != nil {
+		t.Errorf("stop afterwards: %q, %v", result, err)
+	}
+}
+
+// What a job came to while the connection was lost is told by its unit.
+func TestAJobIsJudgedByItsUnitWhenTheConnectionIsLost(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		then func(*systemd.Unit)
+		want systemd.JobResult
+	}{
+		{"active", func(u *systemd.Unit) { u.ActiveState = "active" }, systemd.JobDone},
+		{"failed", func(u *systemd.Unit) { u.ActiveState = "failed" }, systemd.JobFailed},
+		{"inactive", func(u *systemd.Unit) { u.ActiveState = "inactive" }, systemd.JobLost},
+		{"waits to start again", func(u *systemd.Unit) { u.ActiveState = "activating" }, systemd.JobLost},
+	} {
+		t.Run("over before it is back/"+c.name, func(t *testing.T) {
+			fake := systemdtest.New(t)
+			m := fake.Connect()
+			fake.Set(systemd.Unit{Name: app})
+			release := held(fake, systemdtest.Outcome{Then: c.then})
+			started := begin(t, fake, m)
+			fake.Stop()
+			release()
+			eventually(t, "the job is over", func() bool { return fake.Jobs() == 0 })
+			fake.Start()
+			if e := <-started; e.result != c.want || e.err != nil {
+				t.Errorf("result %q, %v, want %q", e.result, e.err, c.want)
+			}
+		})
+		t.Run("goes on/"+c.name, func(t *testing.T) {
+			fake := systemdtest.New(t)
+			m := fake.Connect()
+			fake.Set(systemd.Unit{Name: app})
+			release := held(fake, systemdtest.Outcome{Then: c.then})
+			started := begin(t, fake, m)
+			fake.Drop()
+			eventually(t, "the unit is looked at twice", func() bool { return len(fake.Calls("ListUnitsByNames")) >= 2 })
+			select {
+			case e := <-started:
+				t.Errorf("the job goes on, and its result is %q, %v", e.result, e.err)
+			default:
+			}
+			release()
+			if e := <-started; e.result != c.want || e.err != nil {
+				t.Errorf("result %q, %v, want %q", e.result, e.err, c.want)
+			}
+		})
+	}
+	t.Run("stop", func(t *testing.T) {
+		fake := systemdtest.New(t)
+		m := fake.Connect()
+		fake.Set(systemd.Unit{Name: app, ActiveState: "active"})
+		release := held(fake, systemdtest.Outcome{})
+		ended := make(chan ending, 1)
+		go func() {
+			result, err := m.Stop(within(t, long), app, systemd.Replace)
+			ended <- ending{result, err}
+		}()
+		eventually(t, "the job is queued", func() bool { return fake.Jobs() == 1 })
+		settle(t, m)
+		fake.Stop()
+		release()
+		fake.Start()
+		if e := <-ended; e.result != systemd.JobDone || e.err != nil {
+			t.Errorf("result %q, %v", e.result, e.err)
+		}
+	})
+}
+
+func TestAWaitEndsWhenTheManagerDoesNotComeBack(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Set(systemd.Unit{Name: app})
+	held(fake, systemdtest.Outcome{})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { _, err := m.Start(ctx, app, systemd.Replace); ended <- err }()
+	eventually(t, "the job is queued", func() bool { return fake.Jobs() == 1 })
+	fake.Stop()
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("wait for a manager that is gone: %v", err)
+	}
+}
+
+// A signal that goes astray shall not keep anybody waiting for ever.
+func TestAJobIsNoticedToBeOverWithoutWord(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	m.SetRecheck(5 * time.Millisecond)
+	fake.Set(systemd.Unit{Name: app})
+	held(fake, systemdtest.Outcome{})
+	started := begin(t, fake, m)
+	eventually(t, "the unit is looked at again and again", func() bool { return len(fake.Calls("ListUnitsByNames")) >= 3 })
+	select {
+	case e := <-started:
+		t.Fatalf("the job goes on, and its result is %q, %v", e.result, e.err)
+	default:
+	}
+	fake.ForgetJobs()
+	if e := <-started; e.result != systemd.JobLost || e.err != nil {
+		t.Errorf("result %q, %v", e.result, e.err)
+	}
+}

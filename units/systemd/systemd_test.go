@@ -1,0 +1,513 @@
+package systemd_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
+)
+
+const app = "app@bitcoin-knots.service"
+
+// within is a context for what must not end by it, short for what must.
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+const (
+	soon = 50 * time.Millisecond
+	long = 20 * time.Second
+)
+
+// eventually waits until something is so.
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.Now().Add(long)
+	for !is() {
+		if time.Now().After(deadline) {
+			t.Fatalf("it never came that %s", what)
+		}
+		<-tick.C
+	}
+}
+
+// both is the ways to a manager: its own socket and a bus.
+var both = map[string]func(*systemdtest.Manager) *systemd.Manager{
+	"private": (*systemdtest.Manager).Connect, "bus": (*systemdtest.Manager).ConnectBus,
+}
+
+func TestUnitsAreReadInFull(t *testing.T) {
+	for name, connect := range both {
+		t.Run(name, func(t *testing.T) {
+			fake := systemdtest.New(t)
+			m := connect(fake)
+			service := systemd.Unit{
+				Name: app, LoadState: "loaded", ActiveState: "activating", SubState: "start-post",
+				NeedDaemonReload: true, FragmentPath: "/run/user/1000/systemd/generator/app@bitcoin-knots.service",
+				SourcePath: "/home/a/.config/containers/systemd/app@bitcoin-knots.container", UnitFileState: "generated",
+				InvocationID: "00112233445566778899aabbccddeeff", ControlGroup: "/app.slice/app@bitcoin-knots.service",
+				ActiveEnterTimestamp: 1, InactiveEnterTimestamp: 2, StateChangeTimestamp: 3,
+				Result: "exit-code", NRestarts: 4, MainPID: 5, ExecMainCode: 1, ExecMainStatus: 7, StatusText: "verifying blocks 43 %",
+			}
+			timer := systemd.Unit{Name: "backup.timer", LoadState: "loaded", ActiveState: "active", SubState: "waiting"}
+			fake.Set(service, timer)
+			got, err := m.Units(t.Context(), "backup.timer", app, "app@absent.service")
+			if err != nil {
+				t.Fatal(err)
+			}
+			absent := systemd.Unit{Name: "app@absent.service", LoadState: "not-found", ActiveState: "inactive", SubState: "dead"}
+			if diff := cmp.Diff([]systemd.Unit{timer, service, absent}, got); diff != "" {
+				t.Errorf("units (-want +got):\n%s", diff)
+			}
+			byPattern, err := m.UnitsByPatterns(t.Context(), "app@*")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([]systemd.Unit{service}, byPattern); diff != "" {
+				t.Errorf("units by pattern (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestUnitsAreListedInOneCall(t *testing.T) {
+	for name, connect := range both {
+		t.Run(name, func(t *testing.T) {
+			fake := systemdtest.New(t)
+			m := connect(fake)
+			fake.Set(systemd.Unit{Name: app, ActiveState: "active", SubState: "running"}, systemd.Unit{Name: "other.service"})
+			want := []systemd.Listed{
+				{Name: "app@absent.service", LoadState: "not-found", ActiveState: "inactive", SubState: "dead"},
+				{Name: app, LoadState: "loaded", ActiveState: "active", SubState: "running"},
+			}
+			got, err := m.List(t.Context(), "app@absent.service", app)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("list (-want +got):\n%s", diff)
+			}
+			got, err = m.ListByPatterns(t.Context(), "app@*")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want[1:], got); diff != "" {
+				t.Errorf("list by pattern (-want +got):\n%s", diff)
+			}
+			if calls := fake.Calls(); len(calls) != 2 {
+				t.Errorf("%d calls for two lists: %v", len(calls), calls)
+			}
+		})
+	}
+}
+
+func TestStaleUnitsAreThoseWithChangedFiles(t *testing.T) {
+	fake := systemdtest.New(t)
+	fake.Set(systemd.Unit{Name: "a.service"}, systemd.Unit{Name: "b.service", NeedDaemonReload: true}, systemd.Unit{Name: "c.service"})
+	got, err := fake.Connect().Stale(t.Context(), "a.service", "b.service", "c.service")
+	if err != nil || cmp.Diff([]string{"b.service"}, got) != "" {
+		t.Errorf("stale = %v, %v", got, err)
+	}
+}
+
+func TestReloadRunsTheGenerators(t *testing.T) {
+	for name, connect := range both {
+		t.Run(name, func(t *testing.T) {
+			fake := systemdtest.New(t)
+			m := connect(fake)
+			fake.OnReload(func() { fake.Set(systemd.Unit{Name: app}) })
+			if err := m.Reload(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			list, err := m.List(t.Context(), app)
+			if err != nil || list[0].LoadState != "loaded" {
+				t.Errorf("after the reload %v, %v", list, err)
+			}
+		})
+	}
+}
+
+func TestResetFailedLetsAUnitStartAgain(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Set(systemd.Unit{Name: app, ActiveState: "failed", SubState: "failed", Result: "exit-code", NRestarts: 5})
+	if err := m.ResetFailed(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	if u := fake.Unit(app); u.ActiveState != "inactive" || u.NRestarts != 0 {
+		t.Errorf("after the reset %+v", u)
+	}
+	if err := m.ResetFailed(t.Context(), "absent.service"); !errors.Is(err, systemd.ErrNoSuchUnit) {
+		t.Errorf("reset of a unit that is not there: %v", err)
+	}
+}
+
+// every is all calls of a manager that answer at once.
+var every = map[string]func(context.Context, *systemd.Manager) error{
+	"GetAll":              func(ctx context.Context, m *systemd.Manager) error { _, err := m.Units(ctx, app); return err },
+	"Get":                 func(ctx context.Context, m *systemd.Manager) error { _, err := m.Stale(ctx, app); return err },
+	"ListUnitsByNames":    func(ctx context.Context, m *systemd.Manager) error { _, err := m.List(ctx, app); return err },
+	"ListUnitsByPatterns": func(ctx context.Context, m *systemd.Manager) error { _, err := m.UnitsByPatterns(ctx, app); return err },
+	"Reload":              func(ctx context.Context, m *systemd.Manager) error { return m.Reload(ctx) },
+	"ResetFailedUnit":     func(ctx context.Context, m *systemd.Manager) error { return m.ResetFailed(ctx, app) },
+	"StartUnit": func(ctx context.Context, m *systemd.Manager) error {
+		_, err := m.Start(ctx, app, systemd.Replace)
+		return err
+	},
+	"StopUnit": func(ctx context.Context, m *systemd.Manager) error {
+		_, err := m.Stop(ctx, app, systemd.Replace)
+		return err
+	},
+	"RestartUnit": func(ctx context.Context, m *systemd.Manager) error {
+		_, err := m.Restart(ctx, app, systemd.Replace)
+		return err
+	},
+	"TryRestartUnit": func(ctx context.Context, m *systemd.Manager) error {
+		_, err := m.TryRestart(ctx, app, systemd.Replace)
+		return err
+	},
+}
+
+// names says what the error of a call is about.
+func aboutUnit(method string) bool { return method != "Reload" }
+
+func TestEveryCallSaysWhyItFailed(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Set(systemd.Unit{Name: app})
+	for method, call := range every {
+		fake.Fail(method, errors.New("the moon is full"))
+		err := call(t.Context(), m)
+		if err == nil || !strings.Contains(err.Error(), "the moon is full") || !strings.Contains(err.Error(), "user manager") {
+			t.Errorf("%s: %v", method, err)
+		}
+		if err != nil && aboutUnit(method) != strings.Contains(err.Error(), app) {
+			t.Errorf("%s does not name the unit: %v", method, err)
+		}
+		if made := len(fake.Calls(method)); made != 1 {
+			t.Errorf("%s was refused and made %d times", method, made)
+		}
+		fake.Fail(method, nil)
+		if err := call(t.Context(), m); err != nil {
+			t.Errorf("%s afterwards: %v", method, err)
+		}
+	}
+}
+
+func TestEveryCallEndsWithItsContext(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Set(systemd.Unit{Name: app})
+	for method, call := range every {
+		fake.Hang(method, true)
+		begun := time.Now()
+		if err := call(within(t, soon), m); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s of a manager that hangs: %v", method, err)
+		}
+		if took := time.Since(begun); took > long/4 {
+			t.Errorf("%s took %v", method, took)
+		}
+		fake.Hang(method, false)
+		if err := call(within(t, long), m); err != nil {
+			t.Errorf("%s afterwards: %v", method, err)
+		}
+	}
+}
+
+func TestEveryCallIsMadeAgainWhenTheConnectionIsLost(t *testing.T) {
+	for name, connect := range both {
+		t.Run(name, func(t *testing.T) {
+			fake := systemdtest.New(t)
+			m := connect(fake)
+			fake.Set(systemd.Unit{Name: app})
+			for method, call := range every {
+				fake.Drop()
+				if err := call(within(t, long), m); err != nil {
+					t.Errorf("%s after the connection was lost: %v", method, err)
+				}
+				before := len(fake.Calls(method))
+				fake.Hang(method, true)
+				ended := make(chan error, 1)
+				go func() { ended <- call(within(t, long), m) }()
+				eventually(t, method+" is asked for", func() bool { return len(fake.Calls(method)) > before })
+				fake.Hang(method, false)
+				fake.Drop()
+				if err := <-ended; err != nil {
+					t.Errorf("%s whose connection was lost: %v", method, err)
+				}
+			}
+		})
+	}
+}
+
+func TestErrorsSayHowToMendThem(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Set(systemd.Unit{Name: app})
+	for _, name := range []string{"org.freedesktop.DBus.Error.AccessDenied", "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"} {
+		fake.Fail("StartUnit", dbus.Error{Name: name, Body: []any{"Access denied"}})
+		_, err := m.Start(t.Context(), app, systemd.Replace)
+		if !errors.Is(err, systemd.ErrDenied) || !strings.Contains(err.Error(), "the user who owns the manager") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	fake.Fail("StartUnit", nil)
+	_, err := m.Start(t.Context(), "app@absent.service", systemd.Replace)
+	if !errors.Is(err, systemd.ErrNoSuchUnit) || !strings.Contains(err.Error(), "systemctl --user daemon-reload") {
+		t.Errorf("start of a unit that is not there: %v", err)
+	}
+	fake.Stop()
+	_, err = m.List(within(t, soon), app)
+	if !errors.Is(err, systemd.ErrUnreachable) || !strings.Contains(err.Error(), "loginctl enable-linger") {
+		t.Errorf("call of a manager that is gone: %v", err)
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("an error of several lines: %v", err)
+	}
+}
+
+func TestCallsWaitForAManagerThatComesBack(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Set(systemd.Unit{Name: app})
+	fake.Stop()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := m.List(within(t, long), app)
+		ended <- err
+	}()
+	if _, err := m.List(within(t, soon), app); !errors.Is(err, systemd.ErrUnreachable) && !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("list while the manager is gone: %v", err)
+	}
+	fake.Start()
+	if err := <-ended; err != nil {
+		t.Errorf("list that waited: %v", err)
+	}
+}
+
+func TestConnectTakesTheBusWhenThereIsNoSocket(t *testing.T) {
+	fake := systemdtest.New(t)
+	fake.Set(systemd.Unit{Name: app})
+	m, err := systemd.Connect(t.Context(), systemd.Options{Private: filepath.Join(t.TempDir(), "none"), Bus: fake.Bus().Bus})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if _, err := m.Start(t.Context(), app, systemd.Replace); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestConnectFailsAtOnceWithoutAManager(t *testing.T) {
+	for scope, hint := range map[units.Scope]string{units.User: "enable-linger", units.System: "process 1"} {
+		_, err := systemd.Connect(within(t, long), systemd.Options{Scope: scope, Private: filepath.Join(t.TempDir(), "none")})
+		if !errors.Is(err, systemd.ErrUnreachable) || !strings.Contains(err.Error(), hint) {
+			t.Errorf("connect of the %s manager: %v", scope, err)
+		}
+		if errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("it waited: %v", err)
+		}
+	}
+}
+
+// A socket file stays behind when its manager executes itself anew.
+func TestConnectWaitsForASocketThatRefuses(t *testing.T) {
+	fake := systemdtest.New(t)
+	options := fake.Private()
+	fake.Stop()
+	abandon(t, options.Private)
+	if _, err := systemd.Connect(within(t, soon), options); !errors.Is(err, systemd.ErrUnreachable) {
+		t.Errorf("connect to a socket that nobody listens on: %v", err)
+	}
+	connected := make(chan error, 1)
+	go func() {
+		m, err := systemd.Connect(within(t, long), options)
+		if err == nil {
+			m.Close()
+		}
+		connected <- err
+	}()
+	if err := os.Remove(options.Private); err != nil {
+		t.Fatal(err)
+	}
+	fake.Start()
+	if err := <-connected; err != nil && !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+// abandon leaves a socket that refuses.
+func abandon(t *testing.T, path string) {
+	t.Helper()
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.SetUnlinkOnClose(false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestConnectEndsWhenNobodyAnswers(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "mute")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	for name, options := range map[string]systemd.Options{"private": {Private: path}, "bus": {Bus: "unix:path=" + path}} {
+		if _, err := systemd.Connect(within(t, soon), options); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestConnectIsNotBoundToItsContext(t *testing.T) {
+	fake := systemdtest.New(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	m, err := systemd.Connect(ctx, fake.Private())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	cancel()
+	if _, err := m.List(t.Context(), app); err != nil {
+		t.Error(err)
+	}
+	if n := fake.Connections(); n != 2 {
+		t.Errorf("%d connections were made", n)
+	}
+}
+
+// systemd forgets a first message that it reads together with the last line of
+// the authentication, until more bytes come.
+func TestConnectGetsAnAnswerToAForgottenFirstMessage(t *testing.T) {
+	fake := systemdtest.New(t)
+	fake.Overread()
+	m, err := systemd.Connect(within(t, long), fake.Private())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	if _, err := m.List(within(t, long), app); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseEndsEverything(t *testing.T) {
+	before := runtime.NumGoroutine()
+	fake := systemdtest.New(t)
+	fake.Set(systemd.Unit{Name: app})
+	m, err := systemd.Connect(t.Context(), fake.Private())
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake.OnJob(func(systemdtest.Job) systemdtest.Outcome { return systemdtest.Outcome{Hold: t.Context().Done()} })
+	events := m.Events(t.Context())
+	<-events
+	ended := make(chan error, 2)
+	go func() { _, err := m.Start(t.Context(), app, systemd.Replace); ended <- err }()
+	fake.Hang("ListUnitsByNames", true)
+	go func() { _, err := m.List(t.Context(), app); ended <- err }()
+	eventually(t, "both calls are made", func() bool { return len(fake.Calls("ListUnitsByNames", "StartUnit")) == 2 && fake.Jobs() == 1 })
+	m.Close()
+	m.Close()
+	for range cap(ended) {
+		if err := <-ended; !errors.Is(err, systemd.ErrClosed) {
+			t.Errorf("call while the manager is closed: %v", err)
+		}
+	}
+	for range events {
+		continue // what is still told is of no interest, that it ends is
+	}
+	if _, err := m.List(t.Context(), app); !errors.Is(err, systemd.ErrClosed) {
+		t.Errorf("call after close: %v", err)
+	}
+	fake.ForgetJobs()
+	fake.Stop()
+	eventually(t, "all goroutines are gone", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+func TestLostConnectionsLeaveNothingBehind(t *testing.T) {
+	fake := systemdtest.New(t)
+	fake.Set(systemd.Unit{Name: app})
+	m := fake.Connect()
+	before := runtime.NumGoroutine()
+	for range 20 {
+		fake.Drop()
+		if _, err := m.List(within(t, long), app); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "no goroutine is left of lost connections", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+func TestBusSockets(t *testing.T) {
+	for address, want := range map[string][]string{
+		"unix:path=/run/user/1000/bus":             {"/run/user/1000/bus"},
+		"unix:path=/tmp/a%20b,guid=0123":           {"/tmp/a b"},
+		"unix:abstract=/tmp/x,guid=0":              {"@/tmp/x"},
+		"tcp:host=localhost,port=1;unix:path=/bus": {"/bus"},
+		"unix:path=/one;unix:path=/two":            {"/one", "/two"},
+		"autolaunch:":                              nil,
+		"unix:path=/a%2":                           nil,
+		"":                                         nil,
+	} {
+		got, err := systemd.BusSockets(address)
+		if diff := cmp.Diff(want, got); diff != "" || (err == nil) != (want != nil) {
+			t.Errorf("%q: %v, %v", address, got, err)
+		}
+	}
+}
+
+// The manager is looked for where the environment says, and where it says
+// nothing in the places of a login.
+func TestConnectLooksWhereTheEnvironmentSays(t *testing.T) {
+	fake := systemdtest.New(t)
+	runtimeDir := filepath.Dir(fake.Private().Private)
+	t.Setenv("XDG_RUNTIME_DIR", filepath.Join(runtimeDir, "none"))
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", fake.Bus().Bus)
+	m, err := systemd.Connect(t.Context(), systemd.Options{})
+	if err != nil {
+		t.Fatalf("over DBUS_SESSION_BUS_ADDRESS: %v", err)
+	}
+	m.Close()
+	t.Setenv("DBUS_SESSION_BUS_ADDRESS", "unix:path="+filepath.Join(runtimeDir, "nowhere"))
+	if _, err := systemd.Connect(t.Context(), systemd.Options{}); !errors.Is(err, systemd.ErrUnreachable) {
+		t.Errorf("with no manager anywhere: %v", err)
+	}
+	if err := os.Mkdir(filepath.Join(runtimeDir, "systemd"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("../private", filepath.Join(runtimeDir, "systemd/private")); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XDG_RUNTIME_DIR", runtimeDir)
+	m, err = systemd.Connect(t.Context(), systemd.Options{})
+	if err != nil {
+		t.Fatalf("over XDG_RUNTIME_DIR: %v", err)
+	}
+	m.Close()
+}

@@ -1,0 +1,170 @@
+package systemdtest
+
+import (
+	"encoding/hex"
+	"fmt"
+	"strings"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/archipelago-os/archipelago/units/systemd"
+)
+
+// jobMethods is the methods that queue jobs.
+var jobMethods = map[string]string{
+	"StartUnit": "start", "StopUnit": "stop", "RestartUnit": "restart", "TryRestartUnit": "try-restart",
+}
+
+// perform does what a method does.
+func (m *Manager) perform(p *peer, method string, message *dbus.Message) ([]any, error) {
+	arguments := message.Body
+	switch method {
+	case "Ping":
+		return nil, nil
+	case "Hello":
+		return []any{":1.1"}, m.busOnly(p)
+	case "AddMatch":
+		p.mutex.Lock()
+		p.rules = append(p.rules, text(arguments, 0))
+		p.mutex.Unlock()
+		return nil, m.busOnly(p)
+	case "Subscribe":
+		p.mutex.Lock()
+		p.subscribed = true
+		p.mutex.Unlock()
+		return nil, nil
+	case "Reload":
+		m.reload()
+		return nil, nil
+	case "ResetFailedUnit":
+		return nil, m.resetFailed(text(arguments, 0))
+	case "ListUnitsByNames":
+		return []any{m.list(words(arguments, 0))}, nil
+	case "ListUnitsByPatterns":
+		m.mutex.Lock()
+		found := m.matching(words(arguments, 1))
+		m.mutex.Unlock()
+		return []any{listing(found)}, nil
+	case "GetAll":
+		return []any{m.properties(message)}, nil
+	case "Get":
+		return []any{m.properties(message)[text(arguments, 1)]}, nil
+	}
+	kind, ok := jobMethods[method]
+	if !ok {
+		return nil, dbus.Error{Name: "org.freedesktop.DBus.Error.UnknownMethod", Body: []any{"Unknown method " + method}}
+	}
+	id, err := m.queue(Job{kind, text(arguments, 0), text(arguments, 1)})
+	return []any{jobPath(id)}, err
+}
+
+// busOnly fails where there is no bus.
+func (m *Manager) busOnly(p *peer) error {
+	if p.bus {
+		return nil
+	}
+	return dbus.Error{Name: "org.freedesktop.DBus.Error.UnknownObject", Body: []any{"Unknown object '/org/freedesktop/DBus'."}}
+}
+
+func (m *Manager) resetFailed(name string) error {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	u, ok := m.units[name]
+	if !ok {
+		return dbus.Error{Name: "org.freedesktop.systemd1.NoSuchUnit", Body: []any{fmt.Sprintf("Unit %s not loaded.", name)}}
+	}
+	if u.ActiveState == "failed" {
+		u.ActiveState, u.SubState, u.Result = "inactive", "dead", "success"
+	}
+	u.NRestarts = 0
+	return nil
+}
+
+// row is a unit as systemd lists it.
+type row struct {
+	Name, Description, LoadState, ActiveState, SubState, Followed string
+	Path                                                          dbus.ObjectPath
+	JobID                                                         uint32
+	JobType                                                       string
+	JobPath                                                       dbus.ObjectPath
+}
+
+func (m *Manager) list(names []string) []row {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	found := make([]systemd.Unit, 0, len(names))
+	for _, name := range names {
+		found = append(found, m.unit(name))
+	}
+	return listing(found)
+}
+
+func listing(found []systemd.Unit) []row {
+	rows := make([]row, 0, len(found))
+	for _, u := range found {
+		rows = append(rows, row{
+			Name: u.Name, LoadState: u.LoadState, ActiveState: u.ActiveState, SubState: u.SubState,
+			Path: objectPath(u.Name), JobID: u.JobID, JobPath: jobPath(u.JobID),
+		})
+	}
+	return rows
+}
+
+// properties is all properties of the unit that a call is about.
+func (m *Manager) properties(message *dbus.Message) map[string]dbus.Variant {
+	object, _ := message.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
+	u := m.Unit(m.nameOf(object))
+	invocation, err := hex.DecodeString(u.InvocationID)
+	if err != nil {
+		m.tb.Errorf("invocation id of %s: %v", u.Name, err)
+	}
+	all := map[string]any{
+		"Id": u.Name, "LoadState": u.LoadState, "ActiveState": u.ActiveState, "SubState": u.SubState,
+		"Job": struct {
+			ID   uint32
+			Path dbus.ObjectPath
+		}{u.JobID, jobPath(u.JobID)},
+		"NeedDaemonReload": u.NeedDaemonReload, "FragmentPath": u.FragmentPath, "SourcePath": u.SourcePath,
+		"UnitFileState": u.UnitFileState, "InvocationID": invocation,
+		"ActiveEnterTimestamp": u.ActiveEnterTimestamp, "InactiveEnterTimestamp": u.InactiveEnterTimestamp,
+		"StateChangeTimestamp": u.StateChangeTimestamp,
+	}
+	if strings.HasSuffix(u.Name, ".service") {
+		all["ControlGroup"], all["Result"], all["StatusText"] = u.ControlGroup, u.Result, u.StatusText
+		all["NRestarts"], all["MainPID"] = u.NRestarts, u.MainPID
+		all["ExecMainCode"], all["ExecMainStatus"] = u.ExecMainCode, u.ExecMainStatus
+	}
+	variants := make(map[string]dbus.Variant, len(all))
+	for key, value := range all {
+		variants[key] = dbus.MakeVariant(value)
+	}
+	return variants
+}
+
+// nameOf finds the unit of an object path. A unit that is not there has one too.
+func (m *Manager) nameOf(object dbus.ObjectPath) string {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	for name := range m.units {
+		if objectPath(name) == object {
+			return name
+		}
+	}
+	return "unknown.service"
+}
+
+func text(arguments []any, n int) string {
+	if n >= len(arguments) {
+		return ""
+	}
+	s, _ := arguments[n].(string)
+	return s
+}
+
+func words(arguments []any, n int) []string {
+	if n >= len(arguments) {
+		return nil
+	}
+	s, _ := arguments[n].([]string)
+	return s
+}

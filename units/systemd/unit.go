@@ -1,0 +1,218 @@
+package systemd
+
+import (
+	"context"
+	"encoding/hex"
+	"strings"
+	"sync"
+
+	sdbus "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
+)
+
+// Listed is a unit in short.
+type Listed struct {
+	Name string
+	// LoadState is "loaded", "not-found", "bad-setting", "error" or "masked".
+	LoadState string
+	// ActiveState is "active", "reloading", "inactive", "failed", "activating"
+	// or "deactivating".
+	ActiveState string
+	// SubState is finer, as "auto-restart" or "start-post".
+	SubState string
+	// JobID is the job that is queued or runs for the unit, 0 if there is none.
+	JobID   uint32
+	JobType string
+}
+
+// Unit is a unit in full, all of one moment. Of a unit that is no service the
+// fields from Result to StatusText are empty.
+type Unit struct {
+	Name                             string
+	LoadState, ActiveState, SubState string
+	// JobID is the job that is queued or runs for the unit, 0 if there is none.
+	JobID uint32
+	// NeedDaemonReload: a file of the unit changed since the manager read it.
+	NeedDaemonReload bool
+	// FragmentPath is the unit file, SourcePath what it was generated from.
+	FragmentPath, SourcePath string
+	// UnitFileState is "generated" for what Quadlet makes.
+	UnitFileState string
+	// InvocationID is the id of the last start, empty before the first.
+	InvocationID string
+	ControlGroup string
+
+	// The times are microseconds since 1970, 0 for never.
+	ActiveEnterTimestamp, InactiveEnterTimestamp, StateChangeTimestamp uint64
+
+	// Result is "success", "exit-code", "signal", "timeout", ...
+	Result string
+	// NRestarts counts the automatic restarts since the last start by a job.
+	NRestarts uint32
+	MainPID   uint32
+	// ExecMainCode is how the main process ended (1 exited, 2 killed, 3 dumped),
+	// and ExecMainStatus its exit status or signal.
+	ExecMainCode, ExecMainStatus int32
+	// StatusText is what the service last said of itself.
+	StatusText string
+}
+
+// parallel is how many units are asked for at a time.
+const parallel = 16
+
+// List returns the units of the names in short, in one round trip. A unit that
+// does not exist is listed as "not-found"; an alias has the name of its unit.
+func (m *Manager) List(ctx context.Context, names ...string) ([]Listed, error) {
+	return call(ctx, m, "listing "+strings.Join(names, ", "), callTimeout, func(ctx context.Context, l *link) ([]Listed, error) {
+		found, err := l.calls.ListUnitsByNamesContext(ctx, names)
+		return listed(found), err
+	})
+}
+
+// ListByPatterns returns the loaded units that match a glob, as "app@*", in one
+// round trip.
+func (m *Manager) ListByPatterns(ctx context.Context, patterns ...string) ([]Listed, error) {
+	return call(ctx, m, "listing "+strings.Join(patterns, ", "), callTimeout, func(ctx context.Context, l *link) ([]Listed, error) {
+		found, err := l.calls.ListUnitsByPatternsContext(ctx, nil, patterns)
+		return listed(found), err
+	})
+}
+
+func listed(found []sdbus.UnitStatus) []Listed {
+	list := make([]Listed, 0, len(found))
+	for _, u := range found {
+		list = append(list, Listed{u.Name, u.LoadState, u.ActiveState, u.SubState, u.JobId, u.JobType})
+	}
+	return list
+}
+
+// Units returns the units of the names in full, in their order, at the price of
+// one round trip with some 450 properties for each. A unit that does not exist
+// has the LoadState "not-found".
+func (m *Manager) Units(ctx context.Context, names ...string) ([]Unit, error) {
+	return each(ctx, m, "reading ", names, func(ctx context.Context, l *link, name string) (Unit, error) {
+		properties, err := l.calls.GetAllPropertiesContext(ctx, name)
+		return unitOf(name, properties), err
+	})
+}
+
+// UnitsByPatterns returns the loaded units that match a glob, as "app@*", in full.
+func (m *Manager) UnitsByPatterns(ctx context.Context, patterns ...string) ([]Unit, error) {
+	list, err := m.ListByPatterns(ctx, patterns...)
+	if err != nil {
+		return nil, err
+	}
+	names := make([]string, 0, len(list))
+	for _, u := range list {
+		names = append(names, u.Name)
+	}
+	return m.Units(ctx, names...)
+}
+
+// Stale returns which of the units have files that changed since the manager
+// read them. It is much cheaper than Units.
+func (m *Manager) Stale(ctx context.Context, names ...string) ([]string, error) {
+	answers, err := each(ctx, m, "looking for changed files of ", names, func(ctx context.Context, l *link, name string) (bool, error) {
+		p, err := l.calls.GetUnitPropertyContext(ctx, name, "NeedDaemonReload")
+		if err != nil {
+			return false, err
+		}
+		stale, _ := p.Value.Value().(bool)
+		return stale, nil
+	})
+	var stale []string
+	for i, is := range answers {
+		if is {
+			stale = append(stale, names[i])
+		}
+	}
+	return stale, err
+}
+
+// each asks for every name, several at a time, and ends at the first error.
+func each[T any](ctx context.Context, m *Manager, what string, names []string, ask func(context.Context, *link, string) (T, error)) ([]T, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var (
+		results = make([]T, len(names))
+		slots   = make(chan struct{}, parallel)
+		group   sync.WaitGroup
+		once    sync.Once
+		failure error
+	)
+	for i, name := range names {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			var err error
+			results[i], err = call(ctx, m, what+name, callTimeout, func(ctx context.Context, l *link) (T, error) { return ask(ctx, l, name) })
+			if err != nil {
+				once.Do(func() { failure = err })
+				cancel()
+			}
+		})
+	}
+	group.Wait()
+	if failure != nil {
+		return nil, failure
+	}
+	return results, nil
+}
+
+func unitOf(name string, p properties) Unit {
+	job, _ := p["Job"].([]any)
+	return Unit{
+		Name: name, LoadState: text(p, "LoadState"), ActiveState: text(p, "ActiveState"), SubState: text(p, "SubState"),
+		JobID: jobID(job), NeedDaemonReload: value[bool](p, "NeedDaemonReload"),
+		FragmentPath: text(p, "FragmentPath"), SourcePath: text(p, "SourcePath"), UnitFileState: text(p, "UnitFileState"),
+		InvocationID: hex.EncodeToString(value[[]byte](p, "InvocationID")), ControlGroup: text(p, "ControlGroup"),
+		ActiveEnterTimestamp:   value[uint64](p, "ActiveEnterTimestamp"),
+		InactiveEnterTimestamp: value[uint64](p, "InactiveEnterTimestamp"),
+		StateChangeTimestamp:   value[uint64](p, "StateChangeTimestamp"),
+		Result:                 text(p, "Result"), NRestarts: value[uint32](p, "NRestarts"), MainPID: value[uint32](p, "MainPID"),
+		ExecMainCode: value[int32](p, "ExecMainCode"), ExecMainStatus: value[int32](p, "ExecMainStatus"), StatusText: text(p, "StatusText"),
+	}
+}
+
+type properties = map[string]any
+
+// value is a property, or nothing: other kinds of unit and other versions of
+// systemd lack some.
+func value[T any](p properties, key string) T {
+	v, _ := p[key].(T)
+	return v
+}
+
+func text(p properties, key string) string { return value[string](p, key) }
+
+// jobID takes a property apart that holds the id and the path of a job.
+func jobID(job []any) uint32 {
+	if len(job) == 0 {
+		return 0
+	}
+	id, _ := job[0].(uint32)
+	return id
+}
+
+// unitName is the unit that an object path stands for.
+func unitName(path dbus.ObjectPath) (string, bool) {
+	escaped, ok := strings.CutPrefix(string(path), string(unitsPath)+"/")
+	if !ok {
+		return "", false
+	}
+	var name strings.Builder
+	for len(escaped) > 0 {
+		if escaped[0] == '_' && len(escaped) > 2 {
+			b, err := hex.DecodeString(escaped[1:3])
+			if err != nil {
+				return "", false
+			}
+			name.Write(b)
+			escaped = escaped[3:]
+			continue
+		}
+		name.WriteByte(escaped[0])
+		escaped = escaped[1:]
+	}
+	return name.String(), true
+}
