@@ -123,7 +123,7 @@ func TestADeletedDirectoryIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.close()
-	l, err := d.lock()
+	l, err := d.lock(t.Context(), lockName)
 	if err != nil {
 		t.Fatal(err)
 	}

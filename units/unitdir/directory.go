@@ -157,6 +157,10 @@ func (d *directory) open(name string, flags int, mode uint32) (fd int, err error
 
 // read returns the first MiB of a regular file, in the room of buf if it fits.
 func (d *directory) read(name string, buf []byte) ([]byte, fs.FileMode, error) {
+	return d.readUpTo(name, buf, maxFile)
+}
+
+func (d *directory) readUpTo(name string, buf []byte, most int) ([]byte, fs.FileMode, error) {
 	fd, err := d.open(name, syscall.O_RDONLY, 0)
 	if err != nil {
 		return nil, 0, failed("reading", d.at(name), err)
@@ -169,8 +173,8 @@ func (d *directory) read(name string, buf []byte) ([]byte, fs.FileMode, error) {
 	if st.Mode&syscall.S_IFMT != syscall.S_IFREG {
 		return nil, 0, failed("reading", d.at(name), errNotAFile)
 	}
-	buf = slices.Grow(buf[:0], int(min(st.Size, maxFile))+1)
-	for len(buf) <= maxFile {
+	buf = slices.Grow(buf[:0], int(min(st.Size, int64(most)))+1)
+	for len(buf) <= most {
 		buf = slices.Grow(buf, 1)
 		n := 0
 		err := retry(func() (err error) { n, err = syscall.Read(fd, buf[len(buf):cap(buf)]); return err })

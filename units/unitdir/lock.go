@@ -2,9 +2,11 @@ package unitdir
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -24,13 +26,13 @@ type lock struct {
 	file *os.File
 }
 
-func (d *directory) lock() (*lock, error) {
-	fd, err := d.open(lockName, syscall.O_RDWR|syscall.O_CREAT, 0o600)
+func (d *directory) lock(ctx context.Context, name string) (*lock, error) {
+	fd, err := d.open(name, syscall.O_RDWR|syscall.O_CREAT, 0o600)
 	if err != nil {
-		return nil, failed("opening the lock", d.at(lockName), err)
+		return nil, failed("opening the lock", d.at(name), err)
 	}
-	l := &lock{d, os.NewFile(uintptr(fd), d.at(lockName))}
-	err = l.wait()
+	l := &lock{d, os.NewFile(uintptr(fd), d.at(name))}
+	err = l.wait(ctx)
 	if err == nil {
 		err = l.check()
 	}
@@ -43,7 +45,23 @@ func (d *directory) lock() (*lock, error) {
 
 func (l *lock) unlock() { l.file.Close() }
 
-func (l *lock) wait() error {
+// HeldError says that another run holds a lock.
+type HeldError struct {
+	Path string
+	// Process is the holder's id, 0 where the kernel does not tell.
+	Process int
+	Waited  time.Duration
+}
+
+func (e *HeldError) Error() string {
+	holder := ""
+	if e.Process != 0 {
+		holder = fmt.Sprintf(" (process %d)", e.Process)
+	}
+	return fmt.Sprintf("another run%s has held %s for %v: wait for it to end, or end it", holder, e.Path, e.Waited)
+}
+
+func (l *lock) wait(ctx context.Context) error {
 	deadline := time.Now().Add(lockPatience)
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -55,9 +73,13 @@ func (l *lock) wait() error {
 		case !errors.Is(err, syscall.EWOULDBLOCK):
 			return failed("locking", l.file.Name(), err)
 		case time.Now().After(deadline):
-			return fmt.Errorf("another run%s has held %s for %v: wait for it to end, or end it", l.holder(), l.file.Name(), lockPatience)
+			return &HeldError{Path: l.file.Name(), Process: l.holder(), Waited: lockPatience}
 		}
-		<-tick.C
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s: %w", l.file.Name(), context.Cause(ctx))
+		}
 	}
 }
 
@@ -81,23 +103,24 @@ func (l *lock) check() error {
 	return fmt.Errorf("%s was deleted or replaced while it was written to: run it again", l.dir.path)
 }
 
-// holder is " (process N)" where the kernel tells.
-func (l *lock) holder() string {
+// holder is the process that has the lock, 0 where the kernel does not tell.
+func (l *lock) holder() int {
 	info, err := l.file.Stat()
 	if err != nil {
-		return ""
+		return 0
 	}
 	st, ok := info.Sys().(*syscall.Stat_t)
 	if !ok {
-		return ""
+		return 0
 	}
 	table, _ := os.ReadFile("/proc/locks") // without it the message has no number
 	for line := range bytes.Lines(table) {
 		// 1: FLOCK  ADVISORY  WRITE 4711 fe:01:1234 0 EOF
 		f := strings.Fields(string(line))
 		if len(f) > 5 && f[1] == "FLOCK" && strings.HasSuffix(f[5], fmt.Sprintf(":%d", st.Ino)) {
-			return " (process " + f[4] + ")"
+			pid, _ := strconv.Atoi(f[4])
+			return pid
 		}
 	}
-	return ""
+	return 0
 }

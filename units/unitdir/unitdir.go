@@ -1,5 +1,6 @@
-// Package unitdir owns the directory of rendered unit files: it is the only
-// writer in it. A file is seen whole or not at all, what is reported as done
+// Package unitdir owns what lies on the disk of rendered units: the directory of
+// unit files, in which it is the only writer, the generations of them that were
+// good, and the record of repairs. A file is seen whole or not at all, what is reported as done
 // survives a power cut, and nothing is written where nothing changed.
 //
 // It never decides what a file holds, never changes or removes a file that
@@ -8,6 +9,7 @@
 package unitdir
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -92,7 +94,7 @@ func Sync(dir string, want units.Set, owns func(units.Mark) bool) (Changes, erro
 	if p.idle() {
 		return p.changes, p.verdict()
 	}
-	l, err := d.lock()
+	l, err := d.lock(context.Background(), lockName)
 	if err != nil {
 		return Changes{}, err
 	}

@@ -1,0 +1,264 @@
+package unitdir
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Store keeps what outlives a pass over the units.
+type Store struct {
+	// State is the directory of what is kept, Runtime that of the lock.
+	State, Runtime string
+	// Now is the time that a generation is kept with.
+	Now func() time.Time
+}
+
+const (
+	passLock       = "lock"
+	historyFile    = "history.json"
+	generationsDir = "generations"
+	// keptGenerations is how many generations there are at most.
+	keptGenerations = 10
+)
+
+// Lock keeps other passes out until unlock is called. Its error wraps
+// *HeldError where another pass takes too long.
+func (s Store) Lock(ctx context.Context) (unlock func(), err error) {
+	d, err := makeDirectory(s.Runtime)
+	if err != nil {
+		return nil, err
+	}
+	l, err := d.lock(ctx, passLock)
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return func() {
+		l.unlock()
+		d.close()
+	}, nil
+}
+
+// History reads the record of repairs. One that can't be understood is as good
+// as none: it bounds how often things are tried, and decides nothing else.
+func (s Store) History() (units.History, error) {
+	h := units.History{}
+	data, err := readFile(s.State, historyFile)
+	if err != nil || data == nil {
+		return h, err
+	}
+	if err := json.Unmarshal(data, &h); err == nil && h != nil {
+		return h, nil
+	}
+	return units.History{}, nil
+}
+
+// SaveHistory keeps the record of repairs, durably.
+func (s Store) SaveHistory(h units.History) error {
+	data, err := json.MarshalIndent(h, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing down the record of repairs: %w", err)
+	}
+	return writeFile(s.State, historyFile, append(data, '\n'))
+}
+
+// Generation is a set of unit files that was good: after the changes that led
+// to it, every app that they concerned was verified to serve.
+type Generation struct {
+	Number int       `json:"number"`
+	Time   time.Time `json:"time"`
+	// Reason says what the changes were.
+	Reason string    `json:"reason"`
+	Files  units.Set `json:"-"`
+}
+
+// keptFile is a unit file within a generation's file.
+type keptFile struct {
+	Name    string `json:"name"`
+	App     string `json:"app,omitempty"`
+	Digest  string `json:"digest"`
+	Content string `json:"content"`
+}
+
+type keptGeneration struct {
+	Generation
+	Files []keptFile `json:"files"`
+}
+
+// Generations lists what is kept, the newest first. A file that can't be
+// understood is left out.
+func (s Store) Generations() ([]Generation, error) {
+	numbers, err := s.numbers()
+	if err != nil {
+		return nil, err
+	}
+	var list []Generation
+	for _, n := range slices.Backward(numbers) {
+		data, err := readFile(s.generations(), generationName(n))
+		if err != nil {
+			return nil, err
+		}
+		var kept keptGeneration
+		if json.Unmarshal(data, &kept) != nil {
+			continue
+		}
+		g := kept.Generation
+		g.Number = n
+		for _, f := range kept.Files {
+			g.Files = append(g.Files, units.File{Name: f.Name, App: f.App, Digest: f.Digest, Content: []byte(f.Content)})
+		}
+		g.Files.Sort()
+		list = append(list, g)
+	}
+	return list, nil
+}
+
+// LastGood is the files of an app in the newest generation that has some.
+func (s Store) LastGood(app string) (units.Set, error) {
+	list, err := s.Generations()
+	if err != nil {
+		return nil, err
+	}
+	for _, g := range list {
+		var own units.Set
+		for _, f := range g.Files {
+			if f.App == app {
+				own = append(own, f)
+			}
+		}
+		if len(own) > 0 {
+			return own, nil
+		}
+	}
+	return nil, nil
+}
+
+// Commit keeps a set as the newest generation, unless the newest is the same,
+// and lets the oldest go where there are too many.
+func (s Store) Commit(set units.Set, reason string) error {
+	list, err := s.Generations()
+	if err != nil || len(list) > 0 && slices.EqualFunc(list[0].Files, set, sameFile) {
+		return err
+	}
+	numbers, err := s.numbers()
+	if err != nil {
+		return err
+	}
+	next := 1
+	if len(numbers) > 0 {
+		next = numbers[len(numbers)-1] + 1
+	}
+	kept := keptGeneration{Generation: Generation{Number: next, Time: s.Now().UTC().Truncate(time.Second), Reason: reason}}
+	for _, f := range set {
+		kept.Files = append(kept.Files, keptFile{f.Name, f.App, f.Digest, string(f.Content)})
+	}
+	data, err := json.MarshalIndent(kept, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing down generation %d: %w", next, err)
+	}
+	if err := writeFile(s.generations(), generationName(next), append(data, '\n')); err != nil {
+		return err
+	}
+	return s.prune(append(numbers, next))
+}
+
+func sameFile(a, b units.File) bool {
+	return a.Name == b.Name && string(a.Content) == string(b.Content)
+}
+
+func (s Store) prune(numbers []int) error {
+	d, err := openDirectory(s.generations())
+	if err != nil || d == nil {
+		return err
+	}
+	defer d.close()
+	for len(numbers) > keptGenerations {
+		name := generationName(numbers[0])
+		if err := d.remove(name); err != nil && !isAbsent(err) {
+			return failed("removing", d.at(name), err)
+		}
+		numbers = numbers[1:]
+	}
+	return nil
+}
+
+func (s Store) generations() string { return filepath.Join(s.State, generationsDir) }
+
+func generationName(n int) string { return fmt.Sprintf("%06d.json", n) }
+
+// numbers lists the generations that there are, in order.
+func (s Store) numbers() ([]int, error) {
+	d, err := openDirectory(s.generations())
+	if err != nil || d == nil {
+		return nil, err
+	}
+	defer d.close()
+	entries, err := d.list()
+	if err != nil {
+		return nil, err
+	}
+	var numbers []int
+	for _, e := range entries {
+		stem, isJSON := strings.CutSuffix(e.Name(), ".json")
+		if n, err := strconv.Atoi(stem); err == nil && isJSON && n > 0 && e.Type().IsRegular() {
+			numbers = append(numbers, n)
+		}
+	}
+	slices.SortFunc(numbers, cmp.Compare[int])
+	return numbers, nil
+}
+
+// readFile reads one file, nil where there is none.
+func readFile(dir, name string) ([]byte, error) {
+	d, err := openDirectory(dir)
+	if err != nil || d == nil {
+		return nil, err
+	}
+	defer d.close()
+	data, _, err := d.readUpTo(name, nil, maxStored)
+	if isAbsent(err) {
+		return nil, nil
+	}
+	return data, err
+}
+
+// maxStored is far more than a generation of a thousand apps has.
+const maxStored = 64 << 20
+
+// writeFile replaces one file, durably.
+func writeFile(dir, name string, content []byte) error {
+	d, err := makeDirectory(dir)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	temp := leftoverPrefix + name + leftoverSuffix
+	if err := d.remove(temp); err != nil && !isAbsent(err) {
+		return failed("removing", d.at(temp), err)
+	}
+	err = d.create(temp, content)
+	if err == nil {
+		err = d.rename(temp, name)
+	}
+	if err != nil {
+		return errors.Join(failed("writing", d.at(name), err), ignoreAbsent(d.remove(temp)))
+	}
+	return d.sync()
+}
+
+func ignoreAbsent(err error) error {
+	if isAbsent(err) {
+		return nil
+	}
+	return err
+}
