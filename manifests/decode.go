@@ -103,7 +103,7 @@ func (d *decoder) fileName(id string) {
 
 // value decodes n into v. f says what the field demands of scalars in it.
 func (d *decoder) value(n *node, v reflect.Value, at *step, f *fieldPlan) {
-	if d.special(n, v.Addr().Interface(), at, f) {
+	if n.kind == brokenNode || d.special(n, v.Addr().Interface(), at, f) {
 		return
 	}
 	switch v.Kind() {
@@ -138,8 +138,8 @@ func (d *decoder) value(n *node, v reflect.Value, at *step, f *fieldPlan) {
 }
 
 func (d *decoder) want(n *node, kind nodeKind, what string, at *step) bool {
-	if n.kind == kind {
-		return true
+	if n.kind == kind || n.kind == brokenNode {
+		return n.kind == kind
 	}
 	d.fail(n.at, at, diag.WrongType, "", "%s must be %s, found %s", name(at), what, n.describe())
 	return false
@@ -190,7 +190,7 @@ func (d *decoder) unknownKey(e *entry, p *plan, at *step) {
 	case strings.HasSuffix(e.key, "+"):
 		hint = "only an overlay can append to a list"
 	case hint == "" && len(p.keys) <= 8:
-		hint = "known are " + strings.Join(p.keys, ", ")
+		hint = "its keys are " + strings.Join(p.keys, ", ")
 	}
 	d.fail(e.at, &step{up: at, key: e.key}, diag.UnknownKey, hint, "%s has no key %s", name(at), quoted(e.key))
 }
@@ -220,7 +220,7 @@ func (d *decoder) mapping(n *node, v reflect.Value, at *step, f *fieldPlan) {
 		e := &n.entries[i]
 		here := &step{up: at, key: e.key}
 		if keys != nil && !keys.match(e.key) {
-			d.fail(e.at, here, diag.BadValue, "", "the name %s is not %s", quoted(e.key), keys.text)
+			d.fail(e.at, here, diag.BadValue, "", "the name %s must be %s", quoted(shorten(e.key)), keys.text)
 			continue
 		}
 		if e.value.kind == nullNode {
@@ -238,8 +238,15 @@ var sexagesimal = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+$`)
 
 // scalar returns the source text of any scalar.
 func (d *decoder) scalar(n *node, at *step) (string, bool) {
+	if n.kind == brokenNode {
+		return "", false
+	}
 	if n.kind != scalarNode {
-		d.fail(n.at, at, diag.WrongType, "", "%s must be text, found %s", name(at), n.describe())
+		hint := ""
+		if n.kind == nullNode {
+			hint = `write "" for a text of no letters`
+		}
+		d.fail(n.at, at, diag.WrongType, hint, "%s must be text, found %s", name(at), n.describe())
 		return "", false
 	}
 	if n.plain && sexagesimal.MatchString(n.text) {
@@ -344,14 +351,8 @@ func (d *decoder) boolean(n *node, v reflect.Value, at *step) {
 	d.fail(n.at, at, diag.WrongType, hint, "%s must be true or false, found %s", name(at), quoted(shorten(s)))
 }
 
-// manyNames is more names than a guess among them would help with.
-const manyNames = 200
-
 // didYouMean is a hint that names the candidate nearest to a word, or nothing.
 func didYouMean(word string, candidates []string) string {
-	if len(candidates) > manyNames {
-		return ""
-	}
 	best, distance := "", 1+max(1, len(word)/3)
 	for _, c := range candidates {
 		if n := len(c) - len(word); n >= distance || -n >= distance {

@@ -154,6 +154,15 @@ func (m *Manifest) newerSchema() *diag.Diagnostic {
 	return &d
 }
 
+// lookup returns the value at a path, or nil.
+func (m *Manifest) lookup(path string) *node {
+	n := m.tree
+	for path != "" && n != nil {
+		n, _, path = n.step(path)
+	}
+	return n
+}
+
 // Position is where the value of a path stands, or else its nearest ancestor.
 func (m *Manifest) Position(path string) (file string, line, column int) {
 	n, at := m.tree, position{file: m.File, line: 1, column: 1}

@@ -79,7 +79,7 @@ var patterns = map[string]*pattern{
 	"envname":    expr("the name of an environment variable", 256, `[A-Za-z_][A-Za-z0-9_.-]*`),
 	"exportname": expr("a name of lower-case letters, digits and underscores", 48, `[a-z][a-z0-9_]*`),
 	"directive":  expr("the name of a directive or section", 64, `[A-Za-z][A-Za-z0-9-]*`),
-	"label":      {text: "the name of a label, but not io.archipelago.*", match: isLabel},
+	"label":      {text: "the name of a label, and not io.archipelago.*", match: isLabel},
 	"profile":    {text: "an absolute path, or unconfined", match: func(s string) bool { return s == "unconfined" || isPath(s, ":,$%") }},
 	"unmask":     {text: "an absolute path, or ALL", match: func(s string) bool { return s == "ALL" || isPath(s, ":,$%") }},
 	"ulimit":     expr("a number or soft:hard; -1 is unlimited", 41, `-?[0-9]{1,19}(?::-?[0-9]{1,19})?`),

@@ -319,7 +319,7 @@ func (r *resolver) competing() {
 	for _, name := range slices.Sorted(maps.Keys(r.set.providers)) {
 		by := r.set.providers[name]
 		for _, p := range by[1:] {
-			if p.offer.Shared && by[0].offer.Shared {
+			if p.app == by[0].app || p.offer.Shared && by[0].offer.Shared {
 				continue
 			}
 			r.fail(p.app.Manifest, diag.Conflict, fmt.Sprintf("app.provides[%d].capability", p.index),

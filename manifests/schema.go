@@ -242,7 +242,7 @@ type Tmpfs struct {
 	// Where it is mounted in the container.
 	Target string `key:"target" need:"required" pattern:"target"`
 	// The most it may hold.
-	Size Size `key:"size" min:"4096"`
+	Size Size `key:"size" min:"4k"`
 	// Permissions of its root.
 	Mode Mode `key:"mode"`
 }
@@ -344,7 +344,7 @@ type Security struct {
 // Limits bound what a container may use.
 type Limits struct {
 	// Memory.
-	Memory Size `key:"memory" min:"6291456"`
+	Memory Size `key:"memory" min:"6m"`
 	// Processor cores; fractions are fine.
 	CPUs Decimal `key:"cpus"`
 	// Processes and threads.
@@ -356,7 +356,7 @@ type Limits struct {
 	// Other limits, as `ulimit` names them, soft or soft:hard.
 	Ulimits map[string]string `key:"ulimits" pattern:"ulimit"`
 	// Size of /dev/shm.
-	Shm Size `key:"shm" min:"4096"`
+	Shm Size `key:"shm" min:"4k"`
 }
 
 // Start bounds the start of a container.

@@ -136,7 +136,7 @@ func (d *decoder) variable(v *Env, key, value string, where position, at *step) 
 	names := patterns["envname"]
 	switch {
 	case !names.match(key):
-		d.fail(where, at, diag.BadValue, "", "the name %s is not %s", quoted(shorten(key)), names.text)
+		d.fail(where, at, diag.BadValue, "", "the name %s must be %s", quoted(shorten(key)), names.text)
 	case slices.ContainsFunc(*v, func(o Variable) bool { return o.Name == key }):
 		d.fail(where, at, diag.DuplicateKey, "remove one of them", "the variable %s is given twice", key)
 	default:

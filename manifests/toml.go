@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -41,14 +42,19 @@ func (r *reader) tomlSyntax(data []byte, err error) {
 		r.fail(diag.Syntax, 1, 1, "", "%v", err)
 		return
 	}
-	line, column := max(parse.Position.Line, 1), max(parse.Position.Col, 1)
-	if strings.HasPrefix(parse.Message, "Key '") {
-		if again, ok := scanTOML(string(data)).again(line); ok {
-			r.fail(diag.DuplicateKey, again.line, again.column, "remove one of them", "the key %s is already given in line %d", quoted(again.text), again.keyLine)
-			return
-		}
+	line, column := place(data, min(max(parse.Position.Start, 0), len(data)))
+	name, clash := strings.CutPrefix(parse.Message, "Key '")
+	if !clash {
+		r.fail(diag.Syntax, line, column, "", "%s", cmp.Or(parse.Message, parse.Error()))
+		return
 	}
-	r.fail(diag.Syntax, line, column, "", "%s", cmp.Or(parse.Message, parse.Error()))
+	if again, ok := scanTOML(string(data)).again(line); ok {
+		r.fail(diag.DuplicateKey, again.line, again.column, "remove one of them", "the key %s is already given in line %d", quoted(again.text), again.keyLine)
+		return
+	}
+	// The library looks back at the key only when it has read the value.
+	text, _, _ := bytes.Cut(data[bytes.LastIndexByte(data[:min(parse.Position.Start, len(data))], '\n')+1:], []byte("\n"))
+	r.fail(diag.DuplicateKey, line, 1+len(text)-len(bytes.TrimLeft(text, " \t[")), "give it a value once, or make it a table", "%s is given in two ways", quoted(name[:max(0, strings.LastIndexByte(name, '\''))]))
 }
 
 type tomlConverter struct {

@@ -7,6 +7,8 @@ type nodeKind uint8
 
 const (
 	nullNode nodeKind = iota
+	// brokenNode is a value that a diagnostic was made for already.
+	brokenNode
 	scalarNode
 	listNode
 	mapNode
@@ -72,7 +74,7 @@ func (n *node) describe() string {
 		return "a map"
 	case listNode:
 		return "a list"
-	case nullNode:
+	case nullNode, brokenNode:
 		return "nothing"
 	case scalarNode:
 	}

@@ -34,14 +34,20 @@ func (v *validator) fail(code diag.Code, path, hint, format string, args ...any)
 	v.diags = append(v.diags, v.m.Diag(diag.Error, code, path, hint, format, args...))
 }
 
+// manyNames is more names than a guess among them would help with.
+const manyNames = 200
+
 // reference demands that name is one of known.
 func (v *validator) reference(path, what, name string, known []string) {
 	if name == "" || slices.Contains(known, name) {
 		return
 	}
-	hint := didYouMean(name, known)
-	if hint == "" && len(known) == 0 {
+	hint := ""
+	switch {
+	case len(known) == 0:
 		hint = "the app has none"
+	case len(known) <= manyNames:
+		hint = didYouMean(name, known)
 	}
 	v.fail(diag.UnknownName, path, hint, "there is no %s %s", what, name)
 }
@@ -72,6 +78,9 @@ func (v *validator) exactlyOne(path string, given map[string]bool) {
 	}
 	switch len(have) {
 	case 0:
+		if v.written(path, names) {
+			return
+		}
 		v.fail(diag.Exclusive, path, "", "one of %s is needed", strings.Join(names, ", "))
 	case 1:
 	default:
@@ -79,9 +88,19 @@ func (v *validator) exactlyOne(path string, given map[string]bool) {
 	}
 }
 
+// written reports whether the file has one of the keys, or no map that could
+// have one: then a diagnostic about the value is there already.
+func (v *validator) written(path string, keys []string) bool {
+	n := v.m.lookup(path)
+	return n == nil || n.kind != mapNode || slices.ContainsFunc(keys, func(k string) bool { return n.find(k) >= 0 })
+}
+
 func (v *validator) containers() {
 	a := v.app
 	if a.Container == nil && len(a.Containers) == 0 {
+		if v.written("app", []string{"container", "containers"}) {
+			return
+		}
 		v.fail(diag.Exclusive, "app", "add `container: {image: …}`", "the app has no container")
 		return
 	}

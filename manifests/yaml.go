@@ -136,10 +136,12 @@ func (r *reader) convert(y *yaml.Node, depth int) *node {
 	r.count(n.at)
 	if depth > maxDepth {
 		r.tooDeep(n.at.line, n.at.column)
+		n.kind = brokenNode
 		return n
 	}
 	if y.Anchor != "" || y.Kind == yaml.AliasNode {
 		r.fail(diag.Alias, n.at.line, n.at.column, "write the value out", "anchors and aliases are not accepted")
+		n.kind = brokenNode
 		return n
 	}
 	switch y.Kind {

@@ -30,6 +30,9 @@ func (r *reader) yamlSyntax(data []byte, err error) {
 	default:
 		line = firstBad(data, r.columns.lines, line)
 	}
+	if alias, ok := strings.CutPrefix(m[2], "unknown anchor '"); ok {
+		line = 1 + bytes.Count(data[:max(0, bytes.Index(data, []byte("*"+strings.TrimSuffix(alias, "' referenced"))))], []byte("\n"))
+	}
 	text := r.columns.lines[line-1]
 	column := 1 + len(text) - len(bytes.TrimLeft(text, " "))
 	if column > len(text) {
@@ -81,6 +84,10 @@ func yamlHint(message string, line []byte) string {
 		return "quote the text"
 	case strings.Contains(message, "expected ',' or"):
 		return "close the bracket, or put a comma between the elements"
+	case strings.Contains(message, "did not find expected node content"):
+		return "close the bracket, or write the value that is missing"
+	case strings.Contains(message, "unknown anchor"):
+		return "write the value out"
 	case strings.Contains(message, "unexpected end of stream"):
 		return "close the quote"
 	}
