@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -56,7 +57,7 @@ app:
 // wholeSet is manifests that use much of the schema and need each other.
 func wholeSet(t *testing.T) []manifests.Input {
 	t.Helper()
-	sources := append(txtar.Parse([]byte(digestBase)).Files, txtar.File{Name: "maps.yaml", Data: []byte(manyMaps)})
+	sources := slices.Concat(txtar.Parse([]byte(digestBase)).Files, []txtar.File{{Name: "maps.yaml", Data: []byte(manyMaps)}})
 	for _, a := range []string{"testdata/apps/bitcoin-knots.txtar", "testdata/apps/ledger.txtar", "testdata/podman/replaced.txtar"} {
 		archive, err := txtar.ParseFile(a)
 		if err != nil {
