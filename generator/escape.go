@@ -87,15 +87,8 @@ const longest = 128<<10 - 1<<10
 
 // representable says why a value of that class can't be written, or nil.
 func representable(c class, value string) error {
-	if !utf8.ValidString(value) {
-		return fmt.Errorf("it is not valid UTF-8")
-	}
-	if strings.IndexByte(value, 0) >= 0 {
-		return fmt.Errorf("it holds a NUL byte")
-	}
-	// Podman's unescaping turns U+0080 into the single byte 0x80.
-	if strings.ContainsRune(value, 0x80) {
-		return fmt.Errorf("it holds the control character U+0080")
+	if err := legible(value); err != nil {
+		return err
 	}
 	if len(value) > longest {
 		return fmt.Errorf("it has %d bytes, and Linux takes no more than %d in one argument", len(value), longest)
@@ -121,6 +114,25 @@ func representable(c class, value string) error {
 	case line, directive, inert:
 	}
 	return representableLine(value)
+}
+
+// legible refuses text that some reader on the way takes for other text.
+func legible(value string) error {
+	if !utf8.ValidString(value) {
+		return fmt.Errorf("it is not valid UTF-8")
+	}
+	for _, r := range value {
+		switch {
+		case r == 0:
+			return fmt.Errorf("it holds a NUL byte")
+		case r == 0x80:
+			// Podman's unescaping makes the single byte 0x80 of it.
+			return fmt.Errorf("it holds the control character U+0080")
+		case r >= 0xfdd0 && r <= 0xfdef, r&0xfffe == 0xfffe:
+			return fmt.Errorf("it holds the noncharacter %U, and systemd ignores a line with one", r)
+		}
+	}
+	return nil
 }
 
 func representableLine(value string) error {

@@ -1,10 +1,12 @@
 package generator
 
 import (
+	"bytes"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
 
 	"pgregory.net/rapid"
 
@@ -31,7 +33,7 @@ var fragments = []string{
 }
 
 // unspeakable are fragments that no class can hold.
-var unspeakable = []string{"\x00", "\u0080", "\xff", "\xe2\x82", "\xed\xa0\x80"}
+var unspeakable = []string{"\x00", "\u0080", "\xff", "\xe2\x82", "\xed\xa0\x80", "\ufdd0", "\uffff", "\U0010fffe"}
 
 func hostile() *rapid.Generator[string] {
 	joined := func(from []string) *rapid.Generator[string] {
@@ -172,6 +174,9 @@ func write(t *rapid.T, podman Version, section string, put func(*writer)) (*writ
 	text, err := w.finish("")
 	if err != nil {
 		t.Fatalf("the writer does not understand itself: %v\n%s", err, text)
+	}
+	if i := bytes.IndexFunc(text, func(r rune) bool { return unicode.Is(unicode.Noncharacter_Code_Point, r) }); i >= 0 {
+		t.Fatalf("systemd ignores the line with a noncharacter at %d:\n%q", i, text)
 	}
 	return w, string(text)
 }

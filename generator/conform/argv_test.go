@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"pgregory.net/rapid"
@@ -75,7 +76,9 @@ var argument = rapid.OneOf(
 		"[Service]", "word", "é", "🏝", "\u0085", "\u00a0", "\u2028", "\ufeff", "\x01", "\x1b", "\x7f", "null", "true", "-", "~", "1:2", "{", "[",
 	}), 0, 8), func(s []string) string { return strings.Join(s, "") }),
 	rapid.String(),
-).Filter(func(s string) bool { return strings.IndexFunc(s, func(r rune) bool { return r == 0 || r == 0x80 }) < 0 })
+).Filter(func(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r == 0 || r == 0x80 || unicode.Is(unicode.Noncharacter_Code_Point, r) }) < 0
+})
 
 // c1 is the control characters that JSON does not escape.
 func c1(r rune) bool { return r >= 0x7f && r < 0xa0 }
@@ -98,6 +101,7 @@ func TestWhatCannotArriveIsRefused(t *testing.T) {
 		{"labels", "\x00", diag.Unrepresentable, "app.container.labels.l0", func(v *values, s string) { v.Labels = []string{s} }},
 		{"command", "", diag.Unrepresentable, "app.container.command[1]", func(v *values, s string) { v.Command = []string{"serve", s} }},
 		{"command", ";", diag.Unrepresentable, "app.container.command[1]", func(v *values, s string) { v.Command = []string{"serve", s} }},
+		{"labels", "a\uffff", diag.Unrepresentable, "app.container.labels.l0", func(v *values, s string) { v.Labels = []string{s} }},
 		{"command", "\u0080", diag.Unrepresentable, "app.container.command", func(v *values, s string) { v.Command = []string{s} }},
 		{"entrypoint", "a\x7fb", diag.Unrepresentable, "app.container.entrypoint", func(v *values, s string) { v.Entrypoint = []string{s} }},
 		{"exec", "a\u0085b", diag.Unrepresentable, "app.container.health", func(v *values, s string) { v.Exec = []string{"/app", s} }},
