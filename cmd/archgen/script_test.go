@@ -51,6 +51,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("PATH", bin+":"+e.Getenv("PATH"))
 			e.Setenv("TERM", "xterm")
+			e.Setenv("GORACE", noExitDelay)
 			e.Values["remembered"] = map[string]map[string]string{}
 			if err := os.Mkdir(bin, 0o755); err != nil {
 				return err
@@ -62,6 +63,10 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+// noExitDelay: else each archgen under the race detector waits a second before
+// it ends.
+const noExitDelay = "atexit_sleep_ms=0"
 
 func exits(ts *testscript.TestScript, _ bool, args []string) {
 	want, err := strconv.Atoi(args[0])
