@@ -16,8 +16,13 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/rogpeppe/go-internal/txtar"
 
+	"github.com/archipelago-os/archipelago/generator"
+	"github.com/archipelago-os/archipelago/generator/conform"
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/test/host"
+	"github.com/archipelago-os/archipelago/units"
 )
 
 // TestValuesArriveUnchanged hands hundreds of values that mean something to
@@ -106,7 +111,7 @@ func nastyValues() *values {
 		return list
 	}
 	paths := func(n int) []string {
-		var list []string
+		list := make([]string, 0, n)
 		for i := range n {
 			list = append(list, fmt.Sprintf("/p%d%s", i, join(r, pathPieces)))
 		}
@@ -318,4 +323,165 @@ func only(prefix string, m map[string]string) map[string]string {
 		}
 	}
 	return out
+}
+
+// TestPodmanAgreesWithConform gives the sets of all golden cases, the catalog
+// and what conform is known to refuse to Podman's own generator: the units it
+// makes have to be those that conform has nothing against.
+func TestPodmanAgreesWithConform(t *testing.T) {
+	sets := knownSets(t)
+	if len(sets) < 50 {
+		t.Fatalf("only %d sets", len(sets))
+	}
+	dir := t.TempDir()
+	for name, set := range sets {
+		writeFiles(t, filepath.Join(dir, name), set)
+	}
+	m := host.Up(t, host.Images())
+	if err := m.Push(dir, "/tmp/sets"); err != nil {
+		t.Fatal(err)
+	}
+	made := map[string][]string{}
+	set := ""
+	for l := range strings.Lines(user(t, m, "sh", "-c", makeUnits)) {
+		l = strings.TrimSpace(l)
+		if name, ok := strings.CutPrefix(l, "set "); ok {
+			set = name
+			continue
+		}
+		made[set] = append(made[set], strings.Trim(l, "-"))
+	}
+	for name, set := range sets {
+		want, got := accepted(set), slices.Compact(slices.Sorted(slices.Values(made[name])))
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: units (-conform +podman):\n%s", name, d)
+		}
+	}
+}
+
+// makeUnits has Podman's generator read each set, and prints the units it makes.
+const makeUnits = `cd /tmp/sets && for d in *; do
+	echo "set $d"
+	QUADLET_UNIT_DIRS=$PWD/$d /usr/lib/systemd/system-generators/podman-system-generator --user --dryrun 2>/dev/null | grep '^---.*---$'
+done; true`
+
+// accepted is the services of the files that conform expects Podman to make. A
+// unit with a warning is made without a key, one that is incomplete without
+// what it needs, and of two with one name one is made.
+func accepted(set units.Set) []string {
+	refused := map[string]bool{}
+	for _, f := range conform.Check(set, units.User) {
+		if strings.Contains(f.Message, "makes no unit of any file") {
+			return nil
+		}
+		if !f.Warning && !strings.Contains(f.Message, "which is refused") && !strings.Contains(f.Message, "is also that of") {
+			refused[f.File] = true
+		}
+	}
+	services := []string{}
+	for _, f := range set {
+		if !refused[f.Name] {
+			services = append(services, serviceOf(f))
+		}
+	}
+	slices.Sort(services)
+	return slices.Compact(services)
+}
+
+func serviceOf(f units.File) string {
+	for l := range strings.Lines(string(f.Content)) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(l), "ServiceName="); ok {
+			return name + ".service"
+		}
+	}
+	stem, ext := strings.TrimSuffix(f.Name, filepath.Ext(f.Name)), filepath.Ext(f.Name)
+	if ext == ".container" {
+		return stem + ".service"
+	}
+	return stem + "-" + ext[1:] + ".service"
+}
+
+// knownSets is the sets to compare, by a name that can be a directory.
+func knownSets(t *testing.T) map[string]units.Set {
+	t.Helper()
+	sets := map[string]units.Set{}
+	catalog := rendered(t, "../../manifests/catalog")
+	if len(catalog) == 0 {
+		t.Fatal("the catalog can't be rendered")
+	}
+	sets["catalog"] = catalog
+	for _, pattern := range []string{"../../generator/testdata/*/*.txtar", "../../generator/conform/testdata/*.txtar"} {
+		cases, err := filepath.Glob(pattern)
+		if err != nil || len(cases) == 0 {
+			t.Fatalf("no cases %s: %v", pattern, err)
+		}
+		for _, file := range cases {
+			a, err := txtar.ParseFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := filepath.Base(filepath.Dir(file)) + "-" + strings.TrimSuffix(filepath.Base(file), ".txtar")
+			if set := setOf(t, a); len(set) > 0 {
+				sets[name] = set
+			}
+		}
+	}
+	return sets
+}
+
+// setOf is the units of a case: given, or rendered from its manifests. The
+// machine's Podman is 5.4, so what only a newer one reads is left out.
+func setOf(t *testing.T, a *txtar.Archive) units.Set {
+	t.Helper()
+	var set units.Set
+	dir := t.TempDir()
+	for _, f := range a.Files {
+		switch filepath.Ext(f.Name) {
+		case ".yaml", ".toml":
+			path := filepath.Join(dir, f.Name)
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, f.Data, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		case ".container", ".volume", ".network", ".build", ".image":
+			// Podman translates dependencies on Quadlet files from 5.5 on.
+			if f.Name != "no-unit.container" && !strings.Contains(f.Name, " ") {
+				set = append(set, units.File{Name: f.Name, Content: f.Data})
+			}
+		}
+	}
+	set.Sort()
+	return append(set, rendered(t, dir)...)
+}
+
+// rendered is the units of the manifests in a directory, or nothing.
+func rendered(t *testing.T, dir string) units.Set {
+	t.Helper()
+	var loaded manifests.Loaded
+	if diags := loaded.LoadDirs([]string{dir}); diags.HasErrors() {
+		return nil
+	}
+	set, diags := manifests.Resolve(loaded.Manifests, manifests.Settings{})
+	if diags.HasErrors() {
+		return nil
+	}
+	result, diags := generator.Render(set, generator.Target{Podman: generator.Default, Generator: "test"})
+	if diags.HasErrors() {
+		return nil
+	}
+	return result.Files
+}
+
+func writeFiles(t *testing.T, dir string, set units.Set) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range set {
+		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
