@@ -1,0 +1,146 @@
+package probe
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// Kind is the protocol in which a target is asked.
+type Kind string
+
+// The kinds of probes from the host's side.
+const (
+	HTTP     Kind = "http"
+	HTTPS    Kind = "https"
+	TCP      Kind = "tcp"
+	JSONRPC  Kind = "jsonrpc"
+	Electrum Kind = "electrum"
+	Postgres Kind = "postgres"
+	Redis    Kind = "redis"
+	MySQL    Kind = "mysql"
+)
+
+// Target is what is asked, as it stands in the ownership section of a unit
+// file. Parse makes one; a Target is not changed afterwards.
+type Target struct {
+	// Kind is the protocol.
+	Kind Kind `json:"kind"`
+	// Address is IP:port. Names are not allowed: looking one up can hang.
+	Address string `json:"address"`
+	// Path is the path and query of an HTTP request.
+	Path string `json:"path"`
+	// Status is the accepted status codes; empty means below 400.
+	Status []int `json:"status"`
+	// Contains is text that the body has to contain.
+	Contains string `json:"contains"`
+	// Method is the JSON-RPC method.
+	Method string `json:"method"`
+	// User is the user for basic authentication. Without one, the secret holds
+	// user:password, as the cookie file of bitcoind does.
+	User string `json:"user"`
+	// PasswordSecret is the name of the secret that holds the password.
+	PasswordSecret string `json:"password_secret"`
+	// Expect is members of the result, by dotted path, and their values.
+	Expect map[string]string `json:"expect"`
+	// Interval is the time between two probes.
+	Interval time.Duration `json:"-"`
+	// Timeout is the time for one probe.
+	Timeout time.Duration `json:"-"`
+	// Retries is the failures in a row until the app counts as sick.
+	Retries int `json:"retries"`
+	// StartPeriod is the time after a start in which failures don't count.
+	StartPeriod time.Duration `json:"-"`
+}
+
+// Parse reads a target and rejects what it could not ask exactly.
+func Parse(text []byte) (Target, error) {
+	var w struct {
+		Target
+		Interval    string `json:"interval"`
+		Timeout     string `json:"timeout"`
+		StartPeriod string `json:"start_period"`
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&w); err != nil {
+		return Target{}, fmt.Errorf("reading a probe: %w; `archgen apply` writes it anew", err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return Target{}, errors.New("reading a probe: there is more after it; `archgen apply` writes it anew")
+	}
+	t := w.Target
+	errs := []error{
+		duration(&t.Interval, "interval", w.Interval),
+		duration(&t.Timeout, "timeout", w.Timeout),
+		duration(&t.StartPeriod, "start_period", w.StartPeriod),
+	}
+	if w.Interval == "" || w.Timeout == "" {
+		errs = append(errs, errors.New("interval and timeout have to be given"))
+	}
+	if err := errors.Join(append(errs, t.check()...)...); err != nil {
+		return Target{}, fmt.Errorf("the probe of %q by %q can't be asked: %w", t.Address, t.Kind, err)
+	}
+	return t, nil
+}
+
+// duration reads a duration that may be left out but not be zero or less.
+func duration(to *time.Duration, key, text string) error {
+	if text == "" {
+		return nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil || d <= 0 {
+		return fmt.Errorf("%s: %q is no duration such as 30s", key, text)
+	}
+	*to = d
+	return nil
+}
+
+func (t *Target) check() []error {
+	var errs []error
+	fail := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	address, err := netip.ParseAddrPort(t.Address)
+	fail(err == nil && address.Port() != 0 && !address.Addr().IsUnspecified() && isWord(t.Address), "address: %q is no IP:port that can be reached", t.Address)
+	fail(t.Retries > 0, "retries: %d is below 1", t.Retries)
+	fail(t.Timeout <= t.Interval, "timeout: %v is longer than the interval %v", t.Timeout, t.Interval)
+
+	web, rpc := false, false
+	switch t.Kind {
+	case HTTP, HTTPS:
+		web = true
+	case JSONRPC:
+		rpc = true
+	case TCP, Electrum, Postgres, Redis, MySQL:
+	default:
+		fail(false, "kind: %q is unknown", t.Kind)
+	}
+	fail((web || rpc) == strings.HasPrefix(t.Path, "/") && isWord(t.Path), "path: %q; http, https and jsonrpc need one that begins with / and has no white space, others have none", t.Path)
+	fail(web || len(t.Status) == 0 && t.Contains == "", "status and contains belong to http and https")
+	for _, s := range t.Status {
+		fail(s >= 100 && s <= 599, "status: %d is not from 100 to 599", s)
+	}
+	fail(rpc == (t.Method != ""), "method: %q; jsonrpc needs one, others have none", t.Method)
+	fail(rpc || t.User == "" && t.PasswordSecret == "" && len(t.Expect) == 0, "user, password_secret and expect belong to jsonrpc")
+	fail(isLine(t.User) && !strings.Contains(t.User, ":"), "user: %q has a colon or a control character", t.User)
+	for path := range t.Expect {
+		fail(path != "", "expect: the name of a member is empty")
+	}
+	return errs
+}
+
+// isWord tells whether text can stand in a request line.
+func isWord(text string) bool { return isLine(text) && !strings.Contains(text, " ") }
+
+// isLine tells whether text is free of what would end a line.
+func isLine(text string) bool { return !strings.ContainsFunc(text, unicode.IsControl) }
