@@ -15,6 +15,8 @@ type Mark struct {
 	Capability string
 	// Digest, ManifestDigest and Generator are as written.
 	Digest, ManifestDigest, Generator string
+	// Alive, Serving and Synced are the probes from the host's side, as JSON.
+	Alive, Serving, Synced string
 }
 
 // ReadMark reads the ownership section of a file. It reports false where there
@@ -61,5 +63,11 @@ func (m *Mark) set(key, value string) {
 		m.ManifestDigest = value
 	case "Generator":
 		m.Generator = value
+	case "Alive":
+		m.Alive = value
+	case "Serving":
+		m.Serving = value
+	case "Synced":
+		m.Synced = value
 	}
 }

@@ -30,8 +30,9 @@ var mayImport = map[string][]string{
 	"units/systemd":                {"units"},
 	"units/systemd/systemdtest":    {"units/systemd"},
 	"units/reconcile":              {"units"},
+	"units/machine":                {"units", "units/unitdir", "units/systemd", "units/container", "healthd/probe"},
 	"healthd/probe":                {},
-	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/conform", "units", "units/unitdir"},
+	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/conform", "units", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/machine", "healthd/probe"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

@@ -1,0 +1,47 @@
+package machine
+
+import (
+	"context"
+
+	"github.com/archipelago-os/archipelago/healthd/probe"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Health asks services from the host's side.
+type Health struct {
+	Prober      *probe.Prober
+	Credentials probe.Credentials
+}
+
+// meanings is what a probe's answer means for a service.
+var meanings = map[probe.State]units.Health{
+	probe.Serving: units.Serving, probe.Loading: units.Loading, probe.NeedsUser: units.NeedsUser,
+	probe.Unreachable: units.Unsure, probe.Wrong: units.Unsure,
+}
+
+// Ask asks a running service once, by the probe that its file carries. Without
+// one, what the unit is known to be counts.
+func (h Health) Ask(ctx context.Context, file units.File, _ units.Part, u units.Unit) (units.Health, string) {
+	o, ok := h.Outcome(ctx, file)
+	if !ok {
+		return u.Health, "its check fails in the container"
+	}
+	return meanings[o.State], o.Detail
+}
+
+// Outcome asks by the probe that a file carries, and reports false without one.
+func (h Health) Outcome(ctx context.Context, file units.File) (probe.Outcome, bool) {
+	mark, _ := units.ReadMark(file.Content)
+	text := mark.Serving
+	if text == "" {
+		text = mark.Alive
+	}
+	if text == "" {
+		return probe.Outcome{}, false
+	}
+	target, err := probe.Parse([]byte(text))
+	if err != nil {
+		return probe.Outcome{State: probe.Wrong, Reason: probe.NotAsked, Detail: err.Error()}, true
+	}
+	return h.Prober.Probe(ctx, target, h.Credentials), true
+}
