@@ -81,7 +81,8 @@ func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
 			for _, file := range files {
 				data, err := manifests.ReadFile(file)
 				if err != nil {
-					return nil, nil, fmt.Errorf("%s can't be read: %w", file, reason(err))
+					diags = append(diags, diag.Diagnostic{Code: diag.Unreadable, File: file, Message: fmt.Sprintf("it can't be read: %v", reason(err))})
+					continue
 				}
 				add(dir, file, data)
 			}

@@ -62,7 +62,7 @@ func session(t *testing.T, dir, text string) string {
 		}
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", command)
 		cmd.Dir = dir
-		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "ARCHGEN_RELEASE=" + currentRelease(t), "GORACE=" + noExitDelay}
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "ARCHGEN_RELEASE=" + currentRelease(t), "GORACE=" + noExitDelay, "GOCOVERDIR=" + os.Getenv("GOCOVERDIR")}
 		out, err := cmd.CombinedOutput()
 		if err != nil && len(out) == 0 {
 			t.Errorf("%s: %v", command, err)
