@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/godbus/dbus/v5"
 
@@ -27,8 +28,8 @@ var (
 
 // explain says what was being done, with which manager, and how to mend it.
 func (m *Manager) explain(what string, err error) error {
-	if kind := kindOf(err); kind != nil && !errors.Is(err, kind) {
-		err = fmt.Errorf("%w: %w", kind, err)
+	if kind := kindOf(err); kind != nil {
+		err = fmt.Errorf("%w: %s", kind, strings.TrimSuffix(err.Error(), "."))
 	}
 	err = fmt.Errorf("%s (%s manager): %w", what, m.scope, err)
 	if hint := m.hint(err); hint != "" {
@@ -45,9 +46,6 @@ func kindOf(err error) error {
 	case "org.freedesktop.DBus.Error.AccessDenied", "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired":
 		return ErrDenied
 	}
-	if errors.Is(err, fs.ErrPermission) {
-		return ErrDenied
-	}
 	return nil
 }
 
@@ -55,7 +53,7 @@ func (m *Manager) hint(err error) string {
 	switch {
 	case errors.Is(err, ErrNoSuchUnit):
 		return "is its file in place, and was the manager reloaded since? " + m.systemctl("daemon-reload")
-	case errors.Is(err, ErrDenied):
+	case errors.Is(err, ErrDenied), errors.Is(err, fs.ErrPermission):
 		return m.denied()
 	case errors.Is(err, ErrUnreachable):
 		return m.missing()

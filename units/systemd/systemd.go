@@ -92,7 +92,9 @@ func (m *Manager) connect(ctx context.Context, options Options) (err error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
-	m.link, err = m.dial(ctx)
+	if l, again := m.dial(ctx); again == nil {
+		m.link, err = l, nil
+	}
 	return err
 }
 

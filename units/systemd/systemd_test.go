@@ -118,12 +118,17 @@ func TestUnitsAreListedInOneCall(t *testing.T) {
 	}
 }
 
-func TestStaleUnitsAreThoseWithChangedFiles(t *testing.T) {
+func TestCurrentTellsNewStartsAndChangedFiles(t *testing.T) {
 	fake := systemdtest.New(t)
-	fake.Set(systemd.Unit{Name: "a.service"}, systemd.Unit{Name: "b.service", NeedDaemonReload: true}, systemd.Unit{Name: "c.service"})
-	got, err := fake.Connect().Stale(t.Context(), "a.service", "b.service", "c.service")
-	if err != nil || cmp.Diff([]string{"b.service"}, got) != "" {
-		t.Errorf("stale = %v, %v", got, err)
+	invocation := "00112233445566778899aabbccddeeff"
+	fake.Set(systemd.Unit{Name: "a.service"}, systemd.Unit{Name: "b.service", NeedDaemonReload: true, InvocationID: invocation})
+	want := []systemd.Current{{Name: "b.service", InvocationID: invocation, NeedDaemonReload: true}, {Name: "a.service"}, {Name: "absent.service"}}
+	got, err := fake.Connect().Current(t.Context(), "b.service", "a.service", "absent.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("current (-want +got):\n%s", diff)
 	}
 }
 
@@ -162,9 +167,9 @@ func TestResetFailedLetsAUnitStartAgain(t *testing.T) {
 // every is all calls of a manager that answer at once.
 var every = map[string]func(context.Context, *systemd.Manager) error{
 	"GetAll":              func(ctx context.Context, m *systemd.Manager) error { _, err := m.Units(ctx, app); return err },
-	"Get":                 func(ctx context.Context, m *systemd.Manager) error { _, err := m.Stale(ctx, app); return err },
+	"Get":                 func(ctx context.Context, m *systemd.Manager) error { _, err := m.Current(ctx, app); return err },
 	"ListUnitsByNames":    func(ctx context.Context, m *systemd.Manager) error { _, err := m.List(ctx, app); return err },
-	"ListUnitsByPatterns": func(ctx context.Context, m *systemd.Manager) error { _, err := m.UnitsByPatterns(ctx, app); return err },
+	"ListUnitsByPatterns": func(ctx context.Context, m *systemd.Manager) error { _, err := m.ListByPatterns(ctx, app); return err },
 	"Reload":              func(ctx context.Context, m *systemd.Manager) error { return m.Reload(ctx) },
 	"ResetFailedUnit":     func(ctx context.Context, m *systemd.Manager) error { return m.ResetFailed(ctx, app) },
 	"StartUnit": func(ctx context.Context, m *systemd.Manager) error {
@@ -185,7 +190,7 @@ var every = map[string]func(context.Context, *systemd.Manager) error{
 	},
 }
 
-// names says what the error of a call is about.
+// aboutUnit says whether a call is about one unit.
 func aboutUnit(method string) bool { return method != "Reload" }
 
 func TestEveryCallSaysWhyItFailed(t *testing.T) {

@@ -57,6 +57,15 @@ type Unit struct {
 	StatusText string
 }
 
+// Current is what tells whether a unit is still the one that was seen.
+type Current struct {
+	Name string
+	// InvocationID is the id of the last start, empty before the first.
+	InvocationID string
+	// NeedDaemonReload: a file of the unit changed since the manager read it.
+	NeedDaemonReload bool
+}
+
 // parallel is how many units are asked for at a time.
 const parallel = 16
 
@@ -109,24 +118,21 @@ func (m *Manager) UnitsByPatterns(ctx context.Context, patterns ...string) ([]Un
 	return m.Units(ctx, names...)
 }
 
-// Stale returns which of the units have files that changed since the manager
-// read them. It is much cheaper than Units.
-func (m *Manager) Stale(ctx context.Context, names ...string) ([]string, error) {
-	answers, err := each(ctx, m, "looking for changed files of ", names, func(ctx context.Context, l *link, name string) (bool, error) {
-		p, err := l.calls.GetUnitPropertyContext(ctx, name, "NeedDaemonReload")
+// Current returns what tells whether units are still those that were seen, in
+// the order of the names. With List it is a fraction of the price of Units.
+func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, error) {
+	return each(ctx, m, "looking at ", names, func(ctx context.Context, l *link, name string) (Current, error) {
+		invocation, err := l.calls.GetUnitPropertyContext(ctx, name, "InvocationID")
 		if err != nil {
-			return false, err
+			return Current{}, err
 		}
-		stale, _ := p.Value.Value().(bool)
-		return stale, nil
+		stale, err := l.calls.GetUnitPropertyContext(ctx, name, "NeedDaemonReload")
+		if err != nil {
+			return Current{}, err
+		}
+		p := properties{invocation.Name: invocation.Value.Value(), stale.Name: stale.Value.Value()}
+		return Current{name, invocationOf(p), value[bool](p, stale.Name)}, nil
 	})
-	var stale []string
-	for i, is := range answers {
-		if is {
-			stale = append(stale, names[i])
-		}
-	}
-	return stale, err
 }
 
 // each asks for every name, several at a time, and ends at the first error.
@@ -165,7 +171,7 @@ func unitOf(name string, p properties) Unit {
 		Name: name, LoadState: text(p, "LoadState"), ActiveState: text(p, "ActiveState"), SubState: text(p, "SubState"),
 		JobID: jobID(job), NeedDaemonReload: value[bool](p, "NeedDaemonReload"),
 		FragmentPath: text(p, "FragmentPath"), SourcePath: text(p, "SourcePath"), UnitFileState: text(p, "UnitFileState"),
-		InvocationID: hex.EncodeToString(value[[]byte](p, "InvocationID")), ControlGroup: text(p, "ControlGroup"),
+		InvocationID: invocationOf(p), ControlGroup: text(p, "ControlGroup"),
 		ActiveEnterTimestamp:   value[uint64](p, "ActiveEnterTimestamp"),
 		InactiveEnterTimestamp: value[uint64](p, "InactiveEnterTimestamp"),
 		StateChangeTimestamp:   value[uint64](p, "StateChangeTimestamp"),
@@ -182,6 +188,8 @@ func value[T any](p properties, key string) T {
 	v, _ := p[key].(T)
 	return v
 }
+
+func invocationOf(p properties) string { return hex.EncodeToString(value[[]byte](p, "InvocationID")) }
 
 func text(p properties, key string) string { return value[string](p, key) }
 

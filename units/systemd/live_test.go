@@ -1,0 +1,433 @@
+//go:build live
+
+package systemd_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/systemd"
+)
+
+// These tests talk to the real manager of the user who runs them, and leave it
+// in disorder. test/e2e builds them, and runs them on the test machine.
+
+// real is the ways to the real manager.
+var real = map[string]systemd.Options{
+	"private": {Private: filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd/private")},
+	"bus":     {Bus: os.Getenv("DBUS_SESSION_BUS_ADDRESS")},
+}
+
+func connect(t *testing.T, options systemd.Options) *systemd.Manager {
+	t.Helper()
+	m, err := systemd.Connect(within(t, long), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.Close)
+	return m
+}
+
+// install writes the unit files of a test, loads them, and stops them in the end.
+func install(t *testing.T, m *systemd.Manager, files map[string]string) {
+	t.Helper()
+	home, err := os.UserConfigDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join(home, "systemd/user")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if !strings.Contains(name, "@.") {
+				stop(t, m, name)
+			}
+			if err := os.Remove(filepath.Join(dir, name)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err := m.Reload(within(t, long)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stop stops a unit after its test.
+func stop(t *testing.T, m *systemd.Manager, name string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), long)
+	defer cancel()
+	if _, err := m.Stop(ctx, name, systemd.Replace); err != nil && !errors.Is(err, systemd.ErrNoSuchUnit) {
+		t.Error(err)
+	}
+}
+
+func unit(t *testing.T, m *systemd.Manager, name string) systemd.Unit {
+	t.Helper()
+	list, err := m.Units(within(t, long), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return list[0]
+}
+
+// stale says whether a unit needs a reload, and makes sure that what tells it
+// cheaply tells the same.
+func stale(t *testing.T, m *systemd.Manager, name string) bool {
+	t.Helper()
+	list, err := m.Current(within(t, long), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := unit(t, m, name)
+	if diff := cmp.Diff(systemd.Current{Name: name, InvocationID: u.InvocationID, NeedDaemonReload: u.NeedDaemonReload}, list[0]); diff != "" {
+		t.Errorf("current (-want +got):\n%s", diff)
+	}
+	return u.NeedDaemonReload
+}
+
+const sleeps = "[Service]\nExecStart=/bin/sleep infinity\n"
+
+func TestLiveUnitGoesThroughItsLife(t *testing.T) {
+	for name, options := range real {
+		t.Run(name, func(t *testing.T) {
+			m := connect(t, options)
+			if u := unit(t, m, "life.service"); u.LoadState != "not-found" || u.ActiveState != "inactive" {
+				t.Errorf("before it is there: %+v", u)
+			}
+			install(t, m, map[string]string{"life.service": sleeps})
+			u := unit(t, m, "life.service")
+			if u.LoadState != "loaded" || u.ActiveState != "inactive" || u.InvocationID != "" || !strings.HasSuffix(u.FragmentPath, "/systemd/user/life.service") {
+				t.Errorf("loaded: %+v", u)
+			}
+			for _, call := range []func(*systemd.Manager, context.Context, string, string) (systemd.JobResult, error){
+				(*systemd.Manager).Start, (*systemd.Manager).Restart, (*systemd.Manager).TryRestart,
+			} {
+				before := unit(t, m, "life.service").InvocationID
+				if result, err := call(m, within(t, long), "life.service", systemd.Replace); result != systemd.JobDone || err != nil {
+					t.Fatalf("%q, %v", result, err)
+				}
+				u := unit(t, m, "life.service")
+				if u.ActiveState != "active" || u.SubState != "running" || u.Result != "success" || u.MainPID == 0 ||
+					len(u.InvocationID) != 32 || u.InvocationID == before || u.ControlGroup == "" || u.ActiveEnterTimestamp == 0 || u.JobID != 0 {
+					t.Errorf("running: %+v, invoked before as %q", u, before)
+				}
+			}
+			if err := os.WriteFile(unit(t, m, "life.service").FragmentPath, []byte(sleeps+"Restart=always\n"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if !stale(t, m, "life.service") || stale(t, m, "default.target") {
+				t.Error("an edited unit does not need a reload, or another does")
+			}
+			if err := m.Reload(within(t, long)); err != nil {
+				t.Fatal(err)
+			}
+			if stale(t, m, "life.service") {
+				t.Error("a unit needs a reload right after one")
+			}
+			if result, err := m.Stop(within(t, long), "life.service", systemd.Replace); result != systemd.JobDone || err != nil {
+				t.Errorf("stop: %q, %v", result, err)
+			}
+			if result, err := m.TryRestart(within(t, long), "life.service", systemd.Replace); result != systemd.JobDone || err != nil {
+				t.Errorf("try-restart of what does not run: %q, %v", result, err)
+			}
+			if u := unit(t, m, "life.service"); u.ActiveState != "inactive" || u.MainPID != 0 {
+				t.Errorf("stopped: %+v", u)
+			}
+			if _, err := m.Start(within(t, long), "absent.service", systemd.Replace); !errors.Is(err, systemd.ErrNoSuchUnit) {
+				t.Errorf("start of a unit that is not there: %v", err)
+			}
+		})
+	}
+}
+
+func TestLiveJobsEndAsSystemdSays(t *testing.T) {
+	m := connect(t, systemd.Options{})
+	install(t, m, map[string]string{
+		"fails.service":   "[Service]\nType=oneshot\nExecStart=/bin/false\n",
+		"needs.service":   "[Unit]\nRequires=fails.service\nAfter=fails.service\n" + sleeps,
+		"never.service":   "[Service]\nType=notify\nTimeoutStartSec=300ms\nExecStart=/bin/sleep infinity\n",
+		"crashes.service": "[Service]\nExecStart=/bin/sh -c 'sleep 0.3; exit 7'\n",
+		"invalid.service": "[Service]\nType=simple\n",
+	})
+	for name, want := range map[string]systemd.JobResult{
+		"fails.service": systemd.JobFailed, "needs.service": systemd.JobDependency,
+		"never.service": systemd.JobFailed, "crashes.service": systemd.JobDone,
+	} {
+		if result, err := m.Start(within(t, long), name, systemd.Replace); result != want || err != nil {
+			t.Errorf("%s: %q, %v, want %q", name, result, err, want)
+		}
+	}
+	if u := unit(t, m, "never.service"); u.Result != "timeout" {
+		t.Errorf("start that took too long: %+v", u)
+	}
+	if _, err := m.Start(within(t, long), "invalid.service", systemd.Replace); err == nil {
+		t.Error("an invalid unit started")
+	}
+	if u := unit(t, m, "invalid.service"); u.LoadState != "bad-setting" {
+		t.Errorf("invalid unit: %+v", u)
+	}
+	// The job was done, and yet the unit does not serve.
+	eventually(t, "the crash shows", func() bool { return unit(t, m, "crashes.service").ActiveState == "failed" })
+	if u := unit(t, m, "crashes.service"); u.Result != "exit-code" || u.ExecMainCode != 1 || u.ExecMainStatus != 7 {
+		t.Errorf("crashed: %+v", u)
+	}
+	if err := m.ResetFailed(within(t, long), "crashes.service"); err != nil {
+		t.Error(err)
+	}
+	if u := unit(t, m, "crashes.service"); u.ActiveState != "inactive" {
+		t.Errorf("reset: %+v", u)
+	}
+}
+
+func TestLiveStopCancelsASlowStart(t *testing.T) {
+	m := connect(t, systemd.Options{})
+	install(t, m, map[string]string{
+		"slow.service": "[Service]\nType=notify\nNotifyAccess=all\nTimeoutStartSec=60\nExecStart=/bin/sh -c 'systemd-notify \"--status=loading 45 %%\"; sleep 60'\n",
+	})
+	ended := make(chan ending, 1)
+	go func() {
+		result, err := m.Start(within(t, long), "slow.service", systemd.Replace)
+		ended <- ending{result, err}
+	}()
+	eventually(t, "it says how far it is", func() bool { return unit(t, m, "slow.service").StatusText == "loading 45 %" })
+	if u := unit(t, m, "slow.service"); u.ActiveState != "activating" || u.JobID == 0 {
+		t.Errorf("starting: %+v", u)
+	}
+	if _, err := m.Start(within(t, soon), "slow.service", systemd.Replace); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("second waiter: %v", err)
+	}
+	if result, err := m.Stop(within(t, long), "slow.service", systemd.Replace); result != systemd.JobDone || err != nil {
+		t.Errorf("stop: %q, %v", result, err)
+	}
+	if e := <-ended; e.result != systemd.JobCanceled || e.err != nil {
+		t.Errorf("start: %q, %v", e.result, e.err)
+	}
+}
+
+// until reads events up to one that is wanted.
+func until(t *testing.T, events <-chan systemd.Event, want systemd.Event) {
+	t.Helper()
+	for next(t, events) != want {
+		continue // others may be told of before
+	}
+}
+
+func TestLiveEvents(t *testing.T) {
+	for name, options := range real {
+		t.Run(name, func(t *testing.T) {
+			m := connect(t, options)
+			install(t, m, map[string]string{"seen.service": "[Service]\nRestart=on-failure\nExecStart=/bin/sh -c 'sleep 0.2; exit 1'\n"})
+			events := m.Events(t.Context())
+			expect(t, events, resync)
+			if _, err := m.Start(within(t, long), "seen.service", systemd.Replace); err != nil {
+				t.Fatal(err)
+			}
+			until(t, events, systemd.Event{Kind: systemd.JobRemoved, Unit: "seen.service"})
+			changed := systemd.Event{Kind: systemd.UnitChanged, Unit: "seen.service"}
+			for unit(t, m, "seen.service").NRestarts == 0 {
+				until(t, events, changed)
+			}
+			if _, err := m.Stop(within(t, long), "seen.service", systemd.Replace); err != nil {
+				t.Fatal(err)
+			}
+			if err := m.Reload(within(t, long)); err != nil {
+				t.Fatal(err)
+			}
+			until(t, events, systemd.Event{Kind: systemd.Reloading})
+			expect(t, events, systemd.Event{Kind: systemd.Reloaded})
+		})
+	}
+}
+
+// A manager that executes itself anew goes on with its jobs; the socket that we
+// hold dies.
+func TestLiveReexecution(t *testing.T) {
+	for name, options := range real {
+		t.Run(name, func(t *testing.T) {
+			m := connect(t, options)
+			install(t, m, map[string]string{
+				"slow.service":  "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sleep 3\n",
+				"fails.service": "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'sleep 3; exit 1'\n",
+			})
+			events := m.Events(t.Context())
+			expect(t, events, resync)
+			ended := map[string]chan ending{"slow.service": make(chan ending, 1), "fails.service": make(chan ending, 1)}
+			for name, end := range ended {
+				go func() {
+					result, err := m.Start(within(t, long), name, systemd.Replace)
+					end <- ending{result, err}
+				}()
+				eventually(t, name+" is starting", func() bool { return unit(t, m, name).ActiveState == "activating" })
+			}
+			if out, err := exec.CommandContext(t.Context(), "systemctl", "--user", "daemon-reexec").CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			begun := time.Now()
+			list, err := m.List(within(t, long), "slow.service")
+			t.Logf("first answer %v after the re-execution", time.Since(begun))
+			if err != nil || list[0].ActiveState != "activating" {
+				t.Errorf("after the re-execution: %v, %v", list, err)
+			}
+			for name, want := range map[string]systemd.JobResult{"slow.service": systemd.JobDone, "fails.service": systemd.JobFailed} {
+				if e := <-ended[name]; e.result != want || e.err != nil {
+					t.Errorf("%s: %q, %v, want %q", name, e.result, e.err, want)
+				}
+			}
+			until(t, events, resync)
+			if _, err := m.Stop(within(t, long), "slow.service", systemd.Replace); err != nil {
+				t.Error(err)
+			}
+			until(t, events, systemd.Event{Kind: systemd.JobRemoved, Unit: "slow.service"})
+		})
+	}
+}
+
+func TestLiveRestartOfTheBus(t *testing.T) {
+	m := connect(t, real["bus"])
+	install(t, m, map[string]string{"life.service": sleeps})
+	events := m.Events(t.Context())
+	expect(t, events, resync)
+	if out, err := exec.CommandContext(t.Context(), "systemctl", "--user", "restart", "dbus.service").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if result, err := m.Start(within(t, long), "life.service", systemd.Replace); result != systemd.JobDone || err != nil {
+		t.Errorf("start after the bus restarted: %q, %v", result, err)
+	}
+	until(t, events, resync)
+}
+
+// used is how much processor time this program took.
+func used(t *testing.T) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		t.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+func TestLivePrices(t *testing.T) {
+	m := connect(t, systemd.Options{})
+	install(t, m, map[string]string{"app@.service": sleeps})
+	names := make([]string, 30)
+	for i := range names {
+		names[i] = fmt.Sprintf("app@%d.service", i)
+	}
+	var starting, stopping sync.WaitGroup
+	for _, name := range names {
+		starting.Go(func() {
+			if result, err := m.Start(within(t, long), name, systemd.Replace); result != systemd.JobDone || err != nil {
+				t.Errorf("%s: %q, %v", name, result, err)
+			}
+		})
+	}
+	starting.Wait()
+	t.Cleanup(func() {
+		for _, name := range names {
+			stopping.Go(func() { stop(t, m, name) })
+		}
+		stopping.Wait()
+	})
+	for what, call := range map[string]func() error{
+		"List":    func() error { _, err := m.List(within(t, long), names...); return err },
+		"Current": func() error { _, err := m.Current(within(t, long), names...); return err },
+		"Units":   func() error { _, err := m.Units(within(t, long), names...); return err },
+		"Reload":  func() error { return m.Reload(within(t, long)) },
+	} {
+		wall, cpu := time.Hour, time.Hour
+		for range 10 {
+			begun, before := time.Now(), used(t)
+			if err := call(); err != nil {
+				t.Fatal(err)
+			}
+			wall, cpu = min(wall, time.Since(begun)), min(cpu, used(t)-before)
+		}
+		t.Logf("%s with 30 units: %v, %v of it ours, at best", what, wall, cpu)
+	}
+	found, err := m.ListByPatterns(within(t, long), "app@*")
+	if err != nil || len(found) != len(names) {
+		t.Errorf("%d units match app@*, %v", len(found), err)
+	}
+}
+
+// The tests from here on are run one by one, in special circumstances.
+
+// ready is a file that says that a test waits for its circumstances.
+func ready(t *testing.T) {
+	t.Helper()
+	if err := os.WriteFile("ready", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestSpecialRestartOfTheManager(t *testing.T) {
+	m := connect(t, systemd.Options{})
+	install(t, m, map[string]string{"slow.service": "[Service]\nType=oneshot\nExecStart=/bin/sleep 60\n"})
+	events := m.Events(t.Context())
+	expect(t, events, resync)
+	ended := make(chan ending, 1)
+	go func() {
+		result, err := m.Start(within(t, 2*long), "slow.service", systemd.Replace)
+		ended <- ending{result, err}
+	}()
+	eventually(t, "it is starting", func() bool { return unit(t, m, "slow.service").ActiveState == "activating" })
+	ready(t)
+	until(t, events, resync)
+	// The manager stopped the unit before it went itself.
+	if e := <-ended; e.err != nil || e.result != systemd.JobLost && e.result != systemd.JobFailed && e.result != systemd.JobCanceled {
+		t.Errorf("start whose manager went away: %q, %v", e.result, e.err)
+	}
+	if u := unit(t, m, "slow.service"); u.LoadState != "loaded" || u.InvocationID != "" {
+		t.Errorf("with the new manager: %+v", u)
+	}
+}
+
+func TestSpecialSystemManagerAsRoot(t *testing.T) {
+	m := connect(t, systemd.Options{Scope: units.System})
+	if u := unit(t, m, "user@1000.service"); u.ActiveState != "active" || u.MainPID == 0 {
+		t.Errorf("user@1000.service: %+v", u)
+	}
+	if result, err := m.Restart(within(t, long), "systemd-tmpfiles-clean.service", systemd.Replace); result != systemd.JobDone || err != nil {
+		t.Errorf("restart: %q, %v", result, err)
+	}
+	if err := m.Reload(within(t, long)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSpecialSystemManagerAsUser(t *testing.T) {
+	m := connect(t, systemd.Options{Scope: units.System})
+	if u := unit(t, m, "user@1000.service"); u.ActiveState != "active" {
+		t.Errorf("user@1000.service: %+v", u)
+	}
+	_, err := m.Restart(within(t, long), "user@1000.service", systemd.Replace)
+	if !errors.Is(err, systemd.ErrDenied) || !strings.Contains(err.Error(), "run it as root") {
+		t.Errorf("restart of a system unit: %v", err)
+	}
+}
+
+func TestSpecialNoManager(t *testing.T) {
+	_, err := systemd.Connect(within(t, long), systemd.Options{})
+	if !errors.Is(err, systemd.ErrUnreachable) || !strings.Contains(err.Error(), "loginctl enable-linger") {
+		t.Errorf("connect: %v", err)
+	}
+	t.Log(err)
+}
