@@ -87,9 +87,6 @@ func (d *decoder) document(doc *Document) { d.root(reflect.ValueOf(doc).Elem()) 
 func (d *decoder) settings(s *Settings)   { d.root(reflect.ValueOf(s).Elem()) }
 
 func (d *decoder) root(v reflect.Value) {
-	if d.m.tree.kind == nullNode {
-		d.m.tree.kind = mapNode
-	}
 	d.value(d.m.tree, v, nil, &fieldPlan{})
 }
 

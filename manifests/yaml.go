@@ -66,8 +66,8 @@ func (r *reader) yaml(data []byte) *node {
 	var doc, more yaml.Node
 	switch err := d.Decode(&doc); {
 	case errors.Is(err, io.EOF):
-		r.fail(diag.Syntax, 1, 1, "", "the file is empty")
-		return nil
+		// Only comments, as in TOML: an overlay may be that.
+		return &node{kind: mapNode, at: position{r.file, 1, 1}}
 	case err != nil:
 		r.yamlSyntax(data, err)
 		return nil
@@ -80,8 +80,11 @@ func (r *reader) yaml(data []byte) *node {
 		r.fail(diag.SecondDocument, more.Line, r.columns.bytes(more.Line, more.Column), "one file describes one app", "a second document begins here")
 	}
 	tree := r.convert(doc.Content[0], 0)
-	if r.values > maxValues {
+	switch {
+	case r.values > maxValues:
 		return nil
+	case tree.kind == nullNode:
+		tree.kind = mapNode
 	}
 	return tree
 }
