@@ -56,7 +56,7 @@ generate: setup ## Regenerate docs/manifest.md, docs/diagnostics.md, the JSON Sc
 check: test ## What CI runs
 
 golden: setup ## Rewrite the expected output of golden tests; read the diff afterwards
-	go test ./manifests/... ./generator/... ./cmd/... -update
+	go test $$(git grep -l 'flag.Bool("update"' -- '*_test.go' | xargs dirname | sort -u | sed 's|^|./|') -update
 
 fuzz: setup ## Fuzz every target for FUZZTIME (30s)
 	@go list ./... | while read -r package; do \
