@@ -83,29 +83,44 @@ func (c *cli) load(s *source, args []string) (*compiled, error) {
 	if err != nil {
 		return nil, err
 	}
-	set, problems := manifests.Resolve(k.loaded.Manifests, settings)
-	k.set, k.diags = set, append(k.diags, problems...)
 	if k.diags.HasErrors() {
-		// What is wrong already would only be said again in other words.
+		// Rendering would only say in other words what is wrong already.
+		set, problems := manifests.Resolve(k.loaded.Manifests, settings)
+		k.set, k.diags = set, append(k.diags, problems...)
 		return k, nil
 	}
-	k.result, problems = generator.Render(set, target)
-	k.diags = append(k.diags, problems...)
-	if !k.diags.HasErrors() {
-		k.conform(target)
-	}
+	k.diags = append(k.diags, k.compile(k.loaded.Manifests, settings, target)...)
 	return k, nil
 }
 
-// conform lets Podman's own converter read the whole set.
-func (k *compiled) conform(t generator.Target) {
-	for _, f := range conform.Check(k.result.Files, t.Scope) {
+// compile resolves, renders and checks manifests, as far as there is no error.
+func (k *compiled) compile(list []*manifests.Manifest, settings manifests.Settings, target generator.Target) diag.List {
+	set, diags := manifests.Resolve(list, settings)
+	k.set = set
+	if diags.HasErrors() {
+		return diags
+	}
+	result, problems := generator.Render(set, target)
+	k.result = result
+	diags = append(diags, problems...)
+	if !diags.HasErrors() {
+		diags = append(diags, conformity(result, target)...)
+	}
+	return diags
+}
+
+// conformity is what Podman's own converter says of a whole set.
+func conformity(result *generator.Result, t generator.Target) diag.List {
+	findings := conform.Check(result.Files, t.Scope)
+	diags := make(diag.List, 0, len(findings))
+	for _, f := range findings {
 		sev, code := diag.Error, diag.PodmanRejects
 		if f.Warning {
 			sev, code = diag.Warning, diag.PodmanWarns
 		}
-		k.diags = append(k.diags, k.result.Diagnose(f.File, f.Line, sev, code, f.Message))
+		diags = append(diags, result.Diagnose(f.File, f.Line, sev, code, f.Message))
 	}
+	return diags
 }
 
 // find reads the manifests.

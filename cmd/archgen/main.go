@@ -9,13 +9,19 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 // The exit codes. Scripts rely on them.
 const (
-	exitDone   = 0
-	exitFailed = 1
-	exitUsage  = 2
+	exitDone       = 0
+	exitFailed     = 1
+	exitUsage      = 2
+	exitPart       = 3
+	exitDiffers    = 4
+	exitLocked     = 5
+	exitNotServing = 6
 )
 
 func main() { os.Exit(run()) }
@@ -33,16 +39,28 @@ var errReported = errors.New("diagnostics were printed")
 
 // exitCode prints what has not been said yet and chooses the exit code.
 func (c *cli) exitCode(err error) int {
-	usage := usageError{}
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitDone
-	case errors.Is(err, errReported):
-		return exitFailed
-	case errors.As(err, &usage):
-		fmt.Fprintf(c.stderr, "archgen: %v\n", err)
-		return exitUsage
 	}
-	fmt.Fprintf(c.stderr, "archgen: %v\n", err)
+	if !errors.Is(err, errReported) {
+		fmt.Fprintf(c.stderr, "archgen: %v\n", err)
+	}
+	switch {
+	case is[usageError](err):
+		return exitUsage
+	case is[partError](err):
+		return exitPart
+	case is[differs](err):
+		return exitDiffers
+	case is[*unitdir.HeldError](err):
+		return exitLocked
+	case is[notServingError](err):
+		return exitNotServing
+	}
 	return exitFailed
+}
+
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }

@@ -17,8 +17,7 @@ func (c *cli) report(k *compiled, asJSON bool) error {
 			return err
 		}
 	} else {
-		p := diag.Printer{Source: func(file string) []byte { return k.loaded.Sources[file] }, Color: c.color(c.stderr)}
-		if err := p.Print(c.stderr, k.diags); err != nil {
+		if err := c.printer(k).Print(c.stderr, k.diags); err != nil {
 			return fmt.Errorf("printing diagnostics: %w", err)
 		}
 	}
@@ -26,6 +25,11 @@ func (c *cli) report(k *compiled, asJSON bool) error {
 		return errReported
 	}
 	return nil
+}
+
+// printer prints findings with excerpts of the files that were read.
+func (c *cli) printer(k *compiled) diag.Printer {
+	return diag.Printer{Source: func(file string) []byte { return k.loaded.Sources[file] }, Color: c.color(c.stderr)}
 }
 
 func (c *cli) printJSON(v any) error {

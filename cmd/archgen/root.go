@@ -55,7 +55,11 @@ Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(c.checkCommand(), c.renderCommand(), c.schemaCommand(), c.catalogCommand(), c.graphCommand(), c.completionCommand(), c.versionCommand())
+	root.AddCommand(
+		c.checkCommand(), c.renderCommand(), c.diffCommand(), c.applyCommand(),
+		c.startCommand(), c.stopCommand(), c.restartCommand(),
+		c.schemaCommand(), c.catalogCommand(), c.graphCommand(), c.completionCommand(), c.versionCommand(),
+	)
 	return root
 }
 

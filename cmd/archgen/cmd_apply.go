@@ -1,0 +1,203 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+func (c *cli) applyCommand() *cobra.Command {
+	var from source
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "apply [ID…]",
+		Short: "Make what runs be what the manifests say",
+		Long: `apply compiles the installed apps, puts their unit files into place, lets
+systemd read them, starts what should run and restarts what changed. It says
+that an app was started only when it has stayed up for a while and answers.
+
+Where nothing differs, nothing is written, reloaded or started. What a person
+stopped stays stopped. An app whose manifest has an error stays as it is. An app
+that does not serve after a change gets its earlier unit back. No app's trouble
+keeps another from being put right.
+
+Exit status: 0 all is well; 1 it failed; 3 some apps failed, others are well;
+5 another run holds the lock; 6 what was started does not serve.`,
+		Example: `  archgen apply
+  archgen apply lnd
+  archgen apply --json | jq .results`,
+		RunE: func(_ *cobra.Command, args []string) error { return c.apply(&from, args, "", asJSON) },
+	}
+	scopeFlags(cmd, &from)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was done as JSON")
+	return cmd
+}
+
+// scopeFlags are those of verbs that are about what runs on this machine.
+func scopeFlags(cmd *cobra.Command, s *source) {
+	f := cmd.Flags()
+	f.BoolVar(&s.user, "user", false, "the apps of this user (default)")
+	f.BoolVar(&s.system, "system", false, "the apps of the system")
+	cmd.MarkFlagsMutuallyExclusive("user", "system")
+}
+
+// interruptible ends with the first signal that asks the program to end.
+func interruptible() (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+}
+
+// apply runs a pass over all installed apps, or over some of which something is
+// asked.
+func (c *cli) apply(from *source, ids []string, asked units.Kind, asJSON bool) error {
+	ctx, stop := interruptible()
+	defer stop()
+	l, err := c.connect(ctx, from.scope())
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	var k *compiled
+	desired := func() (want units.Desired, err error) {
+		if k, want, err = c.installed(from); err != nil {
+			return want, err
+		}
+		if err := c.sayDiagnostics(k, asJSON); err != nil {
+			return want, err
+		}
+		want, err = narrow(want, ids)
+		for i := range want.Apps {
+			want.Apps[i].Asked = asked
+		}
+		return want, err
+	}
+	report, err := reconcile.Run(ctx, desired, l.host(c.progress(asJSON)))
+	return c.conclude(k, report, err, asJSON)
+}
+
+// sayDiagnostics prints what is wrong with manifests. It stops the work only
+// where nothing could be compiled.
+func (c *cli) sayDiagnostics(k *compiled, asJSON bool) error {
+	if !asJSON {
+		if err := c.printer(k).Print(c.stderr, k.diags); err != nil {
+			return err
+		}
+	}
+	if k.result == nil && k.diags.HasErrors() {
+		return errReported
+	}
+	return nil
+}
+
+// progress says what is done as it is done.
+func (c *cli) progress(quiet bool) func(reconcile.Event) {
+	if quiet {
+		return nil
+	}
+	return func(e reconcile.Event) {
+		switch {
+		case e.Kind == units.Write || e.Kind == units.Remove || e.Kind == units.Reload:
+			if e.Ended && e.Err == nil {
+				fmt.Fprintf(c.stderr, "%s%s (%s)\n", e.Kind, spaced(e.Target), e.Reason)
+			}
+		case !e.Ended:
+			fmt.Fprintf(c.stderr, "%s%s (%s) …\n", e.Kind, spaced(e.Target), e.Reason)
+		case e.Err != nil:
+			fmt.Fprintf(c.stderr, "%s%s failed\n", e.Kind, spaced(e.Target))
+		}
+	}
+}
+
+func spaced(s string) string {
+	if s == "" {
+		return ""
+	}
+	return " " + s
+}
+
+// conclude prints what came of a pass and chooses the exit code.
+func (c *cli) conclude(k *compiled, r reconcile.Report, err error, asJSON bool) error {
+	if asJSON {
+		var diags diag.List
+		if k != nil {
+			diags = k.diags
+		}
+		if printErr := c.printJSON(struct {
+			reconcile.Report
+			Diagnostics diag.List `json:"diagnostics"`
+		}{r, append(diag.List{}, diags...)}); printErr != nil {
+			return printErr
+		}
+	} else if err == nil {
+		c.printResults(r)
+	}
+	if err != nil {
+		return err
+	}
+	return verdict(r, k)
+}
+
+func (c *cli) printResults(r reconcile.Report) {
+	for _, a := range r.Actions {
+		if a.Kind == units.Leave {
+			fmt.Fprintf(c.stdout, "%s: left as it is (%s)\n", strings.TrimSpace(a.App+spaced(a.Target)), a.Reason)
+		}
+	}
+	for _, a := range r.Results {
+		if a.Outcome == reconcile.Unchanged {
+			continue
+		}
+		fmt.Fprintf(c.stdout, "%s: %s%s\n", a.App, a.Outcome, colon(a.Error))
+		for _, line := range a.Log {
+			fmt.Fprintf(c.stdout, "    %s\n", line)
+		}
+	}
+	if !r.Changed() {
+		fmt.Fprintln(c.stdout, "nothing to do")
+	}
+}
+
+func colon(s string) string {
+	if s == "" {
+		return ""
+	}
+	return ": " + s
+}
+
+// verdict is the error of a pass in which something went wrong with apps.
+func verdict(r reconcile.Report, k *compiled) error {
+	failed, well := r.Count()
+	invalid := k != nil && k.diags.HasErrors()
+	switch {
+	case failed == 0 && !invalid:
+		return nil
+	case well > 0:
+		return partError{errReported}
+	}
+	for _, a := range r.Results {
+		if a.Outcome == reconcile.NotServing {
+			return notServingError{errReported}
+		}
+	}
+	return errReported
+}
+
+// partError ends a verb that failed for some apps and did its work for others.
+type partError struct{ error }
+
+// notServingError ends a verb whose app was started and does not serve.
+type notServingError struct{ error }
+
+func (e partError) Unwrap() error       { return e.error }
+func (e notServingError) Unwrap() error { return e.error }
+
+var errNothingAsked = usageError{errors.New("name the apps that are meant; archgen status lists them")}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+func (c *cli) diffCommand() *cobra.Command {
+	var from source
+	var asJSON, exitCode bool
+	cmd := &cobra.Command{
+		Use:   "diff [ID…]",
+		Short: "Say what apply would do, and why",
+		Long: `diff compares what the manifests say with what is on this machine, and prints
+what apply would do. Nothing is changed.`,
+		Example: `  archgen diff
+  archgen diff --exit-code lnd`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			plan, k, err := c.preview(&from, args)
+			if err != nil {
+				return err
+			}
+			if err := c.printPlan(plan, k, asJSON); err != nil {
+				return err
+			}
+			if exitCode && !plan.Idle() {
+				return differs{errReported}
+			}
+			return nil
+		},
+	}
+	scopeFlags(cmd, &from)
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 4 where there is something to do")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	return cmd
+}
+
+// differs ends a diff that found something to do.
+type differs struct{ error }
+
+func (e differs) Unwrap() error { return e.error }
+
+func (c *cli) preview(from *source, ids []string) (units.Plan, *compiled, error) {
+	ctx, stop := interruptible()
+	defer stop()
+	l, err := c.connect(ctx, from.scope())
+	if err != nil {
+		return units.Plan{}, nil, err
+	}
+	defer l.close()
+	k, want, err := c.installed(from)
+	if err != nil {
+		return units.Plan{}, nil, err
+	}
+	if k.result == nil {
+		return units.Plan{}, nil, errors.Join(c.sayDiagnostics(k, false))
+	}
+	if want, err = narrow(want, ids); err != nil {
+		return units.Plan{}, nil, err
+	}
+	plan, err := reconcile.Preview(ctx, want, l.host(nil))
+	return plan, k, err
+}
+
+func (c *cli) printPlan(plan units.Plan, k *compiled, asJSON bool) error {
+	if asJSON {
+		return c.printJSON(struct {
+			Actions     []units.Action `json:"actions"`
+			Diagnostics diag.List      `json:"diagnostics"`
+		}{plan.Actions(), append(diag.List{}, k.diags...)})
+	}
+	if err := c.sayDiagnostics(k, false); err != nil {
+		return err
+	}
+	for _, a := range plan.Actions() {
+		fmt.Fprintf(c.stdout, "%s%s (%s)\n", a.Kind, spaced(a.Target), a.Reason)
+	}
+	if plan.Idle() {
+		fmt.Fprintln(c.stdout, "nothing to do")
+	}
+	return nil
+}

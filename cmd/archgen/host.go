@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/healthd/probe"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+// live is this machine, as verbs that change or show what runs need it.
+type live struct {
+	places   machine.Places
+	services machine.Services
+	health   machine.Health
+	store    unitdir.Store
+}
+
+// connect finds the machine's places and its systemd.
+func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
+	places, err := machine.PlacesOf(scope, c.getenv)
+	if err != nil {
+		return nil, err
+	}
+	manager, err := systemd.Connect(ctx, systemd.Options{Scope: scope})
+	if err != nil {
+		return nil, err
+	}
+	return &live{
+		places:   places,
+		services: machine.Services{Manager: manager, Scope: scope},
+		health:   machine.Health{Prober: &probe.Prober{}, Credentials: podmanSecret},
+		store:    unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
+	}, nil
+}
+
+func (l *live) close() { l.services.Manager.Close() }
+
+// settleTime is how long a started app has to stay up: programs that find out
+// seconds after their start that they can't go on are common.
+const settleTime = 5 * time.Second
+
+// host is the machine for a pass.
+func (l *live) host(progress func(reconcile.Event)) reconcile.Host {
+	return reconcile.Host{
+		Files: machine.Files(l.places.Units), Services: l.services, Store: l.store,
+		Health: l.health.Ask, Prefetch: prefetch, Now: time.Now, Settle: settleTime, Progress: progress,
+	}
+}
+
+// podmanSecret reads a secret of Podman.
+func podmanSecret(name string) (string, error) {
+	out, err := exec.Command("podman", "secret", "inspect", "--showsecret", "--format={{.SecretData}}", "--", name).Output() //nolint:noctx // the probe's own timeout can't reach here, and Podman answers from a file
+	if err != nil {
+		return "", fmt.Errorf("reading the secret %s: %w", name, err)
+	}
+	return strings.TrimSuffix(string(out), "\n"), nil
+}
+
+// prefetch pulls the images of an app that are missing.
+func prefetch(ctx context.Context, app units.App) error {
+	for _, f := range app.Files {
+		image := imageOf(f)
+		if image == "" || exec.CommandContext(ctx, "podman", "image", "exists", image).Run() == nil {
+			continue
+		}
+		out, err := exec.CommandContext(ctx, "podman", "pull", "--quiet", image).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("podman pull %s: %w: %s", image, err, lastLine(string(out)))
+		}
+	}
+	return nil
+}
+
+// imageOf is the image that a container file names, empty where Podman makes or
+// pulls it by a unit of its own.
+func imageOf(f units.File) string {
+	if !strings.HasSuffix(f.Name, ".container") {
+		return ""
+	}
+	for line := range strings.Lines(string(f.Content)) {
+		if image, ok := strings.CutPrefix(strings.TrimSpace(line), "Image="); ok {
+			if strings.HasSuffix(image, ".build") || strings.HasSuffix(image, ".image") {
+				return ""
+			}
+			return strings.ReplaceAll(image, "%%", "%")
+		}
+	}
+	return ""
+}
+
+func lastLine(text string) string {
+	text = strings.TrimSpace(text)
+	return text[strings.LastIndexByte(text, '\n')+1:]
+}
