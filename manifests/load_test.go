@@ -23,7 +23,7 @@ func tree(t *testing.T, files map[string]string) string {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		err := error(nil)
+		var err error
 		if target, ok := strings.CutPrefix(content, "-> "); ok {
 			err = os.Symlink(target, path)
 		} else {
@@ -58,7 +58,7 @@ func TestFirstDirectoryWins(t *testing.T) {
 	if len(diags) > 0 {
 		t.Error(diags)
 	}
-	var got []string
+	got := make([]string, 0, len(l.Manifests))
 	for _, m := range l.Manifests {
 		got = append(got, m.Document.App.ID+" "+m.Document.App.Name)
 	}
@@ -128,7 +128,7 @@ func TestUnreadableFiles(t *testing.T) {
 	}
 	var l manifests.Loaded
 	diags := l.LoadDirs([]string{root, filepath.Join(root, "good.yaml")})
-	var files []string
+	files := make([]string, 0, len(diags))
 	for _, d := range diags {
 		if d.Code != diag.Unreadable || d.Message == "" {
 			t.Errorf("%v, want unreadable", d)
@@ -180,7 +180,7 @@ func TestRootIsTakenOffPaths(t *testing.T) {
 }
 
 func codes(l diag.List) []string {
-	var list []string
+	list := make([]string, 0, len(l))
 	for _, d := range l {
 		list = append(list, string(d.Code))
 	}

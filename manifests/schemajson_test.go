@@ -108,7 +108,7 @@ func TestEditorsShowMistakes(t *testing.T) {
 	schema := editorSchema(t)
 	for mistake, text := range map[string]string{
 		"unknown key":           "app: {id: x, name: x, version: 1.0.0, colour: red}",
-		"unknown key in a part": "app: {id: x, name: x, version: 1.0.0, container: {image: x, read_onyl: true}}",
+		"unknown key in a part": "app: {id: x, name: x, version: 1.0.0, container: {image: x, readonly: true}}",
 		"unknown top-level key": "app: {id: x, name: x, version: 1.0.0}\napps: {}",
 		"missing key":           "app: {id: x, name: x}",
 		"wrong kind":            "app: {id: x, name: x, version: 1.0.0, container: [a]}",

@@ -92,7 +92,7 @@ func (r *reader) yaml(data []byte) *node {
 // foreignBreak finds a line break that only YAML knows. A comment that holds one
 // would hide the keys behind it from a person.
 func foreignBreak(data []byte) (i, size int) {
-	for i := 0; i < len(data); i++ {
+	for i := range data {
 		switch data[i] {
 		case '\r':
 			if i+1 < len(data) && data[i+1] != '\n' {

@@ -46,7 +46,7 @@ func (r *reader) yamlSyntax(data []byte, err error) {
 // beginning of the file that can be parsed. reported stays where the search
 // would take long.
 func firstBad(data []byte, lines [][]byte, reported int) int {
-	const affordable = 4 << 20
+	const affordable = 1 << 20
 	if len(data)*len(lines) > affordable {
 		return reported
 	}
