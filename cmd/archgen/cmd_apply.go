@@ -81,7 +81,10 @@ func (c *cli) apply(from *source, ids []string, asked units.Kind, asJSON bool) e
 		return want, err
 	}
 	report, err := reconcile.Run(ctx, desired, l.host(c.progress(asJSON)))
-	return c.conclude(k, report, err, asJSON)
+	if err := c.conclude(k, report, err, asJSON); err != nil {
+		return err
+	}
+	return verdict(report, len(ids) == 0 && k.diags.HasErrors())
 }
 
 // sayDiagnostics prints what is wrong with manifests. It stops the work only
@@ -124,7 +127,7 @@ func spaced(s string) string {
 	return " " + s
 }
 
-// conclude prints what came of a pass and chooses the exit code.
+// conclude prints what came of a pass.
 func (c *cli) conclude(k *compiled, r reconcile.Report, err error, asJSON bool) error {
 	if asJSON {
 		var diags diag.List
@@ -140,10 +143,7 @@ func (c *cli) conclude(k *compiled, r reconcile.Report, err error, asJSON bool) 
 	} else if err == nil {
 		c.printResults(r)
 	}
-	if err != nil {
-		return err
-	}
-	return verdict(r, k)
+	return err
 }
 
 func (c *cli) printResults(r reconcile.Report) {
@@ -174,9 +174,8 @@ func colon(s string) string {
 }
 
 // verdict is the error of a pass in which something went wrong with apps.
-func verdict(r reconcile.Report, k *compiled) error {
+func verdict(r reconcile.Report, invalid bool) error {
 	failed, well := r.Count()
-	invalid := k != nil && k.diags.HasErrors()
 	switch {
 	case failed == 0 && !invalid:
 		return nil

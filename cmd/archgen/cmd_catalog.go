@@ -51,6 +51,11 @@ type catalogEntry struct {
 	Requires    []string `json:"requires"`
 	From        string   `json:"from"`
 
+	companions []string
+	// needs is what the app can't do without of Requires.
+	needs []string
+	// file is the name of the manifest's file, data its text.
+	file string
 	data []byte
 }
 
@@ -62,7 +67,7 @@ func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
 		m, problems := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: name, Data: data}})
 		diags = append(diags, problems...)
 		if m != nil && !problems.HasErrors() {
-			byID[m.Document.App.ID] = entryOf(m, from, data)
+			byID[m.Document.App.ID] = entryOf(m, from, filepath.Base(name), data)
 		}
 	}
 	embedded, err := catalog.Files()
@@ -104,14 +109,17 @@ func (c *cli) catalogDirs() []string {
 	return dirs
 }
 
-func entryOf(m *manifests.Manifest, from string, data []byte) catalogEntry {
+func entryOf(m *manifests.Manifest, from, file string, data []byte) catalogEntry {
 	a := &m.Document.App
-	e := catalogEntry{ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Provides: []string{}, Requires: []string{}, From: from, data: data}
+	e := catalogEntry{ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Provides: []string{}, Requires: []string{}, From: from, companions: a.Companions, file: file, data: data}
 	for _, p := range a.Provides {
 		e.Provides = append(e.Provides, p.Capability)
 	}
 	for _, r := range a.Requires {
 		e.Requires = append(e.Requires, r.Capability)
+		if !r.Optional {
+			e.needs = append(e.needs, r.Capability)
+		}
 	}
 	return e
 }

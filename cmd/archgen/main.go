@@ -27,7 +27,7 @@ const (
 func main() { os.Exit(run()) }
 
 func run() int {
-	c := &cli{stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	c := &cli{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
 	return c.exitCode(c.root().Execute())
 }
 

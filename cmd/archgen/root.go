@@ -12,6 +12,7 @@ import (
 
 // cli is the edge to the world of one invocation.
 type cli struct {
+	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string
 }
@@ -57,7 +58,9 @@ Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 	})
 	root.AddCommand(
 		c.checkCommand(), c.renderCommand(), c.diffCommand(), c.applyCommand(),
+		c.installCommand(), c.removeCommand(), c.enableCommand(), c.disableCommand(),
 		c.startCommand(), c.stopCommand(), c.restartCommand(),
+		c.generationsCommand(), c.rollbackCommand(),
 		c.schemaCommand(), c.catalogCommand(), c.graphCommand(), c.completionCommand(), c.versionCommand(),
 	)
 	return root

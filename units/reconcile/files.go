@@ -51,13 +51,19 @@ func (p *pass) files(ctx context.Context) error {
 			return err
 		}
 	}
-	if p.plan.Reload == nil {
+	if p.plan.Reload == nil || p.nothingWritten() {
 		return nil
 	}
 	if err := p.serviceAct(ctx, *p.plan.Reload); err != nil {
 		return err
 	}
 	return p.verifyLoaded(ctx)
+}
+
+// nothingWritten reports whether a reload is for files of which none was changed.
+func (p *pass) nothingWritten() bool {
+	ofFiles := p.plan.Reload.Reason != units.BecauseNotLoaded && p.plan.Reload.Reason != units.BecauseOutdated
+	return ofFiles && !slices.ContainsFunc(p.plan.Files, func(a units.Action) bool { return !p.isBad(a.App) })
 }
 
 // sync brings the directory to what is wanted, less what belongs to apps for

@@ -226,12 +226,20 @@ func (p *pass) commit() error {
 		}
 	}
 	for _, f := range p.before { // of the others, what was good stays so
-		if _, wanted := set.Find(f.Name); !wanted && p.isBad(f.App) {
+		if p.isBad(f.App) || p.isOther(f.App) {
 			set = append(set, f)
 		}
 	}
 	set.Sort()
-	return p.host.Store.Commit(set, p.why())
+	return p.host.Store.Commit(slices.CompactFunc(set, func(a, b units.File) bool { return a.Name == b.Name }), p.why())
+}
+
+// isOther reports whether a file of ours belongs to nothing that this pass is about.
+func (p *pass) isOther(app string) bool {
+	if slices.ContainsFunc(p.want.Apps, func(a units.App) bool { return a.ID == app }) {
+		return false
+	}
+	return !p.want.Whole || slices.Contains(p.want.Kept, app)
 }
 
 // why sums up the reasons for the changes of files.

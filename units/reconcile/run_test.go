@@ -405,6 +405,33 @@ func TestOneBadAppHurtsNoOther(t *testing.T) {
 	}
 }
 
+// TestPassOverSomeApps leaves the others alone, and keeps them in the generation.
+func TestPassOverSomeApps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"), app("y", "1"))
+		m.log = nil
+		_, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("x", "2")}}, nil }, m.host())
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "log", []string{"write app@x.container 2", "reload", "start app@x.service 2"}, m.log)
+		if got := m.commits[1]; len(got) != 2 || got[0].Digest != "2" || got[1].App != "y" {
+			t.Errorf("the generation holds %v", got)
+		}
+	})
+}
+
+// TestNothingIsReloadedForNothing: the only change could not be made.
+func TestNothingIsReloadedForNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.noImage["x"] = true
+		m.run(t, app("x", "1"))
+		equal(t, "log", nil, m.log)
+	})
+}
+
 // TestErrorsOfTheWholePass change nothing, or leave the rest to the next pass.
 func TestErrorsOfTheWholePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

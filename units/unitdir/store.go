@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -69,7 +71,7 @@ func (s Store) SaveHistory(h units.History) error {
 	if err != nil {
 		return fmt.Errorf("writing down the record of repairs: %w", err)
 	}
-	return writeFile(s.State, historyFile, append(data, '\n'))
+	return Replace(s.State, historyFile, append(data, '\n'))
 }
 
 // Generation is a set of unit files that was good: after the changes that led
@@ -166,7 +168,7 @@ func (s Store) Commit(set units.Set, reason string) error {
 	if err != nil {
 		return fmt.Errorf("writing down generation %d: %w", next, err)
 	}
-	if err := writeFile(s.generations(), generationName(next), append(data, '\n')); err != nil {
+	if err := Replace(s.generations(), generationName(next), append(data, '\n')); err != nil {
 		return err
 	}
 	return s.prune(append(numbers, next))
@@ -232,11 +234,28 @@ func readFile(dir, name string) ([]byte, error) {
 	return data, err
 }
 
+// Remove removes a file of a directory durably, if there is one.
+func Remove(dir, name string) error {
+	d, err := openDirectory(dir)
+	if err != nil || d == nil {
+		return err
+	}
+	defer d.close()
+	if err := d.remove(name); err != nil {
+		if isAbsent(err) {
+			return nil
+		}
+		return failed("removing", d.at(name), err)
+	}
+	return d.sync()
+}
+
 // maxStored is far more than a generation of a thousand apps has.
 const maxStored = 64 << 20
 
-// writeFile replaces one file, durably.
-func writeFile(dir, name string, content []byte) error {
+// Replace gives a file of a directory its content, durably and at once: readers
+// see the old file or the new one. It makes the directory if needed.
+func Replace(dir, name string, content []byte) error {
 	d, err := makeDirectory(dir)
 	if err != nil {
 		return err
@@ -261,4 +280,18 @@ func ignoreAbsent(err error) error {
 		return nil
 	}
 	return err
+}
+
+// Mask puts a link to /dev/null into a directory, which hides a file of that
+// name in directories that come later. What is there already stays.
+func Mask(dir, name string) error {
+	d, err := makeDirectory(dir)
+	if err != nil {
+		return err
+	}
+	defer d.close()
+	if err := os.Symlink(os.DevNull, d.at(name)); err != nil && !errors.Is(err, fs.ErrExist) {
+		return failed("masking", d.at(name), err)
+	}
+	return d.sync()
 }

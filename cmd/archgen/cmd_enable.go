@@ -1,0 +1,69 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+// enabledOverlay is the overlay that enable and disable write. It comes late, so
+// that it counts.
+const enabledOverlay = "90-enabled.yaml"
+
+func (c *cli) enableCommand() *cobra.Command {
+	return c.enabledCommand("enable", true, "Let apps start at boot", `enable lets apps start at boot, and starts those that have not run since.`)
+}
+
+func (c *cli) disableCommand() *cobra.Command {
+	return c.enabledCommand("disable", false, "Keep apps from starting at boot", `disable keeps apps from starting at boot. What runs goes on running, and what
+fails is no longer started again by archgen.`)
+}
+
+func (c *cli) enabledCommand(verb string, on bool, short, long string) *cobra.Command {
+	var from source
+	cmd := &cobra.Command{
+		Use:   verb + " ID…",
+		Short: short,
+		Long: long + `
+
+It is kept in an overlay, ID.d/` + enabledOverlay + ` beside the manifest.`,
+		Example: "  archgen " + verb + " lnd",
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errNothingAsked
+			}
+			return c.setEnabled(&from, args, on)
+		},
+	}
+	scopeFlags(cmd, &from)
+	return cmd
+}
+
+func (c *cli) setEnabled(from *source, ids []string, on bool) error {
+	dirs, err := c.appDirs(from)
+	if err != nil {
+		return err
+	}
+	_, want, err := c.installed(from)
+	if err != nil {
+		return err
+	}
+	if _, err := narrow(want, ids); err != nil {
+		return err
+	}
+	for _, app := range want.Apps {
+		if !slices.Contains(ids, app.ID) || app.Enabled == on {
+			continue
+		}
+		text := fmt.Sprintf("# Written by archgen enable and disable.\napp: {enabled: %v}\n", on)
+		if err := unitdir.Replace(filepath.Join(dirs[0], app.ID+".d"), enabledOverlay, []byte(text)); err != nil {
+			return err
+		}
+		fmt.Fprintf(c.stdout, "%s: %s\n", app.ID, map[bool]string{true: "starts at boot", false: "does not start at boot"}[on])
+	}
+	return c.apply(from, ids, "", false)
+}

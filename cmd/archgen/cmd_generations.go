@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+func (c *cli) generationsCommand() *cobra.Command {
+	var from source
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "generations",
+		Short: "List the sets of units that were good",
+		Long: `generations lists the last ten sets of unit files whose apps were verified to
+serve, the newest first, with what led to each.`,
+		Example: `  archgen generations
+  archgen rollback 12`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			store, err := c.storeOf(&from)
+			if err != nil {
+				return err
+			}
+			list, err := store.Generations()
+			if err != nil {
+				return err
+			}
+			return c.printGenerations(list, asJSON)
+		},
+	}
+	scopeFlags(cmd, &from)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	return cmd
+}
+
+func (c *cli) storeOf(from *source) (unitdir.Store, error) {
+	places, err := machine.PlacesOf(from.scope(), c.getenv)
+	return unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now}, err
+}
+
+func (c *cli) printGenerations(list []unitdir.Generation, asJSON bool) error {
+	if asJSON {
+		return c.printJSON(struct {
+			Generations []unitdir.Generation `json:"generations"`
+		}{append([]unitdir.Generation{}, list...)})
+	}
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NUMBER\tTIME\tFILES\tREASON")
+	for _, g := range list {
+		fmt.Fprintf(w, "%d\t%s\t%d\t%s\n", g.Number, g.Time.Local().Format(time.DateTime), len(g.Files), shorten(g.Reason, 100))
+	}
+	return w.Flush()
+}
+
+func (c *cli) rollbackCommand() *cobra.Command {
+	var from source
+	cmd := &cobra.Command{
+		Use:   "rollback [NUMBER]",
+		Short: "Go back to units that were good",
+		Long: `rollback brings the unit files of a generation back, those of the one before the
+newest without a number, and starts the apps with them. Of each app they stay
+until its manifest changes, or until archgen start or restart asks for it.
+
+Apps that are installed now and were not then stay as they are.`,
+		Example: `  archgen rollback
+  archgen rollback 12`,
+		Args: usageArgs(cobra.MaximumNArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error { return c.rollback(&from, args) },
+	}
+	scopeFlags(cmd, &from)
+	return cmd
+}
+
+func (c *cli) rollback(from *source, args []string) error {
+	store, err := c.storeOf(from)
+	if err != nil {
+		return err
+	}
+	g, err := chosenGeneration(store, args)
+	if err != nil {
+		return err
+	}
+	_, want, err := c.installed(from)
+	if err != nil {
+		return err
+	}
+	if err := holdBack(store, want, g); err != nil {
+		return err
+	}
+	return c.apply(from, nil, "", false)
+}
+
+func chosenGeneration(store unitdir.Store, args []string) (unitdir.Generation, error) {
+	list, err := store.Generations()
+	if err != nil {
+		return unitdir.Generation{}, err
+	}
+	if len(args) == 0 {
+		if len(list) < 2 {
+			return unitdir.Generation{}, fmt.Errorf("there is no earlier generation; see archgen generations")
+		}
+		return list[1], nil
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return unitdir.Generation{}, usageError{fmt.Errorf("%q is not the number of a generation; see archgen generations", args[0])}
+	}
+	i := slices.IndexFunc(list, func(g unitdir.Generation) bool { return g.Number == n })
+	if i < 0 {
+		return unitdir.Generation{}, fmt.Errorf("there is no generation %d (any more); see archgen generations", n)
+	}
+	return list[i], nil
+}
+
+// holdBack keeps the generation's files as each app's last good ones, and notes
+// of every app that is different now that it is to have them.
+func holdBack(store unitdir.Store, want units.Desired, g unitdir.Generation) error {
+	unlock, err := store.Lock(context.Background())
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	history, err := store.History()
+	if err != nil {
+		return err
+	}
+	set := slices.Clone(g.Files)
+	for _, app := range want.Apps {
+		then := slices.DeleteFunc(slices.Clone(g.Files), func(f units.File) bool { return f.App != app.ID })
+		switch {
+		case len(then) == 0:
+			set = append(set, app.Files...)
+		case !slices.EqualFunc(then, app.Files, sameText):
+			history.RollBack(app)
+		}
+	}
+	set.Sort()
+	if err := store.Commit(set, fmt.Sprintf("rollback to generation %d", g.Number)); err != nil {
+		return err
+	}
+	return store.SaveHistory(history)
+}
+
+func sameText(a, b units.File) bool {
+	return a.Name == b.Name && string(a.Content) == string(b.Content)
+}

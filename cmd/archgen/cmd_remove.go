@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+func (c *cli) removeCommand() *cobra.Command {
+	var from source
+	var purge, yes bool
+	cmd := &cobra.Command{
+		Use:   "remove ID…",
+		Short: "Remove apps; their data stays",
+		Long: `remove stops apps and removes their manifests and units, with their companions.
+Volumes, secrets and overlays stay: installed again, the app has its data.
+
+With --purge they are deleted, too. What that is is named before, and asked for.`,
+		Example: `  archgen remove lnd
+  archgen remove --purge lnd`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errNothingAsked
+			}
+			return c.remove(&from, args, purge, yes)
+		},
+	}
+	scopeFlags(cmd, &from)
+	cmd.Flags().BoolVar(&purge, "purge", false, "delete volumes, secrets and overlays as well")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask before --purge deletes")
+	return cmd
+}
+
+func (c *cli) remove(from *source, ids []string, purge, yes bool) error {
+	dirs, err := c.appDirs(from)
+	if err != nil {
+		return err
+	}
+	k, _, err := c.installed(from)
+	if err != nil {
+		return err
+	}
+	ids, err = c.removable(k, ids)
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	var data leftData
+	if purge {
+		if data, err = dataOf(ctx, ids, dirs[0]); err != nil {
+			return err
+		}
+		if err := c.confirm(data, yes); err != nil {
+			return err
+		}
+	}
+	for _, m := range k.loaded.Manifests {
+		if slices.Contains(ids, m.Document.App.ID) {
+			if err := removeManifest(m.File, dirs[0]); err != nil {
+				return err
+			}
+		}
+	}
+	if err := c.apply(from, nil, "", false); err != nil || !purge {
+		return err
+	}
+	return data.delete(ctx)
+}
+
+// removable adds companions, and refuses what other apps require.
+func (c *cli) removable(k *compiled, ids []string) ([]string, error) {
+	known := map[string]*manifests.Manifest{}
+	for _, m := range k.loaded.Manifests {
+		known[m.Document.App.ID] = m
+	}
+	ids = slices.Clone(ids)
+	for i := 0; i < len(ids); i++ {
+		m := known[ids[i]]
+		if m == nil {
+			return nil, fmt.Errorf("no app %q is installed; see archgen status", ids[i])
+		}
+		for _, companion := range m.Document.App.Companions {
+			if known[companion] != nil && !slices.Contains(ids, companion) {
+				fmt.Fprintf(c.stderr, "%s goes with %s\n", companion, ids[i])
+				ids = append(ids, companion)
+			}
+		}
+	}
+	if k.set == nil {
+		return ids, nil
+	}
+	for _, app := range k.set.Apps {
+		for _, n := range app.Needs {
+			if n.Provider != nil && !n.Optional && slices.Contains(ids, n.Provider.ID()) && !slices.Contains(ids, app.ID()) {
+				return nil, fmt.Errorf("%s requires %s, which %s provides: remove %s as well, or first", app.ID(), n.Capability, n.Provider.ID(), app.ID())
+			}
+		}
+	}
+	return ids, nil
+}
+
+// removeManifest takes a manifest away, or hides one that belongs to the system.
+func removeManifest(file, dir string) error {
+	if filepath.Dir(file) == filepath.Clean(dir) {
+		return unitdir.Remove(dir, filepath.Base(file))
+	}
+	return unitdir.Mask(dir, filepath.Base(file))
+}
+
+// leftData is what is left of apps after their removal.
+type leftData struct {
+	volumes, secrets, overlays []string
+}
+
+// dataOf lists what belongs to apps. Ids hold no dots, so that what begins with
+// ID. is nobody else's.
+func dataOf(ctx context.Context, ids []string, dir string) (d leftData, err error) {
+	volumes, err := podmanLines(ctx, "volume", "ls", "--format={{.Name}}")
+	if err != nil {
+		return d, err
+	}
+	secrets, err := podmanLines(ctx, "secret", "ls", "--format={{.Name}}")
+	if err != nil {
+		return d, err
+	}
+	own := func(name string) bool {
+		id, _, dotted := strings.Cut(name, ".")
+		return dotted && slices.Contains(ids, id)
+	}
+	d.volumes = slices.DeleteFunc(volumes, func(n string) bool { return !own(n) })
+	d.secrets = slices.DeleteFunc(secrets, func(n string) bool { return !own(n) })
+	for _, id := range ids {
+		if path := filepath.Join(dir, id+".d"); exists(path) {
+			d.overlays = append(d.overlays, path)
+		}
+	}
+	return d, nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func podmanLines(ctx context.Context, args ...string) ([]string, error) {
+	out, err := exec.CommandContext(ctx, "podman", args...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("podman %s: %w", strings.Join(args, " "), err)
+	}
+	return strings.Fields(string(out)), nil
+}
+
+// confirm names what is deleted, and asks.
+func (c *cli) confirm(d leftData, yes bool) error {
+	for _, list := range []struct {
+		what  string
+		names []string
+	}{{"volume", d.volumes}, {"secret", d.secrets}, {"overlays", d.overlays}} {
+		for _, name := range list.names {
+			fmt.Fprintf(c.stderr, "deleting the %s %s\n", list.what, name)
+		}
+	}
+	if yes || len(d.volumes)+len(d.secrets)+len(d.overlays) == 0 {
+		return nil
+	}
+	fmt.Fprint(c.stderr, "this can't be undone. Delete? [y/N] ")
+	answer, err := bufio.NewReader(c.stdin).ReadString('\n')
+	if a := strings.ToLower(strings.TrimSpace(answer)); err == nil && (a == "y" || a == "yes") {
+		return nil
+	}
+	return errors.New("nothing was removed or deleted; --yes deletes without asking")
+}
+
+// delete deletes what was confirmed.
+func (d leftData) delete(ctx context.Context) error {
+	var errs []error
+	for _, list := range []struct {
+		kind  string
+		names []string
+	}{{"volume", d.volumes}, {"secret", d.secrets}} {
+		if len(list.names) > 0 {
+			_, err := podmanLines(ctx, append([]string{list.kind, "rm", "--"}, list.names...)...)
+			errs = append(errs, err)
+		}
+	}
+	for _, path := range d.overlays {
+		errs = append(errs, os.RemoveAll(path))
+	}
+	return errors.Join(errs...)
+}
