@@ -133,7 +133,7 @@ func (b *bench) measure(ctx context.Context, n int) (result, error) {
 			}
 		}
 	}
-	files, err := filepath.Glob(out + "/*")
+	files, err := filepath.Glob(out + "/[^.]*") // not the lock
 	if err != nil {
 		return result{}, err
 	}
