@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 	}
 	for _, script := range scripts {
 		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
+			t.Parallel() // most of the time passes waiting
 			runScript(t, script)
 		})
 	}
