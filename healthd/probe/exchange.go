@@ -98,14 +98,14 @@ type exchange struct {
 
 var exchanges = sync.Pool{New: func() any { return &exchange{in: bufio.NewReader(nil)} }}
 
-// begin puts a link under the time limit and the cancellation of a context.
+// begin puts a link under a context: its deadline and its cancellation end
+// whatever waits for the peer.
 func begin(ctx context.Context, l *link) *exchange {
 	x := exchanges.Get().(*exchange)
 	x.link, x.answered = l, false
 	x.in.Reset(x)
 	l.wire.read = 0
 	x.deadline, _ = ctx.Deadline()
-	_ = l.wire.SetDeadline(x.deadline)
 	x.release = context.AfterFunc(ctx, func() { _ = l.wire.SetDeadline(time.Unix(1, 0)) })
 	return x
 }

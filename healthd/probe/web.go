@@ -94,7 +94,6 @@ func (p *Prober) take(t *Target) *link {
 
 // keep takes back a connection that is good for another request.
 func (p *Prober) keep(t *Target, l *link) {
-	_ = l.wire.SetDeadline(time.Time{}) // an idle connection wakes nobody
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.sweep()
