@@ -75,7 +75,7 @@ demo: setup build ## Boot a machine, render a Bitcoin node, start it, mine block
 	test/demo/run
 
 e2e: setup build ## The real thing: systemd and rootless Podman on the test machine
-	go test -tags e2e -count=1 -timeout 25m ./test/...
+	go test -tags e2e -count=1 -timeout 25m -parallel 3 ./test/host ./test/e2e
 
 clean: ## Remove what was built and running test machines; caches stay
 	rm -rf bin coverage.out
