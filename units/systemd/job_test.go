@@ -299,3 +299,19 @@ func TestAJobIsNoticedToBeOverWithoutWord(t *testing.T) {
 		t.Errorf("result %q, %v", e.result, e.err)
 	}
 }
+
+func TestALookThatFailsDoesNotEndTheWait(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	m.SetRecheck(time.Millisecond)
+	fake.Set(systemd.Unit{Name: app})
+	release := held(fake, systemdtest.Outcome{Result: "failed"})
+	started := begin(t, fake, m)
+	fake.Fail("ListUnitsByNames", errors.New("not now"))
+	looks := len(fake.Calls("ListUnitsByNames"))
+	eventually(t, "the unit is looked at in vain", func() bool { return len(fake.Calls("ListUnitsByNames")) >= looks+3 })
+	release()
+	if e := <-started; e.result != systemd.JobFailed || e.err != nil {
+		t.Errorf("result %q, %v", e.result, e.err)
+	}
+}

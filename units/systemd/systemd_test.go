@@ -332,28 +332,32 @@ func TestConnectFailsAtOnceWithoutAManager(t *testing.T) {
 	}
 }
 
-// A socket file stays behind when its manager executes itself anew.
+// A socket file stays behind while its manager executes itself anew.
 func TestConnectWaitsForASocketThatRefuses(t *testing.T) {
 	fake := systemdtest.New(t)
-	options := fake.Private()
-	fake.Stop()
-	abandon(t, options.Private)
-	if _, err := systemd.Connect(within(t, soon), options); !errors.Is(err, systemd.ErrUnreachable) {
+	socket := fake.Private().Private + ".refuses"
+	abandon(t, socket)
+	_, err := systemd.Connect(within(t, soon), systemd.Options{Private: socket})
+	if !errors.Is(err, systemd.ErrUnreachable) {
 		t.Errorf("connect to a socket that nobody listens on: %v", err)
 	}
 	connected := make(chan error, 1)
 	go func() {
-		m, err := systemd.Connect(within(t, long), options)
+		m, err := systemd.Connect(within(t, long), systemd.Options{Private: socket})
 		if err == nil {
 			m.Close()
 		}
 		connected <- err
 	}()
-	if err := os.Remove(options.Private); err != nil {
+	select {
+	case err := <-connected:
+		t.Fatalf("it did not wait: %v", err)
+	case <-time.After(2 * soon):
+	}
+	if err := os.Rename(fake.Private().Private, socket); err != nil {
 		t.Fatal(err)
 	}
-	fake.Start()
-	if err := <-connected; err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := <-connected; err != nil {
 		t.Error(err)
 	}
 }
@@ -453,6 +457,27 @@ func TestCloseEndsEverything(t *testing.T) {
 	fake.ForgetJobs()
 	fake.Stop()
 	eventually(t, "all goroutines are gone", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+func TestCloseEndsTheWaitForAManagerThatIsGone(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Stop()
+	ended := make(chan error, 1)
+	go func() { _, err := m.List(within(t, 2*long), app); ended <- err }()
+	select {
+	case err := <-ended:
+		t.Fatalf("it did not wait: %v", err)
+	case <-time.After(soon):
+	}
+	begun := time.Now()
+	m.Close()
+	if err := <-ended; !errors.Is(err, systemd.ErrClosed) {
+		t.Errorf("call that waits for the manager: %v", err)
+	}
+	if took := time.Since(begun); took > long/4 {
+		t.Errorf("closing took %v", took)
+	}
 }
 
 func TestLostConnectionsLeaveNothingBehind(t *testing.T) {
