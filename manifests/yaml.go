@@ -205,7 +205,7 @@ func (r *reader) convertScalar(n *node, y *yaml.Node) {
 		n.scalar = timeScalar
 	case "!!str":
 	default:
-		r.fail(diag.Syntax, n.at.line, n.at.column, "leave the tag out", "the tag %s is not accepted", y.Tag)
+		r.fail(diag.Syntax, n.at.line, n.at.column, "leave the tag out", "the tag %s is not accepted", quoted(shorten(y.Tag)))
 	}
 }
 
