@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,8 +18,7 @@ import (
 )
 
 func (c *cli) applyCommand() *cobra.Command {
-	var from source
-	var asJSON bool
+	var o applyOptions
 	cmd := &cobra.Command{
 		Use:   "apply [ID…]",
 		Short: "Make what runs be what the manifests say",
@@ -36,11 +36,23 @@ Exit status: 0 all is well; 1 it failed; 3 some apps failed, others are well;
 		Example: `  archgen apply
   archgen apply lnd
   archgen apply --json | jq .results`,
-		RunE: func(_ *cobra.Command, args []string) error { return c.apply(&from, args, "", asJSON) },
+		RunE: func(_ *cobra.Command, args []string) error { return c.apply(&o, args, "") },
 	}
-	scopeFlags(cmd, &from)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was done as JSON")
+	o.flags(cmd)
 	return cmd
+}
+
+// applyOptions are those of verbs that run a pass.
+type applyOptions struct {
+	source
+	asJSON  bool
+	timeout time.Duration
+}
+
+func (o *applyOptions) flags(cmd *cobra.Command) {
+	scopeFlags(cmd, &o.source)
+	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print what was done as JSON")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", passPatience, "how long to wait for an app; its start goes on")
 }
 
 // scopeFlags are those of verbs that are about what runs on this machine.
@@ -58,20 +70,20 @@ func interruptible() (context.Context, context.CancelFunc) {
 
 // apply runs a pass over all installed apps, or over some of which something is
 // asked.
-func (c *cli) apply(from *source, ids []string, asked units.Kind, asJSON bool) error {
+func (c *cli) apply(o *applyOptions, ids []string, asked units.Kind) error {
 	ctx, stop := interruptible()
 	defer stop()
-	l, err := c.connect(ctx, from.scope())
+	l, err := c.connect(ctx, o.scope())
 	if err != nil {
 		return err
 	}
 	defer l.close()
 	var k *compiled
 	desired := func() (want units.Desired, err error) {
-		if k, want, err = c.installed(from); err != nil {
+		if k, want, err = c.installed(&o.source); err != nil {
 			return want, err
 		}
-		if err := c.sayDiagnostics(k, asJSON); err != nil {
+		if err := c.sayDiagnostics(k, o.asJSON); err != nil {
 			return want, err
 		}
 		want, err = narrow(want, ids)
@@ -80,8 +92,8 @@ func (c *cli) apply(from *source, ids []string, asked units.Kind, asJSON bool) e
 		}
 		return want, err
 	}
-	report, err := reconcile.Run(ctx, desired, l.host(c.progress(asJSON)))
-	if err := c.conclude(k, report, err, asJSON); err != nil {
+	report, err := reconcile.Run(ctx, desired, l.host(o.timeout, c.progress(o.asJSON)))
+	if err := c.conclude(k, report, err, o.asJSON); err != nil {
 		return err
 	}
 	return verdict(report, len(ids) == 0 && k.diags.HasErrors())

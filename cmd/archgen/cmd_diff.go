@@ -64,7 +64,7 @@ func (c *cli) preview(from *source, ids []string) (units.Plan, *compiled, error)
 	if want, err = narrow(want, ids); err != nil {
 		return units.Plan{}, nil, err
 	}
-	plan, err := reconcile.Preview(ctx, want, l.host(nil))
+	plan, err := reconcile.Preview(ctx, want, l.host(passPatience, nil))
 	return plan, k, err
 }
 

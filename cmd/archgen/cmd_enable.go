@@ -24,7 +24,7 @@ fails is no longer started again by archgen.`)
 }
 
 func (c *cli) enabledCommand(verb string, on bool, short, long string) *cobra.Command {
-	var from source
+	var o applyOptions
 	cmd := &cobra.Command{
 		Use:   verb + " ID…",
 		Short: short,
@@ -36,19 +36,19 @@ It is kept in an overlay, ID.d/` + enabledOverlay + ` beside the manifest.`,
 			if len(args) == 0 {
 				return errNothingAsked
 			}
-			return c.setEnabled(&from, args, on)
+			return c.setEnabled(&o, args, on)
 		},
 	}
-	scopeFlags(cmd, &from)
+	o.flags(cmd)
 	return cmd
 }
 
-func (c *cli) setEnabled(from *source, ids []string, on bool) error {
-	dirs, err := c.appDirs(from)
+func (c *cli) setEnabled(o *applyOptions, ids []string, on bool) error {
+	dirs, err := c.appDirs(&o.source)
 	if err != nil {
 		return err
 	}
-	_, want, err := c.installed(from)
+	_, want, err := c.installed(&o.source)
 	if err != nil {
 		return err
 	}
@@ -63,7 +63,7 @@ func (c *cli) setEnabled(from *source, ids []string, on bool) error {
 		if err := unitdir.Replace(filepath.Join(dirs[0], app.ID+".d"), enabledOverlay, []byte(text)); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.stdout, "%s: %s\n", app.ID, map[bool]string{true: "starts at boot", false: "does not start at boot"}[on])
+		fmt.Fprintf(c.stderr, "%s: %s\n", app.ID, map[bool]string{true: "starts at boot", false: "does not start at boot"}[on])
 	}
-	return c.apply(from, ids, "", false)
+	return c.apply(o, ids, "")
 }

@@ -63,7 +63,7 @@ func (c *cli) printGenerations(list []unitdir.Generation, asJSON bool) error {
 }
 
 func (c *cli) rollbackCommand() *cobra.Command {
-	var from source
+	var o applyOptions
 	cmd := &cobra.Command{
 		Use:   "rollback [NUMBER]",
 		Short: "Go back to units that were good",
@@ -75,14 +75,14 @@ Apps that are installed now and were not then stay as they are.`,
 		Example: `  archgen rollback
   archgen rollback 12`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error { return c.rollback(&from, args) },
+		RunE: func(_ *cobra.Command, args []string) error { return c.rollback(&o, args) },
 	}
-	scopeFlags(cmd, &from)
+	o.flags(cmd)
 	return cmd
 }
 
-func (c *cli) rollback(from *source, args []string) error {
-	store, err := c.storeOf(from)
+func (c *cli) rollback(o *applyOptions, args []string) error {
+	store, err := c.storeOf(&o.source)
 	if err != nil {
 		return err
 	}
@@ -90,14 +90,14 @@ func (c *cli) rollback(from *source, args []string) error {
 	if err != nil {
 		return err
 	}
-	_, want, err := c.installed(from)
+	_, want, err := c.installed(&o.source)
 	if err != nil {
 		return err
 	}
 	if err := holdBack(store, want, g); err != nil {
 		return err
 	}
-	return c.apply(from, nil, "", false)
+	return c.apply(o, nil, "")
 }
 
 func chosenGeneration(store unitdir.Store, args []string) (unitdir.Generation, error) {

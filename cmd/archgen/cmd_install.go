@@ -18,8 +18,7 @@ import (
 )
 
 func (c *cli) installCommand() *cobra.Command {
-	var from source
-	var asJSON bool
+	var o applyOptions
 	cmd := &cobra.Command{
 		Use:   "install ID|FILE…",
 		Short: "Install apps of the catalog, or of manifests of your own",
@@ -38,11 +37,10 @@ Exit status: as of apply; 6 where an app does not serve, with its last words.`,
 			if len(args) == 0 {
 				return usageError{errors.New("name an app of the catalog (archgen catalog) or the file of a manifest")}
 			}
-			return c.install(&from, args, asJSON)
+			return c.install(&o, args)
 		},
 	}
-	scopeFlags(cmd, &from)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was done as JSON")
+	o.flags(cmd)
 	return cmd
 }
 
@@ -58,8 +56,8 @@ type installation struct {
 	installed map[string]bool
 }
 
-func (c *cli) install(from *source, args []string, asJSON bool) error {
-	dirs, err := c.appDirs(from)
+func (c *cli) install(o *applyOptions, args []string) error {
+	dirs, err := c.appDirs(&o.source)
 	if err != nil {
 		return err
 	}
@@ -81,12 +79,12 @@ func (c *cli) install(from *source, args []string, asJSON bool) error {
 	}
 	restore, err := in.write(dirs[0])
 	if err == nil {
-		err = c.compiles(from, ids)
+		err = c.compiles(&o.source, ids)
 	}
 	if err != nil {
 		return errors.Join(err, restore())
 	}
-	return c.apply(from, ids, "", asJSON)
+	return c.apply(o, ids, "")
 }
 
 func (c *cli) newInstallation(dirs []string) (*installation, error) {

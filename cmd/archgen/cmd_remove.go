@@ -18,7 +18,7 @@ import (
 )
 
 func (c *cli) removeCommand() *cobra.Command {
-	var from source
+	var o applyOptions
 	var purge, yes bool
 	cmd := &cobra.Command{
 		Use:   "remove ID…",
@@ -33,21 +33,21 @@ With --purge they are deleted, too. What that is is named before, and asked for.
 			if len(args) == 0 {
 				return errNothingAsked
 			}
-			return c.remove(&from, args, purge, yes)
+			return c.remove(&o, args, purge, yes)
 		},
 	}
-	scopeFlags(cmd, &from)
+	o.flags(cmd)
 	cmd.Flags().BoolVar(&purge, "purge", false, "delete volumes, secrets and overlays as well")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask before --purge deletes")
 	return cmd
 }
 
-func (c *cli) remove(from *source, ids []string, purge, yes bool) error {
-	dirs, err := c.appDirs(from)
+func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
+	dirs, err := c.appDirs(&o.source)
 	if err != nil {
 		return err
 	}
-	k, _, err := c.installed(from)
+	k, _, err := c.installed(&o.source)
 	if err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func (c *cli) remove(from *source, ids []string, purge, yes bool) error {
 			}
 		}
 	}
-	if err := c.apply(from, nil, "", false); err != nil || !purge {
+	if err := c.apply(o, nil, ""); err != nil || !purge {
 		return err
 	}
 	return data.delete(ctx)

@@ -24,8 +24,7 @@ A change that did not serve and was rolled back is tried again.`)
 // serviceCommand is a verb that asks something of apps. It is a pass like any
 // other: what else is not right with the apps is put right as well.
 func (c *cli) serviceCommand(kind units.Kind, short, long string) *cobra.Command {
-	var from source
-	var asJSON bool
+	var o applyOptions
 	cmd := &cobra.Command{
 		Use:   string(kind) + " ID…",
 		Short: short,
@@ -38,10 +37,9 @@ systemctl --user ` + string(kind) + ` app@ID`,
 			if len(args) == 0 {
 				return errNothingAsked
 			}
-			return c.apply(&from, args, kind, asJSON)
+			return c.apply(&o, args, kind)
 		},
 	}
-	scopeFlags(cmd, &from)
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print what was done as JSON")
+	o.flags(cmd)
 	return cmd
 }

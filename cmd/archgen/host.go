@@ -47,11 +47,15 @@ func (l *live) close() { l.services.Manager.Close() }
 // seconds after their start that they can't go on are common.
 const settleTime = 5 * time.Second
 
+// passPatience is how long a pass waits for an app where nothing else is said: longer
+// than the start timeout of all but the slowest apps.
+const passPatience = 10 * time.Minute
+
 // host is the machine for a pass.
-func (l *live) host(progress func(reconcile.Event)) reconcile.Host {
+func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcile.Host {
 	return reconcile.Host{
 		Files: machine.Files(l.places.Units), Services: l.services, Store: l.store,
-		Health: l.health.Ask, Prefetch: prefetch, Now: time.Now, Settle: settleTime, Progress: progress,
+		Health: l.health.Ask, Prefetch: prefetch, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
 	}
 }
 

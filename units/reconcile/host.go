@@ -28,6 +28,8 @@ type Host struct {
 	// Settle is how long a started app has to stay up before it counts as
 	// started: a program that dies seconds after its start did not start.
 	Settle time.Duration
+	// Patience is how long a pass waits for one app. Starting goes on without it.
+	Patience time.Duration
 	// Progress is told of every action before it is done and after. It may be nil.
 	Progress func(Event)
 }

@@ -52,7 +52,7 @@ func app(id, version string, needs ...string) units.App {
 
 func (m *machine) host() reconcile.Host {
 	return reconcile.Host{
-		Files: m, Services: m, Store: m, Now: time.Now, Settle: 5 * time.Second,
+		Files: m, Services: m, Store: m, Now: time.Now, Settle: 5 * time.Second, Patience: 10 * time.Minute,
 		Health: func(_ context.Context, _ units.File, _ units.Part, u units.Unit) (units.Health, string) {
 			if strings.Contains(u.Digest, "silent") {
 				return units.Unsure, "connection refused"
@@ -162,7 +162,7 @@ func (m *machine) Reload(context.Context) error {
 	return nil
 }
 
-func (m *machine) Start(_ context.Context, service string) error {
+func (m *machine) Start(ctx context.Context, service string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	version := m.loaded[service]
@@ -175,6 +175,12 @@ func (m *machine) Start(_ context.Context, service string) error {
 		return errors.New("starting " + service + ": the job ended with failed")
 	}
 	m.units[service] = u
+	if strings.Contains(version, "slow") {
+		m.mu.Unlock()
+		<-ctx.Done()
+		m.mu.Lock()
+		return context.Cause(ctx)
+	}
 	if strings.Contains(version, "crashes") {
 		go m.crash(service, u.Invocation)
 	}
@@ -429,6 +435,24 @@ func TestNothingIsReloadedForNothing(t *testing.T) {
 		m.noImage["x"] = true
 		m.run(t, app("x", "1"))
 		equal(t, "log", nil, m.log)
+	})
+}
+
+// TestSlowStart: a pass does not wait for ever, and takes nothing back.
+func TestSlowStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"), app("y", "1"))
+		began := time.Now()
+		equal(t, "results", []string{
+			"x not-serving: it is not up after 10m0s, and goes on by itself", "y done",
+		}, results(m.run(t, app("x", "2-slow"), app("y", "2"))))
+		if took := time.Since(began); took != 10*time.Minute {
+			t.Errorf("the pass took %v", took)
+		}
+		if got := m.files["app@x.container"].Digest; got != "2-slow" {
+			t.Errorf("x has the file of %s", got)
+		}
 	})
 }
 

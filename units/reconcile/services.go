@@ -52,15 +52,20 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		p.fail(app.ID, Failed, err, nil)
 		return
 	}
-	err := p.carryOut(ctx, steps)
+	patient, cancel := context.WithTimeout(ctx, p.host.Patience)
+	defer cancel()
+	err := p.carryOut(patient, steps)
 	if err == nil && app.Asked != units.Stop {
-		err = p.serves(ctx, app)
+		err = p.serves(patient, app)
 	}
 	switch {
 	case err == nil:
 		p.succeed(app.ID)
 	case ctx.Err() != nil:
 		p.fail(app.ID, Failed, fmt.Errorf("the run was called off: %w", err), nil)
+	case patient.Err() != nil:
+		// Not a reason to go back: a database may take an hour to convert its files.
+		p.fail(app.ID, NotServing, fmt.Errorf("it is not up after %v, and goes on by itself", p.host.Patience), p.log(ctx, app))
 	case p.hadOther(app):
 		log := p.log(ctx, app)
 		p.fail(app.ID, RolledBack, p.rollBack(ctx, app, err), log)
