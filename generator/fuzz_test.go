@@ -148,7 +148,7 @@ func explained(t *testing.T, diags diag.List) {
 		t.Error("nothing was rendered, and no error says why")
 	}
 	for _, d := range diags {
-		if d.Code == "" || d.Message == "" || strings.ContainsFunc(d.Message, unicode.IsControl) {
+		if d.Code == "" || d.Message == "" || strings.ContainsFunc(d.String(), unicode.IsControl) {
 			t.Errorf("a diagnostic is no help: %+v", d)
 		}
 		if strings.Contains(d.Hint, "mistake in archgen") {
