@@ -25,6 +25,7 @@ import (
 //	reboot               cut the power and boot again
 //	poweroff             shut down cleanly
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	scripts, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts: %v", err)
