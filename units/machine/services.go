@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -35,32 +34,75 @@ type Service struct {
 
 // Observe tells of the named services and of all services of apps. Where
 // Podman checks a container itself, its health is what the last check said.
+//
+// Of services that are up it asks systemd only what decides something: reading
+// one in full costs systemd and us ten times as much.
 func (s Services) Observe(ctx context.Context, names []string) (map[string]units.Unit, error) {
-	found, err := s.All(ctx, names)
+	listed, err := s.listed(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	list := make(map[string]units.Unit, len(found))
-	for name, f := range found {
+	var up, down []string
+	for _, u := range listed {
+		if u.LoadState == "loaded" && u.ActiveState == string(units.Active) {
+			up = append(up, u.Name)
+		} else {
+			down = append(down, u.Name)
+		}
+	}
+	list := make(map[string]units.Unit, len(listed))
+	current, err := s.Manager.Current(ctx, up...)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range current {
+		state := units.Unit{
+			Loaded: true, NeedsReload: u.NeedDaemonReload, Active: units.Active, Clean: true, WasActive: true, Invocation: u.InvocationID,
+		}
+		if _, err := look(&state, u.MainPID, u.ControlGroup); err != nil {
+			return nil, fmt.Errorf("looking at the container of %s: %w", u.Name, err)
+		}
+		list[u.Name] = state
+	}
+	full, err := s.full(ctx, down)
+	for name, f := range full {
 		list[name] = f.State
 	}
-	return list, nil
+	return list, err
 }
 
 // All is Observe with everything that is known.
 func (s Services) All(ctx context.Context, names []string) (map[string]Service, error) {
-	loaded, err := s.Manager.ListByPatterns(ctx, pattern)
+	listed, err := s.listed(ctx, names)
 	if err != nil {
 		return nil, err
 	}
-	wanted := map[string]bool{}
-	for _, n := range names {
-		wanted[n] = true
+	all := make([]string, 0, len(listed))
+	for _, u := range listed {
+		all = append(all, u.Name)
 	}
-	for _, u := range loaded {
-		wanted[u.Name] = true
+	return s.full(ctx, all)
+}
+
+// listed is the named services and all services of apps, in short.
+func (s Services) listed(ctx context.Context, names []string) ([]systemd.Listed, error) {
+	list, err := s.Manager.ListByPatterns(ctx, pattern)
+	if err != nil {
+		return nil, err
 	}
-	found, err := s.Manager.Units(ctx, slices.Sorted(maps.Keys(wanted))...)
+	missing := slices.DeleteFunc(slices.Clone(names), func(n string) bool {
+		return slices.ContainsFunc(list, func(u systemd.Listed) bool { return u.Name == n })
+	})
+	if len(missing) == 0 {
+		return list, nil
+	}
+	others, err := s.Manager.List(ctx, missing...)
+	return append(list, others...), err
+}
+
+// full reads services in full.
+func (s Services) full(ctx context.Context, names []string) (map[string]Service, error) {
+	found, err := s.Manager.Units(ctx, names...)
 	if err != nil {
 		return nil, err
 	}
@@ -80,16 +122,22 @@ func service(u systemd.Unit) (Service, error) {
 		Restarting: strings.HasPrefix(u.SubState, "auto-restart"),
 		Clean:      u.Result == "success", WasActive: u.ActiveEnterTimestamp != 0, Invocation: u.InvocationID,
 	}}
-	if u.MainPID == 0 {
-		return s, nil
+	var err error
+	s.Container, err = look(&s.State, u.MainPID, u.ControlGroup)
+	return s, err
+}
+
+// look fills in what is known of the container of a service.
+func look(state *units.Unit, monitor uint32, controlGroup string) (container.Running, error) {
+	if monitor == 0 {
+		return container.Running{}, nil
 	}
-	running, err := container.Look("/", int(u.MainPID), u.ControlGroup)
+	running, err := container.Look("/", int(monitor), controlGroup)
 	if err != nil && !errors.Is(err, container.ErrNone) {
-		return s, err
+		return running, err
 	}
-	s.Container = running
-	s.State.Digest, s.State.Paused, s.State.Health = running.Digest, running.Paused, checked[running.Check]
-	return s, nil
+	state.Digest, state.Paused, state.Health = running.Digest, running.Paused, checked[running.Check]
+	return running, nil
 }
 
 // activeState takes the states together that make no difference here.
@@ -151,6 +199,31 @@ const journalTime = 10 * time.Second
 // Log is the last lines that a service wrote.
 func (s Services) Log(ctx context.Context, name string, lines int) []string {
 	return s.journal(ctx, "--unit="+name, "--lines="+strconv.Itoa(lines))
+}
+
+// LastWords is the last line that a service's container wrote, or what Podman or
+// a check said of its start where that came later. It is empty where nothing was
+// written.
+func (s Services) LastWords(ctx context.Context, name string) string {
+	unit := "_SYSTEMD_UNIT=" + name
+	if s.Scope == units.User {
+		unit = "_SYSTEMD_USER_UNIT=" + name
+	}
+	// Podman's events and conmon's remarks have other identifiers.
+	starter := strings.TrimSuffix(name, ".service")
+	container := strings.TrimPrefix(starter, "app@")
+	lines := s.journal(ctx, "--lines=20", unit, "CONTAINER_NAME="+container, "+", unit, "SYSLOG_IDENTIFIER="+starter)
+	for _, line := range slices.Backward(lines) {
+		if line = strings.TrimSpace(line); line != "" && !isContainerID(line) {
+			return line
+		}
+	}
+	return ""
+}
+
+// isContainerID: podman run prints the id of the container that it started.
+func isContainerID(line string) bool {
+	return len(line) == 64 && strings.Trim(line, "0123456789abcdef") == ""
 }
 
 // GeneratorLog is what Podman's generator said about a file since then.

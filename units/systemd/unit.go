@@ -64,6 +64,9 @@ type Current struct {
 	InvocationID string
 	// NeedDaemonReload: a file of the unit changed since the manager read it.
 	NeedDaemonReload bool
+	// MainPID and ControlGroup are a service's, empty for another unit.
+	MainPID      uint32
+	ControlGroup string
 }
 
 // parallel is how many units are asked for at a time.
@@ -131,7 +134,19 @@ func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, erro
 			return Current{}, err
 		}
 		p := properties{invocation.Name: invocation.Value.Value(), stale.Name: stale.Value.Value()}
-		return Current{name, invocationOf(p), value[bool](p, stale.Name)}, nil
+		c := Current{Name: name, InvocationID: invocationOf(p), NeedDaemonReload: value[bool](p, stale.Name)}
+		if !strings.HasSuffix(name, ".service") {
+			return c, nil
+		}
+		for _, key := range []string{"MainPID", "ControlGroup"} {
+			found, err := l.calls.GetServicePropertyContext(ctx, name, key)
+			if err != nil {
+				return Current{}, err
+			}
+			p[key] = found.Value.Value()
+		}
+		c.MainPID, c.ControlGroup = value[uint32](p, "MainPID"), text(p, "ControlGroup")
+		return c, nil
 	})
 }
 
