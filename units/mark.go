@@ -2,6 +2,7 @@ package units
 
 import (
 	"bytes"
+	"cmp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -17,6 +18,20 @@ type Mark struct {
 	Digest, ManifestDigest, Generator string
 	// Alive, Serving and Synced are the probes from the host's side, as JSON.
 	Alive, Serving, Synced string
+}
+
+// Probe is the probe that is asked for a level: alive, serving or synced. A part
+// that is known to be alive but not whether it serves is taken to serve.
+func (m Mark) Probe(level string) string {
+	switch level {
+	case "alive":
+		return m.Alive
+	case "serving":
+		return cmp.Or(m.Serving, m.Alive)
+	case "synced":
+		return m.Synced
+	}
+	return ""
 }
 
 // ReadMark reads the ownership section of a file. It reports false where there

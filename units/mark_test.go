@@ -55,6 +55,22 @@ func TestReadMark(t *testing.T) {
 	}
 }
 
+// A part that is only known to be alive is taken to serve; nothing stands in for
+// being alive or synced.
+func TestMarkProbe(t *testing.T) {
+	t.Parallel()
+	all, _ := ReadMark([]byte("[X-Archipelago]\nAlive={1}\nServing={2}\nSynced={3}\n"))
+	alive, _ := ReadMark([]byte("[X-Archipelago]\nAlive={1}\n"))
+	synced, _ := ReadMark([]byte("[X-Archipelago]\nSynced={3}\n"))
+	for level, want := range map[string][3]string{
+		"alive": {"{1}", "{1}", ""}, "serving": {"{2}", "{1}", ""}, "synced": {"{3}", "", "{3}"}, "great": {},
+	} {
+		if got := [3]string{all.Probe(level), alive.Probe(level), synced.Probe(level)}; got != want {
+			t.Errorf("%s is asked by %q, want %q", level, got, want)
+		}
+	}
+}
+
 // FuzzReadMark: whatever lies in a file, the reader neither panics nor returns
 // what can't be printed, and line ends make no difference.
 func FuzzReadMark(f *testing.F) {

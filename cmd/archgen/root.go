@@ -59,7 +59,7 @@ Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 	root.AddCommand(
 		c.checkCommand(), c.renderCommand(), c.diffCommand(), c.applyCommand(),
 		c.installCommand(), c.removeCommand(), c.enableCommand(), c.disableCommand(),
-		c.startCommand(), c.stopCommand(), c.restartCommand(),
+		c.startCommand(), c.stopCommand(), c.restartCommand(), c.waitCommand(),
 		c.generationsCommand(), c.rollbackCommand(),
 		c.schemaCommand(), c.catalogCommand(), c.graphCommand(), c.completionCommand(), c.versionCommand(),
 	)

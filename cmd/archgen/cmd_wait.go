@@ -1,0 +1,286 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"github.com/archipelago-os/archipelago/healthd/probe"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// The pauses between two questions: short at first, since most apps serve
+// within a second, and growing.
+const (
+	firstPause   = 50 * time.Millisecond
+	longestPause = time.Second
+)
+
+// handPatience is how long a person waits who names no time.
+const handPatience = 5 * time.Minute
+
+// waited is what wait is asked for.
+type waited struct {
+	from    source
+	level   string
+	timeout time.Duration
+}
+
+func (c *cli) waitCommand() *cobra.Command {
+	var w waited
+	cmd := &cobra.Command{
+		Use:   "wait ID[.PART]",
+		Short: "Wait until an app serves",
+		Long: `wait asks an app from the host's side, by the check that its unit file carries,
+until it serves. An app that waits for a person, such as for the password of a
+wallet, counts as started.
+
+systemd runs it for each app with such a check (ExecStartPost=), so that
+systemctl start returns when the app serves, and fails when it does not. There
+it ends as soon as the app's main process has ended, systemctl status shows what
+it waits for, and an app that says that it is loading has its start timeout
+extended. An app without a check of that level is not waited for.
+
+Levels: alive (it answers at all), serving, synced (it has caught up). Without
+--timeout it gives up after 5 minutes, and never where systemd runs it, whose
+own timeout ends it.
+
+Exit status: 0 it serves; 1 it could not be asked; 6 it did not serve in time,
+or its main process has ended.`,
+		Example: `  archgen wait lnd
+  archgen wait bitcoin-knots --level synced --timeout 24h`,
+		Args: usageArgs(oneOf("app, as ID or ID.PART")),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := w.check(cmd.Flags().Changed("timeout")); err != nil {
+				return usageError{err}
+			}
+			return c.wait(&w, args[0])
+		},
+	}
+	scopeFlags(cmd, &w.from)
+	cmd.Flags().StringVar(&w.level, "level", "serving", "the `LEVEL` that is waited for")
+	cmd.Flags().DurationVar(&w.timeout, "timeout", 0, "give up after `DURATION`")
+	return cmd
+}
+
+func (w *waited) check(timeoutGiven bool) error {
+	if reached[w.level] == nil {
+		return fmt.Errorf("there is no level %q: it is alive, serving or synced", w.level)
+	}
+	if timeoutGiven && w.timeout <= 0 {
+		return fmt.Errorf("a timeout of %v is none: leave it out, or give one such as 30s", w.timeout)
+	}
+	return nil
+}
+
+// reached is the answers with which an app has reached a level.
+var reached = map[string][]probe.State{
+	"alive":   {probe.Serving, probe.NeedsUser, probe.Loading},
+	"serving": {probe.Serving, probe.NeedsUser},
+	"synced":  {probe.Serving},
+}
+
+func (c *cli) wait(w *waited, app string) error {
+	// MAINPID is set for nobody but the processes that systemd runs beside the
+	// main one of a service.
+	mainPID := c.getenv("MAINPID")
+	target, err := c.targetOf(w, app)
+	switch {
+	case err != nil && mainPID != "":
+		// It is no fault of the app that it can't be asked, so it goes on
+		// running. archgen apply puts its file right.
+		fmt.Fprintf(c.stderr, "archgen: not waiting for app@%s: %v\n", app, err)
+		return nil
+	case err != nil:
+		return err
+	case target == nil:
+		fmt.Fprintf(c.stderr, "archgen: not waiting for app@%s: it has no check for %s that is asked from the host\n", app, w.level)
+		return nil
+	}
+
+	ctx, stop := interruptible()
+	defer stop()
+	if mainPID != "" {
+		if ctx, err = whileRuns(ctx, mainPID); err != nil {
+			fmt.Fprintf(c.stderr, "archgen: an end of app@%s will not be noticed at once: %v\n", app, err)
+		}
+	}
+	limit := w.timeout
+	if limit == 0 && mainPID == "" {
+		limit = handPatience
+	}
+	if limit > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, limit, fmt.Errorf("not %s after %v", w.level, limit))
+		defer cancel()
+	}
+	out := c.teller(app, target.Timeout)
+	defer out.close()
+	last, err := persist(ctx, reached[w.level], asker(*target), out.tell)
+	return c.concludeWait(out, app, last, err)
+}
+
+// concludeWait says how the waiting ended.
+func (c *cli) concludeWait(out *teller, app string, last probe.Outcome, err error) error {
+	switch {
+	case err != nil && last.State == "":
+		return givenUp(fmt.Errorf("app@%s: %w; it has given no answer", app, err))
+	case err != nil:
+		return givenUp(fmt.Errorf("app@%s: %w; its last answer: %s", app, err, last.Detail))
+	case last.State == probe.NeedsUser:
+		out.status("when it started: " + last.Detail)
+		fmt.Fprintf(c.stderr, "archgen: app@%s runs, but waits for a person: %s\n", app, last.Detail)
+	default:
+		out.status("")
+	}
+	return nil
+}
+
+// givenUp tells an app that does not serve from a person who is done waiting.
+func givenUp(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return notServingError{err}
+}
+
+// persist asks until an answer is good enough, and returns the last one. The
+// error is why it was given up.
+func persist(ctx context.Context, enough []probe.State, ask func(context.Context) probe.Outcome, tell func(probe.Outcome)) (last probe.Outcome, err error) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for pause := firstPause; ; pause = min(pause*3/2, longestPause) {
+		select {
+		case <-ctx.Done():
+			return last, context.Cause(ctx)
+		case <-timer.C:
+		}
+		o := ask(ctx)
+		if isOver(ctx) { // it was cut short, and says less than the one before it
+			continue
+		}
+		last = o
+		if slices.Contains(enough, o.State) {
+			return last, nil
+		}
+		tell(o)
+		timer.Reset(pause)
+	}
+}
+
+// isOver tells whether a context has ended, or ends in this moment: a connection
+// with the same deadline can notice it first.
+func isOver(ctx context.Context) bool {
+	deadline, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && !time.Now().Before(deadline)
+}
+
+// targetOf reads the check of an app from its unit file. It is nil where there
+// is none of that level.
+func (c *cli) targetOf(w *waited, app string) (*probe.Target, error) {
+	content, err := c.unitFile(w.from.scope(), app)
+	if err != nil {
+		return nil, err
+	}
+	mark, ours := units.ReadMark(content)
+	if !ours {
+		return nil, fmt.Errorf("app@%s.container is not a file of archgen's; archgen apply writes it anew", app)
+	}
+	text := mark.Probe(w.level)
+	if text == "" {
+		return nil, nil
+	}
+	target, err := probe.Parse([]byte(text))
+	return &target, err
+}
+
+// largest is more than any unit file that archgen writes.
+const largest = 4 << 20
+
+// unitFile reads the container file of an app.
+func (c *cli) unitFile(scope units.Scope, app string) ([]byte, error) {
+	name := "app@" + app + ".container"
+	if filepath.Base(name) != name {
+		return nil, fmt.Errorf("%q is not an app: give its id, such as lnd, or a part's, such as ledger.db", app)
+	}
+	dirs := []string{"/etc/containers/systemd/archipelago", "/usr/share/containers/systemd/archipelago"}
+	if scope == units.User {
+		dirs = []string{"/etc/containers/systemd/users/archipelago"}
+		if config, err := c.configHome(); err == nil {
+			dirs = append([]string{filepath.Join(config, "containers/systemd/archipelago")}, dirs...)
+		}
+	}
+	for _, dir := range dirs {
+		path := filepath.Join(dir, name)
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			return nil, err
+		case !info.Mode().IsRegular() || info.Size() > largest: // opening a pipe could wait for ever
+			return nil, fmt.Errorf("%s is not a file that archgen writes", path)
+		}
+		return os.ReadFile(path)
+	}
+	return nil, fmt.Errorf("there is no %s in %s: install the app, then archgen apply", name, strings.Join(dirs, " or "))
+}
+
+// asker asks a target. A secret that could be read once is not read again:
+// each time takes a run of podman.
+func asker(t probe.Target) func(context.Context) probe.Outcome {
+	var prober probe.Prober
+	secrets := map[string]string{}
+	credentials := func(name string) (string, error) {
+		if secret, known := secrets[name]; known {
+			return secret, nil
+		}
+		secret, err := podmanSecret(name)
+		if err == nil {
+			secrets[name] = secret
+		}
+		return secret, err
+	}
+	return func(ctx context.Context) probe.Outcome { return prober.Probe(ctx, t, credentials) }
+}
+
+var errProcessEnded = errors.New("its main process has ended")
+
+// whileRuns ends the context when a process has ended. To be told by the kernel
+// costs nothing while it runs, and takes no other process of that number for it.
+func whileRuns(ctx context.Context, pid string) (context.Context, error) {
+	n, err := strconv.Atoi(pid)
+	if err != nil {
+		return ctx, fmt.Errorf("MAINPID is %q, which is no process", pid)
+	}
+	watched, cancel := context.WithCancelCause(ctx)
+	fd, err := unix.PidfdOpen(n, 0)
+	switch {
+	case errors.Is(err, unix.ESRCH):
+		cancel(errProcessEnded)
+		return watched, nil
+	case err != nil:
+		cancel(nil)
+		return ctx, fmt.Errorf("watching its main process %d: %w", n, err)
+	}
+	go func() {
+		poll := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		for {
+			if _, err := unix.Poll(poll, -1); !errors.Is(err, unix.EINTR) {
+				cancel(errProcessEnded)
+				return
+			}
+		}
+	}()
+	return watched, nil
+}

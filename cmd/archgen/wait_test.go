@@ -1,0 +1,363 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/healthd/probe"
+)
+
+// Which answers end the waiting, by level.
+func TestReached(t *testing.T) {
+	t.Parallel()
+	for _, state := range []probe.State{probe.Serving, probe.NeedsUser, probe.Loading, probe.Wrong, probe.Unreachable} {
+		var levels []string
+		for _, level := range []string{"alive", "serving", "synced"} {
+			if slices.Contains(reached[level], state) {
+				levels = append(levels, level)
+			}
+		}
+		want := map[probe.State]string{
+			probe.Serving: "alive serving synced", probe.NeedsUser: "alive serving", probe.Loading: "alive",
+		}[state]
+		if got := strings.Join(levels, " "); got != want {
+			t.Errorf("an app that is %s has reached %q, want %q", state, got, want)
+		}
+	}
+}
+
+// answers is an app that gives one answer after the other, and stays with the
+// last. It notes when it was asked.
+type answers struct {
+	states []probe.State
+	asked  []time.Duration
+	begin  time.Time
+}
+
+func (a *answers) ask(context.Context) probe.Outcome {
+	a.asked = append(a.asked, time.Since(a.begin))
+	i := min(len(a.asked), len(a.states)) - 1
+	return probe.Outcome{State: a.states[i], Detail: fmt.Sprintf("answer %d", len(a.asked))}
+}
+
+func TestPersist(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		states []probe.State
+		asked  int
+		err    error
+	}{
+		"serves at once":        {[]probe.State{probe.Serving}, 1, nil},
+		"serves later":          {[]probe.State{probe.Unreachable, probe.Wrong, probe.Loading, probe.Serving}, 4, nil},
+		"waits for a person":    {[]probe.State{probe.Loading, probe.NeedsUser}, 2, nil},
+		"wrong until the end":   {[]probe.State{probe.Wrong}, 16, context.DeadlineExceeded},
+		"loading until the end": {[]probe.State{probe.Loading}, 16, context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				a := answers{states: c.states, begin: time.Now()}
+				var told []string
+				last, err := persist(ctx, reached["serving"], a.ask, func(o probe.Outcome) { told = append(told, o.Detail) })
+				if !errors.Is(err, c.err) || len(a.asked) != c.asked || last.Detail != fmt.Sprintf("answer %d", c.asked) {
+					t.Errorf("asked %d times, last %q, error %v; want %d times, error %v", len(a.asked), last.Detail, err, c.asked, c.err)
+				}
+				want := c.asked
+				if c.err == nil {
+					want-- // the good one is not told as waiting
+				}
+				if len(told) != want {
+					t.Errorf("told %q, want %d answers", told, want)
+				}
+			})
+		})
+	}
+}
+
+// The pauses grow from 50 ms to 1 s.
+func TestPauses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		a := answers{states: []probe.State{probe.Unreachable}, begin: time.Now()}
+		_, _ = persist(ctx, reached["serving"], a.ask, func(probe.Outcome) {})
+		for i, at := range a.asked[1:] {
+			pause := at - a.asked[i]
+			if want := time.Duration(min(50*math.Pow(1.5, float64(i)), 1000) * 1e6); (pause - want).Abs() > 10*time.Millisecond {
+				t.Errorf("pause %d is %v, want about %v", i, pause, want)
+			}
+		}
+		if n := len(a.asked); n < 60 || n > 70 {
+			t.Errorf("asked %d times in a minute", n)
+		}
+	})
+}
+
+// A question that the end of the waiting cuts short does not hide what the app
+// said before.
+func TestPersistKeepsTheLastAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		first := true
+		last, err := persist(ctx, reached["serving"], func(ctx context.Context) probe.Outcome {
+			if first {
+				first = false
+				return probe.Outcome{State: probe.Loading, Detail: "verifying"}
+			}
+			<-ctx.Done()
+			return probe.Outcome{State: probe.Unreachable, Detail: "called off"}
+		}, func(probe.Outcome) {})
+		if err == nil || last.Detail != "verifying" {
+			t.Errorf("last answer %q, error %v", last.Detail, err)
+		}
+	})
+}
+
+// place is a home with one rendered app, and what wait says there.
+type place struct {
+	t      *testing.T
+	env    map[string]string
+	stderr bytes.Buffer
+}
+
+func newPlace(t *testing.T, mark string) *place {
+	t.Helper()
+	config := t.TempDir()
+	dir := filepath.Join(config, "containers/systemd/archipelago")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "app@x.container"), []byte("[X-Archipelago]\nApp=x\n"+mark+"\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return &place{t: t, env: map[string]string{"XDG_CONFIG_HOME": config}}
+}
+
+// check is a mark with a check of a server by HTTP.
+func check(address, more string) string {
+	return fmt.Sprintf(`Serving={"kind":"http","address":%q,"path":"/","interval":"30s","timeout":"20s","retries":3%s}`, address, more)
+}
+
+// run runs `archgen wait x` and returns its exit code and how long it took.
+func (p *place) run(args ...string) (code int, took time.Duration) {
+	c := &cli{stdout: &p.stderr, stderr: &p.stderr, getenv: func(k string) string { return p.env[k] }}
+	root := c.root()
+	root.SetArgs(append([]string{"wait", "x"}, args...))
+	begin := time.Now()
+	code = c.exitCode(root.Execute())
+	return code, time.Since(begin)
+}
+
+// manager is systemd's end of the notification socket. Like systemd it closes
+// the descriptor of a barrier when it has read the messages before.
+type manager struct {
+	conn *net.UnixConn
+	// slow is how long it lets a barrier wait.
+	slow time.Duration
+
+	mu       sync.Mutex
+	messages []string
+	barriers int
+}
+
+func (p *place) manager(slow time.Duration) *manager {
+	p.t.Helper()
+	p.env["NOTIFY_SOCKET"] = filepath.Join(p.t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: p.env["NOTIFY_SOCKET"], Net: "unixgram"})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	m := &manager{conn: conn, slow: slow}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for m.read() {
+		}
+	}()
+	p.t.Cleanup(func() {
+		_ = conn.Close()
+		<-done
+	})
+	return m
+}
+
+func (m *manager) read() bool {
+	text, rights := make([]byte, 4096), make([]byte, 4096)
+	n, nr, _, _, err := m.conn.ReadMsgUnix(text, rights)
+	if err != nil {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if string(text[:n]) != "BARRIER=1" {
+		m.messages = append(m.messages, string(text[:n]))
+		return true
+	}
+	m.barriers++
+	list, _ := syscall.ParseSocketControlMessage(rights[:nr])
+	fds, _ := syscall.ParseUnixRights(&list[0])
+	time.AfterFunc(m.slow, func() { _ = syscall.Close(fds[0]) })
+	return true
+}
+
+// said is what was heard, each repetition once.
+func (m *manager) said() (messages []string, barriers int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Compact(slices.Clone(m.messages)), m.barriers
+}
+
+// An app that loads: systemd is told how far it is and that it takes longer, and
+// has heard all of it before wait ends.
+func TestWaitForALoadingApp(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) <= 3 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer server.Close()
+	p := newPlace(t, check(server.Listener.Addr().String(), ""))
+	p.env["MAINPID"] = strconv.Itoa(os.Getpid())
+	m := p.manager(300 * time.Millisecond)
+	code, took := p.run()
+	got, barriers := m.said()
+	want := []string{"STATUS=loading: / answered 503: not yet", "EXTEND_TIMEOUT_USEC=50000000", "STATUS="}
+	if code != exitDone || cmp.Diff(want, got) != "" || barriers != 1 || p.stderr.Len() > 0 {
+		t.Errorf("exit code %d, %d barriers, stderr %q, messages (-want +got):\n%s", code, barriers, &p.stderr, cmp.Diff(want, got))
+	}
+	if took < 400*time.Millisecond {
+		t.Errorf("it ended after %v, before systemd closed the barrier", took)
+	}
+}
+
+// An app that serves at once costs no message.
+func TestWaitForAServingApp(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	p := newPlace(t, check(server.Listener.Addr().String(), `,"status":[404]`))
+	m := p.manager(0)
+	code, took := p.run()
+	if got, barriers := m.said(); code != exitDone || len(got) > 0 || barriers > 0 || took > 5*time.Second {
+		t.Errorf("exit code %d after %v, messages %q, %d barriers", code, took, got, barriers)
+	}
+}
+
+// What is not loading gets no more time, whatever it answers.
+func TestWaitForASickApp(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	p := newPlace(t, check(server.Listener.Addr().String(), ""))
+	m := p.manager(0)
+	code, _ := p.run("--timeout", "300ms")
+	got, barriers := m.said()
+	want := []string{"STATUS=waiting: / answered 404: 404 page not found"}
+	if code != exitNotServing || cmp.Diff(want, got) != "" || barriers != 1 {
+		t.Errorf("exit code %d, %d barriers, messages (-want +got):\n%s", code, barriers, cmp.Diff(want, got))
+	}
+	if want := "archgen: app@x: not serving after 300ms; its last answer: / answered 404: 404 page not found\n"; p.stderr.String() != want {
+		t.Errorf("stderr %q, want %q", &p.stderr, want)
+	}
+}
+
+// A locked wallet is a state, not a failure.
+func TestWaitForAPerson(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, `{"state":"LOCKED"}`)
+	}))
+	defer server.Close()
+	p := newPlace(t, strings.Replace(check(server.Listener.Addr().String(), ""), `"path":"/"`, `"path":"/v1/state"`, 1))
+	m := p.manager(0)
+	code, _ := p.run()
+	got, barriers := m.said()
+	if want := []string{"STATUS=when it started: the wallet is locked: unlock it"}; code != exitDone || cmp.Diff(want, got) != "" || barriers != 1 {
+		t.Errorf("exit code %d, messages %q", code, got)
+	}
+	if want := "archgen: app@x runs, but waits for a person: the wallet is locked: unlock it\n"; p.stderr.String() != want {
+		t.Errorf("stderr %q, want %q", &p.stderr, want)
+	}
+}
+
+// deaf accepts connections and never answers.
+func deaf(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener.Addr().String()
+}
+
+// When the main process has ended, wait fails at once: in the middle of a
+// question, and although nobody has collected the process's exit code.
+func TestWaitFailsWithTheMainProcess(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t, check(deaf(t), ""))
+	process := exec.CommandContext(t.Context(), "sleep", "0.3")
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.env["MAINPID"] = strconv.Itoa(process.Process.Pid)
+	code, took := p.run()
+	if code != exitNotServing || took > 5*time.Second {
+		t.Errorf("exit code %d after %v", code, took)
+	}
+	if want := "archgen: app@x: its main process has ended; it has given no answer\n"; p.stderr.String() != want {
+		t.Errorf("stderr %q, want %q", &p.stderr, want)
+	}
+	_ = process.Wait()
+
+	p.stderr.Reset()
+	if code, took := p.run(); code != exitNotServing || took > 5*time.Second {
+		t.Errorf("with a process that has been gone before: exit code %d after %v: %s", code, took, &p.stderr)
+	}
+}
+
+// A socket that is not there hides nothing of the app.
+func TestWaitWithoutAManager(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	p := newPlace(t, check(server.Listener.Addr().String(), ""))
+	p.env["NOTIFY_SOCKET"] = filepath.Join(t.TempDir(), "notify")
+	p.env["MAINPID"] = "not-a-number"
+	if code, _ := p.run(); code != exitDone {
+		t.Errorf("exit code %d", code)
+	}
+	for _, want := range []string{"systemctl status can't show what app@x waits for", `MAINPID is "not-a-number"`} {
+		if !strings.Contains(p.stderr.String(), want) {
+			t.Errorf("stderr %q does not say %q", &p.stderr, want)
+		}
+	}
+}
