@@ -461,11 +461,7 @@ func (c *container) service() {
 	// leaves 128 plus the signal behind; for a process of its own systemd takes
 	// the same for a clean end.
 	c.put(c.at("stop"), "SuccessExitStatus", "130 131 143")
-	if c.checkedInside() != nil {
-		// Not Notify=healthy: at boot that loses READY for one start in seven,
-		// and systemd kills a healthy container at its start timeout.
-		c.exec(c.at("health"), "ExecStartPost", "/usr/bin/podman", "wait", "--condition=healthy", c.name)
-	}
+	c.untilServing()
 	c.raw("Service")
 }
 

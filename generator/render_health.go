@@ -1,6 +1,7 @@
 package generator
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
 )
 
 // startupInterval is how often a starting container is asked. One check costs
@@ -26,6 +28,29 @@ func (c *container) checkedInside() *manifests.Probe {
 		}
 	}
 	return nil
+}
+
+// checkedFromHost tells whether the start waits for a probe from the host's side.
+func (c *container) checkedFromHost() bool {
+	p := cmp.Or(c.part.Health.Serving, c.part.Health.Alive)
+	return p != nil && len(p.Exec) == 0
+}
+
+// untilServing makes a start end when the part serves, and fail when it does not.
+func (c *container) untilServing() {
+	if c.checkedInside() != nil {
+		// Not Notify=healthy: at boot that loses READY for one start in seven,
+		// and systemd kills a healthy container at its start timeout.
+		c.exec(c.at("health"), "ExecStartPost", "/usr/bin/podman", "wait", "--condition=healthy", c.name)
+	}
+	if c.checkedFromHost() {
+		scope := ""
+		if c.target.Scope == units.System {
+			scope = "--system "
+		}
+		// Where archgen is not installed, the app runs all the same.
+		c.exec(c.at("health"), "ExecStartPost", "/bin/sh", "-c", "command -v archgen >/dev/null || exit 0; exec archgen wait "+scope+c.name)
+	}
 }
 
 func (c *container) health() {

@@ -1,9 +1,13 @@
 // Command noshell is the test app of an image that has no shell: it serves,
 // checks and describes itself, and nothing else.
 //
-//	noshell serve    answers every HTTP request on :8080 with "ok"
-//	noshell health   exits 0 when the server answers, else 1
-//	noshell argv ... prints its arguments and environment as JSON
+//	noshell serve        answers every HTTP request on :8080 with "ok"
+//	noshell late TIME    listens and answers only after that time
+//	noshell loading TIME answers 503 with Retry-After before that time
+//	noshell deaf         accepts every connection on :8080 and never answers
+//	noshell crash TIME   listens nowhere, and fails after that time
+//	noshell health       exits 0 when the server answers, else 1
+//	noshell argv ...     prints its arguments and environment as JSON
 package main
 
 import (
@@ -12,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
@@ -19,7 +24,7 @@ import (
 	"time"
 )
 
-const usage = "usage: noshell serve|health|argv [ARG...]"
+const usage = "usage: noshell serve|late TIME|loading TIME|deaf|crash TIME|health|argv [ARG...]"
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {
@@ -32,9 +37,29 @@ func run(args []string, out io.Writer) error {
 	if len(args) == 0 {
 		return errors.New(usage)
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop() // as PID 1 it would otherwise ignore them
+	var after time.Duration
+	if len(args) == 2 {
+		after, _ = time.ParseDuration(args[1])
+	}
 	switch args[0] {
 	case "serve":
-		return serve()
+		return serve(ctx, 0)
+	case "late":
+		if !pass(ctx, after) {
+			return nil
+		}
+		return serve(ctx, 0)
+	case "loading":
+		return serve(ctx, after)
+	case "deaf":
+		return deaf(ctx)
+	case "crash":
+		if pass(ctx, after) {
+			return errors.New("crashed as asked")
+		}
+		return nil
 	case "health":
 		return health()
 	case "argv":
@@ -43,14 +68,28 @@ func run(args []string, out io.Writer) error {
 	return errors.New(usage)
 }
 
-// serve ends well on SIGTERM, which as PID 1 it would otherwise ignore.
-func serve() error {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
+// pass lets a time pass, and reports false where the program should end before.
+func pass(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// serve answers "ok", and before the end of loading that it is not ready.
+func serve(ctx context.Context, loading time.Duration) error {
+	ready := time.Now().Add(loading)
 	server := &http.Server{
 		Addr:              ":8080",
 		ReadHeaderTimeout: 5 * time.Second,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if time.Now().Before(ready) {
+				w.Header().Set("Retry-After", "1")
+				http.Error(w, "loading", http.StatusServiceUnavailable)
+				return
+			}
 			fmt.Fprintln(w, "ok")
 		}),
 	}
@@ -61,6 +100,31 @@ func serve() error {
 		return err
 	case <-ctx.Done():
 		return server.Close()
+	}
+}
+
+// deaf keeps connections open and says nothing.
+func deaf(ctx context.Context) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", ":8080")
+	if err != nil {
+		return err
+	}
+	failed := make(chan error, 1)
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				failed <- err
+				return
+			}
+			go func() { _, _ = io.Copy(io.Discard, connection) }()
+		}
+	}()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return listener.Close()
 	}
 }
 
