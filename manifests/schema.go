@@ -59,7 +59,7 @@ type App struct {
 	Requires []Require `key:"requires"`
 	// Ids of apps that can't be in the same set.
 	Conflicts []string `key:"conflicts" pattern:"id"`
-	// Ids of apps that come and go with this one, such as a user interface.
+	// Ids of apps that are installed, started, stopped and removed with this one, such as a user interface.
 	Companions []string `key:"companions" pattern:"id"`
 	// Secrets of the app. Their values never stand in a manifest.
 	Secrets []Secret `key:"secrets"`
