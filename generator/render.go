@@ -57,6 +57,13 @@ func Render(set *manifests.Set, t Target) (*Result, diag.List) {
 	r.writer = writers.Get().(*writer)
 	defer writers.Put(r.writer)
 	for _, app := range set.Apps {
+		for _, id := range app.Document.App.Companions {
+			if companion := set.App(id); companion != nil && companion != app {
+				r.hosts = append(r.hosts, host{app, companion})
+			}
+		}
+	}
+	for _, app := range set.Apps {
 		r.app(app)
 	}
 	for _, name := range set.Capabilities {
@@ -75,7 +82,11 @@ type renderer struct {
 	writer *writer
 	result *Result
 	diags  diag.List
+	hosts  []host
 }
+
+// host is an app and one of its companions.
+type host struct{ app, companion *manifests.Resolved }
 
 // app renders every file of one app.
 func (r *renderer) app(app *manifests.Resolved) {

@@ -61,6 +61,7 @@ func (c *container) unit() {
 	}
 	c.put(origin{base: "app", field: "name", index: -1}, "Description", description)
 	c.partOrder()
+	c.companions()
 	for _, p := range c.providers(func(n manifests.Need) bool { return slices.Contains(n.Parts, c.part.Name) }) {
 		c.follow(p.origin, "Wants", p.service)
 	}
@@ -73,6 +74,22 @@ func (c *container) unit() {
 		c.put(c.at("restart"), "StartLimitIntervalSec", "0")
 	}
 	c.raw("Unit")
+}
+
+// companions lets them come and go with the app: it pulls them in, and they stop
+// and restart with it.
+func (c *container) companions() {
+	if c.part.Name != "main" {
+		return
+	}
+	for _, h := range c.r.hosts {
+		switch c.app {
+		case h.app:
+			c.put(origin{base: "app", field: "companions", index: -1}, "Wants", ServiceName(h.companion.ID(), "main"))
+		case h.companion:
+			c.put(origin{base: "app", field: "id", index: -1}, "PartOf", ServiceName(h.app.ID(), "main"))
+		}
+	}
 }
 
 // provider is a unit of another app, and the first requirement that it meets.
