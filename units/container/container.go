@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Running is a container that runs.
@@ -24,6 +25,8 @@ type Running struct {
 	ID string
 	// Digest is what the annotation io.archipelago.digest says, empty without one.
 	Digest string
+	// Created is when it was made for this start.
+	Created time.Time
 	// Paused: its processes are frozen.
 	Paused bool
 	// Check is the last result of the health check that Podman runs, empty
@@ -57,8 +60,12 @@ func Look(root string, monitor int, controlGroup string) (Running, error) {
 	if r.ID == "" || args["-b"] == "" {
 		return Running{}, fmt.Errorf("process %d: %w", monitor, ErrNone)
 	}
-	if r.Digest, err = digest(filepath.Join(root, args["-b"], "config.json")); err != nil {
+	config := filepath.Join(root, args["-b"], "config.json")
+	if r.Digest, err = digest(config); err != nil {
 		return Running{}, err
+	}
+	if info, err := os.Stat(config); err == nil {
+		r.Created = info.ModTime()
 	}
 	if r.Paused, err = frozen(filepath.Join(root, "sys/fs/cgroup", controlGroup, "libpod-payload-"+r.ID, "cgroup.events")); err != nil {
 		return Running{}, err

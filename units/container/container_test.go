@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -64,6 +65,13 @@ func TestLook(t *testing.T) {
 					t.Fatal(err)
 				}
 				if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			made := time.Date(2026, 11, 23, 21, 5, 0, 0, time.UTC)
+			if tt.want.ID != "" {
+				tt.want.Created = made
+				if err := os.Chtimes(filepath.Join(root, bundle, "config.json"), made, made); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -26,16 +26,22 @@ func (h Health) Ask(ctx context.Context, file units.File, _ units.Part, u units.
 	if !ok {
 		return u.Health, "its check fails in the container"
 	}
-	return meanings[o.State], o.Detail
+	return Meaning(o), o.Detail
 }
+
+// Meaning is what an answer means for a service.
+func Meaning(o probe.Outcome) units.Health { return meanings[o.State] }
 
 // Outcome asks by the probe that a file carries, and reports false without one.
 func (h Health) Outcome(ctx context.Context, file units.File) (probe.Outcome, bool) {
+	return h.Level(ctx, file, "serving")
+}
+
+// Level asks by the probe that a file carries for a level: alive, serving or
+// synced. It reports false without one.
+func (h Health) Level(ctx context.Context, file units.File, level string) (probe.Outcome, bool) {
 	mark, _ := units.ReadMark(file.Content)
-	text := mark.Serving
-	if text == "" {
-		text = mark.Alive
-	}
+	text := mark.Probe(level)
 	if text == "" {
 		return probe.Outcome{}, false
 	}

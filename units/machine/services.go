@@ -205,20 +205,34 @@ func (s Services) Log(ctx context.Context, name string, lines int) []string {
 // a check said of its start where that came later. It is empty where nothing was
 // written.
 func (s Services) LastWords(ctx context.Context, name string) string {
-	unit := "_SYSTEMD_UNIT=" + name
-	if s.Scope == units.User {
-		unit = "_SYSTEMD_USER_UNIT=" + name
-	}
-	// Podman's events and conmon's remarks have other identifiers.
-	starter := strings.TrimSuffix(name, ".service")
-	container := strings.TrimPrefix(starter, "app@")
-	lines := s.journal(ctx, "--lines=20", unit, "CONTAINER_NAME="+container, "+", unit, "SYSLOG_IDENTIFIER="+starter)
+	lines := s.journal(ctx, append([]string{"--lines=20"}, written(s.Scope, name)...)...)
 	for _, line := range slices.Backward(lines) {
 		if line = strings.TrimSpace(line); line != "" && !isContainerID(line) {
 			return line
 		}
 	}
 	return ""
+}
+
+// LogMatches selects in the journal what a service wrote and what systemd did
+// with it. Podman's events and conmon's remarks are not in it.
+func LogMatches(scope units.Scope, name string) []string {
+	manager := "UNIT=" + name
+	if scope == units.User {
+		manager = "USER_UNIT=" + name
+	}
+	return append(written(scope, name), "+", manager)
+}
+
+// written selects what the container wrote, and the processes that start it.
+func written(scope units.Scope, name string) []string {
+	unit := "_SYSTEMD_UNIT=" + name
+	if scope == units.User {
+		unit = "_SYSTEMD_USER_UNIT=" + name
+	}
+	starter := strings.TrimSuffix(name, ".service")
+	container := strings.TrimPrefix(starter, "app@")
+	return []string{unit, "CONTAINER_NAME=" + container, "+", unit, "SYSLOG_IDENTIFIER=" + starter}
 }
 
 // isContainerID: podman run prints the id of the container that it started.

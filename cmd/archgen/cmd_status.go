@@ -1,0 +1,457 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+func (c *cli) statusCommand() *cobra.Command {
+	var from source
+	var asJSON, watch bool
+	cmd := &cobra.Command{
+		Use:   "status [ID]",
+		Short: "Show how the apps are, and why",
+		Long: `status shows each app with its state and the reason for it, how far it serves,
+and what went wrong last. With an ID it shows everything that is known of one
+app, part by part. Apps that run and are not installed any more are shown too.
+
+Levels: alive (it runs), serving (it answers as it should), synced (it has
+caught up), loading, needs-user (it waits for a person).
+
+Nothing is changed, and Podman is not run for it. Apps are asked at the same
+time; one that has not answered after two seconds counts as not answering.
+
+Exit status: 0 all that should run does; 1 it failed, or there is no such app;
+3 an app does not run, or does not answer, that should.`,
+		Example: `  archgen status
+  archgen status lnd
+  archgen status --watch
+  archgen status --json > status.json`,
+		Args: usageArgs(cobra.MaximumNArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if watch {
+				return c.watchStatus(&from, args, asJSON)
+			}
+			return c.status(&from, args, asJSON)
+		},
+	}
+	scopeFlags(cmd, &from)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.Flags().BoolVar(&watch, "watch", false, "go on until interrupted; off a terminal, print what changes")
+	return cmd
+}
+
+// appStatus is how an app is. The names of the fields are a contract.
+type appStatus struct {
+	ID      string `json:"id"`
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	condition
+	LANAddress string       `json:"lan_address"`
+	Error      string       `json:"error"`
+	Parts      []partStatus `json:"parts"`
+	// isRight: it runs and answers, or there is a reason why it should not.
+	isRight bool
+}
+
+// partStatus is how one service of an app is.
+type partStatus struct {
+	// Name is that of the container: ID, or ID.PART.
+	Name    string `json:"name"`
+	Service string `json:"service"`
+	condition
+	Error   string `json:"error"`
+	isRight bool
+}
+
+// condition is what apps and their parts have in common.
+type condition struct {
+	State stateWord `json:"state"`
+	// Reason is empty where there is nothing to say.
+	Reason units.Reason `json:"reason"`
+	Health units.Health `json:"health"`
+	// Level is how far it serves, empty where it does not run.
+	Level string `json:"level"`
+	// ExitCode is how it ended, 128 and the signal where it was killed.
+	ExitCode *int `json:"exit_code"`
+	// StartedAt is null where it does not run.
+	StartedAt *time.Time `json:"started_at"`
+	Restarts  uint32     `json:"restarts"`
+	Image     string     `json:"image"`
+	// Created is when the container was made.
+	Created *time.Time `json:"created"`
+	Ports   []port     `json:"ports"`
+	// since is when it came to be in its state.
+	since time.Time
+	// detail says more about the level or the reason, for a person.
+	detail string
+}
+
+// stateWord is a word for what systemd and the container say.
+type stateWord string
+
+// The states.
+const (
+	stateRunning    stateWord = "running"
+	stateDone       stateWord = "done"
+	stateStarting   stateWord = "starting"
+	stateStopping   stateWord = "stopping"
+	stateRestarting stateWord = "restarting"
+	statePaused     stateWord = "paused"
+	stateFailed     stateWord = "failed"
+	stateStopped    stateWord = "stopped"
+)
+
+// severity orders the states: an app is what its worst part is.
+var severity = map[stateWord]int{
+	stateFailed: 7, statePaused: 6, stateRestarting: 5, stateStopped: 4, stateStopping: 3, stateStarting: 2,
+}
+
+// port is a port of the host that leads to a container.
+type port struct {
+	Address   string `json:"address"`
+	Host      string `json:"host"`
+	Container string `json:"container"`
+	Protocol  string `json:"protocol"`
+}
+
+func (c *cli) status(from *source, args []string, asJSON bool) error {
+	ctx, stop := interruptible()
+	defer stop()
+	l, err := c.connect(ctx, from.scope())
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	s, err := c.survey(ctx, l, from)
+	if err != nil {
+		return err
+	}
+	apps, err := selectApp(s.apps(ctx), args)
+	if err != nil {
+		return err
+	}
+	if err := c.printStatus(s, apps, args, asJSON); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(apps, func(a appStatus) bool { return !a.isRight }) {
+		return partError{errReported}
+	}
+	return nil
+}
+
+func selectApp(apps []appStatus, args []string) ([]appStatus, error) {
+	if len(args) == 0 {
+		return apps, nil
+	}
+	i := slices.IndexFunc(apps, func(a appStatus) bool { return a.ID == args[0] })
+	if i < 0 {
+		return nil, unknownApp(args[0], apps)
+	}
+	return apps[i : i+1], nil
+}
+
+func unknownApp(id string, apps []appStatus) error {
+	ids := make([]string, 0, len(apps))
+	for _, a := range apps {
+		ids = append(ids, a.ID)
+	}
+	return noSuchApp(id, ids)
+}
+
+func noSuchApp(id string, ids []string) error {
+	if len(ids) == 0 {
+		return fmt.Errorf("there is no app %q: none is installed; archgen catalog list shows what can be", id)
+	}
+	return fmt.Errorf("there is no app %q; there are: %s", id, strings.Join(ids, ", "))
+}
+
+func (c *cli) printStatus(s *survey, apps []appStatus, args []string, asJSON bool) error {
+	if asJSON {
+		return c.printJSON(statusDocument(apps))
+	}
+	if err := c.sayProblems(s); err != nil {
+		return err
+	}
+	width, _ := terminalSize(c.stdout)
+	look := appearance{width: width, color: c.color(c.stdout), now: s.now}
+	lines := look.table(apps)
+	switch {
+	case len(args) == 1:
+		lines = look.one(apps[0])
+	case len(apps) == 0:
+		fmt.Fprintln(c.stderr, "no app is installed; archgen catalog list shows what can be")
+		return nil
+	}
+	_, err := fmt.Fprintln(c.stdout, strings.Join(lines, "\n"))
+	return err
+}
+
+func statusDocument(apps []appStatus) any {
+	return struct {
+		Apps []appStatus `json:"apps"`
+	}{append([]appStatus{}, apps...)}
+}
+
+// sayProblems says what keeps more than one app from being judged.
+func (c *cli) sayProblems(s *survey) error {
+	for _, err := range s.problems {
+		fmt.Fprintf(c.stderr, "archgen: %v\n", err)
+	}
+	if s.compiled.result != nil {
+		return nil // the rows of the apps say it
+	}
+	return c.printer(s.compiled).Print(c.stderr, s.compiled.diags)
+}
+
+// apps is how each app is that is installed or of which something is there.
+func (s *survey) apps(ctx context.Context) []appStatus {
+	list := make([]appStatus, 0, len(s.services))
+	for _, id := range s.ids() {
+		list = append(list, s.app(id))
+	}
+	s.lastWords(ctx, list)
+	return list
+}
+
+func (s *survey) app(id string) appStatus {
+	a := appStatus{ID: id, Parts: []partStatus{}}
+	if m := s.manifest(id); m != nil {
+		a.Name, a.Version = m.Document.App.Name, m.Document.App.Version
+	}
+	for _, service := range s.services[id] {
+		a.Parts = append(a.Parts, s.part(id, service))
+	}
+	a.sum()
+	if len(a.Parts) == 0 {
+		a.Reason = s.reason(id, "app@"+id+".service")
+	}
+	a.LANAddress = s.lanAddress(a.Ports)
+	if d := s.complaint(id); d != "" {
+		a.Error = d
+	}
+	return a
+}
+
+// sum makes of the parts what the app is: what its main part is, but where
+// another is worse off.
+func (a *appStatus) sum() {
+	a.condition = condition{State: stateStopped, Ports: []port{}}
+	if len(a.Parts) == 0 {
+		return
+	}
+	a.condition, a.isRight = a.Parts[0].condition, true
+	a.Ports = []port{}
+	worst := 0
+	for i := range a.Parts {
+		p := &a.Parts[i]
+		a.Ports = append(a.Ports, p.Ports...)
+		a.isRight = a.isRight && p.isRight
+		if i > 0 {
+			a.Restarts += p.Restarts
+		}
+		if a.Parts[worst].isRight && !p.isRight || a.Parts[worst].isRight == p.isRight && severity[p.State] > severity[a.Parts[worst].State] {
+			worst = i
+		}
+	}
+	if p := a.Parts[worst]; worst > 0 && !p.isRight {
+		a.State, a.Reason, a.Health, a.Level, a.ExitCode = p.State, p.Reason, p.Health, p.Level, p.ExitCode
+		a.since = p.since
+		a.detail = strings.TrimPrefix(p.Name, a.ID+".") + ": " + cmp.Or(p.detail, p.stateText())
+	}
+}
+
+// part is how a service is.
+func (s *survey) part(id, service string) partStatus {
+	found, answer := s.found[service], s.answers[service]
+	u := found.State
+	u.Health = cmp.Or(answer.health, u.Health)
+	name := strings.TrimSuffix(strings.TrimPrefix(service, "app@"), ".service")
+	p := partStatus{Name: name, Service: service, condition: condition{
+		State: stateOf(u, found.Systemd.SubState), Reason: s.reason(id, service), Restarts: found.Systemd.NRestarts, Ports: []port{},
+	}}
+	if file, ok := s.file(service); ok {
+		p.Image, p.Ports = imageOf(file), portsOf(file)
+	}
+	p.since = changed(found.Systemd.StateChangeTimestamp)
+	switch p.State {
+	case stateRunning, statePaused, stateDone:
+		p.since = changed(found.Systemd.ActiveEnterTimestamp)
+		p.StartedAt = moment(p.since)
+	case stateFailed, stateRestarting, stateStopped:
+		p.ExitCode = exitOf(found.Systemd.ExecMainCode, found.Systemd.ExecMainStatus)
+	case stateStarting, stateStopping:
+	}
+	p.Created = moment(found.Container.Created)
+	switch p.State {
+	case stateRunning:
+		p.Health, p.Level, p.detail = u.Health, levelOf(u.Health, answer), answer.detail
+		if u.Health == units.Sick {
+			p.detail = cmp.Or(oneLine(found.Container.Output), p.detail)
+		}
+	case stateStarting:
+		p.Level, p.detail = levelOfStart(found.Systemd.StatusText)
+	case stateDone, stateStopping, stateRestarting, statePaused, stateFailed, stateStopped:
+	}
+	if p.Reason == units.BecauseBackingOff || p.Reason == units.BecauseGaveUp {
+		p.detail = "apply tries again after " + s.history[id].Next().Local().Format(time.TimeOnly)
+	}
+	p.isRight = isRight(p.condition)
+	if p.State == stateRunning && (u.Health == units.Sick || u.Health == units.Unsure) {
+		p.Error = p.detail
+	}
+	return p
+}
+
+// stateOf takes what is known of a service into one word.
+func stateOf(u units.Unit, sub string) stateWord {
+	switch {
+	case u.Restarting:
+		return stateRestarting
+	case u.Active == units.Active && u.Paused:
+		return statePaused
+	case u.Active == units.Active && sub == "exited":
+		return stateDone
+	}
+	return map[units.ActiveState]stateWord{
+		units.Active: stateRunning, units.Activating: stateStarting, units.Deactivating: stateStopping,
+		units.Failed: stateFailed, units.Inactive: stateStopped, "": stateStopped,
+	}[u.Active]
+}
+
+// isRight reports whether nobody has to look after it.
+func isRight(c condition) bool {
+	switch c.State {
+	case stateRunning:
+		return c.Health != units.Sick && c.Health != units.Unsure
+	case stateDone, stateStarting, stateStopping:
+		return true
+	case stateStopped:
+		return slices.Contains([]units.Reason{
+			units.BecauseStopped, units.BecauseDisabled, units.BecauseMainStopped, units.BecauseRemoved, units.BecauseInvalid,
+		}, c.Reason)
+	case stateFailed, stateRestarting, statePaused:
+	}
+	return c.Reason == units.BecauseRemoved
+}
+
+// levelOf says how far a running service serves.
+func levelOf(h units.Health, a reply) string {
+	switch h {
+	case units.Loading:
+		return "loading" + percent(a.progress)
+	case units.NeedsUser:
+		return "needs-user"
+	case units.Serving:
+		if a.synced {
+			return "synced"
+		}
+		return "serving" + percent(a.progress)
+	case units.Unprobed, units.Unsure, units.Sick:
+	}
+	return "alive"
+}
+
+// levelOfStart reads what archgen wait says while systemd waits for it.
+func levelOfStart(text string) (level, detail string) {
+	kind, detail, found := strings.Cut(oneLine(text), ": ")
+	if found && kind == "loading" {
+		return kind, detail
+	}
+	return "", detail
+}
+
+func percent(progress float64) string {
+	if progress <= 0 {
+		return ""
+	}
+	return " " + strconv.Itoa(int(100*progress)) + " %"
+}
+
+// changed is a time of systemd's.
+func changed(microseconds uint64) time.Time {
+	if microseconds == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(microseconds)).Truncate(time.Second)
+}
+
+// moment is a time as JSON shows it, null for none.
+func moment(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	t = t.UTC().Truncate(time.Second)
+	return &t
+}
+
+// exitOf is the exit code of a shell for how a process ended: 1 means that it
+// exited, 2 and 3 that a signal ended it. It is nil where none has.
+func exitOf(how, status int32) *int {
+	code := int(status)
+	switch how {
+	case 1:
+		return &code
+	case 2, 3:
+		code += 128
+		return &code
+	}
+	return nil
+}
+
+// complaint is the first error of an app's manifest.
+func (s *survey) complaint(id string) string {
+	for _, d := range s.compiled.diags {
+		if d.Severity == diag.Error && appOf(d.File) == id {
+			return strings.TrimSuffix(d.String(), " ["+string(d.Code)+"]")
+		}
+	}
+	return ""
+}
+
+func (s *survey) manifest(id string) *manifests.Manifest {
+	i := slices.IndexFunc(s.compiled.loaded.Manifests, func(m *manifests.Manifest) bool { return appOf(m.File) == id })
+	if i < 0 {
+		return nil
+	}
+	return s.compiled.loaded.Manifests[i]
+}
+
+// watchStatus shows the status again and again until it is interrupted.
+func (c *cli) watchStatus(from *source, args []string, asJSON bool) error {
+	ctx, stop := interruptible()
+	defer stop()
+	l, err := c.connect(ctx, from.scope())
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	w := watcher{cli: c, args: args, asJSON: asJSON, shown: map[string]string{}}
+	for {
+		err := w.look(ctx, l, from)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
