@@ -52,7 +52,7 @@ type applyOptions struct {
 func (o *applyOptions) flags(cmd *cobra.Command) {
 	scopeFlags(cmd, &o.source)
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print what was done as JSON")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", passPatience, "how long to wait for an app; its start goes on")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", passPatience, "how long to wait for an app")
 }
 
 // scopeFlags are those of verbs that are about what runs on this machine.
