@@ -329,7 +329,7 @@ func TestWaitFailsWithTheMainProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.env["MAINPID"] = strconv.Itoa(process.Process.Pid)
-	code, took := p.run()
+	code, took := p.run("--timeout", "10s")
 	if code != exitNotServing || took > 5*time.Second {
 		t.Errorf("exit code %d after %v", code, took)
 	}
@@ -339,7 +339,7 @@ func TestWaitFailsWithTheMainProcess(t *testing.T) {
 	_ = process.Wait()
 
 	p.stderr.Reset()
-	if code, took := p.run(); code != exitNotServing || took > 5*time.Second {
+	if code, took := p.run("--timeout", "10s"); code != exitNotServing || took > 5*time.Second {
 		t.Errorf("with a process that has been gone before: exit code %d after %v: %s", code, took, &p.stderr)
 	}
 }
