@@ -35,24 +35,25 @@ func hostile() map[string]string {
 	key := func(format string) func(int) string {
 		return func(i int) string { return fmt.Sprintf(format, i) }
 	}
-	bomb := "a: &a [x, x, x, x, x, x, x, x, x]\n"
+	var bomb strings.Builder
+	bomb.WriteString("a: &a [x, x, x, x, x, x, x, x, x]\n")
 	for i := 'b'; i < 'z'; i++ {
-		bomb += fmt.Sprintf("%c: &%c [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c, ", i-1), 9), ", "))
+		fmt.Fprintf(&bomb, "%c: &%c [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*%c, ", i-1), 9), ", "))
 	}
-	ten := strings.Repeat
+	repeat := strings.Repeat
 	return map[string]string{
-		"alias bomb.yaml":            bomb,
+		"alias bomb.yaml":            bomb.String(),
 		"alias of itself.yaml":       "app: &a [*a]\n",
 		"merge bomb.yaml":            fill("a: &a {b: c}\n", key("k%d: {<<: [*a, *a, *a]}\n"), ""),
-		"flow lists 10000 deep.yaml": "app: " + ten("[", 10_000) + ten("]", 10_000),
+		"flow lists 10000 deep.yaml": "app: " + repeat("[", 10_000) + repeat("]", 10_000),
 		"flow lists too deep.yaml":   fill("app: ", same("["), ""),
 		"flow maps too deep.yaml":    fill("app: ", same("{a: "), ""),
 		"dashes too deep.yaml":       fill("", same("- "), "x"),
 		"question marks.yaml":        fill("", same("? "), "x"),
-		"indents 1000 deep.yaml":     fill("", func(i int) string { return ten(" ", i) + "a:\n" }, ""),
+		"indents 1000 deep.yaml":     fill("", func(i int) string { return repeat(" ", i) + "a:\n" }, ""),
 		"keys.yaml":                  fill("", key("k%d: 1\n"), ""),
 		"unknown keys.yaml":          fill(yamlHead, key("    k%d: 1\n"), ""),
-		"long unknown keys.yaml":     fill(yamlHead, key("    "+ten("k", 50)+"%08d: 1\n"), ""),
+		"long unknown keys.yaml":     fill(yamlHead, key("    "+repeat("k", 50)+"%08d: 1\n"), ""),
 		"one key.yaml":               fill("", same("a: 1\n"), ""),
 		"variables.yaml":             fill(yamlHead+"    env:\n", key("      V%d: 1\n"), ""),
 		"listed variables.yaml":      fill(yamlHead+"    env:\n", key("    - V%d=1\n"), ""),
@@ -84,15 +85,15 @@ func hostile() map[string]string {
 		"sections.yaml":         fill(yamlHead+"    unit:\n", key("      K%d: {a: [a]}\n"), ""),
 		"arguments.yaml":        fill(yamlHead+"    podman_args:\n", same("    - a\n"), ""),
 
-		"lists 10000 deep.toml":       "app = " + ten("[", 10_000) + ten("]", 10_000) + "\n",
+		"lists 10000 deep.toml":       "app = " + repeat("[", 10_000) + repeat("]", 10_000) + "\n",
 		"lists too deep.toml":         fill("app = ", same("["), ""),
-		"closed lists too deep.toml":  "app = " + ten("[", 500_000) + ten("]", 500_000) + "\n",
+		"closed lists too deep.toml":  "app = " + repeat("[", 500_000) + repeat("]", 500_000) + "\n",
 		"tables too deep.toml":        fill("app = ", same("{a="), ""),
-		"dotted key 10000 deep.toml":  ten("a.", 10_000) + "a = 1\n",
+		"dotted key 10000 deep.toml":  repeat("a.", 10_000) + "a = 1\n",
 		"dotted key too deep.toml":    fill("", same("a."), "a = 1\n"),
 		"header too deep.toml":        "[" + fill("", same("a."), "a]\n"),
 		"quoted header too deep.toml": "[" + fill("", same("''."), "a]\n"),
-		"deep headers.toml":           fill("", func(i int) string { return "[" + ten("a.", 30) + fmt.Sprintf("k%d]\n", i) }, ""),
+		"deep headers.toml":           fill("", func(i int) string { return "[" + repeat("a.", 30) + fmt.Sprintf("k%d]\n", i) }, ""),
 		"keys.toml":                   fill("", key("k%d=1\n"), ""),
 		"unknown keys.toml":           fill(tomlHead, key("k%d=1\n"), ""),
 		"tables.toml":                 fill("", key("[k%d]\n"), ""),
