@@ -343,7 +343,7 @@ func isRight(c condition) bool {
 		}, c.Reason)
 	case stateFailed, stateRestarting, statePaused:
 	}
-	return c.Reason == units.BecauseRemoved
+	return c.Reason == units.BecauseRemoved || c.Reason == units.BecauseDisabled
 }
 
 // levelOf says how far a running service serves.
