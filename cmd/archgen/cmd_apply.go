@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -78,7 +79,7 @@ func (c *cli) apply(o *applyOptions, ids []string, asked units.Kind) error {
 		return err
 	}
 	defer l.close()
-	var k *compiled
+	var k *compile.Compiled
 	desired := func() (want units.Desired, err error) {
 		if k, want, err = c.installed(&o.source); err != nil {
 			return want, err
@@ -96,18 +97,18 @@ func (c *cli) apply(o *applyOptions, ids []string, asked units.Kind) error {
 	if err := c.conclude(k, report, err, o.asJSON); err != nil {
 		return err
 	}
-	return verdict(report, len(ids) == 0 && k.diags.HasErrors())
+	return verdict(report, len(ids) == 0 && k.Diags.HasErrors())
 }
 
 // sayDiagnostics prints what is wrong with manifests. It stops the work only
 // where nothing could be compiled.
-func (c *cli) sayDiagnostics(k *compiled, asJSON bool) error {
+func (c *cli) sayDiagnostics(k *compile.Compiled, asJSON bool) error {
 	if !asJSON {
-		if err := c.printer(k).Print(c.stderr, k.diags); err != nil {
+		if err := c.printer(k).Print(c.stderr, k.Diags); err != nil {
 			return err
 		}
 	}
-	if k.result == nil && k.diags.HasErrors() {
+	if k.Result == nil && k.Diags.HasErrors() {
 		return errReported
 	}
 	return nil
@@ -140,11 +141,11 @@ func spaced(s string) string {
 }
 
 // conclude prints what came of a pass.
-func (c *cli) conclude(k *compiled, r reconcile.Report, err error, asJSON bool) error {
+func (c *cli) conclude(k *compile.Compiled, r reconcile.Report, err error, asJSON bool) error {
 	if asJSON {
 		var diags diag.List
 		if k != nil {
-			diags = k.diags
+			diags = k.Diags
 		}
 		if printErr := c.printJSON(struct {
 			reconcile.Report

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -86,7 +87,7 @@ func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
 			for _, file := range files {
 				data, err := manifests.ReadFile(file)
 				if err != nil {
-					diags = append(diags, diag.Diagnostic{Code: diag.Unreadable, File: file, Message: fmt.Sprintf("it can't be read: %v", reason(err))})
+					diags = append(diags, diag.Diagnostic{Code: diag.Unreadable, File: file, Message: fmt.Sprintf("it can't be read: %v", compile.Reason(err))})
 					continue
 				}
 				add(dir, file, data)

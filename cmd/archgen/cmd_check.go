@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
@@ -33,13 +34,13 @@ rights that are rarely needed.`,
 				return err
 			}
 			if strict {
-				k.strict()
+				makeStrict(k)
 			}
 			if err := c.report(k, asJSON); err != nil {
 				return err
 			}
 			if !asJSON {
-				fmt.Fprintf(c.stdout, "%d %s checked\n", len(k.loaded.Manifests), plural(len(k.loaded.Manifests), "app"))
+				fmt.Fprintf(c.stdout, "%d %s checked\n", len(k.Loaded.Manifests), plural(len(k.Loaded.Manifests), "app"))
 			}
 			return nil
 		},
@@ -50,14 +51,14 @@ rights that are rarely needed.`,
 	return cmd
 }
 
-// strict adds the findings that only a strict check reports, and lets every
+// makeStrict adds the findings that only a strict check reports, and lets every
 // warning fail.
-func (k *compiled) strict() {
-	for _, app := range k.set.Apps {
-		k.diags = append(k.diags, manifests.Strict(app)...)
+func makeStrict(k *compile.Compiled) {
+	for _, app := range k.Set.Apps {
+		k.Diags = append(k.Diags, manifests.Strict(app)...)
 	}
-	for i := range k.diags {
-		k.diags[i].Severity = diag.Error
+	for i := range k.Diags {
+		k.Diags[i].Severity = diag.Error
 	}
 }
 

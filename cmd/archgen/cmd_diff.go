@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -46,7 +47,7 @@ type differs struct{ error }
 
 func (e differs) Unwrap() error { return e.error }
 
-func (c *cli) preview(from *source, ids []string) (units.Plan, *compiled, error) {
+func (c *cli) preview(from *source, ids []string) (units.Plan, *compile.Compiled, error) {
 	ctx, stop := interruptible()
 	defer stop()
 	l, err := c.connect(ctx, from.scope())
@@ -58,7 +59,7 @@ func (c *cli) preview(from *source, ids []string) (units.Plan, *compiled, error)
 	if err != nil {
 		return units.Plan{}, nil, err
 	}
-	if k.result == nil {
+	if k.Result == nil {
 		return units.Plan{}, nil, errors.Join(c.sayDiagnostics(k, false))
 	}
 	if want, err = narrow(want, ids); err != nil {
@@ -68,12 +69,12 @@ func (c *cli) preview(from *source, ids []string) (units.Plan, *compiled, error)
 	return plan, k, err
 }
 
-func (c *cli) printPlan(plan units.Plan, k *compiled, asJSON bool) error {
+func (c *cli) printPlan(plan units.Plan, k *compile.Compiled, asJSON bool) error {
 	if asJSON {
 		return c.printJSON(struct {
 			Actions     []units.Action `json:"actions"`
 			Diagnostics diag.List      `json:"diagnostics"`
-		}{plan.Actions(), append(diag.List{}, k.diags...)})
+		}{plan.Actions(), append(diag.List{}, k.Diags...)})
 	}
 	if err := c.sayDiagnostics(k, false); err != nil {
 		return err

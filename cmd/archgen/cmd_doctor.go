@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/systemd"
@@ -175,7 +176,7 @@ type patient struct {
 
 // appFiles is the installed apps, and where their unit files are.
 type appFiles struct {
-	compiled *compiled
+	compiled *compile.Compiled
 	want     units.Desired
 	places   machine.Places
 }

@@ -37,7 +37,7 @@ requirement. Without arguments it draws the installed apps.`,
 			if err := c.report(k, false); err != nil {
 				return err
 			}
-			_, err = fmt.Fprint(c.stdout, draw(graphOf(k.set)))
+			_, err = fmt.Fprint(c.stdout, draw(graphOf(k.Set)))
 			return err
 		},
 	}

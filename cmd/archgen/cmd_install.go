@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
@@ -124,11 +125,11 @@ func (in *installation) choose(arg string) error {
 func (in *installation) chooseFile(path string) error {
 	data, err := manifests.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("%s can't be read: %w", path, reason(err))
+		return fmt.Errorf("%s can't be read: %w", path, compile.Reason(err))
 	}
 	m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: path, Data: data}})
 	if m == nil || diags.HasErrors() {
-		k := &compiled{diags: diags, loaded: manifests.Loaded{Sources: map[string][]byte{path: data}}}
+		k := &compile.Compiled{Diags: diags, Loaded: manifests.Loaded{Sources: map[string][]byte{path: data}}}
 		return cmp.Or(in.c.report(k, false), errReported)
 	}
 	in.add(entryOf(m, path, m.Document.App.ID+filepath.Ext(path), data))
@@ -208,7 +209,7 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 		case errors.Is(err, fs.ErrNotExist):
 			undo = append(undo, func() error { return unitdir.Remove(dir, e.file) })
 		default:
-			return restore, fmt.Errorf("%s can't be read: %w", filepath.Join(dir, e.file), reason(err))
+			return restore, fmt.Errorf("%s can't be read: %w", filepath.Join(dir, e.file), compile.Reason(err))
 		}
 		if err := unitdir.Replace(dir, e.file, e.data); err != nil {
 			return restore, err
@@ -223,7 +224,7 @@ func (c *cli) compiles(from *source, ids []string) error {
 	if err != nil {
 		return err
 	}
-	if k.result != nil && !slices.ContainsFunc(want.Kept, func(id string) bool { return slices.Contains(ids, id) }) {
+	if k.Result != nil && !slices.ContainsFunc(want.Kept, func(id string) bool { return slices.Contains(ids, id) }) {
 		return nil
 	}
 	return cmp.Or(c.report(k, false), errReported)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
@@ -66,7 +67,7 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 			return err
 		}
 	}
-	for _, m := range k.loaded.Manifests {
+	for _, m := range k.Loaded.Manifests {
 		if slices.Contains(ids, m.Document.App.ID) {
 			if err := removeManifest(m.File, dirs[0]); err != nil {
 				return err
@@ -80,9 +81,9 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 }
 
 // removable adds companions, and refuses what other apps require.
-func (c *cli) removable(k *compiled, ids []string) ([]string, error) {
+func (c *cli) removable(k *compile.Compiled, ids []string) ([]string, error) {
 	known := map[string]*manifests.Manifest{}
-	for _, m := range k.loaded.Manifests {
+	for _, m := range k.Loaded.Manifests {
 		known[m.Document.App.ID] = m
 	}
 	ids = slices.Clone(ids)
@@ -98,10 +99,10 @@ func (c *cli) removable(k *compiled, ids []string) ([]string, error) {
 			}
 		}
 	}
-	if k.set == nil {
+	if k.Set == nil {
 		return ids, nil
 	}
-	for _, app := range k.set.Apps {
+	for _, app := range k.Set.Apps {
 		for _, n := range app.Needs {
 			if n.Provider != nil && !n.Optional && slices.Contains(ids, n.Provider.ID()) && !slices.Contains(ids, app.ID()) {
 				return nil, fmt.Errorf("%s requires %s, which %s provides: remove %s as well, or first", app.ID(), n.Capability, n.Provider.ID(), app.ID())

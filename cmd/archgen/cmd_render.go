@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/generator"
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/unitdir"
@@ -64,19 +65,19 @@ func (c *cli) render(o *renderOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	if k.diags.HasErrors() || !o.asJSON {
+	if k.Diags.HasErrors() || !o.asJSON {
 		if err := c.report(k, o.asJSON); err != nil {
 			return err
 		}
 	}
-	files := k.files()
+	files := filesOf(k)
 	if o.stdout {
 		return c.printFiles(k, files, o.asJSON)
 	}
-	if !k.whole && len(files) == 0 {
+	if !k.Whole && len(files) == 0 {
 		return errors.New("there is nothing to render")
 	}
-	changes, err := unitdir.Sync(dir, files, k.ownsMark)
+	changes, err := unitdir.Sync(dir, files, func(m units.Mark) bool { return ownsMark(k, m) })
 	if o.asJSON {
 		return errors.Join(err, c.printRendered(k, dir, changes))
 	}
@@ -113,27 +114,27 @@ func (c *cli) unitDir(o *renderOptions) (string, error) {
 	return filepath.Join(config, "containers/systemd/archipelago"), nil
 }
 
-// files is what is to be written: everything, or the files of the apps that
+// filesOf is what is to be written: everything, or the files of the apps that
 // were asked for and the networks that they use.
-func (k *compiled) files() units.Set {
-	if k.only == nil {
-		return k.result.Files
+func filesOf(k *compile.Compiled) units.Set {
+	if k.Only == nil {
+		return k.Result.Files
 	}
-	networks := k.networks()
+	networks := networksOf(k)
 	var set units.Set
-	for _, f := range k.result.Files {
-		if k.only[f.App] || networks[f.Name] {
+	for _, f := range k.Result.Files {
+		if k.Only[f.App] || networks[f.Name] {
 			set = append(set, f)
 		}
 	}
 	return set
 }
 
-// networks is the capability networks that the asked-for apps join.
-func (k *compiled) networks() map[string]bool {
+// networksOf is the capability networks that the asked-for apps join.
+func networksOf(k *compile.Compiled) map[string]bool {
 	names := map[string]bool{}
-	for id := range k.only {
-		for _, p := range k.set.App(id).Parts {
+	for id := range k.Only {
+		for _, p := range k.Set.App(id).Parts {
 			for _, capability := range append(p.Provides, p.Uses...) {
 				names[generator.CapabilityNetworkFile(capability)] = true
 			}
@@ -145,14 +146,14 @@ func (k *compiled) networks() map[string]bool {
 // ownsMark reports whether a file with that mark may be removed when it is no
 // longer rendered. The network of a capability may have users that are not in
 // a partial set.
-func (k *compiled) ownsMark(m units.Mark) bool {
+func ownsMark(k *compile.Compiled, m units.Mark) bool {
 	if m.App == "" {
-		return k.whole
+		return k.Whole
 	}
-	return k.owns(m.App)
+	return k.Owns(m.App)
 }
 
-func (c *cli) printFiles(k *compiled, files units.Set, asJSON bool) error {
+func (c *cli) printFiles(k *compile.Compiled, files units.Set, asJSON bool) error {
 	if asJSON {
 		type file struct {
 			Name    string `json:"name"`
@@ -166,7 +167,7 @@ func (c *cli) printFiles(k *compiled, files units.Set, asJSON bool) error {
 		return c.printJSON(struct {
 			Files       []file    `json:"files"`
 			Diagnostics diag.List `json:"diagnostics"`
-		}{list, append(diag.List{}, k.diags...)})
+		}{list, append(diag.List{}, k.Diags...)})
 	}
 	var b bytes.Buffer
 	for i, f := range files {
@@ -179,7 +180,7 @@ func (c *cli) printFiles(k *compiled, files units.Set, asJSON bool) error {
 	return err
 }
 
-func (c *cli) printRendered(k *compiled, dir string, ch unitdir.Changes) error {
+func (c *cli) printRendered(k *compile.Compiled, dir string, ch unitdir.Changes) error {
 	return c.printJSON(struct {
 		Directory   string    `json:"directory"`
 		Written     []string  `json:"written"`
@@ -189,7 +190,7 @@ func (c *cli) printRendered(k *compiled, dir string, ch unitdir.Changes) error {
 		Unreadable  []string  `json:"unreadable"`
 		Unchanged   int       `json:"unchanged"`
 		Diagnostics diag.List `json:"diagnostics"`
-	}{dir, list(ch.Written), list(ch.Removed), list(ch.MovedAside), list(ch.Foreign), list(ch.Unreadable), ch.Unchanged, append(diag.List{}, k.diags...)})
+	}{dir, list(ch.Written), list(ch.Removed), list(ch.MovedAside), list(ch.Foreign), list(ch.Unreadable), ch.Unchanged, append(diag.List{}, k.Diags...)})
 }
 
 // list keeps an empty list from being null in JSON.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
@@ -209,10 +210,10 @@ func (c *cli) sayProblems(s *survey) error {
 	for _, err := range s.problems {
 		fmt.Fprintf(c.stderr, "archgen: %v\n", err)
 	}
-	if s.compiled.result != nil {
+	if s.compiled.Result != nil {
 		return nil // the rows of the apps say it
 	}
-	return c.printer(s.compiled).Print(c.stderr, s.compiled.diags)
+	return c.printer(s.compiled).Print(c.stderr, s.compiled.Diags)
 }
 
 // apps is how each app is that is installed or of which something is there.
@@ -412,8 +413,8 @@ func exitOf(how, status int32) *int {
 
 // complaint is the first error of an app's manifest.
 func (s *survey) complaint(id string) string {
-	for _, d := range s.compiled.diags {
-		if d.Severity == diag.Error && appOf(d.File) == id {
+	for _, d := range s.compiled.Diags {
+		if d.Severity == diag.Error && compile.AppOf(d.File) == id {
 			return strings.TrimSuffix(d.String(), " ["+string(d.Code)+"]")
 		}
 	}
@@ -421,11 +422,11 @@ func (s *survey) complaint(id string) string {
 }
 
 func (s *survey) manifest(id string) *manifests.Manifest {
-	i := slices.IndexFunc(s.compiled.loaded.Manifests, func(m *manifests.Manifest) bool { return appOf(m.File) == id })
+	i := slices.IndexFunc(s.compiled.Loaded.Manifests, func(m *manifests.Manifest) bool { return compile.AppOf(m.File) == id })
 	if i < 0 {
 		return nil
 	}
-	return s.compiled.loaded.Manifests[i]
+	return s.compiled.Loaded.Manifests[i]
 }
 
 // watchStatus shows the status again and again until it is interrupted.

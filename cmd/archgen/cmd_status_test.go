@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/container"
@@ -29,7 +30,7 @@ func seen(u units.Unit, unit systemd.Unit, r reply, actions ...units.Action) *su
 	const service = "app@lnd.service"
 	file := units.File{Name: "app@lnd.container", App: "lnd", Content: []byte("[Container]\nImage=docker.io/x/lnd:1\nPublishPort=0.0.0.0:9735:9735/tcp\n")}
 	return &survey{
-		now: noon, compiled: &compiled{}, host: netip.MustParseAddr("192.168.1.5"), history: units.History{},
+		now: noon, compiled: &compile.Compiled{}, host: netip.MustParseAddr("192.168.1.5"), history: units.History{},
 		want: units.Desired{Whole: true, Apps: []units.App{{
 			ID: "lnd", Enabled: true, Files: units.Set{file}, Parts: []units.Part{{Service: service, File: file.Name}},
 		}}},
@@ -128,7 +129,7 @@ func TestStatusOfAnInvalidManifest(t *testing.T) {
 	t.Parallel()
 	s := seen(units.Unit{}, systemd.Unit{}, reply{}, units.Action{App: "bad", Kind: units.Leave, Reason: units.BecauseInvalid})
 	s.want.Kept = []string{"bad"}
-	s.compiled.diags = diag.List{
+	s.compiled.Diags = diag.List{
 		{Severity: diag.Warning, File: "/etc/archipelago/apps/bad.yaml", Line: 1, Column: 1, Message: "old"},
 		{Severity: diag.Error, Code: diag.UnknownKey, File: "/etc/archipelago/apps/bad.d/10.yaml", Line: 5, Column: 3, Message: "what is that?"},
 	}

@@ -381,11 +381,11 @@ func checkManifests(_ context.Context, p *patient) finding {
 	if err != nil {
 		return problem("", "%v", err)
 	}
-	errs, warnings := a.compiled.diags.Count()
+	errs, warnings := a.compiled.Diags.Count()
 	n := len(a.want.Apps) + len(a.want.Kept)
 	switch {
 	case errs > 0:
-		first := a.compiled.diags[slices.IndexFunc(a.compiled.diags, isError)]
+		first := a.compiled.Diags[slices.IndexFunc(a.compiled.Diags, isError)]
 		return problem("archgen check", "%s", counted(errs, "error")+"; the first: "+first.String())
 	case warnings > 0:
 		return warn("archgen check", "%s, %s", counted(n, "app"), counted(warnings, "warning"))

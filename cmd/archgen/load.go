@@ -1,23 +1,16 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/generator"
-	"github.com/archipelago-os/archipelago/generator/conform"
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
-	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 )
 
@@ -45,86 +38,37 @@ func (s *source) scope() units.Scope {
 	return units.User
 }
 
-// compiled is a set of manifests and everything that was made of it.
-type compiled struct {
-	loaded manifests.Loaded
-	set    *manifests.Set
-	result *generator.Result
-	diags  diag.List
-	// whole: the set is all apps there are, so files of others are stale.
-	whole bool
-	// only is the apps that were asked for by id; nil means all.
-	only map[string]bool
+// from is what the command line says, for the compiler.
+func (c *cli) from(s *source) compile.Source {
+	return compile.Source{
+		Root: s.root, Scope: s.scope(), Podman: s.podman, Ask: compile.InstalledPodman, Generator: version(), Getenv: c.getenv,
+	}
 }
 
-// owns reports whether files of the app may be written and removed.
-func (k *compiled) owns(app string) bool {
-	if k.only != nil {
-		return k.only[app]
-	}
-	return k.whole || k.set.App(app) != nil
+// installed compiles the installed apps as far as they can be.
+func (c *cli) installed(s *source) (*compile.Compiled, units.Desired, error) {
+	return c.from(s).Installed()
 }
 
 // load reads the manifests that the arguments name and compiles them.
-func (c *cli) load(s *source, args []string) (*compiled, error) {
-	k := &compiled{loaded: manifests.Loaded{Root: s.root}}
+func (c *cli) load(s *source, args []string) (*compile.Compiled, error) {
+	k := &compile.Compiled{Loaded: manifests.Loaded{Root: s.root}}
 	if info, err := os.Stat(s.root); s.root != "" && (err != nil || !info.IsDir()) {
 		return nil, fmt.Errorf("%s is not a directory, so it can't be the root of a system image", s.root)
+	}
+	if s.podman != "" {
+		if _, err := generator.ParseVersion(s.podman); err != nil {
+			return nil, usageError{err}
+		}
 	}
 	if err := c.find(k, s, args); err != nil {
 		return nil, err
 	}
-	settings, problems, err := c.settings(k, s)
-	if err != nil {
-		return nil, err
-	}
-	k.diags = append(k.diags, problems...)
-	target, err := c.target(s, settings)
-	if err != nil {
-		return nil, err
-	}
-	if k.diags.HasErrors() {
-		// Rendering would only say in other words what is wrong already.
-		set, problems := manifests.Resolve(k.loaded.Manifests, settings)
-		k.set, k.diags = set, append(k.diags, problems...)
-		return k, nil
-	}
-	k.diags = append(k.diags, k.compile(k.loaded.Manifests, settings, target)...)
-	return k, nil
-}
-
-// compile resolves, renders and checks manifests, as far as there is no error.
-func (k *compiled) compile(list []*manifests.Manifest, settings manifests.Settings, target generator.Target) diag.List {
-	set, diags := manifests.Resolve(list, settings)
-	k.set = set
-	if diags.HasErrors() {
-		return diags
-	}
-	result, problems := generator.Render(set, target)
-	k.result = result
-	diags = append(diags, problems...)
-	if !diags.HasErrors() {
-		diags = append(diags, conformity(result, target)...)
-	}
-	return diags
-}
-
-// conformity is what Podman's own converter says of a whole set.
-func conformity(result *generator.Result, t generator.Target) diag.List {
-	findings := conform.Check(result.Files, t.Scope)
-	diags := make(diag.List, 0, len(findings))
-	for _, f := range findings {
-		sev, code := diag.Error, diag.PodmanRejects
-		if f.Warning {
-			sev, code = diag.Warning, diag.PodmanWarns
-		}
-		diags = append(diags, result.Diagnose(f.File, f.Line, sev, code, f.Message))
-	}
-	return diags
+	return k, c.from(s).Compile(k)
 }
 
 // find reads the manifests.
-func (c *cli) find(k *compiled, s *source, args []string) error {
+func (c *cli) find(k *compile.Compiled, s *source, args []string) error {
 	if len(args) == 0 {
 		dirs, err := c.appDirs(s)
 		if err != nil {
@@ -154,34 +98,34 @@ func (c *cli) find(k *compiled, s *source, args []string) error {
 }
 
 // findAll reads directories that hold all apps there are.
-func (c *cli) findAll(k *compiled, dirs []string) {
-	k.whole = true
-	k.diags = append(k.diags, k.loaded.LoadDirs(dirs)...)
-	if len(k.loaded.Manifests) == 0 && !k.diags.HasErrors() {
+func (c *cli) findAll(k *compile.Compiled, dirs []string) {
+	k.Whole = true
+	k.Diags = append(k.Diags, k.Loaded.LoadDirs(dirs)...)
+	if len(k.Loaded.Manifests) == 0 && !k.Diags.HasErrors() {
 		fmt.Fprintf(c.stderr, "archgen: there is no manifest in %s\n", strings.Join(dirs, ", "))
 	}
 }
 
-func (c *cli) findPath(k *compiled, path string) {
+func (c *cli) findPath(k *compile.Compiled, path string) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		c.findAll(k, []string{path})
 		return
 	}
-	k.diags = append(k.diags, k.loaded.LoadFile(path)...)
+	k.Diags = append(k.Diags, k.Loaded.LoadFile(path)...)
 }
 
 // findIDs loads every installed app, since the ones that are asked for may
 // need others, and notes which are meant.
-func (c *cli) findIDs(k *compiled, s *source, ids []string) error {
+func (c *cli) findIDs(k *compile.Compiled, s *source, ids []string) error {
 	dirs, err := c.appDirs(s)
 	if err != nil {
 		return err
 	}
-	k.diags = append(k.diags, k.loaded.LoadDirs(dirs)...)
-	k.only = map[string]bool{}
+	k.Diags = append(k.Diags, k.Loaded.LoadDirs(dirs)...)
+	k.Only = map[string]bool{}
 	for _, id := range ids {
-		k.only[id] = true
-		if !slices.ContainsFunc(k.loaded.Manifests, func(m *manifests.Manifest) bool { return m.Document.App.ID == id }) {
+		k.Only[id] = true
+		if !slices.ContainsFunc(k.Loaded.Manifests, func(m *manifests.Manifest) bool { return m.Document.App.ID == id }) {
 			hint := "give the path of a file or directory"
 			if _, err := os.Stat(id); err == nil {
 				hint = "write ./" + id + " to mean the file or directory here"
@@ -193,106 +137,27 @@ func (c *cli) findIDs(k *compiled, s *source, ids []string) error {
 }
 
 // appDirs is where installed apps are, first wins.
-func (c *cli) appDirs(s *source) ([]string, error) {
-	dirs := []string{filepath.Join(s.root, "/etc/archipelago/apps"), filepath.Join(s.root, "/usr/share/archipelago/apps")}
-	if s.system || s.root != "" {
-		return dirs, nil
-	}
-	config, err := c.configHome()
-	if err != nil {
-		return nil, err
-	}
-	return append([]string{filepath.Join(config, "archipelago/apps")}, dirs...), nil
-}
+func (c *cli) appDirs(s *source) ([]string, error) { return c.from(s).AppDirs() }
 
 // configHome is the user's configuration directory.
-func (c *cli) configHome() (string, error) {
-	if dir := c.getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
-		return dir, nil
-	}
-	if home := c.getenv("HOME"); filepath.IsAbs(home) {
-		return filepath.Join(home, ".config"), nil
-	}
-	return "", errors.New("HOME is not set, so there is no place for a user's apps: set it, or use --root DIR, or give --out DIR and the paths of the manifests")
-}
+func (c *cli) configHome() (string, error) { return compile.Source{Getenv: c.getenv}.ConfigHome() }
 
-// settings reads archipelago.toml, the user's before the machine's.
-func (c *cli) settings(k *compiled, s *source) (manifests.Settings, diag.List, error) {
-	files := []string{filepath.Join(s.root, "/etc/archipelago/archipelago.toml")}
-	if config, err := c.configHome(); err == nil && !s.system && s.root == "" {
-		files = append([]string{filepath.Join(config, "archipelago/archipelago.toml")}, files...)
+// narrow keeps only the named apps of what is wanted.
+func narrow(want units.Desired, ids []string) (units.Desired, error) {
+	if len(ids) == 0 {
+		return want, nil
 	}
-	for _, file := range files {
-		data, err := manifests.ReadFile(file)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return manifests.Settings{}, nil, fmt.Errorf("%s can't be read: %w", file, reason(err))
-		}
-		if k.loaded.Sources == nil {
-			k.loaded.Sources = map[string][]byte{}
-		}
-		k.loaded.Sources[file] = data
-		settings, diags := manifests.ParseSettings(manifests.Source{Name: file, Data: data})
-		return settings, diags, nil
-	}
-	return manifests.Settings{}, nil, nil
-}
-
-// target chooses the Podman version to render for.
-func (c *cli) target(s *source, settings manifests.Settings) (generator.Target, error) {
-	t := generator.Target{Podman: generator.Default, Scope: s.scope(), Generator: version()}
-	text := s.podman
-	if text == "" {
-		text = settings.Podman
-	}
-	if text == "" && s.root == "" {
-		text = installedPodman()
-	}
-	if text == "" {
-		return t, nil
-	}
-	v, err := generator.ParseVersion(text)
-	if err != nil {
-		return t, usageError{err}
-	}
-	t.Podman = v
-	return t, nil
-}
-
-// installedPodman is the version of this machine's Podman, or empty. Its
-// generator, which is what will read the files, says it in an eighth of the time.
-func installedPodman() string {
-	podman, err := exec.LookPath("podman")
-	if err != nil {
-		return ""
-	}
-	for _, dir := range []string{"libexec", "lib"} {
-		v := answer(filepath.Join(filepath.Dir(podman), "..", dir, "podman/quadlet"), "-version")
-		if _, err := generator.ParseVersion(v); err == nil {
-			return v
+	narrowed := units.Desired{Shared: want.Shared}
+	for _, id := range ids {
+		i := slices.IndexFunc(want.Apps, func(a units.App) bool { return a.ID == id })
+		switch {
+		case i >= 0:
+			narrowed.Apps = append(narrowed.Apps, want.Apps[i])
+		case slices.Contains(want.Kept, id):
+			return want, fmt.Errorf("the manifest of %s has errors; see archgen check", id)
+		default:
+			return want, fmt.Errorf("no app %q is installed; see archgen status", id)
 		}
 	}
-	_, v, _ := strings.Cut(answer(podman, "--version"), "podman version ")
-	return v
-}
-
-// answer is what a program prints, or empty.
-func answer(program, arg string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, program, arg).Output()
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(out))
-}
-
-// reason is an error without the path, which the message names already.
-func reason(err error) error {
-	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	return err
+	return narrowed, nil
 }

@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd/probe"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -28,7 +29,7 @@ import (
 type survey struct {
 	machine.Services
 	health   machine.Health
-	compiled *compiled
+	compiled *compile.Compiled
 	want     units.Desired
 	// disk is the unit files that are there, by name.
 	disk    units.Set
@@ -199,8 +200,8 @@ func (s *survey) group() {
 func (s *survey) ids() []string {
 	list := slices.Collect(maps.Keys(s.services))
 	list = append(list, s.want.Kept...)
-	for _, m := range s.compiled.loaded.Manifests {
-		list = append(list, appOf(m.File))
+	for _, m := range s.compiled.Loaded.Manifests {
+		list = append(list, compile.AppOf(m.File))
 	}
 	slices.Sort(list)
 	return slices.Compact(list)

@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"manifests/internal/reference": {"manifests", "manifests/diag"},
 	"generator":                    {"manifests", "manifests/diag", "units"},
 	"generator/conform":            {"units"},
+	"generator/compile":            {"generator", "generator/conform", "manifests", "manifests/diag", "units"},
 	"units/unitdir":                {"units"},
 	"units/container":              {},
 	"units/systemd":                {"units"},
@@ -32,7 +33,7 @@ var mayImport = map[string][]string{
 	"units/reconcile":              {"units"},
 	"units/machine":                {"units", "units/unitdir", "units/systemd", "units/container", "healthd/probe"},
 	"healthd/probe":                {},
-	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/conform", "units", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/machine", "healthd/probe"},
+	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/compile", "units", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/machine", "healthd/probe"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

@@ -1,0 +1,178 @@
+// Package compile owns the way from the manifests of a machine to checked unit
+// files: where installed apps and settings lie, for which Podman is rendered,
+// and which apps stay as they are because something about them is wrong.
+//
+// It reads files and never writes one, looks at nothing that runs, and prints
+// nothing: what is wrong is in the diagnostics.
+package compile
+
+import (
+	"slices"
+
+	"github.com/archipelago-os/archipelago/generator"
+	"github.com/archipelago-os/archipelago/generator/conform"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Source says which manifests are meant, and for which machine.
+type Source struct {
+	// Root is a system image; empty means this machine.
+	Root  string
+	Scope units.Scope
+	// Podman is the version to render for. Where it is empty the settings say it,
+	// else Ask does.
+	Podman string
+	// Ask returns the version of this machine's Podman, or nothing.
+	Ask func() string
+	// Generator is the version of ours that rendered files carry.
+	Generator string
+	Getenv    func(string) string
+}
+
+// Compiled is a set of manifests and everything that was made of it.
+type Compiled struct {
+	Loaded manifests.Loaded
+	Set    *manifests.Set
+	// Result is nil where nothing could be rendered.
+	Result *generator.Result
+	Diags  diag.List
+	// Whole: the set is all apps there are, so files of others are stale.
+	Whole bool
+	// Only is the apps that were asked for by id; nil means all.
+	Only map[string]bool
+}
+
+// Owns reports whether files of the app may be written and removed.
+func (k *Compiled) Owns(app string) bool {
+	if k.Only != nil {
+		return k.Only[app]
+	}
+	return k.Whole || k.Set.App(app) != nil
+}
+
+// Compile compiles the manifests that were loaded, all or nothing.
+func (s Source) Compile(k *Compiled) error {
+	settings, problems, err := s.settings(k)
+	if err != nil {
+		return err
+	}
+	k.Diags = append(k.Diags, problems...)
+	target, err := s.target(settings)
+	if err != nil {
+		return err
+	}
+	if k.Diags.HasErrors() {
+		// Rendering would only say in other words what is wrong already.
+		set, problems := manifests.Resolve(k.Loaded.Manifests, settings)
+		k.Set, k.Diags = set, append(k.Diags, problems...)
+		return nil
+	}
+	k.Diags = append(k.Diags, k.compile(k.Loaded.Manifests, settings, target)...)
+	return nil
+}
+
+// compile resolves, renders and checks manifests, as far as there is no error.
+func (k *Compiled) compile(list []*manifests.Manifest, settings manifests.Settings, target generator.Target) diag.List {
+	set, diags := manifests.Resolve(list, settings)
+	k.Set = set
+	if diags.HasErrors() {
+		return diags
+	}
+	result, problems := generator.Render(set, target)
+	k.Result = result
+	diags = append(diags, problems...)
+	if !diags.HasErrors() {
+		diags = append(diags, conformity(result, target)...)
+	}
+	return diags
+}
+
+// conformity is what Podman's own converter says of a whole set.
+func conformity(result *generator.Result, t generator.Target) diag.List {
+	findings := conform.Check(result.Files, t.Scope)
+	diags := make(diag.List, 0, len(findings))
+	for _, f := range findings {
+		sev, code := diag.Error, diag.PodmanRejects
+		if f.Warning {
+			sev, code = diag.Warning, diag.PodmanWarns
+		}
+		diags = append(diags, result.Diagnose(f.File, f.Line, sev, code, f.Message))
+	}
+	return diags
+}
+
+// Installed compiles the installed apps one by one as far as they can be: an app
+// with an error is kept as it is, with all that need it, and keeps no other from
+// being put right.
+func (s Source) Installed() (*Compiled, units.Desired, error) {
+	k := &Compiled{Whole: true}
+	dirs, err := s.AppDirs()
+	if err != nil {
+		return nil, units.Desired{}, err
+	}
+	k.Diags = k.Loaded.LoadDirs(dirs)
+	settings, problems, err := s.settings(k)
+	if err != nil {
+		return nil, units.Desired{}, err
+	}
+	k.Diags = append(k.Diags, problems...)
+	if problems.HasErrors() {
+		return k, units.Desired{}, nil
+	}
+	target, err := s.target(settings)
+	if err != nil {
+		return nil, units.Desired{}, err
+	}
+	kept := k.compileValid(settings, target)
+	k.Diags.Sort()
+	k.Diags = slices.Compact(k.Diags)
+	if k.Result == nil {
+		return k, units.Desired{}, nil
+	}
+	want := k.Result.Desired(k.Set)
+	want.Whole, want.Kept = true, kept
+	return k, want, nil
+}
+
+// compileValid compiles what has no error, again and again until nothing has,
+// and returns the ids of the rest. It leaves the result nil where an error
+// belongs to no app.
+func (k *Compiled) compileValid(settings manifests.Settings, target generator.Target) (kept []string) {
+	valid := k.Loaded.Manifests
+	bad, attributed := faulty(k.Diags)
+	for attributed {
+		kept = append(kept, bad...)
+		valid = without(valid, bad)
+		found := k.compile(valid, settings, target)
+		k.Diags = append(k.Diags, found...)
+		if !found.HasErrors() {
+			return slices.Compact(slices.Sorted(slices.Values(kept)))
+		}
+		bad, attributed = faulty(found)
+		attributed = attributed && len(without(valid, bad)) < len(valid)
+	}
+	k.Result = nil
+	return nil
+}
+
+func without(list []*manifests.Manifest, ids []string) []*manifests.Manifest {
+	return slices.DeleteFunc(slices.Clone(list), func(m *manifests.Manifest) bool { return slices.Contains(ids, AppOf(m.File)) })
+}
+
+// faulty lists the apps that errors are about. It reports false where an error
+// is about none.
+func faulty(diags diag.List) (ids []string, attributed bool) {
+	for _, d := range diags {
+		if d.Severity != diag.Error {
+			continue
+		}
+		id := AppOf(d.File)
+		if id == "" {
+			return nil, false
+		}
+		ids = append(ids, id)
+	}
+	return ids, true
+}

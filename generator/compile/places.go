@@ -1,0 +1,141 @@
+package compile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/generator"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// AppDirs is where installed apps are, first wins.
+func (s Source) AppDirs() ([]string, error) {
+	dirs := []string{filepath.Join(s.Root, "/etc/archipelago/apps"), filepath.Join(s.Root, "/usr/share/archipelago/apps")}
+	if s.Scope == units.System || s.Root != "" {
+		return dirs, nil
+	}
+	config, err := s.ConfigHome()
+	if err != nil {
+		return nil, err
+	}
+	return append([]string{filepath.Join(config, "archipelago/apps")}, dirs...), nil
+}
+
+// ConfigHome is the user's configuration directory.
+func (s Source) ConfigHome() (string, error) {
+	if dir := s.Getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
+		return dir, nil
+	}
+	if home := s.Getenv("HOME"); filepath.IsAbs(home) {
+		return filepath.Join(home, ".config"), nil
+	}
+	return "", errors.New("HOME is not set, so there is no place for a user's apps: set it, or use --root DIR, or give --out DIR and the paths of the manifests")
+}
+
+// AppOf is the id of the app that a manifest or an overlay is about: both carry
+// it in their path.
+func AppOf(file string) string {
+	if dir, isOverlay := strings.CutSuffix(filepath.Base(filepath.Dir(file)), ".d"); isOverlay {
+		return dir
+	}
+	name := filepath.Base(file)
+	switch filepath.Ext(name) {
+	case ".yaml", ".yml", ".toml":
+		return strings.TrimSuffix(name, filepath.Ext(name))
+	}
+	return ""
+}
+
+// SettingsFiles is where the settings are, first wins.
+func (s Source) SettingsFiles() []string {
+	files := []string{filepath.Join(s.Root, "/etc/archipelago/archipelago.toml")}
+	if config, err := s.ConfigHome(); err == nil && s.Scope == units.User && s.Root == "" {
+		files = append([]string{filepath.Join(config, "archipelago/archipelago.toml")}, files...)
+	}
+	return files
+}
+
+// settings reads archipelago.toml, the user's before the machine's.
+func (s Source) settings(k *Compiled) (manifests.Settings, diag.List, error) {
+	for _, file := range s.SettingsFiles() {
+		data, err := manifests.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return manifests.Settings{}, nil, fmt.Errorf("%s can't be read: %w", file, Reason(err))
+		}
+		if k.Loaded.Sources == nil {
+			k.Loaded.Sources = map[string][]byte{}
+		}
+		k.Loaded.Sources[file] = data
+		settings, diags := manifests.ParseSettings(manifests.Source{Name: file, Data: data})
+		return settings, diags, nil
+	}
+	return manifests.Settings{}, nil, nil
+}
+
+// target chooses the Podman version to render for.
+func (s Source) target(settings manifests.Settings) (generator.Target, error) {
+	t := generator.Target{Podman: generator.Default, Scope: s.Scope, Generator: s.Generator}
+	text := s.Podman
+	if text == "" {
+		text = settings.Podman
+	}
+	if text == "" && s.Root == "" && s.Ask != nil {
+		text = s.Ask()
+	}
+	if text == "" {
+		return t, nil
+	}
+	v, err := generator.ParseVersion(text)
+	if err != nil {
+		return t, err
+	}
+	t.Podman = v
+	return t, nil
+}
+
+// InstalledPodman is the version of this machine's Podman, or empty. Its
+// generator, which is what will read the files, says it in an eighth of the time.
+func InstalledPodman() string {
+	podman, err := exec.LookPath("podman")
+	if err != nil {
+		return ""
+	}
+	for _, dir := range []string{"libexec", "lib"} {
+		v := answer(filepath.Join(filepath.Dir(podman), "..", dir, "podman/quadlet"), "-version")
+		if _, err := generator.ParseVersion(v); err == nil {
+			return v
+		}
+	}
+	_, v, _ := strings.Cut(answer(podman, "--version"), "podman version ")
+	return v
+}
+
+// answer is what a program prints, or empty.
+func answer(program, arg string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, program, arg).Output()
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// Reason is an error without the path, for a message that names it already.
+func Reason(err error) error {
+	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
+		return pathErr.Err
+	}
+	return err
+}
