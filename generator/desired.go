@@ -11,7 +11,7 @@ func (r *Result) Desired(set *manifests.Set) units.Desired {
 	for _, f := range r.Files {
 		byApp[f.App] = append(byApp[f.App], f)
 	}
-	want := units.Desired{Apps: make([]units.App, 0, len(set.Apps)), Shared: byApp[""]}
+	want := units.Desired{Apps: make([]units.App, 0, len(set.Apps)), Shared: byApp[""], Scope: r.scope}
 	for _, app := range set.Apps {
 		want.Apps = append(want.Apps, desired(app, byApp[app.ID()]))
 	}

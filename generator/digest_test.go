@@ -124,6 +124,8 @@ var appRestarts = []string{
 	`requires: [{capability: rpc}, {capability: queue}]`,
 	`requires: null`,
 	`onion: [{port: web}]`,
+	`volumes: {data: {existing: legacy-data}}`,
+	`volumes: {data: {existing: /srv/data}}`,
 }
 
 var appStays = []string{

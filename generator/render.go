@@ -20,6 +20,7 @@ import (
 type Result struct {
 	Files units.Set
 
+	scope   units.Scope
 	sources map[string]source
 }
 
@@ -53,7 +54,7 @@ func (r *Result) Diagnose(file string, line int, sev diag.Severity, code diag.Co
 // Render compiles a resolved set for a target. With errors in the list the
 // result is incomplete and must not be written.
 func Render(set *manifests.Set, t Target) (*Result, diag.List) {
-	r := &renderer{target: t, set: set, result: &Result{sources: make(map[string]source, 2*len(set.Apps))}}
+	r := &renderer{target: t, set: set, result: &Result{scope: t.Scope, sources: make(map[string]source, 2*len(set.Apps))}}
 	r.writer = writers.Get().(*writer)
 	defer writers.Put(r.writer)
 	for _, app := range set.Apps {
@@ -109,6 +110,7 @@ func (r *renderer) app(app *manifests.Resolved) {
 	}
 	for _, name := range app.VolumeNames() {
 		switch {
+		case app.Existing(name) != "": // not ours to make
 		case r.volumeUnits():
 			r.volume(app, name)
 		case app.Document.App.Volumes[name] != nil:

@@ -309,9 +309,13 @@ func (c *container) volume(v *manifests.Volume) string {
 	source := v.Path
 	if v.Name != "" {
 		owner := cmp.Or(v.App, c.app.ID())
-		source = VolumeName(owner, v.Name)
-		if c.r.volumeUnits() {
+		source = c.r.set.App(owner).Existing(v.Name)
+		switch {
+		case source != "":
+		case c.r.volumeUnits():
 			source = volumeFile(owner, v.Name)
+		default:
+			source = VolumeName(owner, v.Name)
 		}
 	}
 	var options []string

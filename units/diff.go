@@ -207,7 +207,7 @@ func (d *differ) part(app App, p Part) {
 	case u.Active == Active && u.Digest != "" && u.Digest != p.Digest:
 		d.step(app, Restart, p.Service, BecauseDigest, false)
 	case u.Active == Active && u.Paused:
-		d.repair(app, p, Restart, BecausePaused)
+		d.repair(app, p, BecausePaused)
 	case u.Active == Active:
 		d.health(app, p, u)
 	case u.Restarting:
@@ -220,13 +220,13 @@ func (d *differ) part(app App, p Part) {
 	case !app.Enabled:
 		d.leave(app.ID, p.Service, BecauseDisabled)
 	case u.Active == Failed:
-		d.repair(app, p, Start, BecauseFailed)
+		d.repair(app, p, BecauseFailed)
 	case u.WasActive && u.Clean && !d.history.of(app).interrupted(p.Service, u):
 		d.leave(app.ID, p.Service, BecauseStopped)
 	case u.WasActive:
-		d.repair(app, p, Start, BecauseFailed)
+		d.repair(app, p, BecauseFailed)
 	default:
-		d.repair(app, p, Start, BecauseNeverRan)
+		d.repair(app, p, BecauseNeverRan)
 	}
 }
 
@@ -241,23 +241,46 @@ func (d *differ) health(app App, p Part, u Unit) {
 	case Unsure:
 		d.leave(app.ID, p.Service, BecauseUnsure)
 	case Sick:
-		d.repair(app, p, Restart, BecauseSick)
+		d.repair(app, p, BecauseSick)
 	}
 }
 
-// repair acts where the app's budget allows it.
-func (d *differ) repair(app App, p Part, kind Kind, why Reason) {
+// ladders is what is done, try by try, by what is wrong. The last step is taken
+// again and again.
+var ladders = map[Reason][]Kind{
+	BecauseSick:     {Restart, Recreate},
+	BecausePaused:   {Restart, Recreate},
+	BecauseFailed:   {Start, Recreate},
+	BecauseNeverRan: {Start, Recreate},
+}
+
+// ladder is the one for a reason. Rules of a firewall are root's: only in the
+// system's scope can its reload have cut an app off.
+func (d *differ) ladder(why Reason) []Kind {
+	if why == BecauseSick && d.want.Scope == System {
+		return append([]Kind{ReloadNetwork}, ladders[why]...)
+	}
+	return ladders[why]
+}
+
+// repair takes the next step of the ladder where the app's budget allows it.
+func (d *differ) repair(app App, p Part, why Reason) {
 	r := d.history.of(app)
 	switch {
 	case r.interrupted(p.Service, d.have.Units[p.Service]), !d.now.Before(r.Next()), d.now.Before(r.Last): // or the clock was set back
 		if why == BecauseFailed {
 			d.step(app, ResetFailed, p.Service, why, false)
 		}
-		d.step(app, kind, p.Service, why, true)
+		steps := d.ladder(why)
+		d.step(app, steps[min(r.Tries, len(steps)-1)], p.Service, why, true)
+		return
 	case r.GaveUp():
 		d.leave(app.ID, p.Service, BecauseGaveUp)
 	default:
 		d.leave(app.ID, p.Service, BecauseBackingOff)
+	}
+	if next := r.Next(); d.plan.Due.IsZero() || next.Before(d.plan.Due) {
+		d.plan.Due = next
 	}
 }
 

@@ -107,7 +107,7 @@ func TestStateTable(t *testing.T) {
 		"down in the middle of a repair": {
 			unit:    units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true, Invocation: "i1"},
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now, Pending: map[string]string{service: "i1"}}},
-			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+			want:    []string{"reset-failed app@lnd.service failed", "recreate app@lnd.service failed"},
 		},
 		"stopped by the operator after a repair whose end nobody noted": {
 			unit:    units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true, Invocation: "i2"},
@@ -133,7 +133,7 @@ func TestStateTable(t *testing.T) {
 		"failed again, the delay is over": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now.Add(-10 * time.Second)}},
-			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+			want:    []string{"reset-failed app@lnd.service failed", "recreate app@lnd.service failed"},
 		},
 		"failed after five tries": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
@@ -143,7 +143,7 @@ func TestStateTable(t *testing.T) {
 		"given up: one more try an hour": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 50, Last: now.Add(-time.Hour)}},
-			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+			want:    []string{"reset-failed app@lnd.service failed", "recreate app@lnd.service failed"},
 		},
 		"given up, but the manifest changed": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
@@ -153,7 +153,7 @@ func TestStateTable(t *testing.T) {
 		"the clock was set back": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 5, Last: now.Add(24 * time.Hour)}},
-			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+			want:    []string{"reset-failed app@lnd.service failed", "recreate app@lnd.service failed"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -172,6 +172,41 @@ func TestStateTable(t *testing.T) {
 			}
 			if plan.Idle() != quiet {
 				t.Errorf("Idle() = %v", plan.Idle())
+			}
+		})
+	}
+}
+
+// TestLadder: what is tried first, second and ever after, and when that is due.
+func TestLadder(t *testing.T) {
+	sick := unit(func(u *units.Unit) { u.Health = units.Sick })
+	paused := unit(func(u *units.Unit) { u.Paused = true })
+	for name, tt := range map[string]struct {
+		scope units.Scope
+		unit  units.Unit
+		want  [4]units.Kind
+	}{
+		"sick":               {units.User, sick, [4]units.Kind{units.Restart, units.Recreate, units.Recreate, units.Recreate}},
+		"sick, under root":   {units.System, sick, [4]units.Kind{units.ReloadNetwork, units.Restart, units.Recreate, units.Recreate}},
+		"paused":             {units.User, paused, [4]units.Kind{units.Restart, units.Recreate, units.Recreate, units.Recreate}},
+		"paused, under root": {units.System, paused, [4]units.Kind{units.Restart, units.Recreate, units.Recreate, units.Recreate}},
+		"never ran":          {units.User, units.Unit{Loaded: true}, [4]units.Kind{units.Start, units.Recreate, units.Recreate, units.Recreate}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			history, at := units.History{}, now
+			have := units.Observed{Units: map[string]units.Unit{"app@lnd.service": tt.unit}}
+			for try, kind := range tt.want {
+				plan := units.Diff(units.Desired{Apps: []units.App{lnd}, Scope: tt.scope}, have, history, at)
+				if len(plan.Steps) != 1 || plan.Steps[0].Kind != kind || !plan.Steps[0].Repair || !plan.Due.IsZero() {
+					t.Errorf("try %d: %v, due %v, want %s", try, plan.Steps, plan.Due, kind)
+				}
+				history.Repaired(lnd, at)
+				next := history["lnd"].Next()
+				early := units.Diff(units.Desired{Apps: []units.App{lnd}, Scope: tt.scope}, have, history, next.Add(-1))
+				if !early.Idle() || !early.Due.Equal(next) {
+					t.Errorf("try %d, too early: %v, due %v, want %v", try, early.Steps, early.Due, next)
+				}
+				at = next
 			}
 		})
 	}

@@ -289,12 +289,12 @@ func (m *machine) act(action units.Action) {
 		app.ManifestDigest = digest(a.version)
 	}
 	switch action.Kind {
-	case units.Stop, units.ResetFailed, units.Start, units.Restart:
+	case units.Stop, units.ResetFailed, units.Start, units.Restart, units.Recreate:
 		if !slices.Contains(m.begun, action.Target) {
 			m.begun = append(m.begun, action.Target)
 			m.history.Begin(app, action.Target, strconv.Itoa(a.invocation))
 		}
-	case units.Write, units.Remove, units.Reload, units.Leave:
+	case units.Write, units.Remove, units.Reload, units.ReloadNetwork, units.Leave:
 	}
 	if action.Repair {
 		m.history.Repaired(app, m.now)
@@ -318,12 +318,12 @@ func (m *machine) act(action units.Action) {
 		}
 		a.clean = true
 		a.collect()
-	case units.Start, units.Restart:
+	case units.Start, units.Restart, units.Recreate:
 		if a.loaded > 0 {
 			m.start(a)
 			a.starts++
 		}
-	case units.Leave:
+	case units.ReloadNetwork, units.Leave:
 	}
 }
 

@@ -1,5 +1,7 @@
 package units
 
+import "time"
+
 // Kind is what is done to a target.
 type Kind string
 
@@ -17,6 +19,11 @@ const (
 	ResetFailed Kind = "reset-failed"
 	Start       Kind = "start"
 	Restart     Kind = "restart"
+	// Recreate stops a service, removes its container by force, never a volume of
+	// it, and starts the service. ReloadNetwork makes Podman set up the network of
+	// its containers anew: a firewall that was reloaded has forgotten it.
+	Recreate      Kind = "recreate"
+	ReloadNetwork Kind = "reload-network"
 	// Leave does nothing, for a reason that a person may want to know.
 	Leave Kind = "leave"
 )
@@ -80,6 +87,9 @@ type Plan struct {
 	Steps []Action
 	// Left is what was seen and is left as it is.
 	Left []Action
+	// Due is when the first repair may be made that is put off, the zero time
+	// where none is.
+	Due time.Time
 }
 
 // Idle reports whether there is nothing to do.

@@ -17,6 +17,8 @@ type Desired struct {
 	// Whole: Apps and Kept are all apps there are, so that whatever else is
 	// ours is to go.
 	Whole bool
+	// Scope is the manager that runs the apps.
+	Scope Scope
 }
 
 // App is one app as it should be.

@@ -55,7 +55,7 @@ const passPatience = 10 * time.Minute
 func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcile.Host {
 	return reconcile.Host{
 		Files: machine.Files(l.places.Units), Services: l.services, Store: l.store,
-		Health: l.health.Ask, Prefetch: prefetch, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
+		Health: l.health.Ask, Ask: l.health.Ask, Prefetch: prefetch, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
 	}
 }
 

@@ -147,7 +147,7 @@ func narrow(want units.Desired, ids []string) (units.Desired, error) {
 	if len(ids) == 0 {
 		return want, nil
 	}
-	narrowed := units.Desired{Shared: want.Shared}
+	narrowed := units.Desired{Shared: want.Shared, Scope: want.Scope}
 	for _, id := range ids {
 		i := slices.IndexFunc(want.Apps, func(a units.App) bool { return a.ID == id })
 		switch {

@@ -79,7 +79,7 @@ func (c *cli) survey(ctx context.Context, l *live, from *source) (*survey, error
 		s.problems = append(s.problems, err)
 	}
 	if s.found == nil {
-		if _, err := s.Observe(ctx, nil); err != nil {
+		if _, err := s.Observe(ctx, nil, true); err != nil {
 			return nil, err
 		}
 	}
@@ -88,7 +88,7 @@ func (c *cli) survey(ctx context.Context, l *live, from *source) (*survey, error
 }
 
 // Observe keeps everything that is known, and asks what runs.
-func (s *survey) Observe(ctx context.Context, names []string) (map[string]units.Unit, error) {
+func (s *survey) Observe(ctx context.Context, names []string, _ bool) (map[string]units.Unit, error) {
 	found, err := s.All(ctx, names)
 	if err != nil {
 		return nil, err

@@ -32,13 +32,13 @@ type Service struct {
 	Container container.Running
 }
 
-// Observe tells of the named services and of all services of apps. Where
-// Podman checks a container itself, its health is what the last check said.
+// Observe tells of the named services, and with others of all services of apps.
+// Where Podman checks a container itself, its health is what the last check said.
 //
 // Of services that are up it asks systemd only what decides something: reading
 // one in full costs systemd and us ten times as much.
-func (s Services) Observe(ctx context.Context, names []string) (map[string]units.Unit, error) {
-	listed, err := s.listed(ctx, names)
+func (s Services) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
+	listed, err := s.listed(ctx, names, others)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (s Services) Observe(ctx context.Context, names []string) (map[string]units
 
 // All is Observe with everything that is known.
 func (s Services) All(ctx context.Context, names []string) (map[string]Service, error) {
-	listed, err := s.listed(ctx, names)
+	listed, err := s.listed(ctx, names, true)
 	if err != nil {
 		return nil, err
 	}
@@ -84,8 +84,11 @@ func (s Services) All(ctx context.Context, names []string) (map[string]Service, 
 	return s.full(ctx, all)
 }
 
-// listed is the named services and all services of apps, in short.
-func (s Services) listed(ctx context.Context, names []string) ([]systemd.Listed, error) {
+// listed is the named services, and with others all services of apps, in short.
+func (s Services) listed(ctx context.Context, names []string, others bool) ([]systemd.Listed, error) {
+	if !others {
+		return s.Manager.List(ctx, names...)
+	}
 	list, err := s.Manager.ListByPatterns(ctx, pattern)
 	if err != nil {
 		return nil, err
@@ -96,8 +99,8 @@ func (s Services) listed(ctx context.Context, names []string) ([]systemd.Listed,
 	if len(missing) == 0 {
 		return list, nil
 	}
-	others, err := s.Manager.List(ctx, missing...)
-	return append(list, others...), err
+	rest, err := s.Manager.List(ctx, missing...)
+	return append(list, rest...), err
 }
 
 // full reads services in full.
@@ -179,6 +182,32 @@ func (s Services) Restart(ctx context.Context, name string) error {
 // Stop stops a service and waits until its job is done.
 func (s Services) Stop(ctx context.Context, name string) error {
 	return s.job(ctx, "stopping", name, s.Manager.Stop)
+}
+
+// Recreate restarts a service by way of removing its container by force, for
+// which systemd runs Podman. Where the unit for that is not installed, a restart
+// is all that can be done.
+func (s Services) Recreate(ctx context.Context, name string) error {
+	if err := s.Stop(ctx, name); err != nil {
+		return err
+	}
+	err := s.Start(ctx, recreateUnit(name))
+	if err != nil && !errors.Is(err, systemd.ErrNoSuchUnit) {
+		return err
+	}
+	return s.Start(ctx, name)
+}
+
+// recreateUnit removes the container of a service: app@ID.PART.service runs the
+// container ID.PART.
+func recreateUnit(service string) string {
+	return "archipelago-recreate@" + strings.TrimPrefix(service, "app@")
+}
+
+// ReloadNetwork lets systemd run Podman to set up the network of all containers
+// anew.
+func (s Services) ReloadNetwork(ctx context.Context) error {
+	return s.Start(ctx, "archipelago-netreload.service")
 }
 
 func (s Services) job(ctx context.Context, doing, name string, do func(ctx context.Context, name, mode string) (systemd.JobResult, error)) error {

@@ -131,7 +131,7 @@ func ofApp(set units.Set, app string) units.Set {
 // verifyLoaded demands that systemd has every unit that should be there. An app
 // without gets its earlier files back, and what Podman's generator said about it.
 func (p *pass) verifyLoaded(ctx context.Context) error {
-	now, err := p.host.Services.Observe(ctx, p.serviceNames())
+	now, err := p.host.Services.Observe(ctx, p.serviceNames(), false)
 	if err != nil {
 		return err
 	}

@@ -18,9 +18,10 @@ type Host struct {
 	Files    Files
 	Services Services
 	Store    Store
-	// Health asks a running service once whether it serves, and returns what it
-	// said where it does not.
-	Health func(ctx context.Context, file units.File, p units.Part, u units.Unit) (units.Health, string)
+	// Health is how a running service was found to be, at once where somebody
+	// asks it all the time. Ask asks it now, once, and returns what it said where
+	// it does not serve.
+	Health, Ask func(ctx context.Context, file units.File, p units.Part, u units.Unit) (units.Health, string)
 	// Prefetch gets the images of an app that are missing.
 	Prefetch func(ctx context.Context, app units.App) error
 	// Now is the time.
@@ -46,15 +47,19 @@ type Files interface {
 
 // Services is the owner of systemd. Its errors say what failed and how to mend it.
 type Services interface {
-	// Observe tells of the named services and of all services of apps that
-	// systemd knows. Health is not filled in.
-	Observe(ctx context.Context, services []string) (map[string]units.Unit, error)
+	// Observe tells of the named services, and with others of all services of
+	// apps that systemd knows. Health is filled in where Podman checks it.
+	Observe(ctx context.Context, services []string, others bool) (map[string]units.Unit, error)
 	Reload(ctx context.Context) error
 	// Start, Restart and Stop wait for the job. An error is one of the job, too.
 	Start(ctx context.Context, service string) error
 	Restart(ctx context.Context, service string) error
 	Stop(ctx context.Context, service string) error
 	ResetFailed(ctx context.Context, service string) error
+	// Recreate is Restart by way of removing the container by force. ReloadNetwork
+	// sets up the network of all containers anew.
+	Recreate(ctx context.Context, service string) error
+	ReloadNetwork(ctx context.Context) error
 	// Log is the last lines that a service wrote.
 	Log(ctx context.Context, service string, lines int) []string
 	// GeneratorLog is what Podman's generator complained about a file of since then.

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"slices"
+	"time"
 
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -39,6 +40,11 @@ type Report struct {
 	Actions []units.Action `json:"actions"`
 	// Results has one entry for each app of the pass, by id.
 	Results []Result `json:"results"`
+	// Units is how the services were when the pass decided what to do.
+	Units map[string]units.Unit `json:"-"`
+	// Due is when the first repair may be made that was put off, the zero time
+	// where none was.
+	Due time.Time `json:"-"`
 }
 
 // Changed reports whether the pass changed anything.

@@ -98,7 +98,7 @@ func (p *pass) look(ctx context.Context) (err error) {
 	if p.have.Files, err = p.host.Files.Look(p.wanted(), func(units.Mark) bool { return true }); err != nil {
 		return err
 	}
-	if p.have.Units, err = p.host.Services.Observe(ctx, p.serviceNames()); err != nil {
+	if p.have.Units, err = p.host.Services.Observe(ctx, p.serviceNames(), p.want.Whole); err != nil {
 		return err
 	}
 	p.probe(ctx)
@@ -310,7 +310,7 @@ func (p *pass) tell(e Event) {
 }
 
 func (p *pass) report() Report {
-	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}}
+	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}, Units: p.have.Units, Due: p.plan.Due}
 	for _, id := range slices.Sorted(maps.Keys(p.results)) {
 		if id != "" {
 			r.Results = append(r.Results, *p.results[id])

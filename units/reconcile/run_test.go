@@ -51,14 +51,15 @@ func app(id, version string, needs ...string) units.App {
 }
 
 func (m *machine) host() reconcile.Host {
+	ask := func(_ context.Context, _ units.File, _ units.Part, u units.Unit) (units.Health, string) {
+		if strings.Contains(u.Digest, "silent") {
+			return units.Unsure, "connection refused"
+		}
+		return units.Serving, ""
+	}
 	return reconcile.Host{
 		Files: m, Services: m, Store: m, Now: time.Now, Settle: 5 * time.Second, Patience: 10 * time.Minute,
-		Health: func(_ context.Context, _ units.File, _ units.Part, u units.Unit) (units.Health, string) {
-			if strings.Contains(u.Digest, "silent") {
-				return units.Unsure, "connection refused"
-			}
-			return units.Serving, ""
-		},
+		Health: ask, Ask: ask,
 		Prefetch: func(_ context.Context, a units.App) error {
 			if m.noImage[a.ID] {
 				return errors.New("no route to registry")
@@ -133,7 +134,7 @@ func (m *machine) Read() (units.Set, error) {
 
 func (m *machine) note(text string) { m.log = append(m.log, text) }
 
-func (m *machine) Observe(context.Context, []string) (map[string]units.Unit, error) {
+func (m *machine) Observe(context.Context, []string, bool) (map[string]units.Unit, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name, u := range m.units {
@@ -200,6 +201,10 @@ func (m *machine) crash(service, invocation string) {
 }
 
 func (m *machine) Restart(ctx context.Context, service string) error { return m.Start(ctx, service) }
+
+func (m *machine) Recreate(ctx context.Context, service string) error { return m.Start(ctx, service) }
+
+func (m *machine) ReloadNetwork(context.Context) error { return nil }
 
 func (m *machine) Stop(_ context.Context, service string) error {
 	m.mu.Lock()

@@ -125,6 +125,10 @@ func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
 			return s.Stop(ctx, a.Target)
 		case units.ResetFailed:
 			return s.ResetFailed(ctx, a.Target)
+		case units.Recreate:
+			return s.Recreate(ctx, a.Target)
+		case units.ReloadNetwork:
+			return s.ReloadNetwork(ctx)
 		case units.Reload:
 			return s.Reload(ctx)
 		case units.Write, units.Remove, units.Leave:
@@ -168,7 +172,7 @@ func (p *pass) up(ctx context.Context, app units.App) (map[string]units.Unit, er
 	for _, part := range app.Parts {
 		names = append(names, part.Service)
 	}
-	found, err := p.host.Services.Observe(ctx, names)
+	found, err := p.host.Services.Observe(ctx, names, false)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +214,7 @@ func (p *pass) answers(ctx context.Context, app units.App, part units.Part, u un
 				return context.Cause(ctx)
 			}
 		}
-		u.Health, said = p.host.Health(ctx, file, part, u)
+		u.Health, said = p.host.Ask(ctx, file, part, u)
 		switch u.Health {
 		case units.Unprobed, units.Serving, units.Loading, units.NeedsUser:
 			return nil
