@@ -65,6 +65,7 @@ var patterns = map[string]*pattern{
 	"option":     expr("one word of letters, digits and . _ - + = : , @ /", 256, `[a-zA-Z0-9_/][a-zA-Z0-9_.+=:,@/-]*`),
 	"target":     {text: "a clean absolute path in the container, without : , or white space", match: func(s string) bool { return isPath(s, ":,") }},
 	"path":       {text: "a clean absolute path on the host, without : , $ % or white space", match: func(s string) bool { return isPath(s, ":,$%") }},
+	"source":     {text: "the name of a volume, or a clean absolute path on the host, without : , $ % or white space", match: isSource},
 	"devpath":    expr("a path below /dev", 1024, `/dev/[a-zA-Z0-9._+@-]+(?:/[a-zA-Z0-9._+@-]+)*`),
 	"relpath":    {text: "a relative path without ..", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
 	"glob":       {text: "VOLUME or VOLUME/PATH, where * matches within a name", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
@@ -148,6 +149,14 @@ func isDigest(s string) bool {
 func isPath(s, without string) bool {
 	return strings.HasPrefix(s, "/") && len(s) <= 1024 && isPrintable(s) && path.Clean(s) == s &&
 		!strings.ContainsAny(s, " \"'\\"+without) && !strings.ContainsRune(s, 0xa0)
+}
+
+var fitsVolume = lazily(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
+
+// isSource accepts what can be mounted. Quadlet takes a name that ends in
+// .volume for a unit.
+func isSource(s string) bool {
+	return isPath(s, ":,$%") || len(s) <= 255 && fitsVolume(s) && !strings.HasSuffix(s, ".volume")
 }
 
 func isIP(s string) bool {

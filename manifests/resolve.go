@@ -364,6 +364,15 @@ func (r *Resolved) VolumeNames() []string {
 	return slices.Compact(names)
 }
 
+// Existing is what takes the place of a named volume of the app, empty where
+// nothing does.
+func (r *Resolved) Existing(volume string) string {
+	if o := r.Document.App.Volumes[volume]; o != nil {
+		return o.Existing
+	}
+	return ""
+}
+
 // buildTags reports two builds that make an image of the same name.
 func (r *resolver) buildTags() {
 	seen := map[string]string{}

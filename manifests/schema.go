@@ -235,6 +235,8 @@ type VolumeOptions struct {
 	Options string `key:"options" pattern:"option"`
 	// Labels of the volume.
 	Labels map[string]string `key:"labels"`
+	// A volume of Podman, or a directory of the host, that is there already and takes the place of the volume `ID.NAME`. `archgen adopt` writes it for what a container brings along.
+	Existing string `key:"existing" pattern:"source"`
 }
 
 // Tmpfs is a memory file system.

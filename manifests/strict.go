@@ -22,6 +22,9 @@ func Strict(app *Resolved) diag.List {
 			s.warn(diag.NoProbe, p.Path, "add `health: {serving: …}`", "nothing tells whether %s serves", partName(app, p))
 		}
 	}
+	for _, name := range sortedKeys(app.Document.App.Volumes) {
+		s.hostPath("app.volumes."+name+".existing", app.Existing(name))
+	}
 	return s.diags
 }
 
@@ -67,14 +70,18 @@ func (s *strict) rights(p Part) {
 		s.warn(diag.Privilege, p.Path+".security", "", "confinement by the kernel is turned off")
 	}
 	for i, m := range p.Volumes {
-		if slices.ContainsFunc(hostOwn, func(dir string) bool { return m.Path == dir || strings.HasPrefix(m.Path, dir+"/") }) || m.Path == "/" {
-			s.warn(diag.Privilege, fmt.Sprintf("%s.volumes[%d].path", p.Path, i), "", "%s belongs to the host, not to an app", m.Path)
-		}
+		s.hostPath(fmt.Sprintf("%s.volumes[%d].path", p.Path, i), m.Path)
 	}
 	for i, c := range p.Capabilities.Add {
 		if c == "ALL" || c == "SYS_ADMIN" {
 			s.warn(diag.Privilege, fmt.Sprintf("%s.capabilities.add[%d]", p.Path, i), "", "%s is nearly as much as privileged", c)
 		}
+	}
+}
+
+func (s *strict) hostPath(at, path string) {
+	if path == "/" || slices.ContainsFunc(hostOwn, func(dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }) {
+		s.warn(diag.Privilege, at, "", "%s belongs to the host, not to an app", path)
 	}
 }
 

@@ -174,6 +174,9 @@ func (v *validator) appNames() {
 		if o := a.Volumes[name]; o != nil && o.Device == "" && (o.Type != "" || o.Options != "") {
 			v.fail(diag.MissingKey, "app.volumes."+name, "", "type and options need a device")
 		}
+		if o := a.Volumes[name]; o != nil && o.Existing != "" && (o.Device != "" || len(o.Labels) > 0) {
+			v.fail(diag.Exclusive, "app.volumes."+name, "", "an existing volume takes no settings: they act when a volume is created")
+		}
 	}
 	v.capabilities(secrets)
 }
