@@ -269,10 +269,22 @@ func isContainerID(line string) bool {
 	return len(line) == 64 && strings.Trim(line, "0123456789abcdef") == ""
 }
 
-// GeneratorLog is what Podman's generator said about a file since then.
+// GeneratorLog is what Podman's generator complained about a file of since then,
+// or about others: one file that it can't read makes it pass over all files of
+// its directory. A user's generator speaks through the manager, root's by itself.
 func (s Services) GeneratorLog(ctx context.Context, file string, since time.Time) []string {
-	all := s.journal(ctx, "--identifier=quadlet-generator", "--since=@"+strconv.FormatInt(since.Unix(), 10))
-	return slices.DeleteFunc(all, func(line string) bool { return !strings.Contains(line, file) })
+	all := s.journal(ctx, "--identifier=systemd", "--identifier=quadlet-generator", "--since=@"+strconv.FormatInt(since.Unix(), 10))
+	own := slices.DeleteFunc(slices.Clone(all), func(line string) bool { return !strings.Contains(line, file) })
+	if len(own) == 0 {
+		own = slices.DeleteFunc(all, func(line string) bool { return !strings.Contains(line, "error loading ") })
+	}
+	for i, line := range own {
+		if _, text, ok := strings.Cut(line, "]: "); ok && strings.HasPrefix(line, "quadlet-generator[") {
+			own[i] = text
+		}
+	}
+	slices.Sort(own) // it was run more than once
+	return slices.Compact(own)
 }
 
 // journal asks the journal; what can't be had is no reason to fail.

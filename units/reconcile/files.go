@@ -40,6 +40,32 @@ func (p *pass) stop(ctx context.Context) error {
 		p.succeed(a.App)
 		p.history.End(a.App)
 	}
+	return p.forget(ctx)
+}
+
+// forget makes systemd forget those that were stopped and did not end well: it
+// would list them for ever, as failed units of which no file is left.
+func (p *pass) forget(ctx context.Context) error {
+	names := make([]string, 0, len(p.plan.Stops))
+	for _, a := range p.plan.Stops {
+		names = append(names, a.Target)
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	now, err := p.host.Services.Observe(ctx, names, false)
+	if err != nil {
+		return err
+	}
+	for _, a := range p.plan.Stops {
+		if now[a.Target].Active != units.Failed {
+			continue
+		}
+		a.Kind = units.ResetFailed
+		if err := p.serviceAct(ctx, a); err != nil {
+			p.fail(a.App, Failed, err, nil)
+		}
+	}
 	return nil
 }
 
@@ -137,27 +163,29 @@ func (p *pass) verifyLoaded(ctx context.Context) error {
 	}
 	var givenBack bool
 	for _, app := range p.want.Apps {
-		if p.isBad(app.ID) {
+		i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return !now[part.Service].Loaded })
+		if i < 0 || p.isBad(app.ID) {
 			continue
 		}
-		for _, part := range app.Parts {
-			if now[part.Service].Loaded {
-				continue
-			}
-			log := p.host.Services.GeneratorLog(ctx, part.File, p.started)
-			p.fail(app.ID, Failed, fmt.Errorf("systemd has no unit %s after the reload: Podman's generator refused %s; its earlier files are back",
-				part.Service, part.File), log)
+		part, advice := app.Parts[i], "archgen doctor looks for what keeps it from doing so"
+		if p.wrote(app.ID) {
 			if err := p.giveBack(app); err != nil {
 				return err
 			}
-			givenBack = true
-			break
+			givenBack, advice = true, "its files are as they were before"
 		}
+		p.fail(app.ID, Failed, fmt.Errorf("systemd has no unit %s after the reload: Podman's generator made none of %s; %s", part.Service, part.File, advice),
+			p.host.Services.GeneratorLog(ctx, part.File, p.started))
 	}
 	if !givenBack {
 		return nil
 	}
 	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.BecauseRolledBack})
+}
+
+// wrote reports whether this pass changed files of an app.
+func (p *pass) wrote(app string) bool {
+	return slices.ContainsFunc(p.plan.Files, func(a units.Action) bool { return a.App == app })
 }
 
 // giveBack puts the files of an app back that it had before this pass.

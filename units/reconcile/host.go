@@ -62,7 +62,8 @@ type Services interface {
 	ReloadNetwork(ctx context.Context) error
 	// Log is the last lines that a service wrote.
 	Log(ctx context.Context, service string, lines int) []string
-	// GeneratorLog is what Podman's generator complained about a file of since then.
+	// GeneratorLog is what Podman's generator complained about a file of since then,
+	// or, where that is nothing, about others that keep it from reading this one.
 	GeneratorLog(ctx context.Context, file string, since time.Time) []string
 }
 

@@ -21,18 +21,20 @@ import (
 // machine is a simulated machine. What an app does is said by its version: the
 // word after the dash, as in "2-crashes".
 type machine struct {
-	mu       sync.Mutex
-	files    map[string]units.File
-	loaded   map[string]string // service → digest that systemd has read
-	units    map[string]units.Unit
-	starts   map[string]int
-	history  units.History
-	commits  []units.Set
-	locked   bool
-	noImage  map[string]bool
-	log      []string // what was done, in order
-	reloads  int
-	syncFail error
+	mu      sync.Mutex
+	files   map[string]units.File
+	loaded  map[string]string // service → digest that systemd has read
+	units   map[string]units.Unit
+	starts  map[string]int
+	history units.History
+	commits []units.Set
+	locked  bool
+	noImage map[string]bool
+	// unreadable: Podman's generator can't read the directory's files.
+	unreadable bool
+	log        []string // what was done, in order
+	reloads    int
+	syncFail   error
 }
 
 func newMachine() *machine {
@@ -156,7 +158,7 @@ func (m *machine) Reload(context.Context) error {
 	m.note("reload")
 	m.loaded = map[string]string{}
 	for name, f := range m.files {
-		if !strings.Contains(f.Digest, "refused") && f.App != "" {
+		if !strings.Contains(f.Digest, "refused") && f.App != "" && !m.unreadable {
 			m.loaded[units.ServiceOf(name)] = f.Digest
 		}
 	}
@@ -212,6 +214,9 @@ func (m *machine) Stop(_ context.Context, service string) error {
 	m.note("stop " + service)
 	u := m.units[service]
 	u.Active, u.Clean = units.Inactive, true
+	if strings.Contains(u.Digest, "stubborn") {
+		u.Active, u.Clean = units.Failed, false
+	}
 	m.units[service] = u
 	return nil
 }
@@ -220,6 +225,10 @@ func (m *machine) ResetFailed(_ context.Context, service string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.note("reset-failed " + service)
+	if u := m.units[service]; u.Active == units.Failed {
+		u.Active = units.Inactive
+		m.units[service] = u
+	}
 	return nil
 }
 
@@ -379,7 +388,7 @@ func TestOneBadAppHurtsNoOther(t *testing.T) {
 	}{
 		"Podman's generator refuses it": {
 			bad:     app("bad", "2-refused"),
-			want:    "bad failed: systemd has no unit app@bad.service after the reload: Podman's generator refused app@bad.container; its earlier files are back",
+			want:    "bad failed: systemd has no unit app@bad.service after the reload: Podman's generator made none of app@bad.container; its files are as they were before",
 			version: "1",
 		},
 		"its image can't be had": {
@@ -496,6 +505,37 @@ func TestRemoveStopsFirst(t *testing.T) {
 		if r, kept := m.history["x"]; kept {
 			t.Errorf("the record of x is still there: %v", r)
 		}
+	})
+}
+
+// TestRemoveOfWhatMustBeKilled leaves nothing that the next pass has to do.
+func TestRemoveOfWhatMustBeKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1-stubborn"), app("y", "1"))
+		m.log = nil
+		m.run(t, app("y", "1"))
+		equal(t, "log", []string{"stop app@x.service", "reset-failed app@x.service", "remove app@x.container", "reload"}, m.log)
+		m.log = nil
+		m.run(t, app("y", "1"))
+		equal(t, "next pass", nil, m.log)
+	})
+}
+
+// TestGeneratorThatReadsNothing: apps whose files were not changed keep them, and
+// the error does not speak of earlier ones.
+func TestGeneratorThatReadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"), app("y", "1"))
+		m.log, m.unreadable = nil, true
+		equal(t, "results", []string{
+			"x failed: systemd has no unit app@x.service after the reload: Podman's generator made none of app@x.container; its files are as they were before",
+			"y failed: systemd has no unit app@y.service after the reload: Podman's generator made none of app@y.container; archgen doctor looks for what keeps it from doing so",
+		}, results(m.run(t, app("x", "2"), app("y", "1"))))
+		equal(t, "log", []string{"write app@x.container 2", "reload", "write app@x.container 1", "reload"}, m.log)
+		m.unreadable = false
+		equal(t, "next results", []string{"x done", "y unchanged"}, results(m.run(t, app("x", "2"), app("y", "1"))))
 	})
 }
 

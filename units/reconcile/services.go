@@ -236,8 +236,7 @@ func (p *pass) hadOther(app units.App) bool {
 	if len(before) == 0 {
 		return false
 	}
-	wrote := slices.ContainsFunc(p.plan.Files, func(a units.Action) bool { return a.App == app.ID })
-	return wrote && digests(before) != digests(app.Files)
+	return p.wrote(app.ID) && digests(before) != digests(app.Files)
 }
 
 // digests tells two renderings of an app apart that differ for its containers.
