@@ -196,7 +196,7 @@ func (c *cli) patient(ctx context.Context, from *source) *patient {
 		}
 		return machine.Services{Manager: manager, Scope: p.scope}.All(ctx, nil)
 	})
-	p.apps = sync.OnceValues(func() (a appFiles, err error) { //nolint:contextcheck // what it runs has a deadline of its own
+	p.apps = sync.OnceValues(func() (a appFiles, err error) {
 		if a.compiled, a.want, err = c.installed(from); err != nil {
 			return a, err
 		}

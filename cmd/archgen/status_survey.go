@@ -58,7 +58,7 @@ const probeTime = 2 * time.Second
 
 // survey looks at the manifests, the unit files, systemd, and asks what runs.
 func (c *cli) survey(ctx context.Context, l *live, from *source) (*survey, error) {
-	k, want, err := c.installed(from) //nolint:contextcheck // what it runs has a deadline of its own
+	k, want, err := c.installed(from)
 	if err != nil {
 		return nil, err
 	}
