@@ -107,6 +107,42 @@ type Unit struct {
 	Health Health
 }
 
+// Word is how a service is, in one word for people.
+type Word string
+
+// The words.
+const (
+	IsRunning    Word = "running"
+	IsDone       Word = "done" // it ended as it should, and counts as active
+	IsStarting   Word = "starting"
+	IsStopping   Word = "stopping"
+	IsRestarting Word = "restarting"
+	IsPaused     Word = "paused"
+	IsFailed     Word = "failed"
+	IsStopped    Word = "stopped"
+)
+
+// severity orders the words: an app is what its worst part is.
+var severity = map[Word]int{IsFailed: 7, IsPaused: 6, IsRestarting: 5, IsStopped: 4, IsStopping: 3, IsStarting: 2}
+
+// IsWorse reports whether a service is in a worse way than another.
+func (w Word) IsWorse(than Word) bool { return severity[w] > severity[than] }
+
+// Word takes what is known of a service into one word.
+func (u Unit) Word() Word {
+	switch {
+	case u.Restarting:
+		return IsRestarting
+	case u.Active == Active && u.Paused:
+		return IsPaused
+	}
+	return words[u.Active]
+}
+
+var words = map[ActiveState]Word{
+	Active: IsRunning, Activating: IsStarting, Deactivating: IsStopping, Failed: IsFailed, Inactive: IsStopped, "": IsStopped,
+}
+
 // ActiveState is systemd's coarse state of a unit.
 type ActiveState string
 
@@ -149,6 +185,9 @@ type Record struct {
 	// RolledBack: the app did not serve with this manifest and got its last good
 	// files back. They stay until the manifest changes or a person asks.
 	RolledBack bool `json:"rolled_back,omitempty"`
+	// Changed: a pass set about changing the app's files, and has not come to its
+	// end: nobody knows yet whether the app serves with them.
+	Changed bool `json:"changed,omitempty"`
 	// Pending is the services on which work has begun and whose end nobody has
 	// noted, with the invocation that each had before. One that is down and has
 	// not been started since was not stopped by a person: starting it again may
@@ -174,7 +213,7 @@ func (h History) of(app App) Record {
 	if r.ManifestDigest == app.ManifestDigest {
 		return r
 	}
-	return Record{ManifestDigest: app.ManifestDigest, Pending: r.Pending}
+	return Record{ManifestDigest: app.ManifestDigest, Pending: r.Pending, Changed: r.Changed}
 }
 
 // Next is when the next repair may be made.
@@ -215,7 +254,27 @@ func (h History) End(id string) {
 	r := h[id]
 	r.Pending = nil
 	h[id] = r
-	if r.Tries == 0 && !r.RolledBack {
+	if r.Tries == 0 && !r.RolledBack && !r.Changed {
+		delete(h, id)
+	}
+}
+
+// Change notes, before the files of an app are changed, that they will be.
+func (h History) Change(id string) {
+	r := h[id]
+	r.Changed = true
+	h[id] = r
+}
+
+// Verified notes that a pass over an app whose files were changed came to its end.
+func (h History) Verified(id string) {
+	r := h[id]
+	if !r.Changed {
+		return
+	}
+	r.Changed = false
+	h[id] = r
+	if r.Tries == 0 && !r.RolledBack && len(r.Pending) == 0 {
 		delete(h, id)
 	}
 }
@@ -242,10 +301,17 @@ const forgetAfter = 10 * time.Minute
 
 // Well notes that an app was seen well.
 func (h History) Well(id string, now time.Time) {
-	if r, ok := h[id]; ok && !r.RolledBack && (now.Sub(r.Last) >= forgetAfter || now.Before(r.Last)) {
+	if r, ok := h[id]; ok && !r.RolledBack && !r.Changed && (now.Sub(r.Last) >= forgetAfter || now.Before(r.Last)) {
 		delete(h, id)
 	}
 }
 
-// Forget drops the record of an app: a person has started it.
-func (h History) Forget(id string) { delete(h, id) }
+// Forget drops the record of an app: a person has started it. That its files
+// were changed stays to be verified.
+func (h History) Forget(id string) {
+	if !h[id].Changed {
+		delete(h, id)
+		return
+	}
+	h[id] = Record{Changed: true}
+}

@@ -78,7 +78,7 @@ type partStatus struct {
 
 // condition is what apps and their parts have in common.
 type condition struct {
-	State stateWord `json:"state"`
+	State units.Word `json:"state"`
 	// Reason is empty where there is nothing to say.
 	Reason units.Reason `json:"reason"`
 	Health units.Health `json:"health"`
@@ -97,26 +97,6 @@ type condition struct {
 	since time.Time
 	// detail says more about the level or the reason, for a person.
 	detail string
-}
-
-// stateWord is a word for what systemd and the container say.
-type stateWord string
-
-// The states.
-const (
-	stateRunning    stateWord = "running"
-	stateDone       stateWord = "done"
-	stateStarting   stateWord = "starting"
-	stateStopping   stateWord = "stopping"
-	stateRestarting stateWord = "restarting"
-	statePaused     stateWord = "paused"
-	stateFailed     stateWord = "failed"
-	stateStopped    stateWord = "stopped"
-)
-
-// severity orders the states: an app is what its worst part is.
-var severity = map[stateWord]int{
-	stateFailed: 7, statePaused: 6, stateRestarting: 5, stateStopped: 4, stateStopping: 3, stateStarting: 2,
 }
 
 // port is a port of the host that leads to a container.
@@ -248,7 +228,7 @@ func (s *survey) app(id string) appStatus {
 // sum makes of the parts what the app is: what its main part is, but where
 // another is worse off.
 func (a *appStatus) sum() {
-	a.condition = condition{State: stateStopped, Ports: []port{}}
+	a.condition = condition{State: units.IsStopped, Ports: []port{}}
 	if len(a.Parts) == 0 {
 		return
 	}
@@ -262,7 +242,7 @@ func (a *appStatus) sum() {
 		if i > 0 {
 			a.Restarts += p.Restarts
 		}
-		if a.Parts[worst].isRight && !p.isRight || a.Parts[worst].isRight == p.isRight && severity[p.State] > severity[a.Parts[worst].State] {
+		if a.Parts[worst].isRight && !p.isRight || a.Parts[worst].isRight == p.isRight && p.State.IsWorse(a.Parts[worst].State) {
 			worst = i
 		}
 	}
@@ -287,62 +267,54 @@ func (s *survey) part(id, service string) partStatus {
 	}
 	p.since = changed(found.Systemd.StateChangeTimestamp)
 	switch p.State {
-	case stateRunning, statePaused, stateDone:
+	case units.IsRunning, units.IsPaused, units.IsDone:
 		p.since = changed(found.Systemd.ActiveEnterTimestamp)
 		p.StartedAt = moment(p.since)
-	case stateFailed, stateRestarting, stateStopped:
+	case units.IsFailed, units.IsRestarting, units.IsStopped:
 		p.ExitCode = exitOf(found.Systemd.ExecMainCode, found.Systemd.ExecMainStatus)
-	case stateStarting, stateStopping:
+	case units.IsStarting, units.IsStopping:
 	}
 	p.Created = moment(found.Container.Created)
 	switch p.State {
-	case stateRunning:
+	case units.IsRunning:
 		p.Health, p.Level, p.detail = u.Health, levelOf(u.Health, answer), answer.detail
 		if u.Health == units.Sick {
 			p.detail = cmp.Or(oneLine(found.Container.Output), p.detail)
 		}
-	case stateStarting:
+	case units.IsStarting:
 		p.Level, p.detail = levelOfStart(found.Systemd.StatusText)
-	case stateDone, stateStopping, stateRestarting, statePaused, stateFailed, stateStopped:
+	case units.IsDone, units.IsStopping, units.IsRestarting, units.IsPaused, units.IsFailed, units.IsStopped:
 	}
 	if p.Reason == units.BecauseBackingOff || p.Reason == units.BecauseGaveUp {
 		p.detail = "apply tries again after " + s.history[id].Next().Local().Format(time.TimeOnly)
 	}
 	p.isRight = isRight(p.condition)
-	if p.State == stateRunning && (u.Health == units.Sick || u.Health == units.Unsure) {
+	if p.State == units.IsRunning && (u.Health == units.Sick || u.Health == units.Unsure) {
 		p.Error = p.detail
 	}
 	return p
 }
 
 // stateOf takes what is known of a service into one word.
-func stateOf(u units.Unit, sub string) stateWord {
-	switch {
-	case u.Restarting:
-		return stateRestarting
-	case u.Active == units.Active && u.Paused:
-		return statePaused
-	case u.Active == units.Active && sub == "exited":
-		return stateDone
+func stateOf(u units.Unit, sub string) units.Word {
+	if word := u.Word(); word != units.IsRunning || sub != "exited" {
+		return word
 	}
-	return map[units.ActiveState]stateWord{
-		units.Active: stateRunning, units.Activating: stateStarting, units.Deactivating: stateStopping,
-		units.Failed: stateFailed, units.Inactive: stateStopped, "": stateStopped,
-	}[u.Active]
+	return units.IsDone
 }
 
 // isRight reports whether nobody has to look after it.
 func isRight(c condition) bool {
 	switch c.State {
-	case stateRunning:
+	case units.IsRunning:
 		return c.Health != units.Sick && c.Health != units.Unsure
-	case stateDone, stateStarting, stateStopping:
+	case units.IsDone, units.IsStarting, units.IsStopping:
 		return true
-	case stateStopped:
+	case units.IsStopped:
 		return slices.Contains([]units.Reason{
 			units.BecauseStopped, units.BecauseDisabled, units.BecauseMainStopped, units.BecauseRemoved, units.BecauseInvalid,
 		}, c.Reason)
-	case stateFailed, stateRestarting, statePaused:
+	case units.IsFailed, units.IsRestarting, units.IsPaused:
 	}
 	return c.Reason == units.BecauseRemoved || c.Reason == units.BecauseDisabled
 }

@@ -145,7 +145,7 @@ func TestStatusOfAnInvalidManifest(t *testing.T) {
 // An app is what the worst of its parts is, and says which.
 func TestStatusOfParts(t *testing.T) {
 	t.Parallel()
-	part := func(name string, s stateWord, r units.Reason, right bool, restarts uint32) partStatus {
+	part := func(name string, s units.Word, r units.Reason, right bool, restarts uint32) partStatus {
 		return partStatus{Name: name, condition: condition{State: s, Reason: r, Restarts: restarts, Ports: []port{}}, isRight: right}
 	}
 	for name, tt := range map[string]struct {
@@ -154,10 +154,10 @@ func TestStatusOfParts(t *testing.T) {
 		detail string
 		right  bool
 	}{
-		"all well":        {[]partStatus{part("a", stateRunning, "", true, 1), part("a.db", stateDone, "", true, 2)}, "running", "", true},
-		"main part worst": {[]partStatus{part("a", stateFailed, units.BecauseFailed, false, 3), part("a.db", stateRestarting, units.BecauseCrashing, false, 0)}, "failed", "", false},
-		"other worst":     {[]partStatus{part("a", stateRunning, "", true, 1), part("a.db", stateFailed, units.BecauseGaveUp, false, 2)}, "failed (gave-up)", "db: failed (gave-up)", false},
-		"stopped":         {[]partStatus{part("a", stateStopped, units.BecauseStopped, true, 1), part("a.db", stateStopped, units.BecauseMainStopped, true, 2)}, "stopped-by-operator", "", true},
+		"all well":        {[]partStatus{part("a", units.IsRunning, "", true, 1), part("a.db", units.IsDone, "", true, 2)}, "running", "", true},
+		"main part worst": {[]partStatus{part("a", units.IsFailed, units.BecauseFailed, false, 3), part("a.db", units.IsRestarting, units.BecauseCrashing, false, 0)}, "failed", "", false},
+		"other worst":     {[]partStatus{part("a", units.IsRunning, "", true, 1), part("a.db", units.IsFailed, units.BecauseGaveUp, false, 2)}, "failed (gave-up)", "db: failed (gave-up)", false},
+		"stopped":         {[]partStatus{part("a", units.IsStopped, units.BecauseStopped, true, 1), part("a.db", units.IsStopped, units.BecauseMainStopped, true, 2)}, "stopped-by-operator", "", true},
 	} {
 		a := appStatus{ID: "a", Parts: tt.parts}
 		a.sum()
@@ -271,11 +271,11 @@ func TestStatusTable(t *testing.T) {
 	t.Parallel()
 	apps := []appStatus{
 		{ID: "bitcoin-knots", LANAddress: "192.168.1.5:8333", isRight: true, condition: condition{
-			State: stateRunning, Reason: units.BecauseLoading, Level: "loading 43 %", since: noon.Add(-90 * time.Minute),
+			State: units.IsRunning, Reason: units.BecauseLoading, Level: "loading 43 %", since: noon.Add(-90 * time.Minute),
 			Image: "docker.io/x/knots:29@sha256:0123456789abcdef0123456789abcdef", detail: "vérifie les blocs",
 		}},
 		{ID: "lnd", Error: "no such wallet", condition: condition{
-			State: stateFailed, Reason: units.BecauseGaveUp, Restarts: 12, since: noon.Add(-50 * time.Hour), Image: "lnd:1",
+			State: units.IsFailed, Reason: units.BecauseGaveUp, Restarts: 12, since: noon.Add(-50 * time.Hour), Image: "lnd:1",
 			Ports: []port{{"127.0.0.1", "9735", "9735", "tcp"}},
 		}},
 	}
@@ -342,12 +342,12 @@ func TestWatchPrintsChanges(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	w := watcher{cli: &cli{stdout: &out}, shown: map[string]string{}}
-	lnd := appStatus{ID: "lnd", condition: condition{State: stateRunning, Level: "serving"}}
-	web := appStatus{ID: "web", condition: condition{State: stateStopped, Reason: units.BecauseStopped}}
+	lnd := appStatus{ID: "lnd", condition: condition{State: units.IsRunning, Level: "serving"}}
+	web := appStatus{ID: "web", condition: condition{State: units.IsStopped, Reason: units.BecauseStopped}}
 	w.changes([]appStatus{lnd, web}, noon)
 	lnd.since, lnd.Restarts = noon, 7
 	w.changes([]appStatus{lnd, web}, noon.Add(time.Second))
-	lnd.State, lnd.Level, lnd.Error = stateFailed, "", "gone wrong"
+	lnd.State, lnd.Level, lnd.Error = units.IsFailed, "", "gone wrong"
 	w.changes([]appStatus{lnd}, noon.Add(2*time.Second))
 	const want = `12:00:00 lnd: running serving
 12:00:00 web: stopped-by-operator

@@ -257,7 +257,7 @@ func (s *survey) lastWords(ctx context.Context, apps []appStatus) {
 	for i := range apps {
 		for j := range apps[i].Parts {
 			p := &apps[i].Parts[j]
-			if p.State != stateFailed && p.State != stateRestarting {
+			if p.State != units.IsFailed && p.State != units.IsRestarting {
 				continue
 			}
 			wg.Go(func() { p.Error = oneLine(s.LastWords(ctx, p.Service)) })

@@ -130,7 +130,7 @@ func paintOf(c condition, isRight bool) string {
 	switch {
 	case !isRight:
 		return "31"
-	case c.State == stateRunning && c.Reason == "", c.State == stateDone:
+	case c.State == units.IsRunning && c.Reason == "", c.State == units.IsDone:
 		return "32"
 	}
 	return "33"

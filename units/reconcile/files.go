@@ -22,16 +22,25 @@ func (p *pass) prefetch(ctx context.Context) {
 	}
 }
 
-// stop ends the services of apps that are gone, while their units still say how.
-func (p *pass) stop(ctx context.Context) error {
+// announce keeps, before anything is done, which services are stopped and of
+// which apps files are changed: a pass that is killed in between leaves word.
+func (p *pass) announce() error {
+	if len(p.plan.Stops)+len(p.plan.Files) == 0 {
+		return nil
+	}
 	for _, a := range p.plan.Stops {
 		p.history.Begin(units.App{ID: a.App}, a.Target, p.have.Units[a.Target].Invocation)
 	}
-	if len(p.plan.Stops) > 0 {
-		if err := p.host.Store.SaveHistory(p.history); err != nil {
-			return err
+	for _, a := range p.plan.Files {
+		if !p.isBad(a.App) {
+			p.history.Change(a.App)
 		}
 	}
+	return p.host.Store.SaveHistory(p.history)
+}
+
+// stop ends the services of apps that are gone, while their units still say how.
+func (p *pass) stop(ctx context.Context) error {
 	for _, a := range p.plan.Stops {
 		if err := p.serviceAct(ctx, a); err != nil {
 			p.fail(a.App, Failed, err, nil)
@@ -72,7 +81,7 @@ func (p *pass) forget(ctx context.Context) error {
 // files writes and removes, lets systemd read the result, and makes sure that
 // it did: a reload that succeeds proves nothing.
 func (p *pass) files(ctx context.Context) error {
-	if len(p.plan.Files) > 0 {
+	if len(p.plan.Files)+len(p.unfinished) > 0 { // a pass that was killed may have left temporary files
 		if err := p.sync(); err != nil {
 			return err
 		}
@@ -188,9 +197,9 @@ func (p *pass) wrote(app string) bool {
 	return slices.ContainsFunc(p.plan.Files, func(a units.Action) bool { return a.App == app })
 }
 
-// giveBack puts the files of an app back that it had before this pass.
+// giveBack puts the files of an app back that it had before they were changed.
 func (p *pass) giveBack(app units.App) error {
-	before := ofApp(p.before, app.ID)
+	before := p.earlier(app.ID)
 	err := p.host.Files.Sync(before, func(m units.Mark) bool { return m.App == app.ID })
 	if err != nil {
 		return fmt.Errorf("putting the earlier files of %s back: %w", app.ID, err)

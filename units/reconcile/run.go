@@ -53,6 +53,9 @@ type pass struct {
 	plan    units.Plan
 	// before is the files that were ours when the pass began.
 	before units.Set
+	// unfinished is the apps whose files an earlier pass changed that did not
+	// come to its end, such as one that was killed.
+	unfinished map[string]bool
 
 	mu      sync.Mutex
 	history units.History
@@ -64,7 +67,7 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
-	if p.plan.Idle() {
+	if p.plan.Idle() && len(p.unfinished) == 0 {
 		return p.settle(false)
 	}
 	var err error
@@ -72,6 +75,9 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	p.prefetch(ctx)
+	if err := p.announce(); err != nil {
+		return err
+	}
 	if err := p.stop(ctx); err != nil {
 		return err
 	}
@@ -79,13 +85,23 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	p.services(ctx)
-	return errors.Join(p.settle(true), p.commit())
+	err = p.commit()
+	if err == nil && ctx.Err() == nil {
+		p.finish()
+	}
+	return errors.Join(err, p.settle(true))
 }
 
 // look observes and decides.
 func (p *pass) look(ctx context.Context) (err error) {
 	if p.history, err = p.host.Store.History(); err != nil {
 		return err
+	}
+	p.unfinished = map[string]bool{}
+	for id, r := range p.history {
+		if r.Changed && !p.isOther(id) {
+			p.unfinished[id] = true
+		}
 	}
 	for _, app := range p.want.Apps {
 		if app.Asked == units.Start || app.Asked == units.Restart {
@@ -213,15 +229,42 @@ func (p *pass) isWell(app units.App) bool {
 	})
 }
 
+// isOpen reports whether an earlier pass changed the files of an app and nobody
+// can tell yet whether it serves with them: it is still starting, or backing off.
+func (p *pass) isOpen(app units.App) bool {
+	isUp := func(part units.Part) bool { return p.have.Units[part.Service].Active != units.Inactive }
+	return p.unfinished[app.ID] && len(p.steps(app)) == 0 && !p.isWell(app) && slices.ContainsFunc(app.Parts, isUp)
+}
+
+// finish notes that this pass came to its end.
+func (p *pass) finish() {
+	for _, app := range p.want.Apps {
+		if !p.isOpen(app) {
+			p.history.Verified(app.ID)
+		}
+	}
+	for id, r := range p.history { // of apps that are gone
+		if r.Changed && !p.isWanted(id) && !p.isOther(id) {
+			p.history.Verified(id)
+		}
+	}
+}
+
 // commit keeps what is on the disk now as a generation, if every app whose
 // files changed was verified to serve.
 func (p *pass) commit() error {
-	if len(p.plan.Files) == 0 {
+	if len(p.plan.Files) == 0 && len(p.unfinished) == 0 {
 		return nil
 	}
 	var set units.Set
+	open := map[string]bool{}
+	for _, app := range p.want.Apps {
+		if open[app.ID] = p.isOpen(app); open[app.ID] {
+			set = append(set, p.earlier(app.ID)...)
+		}
+	}
 	for _, f := range p.wanted() {
-		if !p.isBad(f.App) {
+		if !p.isBad(f.App) && !open[f.App] {
 			set = append(set, f)
 		}
 	}
@@ -236,15 +279,30 @@ func (p *pass) commit() error {
 
 // isOther reports whether a file of ours belongs to nothing that this pass is about.
 func (p *pass) isOther(app string) bool {
-	if slices.ContainsFunc(p.want.Apps, func(a units.App) bool { return a.ID == app }) {
-		return false
+	return !p.isWanted(app) && (!p.want.Whole || slices.Contains(p.want.Kept, app))
+}
+
+func (p *pass) isWanted(app string) bool {
+	return slices.ContainsFunc(p.want.Apps, func(a units.App) bool { return a.ID == app })
+}
+
+// earlier is the files of an app from before they were changed: by this pass, or
+// by one that did not come to its end.
+func (p *pass) earlier(app string) units.Set {
+	if p.unfinished[app] {
+		if good, err := p.host.Store.LastGood(app); err == nil {
+			return good
+		}
 	}
-	return !p.want.Whole || slices.Contains(p.want.Kept, app)
+	return ofApp(p.before, app)
 }
 
 // why sums up the reasons for the changes of files.
 func (p *pass) why() string {
-	list := make([]string, 0, len(p.plan.Files))
+	list := make([]string, 0, len(p.plan.Files)+len(p.unfinished))
+	for app := range p.unfinished {
+		list = append(list, "verify "+app+" (interrupted)")
+	}
 	for _, a := range p.plan.Files {
 		list = append(list, string(a.Kind)+" "+cmp.Or(a.App, "shared")+" ("+string(a.Reason)+")")
 	}

@@ -11,13 +11,14 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// services does the steps of every app. Apps go ahead at the same time; one that
+// services does the steps of every app, and verifies those with none that an
+// earlier pass changed without coming to its end. Apps go ahead at the same time; one that
 // needs another waits until that one was dealt with, whatever came of it.
 func (p *pass) services(ctx context.Context) {
 	ended := map[string]chan struct{}{}
-	for _, a := range p.plan.Steps {
-		if ended[a.App] == nil {
-			ended[a.App] = make(chan struct{})
+	for _, app := range p.want.Apps {
+		if len(p.steps(app)) > 0 || p.unfinished[app.ID] && p.isWell(app) {
+			ended[app.ID] = make(chan struct{})
 		}
 	}
 	var wg sync.WaitGroup
@@ -59,6 +60,7 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		err = p.serves(patient, app)
 	}
 	switch {
+	case err == nil && len(steps) == 0: // it was only looked at
 	case err == nil:
 		p.succeed(app.ID)
 	case ctx.Err() != nil:
@@ -230,13 +232,13 @@ const (
 	answerPause = 500 * time.Millisecond
 )
 
-// hadOther reports whether the app ran with other files before this pass.
+// hadOther reports whether the app ran with other files before they were changed.
 func (p *pass) hadOther(app units.App) bool {
-	before := ofApp(p.before, app.ID)
+	before := p.earlier(app.ID)
 	if len(before) == 0 {
 		return false
 	}
-	return p.wrote(app.ID) && digests(before) != digests(app.Files)
+	return (p.wrote(app.ID) || p.unfinished[app.ID]) && digests(before) != digests(app.Files)
 }
 
 // digests tells two renderings of an app apart that differ for its containers.
@@ -255,7 +257,7 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 	p.mu.Lock()
 	p.history.RollBack(app)
 	p.mu.Unlock()
-	earlier := withFiles(app, ofApp(p.before, app.ID))
+	earlier := withFiles(app, p.earlier(app.ID))
 	main := units.Action{App: app.ID, Kind: units.Restart, Target: earlier.Parts[0].Service, Reason: units.BecauseRolledBack}
 	for _, a := range []units.Action{
 		{Kind: units.Reload, Reason: units.BecauseRolledBack},

@@ -19,6 +19,9 @@ const lockName = ".archgen.lock"
 // lockPatience is how long another run may take.
 var lockPatience = 30 * time.Second
 
+// lockPause is the longest time between two tries to get it.
+const lockPause = 100 * time.Millisecond
+
 // lock is the right to write to the directory. The kernel takes it back when
 // its holder dies, so it is never stale, and nobody steals it.
 type lock struct {
@@ -63,9 +66,7 @@ func (e *HeldError) Error() string {
 
 func (l *lock) wait(ctx context.Context) error {
 	deadline := time.Now().Add(lockPatience)
-	tick := time.NewTicker(2 * time.Millisecond)
-	defer tick.Stop()
-	for {
+	for pause := 2 * time.Millisecond; ; pause = min(2*pause, lockPause) {
 		err := retry(func() error { return syscall.Flock(int(l.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) })
 		switch {
 		case err == nil:
@@ -76,7 +77,7 @@ func (l *lock) wait(ctx context.Context) error {
 			return &HeldError{Path: l.file.Name(), Process: l.holder(), Waited: lockPatience}
 		}
 		select {
-		case <-tick.C:
+		case <-time.After(pause):
 		case <-ctx.Done():
 			return fmt.Errorf("waiting for %s: %w", l.file.Name(), context.Cause(ctx))
 		}
