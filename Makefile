@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 VERSION := $(shell sed -n 's/^## \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
-LDFLAGS := -s -w -buildid= -X main.release=$(VERSION)
+LDFLAGS := -s -w -buildid= -X github.com/archipelago-os/archipelago/generator/compile.Release=$(VERSION)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)'
 
 # Tools are built once a version, outside the tree, so that a clone finds them.
@@ -13,7 +13,7 @@ GOLANGCI := $(CACHE)/golangci-lint-v2.15.0
 GOFUMPT := $(CACHE)/gofumpt-v0.12.0
 FUZZTIME ?= 30s
 
-.PHONY: help setup build test unit race model model-test lint fmt generate check golden fuzz cover bench demo e2e clean
+.PHONY: help setup build test unit race model model-test lint fmt generate check golden fuzz cover bench demo e2e install uninstall clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -77,6 +77,45 @@ demo: setup build ## Boot a machine, render a Bitcoin node, start it, mine block
 
 e2e: setup build ## The real thing: systemd and rootless Podman on the test machine
 	go test -tags e2e -count=1 -timeout 25m -parallel 3 ./test/host ./test/e2e
+
+# What is installed, and what uninstall removes: mode, place below PREFIX (a
+# folder ends in /), sources. What was not built is left out.
+PREFIX ?= /usr
+define INSTALLED
+755 bin/ bin/archgen
+755 libexec/archipelago/ bin/healthd
+644 lib/systemd/user/ packaging/systemd/user/*
+644 lib/systemd/user-preset/ packaging/systemd/user-preset/*
+644 lib/systemd/system/ packaging/systemd/system/*
+644 lib/systemd/system-preset/ packaging/systemd/system-preset/*
+644 lib/systemd/system/user@.service.d/ packaging/systemd/user@.service.d/*
+644 share/archipelago/catalog/ manifests/catalog/*.yaml
+644 share/bash-completion/completions/archgen bin/completion.bash
+644 share/fish/vendor_completions.d/archgen.fish bin/completion.fish
+644 share/zsh/site-functions/_archgen bin/completion.zsh
+644 share/man/man1/ packaging/man/*.1
+644 share/man/man7/ packaging/man/*.7
+644 share/doc/archipelago/ README.md CHANGELOG.md LICENSE docs/*.md
+endef
+export INSTALLED
+each_installed = printf '%s\n' "$$INSTALLED" | while read -r mode place sources; do for file in $$sources; do \
+	to="$(DESTDIR)$(PREFIX)/$$place"; case $$place in */) to="$$to$$(basename "$$file")" ;; esac;
+
+install: bin/archgen bin/completion.bash bin/completion.fish bin/completion.zsh ## Install below DESTDIR and PREFIX (/usr)
+	@$(each_installed) [ ! -e "$$file" ] || install -D -m "$$mode" "$$file" "$$to"; done; done
+	@[ '$(PREFIX)' = /usr ] || sed -i 's|/usr/bin/archgen|$(PREFIX)/bin/archgen|; s|/usr/libexec/|$(PREFIX)/libexec/|' \
+	  '$(DESTDIR)$(PREFIX)'/lib/systemd/{user,system}/archipelago-*
+
+uninstall: ## Remove what install has put there; apps, their data and settings stay
+	@$(each_installed) rm -f "$$to"; done; done
+	@for dir in libexec/archipelago share/archipelago/catalog share/archipelago share/doc/archipelago lib/systemd/system/user@.service.d; do \
+	  rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(PREFIX)/$$dir" 2>/dev/null || true; done
+
+bin/archgen: # only where it is missing: it is built as a user and installed as root
+	$(MAKE) build
+
+bin/completion.%: bin/archgen
+	$< completion $* >$@
 
 clean: ## Remove what was built and running test machines; caches stay
 	rm -rf bin coverage.out

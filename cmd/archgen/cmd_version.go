@@ -2,28 +2,13 @@ package main
 
 import (
 	"fmt"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/generator"
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 )
-
-// release is set by the Makefile and by packages (-X main.release=…).
-var release string
-
-// version is the release, or the module's version where it was built by
-// `go install`, or "devel".
-func version() string {
-	if release != "" {
-		return release
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
-		return info.Main.Version
-	}
-	return "devel"
-}
 
 func (c *cli) versionCommand() *cobra.Command {
 	var asJSON bool
@@ -39,9 +24,9 @@ func (c *cli) versionCommand() *cobra.Command {
 					Schema  int    `json:"schema"`
 					Oldest  string `json:"podman_oldest"`
 					Newest  string `json:"podman_newest"`
-				}{version(), manifests.SchemaVersion, generator.Oldest.String(), generator.Newest.String()})
+				}{compile.Version(), manifests.SchemaVersion, generator.Oldest.String(), generator.Newest.String()})
 			}
-			fmt.Fprintf(c.stdout, "archgen %s (manifest schema %d, Podman %v to %v)\n", version(), manifests.SchemaVersion, generator.Oldest, generator.Newest)
+			fmt.Fprintf(c.stdout, "archgen %s (manifest schema %d, Podman %v to %v)\n", compile.Version(), manifests.SchemaVersion, generator.Oldest, generator.Newest)
 			return nil
 		},
 	}

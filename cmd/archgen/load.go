@@ -41,7 +41,7 @@ func (s *source) scope() units.Scope {
 // from is what the command line says, for the compiler.
 func (c *cli) from(s *source) compile.Source {
 	return compile.Source{
-		Root: s.root, Scope: s.scope(), Podman: s.podman, Ask: compile.InstalledPodman, Generator: version(), Getenv: c.getenv,
+		Root: s.root, Scope: s.scope(), Podman: s.podman, Ask: compile.InstalledPodman, Generator: compile.Version(), Getenv: c.getenv,
 	}
 }
 

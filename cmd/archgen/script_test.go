@@ -16,6 +16,8 @@ import (
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/archipelago-os/archipelago/generator/compile"
 )
 
 var update = flag.Bool("update", false, "rewrite the expected output of scripts, of README.md and the manual page")
@@ -25,7 +27,7 @@ var update = flag.Bool("update", false, "rewrite the expected output of scripts,
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"archgen": func() {
-			release = cmp.Or(os.Getenv("ARCHGEN_RELEASE"), "0.0.0-test")
+			compile.Release = cmp.Or(os.Getenv("ARCHGEN_RELEASE"), "0.0.0-test")
 			main()
 		},
 	})
