@@ -294,7 +294,7 @@ func (m *machine) act(action units.Action) {
 			m.begun = append(m.begun, action.Target)
 			m.history.Begin(app, action.Target, strconv.Itoa(a.invocation))
 		}
-	case units.Write, units.Remove, units.Reload, units.ReloadNetwork, units.Leave:
+	case units.Write, units.Remove, units.Reload, units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
 	}
 	if action.Repair {
 		m.history.Repaired(app, m.now)
@@ -323,7 +323,7 @@ func (m *machine) act(action units.Action) {
 			m.start(a)
 			a.starts++
 		}
-	case units.ReloadNetwork, units.Leave:
+	case units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
 	}
 }
 

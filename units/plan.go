@@ -24,6 +24,10 @@ const (
 	// its containers anew: a firewall that was reloaded has forgotten it.
 	Recreate      Kind = "recreate"
 	ReloadNetwork Kind = "reload-network"
+	// Adopt stops a container that is not ours and puts it aside, so that an app
+	// takes its place. Restore gives it that back.
+	Adopt   Kind = "adopt"
+	Restore Kind = "restore"
 	// Leave does nothing, for a reason that a person may want to know.
 	Leave Kind = "leave"
 )
@@ -59,6 +63,12 @@ const (
 	BecauseAsked       Reason = "asked"
 	BecauseRolledBack  Reason = "rolled-back"
 	BecauseMainStopped Reason = "main-stopped"
+	// BecauseLegacy: a container that is not ours has the name of the app's.
+	BecauseLegacy Reason = "legacy"
+	// BecauseAdopted: the app serves in the place of such a container.
+	BecauseAdopted Reason = "adopted"
+	// BecauseLegacyRuns: it did not, and the container has its place back.
+	BecauseLegacyRuns Reason = "legacy-has-its-place"
 )
 
 // Action is one thing that is done, or knowingly left.

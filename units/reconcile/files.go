@@ -13,7 +13,8 @@ import (
 // had, the app that runs goes on running.
 func (p *pass) prefetch(ctx context.Context) {
 	for _, app := range p.want.Apps {
-		if digests(ofApp(p.before, app.ID)) == digests(app.Files) {
+		runsWith := digests(ofApp(p.before, app.ID)) == digests(app.Files)
+		if p.isBad(app.ID) || runsWith && len(p.claims[app.ID]) == 0 {
 			continue
 		}
 		if err := p.host.Prefetch(ctx, app); err != nil {

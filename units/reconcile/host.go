@@ -22,6 +22,9 @@ type Host struct {
 	// asks it all the time. Ask asks it now, once, and returns what it said where
 	// it does not serve.
 	Health, Ask func(ctx context.Context, file units.File, p units.Part, u units.Unit) (units.Health, string)
+	// Legacy takes containers over that were there before us. Without it, nil, none
+	// is looked for: that needs Podman.
+	Legacy Legacy
 	// Prefetch gets the images of an app that are missing.
 	Prefetch func(ctx context.Context, app units.App) error
 	// Now is the time.
@@ -74,6 +77,9 @@ type Store interface {
 	Lock(ctx context.Context) (unlock func(), err error)
 	History() (units.History, error)
 	SaveHistory(units.History) error
+	// Adoptions is which containers make way for apps, or have their place back.
+	Adoptions() (units.Adoptions, error)
+	SaveAdoptions(units.Adoptions) error
 	// LastGood is the files of an app that last were verified to serve, nil
 	// where there are none.
 	LastGood(app string) (units.Set, error)

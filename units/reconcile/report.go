@@ -30,6 +30,8 @@ type Result struct {
 	Outcome Outcome `json:"outcome"`
 	// Error says what went wrong, in one sentence.
 	Error string `json:"error,omitempty"`
+	// Notes is what a person should know besides.
+	Notes []string `json:"notes,omitempty"`
 	// Log is the last lines that the app or Podman's generator wrote about it.
 	Log []string `json:"log,omitempty"`
 }

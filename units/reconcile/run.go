@@ -29,7 +29,7 @@ func Run(ctx context.Context, desired func() (units.Desired, error), host Host) 
 	if err != nil {
 		return Report{}, err
 	}
-	p := &pass{host: host, want: want, started: host.Now(), results: map[string]*Result{}}
+	p := &pass{host: host, desired: desired, want: want, started: host.Now(), claims: map[string][]units.Legacy{}, results: map[string]*Result{}}
 	for _, app := range want.Apps {
 		p.results[app.ID] = &Result{App: app.ID, Outcome: Unchanged}
 	}
@@ -47,6 +47,7 @@ func Preview(ctx context.Context, want units.Desired, host Host) (units.Plan, er
 // pass is one run.
 type pass struct {
 	host    Host
+	desired func() (units.Desired, error)
 	want    units.Desired
 	started time.Time
 	have    units.Observed
@@ -56,18 +57,26 @@ type pass struct {
 	// unfinished is the apps whose files an earlier pass changed that did not
 	// come to its end, such as one that was killed.
 	unfinished map[string]bool
+	// claims is the containers that were found in the place of apps.
+	claims map[string][]units.Legacy
+	// standing is the apps that stand back from the place of containers.
+	standing []units.App
 
-	mu      sync.Mutex
-	history units.History
-	results map[string]*Result
-	done    []units.Action
+	mu        sync.Mutex
+	history   units.History
+	adoptions units.Adoptions
+	results   map[string]*Result
+	done      []units.Action
 }
 
 func (p *pass) run(ctx context.Context) error {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
-	if p.plan.Idle() && len(p.unfinished) == 0 {
+	if err := p.claim(ctx); err != nil {
+		return err
+	}
+	if p.plan.Idle() && len(p.unfinished)+len(p.owed()) == 0 {
 		return p.settle(false)
 	}
 	var err error
@@ -84,6 +93,7 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.files(ctx); err != nil {
 		return err
 	}
+	p.repay(ctx)
 	p.services(ctx)
 	err = p.commit()
 	if err == nil && ctx.Err() == nil {
@@ -97,6 +107,10 @@ func (p *pass) look(ctx context.Context) (err error) {
 	if p.history, err = p.host.Store.History(); err != nil {
 		return err
 	}
+	if p.adoptions, err = p.host.Store.Adoptions(); err != nil {
+		return err
+	}
+	p.standBack()
 	p.unfinished = map[string]bool{}
 	for id, r := range p.history {
 		if r.Changed && !p.isOther(id) {
@@ -119,6 +133,7 @@ func (p *pass) look(ctx context.Context) (err error) {
 	}
 	p.probe(ctx)
 	p.plan = units.Diff(p.want, p.have, p.history, p.started)
+	p.plan.Left = append(p.plan.Left, p.left()...)
 	p.done = append(p.done, p.plan.Left...)
 	return nil
 }

@@ -27,6 +27,7 @@ type machine struct {
 	units   map[string]units.Unit
 	starts  map[string]int
 	history units.History
+	legacy  *legacy // nil: nobody looks for containers
 	commits []units.Set
 	locked  bool
 	noImage map[string]bool
@@ -59,7 +60,7 @@ func (m *machine) host() reconcile.Host {
 		}
 		return units.Serving, ""
 	}
-	return reconcile.Host{
+	host := reconcile.Host{
 		Files: m, Services: m, Store: m, Now: time.Now, Settle: 5 * time.Second, Patience: 10 * time.Minute,
 		Health: ask, Ask: ask,
 		Prefetch: func(_ context.Context, a units.App) error {
@@ -69,6 +70,10 @@ func (m *machine) host() reconcile.Host {
 			return nil
 		},
 	}
+	if m.legacy != nil {
+		host.Legacy = m.legacy
+	}
+	return host
 }
 
 func (m *machine) run(t *testing.T, apps ...units.App) reconcile.Report {
@@ -134,7 +139,10 @@ func (m *machine) Read() (units.Set, error) {
 
 // systemd.
 
-func (m *machine) note(text string) { m.log = append(m.log, text) }
+func (m *machine) note(text string) {
+	m.legacy.photograph()
+	m.log = append(m.log, text)
+}
 
 func (m *machine) Observe(context.Context, []string, bool) (map[string]units.Unit, error) {
 	m.mu.Lock()
@@ -252,6 +260,15 @@ func (m *machine) Lock(context.Context) (func(), error) {
 
 func (m *machine) History() (units.History, error)   { return maps.Clone(m.history), nil }
 func (m *machine) SaveHistory(h units.History) error { m.history = maps.Clone(h); return nil }
+
+func (m *machine) Adoptions() (units.Adoptions, error) { return m.legacy.adoptions(), nil }
+
+func (m *machine) SaveAdoptions(a units.Adoptions) error {
+	m.note("remember " + strings.Join(slices.Sorted(maps.Keys(a)), " "))
+	m.legacy.kept = maps.Clone(a)
+	return nil
+}
+
 func (m *machine) Commit(set units.Set, _ string) error {
 	m.commits = append(m.commits, set)
 	return nil

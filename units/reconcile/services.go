@@ -53,16 +53,23 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		p.fail(app.ID, Failed, err, nil)
 		return
 	}
+	err := p.retire(ctx, app)
 	patient, cancel := context.WithTimeout(ctx, p.host.Patience)
 	defer cancel()
-	err := p.carryOut(patient, steps)
+	if err == nil {
+		err = p.carryOut(patient, steps)
+	}
 	if err == nil && app.Asked != units.Stop {
 		err = p.serves(patient, app)
 	}
 	switch {
 	case err == nil && len(steps) == 0: // it was only looked at
 	case err == nil:
+		p.discard(ctx, app)
 		p.succeed(app.ID)
+	case len(p.containers(app.ID)) > 0 && (ctx.Err() != nil || patient.Err() == nil):
+		log := p.log(ctx, app)
+		p.fail(app.ID, NotServing, p.giveWay(ctx, app, err), log)
 	case ctx.Err() != nil:
 		p.fail(app.ID, Failed, fmt.Errorf("the run was called off: %w", err), nil)
 	case patient.Err() != nil:
@@ -133,7 +140,7 @@ func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
 			return s.ReloadNetwork(ctx)
 		case units.Reload:
 			return s.Reload(ctx)
-		case units.Write, units.Remove, units.Leave:
+		case units.Write, units.Remove, units.Adopt, units.Restore, units.Leave:
 		}
 		return fmt.Errorf("%s is not for systemd to do", a.Kind)
 	})

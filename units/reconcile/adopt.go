@@ -1,0 +1,312 @@
+package reconcile
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Legacy is the owner of containers that were there before us. What it does to
+// one may have been done before: a pass that was killed leaves the rest to the
+// next.
+type Legacy interface {
+	// Find looks for containers that have the names of the apps' own and are not
+	// ours, and lets the manifests keep what they mount. changed says that it wrote
+	// for that, so that what is wanted has to be asked for again.
+	Find(ctx context.Context, apps []units.App) (found map[string]Found, changed bool, err error)
+	// Retire stops a container in the time that the app has for that, and puts it
+	// aside under another name.
+	Retire(ctx context.Context, app units.App, c units.Legacy) error
+	// Restore gives a container its place back, and starts it if it ran.
+	Restore(ctx context.Context, c units.Legacy) error
+	// Discard removes a container, and none of its volumes.
+	Discard(ctx context.Context, c units.Legacy) error
+}
+
+// Found is what stands in the place of an app.
+type Found struct {
+	Containers []units.Legacy
+	// Notes says for a person what becomes of what the containers have.
+	Notes []string
+	// Err is why they can't be taken over.
+	Err error
+}
+
+// standBack takes apps out of what is wanted that did not serve in the place of
+// containers which have it back since. With their units they would take it again
+// at the next boot, without asking anybody.
+//
+// One that is asked for takes it again, and so does one whose manifest changed:
+// whoever changed it wants to know whether it serves now.
+func (p *pass) standBack() {
+	var apps []units.App
+	p.standing = nil
+	for _, app := range p.want.Apps {
+		stands, changed := p.adoptions.StandsBack(app)
+		isAsked := app.Asked == units.Start || app.Asked == units.Restart
+		switch {
+		case !stands:
+			apps = append(apps, app)
+		case p.host.Legacy != nil && (isAsked || changed && app.Asked == "" && app.Enabled):
+			app.Asked = cmp.Or(app.Asked, units.Start)
+			p.adoptions.Retry(app.ID)
+			apps = append(apps, app)
+		default:
+			p.standing = append(p.standing, app)
+		}
+	}
+	p.want.Apps = apps
+}
+
+// left says that the apps which stand back are left alone.
+func (p *pass) left() []units.Action {
+	list := make([]units.Action, 0, len(p.standing))
+	for _, app := range p.standing {
+		list = append(list, units.Action{App: app.ID, Kind: units.Leave, Reason: units.BecauseLegacyRuns})
+	}
+	return list
+}
+
+// claim finds what stands in the place of apps that are about to be started, and
+// takes up what a pass that was killed began.
+func (p *pass) claim(ctx context.Context) error {
+	if p.host.Legacy == nil {
+		return nil
+	}
+	if apps := p.starting(); len(apps) > 0 {
+		if err := p.find(ctx, apps); err != nil {
+			return err
+		}
+	}
+	p.resume()
+	return nil
+}
+
+// starting is the apps of which a service is about to be started that is down:
+// only then can somebody else's container have its name.
+func (p *pass) starting() []units.App {
+	var list []units.App
+	for _, app := range p.want.Apps {
+		isDown := func(part units.Part) bool { return p.have.Units[part.Service].Active != units.Active }
+		if slices.ContainsFunc(p.steps(app), isStart) && slices.ContainsFunc(app.Parts, isDown) {
+			list = append(list, app)
+		}
+	}
+	return list
+}
+
+func isStart(a units.Action) bool {
+	return a.Kind == units.Start || a.Kind == units.Restart || a.Kind == units.Recreate
+}
+
+func (p *pass) find(ctx context.Context, apps []units.App) error {
+	found, changed, err := p.host.Legacy.Find(ctx, apps)
+	if err != nil {
+		for _, app := range apps {
+			p.fail(app.ID, Failed, err, nil)
+		}
+		return nil
+	}
+	if changed {
+		if p.want, err = p.desired(); err != nil {
+			return err
+		}
+		p.done = nil
+		if err := p.look(ctx); err != nil {
+			return err
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(found)) {
+		p.claimFor(id, found[id])
+	}
+	return nil
+}
+
+func (p *pass) claimFor(id string, f Found) {
+	r := p.result(id)
+	r.Notes = append(r.Notes, f.Notes...)
+	i := slices.IndexFunc(p.want.Apps, func(a units.App) bool { return a.ID == id })
+	switch {
+	case f.Err != nil:
+		p.fail(id, Failed, f.Err, nil)
+	case i < 0:
+		p.fail(id, Failed, errors.New("its manifest has errors with what the container mounts; see archgen check"), nil)
+	case slices.ContainsFunc(p.want.Apps[i].Parts, func(part units.Part) bool { return p.have.Units[part.Service].Active == units.Active }):
+		p.fail(id, Failed, fmt.Errorf("%s was not made by archgen, and other parts of %s run: archgen stop %s, then archgen adopt %s",
+			names(f.Containers), id, id, id), nil)
+	default:
+		p.claims[id] = f.Containers
+	}
+}
+
+// resume plans the end of what a pass that was killed began: the app serves, and
+// the containers go, or it does not, and they have their place back.
+func (p *pass) resume() {
+	for _, app := range p.want.Apps {
+		if len(p.adoptions[app.ID].Containers) == 0 || app.Asked == units.Stop || len(p.steps(app)) > 0 {
+			continue
+		}
+		main := app.Parts[0].Service
+		switch p.have.Units[main].Active {
+		case units.Failed:
+			p.plan.Steps = append(p.plan.Steps, units.Action{App: app.ID, Kind: units.ResetFailed, Target: main, Reason: units.BecauseLegacy})
+		case units.Active, units.Activating:
+		case units.Inactive, units.Deactivating:
+			continue // a person stopped it, and will start it
+		}
+		p.plan.Steps = append(p.plan.Steps, units.Action{App: app.ID, Kind: units.Start, Target: main, Reason: units.BecauseLegacy})
+	}
+}
+
+// owed is the apps that stand back while their containers still have to get their
+// place back: a pass was killed when it was about that.
+func (p *pass) owed() []units.App {
+	return slices.DeleteFunc(slices.Clone(p.standing), func(app units.App) bool { return len(p.containers(app.ID)) == 0 })
+}
+
+func (p *pass) repay(ctx context.Context) {
+	for _, app := range p.owed() {
+		if err := p.withdraw(ctx, app); err != nil {
+			p.fail(app.ID, Failed, err, nil)
+		}
+	}
+}
+
+// containers is those whose place an app is about to take, or has taken without
+// anybody having verified that it serves.
+func (p *pass) containers(id string) []units.Legacy {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.host.Legacy == nil {
+		return nil
+	}
+	return p.adoptions[id].Containers
+}
+
+// retire puts the containers aside whose place an app takes. How they were is
+// kept before anything is done to them.
+func (p *pass) retire(ctx context.Context, app units.App) error {
+	if claimed := p.claims[app.ID]; len(claimed) > 0 {
+		if err := p.noteAdoption(func() { p.adoptions.Begin(app.ID, claimed) }); err != nil {
+			return err
+		}
+	}
+	if app.Asked == units.Stop {
+		return nil
+	}
+	for _, c := range p.containers(app.ID) {
+		a := units.Action{App: app.ID, Kind: units.Adopt, Target: c.Name, Reason: units.BecauseLegacy}
+		if err := p.act(a, func() error { return p.host.Legacy.Retire(ctx, app, c) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *pass) noteAdoption(change func()) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+	return p.host.Store.SaveAdoptions(p.adoptions)
+}
+
+// discard removes the containers whose place an app has taken: it serves. One
+// that is left over is in nobody's way.
+func (p *pass) discard(ctx context.Context, app units.App) {
+	list := p.containers(app.ID)
+	if len(list) == 0 || app.Asked == units.Stop {
+		return
+	}
+	err := p.noteAdoption(func() { p.adoptions.End(app.ID) })
+	for _, c := range list {
+		a := units.Action{App: app.ID, Kind: units.Remove, Target: c.Name, Reason: units.BecauseAdopted}
+		err = errors.Join(err, p.act(a, func() error { return p.host.Legacy.Discard(ctx, c) }))
+	}
+	if err != nil {
+		r := p.result(app.ID)
+		r.Notes = append(r.Notes, "it runs; what it took the place of is left over: "+err.Error())
+	}
+}
+
+// giveWay ends an app that does not serve in the place of containers, removes its
+// units, and gives the containers their place back. What came of it is in the
+// error. It is not called off: whatever happens, one of the two has to run.
+func (p *pass) giveWay(ctx context.Context, app units.App, why error) error {
+	ctx = context.WithoutCancel(ctx)
+	list := p.containers(app.ID)
+	err := p.noteAdoption(func() { p.adoptions.Withdraw(app) })
+	if err == nil {
+		err = p.withdraw(ctx, app)
+	}
+	if err != nil {
+		return fmt.Errorf("%w; %s could not be given the place back: %w", why, names(list), err)
+	}
+	state := "is as it was"
+	if slices.ContainsFunc(list, func(c units.Legacy) bool { return c.Ran }) {
+		state = "runs again"
+	}
+	return fmt.Errorf("%w; %s, whose place it was to take, %s; archgen adopt %s tries again", why, names(list), state, app.ID)
+}
+
+// withdraw ends an app, removes its units, which would start it at a boot, and
+// gives the containers their place back.
+func (p *pass) withdraw(ctx context.Context, app units.App) error {
+	if err := p.end(ctx, app); err != nil {
+		return err
+	}
+	if err := p.host.Files.Sync(nil, func(m units.Mark) bool { return m.App == app.ID }); err != nil {
+		return fmt.Errorf("removing the units of %s: %w", app.ID, err)
+	}
+	for _, f := range app.Files {
+		p.noteDone(units.Action{App: app.ID, Kind: units.Remove, Target: f.Name, Reason: units.BecauseRolledBack})
+	}
+	if err := p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.BecauseRolledBack}); err != nil {
+		return err
+	}
+	for _, c := range p.containers(app.ID) {
+		a := units.Action{App: app.ID, Kind: units.Restore, Target: c.Name, Reason: units.BecauseRolledBack}
+		if err := p.act(a, func() error { return p.host.Legacy.Restore(ctx, c) }); err != nil {
+			return err
+		}
+	}
+	return p.noteAdoption(func() { p.adoptions.End(app.ID) })
+}
+
+// end stops every service of an app, and leaves none that failed.
+func (p *pass) end(ctx context.Context, app units.App) error {
+	services := make([]string, 0, len(app.Parts))
+	for _, part := range app.Parts {
+		services = append(services, part.Service)
+	}
+	found, err := p.host.Services.Observe(ctx, services, false)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, service := range services {
+		if u := found[service]; u.Active == "" || u.Active == units.Inactive {
+			continue
+		}
+		for _, kind := range []units.Kind{units.Stop, units.ResetFailed} {
+			errs = append(errs, p.serviceAct(ctx, units.Action{App: app.ID, Kind: kind, Target: service, Reason: units.BecauseRolledBack}))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func names(list []units.Legacy) string {
+	all := make([]string, 0, len(list))
+	for _, c := range list {
+		all = append(all, c.Name)
+	}
+	if len(all) == 1 {
+		return "the container " + all[0]
+	}
+	return "the containers " + strings.Join(all, ", ")
+}

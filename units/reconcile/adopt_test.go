@@ -1,0 +1,312 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// legacy is the containers of a simulated machine that were there before us.
+type legacy struct {
+	m          *machine
+	containers map[string]container // by id
+	kept       units.Adoptions
+	looks      int
+	// rewrites is how often Find changes manifests first, refuses why it can't.
+	rewrites int
+	refuses  error
+	stuck    bool // nothing can be stopped
+	photos   []*machine
+}
+
+type container struct {
+	name    string
+	running bool
+}
+
+func withLegacy(containers map[string]container) *machine {
+	m := newMachine()
+	m.legacy = &legacy{m: m, containers: containers}
+	return m
+}
+
+// one is the usual case: x runs.
+func one() map[string]container { return map[string]container{"c1": {"x", true}} }
+
+func (l *legacy) Find(_ context.Context, apps []units.App) (map[string]reconcile.Found, bool, error) {
+	l.looks++
+	found := map[string]reconcile.Found{}
+	for _, a := range apps {
+		for id, c := range l.containers {
+			if app, _, _ := strings.Cut(c.name, "."); app == a.ID && !strings.HasSuffix(c.name, ".legacy") {
+				f := found[a.ID]
+				f.Containers = append(f.Containers, units.Legacy{ID: id, Name: c.name, Ran: c.running})
+				f.Notes, f.Err = []string{"keeps data"}, l.refuses
+				found[a.ID] = f
+			}
+		}
+	}
+	changed := l.rewrites > 0 && len(found) > 0
+	if changed {
+		l.rewrites--
+	}
+	return found, changed, nil
+}
+
+func (l *legacy) Retire(_ context.Context, _ units.App, c units.Legacy) error {
+	l.m.note("retire " + c.Name)
+	if l.stuck {
+		return errors.New("it does not stop")
+	}
+	if _, there := l.containers[c.ID]; there {
+		l.containers[c.ID] = container{c.Name, false}
+		l.photograph()
+		l.containers[c.ID] = container{c.Name + ".legacy", false}
+		l.photograph()
+	}
+	return nil
+}
+
+func (l *legacy) Restore(_ context.Context, c units.Legacy) error {
+	l.m.note("restore " + c.Name)
+	if _, there := l.containers[c.ID]; !there {
+		return errors.New("it is gone")
+	}
+	l.containers[c.ID] = container{c.Name, false}
+	l.photograph()
+	l.containers[c.ID] = container{c.Name, c.Ran}
+	l.photograph()
+	return nil
+}
+
+func (l *legacy) Discard(_ context.Context, c units.Legacy) error {
+	l.m.note("discard " + c.Name)
+	delete(l.containers, c.ID)
+	return nil
+}
+
+func (l *legacy) adoptions() units.Adoptions {
+	if l == nil || l.kept == nil {
+		return units.Adoptions{}
+	}
+	return maps.Clone(l.kept)
+}
+
+// photograph keeps the machine as it would be if the pass were killed now.
+func (l *legacy) photograph() {
+	if l == nil {
+		return
+	}
+	n := newMachine()
+	n.files, n.loaded, n.units, n.starts = maps.Clone(l.m.files), maps.Clone(l.m.loaded), maps.Clone(l.m.units), maps.Clone(l.m.starts)
+	n.history, n.commits = maps.Clone(l.m.history), append([]units.Set{}, l.m.commits...)
+	n.legacy = &legacy{m: n, containers: maps.Clone(l.containers), kept: maps.Clone(l.kept)}
+	l.photos = append(l.photos, n)
+}
+
+func (m *machine) doings() []string {
+	var list []string
+	for _, text := range m.log {
+		if !strings.HasPrefix(text, "remember") {
+			list = append(list, text)
+		}
+	}
+	return list
+}
+
+// TestAdopt: the container stops before the unit starts, and goes only after the
+// app was seen to serve.
+func TestAdopt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := withLegacy(one())
+		m.legacy.rewrites = 1
+		r := m.run(t, app("x", "1"), app("y", "1"))
+		equal(t, "results", []string{"x done", "y done"}, results(r))
+		equal(t, "notes", []string{"keeps data"}, r.Results[0].Notes)
+		equal(t, "of x", []string{
+			"write app@x.container 1", "write app@y.container 1", "reload",
+			"retire x", "start app@x.service 1", "discard x",
+		}, without(m.doings(), "start app@y.service 1"))
+		if len(m.legacy.containers)+len(m.legacy.kept) > 0 {
+			t.Errorf("left over: %v, %v", m.legacy.containers, m.legacy.kept)
+		}
+		m.log, m.legacy.looks = nil, 0
+		m.run(t, app("x", "1"), app("y", "1"))
+		if m.legacy.looks > 0 || len(m.log) > 0 {
+			t.Errorf("the second pass looked %d times and did %v", m.legacy.looks, m.log)
+		}
+	})
+}
+
+func without(list []string, word string) []string {
+	var rest []string
+	for _, text := range list {
+		if text != word {
+			rest = append(rest, text)
+		}
+	}
+	return rest
+}
+
+// TestAdoptionGivesWay: an app that does not serve leaves no unit behind, and the
+// container has its place back until a person asks or the manifest changes.
+func TestAdoptionGivesWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := withLegacy(one())
+		equal(t, "results", []string{
+			"x not-serving: app@x.service runs and does not serve: connection refused; the container x, whose place it was to take, runs again; archgen adopt x tries again",
+		}, results(m.run(t, app("x", "1-silent"))))
+		equal(t, "log", []string{
+			"write app@x.container 1-silent", "reload", "retire x", "start app@x.service 1-silent",
+			"stop app@x.service", "reset-failed app@x.service", "remove app@x.container", "reload", "restore x",
+		}, m.doings())
+		m.isGivenBack(t)
+		m.log = nil
+		equal(t, "next pass", []string{"legacy-has-its-place"}, reasons(m.run(t, app("x", "1-silent"))))
+		equal(t, "next log", nil, m.log)
+		asked := app("x", "1-silent")
+		asked.Asked = units.Start
+		m.run(t, asked)
+		if m.starts["app@x.service"] != 2 {
+			t.Error("it was not tried again, although a person asked")
+		}
+		m.isGivenBack(t)
+		equal(t, "another manifest", []string{"x done"}, results(m.run(t, app("x", "2"))))
+	})
+}
+
+func (m *machine) isGivenBack(t *testing.T) {
+	t.Helper()
+	if c := m.legacy.containers["c1"]; c != (container{"x", true}) {
+		t.Errorf("the container is %+v", c)
+	}
+	if len(m.files) > 0 || m.units["app@x.service"].Active == units.Active {
+		t.Errorf("of the app there is %v, %v", m.files, m.units)
+	}
+}
+
+// TestWhatWasNotRunningStaysSo when the app does not serve in its place.
+func TestWhatWasNotRunningStaysSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := withLegacy(map[string]container{"c1": {"x", false}})
+		r := m.run(t, app("x", "1-fails"))
+		if c := m.legacy.containers["c1"]; c != (container{"x", false}) {
+			t.Errorf("the container is %+v", c)
+		}
+		if !strings.Contains(r.Results[0].Error, "the container x, whose place it was to take, is as it was") {
+			t.Error(r.Results[0].Error)
+		}
+	})
+}
+
+// TestNothingIsStoppedForNothing: a container whose place can't be taken runs on.
+func TestNothingIsStoppedForNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		prepare func(*machine)
+		want    string
+	}{
+		"its data would be lost": {
+			func(m *machine) { m.legacy.refuses = errors.New("nobody maps /data") },
+			"x failed: nobody maps /data",
+		},
+		"the image can't be had": {
+			func(m *machine) { m.noImage["x"] = true },
+			"x failed: its images can't be had, so nothing of it was changed: no route to registry",
+		},
+		"Podman refuses the unit": {
+			func(m *machine) { m.legacy.stuck = true },
+			"x not-serving: it does not stop; the container x, whose place it was to take, runs again; archgen adopt x tries again",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := withLegacy(one())
+				tt.prepare(m)
+				equal(t, "results", []string{tt.want, "y done"}, results(m.run(t, app("x", "1"), app("y", "1"))))
+				if m.legacy.containers["c1"] != (container{"x", true}) || m.starts["app@x.service"] > 0 {
+					t.Errorf("the container is %+v after %v", m.legacy.containers["c1"], m.log)
+				}
+			})
+		})
+	}
+}
+
+// TestOnePartOnly: what other parts of a running app hold is not pulled away.
+func TestOnePartOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := withLegacy(map[string]container{"c2": {"x.db", true}})
+		m.legacy.containers = map[string]container{}
+		m.run(t, app("x", "1"))
+		m.legacy.containers["c2"] = container{"x.db", true}
+		two := app("x", "2")
+		two.Files = append(two.Files, units.File{Name: "app@x.db.container", App: "x", Digest: "2", Content: []byte("2")})
+		two.Parts = append(two.Parts, units.Part{Service: "app@x.db.service", File: "app@x.db.container", Digest: "2"})
+		equal(t, "results", []string{
+			"x failed: the container x.db was not made by archgen, and other parts of x run: archgen stop x, then archgen adopt x",
+		}, results(m.run(t, two)))
+		if u := m.units["app@x.service"]; u.Digest != "1" {
+			t.Errorf("the app is %+v, want untouched", u)
+		}
+	})
+}
+
+// TestSlowAdoption: an app that is still starting keeps the place, the container
+// stays aside, and a later pass brings it to an end.
+func TestSlowAdoption(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := withLegacy(one())
+		equal(t, "results", []string{"x not-serving: it is not up after 10m0s, and goes on by itself"}, results(m.run(t, app("x", "1-slow"))))
+		if c := m.legacy.containers["c1"]; c != (container{"x.legacy", false}) {
+			t.Errorf("the container is %+v", c)
+		}
+		m.units["app@x.service"] = units.Unit{Active: units.Active, WasActive: true, Digest: "1-slow", Invocation: "1"}
+		m.loaded["app@x.service"] = "1" // starting it again takes no time
+		equal(t, "results", []string{"x done"}, results(m.run(t, app("x", "1-slow"))))
+		if len(m.legacy.containers) > 0 {
+			t.Errorf("left over: %v", m.legacy.containers)
+		}
+	})
+}
+
+// TestKilledAdoption: killed at any moment, the next pass ends with the app that
+// serves or the container that runs, never with both and never with none.
+func TestKilledAdoption(t *testing.T) {
+	for _, version := range []string{"1", "1-silent", "1-fails"} {
+		t.Run(version, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := withLegacy(one())
+				m.run(t, app("x", version))
+				if len(m.legacy.photos) < 8 {
+					t.Fatalf("only %d moments", len(m.legacy.photos))
+				}
+				for i, killed := range m.legacy.photos {
+					resumed(t, i, killed, version)
+				}
+			})
+		})
+	}
+}
+
+func resumed(t *testing.T, moment int, m *machine, version string) {
+	t.Helper()
+	for range 3 { // a service that failed may have to wait for its turn
+		m.run(t, app("x", version))
+	}
+	isUp := m.units["app@x.service"].Active == units.Active
+	c, there := m.legacy.containers["c1"]
+	switch {
+	case version == "1" && (!isUp || there && c.name == "x"):
+		t.Errorf("killed at %d: the app is %+v, the container %+v\n%s", moment, m.units, c, strings.Join(m.log, "\n"))
+	case version != "1" && (isUp || c != (container{"x", true}) || len(m.files) > 0):
+		t.Errorf("killed at %d: the app is %+v, the container %+v, the files %v\n%s", moment, m.units, c, m.files, strings.Join(m.log, "\n"))
+	}
+	if len(m.legacy.kept["x"].Containers) > 0 {
+		t.Errorf("killed at %d: %v is still on record", moment, m.legacy.kept)
+	}
+}
