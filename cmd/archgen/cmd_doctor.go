@@ -17,6 +17,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
@@ -182,7 +183,7 @@ type appFiles struct {
 }
 
 func (c *cli) patient(ctx context.Context, from *source) *patient {
-	p := &patient{scope: from.scope(), root: "/", getenv: c.getenv, uid: os.Getuid(), user: c.getenv("USER"), storage: c.graphRoot(from.scope())}
+	p := &patient{scope: from.scope(), root: "/", getenv: c.getenv, uid: os.Getuid(), user: c.getenv("USER"), storage: container.Storage(from.scope(), c.getenv)}
 	if who, err := user.Current(); err == nil {
 		p.user = who.Username
 	}

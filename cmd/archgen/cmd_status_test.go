@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"maps"
 	"net/netip"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -359,25 +358,6 @@ func TestWatchPrintsChanges(t *testing.T) {
 	}
 }
 
-// A secret of Podman's file driver is read without Podman.
-func TestKeptSecret(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	write(t, filepath.Join(dir, "secrets.json"), `{"secrets":{"2bc5":{"name":"rpc"}},"nameToID":{"rpc":"2bc5","elsewhere":"77aa"}}`)
-	write(t, filepath.Join(dir, "filedriver/secretsdata.json"), `{"2bc5":"aHVzaAo="}`)
-	if text, ok := keptSecret(dir, "rpc"); !ok || text != "hush" {
-		t.Errorf("%q, %v", text, ok)
-	}
-	for _, name := range []string{"elsewhere", "nowhere"} {
-		if text, ok := keptSecret(dir, name); ok {
-			t.Errorf("%s: %q", name, text)
-		}
-	}
-	if _, ok := keptSecret(filepath.Join(dir, "absent"), "rpc"); ok {
-		t.Error("a secret without a store")
-	}
-}
-
 func TestStatusOfAnUnknownApp(t *testing.T) {
 	t.Parallel()
 	apps := []appStatus{{ID: "lnd"}, {ID: "web"}}
@@ -387,15 +367,5 @@ func TestStatusOfAnUnknownApp(t *testing.T) {
 	_, err := selectApp(apps, []string{"wbe"})
 	if err == nil || err.Error() != `there is no app "wbe"; there are: lnd, web` {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestGraphRoot(t *testing.T) {
-	t.Parallel()
-	home := t.TempDir()
-	c := &cli{getenv: func(name string) string { return map[string]string{"HOME": home}[name] }}
-	write(t, filepath.Join(home, ".config/containers/storage.conf"), "[storage]\ngraphroot = \"$HOME/big\"\n")
-	if got := c.graphRoot(units.User); got != home+"/big" {
-		t.Errorf("%q", got)
 	}
 }

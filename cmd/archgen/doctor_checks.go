@@ -15,7 +15,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/BurntSushi/toml"
 	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/generator"
@@ -299,47 +298,6 @@ func checkDisk(_ context.Context, p *patient) finding {
 		return warn("podman image prune --all   # removes images that no container uses", "only %d inodes left in %s", st.Ffree, p.storage)
 	}
 	return fine("%s", text)
-}
-
-// graphRoot is where Podman keeps images, containers and secrets.
-func (c *cli) graphRoot(scope units.Scope) string {
-	root, key, files := "/var/lib/containers/storage", "graphroot", []string{"/etc/containers/storage.conf", "/usr/share/containers/storage.conf"}
-	if scope == units.User {
-		home := c.getenv("HOME")
-		data := c.getenv("XDG_DATA_HOME")
-		if data == "" {
-			data = filepath.Join(home, ".local/share")
-		}
-		root, key = filepath.Join(data, "containers/storage"), "rootless_storage_path"
-		if config, err := c.configHome(); err == nil {
-			if path := storageSetting(filepath.Join(config, "containers/storage.conf"), "graphroot"); path != "" {
-				return os.Expand(path, c.getenv)
-			}
-		}
-	}
-	for _, file := range files {
-		if path := storageSetting(file, key); path != "" {
-			return os.Expand(path, func(name string) string {
-				if name == "UID" {
-					return strconv.Itoa(os.Getuid())
-				}
-				return c.getenv(name)
-			})
-		}
-	}
-	return root
-}
-
-// storageSetting is a path of storage.conf, empty where it has none.
-func storageSetting(file, key string) string {
-	var conf struct {
-		Storage map[string]any `toml:"storage"`
-	}
-	if _, err := toml.DecodeFile(file, &conf); err != nil {
-		return ""
-	}
-	path, _ := conf.Storage[key].(string)
-	return path
 }
 
 func checkSelf(ctx context.Context, p *patient) finding {

@@ -5,13 +5,10 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"maps"
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd/probe"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
@@ -375,33 +373,11 @@ func defaultInterface(routes []byte) string {
 // secret reads a secret where Podman keeps it. Only one that is kept elsewhere
 // takes a run of Podman.
 func (c *cli) secret(scope units.Scope) probe.Credentials {
-	dir := filepath.Join(c.graphRoot(scope), "secrets")
+	storage := container.Storage(scope, c.getenv)
 	return func(name string) (string, error) {
-		if text, ok := keptSecret(dir, name); ok {
+		if text, err := container.Secret(storage, name); err == nil {
 			return text, nil
 		}
 		return podmanSecret(name)
 	}
-}
-
-// keptSecret reads a secret of Podman's file driver.
-func keptSecret(dir, name string) (string, bool) {
-	var index struct {
-		NameToID map[string]string `json:"nameToID"`
-	}
-	var kept map[string]string
-	if !readJSON(filepath.Join(dir, "secrets.json"), &index) || !readJSON(filepath.Join(dir, "filedriver/secretsdata.json"), &kept) {
-		return "", false
-	}
-	encoded, ok := kept[index.NameToID[name]]
-	if !ok {
-		return "", false
-	}
-	text, err := base64.StdEncoding.DecodeString(encoded)
-	return strings.TrimSuffix(string(text), "\n"), err == nil
-}
-
-func readJSON(file string, v any) bool {
-	data, err := os.ReadFile(file)
-	return err == nil && json.Unmarshal(data, v) == nil
 }

@@ -27,12 +27,15 @@ var mayImport = map[string][]string{
 	"generator/conform":            {"units"},
 	"generator/compile":            {"generator", "generator/conform", "manifests", "manifests/diag", "units"},
 	"units/unitdir":                {"units"},
-	"units/container":              {},
+	"units/container":              {"units"},
 	"units/systemd":                {"units"},
 	"units/systemd/systemdtest":    {"units/systemd"},
 	"units/reconcile":              {"units"},
 	"units/machine":                {"units", "units/unitdir", "units/systemd", "units/container", "healthd/probe"},
 	"healthd/probe":                {},
+	"healthd/watch":                {},
+	"healthd":                      {"generator/compile", "manifests/diag", "healthd/probe", "units", "units/reconcile"},
+	"cmd/healthd":                  {"generator/compile", "manifests/diag", "healthd", "healthd/probe", "healthd/watch", "units", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
 	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/compile", "units", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/machine", "healthd/probe"},
 }
 

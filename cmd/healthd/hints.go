@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"path/filepath"
+
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/healthd/watch"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/systemd"
+)
+
+// hints makes hints of what systemd and the kernel tell, until both end.
+func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watch.Event, unitDir string) <-chan healthd.Hint {
+	out := make(chan healthd.Hint)
+	go func() {
+		defer close(out)
+		for services != nil || files != nil {
+			var hint healthd.Hint
+			var tells bool
+			select {
+			case e, ok := <-services:
+				if !ok {
+					services = nil
+					continue
+				}
+				hint, tells = ofService(e)
+			case e, ok := <-files:
+				if !ok {
+					files = nil
+					continue
+				}
+				hint, tells = ofFile(e, unitDir), true
+			}
+			if !tells {
+				continue
+			}
+			select {
+			case out <- hint:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
+}
+
+// ofService is what an event of systemd may be about.
+func ofService(e systemd.Event) (healthd.Hint, bool) {
+	switch e.Kind {
+	case systemd.Resync, systemd.Reloaded:
+		return healthd.Hint{}, true
+	case systemd.Reloading:
+		return healthd.Hint{}, false
+	case systemd.UnitChanged, systemd.UnitNew, systemd.UnitRemoved, systemd.JobRemoved:
+	}
+	app := units.AppOf(e.Unit)
+	return healthd.Hint{App: app}, app != ""
+}
+
+// ofFile is what an event of a file may be about. The unit of an app is about
+// that app; anything else may be about all.
+func ofFile(e watch.Event, unitDir string) healthd.Hint {
+	if e.Dir == unitDir {
+		if service := units.ServiceOf(e.Name); service != "" {
+			return healthd.Hint{App: units.AppOf(service)}
+		}
+	}
+	return healthd.Hint{}
+}
+
+// watched is every directory in which a change may want something done.
+func watched(source compile.Source, apps []string, unitDir string) []string {
+	dirs := append([]string{unitDir}, apps...)
+	for _, file := range source.SettingsFiles() {
+		dirs = append(dirs, filepath.Dir(file))
+	}
+	return dirs
+}

@@ -1,0 +1,56 @@
+// Command healthd watches over the apps of a user or of the system: it starts
+// what healthd.Run needs of the machine and ends with the signal that asks it to.
+//
+// It takes no decision of its own.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintf(os.Stderr, "healthd: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+const usage = `Usage: healthd [--system]
+
+healthd watches over the apps of this user (with --system, of the system). It is
+started by systemd: systemctl --user enable --now archipelago-healthd.service
+`
+
+func run(args []string, stdout, stderr io.Writer) error {
+	flags := flag.NewFlagSet("healthd", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() { fmt.Fprint(stderr, usage) }
+	system := flags.Bool("system", false, "")
+	version := flags.Bool("version", false, "")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	switch {
+	case flags.NArg() > 0:
+		return fmt.Errorf("it takes no arguments, and %q was given", flags.Arg(0))
+	case *version:
+		_, err := fmt.Fprintln(stdout, "healthd "+compile.Version())
+		return err
+	}
+	scope := units.User
+	if *system {
+		scope = units.System
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	return stand(ctx, scope)
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/healthd/probe"
+	"github.com/archipelago-os/archipelago/healthd/watch"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/container"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+const (
+	// resync finds what no event told.
+	resync = 5 * time.Minute
+	// settle is how long a started app has to stay up, patience how long a pass
+	// waits for one.
+	settle   = 5 * time.Second
+	patience = 10 * time.Minute
+	// reuse is how long a connection of a probe is used again. Those to a port
+	// that a dead forwarder published end with it; only a firewall that was
+	// reloaded leaves old ones be.
+	reuse = 30 * time.Second
+)
+
+// stand watches over the apps of a scope until the context ends.
+func stand(ctx context.Context, scope units.Scope) error {
+	places, err := machine.PlacesOf(scope, os.Getenv)
+	if err != nil {
+		return err
+	}
+	manager, err := systemd.Connect(ctx, systemd.Options{Scope: scope})
+	if err != nil {
+		return err
+	}
+	defer manager.Close()
+	source := compile.Source{Scope: scope, Generator: compile.Version(), Getenv: os.Getenv}
+	source.Ask = healthd.AskOnce(compile.InstalledPodman, func() (string, error) { return exec.LookPath("podman") })
+	dirs, err := source.AppDirs()
+	if err != nil {
+		return err
+	}
+	log := newLog(os.Stderr)
+	compiler := healthd.Compiler{Source: source, Diagnose: log.findings}
+	prober := &probe.Prober{Reuse: reuse}
+	storage := container.Storage(scope, os.Getenv)
+	secret := func(name string) (string, error) { return container.Secret(storage, name) }
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	m := healthd.Machine{
+		Desired: compiler.Desired,
+		Host: reconcile.Host{
+			Files: machine.Files(places.Units), Services: machine.Services{Manager: manager, Scope: scope},
+			Store: unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
+			Now:   time.Now, Settle: settle, Patience: patience,
+			// Images come with the start of a unit, which systemd bounds.
+			Prefetch: func(context.Context, units.App) error { return nil },
+		},
+		Hints:  hints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.complain), places.Units),
+		Probe:  func(ctx context.Context, t probe.Target) probe.Outcome { return prober.Probe(ctx, t, secret) },
+		Resync: resync, Log: log.entry, Publish: func(healthd.Status) {},
+		Alive: func() { beat(end) }, AliveEvery: heartbeat(),
+	}
+	tell(daemon.SdNotifyReady)
+	defer tell(daemon.SdNotifyStopping)
+	return healthd.Run(ctx, m)
+}

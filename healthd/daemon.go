@@ -1,0 +1,154 @@
+// Package healthd owns the standing watch over a machine's apps: it is told that
+// something may have changed, asks running apps again and again whether they
+// serve, and runs a pass of units/reconcile over what needs one.
+//
+// It never decides what a pass does (units.Diff does), never runs Podman, and
+// never takes an event for the truth: an event only says where to look, and a
+// slow look at everything finds what no event told.
+package healthd
+
+import (
+	"context"
+	"time"
+
+	"github.com/archipelago-os/archipelago/healthd/probe"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// Hint says that something may have changed.
+type Hint struct {
+	// App is whose state may have changed. Empty means anybody's.
+	App string
+	// Asked is what a person asks for that app.
+	Asked units.Kind
+}
+
+// Machine is what the daemon needs of the world.
+type Machine struct {
+	// Desired returns what the machine should look like. It is called again for
+	// each pass, so it has to be cheap where nothing changed.
+	Desired func() (units.Desired, error)
+	// Host is the machine for a pass. The daemon fills in Health, Ask and Progress.
+	Host reconcile.Host
+	// Hints is told what may have changed.
+	Hints <-chan Hint
+	// Probe asks a target once, within the target's timeout.
+	Probe func(context.Context, probe.Target) probe.Outcome
+	// Resync is how often everything is looked at, whatever was told. A tenth of
+	// it is left to chance, so that many machines don't keep step.
+	Resync time.Duration
+	// Publish is called with the state of all apps whenever it changed.
+	Publish func(Status)
+	// Log is told what a person may look for later, also while a pass runs.
+	Log func(Entry)
+	// Alive is called at least this often while the loop goes round.
+	Alive      func()
+	AliveEvery time.Duration
+}
+
+const (
+	// spacing is the least time between the begins of two passes: what happens in
+	// between is one pass's work.
+	spacing = 50 * time.Millisecond
+	// lastWords is how long a pass in flight may go on after the daemon was asked
+	// to end, before it is called off.
+	lastWords = 1500 * time.Millisecond
+	// After a pass that failed as a whole, or for an app for reasons that are not
+	// the app's, the next try waits this long, doubled each time.
+	firstRetry, lastRetry = time.Second, 5 * time.Minute
+)
+
+// daemon is the state of the loop. Only the loop touches it.
+type daemon struct {
+	Machine
+	// verdicts is what the probes found, for passes that run beside the loop.
+	verdicts *verdicts
+
+	// todo is what has to be looked at; running is what a pass looks at now.
+	todo    work
+	running bool
+	begun   time.Time
+	ended   chan passEnd
+	// start begins a pass once it may, again one that has to be done over.
+	start, again, resync *time.Timer
+	againAt              time.Time
+	retry                time.Duration
+
+	want     units.Desired
+	monitors map[string]*monitor
+	answers  chan answer
+	apps     map[string]*App
+	passes   Passes
+	// dirty: the status differs from the published one.
+	dirty     bool
+	published Status
+	// failed is what was logged of passes that failed, so as not to say it again
+	// and again.
+	failed string
+}
+
+// Run watches until the context ends. A pass in flight is then given a moment to
+// end well. It returns nil: whatever else happens is reported and tried again.
+func Run(ctx context.Context, m Machine) error {
+	d := &daemon{
+		Machine: m, verdicts: newVerdicts(), ended: make(chan passEnd), answers: make(chan answer),
+		monitors: map[string]*monitor{}, apps: map[string]*App{},
+		start: stopped(), again: stopped(), resync: time.NewTimer(m.Resync),
+	}
+	d.Host.Health, d.Host.Ask, d.Host.Progress = d.verdicts.of, d.ask, d.progress
+	passes, callOff := context.WithCancel(context.WithoutCancel(ctx))
+	defer callOff()
+	d.todo.all = true
+	d.arm()
+	alive := time.NewTicker(m.AliveEvery)
+	defer alive.Stop()
+	for {
+		select {
+		case h, ok := <-d.Hints:
+			if !ok {
+				d.Hints = nil // the end of the context comes next
+				continue
+			}
+			d.todo.add(h)
+			d.arm()
+		case <-d.start.C:
+			d.begin(passes)
+		case e := <-d.ended:
+			d.end(ctx, e)
+		case a := <-d.answers:
+			d.heard(a)
+		case <-d.again.C:
+			d.againAt = time.Time{}
+			d.todo.all = true
+			d.arm()
+		case <-d.resync.C:
+			d.resync.Reset(jitter(d.Resync))
+			d.todo.all = true
+			d.arm()
+		case <-alive.C:
+			d.Alive()
+		case <-ctx.Done():
+			return d.finish(ctx, callOff)
+		}
+		d.publish()
+	}
+}
+
+// finish waits for a pass in flight, at first patiently.
+func (d *daemon) finish(ctx context.Context, callOff func()) error {
+	if !d.running {
+		return nil
+	}
+	patience := time.AfterFunc(lastWords, callOff)
+	defer patience.Stop()
+	d.end(ctx, <-d.ended)
+	d.publish()
+	return nil
+}
+
+func stopped() *time.Timer {
+	t := time.NewTimer(time.Hour)
+	t.Stop()
+	return t
+}

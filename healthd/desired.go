@@ -1,0 +1,130 @@
+package healthd
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Compiler compiles the installed apps, and again only where one of their files
+// changed. It is for one goroutine.
+type Compiler struct {
+	Source compile.Source
+	// Diagnose is told of the diagnostics of each compilation.
+	Diagnose func(diag.List)
+
+	stamp string
+	want  units.Desired
+}
+
+// Desired is what the machine should look like. That no file changed is seen by
+// looking at each, not taken from an event.
+func (c *Compiler) Desired() (units.Desired, error) {
+	stamp, err := c.look()
+	if err != nil {
+		return units.Desired{}, err
+	}
+	if stamp == c.stamp {
+		return c.want, nil
+	}
+	compiled, want, err := c.Source.Installed()
+	if err != nil {
+		return units.Desired{}, err
+	}
+	c.Diagnose(compiled.Diags)
+	if compiled.Result == nil && compiled.Diags.HasErrors() {
+		return units.Desired{}, fmt.Errorf("the manifests can't be compiled, so everything stays as it is: %v; see archgen check", firstError(compiled.Diags))
+	}
+	// A file that changed in between is seen the next time: the stamp is older.
+	c.stamp, c.want = stamp, want
+	return want, nil
+}
+
+func firstError(list diag.List) diag.Diagnostic {
+	for _, d := range list {
+		if d.Severity == diag.Error {
+			return d
+		}
+	}
+	return diag.Diagnostic{}
+}
+
+// AskOnce returns the answer of ask, and asks again only where the file of a
+// program was replaced since, as by an upgrade. The answer costs a process.
+func AskOnce(ask func() string, program func() (string, error)) func() string {
+	var stamp, answer string
+	return func() string {
+		var text strings.Builder
+		path, err := program()
+		if err != nil {
+			return ""
+		}
+		if note(&text, path); text.String() != stamp {
+			stamp, answer = text.String(), ask()
+		}
+		return answer
+	}
+}
+
+// look takes down what tells whether a file is still the one that was read.
+func (c *Compiler) look() (string, error) {
+	dirs, err := c.Source.AppDirs()
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	for _, file := range c.Source.SettingsFiles() {
+		note(&text, file)
+	}
+	// The generator's answer depends on Podman, which an upgrade replaces.
+	fmt.Fprintln(&text, c.Source.Ask())
+	for _, dir := range dirs {
+		lookInto(&text, dir, true)
+	}
+	return text.String(), nil
+}
+
+// lookInto takes down a directory of manifests with its overlays' directories.
+func lookInto(text *strings.Builder, dir string, overlays bool) {
+	note(text, dir)
+	entries, _ := os.ReadDir(dir) // one that can't be read is an error when it is compiled
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		note(text, path)
+		if overlays && e.IsDir() && strings.HasSuffix(e.Name(), ".d") {
+			lookInto(text, path, false)
+		}
+	}
+}
+
+// note takes down a file. One that a link leads to counts like the link itself.
+func note(text *strings.Builder, path string) {
+	for _, stat := range []func(string) (fs.FileInfo, error){os.Lstat, os.Stat} {
+		info, err := stat(path)
+		if err != nil {
+			fmt.Fprintln(text, path, "-")
+			return
+		}
+		fmt.Fprintln(text, path, info.Mode(), info.Size(), info.ModTime().UnixNano(), inode(info))
+		if info.Mode()&fs.ModeSymlink == 0 {
+			return
+		}
+	}
+}
+
+// inode tells a file from one that took its place, and its change time from one
+// whose modification time was set back.
+func inode(info fs.FileInfo) [3]int64 {
+	s, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return [3]int64{}
+	}
+	return [3]int64{int64(s.Ino), s.Ctim.Sec, s.Ctim.Nsec}
+}

@@ -1,0 +1,141 @@
+package healthd
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// Entry is something that a person may look for later. A healthy probe makes none.
+type Entry struct {
+	Kind Kind
+	// Message is one sentence.
+	Message string
+	// App, Action, Target, Reason and Log are empty where there are none.
+	App    string
+	Action units.Kind
+	Target string
+	Reason units.Reason
+	// Log is the last lines that the app wrote.
+	Log []string
+}
+
+// Kind is what an entry tells of. Its text is the MESSAGE_ID in the journal, by
+// which journalctl -x finds the explanation in packaging/systemd/archipelago.catalog.
+type Kind string
+
+// The kinds of entries.
+const (
+	// Acting: something is done for an app, or for all.
+	Acting Kind = "5d2c7be1a8f04c0e9f1b6a3d47e2905c"
+	// Trouble: what was done for an app did not make it serve.
+	Trouble Kind = "9b41f60d2e7c4a58b3c9d1e05f7a8623"
+	// GaveUp: the budget of an app's repairs is used up.
+	GaveUp Kind = "e07a35c49d1b4f628e5fb2a97c60d318"
+	// Sick: an app does not answer as it should.
+	Sick Kind = "31c8d9f7a05e46b2bd4a60e2f9175c8b"
+	// Recovered: it does again.
+	Recovered Kind = "c6f2e81b7a394d05a1de905b3f48c726"
+	// PassFailed: a pass could not be made.
+	PassFailed Kind = "2fb90c5ad8e34716957d3c1e6a04b8f2"
+	// BadManifest: a manifest has an error, or something that wants a look.
+	BadManifest Kind = "74ae1d03f5c24b8d86b07f92c1e3d5a9"
+	// Blind: not everything can be watched.
+	Blind Kind = "b85d7f3c61a9408ea2c4e0d8975f1b36"
+)
+
+// Priority is that of syslog: 6 for what was done, 5 for what is worth a look, 4
+// for what needs one.
+func (k Kind) Priority() int {
+	switch k {
+	case Trouble, GaveUp, PassFailed, Blind:
+		return 4
+	case Sick, BadManifest:
+		return 5
+	case Acting, Recovered:
+	}
+	return 6
+}
+
+// acting tells of an action as it begins; of one that is done at once, when it is.
+func acting(e reconcile.Event) (Entry, bool) {
+	switch e.Kind {
+	case units.Write, units.Remove:
+		if !e.Ended || e.Err != nil {
+			return Entry{}, false
+		}
+	case units.Leave:
+		return Entry{}, false
+	default:
+		if e.Ended {
+			return Entry{}, false
+		}
+	}
+	text := strings.TrimSpace(string(e.Kind) + " " + e.Target)
+	if e.App != "" {
+		text = e.App + ": " + text
+	}
+	return Entry{
+		Kind: Acting, Message: fmt.Sprintf("%s (%s)", text, e.Reason), App: e.App, Action: e.Kind, Target: e.Target, Reason: e.Reason,
+	}, true
+}
+
+// troubles tells what went wrong in a pass.
+func troubles(r reconcile.Report, err error) []Entry {
+	if err != nil {
+		return []Entry{{Kind: PassFailed, Message: err.Error()}}
+	}
+	var list []Entry
+	for _, a := range r.Results {
+		switch a.Outcome {
+		case reconcile.Failed, reconcile.NotServing, reconcile.RolledBack:
+			list = append(list, Entry{Kind: Trouble, Message: a.App + ": " + string(a.Outcome) + ": " + a.Error, App: a.App, Log: a.Log})
+		case reconcile.Unchanged, reconcile.Done:
+		}
+	}
+	return list
+}
+
+// turns tells what became of apps from one moment to the next.
+func turns(before, after Status) []Entry {
+	was := make(map[string]App, len(before.Apps))
+	for _, a := range before.Apps {
+		was[a.ID] = a
+	}
+	var list []Entry
+	for _, a := range after.Apps {
+		b, known := was[a.ID]
+		switch {
+		case a.Reason == units.BecauseGaveUp && b.Reason != units.BecauseGaveUp:
+			list = append(list, Entry{
+				Kind: GaveUp, App: a.ID, Reason: a.Reason, Log: a.Log,
+				Message: a.ID + ": repairs did not help, and are tried once an hour from now on" + clause(a.Error),
+			})
+		case !known:
+		case a.Level == silent && b.Level != silent:
+			list = append(list, Entry{Kind: Sick, App: a.ID, Reason: units.BecauseUnsure, Message: a.ID + " does not answer as it should" + clause(a.Detail)})
+		case b.Level == silent && (a.Level == serving || a.Level == synced):
+			list = append(list, Entry{Kind: Recovered, App: a.ID, Message: a.ID + " serves again"})
+		}
+	}
+	return list
+}
+
+func clause(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+// Findings tells of the diagnostics of manifests.
+func Findings(list diag.List) []Entry {
+	entries := make([]Entry, 0, len(list))
+	for _, d := range list {
+		entries = append(entries, Entry{Kind: BadManifest, Message: d.String()})
+	}
+	return entries
+}

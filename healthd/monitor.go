@@ -1,0 +1,269 @@
+package healthd
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/archipelago-os/archipelago/healthd/probe"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// monitor asks one start of one service again and again. It ends with that start.
+type monitor struct {
+	app, service string
+	// invocation is the start that is watched, file what it was started from.
+	invocation string
+	file       string
+	end        context.CancelFunc
+	since      time.Time
+	// failures is how often in a row it did not answer as it should.
+	failures int
+	serving  probe.Target
+	// last is what it said last; before that, its monitor is nil.
+	last answer
+}
+
+// answer is what a service said.
+type answer struct {
+	monitor *monitor
+	level   string
+	outcome probe.Outcome
+}
+
+// The levels that are asked for. A level above another is asked for only where
+// that one is reached.
+const (
+	alive   = "alive"
+	serving = "serving"
+	synced  = "synced"
+)
+
+// watch begins to ask what runs since the pass, and ends asking what does not
+// run any more.
+func (d *daemon) watch(ctx context.Context, e passEnd) {
+	seen := map[string]bool{}
+	for _, app := range e.want.Apps {
+		for _, part := range app.Parts {
+			seen[part.Service] = true
+			u, looked := e.report.Units[part.Service]
+			file, ok := app.Files.Find(part.File)
+			if !looked || !ok {
+				continue
+			}
+			d.watchPart(ctx, app.ID, part.Service, string(file.Content), u)
+		}
+	}
+	for service, m := range d.monitors {
+		if !seen[service] {
+			d.unwatch(m)
+		}
+	}
+	for _, app := range e.want.Apps {
+		d.level(app.ID)
+	}
+}
+
+func (d *daemon) unwatch(m *monitor) {
+	m.end()
+	delete(d.monitors, m.service)
+	d.verdicts.forget(m.service)
+}
+
+func (d *daemon) watchPart(ctx context.Context, app, service, file string, u units.Unit) {
+	m := d.monitors[service]
+	isUp := u.Active == units.Active
+	if m != nil && isUp && m.invocation == u.Invocation && m.file == file {
+		return
+	}
+	if m != nil {
+		d.unwatch(m)
+	}
+	if !isUp {
+		return
+	}
+	targets := targetsOf(file)
+	if len(targets) == 0 {
+		return
+	}
+	m = &monitor{app: app, service: service, invocation: u.Invocation, file: file, since: time.Now(), serving: targets[serving]}
+	ctx, m.end = context.WithCancel(ctx)
+	d.monitors[service] = m
+	go d.askOn(ctx, m, targets)
+}
+
+// targetsOf reads the probes that a unit file carries, by level.
+func targetsOf(file string) map[string]probe.Target {
+	mark, _ := units.ReadMark([]byte(file))
+	list := map[string]probe.Target{}
+	for _, level := range []string{serving, synced} {
+		if t, err := probe.Parse([]byte(mark.Probe(level))); err == nil {
+			list[level] = t
+		}
+	}
+	if _, ok := list[serving]; !ok {
+		return nil
+	}
+	if t, err := probe.Parse([]byte(mark.Alive)); err == nil && mark.Alive != mark.Probe(serving) {
+		list[alive] = t
+	}
+	return list
+}
+
+// askOn asks until the context ends. Each service has its own turn, so that one
+// that hangs holds up nobody.
+func (d *daemon) askOn(ctx context.Context, m *monitor, targets map[string]probe.Target) {
+	interval := targets[serving].Interval
+	timer := time.NewTimer(jitter(min(interval, time.Second)))
+	defer timer.Stop()
+	var syncedNext time.Time
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		o := d.Probe(ctx, targets[serving])
+		level := serving
+		switch t, ok := targets[synced]; {
+		case o.State != probe.Serving:
+			level = d.fallBack(ctx, targets, o)
+		case ok && !time.Now().Before(syncedNext):
+			syncedNext = time.Now().Add(t.Interval)
+			if further := d.Probe(ctx, t); further.State == probe.Serving {
+				level = synced
+			} else {
+				o.Detail, o.Progress = further.Detail, further.Progress
+			}
+		case ok:
+			level = "" // as it was
+		}
+		select {
+		case d.answers <- answer{m, level, o}:
+		case <-ctx.Done():
+			return
+		}
+		timer.Reset(jitter(interval))
+	}
+}
+
+// fallBack is the level of a service that does not serve.
+func (d *daemon) fallBack(ctx context.Context, targets map[string]probe.Target, o probe.Outcome) string {
+	t, ok := targets[alive]
+	switch {
+	case o.State == probe.Loading || o.State == probe.NeedsUser, ok && d.Probe(ctx, t).State == probe.Serving:
+		return alive
+	}
+	return ""
+}
+
+// heard takes an answer in. Only a change of what is to be done wants a pass.
+func (d *daemon) heard(a answer) {
+	m := a.monitor
+	if d.monitors[m.service] != m {
+		return // of an earlier start
+	}
+	if a.level == "" && a.outcome.State == probe.Serving {
+		a.level = m.last.level
+		if a.level != synced {
+			a.level, a.outcome.Detail, a.outcome.Progress = serving, m.last.outcome.Detail, m.last.outcome.Progress
+		}
+	}
+	before := d.verdicts.health(m.service, m.invocation)
+	now := m.judge(a.outcome, time.Now())
+	m.last = a
+	d.verdicts.set(m.service, verdict{m.invocation, now, a.outcome.Detail})
+	d.level(m.app)
+	if before != now && (now == units.Sick || before == units.Sick) {
+		d.todo.add(Hint{App: m.app})
+		d.arm()
+	}
+}
+
+// judge says what an answer means after those before it.
+func (m *monitor) judge(o probe.Outcome, now time.Time) units.Health {
+	switch o.State {
+	case probe.Serving, probe.Loading, probe.NeedsUser:
+		m.failures = 0
+		return map[probe.State]units.Health{
+			probe.Serving: units.Serving, probe.Loading: units.Loading, probe.NeedsUser: units.NeedsUser,
+		}[o.State]
+	case probe.Unreachable, probe.Wrong:
+	}
+	if o.Reason == probe.NotAsked || o.Reason == probe.NoCredentials {
+		return units.Unprobed // which says nothing about the app
+	}
+	m.failures++
+	if m.failures < m.serving.Retries || now.Sub(m.since) < m.serving.StartPeriod {
+		return units.Unsure
+	}
+	return units.Sick
+}
+
+// verdicts is what was found of each service, for passes that run beside the loop.
+type verdicts struct {
+	mu   sync.Mutex
+	list map[string]verdict
+}
+
+type verdict struct {
+	invocation string
+	health     units.Health
+	detail     string
+}
+
+func newVerdicts() *verdicts { return &verdicts{list: map[string]verdict{}} }
+
+func (v *verdicts) set(service string, found verdict) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.list[service] = found
+}
+
+func (v *verdicts) forget(service string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.list, service)
+}
+
+// health is what was found of a start of a service.
+func (v *verdicts) health(service, invocation string) units.Health {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if found := v.list[service]; found.invocation == invocation {
+		return found.health
+	}
+	return units.Unprobed
+}
+
+// of is how a pass asks what was found already. What Podman's own check found
+// counts where nothing else did.
+func (v *verdicts) of(_ context.Context, _ units.File, p units.Part, u units.Unit) (units.Health, string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if found := v.list[p.Service]; found.invocation == u.Invocation && found.health != units.Unprobed {
+		return found.health, found.detail
+	}
+	return u.Health, ""
+}
+
+// ask asks a service now, once. A pass does so with what it has just started.
+func (d *daemon) ask(ctx context.Context, file units.File, _ units.Part, u units.Unit) (units.Health, string) {
+	t, ok := targetsOf(string(file.Content))[serving]
+	if !ok {
+		return u.Health, "its check fails in the container"
+	}
+	o := d.Probe(ctx, t)
+	fresh := monitor{serving: probe.Target{Retries: 2}}
+	return fresh.judge(o, time.Now()), o.Detail
+}
+
+// resultsOf is the results of a pass by app.
+func resultsOf(r reconcile.Report) map[string]reconcile.Result {
+	list := make(map[string]reconcile.Result, len(r.Results))
+	for _, a := range r.Results {
+		list[a.App] = a
+	}
+	return list
+}

@@ -1,0 +1,173 @@
+package healthd
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// work is what has to be looked at.
+type work struct {
+	all  bool
+	apps map[string]units.Kind
+}
+
+func (w *work) add(h Hint) {
+	if h.App == "" {
+		w.all = true
+		return
+	}
+	if w.apps == nil {
+		w.apps = map[string]units.Kind{}
+	}
+	if h.Asked != "" || w.apps[h.App] == "" {
+		w.apps[h.App] = h.Asked
+	}
+}
+
+func (w *work) isEmpty() bool { return !w.all && len(w.apps) == 0 }
+
+// of narrows what is wanted down to the work.
+func (w *work) of(want units.Desired) units.Desired {
+	asked := func(app units.App) units.App {
+		app.Asked = w.apps[app.ID]
+		return app
+	}
+	narrowed := want
+	narrowed.Apps = nil
+	narrowed.Whole = want.Whole && w.all
+	for _, app := range want.Apps {
+		if _, meant := w.apps[app.ID]; meant || w.all {
+			narrowed.Apps = append(narrowed.Apps, asked(app))
+		}
+	}
+	if !w.all {
+		narrowed.Kept = nil
+	}
+	return narrowed
+}
+
+// passEnd is what came of a pass.
+type passEnd struct {
+	work   work
+	want   units.Desired
+	report reconcile.Report
+	err    error
+	took   time.Duration
+}
+
+// arm sees to it that a pass begins as soon as one may.
+func (d *daemon) arm() {
+	if d.running || d.todo.isEmpty() {
+		return
+	}
+	d.start.Reset(max(0, spacing-time.Since(d.begun)))
+}
+
+// begin runs a pass over what is to be looked at, beside the loop.
+func (d *daemon) begin(ctx context.Context) {
+	if d.running {
+		return
+	}
+	e := passEnd{work: d.todo}
+	d.todo, d.running, d.begun = work{}, true, time.Now()
+	go func() {
+		start := time.Now()
+		desired := func() (units.Desired, error) {
+			var err error
+			e.want, err = d.Desired()
+			return e.work.of(e.want), err
+		}
+		e.report, e.err = reconcile.Run(ctx, desired, d.Host)
+		e.took = time.Since(start)
+		d.ended <- e
+	}()
+}
+
+// end takes in what a pass found and did.
+func (d *daemon) end(ctx context.Context, e passEnd) {
+	d.running = false
+	d.passes.count(e)
+	d.logTroubles(e)
+	switch {
+	case e.err != nil:
+		d.redo(e.work)
+	case hasFailed(e.report):
+		d.postpone()
+	default:
+		d.retry = 0
+		if !e.report.Due.IsZero() {
+			d.lookAgain(max(0, time.Until(e.report.Due)))
+		}
+	}
+	if e.err == nil {
+		d.want = e.want
+		d.note(e)
+		d.watch(ctx, e)
+	}
+	d.arm()
+}
+
+// logTroubles says what went wrong, once until it is something else.
+func (d *daemon) logTroubles(e passEnd) {
+	list := troubles(e.report, e.err)
+	text := fmt.Sprint(list)
+	if text == d.failed {
+		return
+	}
+	if e.work.all || len(list) > 0 {
+		d.failed = text
+	}
+	for _, entry := range list {
+		d.Log(entry)
+	}
+}
+
+func (d *daemon) progress(e reconcile.Event) {
+	if entry, ok := acting(e); ok {
+		d.Log(entry)
+	}
+}
+
+// redo lets the work of a pass that failed as a whole be done over, later.
+func (d *daemon) redo(w work) {
+	// Nothing asked for is asked twice: it may have been done.
+	w.apps = maps.Clone(w.apps)
+	for id := range w.apps {
+		w.apps[id] = ""
+	}
+	d.postpone()
+}
+
+// postpone looks at everything again after a while, longer each time.
+func (d *daemon) postpone() {
+	d.retry = min(max(2*d.retry, firstRetry), lastRetry)
+	d.lookAgain(d.retry)
+}
+
+// lookAgain looks at everything after a while, or when it was to be looked at
+// anyway if that is earlier.
+func (d *daemon) lookAgain(after time.Duration) {
+	at := time.Now().Add(after)
+	if d.againAt.IsZero() || at.Before(d.againAt) {
+		d.againAt = at
+		d.again.Reset(after)
+	}
+}
+
+// hasFailed reports whether something could not be done for an app that is not
+// the app's own doing, which is bounded by its budget.
+func hasFailed(r reconcile.Report) bool {
+	return slices.ContainsFunc(r.Results, func(a reconcile.Result) bool { return a.Outcome == reconcile.Failed })
+}
+
+// jitter is a time that is up to a tenth shorter or longer.
+func jitter(d time.Duration) time.Duration {
+	return d + time.Duration((rand.Float64()-0.5)/5*float64(d))
+}

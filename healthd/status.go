@@ -1,0 +1,217 @@
+package healthd
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/archipelago-os/archipelago/healthd/probe"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// Status is how all apps are at one moment.
+type Status struct {
+	// Apps is sorted by id.
+	Apps   []App
+	Passes Passes
+}
+
+// App is how an app is.
+type App struct {
+	ID string
+	// State is the worst of its parts', Reason why it is so or what a pass would
+	// do about it, empty where there is nothing to say.
+	State  units.Word
+	Reason units.Reason
+	// Level is how far it serves: alive, serving, synced, loading, needs-user;
+	// empty where it is down or nobody asks.
+	Level string
+	// Detail says more for people, Progress how far a loading app is, -1 where it
+	// does not say.
+	Detail   string
+	Progress float64
+	// Since is when State, Reason or Level came to be what they are.
+	Since time.Time
+	// Latency is how long the last answer took, 0 where there was none.
+	Latency time.Duration
+	// Restarts is how many new starts of its services were seen, Repairs how many
+	// actions were done for it, by kind.
+	Restarts int
+	Repairs  map[units.Kind]int
+	// Error is what went wrong in the last pass that changed something, Log the
+	// last lines that the app wrote then.
+	Error string
+	Log   []string
+
+	// starts is the last start that was seen of each service, checked what
+	// Podman's own check said of the first that has one.
+	starts  map[string]string
+	checked units.Health
+}
+
+// Passes counts what was done so far.
+type Passes struct {
+	// Total is all passes, Idle those that found nothing to do, Failed those that
+	// could not be made.
+	Total, Idle, Failed int
+	// Last is how long the last one took.
+	Last time.Duration
+	// Drift is how many files were found that were not as they should be.
+	Drift int
+}
+
+func (p *Passes) count(e passEnd) {
+	p.Total++
+	p.Last = e.took
+	switch {
+	case e.err != nil:
+		p.Failed++
+	case !e.report.Changed():
+		p.Idle++
+	}
+	for _, a := range e.report.Actions {
+		if a.Kind == units.Write {
+			p.Drift++
+		}
+	}
+}
+
+// note takes in what a pass found of apps.
+func (d *daemon) note(e passEnd) {
+	d.dirty = true
+	results, reasons := resultsOf(e.report), reasonsOf(e.report)
+	wanted := map[string]bool{}
+	for _, app := range e.want.Apps {
+		wanted[app.ID] = true
+		if _, looked := results[app.ID]; looked {
+			d.appOf(app.ID).note(app, e.report.Units, reasons, results[app.ID])
+		}
+	}
+	for _, a := range e.report.Actions {
+		if a.App != "" && a.Kind != units.Leave && wanted[a.App] {
+			d.appOf(a.App).Repairs[a.Kind]++
+		}
+	}
+	for _, id := range e.want.Kept {
+		wanted[id] = true
+		a := d.appOf(id)
+		a.Reason = units.BecauseInvalid
+	}
+	maps.DeleteFunc(d.apps, func(id string, _ *App) bool { return !wanted[id] })
+}
+
+func (d *daemon) appOf(id string) *App {
+	a := d.apps[id]
+	if a == nil {
+		a = &App{ID: id, Repairs: map[units.Kind]int{}, Progress: -1, Since: time.Now(), starts: map[string]string{}}
+		d.apps[id] = a
+	}
+	return a
+}
+
+// reasonsOf is why services are left as they are.
+func reasonsOf(r reconcile.Report) map[string]units.Reason {
+	list := map[string]units.Reason{}
+	for _, a := range r.Actions {
+		if a.Kind == units.Leave {
+			list[cmp.Or(a.Target, a.App)] = a.Reason
+		}
+	}
+	return list
+}
+
+func (a *App) note(app units.App, found map[string]units.Unit, reasons map[string]units.Reason, result reconcile.Result) {
+	state, reason := units.Word(""), reasons[app.ID]
+	a.checked = units.Unprobed
+	for _, part := range app.Parts {
+		u := found[part.Service]
+		if before, known := a.starts[part.Service]; known && before != u.Invocation && u.Invocation != "" {
+			a.Restarts++
+		}
+		a.starts[part.Service] = u.Invocation
+		if word := u.Word(); state == "" || word.IsWorse(state) {
+			state = word
+		}
+		reason, a.checked = cmp.Or(reason, reasons[part.Service]), cmp.Or(a.checked, u.Health)
+	}
+	if a.State != state || a.Reason != reason {
+		a.State, a.Reason, a.Since = state, reason, time.Now()
+	}
+	if result.Outcome != reconcile.Unchanged {
+		a.Error, a.Log = result.Error, result.Log
+	}
+}
+
+// publish tells of a change.
+func (d *daemon) publish() {
+	if !d.dirty {
+		return
+	}
+	d.dirty = false
+	s := Status{Passes: d.passes, Apps: make([]App, 0, len(d.apps))}
+	for _, id := range slices.Sorted(maps.Keys(d.apps)) {
+		a := *d.apps[id]
+		a.Repairs = maps.Clone(a.Repairs)
+		s.Apps = append(s.Apps, a)
+	}
+	for _, e := range turns(d.published, s) {
+		d.Log(e)
+	}
+	d.published = s
+	d.Publish(s)
+}
+
+// level fills in what the probes say of an app: the least of its answers. Where
+// nobody asks, what Podman's own check says counts.
+func (d *daemon) level(app string) {
+	a := d.apps[app]
+	if a == nil {
+		return
+	}
+	d.dirty = true
+	level, detail, progress, latency := "", "", -1.0, time.Duration(0)
+	for _, service := range slices.Sorted(maps.Keys(d.monitors)) {
+		m := d.monitors[service]
+		if m.app != app || m.last.monitor == nil {
+			continue
+		}
+		if l := m.last.word(); level == "" || rank[l] < rank[level] {
+			level, detail, progress = l, m.last.outcome.Detail, m.last.outcome.Progress
+		}
+		latency = max(latency, m.last.outcome.Latency)
+	}
+	level = cmp.Or(level, levels[a.checked])
+	if a.Level != level {
+		a.Since = time.Now()
+	}
+	a.Level, a.Detail, a.Progress, a.Latency = level, detail, progress, latency
+}
+
+// levels is what the result of Podman's own check amounts to.
+var levels = map[units.Health]string{
+	units.Serving: serving, units.Loading: loading, units.NeedsUser: needsUser, units.Sick: silent, units.Unsure: silent,
+}
+
+// rank orders levels.
+var rank = map[string]int{silent: 1, alive: 2, loading: 3, needsUser: 4, serving: 5, synced: 6}
+
+// Words for levels that are no target of a probe.
+const (
+	silent    = "silent"
+	loading   = "loading"
+	needsUser = "needs-user"
+)
+
+// word is the level of an answer.
+func (a answer) word() string {
+	switch a.outcome.State {
+	case probe.Loading:
+		return loading
+	case probe.NeedsUser:
+		return needsUser
+	case probe.Serving, probe.Unreachable, probe.Wrong:
+	}
+	return cmp.Or(a.level, silent)
+}

@@ -1,0 +1,87 @@
+package container
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/BurntSushi/toml"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Storage is the directory where Podman keeps images, containers and secrets,
+// from the environment of whoever asks (containers-storage.conf(5)).
+func Storage(scope units.Scope, getenv func(string) string) string {
+	root, key, files := "/var/lib/containers/storage", "graphroot", []string{"/etc/containers/storage.conf", "/usr/share/containers/storage.conf"}
+	if scope == units.User {
+		home := getenv("HOME")
+		root, key = filepath.Join(base(getenv("XDG_DATA_HOME"), home, ".local/share"), "containers/storage"), "rootless_storage_path"
+		own := filepath.Join(base(getenv("XDG_CONFIG_HOME"), home, ".config"), "containers/storage.conf")
+		if path := storageSetting(own, "graphroot"); path != "" {
+			return os.Expand(path, getenv)
+		}
+	}
+	for _, file := range files {
+		if path := storageSetting(file, key); path != "" {
+			return os.Expand(path, func(name string) string {
+				if name == "UID" {
+					return strconv.Itoa(os.Getuid())
+				}
+				return getenv(name)
+			})
+		}
+	}
+	return root
+}
+
+// base is a base directory of the XDG specification.
+func base(given, home, fallback string) string {
+	if filepath.IsAbs(given) {
+		return given
+	}
+	return filepath.Join(home, fallback)
+}
+
+// storageSetting is a path of storage.conf, empty where it has none.
+func storageSetting(file, key string) string {
+	var conf struct {
+		Storage map[string]any `toml:"storage"`
+	}
+	if _, err := toml.DecodeFile(file, &conf); err != nil {
+		return ""
+	}
+	path, _ := conf.Storage[key].(string)
+	return path
+}
+
+// Secret reads a secret of Podman's file driver, which is the default.
+func Secret(storage, name string) (string, error) {
+	dir := filepath.Join(storage, "secrets")
+	var index struct {
+		NameToID map[string]string `json:"nameToID"`
+	}
+	var kept map[string]string
+	for file, into := range map[string]any{"secrets.json": &index, "filedriver/secretsdata.json": &kept} {
+		data, err := os.ReadFile(filepath.Join(dir, file))
+		if err == nil {
+			err = json.Unmarshal(data, into)
+		}
+		if err != nil {
+			return "", fmt.Errorf("reading Podman's secrets: %w", err)
+		}
+	}
+	encoded, ok := kept[index.NameToID[name]]
+	if !ok {
+		return "", fmt.Errorf("Podman keeps no secret %s in %s", name, dir)
+	}
+	text, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", fmt.Errorf("reading Podman's secret %s: %w", name, err)
+	}
+	return strings.TrimSuffix(string(text), "\n"), nil
+}

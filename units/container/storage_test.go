@@ -1,0 +1,49 @@
+package container_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/container"
+)
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A secret of Podman's file driver is read without Podman.
+func TestSecret(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "secrets/secrets.json"), `{"secrets":{"2bc5":{"name":"rpc"}},"nameToID":{"rpc":"2bc5","elsewhere":"77aa"}}`)
+	write(t, filepath.Join(dir, "secrets/filedriver/secretsdata.json"), `{"2bc5":"aHVzaAo="}`)
+	if text, err := container.Secret(dir, "rpc"); err != nil || text != "hush" {
+		t.Errorf("%q, %v", text, err)
+	}
+	for _, name := range []string{"elsewhere", "nowhere"} {
+		if text, err := container.Secret(dir, name); err == nil {
+			t.Errorf("%s: %q", name, text)
+		}
+	}
+	if _, err := container.Secret(filepath.Join(dir, "absent"), "rpc"); err == nil {
+		t.Error("a secret without a store")
+	}
+}
+
+func TestStorage(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	getenv := func(name string) string { return map[string]string{"HOME": home}[name] }
+	write(t, filepath.Join(home, ".config/containers/storage.conf"), "[storage]\ngraphroot = \"$HOME/big\"\n")
+	if got := container.Storage(units.User, getenv); got != home+"/big" {
+		t.Errorf("%q", got)
+	}
+}
