@@ -55,6 +55,7 @@ func runScript(t *testing.T, script string) {
 			"user": s.user, "root": s.root, "push": s.push, "until": s.until, "reboot": s.reboot, "poweroff": s.poweroff,
 		},
 		Setup: func(e *testscript.Env) error {
+			e.Setenv("ROOT", root)
 			e.Setenv("NODE", filepath.Join(root, "test/e2e/testdata/node"))
 			e.Setenv("CATALOG", filepath.Join(root, "manifests/catalog"))
 			return nil
