@@ -23,6 +23,9 @@ type pattern struct {
 // PatternText says what a named pattern accepts, for the reference.
 func PatternText(name string) string { return patterns[name].text }
 
+// Fits reports whether a text is what a named pattern accepts.
+func Fits(name, text string) bool { return patterns[name].match(text) }
+
 // expr is the pattern of texts of at most longest bytes that an expression
 // fits. The length is better not said by the expression, where {0,255} means
 // 255 copies.

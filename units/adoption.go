@@ -15,6 +15,9 @@ type Legacy struct {
 	Restart string `json:"restart,omitempty"`
 }
 
+// Aside is its name while it is put aside.
+func (c Legacy) Aside() string { return c.Name + ".legacy" }
+
 // Adoption is how far an app is with taking the place of containers.
 type Adoption struct {
 	// Containers is those that are put aside, or are about to be, until the app

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -72,6 +73,15 @@ func interruptible() (context.Context, context.CancelFunc) {
 // apply runs a pass over all installed apps, or over some of which something is
 // asked.
 func (c *cli) apply(o *applyOptions, ids []string, asked units.Kind) error {
+	return c.pass(o, ids, func(string) units.Kind { return asked })
+}
+
+// pass is apply where not the same is asked of every app.
+func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Kind) error {
+	dirs, err := c.appDirs(&o.source)
+	if err != nil {
+		return err
+	}
 	ctx, stop := interruptible()
 	defer stop()
 	l, err := c.connect(ctx, o.scope())
@@ -81,19 +91,23 @@ func (c *cli) apply(o *applyOptions, ids []string, asked units.Kind) error {
 	defer l.close()
 	var k *compile.Compiled
 	desired := func() (want units.Desired, err error) {
+		before := k
 		if k, want, err = c.installed(&o.source); err != nil {
 			return want, err
 		}
-		if err := c.sayDiagnostics(k, o.asJSON); err != nil {
+		isSaid := before != nil && slices.Equal(before.Diags, k.Diags)
+		if err := c.sayDiagnostics(k, o.asJSON || isSaid); err != nil {
 			return want, err
 		}
 		want, err = narrow(want, ids)
 		for i := range want.Apps {
-			want.Apps[i].Asked = asked
+			want.Apps[i].Asked = asked(want.Apps[i].ID)
 		}
 		return want, err
 	}
-	report, err := reconcile.Run(ctx, desired, l.host(o.timeout, c.progress(o.asJSON)))
+	host := l.host(o.timeout, c.progress(o.asJSON))
+	host.Legacy = legacy{compiled: func() *compile.Compiled { return k }, dir: dirs[0]}
+	report, err := reconcile.Run(ctx, desired, host)
 	if err := c.conclude(k, report, err, o.asJSON); err != nil {
 		return err
 	}
@@ -170,6 +184,9 @@ func (c *cli) printResults(r reconcile.Report) {
 			continue
 		}
 		fmt.Fprintf(c.stdout, "%s: %s%s\n", a.App, a.Outcome, colon(a.Error))
+		for _, note := range a.Notes {
+			fmt.Fprintf(c.stdout, "    %s\n", note)
+		}
 		for _, line := range a.Log {
 			fmt.Fprintf(c.stdout, "    %s\n", line)
 		}

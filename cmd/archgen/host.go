@@ -89,12 +89,18 @@ func imageOf(f units.File) string {
 	if !strings.HasSuffix(f.Name, ".container") {
 		return ""
 	}
+	image := valueOf(f, "Image")
+	if strings.HasSuffix(image, ".build") || strings.HasSuffix(image, ".image") {
+		return ""
+	}
+	return image
+}
+
+// valueOf is the first value of a key in a file that we rendered.
+func valueOf(f units.File, key string) string {
 	for line := range strings.Lines(string(f.Content)) {
-		if image, ok := strings.CutPrefix(strings.TrimSpace(line), "Image="); ok {
-			if strings.HasSuffix(image, ".build") || strings.HasSuffix(image, ".image") {
-				return ""
-			}
-			return strings.ReplaceAll(image, "%%", "%")
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
+			return strings.ReplaceAll(value, "%%", "%")
 		}
 	}
 	return ""

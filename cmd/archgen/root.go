@@ -58,7 +58,7 @@ Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 	})
 	root.AddCommand(
 		c.checkCommand(), c.renderCommand(), c.diffCommand(), c.applyCommand(),
-		c.installCommand(), c.removeCommand(), c.enableCommand(), c.disableCommand(),
+		c.installCommand(), c.adoptCommand(), c.removeCommand(), c.enableCommand(), c.disableCommand(),
 		c.startCommand(), c.stopCommand(), c.restartCommand(), c.waitCommand(),
 		c.generationsCommand(), c.rollbackCommand(),
 		c.statusCommand(), c.logsCommand(), c.doctorCommand(),

@@ -225,7 +225,7 @@ func (p *pass) discard(ctx context.Context, app units.App) {
 	}
 	err := p.noteAdoption(func() { p.adoptions.End(app.ID) })
 	for _, c := range list {
-		a := units.Action{App: app.ID, Kind: units.Remove, Target: c.Name, Reason: units.BecauseAdopted}
+		a := units.Action{App: app.ID, Kind: units.Remove, Target: c.Aside(), Reason: units.BecauseAdopted}
 		err = errors.Join(err, p.act(a, func() error { return p.host.Legacy.Discard(ctx, c) }))
 	}
 	if err != nil {

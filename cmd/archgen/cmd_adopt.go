@@ -1,0 +1,125 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+func (c *cli) adoptCommand() *cobra.Command {
+	var o applyOptions
+	cmd := &cobra.Command{
+		Use:   "adopt [ID…]",
+		Short: "Take over containers that somebody else made",
+		Long: `adopt lets apps take the place of containers that have their names and were made
+by hand or by another program. The volumes and directories that a container has
+mounted become those of the app, which an overlay says, ID.d/` + adoptedOverlay + `.
+The container gets as long to stop as the app does. It is removed only when the
+app serves; where it does not, it gets its place back, and runs again if it ran
+(one that was paused is not paused again), and no unit of the app stays.
+
+Whenever archgen starts an app it does the same. Without ids, adopt lists what
+could be taken over, and does nothing.
+
+Exit status: as of apply; 6 where an app does not serve.`,
+		Example: `  archgen adopt
+  archgen adopt bitcoin-knots`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return c.listLegacy(&o)
+			}
+			return c.adopt(&o, args)
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+// adopt starts the apps in whose place there is something. For the others it is a
+// pass like any other, which ends what one that was killed began.
+func (c *cli) adopt(o *applyOptions, ids []string) error {
+	list, err := c.surveyLegacy(&o.source, ids)
+	if err != nil {
+		return err
+	}
+	inPlaceOf := func(id string) bool {
+		return slices.ContainsFunc(list, func(l legacyContainer) bool { return l.App == id })
+	}
+	for _, id := range ids {
+		if !inPlaceOf(id) {
+			fmt.Fprintf(c.stderr, "%s: there is no container in its place\n", id)
+		}
+	}
+	return c.pass(o, ids, func(id string) units.Kind {
+		if inPlaceOf(id) {
+			return units.Start
+		}
+		return ""
+	})
+}
+
+// surveyLegacy lists the containers in the place of installed apps, of all of
+// them where none is named.
+func (c *cli) surveyLegacy(from *source, ids []string) ([]legacyContainer, error) {
+	ctx, stop := interruptible()
+	defer stop()
+	dirs, err := c.appDirs(from)
+	if err != nil {
+		return nil, err
+	}
+	k, want, err := c.installed(from)
+	if err != nil {
+		return nil, err
+	}
+	if k.Result == nil {
+		return nil, cmp.Or(c.report(k, false), errReported)
+	}
+	if want, err = narrow(want, ids); err != nil {
+		return nil, err
+	}
+	all := make([]string, 0, len(want.Apps))
+	for _, app := range want.Apps {
+		all = append(all, app.ID)
+	}
+	return legacy{compiled: func() *compile.Compiled { return k }, dir: dirs[0]}.survey(ctx, all)
+}
+
+func (c *cli) listLegacy(o *applyOptions) error {
+	list, err := c.surveyLegacy(&o.source, nil)
+	if err != nil {
+		return err
+	}
+	if o.asJSON {
+		return c.printJSON(struct {
+			Containers []legacyContainer `json:"containers"`
+		}{append([]legacyContainer{}, list...)})
+	}
+	if len(list) == 0 {
+		fmt.Fprintln(c.stdout, "no container has the name of an installed app's")
+		return nil
+	}
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "CONTAINER\tSTATE\tIMAGE\tMOUNTS\tAPP")
+	for _, l := range list {
+		mounts := make([]string, 0, len(l.Mounts))
+		for _, m := range l.Mounts {
+			mounts = append(mounts, m.Source+":"+m.Target)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Name, l.State, l.Image, dash(mounts), l.App)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, l := range list {
+		for _, p := range l.Problems {
+			fmt.Fprintf(c.stdout, "%s can't be taken over: %s\n", l.Name, p)
+		}
+	}
+	return nil
+}
