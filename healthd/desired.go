@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -44,6 +45,7 @@ func (c *Compiler) Desired() (units.Desired, error) {
 	}
 	// A file that changed in between is seen the next time: the stamp is older.
 	c.stamp, c.want = stamp, want
+	debug.FreeOSMemory() // a compilation takes far more than all the watching after it
 	return want, nil
 }
 

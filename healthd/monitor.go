@@ -144,8 +144,17 @@ func (d *daemon) askOn(ctx context.Context, m *monitor, targets map[string]probe
 		case <-ctx.Done():
 			return
 		}
-		timer.Reset(jitter(interval))
+		timer.Reset(jitter(pace(interval, o)))
 	}
+}
+
+// pace is the time until a service is asked again. One that does not answer is
+// asked more often, so that its retries bridge a moment and not minutes.
+func pace(interval time.Duration, o probe.Outcome) time.Duration {
+	if o.State == probe.Unreachable || o.State == probe.Wrong {
+		return max(interval/4, min(interval, time.Second))
+	}
+	return interval
 }
 
 // fallBack is the level of a service that does not serve.
@@ -175,11 +184,15 @@ func (d *daemon) heard(a answer) {
 	m.last = a
 	d.verdicts.set(m.service, verdict{m.invocation, now, a.outcome.Detail})
 	d.level(m.app)
-	if before != now && (now == units.Sick || before == units.Sick) {
+	if before != now && worthALook[now] {
 		d.todo.add(Hint{App: m.app})
 		d.arm()
 	}
 }
+
+// worthALook is what a service has turned to that may want something done. One
+// that does not answer may be paused.
+var worthALook = map[units.Health]bool{units.Unsure: true, units.Sick: true}
 
 // judge says what an answer means after those before it.
 func (m *monitor) judge(o probe.Outcome, now time.Time) units.Health {

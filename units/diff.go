@@ -266,13 +266,17 @@ func (d *differ) ladder(why Reason) []Kind {
 // repair takes the next step of the ladder where the app's budget allows it.
 func (d *differ) repair(app App, p Part, why Reason) {
 	r := d.history.of(app)
+	interrupted := r.interrupted(p.Service, d.have.Units[p.Service])
 	switch {
-	case r.interrupted(p.Service, d.have.Units[p.Service]), !d.now.Before(r.Next()), d.now.Before(r.Last): // or the clock was set back
+	case interrupted, !d.now.Before(r.Next()), d.now.Before(r.Last): // or the clock was set back
 		if why == BecauseFailed {
 			d.step(app, ResetFailed, p.Service, why, false)
 		}
-		steps := d.ladder(why)
-		d.step(app, steps[min(r.Tries, len(steps)-1)], p.Service, why, true)
+		steps, try := d.ladder(why), r.rung(why)
+		if interrupted && try > 0 {
+			try-- // which was counted, and never made
+		}
+		d.step(app, steps[min(try, len(steps)-1)], p.Service, why, true)
 		return
 	case r.GaveUp():
 		d.leave(app.ID, p.Service, BecauseGaveUp)

@@ -106,8 +106,8 @@ func TestStateTable(t *testing.T) {
 		},
 		"down in the middle of a repair": {
 			unit:    units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true, Invocation: "i1"},
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now, Pending: map[string]string{service: "i1"}}},
-			want:    []string{"reset-failed app@lnd.service failed", "recreate app@lnd.service failed"},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Why: units.BecauseFailed, Rung: 1, Last: now, Pending: map[string]string{service: "i1"}}},
+			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
 		},
 		"stopped by the operator after a repair whose end nobody noted": {
 			unit:    units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true, Invocation: "i2"},
@@ -132,7 +132,7 @@ func TestStateTable(t *testing.T) {
 		},
 		"failed again, the delay is over": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now.Add(-10 * time.Second)}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Why: units.BecauseFailed, Rung: 1, Last: now.Add(-10 * time.Second)}},
 			want:    []string{"reset-failed app@lnd.service failed", "recreate app@lnd.service failed"},
 		},
 		"failed after five tries": {
@@ -142,7 +142,7 @@ func TestStateTable(t *testing.T) {
 		},
 		"given up: one more try an hour": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 50, Last: now.Add(-time.Hour)}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 50, Why: units.BecauseFailed, Rung: 50, Last: now.Add(-time.Hour)}},
 			want:    []string{"reset-failed app@lnd.service failed", "recreate app@lnd.service failed"},
 		},
 		"given up, but the manifest changed": {
@@ -150,9 +150,14 @@ func TestStateTable(t *testing.T) {
 			history: units.History{"lnd": {ManifestDigest: "m0", Tries: 5, Last: now}},
 			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
 		},
+		"given up for another reason: from the first rung": {
+			unit:    units.Unit{Loaded: true, Active: units.Failed},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 50, Why: units.BecauseSick, Rung: 50, Last: now.Add(-time.Hour)}},
+			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+		},
 		"the clock was set back": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 5, Last: now.Add(24 * time.Hour)}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 5, Why: units.BecauseFailed, Rung: 5, Last: now.Add(24 * time.Hour)}},
 			want:    []string{"reset-failed app@lnd.service failed", "recreate app@lnd.service failed"},
 		},
 	} {
@@ -200,7 +205,7 @@ func TestLadder(t *testing.T) {
 				if len(plan.Steps) != 1 || plan.Steps[0].Kind != kind || !plan.Steps[0].Repair || !plan.Due.IsZero() {
 					t.Errorf("try %d: %v, due %v, want %s", try, plan.Steps, plan.Due, kind)
 				}
-				history.Repaired(lnd, at)
+				history.Repaired(lnd, plan.Steps[len(plan.Steps)-1].Reason, at)
 				next := history["lnd"].Next()
 				early := units.Diff(units.Desired{Apps: []units.App{lnd}, Scope: tt.scope}, have, history, next.Add(-1))
 				if !early.Idle() || !early.Due.Equal(next) {
@@ -346,7 +351,7 @@ func TestBudget(t *testing.T) {
 	delays := make([]time.Duration, 0, 12)
 	at := now
 	for range 12 {
-		h.Repaired(lnd, at)
+		h.Repaired(lnd, units.BecauseSick, at)
 		delays = append(delays, h["lnd"].Next().Sub(at))
 		at = h["lnd"].Next()
 	}
@@ -356,7 +361,7 @@ func TestBudget(t *testing.T) {
 	}
 	changed := lnd
 	changed.ManifestDigest = "m2"
-	h.Repaired(changed, at)
+	h.Repaired(changed, units.BecauseSick, at)
 	if got := h["lnd"].Tries; got != 1 {
 		t.Errorf("%d tries after the manifest changed, want 1", got)
 	}

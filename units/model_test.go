@@ -297,7 +297,7 @@ func (m *machine) act(action units.Action) {
 	case units.Write, units.Remove, units.Reload, units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
 	}
 	if action.Repair {
-		m.history.Repaired(app, m.now)
+		m.history.Repaired(app, action.Reason, m.now)
 	}
 	switch action.Kind {
 	case units.Stop:

@@ -182,6 +182,9 @@ type Record struct {
 	Tries int `json:"tries"`
 	// Last is when the last one was made.
 	Last time.Time `json:"last"`
+	// Why is what it was for, and Rung how many in a row were for that.
+	Why  Reason `json:"why,omitempty"`
+	Rung int    `json:"rung,omitempty"`
 	// RolledBack: the app did not serve with this manifest and got its last good
 	// files back. They stay until the manifest changes or a person asks.
 	RolledBack bool `json:"rolled_back,omitempty"`
@@ -243,10 +246,18 @@ func (h History) Begin(app App, service, invocation string) {
 }
 
 // Repaired counts a repair against the app's budget, before it is made.
-func (h History) Repaired(app App, now time.Time) {
+func (h History) Repaired(app App, why Reason, now time.Time) {
 	r := h.of(app)
-	r.Tries, r.Last = r.Tries+1, now
+	r.Tries, r.Last, r.Rung, r.Why = r.Tries+1, now, r.rung(why)+1, why
 	h[app.ID] = r
+}
+
+// rung is how far up its ladder a trouble has come.
+func (r Record) rung(why Reason) int {
+	if r.Why != why {
+		return 0
+	}
+	return r.Rung
 }
 
 // End notes that the work on an app is over, whatever came of it.

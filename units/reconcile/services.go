@@ -106,8 +106,8 @@ func (p *pass) begin(app units.App, steps []units.Action) error {
 			p.history.Begin(app, a.Target, p.have.Units[a.Target].Invocation)
 		}
 	}
-	if slices.ContainsFunc(steps, func(a units.Action) bool { return a.Repair }) {
-		p.history.Repaired(app, p.started)
+	if i := slices.IndexFunc(steps, func(a units.Action) bool { return a.Repair }); i >= 0 {
+		p.history.Repaired(app, steps[i].Reason, p.started)
 	}
 	return p.host.Store.SaveHistory(p.history)
 }
