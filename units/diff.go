@@ -101,26 +101,25 @@ func (d *differ) stop(app, service string, u Unit) {
 	}
 }
 
-// orphans ends services of apps of which no file is left: a removal that was
-// interrupted, or a file that was deleted by hand.
+// orphans ends services that nobody wants and of which no file is left: a removal
+// that was interrupted, or a file that was deleted by hand.
 func (d *differ) orphans() {
 	if !d.want.Whole {
 		return
 	}
-	wanted := map[string]bool{}
+	accounted := map[string]bool{}
 	for _, app := range d.want.Apps {
-		wanted[app.ID] = true
-	}
-	for _, id := range d.want.Kept {
-		wanted[id] = true
+		for _, p := range app.Parts {
+			accounted[p.Service] = true
+		}
 	}
 	for _, f := range d.have.Files {
-		wanted[f.App] = true
+		accounted[f.Service] = true
 	}
 	for _, service := range slices.Sorted(maps.Keys(d.have.Units)) {
 		id, u := AppOf(service), d.have.Units[service]
 		switch {
-		case wanted[id]:
+		case accounted[service], slices.Contains(d.want.Kept, id):
 		case !u.Loaded:
 			d.stop(id, service, u)
 		case u.NeedsReload:

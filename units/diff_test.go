@@ -296,6 +296,25 @@ func TestRemoval(t *testing.T) {
 	}
 }
 
+// TestOrphans: what nobody wants and no file describes any more is stopped, with
+// or without other files of its app; what may be wanted stays.
+func TestOrphans(t *testing.T) {
+	gone := unit(func(u *units.Unit) { u.Loaded = false })
+	have := units.Observed{
+		Files: map[string]units.FoundFile{"archipelago-old.d.volume": {State: units.FileStale, App: "old"}},
+		Units: map[string]units.Unit{
+			"app@old.service": gone, "app@lnd.service": well, "app@lnd.dropped.service": gone, "app@invalid.part.service": gone, "app@theirs.service": well,
+		},
+	}
+	want := units.Desired{Apps: []units.App{lnd}, Kept: []string{"invalid"}, Whole: true}
+	if d := cmp.Diff([]string{
+		"stop app@lnd.dropped.service removed", "stop app@old.service removed",
+		"remove archipelago-old.d.volume removed", "reload  removed", "leave  invalid-manifest",
+	}, lines(units.Diff(want, have, nil, now))); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
 // TestParts: the main service takes the others along.
 func TestParts(t *testing.T) {
 	app := units.App{ID: "shop", Enabled: true, Parts: []units.Part{

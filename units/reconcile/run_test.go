@@ -350,6 +350,25 @@ func TestNeverSaidToBeStarted(t *testing.T) {
 	}
 }
 
+// TestPartsThatArriveLater: the job of the main service does not wait for what it
+// only pulls in; the pass does.
+func TestPartsThatArriveLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		x := app("x", "1")
+		x.Files = append(x.Files, units.File{Name: "app@x.db.container", App: "x", Digest: "1", Content: []byte("db")})
+		x.Parts = append(x.Parts, units.Part{Service: "app@x.db.service", File: "app@x.db.container", Digest: "1"})
+		m.units["app@x.db.service"] = units.Unit{Active: units.Activating, Digest: "1", Invocation: "1"}
+		go func() {
+			time.Sleep(time.Minute)
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.units["app@x.db.service"] = units.Unit{Active: units.Active, Digest: "1", Invocation: "1"}
+		}()
+		equal(t, "results", []string{"x done"}, results(m.run(t, x)))
+	})
+}
+
 // TestRollBack: a change that breaks an app is taken back, is not tried again,
 // and its dependents run afterwards; until the manifest changes or a person asks.
 func TestRollBack(t *testing.T) {

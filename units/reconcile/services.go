@@ -177,11 +177,7 @@ func (p *pass) serves(ctx context.Context, app units.App) error {
 
 // up demands that every part that this pass touched is active.
 func (p *pass) up(ctx context.Context, app units.App) (map[string]units.Unit, error) {
-	names := make([]string, 0, len(app.Parts))
-	for _, part := range app.Parts {
-		names = append(names, part.Service)
-	}
-	found, err := p.host.Services.Observe(ctx, names, false)
+	found, err := p.arrived(ctx, app)
 	if err != nil {
 		return nil, err
 	}
@@ -193,6 +189,26 @@ func (p *pass) up(ctx context.Context, app units.App) (map[string]units.Unit, er
 		}
 	}
 	return found, nil
+}
+
+// arrived waits for the parts that are still on their way: the job of the main
+// service does not wait for those that it only pulls in.
+func (p *pass) arrived(ctx context.Context, app units.App) (map[string]units.Unit, error) {
+	names := make([]string, 0, len(app.Parts))
+	for _, part := range app.Parts {
+		names = append(names, part.Service)
+	}
+	for {
+		found, err := p.host.Services.Observe(ctx, names, false)
+		if err != nil || !slices.ContainsFunc(names, func(n string) bool { return found[n].Active == units.Activating && !found[n].Restarting }) {
+			return found, err
+		}
+		select {
+		case <-time.After(answerPause):
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
 }
 
 func describe(u units.Unit) string {
