@@ -1,0 +1,495 @@
+package healthd_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/healthd/probe"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// world is a simulated machine whose apps are up and whose files are right,
+// until a test says otherwise. Time is virtual.
+type world struct {
+	t     *testing.T
+	mu    sync.Mutex
+	units map[string]units.Unit
+	// missing is the files that are not there; writing one takes it out.
+	missing map[string]bool
+	history units.History
+	// answers is what an app's probe says, by address.
+	answers map[string]func(context.Context) probe.Outcome
+	probes  map[string]int
+	// did is what was done to the machine, with the time since the start.
+	did     []string
+	entries []healthd.Entry
+	status  healthd.Status
+	passes  int
+	failing error
+	slow    time.Duration
+	began   time.Time
+	hints   chan healthd.Hint
+	apps    []units.App
+}
+
+func newWorld(t *testing.T, ids ...string) *world {
+	t.Helper()
+	w := &world{
+		t: t, units: map[string]units.Unit{}, missing: map[string]bool{}, history: units.History{}, began: time.Now(),
+		answers: map[string]func(context.Context) probe.Outcome{}, probes: map[string]int{}, hints: make(chan healthd.Hint),
+	}
+	for i, id := range ids {
+		w.add(id, fmt.Sprintf("127.0.0.1:%d", 18080+i))
+	}
+	return w
+}
+
+func (w *world) add(id, address string) {
+	service := "app@" + id + ".service"
+	file := units.File{Name: "app@" + id + ".container", App: id, Digest: "d", Content: fmt.Appendf(nil,
+		"[X-Archipelago]\nApp=%s\nServing={\"kind\":\"tcp\",\"address\":%q,\"interval\":\"30s\",\"timeout\":\"5s\",\"retries\":3}\n", id, address)}
+	w.apps = append(w.apps, units.App{
+		ID: id, Enabled: true, ManifestDigest: "m", Files: units.Set{file},
+		Parts: []units.Part{{Service: service, File: file.Name, Digest: "d"}},
+	})
+	w.units[service] = units.Unit{Loaded: true, Active: units.Active, WasActive: true, Clean: true, Digest: "d", Invocation: "1"}
+	w.answers[address] = serves
+}
+
+func serves(context.Context) probe.Outcome {
+	return probe.Outcome{State: probe.Serving, Reason: probe.OK, Progress: -1}
+}
+
+func refuses(context.Context) probe.Outcome {
+	return probe.Outcome{State: probe.Unreachable, Reason: probe.Refused, Detail: "nobody listens", Progress: -1}
+}
+
+// run lets the daemon run for a while of virtual time, with what happens meanwhile.
+func (w *world) run(d time.Duration, meanwhile func()) {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(w.t.Context())
+	ended := make(chan error)
+	go func() { ended <- healthd.Run(ctx, w.machine()) }()
+	if meanwhile != nil {
+		meanwhile()
+	}
+	time.Sleep(d - time.Since(w.began))
+	cancel()
+	stopping := time.Now()
+	if err := <-ended; err != nil {
+		w.t.Error(err)
+	}
+	if took := time.Since(stopping); took > 2*time.Second {
+		w.t.Errorf("it ended after %v", took)
+	}
+}
+
+func (w *world) machine() healthd.Machine {
+	return healthd.Machine{
+		Desired: func() (units.Desired, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.passes++
+			return units.Desired{Apps: w.apps, Whole: true}, w.failing
+		},
+		Host: reconcile.Host{
+			Files: w, Services: w, Store: w, Now: time.Now, Settle: 5 * time.Second, Patience: time.Minute,
+			Prefetch: func(context.Context, units.App) error { return nil },
+		},
+		Hints: w.hints, Resync: 5 * time.Minute, Alive: func() {}, AliveEvery: 15 * time.Second,
+		Probe: func(ctx context.Context, t probe.Target) probe.Outcome {
+			w.mu.Lock()
+			w.probes[t.Address]++
+			answer := w.answers[t.Address]
+			w.mu.Unlock()
+			ctx, cancel := context.WithTimeout(ctx, t.Timeout)
+			defer cancel()
+			return answer(ctx)
+		},
+		Publish: func(s healthd.Status) { w.status = s },
+		Log: func(e healthd.Entry) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.entries = append(w.entries, e)
+		},
+	}
+}
+
+func (w *world) note(format string, args ...any) {
+	w.did = append(w.did, fmt.Sprintf("%v ", time.Since(w.began).Round(time.Second))+fmt.Sprintf(format, args...))
+}
+
+// kinds is the kinds of the entries that were logged, less those of actions.
+func (w *world) kinds() (list []healthd.Kind) {
+	for _, e := range w.entries {
+		if e.Kind != healthd.Acting {
+			list = append(list, e.Kind)
+		}
+	}
+	return list
+}
+
+func (w *world) set(service string, change func(*units.Unit)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	u := w.units[service]
+	change(&u)
+	w.units[service] = u
+}
+
+// answer sets what the first app says from now on.
+func (w *world) answer(f func(context.Context) probe.Outcome) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.answers["127.0.0.1:18080"] = f
+}
+
+// The files.
+
+func (w *world) Look(want units.Set, _ func(units.Mark) bool) (map[string]units.FoundFile, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	found := map[string]units.FoundFile{}
+	for _, f := range want {
+		if w.missing[f.Name] {
+			found[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
+		}
+	}
+	return found, nil
+}
+
+func (w *world) Sync(want units.Set, _ func(units.Mark) bool) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, f := range want {
+		if w.missing[f.Name] {
+			w.note("write %s", f.Name)
+			delete(w.missing, f.Name)
+		}
+	}
+	return nil
+}
+
+func (w *world) Read() (units.Set, error) { return nil, nil }
+
+// systemd.
+
+func (w *world) Observe(context.Context, []string, bool) (map[string]units.Unit, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return maps.Clone(w.units), nil
+}
+
+func (w *world) Reload(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.note("reload")
+	return nil
+}
+
+func (w *world) up(ctx context.Context, verb, service string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.note("%s %s", verb, service)
+	u := w.units[service]
+	u.Active, u.WasActive, u.Paused, u.Digest, u.Invocation = units.Active, true, false, "d", u.Invocation+"1"
+	w.units[service] = u
+	w.mu.Unlock()
+	defer w.mu.Lock()
+	select {
+	case <-time.After(w.slow):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (w *world) Start(ctx context.Context, s string) error    { return w.up(ctx, "start", s) }
+func (w *world) Restart(ctx context.Context, s string) error  { return w.up(ctx, "restart", s) }
+func (w *world) Recreate(ctx context.Context, s string) error { return w.up(ctx, "recreate", s) }
+func (w *world) ReloadNetwork(context.Context) error          { return nil }
+func (w *world) Stop(context.Context, string) error           { return nil }
+func (w *world) ResetFailed(context.Context, string) error    { return nil }
+func (w *world) Log(context.Context, string, int) []string    { return []string{"its last words"} }
+func (w *world) GeneratorLog(context.Context, string, time.Time) []string {
+	return nil
+}
+
+// The store.
+
+func (w *world) Lock(context.Context) (func(), error) { return func() {}, nil }
+func (w *world) Adoptions() (units.Adoptions, error)  { return units.Adoptions{}, nil }
+func (w *world) SaveAdoptions(units.Adoptions) error  { return nil }
+func (w *world) LastGood(string) (units.Set, error)   { return nil, nil }
+func (w *world) Commit(units.Set, string) error       { return nil }
+func (w *world) History() (units.History, error)      { return maps.Clone(w.history), nil }
+func (w *world) SaveHistory(h units.History) error    { w.history = maps.Clone(h); return nil }
+
+// TestQuiet: a day of an app that serves costs its probes and a look now and
+// then. Nothing is done, nothing is logged.
+func TestQuiet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web", "lnd")
+		w.run(24*time.Hour, nil)
+		if len(w.did)+len(w.entries) > 0 {
+			t.Errorf("%v %v", w.did, w.entries)
+		}
+		for address, n := range w.probes {
+			if n < 2800 || n > 2950 {
+				t.Errorf("%s was asked %d times, every 30 s is 2,880", address, n)
+			}
+		}
+		if w.passes < 280 || w.passes > 350 {
+			t.Errorf("%d passes, every 5 min is 288", w.passes)
+		}
+		if a := w.status.Apps; len(a) != 2 || a[1].ID != "web" || a[1].State != units.IsRunning || a[1].Level != "serving" || a[1].Reason != "" {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
+// TestLadder: an app that never answers again is restarted, recreated, given up,
+// and then tried once an hour; the others are left alone. When it answers, that
+// is said, and after ten minutes it is forgotten.
+func TestLadder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web", "lnd")
+		w.run(26*time.Hour, func() {
+			time.Sleep(time.Minute)
+			w.answer(refuses)
+			time.Sleep(24 * time.Hour)
+			w.answer(serves)
+		})
+		kinds := map[string]int{}
+		for _, line := range w.did {
+			_, action, _ := strings.Cut(line, " ")
+			kinds[action]++
+		}
+		// 5 tries within a few minutes, then 20 min, 40 min, and hourly.
+		if n := kinds["recreate app@web.service"]; kinds["restart app@web.service"] != 1 || n < 20 || n > 36 || len(kinds) != 2 {
+			t.Errorf("%v", kinds)
+		}
+		if first := w.did[0]; !strings.HasSuffix(first, " restart app@web.service") {
+			t.Errorf("the first step: %s", first)
+		}
+		var gaveUp, recovered int
+		for _, k := range w.kinds() {
+			if k == healthd.GaveUp {
+				gaveUp++
+			}
+			if k == healthd.Recovered {
+				recovered++
+			}
+		}
+		if gaveUp == 0 || recovered == 0 {
+			t.Errorf("gave up %d times, recovered %d times", gaveUp, recovered)
+		}
+		if len(w.history) > 0 {
+			t.Errorf("two hours after it is well: %v", w.history)
+		}
+	})
+}
+
+// TestFoundSoon: that an app does not answer any more is acted on within two
+// periods of its probe, however many retries it has.
+func TestFoundSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		w.run(3*time.Minute, func() {
+			time.Sleep(time.Minute)
+			w.answer(refuses)
+		})
+		at, err := time.ParseDuration(strings.Fields(w.did[0])[0])
+		if err != nil || at > 2*time.Minute {
+			t.Errorf("%v, %v", w.did, err)
+		}
+	})
+}
+
+// TestPatience: what loads, waits for a person, or could not be asked is let be.
+func TestPatience(t *testing.T) {
+	for name, outcome := range map[string]probe.Outcome{
+		"loading":        {State: probe.Loading, Reason: probe.StartingUp, Detail: "verifying blocks", Progress: 0.43},
+		"needs a person": {State: probe.NeedsUser, Reason: probe.WalletLocked},
+		"not asked":      {State: probe.Unreachable, Reason: probe.NotAsked},
+		"no credentials": {State: probe.Wrong, Reason: probe.NoCredentials},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, "web")
+				w.answer(func(context.Context) probe.Outcome { return outcome })
+				w.run(24*time.Hour, nil)
+				if len(w.did) > 0 {
+					t.Errorf("%v", w.did)
+				}
+			})
+		})
+	}
+}
+
+// TestHanging: an app that takes questions and never answers holds up only its
+// own turn.
+func TestHanging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web", "lnd")
+		w.answer(func(ctx context.Context) probe.Outcome {
+			<-ctx.Done()
+			return probe.Outcome{State: probe.Unreachable, Reason: probe.NoAnswer}
+		})
+		w.run(time.Hour, nil)
+		if n := w.probes["127.0.0.1:18081"]; n < 115 || n > 125 {
+			t.Errorf("the other was asked %d times in an hour, every 30 s is 120", n)
+		}
+	})
+}
+
+// TestBurst: a thousand hints at once are one pass, or two.
+func TestBurst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		w.run(time.Minute, func() {
+			time.Sleep(time.Second)
+			w.mu.Lock()
+			w.missing["app@web.container"] = true
+			w.mu.Unlock()
+			for range 1000 {
+				w.hints <- healthd.Hint{App: "web"}
+			}
+		})
+		if d := cmp.Diff([]string{"1s write app@web.container", "1s reload"}, w.did); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+		if w.passes > 4 {
+			t.Errorf("%d passes", w.passes)
+		}
+	})
+}
+
+// TestEvents: a hint is acted on at once; without one, what happened is found by
+// the next look at everything.
+func TestEvents(t *testing.T) {
+	fail := func(w *world) {
+		w.set("app@web.service", func(u *units.Unit) { u.Active, u.Clean = units.Failed, false })
+	}
+	for name, tt := range map[string]struct {
+		meanwhile func(*world)
+		most      time.Duration
+	}{
+		"told":     {func(w *world) { fail(w); w.hints <- healthd.Hint{App: "web"} }, time.Second},
+		"not told": {fail, 6 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, "web", "lnd")
+				w.run(10*time.Minute, func() {
+					time.Sleep(time.Second)
+					tt.meanwhile(w)
+				})
+				if len(w.did) != 1 || !strings.HasSuffix(w.did[0], "start app@web.service") {
+					t.Fatalf("%v", w.did)
+				}
+				if at, err := time.ParseDuration(strings.Fields(w.did[0])[0]); err != nil || at > time.Second+tt.most {
+					t.Errorf("%v, %v", w.did, err)
+				}
+			})
+		})
+	}
+}
+
+// TestAsked: what a person asks for is done whatever the budget, once.
+func TestAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web", "lnd")
+		w.run(time.Hour, func() {
+			time.Sleep(time.Second)
+			w.hints <- healthd.Hint{App: "web", Asked: units.Restart}
+			w.hints <- healthd.Hint{App: "web"}
+		})
+		if d := cmp.Diff([]string{"1s restart app@web.service"}, w.did); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+	})
+}
+
+// TestPassFails: what keeps a pass from being made is said once, and tried again
+// later and later.
+func TestPassFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		w.failing = errors.New("no space left on device")
+		w.missing["app@web.container"] = true
+		w.run(2*time.Hour, func() {
+			time.Sleep(time.Hour)
+			w.mu.Lock()
+			if w.passes > 35 {
+				t.Errorf("%d passes in an hour that can't do anything", w.passes)
+			}
+			w.failing = nil
+			w.mu.Unlock()
+		})
+		if d := cmp.Diff([]healthd.Kind{healthd.PassFailed}, w.kinds()); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+		if len(w.did) != 2 {
+			t.Errorf("%v", w.did)
+		}
+	})
+}
+
+// TestEnd: a pass in flight is called off soon after the daemon is asked to end,
+// and what it did until then is not lost.
+func TestEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		w.slow = time.Hour
+		w.set("app@web.service", func(u *units.Unit) { u.Active = units.Failed })
+		w.missing["app@web.container"] = true
+		w.run(5*time.Second, nil) // checks how long the end takes
+		if d := cmp.Diff([]string{"0s write app@web.container", "0s reload", "0s start app@web.service"}, w.did); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+	})
+}
+
+// TestRestartedApp: an app that was started anew is asked anew, and what was
+// found of the start before does not count.
+func TestRestartedApp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		failures := 0
+		w.answer(func(ctx context.Context) probe.Outcome {
+			if failures++; failures%3 == 0 { // twice in a row, never thrice
+				return serves(ctx)
+			}
+			return refuses(ctx)
+		})
+		w.run(time.Hour, func() {
+			for i := range 50 {
+				time.Sleep(time.Minute)
+				w.set("app@web.service", func(u *units.Unit) { u.Invocation = fmt.Sprint(i) })
+				w.hints <- healthd.Hint{App: "web"}
+			}
+		})
+		if len(w.did) > 0 {
+			t.Errorf("%v", w.did)
+		}
+		if got := w.status.Apps[0].Restarts; got != 50 {
+			t.Errorf("%d restarts counted, want 50", got)
+		}
+		if slices.Contains(w.kinds(), healthd.GaveUp) {
+			t.Errorf("%v", w.entries)
+		}
+	})
+}
