@@ -70,11 +70,17 @@ func podmanSecret(name string) (string, error) {
 
 // prefetch pulls the images of an app that are missing.
 func prefetch(ctx context.Context, app units.App) error {
+	return prefetchWith(ctx, app, func(string) {})
+}
+
+// prefetchWith is prefetch, telling of each image before it is pulled.
+func prefetchWith(ctx context.Context, app units.App, pulling func(image string)) error {
 	for _, f := range app.Files {
 		image := imageOf(f)
 		if image == "" || exec.CommandContext(ctx, "podman", "image", "exists", image).Run() == nil {
 			continue
 		}
+		pulling(image)
 		out, err := exec.CommandContext(ctx, "podman", "pull", "--quiet", image).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("podman pull %s: %w: %s", image, err, lastLine(string(out)))

@@ -55,16 +55,16 @@ func stand(ctx context.Context, scope units.Scope) error {
 	prober := &probe.Prober{Reuse: reuse}
 	storage := container.Storage(scope, os.Getenv)
 	secret := func(name string) (string, error) { return container.Secret(storage, name) }
+	services := machine.Services{Manager: manager, Scope: scope}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	m := healthd.Machine{
 		Desired: compiler.Desired,
 		Host: reconcile.Host{
-			Files: machine.Files(places.Units), Services: machine.Services{Manager: manager, Scope: scope},
+			Files: machine.Files(places.Units), Services: services,
 			Store: unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 			Now:   time.Now, Settle: settle, Patience: patience,
-			// Images come with the start of a unit, which systemd bounds.
-			Prefetch: func(context.Context, units.App) error { return nil },
+			Prefetch: services.Pull,
 		},
 		Hints:  hints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.complain), places.Units),
 		Probe:  func(ctx context.Context, t probe.Target) probe.Outcome { return prober.Probe(ctx, t, secret) },

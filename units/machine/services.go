@@ -204,6 +204,16 @@ func recreateUnit(service string) string {
 	return "archipelago-recreate@" + strings.TrimPrefix(service, "app@")
 }
 
+// Pull lets systemd run archgen to get the images of an app that are missing. Where
+// the unit for that is not installed, they come with the app's start.
+func (s Services) Pull(ctx context.Context, app units.App) error {
+	err := s.Start(ctx, "archipelago-pull@"+app.ID+".service")
+	if errors.Is(err, systemd.ErrNoSuchUnit) {
+		return nil
+	}
+	return err
+}
+
 // ReloadNetwork lets systemd run Podman to set up the network of all containers
 // anew.
 func (s Services) ReloadNetwork(ctx context.Context) error {
@@ -225,9 +235,11 @@ func (s Services) job(ctx context.Context, doing, name string, do func(ctx conte
 // journalTime bounds a look into the journal.
 const journalTime = 10 * time.Second
 
-// Log is the last lines that a service wrote.
+// Log is the last lines that a service wrote, and what systemd did with it.
 func (s Services) Log(ctx context.Context, name string, lines int) []string {
-	return s.journal(ctx, "--unit="+name, "--lines="+strconv.Itoa(lines))
+	all := s.journal(ctx, append([]string{"--lines=" + strconv.Itoa(2*lines)}, LogMatches(s.Scope, name)...)...)
+	all = slices.DeleteFunc(all, func(line string) bool { return strings.TrimSpace(line) == "" || isContainerID(line) })
+	return all[max(0, len(all)-lines):]
 }
 
 // LastWords is the last line that a service's container wrote, or what Podman or

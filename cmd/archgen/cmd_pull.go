@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+func (c *cli) pullCommand() *cobra.Command {
+	var from source
+	cmd := &cobra.Command{
+		Use:   "pull [ID…]",
+		Short: "Get the images of apps that are missing",
+		Long: `pull gets the images that the installed apps name and that this machine lacks,
+so that a later start or apply does not wait for the network. Nothing else is
+changed. apply does so by itself before it changes an app; for healthd systemd
+does it, by archipelago-pull@ID.service.
+
+Exit status: 0 all are there; 1 none could be had; 3 some could not.`,
+		Example: `  archgen pull
+  archgen pull lnd`,
+		RunE: func(_ *cobra.Command, args []string) error { return c.pull(&from, args) },
+	}
+	scopeFlags(cmd, &from)
+	return cmd
+}
+
+func (c *cli) pull(from *source, ids []string) error {
+	ctx, stop := interruptible()
+	defer stop()
+	k, want, err := c.installed(from)
+	if err != nil {
+		return err
+	}
+	if err := c.sayDiagnostics(k, false); err != nil {
+		return err
+	}
+	if want, err = narrow(want, ids); err != nil {
+		return err
+	}
+	var failed, well int
+	for _, app := range want.Apps {
+		err := prefetchWith(ctx, app, func(image string) { fmt.Fprintf(c.stderr, "%s: pulling %s …\n", app.ID, image) })
+		if err != nil {
+			fmt.Fprintf(c.stderr, "archgen: %s: %v\n", app.ID, err)
+			failed++
+			continue
+		}
+		well++
+	}
+	switch {
+	case failed == 0:
+		return nil
+	case well > 0:
+		return partError{errReported}
+	}
+	return errReported
+}
