@@ -183,12 +183,12 @@ func (c *cli) printResults(r reconcile.Report) {
 		if a.Outcome == reconcile.Unchanged {
 			continue
 		}
-		fmt.Fprintf(c.stdout, "%s: %s%s\n", a.App, a.Outcome, colon(a.Error))
+		fmt.Fprintf(c.stdout, "%s: %s%s\n", a.App, a.Outcome, colon(printable(a.Error)))
 		for _, note := range a.Notes {
 			fmt.Fprintf(c.stdout, "    %s\n", note)
 		}
 		for _, line := range a.Log {
-			fmt.Fprintf(c.stdout, "    %s\n", line)
+			fmt.Fprintf(c.stdout, "    %s\n", printable(line))
 		}
 	}
 	if !r.Changed() {

@@ -112,6 +112,43 @@ func TestDoctorGenerator(t *testing.T) {
 	expect(t, checkGenerator(t.Context(), p), isProblem, "masked", "sudo rm "+mask)
 }
 
+// What Podman's generator complains about names the file that has to go.
+func TestDoctorQuadlet(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "app@lnd.container.d/mine.conf"), "")
+	const loading = "quadlet-generator[7]: Loading source unit file /x/app@lnd.container\n"
+	for name, tt := range map[string]struct {
+		complaints string
+		verdict    grade
+		says       []string
+	}{
+		"nothing": {loading, isOK, nil},
+		"a file beside ours": {
+			loading + `quadlet-generator[7]: error loading "` + dir + `/mine.container", read ` + dir + "/mine.container: is a directory\n", isProblem,
+			[]string{"no unit of any file in " + dir + ", as it can't read one of them: mine.container: read", "mv " + dir + "/mine.container ~/ && archgen apply"},
+		},
+		"a file elsewhere": {
+			`quadlet-generator[7]: error loading "/etc/x/mine.container", no key` + "\n", isWarning,
+			[]string{"no unit of any file in /etc/x, as it can't read one of them: mine.container: no key"},
+		},
+		"a drop-in": {
+			`quadlet-generator[7]: converting "app@lnd.container": unsupported key 'Colour'` + "\n", isProblem,
+			[]string{"no unit of app@lnd.container: unsupported key 'Colour'", "mv " + dir + "/app@lnd.container.d ~/ && archgen apply"},
+		},
+		"the second of two": {
+			`quadlet-generator[7]: converting "mine.container": bad` + "\n" + `converting "app@a.db.container": bad` + "\n", isProblem,
+			[]string{"no unit of app@a.db.container: bad", "archgen apply"},
+		},
+		"somebody else's": {`quadlet-generator[7]: converting "mine.container": bad` + "\n", isWarning, []string{"mine.container, which is not an app's: bad"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			expect(t, judgeQuadlet(dir, tt.complaints), tt.verdict, tt.says...)
+		})
+	}
+}
+
 func TestDoctorRuntimeDir(t *testing.T) {
 	t.Parallel()
 	p := onTree(t, map[string]string{"run/user/1000/bus": ""})

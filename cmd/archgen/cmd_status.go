@@ -283,16 +283,26 @@ func (s *survey) part(id, service string) partStatus {
 		}
 	case units.IsStarting:
 		p.Level, p.detail = levelOfStart(found.Systemd.StatusText)
-	case units.IsDone, units.IsStopping, units.IsRestarting, units.IsPaused, units.IsFailed, units.IsStopped:
+	case units.IsFailed, units.IsRestarting:
+		p.detail = endings[found.Systemd.Result]
+	case units.IsDone, units.IsStopping, units.IsPaused, units.IsStopped:
 	}
 	if p.Reason == units.BecauseBackingOff || p.Reason == units.BecauseGaveUp {
-		p.detail = "apply tries again after " + s.history[id].Next().Local().Format(time.TimeOnly)
+		p.detail = "the next try comes after " + s.history[id].Next().Local().Format(time.TimeOnly)
 	}
 	p.isRight = isRight(p.condition)
 	if p.State == units.IsRunning && (u.Health == units.Sick || u.Health == units.Unsure) {
 		p.Error = p.detail
 	}
 	return p
+}
+
+// endings says how a service came to its end where its exit code does not.
+var endings = map[string]string{
+	"timeout":         "it took longer than its start or stop timeout",
+	"oom-kill":        "the kernel killed it: out of memory",
+	"start-limit-hit": "it was started too often in too short a time",
+	"resources":       "systemd could not set up its start",
 }
 
 // stateOf takes what is known of a service into one word.

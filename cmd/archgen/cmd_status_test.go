@@ -77,7 +77,7 @@ func TestStatusOfAnApp(t *testing.T) {
 		"starting":              {unit: units.Unit{Loaded: true, Active: units.Activating}, systemd: systemd.Unit{StatusText: "loading: 80 of 100 blocks"}, actions: []units.Action{because(units.BecauseStarting)}, state: "starting", level: "loading"},
 		"starting, no answer":   {unit: units.Unit{Loaded: true, Active: units.Activating}, systemd: systemd.Unit{StatusText: "waiting: nobody listens"}, actions: []units.Action{because(units.BecauseStarting)}, state: "starting"},
 		"stopping":              {unit: units.Unit{Loaded: true, Active: units.Deactivating}, actions: []units.Action{because(units.BecauseStopping)}, state: "stopping"},
-		"crash loop":            {unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, actions: []units.Action{because(units.BecauseCrashing)}, state: "restarted-by-systemd", wrong: true},
+		"crash loop":            {unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, actions: []units.Action{because(units.BecauseCrashing)}, state: "restarting", wrong: true},
 		"failed":                {unit: failed, actions: []units.Action{because(units.BecauseFailed)}, state: "failed", wrong: true},
 		"given up":              {unit: failed, actions: []units.Action{because(units.BecauseGaveUp)}, state: "failed (gave-up)", wrong: true},
 		"backing off":           {unit: failed, actions: []units.Action{because(units.BecauseBackingOff)}, state: "failed (backing-off)", wrong: true},
@@ -98,6 +98,30 @@ func TestStatusOfAnApp(t *testing.T) {
 				t.Errorf("%q, level %q, right %v; want %q, %q, %v", a.stateText(), a.Level, a.isRight, tt.state, tt.level, !tt.wrong)
 			}
 		})
+	}
+}
+
+// Where the exit code says nothing, systemd's word does.
+func TestStatusOfATimeout(t *testing.T) {
+	t.Parallel()
+	a := seen(units.Unit{Loaded: true, Active: units.Failed}, systemd.Unit{Result: "oom-kill", ExecMainCode: 2, ExecMainStatus: 9}, reply{}, because(units.BecauseFailed)).app("lnd")
+	if a.detail != "the kernel killed it: out of memory" || *a.ExitCode != 137 {
+		t.Errorf("%q, exit code %d", a.detail, *a.ExitCode)
+	}
+}
+
+// The table has no room for the directory of a manifest.
+func TestStatusOfAMistakeIsBrief(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"/home/a/.config/archipelago/apps/lnd.yaml:5:3: error: what is that?": "lnd.yaml:5:3: error: what is that?",
+		"/home/a/apps/lnd.d/10.yaml:5:3: error: no /x/lnd.y":                  "lnd.d/10.yaml:5:3: error: no /x/lnd.y",
+		"can't open /data/lnd.db: no space left":                              "can't open /data/lnd.db: no space left",
+		"":                                                                    "",
+	} {
+		if got := brief("lnd", text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
 	}
 }
 

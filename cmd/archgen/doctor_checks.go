@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,7 @@ var checks = []checkup{
 	{name: "archgen", what: "whether units find archgen", look: checkSelf},
 	{name: "manifests", what: "the manifests of the apps", look: checkManifests},
 	{name: "unit files", what: "the directory of unit files", look: checkUnitFiles},
+	{name: "quadlet", what: "what Podman makes of the unit files", look: checkQuadlet},
 	{name: "ports", what: "the ports of the apps", look: checkPorts},
 	{name: "stop timeout", what: "how long a shutdown waits for apps", rootless: true, look: checkStopTimeout},
 }
@@ -414,6 +416,66 @@ func judgeFound(dir string, found map[string]units.FoundFile, ours units.Set) fi
 		return warn("archgen apply   # archgen diff shows what that does", "%s not as the manifests say", counted(len(found), "file")+map[bool]string{true: " is", false: " are"}[len(found) == 1])
 	}
 	return fine("%s in %s", counted(len(ours), "file"), dir)
+}
+
+// checkQuadlet lets Podman's generator read all unit files as at a reload, and
+// looks at what it complains about.
+func checkQuadlet(ctx context.Context, p *patient) finding {
+	a, err := p.apps()
+	if err != nil {
+		return warn("", "it can't be judged without the manifests: %v", err)
+	}
+	path := p.generator("podman-" + p.scope.String() + "-generator")
+	if path == "" {
+		return warn("", "it can't be judged without Podman's generator")
+	}
+	args := []string{"-dryrun"}
+	if p.scope == units.User {
+		args = append(args, "-user")
+	}
+	cmd := exec.CommandContext(ctx, path, args...)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		return warn("", "it can't be judged: %v", err)
+	}
+	return judgeQuadlet(a.places.Units, complaints.String())
+}
+
+// judgeQuadlet judges what the generator wrote. A file that it can't read makes
+// it pass over all files of the same directory, whoever's they are.
+func judgeQuadlet(dir, complaints string) finding {
+	others := fine("it makes a unit of each of them")
+	for line := range strings.Lines(complaints) {
+		if _, text, ok := strings.Cut(line, "]: "); ok && strings.HasPrefix(line, "quadlet-generator[") {
+			line = text
+		}
+		what, text, _ := strings.Cut(oneLine(line), ` "`)
+		file, why, ok := strings.Cut(text, `"`)
+		why = strings.TrimLeft(why, ",: ")
+		switch {
+		case !ok:
+		case what == "error loading" && filepath.Dir(file) == dir:
+			return problem("mv "+file+" ~/ && archgen apply", "Podman makes no unit of any file in %s, as it can't read one of them: %s: %s", dir, filepath.Base(file), why)
+		case what == "error loading":
+			others = warn("mv "+file+" ~/", "Podman makes no unit of any file in %s, as it can't read one of them: %s: %s", filepath.Dir(file), filepath.Base(file), why)
+		case what == "converting" && units.AppOf(units.ServiceOf(file)) != "":
+			return problem(mendRefused(dir, file), "Podman makes no unit of %s: %s", file, why)
+		case what == "converting":
+			others = warn("", "Podman makes no unit of %s, which is not an app's: %s", file, why)
+		}
+	}
+	return others
+}
+
+// mendRefused is the command for a file of ours that Podman refuses: the drop-ins
+// of the operator are to blame, or it was written for another Podman.
+func mendRefused(dir, file string) string {
+	dropIns := filepath.Join(dir, file+".d")
+	if _, err := os.Stat(dropIns); err == nil {
+		return "mv " + dropIns + " ~/ && archgen apply   # or mend the drop-in there that says so"
+	}
+	return "archgen apply"
 }
 
 // isQuadlet reports whether Podman makes a unit of a file of that name.

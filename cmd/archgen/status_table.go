@@ -37,9 +37,18 @@ var (
 func (l appearance) table(apps []appStatus) []string {
 	rows := make([]row, 0, len(apps))
 	for _, a := range apps {
-		rows = append(rows, l.row(a.ID, a.condition, a.Error, a.isRight, a.LANAddress))
+		rows = append(rows, l.row(a.ID, a.condition, brief(a.ID, a.Error), a.isRight, a.LANAddress))
 	}
 	return l.lay(rows)
+}
+
+// brief leaves the directory of an app's own manifest out of an error.
+func brief(id, text string) string {
+	file, _, _ := strings.Cut(text, ": ")
+	if i := strings.LastIndex(file, "/"+id+"."); i >= 0 && text[0] == '/' {
+		return text[i+1:]
+	}
+	return text
 }
 
 // row is one line of the table and the note below it.
@@ -176,16 +185,16 @@ func (l appearance) one(a appStatus) []string {
 	return append(append(lines, ""), l.lay(rows)...)
 }
 
-// plain is the reasons that need no state before them.
+// plain is the reasons that say no more than the state.
 var plain = []units.Reason{
-	units.BecauseStopped, units.BecauseCrashing, units.BecauseFailed, units.BecausePaused, units.BecauseStarting, units.BecauseStopping,
+	units.BecauseCrashing, units.BecauseFailed, units.BecausePaused, units.BecauseStarting, units.BecauseStopping,
 }
 
 func (c condition) stateText() string {
 	switch {
-	case c.Reason == "":
+	case c.Reason == "", slices.Contains(plain, c.Reason):
 		return string(c.State)
-	case slices.Contains(plain, c.Reason):
+	case c.Reason == units.BecauseStopped:
 		return string(c.Reason)
 	}
 	return string(c.State) + " (" + string(c.Reason) + ")"
@@ -233,8 +242,11 @@ func orDash(s string) string {
 }
 
 // oneLine makes what an app said fit for a terminal.
-func oneLine(text string) string {
-	text = strings.Map(func(r rune) rune {
+func oneLine(text string) string { return strings.Join(strings.Fields(printable(text)), " ") }
+
+// printable leaves out what a terminal would obey.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
 		switch {
 		case unicode.IsSpace(r):
 			return ' '
@@ -243,7 +255,6 @@ func oneLine(text string) string {
 		}
 		return r
 	}, text)
-	return strings.Join(strings.Fields(text), " ")
 }
 
 // terminalSize is 0, 0 where w is no terminal.

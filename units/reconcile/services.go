@@ -303,9 +303,18 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 // logLines is how much of an app's log stands in a report.
 const logLines = 10
 
+// log is that of the first part that is not up, or else of the first.
 func (p *pass) log(ctx context.Context, app units.App) []string {
+	names := make([]string, 0, len(app.Parts))
 	for _, part := range app.Parts {
-		if lines := p.host.Services.Log(ctx, part.Service, logLines); len(lines) > 0 {
+		names = append(names, part.Service)
+	}
+	found, err := p.host.Services.Observe(ctx, names, false)
+	if i := slices.IndexFunc(names, func(n string) bool { return found[n].Active != units.Active }); err == nil && i > 0 {
+		names[0], names[i] = names[i], names[0]
+	}
+	for _, name := range names {
+		if lines := p.host.Services.Log(ctx, name, logLines); len(lines) > 0 {
 			return lines
 		}
 	}
