@@ -129,8 +129,6 @@ func (p *pass) find(ctx context.Context, apps []units.App) error {
 }
 
 func (p *pass) claimFor(id string, f Found) {
-	r := p.result(id)
-	r.Notes = append(r.Notes, f.Notes...)
 	i := slices.IndexFunc(p.want.Apps, func(a units.App) bool { return a.ID == id })
 	switch {
 	case f.Err != nil:
@@ -142,6 +140,8 @@ func (p *pass) claimFor(id string, f Found) {
 			names(f.Containers), id, id, id), nil)
 	default:
 		p.claims[id] = f.Containers
+		r := p.result(id)
+		r.Notes = append(r.Notes, f.Notes...)
 	}
 }
 
