@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -189,16 +190,30 @@ func (p *pass) containers(id string) []units.Legacy {
 	return p.adoptions[id].Containers
 }
 
-// retire puts the containers aside whose place an app takes. How they were is
-// kept before anything is done to them.
-func (p *pass) retire(ctx context.Context, app units.App) error {
+// retire puts aside, before there are units in their place, the containers whose
+// place apps take. Later would be too late: the start of what an app needs pulls
+// the app in as well, and Podman ends whatever then has its name.
+func (p *pass) retire(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, app := range p.want.Apps {
+		if p.isBad(app.ID) || app.Asked == units.Stop || len(p.steps(app)) == 0 {
+			continue
+		}
+		wg.Go(func() {
+			if err := p.retireFor(ctx, app); err != nil {
+				p.fail(app.ID, Failed, p.giveWay(ctx, app, err), nil)
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// retireFor keeps how the containers of an app are before anything is done to them.
+func (p *pass) retireFor(ctx context.Context, app units.App) error {
 	if claimed := p.claims[app.ID]; len(claimed) > 0 {
 		if err := p.noteAdoption(func() { p.adoptions.Begin(app.ID, claimed) }); err != nil {
 			return err
 		}
-	}
-	if app.Asked == units.Stop {
-		return nil
 	}
 	for _, c := range p.containers(app.ID) {
 		a := units.Action{App: app.ID, Kind: units.Adopt, Target: c.Name, Reason: units.BecauseLegacy}
@@ -207,6 +222,20 @@ func (p *pass) retire(ctx context.Context, app units.App) error {
 		}
 	}
 	return nil
+}
+
+// recall gives containers their place back whose apps will not be started: their
+// units could not be put into place.
+func (p *pass) recall(ctx context.Context, why error) {
+	for _, app := range p.want.Apps {
+		isLost := why != nil || p.isBad(app.ID)
+		if !isLost || len(p.claims[app.ID]) == 0 || len(p.containers(app.ID)) == 0 {
+			continue
+		}
+		err := p.giveWay(ctx, app, cmp.Or(why, errors.New("its units could not be put into place")))
+		r := p.result(app.ID)
+		r.Notes = append(r.Notes, err.Error())
+	}
 }
 
 func (p *pass) noteAdoption(change func()) error {
@@ -260,22 +289,33 @@ func (p *pass) withdraw(ctx context.Context, app units.App) error {
 	if err := p.end(ctx, app); err != nil {
 		return err
 	}
-	if err := p.host.Files.Sync(nil, func(m units.Mark) bool { return m.App == app.ID }); err != nil {
-		return fmt.Errorf("removing the units of %s: %w", app.ID, err)
+	errs := []error{p.removeUnits(ctx, app)}
+	for _, c := range slices.Backward(p.containers(app.ID)) { // the main one comes last, as at a start
+		a := units.Action{App: app.ID, Kind: units.Restore, Target: c.Name, Reason: units.BecauseRolledBack}
+		errs = append(errs, p.act(a, func() error { return p.host.Legacy.Restore(ctx, c) }))
 	}
-	for _, f := range app.Files {
-		p.noteDone(units.Action{App: app.ID, Kind: units.Remove, Target: f.Name, Reason: units.BecauseRolledBack})
-	}
-	if err := p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.BecauseRolledBack}); err != nil {
+	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	for _, c := range p.containers(app.ID) {
-		a := units.Action{App: app.ID, Kind: units.Restore, Target: c.Name, Reason: units.BecauseRolledBack}
-		if err := p.act(a, func() error { return p.host.Legacy.Restore(ctx, c) }); err != nil {
-			return err
-		}
-	}
 	return p.noteAdoption(func() { p.adoptions.End(app.ID) })
+}
+
+func (p *pass) removeUnits(ctx context.Context, app units.App) error {
+	files, err := p.host.Files.Read()
+	if err == nil {
+		err = p.host.Files.Sync(nil, func(m units.Mark) bool { return m.App == app.ID })
+	}
+	if err != nil {
+		return fmt.Errorf("removing the units of %s: %w", app.ID, err)
+	}
+	own := ofApp(files, app.ID)
+	for _, f := range own {
+		p.noteDone(units.Action{App: app.ID, Kind: units.Remove, Target: f.Name, Reason: units.BecauseRolledBack})
+	}
+	if len(own) == 0 {
+		return nil
+	}
+	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.BecauseRolledBack})
 }
 
 // end stops every service of an app, and leaves none that failed.

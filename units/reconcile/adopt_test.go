@@ -60,6 +60,8 @@ func (l *legacy) Find(_ context.Context, apps []units.App) (map[string]reconcile
 }
 
 func (l *legacy) Retire(_ context.Context, _ units.App, c units.Legacy) error {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
 	l.m.note("retire " + c.Name)
 	if l.stuck {
 		return errors.New("it does not stop")
@@ -74,6 +76,8 @@ func (l *legacy) Retire(_ context.Context, _ units.App, c units.Legacy) error {
 }
 
 func (l *legacy) Restore(_ context.Context, c units.Legacy) error {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
 	l.m.note("restore " + c.Name)
 	if _, there := l.containers[c.ID]; !there {
 		return errors.New("it is gone")
@@ -86,6 +90,8 @@ func (l *legacy) Restore(_ context.Context, c units.Legacy) error {
 }
 
 func (l *legacy) Discard(_ context.Context, c units.Legacy) error {
+	l.m.mu.Lock()
+	defer l.m.mu.Unlock()
 	l.m.note("discard " + c.Name)
 	delete(l.containers, c.ID)
 	return nil
@@ -130,8 +136,8 @@ func TestAdopt(t *testing.T) {
 		equal(t, "results", []string{"x done", "y done"}, results(r))
 		equal(t, "notes", []string{"keeps data"}, r.Results[0].Notes)
 		equal(t, "of x", []string{
-			"write app@x.container 1", "write app@y.container 1", "reload",
-			"retire x", "start app@x.service 1", "discard x",
+			"retire x", "write app@x.container 1", "write app@y.container 1", "reload",
+			"start app@x.service 1", "discard x",
 		}, without(m.doings(), "start app@y.service 1"))
 		if len(m.legacy.containers)+len(m.legacy.kept) > 0 {
 			t.Errorf("left over: %v, %v", m.legacy.containers, m.legacy.kept)
@@ -163,7 +169,7 @@ func TestAdoptionGivesWay(t *testing.T) {
 			"x not-serving: app@x.service runs and does not serve: connection refused; the container x, whose place it was to take, runs again; archgen adopt x tries again",
 		}, results(m.run(t, app("x", "1-silent"))))
 		equal(t, "log", []string{
-			"write app@x.container 1-silent", "reload", "retire x", "start app@x.service 1-silent",
+			"retire x", "write app@x.container 1-silent", "reload", "start app@x.service 1-silent",
 			"stop app@x.service", "reset-failed app@x.service", "remove app@x.container", "reload", "restore x",
 		}, m.doings())
 		m.isGivenBack(t)
@@ -219,9 +225,9 @@ func TestNothingIsStoppedForNothing(t *testing.T) {
 			func(m *machine) { m.noImage["x"] = true },
 			"x failed: its images can't be had, so nothing of it was changed: no route to registry",
 		},
-		"Podman refuses the unit": {
+		"it does not stop": {
 			func(m *machine) { m.legacy.stuck = true },
-			"x not-serving: it does not stop; the container x, whose place it was to take, runs again; archgen adopt x tries again",
+			"x failed: it does not stop; the container x, whose place it was to take, runs again; archgen adopt x tries again",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -235,6 +241,50 @@ func TestNothingIsStoppedForNothing(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestNoUnitCanTakeThePlace: the container has it back at once.
+func TestNoUnitCanTakeThePlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := withLegacy(one())
+		r := m.run(t, app("x", "1-refused"))
+		equal(t, "notes", []string{
+			"keeps data",
+			"its units could not be put into place; the container x, whose place it was to take, runs again; archgen adopt x tries again",
+		}, r.Results[0].Notes)
+		m.isGivenBack(t)
+	})
+	synctest.Test(t, func(t *testing.T) {
+		m := withLegacy(one())
+		m.syncFail = errors.New("no space left on device")
+		_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
+			return units.Desired{Apps: []units.App{app("x", "1")}, Whole: true}, nil
+		}, m.host())
+		if err == nil || m.legacy.containers["c1"] != (container{"x", true}) {
+			t.Errorf("error %v; the container is %+v", err, m.legacy.containers["c1"])
+		}
+	})
+}
+
+// TestContainersStopBeforeAnythingStarts: the start of knots pulls lnd in, and
+// Podman would end the container of that name in no time.
+func TestContainersStopBeforeAnythingStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := withLegacy(map[string]container{"c1": {"knots", true}, "c2": {"lnd", true}})
+		m.run(t, app("knots", "1"), app("lnd", "1", "knots"))
+		var firstStart, lastStop int
+		for i, text := range m.log {
+			switch {
+			case strings.HasPrefix(text, "retire"):
+				lastStop = i
+			case strings.HasPrefix(text, "write") && firstStart == 0:
+				firstStart = i
+			}
+		}
+		if lastStop == 0 || firstStart < lastStop {
+			t.Errorf("the order was %v", m.log)
+		}
+	})
 }
 
 // TestOnePartOnly: what other parts of a running app hold is not pulled away.

@@ -90,7 +90,10 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.stop(ctx); err != nil {
 		return err
 	}
-	if err := p.files(ctx); err != nil {
+	p.retire(ctx)
+	err = p.files(ctx)
+	p.recall(ctx, err)
+	if err != nil {
 		return err
 	}
 	p.repay(ctx)

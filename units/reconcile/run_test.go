@@ -108,6 +108,8 @@ func (m *machine) Look(want units.Set, _ func(units.Mark) bool) (map[string]unit
 }
 
 func (m *machine) Sync(want units.Set, owns func(units.Mark) bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.syncFail != nil {
 		return m.syncFail
 	}
@@ -127,6 +129,8 @@ func (m *machine) Sync(want units.Set, owns func(units.Mark) bool) error {
 }
 
 func (m *machine) Read() (units.Set, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	var set units.Set
 	for _, f := range m.files {
 		if f.App != "" {
@@ -258,12 +262,19 @@ func (m *machine) Lock(context.Context) (func(), error) {
 	return func() { m.locked = false }, nil
 }
 
-func (m *machine) History() (units.History, error)   { return maps.Clone(m.history), nil }
-func (m *machine) SaveHistory(h units.History) error { m.history = maps.Clone(h); return nil }
+func (m *machine) History() (units.History, error) { return maps.Clone(m.history), nil }
+func (m *machine) SaveHistory(h units.History) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.history = maps.Clone(h)
+	return nil
+}
 
 func (m *machine) Adoptions() (units.Adoptions, error) { return m.legacy.adoptions(), nil }
 
 func (m *machine) SaveAdoptions(a units.Adoptions) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.note("remember " + strings.Join(slices.Sorted(maps.Keys(a)), " "))
 	m.legacy.kept = maps.Clone(a)
 	return nil

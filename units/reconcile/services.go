@@ -53,12 +53,9 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		p.fail(app.ID, Failed, err, nil)
 		return
 	}
-	err := p.retire(ctx, app)
 	patient, cancel := context.WithTimeout(ctx, p.host.Patience)
 	defer cancel()
-	if err == nil {
-		err = p.carryOut(patient, steps)
-	}
+	err := p.carryOut(patient, steps)
 	if err == nil && app.Asked != units.Stop {
 		err = p.serves(patient, app)
 	}
