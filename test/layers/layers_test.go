@@ -35,8 +35,10 @@ var mayImport = map[string][]string{
 	"healthd/probe":                {},
 	"healthd/watch":                {},
 	"healthd":                      {"generator/compile", "manifests/diag", "healthd/probe", "units", "units/reconcile"},
-	"cmd/healthd":                  {"generator/compile", "manifests/diag", "healthd", "healthd/probe", "healthd/watch", "units", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
-	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/compile", "units", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/machine", "healthd/probe"},
+	"healthd/bus":                  {"healthd", "units"},
+	"healthd/metrics":              {"healthd", "units", "units/unitdir"},
+	"cmd/healthd":                  {"generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/probe", "healthd/watch", "units", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
+	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/compile", "units", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/machine", "healthd/bus", "healthd/probe"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may
@@ -45,7 +47,8 @@ var onlyImporter = map[string][]string{
 	"github.com/containers/podman/v5/pkg/systemd/quadlet": {"generator/conform"},
 	"github.com/containers/podman/v5/pkg/systemd/parser":  {"generator/conform"},
 	"github.com/coreos/go-systemd/v22/dbus":               {"units/systemd", "units/systemd/systemdtest"},
-	"github.com/godbus/dbus/v5":                           {"units/systemd", "units/systemd/systemdtest"},
+	"github.com/godbus/dbus/v5":                           {"units/systemd", "units/systemd/systemdtest", "healthd/bus"},
+	"github.com/godbus/dbus/v5/introspect":                {"healthd/bus"},
 	"github.com/spf13/cobra":                              {"cmd/archgen"},
 }
 

@@ -1,0 +1,437 @@
+package bus
+
+import (
+	"bufio"
+	"context"
+	"encoding/xml"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+	"github.com/godbus/dbus/v5/introspect"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// A status as the loop posts it.
+func someStatus() healthd.Status {
+	return healthd.Status{
+		Passes: healthd.Passes{Total: 7, Last: 1500 * time.Microsecond, Drift: 2},
+		Apps: []healthd.App{
+			{
+				ID: "knots", State: units.IsRunning, Reason: units.BecauseLoading, Level: "loading", Detail: "verifying blocks", Progress: 0.43,
+				Since: time.UnixMicro(5), Latency: 3 * time.Millisecond, Restarts: 1, Repairs: map[units.Kind]int{units.Restart: 2}, Log: []string{"last \xffwords\x00"},
+			},
+			{ID: "lnd", State: units.IsFailed, Reason: units.BecauseInvalid, Error: "it \xff crashed", Progress: -1, Since: time.UnixMicro(6)},
+		},
+	}
+}
+
+func TestWhatCallersSee(t *testing.T) {
+	t.Parallel()
+	s := onPrivateBus(t)
+	s.board.Post(someStatus())
+	var rows [][]any
+	s.call(t, Name+".ListApps").mustStore(t, &rows)
+	want := [][]any{{"knots", "running", "loading", "loading"}, {"lnd", "failed", "invalid-manifest", ""}}
+	if d := cmp.Diff(want, rows); d != "" {
+		t.Errorf("ListApps (-want +have):\n%s", d)
+	}
+
+	knots, lnd := map[string]dbus.Variant{}, map[string]dbus.Variant{}
+	s.call(t, Name+".GetApp", "knots").mustStore(t, &knots)
+	s.call(t, Name+".GetApp", "lnd").mustStore(t, &lnd)
+	if d := cmp.Diff(map[string]any{
+		"State": "running", "Reason": "loading", "Level": "loading", "Detail": "verifying blocks", "Error": "", "Progress": 0.43,
+		"SinceUSec": uint64(5), "Restarts": uint64(1), "Repairs": map[string]uint64{"restart": 2}, "LatencyUSec": uint64(3000),
+		"Log": []string{"last \uFFFDwords\uFFFD"},
+	}, plain(knots)); d != "" {
+		t.Errorf("GetApp knots (-want +have):\n%s", d)
+	}
+	if lnd["Error"].Value() != "it \uFFFD crashed" || !reflect.DeepEqual(lnd["Log"].Value(), []string{}) || lnd["Progress"].Value() != nil {
+		t.Errorf("GetApp lnd: %v", lnd)
+	}
+
+	all := map[string]dbus.Variant{}
+	s.call(t, properties+".GetAll", Name).mustStore(t, &all)
+	apps, _ := all["Apps"].Value().(map[string]map[string]dbus.Variant)
+	if all["Version"].Value() != "1.2" || all["Passes"].Value() != uint64(7) || all["LastPassUSec"].Value() != uint64(1500) ||
+		all["Drift"].Value() != uint64(2) || apps["knots"]["State"].Value() != "running" {
+		t.Errorf("properties: %v", all)
+	}
+	for _, name := range []string{"LatencyUSec", "Log"} {
+		if _, ok := apps["knots"][name]; ok {
+			t.Errorf("the property Apps has %s, which changes without a signal", name)
+		}
+	}
+}
+
+func TestCallersAreRefused(t *testing.T) {
+	t.Parallel()
+	s := onPrivateBus(t)
+	refused := func(name, method string, args ...any) {
+		t.Helper()
+		reply, ok := s.call(t, method, args...).Err.(dbus.Error)
+		if !ok || reply.Name != name {
+			t.Errorf("%s%v: %v; want %s", method, args, reply, name)
+		}
+	}
+	refused(notReady, Name+".GetApp", "knots")
+	s.board.Post(someStatus())
+	refused(noSuchApp, Name+".GetApp", "nobody")
+	refused(noSuchApp, Name+".Restart", "nobody")
+	refused(noSuchApp, Name+".ReconcileApp", "\U0001F3DD")
+	refused(invalidManifest, Name+".Start", "lnd")
+	refused(readOnly, properties+".Set", Name, "Passes", dbus.MakeVariant("x"))
+	refused(noProperty, properties+".Get", Name, "Nothing")
+	refused(noInterface, properties+".GetAll", "org.example.Nothing")
+	refused("org.freedesktop.DBus.Error.InvalidArgs", Name+".Restart")
+	refused("org.freedesktop.DBus.Error.UnknownMethod", Name+".Delete", "knots")
+	if mayChange(1001, 1000) || !mayChange(1000, 1000) || !mayChange(0, 1000) || mayChange(1000, 0) {
+		t.Error("others than the owner and root may change what runs, or those may not")
+	}
+}
+
+// What is asked for is a hint to the loop, and asking does not wait for the end.
+func TestCallersAsk(t *testing.T) {
+	t.Parallel()
+	s := onPrivateBus(t)
+	s.board.Post(someStatus())
+	for method, want := range map[string]healthd.Hint{
+		"Restart": {App: "knots", Asked: units.Restart}, "Start": {App: "knots", Asked: units.Start},
+		"Stop": {App: "knots", Asked: units.Stop}, "ReconcileApp": {App: "knots"},
+	} {
+		s.call(t, Name+"."+method, "knots").mustStore(t)
+		if have := <-s.asked; have != want {
+			t.Errorf("%s: %v; want %v", method, have, want)
+		}
+	}
+	s.call(t, Name+".Reconcile").mustStore(t)
+	if have := <-s.asked; have != (healthd.Hint{}) {
+		t.Errorf("Reconcile: %v", have)
+	}
+	s.call(t, Name+".ReconcileApp", "lnd").mustStore(t)
+	<-s.asked
+}
+
+// A change is signalled, with what changed only. How long an answer took is not
+// worth a signal.
+func TestChangesAreSignalled(t *testing.T) {
+	t.Parallel()
+	s := onPrivateBus(t)
+	status := someStatus()
+	s.board.Post(status)
+	if d := cmp.Diff([]string{"Apps", "Drift", "LastPassUSec", "Passes"}, s.changed(t)); d != "" {
+		t.Errorf("the first status (-want +have):\n%s", d)
+	}
+	healthy := someStatus()
+	healthy.Apps[0].Latency *= 2
+	s.board.Post(healthy)
+	healthy.Passes.Drift++
+	s.board.Post(healthy)
+	if d := cmp.Diff([]string{"Drift"}, s.changed(t)); d != "" {
+		t.Errorf("an answer and drift (-want +have):\n%s", d)
+	}
+	healthy.Apps = healthy.Apps[:1]
+	s.board.Post(healthy)
+	if d := cmp.Diff([]string{"Apps"}, s.changed(t)); d != "" {
+		t.Errorf("an app that is gone (-want +have):\n%s", d)
+	}
+}
+
+// A burst of changes is a few signals, and the last has what came last.
+func TestSignalsAreFew(t *testing.T) {
+	t.Parallel()
+	s := onPrivateBus(t)
+	start := time.Now()
+	status := someStatus()
+	for n := range 1000 {
+		status.Passes.Total = n
+		s.board.Post(status)
+	}
+	signals := 0
+	for last := uint64(0); last != 999; signals++ {
+		last, _ = s.next()["Passes"].Value().(uint64)
+	}
+	if most := 2 + int(time.Since(start)/spacing); signals > most {
+		t.Errorf("%d signals, want %d at most", signals, most)
+	}
+}
+
+// The bus goes away and comes back, and the apps are on it again.
+func TestTheBusComesBack(t *testing.T) {
+	t.Parallel()
+	s := onPrivateBus(t)
+	s.board.Post(someStatus())
+	s.daemon.stop()
+	<-s.client.Context().Done()
+	s.daemon.start(t)
+	s.connect(t)
+	s.call(t, Name+".Restart", "knots").mustStore(t)
+	<-s.asked
+}
+
+// Who has the name keeps it, and the next one gets it then.
+func TestASecondOneWaits(t *testing.T) {
+	t.Parallel()
+	s := onPrivateBus(t)
+	second := healthd.NewBoard()
+	second.Post(someStatus())
+	go Server{Address: s.daemon.address, Version: "second", Board: second, Complain: func(err error) { t.Error(err) }}.Run(t.Context())
+	if v := s.version(t); v != "1.2" {
+		t.Errorf("the name was taken by %s", v)
+	}
+	s.end()
+	s.until(t, func() bool { return s.version(t) == "second" })
+}
+
+// Without a bus it is tried again and again, and said once.
+func TestNoBus(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		var complaints []string
+		Server{
+			Scope: units.System, Address: "unix:path=" + filepath.Join(t.TempDir(), "bus"), Board: healthd.NewBoard(),
+			Complain: func(err error) { complaints = append(complaints, err.Error()) },
+		}.Run(ctx)
+		if len(complaints) != 1 || !strings.Contains(complaints[0], "system bus as "+Name) {
+			t.Errorf("complaints: %q", complaints)
+		}
+	})
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	s := onPrivateBus(t)
+	told := watch(t.Context(), units.User, s.daemon.address)
+	if !<-told {
+		t.Error("healthd stands on the bus, and is not seen")
+	}
+	s.board.Post(someStatus())
+	if !<-told {
+		t.Error("after a change healthd is seen no more")
+	}
+	s.end()
+	for stands := range told {
+		if !stands {
+			break
+		}
+	}
+	s.daemon.stop()
+	if stands, more := <-told; more {
+		t.Errorf("without a bus there still is word: %v", stands)
+	}
+	if _, more := <-watch(t.Context(), units.User, s.daemon.address); more {
+		t.Error("there is word of a bus that is not there")
+	}
+}
+
+// The shipped file says what the object does.
+func TestIntrospection(t *testing.T) {
+	t.Parallel()
+	var node introspect.Node
+	if err := xml.Unmarshal([]byte(XML), &node); err != nil {
+		t.Fatal(err)
+	}
+	shape := func(list []introspect.Method) []string {
+		var shapes []string
+		for _, m := range list {
+			text := m.Name
+			for _, a := range m.Args {
+				text += " " + a.Direction + " " + a.Type
+			}
+			shapes = append(shapes, text)
+		}
+		slices.Sort(shapes)
+		return shapes
+	}
+	o := &object{Server: Server{Board: healthd.NewBoard()}}
+	for i, v := range []any{o, (*propertiesOf)(o), introspect.Introspectable("")} {
+		if d := cmp.Diff(shape(node.Interfaces[i].Methods), shape(introspect.Methods(v))); d != "" {
+			t.Errorf("%s (-file +object):\n%s", node.Interfaces[i].Name, d)
+		}
+	}
+	inFile, inObject := map[string]string{}, map[string]string{}
+	for _, p := range node.Interfaces[0].Properties {
+		inFile[p.Name] = p.Type
+	}
+	for name, value := range o.properties() {
+		inObject[name] = dbus.SignatureOf(value).String()
+	}
+	if d := cmp.Diff(inFile, inObject); d != "" {
+		t.Errorf("properties (-file +object):\n%s", d)
+	}
+	s := onPrivateBus(t)
+	var live string
+	s.call(t, introspectable+".Introspect").mustStore(t, &live)
+	if live != XML {
+		t.Error("the object tells something else than the file")
+	}
+}
+
+// stage is a server on a bus of its own, and a client.
+type stage struct {
+	daemon  *daemon
+	board   *healthd.Board
+	asked   chan healthd.Hint
+	end     context.CancelFunc
+	client  *dbus.Conn
+	signals chan *dbus.Signal
+}
+
+func onPrivateBus(t *testing.T) *stage {
+	t.Helper()
+	s := &stage{daemon: newDaemon(t), board: healthd.NewBoard(), asked: make(chan healthd.Hint, 16)}
+	ctx, end := context.WithCancel(t.Context())
+	s.end = end
+	go Server{
+		Address: s.daemon.address, Version: "1.2", Board: s.board, Ask: s.asked, Complain: func(err error) { t.Error(err) },
+	}.Run(ctx)
+	s.connect(t)
+	return s
+}
+
+// connect connects the client, and waits until the server is there.
+func (s *stage) connect(t *testing.T) {
+	t.Helper()
+	client, err := dbus.Connect(s.daemon.address, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = client.Close() })
+	s.client, s.signals = client, make(chan *dbus.Signal, 64)
+	client.Signal(s.signals)
+	if err := client.AddMatchSignal(dbus.WithMatchInterface(properties)); err != nil {
+		t.Fatal(err)
+	}
+	s.until(t, func() bool { return s.version(t) != "" })
+}
+
+func (s *stage) version(t *testing.T) string {
+	t.Helper()
+	v, err := s.client.Object(Name, Path).GetProperty(Name + ".Version")
+	if err != nil {
+		return ""
+	}
+	text, _ := v.Value().(string)
+	return text
+}
+
+func (s *stage) until(t *testing.T, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); <-tick.C {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not come about in time")
+		}
+	}
+}
+
+// result is an answer to a call.
+type result struct{ *dbus.Call }
+
+func (r result) mustStore(t *testing.T, to ...any) {
+	t.Helper()
+	if err := r.Store(to...); err != nil {
+		t.Fatalf("%s: %v", r.Method, err)
+	}
+}
+
+func (s *stage) call(t *testing.T, method string, args ...any) result {
+	t.Helper()
+	return result{s.client.Object(Name, Path).CallWithContext(t.Context(), method, 0, args...)}
+}
+
+// next is what the next signal says has changed.
+func (s *stage) next() map[string]dbus.Variant {
+	for signal := range s.signals {
+		if signal.Name == properties+".PropertiesChanged" {
+			values, _ := signal.Body[1].(map[string]dbus.Variant)
+			return values
+		}
+	}
+	return nil
+}
+
+// changed is the names of the properties in the next signal.
+func (s *stage) changed(t *testing.T) []string {
+	t.Helper()
+	values := s.next()
+	names := make([]string, 0, len(values))
+	for name := range values {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func plain(values map[string]dbus.Variant) map[string]any {
+	list := make(map[string]any, len(values))
+	for name, v := range values {
+		list[name] = v.Value()
+	}
+	return list
+}
+
+// daemon is a dbus-daemon that only this test knows.
+type daemon struct {
+	address string
+	config  string
+	stop    func()
+}
+
+func newDaemon(t *testing.T) *daemon {
+	t.Helper()
+	// The path of a socket is short, that of a test's directory may not be.
+	dir, err := os.MkdirTemp("", "bus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	d := &daemon{address: "unix:path=" + filepath.Join(dir, "bus"), config: filepath.Join(dir, "bus.conf")}
+	err = os.WriteFile(d.config, []byte(`<busconfig>
+  <type>session</type>
+  <listen>`+d.address+`</listen>
+  <policy context="default">
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+    <allow own="*"/>
+  </policy>
+</busconfig>
+`), 0o644)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.start(t)
+	t.Cleanup(func() { d.stop() })
+	return d
+}
+
+func (d *daemon) start(t *testing.T) {
+	t.Helper()
+	ctx, kill := context.WithCancel(t.Context())
+	cmd := exec.CommandContext(ctx, "dbus-daemon", "--config-file="+d.config, "--nofork", "--print-address")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%v: test/setup installs it", err)
+	}
+	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+		t.Fatalf("dbus-daemon does not listen: %v", err)
+	}
+	d.stop = func() { kill(); _ = cmd.Wait() }
+}

@@ -1,0 +1,227 @@
+package bus
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// XML is the introspection data, as it is shipped and as the object tells it.
+//
+//go:embed org.archipelago.Manager1.xml
+var XML string
+
+// The names of errors. The first is D-Bus's own, which its libraries know.
+const (
+	accessDenied    = "org.freedesktop.DBus.Error.AccessDenied"
+	noSuchApp       = "org.archipelago.Error.NoSuchApp"
+	invalidManifest = "org.archipelago.Error.InvalidManifest"
+	notReady        = "org.archipelago.Error.NotReady"
+	ending          = "org.archipelago.Error.Ending"
+	readOnly        = "org.freedesktop.DBus.Error.PropertyReadOnly"
+	noInterface     = "org.freedesktop.DBus.Error.UnknownInterface"
+	noProperty      = "org.freedesktop.DBus.Error.UnknownProperty"
+)
+
+func refusal(name, format string, args ...any) *dbus.Error {
+	return dbus.NewError(name, []any{text(fmt.Sprintf(format, args...))})
+}
+
+// object is what callers see. Each call has a goroutine of its own.
+type object struct {
+	Server
+	conn *dbus.Conn
+	ctx  context.Context
+}
+
+// row is an app in a list.
+type row struct{ ID, State, Reason, Level string }
+
+// ListApps lists the apps, sorted by id.
+func (o *object) ListApps() ([]row, *dbus.Error) {
+	status, _ := o.Board.Status()
+	rows := make([]row, 0, len(status.Apps))
+	for _, a := range status.Apps {
+		rows = append(rows, row{a.ID, string(a.State), string(a.Reason), a.Level})
+	}
+	return rows, nil
+}
+
+// GetApp says all that is known of an app.
+func (o *object) GetApp(id string) (map[string]dbus.Variant, *dbus.Error) {
+	a, err := o.find(id)
+	if err != nil {
+		return nil, err
+	}
+	facts := factsOf(a)
+	if a.Latency > 0 {
+		facts["LatencyUSec"] = microseconds(a.Latency)
+	}
+	lines := make([]string, 0, len(a.Log))
+	for _, line := range a.Log {
+		lines = append(lines, text(line))
+	}
+	facts["Log"] = lines
+	return variants(facts), nil
+}
+
+func (o *object) find(id string) (healthd.App, *dbus.Error) {
+	status, posted := o.Board.Status()
+	i := slices.IndexFunc(status.Apps, func(a healthd.App) bool { return a.ID == id })
+	switch {
+	case i >= 0:
+		return status.Apps[i], nil
+	case !posted:
+		return healthd.App{}, refusal(notReady, "healthd has just started, and is still looking at the apps: ask again")
+	}
+	return healthd.App{}, refusal(noSuchApp, "there is no app %q: ListApps lists those there are", id)
+}
+
+// Reconcile has everything looked at.
+func (o *object) Reconcile(sender dbus.Sender) *dbus.Error {
+	return o.pass(sender, healthd.Hint{})
+}
+
+// ReconcileApp has an app looked at.
+func (o *object) ReconcileApp(sender dbus.Sender, id string) *dbus.Error {
+	return o.pass(sender, healthd.Hint{App: id})
+}
+
+// Start starts an app.
+func (o *object) Start(sender dbus.Sender, id string) *dbus.Error {
+	return o.pass(sender, healthd.Hint{App: id, Asked: units.Start})
+}
+
+// Stop stops an app until somebody starts it or the machine boots.
+func (o *object) Stop(sender dbus.Sender, id string) *dbus.Error {
+	return o.pass(sender, healthd.Hint{App: id, Asked: units.Stop})
+}
+
+// Restart restarts an app.
+func (o *object) Restart(sender dbus.Sender, id string) *dbus.Error {
+	return o.pass(sender, healthd.Hint{App: id, Asked: units.Restart})
+}
+
+// pass passes on what is asked for, where the caller may ask for it and there is
+// something to be done.
+func (o *object) pass(sender dbus.Sender, h healthd.Hint) *dbus.Error {
+	if err := o.permit(sender); err != nil {
+		return err
+	}
+	if h.App != "" {
+		a, err := o.find(h.App)
+		switch {
+		case err != nil:
+			return err
+		case h.Asked != "" && a.Reason == units.BecauseInvalid:
+			return refusal(invalidManifest, "the manifest of %s has an error, and until it is mended the app stays as it is: see archgen check", h.App)
+		}
+	}
+	select {
+	case o.Ask <- h:
+		return nil
+	case <-o.ctx.Done():
+		return refusal(ending, "healthd is ending")
+	}
+}
+
+// permit lets the owner of the apps and root change what runs. The bus says who
+// a caller is.
+func (o *object) permit(sender dbus.Sender) *dbus.Error {
+	ctx, cancel := context.WithTimeout(o.ctx, 5*time.Second)
+	defer cancel()
+	var uid uint32
+	err := o.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetConnectionUnixUser", 0, string(sender)).Store(&uid)
+	switch {
+	case err != nil:
+		return refusal(accessDenied, "who asks can't be found out: %v", err)
+	case !mayChange(uid, uint32(os.Getuid())):
+		return refusal(accessDenied, "only the owner of the apps and root may change what runs, and the user %d is neither", uid)
+	}
+	return nil
+}
+
+func mayChange(uid, owner uint32) bool { return uid == owner || uid == 0 }
+
+// propertiesOf is the properties of the object as D-Bus wants them.
+type propertiesOf object
+
+// Get returns one.
+func (p *propertiesOf) Get(of, name string) (dbus.Variant, *dbus.Error) {
+	all, err := p.GetAll(of)
+	if err != nil {
+		return dbus.Variant{}, err
+	}
+	value, ok := all[name]
+	if !ok {
+		return value, refusal(noProperty, "there is no property %q", name)
+	}
+	return value, nil
+}
+
+// GetAll returns all.
+func (p *propertiesOf) GetAll(of string) (map[string]dbus.Variant, *dbus.Error) {
+	if of != Name && of != "" {
+		return nil, refusal(noInterface, "the interface %q has no properties here; %s has", of, Name)
+	}
+	return variants((*object)(p).properties()), nil
+}
+
+// Set sets none.
+func (p *propertiesOf) Set(_, name string, _ dbus.Variant) *dbus.Error {
+	return refusal(readOnly, "%s can't be set", name)
+}
+
+func (o *object) properties() map[string]any {
+	status, _ := o.Board.Status()
+	apps := make(map[string]map[string]dbus.Variant, len(status.Apps))
+	for _, a := range status.Apps {
+		apps[a.ID] = variants(factsOf(a))
+	}
+	return map[string]any{
+		"Version": o.Version, "Passes": uint64(status.Passes.Total), "LastPassUSec": microseconds(status.Passes.Last),
+		"Drift": uint64(status.Passes.Drift), "Apps": apps,
+	}
+}
+
+// factsOf is what is told of an app when it changes. How long the last answer
+// took is none of it: it is something else with every answer.
+func factsOf(a healthd.App) map[string]any {
+	repairs := make(map[string]uint64, len(a.Repairs))
+	for kind, n := range a.Repairs {
+		repairs[string(kind)] = uint64(n)
+	}
+	facts := map[string]any{
+		"State": string(a.State), "Reason": string(a.Reason), "Level": a.Level, "Detail": text(a.Detail), "Error": text(a.Error),
+		"SinceUSec": uint64(a.Since.UnixMicro()), "Restarts": uint64(a.Restarts), "Repairs": repairs,
+	}
+	if a.Progress >= 0 {
+		facts["Progress"] = a.Progress
+	}
+	return facts
+}
+
+func variants(values map[string]any) map[string]dbus.Variant {
+	list := make(map[string]dbus.Variant, len(values))
+	for name, value := range values {
+		list[name] = dbus.MakeVariant(value)
+	}
+	return list
+}
+
+func microseconds(d time.Duration) uint64 { return uint64(d.Microseconds()) }
+
+// text makes what an app said fit for D-Bus, whose bus drops who sends it
+// anything else.
+func text(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}

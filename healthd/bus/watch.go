@@ -1,0 +1,72 @@
+package bus
+
+import (
+	"context"
+
+	"github.com/godbus/dbus/v5"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Watch tells when something may have changed. Each value says whether healthd
+// stands on the bus to tell of the next change. The channel is closed when the
+// context ends, or when nothing more is told because there is no bus. healthd is
+// not started for it.
+func Watch(ctx context.Context, scope units.Scope) <-chan bool {
+	return watch(ctx, scope, "")
+}
+
+func watch(ctx context.Context, scope units.Scope, address string) <-chan bool {
+	out := make(chan bool, 1)
+	go func() {
+		defer close(out)
+		conn, err := connect(ctx, scope, address)
+		if err != nil {
+			return
+		}
+		defer closeConn(conn)
+		signals := make(chan *dbus.Signal, 64)
+		conn.Signal(signals)
+		stands, err := listen(ctx, conn)
+		if err != nil {
+			return
+		}
+		put(out, stands)
+		for s := range signals { // the end of the connection closes it
+			put(out, standsAfter(s))
+		}
+	}()
+	return out
+}
+
+// listen asks for the signals, and whether anybody sends them.
+func listen(ctx context.Context, conn *dbus.Conn) (stands bool, err error) {
+	for _, rule := range [][]dbus.MatchOption{
+		{dbus.WithMatchSender(Name), dbus.WithMatchObjectPath(Path), dbus.WithMatchInterface(properties), dbus.WithMatchMember("PropertiesChanged")},
+		{dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, Name)},
+	} {
+		if err := conn.AddMatchSignalContext(ctx, rule...); err != nil {
+			return false, err
+		}
+	}
+	err = conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.NameHasOwner", 0, Name).Store(&stands)
+	return stands, err
+}
+
+// standsAfter reports whether healthd stands on the bus after a signal.
+func standsAfter(s *dbus.Signal) bool {
+	if s.Name != "org.freedesktop.DBus.NameOwnerChanged" || len(s.Body) < 3 {
+		return true
+	}
+	owner, _ := s.Body[2].(string)
+	return owner != ""
+}
+
+// put leaves the newest value for a slow reader.
+func put(out chan bool, value bool) {
+	select {
+	case <-out:
+	default:
+	}
+	out <- value
+}
