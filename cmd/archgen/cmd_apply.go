@@ -191,7 +191,7 @@ func (c *cli) printResults(r reconcile.Report) {
 			fmt.Fprintf(c.stdout, "    %s\n", printable(line))
 		}
 	}
-	if !r.Changed() {
+	if failed, _ := r.Count(); failed == 0 && !r.Changed() {
 		fmt.Fprintln(c.stdout, "nothing to do")
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -80,7 +81,7 @@ func (c *cli) printPlan(plan units.Plan, k *compile.Compiled, asJSON bool) error
 		return err
 	}
 	for _, a := range plan.Actions() {
-		fmt.Fprintf(c.stdout, "%s%s (%s)\n", a.Kind, spaced(a.Target), a.Reason)
+		fmt.Fprintf(c.stdout, "%s%s (%s)\n", a.Kind, spaced(cmp.Or(a.Target, a.App)), a.Reason)
 	}
 	if plan.Idle() {
 		fmt.Fprintln(c.stdout, "nothing to do")

@@ -358,7 +358,13 @@ func (p *pass) succeed(app string) {
 }
 
 func (p *pass) isBad(app string) bool {
-	switch p.result(app).Outcome {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.results[app]
+	if r == nil {
+		return false // the pass is not about it
+	}
+	switch r.Outcome {
 	case NotServing, RolledBack, Failed:
 		return true
 	case Unchanged, Done:

@@ -478,10 +478,11 @@ func TestPassOverSomeApps(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"), app("y", "1"))
 		m.log = nil
-		_, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("x", "2")}}, nil }, m.host())
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("x", "2")}}, nil }, m.host())
 		if err != nil {
 			t.Fatal(err)
 		}
+		equal(t, "results", []string{"x done"}, results(r))
 		equal(t, "log", []string{"write app@x.container 2", "reload", "start app@x.service 2"}, m.log)
 		if got := m.commits[1]; len(got) != 2 || got[0].Digest != "2" || got[1].App != "y" {
 			t.Errorf("the generation holds %v", got)

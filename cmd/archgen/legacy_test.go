@@ -1,0 +1,188 @@
+package main
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/manifests"
+)
+
+// legacyApps is a manifest with a volume of each kind, and the app that one of
+// them belongs to.
+var legacyApps = []string{`
+app:
+  id: x
+  name: x
+  version: 1.0.0
+  secrets: [{name: pass}]
+  container:
+    image: docker.io/library/x:1
+    secrets: [{name: pass, target: /etc/pass}]
+    volumes:
+      - {name: data, target: /data}
+      - {name: cold, target: /cold}
+      - {app: y, name: shared, target: /shared}
+      - {path: /srv/media, target: /media}
+      - {disposable: true, target: /cache}
+  volumes:
+    cold: {existing: chosen}
+`, `
+app:
+  id: y
+  name: y
+  version: 1.0.0
+  container: {image: docker.io/library/y:1, volumes: [{name: shared, target: /shared}]}
+`}
+
+// TestWhatAContainerBringsAlong: each mount finds its place in the manifest, or
+// is named.
+func TestWhatAContainerBringsAlong(t *testing.T) {
+	t.Parallel()
+	const anonymous = "0123456789abcdef"
+	for name, tt := range map[string]struct {
+		mounts  string // as podman inspect prints them
+		volumes map[string]bool
+		want    map[string]string // manifest's volume → what takes its place
+		problem string
+	}{
+		"a volume": {
+			mounts: `[{"Type": "volume", "Name": "old", "Source": "/storage/old/_data", "Destination": "/data"}]`,
+			want:   map[string]string{"data": "old"},
+		},
+		"a directory, its target not clean": {
+			mounts: `[{"Type": "bind", "Source": "/home/me/x", "Destination": "/data/"}]`,
+			want:   map[string]string{"data": "/home/me/x"},
+		},
+		"the volume that the app would make": {
+			mounts: `[{"Type": "volume", "Name": "x.data", "Destination": "/data"}]`, volumes: map[string]bool{"x.data": false},
+		},
+		"the app has data of its own": {
+			mounts: `[{"Type": "volume", "Name": "old", "Destination": "/data"}]`, volumes: map[string]bool{"old": false, "x.data": false},
+			problem: "it mounts old at /data, and the app has data of its own already, in the volume x.data: say which one counts, in x.d/NAME.yaml: app: {volumes: {data: {existing: old}}}",
+		},
+		"a person decided already": {
+			mounts: `[{"Type": "volume", "Name": "old", "Destination": "/cold"}]`,
+		},
+		"an earlier run wrote it down": {
+			mounts: `[{"Type": "volume", "Name": "chosen", "Destination": "/cold"}]`,
+			want:   map[string]string{"cold": "chosen"},
+		},
+		"the same directory of the host": {
+			mounts: `[{"Type": "bind", "Source": "/srv/media", "Destination": "/media"}]`,
+		},
+		"another directory of the host": {
+			mounts:  `[{"Type": "bind", "Source": "/srv/films", "Destination": "/media"}]`,
+			problem: "it mounts /srv/films at /media, where the manifest has /srv/media",
+		},
+		"the volume of the other app": {
+			mounts: `[{"Type": "volume", "Name": "y.shared", "Destination": "/shared"}]`,
+		},
+		"not the volume of the other app": {
+			mounts:  `[{"Type": "volume", "Name": "old", "Destination": "/shared"}]`,
+			problem: "it mounts old at /shared, where the manifest has y.shared",
+		},
+		"what may go": {
+			mounts: `[{"Type": "volume", "Name": "old", "Destination": "/cache"}]`,
+		},
+		"what a secret takes the place of": {
+			mounts: `[{"Type": "bind", "Source": "/home/me/pass", "Destination": "/etc/pass"}]`,
+		},
+		"what the image wants and the manifest does without": {
+			mounts: `[{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/var/lib/x"}]`, volumes: map[string]bool{anonymous: true},
+		},
+		"data in an anonymous volume": {
+			mounts: `[{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/data"}]`, volumes: map[string]bool{anonymous: true},
+			problem: "its data at /data is in an anonymous volume, which Podman would delete with the app's container; copy it first: " +
+				"podman stop x; podman volume create x.data; podman volume export " + anonymous + " | podman volume import x.data -; podman rename x x.old",
+		},
+		"nothing in the manifest": {
+			mounts: `[{"Type": "volume", "Name": "old", "Destination": "/srv/a"}, {"Type": "bind", "Source": "/home/me/b", "Destination": "/srv/b"}]`,
+			problem: "the manifest has nothing at the places where it mounts old at /srv/a, /home/me/b at /srv/b; give them one under volumes, " +
+				"an overlay in x.d/ will do, or remove the container if the app does without",
+		},
+		"no manifest can say it": {
+			mounts:  `[{"Type": "bind", "Source": "/home/me/my files", "Destination": "/data"}]`,
+			problem: "it mounts /home/me/my files at /data, and a manifest takes only the name of a volume, or a clean absolute path on the host, without : , $ % or white space",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := podmanContainer{Name: "x"}
+			if err := json.Unmarshal([]byte(tt.mounts), &d.Mounts); err != nil {
+				t.Fatal(err)
+			}
+			set := resolved(t, legacyApps...)
+			app := set.App("x")
+			mounts, problems := mapping{set: set, app: app, part: app.Part("main"), volumes: tt.volumes}.mounts(d, nil)
+			var got map[string]string
+			for _, m := range mounts {
+				if m.Volume != "" {
+					got = map[string]string{m.Volume: m.Source}
+				}
+			}
+			if d := cmp.Diff(tt.want, got); d != "" && tt.problem == "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+			var want []string
+			if tt.problem != "" {
+				want = []string{tt.problem}
+			}
+			if d := cmp.Diff(want, problems); d != "" {
+				t.Errorf("problems, -want +got:\n%s", d)
+			}
+		})
+	}
+}
+
+func resolved(t *testing.T, texts ...string) *manifests.Set {
+	t.Helper()
+	list := make([]*manifests.Manifest, 0, len(texts))
+	for _, text := range texts {
+		m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: "x.yaml", Data: []byte(text)}})
+		if m == nil {
+			t.Fatal(diags)
+		}
+		list = append(list, m)
+	}
+	set, diags := manifests.Resolve(list, manifests.Settings{})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	return set
+}
+
+// TestWhatKeepsAContainerFromBeingTakenOver, whatever it has mounted.
+func TestWhatKeepsAContainerFromBeingTakenOver(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		inspected string
+		want      []string
+		restart   string
+	}{
+		"nothing":         {`{"Name": "x", "HostConfig": {"RestartPolicy": {"Name": "no"}}}`, []string{}, ""},
+		"nothing either":  {`{"Name": "x", "HostConfig": {"RestartPolicy": {"Name": "always"}}}`, []string{}, "always"},
+		"limited retries": {`{"Name": "x", "HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}}}`, []string{}, "on-failure:3"},
+		"it would be gone": {
+			`{"Name": "x", "HostConfig": {"AutoRemove": true}}`,
+			[]string{"it was made with --rm, so that nothing is left of it that could run again once it is stopped: stop it yourself, podman stop --time SECONDS x"}, "",
+		},
+		"a unit runs it": {
+			`{"Name": "x", "HostConfig": {"AutoRemove": true}, "Config": {"Labels": {"PODMAN_SYSTEMD_UNIT": "x.service"}}}`,
+			[]string{"the unit x.service runs it, and would start it again: systemctl --user disable --now x.service, and remove what makes that unit"}, "",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var d podmanContainer
+			if err := json.Unmarshal([]byte(tt.inspected), &d); err != nil {
+				t.Fatal(err)
+			}
+			c := d.legacy(appPart{"x", "main"})
+			if diff := cmp.Diff(tt.want, c.Problems); diff != "" || c.restart != tt.restart {
+				t.Errorf("restart policy %q, problems, -want +got:\n%s", c.restart, diff)
+			}
+		})
+	}
+}
