@@ -197,6 +197,9 @@ var levels = map[units.Health]string{
 // rank orders levels.
 var rank = map[string]int{silent: 1, alive: 2, loading: 3, needsUser: 4, serving: 5, synced: 6}
 
+// Levels is all levels, for who shows them.
+var Levels = []string{silent, alive, loading, needsUser, serving, synced}
+
 // Words for levels that are no target of a probe.
 const (
 	silent    = "silent"

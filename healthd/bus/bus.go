@@ -107,7 +107,7 @@ func (s Server) stand(ctx context.Context, stood func()) error {
 		return fmt.Errorf("%w%s", err, s.hint(err))
 	}
 	stood()
-	return o.tell(told)
+	return o.tell(ctx, told)
 }
 
 // hint is how to mend what keeps healthd from the bus.
@@ -120,7 +120,7 @@ func (s Server) hint(err error) string {
 }
 
 // tell signals changes until the bus goes away.
-func (o *object) tell(told map[string]any) error {
+func (o *object) tell(ctx context.Context, told map[string]any) error {
 	for {
 		select {
 		case <-o.Board.News():
@@ -140,7 +140,7 @@ func (o *object) tell(told map[string]any) error {
 		if err := o.conn.Emit(Path, properties+".PropertiesChanged", Name, variants(changed), []string{}); err != nil {
 			return err
 		}
-		rest(o.conn.Context(), spacing)
+		rest(ctx, spacing)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/xml"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -80,8 +81,8 @@ func TestCallersAreRefused(t *testing.T) {
 	s := onPrivateBus(t)
 	refused := func(name, method string, args ...any) {
 		t.Helper()
-		reply, ok := s.call(t, method, args...).Err.(dbus.Error)
-		if !ok || reply.Name != name {
+		reply, _ := errors.AsType[dbus.Error](s.call(t, method, args...).Err)
+		if reply.Name != name {
 			t.Errorf("%s%v: %v; want %s", method, args, reply, name)
 		}
 	}
@@ -245,7 +246,7 @@ func TestIntrospection(t *testing.T) {
 		t.Fatal(err)
 	}
 	shape := func(list []introspect.Method) []string {
-		var shapes []string
+		shapes := make([]string, 0, len(list))
 		for _, m := range list {
 			text := m.Name
 			for _, a := range m.Args {
@@ -394,14 +395,9 @@ type daemon struct {
 
 func newDaemon(t *testing.T) *daemon {
 	t.Helper()
-	// The path of a socket is short, that of a test's directory may not be.
-	dir, err := os.MkdirTemp("", "bus")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := t.TempDir()
 	d := &daemon{address: "unix:path=" + filepath.Join(dir, "bus"), config: filepath.Join(dir, "bus.conf")}
-	err = os.WriteFile(d.config, []byte(`<busconfig>
+	err := os.WriteFile(d.config, []byte(`<busconfig>
   <type>session</type>
   <listen>`+d.address+`</listen>
   <policy context="default">

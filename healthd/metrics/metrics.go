@@ -1,0 +1,196 @@
+// Package metrics owns the file in which Prometheus finds what healthd knows of
+// the apps: node_exporter's textfile collector reads it, so that no port listens.
+//
+// It is written when something changed, and not oftener than a scrape needs it.
+package metrics
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+// FileName is that of the file in the runtime directory.
+const FileName = "metrics.prom"
+
+// spacing is the least time between two writes.
+const spacing = 15 * time.Second
+
+// Writer writes the file.
+type Writer struct {
+	// Dir is the runtime directory.
+	Dir, Version string
+	// Board is where the apps are shown.
+	Board *healthd.Board
+	// Complain is told of a file that can't be written, once until it can be.
+	Complain func(error)
+}
+
+// Run writes until the context ends.
+func (w Writer) Run(ctx context.Context) {
+	next := time.NewTimer(0)
+	defer next.Stop()
+	var written []byte
+	complained := false
+	for {
+		select {
+		case <-w.Board.News():
+		case <-ctx.Done():
+			return
+		}
+		select { // what is posted in between is in what is written then
+		case <-next.C:
+		case <-ctx.Done():
+			return
+		}
+		status, _ := w.Board.Status()
+		next.Reset(spacing)
+		text := Text(status, w.Version)
+		if bytes.Equal(text, written) {
+			continue
+		}
+		err := unitdir.Replace(w.Dir, FileName, text)
+		switch {
+		case err == nil:
+			written, complained = text, false
+		case !complained:
+			complained = true
+			w.Complain(fmt.Errorf("metrics: %w", err))
+		}
+	}
+}
+
+// Family is a metric with all its samples.
+type Family struct {
+	Name, Kind, Help string
+	samples          func(sink, healthd.Status)
+}
+
+// sink takes a sample: label names and values in turn.
+type sink func(value float64, labels ...string)
+
+// Families is all metrics. Their names and labels are a contract.
+var Families = []Family{
+	{
+		"archipelago_app_state", "gauge", "Whether an app is in a state, 1 or 0.",
+		states(func(a healthd.App) string { return string(a.State) }, "state", stateWords),
+	},
+	{
+		"archipelago_app_level", "gauge", "Whether an app serves that far, 1 or 0.",
+		states(func(a healthd.App) string { return a.Level }, "level", healthd.Levels),
+	},
+	{
+		"archipelago_app_reason", "gauge", "Why an app is as it is, or is left so; only where there is a reason.",
+		func(put sink, s healthd.Status) {
+			for _, a := range s.Apps {
+				if a.Reason != "" {
+					put(1, "app", a.ID, "reason", string(a.Reason))
+				}
+			}
+		},
+	},
+	{
+		"archipelago_app_probe_latency_seconds", "gauge", "How long the last answer of an app took; none where it gave none.",
+		func(put sink, s healthd.Status) {
+			for _, a := range s.Apps {
+				if a.Latency > 0 {
+					put(a.Latency.Seconds(), "app", a.ID)
+				}
+			}
+		},
+	},
+	{
+		"archipelago_app_restarts_total", "counter", "New starts of an app's services that were seen.",
+		func(put sink, s healthd.Status) {
+			for _, a := range s.Apps {
+				put(float64(a.Restarts), "app", a.ID)
+			}
+		},
+	},
+	{
+		"archipelago_app_actions_total", "counter", "What was done for an app, by kind: repairs, changes, and what a person asked for.",
+		func(put sink, s healthd.Status) {
+			for _, a := range s.Apps {
+				for _, kind := range slices.Sorted(maps.Keys(a.Repairs)) {
+					put(float64(a.Repairs[kind]), "app", a.ID, "action", string(kind))
+				}
+			}
+		},
+	},
+	{
+		"archipelago_passes_total", "counter", "Looks at apps: those that changed something, found nothing to do, or could not be taken.",
+		func(put sink, s healthd.Status) {
+			put(float64(s.Passes.Total-s.Passes.Idle-s.Passes.Failed), "result", "changed")
+			put(float64(s.Passes.Idle), "result", "idle")
+			put(float64(s.Passes.Failed), "result", "failed")
+		},
+	},
+	{
+		"archipelago_last_pass_duration_seconds", "gauge", "How long the last look took, with all that was done and waited for.",
+		func(put sink, s healthd.Status) { put(s.Passes.Last.Seconds()) },
+	},
+	{
+		"archipelago_drifted_files_total", "counter", "Unit files that were found not as they should be, and put right.",
+		func(put sink, s healthd.Status) { put(float64(s.Passes.Drift)) },
+	},
+}
+
+// build is what is known of the program itself.
+var build = Family{Name: "archipelago_build_info", Kind: "gauge", Help: "The version of healthd that writes this."}
+
+var stateWords = []string{
+	string(units.IsDone), string(units.IsFailed), string(units.IsPaused), string(units.IsRestarting),
+	string(units.IsRunning), string(units.IsStarting), string(units.IsStopped), string(units.IsStopping),
+}
+
+// states makes a sample of each word that an app can be described by.
+func states(of func(healthd.App) string, label string, words []string) func(sink, healthd.Status) {
+	return func(put sink, s healthd.Status) {
+		for _, a := range s.Apps {
+			for _, word := range words {
+				value := 0.0
+				if word == of(a) {
+					value = 1
+				}
+				put(value, "app", a.ID, label, word)
+			}
+		}
+	}
+}
+
+// Text is the file.
+func Text(s healthd.Status, version string) []byte {
+	var b bytes.Buffer
+	info := build
+	info.samples = func(put sink, _ healthd.Status) { put(1, "version", version) }
+	for _, f := range append([]Family{info}, Families...) {
+		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", f.Name, f.Help, f.Name, f.Kind)
+		f.samples(func(value float64, labels ...string) {
+			fmt.Fprintf(&b, "%s%s %s\n", f.Name, braces(labels), strconv.FormatFloat(value, 'g', -1, 64))
+		}, s)
+	}
+	return b.Bytes()
+}
+
+// braces is labels as Prometheus reads them.
+func braces(labels []string) string {
+	if len(labels) == 0 {
+		return ""
+	}
+	pairs := make([]string, 0, len(labels)/2)
+	for pair := range slices.Chunk(labels, 2) {
+		pairs = append(pairs, pair[0]+`="`+escape.Replace(pair[1])+`"`)
+	}
+	return "{" + strings.Join(pairs, ",") + "}"
+}
+
+var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
