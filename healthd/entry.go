@@ -24,7 +24,7 @@ type Entry struct {
 }
 
 // Kind is what an entry tells of. Its text is the MESSAGE_ID in the journal, by
-// which journalctl -x finds the explanation in packaging/systemd/archipelago.catalog.
+// which journalctl -x finds the explanation in packaging/journal/archipelago.catalog.
 type Kind string
 
 // The kinds of entries.
@@ -45,6 +45,8 @@ const (
 	BadManifest Kind = "74ae1d03f5c24b8d86b07f92c1e3d5a9"
 	// Blind: not everything can be watched.
 	Blind Kind = "b85d7f3c61a9408ea2c4e0d8975f1b36"
+	// Mute: what is known can't be shown on the bus, or to Prometheus.
+	Mute Kind = "d43327fdd171456296b7af8bfad2d61e"
 )
 
 // Priority is that of syslog: 6 for what was done, 5 for what is worth a look, 4
@@ -53,7 +55,7 @@ func (k Kind) Priority() int {
 	switch k {
 	case Trouble, GaveUp, PassFailed, Blind:
 		return 4
-	case Sick, BadManifest:
+	case Sick, BadManifest, Mute:
 		return 5
 	case Acting, Recovered:
 	}

@@ -11,8 +11,9 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// hints makes hints of what systemd and the kernel tell, until both end.
-func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watch.Event, unitDir string) <-chan healthd.Hint {
+// hints makes hints of what systemd and the kernel tell, until both end, and
+// passes on what is asked for.
+func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watch.Event, asked <-chan healthd.Hint, unitDir string) <-chan healthd.Hint {
 	out := make(chan healthd.Hint)
 	go func() {
 		defer close(out)
@@ -32,6 +33,8 @@ func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watc
 					continue
 				}
 				hint, tells = ofFile(e, unitDir), true
+			case hint = <-asked:
+				tells = true
 			}
 			if !tells {
 				continue

@@ -52,3 +52,8 @@ func (l log) findings(list diag.List) {
 func (l log) complain(err error) {
 	l.entry(healthd.Entry{Kind: healthd.Blind, Message: err.Error() + "; until then changes are found by looking, every few minutes"})
 }
+
+// mute tells of what others can't see. It is no trouble for the apps.
+func (l log) mute(err error) {
+	l.entry(healthd.Entry{Kind: healthd.Mute, Message: err.Error() + "; the apps are watched all the same"})
+}

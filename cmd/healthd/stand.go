@@ -58,6 +58,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 	services := machine.Services{Manager: manager, Scope: scope}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
+	publish, asked := show(ctx, scope, places.Runtime, log)
 	m := healthd.Machine{
 		Desired: compiler.Desired,
 		Host: reconcile.Host{
@@ -66,9 +67,9 @@ func stand(ctx context.Context, scope units.Scope) error {
 			Now:   time.Now, Settle: settle, Patience: patience,
 			Prefetch: services.Pull,
 		},
-		Hints:  hints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.complain), places.Units),
+		Hints:  hints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.complain), asked, places.Units),
 		Probe:  func(ctx context.Context, t probe.Target) probe.Outcome { return prober.Probe(ctx, t, secret) },
-		Resync: resync, Log: log.entry, Publish: func(healthd.Status) {},
+		Resync: resync, Log: log.entry, Publish: publish,
 		Alive: func() { beat(end) }, AliveEvery: heartbeat(),
 	}
 	tell(daemon.SdNotifyReady)
