@@ -21,8 +21,8 @@ help: ## List the targets
 setup: ## Install what building and testing needs (Debian; asks for no input)
 	@test/setup
 
-build: setup ## Build bin/archgen
-	$(GO_BUILD) -o bin/archgen ./cmd/archgen
+build: setup ## Build bin/archgen and bin/healthd
+	$(GO_BUILD) -o bin/ ./cmd/archgen ./cmd/healthd
 
 test: setup lint race model-test e2e ## Everything: lint, unit tests under the race detector, the test machine
 
@@ -79,7 +79,7 @@ e2e: setup build ## The real thing: systemd and rootless Podman on the test mach
 	go test -tags e2e -count=1 -timeout 25m -parallel 3 ./test/host ./test/e2e
 
 # What is installed, and what uninstall removes: mode, place below PREFIX (a
-# folder ends in /), sources. What was not built is left out.
+# folder ends in /), sources.
 PREFIX ?= /usr
 define INSTALLED
 755 bin/ bin/archgen
@@ -101,8 +101,8 @@ export INSTALLED
 each_installed = printf '%s\n' "$$INSTALLED" | while read -r mode place sources; do for file in $$sources; do \
 	to="$(DESTDIR)$(PREFIX)/$$place"; case $$place in */) to="$$to$$(basename "$$file")" ;; esac;
 
-install: bin/archgen bin/completion.bash bin/completion.fish bin/completion.zsh ## Install below DESTDIR and PREFIX (/usr)
-	@$(each_installed) [ ! -e "$$file" ] || install -D -m "$$mode" "$$file" "$$to"; done; done
+install: bin/archgen bin/healthd bin/completion.bash bin/completion.fish bin/completion.zsh ## Install below DESTDIR and PREFIX (/usr)
+	@$(each_installed) install -D -m "$$mode" "$$file" "$$to"; done; done
 	@[ '$(PREFIX)' = /usr ] || sed -i 's|/usr/bin/archgen|$(PREFIX)/bin/archgen|; s|/usr/libexec/|$(PREFIX)/libexec/|' \
 	  '$(DESTDIR)$(PREFIX)'/lib/systemd/{user,system}/archipelago-*
 
@@ -111,7 +111,7 @@ uninstall: ## Remove what install has put there; apps, their data and settings s
 	@for dir in libexec/archipelago share/archipelago/catalog share/archipelago share/doc/archipelago lib/systemd/system/user@.service.d; do \
 	  rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(PREFIX)/$$dir" 2>/dev/null || true; done
 
-bin/archgen: # only where it is missing: it is built as a user and installed as root
+bin/archgen bin/healthd &: # only where one is missing: they are built as a user and installed as root
 	$(MAKE) build
 
 bin/completion.%: bin/archgen
