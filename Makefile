@@ -89,12 +89,18 @@ define INSTALLED
 644 lib/systemd/system/ packaging/systemd/system/*
 644 lib/systemd/system-preset/ packaging/systemd/system-preset/*
 644 lib/systemd/system/user@.service.d/ packaging/systemd/user@.service.d/*
+644 lib/systemd/catalog/ packaging/journal/archipelago.catalog
+644 share/dbus-1/interfaces/ healthd/bus/org.archipelago.Manager1.xml
+644 share/dbus-1/services/ packaging/dbus/org.archipelago.Manager1.service
+644 share/dbus-1/system-services/ packaging/dbus/org.archipelago.Manager1.service
+644 share/dbus-1/system.d/ packaging/dbus/org.archipelago.Manager1.conf
 644 share/archipelago/catalog/ manifests/catalog/*.yaml
 644 share/bash-completion/completions/archgen bin/completion.bash
 644 share/fish/vendor_completions.d/archgen.fish bin/completion.fish
 644 share/zsh/site-functions/_archgen bin/completion.zsh
 644 share/man/man1/ packaging/man/*.1
 644 share/man/man7/ packaging/man/*.7
+644 share/man/man8/ packaging/man/*.8
 644 share/doc/archipelago/ README.md CHANGELOG.md LICENSE docs/*.md
 endef
 export INSTALLED

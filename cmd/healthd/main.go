@@ -30,24 +30,35 @@ healthd watches over the apps of this user (with --system, of the system). It is
 started by systemd: systemctl --user enable --now archipelago-healthd.service
 `
 
+// options is what is given on the command line.
+type options struct {
+	*flag.FlagSet
+	system, version bool
+}
+
+func newOptions(stderr io.Writer) *options {
+	o := &options{FlagSet: flag.NewFlagSet("healthd", flag.ContinueOnError)}
+	o.SetOutput(stderr)
+	o.Usage = func() { fmt.Fprint(stderr, usage) }
+	o.BoolVar(&o.system, "system", false, "")
+	o.BoolVar(&o.version, "version", false, "")
+	return o
+}
+
 func run(args []string, stdout, stderr io.Writer) error {
-	flags := flag.NewFlagSet("healthd", flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage) }
-	system := flags.Bool("system", false, "")
-	version := flags.Bool("version", false, "")
+	flags := newOptions(stderr)
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	switch {
 	case flags.NArg() > 0:
 		return fmt.Errorf("it takes no arguments, and %q was given", flags.Arg(0))
-	case *version:
+	case flags.version:
 		_, err := fmt.Fprintln(stdout, "healthd "+compile.Version())
 		return err
 	}
 	scope := units.User
-	if *system {
+	if flags.system {
 		scope = units.System
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
