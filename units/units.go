@@ -57,6 +57,12 @@ func ServiceOf(file string) string {
 	return name + ".service"
 }
 
+// ContainerOf is the container of an app's service: app@ID.PART.service runs
+// ID.PART.
+func ContainerOf(service string) string {
+	return strings.TrimPrefix(strings.TrimSuffix(service, ".service"), "app@")
+}
+
 // AppOf is the id of the app that a service belongs to: app@ID.service and
 // app@ID.PART.service. It is empty for another unit.
 func AppOf(service string) string {

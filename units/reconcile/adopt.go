@@ -78,6 +78,7 @@ func (p *pass) left() []units.Action {
 // takes up what a pass that was killed began.
 func (p *pass) claim(ctx context.Context) error {
 	if p.host.Legacy == nil {
+		p.yield()
 		return nil
 	}
 	if apps := p.starting(); len(apps) > 0 {
@@ -87,6 +88,26 @@ func (p *pass) claim(ctx context.Context) error {
 	}
 	p.resume()
 	return nil
+}
+
+// yield leaves apps alone in whose place there is somebody else's container: this
+// host can't take it over, and the start of the app would end it.
+func (p *pass) yield() {
+	apps := p.starting()
+	if len(apps) == 0 || p.host.Strangers == nil {
+		return
+	}
+	strangers, err := p.host.Strangers()
+	for _, app := range apps {
+		if err != nil {
+			p.fail(app.ID, Failed, err, nil)
+		}
+		for _, part := range app.Parts {
+			if name := units.ContainerOf(part.Service); slices.Contains(strangers, name) {
+				p.fail(app.ID, Failed, fmt.Errorf("the container %s was not made by archgen: archgen adopt %s takes it over", name, app.ID), nil)
+			}
+		}
+	}
 }
 
 // starting is the apps of which a service is about to be started that is down:
@@ -269,12 +290,10 @@ func (p *pass) discard(ctx context.Context, app units.App) {
 func (p *pass) giveWay(ctx context.Context, app units.App, why error) error {
 	ctx = context.WithoutCancel(ctx)
 	list := p.containers(app.ID)
-	err := p.noteAdoption(func() { p.adoptions.Withdraw(app) })
-	if err == nil {
-		err = p.withdraw(ctx, app)
-	}
+	// Where nothing can be written any more, the container has to run all the same.
+	err := errors.Join(p.noteAdoption(func() { p.adoptions.Withdraw(app) }), p.withdraw(ctx, app))
 	if err != nil {
-		return fmt.Errorf("%w; %s could not be given the place back: %w", why, names(list), err)
+		return fmt.Errorf("%w; giving %s, whose place it was to take, the place back: %w", why, names(list), err)
 	}
 	state := "is as it was"
 	if slices.ContainsFunc(list, func(c units.Legacy) bool { return c.Ran }) {

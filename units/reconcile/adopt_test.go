@@ -287,6 +287,30 @@ func TestContainersStopBeforeAnythingStarts(t *testing.T) {
 	})
 }
 
+// TestWithoutPodman nothing is taken over, and nobody's container is ended.
+func TestWithoutPodman(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, looks := newMachine(), 0
+		run := func() reconcile.Report {
+			host := m.host()
+			host.Strangers = func() ([]string, error) { looks++; return []string{"x"}, nil }
+			want := units.Desired{Apps: []units.App{app("x", "1"), app("y", "1")}, Whole: true}
+			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		equal(t, "results", []string{"x failed: the container x was not made by archgen: archgen adopt x takes it over", "y done"}, results(run()))
+		equal(t, "log", []string{"write app@y.container 1", "reload", "start app@y.service 1"}, m.doings())
+		m.run(t, app("x", "1"), app("y", "1")) // of a host that does not look
+		looks = 0
+		if run(); looks > 0 {
+			t.Error("it looks although nothing is started")
+		}
+	})
+}
+
 // TestOnePartOnly: what other parts of a running app hold is not pulled away.
 func TestOnePartOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

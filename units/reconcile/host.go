@@ -22,9 +22,11 @@ type Host struct {
 	// asks it all the time. Ask asks it now, once, and returns what it said where
 	// it does not serve.
 	Health, Ask func(ctx context.Context, file units.File, p units.Part, u units.Unit) (units.Health, string)
-	// Legacy takes containers over that were there before us. Without it, nil, none
-	// is looked for: that needs Podman.
-	Legacy Legacy
+	// Legacy takes containers over that were there before us, for which it needs
+	// Podman. Where it is nil, an app is not started that has the name of one of
+	// Strangers, which is asked before a start and may be nil as well.
+	Legacy    Legacy
+	Strangers func() ([]string, error)
 	// Prefetch gets the images of an app that are missing.
 	Prefetch func(ctx context.Context, app units.App) error
 	// Now is the time.

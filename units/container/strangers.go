@@ -1,0 +1,63 @@
+package container
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+)
+
+// Strangers is the names of all containers, running or not, that were not made
+// from a rendering of ours.
+//
+// Ours are made with --rm, which Podman keeps in another file. One of those that
+// has not come to its start yet is taken for ours.
+func Strangers(storage string) ([]string, error) {
+	var names []string
+	for file, isOurs := range map[string]bool{"containers.json": false, "volatile-containers.json": true} {
+		found, err := filepath.Glob(filepath.Join(storage, "*-containers", file))
+		if err != nil {
+			return nil, err
+		}
+		for _, path := range found {
+			list, err := strangersIn(path, isOurs)
+			if err != nil {
+				return nil, fmt.Errorf("reading which containers Podman keeps: %w", err)
+			}
+			names = append(names, list...)
+		}
+	}
+	return names, nil
+}
+
+// strangersIn reads one list. unstarted says whether a container that never
+// started is ours.
+func strangersIn(path string, unstarted bool) ([]string, error) {
+	data, err := read(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var containers []struct {
+		ID    string   `json:"id"`
+		Names []string `json:"names"`
+	}
+	if err := json.Unmarshal(data, &containers); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	var names []string
+	for _, c := range containers {
+		rendering, err := digest(filepath.Join(filepath.Dir(path), c.ID, "userdata/config.json"))
+		isOurs := rendering != "" || errors.Is(err, ErrNone) && unstarted
+		if err != nil && !errors.Is(err, ErrNone) {
+			return nil, err
+		}
+		if !isOurs {
+			names = append(names, c.Names...)
+		}
+	}
+	return names, nil
+}
