@@ -36,7 +36,7 @@ type App struct {
 	Since time.Time
 	// Latency is how long the last answer took, 0 where there was none.
 	Latency time.Duration
-	// Restarts is how many new starts of its services were seen, Repairs how many
+	// Restarts is how many starts of its services after the first were seen, Repairs how many
 	// actions were done for it, by kind.
 	Restarts int
 	Repairs  map[units.Kind]int
@@ -127,7 +127,7 @@ func (a *App) note(app units.App, found map[string]units.Unit, reasons map[strin
 	a.checked = units.Unprobed
 	for _, part := range app.Parts {
 		u := found[part.Service]
-		if before, known := a.starts[part.Service]; known && before != u.Invocation && u.Invocation != "" {
+		if before := a.starts[part.Service]; before != "" && before != u.Invocation && u.Invocation != "" {
 			a.Restarts++
 		}
 		a.starts[part.Service] = u.Invocation

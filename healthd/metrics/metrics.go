@@ -109,7 +109,7 @@ var Families = []Family{
 		},
 	},
 	{
-		"archipelago_app_restarts_total", "counter", "New starts of an app's services that were seen.",
+		"archipelago_app_restarts_total", "counter", "Starts of an app's services after the first that was seen.",
 		func(put sink, s healthd.Status) {
 			for _, a := range s.Apps {
 				put(float64(a.Restarts), "app", a.ID)
