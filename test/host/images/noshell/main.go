@@ -6,7 +6,10 @@
 //	noshell loading TIME answers 503 with Retry-After before that time
 //	noshell deaf         accepts every connection on :8080 and never answers
 //	noshell crash TIME   listens nowhere, and fails after that time
+//	noshell moody        serves as the file /data/mood tells it to, see mood
 //	noshell health       exits 0 when the server answers, else 1
+//	noshell hang         says nothing and never ends, also when it is asked to
+//	noshell babble       prints without an end
 //	noshell argv ...     prints its arguments and environment as JSON
 package main
 
@@ -20,11 +23,12 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
 
-const usage = "usage: noshell serve|late TIME|loading TIME|deaf|crash TIME|health|argv [ARG...]"
+const usage = "usage: noshell serve|late TIME|loading TIME|deaf|crash TIME|moody|health|hang|babble|argv [ARG...]"
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {
@@ -60,8 +64,16 @@ func run(args []string, out io.Writer) error {
 			return errors.New("crashed as asked")
 		}
 		return nil
+	case "moody":
+		return moody(ctx)
 	case "health":
 		return health()
+	case "hang":
+		select {}
+	case "babble":
+		for {
+			fmt.Fprintln(out, "and another thing:")
+		}
 	case "argv":
 		return json.NewEncoder(out).Encode(map[string]any{"argv": os.Args, "env": os.Environ()})
 	}
@@ -101,6 +113,74 @@ func serve(ctx context.Context, loading time.Duration) error {
 	case <-ctx.Done():
 		return server.Close()
 	}
+}
+
+const moodFile = "/data/mood"
+
+// mood is how an app that was well behaves to every request from now on.
+type mood func(net.Conn)
+
+// moods is by the word in the file. With a second word, always, a restart does
+// not help: else it takes the file away.
+var moods = map[string]mood{
+	"deaf":   func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
+	"hangup": func(net.Conn) {},
+	"broken": func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n") },
+	// A byte now and then, of a head that never ends.
+	"drip": func(c net.Conn) {
+		_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nX-Drip: ")
+		for ; err == nil; time.Sleep(100 * time.Millisecond) {
+			_, err = io.WriteString(c, ".")
+		}
+	},
+	"flood": func(c net.Conn) {
+		_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n")
+		for err == nil {
+			_, err = c.Write(make([]byte, 64<<10))
+		}
+	},
+}
+
+// moody serves until the mood changes. In the mood "shut" nobody listens any
+// more, and it runs on; in the mood "exit" it ends.
+func moody(ctx context.Context) error {
+	if !strings.HasSuffix(readMood(), " always") {
+		_ = os.Remove(moodFile)
+	}
+	shut := make(chan error, 1)
+	server := &http.Server{Addr: ":8080", ReadHeaderTimeout: 5 * time.Second}
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		word, _, _ := strings.Cut(readMood(), " ")
+		switch act, known := moods[word]; {
+		case word == "shut":
+			_ = server.Close()
+		case word == "exit":
+			shut <- errors.New("ended as asked")
+		case known:
+			if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
+				defer c.Close()
+				act(c)
+			}
+		default:
+			fmt.Fprintln(w, "ok")
+		}
+	})
+	go func() {
+		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+			shut <- err
+		}
+	}()
+	select {
+	case err := <-shut:
+		return err
+	case <-ctx.Done():
+		return server.Close()
+	}
+}
+
+func readMood() string {
+	text, _ := os.ReadFile(moodFile) // most of the time there is none
+	return strings.TrimSpace(string(text))
 }
 
 // deaf keeps connections open and says nothing.
