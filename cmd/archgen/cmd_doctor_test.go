@@ -14,6 +14,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
 // onTree is a patient whose files are those of a test.
@@ -388,4 +389,19 @@ func TestDoctorUnitFiles(t *testing.T) {
 			expect(t, look(t, tt.spoil), tt.want, tt.words)
 		})
 	}
+}
+
+// healthd that does not watch is a warning, with the command that mends it.
+func TestDoctorJudgesHealthd(t *testing.T) {
+	t.Parallel()
+	unit := func(load, active, file string) systemd.Unit {
+		return systemd.Unit{LoadState: load, ActiveState: active, UnitFileState: file}
+	}
+	expect(t, judgeHealthd(unit("loaded", "active", "enabled"), units.User), isOK, "watches")
+	expect(t, judgeHealthd(unit("loaded", "active", "disabled"), units.User), isWarning, "next boot", "systemctl --user enable --now archipelago-healthd.service")
+	expect(t, judgeHealthd(unit("loaded", "inactive", "disabled"), units.System), isWarning, "does not run", "\nsystemctl enable --now archipelago-healthd.service")
+	expect(t, judgeHealthd(unit("loaded", "inactive", "enabled"), units.User), isWarning, "does not run", "systemctl --user enable --now archipelago-healthd.service")
+	expect(t, judgeHealthd(unit("loaded", "activating", "enabled"), units.User), isWarning, "come up", "journalctl --user -x ")
+	expect(t, judgeHealthd(unit("masked", "inactive", "masked"), units.User), isWarning, "masked", "systemctl --user unmask archipelago-healthd.service && ")
+	expect(t, judgeHealthd(unit("not-found", "inactive", ""), units.User), isWarning, "not installed")
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/healthd/bus"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
@@ -411,6 +412,17 @@ func (s *survey) manifest(id string) *manifests.Manifest {
 	return s.compiled.Loaded.Manifests[i]
 }
 
+// How often status --watch looks by itself: alone it finds every change, while
+// healthd tells of changes it shows how the time passes.
+const lookAlone, lookTold = time.Second, 5 * time.Second
+
+func lookEvery(isTold bool) time.Duration {
+	if isTold {
+		return lookTold
+	}
+	return lookAlone
+}
+
 // watchStatus shows the status again and again until it is interrupted.
 func (c *cli) watchStatus(from *source, args []string, asJSON bool) error {
 	ctx, stop := interruptible()
@@ -420,8 +432,9 @@ func (c *cli) watchStatus(from *source, args []string, asJSON bool) error {
 		return err
 	}
 	defer l.close()
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(lookAlone)
 	defer tick.Stop()
+	told := bus.Watch(ctx, from.scope())
 	w := watcher{cli: c, args: args, asJSON: asJSON, shown: map[string]string{}}
 	for {
 		err := w.look(ctx, l, from)
@@ -435,6 +448,11 @@ func (c *cli) watchStatus(from *source, args []string, asJSON bool) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case isTold, more := <-told:
+			if !more {
+				told = nil
+			}
+			tick.Reset(lookEvery(isTold))
 		}
 	}
 }

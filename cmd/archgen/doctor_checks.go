@@ -42,6 +42,7 @@ var checks = []checkup{
 	{name: "unit files", what: "the directory of unit files", look: checkUnitFiles},
 	{name: "quadlet", what: "what Podman makes of the unit files", look: checkQuadlet},
 	{name: "ports", what: "the ports of the apps", look: checkPorts},
+	{name: "healthd", what: "whether healthd runs", look: checkHealthd},
 	{name: "stop timeout", what: "how long a shutdown waits for apps", rootless: true, look: checkStopTimeout},
 }
 

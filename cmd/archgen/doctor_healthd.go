@@ -1,0 +1,46 @@
+package main
+
+import (
+	"context"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/systemd"
+)
+
+const healthdUnit = "archipelago-healthd.service"
+
+func checkHealthd(ctx context.Context, p *patient) finding {
+	manager, err := p.manager()
+	if err != nil {
+		return warn("", "it can't be judged without the manager: %v", err)
+	}
+	found, err := manager.Units(ctx, healthdUnit)
+	if err != nil || len(found) != 1 {
+		return warn("", "%s can't be seen: %v", healthdUnit, err)
+	}
+	return judgeHealthd(found[0], p.scope)
+}
+
+// judgeHealthd judges the state of healthd. Apps run without it, so it is never a
+// problem.
+func judgeHealthd(u systemd.Unit, scope units.Scope) finding {
+	systemctl, journalctl := "systemctl --user ", "journalctl --user "
+	if scope == units.System {
+		systemctl, journalctl = "systemctl ", "journalctl "
+	}
+	enable := systemctl + "enable --now " + healthdUnit
+	const late = "what goes wrong is put right late, or when archgen apply is run"
+	switch {
+	case u.LoadState == "not-found":
+		return warn("", "it is not installed: %s", late)
+	case u.LoadState == "masked":
+		return warn(systemctl+"unmask "+healthdUnit+" && "+enable, "it is masked: %s", late)
+	case u.ActiveState == "active" && u.UnitFileState == "enabled":
+		return fine("it watches over the apps")
+	case u.ActiveState == "active":
+		return warn(enable, "it runs, but will not after the next boot")
+	case u.ActiveState == "activating", u.ActiveState == "failed":
+		return warn(journalctl+"-x -n 20 -u "+healthdUnit, "it does not come up: %s", late)
+	}
+	return warn(enable, "it does not run: %s", late)
+}
