@@ -266,6 +266,49 @@ func TestNoUnitCanTakeThePlace(t *testing.T) {
 	})
 }
 
+// TestDiskFullAfterTheContainerStopped: it runs again all the same.
+func TestDiskFullAfterTheContainerStopped(t *testing.T) {
+	for saves := range 4 {
+		synctest.Test(t, func(t *testing.T) {
+			m := withLegacy(one())
+			host := m.host()
+			host.Store = &filling{m, saves}
+			_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
+				return units.Desired{Apps: []units.App{app("x", "1")}, Whole: true}, nil
+			}, host)
+			isServed := m.units["app@x.service"].Active == units.Active
+			if isServed == m.legacy.containers["c1"].running {
+				t.Errorf("full after %d writes: error %v, container %+v, app %+v", saves, err, m.legacy.containers["c1"], m.units)
+			}
+		})
+	}
+}
+
+// filling is a store on a disk that is full after some writes.
+type filling struct {
+	*machine
+	left int
+}
+
+func (f *filling) SaveHistory(h units.History) error {
+	if f.isFull() {
+		return errors.New("no space left on device")
+	}
+	return f.machine.SaveHistory(h)
+}
+
+func (f *filling) SaveAdoptions(a units.Adoptions) error {
+	if f.isFull() {
+		return errors.New("no space left on device")
+	}
+	return f.machine.SaveAdoptions(a)
+}
+
+func (f *filling) isFull() bool {
+	f.left--
+	return f.left < 0
+}
+
 // TestContainersStopBeforeAnythingStarts: the start of knots pulls lnd in, and
 // Podman would end the container of that name in no time.
 func TestContainersStopBeforeAnythingStarts(t *testing.T) {

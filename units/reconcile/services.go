@@ -50,6 +50,9 @@ func (p *pass) services(ctx context.Context) {
 func (p *pass) app(ctx context.Context, app units.App) {
 	steps := p.steps(app)
 	if err := p.begin(app, steps); err != nil {
+		if len(p.containers(app.ID)) > 0 {
+			err = p.giveWay(ctx, app, err)
+		}
 		p.fail(app.ID, Failed, err, nil)
 		return
 	}
