@@ -173,7 +173,7 @@ func (d *differ) asked(app App, main Part) bool {
 	u := d.have.Units[main.Service]
 	isDown := u.Active == Inactive || u.Active == Failed || u.Active == ""
 	switch {
-	case d.blocked(main), app.Asked == "", app.Asked == Start && !isDown:
+	case d.blocked(main), app.Asked == "", app.Asked == Leave, app.Asked == Start && !isDown:
 		return false
 	case app.Asked == Stop && isDown:
 		d.leave(app.ID, main.Service, BecauseStopped)
@@ -265,6 +265,10 @@ func (d *differ) ladder(why Reason) []Kind {
 // repair takes the next step of the ladder where the app's budget allows it.
 func (d *differ) repair(app App, p Part, why Reason) {
 	r := d.history.of(app)
+	if app.Asked == Leave {
+		d.leave(app.ID, p.Service, why)
+		return
+	}
 	interrupted := r.interrupted(p.Service, d.have.Units[p.Service])
 	switch {
 	case interrupted, !d.now.Before(r.Next()), d.now.Before(r.Last): // or the clock was set back

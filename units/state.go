@@ -34,7 +34,8 @@ type App struct {
 	Enabled bool
 	// ManifestDigest tells one version of the manifest from another.
 	ManifestDigest string
-	// Asked is what a person asks for now: Start, Restart or Stop, or nothing.
+	// Asked is what a person asks for now: Start, Restart or Stop, or nothing. Leave
+	// asks for no repair: what became of the last one is to be seen.
 	Asked Kind
 }
 

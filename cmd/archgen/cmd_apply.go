@@ -105,9 +105,9 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		}
 		return want, err
 	}
-	host := l.host(o.timeout, c.progress(o.asJSON))
+	host := l.host(min(turn, o.timeout), c.progress(o.asJSON))
 	host.Legacy = legacy{compiled: func() *compile.Compiled { return k }, dir: dirs[0]}
-	report, err := reconcile.Run(ctx, desired, host)
+	report, err := reconcile.Await(ctx, desired, host, o.timeout)
 	if err := c.conclude(k, report, err, o.asJSON); err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func verdict(r reconcile.Report, invalid bool) error {
 		return partError{errReported}
 	}
 	for _, a := range r.Results {
-		if a.Outcome == reconcile.NotServing {
+		if a.Outcome == reconcile.NotServing || a.Outcome == reconcile.Starting {
 			return notServingError{errReported}
 		}
 	}

@@ -47,9 +47,13 @@ func (l *live) close() { l.services.Manager.Close() }
 // seconds after their start that they can't go on are common.
 const settleTime = 5 * time.Second
 
-// passPatience is how long a pass waits for an app where nothing else is said: longer
-// than the start timeout of all but the slowest apps.
-const passPatience = 10 * time.Minute
+// passPatience is how long a verb waits for an app where nothing else is said:
+// longer than the start timeout of all but the slowest apps. turn is how long it
+// keeps other passes waiting at a time.
+const (
+	passPatience = 10 * time.Minute
+	turn         = 20 * time.Second
+)
 
 // host is the machine for a pass.
 func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcile.Host {

@@ -166,11 +166,13 @@ func TestWhatKeepsAContainerFromBeingTakenOver(t *testing.T) {
 		"limited retries": {`{"Name": "x", "HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}}}`, []string{}, "on-failure:3"},
 		"it would be gone": {
 			`{"Name": "x", "HostConfig": {"AutoRemove": true}}`,
-			[]string{"it was made with --rm, so that nothing is left of it that could run again once it is stopped: stop it yourself, podman stop --time SECONDS x"}, "",
+			[]string{"it was made with --rm, so that nothing is left of it that could run again once it is stopped: stop it yourself, podman stop --time SECONDS x"},
+			"",
 		},
 		"a unit runs it": {
 			`{"Name": "x", "HostConfig": {"AutoRemove": true}, "Config": {"Labels": {"PODMAN_SYSTEMD_UNIT": "x.service"}}}`,
-			[]string{"the unit x.service runs it, and would start it again: systemctl --user disable --now x.service, and remove what makes that unit"}, "",
+			[]string{"the unit x.service runs it, and would start it again: systemctl --user disable --now x.service, and remove what makes that unit"},
+			"",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

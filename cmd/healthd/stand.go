@@ -24,9 +24,9 @@ const (
 	// resync finds what no event told.
 	resync = 5 * time.Minute
 	// settle is how long a started app has to stay up, patience how long a pass
-	// waits for one.
+	// waits for one: events tell of its arrival, and the next pass verifies it.
 	settle   = 5 * time.Second
-	patience = 10 * time.Minute
+	patience = 15 * time.Second
 	// reuse is how long a connection of a probe is used again. Those to a port
 	// that a dead forwarder published end with it; only a firewall that was
 	// reloaded leaves old ones be.

@@ -378,7 +378,7 @@ func TestOnePartOnly(t *testing.T) {
 func TestSlowAdoption(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withLegacy(one())
-		equal(t, "results", []string{"x not-serving: it is not up after 10m0s, and goes on by itself"}, results(m.run(t, app("x", "1-slow"))))
+		equal(t, "results", []string{"x starting: it is not up after 10m0s, and goes on by itself"}, results(m.run(t, app("x", "1-slow"))))
 		if c := m.legacy.containers["c1"]; c != (container{"x.legacy", false}) {
 			t.Errorf("the container is %+v", c)
 		}

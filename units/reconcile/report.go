@@ -18,6 +18,9 @@ const (
 	Done Outcome = "done"
 	// NotServing: it was started and does not serve.
 	NotServing Outcome = "not-serving"
+	// Starting: it is not up yet, for longer than a pass waits. A later pass finds
+	// out whether it serves.
+	Starting Outcome = "starting"
 	// RolledBack: it did not serve after a change, and has its last good files back.
 	RolledBack Outcome = "rolled-back"
 	// Failed: something could not be done.
@@ -60,7 +63,7 @@ func (r Report) Count() (failed, well int) {
 		switch a.Outcome {
 		case Unchanged, Done:
 			well++
-		case NotServing, RolledBack, Failed:
+		case NotServing, Starting, RolledBack, Failed:
 			failed++
 		}
 	}

@@ -250,14 +250,31 @@ func (p *pass) isWell(app units.App) bool {
 // isOpen reports whether an earlier pass changed the files of an app and nobody
 // can tell yet whether it serves with them: it is still starting, or backing off.
 func (p *pass) isOpen(app units.App) bool {
-	isUp := func(part units.Part) bool { return p.have.Units[part.Service].Active != units.Inactive }
-	return p.unfinished[app.ID] && len(p.steps(app)) == 0 && !p.isWell(app) && slices.ContainsFunc(app.Parts, isUp)
+	isOnItsWay := func(part units.Part) bool { return p.have.Units[part.Service].Active != units.Inactive }
+	return p.unfinished[app.ID] && len(p.steps(app)) == 0 && !p.isUp(app) && slices.ContainsFunc(app.Parts, isOnItsWay)
 }
 
-// finish notes that this pass came to its end.
+// isUp reports whether an app is where a start leads to: some parts run, and the
+// others are stopped.
+func (p *pass) isUp(app units.App) bool {
+	some := false
+	for _, part := range app.Parts {
+		switch p.have.Units[part.Service].Active {
+		case units.Active:
+			some = true
+		case units.Inactive:
+		default:
+			return false
+		}
+	}
+	return some
+}
+
+// finish notes that this pass came to its end. Of an app for which something
+// could not be done, nobody knows whether it serves.
 func (p *pass) finish() {
 	for _, app := range p.want.Apps {
-		if !p.isOpen(app) {
+		if o := p.result(app.ID).Outcome; !p.isOpen(app) && o != Failed && o != Starting {
 			p.history.Verified(app.ID)
 		}
 	}
@@ -275,19 +292,20 @@ func (p *pass) commit() error {
 		return nil
 	}
 	var set units.Set
-	open := map[string]bool{}
+	unproven := map[string]bool{}
 	for _, app := range p.want.Apps {
-		if open[app.ID] = p.isOpen(app); open[app.ID] {
-			set = append(set, p.earlier(app.ID)...)
+		if p.isBad(app.ID) || p.isOpen(app) {
+			unproven[app.ID] = true
+			set = append(set, p.earlier(app.ID)...) // what was good stays so
 		}
 	}
 	for _, f := range p.wanted() {
-		if !p.isBad(f.App) && !open[f.App] {
+		if !unproven[f.App] {
 			set = append(set, f)
 		}
 	}
-	for _, f := range p.before { // of the others, what was good stays so
-		if p.isBad(f.App) || p.isOther(f.App) {
+	for _, f := range p.before {
+		if !p.isWanted(f.App) && p.isBad(f.App) || p.isOther(f.App) {
 			set = append(set, f)
 		}
 	}
@@ -365,7 +383,7 @@ func (p *pass) isBad(app string) bool {
 		return false // the pass is not about it
 	}
 	switch r.Outcome {
-	case NotServing, RolledBack, Failed:
+	case NotServing, Starting, RolledBack, Failed:
 		return true
 	case Unchanged, Done:
 	}

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ import (
 func (p *pass) services(ctx context.Context) {
 	ended := map[string]chan struct{}{}
 	for _, app := range p.want.Apps {
-		if len(p.steps(app)) > 0 || p.unfinished[app.ID] && p.isWell(app) {
+		if len(p.steps(app)) > 0 || p.unfinished[app.ID] && p.isUp(app) || p.isFallen(app) {
 			ended[app.ID] = make(chan struct{})
 		}
 	}
@@ -48,6 +49,12 @@ func (p *pass) services(ctx context.Context) {
 // app does the steps of one app and verifies that it serves. Where it does not
 // after its files were changed, it gets the earlier ones back.
 func (p *pass) app(ctx context.Context, app units.App) {
+	if p.isFallen(app) {
+		log := p.log(ctx, app)
+		p.fail(app.ID, RolledBack, p.rollBack(ctx, app, fmt.Errorf("%s was started and has failed", app.Parts[0].Service)), log)
+		p.endWork(app)
+		return
+	}
 	steps := p.steps(app)
 	if err := p.begin(app, steps); err != nil {
 		if len(p.containers(app.ID)) > 0 {
@@ -74,16 +81,41 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		p.fail(app.ID, Failed, fmt.Errorf("the run was called off: %w", err), nil)
 	case patient.Err() != nil:
 		// Not a reason to go back: a database may take an hour to convert its files.
-		p.fail(app.ID, NotServing, fmt.Errorf("it is not up after %v, and goes on by itself", p.host.Patience), p.log(ctx, app))
+		p.fail(app.ID, Starting, fmt.Errorf("it is not up after %v, and goes on by itself", p.host.Patience), nil)
+	case isUnseen(err):
+		p.fail(app.ID, Failed, err, nil)
 	case p.hadOther(app):
 		log := p.log(ctx, app)
 		p.fail(app.ID, RolledBack, p.rollBack(ctx, app, err), log)
 	default:
 		p.fail(app.ID, NotServing, err, p.log(ctx, app))
 	}
+	if p.result(app.ID).Outcome != Starting { // which is for a later pass to end
+		p.endWork(app)
+	}
+}
+
+func (p *pass) endWork(app units.App) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.history.End(app.ID)
-	p.mu.Unlock()
+}
+
+// isFallen reports whether an app is down that an earlier pass started with
+// changed files and did not wait for. Trying again would only take as long again.
+func (p *pass) isFallen(app units.App) bool {
+	main := app.Parts[0].Service
+	u := p.have.Units[main]
+	before, begun := p.pending(app.ID, main)
+	return begun && before != u.Invocation && u.Active == units.Failed && app.Asked != units.Start && app.Asked != units.Restart &&
+		p.unfinished[app.ID] && p.hadOther(app)
+}
+
+func (p *pass) pending(app, service string) (invocation string, begun bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	invocation, begun = p.history[app].Pending[service]
+	return invocation, begun
 }
 
 func (p *pass) steps(app units.App) []units.Action {
@@ -191,6 +223,16 @@ func (p *pass) up(ctx context.Context, app units.App) (map[string]units.Unit, er
 	return found, nil
 }
 
+// unseenError is why a service could not be looked at. It says nothing of the app.
+type unseenError struct{ error }
+
+func (e unseenError) Unwrap() error { return e.error }
+
+func isUnseen(err error) bool {
+	_, ok := errors.AsType[unseenError](err)
+	return ok
+}
+
 // arrived waits for the parts that are still on their way: the job of the main
 // service does not wait for those that it only pulls in.
 func (p *pass) arrived(ctx context.Context, app units.App) (map[string]units.Unit, error) {
@@ -200,8 +242,11 @@ func (p *pass) arrived(ctx context.Context, app units.App) (map[string]units.Uni
 	}
 	for {
 		found, err := p.host.Services.Observe(ctx, names, false)
-		if err != nil || !slices.ContainsFunc(names, func(n string) bool { return found[n].Active == units.Activating && !found[n].Restarting }) {
-			return found, err
+		if err != nil {
+			return nil, unseenError{err}
+		}
+		if !slices.ContainsFunc(names, func(n string) bool { return found[n].Active == units.Activating && !found[n].Restarting }) {
+			return found, nil
 		}
 		select {
 		case <-time.After(answerPause):
@@ -217,6 +262,8 @@ func describe(u units.Unit) string {
 		return "restarting: it ended right after its start"
 	case u.Active == units.Inactive:
 		return "down again: it ended right after its start"
+	case u.Active == units.Failed:
+		return "down again: it failed"
 	case u.Active == "":
 		return "unknown to systemd"
 	}

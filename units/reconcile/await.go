@@ -1,0 +1,134 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// awaitPause is the time between two looks at apps that are starting.
+const awaitPause = 500 * time.Millisecond
+
+// Await is Run for who wants to know what became of every app: where some are
+// still starting after the host's patience, it runs further passes over them
+// until they are up, or down, or the time is over. In between, other passes have
+// their turn: a database that takes an hour keeps nobody else waiting.
+func Await(ctx context.Context, desired func() (units.Desired, error), host Host, timeout time.Duration) (Report, error) {
+	began := host.Now()
+	report, err := Run(ctx, desired, host)
+	for err == nil {
+		open := starting(report)
+		if len(open) == 0 || ctx.Err() != nil || host.Now().Sub(began) >= timeout {
+			report.lastWords(ctx, host, timeout)
+			return report, nil
+		}
+		if err = arrival(ctx, open, host, began.Add(timeout)); err != nil {
+			break
+		}
+		var next Report
+		next, err = Run(ctx, only(desired, open), host)
+		report = report.then(next)
+	}
+	return report, err
+}
+
+func starting(r Report) []string {
+	var ids []string
+	for _, a := range r.Results {
+		if a.Outcome == Starting {
+			ids = append(ids, a.App)
+		}
+	}
+	return ids
+}
+
+// only is what is wanted of some apps. What was asked of them was done, and what
+// became of it is to be seen.
+func only(desired func() (units.Desired, error), ids []string) func() (units.Desired, error) {
+	return func() (units.Desired, error) {
+		want, err := desired()
+		want.Whole, want.Kept = false, nil
+		want.Apps = slices.DeleteFunc(slices.Clone(want.Apps), func(a units.App) bool { return !slices.Contains(ids, a.ID) })
+		for i := range want.Apps {
+			want.Apps[i].Asked = units.Leave
+		}
+		return want, err
+	}
+}
+
+// arrival waits until one of the apps is up or down, or the time is over.
+func arrival(ctx context.Context, ids []string, host Host, deadline time.Time) error {
+	for {
+		select {
+		case <-time.After(awaitPause):
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		found, err := host.Services.Observe(ctx, nil, true)
+		if err != nil {
+			return err
+		}
+		onTheWay := map[string]bool{}
+		for service, u := range found {
+			if u.Active == units.Activating && !u.Restarting || u.Active == units.Deactivating {
+				onTheWay[units.AppOf(service)] = true
+			}
+		}
+		if host.Now().After(deadline) || slices.ContainsFunc(ids, func(id string) bool { return !onTheWay[id] }) {
+			return nil
+		}
+	}
+}
+
+// then is the report of two passes, of which the second was about some of the
+// apps of the first.
+func (r Report) then(next Report) Report {
+	left := map[string]units.Reason{}
+	for _, a := range next.Actions {
+		if a.Kind == units.Leave {
+			left[a.App] = a.Reason
+		} else {
+			r.Actions = append(r.Actions, a)
+		}
+	}
+	r.Results = slices.Clone(r.Results)
+	for _, a := range next.Results {
+		i := slices.IndexFunc(r.Results, func(b Result) bool { return b.App == a.App })
+		if i < 0 {
+			continue
+		}
+		switch reason, isLeft := left[a.App]; {
+		case a.Outcome != Unchanged:
+			r.Results[i] = a
+		case isLeft && isOnTheWay[reason]:
+		case isLeft && !isUp[reason]:
+			r.Results[i].Outcome, r.Results[i].Error = NotServing, "it was started and is not up: "+string(reason)
+		default:
+			r.Results[i].Outcome, r.Results[i].Error = Done, ""
+		}
+	}
+	return r
+}
+
+// isOnTheWay is the reasons for which an app is left that may still come up, isUp
+// those for which one is left that has.
+var (
+	isOnTheWay = map[units.Reason]bool{units.BecauseStarting: true, units.BecauseStopping: true, units.BecauseUnsure: true, units.BecauseCrashing: true}
+	isUp       = map[units.Reason]bool{units.BecauseLoading: true, units.BecauseNeedsUser: true}
+)
+
+// lastWords adds to what is said of apps that are not up what they wrote last.
+func (r Report) lastWords(ctx context.Context, host Host, timeout time.Duration) {
+	for i, a := range r.Results {
+		switch {
+		case a.Outcome == Starting:
+			r.Results[i].Error = fmt.Sprintf("it is not up after %v, and goes on by itself", timeout)
+		case a.Outcome != NotServing || len(a.Log) > 0:
+			continue
+		}
+		r.Results[i].Log = host.Services.Log(ctx, "app@"+a.App+".service", logLines)
+	}
+}

@@ -1,0 +1,66 @@
+package reconcile_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// TestAwait: who waits for slow apps learns what became of them, and keeps
+// nobody else out meanwhile.
+func TestAwait(t *testing.T) {
+	for name, tt := range map[string]struct {
+		from, to string
+		timeout  time.Duration
+		want     []string
+		took     time.Duration
+	}{
+		"it comes up":           {"", "2-late", time.Hour, []string{"x done", "y done"}, 5 * time.Minute},
+		"it comes up, changed":  {"1", "2-late", time.Hour, []string{"x done", "y done"}, 5 * time.Minute},
+		"it goes down":          {"", "2-late-lost", time.Hour, []string{"x not-serving: it was started and is not up: failed", "y done"}, 5 * time.Minute},
+		"it takes longer still": {"", "2-late", 2 * time.Minute, []string{"x starting: it is not up after 2m0s, and goes on by itself", "y done"}, 2 * time.Minute},
+		"it goes down, changed": {"1", "2-late-lost", time.Hour, []string{"x rolled-back: app@x.service was started and has failed; it runs with its earlier files again", "y done"}, 5 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				if tt.from != "" {
+					m.run(t, app("x", tt.from))
+				}
+				host := m.host()
+				host.Patience = 20 * time.Second
+				began := time.Now()
+				isFree := time.AfterFunc(time.Minute, func() {
+					m.mu.Lock()
+					defer m.mu.Unlock()
+					if m.locked {
+						t.Error("the lock is held while an app starts")
+					}
+				})
+				defer isFree.Stop()
+				r, err := reconcile.Await(t.Context(), func() (units.Desired, error) {
+					return units.Desired{Apps: []units.App{app("x", tt.to), app("y", "1")}, Whole: true}, nil
+				}, host, tt.timeout)
+				if err != nil {
+					t.Fatal(err)
+				}
+				equal(t, "results", tt.want, results(r))
+				if took := time.Since(began); took < tt.took || took > tt.took+time.Minute {
+					t.Errorf("it took %v, want %v", took, tt.took)
+				}
+				time.Sleep(10 * time.Minute) // what starts late goes on without anybody waiting
+				want := tt.to
+				if strings.HasPrefix(tt.want[0], "x rolled-back") {
+					want = tt.from
+				}
+				if got := m.files["app@x.container"].Digest; got != want {
+					t.Errorf("x has the file of %s, want %s", got, want)
+				}
+			})
+		})
+	}
+}
