@@ -1,0 +1,43 @@
+package unitdir_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+// TestAdoptions: what is kept comes back, nothing leaves no file, and what can't
+// be read is never taken for nothing.
+func TestAdoptions(t *testing.T) {
+	t.Parallel()
+	store := unitdir.Store{State: filepath.Join(t.TempDir(), "state")}
+	file := filepath.Join(store.State, "adoptions.json")
+	kept := units.Adoptions{
+		"x": {Containers: []units.Legacy{{ID: "c1", Name: "x", Ran: true, Restart: "always"}, {ID: "c2", Name: "x.db"}}},
+		"y": {Withdrawn: "12"},
+	}
+	for _, want := range []units.Adoptions{{}, kept, {}} {
+		if err := store.SaveAdoptions(want); err != nil {
+			t.Fatal(err)
+		}
+		got, err := store.Adoptions()
+		if d := cmp.Diff(want, got); d != "" || err != nil {
+			t.Errorf("%v, -want +got:\n%s", err, d)
+		}
+		if _, err := os.Stat(file); (err == nil) != (len(want) > 0) {
+			t.Errorf("of %v there is a file: %v", want, err)
+		}
+	}
+	if err := os.WriteFile(file, []byte(`{"x": {"containers": [`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := store.Adoptions(); err == nil || !strings.Contains(err.Error(), file) {
+		t.Errorf("half a file: %v, %v", a, err)
+	}
+}
