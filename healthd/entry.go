@@ -95,7 +95,7 @@ func troubles(r reconcile.Report, err error) []Entry {
 		switch a.Outcome {
 		case reconcile.Failed, reconcile.NotServing, reconcile.RolledBack:
 			list = append(list, Entry{Kind: Trouble, Message: a.App + ": " + string(a.Outcome) + ": " + a.Error, App: a.App, Log: a.Log})
-		case reconcile.Unchanged, reconcile.Done:
+		case reconcile.Unchanged, reconcile.Done, reconcile.Starting:
 		}
 	}
 	return list

@@ -21,9 +21,9 @@ func Await(ctx context.Context, desired func() (units.Desired, error), host Host
 	report, err := Run(ctx, desired, host)
 	for err == nil {
 		open := starting(report)
-		if len(open) == 0 || ctx.Err() != nil || host.Now().Sub(began) >= timeout {
+		if len(open) == 0 || host.Now().Sub(began) >= timeout {
 			report.lastWords(ctx, host, timeout)
-			return report, nil
+			break
 		}
 		if err = arrival(ctx, open, host, began.Add(timeout)); err != nil {
 			break
