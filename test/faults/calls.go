@@ -8,15 +8,17 @@ import (
 	"unsafe"
 )
 
-// callKind is what is known of a call: which argument is a path, from 1, and
-// whether it may change a file system.
+// callKind is what is known of a call: which argument is a path or the address
+// of a socket, from 1, and whether it may change a file system. The first
+// argument of a call without either is a descriptor.
 type callKind struct {
 	name   string
 	path   int
+	socket int
 	writes bool
 }
 
-// calls is the file system calls that count. Reads count too: they can fail.
+// calls is the file and socket calls that count. Reads count too: they can fail.
 var calls = map[uint64]callKind{
 	syscall.SYS_OPENAT:     {name: "openat", path: 2},
 	syscall.SYS_READ:       {name: "read"},
@@ -43,7 +45,24 @@ var calls = map[uint64]callKind{
 	syscall.SYS_MKNODAT:    {name: "mknodat", path: 2, writes: true},
 	syscall.SYS_LINKAT:     {name: "linkat", path: 4, writes: true},
 	syscall.SYS_SYMLINKAT:  {name: "symlinkat", path: 3, writes: true},
+	syscall.SYS_READLINKAT: {name: "readlinkat", path: 2},
+	syscall.SYS_FACCESSAT:  {name: "faccessat", path: 2},
+	sysFaccessat2:          {name: "faccessat2", path: 2},
+
+	syscall.SYS_CONNECT:     {name: "connect", socket: 2},
+	syscall.SYS_SENDTO:      {name: "sendto"},
+	syscall.SYS_SENDMSG:     {name: "sendmsg"},
+	syscall.SYS_RECVFROM:    {name: "recvfrom"},
+	syscall.SYS_RECVMSG:     {name: "recvmsg"},
+	syscall.SYS_GETSOCKOPT:  {name: "getsockopt"},
+	syscall.SYS_SETSOCKOPT:  {name: "setsockopt"},
+	syscall.SYS_GETSOCKNAME: {name: "getsockname"},
+	syscall.SYS_GETPEERNAME: {name: "getpeername"},
+	syscall.SYS_SHUTDOWN:    {name: "shutdown"},
 }
+
+// sysFaccessat2 has the same number everywhere; package syscall lacks it.
+const sysFaccessat2 = 439
 
 // callInfo is the part of struct ptrace_syscall_info that is the same at the
 // start of a call on every architecture.

@@ -9,6 +9,7 @@ import (
 const (
 	sysNewfstatat = syscall.SYS_NEWFSTATAT
 	sysRenameat2  = 316
+	sysGetCPU     = 309
 )
 
 func init() {

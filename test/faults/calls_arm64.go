@@ -8,6 +8,7 @@ import (
 const (
 	sysNewfstatat = syscall.SYS_FSTATAT
 	sysRenameat2  = 276
+	sysGetCPU     = 168
 
 	ptraceGetRegSet = 0x4204
 	ptraceSetRegSet = 0x4205

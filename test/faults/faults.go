@@ -1,12 +1,13 @@
 //go:build linux && (amd64 || arm64)
 
-// Package faults runs a command and, at one chosen file system call, kills it
+// Package faults runs a command and, at one chosen file or socket call, kills it
 // or makes that call fail. Run for every call, it shows that a writer of files
 // survives whatever happens to it.
 //
 // Calls are counted over all threads: a counter for each thread, as strace has
 // it, never reaches most calls of a Go program, whose goroutines move between
-// threads. It knows nothing of the commands and never judges what they leave.
+// threads. Programs that the command runs are let be. It knows nothing of the
+// commands and never judges what they leave.
 package faults
 
 import (
@@ -18,6 +19,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"unsafe"
 )
 
 // Command is what to run.
@@ -36,8 +38,9 @@ type Fault struct {
 	Errno syscall.Errno
 }
 
-// Call is a file system call that the command made.
+// Call is a file or socket call that the command made.
 type Call struct {
+	// Path is the path or the socket that it names, or what its descriptor is of.
 	Name, Path string
 	// Writes tells a call that may change a file system.
 	Writes bool
@@ -53,8 +56,9 @@ type Result struct {
 	// Hit reports whether the fault was reached.
 	Hit bool
 	// Exit is the exit code, -1 after a kill.
-	Exit   int
-	Stderr string
+	Exit int
+	// Output is what it printed, on standard output and standard error.
+	Output string
 }
 
 const (
@@ -70,14 +74,19 @@ func Run(c Command, f Fault) (Result, error) {
 	// The kernel takes requests from the thread that started the command only.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	var stderr bytes.Buffer
+	restore, err := pin()
+	if err != nil {
+		return Result{}, err
+	}
+	defer restore()
+	var output bytes.Buffer
 	pipe, w, err := os.Pipe()
 	if err != nil {
 		return Result{}, err
 	}
 	defer pipe.Close()
 	cmd := exec.Command(c.Args[0], c.Args[1:]...) //nolint:gosec,noctx // a test's own command; EXITKILL and Fault.At end it
-	cmd.Env, cmd.Stderr = c.Env, w
+	cmd.Env, cmd.Stdout, cmd.Stderr = c.Env, w, w
 	cmd.SysProcAttr = &syscall.SysProcAttr{Ptrace: true, Setpgid: true}
 	err = cmd.Start()
 	w.Close()
@@ -85,7 +94,7 @@ func Run(c Command, f Fault) (Result, error) {
 		return Result{}, fmt.Errorf("starting %s under ptrace: %w", c.Args[0], err)
 	}
 	drained := make(chan struct{})
-	go func() { _, _ = stderr.ReadFrom(pipe); close(drained) }()
+	go func() { _, _ = output.ReadFrom(pipe); close(drained) }()
 	t := &tracer{command: c, fault: f, pid: cmd.Process.Pid, failing: map[int]bool{}}
 	err = t.run()
 	if err != nil {
@@ -93,8 +102,31 @@ func Run(c Command, f Fault) (Result, error) {
 	}
 	_ = cmd.Process.Release()
 	<-drained
-	t.result.Stderr = stderr.String()
+	t.result.Output = output.String()
 	return t.result, err
+}
+
+// pin keeps this thread, and the command that it starts, on the processor that
+// it is on. They take turns: a change of processors at each costs twice the time.
+func pin() (restore func(), err error) {
+	var before, one [128]byte // processors, a bit each
+	var here uint32
+	set := func(mask *[128]byte) syscall.Errno {
+		_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(*mask), uintptr(unsafe.Pointer(mask)))
+		return errno
+	}
+	_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_GETAFFINITY, 0, unsafe.Sizeof(before), uintptr(unsafe.Pointer(&before)))
+	if errno == 0 {
+		_, _, errno = syscall.RawSyscall(sysGetCPU, uintptr(unsafe.Pointer(&here)), 0, 0)
+	}
+	if errno == 0 {
+		one[here/8] = 1 << (here % 8)
+		errno = set(&one)
+	}
+	if errno != 0 {
+		return nil, fmt.Errorf("staying on one processor: %w", errno)
+	}
+	return func() { _ = set(&before) }, nil // which it was before
 }
 
 type tracer struct {
@@ -103,6 +135,7 @@ type tracer struct {
 	pid      int
 	counting bool
 	failing  map[int]bool // threads in a call that is to fail
+	over     bool         // the call has failed; the command goes on untraced
 	result   Result
 }
 
@@ -111,20 +144,21 @@ func (t *tracer) run() error {
 	if _, err := wait(t.pid, &ws); err != nil {
 		return fmt.Errorf("waiting for the command's start: %w", err)
 	}
-	const options = syscall.PTRACE_O_TRACESYSGOOD | syscall.PTRACE_O_TRACECLONE | syscall.PTRACE_O_TRACEFORK |
-		syscall.PTRACE_O_TRACEVFORK | syscall.PTRACE_O_TRACEEXEC | ptraceExitKill
+	const options = syscall.PTRACE_O_TRACESYSGOOD | syscall.PTRACE_O_TRACECLONE |
+		syscall.PTRACE_O_TRACEEXEC | ptraceExitKill
 	if err := syscall.PtraceSetOptions(t.pid, options); err != nil {
 		return fmt.Errorf("setting up ptrace: %w", err)
 	}
 	tid := t.pid
 	for signal := 0; ; {
 		if tid != 0 {
-			if err := syscall.PtraceSyscall(tid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+			if err := t.resume(tid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
 				return fmt.Errorf("letting the command go on: %w", err)
 			}
 		}
 		var err error
-		if tid, err = wait(-1, &ws); errors.Is(err, syscall.ECHILD) {
+		// Other children of this thread are in other groups.
+		if tid, err = wait(-t.pid, &ws); errors.Is(err, syscall.ECHILD) {
 			return nil
 		} else if err != nil {
 			return fmt.Errorf("waiting for the command: %w", err)
@@ -140,6 +174,18 @@ func (t *tracer) run() error {
 			return err
 		}
 	}
+}
+
+// resume lets a stopped thread go on, to its next stop as long as one is of use.
+func (t *tracer) resume(tid, signal int) error {
+	if !t.over {
+		return syscall.PtraceSyscall(tid, signal)
+	}
+	_, _, errno := syscall.RawSyscall6(syscall.SYS_PTRACE, syscall.PTRACE_DETACH, uintptr(tid), 0, uintptr(signal), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 func wait(pid int, ws *syscall.WaitStatus) (tid int, err error) {
@@ -174,6 +220,7 @@ func (t *tracer) syscall(tid int) error {
 		return err
 	case info.op == stopExit && t.failing[tid]:
 		delete(t.failing, tid)
+		t.over = true
 		return setResult(tid, t.fault.Errno)
 	case info.op != stopEntry:
 		return nil
@@ -188,9 +235,12 @@ func (t *tracer) syscall(tid int) error {
 	}
 	t.result.Hit = true
 	if t.fault.Errno == 0 {
-		return syscall.Kill(-t.pid, syscall.SIGKILL)
+		return syscall.Kill(t.pid, syscall.SIGKILL)
 	}
 	t.failing[tid] = true
+	if call.Name == "close" { // which frees the descriptor, whatever it says
+		return nil
+	}
 	return skip(tid)
 }
 
@@ -205,8 +255,17 @@ func (t *tracer) describe(tid int, info callInfo) (Call, bool) {
 		return Call{}, false
 	}
 	c := Call{Name: kind.name, Writes: kind.writes}
-	if kind.path > 0 {
+	switch {
+	case kind.path > 0:
 		c.Path = readString(tid, uintptr(info.args[kind.path-1]))
+	case kind.socket > 0:
+		const family = 2 // bytes, before the path
+		c.Path = readString(tid, uintptr(info.args[kind.socket-1])+family)
+	default:
+		c.Path, _ = os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", tid, int32(info.args[0]))) // empty where it is closed
+		if strings.HasPrefix(c.Path, "anon_inode:") {
+			return Call{}, false // the Go runtime's own, on which nothing can fail
+		}
 	}
 	if info.number == syscall.SYS_OPENAT {
 		c.Writes = info.args[2]&(syscall.O_WRONLY|syscall.O_RDWR|syscall.O_CREAT|syscall.O_TRUNC) != 0

@@ -1,0 +1,422 @@
+//go:build linux && (amd64 || arm64)
+
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
+)
+
+// quicker is what differs in the archgen under test: constants of time, so that
+// thousands of runs need not wait for what is tested elsewhere.
+var quicker = []struct{ file, is, becomes string }{
+	{"cmd/archgen/host.go", "settleTime = 5 * time.Second", "settleTime = time.Millisecond"},
+	{"units/unitdir/lock.go", "lockPatience = 30 * time.Second", "lockPatience = 8 * time.Second"},
+}
+
+// archgenDir is where the program is, once it is built. TestMain removes it.
+var archgenDir string
+
+// archgen is the program.
+var archgen = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "archgen")
+	if err != nil {
+		return "", err
+	}
+	archgenDir = dir
+	overlay := map[string]string{}
+	for _, q := range quicker {
+		path, err := filepath.Abs(filepath.Join("../..", q.file))
+		if err != nil {
+			return "", err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return "", err
+		}
+		if strings.Count(string(text), q.is) != 1 {
+			return "", fmt.Errorf("%s has no %q", q.file, q.is)
+		}
+		overlay[path] = filepath.Join(dir, filepath.Base(path))
+		if err := os.WriteFile(overlay[path], []byte(strings.Replace(string(text), q.is, q.becomes, 1)), 0o600); err != nil {
+			return "", err
+		}
+	}
+	list, err := json.Marshal(map[string]any{"Replace": overlay})
+	if err != nil {
+		return "", err
+	}
+	replaced, program := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "archgen")
+	if err := os.WriteFile(replaced, list, 0o600); err != nil {
+		return "", err
+	}
+	build := exec.Command("go", "build", "-trimpath", "-overlay", replaced, "-o", program, "../../cmd/archgen")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building archgen: %w: %s", err, out)
+	}
+	return program, nil
+})
+
+// node is a machine that archgen finds as it finds a real one: a home, a systemd
+// that is a fake and outlives its clients, with a fake of Podman's generator, and
+// for each app a process in the place of its container's monitor.
+type node struct {
+	root     string
+	systemd  *systemdtest.Manager
+	monitors map[string]*monitor // by service
+
+	mutex   sync.Mutex
+	read    map[string]string // the container files as systemd last read them, by service
+	jobs    []string
+	reloads int
+	said    []string
+	// reading, if not nil, is told of each reload, which then waits.
+	reading chan struct{}
+}
+
+func newNode(t *testing.T, apps ...string) *node {
+	t.Helper()
+	program, err := archgen()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The path of a socket is short, and that of t.TempDir may not be.
+	root, err := os.MkdirTemp("/dev/shm", "node") //nolint:usetesting // the path is too long
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(root); err != nil {
+			t.Error(err)
+		}
+	})
+	n := &node{root: root, systemd: systemdtest.New(t), monitors: map[string]*monitor{}, read: map[string]string{}}
+	sockets := filepath.Dir(n.systemd.Private().Private)
+	n.put("bin/podman", "#!/bin/sh\nif [ \"$1\" = --version ]; then echo podman version 5.4.2; fi\n")
+	err = errors.Join(
+		os.Chmod(n.at("bin/podman"), 0o755),
+		os.Symlink(program, n.at("bin/archgen")),
+		os.Mkdir(n.at("run"), 0o755),
+		os.Symlink(sockets, n.at("run/systemd")),
+		os.Symlink(filepath.Join(sockets, "bus"), n.at("run/bus")),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, app := range apps {
+		n.monitors[service(app)] = newMonitor(t, n.at("containers/"+app))
+	}
+	n.systemd.OnReload(n.generate)
+	n.systemd.OnJob(n.job)
+	return n
+}
+
+func service(app string) string { return "app@" + app + ".service" }
+
+func (n *node) at(path string) string { return filepath.Join(n.root, path) }
+
+// put writes a file; a test that can't has no use to go on.
+func (n *node) put(path, text string) {
+	path = n.at(path)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+		panic(err)
+	}
+}
+
+const (
+	unitsDir = "home/.config/containers/systemd/archipelago"
+	appsDir  = "home/.config/archipelago/apps"
+	stateDir = "home/.local/state/archipelago"
+)
+
+// install puts the manifest of an app into place.
+func (n *node) install(app, name, edition string) {
+	n.put(filepath.Join(appsDir, app+".yaml"), fmt.Sprintf(`app:
+  id: %s
+  name: %s
+  version: 1.0.0
+  container:
+    image: docker.io/library/%[1]s:1
+    command: [%[3]s]
+    volumes: [{name: data, target: /data}]
+`, app, name, edition))
+}
+
+// command is an apply of all apps.
+func (n *node) command() Command {
+	return Command{
+		Args:  []string{n.at("bin/archgen"), "apply"},
+		Env:   []string{"HOME=" + n.at("home"), "XDG_RUNTIME_DIR=" + n.at("run"), "PATH=" + n.at("bin")},
+		Below: n.root,
+	}
+}
+
+// start starts an apply that nothing happens to.
+func (n *node) start(ctx context.Context, output io.Writer) (*exec.Cmd, error) {
+	c := n.command()
+	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...) //nolint:gosec // the program under test
+	cmd.Env, cmd.Stdout, cmd.Stderr = c.Env, output, output
+	return cmd, cmd.Start()
+}
+
+// apply runs an apply that nothing happens to, and demands that it succeeds.
+func (n *node) apply(ctx context.Context) (output string, err error) {
+	var b strings.Builder
+	cmd, err := n.start(ctx, &b)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	n.mutex.Lock()
+	n.said = append(n.said, b.String())
+	n.mutex.Unlock()
+	if err != nil {
+		return b.String(), fmt.Errorf("archgen apply: %w: %s", err, b.String())
+	}
+	return b.String(), nil
+}
+
+// generate is what systemd and Podman's generator do at a reload.
+func (n *node) generate() {
+	n.mutex.Lock()
+	n.reloads++
+	reading := n.reading
+	n.mutex.Unlock()
+	if reading != nil {
+		reading <- struct{}{}
+		<-reading
+	}
+	read := n.containerFiles()
+	for name := range read {
+		u := n.systemd.Unit(name)
+		u.LoadState, u.NeedDaemonReload = "loaded", false
+		n.systemd.Set(u)
+	}
+	for name := range n.known() {
+		if _, there := read[name]; there {
+			continue
+		}
+		if u := n.systemd.Unit(name); u.ActiveState == "active" {
+			u.LoadState = "not-found"
+			n.systemd.Set(u)
+		} else {
+			n.systemd.Remove(name)
+		}
+	}
+	n.mutex.Lock()
+	n.read = read
+	n.mutex.Unlock()
+}
+
+// rest waits until systemd has done what a client asked for that is gone.
+func (n *node) rest(ctx context.Context) {
+	tick := time.NewTicker(100 * time.Microsecond)
+	defer tick.Stop()
+	for n.systemd.Connections()+n.systemd.Jobs() > 0 && ctx.Err() == nil {
+		<-tick.C
+	}
+}
+
+func (n *node) known() map[string]string {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	return maps.Clone(n.read)
+}
+
+// notice has systemd see which files changed since it read them, as it does
+// whenever it is asked.
+func (n *node) notice() {
+	now := n.containerFiles()
+	for name, text := range n.known() {
+		if u := n.systemd.Unit(name); u.LoadState == "loaded" && u.NeedDaemonReload != (now[name] != text) {
+			u.NeedDaemonReload = now[name] != text
+			n.systemd.Set(u)
+		}
+	}
+}
+
+func (n *node) containerFiles() map[string]string {
+	list := map[string]string{}
+	for path, text := range n.files(unitsDir) {
+		if name := units.ServiceOf(filepath.Base(path)); name != "" {
+			list[name] = text
+		}
+	}
+	return list
+}
+
+// job is what systemd does when it is asked for one.
+func (n *node) job(j systemdtest.Job) systemdtest.Outcome {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	n.jobs = append(n.jobs, j.Kind+" "+j.Unit)
+	m, mark := n.monitors[j.Unit], n.mark(j.Unit)
+	run := fmt.Sprintf("%032x", len(n.jobs))
+	return systemdtest.Outcome{Then: func(u *systemd.Unit) {
+		if j.Kind == "stop" {
+			u.ActiveState, u.SubState, u.MainPID = "inactive", "dead", 0
+			return
+		}
+		m.contain(mark.Digest)
+		u.ActiveState, u.SubState, u.Result, u.MainPID = "active", "running", "success", m.pid
+		u.InvocationID, u.ActiveEnterTimestamp = run, uint64(time.Now().UnixMicro())
+	}}
+}
+
+func (n *node) mark(service string) units.Mark {
+	mark, _ := units.ReadMark([]byte(n.read[service]))
+	return mark
+}
+
+// monitor stands for conmon, whose arguments tell where the container's
+// configuration lies.
+type monitor struct {
+	pid    uint32
+	bundle string
+}
+
+// monitorName makes the test binary a monitor when it is called so.
+const monitorName = "conmon"
+
+func newMonitor(t *testing.T, bundle string) *monitor {
+	t.Helper()
+	if err := os.MkdirAll(bundle, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Args = []string{monitorName, "-c", strings.Repeat("c", 64), "-b", bundle}
+	stdin, err := cmd.StdinPipe() // it ends when this is closed
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		stdin.Close()
+		_ = cmd.Wait() // the end of the test's context may have killed it
+	})
+	return &monitor{uint32(cmd.Process.Pid), bundle}
+}
+
+// contain starts a container of a rendering.
+func (m *monitor) contain(digest string) {
+	text := fmt.Sprintf(`{"annotations": {"io.archipelago.digest": %q}}`, digest)
+	if err := os.WriteFile(filepath.Join(m.bundle, "config.json"), []byte(text), 0o600); err != nil {
+		panic(err)
+	}
+}
+
+// files is the regular files below a directory and their contents.
+func (n *node) files(dir string) map[string]string {
+	list := map[string]string{}
+	err := filepath.WalkDir(n.at(dir), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		path, _ = filepath.Rel(n.root, path)
+		list[path] = string(text)
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		panic(err)
+	}
+	return list
+}
+
+// traces is what changes when anything below the home is written, in vain too.
+func (n *node) traces() map[string]string {
+	list := map[string]string{}
+	err := filepath.WalkDir(n.at("home"), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		list[path] = fmt.Sprint(st.Ino, st.Ctim)
+		return nil
+	})
+	if err != nil {
+		panic(err)
+	}
+	return list
+}
+
+// moment is the state of a node, to be brought back.
+type moment struct {
+	files, read, digests map[string]string
+	units                []systemd.Unit
+}
+
+func (n *node) moment() moment {
+	m := moment{files: n.files("home"), read: n.known(), digests: map[string]string{}}
+	for name, monitor := range n.monitors {
+		m.digests[name] = monitor.digest()
+		if u := n.systemd.Unit(name); u.LoadState != "not-found" {
+			m.units = append(m.units, u)
+		}
+	}
+	return m
+}
+
+// digest is that of the container that was started last.
+func (m *monitor) digest() string {
+	var config struct{ Annotations map[string]string }
+	text, err := os.ReadFile(filepath.Join(m.bundle, "config.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &config)
+	}
+	if err != nil {
+		panic(err)
+	}
+	return config.Annotations["io.archipelago.digest"]
+}
+
+func (n *node) restore(m moment) {
+	if err := errors.Join(os.RemoveAll(n.at("home")), os.RemoveAll(n.at("run/archipelago")), os.MkdirAll(n.at("home"), 0o755)); err != nil {
+		panic(err)
+	}
+	for path, text := range m.files {
+		n.put(path, text)
+	}
+	for name, monitor := range n.monitors {
+		n.systemd.Remove(name)
+		monitor.contain(m.digests[name])
+	}
+	n.systemd.Set(m.units...)
+	n.mutex.Lock()
+	n.read, n.jobs, n.reloads, n.said = m.read, nil, 0, nil
+	n.mutex.Unlock()
+}
+
+// done is the jobs and the number of reloads since the node was restored.
+func (n *node) done() (jobs []string, reloads int) {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	return slices.Clone(n.jobs), n.reloads
+}
