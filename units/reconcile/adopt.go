@@ -65,6 +65,28 @@ func (p *pass) standBack() {
 	p.want.Apps = apps
 }
 
+// forgetRemoved drops that an app stands back whose manifest was removed.
+func (p *pass) forgetRemoved() error {
+	isThere := func(id string) bool {
+		isStanding := slices.ContainsFunc(p.standing, func(a units.App) bool { return a.ID == id })
+		return isStanding || p.isWanted(id) || p.isOther(id)
+	}
+	var gone []string
+	for id, a := range p.adoptions {
+		if len(a.Containers) == 0 && !isThere(id) {
+			gone = append(gone, id)
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return p.noteAdoption(func() {
+		for _, id := range gone {
+			delete(p.adoptions, id)
+		}
+	})
+}
+
 // left says that the apps which stand back are left alone.
 func (p *pass) left() []units.Action {
 	list := make([]units.Action, 0, len(p.standing))

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -183,6 +184,14 @@ func TestAdoptionGivesWay(t *testing.T) {
 			t.Error("it was not tried again, although a person asked")
 		}
 		m.isGivenBack(t)
+		m.run(t)
+		if len(m.legacy.kept) > 0 {
+			t.Errorf("of an app that was removed, %v is on record", m.legacy.kept)
+		}
+	})
+	synctest.Test(t, func(t *testing.T) {
+		m := withLegacy(one())
+		m.run(t, app("x", "1-silent"))
 		equal(t, "another manifest", []string{"x done"}, results(m.run(t, app("x", "2"))))
 	})
 }
@@ -388,6 +397,22 @@ func TestSlowAdoption(t *testing.T) {
 		if len(m.legacy.containers) > 0 {
 			t.Errorf("left over: %v", m.legacy.containers)
 		}
+	})
+}
+
+// TestAdoptionCalledOff: whoever calls it off has the container run again.
+func TestAdoptionCalledOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := withLegacy(one())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		r, err := reconcile.Run(ctx, func() (units.Desired, error) {
+			return units.Desired{Apps: []units.App{app("x", "1-slow")}, Whole: true}, nil
+		}, m.host())
+		if err != nil || r.Results[0].Outcome != reconcile.NotServing {
+			t.Errorf("%v, %v", results(r), err)
+		}
+		m.isGivenBack(t)
 	})
 }
 

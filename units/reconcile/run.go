@@ -76,6 +76,9 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.claim(ctx); err != nil {
 		return err
 	}
+	if err := p.forgetRemoved(); err != nil {
+		return err
+	}
 	if p.plan.Idle() && len(p.unfinished)+len(p.owed()) == 0 {
 		return p.settle(false)
 	}

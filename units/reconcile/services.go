@@ -74,7 +74,7 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	case err == nil:
 		p.discard(ctx, app)
 		p.succeed(app.ID)
-	case len(p.containers(app.ID)) > 0 && (ctx.Err() != nil || patient.Err() == nil):
+	case len(p.containers(app.ID)) > 0 && (ctx.Err() != nil || patient.Err() == nil && !isUnseen(err)):
 		log := p.log(ctx, app)
 		p.fail(app.ID, NotServing, p.giveWay(ctx, app, err), log)
 	case ctx.Err() != nil:
