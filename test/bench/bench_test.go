@@ -50,7 +50,7 @@ func TestPage(t *testing.T) {
 		{name: "archgen", wall: times(50 * time.Millisecond), cpu: times(7 * time.Millisecond)},
 		{name: memoryGenerator, wall: times(100 * time.Millisecond), cpu: times(60 * time.Millisecond)},
 	}}
-	got := string(page(machine{2, "6.1", "ext4", "5.4.2"}, 12, []result{r}, []stage{{"Render", 79, 134, 19}}))
+	got := string(page(computer{2, "6.1", "ext4", "5.4.2"}, 12, []result{r}, []stage{{"Render", 79, 134, 19}}))
 	for _, want := range []string{
 		"2 cores, Linux 6.1, ext4",
 		"| archgen | 50 ms | 50 ms | 7.0 ms | 0.50 |",

@@ -1,42 +1,47 @@
-// Command bench measures archgen against Podman's own generator on one machine
-// in one run, and prints docs/benchmarks.md. It owns that page and nothing
-// else: it judges no figure, and fails only when a command fails.
+// Command bench measures Archipelago against what its users have otherwise, on
+// one machine in one run, and prints the parts of docs/benchmarks.md. It owns
+// that page and nothing else: it judges no figure, and fails only when a command
+// fails.
 //
-// test/bench/run calls it on the test machine.
+// test/bench/run calls it on the test machine, once for each part: one of them
+// comes after a reboot.
 package main
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
-
-	"github.com/archipelago-os/archipelago/test/bench/apps"
 )
 
-// sizes is the numbers of apps that are measured: a node's, and the one that
-// the aims are set for.
+// sizes is the numbers of apps that are rendered: a node's, and the one that the
+// aims are set for.
 var sizes = []int{30, 1000}
 
 func main() {
-	var b bench
+	b := bench{quadlet: "/usr/libexec/podman/quadlet"}
+	part := flag.String("part", "render", "which `PART` to measure: "+strings.Join(slices.Sorted(maps.Keys(parts)), ", "))
 	flag.StringVar(&b.archgen, "archgen", "archgen", "`PATH` of archgen")
-	flag.StringVar(&b.quadlet, "quadlet", "/usr/libexec/podman/quadlet", "`PATH` of Podman's generator")
 	flag.StringVar(&b.stages, "stages", "", "`PATH` of the test binary of package generator")
-	flag.IntVar(&b.rounds, "rounds", 12, "`NUMBER` of rounds; a round runs every command once")
 	flag.StringVar(&b.memory, "memory", os.Getenv("XDG_RUNTIME_DIR"), "`DIR` on a tmpfs")
+	flag.StringVar(&b.tree, "tree", "", "`DIR` that make install has filled")
+	flag.IntVar(&b.rounds, "rounds", 12, "`NUMBER` of rounds; a round runs every command once")
+	flag.IntVar(&b.apps, "apps", 30, "`NUMBER` of apps that run")
+	flag.DurationVar(&b.soak, "soak", time.Minute, "how long healthd is watched")
+	flag.DurationVar(&b.period, "period", 30*time.Second, "how often the loop that polls looks")
 	flag.Parse()
-	page, err := b.run(context.Background())
+	measure, known := parts[*part]
+	if !known {
+		fmt.Fprintf(os.Stderr, "bench: there is no part %q\n", *part)
+		os.Exit(2)
+	}
+	page, err := measure(&b, context.Background())
 	if err == nil {
 		_, err = os.Stdout.Write(page)
 	}
@@ -46,238 +51,47 @@ func main() {
 	}
 }
 
+// parts is the parts of the page.
+var parts = map[string]func(*bench, context.Context) ([]byte, error){
+	"render": (*bench).render,
+	"sizes":  (*bench).sizes,
+	"watch":  (*bench).watch,
+	"booted": (*bench).booted,
+	"boot":   (*bench).boot,
+}
+
 type bench struct {
-	archgen, quadlet, stages, memory string
-	rounds                           int
+	archgen, quadlet, stages, memory, tree string
+
+	rounds, apps int
+	soak, period time.Duration
 
 	podman string // the version to render for, major.minor
 	disk   string // a directory on the disk
 }
 
-func (b *bench) run(ctx context.Context) ([]byte, error) {
-	out, err := exec.CommandContext(ctx, "podman", "--version").Output()
-	if err != nil {
-		return nil, fmt.Errorf("asking podman for its version: %w", err)
-	}
-	fields := strings.Fields(string(out))
-	b.podman = fields[len(fields)-1]
-	if b.disk, err = os.MkdirTemp(".", "bench-"); err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(b.disk) }() // what stays goes with the machine
-	if b.memory, err = os.MkdirTemp(b.memory, "bench-"); err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(b.memory) }()
-
-	var results []result
-	for _, n := range sizes {
-		r, err := b.measure(ctx, n)
-		if err != nil {
-			return nil, err
-		}
-		results = append(results, r)
-	}
-	stages, err := b.measureStages(ctx)
-	if err != nil {
-		return nil, err
-	}
-	m, err := describe(ctx, b.disk, b.podman)
-	if err != nil {
-		return nil, err
-	}
-	return page(m, b.rounds, results, stages), nil
-}
-
-// result is the measurements of one number of apps.
-type result struct {
-	apps, files int
-	lines       []*line
-}
-
-// line is one command that is measured once a round.
-type line struct {
-	name string
-	// fresh is a directory that has to be empty before each run.
-	fresh   string
-	command []string
-	env     string
-
-	wall, cpu []time.Duration
-}
-
-func (b *bench) measure(ctx context.Context, n int) (result, error) {
-	in, out := filepath.Join(b.disk, fmt.Sprint(n, "/apps")), filepath.Join(b.disk, fmt.Sprint(n, "/out"))
-	if err := writeApps(in, n); err != nil {
-		return result{}, err
-	}
-	services, inMemory := filepath.Join(b.disk, fmt.Sprint(n, "/services")), filepath.Join(b.memory, strconv.Itoa(n))
-	render := []string{b.archgen, "render", "--out", out, in}
-	units, err := filepath.Abs(out)
-	if err != nil {
-		return result{}, err
-	}
-	lines := []*line{
-		{name: "archgen render, first time, on disk", fresh: out, command: append(slices.Clone(render), "--podman", b.podman)},
-		{name: "archgen render, nothing changed", command: append(slices.Clone(render), "--podman", b.podman)},
-		{name: "the same, Podman's version not given", command: render},
-		{name: "archgen version", command: []string{b.archgen, "version"}},
-		{name: "podman --version", command: []string{"podman", "--version"}},
-		{name: diskGenerator, fresh: services, command: []string{b.quadlet, "-user", "-no-kmsg-log", services}, env: "QUADLET_UNIT_DIRS=" + units},
-		{name: memoryGenerator, fresh: inMemory, command: []string{b.quadlet, "-user", "-no-kmsg-log", inMemory}, env: "QUADLET_UNIT_DIRS=" + units},
-	}
-	for range b.rounds {
-		for _, l := range lines {
-			if err := l.once(ctx); err != nil {
-				return result{}, err
-			}
-		}
-	}
-	files, err := filepath.Glob(out + "/[^.]*") // not the lock
-	if err != nil {
-		return result{}, err
-	}
-	made, err := filepath.Glob(services + "/*.service")
-	if err == nil && len(made) != len(files) {
-		err = fmt.Errorf("Podman's generator made %d services of %d files, so its times mean nothing", len(made), len(files))
-	}
-	return result{apps: n, files: len(files), lines: lines}, err
-}
-
-const (
-	diskGenerator   = "Podman's generator on the result, to disk"
-	memoryGenerator = "Podman's generator on the result, to memory"
-)
-
-func writeApps(dir string, n int) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	for _, s := range apps.Sources(n) {
-		if err := os.WriteFile(filepath.Join(dir, s.Name), s.Data, 0o644); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// once runs the command. What ran before it must not be charged to it, so the
-// disks are quiet when it starts.
-func (l *line) once(ctx context.Context) error {
-	if l.fresh != "" {
-		if err := os.RemoveAll(l.fresh); err != nil {
-			return err
-		}
-		if err := os.MkdirAll(l.fresh, 0o755); err != nil {
-			return err
-		}
-	}
-	syscall.Sync()
-	var output bytes.Buffer
-	c := exec.CommandContext(ctx, l.command[0], l.command[1:]...)
-	c.Stdout, c.Stderr = &output, &output
-	c.Env = append(os.Environ(), l.env)
-	start := time.Now()
-	err := c.Run()
-	wall := time.Since(start)
-	if err != nil {
-		return fmt.Errorf("%s: %w\n%s", strings.Join(l.command, " "), err, &output)
-	}
-	l.wall = append(l.wall, wall)
-	l.cpu = append(l.cpu, c.ProcessState.UserTime()+c.ProcessState.SystemTime())
-	return nil
-}
-
-// stage is the share of one manifest in one step of the work.
-type stage struct {
-	name              string
-	microseconds      float64
-	allocs, kilobytes float64
-}
-
-// measureStages runs the benchmarks of package generator, which work on as many
-// manifests as the largest of sizes.
-func (b *bench) measureStages(ctx context.Context) ([]stage, error) {
-	c := exec.CommandContext(ctx, b.stages, "-test.run=^$", "-test.bench=.", "-test.benchtime=5x", "-test.count=3")
-	c.Env = append(os.Environ(), "TMPDIR="+b.disk)
-	out, err := c.CombinedOutput()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w\n%s", b.stages, err, out)
-	}
-	all := map[string][]stage{}
-	var order []string
-	for text := range strings.Lines(string(out)) {
-		s, ok := parseStage(text)
-		if !ok {
-			continue
-		}
-		if all[s.name] == nil {
-			order = append(order, s.name)
-		}
-		all[s.name] = append(all[s.name], s)
-	}
-	if len(order) == 0 {
-		return nil, errors.New("the benchmarks of package generator printed no figures")
-	}
-	list := make([]stage, 0, len(order))
-	for _, name := range order {
-		runs := all[name]
-		slices.SortFunc(runs, func(a, b stage) int { return cmp.Compare(a.microseconds, b.microseconds) })
-		list = append(list, runs[len(runs)/2])
-	}
-	return list, nil
-}
-
-// parseStage reads a line such as
-//
-//	BenchmarkRender-2  10  79 ns/op  78 ns/manifest  19 B/op  16 allocs/op
-func parseStage(text string) (stage, bool) {
-	f := strings.Fields(text)
-	if len(f) < 4 || !strings.HasPrefix(f[0], "Benchmark") {
-		return stage{}, false
-	}
-	name, _, _ := strings.Cut(strings.TrimPrefix(f[0], "Benchmark"), "-")
-	s, found := stage{name: name}, false
-	n := float64(sizes[len(sizes)-1])
-	for i := 2; i+1 < len(f); i += 2 {
-		v, err := strconv.ParseFloat(f[i], 64)
-		if err != nil {
-			return stage{}, false
-		}
-		switch f[i+1] {
-		case "ns/manifest":
-			s.microseconds, found = v/1000, true
-		case "B/op":
-			s.kilobytes = v / n / 1024
-		case "allocs/op":
-			s.allocs = v / n
-		}
-	}
-	return s, found
-}
-
 // machine is what the figures depend on most.
-type machine struct {
+type computer struct {
 	cores                      int
 	kernel, filesystem, podman string
 }
 
-func describe(ctx context.Context, dir, podman string) (machine, error) {
+func describe(ctx context.Context, dir, podman string) (computer, error) {
 	kernel, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
-		return machine{}, err
+		return computer{}, err
 	}
 	system, err := filesystem(ctx, dir)
 	if err != nil {
-		return machine{}, err
+		return computer{}, err
 	}
 	out, err := exec.CommandContext(ctx, "nproc").Output()
 	if err != nil {
-		return machine{}, fmt.Errorf("nproc: %w", err)
+		return computer{}, fmt.Errorf("nproc: %w", err)
 	}
 	cores, err := strconv.Atoi(strings.TrimSpace(string(out)))
 	version, _, _ := strings.Cut(strings.TrimSpace(string(kernel)), "-")
-	return machine{cores, version, system, podman}, err
+	return computer{cores, version, system, podman}, err
 }
 
 // filesystem is the type of the file system that holds dir.

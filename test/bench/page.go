@@ -8,7 +8,7 @@ import (
 )
 
 // page puts the figures into words.
-func page(m machine, rounds int, results []result, stages []stage) []byte {
+func page(m computer, rounds int, results []result, stages []stage) []byte {
 	var p strings.Builder
 	fmt.Fprintf(&p, `# Benchmarks
 

@@ -1,0 +1,233 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/systemd"
+)
+
+// fleet is the apps that run while the machine is measured. Each has a network
+// and a volume of its own and answers HTTP on a port of its own.
+type fleet struct {
+	apps    int
+	archgen string
+	places  machine.Places
+	manager *systemd.Manager
+	client  http.Client
+}
+
+// The ways to have an app's health checked.
+const (
+	unchecked = ""
+	byHealthd = "    health: {serving: {http: {port: web}, interval: 5s}}\n"
+	byPodman  = "    health: {serving: {exec: [/app, health], interval: 5s, timeout: 4s}}\n"
+)
+
+const (
+	probePeriod = 5 * time.Second
+	firstPort   = 18000
+	healthdUnit = "archipelago-healthd.service"
+)
+
+func newFleet(ctx context.Context, apps int, archgen string) (*fleet, error) {
+	places, err := machine.PlacesOf(units.User, os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	manager, err := systemd.Connect(ctx, systemd.Options{Scope: units.User})
+	if err != nil {
+		return nil, err
+	}
+	client := http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	return &fleet{apps: apps, archgen: archgen, places: places, manager: manager, client: client}, nil
+}
+
+func name(i int) string            { return fmt.Sprintf("bench-%d", i) }
+func service(i int) string         { return "app@" + name(i) + ".service" }
+func unitName(i int) string        { return "app@" + name(i) + ".container" }
+func (f *fleet) unit(i int) string { return filepath.Join(f.places.Units, unitName(i)) }
+
+// names lists the apps under the names that make gives them.
+func (f *fleet) names(name func(int) string) []string {
+	list := make([]string, 0, f.apps)
+	for i := range f.apps {
+		list = append(list, name(i))
+	}
+	return list
+}
+
+// install makes the apps run, checked in that way.
+func (f *fleet) install(ctx context.Context, health string) error {
+	home, err := os.UserConfigDir()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(home, "archipelago/apps")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	for i := range f.apps {
+		text := fmt.Sprintf(`app:
+  id: %s
+  name: App %d
+  version: 1.0.0
+  container:
+    image: localhost/noshell:1
+    restart: {delay: 1s}
+    ports: [{name: web, host: %d, container: 8080}]
+    volumes: [{name: data, target: /data}]
+%s`, name(i), i, firstPort+i, health)
+		if err := os.WriteFile(filepath.Join(dir, name(i)+".yaml"), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	_, err = output(ctx, f.archgen, "apply")
+	return err
+}
+
+// healthd starts or stops it, or asks something of it.
+func (f *fleet) healthd(ctx context.Context, verb string) error {
+	_, err := output(ctx, "systemctl", "--user", verb, healthdUnit)
+	return err
+}
+
+// answers reports whether an app serves.
+func (f *fleet) answers(ctx context.Context, i int) bool {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", firstPort+i), http.NoBody)
+	if err != nil {
+		return false
+	}
+	response, err := f.client.Do(request)
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}
+
+// served waits until an app serves, and returns when that was.
+func (f *fleet) served(ctx context.Context, i int) (time.Time, error) {
+	err := until(ctx, 10*time.Millisecond, func() bool { return f.answers(ctx, i) })
+	if err != nil {
+		return time.Time{}, fmt.Errorf("waiting for %s to serve: %w", name(i), err)
+	}
+	return time.Now(), nil
+}
+
+// allServe waits until all apps serve.
+func (f *fleet) allServe(ctx context.Context) error {
+	failures := make([]error, f.apps)
+	var all sync.WaitGroup
+	for i := range f.apps {
+		all.Go(func() { _, failures[i] = f.served(ctx, i) })
+	}
+	all.Wait()
+	return errors.Join(failures...)
+}
+
+// kill ends, with no chance to clean up, the processes of an app that run a program.
+func (f *fleet) kill(ctx context.Context, i int, program string) error {
+	list, err := f.manager.Current(ctx, service(i))
+	if err != nil {
+		return err
+	}
+	group := "/sys/fs/cgroup" + list[0].ControlGroup
+	killed := 0
+	err = filepath.WalkDir(group, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Base(path) != "cgroup.procs" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for pid := range strings.FieldsSeq(string(text)) {
+			comm, _ := os.ReadFile("/proc/" + pid + "/comm") // it may have ended
+			if string(bytes.TrimSpace(comm)) != program {
+				continue
+			}
+			number, err := strconv.Atoi(pid)
+			if err != nil {
+				return err
+			}
+			killed++
+			if err := syscall.Kill(number, syscall.SIGKILL); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil && killed == 0 {
+		err = fmt.Errorf("%s has no process that runs %s", service(i), program)
+	}
+	return err
+}
+
+// calm waits until no pass runs, and none has begun for a while.
+func (f *fleet) calm(ctx context.Context) error {
+	const long = 400 * time.Millisecond
+	lock, err := os.Open(filepath.Join(f.places.Runtime, "lock"))
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	since := time.Now()
+	return until(ctx, 20*time.Millisecond, func() bool {
+		if syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil {
+			since = time.Now()
+			return false
+		}
+		_ = syscall.Flock(int(lock.Fd()), syscall.LOCK_UN)
+		return time.Since(since) > long
+	})
+}
+
+// output runs a command and returns what it printed.
+func output(ctx context.Context, command string, args ...string) (string, error) {
+	var out, errors bytes.Buffer
+	c := exec.CommandContext(ctx, command, args...)
+	c.Stdout, c.Stderr = &out, &errors
+	if err := c.Run(); err != nil {
+		return "", fmt.Errorf("%s: %w\n%s%s", strings.Join(c.Args, " "), err, &out, &errors)
+	}
+	return strings.TrimSpace(out.String()), nil
+}
+
+// patience is longer than anything takes that is measured.
+const patience = 3 * time.Minute
+
+// until waits for something to become true.
+func until(ctx context.Context, every time.Duration, isTrue func() bool) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for !isTrue() {
+		if err := pause(ctx, every); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+// nullPass is what it costs to find that nothing is to be done.
+type nullPass struct {
+	lines []*line
+	// passes was made in this process, as healthd makes them; wall and cpu are of
+	// one, manager is the CPU time of systemd for one.
+	passes           int
+	wall             []time.Duration
+	cpu, manager     time.Duration
+	written, reloads int
+	children         int64
+	programs         map[string]int
+}
+
+// measurePass measures passes over apps that run as they should.
+func (b *bench) measurePass(ctx context.Context, f *fleet) (*nullPass, error) {
+	p := &nullPass{passes: 200, programs: map[string]int{}, lines: []*line{
+		{name: "archgen apply", command: []string{f.archgen, "apply"}},
+		{name: "archgen status", command: []string{f.archgen, "status"}},
+		{name: "archgen version", command: []string{f.archgen, "version"}},
+		{name: podmanPS, command: []string{"podman", "ps"}},
+		{name: "podman inspect of all", command: append([]string{"podman", "inspect"}, f.names(name)...)},
+		{name: "systemctl --user show of all", command: append([]string{"systemctl", "--user", "show"}, f.names(service)...)},
+	}}
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	const changes = syscall.IN_CREATE | syscall.IN_DELETE | syscall.IN_MODIFY | syscall.IN_MOVED_TO | syscall.IN_ATTRIB
+	var told []<-chan happening
+	for _, dir := range []string{f.places.Units, f.places.State, f.places.Runtime} {
+		h, err := happenings(ctx, dir, changes)
+		if err != nil {
+			return nil, err
+		}
+		told = append(told, h)
+	}
+	services := stamped(f.manager.Events(ctx))
+	if err := b.roundsOf(ctx, p); err != nil {
+		return nil, err
+	}
+	if err := p.inProcess(ctx, f); err != nil {
+		return nil, err
+	}
+	for _, h := range told {
+		p.written += forget(h)
+	}
+	for len(services) > 0 {
+		if t := <-services; t.event.Kind == systemd.Reloading {
+			p.reloads++
+		}
+	}
+	return p, nil
+}
+
+const podmanPS = "podman ps"
+
+// roundsOf runs the commands. A program is opened when it is run, by which those
+// that archgen runs are counted.
+func (b *bench) roundsOf(ctx context.Context, p *nullPass) error {
+	var opened []<-chan happening
+	for _, dir := range []string{"/usr/bin", "/usr/libexec/podman"} {
+		h, err := happenings(ctx, dir, syscall.IN_OPEN)
+		if err != nil {
+			return err
+		}
+		opened = append(opened, h)
+	}
+	for range b.rounds {
+		for i, l := range p.lines {
+			for _, h := range opened {
+				forget(h)
+			}
+			if err := l.once(ctx); err != nil {
+				return err
+			}
+			for _, h := range opened {
+				for i == 0 && len(h) > 0 {
+					p.programs[(<-h).name]++
+				}
+			}
+		}
+	}
+	delete(p.programs, "") // the directory itself
+	delete(p.programs, "archgen")
+	return nil
+}
+
+// inProcess makes the passes that healthd makes.
+func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
+	source := compile.Source{Scope: units.User, Generator: compile.Version(), Getenv: os.Getenv}
+	source.Ask = healthd.AskOnce(compile.InstalledPodman, func() (string, error) { return exec.LookPath("podman") })
+	compiler := healthd.Compiler{Source: source, Diagnose: func(diag.List) {}}
+	host := reconcile.Host{
+		Files: machine.Files(f.places.Units), Services: machine.Services{Manager: f.manager, Scope: units.User},
+		Store: unitdir.Store{State: f.places.State, Runtime: f.places.Runtime, Now: time.Now},
+		Health: func(context.Context, units.File, units.Part, units.Unit) (units.Health, string) {
+			return units.Serving, ""
+		},
+		Now: time.Now, Settle: time.Second, Patience: patience,
+	}
+	once := func() error {
+		report, err := reconcile.Run(ctx, compiler.Desired, host)
+		if err == nil && report.Changed() {
+			err = fmt.Errorf("a pass over apps that are as they should be has done something: %v", report.Actions)
+		}
+		return err
+	}
+	if err := once(); err != nil { // compiles
+		return err
+	}
+	manager, err := f.group(ctx, "init.scope")
+	if err != nil {
+		return err
+	}
+	before, children, managerBefore := used(syscall.RUSAGE_SELF), faultsOf(syscall.RUSAGE_CHILDREN), manager.cpu()
+	for range p.passes {
+		start := time.Now()
+		if err := once(); err != nil {
+			return err
+		}
+		p.wall = append(p.wall, time.Since(start))
+	}
+	n := time.Duration(p.passes)
+	p.cpu = (used(syscall.RUSAGE_SELF) - before) / n
+	p.manager = (manager.cpu() - managerBefore) / n
+	if p.children = faultsOf(syscall.RUSAGE_CHILDREN) - children; p.children != 0 {
+		return errors.New("a pass over apps that are as they should be has run a program")
+	}
+	return nil
+}
+
+func usage(who int) syscall.Rusage {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(who, &u) // fails for a bad argument only
+	return u
+}
+
+// used is the CPU time of this process or of its children that have ended.
+func used(who int) time.Duration {
+	u := usage(who)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// faultsOf is the page faults: a child has some, however little it does.
+func faultsOf(who int) int64 { return usage(who).Minflt }
+
+// ran lists the programs that archgen ran.
+func (p *nullPass) ran() string {
+	list := make([]string, 0, len(p.programs))
+	for _, name := range slices.Sorted(maps.Keys(p.programs)) {
+		list = append(list, fmt.Sprintf("%s %d times", name, p.programs[name]))
+	}
+	if len(list) == 0 {
+		return "no program"
+	}
+	return strings.Join(list, ", ")
+}

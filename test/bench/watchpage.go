@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// watchPage puts the figures about running apps into words.
+func watchPage(b *bench, w *watched) []byte {
+	var p strings.Builder
+	fmt.Fprintf(&p, `
+## Running apps
+
+%d apps run on the test machine, each with a network, a volume and a port of its
+own.
+
+### A pass that finds nothing to do
+
+%d rounds, as above. The last column compares with podman ps, the least that a
+loop that polls has to run.
+
+| command | p50 | p90 | CPU p50 | ÷ podman ps |
+| --- | ---: | ---: | ---: | ---: |
+`, b.apps, b.rounds)
+	passTable(&p, w.pass)
+	fmt.Fprintf(&p, `
+healthd makes the pass in its own process: %s (p90 %s), %s of CPU time, and %s
+of systemd's, over %d passes.
+
+All these passes together changed %d files, and had systemd reload %d times. Those
+of healthd ran no program; %d of archgen apply ran %s.
+`, milliseconds(percentile(w.pass.wall, 50)), milliseconds(percentile(w.pass.wall, 90)), milliseconds(w.pass.cpu), milliseconds(w.pass.manager),
+		w.pass.passes, w.pass.written, w.pass.reloads, b.rounds, w.pass.ran())
+	latencyTable(&p, b, w)
+	costTable(&p, w.costs)
+	return []byte(p.String())
+}
+
+func passTable(p *strings.Builder, n *nullPass) {
+	r := result{lines: n.lines}
+	base := r.line(podmanPS)
+	for _, l := range n.lines {
+		fmt.Fprintf(p, "| %s | %s | %s | %s | %.2f |\n", l.name,
+			milliseconds(percentile(l.wall, 50)), milliseconds(percentile(l.wall, 90)), milliseconds(percentile(l.cpu, 50)),
+			medianRatio(l.wall, base.wall))
+	}
+}
+
+func latencyTable(p *strings.Builder, b *bench, w *watched) {
+	fmt.Fprintf(p, `
+### From a fault to its end
+
+Each fault is provoked once for every app. Under healthd that is one at a time,
+with nothing else under way. The loop looks every %v; faults come at all moments
+in between, %d in each period.
+
+"Unit gone": healthd is held (SIGSTOP) while the file is deleted, systemd reads
+its units anew and the app is stopped; the time begins when it is let go. healthd
+looks at something when it takes the lock of a pass. A port is dead when what
+forwards it (rootlessport) was killed. Probes are %v apart.
+
+| fault | n | p50 | p99 |
+| --- | ---: | ---: | ---: |
+`, b.period, b.apps, probePeriod)
+	for _, l := range w.latency {
+		latencyRow(p, l.name, l.times)
+	}
+	for _, l := range w.polled {
+		latencyRow(p, "the loop: "+l.name, l.times)
+	}
+}
+
+func latencyRow(p *strings.Builder, name string, times []time.Duration) {
+	fmt.Fprintf(p, "| %s | %d | %s | %s |\n", name, len(times), milliseconds(percentile(times, 50)), milliseconds(percentile(times, 99)))
+}
+
+func costTable(p *strings.Builder, costs []cost) {
+	p.WriteString(`
+### What watching costs
+
+CPU is in percent of one core. "All" is the control group of the user's systemd:
+the apps, what forwards their ports, what asks them, and systemd. "healthd" is its
+own, with all that it runs. Journal lines are the user's.
+
+| apps are asked by | time | CPU of all | CPU of healthd | journal lines a minute | of healthd |
+| --- | ---: | ---: | ---: | ---: | ---: |
+`)
+	for _, c := range costs {
+		fmt.Fprintf(p, "| %s | %v | %.2f %% | %.3f %% | %.1f | %.1f |\n",
+			c.name, c.over.Round(time.Second), c.share(c.whole), c.share(c.own), c.perMinute(c.lines), c.perMinute(c.healthdSaid))
+	}
+	p.WriteString("\n| healthd's | RSS at first | at the end | peak | anonymous | wakeups a minute |\n| --- | ---: | ---: | ---: | ---: | ---: |\n")
+	for _, c := range costs {
+		if c.peak > 0 {
+			fmt.Fprintf(p, "| %s | %.1f MB | %.1f MB | %.1f MB | %.1f MB | %.0f |\n", c.name,
+				megabytes(c.rss[0]), megabytes(c.rss[1]), megabytes(c.peak), megabytes(c.anonymous), c.perMinute(c.sleeps))
+		}
+	}
+}
+
+func megabytes(kib int) float64 { return float64(kib) * 1024 / 1e6 }
+
+// bootPage puts the figures about boots into words.
+func bootPage(apps int, manager, served, bySystemd, byHand []time.Duration) []byte {
+	var p strings.Builder
+	fmt.Fprintf(&p, `
+### Boot
+
+%d apps are enabled, and the power is cut. Median of %d boots, and of %d starts of
+all at a time on a machine that is up. By hand, containers are started that were
+made before; systemd's units make theirs anew.
+
+| from | to | time |
+| --- | --- | ---: |
+| systemd starts | the user's systemd starts | %s |
+| the user's systemd starts | all apps serve | %s |
+| systemctl start of all | all apps serve | %s |
+| podman start of all by hand | all apps serve | %s |
+`, apps, len(served), len(byHand), milliseconds(percentile(manager, 50)), milliseconds(percentile(served, 50)),
+		milliseconds(percentile(bySystemd, 50)), milliseconds(percentile(byHand, 50)))
+	return []byte(p.String())
+}
