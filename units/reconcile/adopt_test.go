@@ -416,6 +416,30 @@ func TestAdoptionCalledOff(t *testing.T) {
 	})
 }
 
+// TestSlowAdoptionThatFails in the end gives way like any other, and does not go
+// back to what the app was before the container.
+func TestSlowAdoptionThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := withLegacy(map[string]container{})
+		m.run(t, app("x", "0"))
+		stopped := app("x", "0")
+		stopped.Asked = units.Stop
+		m.run(t, stopped)
+		m.legacy.containers["c1"] = container{"x", true}
+		asked := app("x", "1-slow")
+		asked.Asked = units.Start
+		m.run(t, asked)
+		u := m.units["app@x.service"]
+		u.Active = units.Failed
+		m.units["app@x.service"], m.loaded["app@x.service"] = u, "1-fails"
+		r := m.run(t, app("x", "1-slow"))
+		if want := "x not-serving: starting app@x.service: the job ended with failed; the container x"; !strings.HasPrefix(results(r)[0], want) {
+			t.Errorf("%v, want %s…", results(r), want)
+		}
+		m.isGivenBack(t)
+	})
+}
+
 // TestKilledAdoption: killed at any moment, the next pass ends with the app that
 // serves or the container that runs, never with both and never with none.
 func TestKilledAdoption(t *testing.T) {

@@ -108,7 +108,7 @@ func (p *pass) isFallen(app units.App) bool {
 	u := p.have.Units[main]
 	before, begun := p.pending(app.ID, main)
 	return begun && before != u.Invocation && u.Active == units.Failed && app.Asked != units.Start && app.Asked != units.Restart &&
-		p.unfinished[app.ID] && p.hadOther(app)
+		p.unfinished[app.ID] && p.hadOther(app) && len(p.containers(app.ID)) == 0
 }
 
 func (p *pass) pending(app, service string) (invocation string, begun bool) {
