@@ -42,6 +42,7 @@ type world struct {
 	began   time.Time
 	hints   chan healthd.Hint
 	apps    []units.App
+	kept    []string
 }
 
 func newWorld(t *testing.T, ids ...string) *world {
@@ -102,7 +103,7 @@ func (w *world) machine() healthd.Machine {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.passes++
-			return units.Desired{Apps: w.apps, Whole: true}, w.failing
+			return units.Desired{Apps: w.apps, Kept: w.kept, Whole: true}, w.failing
 		},
 		Host: reconcile.Host{
 			Files: w, Services: w, Store: w, Now: time.Now, Settle: 5 * time.Second, Patience: time.Minute,
@@ -118,7 +119,11 @@ func (w *world) machine() healthd.Machine {
 			defer cancel()
 			return answer(ctx)
 		},
-		Publish: func(s healthd.Status) { w.status = s },
+		Publish: func(s healthd.Status) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.status = s
+		},
 		Log: func(e healthd.Entry) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -490,6 +495,39 @@ func TestRestartedApp(t *testing.T) {
 		}
 		if slices.Contains(w.kinds(), healthd.GaveUp) {
 			t.Errorf("%v", w.entries)
+		}
+	})
+}
+
+// An app whose manifest is invalid is left alone, and how it is, is seen all the same.
+func TestKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web", "other")
+		look := func(want healthd.App) {
+			t.Helper()
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			i := slices.IndexFunc(w.status.Apps, func(a healthd.App) bool { return a.ID == "web" })
+			have := w.status.Apps[i]
+			if have.State != want.State || have.Reason != want.Reason || have.Level != want.Level {
+				t.Errorf("%v %v %v; want %v %v %v", have.State, have.Reason, have.Level, want.State, want.Reason, want.Level)
+			}
+		}
+		w.run(time.Hour, func() {
+			look(healthd.App{State: units.IsRunning, Level: "serving"})
+			w.mu.Lock()
+			w.apps, w.kept = w.apps[1:], []string{"web"}
+			w.mu.Unlock()
+			w.hints <- healthd.Hint{}
+			look(healthd.App{State: units.IsRunning, Reason: units.BecauseInvalid})
+			w.set("app@web.service", func(u *units.Unit) { u.Active = units.Failed })
+			w.hints <- healthd.Hint{App: "web"}
+			look(healthd.App{State: units.IsFailed, Reason: units.BecauseInvalid})
+		})
+		if len(w.did) > 0 {
+			t.Errorf("%v", w.did)
 		}
 	})
 }

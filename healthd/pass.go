@@ -33,21 +33,23 @@ func (w *work) add(h Hint) {
 
 func (w *work) isEmpty() bool { return !w.all && len(w.apps) == 0 }
 
-// of narrows what is wanted down to the work.
+// of narrows what is wanted down to the work. How an app is whose manifest is
+// invalid is seen in a look at everything only.
 func (w *work) of(want units.Desired) units.Desired {
+	all := w.all || slices.ContainsFunc(want.Kept, func(id string) bool { _, meant := w.apps[id]; return meant })
 	asked := func(app units.App) units.App {
 		app.Asked = w.apps[app.ID]
 		return app
 	}
 	narrowed := want
 	narrowed.Apps = nil
-	narrowed.Whole = want.Whole && w.all
+	narrowed.Whole = want.Whole && all
 	for _, app := range want.Apps {
-		if _, meant := w.apps[app.ID]; meant || w.all {
+		if _, meant := w.apps[app.ID]; meant || all {
 			narrowed.Apps = append(narrowed.Apps, asked(app))
 		}
 	}
-	if !w.all {
+	if !all {
 		narrowed.Kept = nil
 	}
 	return narrowed

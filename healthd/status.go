@@ -96,8 +96,7 @@ func (d *daemon) note(e passEnd) {
 	}
 	for _, id := range e.want.Kept {
 		wanted[id] = true
-		a := d.appOf(id)
-		a.Reason = units.BecauseInvalid
+		d.appOf(id).keep(e.report.Units)
 	}
 	maps.DeleteFunc(d.apps, func(id string, _ *App) bool { return !wanted[id] })
 }
@@ -120,6 +119,22 @@ func reasonsOf(r reconcile.Report) map[string]units.Reason {
 		}
 	}
 	return list
+}
+
+// keep takes in how an app is whose manifest is invalid, as far as it was looked
+// at. Nobody asks it: what its probes are is in the manifest.
+func (a *App) keep(found map[string]units.Unit) {
+	state := units.Word("")
+	for service, u := range found {
+		if word := u.Word(); units.AppOf(service) == a.ID && (state == "" || word.IsWorse(state)) {
+			state = word
+		}
+	}
+	state = cmp.Or(state, a.State, units.IsStopped)
+	if a.State != state || a.Reason != units.BecauseInvalid {
+		a.State, a.Reason, a.Since = state, units.BecauseInvalid, time.Now()
+	}
+	a.Level, a.Detail, a.Progress, a.Latency = "", "", -1, 0
 }
 
 func (a *App) note(app units.App, found map[string]units.Unit, reasons map[string]units.Reason, result reconcile.Result) {
