@@ -1,0 +1,138 @@
+// Package configfile owns the language of configuration files' templates: what a
+// template may name, the functions that it has, what is checked before anything
+// is started, and how far it may go.
+//
+// It is pure: it reads no file, asks no host and keeps no secret. A template sees
+// what its caller hands it and nothing else, calls no method, can't be made to run
+// on, and can't make more text than a configuration file has.
+package configfile
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"text/template"
+	"text/template/parse"
+)
+
+// Data is what a template may name. The generator writes it down for the start
+// of the app, so that it needs no manifest then.
+type Data struct {
+	// App is id, version and part.
+	App map[string]string `json:"app"`
+	// Settings is network, chain and host_name.
+	Settings map[string]string `json:"settings"`
+	// Ports and ContainerPorts are the app's named ports, on the host and inside.
+	Ports          map[string]string `json:"ports,omitempty"`
+	ContainerPorts map[string]string `json:"container_ports,omitempty"`
+	// Capabilities is what the app requires: host, port, and what the provider
+	// exports. One that is optional and provided by nobody is empty.
+	Capabilities map[string]map[string]string `json:"capabilities,omitempty"`
+	// Secrets is the full names of the app's own secrets by name.
+	Secrets map[string]string `json:"secrets,omitempty"`
+}
+
+// Machine is what a template may know of the machine that the app runs on.
+type Machine struct {
+	// Memory is in MiB.
+	Memory, Cores int
+	// Address is the one in the local network, empty without a network.
+	Address string
+}
+
+// Error is a mistake in a template. Line and Column are 1-based.
+type Error struct {
+	Line, Column int
+	Message      string
+}
+
+func (e *Error) Error() string { return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Message) }
+
+// The bounds of a rendering.
+const (
+	// MaxTemplate and MaxOutput are the most bytes that a template and what it
+	// gives may have.
+	MaxTemplate = 1 << 20
+	MaxOutput   = 1 << 20
+	// maxMade is the most bytes that its functions may make together.
+	maxMade = 8 << 20
+	// maxTurns is the most turns that its loops may take together.
+	maxTurns = 100_000
+)
+
+// name is what templates are called in text/template's own messages.
+const name = "template"
+
+// Check reports what is wrong with a template, as far as that can be known
+// without the machine and the secrets.
+func Check(text string, data Data) []*Error {
+	b := bounds{}
+	t, err := b.parse(text, functions(data, rehearsal, &b))
+	if err != nil {
+		return []*Error{err}
+	}
+	w := &walker{text: text, data: data}
+	w.list(t.Root, true)
+	if len(w.errors) > 0 {
+		return w.errors
+	}
+	if _, err := b.run(t, data, rehearsalMachine); err != nil {
+		return []*Error{err}
+	}
+	return nil
+}
+
+// Render gives a file its text. secret is asked for values by full name; what it
+// is asked for is in data, or the template fails.
+func Render(text string, data Data, m Machine, secret func(string) (string, error)) ([]byte, error) {
+	b := bounds{}
+	t, err := b.parse(text, functions(data, source{secret: secret, cost: bcryptCost}, &b))
+	if err != nil {
+		return nil, err
+	}
+	out, err := b.run(t, data, m)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// parse parses a template of one piece and puts a toll on each turn of its loops.
+func (b *bounds) parse(text string, funcs template.FuncMap) (*template.Template, *Error) {
+	funcs[toll] = b.turn
+	t, err := template.New(name).Option("missingkey=error").Funcs(funcs).Parse(text)
+	if err != nil {
+		return nil, located(text, err)
+	}
+	for _, other := range t.Templates() {
+		if other.Name() != name && other.Tree != nil {
+			return nil, at(text, int(other.Root.Pos), "a template defines no others: write the text where it is used")
+		}
+	}
+	if t.Tree == nil || t.Root == nil { // of an empty file
+		t.Tree = &parse.Tree{Name: name, Root: &parse.ListNode{NodeType: parse.NodeList}}
+	}
+	charge(t.Root)
+	return t, nil
+}
+
+// run executes a template within its bounds.
+func (b *bounds) run(t *template.Template, data Data, m Machine) ([]byte, *Error) {
+	b.begin()
+	var out bytes.Buffer
+	err := t.Execute(&limited{&out}, map[string]any{
+		"app": data.App, "settings": data.Settings, "port": data.Ports, "container_port": data.ContainerPorts,
+		"machine": map[string]any{"memory": m.Memory, "cores": m.Cores, "address": m.Address},
+	})
+	if err != nil {
+		return nil, located(t.Root.String(), err)
+	}
+	return out.Bytes(), nil
+}
+
+// rehearsal stands for secrets, and rehearsalMachine for the machine, where a
+// template is only checked.
+var (
+	rehearsal        = source{secret: func(string) (string, error) { return strings.Repeat("x", 32), nil }, cost: 4}
+	rehearsalMachine = Machine{Memory: 4096, Cores: 4, Address: "192.168.1.2"}
+)

@@ -1,0 +1,241 @@
+package configfile
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/template"
+)
+
+// FunctionDoc documents a function of templates.
+type FunctionDoc struct{ Name, Arguments, Meaning string }
+
+// Functions is what templates can call beside what text/template itself has:
+// and, or, not, eq, ne, lt, le, gt, ge, index, len, print, printf, urlquery.
+var Functions = []FunctionDoc{
+	{"secret", "NAME", "value of a secret of the app, or of one that a capability exports: `secret (capability \"bitcoin-rpc\").password_secret`"},
+	{"capability", "NAME", "what the provider of a required capability offers: host, port and its exports; empty where it is optional and nobody provides it"},
+	{"default", "FALLBACK VALUE", "the value, or the fallback where it is empty"},
+	{"rpcauth", "USER PASSWORD", "what follows `rpcauth=` in bitcoin.conf: USER:SALT$HMAC; the same for the same user and password"},
+	{"bcrypt", "PASSWORD", "bcrypt hash of a password; the same for the same password"},
+	{"hmac", "KEY TEXT", "HMAC-SHA256 in hexadecimal"},
+	{"base64", "TEXT", "standard base64"},
+	{"add", "A B", "A + B; so do `sub`, `mul`, `div` (rounded towards zero), `min` and `max` with whole numbers"},
+}
+
+// source is where secrets come from, and what a bcrypt hash costs.
+type source struct {
+	secret func(string) (string, error)
+	cost   int
+}
+
+// functions is everything that a template can call.
+func functions(data Data, from source, b *bounds) template.FuncMap {
+	text := func(f func(string) string) func(any) (string, error) {
+		return func(v any) (string, error) { return b.make(f(fmt.Sprint(v))) }
+	}
+	return template.FuncMap{
+		"secret":     func(name string) (string, error) { return data.secret(name, from, b) },
+		"capability": data.capability,
+		"default": func(fallback, value any) any {
+			if isTrue, ok := template.IsTrue(value); ok && isTrue {
+				return value
+			}
+			return fallback
+		},
+		"rpcauth": func(user, password string) (string, error) { return b.make(RPCAuth(user, password)) },
+		"bcrypt": func(password string) (string, error) {
+			if err := b.spend(maxMade / mostHashes); err != nil {
+				return "", err
+			}
+			return hashed(password, from.cost)
+		},
+		"hmac":     func(key, message string) (string, error) { return b.make(mac(key, message)) },
+		"base64":   text(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
+		"urlquery": text(func(s string) string { return template.URLQueryEscaper(s) }),
+		"add":      whole(func(x, y int) int { return x + y }),
+		"sub":      whole(func(x, y int) int { return x - y }),
+		"mul":      whole(func(x, y int) int { return x * y }),
+		"min":      whole(func(x, y int) int { return min(x, y) }),
+		"max":      whole(func(x, y int) int { return max(x, y) }),
+		"div":      wholeOrError(divide),
+		"print":    func(args ...any) (string, error) { return b.print(fmt.Sprint, args) },
+		"println":  func(args ...any) (string, error) { return b.print(fmt.Sprintln, args) },
+		"printf":   b.printf,
+		"html":     missing("html"),
+		"js":       missing("js"),
+		"call":     missing("call"),
+	}
+}
+
+// mostHashes is how many bcrypt hashes a template may ask for: each takes as long
+// as all the rest.
+const mostHashes = 4
+
+// missing takes a function of text/template away that no configuration needs.
+func missing(name string) func(...any) (string, error) {
+	return func(...any) (string, error) { return "", fmt.Errorf("templates have no function %s", name) }
+}
+
+// secret gives the value of a secret that the app may read: one of its own by
+// name, or one that a capability exports by full name.
+func (d Data) secret(name string, from source, b *bounds) (string, error) {
+	full, ok := d.secretName(name)
+	if !ok {
+		return "", fmt.Errorf("%s", d.noSecret(name))
+	}
+	value, err := from.secret(full)
+	if err != nil {
+		return "", err
+	}
+	return b.make(value)
+}
+
+func (d Data) secretName(name string) (string, bool) {
+	if full, own := d.Secrets[name]; own {
+		return full, true
+	}
+	return name, slices.Contains(d.exported(), name)
+}
+
+// exported is the full names of the secrets that required capabilities export.
+func (d Data) exported() []string {
+	var list []string
+	for _, c := range d.Capabilities {
+		for name, value := range c {
+			if strings.HasSuffix(name, "_secret") {
+				list = append(list, value)
+			}
+		}
+	}
+	return list
+}
+
+func (d Data) noSecret(name string) string {
+	return fmt.Sprintf("there is no secret %s here%s", name, listed("the app has", d.Secrets))
+}
+
+func (d Data) noCapability(name string) string {
+	return fmt.Sprintf("the app does not require the capability %s%s", name, listed("it requires", d.Capabilities))
+}
+
+// listed names what there is instead, for a message.
+func listed[V any](what string, m map[string]V) string {
+	if len(m) == 0 {
+		return ""
+	}
+	return "; " + what + " " + strings.Join(slices.Sorted(maps.Keys(m)), ", ")
+}
+
+func (d Data) capability(name string) (map[string]string, error) {
+	c, required := d.Capabilities[name]
+	if !required {
+		return nil, errors.New(d.noCapability(name))
+	}
+	return c, nil
+}
+
+// whole makes a function of two numbers, which may be written as text.
+func whole(f func(x, y int) int) func(x, y any) (int, error) {
+	return wholeOrError(func(x, y int) (int, error) { return f(x, y), nil })
+}
+
+func wholeOrError(f func(x, y int) (int, error)) func(x, y any) (int, error) {
+	return func(x, y any) (int, error) {
+		a, err := integer(x)
+		if err != nil {
+			return 0, err
+		}
+		b, err := integer(y)
+		if err != nil {
+			return 0, err
+		}
+		return f(a, b)
+	}
+}
+
+func divide(x, y int) (int, error) {
+	if y == 0 {
+		return 0, errors.New("division by zero")
+	}
+	return x / y, nil
+}
+
+func integer(v any) (int, error) {
+	switch n := v.(type) {
+	case int:
+		return n, nil
+	case string:
+		if i, err := strconv.Atoi(n); err == nil {
+			return i, nil
+		}
+	}
+	return 0, errors.New("it is not a whole number")
+}
+
+func (b *bounds) print(how func(...any) string, args []any) (string, error) {
+	if err := b.spend(sizeOf(args)); err != nil {
+		return "", err
+	}
+	return how(args...), nil
+}
+
+// printf takes plain verbs only: `*`, `[n]` and wide columns make more of little.
+func (b *bounds) printf(format string, args ...any) (string, error) {
+	verbs := strings.Split(format, "%")[1:]
+	for _, v := range verbs {
+		width := v[:len(v)-len(strings.TrimLeft(v, "+-# 0123456789."))]
+		if len(width) > 4 || strings.HasPrefix(v[len(width):], "*") || strings.HasPrefix(v[len(width):], "[") {
+			return "", errors.New("printf takes verbs such as %s, %d, %08d and %-20s")
+		}
+	}
+	// A column may be 9999 wide, and %q writes up to ten bytes for one.
+	if err := b.spend(len(format) + 10*sizeOf(args)); err != nil {
+		return "", err
+	}
+	for _, v := range verbs {
+		if strings.ContainsAny(v[:min(len(v), 1)], "123456789-+ 0.#") {
+			if err := b.spend(10_000); err != nil {
+				return "", err
+			}
+		}
+	}
+	return fmt.Sprintf(format, args...), nil
+}
+
+func sizeOf(args []any) int {
+	n := 0
+	for _, a := range args {
+		switch v := a.(type) {
+		case string:
+			n += len(v)
+		case map[string]string:
+			for k, s := range v {
+				n += len(k) + len(s) + 2
+			}
+		default:
+			n += 1 << 10 // numbers, and the few facts of the machine
+		}
+	}
+	return n
+}
+
+func mac(key, text string) string {
+	h := hmac.New(sha256.New, []byte(key))
+	h.Write([]byte(text))
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// RPCAuth is a user and a password as bitcoind's rpcauth= takes them. The salt
+// follows from the password, so that the same one always gives the same text.
+func RPCAuth(user, password string) string {
+	salt := mac(password, "rpcauth salt of "+user)[:32]
+	return user + ":" + salt + "$" + mac(salt, password)
+}
