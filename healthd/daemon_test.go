@@ -138,6 +138,8 @@ func (w *world) note(format string, args ...any) {
 
 // kinds is the kinds of the entries that were logged, less those of actions.
 func (w *world) kinds() (list []healthd.Kind) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for _, e := range w.entries {
 		if e.Kind != healthd.Acting {
 			list = append(list, e.Kind)
@@ -323,6 +325,35 @@ func TestFoundSoon(t *testing.T) {
 	})
 }
 
+// TestSaidOnce: one answer that fails is nothing to tell. That an app is sick is
+// told once, and once that it serves again, though it was started anew between.
+func TestSaidOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		w.run(time.Hour, func() {
+			time.Sleep(time.Minute)
+			var asked int
+			w.answer(func(ctx context.Context) probe.Outcome {
+				if asked++; asked == 1 {
+					return refuses(ctx)
+				}
+				return serves(ctx)
+			})
+			time.Sleep(10 * time.Minute)
+			if kinds := w.kinds(); len(kinds) > 0 {
+				t.Errorf("after one answer that failed: %v", kinds)
+			}
+			w.answer(refuses)
+			time.Sleep(10 * time.Minute)
+			w.answer(serves)
+		})
+		kinds := slices.DeleteFunc(w.kinds(), func(k healthd.Kind) bool { return k != healthd.Sick && k != healthd.Recovered })
+		if want := []healthd.Kind{healthd.Sick, healthd.Recovered}; !slices.Equal(kinds, want) {
+			t.Errorf("%v; want %v", kinds, want)
+		}
+	})
+}
+
 // TestPatience: what loads, waits for a person, or could not be asked is let be.
 func TestPatience(t *testing.T) {
 	for name, outcome := range map[string]probe.Outcome{
@@ -502,7 +533,7 @@ func TestRestartedApp(t *testing.T) {
 // An app whose manifest is invalid is left alone, and how it is, is seen all the same.
 func TestKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "web", "other")
+		w := newWorld(t, "other", "web")
 		look := func(want healthd.App) {
 			t.Helper()
 			time.Sleep(2 * time.Second)
@@ -518,7 +549,7 @@ func TestKept(t *testing.T) {
 		w.run(time.Hour, func() {
 			look(healthd.App{State: units.IsRunning, Level: "serving"})
 			w.mu.Lock()
-			w.apps, w.kept = w.apps[1:], []string{"web"}
+			w.apps, w.kept = w.apps[:1], []string{"web"}
 			w.mu.Unlock()
 			w.hints <- healthd.Hint{}
 			look(healthd.App{State: units.IsRunning, Reason: units.BecauseInvalid})

@@ -35,7 +35,7 @@ const (
 	Trouble Kind = "9b41f60d2e7c4a58b3c9d1e05f7a8623"
 	// GaveUp: the budget of an app's repairs is used up.
 	GaveUp Kind = "e07a35c49d1b4f628e5fb2a97c60d318"
-	// Sick: an app does not answer as it should.
+	// Sick: an app has not answered as often as its manifest allows.
 	Sick Kind = "31c8d9f7a05e46b2bd4a60e2f9175c8b"
 	// Recovered: it does again.
 	Recovered Kind = "c6f2e81b7a394d05a1de905b3f48c726"
@@ -117,9 +117,9 @@ func turns(before, after Status) []Entry {
 				Message: a.ID + ": repairs did not help, and are tried once an hour from now on" + clause(a.Error),
 			})
 		case !known:
-		case a.Level == silent && b.Level != silent:
-			list = append(list, Entry{Kind: Sick, App: a.ID, Reason: units.BecauseUnsure, Message: a.ID + " does not answer as it should" + clause(a.Detail)})
-		case b.Level == silent && (a.Level == serving || a.Level == synced):
+		case a.sick && !b.sick:
+			list = append(list, Entry{Kind: Sick, App: a.ID, Reason: units.BecauseSick, Message: a.ID + " does not answer as it should" + clause(a.Detail)})
+		case b.sick && !a.sick:
 			list = append(list, Entry{Kind: Recovered, App: a.ID, Message: a.ID + " serves again"})
 		}
 	}

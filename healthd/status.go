@@ -45,6 +45,8 @@ type App struct {
 	Error string
 	Log   []string
 
+	// sick: it counted as sick, and has not served since, whatever was done.
+	sick bool
 	// starts is the last start that was seen of each service, checked what
 	// Podman's own check said of the first that has one.
 	starts  map[string]string
@@ -202,6 +204,17 @@ func (d *daemon) level(app string) {
 		a.Since = time.Now()
 	}
 	a.Level, a.Detail, a.Progress, a.Latency = level, detail, progress, latency
+	a.sick = level != serving && level != synced && (a.sick || d.isSick(a))
+}
+
+// isSick reports whether a part has not answered as often as its manifest allows.
+func (d *daemon) isSick(a *App) bool {
+	for _, m := range d.monitors {
+		if m.app == a.ID && d.verdicts.health(m.service, m.invocation) == units.Sick {
+			return true
+		}
+	}
+	return a.checked == units.Sick
 }
 
 // levels is what the result of Podman's own check amounts to.
