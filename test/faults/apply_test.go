@@ -61,11 +61,14 @@ type trial struct {
 	old, new map[string]string
 	// failed: a call was made to fail.
 	failed bool
+	// idle is the records of repairs with which a run found nothing to do. All
+	// else is the same whenever the change is done.
+	idle map[string]bool
 }
 
 func newTrial(t *testing.T, c change) *trial {
 	t.Helper()
-	r := &trial{change: c, node: newNode(t, "changes", "stays")}
+	r := &trial{change: c, node: newNode(t, "changes", "stays"), idle: map[string]bool{}}
 	if c.before != nil {
 		c.before(r.node)
 		if out, err := r.apply(t.Context()); err != nil {
@@ -197,6 +200,10 @@ func (r *trial) recovers(t *testing.T) error {
 	if err := r.isDone(); err != nil {
 		return fmt.Errorf("after the next run: %w", err)
 	}
+	record := r.files(stateDir)[filepath.Join(stateDir, "history.json")]
+	if r.idle[record] {
+		return nil
+	}
 	jobs, reloads := r.done()
 	traces := r.traces()
 	out, err := r.apply(t.Context())
@@ -207,6 +214,7 @@ func (r *trial) recovers(t *testing.T) error {
 	if !slices.Equal(jobs, jobsNow) || reloads != reloadsNow || !maps.Equal(traces, r.traces()) {
 		return errors.New("the run after that did something")
 	}
+	r.idle[record] = true
 	return nil
 }
 

@@ -32,17 +32,33 @@ var quicker = []struct{ file, is, becomes string }{
 	{"units/unitdir/lock.go", "lockPatience = 30 * time.Second", "lockPatience = 8 * time.Second"},
 }
 
-// archgenDir is where the program is, once it is built. TestMain removes it.
+// archgenDir is where the program is, once it is built, beside a Podman that has
+// every image. TestMain removes it.
 var archgenDir string
 
-// archgen is the program.
-var archgen = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "archgen")
-	if err != nil {
-		return "", err
+const podman = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo podman version 5.4.2; fi\n"
+
+// archgen builds the program.
+var archgen = sync.OnceValue(func() (err error) {
+	if archgenDir, err = os.MkdirTemp("", "archgen"); err != nil {
+		return err
 	}
-	archgenDir = dir
-	overlay := map[string]string{}
+	overlay, err := quickened(archgenDir)
+	if err != nil {
+		return err
+	}
+	build := exec.Command("go", "build", "-trimpath", "-overlay", overlay, "-o", filepath.Join(archgenDir, "archgen"), "../../cmd/archgen")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("building archgen: %w: %s", err, out)
+	}
+	return os.WriteFile(filepath.Join(archgenDir, "podman"), []byte(podman), 0o755)
+})
+
+// quickened writes the changed sources into a directory, and the list of them
+// that go build takes.
+func quickened(dir string) (overlay string, err error) {
+	replace := map[string]string{}
 	for _, q := range quicker {
 		path, err := filepath.Abs(filepath.Join("../..", q.file))
 		if err != nil {
@@ -55,26 +71,18 @@ var archgen = sync.OnceValues(func() (string, error) {
 		if strings.Count(string(text), q.is) != 1 {
 			return "", fmt.Errorf("%s has no %q", q.file, q.is)
 		}
-		overlay[path] = filepath.Join(dir, filepath.Base(path))
-		if err := os.WriteFile(overlay[path], []byte(strings.Replace(string(text), q.is, q.becomes, 1)), 0o600); err != nil {
+		replace[path] = filepath.Join(dir, filepath.Base(path))
+		if err := os.WriteFile(replace[path], []byte(strings.Replace(string(text), q.is, q.becomes, 1)), 0o600); err != nil {
 			return "", err
 		}
 	}
-	list, err := json.Marshal(map[string]any{"Replace": overlay})
+	list, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
-	replaced, program := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "archgen")
-	if err := os.WriteFile(replaced, list, 0o600); err != nil {
-		return "", err
-	}
-	build := exec.Command("go", "build", "-trimpath", "-overlay", replaced, "-o", program, "../../cmd/archgen")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("building archgen: %w: %s", err, out)
-	}
-	return program, nil
-})
+	overlay = filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, list, 0o600)
+}
 
 // node is a machine that archgen finds as it finds a real one: a home, a systemd
 // that is a fake and outlives its clients, with a fake of Podman's generator, and
@@ -95,12 +103,11 @@ type node struct {
 
 func newNode(t *testing.T, apps ...string) *node {
 	t.Helper()
-	program, err := archgen()
-	if err != nil {
+	if err := archgen(); err != nil {
 		t.Fatal(err)
 	}
 	// The path of a socket is short, and that of t.TempDir may not be.
-	root, err := os.MkdirTemp("/dev/shm", "node") //nolint:usetesting // the path is too long
+	root, err := os.MkdirTemp(memory(), "node") //nolint:usetesting // the path is too long
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,10 +118,7 @@ func newNode(t *testing.T, apps ...string) *node {
 	})
 	n := &node{root: root, systemd: systemdtest.New(t), monitors: map[string]*monitor{}, read: map[string]string{}}
 	sockets := filepath.Dir(n.systemd.Private().Private)
-	n.put("bin/podman", "#!/bin/sh\nif [ \"$1\" = --version ]; then echo podman version 5.4.2; fi\n")
 	err = errors.Join(
-		os.Chmod(n.at("bin/podman"), 0o755),
-		os.Symlink(program, n.at("bin/archgen")),
 		os.Mkdir(n.at("run"), 0o755),
 		os.Symlink(sockets, n.at("run/systemd")),
 		os.Symlink(filepath.Join(sockets, "bus"), n.at("run/bus")),
@@ -128,6 +132,15 @@ func newNode(t *testing.T, apps ...string) *node {
 	n.systemd.OnReload(n.generate)
 	n.systemd.OnJob(n.job)
 	return n
+}
+
+// memory is a directory in which an fsync costs nothing, where there is one.
+func memory() string {
+	const shm = "/dev/shm"
+	if info, err := os.Stat(shm); err != nil || !info.IsDir() {
+		return ""
+	}
+	return shm
 }
 
 func service(app string) string { return "app@" + app + ".service" }
@@ -164,8 +177,8 @@ func (n *node) install(app, name, edition string) {
 // command is an apply of all apps.
 func (n *node) command() Command {
 	return Command{
-		Args:  []string{n.at("bin/archgen"), "apply"},
-		Env:   []string{"HOME=" + n.at("home"), "XDG_RUNTIME_DIR=" + n.at("run"), "PATH=" + n.at("bin")},
+		Args:  []string{filepath.Join(archgenDir, "archgen"), "apply"},
+		Env:   []string{"HOME=" + n.at("home"), "XDG_RUNTIME_DIR=" + n.at("run"), "PATH=" + archgenDir},
 		Below: n.root,
 	}
 }
