@@ -50,6 +50,9 @@ func (p *pass) announce() error {
 
 // stop ends the services of apps that are gone, while their units still say how.
 func (p *pass) stop(ctx context.Context) error {
+	if err := p.revive(ctx); err != nil {
+		return err
+	}
 	for _, a := range p.plan.Stops {
 		if err := p.serviceAct(ctx, a); err != nil {
 			p.fail(a.App, Failed, err, nil)
@@ -59,6 +62,46 @@ func (p *pass) stop(ctx context.Context) error {
 		p.history.End(a.App)
 	}
 	return p.forget(ctx)
+}
+
+// revive gives services that are to end, but have lost their units, the last ones
+// back until they have ended: without, systemd knows neither how long an app may
+// take to stop, nor that Podman has to tidy up after it.
+func (p *pass) revive(ctx context.Context) error {
+	var set units.Set
+	for _, a := range p.plan.Stops {
+		if a.Kind != units.Stop || p.have.Units[a.Target].Loaded || p.isWanted(a.App) || len(ofApp(set, a.App)) > 0 {
+			continue
+		}
+		good, err := p.host.Store.LastGood(a.App)
+		if err != nil {
+			return err
+		}
+		set = append(set, good...)
+	}
+	if len(set) == 0 {
+		return nil
+	}
+	set.Sort()
+	none := func(units.Mark) bool { return false }
+	found, err := p.host.Files.Look(set, none)
+	if err != nil {
+		return err
+	}
+	set = slices.DeleteFunc(set, func(f units.File) bool { return found[f.Name].State == units.FileForeign })
+	if err := p.host.Files.Sync(set, none); err != nil {
+		return err
+	}
+	for _, f := range set {
+		remove := units.Action{App: f.App, Kind: units.Remove, Target: f.Name, Reason: units.BecauseRemoved}
+		if !slices.Contains(p.plan.Files, remove) {
+			p.plan.Files = append(p.plan.Files, remove)
+		}
+	}
+	if p.plan.Reload == nil {
+		p.plan.Reload = &units.Action{Kind: units.Reload, Reason: units.BecauseRemoved}
+	}
+	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.BecauseNotLoaded})
 }
 
 // forget makes systemd forget those that were stopped and did not end well: it

@@ -600,6 +600,22 @@ func TestRemoveOfWhatMustBeKilled(t *testing.T) {
 	})
 }
 
+// TestRemoveOfWhatLostItsUnit: it gets it back for as long as it takes to stop.
+func TestRemoveOfWhatLostItsUnit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"), app("y", "1"))
+		delete(m.files, "app@x.container")
+		_ = m.Reload(t.Context())
+		m.log = nil
+		m.run(t, app("y", "1"))
+		equal(t, "log", []string{"write app@x.container 1", "reload", "stop app@x.service", "remove app@x.container", "reload"}, m.log)
+		m.log = nil
+		m.run(t, app("y", "1"))
+		equal(t, "next pass", nil, m.log)
+	})
+}
+
 // TestGeneratorThatReadsNothing: apps whose files were not changed keep them, and
 // the error does not speak of earlier ones.
 func TestGeneratorThatReadsNothing(t *testing.T) {
