@@ -533,14 +533,14 @@ func TestRestartedApp(t *testing.T) {
 // An app whose manifest is invalid is left alone, and how it is, is seen all the same.
 func TestKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "other", "web")
+		w := newWorld(t, "web", "other")
 		look := func(want healthd.App) {
 			t.Helper()
 			time.Sleep(2 * time.Second)
 			synctest.Wait()
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			i := slices.IndexFunc(w.status.Apps, func(a healthd.App) bool { return a.ID == "web" })
+			i := slices.IndexFunc(w.status.Apps, func(a healthd.App) bool { return a.ID == "other" })
 			have := w.status.Apps[i]
 			if have.State != want.State || have.Reason != want.Reason || have.Level != want.Level {
 				t.Errorf("%v %v %v; want %v %v %v", have.State, have.Reason, have.Level, want.State, want.Reason, want.Level)
@@ -549,12 +549,12 @@ func TestKept(t *testing.T) {
 		w.run(time.Hour, func() {
 			look(healthd.App{State: units.IsRunning, Level: "serving"})
 			w.mu.Lock()
-			w.apps, w.kept = w.apps[:1], []string{"web"}
+			w.apps, w.kept = w.apps[:1], []string{"other"}
 			w.mu.Unlock()
 			w.hints <- healthd.Hint{}
 			look(healthd.App{State: units.IsRunning, Reason: units.BecauseInvalid})
-			w.set("app@web.service", func(u *units.Unit) { u.Active = units.Failed })
-			w.hints <- healthd.Hint{App: "web"}
+			w.set("app@other.service", func(u *units.Unit) { u.Active = units.Failed })
+			w.hints <- healthd.Hint{App: "other"}
 			look(healthd.App{State: units.IsFailed, Reason: units.BecauseInvalid})
 		})
 		if len(w.did) > 0 {

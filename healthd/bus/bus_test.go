@@ -248,11 +248,11 @@ func TestIntrospection(t *testing.T) {
 	shape := func(list []introspect.Method) []string {
 		shapes := make([]string, 0, len(list))
 		for _, m := range list {
-			text := m.Name
+			words := []string{m.Name}
 			for _, a := range m.Args {
-				text += " " + a.Direction + " " + a.Type
+				words = append(words, a.Direction, a.Type)
 			}
-			shapes = append(shapes, text)
+			shapes = append(shapes, strings.Join(words, " "))
 		}
 		slices.Sort(shapes)
 		return shapes
