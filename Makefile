@@ -48,7 +48,7 @@ lint: setup $(GOLANGCI) ## Linters, formatting, layers, stale generated files
 	go test ./cmd/archgen -run '^TestManualPage$$'
 
 fmt: setup $(GOFUMPT) ## Format the sources
-	$(GOFUMPT) -w cmd generator manifests test units
+	$(GOFUMPT) -w cmd generator healthd manifests test units
 
 generate: setup ## Regenerate docs/manifest.md, docs/diagnostics.md, the JSON Schema, the manual page
 	go run ./manifests/internal/reference

@@ -248,7 +248,7 @@ func TestIntrospection(t *testing.T) {
 	shape := func(list []introspect.Method) []string {
 		shapes := make([]string, 0, len(list))
 		for _, m := range list {
-			words := []string{m.Name}
+			words := append(make([]string, 0, 1+2*len(m.Args)), m.Name)
 			for _, a := range m.Args {
 				words = append(words, a.Direction, a.Type)
 			}
