@@ -180,6 +180,7 @@ type appFiles struct {
 	compiled *compile.Compiled
 	want     units.Desired
 	places   machine.Places
+	history  units.History
 }
 
 func (c *cli) patient(ctx context.Context, from *source) *patient {

@@ -391,6 +391,21 @@ func TestDoctorUnitFiles(t *testing.T) {
 	}
 }
 
+// The files of an app that was rolled back, or has a broken manifest, are right as
+// they are.
+func TestDoctorLeavesKeptFiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "app@web.container"), "[Container]\nImage=x\n\n[X-Archipelago]\nApp=web\nDigest=d\n")
+	web := units.App{ID: "web", ManifestDigest: "m", Files: units.Set{{Name: "app@web.container", App: "web", Content: []byte("other")}}}
+	a := appFiles{want: units.Desired{Apps: []units.App{web}}, places: machine.Places{Units: dir}, history: units.History{}}
+	expect(t, judgeUnitFiles(a), isWarning, "1 file is not")
+	a.history.RollBack(web)
+	expect(t, judgeUnitFiles(a), isOK, "1 file")
+	a = appFiles{want: units.Desired{Kept: []string{"web"}}, places: a.places}
+	expect(t, judgeUnitFiles(a), isOK, "1 file")
+}
+
 // healthd that does not watch is a warning, with the command that mends it.
 func TestDoctorJudgesHealthd(t *testing.T) {
 	t.Parallel()

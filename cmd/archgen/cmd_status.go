@@ -288,8 +288,12 @@ func (s *survey) part(id, service string) partStatus {
 		p.detail = endings[found.Systemd.Result]
 	case units.IsDone, units.IsStopping, units.IsPaused, units.IsStopped:
 	}
-	if p.Reason == units.BecauseBackingOff || p.Reason == units.BecauseGaveUp {
+	switch p.Reason {
+	case units.BecauseBackingOff, units.BecauseGaveUp:
 		p.detail = "the next try comes after " + s.history[id].Next().Local().Format(time.TimeOnly)
+	case units.BecauseRolledBack:
+		p.detail = cmp.Or(p.detail, "it did not serve with its newest manifest; archgen restart "+id+" tries that again")
+	default: // says enough
 	}
 	p.isRight = isRight(p.condition)
 	if p.State == units.IsRunning && (u.Health == units.Sick || u.Health == units.Unsure) {

@@ -142,8 +142,8 @@ func TestStatusOfARollback(t *testing.T) {
 	t.Parallel()
 	s := seen(units.Unit{Loaded: true, Active: units.Active}, systemd.Unit{}, reply{})
 	s.history.RollBack(s.want.Apps[0])
-	if a := s.app("lnd"); a.stateText() != "running (rolled-back)" {
-		t.Errorf("%q", a.stateText())
+	if a := s.app("lnd"); a.stateText() != "running (rolled-back)" || !strings.Contains(a.detail, "archgen restart lnd tries that again") {
+		t.Errorf("%q, %q", a.stateText(), a.detail)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -22,6 +23,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 // checks is everything that doctor looks at, in the order in which it is mended:
@@ -359,6 +361,10 @@ func checkUnitFiles(_ context.Context, p *patient) finding {
 	if err != nil {
 		return warn("", "they can't be judged: %v", err)
 	}
+	store := unitdir.Store{State: a.places.State}
+	if a.history, err = store.History(); err != nil {
+		return problem("archgen apply", "%v", err)
+	}
 	return judgeUnitFiles(a)
 }
 
@@ -390,7 +396,17 @@ func judgeUnitFiles(a appFiles) finding {
 	if err != nil {
 		return problem("sudo chown -R \"$(id -u):$(id -g)\" "+dir, "%v", err)
 	}
+	maps.DeleteFunc(found, func(_ string, f units.FoundFile) bool {
+		return f.State != units.FileForeign && f.State != units.FileOdd && a.keeps(f.App)
+	})
 	return judgeFound(dir, found, ours)
+}
+
+// keeps reports whether an app keeps the files that it has: its manifest has an
+// error, or it did not serve with it.
+func (a appFiles) keeps(id string) bool {
+	return slices.Contains(a.want.Kept, id) ||
+		slices.ContainsFunc(a.want.Apps, func(app units.App) bool { return app.ID == id && a.history.RolledBack(app) })
 }
 
 func judgeFound(dir string, found map[string]units.FoundFile, ours units.Set) finding {
