@@ -248,9 +248,10 @@ func (r *trial) attempt(t *testing.T, f Fault) bool {
 	return result.Hit
 }
 
-var named = regexp.MustCompile(`(?m)(^| )/[a-z]|app@|manager`)
+var named = regexp.MustCompile(`(?m)(^| )/[a-z]|app@|manager|podman [a-z]+`)
 
-// explains reports whether a message names a path, a unit, or the manager.
+// explains reports whether a message names a path, a unit, the manager, or what
+// Podman was asked for.
 func explains(message string) bool {
 	if strings.Contains(message, "panic") || strings.Contains(message, "goroutine ") {
 		return false
