@@ -38,7 +38,8 @@ type Machine struct {
 	// Resync is how often everything is looked at, whatever was told. A tenth of
 	// it is left to chance, so that many machines don't keep step.
 	Resync time.Duration
-	// Publish is called with the state of all apps whenever it changed.
+	// Publish is called with the state of all apps whenever it changed, or with
+	// AliveEvery where only latencies did.
 	Publish func(Status)
 	// Log is told what a person may look for later, also while a pass runs.
 	Log func(Entry)
@@ -80,9 +81,10 @@ type daemon struct {
 	answers  chan answer
 	apps     map[string]*App
 	passes   Passes
-	// dirty: the status differs from the published one.
-	dirty     bool
-	published Status
+	// dirty: the status differs from the published one. stale: it does in nothing
+	// but how fast apps answered. Every healthy probe brings that, so it waits.
+	dirty, stale bool
+	published    Status
 	// failed is what was logged of passes that failed, so as not to say it again
 	// and again.
 	failed string
@@ -128,6 +130,7 @@ func Run(ctx context.Context, m Machine) error {
 			d.arm()
 		case <-alive.C:
 			d.Alive()
+			d.dirty = d.dirty || d.stale
 		case <-ctx.Done():
 			return d.finish(ctx, callOff)
 		}

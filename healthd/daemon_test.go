@@ -36,13 +36,15 @@ type world struct {
 	did     []string
 	entries []healthd.Entry
 	status  healthd.Status
-	passes  int
-	failing error
-	slow    time.Duration
-	began   time.Time
-	hints   chan healthd.Hint
-	apps    []units.App
-	kept    []string
+	// published is how often the status was told.
+	published int
+	passes    int
+	failing   error
+	slow      time.Duration
+	began     time.Time
+	hints     chan healthd.Hint
+	apps      []units.App
+	kept      []string
 }
 
 func newWorld(t *testing.T, ids ...string) *world {
@@ -122,6 +124,7 @@ func (w *world) machine() healthd.Machine {
 		Publish: func(s healthd.Status) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
+			w.published++
 			w.status = s
 		},
 		Log: func(e healthd.Entry) {
@@ -243,6 +246,32 @@ func (w *world) LastGood(string) (units.Set, error)   { return nil, nil }
 func (w *world) Commit(units.Set, string) error       { return nil }
 func (w *world) History() (units.History, error)      { return maps.Clone(w.history), nil }
 func (w *world) SaveHistory(h units.History) error    { w.history = maps.Clone(h); return nil }
+
+// TestLatenciesWait: many apps that answer, each time in another time, are told of
+// a few times a minute and not with each answer.
+func TestLatenciesWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for i := range 30 {
+			address := fmt.Sprintf("127.0.0.1:%d", 18080+i)
+			w.add(fmt.Sprintf("app-%d", i), address)
+			w.answers[address] = func(ctx context.Context) probe.Outcome {
+				o := serves(ctx)
+				o.Latency = time.Since(w.began) / 1000
+				return o
+			}
+		}
+		w.run(time.Hour, nil)
+		if w.published < 4*60 || w.published > 5*60 {
+			t.Errorf("told %d times in an hour, every 15 s is 240", w.published)
+		}
+		for _, a := range w.status.Apps {
+			if a.Latency < 59*time.Minute/1000 {
+				t.Errorf("the latency of %s is an old one: %v", a.ID, a.Latency)
+			}
+		}
+	})
+}
 
 // TestQuiet: a day of an app that serves costs its probes and a look now and
 // then. Nothing is done, nothing is logged.

@@ -166,7 +166,7 @@ func (d *daemon) publish() {
 	if !d.dirty {
 		return
 	}
-	d.dirty = false
+	d.dirty, d.stale = false, false
 	s := Status{Passes: d.passes, Apps: make([]App, 0, len(d.apps))}
 	for _, id := range slices.Sorted(maps.Keys(d.apps)) {
 		a := *d.apps[id]
@@ -187,7 +187,6 @@ func (d *daemon) level(app string) {
 	if a == nil {
 		return
 	}
-	d.dirty = true
 	level, detail, progress, latency := "", "", -1.0, time.Duration(0)
 	for _, service := range slices.Sorted(maps.Keys(d.monitors)) {
 		m := d.monitors[service]
@@ -203,8 +202,11 @@ func (d *daemon) level(app string) {
 	if a.Level != level {
 		a.Since = time.Now()
 	}
+	before := *a
 	a.Level, a.Detail, a.Progress, a.Latency = level, detail, progress, latency
 	a.sick = level != serving && level != synced && (a.sick || d.isSick(a))
+	d.dirty = d.dirty || a.Level != before.Level || a.Detail != before.Detail || a.Progress != before.Progress || a.sick != before.sick
+	d.stale = d.stale || a.Latency != before.Latency
 }
 
 // isSick reports whether a part has not answered as often as its manifest allows.
