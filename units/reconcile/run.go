@@ -131,10 +131,11 @@ func (p *pass) look(ctx context.Context) (err error) {
 	if err = p.keepGood(); err != nil {
 		return err
 	}
-	if p.have.Files, err = p.host.Files.Look(p.wanted(), func(units.Mark) bool { return true }); err != nil {
+	// Units first: what they are to be reloaded for is then seen in the files.
+	if p.have.Units, err = p.host.Services.Observe(ctx, p.serviceNames(), p.want.Whole); err != nil {
 		return err
 	}
-	if p.have.Units, err = p.host.Services.Observe(ctx, p.serviceNames(), p.want.Whole); err != nil {
+	if p.have.Files, err = p.host.Files.Look(p.wanted(), func(units.Mark) bool { return true }); err != nil {
 		return err
 	}
 	p.probe(ctx)

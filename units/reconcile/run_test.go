@@ -530,6 +530,41 @@ func TestNothingIsReloadedForNothing(t *testing.T) {
 	})
 }
 
+// edited is a machine on which somebody replaces a file while a pass looks around.
+type edited struct {
+	*machine
+	file string
+}
+
+func (e edited) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
+	e.files[e.file] = units.File{Name: e.file, App: "web", Content: []byte("junk")}
+	found, err := e.machine.Observe(ctx, names, others)
+	for name, u := range found {
+		u.NeedsReload = true
+		found[name] = u
+	}
+	return found, err
+}
+
+// TestEditWhileItLooks: a change that systemd was found to know of is never
+// reloaded without being looked at.
+func TestEditWhileItLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, web := newMachine(), app("web", "1")
+		m.run(t, web)
+		host := m.host()
+		host.Services = edited{m, "app@web.container"}
+		plan, err := reconcile.Preview(t.Context(), units.Desired{Apps: []units.App{web}, Whole: true}, host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := []units.Action{{App: "web", Kind: units.Write, Target: "app@web.container", Reason: units.BecauseDiffers}}
+		if diff := cmp.Diff(want, plan.Files); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
 // TestSlowStart: a pass does not wait for ever, and takes nothing back.
 func TestSlowStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
