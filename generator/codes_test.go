@@ -15,7 +15,6 @@ import (
 // coveredBy names the Go test of each code that no manifest in a txtar can
 // bring about.
 var coveredBy = map[diag.Code]string{
-	diag.Unreadable:    "manifests.TestUnreadableFiles: what is no file, and names that say no encoding",
 	diag.TooLarge:      "manifests.TestLargeFiles: a case would be large itself",
 	diag.PodmanRejects: "conform.TestFindings: the generator writes nothing that Podman refuses",
 	diag.PodmanWarns:   "conform.TestFindings: nor what Podman warns about",

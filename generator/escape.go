@@ -21,10 +21,15 @@ func appendEscaped(dst []byte, c class, value string) ([]byte, error) {
 		return appendDoubled(dst, value, "%$"), nil
 	case directive:
 		return appendDoubled(dst, value, "%"), nil
+	case runtimeLine:
+		return appendDoubled(append(dst, runtimePrefix...), value, "%$"), nil
 	case inert:
 	}
 	return append(dst, value...), nil
 }
+
+// runtimePrefix is how systemd names the runtime directory of its manager.
+const runtimePrefix = "%t/"
 
 // appendWord appends one word for a parser that unquotes and C-unescapes.
 // Words that need no quotes are written as they are: unit files are read by
@@ -111,7 +116,7 @@ func representable(c class, value string) error {
 		if strings.HasPrefix(value, `"`) || strings.HasSuffix(value, `"`) {
 			return fmt.Errorf("it begins or ends with a double quote")
 		}
-	case line, directive, inert:
+	case line, runtimeLine, directive, inert:
 	}
 	return representableLine(value)
 }

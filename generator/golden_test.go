@@ -27,6 +27,7 @@ var update = flag.Bool("update", false, "rewrite the expected output of golden t
 // A case is a txtar archive:
 //
 //	NAME.yaml, NAME.toml, NAME.d/*   manifests and overlays in
+//	NAME.files/*, NAME.d/files/*     templates of configuration files
 //	archipelago.toml                 settings, if any
 //	targets                          a line each, "PODMAN SCOPE"; default the
 //	                                 settings' Podman, else "5.4 user"
@@ -100,7 +101,7 @@ func runCase(t *testing.T, a *txtar.Archive, changesOnly bool) []txtar.File {
 		for _, d := range problems {
 			line := shorten.Replace(d.String())
 			if d.Hint != "" {
-				line += "; " + d.Hint
+				line += "; " + shorten.Replace(d.Hint)
 			}
 			if len(targets) > 1 {
 				line = text + ": " + line

@@ -12,6 +12,8 @@ const (
 	bareWords
 	// line: the whole line, neither unquoted nor unescaped.
 	line
+	// runtimeLine: line, below the manager's runtime directory (%t).
+	runtimeLine
 	// single: one value, right-trimmed; what happens to outer quotes differs by version.
 	single
 	// directive: read by systemd itself, which expands % but not $.

@@ -1,6 +1,9 @@
 package generator
 
-import "github.com/archipelago-os/archipelago/manifests"
+import (
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/units"
+)
 
 // Names on a machine. Ids and part names hold no dots, so a dot between them
 // keeps two apps from ever meeting: `a` with `b-c` and `a-b` with `c` differ.
@@ -25,6 +28,8 @@ func VolumeName(app, volume string) string { return app + "." + volume }
 func SecretName(app, secret string) string { return app + "." + secret }
 
 func containerFile(app, part string) string { return "app@" + ContainerName(app, part) + ".container" }
+
+func recipeFile(app, part string) string { return units.RecipeName(ServiceName(app, part)) }
 
 func volumeFile(app, volume string) string { return "archipelago-" + app + "." + volume + ".volume" }
 

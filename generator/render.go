@@ -91,7 +91,6 @@ type host struct{ app, companion *manifests.Resolved }
 
 // app renders every file of one app.
 func (r *renderer) app(app *manifests.Resolved) {
-	r.notYet(app)
 	usesNetwork := false
 	for i := range app.Parts {
 		p := &app.Parts[i]
@@ -124,22 +123,6 @@ func (r *renderer) app(app *manifests.Resolved) {
 // container names the volume itself and Podman makes it, with no settings.
 func (r *renderer) volumeUnits() bool {
 	return !r.target.Podman.before(quadletKeys["Volume"]["VolumeName"].since)
-}
-
-// notYet refuses what the schema has but this version can't act on: an app
-// must not start without its configuration or its preparation.
-func (r *renderer) notYet(app *manifests.Resolved) {
-	refuse := func(path, what string) {
-		r.diags = append(r.diags, app.Diag(diag.Error, diag.NotYet, path, "", "archgen can't act on %s yet", what))
-	}
-	for _, p := range app.Parts {
-		if len(p.Files) > 0 {
-			refuse(p.Path+".files", "configuration files")
-		}
-	}
-	if len(app.Document.App.Hooks.PreStart) > 0 {
-		refuse("app.hooks.pre_start", "steps before the start")
-	}
 }
 
 // file starts a unit file; app is nil for the network of a capability.

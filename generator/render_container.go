@@ -33,10 +33,14 @@ func (r *renderer) container(app *manifests.Resolved, p *manifests.Part, image s
 	for i, arg := range p.PodmanArgs {
 		c.flag(c.at("podman_args").at(i), arg)
 	}
-	c.service()
+	recipe, needed := c.recipe()
+	c.service(recipe, needed)
 	c.install()
 	quadlet(c.writer, app.Document.App.WaitOnline)
 	r.close(containerFile(app.ID(), p.Name), "Container", app, c.mark)
+	if needed {
+		r.recipe(app, p, recipe)
+	}
 }
 
 // container is the .container file being rendered.
@@ -288,6 +292,9 @@ func (c *container) mounts() {
 	for i := range c.part.Volumes {
 		c.put(c.at("volumes").at(i), "Volume", c.volume(&c.part.Volumes[i]))
 	}
+	for i, f := range c.part.Files {
+		c.runtimeVolume(c.at("files").at(i), "archipelago/files/"+c.name+"/"+f.Template, f.Target)
+	}
 	for i, t := range c.part.Tmpfs {
 		c.put(c.at("tmpfs").at(i), "Tmpfs", tmpfs(t))
 	}
@@ -302,20 +309,25 @@ func (c *container) mounts() {
 	}
 }
 
+// volumeSource is what a named volume is to Podman, with isOurs a unit of ours.
+func (c *container) volumeSource(app, name string) (source string, isOurs bool) {
+	if existing := c.r.set.App(app).Existing(name); existing != "" {
+		return existing, false
+	}
+	return VolumeName(app, name), true
+}
+
 func (c *container) volume(v *manifests.Volume) string {
 	if v.Disposable {
 		return v.Target
 	}
 	source := v.Path
 	if v.Name != "" {
+		var isOurs bool
 		owner := cmp.Or(v.App, c.app.ID())
-		source = c.r.set.App(owner).Existing(v.Name)
-		switch {
-		case source != "":
-		case c.r.volumeUnits():
+		source, isOurs = c.volumeSource(owner, v.Name)
+		if isOurs && c.r.volumeUnits() {
 			source = volumeFile(owner, v.Name)
-		default:
-			source = VolumeName(owner, v.Name)
 		}
 	}
 	var options []string
@@ -461,7 +473,7 @@ func (c *container) labels() {
 // Quadlet sets no TimeoutStopSec=, and systemd's 90 s would cut a longer one.
 const stopMargin = manifests.Duration(30 * time.Second)
 
-func (c *container) service() {
+func (c *container) service(recipe units.Recipe, isNeeded bool) {
 	p := c.part
 	c.begin("Service")
 	if p.Oneshot {
@@ -476,12 +488,19 @@ func (c *container) service() {
 			c.put(c.at("restart.max_delay"), "RestartMaxDelaySec", p.Restart.MaxDelay.String())
 		}
 	}
-	c.put(c.at("start.timeout"), "TimeoutStartSec", p.Start.Timeout.String())
+	// systemd gives each of the commands of a start as much.
+	c.put(c.at("start.timeout"), "TimeoutStartSec", max(p.Start.Timeout, stepTime(recipe)).String())
 	c.put(c.at("stop.timeout"), "TimeoutStopSec", (p.Stop.Timeout + stopMargin).String())
 	// A program that ends on the signal that asks it to, without handling it,
 	// leaves 128 plus the signal behind; for a process of its own systemd takes
 	// the same for a clean end.
 	c.put(c.at("stop"), "SuccessExitStatus", "130 131 143")
+	if isNeeded {
+		c.prepared("files")
+	}
+	if len(recipe.Steps) > 0 {
+		c.prepared("prepare")
+	}
 	c.untilServing()
 	c.raw("Service")
 }

@@ -29,6 +29,12 @@ func matchEscaped(text string, c class, want string) (rest string, err error) {
 		got, err = readLine(got, text, "%$")
 	case line:
 		got, err = readLine(got, text, "%$")
+	case runtimeLine:
+		below, ok := strings.CutPrefix(text, "%t/")
+		if !ok {
+			return "", fmt.Errorf("it would not lie below the runtime directory")
+		}
+		got, err = readLine(got, below, "%$")
 	case directive:
 		got, err = readLine(got, text, "%")
 	case inert:

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
 )
 
 // origin says which manifest value an assignment comes from. The path is only
@@ -140,6 +141,17 @@ func replacement(flag, value string) string {
 // flag writes an argument of the podman command.
 func (w *writer) flag(o origin, arg string) { w.assign(o, "PodmanArgs", words, arg) }
 
+// runtimeVolume mounts what lies in the manager's runtime directory, read-only
+// and for the container's user, whoever that is: Podman gives it to that user (U).
+// The directory is systemd's to name: a user's is not known before it runs.
+func (w *writer) runtimeVolume(o origin, path, target string) {
+	if w.target.Scope == units.System {
+		w.put(o, "Volume", "/run/"+path+":"+target+":ro,U,Z")
+		return
+	}
+	w.assign(o, "Volume", runtimeLine, path+":"+target+":ro,U,Z")
+}
+
 // exec writes a command line that systemd runs.
 func (w *writer) exec(o origin, key string, args ...string) { w.assign(o, key, command, args...) }
 
@@ -201,7 +213,7 @@ func (w *writer) digest(section string) string {
 		switch a.section {
 		case section:
 		case "Service":
-			if liveDirectives[a.key] {
+			if liveDirectives[a.key] || a.key == "ExecStartPre" && w.values[a.first] == preparer {
 				continue
 			}
 		default:

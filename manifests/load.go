@@ -150,6 +150,7 @@ func (l *Loaded) load(path string, overlayDirs []string) diag.List {
 	diags = append(diags, problems...)
 	if m != nil {
 		l.Manifests = append(l.Manifests, m)
+		diags = append(diags, l.templates(m, filepath.Dir(path), overlayDirs)...)
 		diags = append(diags, Validate(m)...)
 	}
 	return diags
@@ -237,8 +238,13 @@ func ReadFile(path string) ([]byte, error) {
 }
 
 func unreadable(path string, err error) diag.Diagnostic {
+	return diag.Diagnostic{Code: diag.Unreadable, File: path, Message: fmt.Sprintf("it can't be read: %v", causeOf(err))}
+}
+
+// causeOf is an error without the path, for a message that names it already.
+func causeOf(err error) error {
 	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
-		err = pathErr.Err
+		return pathErr.Err
 	}
-	return diag.Diagnostic{Code: diag.Unreadable, File: path, Message: fmt.Sprintf("it can't be read: %v", err)}
+	return err
 }

@@ -36,8 +36,11 @@ type Manifest struct {
 	File string
 	// Dir is the manifest's directory on the machine that runs the units.
 	Dir string
-	// Digest stands for the texts of manifest and overlays; lower-case hex.
+	// Digest stands for the texts of manifest, overlays and templates; lower-case hex.
 	Digest string
+	// Templates is the templates of configuration files by name, as far as they
+	// could be read.
+	Templates map[string]Source
 
 	tree *node
 }

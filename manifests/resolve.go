@@ -22,6 +22,7 @@ type Set struct {
 
 	byID      map[string]*Resolved
 	providers map[string][]provider
+	settings  Settings
 }
 
 // App returns the app of that id, or nil.
@@ -101,7 +102,7 @@ const TorCapability = "tor"
 // manifest with errors of its own may be among them. The set is whole only if
 // the list has no errors.
 func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
-	r := &resolver{set: &Set{byID: map[string]*Resolved{}, providers: map[string][]provider{}}, settings: settings}
+	r := &resolver{set: &Set{byID: map[string]*Resolved{}, providers: map[string][]provider{}, settings: settings}}
 	for _, m := range all {
 		r.add(m)
 	}
@@ -129,7 +130,6 @@ func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
 
 type resolver struct {
 	set          *Set
-	settings     Settings
 	capabilities []string
 	// known is the variables of the app whose values are replaced.
 	known map[string]string

@@ -223,6 +223,8 @@ type Volume struct {
 	Chown bool `key:"chown"`
 	// SELinux label: `shared` between containers or `private` to this one.
 	Relabel string `key:"relabel" enum:"shared|private"`
+	// Files in the volume of another app that the container reads when it starts, such as a `.cookie`: where the content of one changes, the container is restarted once. The volume has to be mounted `read_only`.
+	Watch []string `key:"watch" pattern:"relpath"`
 }
 
 // VolumeOptions are settings of a named volume; they act when it is created.
@@ -251,11 +253,11 @@ type Tmpfs struct {
 
 // File is a configuration file, rendered from a template.
 type File struct {
-	// Name of the template beside the manifest, in ID.files/.
+	// Name of the template in ID.files/ beside the manifest, or in ID.d/files/, which comes first. docs/files.md says what it may hold.
 	Template string `key:"template" need:"required" pattern:"filename"`
-	// Where it is mounted in the container.
+	// Where it is mounted in the container, read-only.
 	Target string `key:"target" need:"required" pattern:"target"`
-	// Permissions of the file.
+	// Permissions of the file, which belongs to the container's user.
 	Mode Mode `key:"mode" default:"0400"`
 }
 
@@ -511,19 +513,19 @@ type Hooks struct {
 	PreStart []Step `key:"pre_start"`
 }
 
-// Step is one piece of work. Exactly one of `ensure_dir`, `wait_for`, `migrate` and `run` is given.
+// Step is one piece of work. Exactly one of `ensure_dir`, `wait_for` and `run` is given. A step that fails, or takes too long, fails the start of its part.
 type Step struct {
-	// A directory that has to exist.
+	// A directory that has to exist. Links are not followed.
 	EnsureDir *EnsureDir `key:"ensure_dir"`
 	// Something that has to be there.
 	WaitFor *WaitFor `key:"wait_for"`
-	// A command that runs once, when the app comes to this version.
+	// Let the command of `run` run once, when the app comes to this version, also where it is new.
 	Migrate string `key:"migrate" pattern:"line"`
-	// A command in the part's image with its mounts.
+	// A command in the part's image, with its user, mounts, networks and environment.
 	Run Words `key:"run"`
-	// Part whose image and mounts are used.
+	// Part before whose start it is done.
 	Part string `key:"part" pattern:"id" default:"main"`
-	// Time for the step.
+	// Time for the step. What `wait_for` says goes first.
 	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"1m"`
 }
 
@@ -533,7 +535,7 @@ type EnsureDir struct {
 	Volume string `key:"volume" need:"required" pattern:"id"`
 	// Path within the volume.
 	Path string `key:"path" need:"required" pattern:"relpath"`
-	// Owner, `uid:gid`.
+	// Owner in the container, `uid:gid`; the user of the part when left out.
 	Owner string `key:"owner" pattern:"user"`
 	// Permissions.
 	Mode Mode `key:"mode" default:"0750"`
@@ -543,9 +545,9 @@ type EnsureDir struct {
 type WaitFor struct {
 	// A file in a volume of the app, as VOLUME/PATH.
 	File string `key:"file" pattern:"relpath"`
-	// A port of the app.
+	// A port of another part of the app, with a host port.
 	Port string `key:"port" pattern:"id"`
-	// A capability.
+	// A capability that the app requires.
 	Capability string `key:"capability" pattern:"id"`
 	// What the provider of the capability has to have reached.
 	Until string `key:"until" enum:"started|serving|synced" default:"serving"`

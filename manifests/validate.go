@@ -1,9 +1,11 @@
 package manifests
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -288,6 +290,9 @@ func (v *validator) mounts(p Part) {
 		if m.App != "" && m.Name == "" {
 			v.fail(diag.MissingKey, at, "", "app needs the name of the volume")
 		}
+		if len(m.Watch) > 0 && (m.App == "" || m.App == v.app.ID || !m.ReadOnly) {
+			v.fail(diag.Exclusive, at+".watch", "mount another app's volume, `read_only: true`", "only what another app writes can be watched: a container that changes it itself would be restarted for ever")
+		}
 		if m.Disposable && (m.ReadOnly || m.Chown || m.Relabel != "") {
 			v.fail(diag.Exclusive, at, "", "a disposable volume takes no other options")
 		}
@@ -409,22 +414,77 @@ func (v *validator) partCycles() {
 }
 
 func (v *validator) hooks() {
-	names, volumes := v.partNames(), (&Resolved{Manifest: v.m, Parts: v.parts}).VolumeNames()
+	names := v.partNames()
 	for i, s := range v.app.Hooks.PreStart {
 		at := fmt.Sprintf("app.hooks.pre_start[%d]", i)
 		v.exactlyOne(at, map[string]bool{"ensure_dir": s.EnsureDir != nil, "wait_for": s.WaitFor != nil, "run": len(s.Run) > 0})
 		v.reference(at+".part", "part", s.Part, names)
 		if s.EnsureDir != nil {
-			v.reference(at+".ensure_dir.volume", "volume", s.EnsureDir.Volume, volumes)
+			v.ensureDir(at+".ensure_dir", s.EnsureDir)
 		}
-		if w := s.WaitFor; w != nil {
-			v.exactlyOne(at+".wait_for", map[string]bool{"file": w.File != "", "port": w.Port != "", "capability": w.Capability != ""})
-			v.reference(at+".wait_for.port", "port", w.Port, v.portNames())
+		if s.WaitFor != nil {
+			v.waitFor(at+".wait_for", s.WaitFor, cmp.Or(s.Part, "main"))
 		}
 		if s.Migrate != "" && len(s.Run) == 0 {
 			v.fail(diag.MissingKey, at, "add `run:` with the command", "migrate says when a command runs once, and there is no command")
 		}
 	}
+}
+
+func (v *validator) volumeNames() []string {
+	return (&Resolved{Manifest: v.m, Parts: v.parts}).VolumeNames()
+}
+
+func (v *validator) ensureDir(at string, d *EnsureDir) {
+	v.reference(at+".volume", "volume", d.Volume, v.volumeNames())
+	if _, _, err := d.Owners(); err != nil {
+		v.fail(diag.BadValue, at+".owner", "write uid:gid as numbers", "the names of users are known only in the image")
+	}
+	if o := v.app.Volumes[d.Volume]; o != nil && o.Device != "" {
+		v.fail(diag.Exclusive, at+".volume", "use `run`", "a volume with a device is mounted only while a container runs")
+	}
+}
+
+func (v *validator) waitFor(at string, w *WaitFor, part string) {
+	v.exactlyOne(at, map[string]bool{"file": w.File != "", "port": w.Port != "", "capability": w.Capability != ""})
+	if w.File != "" {
+		volume, _, _ := strings.Cut(w.File, "/")
+		v.reference(at+".file", "volume", volume, v.volumeNames())
+	}
+	v.reference(at+".port", "port", w.Port, v.portNames())
+	for _, p := range v.parts {
+		switch port := p.port(w.Port); {
+		case port == nil:
+		case p.Name == part:
+			v.fail(diag.Cycle, at+".port", "", "%s would wait for its own port before it starts", part)
+		case port.Host == 0 && p.Network != "host":
+			v.fail(diag.MissingKey, at+".port", "give the port a `host:`, or use `after`", "the port is waited for from the host, and %s has no host port", w.Port)
+		}
+	}
+	if w.Capability != "" {
+		required := make([]string, 0, len(v.app.Requires))
+		for _, r := range v.app.Requires {
+			required = append(required, r.Capability)
+		}
+		v.reference(at+".capability", "required capability", w.Capability, required)
+	}
+}
+
+// Owners is the owner as numbers, -1 for what is left out.
+func (d *EnsureDir) Owners() (uid, gid int, err error) {
+	user, group, _ := strings.Cut(d.Owner, ":")
+	if uid, err = idOr(user, -1); err == nil {
+		gid, err = idOr(group, uid)
+	}
+	return uid, gid, err
+}
+
+func idOr(text string, fallback int) (int, error) {
+	if text == "" {
+		return fallback, nil
+	}
+	id, err := strconv.ParseUint(text, 10, 32)
+	return int(id), err
 }
 
 // ownFlags are arguments of podman run that the generator or Quadlet sets.

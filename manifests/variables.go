@@ -99,7 +99,7 @@ func quoteVariable(s string) string { return s[:min(len(s), 30)] }
 func (r *resolver) value(app *Resolved, path, expr string) string {
 	name, fallback, hasFallback := strings.Cut(expr, ":-")
 	if r.known == nil {
-		r.known = r.values(app)
+		r.known = r.set.Values(app)
 	}
 	known := r.known
 	if v, ok := known[name]; ok && v != "" {
@@ -115,14 +115,14 @@ func (r *resolver) value(app *Resolved, path, expr string) string {
 	return fallback
 }
 
-// values is every variable that the app's values may name.
-func (r *resolver) values(app *Resolved) map[string]string {
+// Values is every variable that an app's values may name.
+func (s *Set) Values(app *Resolved) map[string]string {
 	v := map[string]string{
 		"app.id":             app.ID(),
 		"app.version":        app.Document.App.Version,
-		"settings.network":   r.settings.network(),
-		"settings.chain":     r.settings.chain(),
-		"settings.host_name": r.settings.hostName(),
+		"settings.network":   s.settings.network(),
+		"settings.chain":     s.settings.chain(),
+		"settings.host_name": s.settings.hostName(),
 	}
 	for _, part := range app.Parts {
 		for _, p := range part.Ports {
@@ -136,14 +136,14 @@ func (r *resolver) values(app *Resolved) map[string]string {
 	}
 	for _, n := range app.Needs {
 		if n.Provider != nil {
-			r.capabilityValues(v, n.Capability)
+			s.capabilityValues(v, n.Capability)
 		}
 	}
 	return v
 }
 
-func (r *resolver) capabilityValues(v map[string]string, capability string) {
-	p := r.set.providers[capability][0]
+func (s *Set) capabilityValues(v map[string]string, capability string) {
+	p := s.providers[capability][0]
 	prefix := "capability." + capability + "."
 	for name, value := range p.offer.Exports {
 		if !strings.HasSuffix(name, "_secret") {
@@ -156,6 +156,23 @@ func (r *resolver) capabilityValues(v map[string]string, capability string) {
 			v[prefix+"port"] = strconv.Itoa(port.Container)
 		}
 	}
+}
+
+// ExportedSecrets is the secrets that the provider of a capability exports, as
+// names of its own, by the names of the exports. provider is nil where nobody
+// provides it.
+func (s *Set) ExportedSecrets(capability string) (provider *Resolved, names map[string]string) {
+	by := s.providers[capability]
+	if len(by) == 0 {
+		return nil, nil
+	}
+	names = map[string]string{}
+	for name, value := range by[0].offer.Exports {
+		if strings.HasSuffix(name, "_secret") {
+			names[name] = value
+		}
+	}
+	return by[0].app, names
 }
 
 func (s Settings) network() string {

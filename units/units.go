@@ -91,6 +91,10 @@ func (s Set) Find(name string) (File, bool) {
 	return s[i], true
 }
 
+// MaxFile is the most bytes that a rendered file may have: a unit has a few
+// thousand, a recipe those of its templates.
+const MaxFile = 8 << 20
+
 // MarkSection is the section that marks a file as rendered by archgen. Quadlet
 // and systemd ignore sections whose name starts with "X-".
 const MarkSection = "X-Archipelago"

@@ -204,15 +204,17 @@ func (c *cli) targetOf(w *waited, app string) (*probe.Target, error) {
 	return &target, err
 }
 
-// largest is more than any unit file that archgen writes.
-const largest = 4 << 20
-
 // unitFile reads the container file of an app.
 func (c *cli) unitFile(scope units.Scope, app string) ([]byte, error) {
 	name := "app@" + app + ".container"
 	if filepath.Base(name) != name {
 		return nil, fmt.Errorf("%q is not an app: give its id, such as lnd, or a part's, such as ledger.db", app)
 	}
+	return c.renderedFile(scope, name)
+}
+
+// renderedFile reads a file that archgen rendered, the user's before the image's.
+func (c *cli) renderedFile(scope units.Scope, name string) ([]byte, error) {
 	dirs := []string{"/etc/containers/systemd/archipelago", "/usr/share/containers/systemd/archipelago"}
 	if scope == units.User {
 		dirs = []string{"/etc/containers/systemd/users/archipelago"}
@@ -228,7 +230,7 @@ func (c *cli) unitFile(scope units.Scope, app string) ([]byte, error) {
 			continue
 		case err != nil:
 			return nil, err
-		case !info.Mode().IsRegular() || info.Size() > largest: // opening a pipe could wait for ever
+		case !info.Mode().IsRegular() || info.Size() > units.MaxFile: // opening a pipe could wait for ever
 			return nil, fmt.Errorf("%s is not a file that archgen writes", path)
 		}
 		return os.ReadFile(path)

@@ -40,11 +40,17 @@ func (s Source) ConfigHome() (string, error) {
 	return "", errors.New("HOME is not set, so there is no place for a user's apps: set it, or use --root DIR, or give --out DIR and the paths of the manifests")
 }
 
-// AppOf is the id of the app that a manifest or an overlay is about: both carry
-// it in their path.
+// AppOf is the id of the app that a manifest, an overlay or a template is about:
+// all carry it in their path.
 func AppOf(file string) string {
-	if dir, isOverlay := strings.CutSuffix(filepath.Base(filepath.Dir(file)), ".d"); isOverlay {
-		return dir
+	dir := filepath.Dir(file)
+	if filepath.Base(dir) == "files" { // of an overlay's directory
+		dir = filepath.Dir(dir)
+	}
+	for _, suffix := range []string{".d", ".files"} {
+		if id, isDir := strings.CutSuffix(filepath.Base(dir), suffix); isDir {
+			return id
+		}
 	}
 	name := filepath.Base(file)
 	switch filepath.Ext(name) {

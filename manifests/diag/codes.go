@@ -33,11 +33,11 @@ const (
 	Cycle             Code = "cycle"
 	Unrepresentable   Code = "unrepresentable"
 	PodmanVersion     Code = "podman-version"
+	Template          Code = "template"
 	Structure         Code = "structure"
 	UnknownDirective  Code = "unknown-directive"
 	PodmanRejects     Code = "podman-rejects"
 	PodmanWarns       Code = "podman-warns"
-	NotYet            Code = "not-yet"
 	FloatingImage     Code = "floating-image"
 	RawArguments      Code = "raw-arguments"
 	Privilege         Code = "privilege"
@@ -83,11 +83,11 @@ var Codes = []Entry{
 	{Cycle, "Apps or parts wait for each other in a circle; none could start first.", "Remove one of the dependencies."},
 	{Unrepresentable, "No unit file can carry this value so that it arrives unchanged.", "The message names the byte or word that is in the way."},
 	{PodmanVersion, "The Podman version that is rendered for has neither this key nor an exact replacement.", "Render for a newer Podman or leave the key out."},
+	{Template, "The template of a configuration file has a mistake, or names what there is not.", "docs/files.md says what a template may hold."},
 	{Structure, "An escape hatch (`unit`, `podman_args`) touches what the generator itself relies on.", "Use the typed key, or leave it out."},
 	{UnknownDirective, "systemd has no such directive in that section; it would ignore the line silently.", "Correct the spelling."},
 	{PodmanRejects, "Podman's own converter refuses the rendered unit.", "The message is Podman's."},
 	{PodmanWarns, "Podman's own converter warns about the rendered unit.", "The message is Podman's."},
-	{NotYet, "The schema has this key but this version of archgen can't act on it; the app would start without it.", "See CHANGELOG.md for the version that does."},
 	{FloatingImage, "The image is not pinned by digest, so a pull can change what runs.", "Append @sha256:… to the image."},
 	{RawArguments, "`podman_args` or `unit` is used; archgen does not check what it does.", "Use a typed key where one exists."},
 	{Privilege, "The container gets rights that let it harm the host or other apps.", "Leave it out unless the app can't work without."},

@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"generator/compile":            {"generator", "generator/conform", "manifests", "manifests/diag", "units"},
 	"units/unitdir":                {"units"},
 	"units/container":              {"units"},
+	"units/config":                 {"units", "units/unitdir", "generator/configfile"},
 	"units/systemd":                {"units"},
 	"units/systemd/systemdtest":    {"units/systemd"},
 	"units/reconcile":              {"units"},
@@ -38,8 +39,8 @@ var mayImport = map[string][]string{
 	"healthd":                      {"generator/compile", "manifests/diag", "healthd/probe", "units", "units/reconcile"},
 	"healthd/bus":                  {"healthd", "units"},
 	"healthd/metrics":              {"healthd", "units", "units/unitdir"},
-	"cmd/healthd":                  {"generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/probe", "healthd/watch", "units", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
-	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/compile", "units", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/machine", "healthd/bus", "healthd/probe"},
+	"cmd/healthd":                  {"generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/probe", "healthd/watch", "units", "units/config", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
+	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/machine", "healthd/bus", "healthd/probe"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

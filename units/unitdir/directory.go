@@ -195,7 +195,7 @@ func (d *directory) create(name string, content []byte) error {
 	if err != nil {
 		return err
 	}
-	err = fill(fd, content)
+	err = fill(fd, content, 0o644)
 	if closeErr := syscall.Close(fd); err == nil {
 		err = closeErr
 	}
@@ -211,7 +211,7 @@ func (d *directory) touch(name string) error {
 	return syscall.Close(fd)
 }
 
-func fill(fd int, content []byte) error {
+func fill(fd int, content []byte, mode fs.FileMode) error {
 	for len(content) > 0 {
 		n := 0
 		err := retry(func() (err error) { n, err = syscall.Write(fd, content); return err })
@@ -224,7 +224,7 @@ func fill(fd int, content []byte) error {
 		content = content[n:]
 	}
 	// Whatever the umask: Podman may run as another user.
-	if err := retry(func() error { return syscall.Fchmod(fd, 0o644) }); err != nil {
+	if err := retry(func() error { return syscall.Fchmod(fd, uint32(mode.Perm())) }); err != nil {
 		return err
 	}
 	return retry(func() error { return syscall.Fsync(fd) })

@@ -53,17 +53,17 @@ func (e *ForeignError) Error() string {
 		len(e.Names), e.Dir, strings.Join(e.Names, ", "))
 }
 
-// suffixes is what Podman takes for a unit, in the order in which a set is
-// written: what is referred to comes before what refers to it.
-var suffixes = []string{".image", ".artifact", ".network", ".volume", ".build", ".pod", ".kube", ".container"}
+// suffixes is what Podman takes for a unit, and recipes, in the order in which a
+// set is written: what is referred to comes before what refers to it.
+var suffixes = []string{units.RecipeSuffix, ".image", ".artifact", ".network", ".volume", ".build", ".pod", ".kube", ".container"}
 
 func rank(name string) int { return slices.Index(suffixes, filepath.Ext(name)) }
 
-// isUnit reports whether Podman would take a file of that name for a unit.
+// isUnit reports whether a file of that name may be a rendered one.
 func isUnit(name string) bool { return rank(name) >= 0 }
 
-// maxFile is far more than a rendered file has.
-const maxFile = 1 << 20
+// maxFile is the most that a rendered file may have.
+const maxFile = units.MaxFile
 
 // Sync makes the directory hold the wanted files, and removes marked files
 // that are not wanted and that owns selects; a nil owns selects none. It makes

@@ -1,0 +1,339 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/healthd/probe"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/config"
+	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+func (c *cli) prepareCommand() *cobra.Command {
+	var from source
+	cmd := &cobra.Command{
+		Use:   "prepare ID[.PART]",
+		Short: "Do what has to be done before an app starts",
+		Long: `prepare does the steps of hooks.pre_start for a part, in order: directories that
+have to exist, things to wait for, commands in the part's image. systemd runs it
+before the container (ExecStartPre=). A step that fails, or takes longer than
+its timeout, fails the start; what it printed is in the app's log. A command
+with migrate is not run again once it has succeeded.
+
+Exit status: 0 all is done; 1 a step failed.`,
+		Example: `  systemctl --user start app@ledger`,
+		Args:    usageArgs(oneOf("app, as ID or ID.PART")),
+		RunE:    func(_ *cobra.Command, args []string) error { return c.prepare(&from, args[0]) },
+	}
+	scopeFlags(cmd, &from)
+	return cmd
+}
+
+func (c *cli) prepare(from *source, app string) error {
+	if !c.runBySystemd() {
+		return fmt.Errorf("%w app@%s", errByHand, app)
+	}
+	recipe, err := c.recipeOf(from.scope(), app)
+	if err != nil {
+		return err
+	}
+	host, err := c.configHost(from.scope())
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	p := &preparation{c: c, scope: from.scope(), app: app, recipe: recipe, host: host}
+	for i, s := range recipe.Steps {
+		limit := time.Duration(s.Seconds) * time.Second
+		bounded, cancel := context.WithTimeoutCause(ctx, limit, fmt.Errorf("not done after %v", limit))
+		err := p.step(bounded, s)
+		if bounded.Err() != nil && err != nil {
+			err = fmt.Errorf("%w; %w", context.Cause(bounded), err)
+		}
+		cancel()
+		if err != nil {
+			return fmt.Errorf("step %d before the start of app@%s (%s): %w", i+1, app, describeStep(s), err)
+		}
+	}
+	return host.Look(app, recipe)
+}
+
+// describeStep says in a few words what a step does.
+func describeStep(s units.Step) string {
+	switch {
+	case s.EnsureDir != nil:
+		return "ensure_dir " + s.EnsureDir.Volume + "/" + s.EnsureDir.Path
+	case s.File != nil:
+		return "wait_for " + s.File.Volume + "/" + s.File.Path
+	case s.Address != "":
+		return "wait_for " + s.Address
+	case s.Service != "":
+		return "wait_for " + s.Service + " until " + s.Level
+	case s.Migrate != "":
+		return "migrate " + s.Migrate
+	}
+	return "run " + strings.Join(s.Run, " ")
+}
+
+// preparation is the steps of one part.
+type preparation struct {
+	c      *cli
+	scope  units.Scope
+	app    string
+	recipe units.Recipe
+	host   config.Host
+}
+
+func (p *preparation) step(ctx context.Context, s units.Step) error {
+	switch {
+	case s.EnsureDir != nil:
+		return p.ensureDir(ctx, *s.EnsureDir)
+	case s.File != nil:
+		return p.inVolume(ctx, "await", config.VolumeDir(p.host.Storage, s.File.Volume), s.File.Path)
+	case s.Address != "":
+		return p.awaitAddress(ctx, s.Address)
+	case s.Service != "":
+		return p.awaitService(ctx, s.Service, s.Level)
+	case s.Migrate != "":
+		return p.migrate(ctx, s)
+	}
+	return p.run(ctx, s.Run)
+}
+
+// awaitAddress waits until somebody answers at a port.
+func (p *preparation) awaitAddress(ctx context.Context, address string) error {
+	target := probe.Target{Kind: "tcp", Address: address, Timeout: 2 * time.Second}
+	return p.persist(ctx, p.app, "serving", asker(target))
+}
+
+// awaitService waits until another part has come to a level.
+func (p *preparation) awaitService(ctx context.Context, service, level string) error {
+	manager, err := systemd.Connect(ctx, systemd.Options{Scope: p.scope})
+	if err != nil {
+		return err
+	}
+	defer manager.Close()
+	var target *probe.Target
+	if level != "started" {
+		if target, err = p.c.targetOf(&waited{from: source{system: p.scope == units.System}, level: level}, units.ContainerOf(service)); err != nil {
+			return err
+		}
+	}
+	return p.persist(ctx, p.app, level, func(ctx context.Context) probe.Outcome {
+		list, err := manager.List(ctx, service)
+		switch {
+		case err != nil:
+			return probe.Outcome{State: probe.Unreachable, Detail: err.Error()}
+		case len(list) != 1 || list[0].ActiveState != "active":
+			return probe.Outcome{State: probe.Unreachable, Detail: service + " is not up"}
+		case target == nil:
+			return probe.Outcome{State: probe.Serving}
+		}
+		return asker(*target)(ctx)
+	})
+}
+
+// persist asks until the answer is good enough for a level, and shows in
+// systemctl status what is waited for.
+func (p *preparation) persist(ctx context.Context, app, level string, ask func(context.Context) probe.Outcome) error {
+	enough := reached[level]
+	if enough == nil { // started
+		enough = reached["serving"]
+	}
+	out := p.c.teller(app, 0)
+	defer out.close()
+	last, err := persist(ctx, enough, ask, out.tell)
+	out.status("")
+	if err != nil {
+		return fmt.Errorf("its last answer: %s", last.Detail)
+	}
+	return nil
+}
+
+// migrate runs a command once for a version of the app.
+func (p *preparation) migrate(ctx context.Context, s units.Step) error {
+	done, err := p.migrated()
+	if err != nil || slices.Contains(done, s.Migrate) {
+		return err
+	}
+	if err := p.run(ctx, s.Run); err != nil {
+		return err
+	}
+	text, err := json.Marshal(append(done, s.Migrate))
+	if err != nil {
+		return err
+	}
+	return unitdir.Replace(migratedDir(p.host.State), p.app+".json", append(text, '\n'))
+}
+
+// migratedDir is where it is kept what was migrated, a file for each part.
+func migratedDir(state string) string { return filepath.Join(state, "migrated") }
+
+func (p *preparation) migrated() ([]string, error) {
+	path := filepath.Join(migratedDir(p.host.State), p.app+".json")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	var done []string
+	if err == nil {
+		err = json.Unmarshal(text, &done)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading what was migrated from %s: %w; correct it by hand, it lists versions", path, err)
+	}
+	return done, nil
+}
+
+// stepContainer is the name of the container of a step. No app's has a `_`.
+func (p *preparation) stepContainer() string { return p.app + "_step" }
+
+// flags is what a container of a step gets. Its part's runtime files are where
+// systemd's manager has them.
+func (p *preparation) flags() []string {
+	args := make([]string, 0, len(p.recipe.Podman))
+	for _, a := range p.recipe.Podman {
+		args = append(args, strings.Replace(a, "--volume=%t/archipelago/", "--volume="+p.host.Runtime+"/", 1))
+	}
+	return args
+}
+
+// run runs a command in the part's image, with what the part has.
+func (p *preparation) run(ctx context.Context, command []string) error {
+	entrypoint, err := json.Marshal(command)
+	if err != nil {
+		return err
+	}
+	args := append([]string{"run", "--rm", "--replace", "--name=" + p.stepContainer(), "--log-driver=none", "--entrypoint=" + string(entrypoint)}, p.flags()...)
+	cmd := p.podman(ctx, append(args, p.recipe.Image)...)
+	cmd.Stdout, cmd.Stderr = p.c.stderr, p.c.stderr
+	if err := cmd.Run(); err != nil {
+		return errors.Join(err, p.removeContainer(ctx))
+	}
+	return nil
+}
+
+// graceTime is how long a command may take to end that was asked to.
+const graceTime = 3 * time.Second
+
+func (p *preparation) podman(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "podman", args...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = graceTime
+	return cmd
+}
+
+// removeContainer removes what is left of a step that failed: the time of the step
+// may be over, so it has its own.
+func (p *preparation) removeContainer(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTime)
+	defer cancel()
+	out, err := p.podman(ctx, "rm", "--force", "--ignore", "--time=0", "--", p.stepContainer()).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("removing its container: %w: %s", err, lastLine(string(out)))
+	}
+	return nil
+}
+
+// ensureDir makes a directory in a volume.
+func (p *preparation) ensureDir(ctx context.Context, d units.EnsureDir) error {
+	dir := config.VolumeDir(p.host.Storage, d.Volume)
+	if entries, err := os.ReadDir(dir); err == nil && len(entries) == 0 && !filepath.IsAbs(d.Volume) {
+		if err := p.fill(ctx); err != nil {
+			return err
+		}
+	}
+	uid, err := p.inNamespace(d.UID, "uid=", os.Getuid())
+	if err != nil {
+		return err
+	}
+	gid, err := p.inNamespace(d.GID, "gid=", os.Getgid())
+	if err != nil {
+		return err
+	}
+	return p.inVolume(ctx, "ensure", dir, d.Path, strconv.Itoa(uid), strconv.Itoa(gid), strconv.FormatUint(uint64(d.Mode), 8))
+}
+
+// fill lets Podman give a new volume what the image has at its place, and its
+// owner. It does so only while the volume is empty, as the container is made.
+func (p *preparation) fill(ctx context.Context) error {
+	args := []string{"create", "--replace", "--name=" + p.stepContainer(), "--network=none"}
+	for _, a := range p.flags() {
+		if !strings.HasPrefix(a, "--network=") {
+			args = append(args, a)
+		}
+	}
+	for _, command := range [][]string{append(args, p.recipe.Image), {"init", p.stepContainer()}} {
+		if out, err := p.podman(ctx, command...).CombinedOutput(); err != nil {
+			return errors.Join(fmt.Errorf("podman %s: %w: %s", command[0], err, lastLine(string(out))), p.removeContainer(ctx))
+		}
+	}
+	return p.removeContainer(ctx)
+}
+
+// inNamespace is what an id of the container is in Podman's user namespace.
+func (p *preparation) inNamespace(id int, key string, own int) (int, error) {
+	mode := ""
+	for _, a := range p.recipe.Podman {
+		if value, ok := strings.CutPrefix(a, "--userns="); ok {
+			mode = value
+		}
+	}
+	options, isKept := strings.CutPrefix(mode, "keep-id")
+	switch {
+	case p.scope == units.System && (mode == "" || mode == "host"), mode == "", mode == "host":
+		return id, nil
+	case !isKept || p.scope == units.System:
+		return 0, fmt.Errorf("with userns %s nobody knows the owner before the container runs", mode)
+	}
+	for option := range strings.SplitSeq(strings.TrimPrefix(options, ":"), ",") {
+		if text, ok := strings.CutPrefix(option, key); ok {
+			given, err := strconv.Atoi(text)
+			if err != nil {
+				return 0, fmt.Errorf("userns %s: %w", mode, err)
+			}
+			own = given
+		}
+	}
+	switch { // Podman's own namespace has the user for 0
+	case id == own:
+		return 0, nil
+	case id < own:
+		return id + 1, nil
+	}
+	return id, nil
+}
+
+// inVolume runs `archgen volume` where the owners of a container's files are known:
+// in Podman's user namespace, or as root.
+func (p *preparation) inVolume(ctx context.Context, args ...string) error {
+	if p.scope == units.System {
+		return p.c.volume(ctx, args)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := p.podman(ctx, append([]string{"unshare", self, "volume"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, strings.TrimPrefix(lastLine(string(out)), "archgen: "))
+	}
+	return nil
+}
+

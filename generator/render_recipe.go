@@ -1,0 +1,266 @@
+package generator
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/generator/configfile"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// preparer is the program that systemd runs before a part that has a recipe. It
+// looks for it itself, and the start fails where there is none: an app must not
+// start without its configuration.
+const preparer = "archgen"
+
+// prepared lets systemd run a verb of ours before the container.
+func (c *container) prepared(verb string) {
+	args := []string{preparer, verb}
+	if c.target.Scope == units.System {
+		args = append(args, "--system")
+	}
+	c.exec(c.at(""), "ExecStartPre", append(args, c.name)...)
+}
+
+// recipe is what the part needs before it starts, if it needs anything.
+func (c *container) recipe() (r units.Recipe, needed bool) {
+	for i := range c.part.Files {
+		r.Files = append(r.Files, c.templated(i))
+	}
+	for _, v := range c.part.Volumes {
+		for _, file := range v.Watch {
+			source, _ := c.volumeSource(v.App, v.Name)
+			r.Watch = append(r.Watch, units.VolumeFile{Volume: source, Path: file})
+		}
+	}
+	for i, s := range c.app.Document.App.Hooks.PreStart {
+		if cmp.Or(s.Part, "main") == c.part.Name {
+			r.Steps = append(r.Steps, c.step(origin{base: "app", field: "hooks.pre_start", index: i}, s)...)
+		}
+	}
+	if len(r.Files)+len(r.Watch)+len(r.Steps) == 0 {
+		return r, false
+	}
+	for _, s := range c.part.Secrets {
+		r.Secrets = append(r.Secrets, SecretName(c.app.ID(), s.Name))
+	}
+	if len(r.Steps) > 0 {
+		r.Image, r.Podman = c.part.Image, c.podmanArguments()
+		if c.part.Build != nil {
+			r.Image = imageTag(c.app, c.part)
+		}
+	}
+	return r, true
+}
+
+// templated is a configuration file, checked as far as it can be here.
+func (c *container) templated(i int) units.RecipeFile {
+	f := c.part.Files[i]
+	source := c.app.Templates[f.Template]
+	data := c.data()
+	for _, e := range configfile.Check(string(source.Data), data) {
+		c.r.diags = append(c.r.diags, diag.Diagnostic{
+			Code: diag.Template, File: source.Name, Line: e.Line, Column: e.Column, Path: c.part.Path + fmt.Sprintf(".files[%d]", i), Message: e.Message,
+		})
+	}
+	return units.RecipeFile{Name: f.Template, Mode: uint32(cmp.Or(f.Mode, 0o400)), Template: string(source.Data), Source: path.Base(path.Dir(source.Name)) + "/" + f.Template}
+}
+
+// data is what the part's templates may name: what ${…} may, and secrets.
+func (c *container) data() configfile.Data {
+	d := configfile.Data{
+		App: map[string]string{"part": c.part.Name}, Settings: map[string]string{}, Ports: map[string]string{}, ContainerPorts: map[string]string{},
+		Capabilities: map[string]map[string]string{}, Secrets: map[string]string{},
+	}
+	for _, n := range c.app.Needs {
+		offer := map[string]string{}
+		provider, secrets := c.r.set.ExportedSecrets(n.Capability)
+		for export, name := range secrets {
+			offer[export] = SecretName(provider.ID(), name)
+		}
+		d.Capabilities[n.Capability] = offer
+	}
+	kinds := map[string]map[string]string{"app": d.App, "settings": d.Settings, "port": d.Ports, "container_port": d.ContainerPorts}
+	for name, value := range c.r.set.Values(c.app) {
+		kind, rest, _ := strings.Cut(name, ".")
+		if into := kinds[kind]; into != nil {
+			into[rest] = value
+			continue
+		}
+		capability, export, _ := strings.Cut(rest, ".")
+		d.Capabilities[capability][export] = value
+	}
+	for _, s := range c.app.Document.App.Secrets {
+		d.Secrets[s.Name] = SecretName(c.app.ID(), s.Name)
+	}
+	return d
+}
+
+// step is a step as it is done on the machine: nothing where it is for a
+// capability that nobody provides.
+func (c *container) step(o origin, s manifests.Step) []units.Step {
+	timeout := cmp.Or(s.Timeout, manifests.Duration(time.Minute))
+	done := units.Step{Run: s.Run, Migrate: s.Migrate}
+	switch w := s.WaitFor; {
+	case s.EnsureDir != nil:
+		done.EnsureDir = c.ensureDir(o, s.EnsureDir)
+	case w == nil:
+	case w.File != "":
+		timeout = cmp.Or(w.Timeout, timeout)
+		volume, file, _ := strings.Cut(w.File, "/")
+		source, _ := c.volumeSource(c.app.ID(), volume)
+		done.File = &units.VolumeFile{Volume: source, Path: file}
+	case w.Port != "":
+		timeout = cmp.Or(w.Timeout, timeout)
+		done.Address = c.addressOf(w.Port)
+	default:
+		timeout = cmp.Or(w.Timeout, timeout)
+		provider, part := c.r.set.Provider(w.Capability)
+		if provider == nil {
+			return nil
+		}
+		done.Service, done.Level = ServiceName(provider.ID(), part), cmp.Or(w.Until, "serving")
+	}
+	done.Seconds = int((time.Duration(timeout) + time.Second - 1) / time.Second)
+	return []units.Step{done}
+}
+
+func (c *container) ensureDir(o origin, d *manifests.EnsureDir) *units.EnsureDir {
+	if !c.r.volumeUnits() {
+		c.tooOld(o, quadletKeys["Volume"]["VolumeName"].since, "a directory in a volume")
+	}
+	source, _ := c.volumeSource(c.app.ID(), d.Volume)
+	dir := &units.EnsureDir{VolumeFile: units.VolumeFile{Volume: source, Path: d.Path}, Mode: uint32(cmp.Or(d.Mode, 0o750))}
+	dir.UID, dir.GID, _ = d.Owners() // checked when the manifest was
+	if dir.UID < 0 {
+		own := manifests.EnsureDir{Owner: c.part.User}
+		dir.UID, dir.GID, _ = own.Owners()
+		dir.UID, dir.GID = max(dir.UID, 0), max(dir.GID, 0)
+	}
+	return dir
+}
+
+// addressOf is where the host reaches a port of the app.
+func (c *container) addressOf(name string) string {
+	for i := range c.app.Parts {
+		other := &container{part: &c.app.Parts[i]}
+		if other.part.Port(name) != nil {
+			return other.hostAddress(name)
+		}
+	}
+	return net.JoinHostPort("127.0.0.1", "0")
+}
+
+// stepTime is how long the steps of a part may take together, and a moment to
+// make containers for them.
+func stepTime(r units.Recipe) manifests.Duration {
+	total := time.Duration(0)
+	for _, s := range r.Steps {
+		total += time.Duration(s.Seconds)*time.Second + stepMargin
+	}
+	return manifests.Duration(total)
+}
+
+const stepMargin = 10 * time.Second
+
+// podmanFlags is what a command before the start has of the container, as the
+// arguments of podman run. What is not here a command has no use for: ports, health
+// checks, labels, the timeouts of stopping.
+var podmanFlags = map[string]string{
+	"AddCapability": "--cap-add=", "AddDevice": "--device=", "AddHost": "--add-host=", "AppArmor": "--security-opt=apparmor=",
+	"DNS": "--dns=", "DropCapability": "--cap-drop=", "Environment": "--env=", "EnvironmentFile": "--env-file=", "GroupAdd": "--group-add=",
+	"HostName": "--hostname=", "Mask": "--security-opt=mask=", "Memory": "--memory=", "PidsLimit": "--pids-limit=",
+	"Secret": "--secret=", "SeccompProfile": "--security-opt=seccomp=", "SecurityLabelType": "--security-opt=label=type:", "ShmSize": "--shm-size=",
+	"Sysctl": "--sysctl=", "Timezone": "--tz=", "Tmpfs": "--tmpfs=", "Ulimit": "--ulimit=", "Unmask": "--security-opt=unmask=",
+	"UserNS": "--userns=", "WorkingDir": "--workdir=",
+}
+
+// podmanArguments is what a command in the part's image gets.
+func (c *container) podmanArguments() []string {
+	var args []string
+	if c.part.User != "" {
+		args = append(args, "--user="+c.part.User)
+	}
+	for _, a := range c.assignments {
+		if a.section != "Container" {
+			continue
+		}
+		for _, value := range c.values[a.first : a.first+a.count] {
+			args = append(args, c.podmanArgument(a, value)...)
+		}
+	}
+	return args
+}
+
+func (c *container) podmanArgument(a assignment, value string) []string {
+	if flag := podmanFlags[a.key]; flag != "" {
+		return []string{flag + value}
+	}
+	switch a.key {
+	case "PodmanArgs":
+		return []string{value}
+	case "ReadOnly":
+		return []string{"--read-only"}
+	case "NoNewPrivileges":
+		return []string{"--security-opt=no-new-privileges"}
+	case "SecurityLabelDisable":
+		return []string{"--security-opt=label=disable"}
+	case "Network":
+		name, _, _ := strings.Cut(value, ":alias=") // which are the container's own
+		return []string{"--network=" + object(name, ".network")}
+	case "Volume":
+		source, rest, _ := strings.Cut(value, ":")
+		if a.class == runtimeLine {
+			source = runtimePrefix + source
+		}
+		return []string{"--volume=" + object(source, ".volume") + strings.TrimSuffix(":"+rest, ":")}
+	}
+	return nil
+}
+
+// object is what Podman calls what a unit file of ours makes.
+func object(name, suffix string) string {
+	stem, ours := strings.CutSuffix(name, suffix)
+	if !ours {
+		return name
+	}
+	return strings.TrimPrefix(stem, "archipelago-")
+}
+
+// recipe writes the file of a recipe. It is no unit: nobody but us reads it.
+func (r *renderer) recipe(app *manifests.Resolved, p *manifests.Part, recipe units.Recipe) {
+	c := &container{r: r, app: app, part: p}
+	data, err := json.Marshal(c.data())
+	if err != nil {
+		panic(fmt.Sprintf("encoding texts as JSON: %v", err))
+	}
+	recipe.Data = data
+	if len(recipe.Files) == 0 {
+		recipe.Data = nil
+	}
+	body, err := recipe.Text()
+	if err != nil {
+		panic(fmt.Sprintf("encoding texts as JSON: %v", err))
+	}
+	sum := sha256.Sum256([]byte(body))
+	digest := hex.EncodeToString(sum[:])[:digestLen]
+	var b strings.Builder
+	fmt.Fprintf(&b, "# Rendered by archgen from %s: what has to be there before %s starts.\n", path.Base(app.File), ServiceName(app.ID(), p.Name))
+	b.WriteString("# Changes made here are lost: change the manifest, or the templates in " + manifests.FilesDir(app.ID()) + ".\n\n" + body)
+	fmt.Fprintf(&b, "\n[%s]\nApp=%s\nDigest=%s\nManifestDigest=%s\nGenerator=archgen %s\n", units.MarkSection, app.ID(), digest, app.Digest, r.target.Generator)
+	name := recipeFile(app.ID(), p.Name)
+	if b.Len() > units.MaxFile {
+		r.diags = append(r.diags, app.Diag(diag.Error, diag.TooLarge, p.Path+".files", "", "the templates of a part may have about %d bytes together", units.MaxFile))
+	}
+	r.result.Files = append(r.result.Files, units.File{Name: name, App: app.ID(), Digest: digest, Content: []byte(b.String())})
+	r.result.sources[name] = source{app: app}
+}

@@ -1,0 +1,118 @@
+package manifests
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+// FilesDir is the directory of an app's templates, beside its manifest.
+func FilesDir(id string) string { return id + ".files" }
+
+// OverlayFilesDir is where templates lie that take their place on this machine.
+func OverlayFilesDir(id string) string { return filepath.Join(id+".d", "files") }
+
+// TemplateNames lists the templates that an app uses, sorted.
+func (a *App) TemplateNames() []string {
+	var names []string
+	for _, p := range parts(a) {
+		for _, f := range p.Files {
+			if f.Template != "" {
+				names = append(names, f.Template)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// templates reads the templates of a manifest, each from the first of the
+// overlays' directories that has it, or else from beside the manifest.
+func (l *Loaded) templates(m *Manifest, dir string, overlayDirs []string) (diags diag.List) {
+	a := &m.Document.App
+	places := make([]string, 0, len(overlayDirs)+1)
+	for _, d := range overlayDirs {
+		places = append(places, filepath.Join(d, OverlayFilesDir(a.ID)))
+	}
+	places = append(places, filepath.Join(dir, FilesDir(a.ID)))
+	for _, name := range a.TemplateNames() {
+		text, problem := readTemplate(places, name)
+		if problem != nil {
+			diags = append(diags, m.ofTemplate(name, *problem))
+			continue
+		}
+		l.note(text)
+		if m.Templates == nil {
+			m.Templates = map[string]Source{}
+		}
+		m.Templates[name] = text
+	}
+	if len(m.Templates) == 0 {
+		return diags
+	}
+	h := sha256.New()
+	fmt.Fprintln(h, m.Digest)
+	for _, name := range slices.Sorted(maps.Keys(m.Templates)) {
+		sum := sha256.Sum256(m.Templates[name].Data)
+		fmt.Fprintln(h, name, hex.EncodeToString(sum[:]))
+	}
+	m.Digest = hex.EncodeToString(h.Sum(nil))[:32]
+	return diags
+}
+
+// ofTemplate places what is wrong with a whole template where it is named.
+func (m *Manifest) ofTemplate(name string, problem diag.Diagnostic) diag.Diagnostic {
+	if problem.Line > 0 {
+		return problem
+	}
+	for _, p := range parts(&m.Document.App) {
+		for i, f := range p.Files {
+			if f.Template == name {
+				return m.Diag(diag.Error, problem.Code, fmt.Sprintf("%s.files[%d].template", p.Path, i), problem.Hint, "%s", problem.Message)
+			}
+		}
+	}
+	return problem
+}
+
+func readTemplate(places []string, name string) (Source, *diag.Diagnostic) {
+	for _, place := range places {
+		path := filepath.Join(place, name)
+		data, err := ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Source{}, &diag.Diagnostic{Code: diag.Unreadable, Message: fmt.Sprintf("the template %s can't be read: %v", path, causeOf(err))}
+		}
+		return checkTemplate(Source{path, data})
+	}
+	return Source{}, &diag.Diagnostic{
+		Code: diag.Unreadable, Message: "there is no template " + name,
+		Hint: "lay it into " + places[len(places)-1],
+	}
+}
+
+func checkTemplate(s Source) (Source, *diag.Diagnostic) {
+	if len(s.Data) > MaxFileSize {
+		return s, &diag.Diagnostic{Code: diag.TooLarge, Message: fmt.Sprintf("the template %s has more than %d bytes", s.Name, MaxFileSize)}
+	}
+	wrong, what := bytes.IndexByte(s.Data, 0), "holds a NUL byte"
+	if wrong < 0 && !utf8.Valid(s.Data) {
+		wrong, what = firstInvalid(s.Data), "is not valid UTF-8"
+	}
+	if wrong < 0 {
+		return s, nil
+	}
+	line, column := place(s.Data, wrong)
+	return s, &diag.Diagnostic{Code: diag.NotUTF8, File: s.Name, Line: line, Column: column, Message: "the template " + what}
+}

@@ -1,0 +1,163 @@
+package units
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// RecipeSuffix is that of a file which says what a part needs before it starts.
+// Podman reads no such files: they lie beside the units so that they come, go and
+// are taken back with them.
+const RecipeSuffix = ".recipe"
+
+// RecipeName is the recipe of a part by its service.
+func RecipeName(service string) string { return "archipelago-" + ContainerOf(service) + RecipeSuffix }
+
+// IsRecipe tells a recipe from what Podman makes a unit of.
+func IsRecipe(file string) bool { return strings.HasSuffix(file, RecipeSuffix) }
+
+// Recipe is what a part needs before it starts. It holds no secrets, and is all
+// that is needed then: no manifest, and no other app's.
+type Recipe struct {
+	// Data is what the templates may name.
+	Data json.RawMessage
+	// Files is the configuration files.
+	Files []RecipeFile
+	// Secrets is the full names of the secrets that the container mounts.
+	Secrets []string
+	// Watch is files of other apps that the container has mounted and reads when
+	// it starts.
+	Watch []VolumeFile
+	// Steps is done before each start, in order.
+	Steps []Step
+	// Image is the part's, and Podman what podman run needs beside it so that a
+	// command finds what the part's program does.
+	Image  string
+	Podman []string
+}
+
+// RecipeFile is a configuration file.
+type RecipeFile struct {
+	Name     string `json:"name"`
+	Mode     uint32 `json:"mode"`
+	Template string `json:"template"`
+	// Source is where the template was read.
+	Source string `json:"source"`
+}
+
+// VolumeFile is a file or directory in a volume: Podman's name of it, or a
+// directory of the host, and the path within.
+type VolumeFile struct {
+	Volume string `json:"volume"`
+	Path   string `json:"path"`
+}
+
+// Step is one piece of work before a start.
+type Step struct {
+	EnsureDir *EnsureDir `json:"ensure_dir,omitempty"`
+	// File is waited for, or the address that is connected to, or the service that
+	// reaches a level: started, serving or synced.
+	File    *VolumeFile `json:"file,omitempty"`
+	Address string      `json:"address,omitempty"`
+	Service string      `json:"service,omitempty"`
+	Level   string      `json:"level,omitempty"`
+	// Run is a command in the part's image, Migrate the version at which it runs once.
+	Run     []string `json:"run,omitempty"`
+	Migrate string   `json:"migrate,omitempty"`
+	// Seconds is how long the step may take.
+	Seconds int `json:"seconds"`
+}
+
+// EnsureDir is a directory that has to exist, by the ids within the container.
+type EnsureDir struct {
+	VolumeFile
+	UID  int    `json:"uid"`
+	GID  int    `json:"gid"`
+	Mode uint32 `json:"mode"`
+}
+
+const recipeSection = "Recipe"
+
+// Text is the section of a recipe's file: a line of JSON for each thing.
+func (r Recipe) Text() (string, error) {
+	var b strings.Builder
+	b.WriteString("[" + recipeSection + "]\n")
+	var err error
+	put := func(key string, v any) {
+		var text bytes.Buffer
+		e := json.NewEncoder(&text)
+		e.SetEscapeHTML(false)
+		err = errors.Join(err, e.Encode(v))
+		b.WriteString(key + "=" + text.String())
+	}
+	if r.Data != nil {
+		put("Data", r.Data)
+	}
+	for _, f := range r.Files {
+		put("File", f)
+	}
+	for _, s := range r.Secrets {
+		put("Secret", s)
+	}
+	for _, w := range r.Watch {
+		put("Watch", w)
+	}
+	for _, s := range r.Steps {
+		put("Step", s)
+	}
+	if r.Image != "" {
+		put("Image", r.Image)
+		put("Podman", r.Podman)
+	}
+	return b.String(), err
+}
+
+// ReadRecipe reads the file of a recipe. What it does not know, it refuses: an
+// app must not start without what an archgen that is older can't do.
+func ReadRecipe(content []byte) (Recipe, error) {
+	var r Recipe
+	inside := false
+	for line := range strings.Lines(string(content)) {
+		line = strings.TrimSuffix(line, "\n")
+		key, value, isValue := strings.Cut(line, "=")
+		switch {
+		case strings.HasPrefix(line, "["):
+			inside = line == "["+recipeSection+"]"
+		case inside && isValue:
+			if err := r.set(key, []byte(value)); err != nil {
+				return r, fmt.Errorf("reading %s= of a recipe: %w; archgen apply writes it anew", key, err)
+			}
+		}
+	}
+	return r, nil
+}
+
+func (r *Recipe) set(key string, value []byte) error {
+	switch key {
+	case "Data":
+		return json.Unmarshal(value, &r.Data)
+	case "File":
+		return appendJSON(&r.Files, value)
+	case "Secret":
+		return appendJSON(&r.Secrets, value)
+	case "Watch":
+		return appendJSON(&r.Watch, value)
+	case "Step":
+		return appendJSON(&r.Steps, value)
+	case "Image":
+		return json.Unmarshal(value, &r.Image)
+	case "Podman":
+		return json.Unmarshal(value, &r.Podman)
+	}
+	return errors.New("this archgen does not know it")
+}
+
+func appendJSON[T any](list *[]T, value []byte) error {
+	var item T
+	err := json.Unmarshal(value, &item)
+	*list = append(*list, item)
+	return err
+}
