@@ -9,6 +9,9 @@ package healthd
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/archipelago-os/archipelago/healthd/probe"
@@ -91,7 +94,9 @@ type daemon struct {
 }
 
 // Run watches until the context ends. A pass in flight is then given a moment to
-// end well. It returns nil: whatever else happens is reported and tried again.
+// end well. Whatever happens is reported and tried again, but for one thing: where
+// a directory that its sandbox lets it write was replaced by another, only a new
+// start can write there.
 func Run(ctx context.Context, m Machine) error {
 	d := &daemon{
 		Machine: m, verdicts: newVerdicts(), ended: make(chan passEnd), answers: make(chan answer),
@@ -118,6 +123,9 @@ func Run(ctx context.Context, m Machine) error {
 			d.begin(passes)
 		case e := <-d.ended:
 			d.end(ctx, e)
+			if errors.Is(e.err, syscall.EROFS) {
+				return fmt.Errorf("%w: it sees directories as they were when it started, and has to be started again", e.err)
+			}
 		case a := <-d.answers:
 			d.heard(a)
 		case <-d.again.C:

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -509,6 +510,18 @@ func TestPassFails(t *testing.T) {
 		}
 		if len(w.did) != 2 {
 			t.Errorf("%v", w.did)
+		}
+	})
+}
+
+// TestReadOnly: a directory that can't be written any more may be another one than
+// the sandbox was made for. Only a new start tells.
+func TestReadOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		w.failing = fmt.Errorf("writing: %w", syscall.EROFS)
+		if err := healthd.Run(t.Context(), w.machine()); !errors.Is(err, syscall.EROFS) {
+			t.Errorf("%v", err)
 		}
 	})
 }

@@ -49,6 +49,13 @@ func (d *differ) reload(why Reason) {
 	}
 }
 
+// reloadFor is reload for a file that systemd has a unit of.
+func (d *differ) reloadFor(file string, why Reason) {
+	if !IsRecipe(file) {
+		d.reload(why)
+	}
+}
+
 // writeReasons is why a file in each state is written.
 var writeReasons = map[FileState]Reason{FileMissing: BecauseMissing, FileDiffers: BecauseDiffers, FileOdd: BecauseOdd}
 
@@ -67,7 +74,7 @@ func (d *differ) files() {
 		}
 		why := writeReasons[f.State]
 		d.plan.Files = append(d.plan.Files, Action{App: f.App, Kind: Write, Target: name, Reason: why})
-		d.reload(why)
+		d.reloadFor(name, why)
 	}
 }
 
@@ -86,7 +93,7 @@ func (d *differ) stale(name string, f FoundFile) {
 		d.stop(f.App, f.Service, u)
 	}
 	d.plan.Files = append(d.plan.Files, Action{App: f.App, Kind: Remove, Target: name, Reason: BecauseRemoved})
-	d.reload(BecauseRemoved)
+	d.reloadFor(name, BecauseRemoved)
 }
 
 // stop ends the service of an app that is gone.
@@ -171,11 +178,11 @@ func (d *differ) app(app App) {
 // reports false where that is nothing, or is so already.
 func (d *differ) asked(app App, main Part) bool {
 	u := d.have.Units[main.Service]
-	isDown := u.Active == Inactive || u.Active == Failed || u.Active == ""
+	isDown := u.Active == Inactive || u.Active == Failed || u.Active == "" || u.Restarting
 	switch {
 	case d.blocked(main), app.Asked == "", app.Asked == Leave, app.Asked == Start && !isDown:
 		return false
-	case app.Asked == Stop && isDown:
+	case app.Asked == Stop && isDown && !u.Restarting:
 		d.leave(app.ID, main.Service, BecauseStopped)
 		return true
 	case u.Active == Failed:
@@ -205,6 +212,10 @@ func (d *differ) part(app App, p Part) {
 		// Said by files already.
 	case u.Active == Active && u.Digest != "" && u.Digest != p.Digest:
 		d.step(app, Restart, p.Service, BecauseDigest, false)
+	case u.Active == Active && p.Config != "" && u.Config != p.Config:
+		d.repair(app, p, BecauseConfig)
+	case u.Active == Active && p.Watched != "" && u.Watched != p.Watched:
+		d.repair(app, p, BecauseWatched)
 	case u.Active == Active && u.Paused:
 		d.repair(app, p, BecausePaused)
 	case u.Active == Active:
@@ -248,6 +259,8 @@ func (d *differ) health(app App, p Part, u Unit) {
 // again and again.
 var ladders = map[Reason][]Kind{
 	BecauseSick:     {Restart, Recreate},
+	BecauseConfig:   {Restart},
+	BecauseWatched:  {Restart},
 	BecausePaused:   {Restart, Recreate},
 	BecauseFailed:   {Start, Recreate},
 	BecauseNeverRan: {Start, Recreate},

@@ -25,6 +25,14 @@ func unit(change func(*units.Unit)) units.Unit {
 
 func disabled(a units.App) units.App { a.Enabled = false; return a }
 
+// withConfig is the app with digests of its configuration.
+func withConfig(config, watched string) *units.App {
+	a := lnd
+	a.Parts = []units.Part{lnd.Parts[0]}
+	a.Parts[0].Config, a.Parts[0].Watched = config, watched
+	return &a
+}
+
 // TestStateTable holds one case for each row of the design's state table, and
 // for what lies between the rows. What is wanted is a line an action:
 // kind target reason.
@@ -73,6 +81,35 @@ func TestStateTable(t *testing.T) {
 		},
 		"file right, read by systemd before it was": {
 			unit: unit(func(u *units.Unit) { u.NeedsReload = true }), want: []string{"reload  needs-reload"},
+		},
+		"recipe deleted or edited: systemd reads none": {
+			unit: well, files: map[string]units.FoundFile{"archipelago-lnd.recipe": {State: units.FileDiffers, App: "lnd"}},
+			want: []string{"write archipelago-lnd.recipe file-differs"},
+		},
+		"a configuration file or secret changed": {
+			app: withConfig("new", ""), unit: unit(func(u *units.Unit) { u.Config = "old" }), want: []string{"restart app@lnd.service config-differs"},
+		},
+		"nobody can tell what it was started with": {
+			app: withConfig("new", ""), unit: well, want: []string{"restart app@lnd.service config-differs"},
+		},
+		"a configuration that nobody can tell": {
+			app: withConfig("", ""), unit: unit(func(u *units.Unit) { u.Config = "old" }),
+		},
+		"the same configuration": {
+			app: withConfig("new", "seen"), unit: unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
+		},
+		"a file that another app writes changed": {
+			app: withConfig("new", "other"), unit: unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
+			want: []string{"restart app@lnd.service watched-file-differs"},
+		},
+		"it changed again at once: its own start may do it": {
+			app: withConfig("new", "other"), unit: unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Rung: 1, Why: units.BecauseWatched, Last: now.Add(-time.Second)}},
+			want:    []string{"leave app@lnd.service backing-off"},
+		},
+		"a configuration changed while the app is down": {
+			app: withConfig("new", ""), unit: units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true, Config: "old"},
+			want: []string{"leave app@lnd.service stopped-by-operator"},
 		},
 		"manifest changed: file and container differ": {
 			unit: unit(func(u *units.Unit) { u.Digest = "old" }), files: file(units.FileDiffers),
@@ -240,6 +277,8 @@ func TestAsked(t *testing.T) {
 	}{
 		"start what was stopped":     {units.Start, units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true}, []string{"start app@lnd.service asked"}},
 		"start what was given up":    {units.Start, units.Unit{Loaded: true, Active: units.Failed}, []string{"reset-failed app@lnd.service asked", "start app@lnd.service asked"}},
+		"start what systemd will":    {units.Start, units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, []string{"start app@lnd.service asked"}},
+		"stop what systemd will":     {units.Stop, units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, []string{"stop app@lnd.service asked"}},
 		"start what runs":            {units.Start, well, nil},
 		"start what runs an old one": {units.Start, unit(func(u *units.Unit) { u.Digest = "old" }), []string{"restart app@lnd.service digest-differs"}},
 		"restart what runs":          {units.Restart, well, []string{"restart app@lnd.service asked"}},
