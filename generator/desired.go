@@ -1,6 +1,8 @@
 package generator
 
 import (
+	"cmp"
+
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -27,10 +29,25 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 		}
 		a.Parts = append(a.Parts, part)
 	}
+	for _, s := range app.Document.App.Secrets {
+		a.Secrets = append(a.Secrets, secretOf(app.ID(), s))
+	}
 	for _, n := range app.Needs {
 		if n.Provider != nil && n.Provider != app {
 			a.Needs = append(a.Needs, n.Provider.ID())
 		}
 	}
 	return a
+}
+
+// secretOf is a secret by its full name, and how its value is made.
+func secretOf(app string, s manifests.Secret) units.Secret {
+	made := units.Secret{Name: SecretName(app, s.Name)}
+	switch {
+	case s.Derive != nil:
+		made.From, made.Method = SecretName(app, s.Derive.From), s.Derive.Method
+	case s.Generate != nil:
+		made.Length, made.Alphabet = cmp.Or(s.Generate.Length, 32), cmp.Or(s.Generate.Alphabet, "url")
+	}
+	return made
 }

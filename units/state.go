@@ -30,6 +30,8 @@ type App struct {
 	Parts []Part
 	// Needs is the ids of the apps that have to serve first.
 	Needs []string
+	// Secrets is what has to have a value before the app starts.
+	Secrets []Secret
 	// Enabled: the app starts at boot, and is started when it never was.
 	Enabled bool
 	// ManifestDigest tells one version of the manifest from another.
@@ -47,6 +49,17 @@ type Part struct {
 	Digest string
 	// Oneshot: the container ends, and its unit stays active.
 	Oneshot bool
+}
+
+// Secret is a value that nobody but its users may see. Names are full ones: ID.NAME.
+type Secret struct {
+	Name string
+	// Length and Alphabet say how a random value looks. Without, a person supplies
+	// one, unless it is derived From the value of another secret, by a Method.
+	Length   int
+	Alphabet string
+	From     string
+	Method   string
 }
 
 // Observed is what was found on the machine.

@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"generator/conform":            {"units"},
 	"generator/compile":            {"generator", "generator/conform", "manifests", "manifests/diag", "units"},
 	"units/unitdir":                {"units"},
+	"units/secret":                 {"units", "units/unitdir"},
 	"units/container":              {"units"},
 	"units/config":                 {"units", "units/unitdir", "generator/configfile"},
 	"units/systemd":                {"units"},
@@ -40,7 +41,7 @@ var mayImport = map[string][]string{
 	"healthd/bus":                  {"healthd", "units"},
 	"healthd/metrics":              {"healthd", "units", "units/unitdir"},
 	"cmd/healthd":                  {"generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/probe", "healthd/watch", "units", "units/config", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
-	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/machine", "healthd/bus", "healthd/probe"},
+	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "healthd/probe"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

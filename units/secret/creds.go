@@ -1,0 +1,41 @@
+package secret
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// credsTime is far longer than systemd-creds takes, also with a TPM.
+const credsTime = 30 * time.Second
+
+// creds lets systemd-creds encrypt or decrypt a text that belongs to a name. The
+// key is the machine's own: one in a TPM, which systemd-creds would take where it
+// can, is lost with an update of the firmware.
+func (s Store) creds(verb, name, text string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), credsTime)
+	defer cancel()
+	args := []string{verb, "--name=" + name}
+	if s.Scope == units.User {
+		args = append(args, "--user")
+	}
+	if verb == "encrypt" {
+		args = append(args, "--with-key=host")
+	}
+	cmd := exec.CommandContext(ctx, "systemd-creds", append(args, "-", "-")...)
+	var out, complaint bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(text), &out, &complaint
+	if err := cmd.Run(); err != nil {
+		if said := strings.TrimSpace(complaint.String()); said != "" {
+			err = errors.New(said[strings.LastIndexByte(said, '\n')+1:])
+		}
+		return "", fmt.Errorf("systemd-creds %s: %w", verb, err)
+	}
+	return out.String(), nil
+}

@@ -1,0 +1,118 @@
+package secret
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Containers is what hands values to containers.
+type Containers interface {
+	// Secret is the value that a container gets which starts now. Its error wraps
+	// ErrNone where there is none.
+	Secret(name string) (string, error)
+	// SetSecret changes that. Containers that run keep theirs.
+	SetSecret(ctx context.Context, name, value string) error
+}
+
+// MissingError names secrets that a person has to supply.
+type MissingError struct{ Names []string }
+
+func (e *MissingError) Error() string {
+	commands := make([]string, 0, len(e.Names))
+	for _, n := range e.Names {
+		commands = append(commands, "archgen secret set "+n)
+	}
+	return "a secret has no value that somebody has to supply: " + strings.Join(commands, ", ")
+}
+
+// Provide gives each of an app's secrets its value and lets containers have it:
+// random ones and those that are derived come into being, and what only the
+// containers' side has is taken over. Nothing is written where nothing differs.
+func (s Store) Provide(ctx context.Context, c Containers, list []units.Secret) error {
+	p := provider{store: s, containers: c, list: list, values: map[string]string{}}
+	var missing []string
+	for _, d := range list {
+		value, err := p.value(d.Name, nil)
+		if m, ok := errors.AsType[*MissingError](err); ok {
+			missing = append(missing, m.Names...)
+			continue
+		}
+		if err == nil {
+			err = handOver(ctx, c, d.Name, value)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(missing) > 0 {
+		return &MissingError{slices.Compact(slices.Sorted(slices.Values(missing)))}
+	}
+	return nil
+}
+
+// handOver lets containers have a value, unless they have it.
+func handOver(ctx context.Context, c Containers, name, value string) error {
+	if has, err := c.Secret(name); err == nil && has == value {
+		return nil
+	}
+	return c.SetSecret(ctx, name, value)
+}
+
+// provider finds the values of an app's secrets.
+type provider struct {
+	store      Store
+	containers Containers
+	list       []units.Secret
+	values     map[string]string
+}
+
+// value is that of a secret, which is made if need be. path is the secrets that
+// are derived from it.
+func (p *provider) value(name string, path []string) (string, error) {
+	if value, known := p.values[name]; known {
+		return value, nil
+	}
+	if slices.Contains(path, name) {
+		return "", fmt.Errorf("the secret %s is derived from itself", name)
+	}
+	i := slices.IndexFunc(p.list, func(d units.Secret) bool { return d.Name == name })
+	if i < 0 {
+		return "", fmt.Errorf("the app has no secret %s", name)
+	}
+	value, err := p.kept(p.list[i], append(path, name))
+	if err == nil {
+		p.values[name] = value
+		err = p.store.Set(name, value)
+	}
+	return value, err
+}
+
+// kept is the value that a secret has, or else one that is made now.
+func (p *provider) kept(d units.Secret, path []string) (string, error) {
+	value, err := p.store.Get(d.Name)
+	if errors.Is(err, ErrNone) {
+		value, err = p.containers.Secret(d.Name)
+	}
+	isKept := err == nil
+	if err != nil && !errors.Is(err, ErrNone) {
+		return "", err
+	}
+	switch {
+	case d.Method != "":
+		from, err := p.value(d.From, path)
+		if err != nil || isKept && isDerived(d, value, from) {
+			return value, err
+		}
+		return derive(d, from)
+	case isKept:
+		return value, nil
+	case d.Length > 0:
+		return generate(d.Length, d.Alphabet)
+	}
+	return "", &MissingError{[]string{d.Name}}
+}

@@ -1,0 +1,176 @@
+// Package secret owns the values of secrets: where they are kept, how they come
+// into being, and how one takes the place of another without anybody being left
+// with the wrong one.
+//
+// It never runs Podman and restarts nothing: what hands values to containers, and
+// the pass that restarts them, is handed in. A value is in no error and in no
+// argument of a program.
+package secret
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+// ErrNone says that there is no value.
+var ErrNone = errors.New("it has no value")
+
+// MaxValue is the most bytes that Podman takes for a secret.
+const MaxValue = 512_000
+
+// Store is the values of a scope's secrets, a file each.
+type Store struct {
+	// Dir is where they lie, which is nobody else's to look into.
+	Dir   string
+	Scope units.Scope
+}
+
+// names is that of a secret: the app's id and what the app calls it.
+var names = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,47}\.[a-z0-9][a-z0-9-]{0,47}$`)
+
+// CheckName refuses what is no full name of a secret.
+func CheckName(name string) error {
+	if names.MatchString(name) {
+		return nil
+	}
+	return fmt.Errorf("%q is no name of a secret: it is ID.NAME, such as bitcoin-knots.rpc-password", name)
+}
+
+// Get is the value of a secret. Its error wraps ErrNone where there is none.
+func (s Store) Get(name string) (string, error) {
+	kept, err := s.read(name)
+	if err != nil {
+		return "", err
+	}
+	return s.open(name, kept)
+}
+
+// Has reports whether a secret has a value, without reading it.
+func (s Store) Has(name string) bool {
+	_, err := os.Lstat(filepath.Join(s.Dir, name))
+	return err == nil
+}
+
+// Set gives a secret its value, durably. Nothing is written where that is its
+// value already.
+func (s Store) Set(name, value string) error {
+	if err := CheckValue(name, value); err != nil {
+		return err
+	}
+	if before, err := s.Get(name); err == nil && before == value {
+		return nil
+	}
+	kept, err := s.seal(name, value)
+	if err != nil {
+		return err
+	}
+	return s.write(name, kept)
+}
+
+// CheckValue refuses what can't be a value.
+func CheckValue(name, value string) error {
+	switch {
+	case value == "":
+		return fmt.Errorf("the value of %s is empty", name)
+	case len(value) > MaxValue:
+		return fmt.Errorf("the value of %s has %d bytes; Podman takes %d", name, len(value), MaxValue)
+	}
+	return CheckName(name)
+}
+
+// Remove forgets a value, if there is one.
+func (s Store) Remove(name string) error { return unitdir.Remove(s.Dir, name) }
+
+// Names lists the secrets that have a value.
+func (s Store) Names() ([]string, error) {
+	found, err := unitdir.Names(s.Dir)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]string, 0, len(found))
+	for _, name := range found {
+		if names.MatchString(name) {
+			list = append(list, name)
+		}
+	}
+	return list, nil
+}
+
+// Plain lists the secrets whose values are not encrypted.
+func (s Store) Plain() ([]string, error) {
+	all, err := s.Names()
+	var list []string
+	for _, name := range all {
+		if kept, err := s.read(name); err == nil && bytes.HasPrefix(kept, []byte(plain)) {
+			list = append(list, name)
+		}
+	}
+	return list, err
+}
+
+func (s Store) read(name string) ([]byte, error) {
+	if err := CheckName(name); err != nil {
+		return nil, err
+	}
+	kept, err := os.ReadFile(filepath.Join(s.Dir, name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("the secret %s: %w", name, ErrNone)
+	case err != nil:
+		return nil, fmt.Errorf("reading the secret %s: %w", name, err)
+	}
+	return kept, nil
+}
+
+func (s Store) write(name string, kept []byte) error {
+	return unitdir.ReplacePrivate(s.Dir, name, kept, 0o600)
+}
+
+// A kept value begins with a line that says how it is kept.
+const (
+	plain  = "plain\n"
+	sealed = "systemd-creds\n"
+)
+
+// seal is what is kept of a value: encrypted where systemd can do that, else the
+// value itself. Doctor says which, and why.
+func (s Store) seal(name, value string) ([]byte, error) {
+	blob, err := s.creds("encrypt", name, value)
+	if err != nil {
+		return []byte(plain + value), nil //nolint:nilerr // an older systemd is no reason to have no secrets
+	}
+	return []byte(sealed + blob), nil
+}
+
+func (s Store) open(name string, kept []byte) (string, error) {
+	if value, ok := strings.CutPrefix(string(kept), plain); ok {
+		return value, nil
+	}
+	blob, ok := strings.CutPrefix(string(kept), sealed)
+	if !ok {
+		return "", fmt.Errorf("%s was not written by archgen: set the secret anew with archgen secret set %s", filepath.Join(s.Dir, name), name)
+	}
+	value, err := s.creds("decrypt", name, blob)
+	if err != nil {
+		return "", fmt.Errorf("decrypting the secret %s: %w; archgen secret set %s sets it anew", name, err, name)
+	}
+	return value, nil
+}
+
+// Sealing reports why values can't be encrypted here, nil where they are.
+func (s Store) Sealing() error {
+	blob, err := s.creds("encrypt", "archipelago.check", "x")
+	if err == nil {
+		_, err = s.creds("decrypt", "archipelago.check", blob)
+	}
+	return err
+}
