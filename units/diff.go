@@ -275,6 +275,10 @@ func (d *differ) ladder(why Reason) []Kind {
 	return ladders[why]
 }
 
+// changes is reasons that are no fault of the app: earlier faults don't put off what
+// they want, only they themselves when they come again and again.
+var changes = map[Reason]bool{BecauseConfig: true, BecauseWatched: true}
+
 // repair takes the next step of the ladder where the app's budget allows it.
 func (d *differ) repair(app App, p Part, why Reason) {
 	r := d.history.of(app)
@@ -284,7 +288,8 @@ func (d *differ) repair(app App, p Part, why Reason) {
 	}
 	interrupted := r.interrupted(p.Service, d.have.Units[p.Service])
 	switch {
-	case interrupted, !d.now.Before(r.Next()), d.now.Before(r.Last): // or the clock was set back
+	case interrupted, !d.now.Before(r.Next()), d.now.Before(r.Last), // or the clock was set back
+		changes[why] && r.Why != why:
 		if why == BecauseFailed {
 			d.step(app, ResetFailed, p.Service, why, false)
 		}

@@ -47,6 +47,10 @@ type Part struct {
 	Service, File string
 	// Digest is that of a container which matches the file.
 	Digest string
+	// Config and Watched are digests of what the container would be started with
+	// now beside its file: Config of its configuration files and secrets, Watched of
+	// files that other apps write. Empty: it needs none, or nobody can tell.
+	Config, Watched string
 	// Oneshot: the container ends, and its unit stays active.
 	Oneshot bool
 }
@@ -116,6 +120,8 @@ type Unit struct {
 	WasActive bool
 	// Digest is that of the running container, empty where nothing tells.
 	Digest string
+	// Config and Watched are what it was started with, see Part.
+	Config, Watched string
 	// Paused: the container's processes are frozen.
 	Paused bool
 	Health Health
@@ -281,6 +287,15 @@ func (h History) End(id string) {
 	h[id] = r
 	if r.Tries == 0 && !r.RolledBack && !r.Changed {
 		delete(h, id)
+	}
+}
+
+// Met notes that a repair led to what it was for: the next one for the same reason
+// comes at once.
+func (h History) Met(id string, why Reason) {
+	if r := h[id]; r.Why == why {
+		r.Tries, r.Rung, r.Why = r.Tries-r.Rung, 0, ""
+		h[id] = r
 	}
 }
 

@@ -27,6 +27,8 @@ type Host struct {
 	// Strangers, which is asked before a start and may be nil as well.
 	Legacy    Legacy
 	Strangers func() ([]string, error)
+	// Config compares configurations. Where it is nil, no app has one.
+	Config Config
 	// Prefetch gets the images of an app that are missing.
 	Prefetch func(ctx context.Context, app units.App) error
 	// Now is the time.

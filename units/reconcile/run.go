@@ -138,9 +138,10 @@ func (p *pass) look(ctx context.Context) (err error) {
 	if p.have.Files, err = p.host.Files.Look(p.wanted(), func(units.Mark) bool { return true }); err != nil {
 		return err
 	}
+	unknown := p.configure()
 	p.probe(ctx)
 	p.plan = units.Diff(p.want, p.have, p.history, p.started)
-	p.plan.Left = append(p.plan.Left, p.left()...)
+	p.plan.Left = slices.Concat(p.plan.Left, p.left(), unknown)
 	p.done = append(p.done, p.plan.Left...)
 	return nil
 }
@@ -247,7 +248,7 @@ func (p *pass) settle(changed bool) error {
 func (p *pass) isWell(app units.App) bool {
 	return !slices.ContainsFunc(app.Parts, func(part units.Part) bool {
 		u := p.have.Units[part.Service]
-		return u.Active != units.Active || u.Health != units.Serving && u.Health != units.Unprobed
+		return u.Active != units.Active || u.Config != part.Config || u.Watched != part.Watched || u.Health != units.Serving && u.Health != units.Unprobed
 	})
 }
 

@@ -73,6 +73,7 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	case err == nil && len(steps) == 0: // it was only looked at
 	case err == nil:
 		p.discard(ctx, app)
+		p.met(ctx, app, steps)
 		p.succeed(app.ID)
 	case len(p.containers(app.ID)) > 0 && (ctx.Err() != nil || patient.Err() == nil && !isUnseen(err)):
 		log := p.log(ctx, app)
