@@ -29,6 +29,13 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 		}
 		a.Parts = append(a.Parts, part)
 	}
+	for _, p := range app.Parts {
+		for _, v := range p.Volumes {
+			if len(v.Watch) > 0 {
+				a.Watches = append(a.Watches, v.App)
+			}
+		}
+	}
 	for _, s := range app.Document.App.Secrets {
 		a.Secrets = append(a.Secrets, secretOf(app.ID(), s))
 	}

@@ -93,17 +93,23 @@ func (c *Compiler) look() (string, error) {
 	return text.String(), nil
 }
 
-// lookInto takes down a directory of manifests with its overlays' directories.
+// lookInto takes down a directory of manifests with its overlays' and templates'
+// directories.
 func lookInto(text *strings.Builder, dir string, overlays bool) {
 	note(text, dir)
 	entries, _ := os.ReadDir(dir) // one that can't be read is an error when it is compiled
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		note(text, path)
-		if overlays && e.IsDir() && strings.HasSuffix(e.Name(), ".d") {
+		if e.IsDir() && (overlays && holdsMore(e.Name()) || e.Name() == "files") {
 			lookInto(text, path, false)
 		}
 	}
+}
+
+// holdsMore: overlays lie in ID.d, and templates in ID.files or ID.d/files.
+func holdsMore(dir string) bool {
+	return strings.HasSuffix(dir, ".d") || strings.HasSuffix(dir, ".files")
 }
 
 // note takes down a file. One that a link leads to counts like the link itself.

@@ -45,7 +45,7 @@ func (w *work) of(want units.Desired) units.Desired {
 	narrowed.Apps = nil
 	narrowed.Whole = want.Whole && all
 	for _, app := range want.Apps {
-		if _, meant := w.apps[app.ID]; meant || all {
+		if _, meant := w.apps[app.ID]; meant || all || slices.ContainsFunc(app.Watches, func(id string) bool { _, meant := w.apps[id]; return meant }) {
 			narrowed.Apps = append(narrowed.Apps, asked(app))
 		}
 	}

@@ -39,6 +39,10 @@ type Recipe struct {
 	Podman []string
 }
 
+// ConfigDigests tells two configurations of a part apart: Config is that of rendered
+// files and mounted secrets, Watched that of files which other apps write.
+type ConfigDigests struct{ Config, Watched string }
+
 // RecipeFile is a configuration file.
 type RecipeFile struct {
 	Name     string `json:"name"`

@@ -30,6 +30,9 @@ type App struct {
 	Parts []Part
 	// Needs is the ids of the apps that have to serve first.
 	Needs []string
+	// Watches is the ids of the apps that write files which this one reads when it
+	// starts: when one of them starts anew, this one is to be looked at as well.
+	Watches []string
 	// Secrets is what has to have a value before the app starts.
 	Secrets []Secret
 	// Enabled: the app starts at boot, and is started when it never was.
@@ -39,6 +42,9 @@ type App struct {
 	// Asked is what a person asks for now: Start, Restart or Stop, or nothing. Leave
 	// asks for no repair: what became of the last one is to be seen.
 	Asked Kind
+	// Rotating: secrets of it, or of what it needs, are being changed. What follows
+	// from that is not put off, and nobody has seen yet whether it serves with them.
+	Rotating bool
 }
 
 // Part is one service of an app.

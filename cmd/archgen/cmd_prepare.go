@@ -336,4 +336,3 @@ func (p *preparation) inVolume(ctx context.Context, args ...string) error {
 	}
 	return nil
 }
-

@@ -9,6 +9,8 @@ import (
 
 	"github.com/archipelago-os/archipelago/healthd/probe"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/config"
+	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/systemd"
@@ -21,6 +23,7 @@ type live struct {
 	services machine.Services
 	health   machine.Health
 	store    unitdir.Store
+	config   config.Host
 }
 
 // connect finds the machine's places and its systemd.
@@ -38,6 +41,7 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 		services: machine.Services{Manager: manager, Scope: scope},
 		health:   machine.Health{Prober: &probe.Prober{}, Credentials: podmanSecret},
 		store:    unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
+		config:   configAt(places, container.Storage(scope, c.getenv)),
 	}, nil
 }
 
@@ -59,7 +63,7 @@ const (
 func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcile.Host {
 	return reconcile.Host{
 		Files: machine.Files(l.places.Units), Services: l.services, Store: l.store,
-		Health: l.health.Ask, Ask: l.health.Ask, Prefetch: prefetch, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
+		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.OfService, Prefetch: prefetch, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
 	}
 }
 

@@ -141,12 +141,22 @@ func (w *watches) add(dir string) error {
 			break
 		}
 	}
+	return w.addWithin(dir, 2)
+}
+
+// addWithin watches the directories within one, as deep as templates lie.
+func (w *watches) addWithin(dir string, depth int) error {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
-		if e.IsDir() {
-			if err := w.addOne(filepath.Join(dir, e.Name()), changes, true, ""); err != nil {
-				return err
-			}
+		if !e.IsDir() || depth == 0 {
+			continue
+		}
+		inner := filepath.Join(dir, e.Name())
+		if err := w.addOne(inner, changes, true, ""); err != nil {
+			return err
+		}
+		if err := w.addWithin(inner, depth-1); err != nil {
+			return err
 		}
 	}
 	return nil

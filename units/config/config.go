@@ -59,13 +59,6 @@ type record struct {
 	Seen  map[string]string `json:"seen"`
 }
 
-// Digests tells two configurations of a part apart.
-type Digests struct {
-	// Config is that of rendered files and mounted secrets, Watched that of files
-	// which other apps write.
-	Config, Watched string
-}
-
 // Write puts the files of a recipe into place, and notes what the container that
 // is about to start is started with. A file that is right already is not written.
 func (h Host) Write(container string, r units.Recipe) error {
@@ -120,7 +113,7 @@ func (h Host) note(container string, now record) error {
 // Compare says what a container would be started with now, and what it was started
 // with. What can't be read of the watched files counts as it was: an app that is
 // down has often taken its file away, and others need not restart for that.
-func (h Host) Compare(container string, r units.Recipe) (want, have Digests, err error) {
+func (h Host) Compare(container string, r units.Recipe) (want, have units.ConfigDigests, err error) {
 	key, err := h.key()
 	if err != nil {
 		return want, have, err
@@ -136,7 +129,12 @@ func (h Host) Compare(container string, r units.Recipe) (want, have Digests, err
 	}
 	want.Config, err = h.configDigest(key, r, files)
 	want.Watched = watchedDigest(key, r, h.seen(key, r, before.Seen))
-	return want, Digests{before.Config, before.Watched}, err
+	return want, units.ConfigDigests{Config: before.Config, Watched: before.Watched}, err
+}
+
+// OfService is Compare for the container of a service.
+func (h Host) OfService(service string, r units.Recipe) (want, have units.ConfigDigests, err error) {
+	return h.Compare(units.ContainerOf(service), r)
 }
 
 // render renders the files of a recipe.

@@ -9,11 +9,7 @@ import (
 
 // Config tells what the container of a service would be started with now beside
 // its file, by its recipe, and what it was started with.
-type Config func(service string, recipe units.Recipe) (want, have ConfigDigests, err error)
-
-// ConfigDigests tells two configurations apart: of rendered files and secrets, and of
-// files that other apps write.
-type ConfigDigests struct{ Config, Watched string }
+type Config func(service string, recipe units.Recipe) (want, have units.ConfigDigests, err error)
 
 // configure fills in the digests of the configuration of what runs. Where nobody
 // can tell one, as when a secret has no value, the container runs on.
@@ -33,7 +29,7 @@ func (p *pass) configure() (unknown []units.Action) {
 			}
 			part.Config, part.Watched = want.Config, want.Watched
 			u.Config, u.Watched = have.Config, have.Watched
-			if want != (ConfigDigests{}) {
+			if want != (units.ConfigDigests{}) {
 				p.have.Units[part.Service] = u
 			}
 		}
@@ -42,7 +38,7 @@ func (p *pass) configure() (unknown []units.Action) {
 }
 
 // configOf is nothing for a part that does not run, or has no recipe.
-func (p *pass) configOf(app units.App, part units.Part, u units.Unit) (want, have ConfigDigests, err error) {
+func (p *pass) configOf(app units.App, part units.Part, u units.Unit) (want, have units.ConfigDigests, err error) {
 	file, ok := app.Files.Find(units.RecipeName(part.Service))
 	if !ok || u.Active != units.Active {
 		return want, have, nil

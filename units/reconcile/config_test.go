@@ -13,8 +13,8 @@ import (
 // configs is the configuration of the one app with a recipe.
 type configs struct {
 	machine *machine
-	now     reconcile.ConfigDigests
-	started map[int]reconcile.ConfigDigests // by the number of the start
+	now     units.ConfigDigests
+	started map[int]units.ConfigDigests // by the number of the start
 	err     error
 	// restless: each start of the app changes what it is compared with.
 	restless bool
@@ -29,7 +29,7 @@ func withRecipe(a units.App, text string) units.App {
 	return a
 }
 
-func (c *configs) compare(string, units.Recipe) (want, have reconcile.ConfigDigests, err error) {
+func (c *configs) compare(string, units.Recipe) (want, have units.ConfigDigests, err error) {
 	c.machine.mu.Lock()
 	defer c.machine.mu.Unlock()
 	n := c.machine.starts[uiService]
@@ -55,7 +55,7 @@ func (c *configs) run(t *testing.T, apps ...units.App) reconcile.Report {
 }
 
 func newConfigs() *configs {
-	return &configs{machine: newMachine(), now: reconcile.ConfigDigests{Config: "a", Watched: "w"}, started: map[int]reconcile.ConfigDigests{}}
+	return &configs{machine: newMachine(), now: units.ConfigDigests{Config: "a", Watched: "w"}, started: map[int]units.ConfigDigests{}}
 }
 
 // TestConfigRestartsOnce: what changed restarts its app, once, and nobody else;
