@@ -47,7 +47,7 @@ func (c *container) recipe() (r units.Recipe, needed bool) {
 			r.Steps = append(r.Steps, c.step(origin{base: "app", field: "hooks.pre_start", index: i}, s)...)
 		}
 	}
-	if len(r.Files)+len(r.Watch)+len(r.Steps) == 0 {
+	if len(r.Files)+len(r.Watch)+len(r.Steps)+len(c.part.Secrets) == 0 {
 		return r, false
 	}
 	for _, s := range c.part.Secrets {

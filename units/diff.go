@@ -289,7 +289,7 @@ func (d *differ) repair(app App, p Part, why Reason) {
 	interrupted := r.interrupted(p.Service, d.have.Units[p.Service])
 	switch {
 	case interrupted, !d.now.Before(r.Next()), d.now.Before(r.Last), // or the clock was set back
-		changes[why] && r.Why != why:
+		changes[why] && r.Why != why, app.Rotating:
 		if why == BecauseFailed {
 			d.step(app, ResetFailed, p.Service, why, false)
 		}

@@ -31,6 +31,8 @@ type Host struct {
 	Config Config
 	// Prefetch gets the images of an app that are missing.
 	Prefetch func(ctx context.Context, app units.App) error
+	// Provide sees to it that an app's secrets have their values. It may be nil.
+	Provide func(ctx context.Context, app units.App) error
 	// Now is the time.
 	Now func() time.Time
 	// Settle is how long a started app has to stay up before it counts as

@@ -79,7 +79,7 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.forgetRemoved(); err != nil {
 		return err
 	}
-	if p.plan.Idle() && len(p.unfinished)+len(p.owed()) == 0 {
+	if p.plan.Idle() && len(p.unfinished)+len(p.owed()) == 0 && !p.isRotating() {
 		return p.settle(false)
 	}
 	var err error
@@ -87,6 +87,7 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	p.prefetch(ctx)
+	p.provide(ctx)
 	if err := p.announce(); err != nil {
 		return err
 	}

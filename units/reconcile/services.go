@@ -18,7 +18,7 @@ import (
 func (p *pass) services(ctx context.Context) {
 	ended := map[string]chan struct{}{}
 	for _, app := range p.want.Apps {
-		if len(p.steps(app)) > 0 || p.unfinished[app.ID] && p.isUp(app) || p.isFallen(app) {
+		if len(p.steps(app)) > 0 || (p.unfinished[app.ID] || app.Rotating) && p.isUp(app) || p.isFallen(app) {
 			ended[app.ID] = make(chan struct{})
 		}
 	}
@@ -55,7 +55,7 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		p.endWork(app)
 		return
 	}
-	steps := p.steps(app)
+	steps := p.due(ctx, app)
 	if err := p.begin(app, steps); err != nil {
 		if len(p.containers(app.ID)) > 0 {
 			err = p.giveWay(ctx, app, err)

@@ -1,0 +1,131 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// TestSecretsComeFirst: they are seen to before an app is changed or started, and
+// not where nothing is done. Without one, what runs goes on running.
+func TestSecretsComeFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		var asked []string
+		var missing error
+		run := func(version string) reconcile.Report {
+			host := m.host()
+			host.Provide = func(_ context.Context, a units.App) error {
+				asked = append(asked, a.ID+" "+version)
+				return missing
+			}
+			ui := app("ui", version)
+			ui.Secrets = []units.Secret{{Name: "ui.token"}}
+			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
+				return units.Desired{Apps: []units.App{ui, app("node", version)}, Whole: true}, nil
+			}, host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		run("1")
+		run("1")
+		if want := []string{"ui 1"}; !slices.Equal(asked, want) {
+			t.Errorf("asked for %v, want %v", asked, want)
+		}
+		missing = errors.New("archgen secret set ui.token")
+		r := run("2")
+		i := slices.IndexFunc(r.Results, func(a reconcile.Result) bool { return a.App == "ui" })
+		if got := r.Results[i]; got.Outcome != reconcile.Failed || !strings.Contains(got.Error, "archgen secret set ui.token") {
+			t.Errorf("%+v", got)
+		}
+		if m.units["app@ui.service"].Digest != "1" || m.units["app@node.service"].Digest != "2" {
+			t.Errorf("%v", m.units)
+		}
+	})
+}
+
+// TestRotatingIsNotPutOff: what a rotation wants done is done at once, however
+// often the app was restarted before, and an app is looked at even where nothing
+// is left to do for it.
+func TestRotatingIsNotPutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConfigs()
+		ui := withRecipe(app("ui", "1"), "x")
+		c.run(t, ui)
+		for range 6 {
+			c.machine.history.Repaired(ui, units.BecauseConfig, c.machine.host().Now())
+		}
+		c.now.Config = "b"
+		if r := c.run(t, ui); r.Changed() {
+			t.Fatalf("without a rotation: %v", r.Actions)
+		}
+		ui.Rotating = true
+		if r := c.run(t, ui); len(r.Actions) != 1 || r.Actions[0].Reason != units.BecauseConfig {
+			t.Fatalf("with one: %v", r.Actions)
+		}
+		silent := app("ui", "1-silent")
+		silent.Rotating = true
+		m := newMachine()
+		m.files["app@ui.container"], m.loaded["app@ui.service"] = silent.Files[0], "1-silent"
+		m.units["app@ui.service"] = units.Unit{Loaded: true, Active: units.Active, WasActive: true, Invocation: "1", Digest: "1-silent"}
+		if r := m.run(t, silent); r.Results[0].Outcome != reconcile.NotServing {
+			t.Errorf("%+v", r.Results)
+		}
+	})
+}
+
+// TestTakenAlongIsNotRestartedTwice: a companion that the restart of its app takes
+// along has its configuration then.
+func TestTakenAlongIsNotRestartedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		now, started := "a", map[string]string{}
+		host := m.host()
+		host.Config = func(service string, _ units.Recipe) (want, have units.ConfigDigests, err error) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			invocation := service + m.units[service].Invocation
+			if started[invocation] == "" {
+				started[invocation] = now
+			}
+			return units.ConfigDigests{Config: now}, units.ConfigDigests{Config: started[invocation]}, nil
+		}
+		host.Services = together{m}
+		node, ui := withRecipe(app("node", "1"), "x"), withRecipe(app("ui", "1", "node"), "x")
+		run := func() reconcile.Report {
+			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{ui, node}, Whole: true}, nil }, host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return r
+		}
+		run()
+		run()
+		now = "b"
+		if r := run(); len(r.Actions) != 1 || r.Actions[0].App != "node" || m.starts[uiService] != 2 {
+			t.Errorf("%v, ui started %d times", r.Actions, m.starts[uiService])
+		}
+		if r := run(); r.Changed() {
+			t.Errorf("again: %v", r.Actions)
+		}
+	})
+}
+
+// together restarts ui with node, as PartOf= does.
+type together struct{ *machine }
+
+func (m together) Restart(ctx context.Context, service string) error {
+	err := m.machine.Restart(ctx, service)
+	if service == "app@node.service" {
+		err = errors.Join(err, m.machine.Restart(ctx, uiService))
+	}
+	return err
+}
