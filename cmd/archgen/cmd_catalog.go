@@ -55,28 +55,33 @@ type catalogEntry struct {
 	companions []string
 	// needs is what the app can't do without of Requires.
 	needs []string
-	// file is the name of the manifest's file, data its text.
-	file string
-	data []byte
+	// file is the name of the manifest's file, data its text, and templates those of
+	// its templates by name.
+	file      string
+	data      []byte
+	templates map[string][]byte
 }
 
 // catalogEntries lists the catalog, sorted by id.
 func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
 	byID := map[string]catalogEntry{}
 	var diags diag.List
-	add := func(from, name string, data []byte) {
+	add := func(from, name string, data []byte, template func(id, name string) ([]byte, error)) {
 		m, problems := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: name, Data: data}})
 		diags = append(diags, problems...)
-		if m != nil && !problems.HasErrors() {
-			byID[m.Document.App.ID] = entryOf(m, from, filepath.Base(name), data)
+		if m == nil || problems.HasErrors() {
+			return
 		}
+		e := entryOf(m, from, filepath.Base(name), data)
+		diags = append(diags, e.addTemplates(m, template)...)
+		byID[e.ID] = e
 	}
 	embedded, err := catalog.Files()
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, f := range embedded {
-		add("archgen", f.Name, f.Data)
+		add("archgen", f.Name, f.Data, catalog.Template)
 	}
 	for _, dir := range c.catalogDirs() {
 		for _, pattern := range []string{"*.yaml", "*.yml", "*.toml"} {
@@ -90,7 +95,7 @@ func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
 					diags = append(diags, diag.Diagnostic{Code: diag.Unreadable, File: file, Message: fmt.Sprintf("it can't be read: %v", compile.Reason(err))})
 					continue
 				}
-				add(dir, file, data)
+				add(dir, file, data, templatesBeside(file))
 			}
 		}
 	}
@@ -100,6 +105,30 @@ func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
 	}
 	slices.SortFunc(list, func(a, b catalogEntry) int { return strings.Compare(a.ID, b.ID) })
 	return list, diags, nil
+}
+
+// templatesBeside reads templates from beside a manifest.
+func templatesBeside(manifest string) func(id, name string) ([]byte, error) {
+	return func(id, name string) ([]byte, error) {
+		return manifests.ReadFile(filepath.Join(filepath.Dir(manifest), manifests.FilesDir(id), name))
+	}
+}
+
+// addTemplates reads the templates that a manifest names, so that they are
+// installed with it.
+func (e *catalogEntry) addTemplates(m *manifests.Manifest, read func(id, name string) ([]byte, error)) (diags diag.List) {
+	e.templates = map[string][]byte{}
+	for _, name := range m.Document.App.TemplateNames() {
+		data, err := read(e.ID, name)
+		if err != nil {
+			diags = append(diags, diag.Diagnostic{
+				Code: diag.Unreadable, File: m.File, Message: fmt.Sprintf("its template %s can't be read: %v", filepath.Join(manifests.FilesDir(e.ID), name), compile.Reason(err)),
+			})
+			continue
+		}
+		e.templates[name] = data
+	}
+	return diags
 }
 
 func (c *cli) catalogDirs() []string {

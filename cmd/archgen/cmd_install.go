@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -132,7 +133,12 @@ func (in *installation) chooseFile(path string) error {
 		k := &compile.Compiled{Diags: diags, Loaded: manifests.Loaded{Sources: map[string][]byte{path: data}}}
 		return cmp.Or(in.c.report(k, false), errReported)
 	}
-	in.add(entryOf(m, path, m.Document.App.ID+filepath.Ext(path), data))
+	e := entryOf(m, path, m.Document.App.ID+filepath.Ext(path), data)
+	if diags := e.addTemplates(m, templatesBeside(path)); len(diags) > 0 {
+		k := &compile.Compiled{Diags: diags, Loaded: manifests.Loaded{Sources: map[string][]byte{path: data}}}
+		return cmp.Or(in.c.report(k, false), errReported)
+	}
+	in.add(e)
 	return nil
 }
 
@@ -186,7 +192,8 @@ func choice(offers []catalogEntry) string {
 	return "which several apps of the catalog provide: install one of " + strings.Join(ids, ", ") + " first"
 }
 
-// write puts the manifests into place. restore takes that back.
+// write puts the manifests into place, after their templates. restore takes that
+// back.
 func (in *installation) write(dir string) (restore func() error, err error) {
 	var undo []func() error
 	restore = func() error {
@@ -196,22 +203,30 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 		}
 		return errors.Join(errs...)
 	}
+	replace := func(dir, file string, data []byte) error {
+		before, err := os.ReadFile(filepath.Join(dir, file))
+		switch {
+		case err == nil && bytes.Equal(before, data):
+			return nil
+		case err == nil:
+			undo = append(undo, func() error { return unitdir.Replace(dir, file, before) })
+		case errors.Is(err, fs.ErrNotExist):
+			undo = append(undo, func() error { return unitdir.Remove(dir, file) })
+		default:
+			return fmt.Errorf("%s can't be read: %w", filepath.Join(dir, file), compile.Reason(err))
+		}
+		return unitdir.Replace(dir, file, data)
+	}
 	for _, e := range in.chosen {
 		if e.data == nil {
 			continue
 		}
-		before, err := os.ReadFile(filepath.Join(dir, e.file))
-		switch {
-		case err == nil && bytes.Equal(before, e.data):
-			continue
-		case err == nil:
-			undo = append(undo, func() error { return unitdir.Replace(dir, e.file, before) })
-		case errors.Is(err, fs.ErrNotExist):
-			undo = append(undo, func() error { return unitdir.Remove(dir, e.file) })
-		default:
-			return restore, fmt.Errorf("%s can't be read: %w", filepath.Join(dir, e.file), compile.Reason(err))
+		for _, name := range slices.Sorted(maps.Keys(e.templates)) {
+			if err := replace(filepath.Join(dir, manifests.FilesDir(e.ID)), name, e.templates[name]); err != nil {
+				return restore, err
+			}
 		}
-		if err := unitdir.Replace(dir, e.file, e.data); err != nil {
+		if err := replace(dir, e.file, e.data); err != nil {
 			return restore, err
 		}
 	}

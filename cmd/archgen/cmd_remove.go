@@ -15,6 +15,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
@@ -69,12 +70,15 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	}
 	for _, m := range k.Loaded.Manifests {
 		if slices.Contains(ids, m.Document.App.ID) {
-			if err := removeManifest(m.File, dirs[0]); err != nil {
+			if err := removeManifest(m, dirs[0]); err != nil {
 				return err
 			}
 		}
 	}
-	if err := c.apply(o, nil, ""); err != nil || !purge {
+	if err := c.apply(o, nil, ""); err != nil {
+		return err
+	}
+	if err := c.forget(o.scope(), ids, purge); err != nil || !purge {
 		return err
 	}
 	return data.delete(ctx)
@@ -112,12 +116,40 @@ func (c *cli) removable(k *compile.Compiled, ids []string) ([]string, error) {
 	return ids, nil
 }
 
-// removeManifest takes a manifest away, or hides one that belongs to the system.
-func removeManifest(file, dir string) error {
-	if filepath.Dir(file) == filepath.Clean(dir) {
-		return unitdir.Remove(dir, filepath.Base(file))
+// removeManifest takes a manifest away with its templates, or hides one that belongs
+// to the system.
+func removeManifest(m *manifests.Manifest, dir string) error {
+	if filepath.Dir(m.File) != filepath.Clean(dir) {
+		return unitdir.Mask(dir, filepath.Base(m.File))
 	}
-	return unitdir.Mask(dir, filepath.Base(file))
+	if err := unitdir.Remove(dir, filepath.Base(m.File)); err != nil {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(dir, manifests.FilesDir(m.Document.App.ID)))
+}
+
+// forget removes what was rendered for apps, and with purge also the record of what
+// was migrated: installed again, the app has no data that was.
+func (c *cli) forget(scope units.Scope, ids []string, purge bool) error {
+	host, err := c.configHost(scope)
+	if err != nil {
+		return err
+	}
+	dirs := []string{filepath.Dir(host.Dir("x"))}
+	if purge {
+		dirs = append(dirs, migratedDir(host.State))
+	}
+	var errs []error
+	for _, dir := range dirs {
+		names, err := unitdir.Names(dir)
+		errs = append(errs, err)
+		for _, name := range names {
+			if id, _, _ := strings.Cut(name, "."); slices.Contains(ids, id) {
+				errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // leftData is what is left of apps after their removal.

@@ -1,13 +1,16 @@
 // Package catalog owns the apps that archgen brings along: one YAML manifest
-// each, embedded into the program. It holds data and never judges it.
+// each, with its templates in ID.files/, embedded into the program. It holds data and never judges it.
 package catalog
 
 import (
 	"embed"
 	"io/fs"
+	"path"
 )
 
-//go:embed *.yaml
+// files is everything here, since a pattern for templates must match something.
+//
+//go:embed *
 var files embed.FS
 
 // File is one manifest of the catalog.
@@ -26,6 +29,9 @@ func Files() ([]File, error) {
 	}
 	list := make([]File, 0, len(entries))
 	for _, e := range entries {
+		if path.Ext(e.Name()) != ".yaml" {
+			continue
+		}
 		data, err := files.ReadFile(e.Name())
 		if err != nil {
 			return nil, err
@@ -34,3 +40,6 @@ func Files() ([]File, error) {
 	}
 	return list, nil
 }
+
+// Template is the text of a template of an app.
+func Template(id, name string) ([]byte, error) { return files.ReadFile(id + ".files/" + name) }
