@@ -3,7 +3,9 @@ package container
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -59,29 +61,52 @@ func storageSetting(file, key string) string {
 	return path
 }
 
-// Secret reads a secret of Podman's file driver, which is the default.
+// ErrNoSecret says that Podman keeps no secret of a name.
+var ErrNoSecret = errors.New("Podman keeps no such secret")
+
+// Secret reads a secret of Podman's file driver, which is the default, without a
+// newline at its end.
 func Secret(storage, name string) (string, error) {
+	value, err := SecretValue(storage, name)
+	return strings.TrimSuffix(value, "\n"), err
+}
+
+// SecretValue is Secret to the byte. Its error wraps ErrNoSecret where Podman has
+// none of that name, with whatever driver.
+func SecretValue(storage, name string) (string, error) {
 	dir := filepath.Join(storage, "secrets")
 	var index struct {
 		NameToID map[string]string `json:"nameToID"`
 	}
-	var kept map[string]string
-	for file, into := range map[string]any{"secrets.json": &index, "filedriver/secretsdata.json": &kept} {
-		data, err := os.ReadFile(filepath.Join(dir, file))
-		if err == nil {
-			err = json.Unmarshal(data, into)
-		}
-		if err != nil {
-			return "", fmt.Errorf("reading Podman's secrets: %w", err)
-		}
+	if err := readJSON(filepath.Join(dir, "secrets.json"), &index); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", err
 	}
-	encoded, ok := kept[index.NameToID[name]]
+	id, known := index.NameToID[name]
+	if !known {
+		return "", fmt.Errorf("the secret %s in %s: %w", name, dir, ErrNoSecret)
+	}
+	var kept map[string]string
+	if err := readJSON(filepath.Join(dir, "filedriver/secretsdata.json"), &kept); err != nil {
+		return "", err
+	}
+	encoded, ok := kept[id]
 	if !ok {
-		return "", fmt.Errorf("Podman keeps no secret %s in %s", name, dir)
+		return "", fmt.Errorf("Podman keeps the secret %s elsewhere than in %s", name, dir)
 	}
 	text, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {
 		return "", fmt.Errorf("reading Podman's secret %s: %w", name, err)
 	}
-	return strings.TrimSuffix(string(text), "\n"), nil
+	return string(text), nil
+}
+
+func readJSON(file string, into any) error {
+	data, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(data, into)
+	}
+	if err != nil {
+		return fmt.Errorf("reading Podman's secrets: %w", err)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package container_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
@@ -28,9 +29,12 @@ func TestSecret(t *testing.T) {
 	if text, err := container.Secret(dir, "rpc"); err != nil || text != "hush" {
 		t.Errorf("%q, %v", text, err)
 	}
-	for _, name := range []string{"elsewhere", "nowhere"} {
-		if text, err := container.Secret(dir, name); err == nil {
-			t.Errorf("%s: %q", name, text)
+	if text, err := container.SecretValue(dir, "rpc"); err != nil || text != "hush\n" {
+		t.Errorf("to the byte: %q, %v", text, err)
+	}
+	for name, isNone := range map[string]bool{"elsewhere": false, "nowhere": true} {
+		if text, err := container.Secret(dir, name); err == nil || errors.Is(err, container.ErrNoSecret) != isNone {
+			t.Errorf("%s: %q, %v", name, text, err)
 		}
 	}
 	if _, err := container.Secret(filepath.Join(dir, "absent"), "rpc"); err == nil {
