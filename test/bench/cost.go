@@ -62,13 +62,18 @@ func (c cost) perMinute(n int) float64 { return float64(n) / c.over.Minutes() }
 // share is CPU time in percent of a core.
 func (c cost) share(d time.Duration) float64 { return 100 * d.Seconds() / c.over.Seconds() }
 
-// warmUp is the time after a start that doesn't count.
-const warmUp = 10 * time.Second
+// What happens after a start doesn't count: containers start for a while, and
+// healthd's runtime gives memory back for a longer one.
+const warmUp, healthdWarmUp = 10 * time.Second, 30 * time.Second
 
 // watchFor measures for a while. Nothing else may go on.
 func (f *fleet) watchFor(ctx context.Context, name string, d time.Duration, withHealthd bool) (cost, error) {
 	c := cost{name: name}
-	if err := pause(ctx, warmUp); err != nil {
+	idle := warmUp
+	if withHealthd {
+		idle = healthdWarmUp
+	}
+	if err := pause(ctx, idle); err != nil {
 		return c, err
 	}
 	whole, err := f.group(ctx, "")

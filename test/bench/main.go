@@ -31,7 +31,7 @@ func main() {
 	flag.StringVar(&b.stages, "stages", "", "`PATH` of the test binary of package generator")
 	flag.StringVar(&b.memory, "memory", os.Getenv("XDG_RUNTIME_DIR"), "`DIR` on a tmpfs")
 	flag.StringVar(&b.tree, "tree", "", "`DIR` that make install has filled")
-	flag.IntVar(&b.rounds, "rounds", 12, "`NUMBER` of rounds; a round runs every command once")
+	flag.IntVar(&b.rounds, "rounds", 10, "`NUMBER` of rounds; a round runs every command once")
 	flag.IntVar(&b.apps, "apps", 30, "`NUMBER` of apps that run")
 	flag.DurationVar(&b.soak, "soak", time.Minute, "how long healthd is watched")
 	flag.DurationVar(&b.period, "period", 30*time.Second, "how often the loop that polls looks")

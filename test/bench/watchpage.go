@@ -52,13 +52,18 @@ func latencyTable(p *strings.Builder, b *bench, w *watched) {
 ### From a fault to its end
 
 Each fault is provoked once for every app. Under healthd that is one at a time,
-with nothing else under way. The loop looks every %v; faults come at all moments
-in between, %d in each period.
+with nothing else under way but the settling of the app before where a port is
+dead. "The loop" is a shell script's worth of polling: every %v it runs podman ps
+and podman inspect, looks for each unit file, asks each port, and restores and
+restarts what is wrong, one after another. Faults come at all moments in between,
+%d in each period, a third of each kind.
 
 "Unit gone": healthd is held (SIGSTOP) while the file is deleted, systemd reads
-its units anew and the app is stopped; the time begins when it is let go. healthd
-looks at something when it takes the lock of a pass. A port is dead when what
-forwards it (rootlessport) was killed. Probes are %v apart.
+its units anew and the app is stopped; the time begins when it is let go. An app
+is killed by its process; systemd knows when conmon, its parent, has run podman
+container cleanup and ended. healthd looks at an app when it takes the lock of a
+pass. A port is dead when what forwards it (rootlessport) was killed. Probes are
+%v apart.
 
 | fault | n | p50 | p99 |
 | --- | ---: | ---: | ---: |
@@ -81,7 +86,9 @@ func costTable(p *strings.Builder, costs []cost) {
 
 CPU is in percent of one core. "All" is the control group of the user's systemd:
 the apps, what forwards their ports, what asks them, and systemd. "healthd" is its
-own, with all that it runs. Journal lines are the user's.
+own, with all that it runs. Both count everything that ever ran in them, children
+that ended included. Journal lines are the user's. Wakeups are the voluntary
+context switches of all threads.
 
 | apps are asked by | time | CPU of all | CPU of healthd | journal lines a minute | of healthd |
 | --- | ---: | ---: | ---: | ---: | ---: |
