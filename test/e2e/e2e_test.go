@@ -15,18 +15,30 @@ import (
 	"github.com/archipelago-os/archipelago/test/host"
 )
 
-// TestScripts runs every script of testdata/script on a machine of its own.
+// TestScripts runs every script of testdata/script on a machine of its own, and
+// TestFaults those of test/faults/script, which stage faults under healthd.
 // Beside testscript's commands a script has:
 //
 //	user CMD...          run CMD as the unprivileged user; `stdout` sees its output
 //	root CMD...          the same as root
+//	install              what make install installs, on the machine
 //	push FILE DEST       copy a file or directory to the machine
 //	until DURATION CMD…  repeat `user CMD` until it succeeds
 //	reboot               cut the power and boot again
 //	poweroff             shut down cleanly
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	scripts, err := filepath.Glob("testdata/script/*.txtar")
+	runScripts(t, "testdata/script")
+}
+
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "../faults/script")
+}
+
+func runScripts(t *testing.T, dir string) {
+	t.Helper()
+	scripts, err := filepath.Glob(filepath.Join(dir, "*.txtar"))
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
@@ -52,11 +64,12 @@ func runScript(t *testing.T, script string) {
 	testscript.Run(t, testscript.Params{
 		Files: []string{script},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"user": s.user, "root": s.root, "push": s.push, "until": s.until, "reboot": s.reboot, "poweroff": s.poweroff,
+			"user": s.user, "root": s.root, "install": s.install, "push": s.push, "until": s.until, "reboot": s.reboot, "poweroff": s.poweroff,
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("ROOT", root)
 			e.Setenv("NODE", filepath.Join(root, "test/e2e/testdata/node"))
+			e.Setenv("FAULTS", filepath.Join(root, "test/faults"))
 			e.Setenv("CATALOG", filepath.Join(root, "manifests/catalog"))
 			return nil
 		},
@@ -90,6 +103,16 @@ func (s *steps) exec(ts *testscript.TestScript, neg bool, who string, args []str
 	if !neg {
 		ts.Check(err)
 	}
+}
+
+func (s *steps) install(ts *testscript.TestScript, _ bool, _ []string) {
+	tree, tarball := ts.MkAbs("install"), ts.MkAbs("install.tar")
+	ts.Check(ts.Exec("make", "-s", "-C", ts.Getenv("ROOT"), "install", "DESTDIR="+tree))
+	ts.Check(ts.Exec("tar", "-C", tree, "--owner=0", "--group=0", "-cf", tarball, "usr"))
+	ts.Check(s.machine.Push(tarball, "/root/"))
+	s.root(ts, false, []string{"tar", "-C", "/", "-xf", "/root/install.tar"})
+	s.root(ts, false, []string{"systemctl", "daemon-reload"})
+	s.user(ts, false, []string{"systemctl", "--user", "daemon-reload"})
 }
 
 func (s *steps) push(ts *testscript.TestScript, _ bool, args []string) {
