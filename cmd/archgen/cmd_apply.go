@@ -89,6 +89,10 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		return err
 	}
 	defer l.close()
+	left := c.resumeRotation(ctx, l, o)
+	if left != nil {
+		fmt.Fprintf(c.stderr, "archgen: %v\n", left)
+	}
 	var k *compile.Compiled
 	desired := func() (want units.Desired, err error) {
 		before := k
@@ -111,7 +115,10 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	if err := c.conclude(k, report, err, o.asJSON); err != nil {
 		return err
 	}
-	return verdict(report, len(ids) == 0 && k.Diags.HasErrors())
+	if err := verdict(report, len(ids) == 0 && k.Diags.HasErrors()); err != nil || left == nil {
+		return err
+	}
+	return errReported
 }
 
 // sayDiagnostics prints what is wrong with manifests. It stops the work only

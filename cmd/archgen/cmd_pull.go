@@ -10,11 +10,11 @@ func (c *cli) pullCommand() *cobra.Command {
 	var from source
 	cmd := &cobra.Command{
 		Use:   "pull [ID…]",
-		Short: "Get the images of apps that are missing",
+		Short: "Get what apps lack before they start: images and secrets",
 		Long: `pull gets the images that the installed apps name and that this machine lacks,
-so that a later start or apply does not wait for the network. Nothing else is
-changed. apply does so by itself before it changes an app; for healthd systemd
-does it, by archipelago-pull@ID.service.
+so that a later start or apply does not wait for the network, and gives secrets
+their first values. Nothing else is changed. apply does so by itself before it
+changes an app; for healthd systemd does it, by archipelago-pull@ID.service.
 
 Exit status: 0 all are there; 1 none could be had; 3 some could not.`,
 		Example: `  archgen pull
@@ -38,10 +38,19 @@ func (c *cli) pull(from *source, ids []string) error {
 	if want, err = narrow(want, ids); err != nil {
 		return err
 	}
+	v, err := c.vaultOf(from.scope())
+	if err != nil {
+		return err
+	}
 	var failed, well int
 	for _, app := range want.Apps {
 		err := prefetchWith(ctx, app, func(image string) { fmt.Fprintf(c.stderr, "%s: pulling %s …\n", app.ID, image) })
 		if err != nil {
+			fmt.Fprintf(c.stderr, "archgen: %s: %v\n", app.ID, err)
+			failed++
+			continue
+		}
+		if err := v.provide(ctx, app); err != nil {
 			fmt.Fprintf(c.stderr, "archgen: %s: %v\n", app.ID, err)
 			failed++
 			continue

@@ -24,6 +24,7 @@ type live struct {
 	health   machine.Health
 	store    unitdir.Store
 	config   config.Host
+	vault    vault
 }
 
 // connect finds the machine's places and its systemd.
@@ -42,6 +43,7 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 		health:   machine.Health{Prober: &probe.Prober{}, Credentials: podmanSecret},
 		store:    unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 		config:   configAt(places, container.Storage(scope, c.getenv)),
+		vault:    c.vaultAt(places, scope),
 	}, nil
 }
 
@@ -63,7 +65,7 @@ const (
 func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcile.Host {
 	return reconcile.Host{
 		Files: machine.Files(l.places.Units), Services: l.services, Store: l.store,
-		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.OfService, Prefetch: prefetch, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
+		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.OfService, Prefetch: prefetch, Provide: l.vault.provide, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
 	}
 }
 

@@ -61,6 +61,7 @@ Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 		c.installCommand(), c.adoptCommand(), c.removeCommand(), c.enableCommand(), c.disableCommand(),
 		c.startCommand(), c.stopCommand(), c.restartCommand(), c.waitCommand(), c.filesCommand(), c.prepareCommand(), c.volumeCommand(),
 		c.generationsCommand(), c.rollbackCommand(),
+		c.secretCommand(),
 		c.statusCommand(), c.logsCommand(), c.doctorCommand(),
 		c.schemaCommand(), c.catalogCommand(), c.graphCommand(), c.completionCommand(), c.versionCommand(),
 	)

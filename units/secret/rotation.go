@@ -146,19 +146,28 @@ func (e *RevertedError) Error() string {
 
 func (e *RevertedError) Unwrap() error { return e.Why }
 
+// Machine is what a rotation needs of the machine.
+type Machine interface {
+	Containers
+	// Lock keeps passes from handing values to containers until unlock is called.
+	Lock(ctx context.Context) (unlock func(), err error)
+	// Serve restarts what runs with another value than it should, and reports what
+	// does not serve then. r says whether that is about the old values.
+	Serve(ctx context.Context, r *Rotation) error
+}
+
 // Complete carries a rotation to one of its two ends, also one that was cut off at
 // any point: the new values are everywhere and everything serves, or the old ones
-// are back. serve restarts what has another value than it should and reports what
-// does not serve then; back says that it is about the old values.
+// are back.
 //
-// An error of another type than *RevertedError leaves it for a later try.
-func (s Store) Complete(ctx context.Context, c Containers, r *Rotation, serve func(ctx context.Context, back bool) error) error {
+// An error that is no *RevertedError leaves it for a later try.
+func (s Store) Complete(ctx context.Context, m Machine, r *Rotation) error {
 	var why error
 	if !r.Reverting {
-		if err := s.put(ctx, c, r); err != nil {
+		if err := s.put(ctx, m, r); err != nil {
 			return unfinished(r, err)
 		}
-		if why = serve(ctx, false); why == nil {
+		if why = m.Serve(ctx, r); why == nil {
 			return unitdir.Remove(s.Dir, rotationFile)
 		}
 		if ctx.Err() != nil {
@@ -169,10 +178,10 @@ func (s Store) Complete(ctx context.Context, c Containers, r *Rotation, serve fu
 			return unfinished(r, err)
 		}
 	}
-	if err := s.put(ctx, c, r); err != nil {
+	if err := s.put(ctx, m, r); err != nil {
 		return unfinished(r, err)
 	}
-	err := serve(ctx, true)
+	err := m.Serve(ctx, r)
 	if ctx.Err() != nil {
 		return unfinished(r, err)
 	}
@@ -191,7 +200,12 @@ func unfinished(r *Rotation, err error) error {
 
 // put gives the secrets the values that they have to have, in the store and for
 // containers.
-func (s Store) put(ctx context.Context, c Containers, r *Rotation) error {
+func (s Store) put(ctx context.Context, m Machine, r *Rotation) error {
+	unlock, err := m.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	for _, ch := range r.Changes {
 		kept := ch.New
 		if r.Reverting {
@@ -202,7 +216,7 @@ func (s Store) put(ctx context.Context, c Containers, r *Rotation) error {
 			err = s.write(ch.Name, kept)
 		}
 		if err == nil {
-			err = handOver(ctx, c, ch.Name, value)
+			err = handOver(ctx, m, ch.Name, value)
 		}
 		if err != nil {
 			return err

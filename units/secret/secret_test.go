@@ -271,7 +271,9 @@ func (n *node) SetSecret(ctx context.Context, name, value string) error {
 	return err
 }
 
-func (n *node) serve(context.Context, bool) error {
+func (n *node) Lock(context.Context) (unlock func(), err error) { n.step(); return func() {}, nil }
+
+func (n *node) Serve(context.Context, *secret.Rotation) error {
 	for _, app := range []string{"provider", "consumer"} {
 		n.step()
 		n.runs[app] = n.podman.values["a.pass"] + " " + n.podman.values["a.mac"]
@@ -305,7 +307,7 @@ func TestRotationSurvivesAKillAtEveryPoint(t *testing.T) {
 			if err := s.Provide(t.Context(), n, list); err != nil {
 				t.Fatal(err)
 			}
-			if err := n.serve(t.Context(), false); err != nil {
+			if err := n.Serve(t.Context(), nil); err != nil {
 				t.Fatal(err)
 			}
 			old := n.runs["consumer"]
@@ -317,14 +319,14 @@ func TestRotationSurvivesAKillAtEveryPoint(t *testing.T) {
 				n.broken = "new " + macOf(t, s, list)
 			}
 			n.calls, n.dies = 0, dies
-			_ = n.do(func() error { return s.Complete(t.Context(), n, r, n.serve) })
+			_ = n.do(func() error { return s.Complete(t.Context(), n, r) })
 			points = max(points, n.calls+1)
 			n.dies = 0
 			if r, err = s.Rotation(); err != nil {
 				t.Fatal(err)
 			}
 			if r != nil {
-				err := s.Complete(t.Context(), n, r, n.serve)
+				err := s.Complete(t.Context(), n, r)
 				if _, reverted := errors.AsType[*secret.RevertedError](err); reverted == serves {
 					t.Errorf("killed at %d: %v", dies, err)
 				}

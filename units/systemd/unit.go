@@ -43,7 +43,7 @@ type Unit struct {
 	ControlGroup string
 
 	// The times are microseconds since 1970, 0 for never.
-	ActiveEnterTimestamp, InactiveEnterTimestamp, StateChangeTimestamp uint64
+	ActiveEnterTimestamp, ActiveExitTimestamp, InactiveEnterTimestamp, StateChangeTimestamp uint64
 
 	// Result is "success", "exit-code", "signal", "timeout", ...
 	Result string
@@ -188,6 +188,7 @@ func unitOf(name string, p properties) Unit {
 		FragmentPath: text(p, "FragmentPath"), SourcePath: text(p, "SourcePath"), UnitFileState: text(p, "UnitFileState"),
 		InvocationID: invocationOf(p), ControlGroup: text(p, "ControlGroup"),
 		ActiveEnterTimestamp:   value[uint64](p, "ActiveEnterTimestamp"),
+		ActiveExitTimestamp:    value[uint64](p, "ActiveExitTimestamp"),
 		InactiveEnterTimestamp: value[uint64](p, "InactiveEnterTimestamp"),
 		StateChangeTimestamp:   value[uint64](p, "StateChangeTimestamp"),
 		Result:                 text(p, "Result"), NRestarts: value[uint32](p, "NRestarts"), MainPID: value[uint32](p, "MainPID"),

@@ -126,7 +126,7 @@ func (m *Manager) properties(message *dbus.Message) map[string]dbus.Variant {
 		}{u.JobID, jobPath(u.JobID)},
 		"NeedDaemonReload": u.NeedDaemonReload, "FragmentPath": u.FragmentPath, "SourcePath": u.SourcePath,
 		"UnitFileState": u.UnitFileState, "InvocationID": invocation,
-		"ActiveEnterTimestamp": u.ActiveEnterTimestamp, "InactiveEnterTimestamp": u.InactiveEnterTimestamp,
+		"ActiveEnterTimestamp": u.ActiveEnterTimestamp, "ActiveExitTimestamp": u.ActiveExitTimestamp, "InactiveEnterTimestamp": u.InactiveEnterTimestamp,
 		"StateChangeTimestamp": u.StateChangeTimestamp,
 	}
 	if strings.HasSuffix(u.Name, ".service") {

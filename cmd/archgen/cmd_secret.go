@@ -1,0 +1,292 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/generator"
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/secret"
+)
+
+func (c *cli) secretCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "secret",
+		Short: "List, set, show and rotate the secrets of apps",
+		Long: `secret is about the values that apps keep from everybody else: passwords, keys.
+A manifest says which there are (secrets:). Random ones come into being before
+an app starts for the first time, and what is derived from another follows it;
+others have to be set. They lie in secrets/ of the state directory, for nobody
+else to read, encrypted by systemd-creds where that can be done (see archgen
+doctor). Values are read from files or standard input, never from arguments.`,
+		Example: `  archgen secret list
+  archgen secret rotate bitcoin-knots.rpc-password`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownCommand(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(c.secretListCommand(), c.secretSetCommand(), c.secretShowCommand(), c.secretRotateCommand())
+	return cmd
+}
+
+func (c *cli) secretListCommand() *cobra.Command {
+	var from source
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the secrets, without their values",
+		Long: `list names the secrets of the installed apps, where their values come from, and
+whether they have one; and values that no installed app has a use for.`,
+		Example: `  archgen secret list`,
+		Args:    usageArgs(cobra.NoArgs),
+		RunE:    func(*cobra.Command, []string) error { return c.secretList(&from, asJSON) },
+	}
+	scopeFlags(cmd, &from)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	return cmd
+}
+
+func (c *cli) secretSetCommand() *cobra.Command {
+	var from source
+	var file string
+	cmd := &cobra.Command{
+		Use:   "set NAME",
+		Short: "Give a secret its value",
+		Long: `set gives a secret its value, from a file or standard input; on a terminal it
+asks, and shows nothing. The newline at the end of a single line is no part of
+the value.
+
+A running app keeps the value that it was started with until archgen apply
+restarts it. To change one that several apps use, rotate it.`,
+		Example: `  archgen secret set lnd.wallet-password
+  archgen secret set web.tls-key --file key.pem`,
+		Args: usageArgs(oneOf("secret, as ID.NAME")),
+		RunE: func(_ *cobra.Command, args []string) error { return c.secretSet(&from, args[0], file) },
+	}
+	scopeFlags(cmd, &from)
+	cmd.Flags().StringVar(&file, "file", "-", "read the value from `FILE`")
+	return cmd
+}
+
+func (c *cli) secretShowCommand() *cobra.Command {
+	var from source
+	var force bool
+	cmd := &cobra.Command{
+		Use:   "show NAME",
+		Short: "Show the value of a secret",
+		Long:  `show prints the value of a secret on a terminal, elsewhere only with --force.`,
+		Example: `  archgen secret show bitcoin-knots.rpc-password
+  archgen secret show --force web.tls-key > key.pem`,
+		Args: usageArgs(oneOf("secret, as ID.NAME")),
+		RunE: func(_ *cobra.Command, args []string) error { return c.secretShow(&from, args[0], force) },
+	}
+	scopeFlags(cmd, &from)
+	cmd.Flags().BoolVar(&force, "force", false, "print it where it is no terminal, too")
+	return cmd
+}
+
+// secretEntry is a secret as list shows it.
+type secretEntry struct {
+	Name string `json:"name"`
+	// Kind is generated, derived or supplied, empty where no installed app has it.
+	Kind string `json:"kind,omitempty"`
+	// From is what it is derived from.
+	From  string `json:"from,omitempty"`
+	IsSet bool   `json:"set"`
+	// Rotating: it is being changed, or was when somebody was killed.
+	Rotating    bool   `json:"rotating,omitempty"`
+	Description string `json:"description,omitempty"`
+}
+
+func (c *cli) secretList(from *source, asJSON bool) error {
+	v, err := c.vaultOf(from.scope())
+	if err != nil {
+		return err
+	}
+	k, want, err := c.installed(from)
+	if err != nil {
+		return err
+	}
+	list, err := v.entries(k, want)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return c.printJSON(struct {
+			Secrets []secretEntry `json:"secrets"`
+		}{list})
+	}
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "NAME\tKIND\tVALUE\tDESCRIPTION")
+	for _, e := range list {
+		kind := cmp.Or(e.Kind, "unused")
+		if e.From != "" {
+			kind += " from " + e.From
+		}
+		value := "missing"
+		switch {
+		case e.Rotating:
+			value = "rotating"
+		case e.IsSet:
+			value = "set"
+		case e.Kind != "supplied":
+			value = "at the first start"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Name, kind, value, printable(e.Description))
+	}
+	return w.Flush()
+}
+
+// entries is the secrets of installed apps, and values that none of them uses.
+func (v vault) entries(k *compile.Compiled, want units.Desired) ([]secretEntry, error) {
+	kept, err := v.Names()
+	if err != nil {
+		return nil, err
+	}
+	r, err := v.Rotation()
+	if err != nil {
+		return nil, err
+	}
+	descriptions := map[string]string{}
+	for _, m := range k.Loaded.Manifests {
+		for _, s := range m.Document.App.Secrets {
+			descriptions[generator.SecretName(m.Document.App.ID, s.Name)] = s.Description
+		}
+	}
+	list := []secretEntry{}
+	for _, app := range want.Apps {
+		for _, d := range app.Secrets {
+			e := secretEntry{Name: d.Name, Kind: kindOf(d), From: d.From, IsSet: slices.Contains(kept, d.Name), Description: descriptions[d.Name]}
+			if !e.IsSet {
+				_, err := v.podman.Secret(d.Name)
+				e.IsSet = err == nil
+			}
+			list = append(list, e)
+		}
+	}
+	for _, name := range kept {
+		if !slices.ContainsFunc(list, func(e secretEntry) bool { return e.Name == name }) {
+			list = append(list, secretEntry{Name: name, IsSet: true})
+		}
+	}
+	for i := range list {
+		list[i].Rotating = r != nil && slices.Contains(r.Names(), list[i].Name)
+	}
+	slices.SortFunc(list, func(a, b secretEntry) int { return cmp.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+func kindOf(d units.Secret) string {
+	switch {
+	case d.Method != "":
+		return "derived"
+	case d.Length > 0:
+		return "generated"
+	}
+	return "supplied"
+}
+
+func (c *cli) secretSet(from *source, name, file string) error {
+	if err := secret.CheckName(name); err != nil {
+		return usageError{err}
+	}
+	v, err := c.vaultOf(from.scope())
+	if err != nil {
+		return err
+	}
+	_, want, err := c.installed(from)
+	if err != nil {
+		return err
+	}
+	app := appOfSecret(want, name)
+	if i := slices.IndexFunc(app.Secrets, func(d units.Secret) bool { return d.Name == name && d.Method != "" }); i >= 0 {
+		return fmt.Errorf("%s is derived: set %s, and it follows", name, app.Secrets[i].From)
+	}
+	value, err := c.value(name, file)
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	release, err := v.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if r, err := v.Rotation(); err != nil || r != nil && slices.Contains(r.Names(), name) {
+		return cmp.Or(err, fmt.Errorf("a rotation of %s has not come to its end: archgen apply goes on with it", name))
+	}
+	return c.keepSecret(ctx, v, from, app, name, value)
+}
+
+// keepSecret sets a value while no pass is at work, and lets the app that is
+// installed have it.
+func (c *cli) keepSecret(ctx context.Context, v vault, from *source, app units.App, name, value string) error {
+	store, err := c.storeOf(from)
+	if err != nil {
+		return err
+	}
+	unlock, err := store.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := v.Set(name, value); err != nil {
+		return err
+	}
+	if app.ID == "" {
+		return nil
+	}
+	err = v.provide(ctx, app)
+	if _, isMissing := errors.AsType[*secret.MissingError](err); isMissing {
+		return nil // which is said when the app is to start
+	}
+	return err
+}
+
+// appOfSecret is the installed app that a secret belongs to, empty where none is.
+func appOfSecret(want units.Desired, name string) units.App {
+	for _, app := range want.Apps {
+		if slices.ContainsFunc(app.Secrets, func(d units.Secret) bool { return d.Name == name }) {
+			return app
+		}
+	}
+	return units.App{}
+}
+
+func (c *cli) secretShow(from *source, name string, force bool) error {
+	if err := secret.CheckName(name); err != nil {
+		return usageError{err}
+	}
+	if _, isShown := isTerminal(c.stdout); !isShown && !force {
+		return usageError{errors.New("standard output is no terminal: --force prints the secret all the same")}
+	}
+	v, err := c.vaultOf(from.scope())
+	if err != nil {
+		return err
+	}
+	value, err := v.Get(name)
+	if errors.Is(err, secret.ErrNone) {
+		value, err = v.podman.Secret(name)
+	}
+	if errors.Is(err, secret.ErrNone) {
+		return fmt.Errorf("the secret %s has no value; see archgen secret list", name)
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(c.stdout, strings.TrimSuffix(value, "\n")+"\n")
+	return nil
+}

@@ -1,0 +1,351 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/generator"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/secret"
+)
+
+func (c *cli) secretRotateCommand() *cobra.Command {
+	var o applyOptions
+	var from string
+	cmd := &cobra.Command{
+		Use:   "rotate NAME",
+		Short: "Give a secret another value, everywhere",
+		Long: `rotate gives a secret a new value, and what is derived from it. It restarts the
+app that the secret belongs to, waits until it serves, and then those that use
+it, one after the other; nobody else. How long each was down is printed.
+
+Where something does not serve with the new value, the old one is put back
+everywhere. Where rotate is ended before it is done, by whatever, archgen apply
+or healthd complete it or put the old value back.
+
+A new value is made like the first one. For a secret that has to be supplied it
+is read from a file or standard input.
+
+Exit status: 0 done; 1 it failed, or the old value is back; 5 another run holds
+the lock.`,
+		Example: `  archgen secret rotate bitcoin-knots.rpc-password
+  archgen secret rotate web.tls-key --from key.pem`,
+		Args: usageArgs(oneOf("secret, as ID.NAME")),
+		RunE: func(_ *cobra.Command, args []string) error { return c.rotate(&o, args[0], from) },
+	}
+	scopeFlags(cmd, &o.source)
+	cmd.Flags().DurationVar(&o.timeout, "timeout", passPatience, "how long to wait for an app")
+	cmd.Flags().StringVar(&from, "from", "", "read the new value from `FILE`, - for standard input")
+	return cmd
+}
+
+func (c *cli) rotate(o *applyOptions, name, from string) error {
+	if err := secret.CheckName(name); err != nil {
+		return usageError{err}
+	}
+	var value string
+	if from != "" {
+		var err error
+		if value, err = c.value(name, from); err != nil {
+			return err
+		}
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	l, err := c.connect(ctx, o.scope())
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	release, err := l.vault.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	left, err := l.vault.Rotation()
+	if err != nil {
+		return err
+	}
+	if left != nil {
+		if err := c.completeRotation(ctx, l, o, left); err != nil {
+			return err
+		}
+	}
+	_, want, err := c.installed(&o.source)
+	if err != nil {
+		return err
+	}
+	if len(want.Kept) > 0 {
+		return fmt.Errorf("the manifest of %s has errors, so nobody can tell whether it uses %s: see archgen check", strings.Join(want.Kept, ", "), name)
+	}
+	r, err := l.vault.Begin(appOfSecret(want, name).Secrets, name, value, time.Now())
+	if err != nil {
+		return err
+	}
+	return c.completeRotation(ctx, l, o, r)
+}
+
+// resumeRotation goes on with a rotation that somebody did not bring to its end,
+// unless that one is still at it.
+func (c *cli) resumeRotation(ctx context.Context, l *live, o *applyOptions) error {
+	r, err := l.vault.Rotation()
+	if err != nil || r == nil {
+		return err
+	}
+	brief, cancel := context.WithTimeout(ctx, heldTime)
+	defer cancel()
+	release, err := l.vault.hold(brief)
+	if err != nil {
+		return ctx.Err()
+	}
+	defer release()
+	if r, err = l.vault.Rotation(); err != nil || r == nil {
+		return err
+	}
+	if !o.asJSON {
+		fmt.Fprintf(c.stderr, "going on with the rotation of %s of %s\n", r.Name, r.Began.Local().Format(time.DateTime))
+	}
+	err = c.completeRotation(ctx, l, o, r)
+	if _, isBack := errors.AsType[*secret.RevertedError](err); isBack {
+		fmt.Fprintf(c.stderr, "archgen: %v\n", err) // which is as good an end as the other
+		return nil
+	}
+	return err
+}
+
+// completeRotation carries a rotation to its end, and tells what it cost.
+func (c *cli) completeRotation(ctx context.Context, l *live, o *applyOptions, r *secret.Rotation) error {
+	t := &turnover{podmanSecrets: l.vault.podman, c: c, l: l, o: o}
+	before, err := t.look(ctx, r)
+	if err != nil {
+		return err
+	}
+	err = l.vault.Complete(ctx, t, r)
+	if ctx.Err() == nil && !o.asJSON {
+		c.printDowntimes(before, t, r)
+	}
+	if err == nil && !o.asJSON {
+		fmt.Fprintf(c.stdout, "%s has a new value, and everything serves with it\n", r.Name)
+	}
+	return err
+}
+
+// turnover is the machine for a rotation.
+type turnover struct {
+	podmanSecrets
+	c *cli
+	l *live
+	o *applyOptions
+	// after is how the services that use the secret were in the end.
+	after map[string]machine.Service
+}
+
+// Lock keeps passes out.
+func (t *turnover) Lock(ctx context.Context) (unlock func(), err error) { return t.l.store.Lock(ctx) }
+
+// settleRotated is how long an app has to stay up that was restarted for a secret:
+// one that refuses its value does so at once, and others wait meanwhile.
+const settleRotated = 2 * time.Second
+
+// Serve restarts what runs with another value than it should, by the one pass that
+// changes what runs.
+func (t *turnover) Serve(ctx context.Context, r *secret.Rotation) error {
+	found, err := t.arrive(ctx, r)
+	if err != nil {
+		return err
+	}
+	desired := func() (units.Desired, error) {
+		want, err := t.users(r)
+		for i, app := range want.Apps {
+			want.Apps[i].Rotating = true
+			if r.Reverting && isDown(app, found) {
+				want.Apps[i].Asked = units.Restart
+			}
+		}
+		return want, err
+	}
+	host := t.l.host(min(turn, t.o.timeout), t.c.progress(t.o.asJSON))
+	host.Settle = settleRotated
+	report, err := reconcile.Await(ctx, desired, host, t.o.timeout)
+	if err != nil {
+		return err
+	}
+	for _, a := range report.Results {
+		if a.Outcome != reconcile.Unchanged && a.Outcome != reconcile.Done {
+			return fmt.Errorf("%s: %s: %s", a.App, a.Outcome, a.Error)
+		}
+	}
+	return t.verify(ctx, r)
+}
+
+// users is the apps that may use the secrets of a rotation: the one that they
+// belong to, and those that require a capability which exports one.
+func (t *turnover) users(r *secret.Rotation) (units.Desired, error) {
+	k, want, err := t.c.installed(&t.o.source)
+	if err != nil {
+		return want, err
+	}
+	if k.Set == nil {
+		return want, errors.New("the manifests can't be compiled; see archgen check")
+	}
+	var ids []string
+	for _, app := range k.Set.Apps {
+		if uses(k.Set, app, r.Names()) {
+			ids = append(ids, app.ID())
+		}
+	}
+	if len(ids) == 0 { // it was removed meanwhile
+		return units.Desired{Scope: want.Scope}, nil
+	}
+	return narrow(want, ids)
+}
+
+func uses(set *manifests.Set, app *manifests.Resolved, names []string) bool {
+	for _, s := range app.Document.App.Secrets {
+		if slices.Contains(names, generator.SecretName(app.ID(), s.Name)) {
+			return true
+		}
+	}
+	for _, n := range app.Needs {
+		provider, exports := set.ExportedSecrets(n.Capability)
+		for _, name := range exports {
+			if slices.Contains(names, generator.SecretName(provider.ID(), name)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// arrive waits until nothing that uses the secrets is on its way up or down: a run
+// that was killed leaves systemd at work.
+func (t *turnover) arrive(ctx context.Context, r *secret.Rotation) (map[string]machine.Service, error) {
+	limited, cancel := context.WithTimeout(ctx, t.o.timeout)
+	defer cancel()
+	for {
+		found, err := t.look(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		isOnItsWay := false
+		for _, s := range found {
+			u := s.State
+			isOnItsWay = isOnItsWay || u.Active == units.Deactivating || u.Active == units.Activating && !u.Restarting
+		}
+		if !isOnItsWay || limited.Err() != nil {
+			return found, ctx.Err()
+		}
+		select {
+		case <-time.After(arrivePause):
+		case <-limited.Done():
+		}
+	}
+}
+
+const arrivePause = 200 * time.Millisecond
+
+// look finds the services that may use the secrets as they are.
+func (t *turnover) look(ctx context.Context, r *secret.Rotation) (map[string]machine.Service, error) {
+	want, err := t.users(r)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, app := range want.Apps {
+		for _, part := range app.Parts {
+			names = append(names, part.Service)
+		}
+	}
+	all, err := t.l.services.All(ctx, names)
+	found := make(map[string]machine.Service, len(names))
+	for _, name := range names {
+		found[name] = all[name]
+	}
+	return found, err
+}
+
+// isDown reports whether a part of an app is neither up nor at rest.
+func isDown(app units.App, found map[string]machine.Service) bool {
+	return slices.ContainsFunc(app.Parts, func(p units.Part) bool {
+		u := found[p.Service].State
+		return u.Active != units.Active && u.Active != units.Inactive && u.Active != ""
+	})
+}
+
+// verify demands that what runs has the value that it should, and that nothing has
+// failed.
+func (t *turnover) verify(ctx context.Context, r *secret.Rotation) error {
+	want, err := t.users(r)
+	if err != nil {
+		return err
+	}
+	if t.after, err = t.look(ctx, r); err != nil {
+		return err
+	}
+	for _, app := range want.Apps {
+		if isDown(app, t.after) {
+			return fmt.Errorf("%s does not stay up", app.ID)
+		}
+		for _, part := range app.Parts {
+			if err := t.hasValue(app, part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *turnover) hasValue(app units.App, part units.Part) error {
+	file, ok := app.Files.Find(units.RecipeName(part.Service))
+	if !ok || t.after[part.Service].State.Active != units.Active {
+		return nil
+	}
+	recipe, err := units.ReadRecipe(file.Content)
+	if err != nil {
+		return err
+	}
+	want, have, err := t.l.config.OfService(part.Service, recipe)
+	if err == nil && want.Config != have.Config {
+		err = fmt.Errorf("%s runs with another value than it should", part.Service)
+	}
+	return err
+}
+
+// printDowntimes tells how long each service was down that was restarted.
+func (c *cli) printDowntimes(before map[string]machine.Service, t *turnover, r *secret.Rotation) {
+	names := make([]string, 0, len(t.after))
+	for name := range t.after {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var first, last uint64
+	count := 0
+	for _, name := range names {
+		was, is := before[name].Systemd, t.after[name].Systemd
+		if was.InvocationID == is.InvocationID || is.ActiveExitTimestamp == 0 || is.ActiveEnterTimestamp < is.ActiveExitTimestamp {
+			continue
+		}
+		count++
+		fmt.Fprintf(c.stdout, "%s was down for %v\n", name, micros(is.ActiveEnterTimestamp-is.ActiveExitTimestamp))
+		if first == 0 || is.ActiveExitTimestamp < first {
+			first = is.ActiveExitTimestamp
+		}
+		last = max(last, is.ActiveEnterTimestamp)
+	}
+	if count > 1 {
+		fmt.Fprintf(c.stdout, "%s: %v from the first stop to the last start\n", r.Name, micros(last-first))
+	}
+}
+
+func micros(n uint64) time.Duration {
+	return (time.Duration(n) * time.Microsecond).Round(10 * time.Millisecond)
+}
