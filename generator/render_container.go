@@ -496,10 +496,10 @@ func (c *container) service(recipe units.Recipe, isNeeded bool) {
 	// the same for a clean end.
 	c.put(c.at("stop"), "SuccessExitStatus", "130 131 143")
 	if isNeeded {
-		c.prepared("files")
+		c.prepared("files", recipe)
 	}
 	if len(recipe.Steps) > 0 {
-		c.prepared("prepare")
+		c.prepared("prepare", recipe)
 	}
 	c.untilServing()
 	c.raw("Service")

@@ -17,14 +17,21 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// preparer is the program that systemd runs before a part that has a recipe. It
-// looks for it itself, and the start fails where there is none: an app must not
-// start without its configuration.
-const preparer = "archgen"
+// preparer is the program that systemd runs before a part that has a recipe, and
+// looks for itself. The start fails where there is none: an app must not start
+// without its configuration. willingPreparer is for a part that needs nothing of it
+// but a note of its secrets' values: such a part starts all the same.
+const (
+	preparer        = "archgen"
+	willingPreparer = "-archgen"
+)
 
 // prepared lets systemd run a verb of ours before the container.
-func (c *container) prepared(verb string) {
+func (c *container) prepared(verb string, r units.Recipe) {
 	args := []string{preparer, verb}
+	if len(r.Files)+len(r.Watch)+len(r.Steps) == 0 {
+		args[0] = willingPreparer
+	}
 	if c.target.Scope == units.System {
 		args = append(args, "--system")
 	}
