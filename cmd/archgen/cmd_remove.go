@@ -61,7 +61,11 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	defer stop()
 	var data leftData
 	if purge {
-		if data, err = dataOf(ctx, ids, dirs[0]); err != nil {
+		v, err := c.vaultOf(o.scope())
+		if err != nil {
+			return err
+		}
+		if data, err = dataOf(ctx, v, ids, dirs[0]); err != nil {
 			return err
 		}
 		if err := c.confirm(data, yes); err != nil {
@@ -155,11 +159,15 @@ func (c *cli) forget(scope units.Scope, ids []string, purge bool) error {
 // leftData is what is left of apps after their removal.
 type leftData struct {
 	volumes, secrets, overlays []string
+	// values is the secrets that have a value of ours, which Podman may not have.
+	values []string
+	vault  vault
 }
 
 // dataOf lists what belongs to apps. Ids hold no dots, so that what begins with
 // ID. is nobody else's.
-func dataOf(ctx context.Context, ids []string, dir string) (d leftData, err error) {
+func dataOf(ctx context.Context, v vault, ids []string, dir string) (d leftData, err error) {
+	d.vault = v
 	volumes, err := podmanLines(ctx, "volume", "ls", "--format={{.Name}}")
 	if err != nil {
 		return d, err
@@ -168,12 +176,16 @@ func dataOf(ctx context.Context, ids []string, dir string) (d leftData, err erro
 	if err != nil {
 		return d, err
 	}
+	if d.values, err = v.Names(); err != nil {
+		return d, err
+	}
 	own := func(name string) bool {
 		id, _, dotted := strings.Cut(name, ".")
 		return dotted && slices.Contains(ids, id)
 	}
 	d.volumes = slices.DeleteFunc(volumes, func(n string) bool { return !own(n) })
 	d.secrets = slices.DeleteFunc(secrets, func(n string) bool { return !own(n) })
+	d.values = slices.DeleteFunc(d.values, func(n string) bool { return !own(n) })
 	for _, id := range ids {
 		if path := filepath.Join(dir, id+".d"); exists(path) {
 			d.overlays = append(d.overlays, path)
@@ -200,12 +212,12 @@ func (c *cli) confirm(d leftData, yes bool) error {
 	for _, list := range []struct {
 		what  string
 		names []string
-	}{{"volume", d.volumes}, {"secret", d.secrets}, {"overlays", d.overlays}} {
+	}{{"volume", d.volumes}, {"secret", d.allSecrets()}, {"overlays", d.overlays}} {
 		for _, name := range list.names {
 			fmt.Fprintf(c.stderr, "deleting the %s %s\n", list.what, name)
 		}
 	}
-	if yes || len(d.volumes)+len(d.secrets)+len(d.overlays) == 0 {
+	if yes || len(d.volumes)+len(d.allSecrets())+len(d.overlays) == 0 {
 		return nil
 	}
 	fmt.Fprint(c.stderr, "this can't be undone. Delete? [y/N] ")
@@ -214,6 +226,11 @@ func (c *cli) confirm(d leftData, yes bool) error {
 		return nil
 	}
 	return errors.New("nothing was removed or deleted; --yes deletes without asking")
+}
+
+// allSecrets is the names of the secrets, whoever keeps them.
+func (d leftData) allSecrets() []string {
+	return slices.Compact(slices.Sorted(slices.Values(slices.Concat(d.secrets, d.values))))
 }
 
 // delete deletes what was confirmed.
@@ -227,6 +244,9 @@ func (d leftData) delete(ctx context.Context) error {
 			_, err := podmanLines(ctx, append([]string{list.kind, "rm", "--"}, list.names...)...)
 			errs = append(errs, err)
 		}
+	}
+	for _, name := range d.values {
+		errs = append(errs, d.vault.Remove(name))
 	}
 	for _, path := range d.overlays {
 		errs = append(errs, os.RemoveAll(path))

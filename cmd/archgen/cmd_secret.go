@@ -220,7 +220,7 @@ func (c *cli) secretSet(from *source, name, file string) error {
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	release, err := v.hold(ctx)
+	release, err := v.Hold(ctx)
 	if err != nil {
 		return err
 	}

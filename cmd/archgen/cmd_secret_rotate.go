@@ -66,7 +66,7 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 		return err
 	}
 	defer l.close()
-	release, err := l.vault.hold(ctx)
+	release, err := l.vault.Hold(ctx)
 	if err != nil {
 		return err
 	}
@@ -97,20 +97,11 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 // resumeRotation goes on with a rotation that somebody did not bring to its end,
 // unless that one is still at it.
 func (c *cli) resumeRotation(ctx context.Context, l *live, o *applyOptions) error {
-	r, err := l.vault.Rotation()
+	r, release, err := l.vault.Abandoned(ctx)
 	if err != nil || r == nil {
 		return err
 	}
-	brief, cancel := context.WithTimeout(ctx, heldTime)
-	defer cancel()
-	release, err := l.vault.hold(brief)
-	if err != nil {
-		return ctx.Err()
-	}
 	defer release()
-	if r, err = l.vault.Rotation(); err != nil || r == nil {
-		return err
-	}
 	if !o.asJSON {
 		fmt.Fprintf(c.stderr, "going on with the rotation of %s of %s\n", r.Name, r.Began.Local().Format(time.DateTime))
 	}
@@ -154,7 +145,7 @@ func (t *turnover) Lock(ctx context.Context) (unlock func(), err error) { return
 
 // settleRotated is how long an app has to stay up that was restarted for a secret:
 // one that refuses its value does so at once, and others wait meanwhile.
-const settleRotated = 2 * time.Second
+const settleRotated = time.Second
 
 // Serve restarts what runs with another value than it should, by the one pass that
 // changes what runs.

@@ -43,6 +43,7 @@ var checks = []checkup{
 	{name: "manifests", what: "the manifests of the apps", look: checkManifests},
 	{name: "unit files", what: "the directory of unit files", look: checkUnitFiles},
 	{name: "quadlet", what: "what Podman makes of the unit files", look: checkQuadlet},
+	{name: "secrets", what: "how secrets are kept", look: checkSecrets},
 	{name: "ports", what: "the ports of the apps", look: checkPorts},
 	{name: "healthd", what: "whether healthd runs", look: checkHealthd},
 	{name: "stop timeout", what: "how long a shutdown waits for apps", rootless: true, look: checkStopTimeout},
@@ -498,6 +499,31 @@ func mendRefused(dir, file string) string {
 // isQuadlet reports whether Podman makes a unit of a file of that name.
 func isQuadlet(name string) bool {
 	return slices.Contains([]string{".container", ".volume", ".network", ".pod", ".kube", ".image", ".build", ".artifact"}, filepath.Ext(name))
+}
+
+func checkSecrets(_ context.Context, p *patient) finding {
+	places, err := machine.PlacesOf(p.scope, p.getenv)
+	if err != nil {
+		return warn("", "nobody can tell where they are: %v", err)
+	}
+	store := places.Secrets(p.scope)
+	r, err := store.Rotation()
+	if err != nil {
+		return problem("", "%v", err)
+	}
+	if r != nil {
+		return problem("archgen apply", "the rotation of %s that began on %s has not come to its end", r.Name, r.Began.Local().Format(time.DateTime))
+	}
+	if err := store.Sealing(); err != nil {
+		return warn("", "they are files that nobody else can read, and not encrypted: %v (for a user, systemd 256 and newer can)", err)
+	}
+	switch open, err := store.Plain(); {
+	case err != nil:
+		return problem("", "%v", err)
+	case len(open) > 0:
+		return warn("archgen secret rotate "+open[0], "they are encrypted by systemd-creds, but for those from when that could not be done: %s", strings.Join(open, ", "))
+	}
+	return fine("they are encrypted by systemd-creds")
 }
 
 func checkStopTimeout(ctx context.Context, p *patient) finding {

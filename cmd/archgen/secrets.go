@@ -8,9 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -18,15 +16,12 @@ import (
 	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/secret"
-	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 // vault is the secrets of a scope: their values, and what Podman has of them.
 type vault struct {
 	secret.Store
 	podman podmanSecrets
-	// runtime is where it is locked.
-	runtime string
 }
 
 func (c *cli) vaultOf(scope units.Scope) (vault, error) {
@@ -36,9 +31,8 @@ func (c *cli) vaultOf(scope units.Scope) (vault, error) {
 
 func (c *cli) vaultAt(places machine.Places, scope units.Scope) vault {
 	return vault{
-		Store:   secret.Store{Dir: filepath.Join(places.State, "secrets"), Scope: scope},
-		podman:  podmanSecrets{container.Storage(scope, c.getenv)},
-		runtime: filepath.Join(places.Runtime, "secrets"),
+		Store:  places.Secrets(scope),
+		podman: podmanSecrets{container.Storage(scope, c.getenv)},
 	}
 }
 
@@ -46,14 +40,6 @@ func (c *cli) vaultAt(places machine.Places, scope units.Scope) vault {
 func (v vault) provide(ctx context.Context, app units.App) error {
 	return v.Provide(ctx, v.podman, app.Secrets)
 }
-
-// hold keeps others from changing values until release is called.
-func (v vault) hold(ctx context.Context) (release func(), err error) {
-	return unitdir.Store{Runtime: v.runtime}.Lock(ctx)
-}
-
-// heldTime is how long hold waits where somebody else may as well do the work.
-const heldTime = 100 * time.Millisecond
 
 // podmanSecrets is what Podman keeps of secrets, for containers.
 type podmanSecrets struct{ storage string }

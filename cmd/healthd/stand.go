@@ -61,13 +61,14 @@ func stand(ctx context.Context, scope units.Scope) error {
 	defer end()
 	publish, asked := show(ctx, scope, places.Runtime, log)
 	m := healthd.Machine{
-		Desired: compiler.Desired,
+		Desired: resuming(ctx, places.Secrets(scope), services.Complete, compiler.Desired),
 		Host: reconcile.Host{
 			Files: machine.Files(places.Units), Services: services,
 			Store: unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 			Now:   time.Now, Settle: settle, Patience: patience,
 			Config:    config.Host{State: places.State, Runtime: places.Runtime, Storage: storage, Secret: secret, Machine: config.ThisMachine}.OfService,
 			Prefetch:  services.Pull,
+			Provide:   services.Pull,
 			Strangers: func() ([]string, error) { return container.Strangers(storage) },
 		},
 		Hints:  hints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.complain), asked, places.Units),

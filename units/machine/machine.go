@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/secret"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
@@ -20,6 +21,11 @@ type Places struct {
 	Units string
 	// State is what outlives a boot, Runtime what does not.
 	State, Runtime string
+}
+
+// Secrets is where the secrets of a scope are kept.
+func (p Places) Secrets(scope units.Scope) secret.Store {
+	return secret.Store{Dir: filepath.Join(p.State, "secrets"), Runtime: filepath.Join(p.Runtime, "secrets"), Scope: scope}
 }
 
 // PlacesOf returns the places of a scope, from the environment of whoever asks.

@@ -204,14 +204,22 @@ func recreateUnit(service string) string {
 	return "archipelago-recreate@" + strings.TrimPrefix(service, "app@")
 }
 
-// Pull lets systemd run archgen to get the images of an app that are missing. Where
-// the unit for that is not installed, they come with the app's start.
+// Pull lets systemd run archgen to get what an app lacks before it starts: images,
+// and values of secrets. Where the unit for that is not installed, images come with
+// the app's start.
 func (s Services) Pull(ctx context.Context, app units.App) error {
 	err := s.Start(ctx, "archipelago-pull@"+app.ID+".service")
 	if errors.Is(err, systemd.ErrNoSuchUnit) {
 		return nil
 	}
 	return err
+}
+
+// Complete lets systemd run archgen to go on with a rotation of secrets. Where the
+// unit for that is not installed, the next archgen apply does. What comes of it is
+// in the log of the unit.
+func (s Services) Complete(ctx context.Context) {
+	_ = s.Start(ctx, "archipelago-reconcile.service")
 }
 
 // ReloadNetwork lets systemd run Podman to set up the network of all containers

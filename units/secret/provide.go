@@ -84,17 +84,21 @@ func (p *provider) value(name string, path []string) (string, error) {
 	if i < 0 {
 		return "", fmt.Errorf("the app has no secret %s", name)
 	}
-	value, err := p.kept(p.list[i], append(path, name))
-	if err == nil {
-		p.values[name] = value
+	value, err := p.store.Get(name)
+	before := value
+	if value, err = p.right(p.list[i], value, err, append(path, name)); err != nil {
+		return "", err
+	}
+	p.values[name] = value
+	if value != before {
 		err = p.store.Set(name, value)
 	}
 	return value, err
 }
 
-// kept is the value that a secret has, or else one that is made now.
-func (p *provider) kept(d units.Secret, path []string) (string, error) {
-	value, err := p.store.Get(d.Name)
+// right is the value that a secret should have: what the store has of it, or else
+// one that is taken over or made now.
+func (p *provider) right(d units.Secret, value string, err error, path []string) (string, error) {
 	if errors.Is(err, ErrNone) {
 		value, err = p.containers.Secret(d.Name)
 	}

@@ -63,6 +63,37 @@ func (s Store) Rotation() (*Rotation, error) {
 	return &r, nil
 }
 
+// Hold keeps others from changing values until release is called. It waits for a
+// while; its error names the holder.
+func (s Store) Hold(ctx context.Context) (release func(), err error) {
+	return unitdir.Store{Runtime: s.Runtime}.Lock(ctx)
+}
+
+// heldTime is how long it takes at most to see whether somebody else holds on.
+const heldTime = 100 * time.Millisecond
+
+// Abandoned is a rotation that nobody is at work on any more, nil where there is
+// none. Until release is called, nobody else takes it up.
+func (s Store) Abandoned(ctx context.Context) (r *Rotation, release func(), err error) {
+	if r, err = s.Rotation(); err != nil || r == nil {
+		return nil, nil, err
+	}
+	brief, cancel := context.WithTimeout(ctx, heldTime)
+	defer cancel()
+	release, err = s.Hold(brief)
+	if err != nil {
+		if brief.Err() != nil {
+			err = ctx.Err() // else it is held, and that is no error
+		}
+		return nil, nil, err
+	}
+	if r, err = s.Rotation(); err != nil || r == nil { // it came to its end meanwhile
+		release()
+		return nil, nil, err
+	}
+	return r, release, nil
+}
+
 // Begin keeps that a secret is to have another value, and changes nothing yet.
 // Without a value it is made as the first one was. list is the app's secrets.
 func (s Store) Begin(list []units.Secret, name, value string, now time.Time) (*Rotation, error) {

@@ -29,9 +29,10 @@ const MaxValue = 512_000
 
 // Store is the values of a scope's secrets, a file each.
 type Store struct {
-	// Dir is where they lie, which is nobody else's to look into.
-	Dir   string
-	Scope units.Scope
+	// Dir is where they lie, which is nobody else's to look into. Runtime is the
+	// directory of the lock.
+	Dir, Runtime string
+	Scope        units.Scope
 }
 
 // names is that of a secret: the app's id and what the app calls it.
