@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"manifests":                    {"manifests/diag"},
 	"manifests/catalog":            {},
 	"manifests/internal/reference": {"manifests", "manifests/diag"},
+	"packaging/sbom":               {},
 	"generator":                    {"manifests", "manifests/diag", "units", "generator/configfile"},
 	"generator/configfile":         {},
 	"generator/conform":            {"units"},

@@ -1,5 +1,6 @@
 // Command reference writes what is generated from the schema's fields:
-// docs/manifest.md, docs/diagnostics.md and manifests/schema.json. It is run by
+// docs/manifest.md, docs/diagnostics.md, manifests/schema.json and the manual page
+// archipelago-manifest(5). It is run by
 // `make generate`; with -check it only says whether they are current.
 package main
 
@@ -37,6 +38,7 @@ func run(check bool) error {
 		{"manifests/schema.json", schema},
 		{"docs/manifest.md", manifestPage(types)},
 		{"docs/diagnostics.md", diagnosticsPage()},
+		{"packaging/man/archipelago-manifest.5", manifestManual(types)},
 	} {
 		old, err := os.ReadFile(f.path)
 		if err == nil && bytes.Equal(old, f.data) {

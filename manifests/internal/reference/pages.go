@@ -41,19 +41,23 @@ func manifestPage(types []structType) []byte {
 	}
 	b.WriteString("\n## Keys\n")
 	for _, t := range types {
-		title := t.name
-		switch t.name {
-		case "Document":
-			title = "The file"
-		case "Settings":
-			title = "Settings of the node (archipelago.toml)"
-		}
-		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n| key | value | meaning |\n|---|---|---|\n", title, cell(prose(t)))
+		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n| key | value | meaning |\n|---|---|---|\n", title(t), cell(prose(t)))
 		for _, f := range t.fields {
 			fmt.Fprintf(&b, "| `%s`%s | %s | %s |\n", f.key, required(f), cell(valueText(f)), cell(f.doc))
 		}
 	}
 	return b.Bytes()
+}
+
+// title is what a struct is called where readers see it.
+func title(t structType) string {
+	switch t.name {
+	case "Document":
+		return "The file"
+	case "Settings":
+		return "Settings of the node (archipelago.toml)"
+	}
+	return t.name
 }
 
 // prose is a struct's comment without the Go name that it begins with.

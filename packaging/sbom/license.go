@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// known is how each licence that we accept is told by its text.
+var known = []struct {
+	id      string
+	phrases []string
+}{
+	{"Apache-2.0", []string{"Apache License", "Version 2.0"}},
+	{"MIT", []string{"Permission is hereby granted, free of charge"}},
+	{"BSD-3-Clause", []string{"Redistributions in binary form", "Neither the name"}},
+	{"BSD-2-Clause", []string{"Redistributions in binary form"}},
+}
+
+// readLicense finds the texts that the library wants to be passed on, and fails
+// for a licence that nobody has looked at.
+func (l *library) readLicense() error {
+	dir, err := l.dir()
+	if err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("look for the licence of %s: %w", l.path, err)
+	}
+	for _, entry := range entries {
+		if !isLicense(entry.Name()) {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join(dir, entry.Name()))
+		if err != nil {
+			return fmt.Errorf("read the licence of %s: %w", l.path, err)
+		}
+		l.texts = append(l.texts, string(text))
+	}
+	all := strings.Join(l.texts, "\n")
+	var ids []string
+	for _, k := range known {
+		missing := slices.ContainsFunc(k.phrases, func(phrase string) bool { return !strings.Contains(all, phrase) })
+		if !missing && (k.id != "BSD-2-Clause" || !slices.Contains(ids, "BSD-3-Clause")) {
+			ids = append(ids, k.id)
+		}
+	}
+	if len(ids) == 0 {
+		return fmt.Errorf("no licence that is known was found for %s in %s: look at it, then add it to packaging/sbom/license.go", l.path, dir)
+	}
+	slices.Sort(ids)
+	l.license = strings.Join(ids, " AND ")
+	return nil
+}
+
+func isLicense(file string) bool {
+	base := strings.ToUpper(strings.TrimSuffix(file, filepath.Ext(file)))
+	return base == "LICENSE" || base == "LICENCE" || base == "COPYING" || base == "NOTICE" || base == "COPYRIGHT"
+}
+
+// dir is where the library's source is: vendored, or in Go's cache.
+func (l *library) dir() (string, error) {
+	if l.path == "std" {
+		return goSays("env", "GOROOT")
+	}
+	vendored := filepath.Join("vendor", filepath.FromSlash(l.path))
+	if _, err := os.Stat(vendored); err == nil {
+		return vendored, nil
+	}
+	return goSays("list", "-m", "-f", "{{.Dir}}", l.path)
+}
+
+func goSays(args ...string) (string, error) {
+	out, err := exec.CommandContext(context.Background(), "go", args...).Output()
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// writeLicenses writes in the form of Debian's copyright files, whose end it is
+// there: a paragraph per library, the texts indented.
+func writeLicenses(w io.Writer, libraries []library) error {
+	for _, l := range libraries {
+		files := "vendor/" + l.path + "/*"
+		if l.path == "std" {
+			files = "$GOROOT/src/*"
+		}
+		_, err := fmt.Fprintf(w, "Files: %s\nCopyright: %s\nLicense: %s\n%s\n\n", files, strings.Join(l.holders(), "\n  "), l.license, indented(l.texts))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// holders is the lines of the texts that say whose the library is.
+func (l *library) holders() []string {
+	var lines []string
+	for line := range strings.Lines(strings.Join(l.texts, "\n")) {
+		line = strings.Trim(line, " \n*/")
+		if strings.HasPrefix(line, "Copyright ") && !strings.Contains(line, "yyyy") && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) == 0 {
+		return []string{"the authors of " + l.path}
+	}
+	return lines
+}
+
+func indented(texts []string) string {
+	var b strings.Builder
+	for line := range strings.Lines(strings.TrimSpace(strings.Join(texts, "\n"))) {
+		if line = strings.TrimRight(line, " \t\r\n"); line == "" {
+			line = "."
+		}
+		b.WriteString(" " + line + "\n")
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
