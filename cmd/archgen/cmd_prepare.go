@@ -253,7 +253,9 @@ func (p *preparation) removeContainer(ctx context.Context) error {
 // ensureDir makes a directory in a volume.
 func (p *preparation) ensureDir(ctx context.Context, d units.EnsureDir) error {
 	dir := config.VolumeDir(p.host.Storage, d.Volume)
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) == 0 && !filepath.IsAbs(d.Volume) {
+	entries, err := os.ReadDir(dir)
+	isNew := err == nil && len(entries) == 0 || errors.Is(err, os.ErrNotExist)
+	if isNew && !filepath.IsAbs(d.Volume) {
 		if err := p.fill(ctx); err != nil {
 			return err
 		}
@@ -269,8 +271,8 @@ func (p *preparation) ensureDir(ctx context.Context, d units.EnsureDir) error {
 	return p.inVolume(ctx, "ensure", dir, d.Path, strconv.Itoa(uid), strconv.Itoa(gid), strconv.FormatUint(uint64(d.Mode), 8))
 }
 
-// fill lets Podman give a new volume what the image has at its place, and its
-// owner. It does so only while the volume is empty, as the container is made.
+// fill lets Podman make a volume and give it what the image has at its place, and
+// its owner. It does so only while the volume is empty, as the container is made.
 func (p *preparation) fill(ctx context.Context) error {
 	args := []string{"create", "--replace", "--name=" + p.stepContainer(), "--network=none"}
 	for _, a := range p.flags() {
