@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 VERSION := $(shell sed -n 's/^## \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
 LDFLAGS := -s -w -buildid= -X github.com/archipelago-os/archipelago/generator/compile.Release=$(VERSION)
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)'
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='$(LDFLAGS)'
 
 # Tools are built once a version, outside the tree, so that a clone finds them.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/archipelago
@@ -13,7 +13,7 @@ GOLANGCI := $(CACHE)/golangci-lint-v2.15.0
 GOFUMPT := $(CACHE)/gofumpt-v0.12.0
 FUZZTIME ?= 30s
 
-.PHONY: help setup build test unit race model model-test lint fmt generate check golden fuzz cover bench demo e2e install uninstall clean
+.PHONY: help setup build test unit race model model-test lint fmt generate check golden fuzz cover bench demo e2e install uninstall compile check-package dist deb rpm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -22,7 +22,13 @@ setup: ## Install what building and testing needs (Debian; asks for no input)
 	@test/setup
 
 build: setup ## Build bin/archgen and bin/healthd
+	@$(MAKE) --no-print-directory compile
+
+compile: # what a package's build runs: it installs nothing and needs no network
 	$(GO_BUILD) -o bin/ ./cmd/archgen ./cmd/healthd
+
+check-package: # what a package's build tests: what needs nothing but Go
+	go test ./generator/... ./manifests/... ./units/... ./healthd/... ./packaging/...
 
 test: setup lint race model-test e2e ## Everything: lint, unit tests under the race detector, the test machine
 
@@ -50,7 +56,7 @@ lint: setup $(GOLANGCI) ## Linters, formatting, layers, stale generated files
 fmt: setup $(GOFUMPT) ## Format the sources
 	$(GOFUMPT) -w cmd generator healthd manifests test units
 
-generate: setup ## Regenerate docs/manifest.md, docs/diagnostics.md, the JSON Schema, the manual page
+generate: setup ## Regenerate docs/manifest.md, docs/diagnostics.md, the JSON Schema, manual pages
 	go run ./manifests/internal/reference
 	go test ./cmd/archgen -run '^TestManualPage$$' -update
 
@@ -81,9 +87,10 @@ e2e: setup build ## The real thing: systemd and rootless Podman on the test mach
 # What is installed, and what uninstall removes: mode, place below PREFIX (a
 # folder ends in /), sources.
 PREFIX ?= /usr
+ZSHDIR ?= share/zsh/site-functions
 define INSTALLED
 755 bin/ bin/archgen
-755 libexec/archipelago/ bin/healthd
+755 libexec/archipelago/ bin/healthd packaging/each-user
 644 lib/systemd/user/ packaging/systemd/user/*
 644 lib/systemd/user-preset/ packaging/systemd/user-preset/*
 644 lib/systemd/system/ packaging/systemd/system/*
@@ -95,26 +102,29 @@ define INSTALLED
 644 share/dbus-1/system-services/ packaging/dbus/org.archipelago.Manager1.service
 644 share/dbus-1/system.d/ packaging/dbus/org.archipelago.Manager1.conf
 644 share/archipelago/catalog/ manifests/catalog/*.yaml
+644 share/archipelago/manifest.schema.json manifests/schema.json
 644 share/bash-completion/completions/archgen bin/completion.bash
 644 share/fish/vendor_completions.d/archgen.fish bin/completion.fish
-644 share/zsh/site-functions/_archgen bin/completion.zsh
+644 $(ZSHDIR)/_archgen bin/completion.zsh
 644 share/man/man1/ packaging/man/*.1
+644 share/man/man5/ packaging/man/*.5
 644 share/man/man7/ packaging/man/*.7
 644 share/man/man8/ packaging/man/*.8
-644 share/doc/archipelago/ README.md CHANGELOG.md LICENSE docs/*.md
+644 share/doc/archipelago/ README.md CHANGELOG.md docs/*.md bin/sbom.spdx.json
+644 share/licenses/archipelago/ LICENSE bin/LICENSES-OF-LIBRARIES
 endef
 export INSTALLED
 each_installed = printf '%s\n' "$$INSTALLED" | while read -r mode place sources; do for file in $$sources; do \
 	to="$(DESTDIR)$(PREFIX)/$$place"; case $$place in */) to="$$to$$(basename "$$file")" ;; esac;
 
-install: bin/archgen bin/healthd bin/completion.bash bin/completion.fish bin/completion.zsh ## Install below DESTDIR and PREFIX (/usr)
+install: bin/archgen bin/healthd bin/completion.bash bin/completion.fish bin/completion.zsh bin/sbom.spdx.json bin/LICENSES-OF-LIBRARIES ## Install below DESTDIR and PREFIX (/usr)
 	@$(each_installed) install -D -m "$$mode" "$$file" "$$to"; done; done
 	@[ '$(PREFIX)' = /usr ] || sed -i 's|/usr/bin/archgen|$(PREFIX)/bin/archgen|; s|/usr/libexec/|$(PREFIX)/libexec/|' \
 	  '$(DESTDIR)$(PREFIX)'/lib/systemd/{user,system}/archipelago-*
 
 uninstall: ## Remove what install has put there; apps, their data and settings stay
 	@$(each_installed) rm -f "$$to"; done; done
-	@for dir in libexec/archipelago share/archipelago/catalog share/archipelago share/doc/archipelago lib/systemd/system/user@.service.d; do \
+	@for dir in libexec/archipelago share/archipelago/catalog share/archipelago share/doc/archipelago share/licenses/archipelago lib/systemd/system/user@.service.d; do \
 	  rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(PREFIX)/$$dir" 2>/dev/null || true; done
 
 bin/archgen bin/healthd &: # only where one is missing: they are built as a user and installed as root
@@ -123,8 +133,27 @@ bin/archgen bin/healthd &: # only where one is missing: they are built as a user
 bin/completion.%: bin/archgen
 	$< completion $* >$@
 
+bin/sbom.spdx.json: bin/archgen bin/healthd
+	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) go run ./packaging/sbom -version $(VERSION) $^ >$@
+
+bin/LICENSES-OF-LIBRARIES: bin/archgen bin/healthd
+	go run ./packaging/sbom -licenses $^ >$@
+
+# Packages are built of a source tarball in a folder of their own, and without
+# the network: the same source gives the same bytes wherever that is.
+DIST ?= dist
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)
+
+dist: setup ## Source tarball, deb, rpm, checksums and SBOM, in DIST (dist)
+	@test/setup packages
+	packaging/build $(VERSION) '$(DIST)' source deb rpm checksums
+
+deb rpm: setup ## A Debian package; an RPM package
+	@test/setup packages
+	packaging/build $(VERSION) '$(DIST)' $@
+
 clean: ## Remove what was built and running test machines; caches stay
-	rm -rf bin coverage.out
+	rm -rf bin dist coverage.out
 	test/host/host down --all
 
 $(GOLANGCI):

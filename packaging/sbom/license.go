@@ -22,6 +22,9 @@ var known = []struct {
 	{"BSD-2-Clause", []string{"Redistributions in binary form"}},
 }
 
+// sameAsOurs stands for a text that is long, and in the package already.
+const sameAsOurs = "The Apache License, Version 2.0, is in the file LICENSE, and on Debian in\n/usr/share/common-licenses/Apache-2.0."
+
 // readLicense finds the texts that the library wants to be passed on, and fails
 // for a licence that nobody has looked at.
 func (l *library) readLicense() error {
@@ -44,6 +47,12 @@ func (l *library) readLicense() error {
 		l.texts = append(l.texts, string(text))
 	}
 	all := strings.Join(l.texts, "\n")
+	l.holders = holders(all)
+	for i, text := range l.texts {
+		if strings.Contains(text, "TERMS AND CONDITIONS FOR USE, REPRODUCTION") {
+			l.texts[i] = sameAsOurs
+		}
+	}
 	var ids []string
 	for _, k := range known {
 		missing := slices.ContainsFunc(k.phrases, func(phrase string) bool { return !strings.Contains(all, phrase) })
@@ -92,7 +101,7 @@ func writeLicenses(w io.Writer, libraries []library) error {
 		if l.path == "std" {
 			files = "$GOROOT/src/*"
 		}
-		_, err := fmt.Fprintf(w, "Files: %s\nCopyright: %s\nLicense: %s\n%s\n\n", files, strings.Join(l.holders(), "\n  "), l.license, indented(l.texts))
+		_, err := fmt.Fprintf(w, "Files: %s\nCopyright: %s\nLicense: %s\n%s\n\n", files, strings.Join(l.holders, "\n  "), l.license, indented(l.texts))
 		if err != nil {
 			return err
 		}
@@ -100,17 +109,17 @@ func writeLicenses(w io.Writer, libraries []library) error {
 	return nil
 }
 
-// holders is the lines of the texts that say whose the library is.
-func (l *library) holders() []string {
+// holders is the lines of a text that say whose it is.
+func holders(text string) []string {
 	var lines []string
-	for line := range strings.Lines(strings.Join(l.texts, "\n")) {
+	for line := range strings.Lines(text) {
 		line = strings.Trim(line, " \n*/")
 		if strings.HasPrefix(line, "Copyright ") && !strings.Contains(line, "yyyy") && !slices.Contains(lines, line) {
 			lines = append(lines, line)
 		}
 	}
 	if len(lines) == 0 {
-		return []string{"the authors of " + l.path}
+		return []string{"its authors"}
 	}
 	return lines
 }

@@ -47,7 +47,7 @@ func run(w io.Writer, version string, licenses bool, programs []string) error {
 // library is a Go module that is in a program, or Go's own library.
 type library struct {
 	path, version, license string
-	texts                  []string
+	texts, holders         []string
 }
 
 // linked is what is in any of the programs, by name.

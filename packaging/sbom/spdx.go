@@ -69,7 +69,7 @@ func spdx(version, epoch string, libraries []library) (*spdxDocument, error) {
 	d := &spdxDocument{
 		Version: "SPDX-2.3", DataLicense: "CC0-1.0", ID: "SPDXRef-DOCUMENT", Name: "archipelago-" + version,
 		Creation:      spdxCreation{time.Unix(seconds, 0).UTC().Format(time.RFC3339), []string{"Tool: archipelago-packaging-sbom"}},
-		Packages:      []spdxPackage{describe(self, library{path: module, version: version, license: "Apache-2.0", texts: []string{"Copyright the Archipelago maintainers"}}, "")},
+		Packages:      []spdxPackage{describe(self, library{path: module, version: version, license: "Apache-2.0", holders: []string{"Copyright the Archipelago maintainers"}}, "")},
 		Relationships: []spdxRelationship{{"SPDXRef-DOCUMENT", "DESCRIBES", self}},
 	}
 	content := sha256.New()
@@ -86,7 +86,7 @@ func spdx(version, epoch string, libraries []library) (*spdxDocument, error) {
 func describe(id string, l library, sum string) spdxPackage {
 	p := spdxPackage{
 		ID: id, Name: l.path, Version: l.version, Location: "https://" + l.path,
-		Concluded: l.license, Declared: l.license, Copyright: strings.Join(l.holders(), "\n"),
+		Concluded: l.license, Declared: l.license, Copyright: strings.Join(l.holders, "\n"),
 		Refs: []spdxExternal{{"PACKAGE-MANAGER", "purl", "pkg:golang/" + l.path + "@" + l.version}},
 	}
 	if l.path == "std" {
