@@ -10,6 +10,7 @@ import (
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -59,13 +60,14 @@ func (l *Loaded) templates(m *Manifest, dir string, overlayDirs []string) (diags
 	if len(m.Templates) == 0 {
 		return diags
 	}
-	h := sha256.New()
-	fmt.Fprintln(h, m.Digest)
+	var all strings.Builder
+	all.WriteString(m.Digest)
 	for _, name := range slices.Sorted(maps.Keys(m.Templates)) {
 		sum := sha256.Sum256(m.Templates[name].Data)
-		fmt.Fprintln(h, name, hex.EncodeToString(sum[:]))
+		all.WriteString("\n" + name + " " + hex.EncodeToString(sum[:]))
 	}
-	m.Digest = hex.EncodeToString(h.Sum(nil))[:32]
+	sum := sha256.Sum256([]byte(all.String()))
+	m.Digest = hex.EncodeToString(sum[:])[:32]
 	return diags
 }
 

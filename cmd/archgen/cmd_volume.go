@@ -56,46 +56,63 @@ func awaitFile(ctx context.Context, dir, path string) error {
 		case <-timer.C:
 			timer.Reset(200 * time.Millisecond)
 		}
-		root, err := os.OpenRoot(dir)
-		if err != nil {
-			return err
-		}
-		_, err = root.Stat(path)
-		root.Close()
-		if !errors.Is(err, fs.ErrNotExist) {
+		if isThere, err := hasFile(dir, path); isThere || err != nil {
 			return err
 		}
 	}
+}
+
+// hasFile looks for a file below a directory, and never outside of it.
+func hasFile(dir, path string) (isThere bool, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return false, err
+	}
+	_, err = root.Stat(path)
+	err = errors.Join(err, root.Close())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // ensureDirectory makes a directory below another, and gives the directories on
 // the way, where they are new, and itself their owner. It follows no link: the
 // container may have put one there that leads out of its volume.
 func ensureDirectory(dir, path string, uid, gid int, mode uint32) error {
-	fd, err := unix.Open(dir, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	at, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
-		return fmt.Errorf("opening the volume %s: %w", dir, err)
+		return fmt.Errorf("opening the volume: %w", err)
 	}
 	names := strings.Split(path, "/")
 	for i, name := range names {
-		made := unix.Mkdirat(fd, name, mode)
-		if made != nil && !errors.Is(made, unix.EEXIST) {
-			unix.Close(fd)
-			return fmt.Errorf("making %s in the volume: %w", strings.Join(names[:i+1], "/"), made)
-		}
-		next, err := unix.Openat(fd, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
-		unix.Close(fd)
+		here := strings.Join(names[:i+1], "/")
+		next, isNew, err := enter(at, name, mode)
+		at.Close()
 		if err != nil {
-			return fmt.Errorf("%s in the volume is no directory, or a link, which is not followed: %w", strings.Join(names[:i+1], "/"), err)
+			return fmt.Errorf("%s in the volume is no directory, or a link, which is not followed: %w", here, err)
 		}
-		fd = next
-		if made == nil || i == len(names)-1 {
-			err = errors.Join(unix.Fchown(fd, uid, gid), unix.Fchmod(fd, mode))
+		at = next
+		if isNew || i == len(names)-1 {
+			err = errors.Join(at.Chown(uid, gid), at.Chmod(fs.FileMode(mode)))
 		}
 		if err != nil {
-			unix.Close(fd)
-			return fmt.Errorf("giving %s in the volume its owner: %w", strings.Join(names[:i+1], "/"), err)
+			at.Close()
+			return fmt.Errorf("giving %s in the volume its owner: %w", here, err)
 		}
 	}
-	return unix.Close(fd)
+	return at.Close()
+}
+
+// enter opens a directory within another, and makes it if there is none.
+func enter(dir *os.File, name string, mode uint32) (inner *os.File, isNew bool, err error) {
+	made := unix.Mkdirat(int(dir.Fd()), name, mode)
+	if made != nil && !errors.Is(made, unix.EEXIST) {
+		return nil, false, made
+	}
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, false, err
+	}
+	return os.NewFile(uintptr(fd), name), made == nil, nil
 }

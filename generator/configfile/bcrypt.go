@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"sync"
 
-	"golang.org/x/crypto/blowfish"
+	"golang.org/x/crypto/blowfish" //nolint:staticcheck // bcrypt is made of it
 )
 
 // bcryptCost is what golang.org/x/crypto/bcrypt, htpasswd and others default to.

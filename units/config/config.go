@@ -245,8 +245,8 @@ func (h Host) content(w units.VolumeFile) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer root.Close()
 	f, err := root.OpenFile(w.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	err = errors.Join(err, root.Close())
 	if err != nil {
 		return "", err
 	}
@@ -271,7 +271,7 @@ func VolumeDir(storage, volume string) string {
 func digest(key []byte, parts ...string) string {
 	m := hmac.New(sha256.New, key)
 	for _, p := range parts {
-		fmt.Fprintf(m, "%d:%s", len(p), p)
+		m.Write(fmt.Appendf(nil, "%d:%s", len(p), p))
 	}
 	return hex.EncodeToString(m.Sum(nil))[:32]
 }

@@ -16,7 +16,7 @@ func ThisMachine() configfile.Machine {
 	m := configfile.Machine{Cores: runtime.NumCPU(), Address: address()}
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err == nil {
-		m.Memory = int(uint64(info.Totalram) * uint64(info.Unit) >> 20)
+		m.Memory = int(uint64(info.Totalram) * uint64(info.Unit) >> 20) //nolint:unconvert // it is no uint64 on every machine
 	}
 	return m
 }
@@ -27,7 +27,9 @@ func address() string {
 	if err != nil {
 		return ""
 	}
-	defer c.Close()
 	host, _, _ := net.SplitHostPort(c.LocalAddr().String())
+	if c.Close() != nil {
+		return ""
+	}
 	return host
 }
