@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -60,12 +61,8 @@ func Look(root string, monitor int, controlGroup string) (Running, error) {
 	if r.ID == "" || args["-b"] == "" {
 		return Running{}, fmt.Errorf("process %d: %w", monitor, ErrNone)
 	}
-	config := filepath.Join(root, args["-b"], "config.json")
-	if r.Digest, err = digest(config); err != nil {
+	if err := r.readConfig(filepath.Join(root, args["-b"], "config.json")); err != nil {
 		return Running{}, err
-	}
-	if info, err := os.Stat(config); err == nil {
-		r.Created = info.ModTime()
 	}
 	if r.Paused, err = frozen(filepath.Join(root, "sys/fs/cgroup", controlGroup, "libpod-payload-"+r.ID, "cgroup.events")); err != nil {
 		return Running{}, err
@@ -102,6 +99,38 @@ func arguments(root string, pid int) (map[string]string, error) {
 		}
 	}
 	return args, nil
+}
+
+// seen is what was read of the configurations of containers, by path: none changes
+// while its container is there, and reading one is most of the work of looking.
+var seen struct {
+	sync.Mutex
+	configs map[string]Running
+}
+
+// maxSeen is when what was read is forgotten, of ended containers too.
+const maxSeen = 1024
+
+// readConfig reads the configuration that a container was made with, once.
+func (r *Running) readConfig(path string) error {
+	if info, err := os.Stat(path); err == nil {
+		r.Created = info.ModTime()
+	}
+	seen.Lock()
+	defer seen.Unlock()
+	if known, ok := seen.configs[path]; ok && known.ID == r.ID && known.Created.Equal(r.Created) {
+		r.Digest = known.Digest
+		return nil
+	}
+	var err error
+	if r.Digest, err = digest(path); err != nil {
+		return err
+	}
+	if seen.configs == nil || len(seen.configs) >= maxSeen {
+		seen.configs = map[string]Running{}
+	}
+	seen.configs[path] = *r
+	return nil
 }
 
 func digest(config string) (string, error) {

@@ -3,6 +3,8 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -32,19 +34,32 @@ func (p *pass) runs(app units.App) bool {
 }
 
 // announce keeps, before anything is done, which services are stopped and of
-// which apps files are changed: a pass that is killed in between leaves word.
+// which apps files are changed: a pass that is killed in between leaves word. An
+// app that gets back what it runs with is not changed, and has it sooner.
 func (p *pass) announce() error {
-	if len(p.plan.Stops)+len(p.plan.Files) == 0 {
-		return nil
-	}
 	for _, a := range p.plan.Stops {
 		p.history.Begin(units.App{ID: a.App}, a.Target, p.have.Units[a.Target].Invocation)
 	}
 	for _, a := range p.plan.Files {
-		if !p.isBad(a.App) {
+		if !p.isBad(a.App) && !p.isRestored(a) {
 			p.history.Change(a.App)
 		}
 	}
+	return p.keepHistory()
+}
+
+// isRestored reports whether an app gets a lost file back that it runs with.
+func (p *pass) isRestored(a units.Action) bool {
+	i := slices.IndexFunc(p.want.Apps, func(app units.App) bool { return app.ID == a.App })
+	return i >= 0 && a.Reason == units.BecauseMissing && p.runs(p.want.Apps[i])
+}
+
+// keepHistory writes down what is to outlive the pass, if it changed.
+func (p *pass) keepHistory() error {
+	if reflect.DeepEqual(p.kept, p.history) {
+		return nil
+	}
+	p.kept = maps.Clone(p.history)
 	return p.host.Store.SaveHistory(p.history)
 }
 

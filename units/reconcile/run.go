@@ -62,6 +62,9 @@ type pass struct {
 	// standing is the apps that stand back from the place of containers.
 	standing []units.App
 
+	// kept is the history as it was last written down.
+	kept units.History
+
 	mu        sync.Mutex
 	history   units.History
 	adoptions units.Adoptions
@@ -80,7 +83,7 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	if p.plan.Idle() && len(p.unfinished)+len(p.owed()) == 0 && !p.isRotating() {
-		return p.settle(false)
+		return p.settle()
 	}
 	var err error
 	if p.before, err = p.host.Files.Read(); err != nil {
@@ -106,7 +109,7 @@ func (p *pass) run(ctx context.Context) error {
 	if err == nil && ctx.Err() == nil {
 		p.finish()
 	}
-	return errors.Join(err, p.settle(true))
+	return errors.Join(err, p.settle())
 }
 
 // look observes and decides.
@@ -114,6 +117,7 @@ func (p *pass) look(ctx context.Context) (err error) {
 	if p.history, err = p.host.Store.History(); err != nil {
 		return err
 	}
+	p.kept = maps.Clone(p.history)
 	if p.adoptions, err = p.host.Store.Adoptions(); err != nil {
 		return err
 	}
@@ -233,17 +237,13 @@ func (p *pass) probe(ctx context.Context) {
 
 // settle brings the records of repairs up to date: of apps that are well they
 // are forgotten after a while.
-func (p *pass) settle(changed bool) error {
-	before := maps.Clone(p.history)
+func (p *pass) settle() error {
 	for _, app := range p.want.Apps {
 		if p.result(app.ID).Outcome == Unchanged && p.isWell(app) {
 			p.history.Well(app.ID, p.started)
 		}
 	}
-	if !changed && len(before) == len(p.history) {
-		return nil
-	}
-	return p.host.Store.SaveHistory(p.history)
+	return p.keepHistory()
 }
 
 func (p *pass) isWell(app units.App) bool {

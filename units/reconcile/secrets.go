@@ -27,7 +27,7 @@ func (p *pass) isTouched(app units.App) bool {
 	makes := func(a units.Action) bool {
 		return a.Kind == units.Start || a.Kind == units.Restart || a.Kind == units.Recreate
 	}
-	return p.wrote(app.ID) || slices.ContainsFunc(p.steps(app), makes) || len(p.claims[app.ID]) > 0
+	return p.wrote(app.ID) && !p.runs(app) || slices.ContainsFunc(p.steps(app), makes) || len(p.claims[app.ID]) > 0
 }
 
 func (p *pass) isRotating() bool {

@@ -142,7 +142,7 @@ func (p *pass) begin(app units.App, steps []units.Action) error {
 	if i := slices.IndexFunc(steps, func(a units.Action) bool { return a.Repair }); i >= 0 {
 		p.history.Repaired(app, steps[i].Reason, p.started)
 	}
-	return p.host.Store.SaveHistory(p.history)
+	return p.keepHistory()
 }
 
 func (p *pass) carryOut(ctx context.Context, steps []units.Action) error {
