@@ -217,6 +217,8 @@ func (c *container) podmanArgument(a assignment, value string) []string {
 		return []string{value}
 	case "ReadOnly":
 		return []string{"--read-only"}
+	case "RunInit":
+		return []string{"--init"}
 	case "NoNewPrivileges":
 		return []string{"--security-opt=no-new-privileges"}
 	case "SecurityLabelDisable":

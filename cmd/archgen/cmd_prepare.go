@@ -222,14 +222,20 @@ func (p *preparation) run(ctx context.Context, command []string) error {
 	args := append([]string{"run", "--rm", "--replace", "--name=" + p.stepContainer(), "--log-driver=none", "--entrypoint=" + string(entrypoint)}, p.flags()...)
 	cmd := p.podman(ctx, append(args, p.recipe.Image)...)
 	cmd.Stdout, cmd.Stderr = p.c.stderr, p.c.stderr
-	if err := cmd.Run(); err != nil {
-		return errors.Join(err, p.removeContainer(ctx))
+	// Podman would pass a signal on to the command, which may not care. When its
+	// container is gone it ends; where there is none yet, the signal ends it.
+	cmd.Cancel = func() error {
+		return errors.Join(p.removeContainer(ctx), cmd.Process.Signal(syscall.SIGTERM))
 	}
-	return nil
+	return cmd.Run()
 }
 
-// graceTime is how long a command may take to end that was asked to.
-const graceTime = 3 * time.Second
+const (
+	// removeTime is how long it may take to remove a container.
+	removeTime = 7 * time.Second
+	// graceTime is how long Podman may take to end after its step's time.
+	graceTime = removeTime + 2*time.Second
+)
 
 func (p *preparation) podman(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "podman", args...)
@@ -238,10 +244,10 @@ func (p *preparation) podman(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// removeContainer removes what is left of a step that failed: the time of the step
-// may be over, so it has its own.
+// removeContainer removes what is left of a step: the time of the step may be over,
+// so it has its own.
 func (p *preparation) removeContainer(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), graceTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTime)
 	defer cancel()
 	out, err := p.podman(ctx, "rm", "--force", "--ignore", "--time=0", "--", p.stepContainer()).CombinedOutput()
 	if err != nil {
