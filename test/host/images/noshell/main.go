@@ -129,7 +129,7 @@ var moods = map[string]mood{
 	// A byte now and then, of a head that never ends.
 	"drip": func(c net.Conn) {
 		_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nX-Drip: ")
-		for ; err == nil; time.Sleep(100 * time.Millisecond) {
+		for err == nil && pass(context.Background(), 100*time.Millisecond) {
 			_, err = io.WriteString(c, ".")
 		}
 	},
@@ -158,8 +158,8 @@ func moody(ctx context.Context) error {
 			shut <- errors.New("ended as asked")
 		case known:
 			if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
-				defer c.Close()
 				act(c)
+				_ = c.Close()
 			}
 		default:
 			fmt.Fprintln(w, "ok")
