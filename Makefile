@@ -150,7 +150,7 @@ dist: setup ## Source tarball, deb, rpm, checksums and SBOM, in DIST (dist)
 
 deb rpm: setup ## A Debian package; an RPM package
 	@test/setup packages
-	packaging/build $(VERSION) '$(DIST)' $@
+	packaging/build $(VERSION) '$(DIST)' source $@
 
 clean: ## Remove what was built and running test machines; caches stay
 	rm -rf bin dist coverage.out
