@@ -1,0 +1,223 @@
+package config_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/archipelago-os/archipelago/generator/configfile"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/config"
+)
+
+// place is a machine with one app, ui, whose secret is `ui.token`.
+type place struct {
+	config.Host
+	t       *testing.T
+	secrets map[string]string
+}
+
+func newPlace(t *testing.T) *place {
+	t.Helper()
+	dir := t.TempDir()
+	p := &place{t: t, secrets: map[string]string{"ui.token": "canary"}}
+	p.Host = config.Host{
+		State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"), Storage: filepath.Join(dir, "storage"),
+		Machine: func() configfile.Machine { return configfile.Machine{Memory: 1024, Cores: 2} },
+		Secret: func(name string) (string, error) {
+			if value, ok := p.secrets[name]; ok {
+				return value, nil
+			}
+			return "", errors.New("it has no value")
+		},
+	}
+	return p
+}
+
+func recipe(template string) units.Recipe {
+	data, err := json.Marshal(configfile.Data{App: map[string]string{"id": "ui"}, Secrets: map[string]string{"token": "ui.token"}})
+	if err != nil {
+		panic(err)
+	}
+	return units.Recipe{Data: data, Files: []units.RecipeFile{{Name: "ui.conf", Mode: 0o400, Template: template, Source: "ui.files/ui.conf"}}}
+}
+
+func (p *place) write(r units.Recipe) {
+	p.t.Helper()
+	if err := p.Write("ui", r); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// differs reports whether the app would get another configuration now.
+func (p *place) differs(r units.Recipe) bool {
+	p.t.Helper()
+	want, have, err := p.OfService("app@ui.service", r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return want != have
+}
+
+func (p *place) read(name string) (string, fs.FileInfo) {
+	p.t.Helper()
+	path := filepath.Join(p.Dir("ui"), name)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return string(text), info
+}
+
+func TestWrite(t *testing.T) {
+	p := newPlace(t)
+	r := recipe(`token {{secret "token"}}`)
+	if !p.differs(r) {
+		t.Error("what was never written is as it should be")
+	}
+	p.write(r)
+	text, info := p.read("ui.conf")
+	if text != "token canary" || info.Mode() != 0o400 {
+		t.Errorf("%q with mode %v", text, info.Mode())
+	}
+	if dir, err := os.Stat(p.Dir("ui")); err != nil || dir.Mode().Perm() != 0o700 {
+		t.Errorf("the directory: %v, %v", dir.Mode(), err)
+	}
+	if p.differs(r) {
+		t.Error("what was just written differs")
+	}
+	// A file that is right is not written again, one that was cut short is.
+	p.write(r)
+	if _, again := p.read("ui.conf"); !os.SameFile(info, again) || !again.ModTime().Equal(info.ModTime()) {
+		t.Error("it was written although it was right")
+	}
+	if err := os.Chmod(filepath.Join(p.Dir("ui"), "ui.conf"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.write(r)
+	if _, again := p.read("ui.conf"); again.Mode() != 0o400 {
+		t.Errorf("mode %v", again.Mode())
+	}
+}
+
+// TestDigests: what differs is the text, not the template; no secret can be told
+// from what is kept.
+func TestDigests(t *testing.T) {
+	p := newPlace(t)
+	p.write(recipe(`token {{secret "token"}}`))
+	if p.differs(recipe(`{{/* a comment */}}token {{secret "token"}}`)) {
+		t.Error("a template that gives the same text differs")
+	}
+	if !p.differs(recipe(`tokens {{secret "token"}}`)) {
+		t.Error("another text does not differ")
+	}
+	p.secrets["ui.token"] = "other"
+	if !p.differs(recipe(`token {{secret "token"}}`)) {
+		t.Error("another secret does not differ")
+	}
+	mounted := units.Recipe{Secrets: []string{"ui.token"}}
+	p.write(mounted)
+	if p.differs(mounted) {
+		t.Error("the same secret differs")
+	}
+	p.secrets["ui.token"] = "third"
+	if !p.differs(mounted) {
+		t.Error("another value of a mounted secret does not differ")
+	}
+	if names, err := os.ReadDir(p.Dir("ui")); err != nil || len(names) != 1 {
+		t.Errorf("files of earlier recipes stay: %v, %v", names, err)
+	}
+	if text, _ := p.read(".started"); strings.Contains(text, "other") {
+		t.Errorf("%s", text)
+	}
+}
+
+func TestNoValue(t *testing.T) {
+	p := newPlace(t)
+	delete(p.secrets, "ui.token")
+	err := p.Write("ui", recipe("a\n{{secret \"token\"}}"))
+	if err == nil || !strings.HasPrefix(err.Error(), "ui.files/ui.conf:2:3: ") {
+		t.Errorf("%v", err)
+	}
+	if _, _, err := p.OfService("app@ui.service", recipe(`{{secret "token"}}`)); err == nil {
+		t.Error("it can be told")
+	}
+}
+
+// TestWatched: another content differs, a file that is gone does not, and one that
+// comes back with the same content neither.
+func TestWatched(t *testing.T) {
+	p := newPlace(t)
+	volume := config.VolumeDir(p.Storage, "node.data")
+	if err := os.MkdirAll(volume, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	set := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(volume, "cookie"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := units.Recipe{Watch: []units.VolumeFile{{Volume: "node.data", Path: "cookie"}}}
+	p.write(r)
+	if p.differs(r) {
+		t.Error("a file that is not there yet differs")
+	}
+	set("one")
+	if !p.differs(r) {
+		t.Error("a file that appeared does not differ")
+	}
+	p.write(r)
+	if err := os.Remove(filepath.Join(volume, "cookie")); err != nil {
+		t.Fatal(err)
+	}
+	if p.differs(r) {
+		t.Error("a file that is gone differs")
+	}
+	set("one")
+	if p.differs(r) {
+		t.Error("the same content differs")
+	}
+	set("two")
+	if !p.differs(r) {
+		t.Error("another content does not differ")
+	}
+	if err := p.Look("ui", r); err != nil || p.differs(r) {
+		t.Errorf("after a step that waited for it: %v", err)
+	}
+}
+
+// TestWatchedOddities: nothing that lies in the place of a watched file leads out of
+// its volume, or holds a pass up.
+func TestWatchedOddities(t *testing.T) {
+	p := newPlace(t)
+	volume := config.VolumeDir(p.Storage, "node.data")
+	if err := os.MkdirAll(filepath.Join(volume, "directory"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := errors.Join(os.WriteFile(secret, nil, 0o600), os.Symlink(secret, filepath.Join(volume, "link")), syscall.Mkfifo(filepath.Join(volume, "fifo"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"link", "fifo", "directory", "directory/none"} {
+		r := units.Recipe{Watch: []units.VolumeFile{{Volume: "node.data", Path: name}}}
+		begun := time.Now()
+		p.write(r)
+		if err := os.WriteFile(secret, []byte(name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if p.differs(r) || time.Since(begun) > 5*time.Second {
+			t.Errorf("%s was read, in %v", name, time.Since(begun))
+		}
+	}
+}
