@@ -1,0 +1,38 @@
+package units_test
+
+import (
+	"encoding/json"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+func TestRecipe(t *testing.T) {
+	want := units.Recipe{
+		Data:    json.RawMessage(`{"app":{"id":"x"}}`),
+		Files:   []units.RecipeFile{{Name: "x.conf", Mode: 0o400, Template: "[X-Archipelago]\nApp=y\\\n<&>\u2028\x01", Source: "x.files/x.conf"}},
+		Secrets: []string{"x.token"}, Watch: []units.VolumeFile{{Volume: "node.data", Path: ".cookie"}},
+		Steps: []units.Step{{Run: []string{"a", "b c"}, Migrate: "v1", Seconds: 60}, {EnsureDir: &units.EnsureDir{UID: 1, Mode: 0o700}, Seconds: 1}},
+		Image: "x:1", Podman: []string{"--user=1"},
+	}
+	text, err := want.Text()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := units.ReadRecipe([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	if m, ours := units.ReadMark([]byte(text)); ours {
+		t.Errorf("a template was taken for the mark: %v", m)
+	}
+	// What this archgen can't do, it must not pass over.
+	if _, err := units.ReadRecipe([]byte(text + "Firewall={}\n")); err == nil {
+		t.Error("an unknown line was read")
+	}
+}

@@ -1,0 +1,60 @@
+package unitdir_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+func TestReplacePrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "above/private")
+	for _, text := range []string{"one", "two"} {
+		if err := unitdir.ReplacePrivate(dir, "x", []byte(text), 0o440); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(filepath.Join(dir, "x"))
+		if err != nil || string(got) != text {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
+	for path, mode := range map[string]fs.FileMode{dir: 0o700, filepath.Dir(dir): 0o755, filepath.Join(dir, "x"): 0o440} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+	}
+	if names, err := unitdir.Names(dir); err != nil || len(names) != 1 {
+		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// TestCreatePrivate: of many that make the same file, one does, and it is whole for
+// all.
+func TestCreatePrivate(t *testing.T) {
+	dir := t.TempDir()
+	var made atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 20 {
+		wg.Go(func() {
+			err := unitdir.CreatePrivate(dir, "key", []byte{byte(i), byte(i)}, 0o600)
+			switch {
+			case err == nil:
+				made.Add(1)
+			case !errors.Is(err, fs.ErrExist):
+				t.Error(err)
+			}
+			if key, err := os.ReadFile(filepath.Join(dir, "key")); err != nil || len(key) != 2 || key[0] != key[1] {
+				t.Errorf("%v, %v", key, err)
+			}
+		})
+	}
+	wg.Wait()
+	if names, err := unitdir.Names(dir); err != nil || len(names) != 1 || made.Load() != 1 {
+		t.Errorf("%d made it; %v, %v", made.Load(), names, err)
+	}
+}
