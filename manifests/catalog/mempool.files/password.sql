@@ -1,0 +1,1 @@
+ALTER USER IF EXISTS 'mempool'@'%' IDENTIFIED BY '{{secret "db-password"}}';
