@@ -40,7 +40,7 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 	return &live{
 		places:   places,
 		services: machine.Services{Manager: manager, Scope: scope},
-		health:   machine.Health{Prober: &probe.Prober{}, Credentials: podmanSecret},
+		health:   machine.Health{Prober: &probe.Prober{}, Credentials: c.secret(scope)},
 		store:    unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 		config:   configAt(places, container.Storage(scope, c.getenv)),
 		vault:    c.vaultAt(places, scope),
