@@ -136,6 +136,7 @@ var appStays = []string{
 	`links: {website: "https://example.com/"}`,
 	`ui: {port: web}`,
 	`volumes: {data: {device: /dev/vdb1, type: ext4}}`,
+	`hooks: {pre_start: [{run: [x-check]}, {ensure_dir: {volume: data, path: a}}, {wait_for: {capability: rpc}}]}`,
 	`conflicts: [y]`,
 	`companions: [x-ui]`,
 	`secrets: [{name: pass, generate: {length: 64}}, {name: more}]`,
