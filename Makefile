@@ -82,7 +82,7 @@ demo: setup build ## Boot a machine, render a Bitcoin node, start it, mine block
 	test/demo/run
 
 e2e: setup build ## The real thing: systemd and rootless Podman on the test machine
-	go test -tags e2e -count=1 -timeout 25m -parallel 3 ./test/host ./test/e2e
+	go test -tags e2e -count=1 -timeout 25m -parallel 3 ./test/host ./test/e2e ./test/package
 
 # What is installed, and what uninstall removes: mode, place below PREFIX (a
 # folder ends in /), sources.
@@ -146,7 +146,7 @@ export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || stat 
 
 dist: setup ## Source tarball, deb, rpm, checksums and SBOM, in DIST (dist)
 	@test/setup packages
-	packaging/build $(VERSION) '$(DIST)' source deb rpm checksums
+	packaging/build $(VERSION) '$(DIST)' source deb rpm sbom checksums
 
 deb rpm: setup ## A Debian package; an RPM package
 	@test/setup packages

@@ -72,14 +72,14 @@ func spdx(version, epoch string, libraries []library) (*spdxDocument, error) {
 		Packages:      []spdxPackage{describe(self, library{path: module, version: version, license: "Apache-2.0", holders: []string{"Copyright the Archipelago maintainers"}}, "")},
 		Relationships: []spdxRelationship{{"SPDXRef-DOCUMENT", "DESCRIBES", self}},
 	}
-	content := sha256.New()
+	var content strings.Builder
 	for i, l := range libraries {
 		id := "SPDXRef-library-" + strconv.Itoa(i+1)
 		d.Packages = append(d.Packages, describe(id, l, sums[l.path+" "+l.version]))
 		d.Relationships = append(d.Relationships, spdxRelationship{self, "CONTAINS", id})
-		fmt.Fprintln(content, l.path, l.version, sums[l.path+" "+l.version])
+		fmt.Fprintln(&content, l.path, l.version, sums[l.path+" "+l.version])
 	}
-	d.Namespace = fmt.Sprintf("https://%s/spdx/%s-%x", module, version, content.Sum(nil)[:16])
+	d.Namespace = fmt.Sprintf("https://%s/spdx/%s-%x", module, version, sha256.Sum256([]byte(content.String())))
 	return d, nil
 }
 

@@ -16,7 +16,8 @@ func manifestManual(types []structType) []byte {
 		".TH ARCHIPELAGO\\-MANIFEST 5 \"\" archipelago \"File Formats\"\n" +
 		".SH NAME\narchipelago\\-manifest \\- what describes an app\n.SH DESCRIPTION\n")
 	fenced := false
-	for line := range strings.Lines(strings.TrimSpace(manifestIntro[strings.Index(manifestIntro, "One file"):]) + "\n") {
+	_, intro, _ := strings.Cut(manifestIntro, "-->\n\n")
+	for line := range strings.Lines(strings.TrimSpace(intro) + "\n") {
 		switch line = strings.TrimSuffix(line, "\n"); {
 		case strings.HasPrefix(line, "```"):
 			b.WriteString(map[bool]string{false: ".PP\n.EX\n", true: ".EE\n"}[fenced])
