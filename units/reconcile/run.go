@@ -83,6 +83,7 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	if p.plan.Idle() && len(p.unfinished)+len(p.owed()) == 0 && !p.isRotating() {
+		p.provide(ctx)
 		return p.settle()
 	}
 	var err error

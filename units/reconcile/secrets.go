@@ -22,12 +22,14 @@ func (p *pass) provide(ctx context.Context) {
 }
 
 // isTouched reports whether containers of an app are made by this pass, or later
-// from files that it writes.
+// from files that it writes, or by systemd, which tries again and again.
 func (p *pass) isTouched(app units.App) bool {
 	makes := func(a units.Action) bool {
 		return a.Kind == units.Start || a.Kind == units.Restart || a.Kind == units.Recreate
 	}
-	return p.wrote(app.ID) && !p.runs(app) || slices.ContainsFunc(p.steps(app), makes) || len(p.claims[app.ID]) > 0
+	retries := func(a units.Action) bool { return a.App == app.ID && a.Reason == units.BecauseCrashing }
+	return p.wrote(app.ID) && !p.runs(app) || slices.ContainsFunc(p.steps(app), makes) ||
+		slices.ContainsFunc(p.plan.Left, retries) || len(p.claims[app.ID]) > 0
 }
 
 func (p *pass) isRotating() bool {

@@ -52,6 +52,34 @@ func TestSecretsComeFirst(t *testing.T) {
 	})
 }
 
+// TestSecretsOfWhatSystemdRestarts: an app that was started by hand, and fails for
+// the lack of a secret, has it when systemd tries again.
+func TestSecretsOfWhatSystemdRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		var asked []string
+		host := m.host()
+		host.Provide = func(_ context.Context, a units.App) error {
+			asked = append(asked, a.ID)
+			return nil
+		}
+		ui := app("ui", "1")
+		ui.Secrets = []units.Secret{{Name: "ui.token"}}
+		desired := func() (units.Desired, error) { return units.Desired{Apps: []units.App{ui}, Whole: true}, nil }
+		for range 2 {
+			if _, err := reconcile.Run(t.Context(), desired, host); err != nil {
+				t.Fatal(err)
+			}
+			u := m.units["app@ui.service"]
+			u.Active, u.Restarting = units.Activating, true
+			m.units["app@ui.service"] = u
+		}
+		if want := []string{"ui", "ui"}; !slices.Equal(asked, want) {
+			t.Errorf("asked for %v, want %v", asked, want)
+		}
+	})
+}
+
 // TestRotatingIsNotPutOff: what a rotation wants done is done at once, however
 // often the app was restarted before, and an app is looked at even where nothing
 // is left to do for it.
