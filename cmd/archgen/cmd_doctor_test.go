@@ -245,11 +245,13 @@ func TestDoctorSelf(t *testing.T) {
 	t.Parallel()
 	p := onTree(t, map[string]string{"bin/archgen": "", "plain/other": ""})
 	bin, other := filepath.Join(p.root, "bin"), filepath.Join(p.root, "plain")
-	expect(t, judgeSelf(other+":"+bin), isWarning, "sudo install ", "/usr/local/bin/archgen") // no right to run it
-	if err := os.Chmod(filepath.Join(bin, "archgen"), 0o755); err != nil {                    //nolint:gosec // it is to be run
+	expect(t, judgeSelf(other+":"+bin, bin), isWarning, "sudo install ", "/usr/local/bin/archgen") // no right to run it
+	if err := os.Chmod(filepath.Join(bin, "archgen"), 0o755); err != nil {                         //nolint:gosec // it is to be run
 		t.Fatal(err)
 	}
-	expect(t, judgeSelf(other+":"+bin), isOK, filepath.Join(bin, "archgen"))
+	expect(t, judgeSelf(other+":"+bin, bin), isOK, filepath.Join(bin, "archgen"))
+	expect(t, judgeSelf(bin, other), isWarning, "systemd looks for archgen in "+other+" only", "does not start")
+	expect(t, judgeSelf(other, bin), isWarning, "does not wait")
 }
 
 func TestDoctorStopTimeout(t *testing.T) {

@@ -315,29 +315,46 @@ func checkSelf(ctx context.Context, p *patient) finding {
 	if err != nil {
 		return warn("", "the manager's environment can't be seen: %v", err)
 	}
-	path := "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+	path := searched
 	for line := range strings.Lines(text) {
 		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "PATH="); ok {
 			path = value
 		}
 	}
-	return judgeSelf(path)
+	return judgeSelf(path, searched)
 }
 
-// judgeSelf looks for archgen in the PATH of units.
-func judgeSelf(path string) finding {
-	for _, dir := range filepath.SplitList(path) {
-		file := filepath.Join(dir, "archgen")
-		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
-			return fine("%s", file)
-		}
-	}
+// searched is where systemd itself looks for a program, whatever PATH says.
+const searched = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+
+// judgeSelf looks for archgen in the PATH of units, and where systemd itself looks.
+func judgeSelf(path, searched string) finding {
 	self, err := os.Executable()
 	if err != nil {
 		self = "archgen"
 	}
-	return warn("sudo install "+self+" /usr/local/bin/archgen",
-		"units don't find archgen in %s, so a start does not wait until the app serves", path)
+	mend := "sudo install " + self + " /usr/local/bin/archgen"
+	file, bySystemd := find("archgen", path), find("archgen", searched)
+	switch {
+	case file == "" && bySystemd == "":
+		return warn(mend, "units don't find archgen in %s: a start does not wait until the app serves, and an app with configuration files does not start", path)
+	case bySystemd == "":
+		return warn(mend, "systemd looks for archgen in %s only, and it is in %s: an app with configuration files does not start", searched, filepath.Dir(file))
+	case file == "":
+		return warn(mend, "units don't find archgen in %s, so a start does not wait until the app serves", path)
+	}
+	return fine("%s", file)
+}
+
+// find looks for a program in a list of directories, and returns its path.
+func find(program, path string) string {
+	for _, dir := range filepath.SplitList(path) {
+		file := filepath.Join(dir, program)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return file
+		}
+	}
+	return ""
 }
 
 func checkManifests(_ context.Context, p *patient) finding {
