@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +21,7 @@ type renderOptions struct {
 	source
 	out            string
 	stdout, asJSON bool
+	checkImages    bool
 }
 
 func (c *cli) renderCommand() *cobra.Command {
@@ -39,12 +42,17 @@ Neither Podman nor systemd nor a home directory is needed: with --root the
 manifests of an image that is being built are read, and the files are written
 into it.
 
+With --check-images the images that the apps need are printed instead, one a
+line, for an image build to pull them ahead. It fails where one is not named by
+its digest: what such a name stands for changes, and so would the build.
+
 The files suit the Podman that --podman names, else archipelago.toml, else
 (without --root) the one that is installed here, else Podman ` + generator.Default.String() + `.`,
 		Example: `  archgen render
   archgen render bitcoin-knots
   archgen render --out ./units ./apps
   archgen render --root "$BUILDROOT" --podman 5.4
+  archgen render --root "$BUILDROOT" --check-images
   archgen render --stdout bitcoin-knots.yaml`,
 		RunE: func(_ *cobra.Command, args []string) error { return c.render(&o, args) },
 	}
@@ -52,7 +60,11 @@ The files suit the Podman that --podman names, else archipelago.toml, else
 	cmd.Flags().StringVar(&o.out, "out", "", "write to `DIR`")
 	cmd.Flags().BoolVar(&o.stdout, "stdout", false, "print the files instead of writing them")
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print what was done and the diagnostics as JSON")
+	cmd.Flags().BoolVar(&o.checkImages, "check-images", false, "print the images instead; one without a digest fails")
 	cmd.MarkFlagsMutuallyExclusive("out", "root", "stdout")
+	for _, other := range []string{"out", "stdout", "json"} {
+		cmd.MarkFlagsMutuallyExclusive("check-images", other)
+	}
 	return cmd
 }
 
@@ -71,6 +83,9 @@ func (c *cli) render(o *renderOptions, args []string) error {
 		}
 	}
 	files := filesOf(k)
+	if o.checkImages {
+		return c.printImages(files)
+	}
 	if o.stdout {
 		return c.printFiles(k, files, o.asJSON)
 	}
@@ -178,6 +193,28 @@ func (c *cli) printFiles(k *compile.Compiled, files units.Set, asJSON bool) erro
 	}
 	_, err := c.stdout.Write(b.Bytes())
 	return err
+}
+
+// printImages lists what has to be pulled, for a build that wants the same each time.
+func (c *cli) printImages(files units.Set) error {
+	var images, floating []string
+	for _, f := range files {
+		if image := imageOf(f); image != "" {
+			images = append(images, image)
+		}
+	}
+	slices.Sort(images)
+	for _, image := range slices.Compact(images) {
+		fmt.Fprintln(c.stdout, image)
+		if !strings.Contains(image, "@sha256:") {
+			floating = append(floating, image)
+		}
+	}
+	if len(floating) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: not named by digest, so another build may get something else; write NAME@sha256:…, as `skopeo inspect --format '{{.Digest}}' docker://NAME` prints it",
+		strings.Join(floating, ", "))
 }
 
 func (c *cli) printRendered(k *compile.Compiled, dir string, ch unitdir.Changes) error {

@@ -252,7 +252,7 @@ func TestEverythingThatIsLinkedIsNamed(t *testing.T) {
 	licenses := strings.Split(run(t, ".", "rpm", "-qp", "--queryformat", "%{LICENSE}", rpm), " AND ")
 	var want, have []string
 	for _, p := range sbom.Packages {
-		for _, license := range strings.SplitSeq(p.Licenses, " AND ") {
+		for license := range strings.SplitSeq(p.Licenses, " AND ") {
 			if !slices.Contains(licenses, license) {
 				t.Errorf("%s is under %s, and archipelago.spec says %v", p.Name, license, licenses)
 			}
