@@ -243,7 +243,7 @@ func (c *cli) keepSecret(ctx context.Context, v vault, from *source, app units.A
 		return err
 	}
 	defer unlock()
-	if err := v.Set(name, value); err != nil {
+	if err := v.Set(ctx, name, value); err != nil {
 		return err
 	}
 	if app.ID == "" {
@@ -277,7 +277,9 @@ func (c *cli) secretShow(from *source, name string, force bool) error {
 	if err != nil {
 		return err
 	}
-	value, err := v.Get(name)
+	ctx, stop := interruptible()
+	defer stop()
+	value, err := v.Get(ctx, name)
 	if errors.Is(err, secret.ErrNone) {
 		value, err = v.podman.Secret(name)
 	}

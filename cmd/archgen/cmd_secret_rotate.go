@@ -87,7 +87,7 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 	if len(want.Kept) > 0 {
 		return fmt.Errorf("the manifest of %s has errors, so nobody can tell whether it uses %s: see archgen check", strings.Join(want.Kept, ", "), name)
 	}
-	r, err := l.vault.Begin(appOfSecret(want, name).Secrets, name, value, time.Now())
+	r, err := l.vault.Begin(ctx, appOfSecret(want, name).Secrets, name, value, time.Now())
 	if err != nil {
 		return err
 	}

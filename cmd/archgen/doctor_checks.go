@@ -518,7 +518,7 @@ func isQuadlet(name string) bool {
 	return slices.Contains([]string{".container", ".volume", ".network", ".pod", ".kube", ".image", ".build", ".artifact"}, filepath.Ext(name))
 }
 
-func checkSecrets(_ context.Context, p *patient) finding {
+func checkSecrets(ctx context.Context, p *patient) finding {
 	places, err := machine.PlacesOf(p.scope, p.getenv)
 	if err != nil {
 		return warn("", "nobody can tell where they are: %v", err)
@@ -531,7 +531,7 @@ func checkSecrets(_ context.Context, p *patient) finding {
 	if r != nil {
 		return problem("archgen apply", "the rotation of %s that began on %s has not come to its end", r.Name, r.Began.Local().Format(time.DateTime))
 	}
-	if err := store.Sealing(); err != nil {
+	if err := store.Sealing(ctx); err != nil {
 		return warn("", "they are files that nobody else can read, and not encrypted: %v (for a user, systemd 256 and newer can)", err)
 	}
 	switch open, err := store.Plain(); {

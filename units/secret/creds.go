@@ -18,8 +18,8 @@ const credsTime = 30 * time.Second
 // creds lets systemd-creds encrypt or decrypt a text that belongs to a name. The
 // key is the machine's own: one in a TPM, which systemd-creds would take where it
 // can, is lost with an update of the firmware.
-func (s Store) creds(verb, name, text string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), credsTime)
+func (s Store) creds(ctx context.Context, verb, name, text string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, credsTime)
 	defer cancel()
 	args := []string{verb, "--name=" + name}
 	if s.Scope == units.User {

@@ -37,7 +37,7 @@ func (s Store) Provide(ctx context.Context, c Containers, list []units.Secret) e
 	p := provider{store: s, containers: c, list: list, values: map[string]string{}}
 	var missing []string
 	for _, d := range list {
-		value, err := p.value(d.Name, nil)
+		value, err := p.value(ctx, d.Name, nil)
 		if m, ok := errors.AsType[*MissingError](err); ok {
 			missing = append(missing, m.Names...)
 			continue
@@ -73,7 +73,7 @@ type provider struct {
 
 // value is that of a secret, which is made if need be. path is the secrets that
 // are derived from it.
-func (p *provider) value(name string, path []string) (string, error) {
+func (p *provider) value(ctx context.Context, name string, path []string) (string, error) {
 	if value, known := p.values[name]; known {
 		return value, nil
 	}
@@ -84,21 +84,21 @@ func (p *provider) value(name string, path []string) (string, error) {
 	if i < 0 {
 		return "", fmt.Errorf("the app has no secret %s", name)
 	}
-	value, err := p.store.Get(name)
+	value, err := p.store.Get(ctx, name)
 	before := value
-	if value, err = p.right(p.list[i], value, err, append(path, name)); err != nil {
+	if value, err = p.right(ctx, p.list[i], value, err, append(path, name)); err != nil {
 		return "", err
 	}
 	p.values[name] = value
 	if value != before {
-		err = p.store.Set(name, value)
+		err = p.store.Set(ctx, name, value)
 	}
 	return value, err
 }
 
 // right is the value that a secret should have: what the store has of it, or else
 // one that is taken over or made now.
-func (p *provider) right(d units.Secret, value string, err error, path []string) (string, error) {
+func (p *provider) right(ctx context.Context, d units.Secret, value string, err error, path []string) (string, error) {
 	if errors.Is(err, ErrNone) {
 		value, err = p.containers.Secret(d.Name)
 	}
@@ -108,7 +108,7 @@ func (p *provider) right(d units.Secret, value string, err error, path []string)
 	}
 	switch {
 	case d.Method != "":
-		from, err := p.value(d.From, path)
+		from, err := p.value(ctx, d.From, path)
 		if err != nil || isKept && isDerived(d, value, from) {
 			return value, err
 		}

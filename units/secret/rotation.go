@@ -96,7 +96,7 @@ func (s Store) Abandoned(ctx context.Context) (r *Rotation, release func(), err 
 
 // Begin keeps that a secret is to have another value, and changes nothing yet.
 // Without a value it is made as the first one was. list is the app's secrets.
-func (s Store) Begin(list []units.Secret, name, value string, now time.Time) (*Rotation, error) {
+func (s Store) Begin(ctx context.Context, list []units.Secret, name, value string, now time.Time) (*Rotation, error) {
 	i := slices.IndexFunc(list, func(d units.Secret) bool { return d.Name == name })
 	switch {
 	case i < 0:
@@ -106,7 +106,7 @@ func (s Store) Begin(list []units.Secret, name, value string, now time.Time) (*R
 	case value == "" && list[i].Length == 0:
 		return nil, fmt.Errorf("nothing makes the value of %s: give the new one, by --from FILE, or --from - for standard input", name)
 	}
-	before, err := s.Get(name)
+	before, err := s.Get(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("%w; archgen apply gives it one", err)
 	}
@@ -122,14 +122,14 @@ func (s Store) Begin(list []units.Secret, name, value string, now time.Time) (*R
 		return nil, fmt.Errorf("%s has that value already", name)
 	}
 	r := &Rotation{Name: name, Began: now.UTC().Truncate(time.Second)}
-	if err := s.change(r, list, name, value); err != nil {
+	if err := s.change(ctx, r, list, name, value); err != nil {
 		return nil, err
 	}
 	return r, s.keep(r)
 }
 
 // change adds a secret and all that are derived from it.
-func (s Store) change(r *Rotation, list []units.Secret, name, value string) error {
+func (s Store) change(ctx context.Context, r *Rotation, list []units.Secret, name, value string) error {
 	if slices.Contains(r.Names(), name) {
 		return fmt.Errorf("the secret %s is derived from itself", name)
 	}
@@ -137,7 +137,7 @@ func (s Store) change(r *Rotation, list []units.Secret, name, value string) erro
 	if err != nil {
 		return fmt.Errorf("%w; archgen apply gives it one", err)
 	}
-	kept, err := s.seal(name, value)
+	kept, err := s.seal(ctx, name, value)
 	if err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (s Store) change(r *Rotation, list []units.Secret, name, value string) erro
 		}
 		derived, err := derive(d, value)
 		if err == nil {
-			err = s.change(r, list, d.Name, derived)
+			err = s.change(ctx, r, list, d.Name, derived)
 		}
 		if err != nil {
 			return err
@@ -242,7 +242,7 @@ func (s Store) put(ctx context.Context, m Machine, r *Rotation) error {
 		if r.Reverting {
 			kept = ch.Old
 		}
-		value, err := s.open(ch.Name, kept)
+		value, err := s.open(ctx, ch.Name, kept)
 		if err == nil {
 			err = s.write(ch.Name, kept)
 		}

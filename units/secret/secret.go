@@ -9,6 +9,7 @@ package secret
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -47,12 +48,12 @@ func CheckName(name string) error {
 }
 
 // Get is the value of a secret. Its error wraps ErrNone where there is none.
-func (s Store) Get(name string) (string, error) {
+func (s Store) Get(ctx context.Context, name string) (string, error) {
 	kept, err := s.read(name)
 	if err != nil {
 		return "", err
 	}
-	return s.open(name, kept)
+	return s.open(ctx, name, kept)
 }
 
 // Has reports whether a secret has a value, without reading it.
@@ -63,14 +64,14 @@ func (s Store) Has(name string) bool {
 
 // Set gives a secret its value, durably. Nothing is written where that is its
 // value already.
-func (s Store) Set(name, value string) error {
+func (s Store) Set(ctx context.Context, name, value string) error {
 	if err := CheckValue(name, value); err != nil {
 		return err
 	}
-	if before, err := s.Get(name); err == nil && before == value {
+	if before, err := s.Get(ctx, name); err == nil && before == value {
 		return nil
 	}
-	kept, err := s.seal(name, value)
+	kept, err := s.seal(ctx, name, value)
 	if err != nil {
 		return err
 	}
@@ -144,15 +145,18 @@ const (
 
 // seal is what is kept of a value: encrypted where systemd can do that, else the
 // value itself. Doctor says which, and why.
-func (s Store) seal(name, value string) ([]byte, error) {
-	blob, err := s.creds("encrypt", name, value)
-	if err != nil {
-		return []byte(plain + value), nil //nolint:nilerr // an older systemd is no reason to have no secrets
+func (s Store) seal(ctx context.Context, name, value string) ([]byte, error) {
+	blob, err := s.creds(ctx, "encrypt", name, value)
+	switch {
+	case err == nil:
+		return []byte(sealed + blob), nil
+	case ctx.Err() != nil: // which says nothing of systemd-creds
+		return nil, err
 	}
-	return []byte(sealed + blob), nil
+	return []byte(plain + value), nil // an older systemd is no reason to have no secrets
 }
 
-func (s Store) open(name string, kept []byte) (string, error) {
+func (s Store) open(ctx context.Context, name string, kept []byte) (string, error) {
 	if value, ok := strings.CutPrefix(string(kept), plain); ok {
 		return value, nil
 	}
@@ -160,7 +164,7 @@ func (s Store) open(name string, kept []byte) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%s was not written by archgen: set the secret anew with archgen secret set %s", filepath.Join(s.Dir, name), name)
 	}
-	value, err := s.creds("decrypt", name, blob)
+	value, err := s.creds(ctx, "decrypt", name, blob)
 	if err != nil {
 		return "", fmt.Errorf("decrypting the secret %s: %w; archgen secret set %s sets it anew", name, err, name)
 	}
@@ -168,10 +172,10 @@ func (s Store) open(name string, kept []byte) (string, error) {
 }
 
 // Sealing reports why values can't be encrypted here, nil where they are.
-func (s Store) Sealing() error {
-	blob, err := s.creds("encrypt", "archipelago.check", "x")
+func (s Store) Sealing(ctx context.Context) error {
+	blob, err := s.creds(ctx, "encrypt", "archipelago.check", "x")
 	if err == nil {
-		_, err = s.creds("decrypt", "archipelago.check", blob)
+		_, err = s.creds(ctx, "decrypt", "archipelago.check", blob)
 	}
 	return err
 }

@@ -68,14 +68,14 @@ func TestStore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			creds(t, tt.script)
 			s := newStore(t)
-			if _, err := s.Get("a.b"); !errors.Is(err, secret.ErrNone) {
+			if _, err := s.Get(t.Context(), "a.b"); !errors.Is(err, secret.ErrNone) {
 				t.Errorf("before it is set: %v", err)
 			}
 			for _, value := range []string{"hush", "two\nlines\x00\xff\n", "hush"} {
-				if err := s.Set("a.b", value); err != nil {
+				if err := s.Set(t.Context(), "a.b", value); err != nil {
 					t.Fatal(err)
 				}
-				if got, err := s.Get("a.b"); got != value || err != nil {
+				if got, err := s.Get(t.Context(), "a.b"); got != value || err != nil {
 					t.Errorf("%q, %v, want %q", got, err, value)
 				}
 			}
@@ -83,8 +83,8 @@ func TestStore(t *testing.T) {
 			if err != nil || strings.Contains(string(kept), "hush") != tt.plain {
 				t.Errorf("%v, kept: %q", err, kept)
 			}
-			if open, err := s.Plain(); err != nil || (len(open) == 1) != tt.plain || (s.Sealing() != nil) != tt.plain {
-				t.Errorf("not encrypted: %v, %v; %v", open, err, s.Sealing())
+			if open, err := s.Plain(); err != nil || (len(open) == 1) != tt.plain || (s.Sealing(t.Context()) != nil) != tt.plain {
+				t.Errorf("not encrypted: %v, %v; %v", open, err, s.Sealing(t.Context()))
 			}
 			for path, want := range map[string]os.FileMode{s.Dir: 0o700, filepath.Join(s.Dir, "a.b"): 0o600} {
 				if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
@@ -103,7 +103,7 @@ func TestNothingIsWrittenForTheSameValue(t *testing.T) {
 	s := newStore(t)
 	var before os.FileInfo
 	for range 2 {
-		if err := s.Set("a.b", "hush"); err != nil {
+		if err := s.Set(t.Context(), "a.b", "hush"); err != nil {
 			t.Fatal(err)
 		}
 		info, err := os.Stat(filepath.Join(s.Dir, "a.b"))
@@ -114,15 +114,26 @@ func TestNothingIsWrittenForTheSameValue(t *testing.T) {
 	}
 }
 
+// A person who ends the program does not get what is not encrypted for it.
+func TestCalledOffIsNotPlain(t *testing.T) {
+	creds(t, rot13)
+	s := newStore(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Set(ctx, "a.b", "hush"); !errors.Is(err, context.Canceled) || s.Has("a.b") {
+		t.Errorf("error %v, kept %v", err, s.Has("a.b"))
+	}
+}
+
 func TestWhatIsRefused(t *testing.T) {
 	s := newStore(t)
 	for _, name := range []string{"", "a", ".b", "a.", "a.b.c", "../a.b", "a/b.c", "A.b", "rotation"} {
-		if err := s.Set(name, "x"); err == nil {
+		if err := s.Set(t.Context(), name, "x"); err == nil {
 			t.Errorf("the name %q is taken", name)
 		}
 	}
 	for _, value := range []string{"", strings.Repeat("x", secret.MaxValue+1)} {
-		if err := s.Set("a.b", value); err == nil {
+		if err := s.Set(t.Context(), "a.b", value); err == nil {
 			t.Errorf("a value of %d bytes is taken", len(value))
 		}
 	}
@@ -157,7 +168,7 @@ func TestProvide(t *testing.T) {
 	}
 	first := map[string]string{}
 	for _, d := range wanted {
-		value, err := s.Get(d.Name)
+		value, err := s.Get(t.Context(), d.Name)
 		if err != nil || value == "" || c.values[d.Name] != value {
 			t.Errorf("%s: kept %q, Podman has %q, %v", d.Name, value, c.values[d.Name], err)
 		}
@@ -182,7 +193,7 @@ func TestProvide(t *testing.T) {
 		t.Errorf("-want +got:\n%s", d)
 	}
 	// The password is another one: what is derived from it follows, the rest stays.
-	if err := s.Set("a.pass", "another"); err != nil {
+	if err := s.Set(t.Context(), "a.pass", "another"); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Provide(t.Context(), c, wanted); err != nil {
@@ -214,7 +225,7 @@ func TestGenerated(t *testing.T) {
 				if err := s.Provide(t.Context(), newPodman(), []units.Secret{{Name: name, Length: length, Alphabet: alphabet}}); err != nil {
 					t.Fatal(err)
 				}
-				value, err := s.Get(name)
+				value, err := s.Get(t.Context(), name)
 				if err != nil || len(value) != length || strings.HasPrefix(value, "-") {
 					t.Fatalf("%d characters, %v", len(value), err)
 				}
@@ -311,12 +322,12 @@ func TestRotationSurvivesAKillAtEveryPoint(t *testing.T) {
 				t.Fatal(err)
 			}
 			old := n.runs["consumer"]
-			r, err := s.Begin(list, "a.pass", "new", time.Now())
+			r, err := s.Begin(t.Context(), list, "a.pass", "new", time.Now())
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !serves {
-				n.broken = "new " + macOf(t, s, list)
+				n.broken = "new " + macOf(t, list)
 			}
 			n.calls, n.dies = 0, dies
 			_ = n.do(func() error { return s.Complete(t.Context(), n, r) })
@@ -334,7 +345,7 @@ func TestRotationSurvivesAKillAtEveryPoint(t *testing.T) {
 			if r, err = s.Rotation(); r != nil || err != nil {
 				t.Errorf("killed at %d: left: %v, %v", dies, r, err)
 			}
-			value, err := s.Get("a.pass")
+			value, err := s.Get(t.Context(), "a.pass")
 			if now := n.runs["consumer"]; err != nil || now != n.runs["provider"] || !strings.HasPrefix(now, value+" ") || (now == old) == serves {
 				t.Errorf("killed at %d: kept %q, they run with %q, before %q, %v", dies, value, n.runs, old, err)
 			}
@@ -346,10 +357,10 @@ func TestRotationSurvivesAKillAtEveryPoint(t *testing.T) {
 }
 
 // macOf is what the new value of a.pass gives for a.mac.
-func macOf(t *testing.T, s secret.Store, list []units.Secret) string {
+func macOf(t *testing.T, list []units.Secret) string {
 	t.Helper()
 	other, c := newStore(t), newPodman()
-	if err := errors.Join(other.Set("a.pass", "new"), other.Provide(t.Context(), c, list)); err != nil {
+	if err := errors.Join(other.Set(t.Context(), "a.pass", "new"), other.Provide(t.Context(), c, list)); err != nil {
 		t.Fatal(err)
 	}
 	return c.values["a.mac"]
@@ -370,7 +381,7 @@ func TestWhatCannotBeRotated(t *testing.T) {
 		"without value": {"b.key", "x", "archgen apply"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := s.Begin(append(slices.Clone(wanted), units.Secret{Name: "b.key"}), tt.secret, tt.value, time.Now())
+			_, err := s.Begin(t.Context(), append(slices.Clone(wanted), units.Secret{Name: "b.key"}), tt.secret, tt.value, time.Now())
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "by hand") {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
