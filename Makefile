@@ -56,7 +56,7 @@ lint: setup $(GOLANGCI) ## Linters, formatting, layers, stale generated files
 fmt: setup $(GOFUMPT) ## Format the sources
 	$(GOFUMPT) -w cmd generator healthd manifests test units
 
-generate: setup ## Regenerate docs/manifest.md, docs/diagnostics.md, the JSON Schema, manual pages
+generate: setup ## Regenerate docs/manifest.md, docs/diagnostics.md, docs/catalog.md, the JSON Schema, manual pages
 	go run ./manifests/internal/reference
 	go test ./cmd/archgen -run '^TestManualPage$$' -update
 
@@ -87,6 +87,11 @@ e2e: setup build ## The real thing: systemd and rootless Podman on the test mach
 # What is installed, and what uninstall removes: mode, place below PREFIX (a
 # folder ends in /), sources.
 PREFIX ?= /usr
+define newline
+
+
+endef
+CATALOG_FILES := $(subst /* ,/*$(newline),$(foreach dir,$(notdir $(wildcard manifests/catalog/*.files)),644 share/archipelago/catalog/$(dir)/ manifests/catalog/$(dir)/*))
 ZSHDIR ?= share/zsh/site-functions
 define INSTALLED
 755 bin/ bin/archgen
@@ -102,6 +107,7 @@ define INSTALLED
 644 share/dbus-1/system-services/ packaging/dbus/org.archipelago.Manager1.service
 644 share/dbus-1/system.d/ packaging/dbus/org.archipelago.Manager1.conf
 644 share/archipelago/catalog/ manifests/catalog/*.yaml
+$(CATALOG_FILES)
 644 share/archipelago/manifest.schema.json manifests/schema.json
 644 share/bash-completion/completions/archgen bin/completion.bash
 644 share/fish/vendor_completions.d/archgen.fish bin/completion.fish
@@ -124,7 +130,7 @@ install: bin/archgen bin/healthd bin/completion.bash bin/completion.fish bin/com
 
 uninstall: ## Remove what install has put there; apps, their data and settings stay
 	@$(each_installed) rm -f "$$to"; done; done
-	@for dir in libexec/archipelago share/archipelago/catalog share/archipelago share/doc/archipelago share/licenses/archipelago lib/systemd/system/user@.service.d; do \
+	@for dir in libexec/archipelago $(addprefix share/archipelago/catalog/,$(notdir $(wildcard manifests/catalog/*.files))) share/archipelago/catalog share/archipelago share/doc/archipelago share/licenses/archipelago lib/systemd/system/user@.service.d; do \
 	  rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(PREFIX)/$$dir" 2>/dev/null || true; done
 
 bin/archgen bin/healthd &: # only where one is missing: they are built as a user and installed as root

@@ -154,7 +154,7 @@ func TestCatalogRenders(t *testing.T) {
 // TestCatalogExcludes: the apps that can't run beside each other say so.
 func TestCatalogExcludes(t *testing.T) {
 	_, diags := compile(t, catalogSet(t, nil, "mainnet"), "5.4 user", false)
-	var codes []string
+	codes := make([]string, 0, len(diags))
 	for _, d := range diags {
 		codes = append(codes, string(d.Code))
 	}

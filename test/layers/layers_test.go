@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"units":                        {},
 	"manifests":                    {"manifests/diag"},
 	"manifests/catalog":            {},
-	"manifests/internal/reference": {"manifests", "manifests/diag"},
+	"manifests/internal/reference": {"manifests", "manifests/diag", "manifests/catalog"},
 	"packaging/sbom":               {},
 	"generator":                    {"manifests", "manifests/diag", "units", "generator/configfile"},
 	"generator/configfile":         {},

@@ -1,6 +1,6 @@
 // Command reference writes what is generated from the schema's fields:
 // docs/manifest.md, docs/diagnostics.md, manifests/schema.json and the manual page
-// archipelago-manifest(5). It is run by
+// archipelago-manifest(5); and docs/catalog.md from the catalog. It is run by
 // `make generate`; with -check it only says whether they are current.
 package main
 
@@ -30,6 +30,10 @@ func run(check bool) error {
 	if err != nil {
 		return err
 	}
+	apps, err := catalogPage()
+	if err != nil {
+		return err
+	}
 	stale := false
 	for _, f := range []struct {
 		path string
@@ -38,6 +42,7 @@ func run(check bool) error {
 		{"manifests/schema.json", schema},
 		{"docs/manifest.md", manifestPage(types)},
 		{"docs/diagnostics.md", diagnosticsPage()},
+		{"docs/catalog.md", apps},
 		{"packaging/man/archipelago-manifest.5", manifestManual(types)},
 	} {
 		old, err := os.ReadFile(f.path)
