@@ -42,12 +42,13 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	if err != nil {
 		return nil, err
 	}
-	var up, down []string
+	var up []string
+	var down []systemd.Listed
 	for _, u := range listed {
 		if u.LoadState == "loaded" && u.ActiveState == string(units.Active) {
 			up = append(up, u.Name)
 		} else {
-			down = append(down, u.Name)
+			down = append(down, u)
 		}
 	}
 	list := make(map[string]units.Unit, len(listed))
@@ -77,11 +78,7 @@ func (s Services) All(ctx context.Context, names []string) (map[string]Service, 
 	if err != nil {
 		return nil, err
 	}
-	all := make([]string, 0, len(listed))
-	for _, u := range listed {
-		all = append(all, u.Name)
-	}
-	return s.full(ctx, all)
+	return s.full(ctx, listed)
 }
 
 // listed is the named services, and with others all services of apps, in short.
@@ -104,27 +101,38 @@ func (s Services) listed(ctx context.Context, names []string, others bool) ([]sy
 }
 
 // full reads services in full.
-func (s Services) full(ctx context.Context, names []string) (map[string]Service, error) {
+func (s Services) full(ctx context.Context, listed []systemd.Listed) (map[string]Service, error) {
+	names := make([]string, 0, len(listed))
+	jobs := make(map[string]string, len(listed))
+	for _, u := range listed {
+		names = append(names, u.Name)
+		jobs[u.Name] = u.JobType
+	}
 	found, err := s.Manager.Units(ctx, names...)
 	if err != nil {
 		return nil, err
 	}
 	list := make(map[string]Service, len(found))
 	for _, u := range found {
-		if list[u.Name], err = service(u); err != nil {
+		if list[u.Name], err = service(u, jobs[u.Name]); err != nil {
 			return nil, fmt.Errorf("looking at the container of %s: %w", u.Name, err)
 		}
 	}
 	return list, nil
 }
 
-// service translates what systemd says, and looks at the container.
-func service(u systemd.Unit) (Service, error) {
+// service translates what systemd says, and looks at the container. A service with
+// a job to start it is being started, also while that job waits: at boot for the
+// app's network, or for what the app needs.
+func service(u systemd.Unit, job string) (Service, error) {
 	s := Service{Systemd: u, State: units.Unit{
 		Loaded: u.LoadState == "loaded", NeedsReload: u.NeedDaemonReload, Active: activeState(u.ActiveState),
 		Restarting: strings.HasPrefix(u.SubState, "auto-restart"),
 		Clean:      u.Result == "success", WasActive: u.ActiveEnterTimestamp != 0, Invocation: u.InvocationID,
 	}}
+	if (job == "start" || job == "restart") && (s.State.Active == units.Inactive || s.State.Active == units.Failed) {
+		s.State.Active = units.Activating
+	}
 	var err error
 	s.Container, err = look(&s.State, u.MainPID, u.ControlGroup)
 	return s, err
