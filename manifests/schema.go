@@ -287,7 +287,7 @@ type Generate struct {
 type Derive struct {
 	// Name of the other secret.
 	From string `key:"from" need:"required" pattern:"id"`
-	// What is done to its value.
+	// What is done to its value. docs/secrets.md says what each gives.
 	Method string `key:"method" need:"required" enum:"hmac|bcrypt|rpcauth|base64"`
 }
 

@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -120,7 +122,8 @@ func isTerminal(stream any) (*os.File, bool) {
 	return f, err == nil
 }
 
-// silence keeps a terminal from showing what is typed.
+// silence keeps a terminal from showing what is typed, until restore is called or
+// the program is ended.
 func silence(terminal *os.File) (restore func(), err error) {
 	fd := int(terminal.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
@@ -132,5 +135,18 @@ func silence(terminal *os.File) (restore func(), err error) {
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &silent); err != nil {
 		return nil, fmt.Errorf("keeping the terminal from showing what is typed: %w", err)
 	}
-	return func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }, nil
+	reset := func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if _, isSignal := <-ended; isSignal {
+			reset()
+			os.Exit(exitFailed)
+		}
+	}()
+	return func() {
+		signal.Stop(ended)
+		close(ended)
+		reset()
+	}, nil
 }
