@@ -52,6 +52,22 @@ func Include(packages ...string) Option {
 	return func(args *[]string) { *args = append(*args, "--include", strings.Join(packages, ",")) }
 }
 
+// Rootfs boots the tree below dir instead of a suite's base.
+func Rootfs(dir string) Option {
+	return func(args *[]string) { *args = append(*args, "--rootfs", dir) }
+}
+
+// Base makes a suite's base, or finds it, and returns the root of its tree: to
+// copy, never to change.
+func Base(tb testing.TB) string {
+	tb.Helper()
+	base, err := script("build", "--images", "none")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return filepath.Join(strings.TrimSpace(base), "rootfs")
+}
+
 var (
 	booted atomic.Int64
 	reap   sync.Once

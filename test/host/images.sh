@@ -147,7 +147,7 @@ seed_make() { # SEED BASE SUITE NAME...
 	rm -rf "$seed"
 	mkdir -p "$seed"
 	cache_prune
-	machine_create "seed-$$" "$suite" "$base"
+	machine_create "seed-$$" "$suite" "$base/rootfs"
 	trap 'machine_remove "$CREATED"' EXIT
 	machine_boot "$CREATED"
 	machine_wait "$CREATED" 60

@@ -31,7 +31,7 @@ machine_pid() { # NAME
 	printf '%s' "$pid"
 }
 
-machine_create() { # NAME|'' SUITE BASE: sets CREATED
+machine_create() { # NAME|'' SUITE ROOTFS: sets CREATED
 	local n=1 dir
 	CREATED=$1
 	mkdir -p "$DIR/run"
@@ -42,10 +42,10 @@ machine_create() { # NAME|'' SUITE BASE: sets CREATED
 		mkdir "$DIR/run/$CREATED" 2>/dev/null || die "machine '$CREATED' exists (host down $CREATED)"
 	fi
 	dir=$DIR/run/$CREATED
-	printf '%s\n' "$3/rootfs" >"$dir/lower"
+	printf '%s\n' "$3" >"$dir/lower"
 	printf '%s\n' "$2" >"$dir/suite"
 	mkdir -p "$dir/mnt" "$dir/upper" "$dir/work" "$dir/home" "$dir/containers"
-	cp -a "$3/rootfs/home/." "$dir/home/"
+	cp -a "$3/home/." "$dir/home/"
 }
 
 # A real copy, though links would be quicker: it is a store like any other, which
