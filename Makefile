@@ -26,6 +26,7 @@ build: setup ## Build bin/archgen and bin/healthd
 
 compile: # what a package's build runs: it installs nothing and needs no network
 	$(GO_BUILD) -o bin/ ./cmd/archgen ./cmd/healthd
+	@$(MAKE) --no-print-directory bin/sbom.spdx.json bin/LICENSES-OF-LIBRARIES # root, who installs, may have no Go
 
 check-package: # what a package's build tests: what needs nothing but Go
 	go test ./generator/... ./manifests/... ./units/... ./healthd/... ./packaging/...
