@@ -66,7 +66,7 @@ func (c *container) unit() {
 	c.put(origin{base: "app", field: "name", index: -1}, "Description", description)
 	c.partOrder()
 	c.companions()
-	for _, p := range c.providers(func(n manifests.Need) bool { return slices.Contains(n.Parts, c.part.Name) }) {
+	for _, p := range c.providers() {
 		c.follow(p.origin, "Wants", p.service)
 	}
 	if limit := c.part.Restart.Limit; limit != nil {
@@ -102,12 +102,12 @@ type provider struct {
 	origin  origin
 }
 
-// providers is the units that meet the requirements which concern the caller,
-// each once, however much it provides.
-func (c *container) providers(concerns func(manifests.Need) bool) []provider {
+// providers is the units that meet the requirements of the part, each once,
+// however much it provides.
+func (c *container) providers() []provider {
 	var list []provider
 	for _, n := range c.app.Needs {
-		if n.Provider == nil || n.Provider == c.app || !concerns(n) {
+		if n.Provider == nil || n.Provider == c.app || !slices.Contains(n.Parts, c.part.Name) {
 			continue
 		}
 		p := provider{ServiceName(n.Provider.ID(), n.Part), origin{base: "app", field: "requires", index: n.Index}}
@@ -118,10 +118,26 @@ func (c *container) providers(concerns func(manifests.Need) bool) []provider {
 	return list
 }
 
-// follow orders this unit after another and pulls that one in.
+// follow orders this unit after another and pulls that one in, unless it is
+// itself pulled in by that one. systemd starts what a unit wants at once when the
+// unit is about to be restarted (retroactively, systemd 257); if that wanted the
+// unit in turn, it would be started without its delay, again and again.
 func (c *container) follow(o origin, pull, service string) {
-	c.put(o, pull, service)
+	if !c.pulledBy(service) {
+		c.put(o, pull, service)
+	}
 	c.put(o, "After", service)
+}
+
+// pulledBy reports whether another unit starts this one: the main part starts
+// its app's others, and an app its companions.
+func (c *container) pulledBy(service string) bool {
+	if c.part.Name != "main" && service == ServiceName(c.app.ID(), "main") {
+		return true
+	}
+	return slices.ContainsFunc(c.r.hosts, func(h host) bool {
+		return h.companion == c.app && service == ServiceName(h.app.ID(), "main")
+	})
 }
 
 // partOrder ties the parts together: starting main starts them all, and
@@ -515,9 +531,8 @@ func doublings(d, longest manifests.Duration) int {
 	return n
 }
 
-// install enables the app: it starts at boot, and when a provider it needs is
-// started again. The latter is the provider's Wants= in the consumer's own
-// file, so installing a consumer changes nothing of the provider.
+// install enables the app: it starts at boot. What it needs does not want it in
+// turn (see follow): with Wants= it does not stop when that does.
 func (c *container) install() {
 	if !c.app.Enabled() || c.part.Name != "main" {
 		return
@@ -528,9 +543,6 @@ func (c *container) install() {
 		c.put(enabled, "WantedBy", "multi-user.target")
 	} else {
 		c.put(enabled, "WantedBy", "default.target")
-	}
-	for _, p := range c.providers(func(manifests.Need) bool { return true }) {
-		c.put(p.origin, "WantedBy", p.service)
 	}
 }
 
