@@ -31,6 +31,7 @@ func main() {
 	flag.StringVar(&b.stages, "stages", "", "`PATH` of the test binary of package generator")
 	flag.StringVar(&b.memory, "memory", os.Getenv("XDG_RUNTIME_DIR"), "`DIR` on a tmpfs")
 	flag.StringVar(&b.tree, "tree", "", "`DIR` that make install has filled")
+	flag.StringVar(&b.packages, "packages", "", "`DIR` with the deb and the rpm")
 	flag.IntVar(&b.rounds, "rounds", 10, "`NUMBER` of rounds; a round runs every command once")
 	flag.IntVar(&b.apps, "apps", 30, "`NUMBER` of apps that run")
 	flag.DurationVar(&b.soak, "soak", time.Minute, "how long healthd is watched")
@@ -61,7 +62,7 @@ var parts = map[string]func(*bench, context.Context) ([]byte, error){
 }
 
 type bench struct {
-	archgen, quadlet, stages, memory, tree string
+	archgen, quadlet, stages, memory, tree, packages string
 
 	rounds, apps int
 	soak, period time.Duration

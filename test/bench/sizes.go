@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// sizes measures what make install puts on a machine.
+// sizes measures what make install puts on a machine, and the packages of it.
 func (b *bench) sizes(context.Context) ([]byte, error) {
 	var packed counter
 	gz, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
@@ -41,13 +41,29 @@ func (b *bench) sizes(context.Context) ([]byte, error) {
 			return err
 		}
 		files, total = files+1, total+counter(info.Size())
-		if info.Mode()&0o111 != 0 {
+		if info.Mode()&0o111 != 0 && info.Size() > 1<<20 { // no script
 			fmt.Fprintf(&p, "| %s, static | %s |\n", filepath.Base(path), counter(info.Size()))
 		}
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
 	fmt.Fprintf(&p, "| all %d files that `make install` installs | %s |\n| the same as a .tar.gz | %s |\n", files, total, packed)
-	return []byte(p.String()), err
+	for _, kind := range []string{"deb", "rpm"} {
+		found, err := filepath.Glob(filepath.Join(b.packages, "*."+kind))
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range found {
+			info, err := os.Stat(file)
+			if err != nil {
+				return nil, err
+			}
+			fmt.Fprintf(&p, "| the .%s | %s |\n", kind, counter(info.Size()))
+		}
+	}
+	return []byte(p.String()), nil
 }
 
 // counter is a number of bytes, as of those written to it.
