@@ -49,6 +49,8 @@ type applyOptions struct {
 	source
 	asJSON  bool
 	timeout time.Duration
+	// patience is how long another run may take, half a minute where it is zero.
+	patience time.Duration
 }
 
 func (o *applyOptions) flags(cmd *cobra.Command) {
@@ -89,6 +91,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		return err
 	}
 	defer l.close()
+	l.store.Patience = o.patience
 	left := c.resumeRotation(ctx, l, o)
 	if left != nil {
 		fmt.Fprintf(c.stderr, "archgen: %v\n", left)

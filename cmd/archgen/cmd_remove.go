@@ -79,6 +79,9 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 			}
 		}
 	}
+	// healthd or the path unit may have seen it first, and be stopping an app that
+	// takes minutes for it. Nothing that it has may be deleted before.
+	o.patience = o.timeout
 	if err := c.apply(o, nil, ""); err != nil {
 		return err
 	}

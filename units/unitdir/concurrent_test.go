@@ -123,7 +123,7 @@ func TestADeletedDirectoryIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.close()
-	l, err := d.lock(t.Context(), lockName)
+	l, err := d.lock(t.Context(), lockName, lockPatience)
 	if err != nil {
 		t.Fatal(err)
 	}

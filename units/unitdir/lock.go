@@ -16,7 +16,7 @@ import (
 // the directory could lock it for ever.
 const lockName = ".archgen.lock"
 
-// lockPatience is how long another run may take.
+// lockPatience is how long another run may take, where nothing else is said.
 var lockPatience = 30 * time.Second
 
 // lockPause is the longest time between two tries to get it.
@@ -29,13 +29,14 @@ type lock struct {
 	file *os.File
 }
 
-func (d *directory) lock(ctx context.Context, name string) (*lock, error) {
+// lock waits for the lock as long as patience allows.
+func (d *directory) lock(ctx context.Context, name string, patience time.Duration) (*lock, error) {
 	fd, err := d.open(name, syscall.O_RDWR|syscall.O_CREAT, 0o600)
 	if err != nil {
 		return nil, failed("opening the lock", d.at(name), err)
 	}
 	l := &lock{d, os.NewFile(uintptr(fd), d.at(name))}
-	err = l.wait(ctx)
+	err = l.wait(ctx, patience)
 	if err == nil {
 		err = l.check()
 	}
@@ -64,8 +65,8 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("another run%s has held %s for %v: wait for it to end, or end it", holder, e.Path, e.Waited)
 }
 
-func (l *lock) wait(ctx context.Context) error {
-	deadline := time.Now().Add(lockPatience)
+func (l *lock) wait(ctx context.Context, patience time.Duration) error {
+	deadline := time.Now().Add(patience)
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, lockPause) {
 		err := retry(func() error { return syscall.Flock(int(l.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) })
 		switch {
@@ -74,7 +75,7 @@ func (l *lock) wait(ctx context.Context) error {
 		case !errors.Is(err, syscall.EWOULDBLOCK):
 			return failed("locking", l.file.Name(), err)
 		case time.Now().After(deadline):
-			return &HeldError{Path: l.file.Name(), Process: l.holder(), Waited: lockPatience}
+			return &HeldError{Path: l.file.Name(), Process: l.holder(), Waited: patience}
 		}
 		select {
 		case <-time.After(pause):

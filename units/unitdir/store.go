@@ -23,6 +23,8 @@ type Store struct {
 	State, Runtime string
 	// Now is the time that a generation is kept with.
 	Now func() time.Time
+	// Patience is how long another pass may take, half a minute where it is zero.
+	Patience time.Duration
 }
 
 const (
@@ -40,7 +42,7 @@ func (s Store) Lock(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	l, err := d.lock(ctx, passLock)
+	l, err := d.lock(ctx, passLock, cmp.Or(s.Patience, lockPatience))
 	if err != nil {
 		d.close()
 		return nil, err

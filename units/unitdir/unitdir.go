@@ -94,7 +94,7 @@ func Sync(dir string, want units.Set, owns func(units.Mark) bool) (Changes, erro
 	if p.idle() {
 		return p.changes, p.verdict()
 	}
-	l, err := d.lock(context.Background(), lockName)
+	l, err := d.lock(context.Background(), lockName, lockPatience)
 	if err != nil {
 		return Changes{}, err
 	}
