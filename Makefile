@@ -156,7 +156,11 @@ dist: setup ## Source tarball, deb, rpm, checksums and SBOM, in DIST (dist)
 	@test/setup packages
 	packaging/build $(VERSION) '$(DIST)' source deb rpm sbom checksums
 
-deb rpm: setup ## A Debian package; an RPM package
+deb: setup ## A Debian package, in DIST
+	@test/setup packages
+	packaging/build $(VERSION) '$(DIST)' source $@
+
+rpm: setup ## An RPM package, in DIST
 	@test/setup packages
 	packaging/build $(VERSION) '$(DIST)' source $@
 
