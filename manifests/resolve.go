@@ -278,7 +278,8 @@ func (r *resolver) requirements(app *Resolved) {
 	for i, req := range app.Document.App.Requires {
 		r.require(app, req, i)
 	}
-	if len(app.Document.App.Onion) > 0 {
+	asks := func(n Need) bool { return n.Capability == TorCapability }
+	if len(app.Document.App.Onion) > 0 && !slices.ContainsFunc(app.Needs, asks) {
 		r.require(app, Require{Capability: TorCapability, Optional: true}, -1)
 	}
 }

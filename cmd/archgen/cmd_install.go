@@ -21,6 +21,7 @@ import (
 
 func (c *cli) installCommand() *cobra.Command {
 	var o applyOptions
+	var replaced []string
 	cmd := &cobra.Command{
 		Use:   "install ID|FILE…",
 		Short: "Install apps of the catalog, or of manifests of your own",
@@ -32,17 +33,24 @@ manifest is another one.
 The manifest is yours from then on: change it, or lay files over it in ID.d/. An
 app that can't be started stays installed; remove takes it away.
 
+With --replace an installed app goes in the same pass, with those of its
+companions that the new ones do not have. Apps that require what both provide
+stay, and are restarted where it has other values. The volumes, secrets and
+overlays of what goes stay, too.
+
 Exit status: as of apply; 6 where an app does not serve, with its last words.`,
 		Example: `  archgen install bitcoin-knots
-  archgen install ./my-app.yaml`,
+  archgen install ./my-app.yaml
+  archgen install --replace electrs fulcrum`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return usageError{errors.New("name an app of the catalog (archgen catalog) or the file of a manifest")}
 			}
-			return c.install(&o, args)
+			return c.install(&o, args, replaced)
 		},
 	}
 	o.flags(cmd)
+	cmd.Flags().StringSliceVar(&replaced, "replace", nil, "remove the app `ID` in the same pass; its data stays")
 	return cmd
 }
 
@@ -54,16 +62,18 @@ type installation struct {
 	here map[string]bool
 	// chosen is in the order in which the apps were chosen.
 	chosen []catalogEntry
-	// installed is the ids of the apps that are installed already.
-	installed map[string]bool
+	// installed is the apps that are installed already, less those that go.
+	installed map[string]*manifests.Manifest
+	// replaced is the apps that go.
+	replaced []*manifests.Manifest
 }
 
-func (c *cli) install(o *applyOptions, args []string) error {
+func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	dirs, err := c.appDirs(&o.source)
 	if err != nil {
 		return err
 	}
-	in, err := c.newInstallation(dirs)
+	in, err := c.newInstallation(dirs, replaced)
 	if err != nil {
 		return err
 	}
@@ -75,6 +85,7 @@ func (c *cli) install(o *applyOptions, args []string) error {
 	if err := in.requirements(); err != nil {
 		return err
 	}
+	in.replaced = append(in.replaced, in.left()...)
 	ids := make([]string, 0, len(in.chosen))
 	for _, e := range in.chosen {
 		ids = append(ids, e.ID)
@@ -86,19 +97,82 @@ func (c *cli) install(o *applyOptions, args []string) error {
 	if err != nil {
 		return errors.Join(err, restore())
 	}
-	return c.apply(o, ids, "")
+	if len(in.replaced) == 0 {
+		return c.apply(o, ids, "")
+	}
+	return c.replace(o, in.replaced, ids)
 }
 
-func (c *cli) newInstallation(dirs []string) (*installation, error) {
+// replace brings the machine to apps that take the place of others.
+func (c *cli) replace(o *applyOptions, replaced []*manifests.Manifest, ids []string) error {
+	if err := c.provideAhead(&o.source, ids); err != nil {
+		return err
+	}
+	// As in remove: what goes may take minutes to end, and others wait for it.
+	o.patience = o.timeout
+	if err := c.apply(o, nil, ""); err != nil {
+		return err
+	}
+	gone := make([]string, 0, len(replaced))
+	for _, m := range replaced {
+		gone = append(gone, m.Document.App.ID)
+	}
+	return c.forget(o.scope(), gone, false)
+}
+
+// provideAhead gives apps their secrets before the pass: only so can it tell who has
+// another configuration because of them.
+func (c *cli) provideAhead(from *source, ids []string) error {
+	_, want, err := c.installed(from)
+	if err != nil {
+		return err
+	}
+	v, err := c.vaultOf(from.scope())
+	if err != nil {
+		return err
+	}
+	store, err := c.storeOf(from)
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	unlock, err := store.Lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	for _, app := range want.Apps {
+		if !slices.Contains(ids, app.ID) {
+			continue
+		}
+		if err := v.provide(ctx, app); err != nil {
+			return fmt.Errorf("the secrets of %s can't be had: %w", app.ID, err)
+		}
+	}
+	return nil
+}
+
+func (c *cli) newInstallation(dirs, replaced []string) (*installation, error) {
 	entries, _, err := c.catalogEntries()
 	if err != nil {
 		return nil, err
 	}
-	in := &installation{c: c, catalog: entries, here: map[string]bool{}, installed: map[string]bool{}}
+	in := &installation{c: c, catalog: entries, here: map[string]bool{}, installed: map[string]*manifests.Manifest{}}
 	var loaded manifests.Loaded
 	_ = loaded.LoadDirs(dirs) // what is wrong with installed apps is said when they are compiled
 	for _, m := range loaded.Manifests {
-		in.installed[m.Document.App.ID] = true
+		in.installed[m.Document.App.ID] = m
+	}
+	for _, id := range replaced {
+		m := in.installed[id]
+		if m == nil {
+			return nil, fmt.Errorf("no app %q is installed that could be replaced; see archgen status", id)
+		}
+		delete(in.installed, id)
+		in.replaced = append(in.replaced, m)
+	}
+	for _, m := range in.installed {
 		for _, p := range m.Document.App.Provides {
 			in.here[p.Capability] = true
 		}
@@ -115,7 +189,7 @@ func (in *installation) choose(arg string) error {
 	switch {
 	case i >= 0:
 		in.add(in.catalog[i])
-	case in.installed[arg]:
+	case in.installed[arg] != nil:
 		in.chosen = append(in.chosen, catalogEntry{ID: arg})
 	default:
 		return fmt.Errorf("the catalog has no app %q; see archgen catalog, or give the file of a manifest", arg)
@@ -217,6 +291,13 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 		}
 		return unitdir.Replace(dir, file, data)
 	}
+	for _, m := range in.replaced {
+		back, err := in.takeAway(dir, m)
+		undo = append(undo, back)
+		if err != nil {
+			return restore, err
+		}
+	}
 	for _, e := range in.chosen {
 		if e.data == nil {
 			continue
@@ -231,6 +312,46 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 		}
 	}
 	return restore, nil
+}
+
+// left is the companions of replaced apps that the chosen ones do not have.
+func (in *installation) left() (list []*manifests.Manifest) {
+	for _, m := range in.replaced {
+		for _, id := range m.Document.App.Companions {
+			isChosen := slices.ContainsFunc(in.chosen, func(e catalogEntry) bool { return e.ID == id })
+			if in.installed[id] != nil && !isChosen && !slices.Contains(list, in.installed[id]) {
+				fmt.Fprintf(in.c.stderr, "%s goes with %s\n", id, m.Document.App.ID)
+				list = append(list, in.installed[id])
+			}
+		}
+	}
+	return list
+}
+
+// takeAway takes the manifest of a replaced app away. back puts it back, with its
+// templates.
+func (in *installation) takeAway(dir string, m *manifests.Manifest) (back func() error, err error) {
+	back = func() error { return nil }
+	if filepath.Dir(m.File) != filepath.Clean(dir) {
+		if err := removeManifest(m, dir); err != nil {
+			return back, err
+		}
+		return func() error { return unitdir.Remove(dir, filepath.Base(m.File)) }, nil
+	}
+	data, err := os.ReadFile(m.File)
+	if err != nil {
+		return back, fmt.Errorf("%s can't be read: %w", m.File, compile.Reason(err))
+	}
+	e := entryOf(m, dir, filepath.Base(m.File), data)
+	_ = e.addTemplates(m, templatesBeside(m.File)) // one that only an overlay has stays there
+	back = func() error {
+		var errs []error
+		for name, text := range e.templates {
+			errs = append(errs, unitdir.Replace(filepath.Join(dir, manifests.FilesDir(e.ID)), name, text))
+		}
+		return errors.Join(append(errs, unitdir.Replace(dir, e.file, e.data))...)
+	}
+	return back, removeManifest(m, dir)
 }
 
 // compiles demands that the apps have no errors among the others.

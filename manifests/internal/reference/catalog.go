@@ -45,10 +45,12 @@ downloaded again, since the volumes of Knots and Core fit each other. In
         data: {existing: bitcoin-knots.data}
         wallet: {existing: bitcoin-knots.wallet}
 
-    archgen remove bitcoin-knots        # volumes and secrets stay
-    archgen install bitcoin-core
+    archgen install --replace bitcoin-knots bitcoin-core
 
-A newer version may change the data so that an older one can't read it.
+The volumes and secrets of what is replaced stay. The same is done with electrs, Fulcrum
+and ElectrumX.
+
+A newer version of the same may change the data so that an older one can't read it.
 
 ## Reached from outside
 
