@@ -90,9 +90,13 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	for _, e := range in.chosen {
 		ids = append(ids, e.ID)
 	}
+	good, err := in.dependable(&o.source)
+	if err != nil {
+		return err
+	}
 	restore, err := in.write(dirs[0])
 	if err == nil {
-		err = c.compiles(&o.source, ids)
+		err = c.compiles(&o.source, slices.Concat(ids, good))
 	}
 	if err != nil {
 		return errors.Join(err, restore())
@@ -312,6 +316,20 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 		}
 	}
 	return restore, nil
+}
+
+// dependable is the apps beside the chosen ones that have to have no errors
+// afterwards: where others go, those that had none before.
+func (in *installation) dependable(from *source) ([]string, error) {
+	if len(in.replaced) == 0 {
+		return nil, nil
+	}
+	_, want, err := in.c.installed(from)
+	if err != nil {
+		return nil, err
+	}
+	isKept := func(id string) bool { return slices.Contains(want.Kept, id) }
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(in.installed)), isKept), nil
 }
 
 // left is the companions of replaced apps that the chosen ones do not have.

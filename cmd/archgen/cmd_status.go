@@ -154,7 +154,7 @@ func unknownApp(id string, apps []appStatus) error {
 
 func noSuchApp(id string, ids []string) error {
 	if len(ids) == 0 {
-		return fmt.Errorf("there is no app %q: none is installed; archgen catalog list shows what can be", id)
+		return fmt.Errorf("there is no app %q: none is installed; archgen catalog shows what can be", id)
 	}
 	return fmt.Errorf("there is no app %q; there are: %s", id, strings.Join(ids, ", "))
 }
@@ -173,7 +173,7 @@ func (c *cli) printStatus(s *survey, apps []appStatus, args []string, asJSON boo
 	case len(args) == 1:
 		lines = look.one(apps[0])
 	case len(apps) == 0:
-		fmt.Fprintln(c.stderr, "no app is installed; archgen catalog list shows what can be")
+		fmt.Fprintln(c.stderr, "no app is installed; archgen catalog shows what can be")
 		return nil
 	}
 	_, err := fmt.Fprintln(c.stdout, strings.Join(lines, "\n"))
