@@ -53,6 +53,7 @@ var catalogParts = map[string]catalogPart{
 	"mempool":                 {30 * time.Second, "nothing to lose", "http", nil},
 	"mempool.api":             {time.Minute, "mempool docker/docker-compose.yml", "http", nil},
 	"mempool.db":              {2 * time.Minute, "DietPi 4899: a crash stops the next upgrade", "exec", []string{"/var/lib/mysql"}},
+	"tor.relay":               {30 * time.Second, "nothing to lose", "exec", nil},
 	"tor":                     {30 * time.Second, "nothing to lose", "http", nil},
 }
 
@@ -61,7 +62,7 @@ var catalogWaivers = map[string]string{
 	"bitcoin-knots: floating-image": "no digest is recorded for the image of the plain daemon",
 	"bitcoin-ui: floating-image":    "no digest is recorded for nginx",
 	"i2pd: floating-image":          "no digest is recorded",
-	"tor: floating-image":           "no digest is recorded for the first version that reaches the network again",
+	"tor: floating-image":           "no digest is recorded for the first version that reaches the network again, nor for nginx",
 }
 
 // catalogSets is the apps that are left out, so that the rest can be in one set:
@@ -161,6 +162,23 @@ func TestCatalogExcludes(t *testing.T) {
 	slices.Sort(codes)
 	if got := slices.Compact(codes); !slices.Equal(got, []string{"conflict", "port-clash"}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// TestCatalogOnions: Tor is told of each page of the catalog, by a port that the relay
+// hands on to the app.
+func TestCatalogOnions(t *testing.T) {
+	files, _ := compile(t, catalogSet(t, catalogSets["knots, electrs"], "mainnet"), "5.4 user", false)
+	recipe, ok := files.Find("archipelago-tor.recipe")
+	if !ok {
+		t.Fatal("Tor has no configuration")
+	}
+	for _, want := range []string{
+		`{"app":"bitcoin-ui","host":"bitcoin-ui","port":8080,"virtual":80}`, `{"app":"mempool","host":"mempool","port":8080,"virtual":80}`,
+	} {
+		if !strings.Contains(string(recipe.Content), want) {
+			t.Errorf("no %s in\n%s", want, recipe.Content)
+		}
 	}
 }
 

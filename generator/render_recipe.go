@@ -109,7 +109,26 @@ func (c *container) data() configfile.Data {
 	for _, s := range c.app.Document.App.Secrets {
 		d.Secrets[s.Name] = SecretName(c.app.ID(), s.Name)
 	}
+	if provider, _ := c.r.set.Provider(manifests.TorCapability); provider == c.app {
+		d.Onions = onions(c.r.set)
+	}
 	return d
+}
+
+// onions is the ports of all apps that want a hidden service.
+func onions(set *manifests.Set) (list []configfile.Onion) {
+	for _, app := range set.Apps {
+		for _, o := range app.Document.App.Onion {
+			for _, p := range app.Parts {
+				if port := p.Port(o.Port); port != nil {
+					list = append(list, configfile.Onion{
+						App: app.ID(), Host: ContainerName(app.ID(), p.Name), Port: port.Container, Virtual: cmp.Or(o.Virtual, port.Container),
+					})
+				}
+			}
+		}
+	}
+	return list
 }
 
 // step is a step as it is done on the machine: nothing where it is for a

@@ -30,6 +30,18 @@ type Data struct {
 	Capabilities map[string]map[string]string `json:"capabilities,omitempty"`
 	// Secrets is the full names of the app's own secrets by name.
 	Secrets map[string]string `json:"secrets,omitempty"`
+	// Onions is the ports that want a hidden service, for the app that provides them.
+	Onions []Onion `json:"onions,omitempty"`
+}
+
+// Onion is a port of an app that wants a hidden service.
+type Onion struct {
+	App string `json:"app"`
+	// Host and Port are where it is reached.
+	Host string `json:"host"`
+	Port int    `json:"port"`
+	// Virtual is the port of the hidden service.
+	Virtual int `json:"virtual"`
 }
 
 // Machine is what a template may know of the machine that the app runs on.
@@ -122,8 +134,13 @@ func (b *bounds) parse(text string, funcs template.FuncMap) (*template.Template,
 func (b *bounds) run(t *template.Template, data Data, m Machine) ([]byte, *Error) {
 	b.begin()
 	var out bytes.Buffer
+	onions := make([]map[string]any, 0, len(data.Onions))
+	for _, o := range data.Onions {
+		onions = append(onions, map[string]any{"app": o.App, "host": o.Host, "port": o.Port, "virtual": o.Virtual})
+	}
 	err := t.Execute(&limited{&out}, map[string]any{
-		"app": data.App, "settings": data.Settings, "port": data.Ports, "container_port": data.ContainerPorts,
+		"onions": onions,
+		"app":    data.App, "settings": data.Settings, "port": data.Ports, "container_port": data.ContainerPorts,
 		"machine": map[string]any{"memory": m.Memory, "cores": m.Cores, "address": m.Address},
 	})
 	if err != nil {

@@ -127,7 +127,7 @@ var machineFacts = []string{"memory", "cores", "address"}
 // field looks at .app.id and the like.
 func (w *walker) field(n parse.Node, ident []string) {
 	roots := map[string]map[string]string{
-		"app": w.data.App, "settings": w.data.Settings, "port": w.data.Ports, "container_port": w.data.ContainerPorts, "machine": nil,
+		"app": w.data.App, "settings": w.data.Settings, "port": w.data.Ports, "container_port": w.data.ContainerPorts, "machine": nil, "onions": nil,
 	}
 	values, known := roots[ident[0]]
 	switch {

@@ -52,6 +52,16 @@ and ElectrumX.
 
 A newer version of the same may change the data so that an older one can't read it.
 
+## Hidden services
+
+Where tor is installed, the pages of the others have a hidden service each. Tor makes its
+address when it starts:
+
+    archgen install tor
+    podman exec tor cat /data/onion-mempool-80/hostname
+
+Who knows the address sees the page, so give it to nobody whom it does not concern.
+
 ## Reached from outside
 
 User interfaces, RPC and databases listen on this machine alone; what other nodes have to
