@@ -61,7 +61,7 @@ func runScript(t *testing.T, script string) {
 		t.Fatal(err)
 	}
 	s := steps{t: t, machine: m, host: filepath.Join(root, "test/host/host")}
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(inTurn{t}, testscript.Params{
 		Files: []string{script},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"user": s.user, "root": s.root, "install": s.install, "push": s.push, "until": s.until, "reboot": s.reboot, "poweroff": s.poweroff,
@@ -78,6 +78,17 @@ func runScript(t *testing.T, script string) {
 		journal, _ := m.User("journalctl", "--user", "-n", "60", "--no-pager", "-o", "short-precise")
 		t.Logf("the user's journal at the end:\n%s", journal)
 	}
+}
+
+// inTurn runs a script before its test returns. testscript would have it wait
+// until then, while the next machine boots, until all stand there at once.
+type inTurn struct{ *testing.T }
+
+func (inTurn) Parallel()     {}
+func (inTurn) Verbose() bool { return testing.Verbose() }
+
+func (t inTurn) Run(name string, run func(testscript.T)) {
+	t.T.Run(name, func(t *testing.T) { run(inTurn{t}) })
 }
 
 // steps is the commands of one script.
