@@ -32,6 +32,13 @@ func (p *pass) isTouched(app units.App) bool {
 		slices.ContainsFunc(p.plan.Left, retries) || len(p.claims[app.ID]) > 0
 }
 
+// isAtWork reports whether systemd runs an app, or tries to. One that ends again
+// and again with a new value is no app that was stopped.
+func (p *pass) isAtWork(app units.App) bool {
+	u := p.have.Units[app.Parts[0].Service]
+	return u.Active != units.Inactive && u.Active != ""
+}
+
 func (p *pass) isRotating() bool {
 	return slices.ContainsFunc(p.want.Apps, func(app units.App) bool { return app.Rotating })
 }

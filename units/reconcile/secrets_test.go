@@ -157,3 +157,18 @@ func (m together) Restart(ctx context.Context, service string) error {
 	}
 	return err
 }
+
+// TestRotatingAndRestarting: an app that ends again and again with a new value is
+// looked at, although the pass leaves it to systemd, and does not serve.
+func TestRotatingAndRestarting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"))
+		m.units["app@x.service"] = units.Unit{Active: units.Activating, Restarting: true, WasActive: true, Invocation: "2"}
+		rotating := app("x", "1")
+		rotating.Rotating = true
+		equal(t, "results", []string{
+			"x not-serving: app@x.service was started and is restarting: it ended right after its start",
+		}, results(m.run(t, rotating)))
+	})
+}

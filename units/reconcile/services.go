@@ -18,7 +18,7 @@ import (
 func (p *pass) services(ctx context.Context) {
 	ended := map[string]chan struct{}{}
 	for _, app := range p.want.Apps {
-		if len(p.steps(app)) > 0 || (p.unfinished[app.ID] || app.Rotating) && p.isUp(app) || p.isFallen(app) {
+		if len(p.steps(app)) > 0 || p.unfinished[app.ID] && p.isUp(app) || app.Rotating && p.isAtWork(app) || p.isFallen(app) {
 			ended[app.ID] = make(chan struct{})
 		}
 	}
