@@ -79,7 +79,6 @@ type daemon struct {
 	againAt              time.Time
 	retry                time.Duration
 
-	want     units.Desired
 	monitors map[string]*monitor
 	answers  chan answer
 	apps     map[string]*App

@@ -7,7 +7,6 @@ import (
 
 	"github.com/archipelago-os/archipelago/healthd/probe"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
 // monitor asks one start of one service again and again. It ends with that start.
@@ -270,13 +269,4 @@ func (d *daemon) ask(ctx context.Context, file units.File, _ units.Part, u units
 	o := d.Probe(ctx, t)
 	fresh := monitor{serving: probe.Target{Retries: 2}}
 	return fresh.judge(o, time.Now()), o.Detail
-}
-
-// resultsOf is the results of a pass by app.
-func resultsOf(r reconcile.Report) map[string]reconcile.Result {
-	list := make(map[string]reconcile.Result, len(r.Results))
-	for _, a := range r.Results {
-		list[a.App] = a
-	}
-	return list
 }

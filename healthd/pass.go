@@ -3,7 +3,6 @@ package healthd
 import (
 	"context"
 	"fmt"
-	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -74,9 +73,6 @@ func (d *daemon) arm() {
 
 // begin runs a pass over what is to be looked at, beside the loop.
 func (d *daemon) begin(ctx context.Context) {
-	if d.running {
-		return
-	}
 	e := passEnd{work: d.todo}
 	d.todo, d.running, d.begun = work{}, true, time.Now()
 	go func() {
@@ -98,9 +94,7 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 	d.passes.count(e)
 	d.logTroubles(e)
 	switch {
-	case e.err != nil:
-		d.redo(e.work)
-	case hasFailed(e.report):
+	case e.err != nil, hasFailed(e.report):
 		d.postpone()
 	default:
 		d.retry = 0
@@ -109,7 +103,6 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 		}
 	}
 	if e.err == nil {
-		d.want = e.want
 		d.note(e)
 		d.watch(ctx, e)
 	}
@@ -137,17 +130,8 @@ func (d *daemon) progress(e reconcile.Event) {
 	}
 }
 
-// redo lets the work of a pass that failed as a whole be done over, later.
-func (d *daemon) redo(w work) {
-	// Nothing asked for is asked twice: it may have been done.
-	w.apps = maps.Clone(w.apps)
-	for id := range w.apps {
-		w.apps[id] = ""
-	}
-	d.postpone()
-}
-
-// postpone looks at everything again after a while, longer each time.
+// postpone looks at everything again after a while, longer each time. What was
+// asked for is not asked again: it may have been done.
 func (d *daemon) postpone() {
 	d.retry = min(max(2*d.retry, firstRetry), lastRetry)
 	d.lookAgain(d.retry)

@@ -112,6 +112,15 @@ func (d *daemon) appOf(id string) *App {
 	return a
 }
 
+// resultsOf is the results of a pass by app.
+func resultsOf(r reconcile.Report) map[string]reconcile.Result {
+	list := make(map[string]reconcile.Result, len(r.Results))
+	for _, a := range r.Results {
+		list[a.App] = a
+	}
+	return list
+}
+
 // reasonsOf is why services are left as they are.
 func reasonsOf(r reconcile.Report) map[string]units.Reason {
 	list := map[string]units.Reason{}
