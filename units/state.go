@@ -47,6 +47,15 @@ type App struct {
 	Rotating bool
 }
 
+// Services is the names of the app's services, main first.
+func (a App) Services() []string {
+	names := make([]string, 0, len(a.Parts))
+	for _, p := range a.Parts {
+		names = append(names, p.Service)
+	}
+	return names
+}
+
 // Part is one service of an app.
 type Part struct {
 	// Service is the systemd unit, File the Quadlet file that it is made from.
@@ -180,6 +189,12 @@ const (
 	Deactivating ActiveState = "deactivating"
 	Failed       ActiveState = "failed"
 )
+
+// IsOnItsWay reports whether the unit is about to be up or down. One that waits
+// for its next automatic start may come and go for ever.
+func (u Unit) IsOnItsWay() bool {
+	return u.Active == Deactivating || u.Active == Activating && !u.Restarting
+}
 
 // Health is what the probes say of a service.
 type Health string

@@ -229,8 +229,7 @@ func (t *turnover) arrive(ctx context.Context, r *secret.Rotation) (map[string]m
 		}
 		isOnItsWay := false
 		for _, s := range found {
-			u := s.State
-			isOnItsWay = isOnItsWay || u.Active == units.Deactivating || u.Active == units.Activating && !u.Restarting
+			isOnItsWay = isOnItsWay || s.State.IsOnItsWay()
 		}
 		if !isOnItsWay || limited.Err() != nil {
 			return found, ctx.Err()
@@ -252,9 +251,7 @@ func (t *turnover) look(ctx context.Context, r *secret.Rotation) (map[string]mac
 	}
 	var names []string
 	for _, app := range want.Apps {
-		for _, part := range app.Parts {
-			names = append(names, part.Service)
-		}
+		names = append(names, app.Services()...)
 	}
 	all, err := t.l.services.All(ctx, names)
 	found := make(map[string]machine.Service, len(names))

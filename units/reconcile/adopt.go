@@ -361,10 +361,7 @@ func (p *pass) removeUnits(ctx context.Context, app units.App) error {
 
 // end stops every service of an app, and leaves none that failed.
 func (p *pass) end(ctx context.Context, app units.App) error {
-	services := make([]string, 0, len(app.Parts))
-	for _, part := range app.Parts {
-		services = append(services, part.Service)
-	}
+	services := app.Services()
 	found, err := p.host.Services.Observe(ctx, services, false)
 	if err != nil {
 		return err

@@ -73,7 +73,7 @@ func arrival(ctx context.Context, ids []string, host Host, deadline time.Time) e
 		}
 		onTheWay := map[string]bool{}
 		for service, u := range found {
-			if u.Active == units.Activating && !u.Restarting || u.Active == units.Deactivating {
+			if u.IsOnItsWay() {
 				onTheWay[units.AppOf(service)] = true
 			}
 		}

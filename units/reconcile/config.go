@@ -55,11 +55,7 @@ func (p *pass) met(ctx context.Context, app units.App, steps []units.Action) {
 	if !slices.ContainsFunc(steps, func(a units.Action) bool { return a.Reason == units.BecauseConfig }) {
 		return
 	}
-	names := make([]string, 0, len(app.Parts))
-	for _, part := range app.Parts {
-		names = append(names, part.Service)
-	}
-	found, err := p.host.Services.Observe(ctx, names, false)
+	found, err := p.host.Services.Observe(ctx, app.Services(), false)
 	if err != nil {
 		return
 	}

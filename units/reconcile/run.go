@@ -200,9 +200,7 @@ func (p *pass) wanted() units.Set {
 func (p *pass) serviceNames() []string {
 	var names []string
 	for _, app := range p.want.Apps {
-		for _, part := range app.Parts {
-			names = append(names, part.Service)
-		}
+		names = append(names, app.Services()...)
 	}
 	return names
 }

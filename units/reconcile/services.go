@@ -237,10 +237,7 @@ func isUnseen(err error) bool {
 // arrived waits for the parts that are still on their way: the job of the main
 // service does not wait for those that it only pulls in.
 func (p *pass) arrived(ctx context.Context, app units.App) (map[string]units.Unit, error) {
-	names := make([]string, 0, len(app.Parts))
-	for _, part := range app.Parts {
-		names = append(names, part.Service)
-	}
+	names := app.Services()
 	for {
 		found, err := p.host.Services.Observe(ctx, names, false)
 		if err != nil {
@@ -353,10 +350,7 @@ const logLines = 10
 
 // log is that of the first part that is not up, or else of the first.
 func (p *pass) log(ctx context.Context, app units.App) []string {
-	names := make([]string, 0, len(app.Parts))
-	for _, part := range app.Parts {
-		names = append(names, part.Service)
-	}
+	names := app.Services()
 	found, err := p.host.Services.Observe(ctx, names, false)
 	if i := slices.IndexFunc(names, func(n string) bool { return found[n].Active != units.Active }); err == nil && i > 0 {
 		names[0], names[i] = names[i], names[0]
