@@ -71,10 +71,7 @@ func (c *cli) files(from *source, app string) error {
 // recipeOf reads the recipe of a part.
 func (c *cli) recipeOf(scope units.Scope, app string) (units.Recipe, error) {
 	name := units.RecipeName("app@" + app + ".service")
-	if filepath.Base(name) != name {
-		return units.Recipe{}, fmt.Errorf("%q is not an app: give its id, such as lnd, or a part's, such as ledger.db", app)
-	}
-	content, err := c.renderedFile(scope, name)
+	content, err := c.renderedFile(scope, app, name)
 	if err != nil {
 		return units.Recipe{}, err
 	}

@@ -45,12 +45,10 @@ func (c *cli) pull(from *source, ids []string) error {
 	var failed, well int
 	for _, app := range want.Apps {
 		err := prefetchWith(ctx, app, func(image string) { fmt.Fprintf(c.stderr, "%s: pulling %s …\n", app.ID, image) })
-		if err != nil {
-			fmt.Fprintf(c.stderr, "archgen: %s: %v\n", app.ID, err)
-			failed++
-			continue
+		if err == nil {
+			err = v.provide(ctx, app)
 		}
-		if err := v.provide(ctx, app); err != nil {
+		if err != nil {
 			fmt.Fprintf(c.stderr, "archgen: %s: %v\n", app.ID, err)
 			failed++
 			continue

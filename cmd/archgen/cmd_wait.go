@@ -188,7 +188,7 @@ func isOver(ctx context.Context) bool {
 // targetOf reads the check of an app from its unit file. It is nil where there
 // is none of that level.
 func (c *cli) targetOf(w *waited, app string) (*probe.Target, error) {
-	content, err := c.unitFile(w.from.scope(), app)
+	content, err := c.renderedFile(w.from.scope(), app, "app@"+app+".container")
 	if err != nil {
 		return nil, err
 	}
@@ -204,17 +204,12 @@ func (c *cli) targetOf(w *waited, app string) (*probe.Target, error) {
 	return &target, err
 }
 
-// unitFile reads the container file of an app.
-func (c *cli) unitFile(scope units.Scope, app string) ([]byte, error) {
-	name := "app@" + app + ".container"
+// renderedFile reads a file of an app that archgen rendered, the user's before the
+// image's.
+func (c *cli) renderedFile(scope units.Scope, app, name string) ([]byte, error) {
 	if filepath.Base(name) != name {
 		return nil, fmt.Errorf("%q is not an app: give its id, such as lnd, or a part's, such as ledger.db", app)
 	}
-	return c.renderedFile(scope, name)
-}
-
-// renderedFile reads a file that archgen rendered, the user's before the image's.
-func (c *cli) renderedFile(scope units.Scope, name string) ([]byte, error) {
 	dirs := []string{"/etc/containers/systemd/archipelago", "/usr/share/containers/systemd/archipelago"}
 	if scope == units.User {
 		dirs = []string{"/etc/containers/systemd/users/archipelago"}
