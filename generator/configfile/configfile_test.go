@@ -161,9 +161,7 @@ func FuzzRender(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		if len(text) > 1<<12 {
-			t.Skip()
-		}
+		text = text[:min(len(text), 1<<12)]
 		begun := time.Now()
 		errs := Check(text, data)
 		out, err := Render(text, data, rehearsalMachine, rehearsal.secret)
