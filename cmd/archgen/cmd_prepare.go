@@ -118,7 +118,7 @@ func (p *preparation) step(ctx context.Context, s units.Step) error {
 // awaitAddress waits until somebody answers at a port.
 func (p *preparation) awaitAddress(ctx context.Context, address string) error {
 	target := probe.Target{Kind: "tcp", Address: address, Timeout: 2 * time.Second}
-	return p.persist(ctx, p.app, "serving", asker(target))
+	return p.persist(ctx, p.app, "serving", asker(target, nil))
 }
 
 // awaitService waits until another part has come to a level.
@@ -134,6 +134,7 @@ func (p *preparation) awaitService(ctx context.Context, service, level string) e
 			return err
 		}
 	}
+	credentials := p.c.podmanSecrets(p.scope).Secret
 	return p.persist(ctx, p.app, level, func(ctx context.Context) probe.Outcome {
 		list, err := manager.List(ctx, service)
 		switch {
@@ -144,7 +145,7 @@ func (p *preparation) awaitService(ctx context.Context, service, level string) e
 		case target == nil:
 			return probe.Outcome{State: probe.Serving}
 		}
-		return asker(*target)(ctx)
+		return asker(*target, credentials)(ctx)
 	})
 }
 

@@ -126,7 +126,7 @@ func (c *cli) wait(w *waited, app string) error {
 	}
 	out := c.teller(app, target.Timeout)
 	defer out.close()
-	last, err := persist(ctx, reached[w.level], asker(*target), out.tell)
+	last, err := persist(ctx, reached[w.level], asker(*target, c.podmanSecrets(w.from.scope()).Secret), out.tell)
 	return c.concludeWait(out, app, last, err)
 }
 
@@ -233,21 +233,10 @@ func (c *cli) renderedFile(scope units.Scope, app, name string) ([]byte, error) 
 	return nil, fmt.Errorf("there is no %s in %s: install the app, then archgen apply", name, strings.Join(dirs, " or "))
 }
 
-// asker asks a target. A secret that could be read once is not read again:
-// each time takes a run of podman.
-func asker(t probe.Target) func(context.Context) probe.Outcome {
+// asker asks a target, each time with the password that Podman has now: a secret
+// may be rotated while an app is waited for.
+func asker(t probe.Target, credentials probe.Credentials) func(context.Context) probe.Outcome {
 	var prober probe.Prober
-	secrets := map[string]string{}
-	credentials := func(name string) (string, error) {
-		if secret, known := secrets[name]; known {
-			return secret, nil
-		}
-		secret, err := podmanSecret(name)
-		if err == nil {
-			secrets[name] = secret
-		}
-		return secret, err
-	}
 	return func(ctx context.Context) probe.Outcome { return prober.Probe(ctx, t, credentials) }
 }
 

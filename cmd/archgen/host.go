@@ -40,7 +40,7 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 	return &live{
 		places:   places,
 		services: machine.Services{Manager: manager, Scope: scope},
-		health:   machine.Health{Prober: &probe.Prober{}, Credentials: c.secret(scope)},
+		health:   machine.Health{Prober: &probe.Prober{}, Credentials: c.podmanSecrets(scope).Secret},
 		store:    unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 		config:   configAt(places, container.Storage(scope, c.getenv)),
 		vault:    c.vaultAt(places, scope),
@@ -67,15 +67,6 @@ func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcil
 		Files: machine.Files(l.places.Units), Services: l.services, Store: l.store,
 		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.OfService, Prefetch: prefetch, Provide: l.vault.provide, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
 	}
-}
-
-// podmanSecret reads a secret of Podman.
-func podmanSecret(name string) (string, error) {
-	out, err := exec.Command("podman", "secret", "inspect", "--showsecret", "--format={{.SecretData}}", "--", name).Output() //nolint:noctx // the probe's own timeout can't reach here, and Podman answers from a file
-	if err != nil {
-		return "", fmt.Errorf("reading the secret %s: %w", name, err)
-	}
-	return strings.TrimSuffix(string(out), "\n"), nil
 }
 
 // prefetch pulls the images of an app that are missing.

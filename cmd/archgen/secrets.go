@@ -34,7 +34,7 @@ func (c *cli) vaultOf(scope units.Scope) (vault, error) {
 func (c *cli) vaultAt(places machine.Places, scope units.Scope) vault {
 	return vault{
 		Store:  places.Secrets(scope),
-		podman: podmanSecrets{container.Storage(scope, c.getenv)},
+		podman: c.podmanSecrets(scope),
 	}
 }
 
@@ -46,6 +46,10 @@ func (v vault) provide(ctx context.Context, app units.App) error {
 // podmanSecrets is what Podman keeps of secrets, for containers.
 type podmanSecrets struct{ storage string }
 
+func (c *cli) podmanSecrets(scope units.Scope) podmanSecrets {
+	return podmanSecrets{container.Storage(scope, c.getenv)}
+}
+
 // Secret reads what the next container gets, without a process where Podman keeps
 // it in files.
 func (p podmanSecrets) Secret(name string) (string, error) {
@@ -56,7 +60,11 @@ func (p podmanSecrets) Secret(name string) (string, error) {
 	case errors.Is(err, container.ErrNoSecret):
 		return "", secret.ErrNone
 	}
-	return podmanSecret(name)
+	out, err := exec.Command("podman", "secret", "inspect", "--showsecret", "--format={{.SecretData}}", "--", name).Output() //nolint:noctx // the probe's own timeout can't reach here, and Podman answers from a file
+	if err != nil {
+		return "", fmt.Errorf("reading the secret %s: %w", name, err)
+	}
+	return strings.TrimSuffix(string(out), "\n"), nil
 }
 
 // SetSecret gives Podman a value, on standard input: arguments can be seen by all.

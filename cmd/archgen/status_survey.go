@@ -17,7 +17,6 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd/probe"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
@@ -62,7 +61,7 @@ func (c *cli) survey(ctx context.Context, l *live, from *source) (*survey, error
 	}
 	s := &survey{
 		Services: l.services, compiled: k, want: want, now: time.Now(), answers: map[string]reply{},
-		health: machine.Health{Prober: l.health.Prober, Credentials: c.secret(from.scope())}, host: hostAddress(),
+		health: l.health, host: hostAddress(),
 	}
 	// Neither a directory that can't be read nor a lost record hides what runs.
 	if s.disk, err = machine.Files(l.places.Units).Read(); err != nil {
@@ -368,16 +367,4 @@ func defaultInterface(routes []byte) string {
 		}
 	}
 	return ""
-}
-
-// secret reads a secret where Podman keeps it. Only one that is kept elsewhere
-// takes a run of Podman.
-func (c *cli) secret(scope units.Scope) probe.Credentials {
-	storage := container.Storage(scope, c.getenv)
-	return func(name string) (string, error) {
-		if text, err := container.Secret(storage, name); err == nil {
-			return text, nil
-		}
-		return podmanSecret(name)
-	}
 }

@@ -3,8 +3,10 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net"
 	"net/http"
@@ -341,6 +343,44 @@ func TestWaitFailsWithTheMainProcess(t *testing.T) {
 	p.stderr.Reset()
 	if code, took := p.run("--timeout", "10s"); code != exitNotServing || took > 5*time.Second {
 		t.Errorf("with a process that has been gone before: exit code %d after %v: %s", code, took, &p.stderr)
+	}
+}
+
+// The password of a check is read where Podman keeps it, and anew for each question:
+// it may be rotated while the app is waited for.
+func TestWaitWithASecret(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	secrets := filepath.Join(data, "containers/storage/secrets")
+	write(t, filepath.Join(secrets, "secrets.json"), `{"nameToID":{"x.pass":"2bc5"}}`)
+	write(t, filepath.Join(secrets, "filedriver/secretsdata.json"), "")
+	keep := func(password string) {
+		text := fmt.Sprintf(`{"2bc5":%q}`, base64.StdEncoding.EncodeToString([]byte(password)))
+		if err := os.WriteFile(filepath.Join(secrets, "filedriver/secretsdata.json"), []byte(text), 0o600); err != nil {
+			t.Error(err)
+		}
+	}
+	keep("before")
+	var asked []string
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		asked = append(asked, user+":"+password)
+		if password != "after" {
+			keep("after")
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = io.WriteString(w, `{"result":{},"error":null,"id":1}`)
+	}))
+	p := newPlace(t, fmt.Sprintf(`Serving={"kind":"jsonrpc","address":%q,"path":"/","method":"getinfo","user":"me","password_secret":"x.pass","interval":"30s","timeout":"20s","retries":3}`, server.Listener.Addr()))
+	p.env["XDG_DATA_HOME"] = data
+	code, _ := p.run("--timeout", "20s")
+	server.Close()
+	if code != exitDone {
+		t.Errorf("exit code %d: %s", code, &p.stderr)
+	}
+	if d := cmp.Diff([]string{"me:before", "me:after"}, asked); d != "" {
+		t.Errorf("-want +have:\n%s", d)
 	}
 }
 
