@@ -87,14 +87,7 @@ func (c *cli) configHost(scope units.Scope) (config.Host, error) {
 	if err != nil {
 		return config.Host{}, err
 	}
-	return configAt(places, container.Storage(scope, c.getenv)), nil
-}
-
-func configAt(places machine.Places, storage string) config.Host {
-	return config.Host{
-		State: places.State, Runtime: places.Runtime, Storage: storage, Machine: config.ThisMachine,
-		Secret: func(name string) (string, error) { return container.Secret(storage, name) },
-	}
+	return places.Config(container.Storage(scope, c.getenv)), nil
 }
 
 // runBySystemd tells a command of a unit from one that a person types: what the

@@ -42,7 +42,7 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 		services: machine.Services{Manager: manager, Scope: scope},
 		health:   machine.Health{Prober: &probe.Prober{}, Credentials: c.podmanSecrets(scope).Secret},
 		store:    unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
-		config:   configAt(places, container.Storage(scope, c.getenv)),
+		config:   places.Config(container.Storage(scope, c.getenv)),
 		vault:    c.vaultAt(places, scope),
 	}, nil
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/archipelago-os/archipelago/healthd/probe"
 	"github.com/archipelago-os/archipelago/healthd/watch"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/config"
 	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -71,7 +70,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 			Files: machine.Files(places.Units), Services: services,
 			Store: unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 			Now:   time.Now, Settle: settle, Patience: patience,
-			Config:    config.Host{State: places.State, Runtime: places.Runtime, Storage: storage, Secret: secret, Machine: config.ThisMachine}.OfService,
+			Config:    places.Config(storage).OfService,
 			Prefetch:  services.Pull,
 			Provide:   services.Pull,
 			Strangers: func() ([]string, error) { return container.Strangers(storage) },

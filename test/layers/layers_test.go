@@ -35,13 +35,13 @@ var mayImport = map[string][]string{
 	"units/systemd":                {"units"},
 	"units/systemd/systemdtest":    {"units/systemd"},
 	"units/reconcile":              {"units"},
-	"units/machine":                {"units", "units/secret", "units/unitdir", "units/systemd", "units/container", "healthd/probe"},
+	"units/machine":                {"units", "units/config", "units/secret", "units/unitdir", "units/systemd", "units/container", "healthd/probe"},
 	"healthd/probe":                {},
 	"healthd/watch":                {},
 	"healthd":                      {"generator/compile", "manifests/diag", "healthd/probe", "units", "units/reconcile"},
 	"healthd/bus":                  {"healthd", "units"},
 	"healthd/metrics":              {"healthd", "units", "units/unitdir"},
-	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/probe", "healthd/watch", "units", "units/config", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
+	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/probe", "healthd/watch", "units", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
 	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "healthd/probe"},
 }
 

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/config"
+	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/secret"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
@@ -26,6 +28,15 @@ type Places struct {
 // Secrets is where the secrets of a scope are kept.
 func (p Places) Secrets(scope units.Scope) secret.Store {
 	return secret.Store{Dir: filepath.Join(p.State, "secrets"), Runtime: filepath.Join(p.Runtime, "secrets"), Scope: scope}
+}
+
+// Config is where the configuration of apps comes from and goes to, with the secrets
+// and volumes of Podman's storage.
+func (p Places) Config(storage string) config.Host {
+	return config.Host{
+		State: p.State, Runtime: p.Runtime, Storage: storage, Machine: config.ThisMachine,
+		Secret: func(name string) (string, error) { return container.Secret(storage, name) },
+	}
 }
 
 // PlacesOf returns the places of a scope, from the environment of whoever asks.
