@@ -91,6 +91,16 @@ func (s Set) Find(name string) (File, bool) {
 	return s[i], true
 }
 
+// StuckError says that what is to be done to one file can't be, while it may be to
+// others: the file is immutable, another user's, or a mount point.
+type StuckError struct {
+	File string
+	Err  error
+}
+
+func (e *StuckError) Error() string { return e.Err.Error() }
+func (e *StuckError) Unwrap() error { return e.Err }
+
 // MaxFile is the most bytes that a rendered file may have: a unit has a few
 // thousand, a recipe those of its templates.
 const MaxFile = 8 << 20

@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -194,6 +195,12 @@ func (p *pass) sync() error {
 		}
 	}
 	err := p.host.Files.Sync(want, func(m units.Mark) bool { return removes[m.App] })
+	if stuck, ok := errors.AsType[*units.StuckError](err); ok {
+		if app := p.have.Files[stuck.File].App; app != "" && !p.isBad(app) {
+			p.fail(app, Failed, err, nil)
+			return p.sync()
+		}
+	}
 	for _, a := range p.plan.Files {
 		if err == nil && !p.isBad(a.App) {
 			p.noteDone(a)

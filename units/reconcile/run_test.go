@@ -36,6 +36,7 @@ type machine struct {
 	log        []string // what was done, in order
 	reloads    int
 	syncFail   error
+	stuck      string // a file that nobody can replace or remove
 }
 
 func newMachine() *machine {
@@ -113,14 +114,21 @@ func (m *machine) Sync(want units.Set, owns func(units.Mark) bool) error {
 	if m.syncFail != nil {
 		return m.syncFail
 	}
+	stuck := &units.StuckError{File: m.stuck, Err: errors.New(m.stuck + " is immutable")}
 	for _, f := range want {
 		if string(m.files[f.Name].Content) != string(f.Content) {
+			if f.Name == m.stuck {
+				return stuck
+			}
 			m.note("write " + f.Name + " " + f.Digest)
 		}
 		m.files[f.Name] = f
 	}
 	for name, f := range m.files {
 		if _, wanted := want.Find(name); !wanted && owns(units.Mark{App: f.App}) {
+			if name == m.stuck {
+				return stuck
+			}
 			m.note("remove " + name)
 			delete(m.files, name)
 		}
@@ -603,6 +611,28 @@ func TestErrorsOfTheWholePass(t *testing.T) {
 		equal(t, "next pass", []string{"x done"}, results(m.run(t, app("x", "1"))))
 		if m.locked {
 			t.Error("the lock is still held")
+		}
+	})
+}
+
+// TestOneFileIsStuck: it is in nobody else's way, whether it is to be replaced or
+// removed, and its app stays as it is.
+func TestOneFileIsStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"), app("y", "1"), app("z", "1"))
+		m.log, m.stuck = nil, "app@y.container"
+		equal(t, "results", []string{"x done", "y failed: app@y.container is immutable", "z done"},
+			results(m.run(t, app("x", "2"), app("y", "2"), app("z", "2"))))
+		if slices.ContainsFunc(m.log, func(line string) bool { return strings.Contains(line, "app@y.") }) {
+			t.Errorf("y did not stay as it is: %v", m.log)
+		}
+		equal(t, "results of removing", []string{"x done", "y failed: app@y.container is immutable", "z unchanged"},
+			results(m.run(t, app("x", "3"), app("z", "2"))))
+		m.stuck = ""
+		equal(t, "next results", []string{"x unchanged", "z unchanged"}, results(m.run(t, app("x", "3"), app("z", "2"))))
+		if _, ok := m.files["app@y.container"]; ok {
+			t.Error("the file of y is still there")
 		}
 	})
 }

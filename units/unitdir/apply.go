@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -149,7 +150,7 @@ func (p *plan) rename(temps map[string]string) error {
 			}
 		}
 		if err := p.dir.rename(temps[f.Name], f.Name); err != nil {
-			return failed("putting into place", p.dir.at(f.Name), err)
+			return p.stuck("putting into place", f.Name, err)
 		}
 		delete(temps, f.Name)
 		p.changes.Written = append(p.changes.Written, f.Name)
@@ -166,7 +167,7 @@ func (p *plan) moveAside(name string) error {
 			continue
 		}
 		if err := p.dir.rename(name, to); err != nil {
-			return failed("moving aside", p.dir.at(name), err)
+			return p.stuck("moving aside", name, err)
 		}
 		p.names[to] = 0
 		p.changes.MovedAside = append(p.changes.MovedAside, to)
@@ -174,11 +175,20 @@ func (p *plan) moveAside(name string) error {
 	}
 }
 
+// stuck is failed, and names the file where the error says nothing of others.
+func (p *plan) stuck(doing, name string, err error) error {
+	failure := failed(doing, p.dir.at(name), err)
+	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EBUSY) {
+		return &units.StuckError{File: name, Err: failure}
+	}
+	return failure
+}
+
 func (p *plan) removeStale() error {
 	slices.SortStableFunc(p.remove, func(a, b string) int { return rank(b) - rank(a) })
 	for _, name := range p.remove {
 		if err := p.dir.remove(name); err != nil && !isAbsent(err) {
-			return failed("removing", p.dir.at(name), err)
+			return p.stuck("removing", name, err)
 		}
 		p.changes.Removed = append(p.changes.Removed, name)
 	}

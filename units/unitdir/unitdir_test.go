@@ -419,6 +419,24 @@ func TestSyncRefusesForeignFiles(t *testing.T) {
 	}
 }
 
+// TestStuckFile: only an error that says nothing of other files is one of the file.
+func TestStuckFile(t *testing.T) {
+	t.Parallel()
+	p := &plan{dir: &directory{path: "/d"}}
+	for errno, want := range map[syscall.Errno]string{
+		syscall.EPERM: "a", syscall.EBUSY: "a", syscall.EROFS: "", syscall.EACCES: "", syscall.ENOSPC: "", syscall.EIO: "",
+	} {
+		err := p.stuck("removing", "a", errno)
+		file := ""
+		if stuck, ok := errors.AsType[*units.StuckError](err); ok {
+			file = stuck.File
+		}
+		if file != want || !errors.Is(err, errno) {
+			t.Errorf("%v: the file is %q, want %q; %v", errno, file, want, err)
+		}
+	}
+}
+
 func TestSyncRefusesASetItCouldNotLookAfter(t *testing.T) {
 	t.Parallel()
 	a := unit("app@a.container", "a", "1")
