@@ -169,7 +169,7 @@ func (w *world) answer(f func(context.Context) probe.Outcome) {
 
 // The files.
 
-func (w *world) Look(want units.Set, _ func(units.Mark) bool) (map[string]units.FoundFile, error) {
+func (w *world) Look(want units.Set) (map[string]units.FoundFile, units.Set, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	found := map[string]units.FoundFile{}
@@ -178,7 +178,7 @@ func (w *world) Look(want units.Set, _ func(units.Mark) bool) (map[string]units.
 			found[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
 		}
 	}
-	return found, nil
+	return found, nil, nil
 }
 
 func (w *world) Sync(want units.Set, _ func(units.Mark) bool) error {
@@ -192,8 +192,6 @@ func (w *world) Sync(want units.Set, _ func(units.Mark) bool) error {
 	}
 	return nil
 }
-
-func (w *world) Read() (units.Set, error) { return nil, nil }
 
 // systemd.
 

@@ -405,12 +405,7 @@ func judgeUnitFiles(a appFiles) finding {
 		want = append(want, app.Files...)
 	}
 	want.Sort()
-	files := machine.Files(dir)
-	found, err := files.Look(want, func(units.Mark) bool { return true })
-	if err != nil {
-		return problem("sudo chown -R \"$(id -u):$(id -g)\" "+dir, "%v", err)
-	}
-	ours, err := files.Read()
+	found, ours, err := machine.Files(dir).Look(want)
 	if err != nil {
 		return problem("sudo chown -R \"$(id -u):$(id -g)\" "+dir, "%v", err)
 	}

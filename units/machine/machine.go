@@ -73,9 +73,10 @@ func base(given, home, fallback string) string {
 // Files is the unit files of a directory.
 type Files string
 
-// Look says which files are not as they should be.
-func (f Files) Look(want units.Set, owns func(units.Mark) bool) (map[string]units.FoundFile, error) {
-	return unitdir.Look(string(f), want, owns)
+// Look says which files are not as they should be, and what those that are ours
+// are like.
+func (f Files) Look(want units.Set) (map[string]units.FoundFile, units.Set, error) {
+	return unitdir.Look(string(f), want)
 }
 
 // Sync makes them so.

@@ -342,7 +342,7 @@ func (p *pass) withdraw(ctx context.Context, app units.App) error {
 }
 
 func (p *pass) removeUnits(ctx context.Context, app units.App) error {
-	files, err := p.host.Files.Read()
+	_, files, err := p.host.Files.Look(nil)
 	if err == nil {
 		err = p.host.Files.Sync(nil, func(m units.Mark) bool { return m.App == app.ID })
 	}

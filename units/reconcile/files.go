@@ -99,13 +99,12 @@ func (p *pass) revive(ctx context.Context) error {
 		return nil
 	}
 	set.Sort()
-	none := func(units.Mark) bool { return false }
-	found, err := p.host.Files.Look(set, none)
+	found, _, err := p.host.Files.Look(set)
 	if err != nil {
 		return err
 	}
 	set = slices.DeleteFunc(set, func(f units.File) bool { return found[f.Name].State == units.FileForeign })
-	if err := p.host.Files.Sync(set, none); err != nil {
+	if err := p.host.Files.Sync(set, nil); err != nil {
 		return err
 	}
 	for _, f := range set {
@@ -188,13 +187,7 @@ func (p *pass) sync() error {
 		want = append(want, app.Files...)
 	}
 	want.Sort()
-	removes := map[string]bool{}
-	for _, a := range p.plan.Files {
-		if a.Kind == units.Remove && !p.isBad(a.App) {
-			removes[a.App] = true
-		}
-	}
-	err := p.host.Files.Sync(want, func(m units.Mark) bool { return removes[m.App] })
+	err := p.host.Files.Sync(want, p.removes())
 	if stuck, ok := errors.AsType[*units.StuckError](err); ok {
 		if app := p.have.Files[stuck.File].App; app != "" && !p.isBad(app) {
 			p.fail(app, Failed, err, nil)
@@ -207,6 +200,21 @@ func (p *pass) sync() error {
 		}
 	}
 	return err
+}
+
+// removes selects the files that go. Where none does, nobody has to read those
+// that the pass is not about.
+func (p *pass) removes() func(units.Mark) bool {
+	of := map[string]bool{}
+	for _, a := range p.plan.Files {
+		if a.Kind == units.Remove && !p.isBad(a.App) {
+			of[a.App] = true
+		}
+	}
+	if len(of) == 0 {
+		return nil
+	}
+	return func(m units.Mark) bool { return of[m.App] }
 }
 
 // noteDone tells of an action that was done together with others.

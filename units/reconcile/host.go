@@ -46,12 +46,11 @@ type Host struct {
 
 // Files is the owner of the unit files.
 type Files interface {
-	// Look says which files are not as they should be.
-	Look(want units.Set, owns func(units.Mark) bool) (map[string]units.FoundFile, error)
-	// Sync makes them so, and removes those that owns selects.
+	// Look says which files are not as they should be, and what all files that are
+	// ours are like.
+	Look(want units.Set) (found map[string]units.FoundFile, ours units.Set, err error)
+	// Sync makes them so, and removes those that owns selects; nil selects none.
 	Sync(want units.Set, owns func(units.Mark) bool) error
-	// Read lists the files that are ours as they are.
-	Read() (units.Set, error)
 }
 
 // Services is the owner of systemd. Its errors say what failed and how to mend it.

@@ -86,10 +86,6 @@ func (p *pass) run(ctx context.Context) error {
 		p.provide(ctx)
 		return p.settle()
 	}
-	var err error
-	if p.before, err = p.host.Files.Read(); err != nil {
-		return err
-	}
 	p.prefetch(ctx)
 	p.provide(ctx)
 	if err := p.announce(); err != nil {
@@ -99,7 +95,7 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	p.retire(ctx)
-	err = p.files(ctx)
+	err := p.files(ctx)
 	p.recall(ctx, err)
 	if err != nil {
 		return err
@@ -141,7 +137,7 @@ func (p *pass) look(ctx context.Context) (err error) {
 	if p.have.Units, err = p.host.Services.Observe(ctx, p.serviceNames(), p.want.Whole); err != nil {
 		return err
 	}
-	if p.have.Files, err = p.host.Files.Look(p.wanted(), func(units.Mark) bool { return true }); err != nil {
+	if p.have.Files, p.before, err = p.host.Files.Look(p.wanted()); err != nil {
 		return err
 	}
 	unknown := p.configure()

@@ -88,7 +88,9 @@ func (m *machine) run(t *testing.T, apps ...units.App) reconcile.Report {
 
 // The files.
 
-func (m *machine) Look(want units.Set, _ func(units.Mark) bool) (map[string]units.FoundFile, error) {
+func (m *machine) Look(want units.Set) (map[string]units.FoundFile, units.Set, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	found := map[string]units.FoundFile{}
 	for _, f := range want {
 		switch have, ok := m.files[f.Name]; {
@@ -105,7 +107,14 @@ func (m *machine) Look(want units.Set, _ func(units.Mark) bool) (map[string]unit
 			found[name] = units.FoundFile{State: units.FileStale, App: f.App, Service: units.ServiceOf(name)}
 		}
 	}
-	return found, nil
+	var ours units.Set
+	for _, f := range m.files {
+		if f.App != "" {
+			ours = append(ours, f)
+		}
+	}
+	ours.Sort()
+	return found, ours, nil
 }
 
 func (m *machine) Sync(want units.Set, owns func(units.Mark) bool) error {
@@ -125,7 +134,7 @@ func (m *machine) Sync(want units.Set, owns func(units.Mark) bool) error {
 		m.files[f.Name] = f
 	}
 	for name, f := range m.files {
-		if _, wanted := want.Find(name); !wanted && owns(units.Mark{App: f.App}) {
+		if _, wanted := want.Find(name); !wanted && owns != nil && owns(units.Mark{App: f.App}) {
 			if name == m.stuck {
 				return stuck
 			}
@@ -134,19 +143,6 @@ func (m *machine) Sync(want units.Set, owns func(units.Mark) bool) error {
 		}
 	}
 	return nil
-}
-
-func (m *machine) Read() (units.Set, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var set units.Set
-	for _, f := range m.files {
-		if f.App != "" {
-			set = append(set, f)
-		}
-	}
-	set.Sort()
-	return set, nil
 }
 
 // systemd.

@@ -17,6 +17,7 @@ type plan struct {
 	dir       *directory
 	names     map[string]fs.FileMode
 	found     map[string]units.FoundFile // what is not as it should be
+	ours      units.Set                  // those with a mark that were read, as they are
 	write     units.Set
 	aside     map[string]bool // in the place of a file to be written
 	remove    []string
@@ -105,6 +106,11 @@ func (p *plan) compareFile(f units.File) error {
 	}
 	p.buf = content
 	same := bytes.Equal(content, f.Content)
+	if same {
+		p.ours = append(p.ours, f)
+	} else if mark, ours := units.ReadMark(content); ours {
+		p.keep(f.Name, content, mark)
+	}
 	switch {
 	case same && permits(perm):
 		p.changes.Unchanged++
@@ -183,9 +189,19 @@ func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(unit
 		return err
 	}
 	p.buf = content
-	if mark, ours := units.ReadMark(content); ours && owns(mark) {
+	mark, ours := units.ReadMark(content)
+	if !ours {
+		return nil
+	}
+	p.keep(name, content, mark)
+	if owns(mark) {
 		p.remove = append(p.remove, name)
 		p.found[name] = units.FoundFile{State: units.FileStale, App: mark.App, Service: units.ServiceOf(name)}
 	}
 	return nil
+}
+
+// keep keeps a file of ours that is in the room of buf.
+func (p *plan) keep(name string, content []byte, mark units.Mark) {
+	p.ours = append(p.ours, units.File{Name: name, App: mark.App, Digest: mark.Digest, Content: slices.Clone(content)})
 }

@@ -17,6 +17,7 @@ import (
 // (os.Root follows those that stay inside).
 type directory struct {
 	file *os.File
+	fd   int
 	path string
 }
 
@@ -30,7 +31,7 @@ func openDirectory(path string) (*directory, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	switch {
 	case err == nil:
-		return &directory{f, path}, nil
+		return &directory{f, int(f.Fd()), path}, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil //nolint:nilnil // an absent directory is no error and has no handle
 	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP):
@@ -120,7 +121,6 @@ func syncDirectory(path string) error {
 }
 
 func (d *directory) close()             { d.file.Close() }
-func (d *directory) fd() int            { return int(d.file.Fd()) }
 func (d *directory) at(n string) string { return filepath.Join(d.path, n) }
 func byName(a, b fs.DirEntry) int       { return cmp.Compare(a.Name(), b.Name()) }
 func retry(call func() error) (err error) {
@@ -149,7 +149,7 @@ func (d *directory) list() ([]fs.DirEntry, error) {
 func (d *directory) open(name string, flags int, mode uint32) (fd int, err error) {
 	flags |= syscall.O_NOFOLLOW | syscall.O_NONBLOCK | syscall.O_NOCTTY | syscall.O_CLOEXEC
 	err = retry(func() error {
-		fd, err = syscall.Openat(d.fd(), name, flags, mode)
+		fd, err = syscall.Openat(d.fd, name, flags, mode)
 		return err
 	})
 	return fd, err
@@ -231,12 +231,12 @@ func fill(fd int, content []byte, mode fs.FileMode) error {
 }
 
 func (d *directory) rename(from, to string) error {
-	return retry(func() error { return syscall.Renameat(d.fd(), from, d.fd(), to) })
+	return retry(func() error { return syscall.Renameat(d.fd, from, d.fd, to) })
 }
 
 // remove removes a file or a link, never a directory.
 func (d *directory) remove(name string) error {
-	return retry(func() error { return syscall.Unlinkat(d.fd(), name) })
+	return retry(func() error { return syscall.Unlinkat(d.fd, name) })
 }
 
 func (d *directory) sync() error {

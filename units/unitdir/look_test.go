@@ -26,7 +26,7 @@ func TestLookSaysWhatDiffersAndWritesNothing(t *testing.T) {
 	put(t, filepath.Join(dir, foreign.Name), "[Container]\nImage=mine\n", 0o644)
 	before := states(t, dir)
 
-	found, err := Look(dir, units.Set{right, edited, cut, odd, foreign, missing}, all)
+	found, ours, err := Look(dir, units.Set{right, edited, cut, odd, foreign, missing})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,6 +41,10 @@ func TestLookSaysWhatDiffersAndWritesNothing(t *testing.T) {
 	}, found); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
+	edited.Content = append(edited.Content, "# more\n"...)
+	if d := cmp.Diff(units.Set{right, edited, stale, shared}, ours); d != "" {
+		t.Errorf("ours: -want +got:\n%s", d)
+	}
 	if d := cmp.Diff(before, states(t, dir)); d != "" {
 		t.Errorf("Look changed something:\n%s", d)
 	}
@@ -49,9 +53,9 @@ func TestLookSaysWhatDiffersAndWritesNothing(t *testing.T) {
 // TestLookAtNothing: a directory that is not there lacks every file, and is not made.
 func TestLookAtNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
-	found, err := Look(dir, units.Set{unit("app@a.container", "a", "a")}, all)
-	if d := cmp.Diff(map[string]units.FoundFile{"app@a.container": {State: units.FileMissing, App: "a"}}, found); err != nil || d != "" {
-		t.Errorf("%v, -want +got:\n%s", err, d)
+	found, ours, err := Look(dir, units.Set{unit("app@a.container", "a", "a")})
+	if d := cmp.Diff(map[string]units.FoundFile{"app@a.container": {State: units.FileMissing, App: "a"}}, found); err != nil || d != "" || len(ours) > 0 {
+		t.Errorf("%v, ours %v, -want +got:\n%s", err, ours, d)
 	}
 	if _, err := os.Lstat(dir); !os.IsNotExist(err) {
 		t.Errorf("the directory was made: %v", err)

@@ -111,23 +111,25 @@ func Sync(dir string, want units.Set, owns func(units.Mark) bool) (Changes, erro
 	return p.changes, err
 }
 
-// Look says which files are not as they should be, by name, and changes
-// nothing. A directory that is not there lacks them all.
-func Look(dir string, want units.Set, owns func(units.Mark) bool) (map[string]units.FoundFile, error) {
+// Look says which files are not as they should be, by name, and what all files
+// that are ours are like. It changes nothing. A directory that is not there lacks
+// them all.
+func Look(dir string, want units.Set) (map[string]units.FoundFile, units.Set, error) {
 	d, err := openDirectory(dir)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if d == nil {
 		found := make(map[string]units.FoundFile, len(want))
 		for _, f := range want {
 			found[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
 		}
-		return found, nil
+		return found, nil, nil
 	}
 	defer d.close()
-	p, err := compare(d, want, owns)
-	return p.found, err
+	p, err := compare(d, want, func(units.Mark) bool { return true })
+	p.ours.Sort()
+	return p.found, p.ours, err
 }
 
 // check refuses a set that this package could not look after later.
