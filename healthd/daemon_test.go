@@ -110,7 +110,6 @@ func (w *world) machine() healthd.Machine {
 		},
 		Host: reconcile.Host{
 			Files: w, Services: w, Store: w, Now: time.Now, Settle: 5 * time.Second, Patience: time.Minute,
-			Prefetch: func(context.Context, units.App) error { return nil },
 		},
 		Hints: w.hints, Resync: 5 * time.Minute, Alive: func() {}, AliveEvery: 15 * time.Second,
 		Probe: func(ctx context.Context, t probe.Target) probe.Outcome {

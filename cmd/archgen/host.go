@@ -65,8 +65,21 @@ const (
 func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcile.Host {
 	return reconcile.Host{
 		Files: machine.Files(l.places.Units), Services: l.services, Store: l.store,
-		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.OfService, Prefetch: prefetch, Provide: l.vault.provide, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
+		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.OfService, Supply: l.supply, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
 	}
+}
+
+// supply pulls images that an app lacks, and gives its secrets their values.
+func (l *live) supply(ctx context.Context, app units.App, lack reconcile.Lack) error {
+	if lack.Images {
+		if err := prefetch(ctx, app); err != nil {
+			return err
+		}
+	}
+	if !lack.Secrets {
+		return nil
+	}
+	return l.vault.provide(ctx, app)
 }
 
 // prefetch pulls the images of an app that are missing.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -70,9 +71,13 @@ func stand(ctx context.Context, scope units.Scope) error {
 			Files: machine.Files(places.Units), Services: services,
 			Store: unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 			Now:   time.Now, Settle: settle, Patience: patience,
-			Config:    places.Config(storage).OfService,
-			Prefetch:  services.Pull,
-			Provide:   services.Pull,
+			Config: places.Config(storage).OfService,
+			Supply: func(ctx context.Context, app units.App, lack reconcile.Lack) error {
+				if !lack.Images && hasAll(app.Secrets, secret) {
+					return nil
+				}
+				return services.Pull(ctx, app)
+			},
 			Strangers: func() ([]string, error) { return container.Strangers(storage) },
 		},
 		Hints:  hints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.complain), asked, places.Units),
@@ -83,4 +88,13 @@ func stand(ctx context.Context, scope units.Scope) error {
 	tell(daemon.SdNotifyReady)
 	defer tell(daemon.SdNotifyStopping)
 	return healthd.Run(ctx, m)
+}
+
+// hasAll reports whether Podman has all of an app's secrets, as far as that can be
+// seen without running it.
+func hasAll(secrets []units.Secret, read func(name string) (string, error)) bool {
+	return !slices.ContainsFunc(secrets, func(s units.Secret) bool {
+		_, err := read(s.Name)
+		return err != nil
+	})
 }

@@ -133,7 +133,6 @@ func (s *shared) host() reconcile.Host {
 	}
 	return reconcile.Host{
 		Files: s.files, Services: s, Store: s, Health: unprobed, Ask: unprobed, Now: time.Now, Patience: patience,
-		Prefetch: func(context.Context, units.App) error { return nil },
 	}
 }
 

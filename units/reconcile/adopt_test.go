@@ -232,7 +232,7 @@ func TestNothingIsStoppedForNothing(t *testing.T) {
 		},
 		"the image can't be had": {
 			func(m *machine) { m.noImage["x"] = true },
-			"x failed: its images can't be had, so nothing of it was changed: no route to registry",
+			"x failed: what it needs can't be had, so nothing of it was changed: no route to registry",
 		},
 		"it does not stop": {
 			func(m *machine) { m.legacy.stuck = true },

@@ -12,28 +12,6 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// prefetch gets missing images before anything is changed: where one can't be
-// had, the app that runs goes on running.
-func (p *pass) prefetch(ctx context.Context) {
-	for _, app := range p.want.Apps {
-		hasAll := p.runs(app) || digests(ofApp(p.before, app.ID)) == digests(app.Files)
-		if p.isBad(app.ID) || hasAll && len(p.claims[app.ID]) == 0 {
-			continue
-		}
-		if err := p.host.Prefetch(ctx, app); err != nil {
-			p.fail(app.ID, Failed, fmt.Errorf("its images can't be had, so nothing of it was changed: %w", err), nil)
-		}
-	}
-}
-
-// runs reports whether all containers of an app were started from the files that
-// it should have, as where only a file was lost.
-func (p *pass) runs(app units.App) bool {
-	return !slices.ContainsFunc(app.Parts, func(part units.Part) bool {
-		return part.Digest == "" || p.have.Units[part.Service].Digest != part.Digest
-	})
-}
-
 // announce keeps, before anything is done, which services are stopped and of
 // which apps files are changed: a pass that is killed in between leaves word. An
 // app that gets back what it runs with is not changed, and has it sooner.

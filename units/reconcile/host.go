@@ -29,10 +29,8 @@ type Host struct {
 	Strangers func() ([]string, error)
 	// Config compares configurations. Where it is nil, no app has one.
 	Config Config
-	// Prefetch gets the images of an app that are missing.
-	Prefetch func(ctx context.Context, app units.App) error
-	// Provide sees to it that an app's secrets have their values. It may be nil.
-	Provide func(ctx context.Context, app units.App) error
+	// Supply gets what an app lacks. It may be nil: images come with a start then.
+	Supply func(ctx context.Context, app units.App, lack Lack) error
 	// Now is the time.
 	Now func() time.Time
 	// Settle is how long a started app has to stay up before it counts as

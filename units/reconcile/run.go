@@ -83,11 +83,10 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	if p.plan.Idle() && len(p.unfinished)+len(p.owed()) == 0 && !p.isRotating() {
-		p.provide(ctx)
+		p.supply(ctx)
 		return p.settle()
 	}
-	p.prefetch(ctx)
-	p.provide(ctx)
+	p.supply(ctx)
 	if err := p.announce(); err != nil {
 		return err
 	}

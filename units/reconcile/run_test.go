@@ -64,8 +64,8 @@ func (m *machine) host() reconcile.Host {
 	host := reconcile.Host{
 		Files: m, Services: m, Store: m, Now: time.Now, Settle: 5 * time.Second, Patience: 10 * time.Minute,
 		Health: ask, Ask: ask,
-		Prefetch: func(_ context.Context, a units.App) error {
-			if m.noImage[a.ID] {
+		Supply: func(_ context.Context, a units.App, lack reconcile.Lack) error {
+			if lack.Images && m.noImage[a.ID] {
 				return errors.New("no route to registry")
 			}
 			return nil
@@ -475,7 +475,7 @@ func TestOneBadAppHurtsNoOther(t *testing.T) {
 		"its image can't be had": {
 			prepare: func(m *machine) { m.noImage["bad"] = true },
 			bad:     app("bad", "2"),
-			want:    "bad failed: its images can't be had, so nothing of it was changed: no route to registry",
+			want:    "bad failed: what it needs can't be had, so nothing of it was changed: no route to registry",
 			version: "1",
 		},
 		"somebody else's file is in its place": {

@@ -21,7 +21,10 @@ func TestSecretsComeFirst(t *testing.T) {
 		var missing error
 		run := func(version string) reconcile.Report {
 			host := m.host()
-			host.Provide = func(_ context.Context, a units.App) error {
+			host.Supply = func(_ context.Context, a units.App, lack reconcile.Lack) error {
+				if !lack.Secrets {
+					return nil
+				}
 				asked = append(asked, a.ID+" "+version)
 				return missing
 			}
@@ -59,7 +62,10 @@ func TestSecretsOfWhatSystemdRestarts(t *testing.T) {
 		m := newMachine()
 		var asked []string
 		host := m.host()
-		host.Provide = func(_ context.Context, a units.App) error {
+		host.Supply = func(_ context.Context, a units.App, lack reconcile.Lack) error {
+			if !lack.Secrets {
+				return nil
+			}
 			asked = append(asked, a.ID)
 			return nil
 		}

@@ -1,0 +1,55 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Lack is what an app may be without when its containers are made.
+type Lack struct {
+	// Images may be missing: the app doesn't run with those that it is to have.
+	Images bool
+	// Secrets may have no value yet.
+	Secrets bool
+}
+
+// supply gets what apps lack that are about to be changed or started, and before
+// anything is: where it can't be had, the app that runs goes on running.
+func (p *pass) supply(ctx context.Context) {
+	for _, app := range p.want.Apps {
+		lack := p.lackOf(app)
+		if lack == (Lack{}) || p.host.Supply == nil || p.isBad(app.ID) {
+			continue
+		}
+		if err := p.host.Supply(ctx, app, lack); err != nil {
+			p.fail(app.ID, Failed, fmt.Errorf("what it needs can't be had, so nothing of it was changed: %w", err), nil)
+		}
+	}
+}
+
+func (p *pass) lackOf(app units.App) Lack {
+	isNew := p.wrote(app.ID) && !p.runs(app) && digests(ofApp(p.before, app.ID)) != digests(app.Files)
+	return Lack{Images: isNew || len(p.claims[app.ID]) > 0, Secrets: len(app.Secrets) > 0 && p.isTouched(app)}
+}
+
+// runs reports whether all containers of an app were started from the files that
+// it should have, as where only a file was lost.
+func (p *pass) runs(app units.App) bool {
+	return !slices.ContainsFunc(app.Parts, func(part units.Part) bool {
+		return part.Digest == "" || p.have.Units[part.Service].Digest != part.Digest
+	})
+}
+
+// isTouched reports whether containers of an app are made by this pass, or later
+// from files that it writes, or by systemd, which tries again and again.
+func (p *pass) isTouched(app units.App) bool {
+	makes := func(a units.Action) bool {
+		return a.Kind == units.Start || a.Kind == units.Restart || a.Kind == units.Recreate
+	}
+	retries := func(a units.Action) bool { return a.App == app.ID && a.Reason == units.BecauseCrashing }
+	return p.wrote(app.ID) && !p.runs(app) || slices.ContainsFunc(p.steps(app), makes) ||
+		slices.ContainsFunc(p.plan.Left, retries) || len(p.claims[app.ID]) > 0
+}
