@@ -24,6 +24,9 @@ func ServiceName(app, part string) string { return "app@" + ContainerName(app, p
 // VolumeName is the Podman volume of an app's named volume.
 func VolumeName(app, volume string) string { return app + "." + volume }
 
+// VolumeServices is a pattern of the systemd units that make an app's volumes.
+func VolumeServices(app string) string { return serviceOf(volumeFile(app, "*")) + ".service" }
+
 // SecretName is the Podman secret of an app's secret.
 func SecretName(app, secret string) string { return app + "." + secret }
 

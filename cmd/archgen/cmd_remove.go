@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
@@ -88,7 +89,30 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	if err := c.forget(o.scope(), ids, purge); err != nil || !purge {
 		return err
 	}
-	return data.delete(ctx)
+	if err := data.delete(ctx); err != nil {
+		return err // to stop the unit of a volume that is in use would stop its users
+	}
+	return c.stopVolumes(ctx, o.scope(), ids)
+}
+
+// stopVolumes stops the units that made the volumes of apps. One that stays active
+// would make none when the app is installed again.
+func (c *cli) stopVolumes(ctx context.Context, scope units.Scope, ids []string) error {
+	l, err := c.connect(ctx, scope)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	patterns := make([]string, 0, len(ids))
+	for _, id := range ids {
+		patterns = append(patterns, generator.VolumeServices(id))
+	}
+	list, err := l.services.Manager.ListByPatterns(ctx, patterns...)
+	errs := []error{err}
+	for _, u := range list {
+		errs = append(errs, l.services.Stop(ctx, u.Name))
+	}
+	return errors.Join(errs...)
 }
 
 // removable adds companions, and refuses what other apps require.
