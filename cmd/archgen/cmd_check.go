@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,7 @@ rights that are rarely needed.`,
 				return err
 			}
 			if !asJSON {
-				fmt.Fprintf(c.stdout, "%d %s checked\n", len(k.Loaded.Manifests), plural(len(k.Loaded.Manifests), "app"))
+				fmt.Fprintf(c.stdout, "%s checked\n", counted(len(k.Loaded.Manifests), "app"))
 			}
 			return nil
 		},
@@ -62,9 +63,10 @@ func makeStrict(k *compile.Compiled) {
 	}
 }
 
-func plural(n int, what string) string {
-	if n == 1 {
-		return what
+// counted is a number of things.
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
 	}
-	return what + "s"
+	return strconv.Itoa(n) + " " + what
 }

@@ -118,19 +118,14 @@ func examine(ctx context.Context, list []checkup, p *patient, limit time.Duratio
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var wg sync.WaitGroup
-	found := make([]diagnosis, 0, len(list))
-	for _, k := range list {
-		if k.rootless && p.scope == units.System {
-			continue
-		}
-		found = append(found, diagnosis{Name: k.name, What: k.what})
-	}
-	for i := range found {
+	list = slices.DeleteFunc(slices.Clone(list), func(k checkup) bool { return k.rootless && p.scope == units.System })
+	found := make([]diagnosis, len(list))
+	for i, k := range list {
 		d := &found[i]
-		look := list[slices.IndexFunc(list, func(k checkup) bool { return k.name == d.Name })].look
+		d.Name, d.What = k.name, k.what
 		wg.Go(func() {
 			end := make(chan finding, 1)
-			go func() { end <- look(ctx, p) }()
+			go func() { end <- k.look(ctx, p) }()
 			select {
 			case d.finding = <-end:
 			case <-ctx.Done():

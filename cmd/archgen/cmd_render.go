@@ -243,6 +243,6 @@ func (c *cli) summarize(dir string, ch unitdir.Changes, failure error) {
 	case len(ch.Written)+len(ch.Removed) > 0:
 		fmt.Fprintf(c.stdout, "%s: %d written, %d removed, %d unchanged\n", dir, len(ch.Written), len(ch.Removed), ch.Unchanged)
 	case failure == nil:
-		fmt.Fprintf(c.stdout, "%s: %d %s, nothing changed\n", dir, ch.Unchanged, plural(ch.Unchanged, "file"))
+		fmt.Fprintf(c.stdout, "%s: %s, nothing changed\n", dir, counted(ch.Unchanged, "file"))
 	}
 }

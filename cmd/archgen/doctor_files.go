@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/unitdir"
+)
+
+func checkManifests(_ context.Context, p *patient) finding {
+	a, err := p.apps()
+	if err != nil {
+		return problem("", "%v", err)
+	}
+	errs, warnings := a.compiled.Diags.Count()
+	n := len(a.want.Apps) + len(a.want.Kept)
+	switch {
+	case errs > 0:
+		first := a.compiled.Diags[slices.IndexFunc(a.compiled.Diags, isError)]
+		return problem("archgen check", "%s", counted(errs, "error")+"; the first: "+first.String())
+	case warnings > 0:
+		return warn("archgen check", "%s, %s", counted(n, "app"), counted(warnings, "warning"))
+	}
+	return fine("%s", counted(n, "app"))
+}
+
+func isError(d diag.Diagnostic) bool { return d.Severity == diag.Error }
+
+func checkUnitFiles(_ context.Context, p *patient) finding {
+	a, err := p.apps()
+	if err != nil {
+		return warn("", "they can't be judged: %v", err)
+	}
+	store := unitdir.Store{State: a.places.State}
+	if a.history, err = store.History(); err != nil {
+		return problem("archgen apply", "%v", err)
+	}
+	return judgeUnitFiles(a)
+}
+
+// judgeUnitFiles looks for what archgen did not write or can't read.
+func judgeUnitFiles(a appFiles) finding {
+	dir := a.places.Units
+	info, err := os.Stat(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fine("%s is not there yet", dir)
+	case err != nil:
+		return problem("", "%v", err)
+	case !info.IsDir():
+		return problem("mv "+dir+" "+dir+".old && archgen apply", "%s is no directory", dir)
+	case unix.Access(dir, unix.W_OK) != nil:
+		return problem("sudo chown -R \"$(id -u):$(id -g)\" "+dir, "%s can't be written to", dir)
+	}
+	want := slices.Clone(a.want.Shared)
+	for _, app := range a.want.Apps {
+		want = append(want, app.Files...)
+	}
+	want.Sort()
+	found, ours, err := machine.Files(dir).Look(want)
+	if err != nil {
+		return problem("sudo chown -R \"$(id -u):$(id -g)\" "+dir, "%v", err)
+	}
+	maps.DeleteFunc(found, func(_ string, f units.FoundFile) bool {
+		return f.State != units.FileForeign && f.State != units.FileOdd && a.keeps(f.App)
+	})
+	return judgeFound(dir, found, ours)
+}
+
+// keeps reports whether an app keeps the files that it has: its manifest has an
+// error, or it did not serve with it.
+func (a appFiles) keeps(id string) bool {
+	return slices.Contains(a.want.Kept, id) ||
+		slices.ContainsFunc(a.want.Apps, func(app units.App) bool { return app.ID == id && a.history.RolledBack(app) })
+}
+
+func judgeFound(dir string, found map[string]units.FoundFile, ours units.Set) finding {
+	for name, f := range found {
+		switch f.State {
+		case units.FileForeign:
+			return problem("mv "+filepath.Join(dir, name)+" ~/ && archgen apply", "%s was not written by archgen, and has the place of a file of %s", name, f.App)
+		case units.FileOdd:
+			return problem("archgen apply", "%s is no file that can be a unit", name)
+		case units.FileMissing, units.FileDiffers, units.FileStale:
+		}
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return problem("", "%v", err)
+	}
+	for _, e := range entries {
+		_, isOurs := ours.Find(e.Name())
+		if _, isFound := found[e.Name()]; !isOurs && !isFound && isQuadlet(e.Name()) {
+			return warn("mv "+filepath.Join(dir, e.Name())+" "+filepath.Dir(dir)+"/", "%s was not written by archgen; Podman reads it all the same", e.Name())
+		}
+	}
+	if len(found) > 0 {
+		return warn("archgen apply   # archgen diff shows what that does", "%s not as the manifests say", counted(len(found), "file")+map[bool]string{true: " is", false: " are"}[len(found) == 1])
+	}
+	return fine("%s in %s", counted(len(ours), "file"), dir)
+}
+
+func checkSecrets(ctx context.Context, p *patient) finding {
+	places, err := machine.PlacesOf(p.scope, p.getenv)
+	if err != nil {
+		return warn("", "nobody can tell where they are: %v", err)
+	}
+	store := places.Secrets(p.scope)
+	r, err := store.Rotation()
+	if err != nil {
+		return problem("", "%v", err)
+	}
+	if r != nil {
+		return problem("archgen apply", "the rotation of %s that began on %s has not come to its end", r.Name, r.Began.Local().Format(time.DateTime))
+	}
+	if err := store.Sealing(ctx); err != nil {
+		return warn("", "they are files that nobody else can read, and not encrypted: %v (for a user, systemd 256 and newer can)", err)
+	}
+	switch open, err := store.Plain(); {
+	case err != nil:
+		return problem("", "%v", err)
+	case len(open) > 0:
+		return warn("archgen secret rotate "+open[0], "they are encrypted by systemd-creds, but for those from when that could not be done: %s", strings.Join(open, ", "))
+	}
+	return fine("they are encrypted by systemd-creds")
+}

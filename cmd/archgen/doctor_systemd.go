@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+func checkManager(_ context.Context, p *patient) finding {
+	if _, err := p.manager(); err != nil {
+		mend := ""
+		if p.scope == units.User {
+			mend = "sudo loginctl enable-linger " + p.user + " && sudo systemctl start user@" + p.uidText() + ".service"
+		}
+		return problem(mend, "%v", err)
+	}
+	return fine("the %s manager answers", p.scope)
+}
+
+func checkCgroups(ctx context.Context, p *patient) finding {
+	var st unix.Statfs_t
+	if err := unix.Statfs("/sys/fs/cgroup", &st); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
+		return problem("sudo grubby --update-kernel=ALL --remove-args=systemd.unified_cgroup_hierarchy=0   # then reboot; "+
+			"without grubby: remove it from GRUB_CMDLINE_LINUX in /etc/default/grub, sudo update-grub",
+			"control groups are not of version 2, which rootless Podman and its limits need")
+	}
+	manager, err := p.manager()
+	if err != nil {
+		return warn("", "version 2; which controllers there are can't be seen without the manager")
+	}
+	slice, err := manager.Units(ctx, "-.slice")
+	if err != nil {
+		return warn("", "version 2; which controllers there are can't be seen: %v", err)
+	}
+	data, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", slice[0].ControlGroup, "cgroup.controllers"))
+	if err != nil {
+		return warn("", "version 2; which controllers there are can't be seen: %v", err)
+	}
+	return judgeControllers(p.scope, strings.Fields(string(data)))
+}
+
+// judgeControllers judges the controllers that the manager may use.
+func judgeControllers(scope units.Scope, have []string) finding {
+	missing := slices.DeleteFunc([]string{"cpu", "memory", "pids"}, func(c string) bool { return slices.Contains(have, c) })
+	switch {
+	case len(missing) == 0:
+		return fine("version 2 with %s", strings.Join(have, ", "))
+	case scope == units.System:
+		return warn("", "limits of %s have no effect: the kernel has no controllers for them; on a Raspberry Pi "+
+			"add cgroup_enable=memory to cmdline.txt", strings.Join(missing, ", "))
+	}
+	return warn(dropIn("delegate", "Delegate=cpu cpuset io memory pids"),
+		"limits of %s have no effect: these controllers are not handed to the user's manager", strings.Join(missing, ", "))
+}
+
+// dropIn is the commands that set something for every user's manager.
+func dropIn(name, setting string) string {
+	file := "/etc/systemd/system/user@.service.d/50-archipelago-" + name + ".conf"
+	return "sudo mkdir -p " + filepath.Dir(file) + "\n" +
+		`printf '[Service]\n` + setting + `\n' | sudo tee ` + file + "\n" +
+		"sudo systemctl daemon-reload"
+}
+
+func checkJournal(_ context.Context, p *patient) finding {
+	if _, err := os.Stat(filepath.Join(p.root, "var/log/journal")); err != nil {
+		return warn("sudo mkdir -p /var/log/journal && sudo systemctl restart systemd-journald",
+			"the journal is not kept on the disk: a user can't read what the apps write, and it is lost at a reboot")
+	}
+	return fine("it is kept on the disk")
+}
+
+func checkSelf(ctx context.Context, p *patient) finding {
+	args := []string{"show-environment"}
+	if p.scope == units.User {
+		args = append(args, "--user")
+	}
+	text, err := said(ctx, "systemctl", args...)
+	if err != nil {
+		return warn("", "the manager's environment can't be seen: %v", err)
+	}
+	path := searched
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "PATH="); ok {
+			path = value
+		}
+	}
+	return judgeSelf(path, searched)
+}
+
+// searched is where systemd itself looks for a program, whatever PATH says.
+const searched = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+
+// judgeSelf looks for archgen in the PATH of units, and where systemd itself looks.
+func judgeSelf(path, searched string) finding {
+	self, err := os.Executable()
+	if err != nil {
+		self = "archgen"
+	}
+	mend := "sudo install " + self + " /usr/local/bin/archgen"
+	file, bySystemd := find("archgen", path), find("archgen", searched)
+	switch {
+	case file == "" && bySystemd == "":
+		return warn(mend, "units don't find archgen in %s: a start does not wait until the app serves, and an app with configuration files does not start", path)
+	case bySystemd == "":
+		return warn(mend, "systemd looks for archgen in %s only, and it is in %s: an app with configuration files does not start", searched, filepath.Dir(file))
+	case file == "":
+		return warn(mend, "units don't find archgen in %s, so a start does not wait until the app serves", path)
+	}
+	return fine("%s", file)
+}
+
+// find looks for a program in a list of directories, and returns its path.
+func find(program, path string) string {
+	for _, dir := range filepath.SplitList(path) {
+		file := filepath.Join(dir, program)
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+			return file
+		}
+	}
+	return ""
+}
+
+func checkStopTimeout(ctx context.Context, p *patient) finding {
+	a, err := p.apps()
+	if err != nil {
+		return warn("", "it can't be judged without the manifests: %v", err)
+	}
+	text, err := said(ctx, "systemctl", "show", "--property=TimeoutStopUSec", "--value", "user@"+p.uidText()+".service")
+	if err != nil {
+		return warn("", "that of user@%d.service can't be seen: %v", p.uid, err)
+	}
+	have, limited := span(text)
+	if !limited {
+		return fine("a shutdown waits for every app")
+	}
+	return judgeStopTimeout(a.want.Apps, have)
+}
+
+// judgeStopTimeout compares the time that the user's manager has with what the
+// slowest app may take.
+func judgeStopTimeout(apps []units.App, have time.Duration) finding {
+	var longest time.Duration
+	var slowest string
+	for _, app := range apps {
+		for _, f := range app.Files {
+			for line := range strings.Lines(string(f.Content)) {
+				text, _ := strings.CutPrefix(strings.TrimSpace(line), "TimeoutStopSec=")
+				if d, ok := span(text); ok && d > longest {
+					longest, slowest = d, app.ID
+				}
+			}
+		}
+	}
+	if longest < have {
+		return fine("a shutdown waits %v, apps take %v at most", have, longest)
+	}
+	need := longest + 30*time.Second
+	return problem(dropIn("stop", "TimeoutStopSec="+strconv.Itoa(int(need.Seconds()))),
+		"a shutdown kills all apps after %v, and %s may take %v to stop: it could lose data", have, slowest, longest)
+}
+
+// span reads a time as systemd writes it. It reports false for infinity and for
+// what is none.
+func span(text string) (time.Duration, bool) {
+	d, err := time.ParseDuration(strings.NewReplacer("min", "m", " ", "").Replace(text))
+	return d, err == nil
+}
