@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +14,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/datasheet"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
@@ -24,21 +27,34 @@ func (c *cli) catalogCommand() *cobra.Command {
 /usr/share/archipelago/catalog, /etc/archipelago/catalog and
 ~/.config/archipelago/catalog. A later place wins.`,
 		Example: `  archgen catalog
-  archgen catalog show bitcoin-knots > bitcoin-knots.yaml`,
+  archgen catalog show bitcoin-knots
+  archgen catalog show --manifest bitcoin-knots > bitcoin-knots.yaml`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error { return c.listCatalog(asJSON) },
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
-	cmd.AddCommand(&cobra.Command{
-		Use:     "show ID",
-		Short:   "Print the manifest of an app",
-		Example: `  archgen catalog show bitcoin-knots`,
-		Args:    usageArgs(oneOf("id of an app")),
+	cmd.AddCommand(c.catalogShowCommand())
+	return cmd
+}
+
+func (c *cli) catalogShowCommand() *cobra.Command {
+	var asManifest bool
+	cmd := &cobra.Command{
+		Use:   "show ID",
+		Short: "Show what an app is, and what it wants of the machine",
+		Long: `show prints what there is to know of an app of the catalog before it is
+installed: what it provides and requires, its ports, data, times, checks and
+images, with every default filled in and without overlays. With --manifest it
+prints the manifest instead, to be copied and changed.`,
+		Example: `  archgen catalog show lnd
+  archgen catalog show --manifest lnd > lnd.yaml`,
+		Args: usageArgs(oneOf("id of an app")),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return c.catalogIDs(), cobra.ShellCompDirectiveNoFileComp
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return c.showCatalog(args[0]) },
-	})
+		RunE: func(_ *cobra.Command, args []string) error { return c.showCatalog(args[0], asManifest) },
+	}
+	cmd.Flags().BoolVar(&asManifest, "manifest", false, "print the manifest")
 	return cmd
 }
 
@@ -57,6 +73,7 @@ type catalogEntry struct {
 	needs []string
 	// file is the name of the manifest's file, data its text, and templates those of
 	// its templates by name.
+	manifest  *manifests.Manifest
 	file      string
 	data      []byte
 	templates map[string][]byte
@@ -141,7 +158,7 @@ func (c *cli) catalogDirs() []string {
 
 func entryOf(m *manifests.Manifest, from, file string, data []byte) catalogEntry {
 	a := &m.Document.App
-	e := catalogEntry{ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Provides: []string{}, Requires: []string{}, From: from, companions: a.Companions, file: file, data: data}
+	e := catalogEntry{ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Provides: []string{}, Requires: []string{}, From: from, companions: a.Companions, manifest: m, file: file, data: data}
 	for _, p := range a.Provides {
 		e.Provides = append(e.Provides, p.Capability)
 	}
@@ -196,7 +213,7 @@ func dash(list []string) string {
 	return strings.Join(list, ",")
 }
 
-func (c *cli) showCatalog(id string) error {
+func (c *cli) showCatalog(id string, asManifest bool) error {
 	entries, _, err := c.catalogEntries()
 	if err != nil {
 		return err
@@ -205,6 +222,49 @@ func (c *cli) showCatalog(id string) error {
 	if i < 0 {
 		return fmt.Errorf("the catalog has no app %q; see archgen catalog", id)
 	}
-	_, err = c.stdout.Write(entries[i].data)
-	return err
+	if asManifest {
+		_, err = c.stdout.Write(entries[i].data)
+		return err
+	}
+	// What it requires of others is not there, and is not asked for.
+	set, _ := manifests.Resolve([]*manifests.Manifest{entries[i].manifest}, manifests.Settings{})
+	return printSheet(c.stdout, datasheet.Of(set.Apps, func(name string) string { return name }))
+}
+
+// printSheet prints what there is to know of one app: what it is line by line, and
+// a table of each thing that it has.
+func printSheet(to io.Writer, tables []datasheet.Table) error {
+	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	overview, rest := tables[0], tables[1:]
+	for i, text := range overview.Rows[0] {
+		if text != "" {
+			fmt.Fprintf(w, "%s\t%s\n", overview.Heads[i], oneLine(text))
+		}
+	}
+	if overview.Text != "" {
+		fmt.Fprintf(w, "\n%s\n", overview.Text)
+	}
+	for _, t := range rest {
+		if len(t.Rows) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "\n%s\n", t.Title)
+		if t.Text != "" {
+			fmt.Fprintln(w, t.Text)
+		}
+		fmt.Fprintf(w, "  %s\n", strings.ToUpper(strings.Join(t.Heads, "\t")))
+		for _, cells := range t.Rows {
+			fmt.Fprintf(w, "  %s\n", strings.Join(filled(cells), "\t"))
+		}
+	}
+	return w.Flush()
+}
+
+// filled is cells of which none is empty, fit for a terminal.
+func filled(cells []string) []string {
+	out := make([]string, 0, len(cells))
+	for _, text := range cells {
+		out = append(out, cmp.Or(oneLine(text), "-"))
+	}
+	return out
 }

@@ -22,7 +22,8 @@ var mayImport = map[string][]string{
 	"units":                        {},
 	"manifests":                    {"manifests/diag"},
 	"manifests/catalog":            {},
-	"manifests/internal/reference": {"manifests", "manifests/diag", "manifests/catalog"},
+	"manifests/datasheet":          {"manifests"},
+	"manifests/internal/reference": {"manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet"},
 	"packaging/sbom":               {},
 	"generator":                    {"manifests", "manifests/diag", "units", "generator/configfile"},
 	"generator/configfile":         {},
@@ -42,7 +43,7 @@ var mayImport = map[string][]string{
 	"healthd/bus":                  {"healthd", "units"},
 	"healthd/metrics":              {"healthd", "units", "units/unitdir"},
 	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/probe", "healthd/watch", "units", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
-	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "healthd/probe"},
+	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "healthd/probe"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

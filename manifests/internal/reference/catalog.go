@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
-	"maps"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/datasheet"
 )
 
 const catalogIntro = `# The catalog
@@ -19,9 +18,9 @@ const catalogIntro = `# The catalog
 <!-- Generated from manifests/catalog by make generate. -->
 
 The apps that archgen brings: a whole Bitcoin node. ` + "`archgen catalog`" + ` lists them,
-` + "`archgen catalog show ID`" + ` prints a manifest, whose comments say why each value is what
-it is, ` + "`archgen install ID`" + ` installs one with its companions, and ` + "`archgen graph`" + ` draws
-what is installed.
+` + "`archgen catalog show ID`" + ` prints what this page has of one, and with ` + "`--manifest`" + ` its
+manifest, whose comments say why each value is what it is. ` + "`archgen install ID`" + ` installs
+one with its companions, and ` + "`archgen graph`" + ` draws what is installed.
 
     archgen install bitcoin-knots
     archgen install electrs mempool lnd
@@ -80,41 +79,9 @@ func catalogPage() ([]byte, error) {
 	}
 	var b bytes.Buffer
 	b.WriteString(catalogIntro)
-	table(&b, "Apps", "What is optional stands in brackets.", []string{"app", "version", "what it is", "provides", "requires", "companions"})
-	for _, a := range apps {
-		app := &a.Document.App
-		row(&b, mono(app.ID), app.Version, app.Description, monos(provided(app)), requirements(app), monos(app.Companions))
+	for _, t := range datasheet.Of(apps, func(name string) string { return "`" + name + "`" }) {
+		table(&b, t)
 	}
-	table(&b, "Ports", "", []string{"app", "port", "of the host", "from where", "in the container"})
-	each(apps, func(name string, p manifests.Part) {
-		for _, port := range p.Ports {
-			host, from := "", "other containers"
-			if port.Host != 0 {
-				host, from = fmt.Sprintf("%d/%s", port.Host, port.Protocol), "this machine"
-			}
-			if port.Host != 0 && port.Bind != "127.0.0.1" {
-				from = "everywhere"
-			}
-			row(&b, mono(name), port.Name, host, from, strconv.Itoa(port.Container))
-		}
-	})
-	table(&b, "Data", "Volumes are `ID.NAME` to Podman. All stay when an app is removed, unless with `--purge`.", []string{"app", "volume", "in the container", "not in a backup"})
-	each(apps, func(name string, p manifests.Part) {
-		for _, v := range p.Volumes {
-			if v.Name != "" {
-				row(&b, mono(name), volumeName(v), v.Target, monos(excluded(apps, name, v)))
-			}
-		}
-	})
-	table(&b, "Times and checks", "A start that is not done in its time has failed, but for an app that says it is loading. An end that is not done in its time is cut off.", []string{"app", "start", "stop", "serves when", "has caught up when"})
-	each(apps, func(name string, p manifests.Part) {
-		row(&b, mono(name), p.Start.Timeout.String(), p.Stop.Timeout.String(), question(p.Health.Serving), question(p.Health.Synced))
-	})
-	table(&b, "Images", "", []string{"app", "image", "digest"})
-	each(apps, func(name string, p manifests.Part) {
-		image, digest, _ := strings.Cut(p.Image, "@")
-		row(&b, mono(name), mono(image), cmp.Or(shortDigest(digest), "none is recorded"))
-	})
 	return b.Bytes(), nil
 }
 
@@ -137,125 +104,22 @@ func catalogApps() ([]*manifests.Resolved, error) {
 	return apps, nil
 }
 
-func each(apps []*manifests.Resolved, do func(name string, p manifests.Part)) {
-	for _, a := range apps {
-		for _, p := range a.Parts {
-			name := a.ID()
-			if p.Name != "main" {
-				name += "." + p.Name
-			}
-			do(name, p)
-		}
+func table(b *bytes.Buffer, t datasheet.Table) {
+	fmt.Fprintf(b, "\n## %s\n\n", t.Title)
+	if t.Text != "" {
+		fmt.Fprintf(b, "%s\n\n", t.Text)
+	}
+	row(b, t.Heads)
+	fmt.Fprintf(b, "|%s\n", strings.Repeat("---|", len(t.Heads)))
+	for _, cells := range t.Rows {
+		row(b, cells)
 	}
 }
 
-func table(b *bytes.Buffer, title, text string, heads []string) {
-	fmt.Fprintf(b, "\n## %s\n\n", title)
-	if text != "" {
-		fmt.Fprintf(b, "%s\n\n", text)
+func row(b *bytes.Buffer, cells []string) {
+	safe := make([]string, 0, len(cells))
+	for _, text := range cells {
+		safe = append(safe, cell(text))
 	}
-	row(b, heads...)
-	fmt.Fprintf(b, "|%s\n", strings.Repeat("---|", len(heads)))
-}
-
-func row(b *bytes.Buffer, cells ...string) {
-	for i := range cells {
-		cells[i] = cell(cells[i])
-	}
-	fmt.Fprintf(b, "| %s |\n", strings.Join(cells, " | "))
-}
-
-func mono(s string) string { return "`" + s + "`" }
-
-func monos(list []string) string {
-	out := make([]string, 0, len(list))
-	for _, s := range list {
-		out = append(out, mono(s))
-	}
-	return strings.Join(out, ", ")
-}
-
-func provided(app *manifests.App) []string {
-	list := make([]string, 0, len(app.Provides))
-	for _, p := range app.Provides {
-		list = append(list, p.Capability)
-	}
-	return list
-}
-
-func requirements(app *manifests.App) string {
-	list := make([]string, 0, len(app.Requires))
-	for _, r := range app.Requires {
-		text := mono(r.Capability)
-		if r.Optional {
-			text = "(" + text + ")"
-		}
-		list = append(list, text)
-	}
-	return strings.Join(list, ", ")
-}
-
-func volumeName(v manifests.Volume) string {
-	if v.App != "" {
-		return mono(v.App+"."+v.Name) + ", to read"
-	}
-	return mono(v.Name)
-}
-
-// excluded is what backups leave out of a volume of the app itself.
-func excluded(apps []*manifests.Resolved, name string, v manifests.Volume) []string {
-	id, _, _ := strings.Cut(name, ".")
-	i := slices.IndexFunc(apps, func(a *manifests.Resolved) bool { return a.ID() == id })
-	if v.App != "" || i < 0 {
-		return nil
-	}
-	var list []string
-	for _, e := range apps[i].Document.App.Data.Backup.Exclude {
-		if of, _, _ := strings.Cut(e, "/"); of == v.Name {
-			list = append(list, e)
-		}
-	}
-	return list
-}
-
-// question is what a probe asks, in a few words.
-func question(p *manifests.Probe) string {
-	switch {
-	case p == nil:
-		return ""
-	case p.HTTP != nil:
-		return page("http", p.HTTP)
-	case p.HTTPS != nil:
-		return page("https", p.HTTPS)
-	case p.JSONRPC != nil:
-		words := []string{mono(p.JSONRPC.Method), "answers"}
-		for _, k := range slices.Sorted(maps.Keys(p.JSONRPC.Expect)) {
-			words = append(words, "with", mono(k+": "+p.JSONRPC.Expect[k]))
-		}
-		return strings.Join(words, " ")
-	case p.Electrum != nil:
-		return mono("server.version") + " answers"
-	case len(p.Exec) > 0:
-		return mono(p.Exec[0]) + " in the container succeeds"
-	}
-	return "its port is open"
-}
-
-func page(scheme string, h *manifests.HTTPProbe) string {
-	text := scheme + " " + mono(cmp.Or(h.Path, "/")) + " answers"
-	if h.Contains != "" {
-		text += " with " + mono(h.Contains)
-	}
-	if len(h.Status) > 0 {
-		text += " " + strings.Trim(strings.ReplaceAll(fmt.Sprint(h.Status), " ", ", "), "[]")
-	}
-	return text
-}
-
-func shortDigest(digest string) string {
-	const shown = len("sha256:") + 12
-	if len(digest) < shown {
-		return ""
-	}
-	return mono(digest[:shown] + "…")
+	fmt.Fprintf(b, "| %s |\n", strings.Join(safe, " | "))
 }

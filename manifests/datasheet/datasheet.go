@@ -1,0 +1,223 @@
+// Package datasheet owns what a person wants to know of apps before they install
+// them: what each is, and what it wants of the machine, with every default filled
+// in. It reads resolved manifests, and never prints.
+package datasheet
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
+)
+
+// Table is what there is to know of one kind.
+type Table struct {
+	Title string
+	// Text is what has to be known to read it, if anything.
+	Text  string
+	Heads []string
+	// Rows have a cell for each head, which may be empty.
+	Rows [][]string
+}
+
+// Of makes the tables of apps. The first has a row for each app, the others one
+// for each port, volume or part. mark sets names apart from the text around them.
+func Of(apps []*manifests.Resolved, mark func(name string) string) []Table {
+	s := sheet{mark}
+	return []Table{s.overview(apps), s.ports(apps), s.data(apps), s.times(apps), s.images(apps)}
+}
+
+type sheet struct{ mark func(string) string }
+
+func (s sheet) overview(apps []*manifests.Resolved) Table {
+	t := Table{Title: "Apps", Heads: []string{"app", "version", "what it is", "provides", "requires", "companions"}}
+	for _, a := range apps {
+		app := &a.Document.App
+		if slices.ContainsFunc(app.Requires, func(r manifests.Require) bool { return r.Optional }) {
+			t.Text = "What is optional stands in brackets."
+		}
+		t.add(s.mark(app.ID), app.Version, app.Description, s.provided(app), s.required(app), s.marks(app.Companions))
+	}
+	return t
+}
+
+func (s sheet) ports(apps []*manifests.Resolved) Table {
+	t := Table{Title: "Ports", Heads: []string{"app", "port", "of the host", "from where", "in the container"}}
+	eachPart(apps, func(app *manifests.Resolved, p manifests.Part) {
+		for _, port := range p.Ports {
+			host, from := "", "other containers"
+			if port.Host != 0 {
+				host, from = span(port.Host, port.Count)+"/"+port.Protocol, reach(port.Bind)
+			}
+			t.add(s.part(app, p), port.Name, host, from, span(port.Container, port.Count))
+		}
+	})
+	return t
+}
+
+// span is a port, or a range of them.
+func span(first, n int) string {
+	if n > 1 {
+		return fmt.Sprintf("%d-%d", first, first+n-1)
+	}
+	return strconv.Itoa(first)
+}
+
+// reach is from where a port can be reached that listens on an address.
+func reach(bind string) string {
+	switch address, err := netip.ParseAddr(bind); {
+	case err == nil && address.IsLoopback():
+		return "this machine"
+	case err == nil && address.IsUnspecified():
+		return "everywhere"
+	}
+	return "the network of " + bind
+}
+
+func (s sheet) data(apps []*manifests.Resolved) Table {
+	t := Table{
+		Title: "Data", Heads: []string{"app", "volume", "in the container", "not in a backup"},
+		Text: "Volumes are " + s.mark("ID.NAME") + " to Podman. All stay when an app is removed, unless with " + s.mark("--purge") + ".",
+	}
+	eachPart(apps, func(app *manifests.Resolved, p manifests.Part) {
+		for _, v := range p.Volumes {
+			switch {
+			case v.App != "":
+				t.add(s.part(app, p), s.mark(v.App+"."+v.Name)+", to read", v.Target, "")
+			case v.Name != "":
+				t.add(s.part(app, p), s.mark(v.Name), v.Target, s.marks(excluded(app, v.Name)))
+			case v.Path != "":
+				t.add(s.part(app, p), s.mark(v.Path)+", of the host", v.Target, "")
+			}
+		}
+	})
+	return t
+}
+
+func (s sheet) times(apps []*manifests.Resolved) Table {
+	t := Table{
+		Title: "Times and checks", Heads: []string{"app", "start", "stop", "serves when", "has caught up when"},
+		Text: "A start that is not done in its time has failed, but for an app that says it is loading. An end that is not done in its time is cut off.",
+	}
+	eachPart(apps, func(app *manifests.Resolved, p manifests.Part) {
+		t.add(s.part(app, p), p.Start.Timeout.String(), p.Stop.Timeout.String(), s.question(p.Health.Serving), s.question(p.Health.Synced))
+	})
+	return t
+}
+
+func (s sheet) images(apps []*manifests.Resolved) Table {
+	t := Table{Title: "Images", Heads: []string{"app", "image", "digest"}}
+	eachPart(apps, func(app *manifests.Resolved, p manifests.Part) {
+		if p.Build != nil {
+			t.add(s.part(app, p), "built from "+s.mark(p.Build.Context), "")
+			return
+		}
+		image, digest, _ := strings.Cut(p.Image, "@")
+		t.add(s.part(app, p), s.mark(image), s.digest(digest))
+	})
+	return t
+}
+
+func (t *Table) add(cells ...string) { t.Rows = append(t.Rows, cells) }
+
+func eachPart(apps []*manifests.Resolved, do func(app *manifests.Resolved, p manifests.Part)) {
+	for _, a := range apps {
+		for _, p := range a.Parts {
+			do(a, p)
+		}
+	}
+}
+
+func (s sheet) part(app *manifests.Resolved, p manifests.Part) string {
+	if p.Name == "main" {
+		return s.mark(app.ID())
+	}
+	return s.mark(app.ID() + "." + p.Name)
+}
+
+func (s sheet) marks(names []string) string {
+	out := make([]string, 0, len(names))
+	for _, n := range names {
+		out = append(out, s.mark(n))
+	}
+	return strings.Join(out, ", ")
+}
+
+func (s sheet) provided(app *manifests.App) string {
+	list := make([]string, 0, len(app.Provides))
+	for _, p := range app.Provides {
+		list = append(list, p.Capability)
+	}
+	return s.marks(list)
+}
+
+func (s sheet) required(app *manifests.App) string {
+	list := make([]string, 0, len(app.Requires))
+	for _, r := range app.Requires {
+		text := s.mark(r.Capability)
+		if r.Optional {
+			text = "(" + text + ")"
+		}
+		list = append(list, text)
+	}
+	return strings.Join(list, ", ")
+}
+
+// excluded is what backups leave out of a volume.
+func excluded(app *manifests.Resolved, volume string) []string {
+	var list []string
+	for _, e := range app.Document.App.Data.Backup.Exclude {
+		if of, _, _ := strings.Cut(e, "/"); of == volume {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// question is what a probe asks, in a few words.
+func (s sheet) question(p *manifests.Probe) string {
+	switch {
+	case p == nil:
+		return ""
+	case p.HTTP != nil:
+		return s.page("http", p.HTTP)
+	case p.HTTPS != nil:
+		return s.page("https", p.HTTPS)
+	case p.JSONRPC != nil:
+		words := []string{s.mark(p.JSONRPC.Method), "answers"}
+		for _, k := range slices.Sorted(maps.Keys(p.JSONRPC.Expect)) {
+			words = append(words, "with", s.mark(k+": "+p.JSONRPC.Expect[k]))
+		}
+		return strings.Join(words, " ")
+	case p.Electrum != nil:
+		return s.mark("server.version") + " answers"
+	case len(p.Exec) > 0:
+		return s.mark(p.Exec[0]) + " in the container succeeds"
+	}
+	return "its port is open"
+}
+
+func (s sheet) page(scheme string, h *manifests.HTTPProbe) string {
+	text := scheme + " " + s.mark(cmp.Or(h.Path, "/")) + " answers"
+	if h.Contains != "" {
+		text += " with " + s.mark(h.Contains)
+	}
+	if len(h.Status) > 0 {
+		text += " " + strings.Trim(strings.ReplaceAll(fmt.Sprint(h.Status), " ", ", "), "[]")
+	}
+	return text
+}
+
+// digest is the beginning of one, enough to tell it from others.
+func (s sheet) digest(digest string) string {
+	const shown = len("sha256:") + 12
+	if len(digest) < shown {
+		return "none is recorded"
+	}
+	return s.mark(digest[:shown] + "…")
+}

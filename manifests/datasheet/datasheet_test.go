@@ -1,0 +1,97 @@
+package datasheet_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/datasheet"
+)
+
+const manifest = `app:
+  id: shop
+  name: Shop
+  version: 1.0.0
+  description: Sells things
+  provides: [{capability: shop-api, port: web}]
+  requires: [{capability: bitcoin-rpc}, {capability: tor, optional: true}]
+  companions: [shop-ui]
+  data: {backup: {exclude: [data/cache, data/logs]}}
+  container:
+    build: {context: shop}
+    stop: {timeout: 1m}
+    ports:
+      - {name: web, host: 8080, container: 80}
+      - {name: peers, host: 9000, container: 9000, count: 3, protocol: udp, bind: "::"}
+      - {name: home, host: 9100, container: 9100, bind: 192.168.1.2}
+      - {name: inner, container: 7000}
+    volumes:
+      - {name: data, target: /data}
+      - {name: data, app: lnd, target: /lnd, read_only: true}
+      - {path: /srv/media, target: /media}
+    health:
+      serving: {http: {port: web, path: /health, status: [200, 401]}}
+      synced: {jsonrpc: {port: web, method: getinfo, expect: {ready: "true"}}}
+  containers:
+    db:
+      image: docker.io/library/postgres:17@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef
+      health: {serving: {exec: [pg_isready, -q]}}
+`
+
+func TestOf(t *testing.T) {
+	t.Parallel()
+	m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: "shop.yaml", Data: []byte(manifest)}})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+	got := map[string][][]string{}
+	for _, table := range datasheet.Of(set.Apps, func(name string) string { return "<" + name + ">" }) {
+		got[table.Title] = table.Rows
+		for _, cells := range table.Rows {
+			if len(cells) != len(table.Heads) {
+				t.Errorf("%s: %d cells for %d heads", table.Title, len(cells), len(table.Heads))
+			}
+		}
+	}
+	want := map[string][][]string{
+		"Apps": {{"<shop>", "1.0.0", "Sells things", "<shop-api>", "<bitcoin-rpc>, (<tor>)", "<shop-ui>"}},
+		"Ports": {
+			{"<shop>", "web", "8080/tcp", "this machine", "80"},
+			{"<shop>", "peers", "9000-9002/udp", "everywhere", "9000-9002"},
+			{"<shop>", "home", "9100/tcp", "the network of 192.168.1.2", "9100"},
+			{"<shop>", "inner", "", "other containers", "7000"},
+		},
+		"Data": {
+			{"<shop>", "<data>", "/data", "<data/cache>, <data/logs>"},
+			{"<shop>", "<lnd.data>, to read", "/lnd", ""},
+			{"<shop>", "</srv/media>, of the host", "/media", ""},
+		},
+		"Times and checks": {
+			{"<shop>", "5m", "1m", "http </health> answers 200, 401", "<getinfo> answers with <ready: true>"},
+			{"<shop.db>", "5m", "2m", "<pg_isready> in the container succeeds", ""},
+		},
+		"Images": {
+			{"<shop>", "built from <shop>", ""},
+			{"<shop.db>", "<docker.io/library/postgres:17>", "<sha256:0123456789ab…>"},
+		},
+	}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +have:\n%s", d)
+	}
+}
+
+// TestNothingOptional: what brackets mean is said where there are some.
+func TestNothingOptional(t *testing.T) {
+	t.Parallel()
+	for text, list := range map[string][]manifests.Require{
+		"": {{Capability: "tor"}}, "What is optional stands in brackets.": {{Capability: "tor", Optional: true}},
+	} {
+		app := &manifests.Resolved{Manifest: &manifests.Manifest{}}
+		app.Document.App.Requires = list
+		if got := datasheet.Of([]*manifests.Resolved{app}, func(name string) string { return name })[0].Text; got != text {
+			t.Errorf("%q", got)
+		}
+	}
+}
