@@ -32,7 +32,8 @@ func main() { os.Exit(run()) }
 func run() int {
 	c := &cli{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
 	code := c.exitCode(c.root().Execute())
-	if code != exitDone && c.runBySystemd() {
+	if c.runBySystemd() {
+		awaitReader(os.Stdout)
 		awaitReader(os.Stderr)
 	}
 	return code
