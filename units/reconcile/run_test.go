@@ -534,6 +534,21 @@ func TestNothingIsReloadedForNothing(t *testing.T) {
 	})
 }
 
+// TestWhatWasHadIsNotAskedForAgain: a stopped app has lost its files, and nobody can
+// be asked for its image. It ran with it.
+func TestWhatWasHadIsNotAskedForAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"))
+		delete(m.files, "app@x.container")
+		delete(m.loaded, "app@x.service")
+		m.units["app@x.service"] = units.Unit{Active: units.Inactive}
+		m.noImage["x"], m.log = true, nil
+		m.run(t, app("x", "1"))
+		equal(t, "log", []string{"write app@x.container 1", "reload"}, m.log)
+	})
+}
+
 // edited is a machine on which somebody replaces a file while a pass looks around.
 type edited struct {
 	*machine

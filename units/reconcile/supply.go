@@ -31,8 +31,21 @@ func (p *pass) supply(ctx context.Context) {
 }
 
 func (p *pass) lackOf(app units.App) Lack {
-	isNew := p.wrote(app.ID) && !p.runs(app) && digests(ofApp(p.before, app.ID)) != digests(app.Files)
-	return Lack{Images: isNew || len(p.claims[app.ID]) > 0, Secrets: len(app.Secrets) > 0 && p.isTouched(app)}
+	return Lack{
+		Images:  len(p.claims[app.ID]) > 0 || p.wrote(app.ID) && p.isNew(app),
+		Secrets: len(app.Secrets) > 0 && p.isTouched(app),
+	}
+}
+
+// isNew reports whether an app never ran with the files that it should have. One
+// that has lost its files, and was stopped, did.
+func (p *pass) isNew(app units.App) bool {
+	wanted := digests(app.Files)
+	if p.runs(app) || digests(ofApp(p.before, app.ID)) == wanted {
+		return false
+	}
+	good, err := p.host.Store.LastGood(app.ID)
+	return err != nil || digests(good) != wanted
 }
 
 // runs reports whether all containers of an app were started from the files that
