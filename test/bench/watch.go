@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"time"
 )
 
@@ -36,6 +37,7 @@ func (b *bench) watch(ctx context.Context) ([]byte, error) {
 		{"null pass", func() (err error) { w.pass, err = b.measurePass(ctx, f); return err }},
 		{"faults under a loop that polls", func() (err error) { w.polled, err = f.polled(ctx, b.period); return err }},
 	} {
+		fmt.Fprintln(os.Stderr, "bench:", step.name)
 		if err := step.do(); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.name, err)
 		}
