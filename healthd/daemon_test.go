@@ -29,6 +29,8 @@ type world struct {
 	units map[string]units.Unit
 	// missing is the files that are not there; writing one takes it out.
 	missing map[string]bool
+	// foreign is the files in whose place somebody else's lie.
+	foreign map[string]bool
 	history units.History
 	// answers is what an app's probe says, by address.
 	answers map[string]func(context.Context) probe.Outcome
@@ -51,7 +53,7 @@ type world struct {
 func newWorld(t *testing.T, ids ...string) *world {
 	t.Helper()
 	w := &world{
-		t: t, units: map[string]units.Unit{}, missing: map[string]bool{}, history: units.History{}, began: time.Now(),
+		t: t, units: map[string]units.Unit{}, missing: map[string]bool{}, foreign: map[string]bool{}, history: units.History{}, began: time.Now(),
 		answers: map[string]func(context.Context) probe.Outcome{}, probes: map[string]int{}, hints: make(chan healthd.Hint),
 	}
 	for i, id := range ids {
@@ -175,6 +177,9 @@ func (w *world) Look(want units.Set) (map[string]units.FoundFile, units.Set, err
 	for _, f := range want {
 		if w.missing[f.Name] {
 			found[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
+		}
+		if w.foreign[f.Name] {
+			found[f.Name] = units.FoundFile{State: units.FileForeign, App: f.App}
 		}
 	}
 	return found, nil, nil
@@ -348,6 +353,23 @@ func TestFoundSoon(t *testing.T) {
 		at, err := time.ParseDuration(strings.Fields(w.did[0])[0])
 		if err != nil || at > 2*time.Minute {
 			t.Errorf("%v, %v", w.did, err)
+		}
+	})
+}
+
+// TestForeignFile: that somebody else's file is in the place of a unit's is told
+// once, however often it is seen.
+func TestForeignFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		w.foreign["app@web.container"] = true
+		w.run(time.Hour, func() {})
+		i := slices.IndexFunc(w.entries, func(e healthd.Entry) bool { return e.Kind == healthd.InTheWay })
+		if i < 0 || w.entries[i].App != "web" || w.entries[i].Target != "app@web.container" || w.entries[i].Reason != units.BecauseForeign {
+			t.Errorf("%+v", w.entries)
+		}
+		if kinds := w.kinds(); !slices.Equal(kinds, []healthd.Kind{healthd.InTheWay}) {
+			t.Errorf("%v", kinds)
 		}
 	})
 }

@@ -45,6 +45,8 @@ const (
 	BadManifest Kind = "74ae1d03f5c24b8d86b07f92c1e3d5a9"
 	// Blind: not everything can be watched.
 	Blind Kind = "b85d7f3c61a9408ea2c4e0d8975f1b36"
+	// InTheWay: somebody else's file lies in the place of one of an app's units.
+	InTheWay Kind = "f1a583e3968440f2bea332b940476ed7"
 	// Mute: what is known can't be shown on the bus, or to Prometheus.
 	Mute Kind = "d43327fdd171456296b7af8bfad2d61e"
 )
@@ -55,7 +57,7 @@ func (k Kind) Priority() int {
 	switch k {
 	case Trouble, GaveUp, PassFailed, Blind:
 		return 4
-	case Sick, BadManifest, Mute:
+	case Sick, BadManifest, InTheWay, Mute:
 		return 5
 	case Acting, Recovered:
 	}
@@ -90,12 +92,26 @@ func troubles(r reconcile.Report, err error) []Entry {
 	if err != nil {
 		return []Entry{{Kind: PassFailed, Message: err.Error()}}
 	}
-	var list []Entry
+	list := inTheWay(r)
 	for _, a := range r.Results {
 		switch a.Outcome {
 		case reconcile.Failed, reconcile.NotServing, reconcile.RolledBack:
 			list = append(list, Entry{Kind: Trouble, Message: a.App + ": " + string(a.Outcome) + ": " + a.Error, App: a.App, Log: a.Log})
 		case reconcile.Unchanged, reconcile.Done, reconcile.Starting:
+		}
+	}
+	return list
+}
+
+// inTheWay tells of files that keep ours from their places, and are left there.
+func inTheWay(r reconcile.Report) []Entry {
+	var list []Entry
+	for _, a := range r.Actions {
+		if a.Reason == units.BecauseForeign {
+			list = append(list, Entry{
+				Kind: InTheWay, App: a.App, Target: a.Target, Reason: a.Reason,
+				Message: fmt.Sprintf("%s: %s was not written by archgen, and stays: move it away, or put what it says into the manifest or an overlay", a.App, a.Target),
+			})
 		}
 	}
 	return list
