@@ -1,6 +1,8 @@
 package generator
 
 import (
+	"strings"
+
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -26,6 +28,14 @@ func VolumeName(app, volume string) string { return app + "." + volume }
 
 // VolumeServices is a pattern of the systemd units that make an app's volumes.
 func VolumeServices(app string) string { return serviceOf(volumeFile(app, "*")) + ".service" }
+
+// NetworkServices is a pattern of the systemd units that make networks.
+const NetworkServices = "archipelago-*-network.service"
+
+// NetworkOf is the Podman network that such a unit makes.
+func NetworkOf(service string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(service, "archipelago-"), "-network.service")
+}
 
 // SecretName is the Podman secret of an app's secret.
 func SecretName(app, secret string) string { return app + "." + secret }

@@ -26,8 +26,8 @@ func (c *cli) removeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove ID…",
 		Short: "Remove apps; their data stays",
-		Long: `remove stops apps and removes their manifests and units, with their companions.
-Volumes, secrets and overlays stay: installed again, the app has its data.
+		Long: `remove stops apps and removes their manifests, units and networks, with their
+companions. Volumes, secrets and overlays stay: installed again, the app has its data.
 
 With --purge they are deleted, too. What that is is named before, and asked for.`,
 		Example: `  archgen remove lnd
@@ -86,29 +86,54 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	if err := c.apply(o, nil, ""); err != nil {
 		return err
 	}
-	if err := c.forget(o.scope(), ids, purge); err != nil || !purge {
+	if err := c.forget(o.scope(), ids, purge); err != nil {
+		return err
+	}
+	l, err := c.connect(ctx, o.scope())
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if err := l.removeNetworks(ctx); err != nil || !purge {
 		return err
 	}
 	if err := data.delete(ctx); err != nil {
 		return err // to stop the unit of a volume that is in use would stop its users
 	}
-	return c.stopVolumes(ctx, o.scope(), ids)
+	return l.stopVolumes(ctx, ids)
+}
+
+// removeNetworks removes the networks of apps that are gone, and of capabilities that
+// no app has to do with any more: those whose units have no file. They hold nothing.
+func (l *live) removeNetworks(ctx context.Context) error {
+	list, err := l.services.Manager.ListByPatterns(ctx, generator.NetworkServices)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, u := range list {
+		if u.LoadState != "not-found" {
+			continue
+		}
+		errs = append(errs, l.services.Stop(ctx, u.Name))
+		// One that a container of somebody else's is in stays.
+		_, _ = podmanLines(ctx, "network", "rm", "--", generator.NetworkOf(u.Name))
+	}
+	return errors.Join(errs...)
 }
 
 // stopVolumes stops the units that made the volumes of apps. One that stays active
 // would make none when the app is installed again.
-func (c *cli) stopVolumes(ctx context.Context, scope units.Scope, ids []string) error {
-	l, err := c.connect(ctx, scope)
-	if err != nil {
-		return err
-	}
-	defer l.close()
+func (l *live) stopVolumes(ctx context.Context, ids []string) error {
 	patterns := make([]string, 0, len(ids))
 	for _, id := range ids {
 		patterns = append(patterns, generator.VolumeServices(id))
 	}
 	list, err := l.services.Manager.ListByPatterns(ctx, patterns...)
-	errs := []error{err}
+	if err != nil {
+		return err
+	}
+	var errs []error
 	for _, u := range list {
 		errs = append(errs, l.services.Stop(ctx, u.Name))
 	}
