@@ -27,7 +27,8 @@ func (c *cli) removeCommand() *cobra.Command {
 		Use:   "remove ID…",
 		Short: "Remove apps; their data stays",
 		Long: `remove stops apps and removes their manifests, units and networks, with their
-companions. Volumes, secrets and overlays stay: installed again, the app has its data.
+companions. Volumes, secrets and overlays stay: installed again, the app has
+its data.
 
 With --purge they are deleted, too. What that is is named before, and asked for.`,
 		Example: `  archgen remove lnd
