@@ -121,7 +121,9 @@ func (c *cli) replace(o *applyOptions, replaced []*manifests.Manifest, ids []str
 	for _, m := range replaced {
 		gone = append(gone, m.Document.App.ID)
 	}
-	return c.forget(o.scope(), gone, false)
+	ctx, stop := interruptible()
+	defer stop()
+	return c.forget(ctx, o.scope(), gone, false)
 }
 
 // provideAhead gives apps their secrets before the pass: only so can it tell who has

@@ -87,26 +87,23 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	if err := c.apply(o, nil, ""); err != nil {
 		return err
 	}
-	if err := c.forget(o.scope(), ids, purge); err != nil {
-		return err
-	}
-	l, err := c.connect(ctx, o.scope())
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	if err := l.removeNetworks(ctx); err != nil || !purge {
+	if err := c.forget(ctx, o.scope(), ids, purge); err != nil || !purge {
 		return err
 	}
 	if err := data.delete(ctx); err != nil {
 		return err // to stop the unit of a volume that is in use would stop its users
 	}
-	return l.stopVolumes(ctx, ids)
+	return c.stopVolumes(ctx, o.scope(), ids)
 }
 
 // removeNetworks removes the networks of apps that are gone, and of capabilities that
 // no app has to do with any more: those whose units have no file. They hold nothing.
-func (l *live) removeNetworks(ctx context.Context) error {
+func (c *cli) removeNetworks(ctx context.Context, scope units.Scope) error {
+	l, err := c.connect(ctx, scope)
+	if err != nil {
+		return err
+	}
+	defer l.close()
 	list, err := l.services.Manager.ListByPatterns(ctx, generator.NetworkServices)
 	if err != nil {
 		return err
@@ -125,7 +122,12 @@ func (l *live) removeNetworks(ctx context.Context) error {
 
 // stopVolumes stops the units that made the volumes of apps. One that stays active
 // would make none when the app is installed again.
-func (l *live) stopVolumes(ctx context.Context, ids []string) error {
+func (c *cli) stopVolumes(ctx context.Context, scope units.Scope, ids []string) error {
+	l, err := c.connect(ctx, scope)
+	if err != nil {
+		return err
+	}
+	defer l.close()
 	patterns := make([]string, 0, len(ids))
 	for _, id := range ids {
 		patterns = append(patterns, generator.VolumeServices(id))
@@ -185,9 +187,10 @@ func removeManifest(m *manifests.Manifest, dir string) error {
 	return os.RemoveAll(filepath.Join(dir, manifests.FilesDir(m.Document.App.ID)))
 }
 
-// forget removes what was rendered for apps, and with purge also the record of what
-// was migrated: installed again, the app has no data that was.
-func (c *cli) forget(scope units.Scope, ids []string, purge bool) error {
+// forget removes what was rendered for apps that are gone, and their networks. With
+// purge the record of what was migrated goes as well: installed again, the app has no
+// data that was.
+func (c *cli) forget(ctx context.Context, scope units.Scope, ids []string, purge bool) error {
 	host, err := c.configHost(scope)
 	if err != nil {
 		return err
@@ -206,7 +209,7 @@ func (c *cli) forget(scope units.Scope, ids []string, purge bool) error {
 			}
 		}
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.removeNetworks(ctx, scope))...)
 }
 
 // leftData is what is left of apps after their removal.
