@@ -9,6 +9,8 @@
 #   suite S           Debian suite its packages come from
 #   package P...      extracted with what they depend on, never configured
 #   go FILE           instead of packages: a static binary made of FILE, as /app
+#   module M@V CMD    instead of packages: the command below CMD of Go module M,
+#                     static, in /usr/local/bin
 #   user NAME UID HOME   a line of /etc/passwd and /etc/group
 #   remove GLOB...    paths below / that nobody needs
 #   run CMD           run inside the tree after all of that
@@ -69,19 +71,39 @@ image_fill() { # NAME TREE
 		go_build "$HERE/images/$1/$src" "$2/app"
 		return
 	fi
+	src=$(recipe_get "$1" module)
+	if [ -n "$src" ]; then
+		# shellcheck disable=SC2086
+		module_build $src "$2/usr/local/bin/"
+		return
+	fi
 	suite=$(recipe_get "$1" suite)
 	packages=$(recipe_all "$1" package | tr -s ' \n' ',')
 	debstrap "$suite" extract "${packages%,}" "$2" --skip=cleanup/apt/cache
 	cp -n "$2"/var/cache/apt/archives/*.deb "$DIR/debs/$suite/"
 }
 
-# Outside of any module, so that it needs neither go.mod nor the network.
-go_build() { # FILE OUT
+need_go() {
 	command -v go >/dev/null || {
 		apt-get -qq update >&2
 		DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends \
 			-o DPkg::Lock::Timeout=300 install golang-go >&2
 	}
+}
+
+# In the module itself, whose go.mod says what to replace and whose go.sum what
+# everything has to be.
+module_build() { # MODULE CMD OUT
+	local dir
+	need_go
+	dir=$(cd / && go mod download -json "$1" 9>&- | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p')
+	(cd "$dir" && CGO_ENABLED=0 GOFLAGS='' GOWORK=off \
+		go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags='-s -w' -o "$3" "./$2" 9>&-)
+}
+
+# Outside of any module, so that it needs neither go.mod nor the network.
+go_build() { # FILE OUT
+	need_go
 	(cd / && CGO_ENABLED=0 GO111MODULE=off GOTOOLCHAIN=local GOFLAGS='' \
 		go build -ldflags='-s -w' -o "$2" "$1" 9>&-)
 }
