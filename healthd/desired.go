@@ -18,9 +18,11 @@ import (
 // changed. It is for one goroutine.
 type Compiler struct {
 	Source compile.Source
-	// Diagnose is told of the diagnostics of each compilation.
+	// Diagnose is told of the diagnostics of each compilation that the one before
+	// did not have: of a thousand files that are broken, one more is news.
 	Diagnose func(diag.List)
 
+	said  map[string]bool
 	stamp string
 	want  units.Desired
 }
@@ -39,7 +41,7 @@ func (c *Compiler) Desired() (units.Desired, error) {
 	if err != nil {
 		return units.Desired{}, err
 	}
-	c.Diagnose(compiled.Diags)
+	c.diagnose(compiled.Diags)
 	if compiled.Result == nil && compiled.Diags.HasErrors() {
 		return units.Desired{}, fmt.Errorf("the manifests can't be compiled, so everything stays as it is: %v; see archgen check", firstError(compiled.Diags))
 	}
@@ -47,6 +49,20 @@ func (c *Compiler) Desired() (units.Desired, error) {
 	c.stamp, c.want = stamp, want
 	debug.FreeOSMemory() // a compilation takes far more than all the watching after it
 	return want, nil
+}
+
+func (c *Compiler) diagnose(found diag.List) {
+	before := c.said
+	c.said = make(map[string]bool, len(found))
+	var news diag.List
+	for _, d := range found {
+		text := d.String()
+		if !before[text] && !c.said[text] {
+			news = append(news, d)
+		}
+		c.said[text] = true
+	}
+	c.Diagnose(news)
 }
 
 func firstError(list diag.List) diag.Diagnostic {
