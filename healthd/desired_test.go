@@ -12,7 +12,9 @@ import (
 // went away and is back is.
 func TestDiagnoseTellsNews(t *testing.T) {
 	t.Parallel()
-	at := func(file string) diag.Diagnostic { return diag.Diagnostic{Severity: diag.Error, File: file, Message: "is broken"} }
+	at := func(file string) diag.Diagnostic {
+		return diag.Diagnostic{Severity: diag.Error, File: file, Message: "is broken"}
+	}
 	a, b, c := at("a"), at("b"), at("c")
 	var told []diag.List
 	compiler := Compiler{Diagnose: func(list diag.List) { told = append(told, list) }}
