@@ -97,7 +97,9 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 	case e.err != nil, hasFailed(e.report):
 		d.postpone()
 	default:
-		d.retry = 0
+		if !isOpen(e.report) {
+			d.retry = 0
+		}
 		if !e.report.Due.IsZero() {
 			d.lookAgain(max(0, time.Until(e.report.Due)))
 		}
@@ -116,7 +118,7 @@ func (d *daemon) logTroubles(e passEnd) {
 	if text == d.failed {
 		return
 	}
-	if e.work.all || len(list) > 0 {
+	if e.work.all && !isOpen(e.report) || len(list) > 0 {
 		d.failed = text
 	}
 	for _, entry := range list {
@@ -151,6 +153,11 @@ func (d *daemon) lookAgain(after time.Duration) {
 // the app's own doing, which is bounded by its budget.
 func hasFailed(r reconcile.Report) bool {
 	return slices.ContainsFunc(r.Results, func(a reconcile.Result) bool { return a.Outcome == reconcile.Failed })
+}
+
+// isOpen reports whether nobody knows yet what becomes of something that was begun.
+func isOpen(r reconcile.Report) bool {
+	return slices.ContainsFunc(r.Results, func(a reconcile.Result) bool { return a.Outcome == reconcile.Starting })
 }
 
 // jitter is a time that is up to a tenth shorter or longer.

@@ -2,6 +2,7 @@ package units
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -19,6 +20,16 @@ type Desired struct {
 	Whole bool
 	// Scope is the manager that runs the apps.
 	Scope Scope
+}
+
+// Files is every file that should be there, sorted.
+func (d Desired) Files() Set {
+	set := slices.Clone(d.Shared)
+	for _, app := range d.Apps {
+		set = append(set, app.Files...)
+	}
+	set.Sort()
+	return set
 }
 
 // App is one app as it should be.

@@ -10,6 +10,7 @@ package units
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 )
@@ -90,6 +91,9 @@ func (s Set) Find(name string) (File, bool) {
 	}
 	return s[i], true
 }
+
+// ErrUnderWay says of what an app needs that it is on its way and takes a while.
+var ErrUnderWay = errors.New("what it needs is still on its way, and nothing of it was changed yet")
 
 // StuckError says that what is to be done to one file can't be, while it may be to
 // others: the file is immutable, another user's, or a mount point.

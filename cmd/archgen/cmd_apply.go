@@ -114,7 +114,12 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	}
 	host := l.host(min(turn, o.timeout), c.progress(o.asJSON))
 	host.Legacy = legacy{compiled: func() *compile.Compiled { return k }, dir: dirs[0]}
-	report, err := reconcile.Await(ctx, desired, host, o.timeout)
+	want, err := desired()
+	var report reconcile.Report
+	if err == nil {
+		l.fetchAhead(ctx, want, func(app, image string) { fmt.Fprintf(c.stderr, "%s: pulling %s …\n", app, image) })
+		report, err = reconcile.Await(ctx, desired, host, o.timeout)
+	}
 	if err := c.conclude(k, report, err, o.asJSON); err != nil {
 		return err
 	}

@@ -64,12 +64,7 @@ func judgeUnitFiles(a appFiles) finding {
 	case unix.Access(dir, unix.W_OK) != nil:
 		return problem("sudo chown -R \"$(id -u):$(id -g)\" "+dir, "%s can't be written to", dir)
 	}
-	want := slices.Clone(a.want.Shared)
-	for _, app := range a.want.Apps {
-		want = append(want, app.Files...)
-	}
-	want.Sort()
-	found, ours, err := machine.Files(dir).Look(want)
+	found, ours, err := machine.Files(dir).Look(a.want.Files())
 	if err != nil {
 		return problem("sudo chown -R \"$(id -u):$(id -g)\" "+dir, "%v", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,8 @@ type live struct {
 	store    unitdir.Store
 	config   config.Host
 	vault    vault
+	// fetched is what came of fetching the images of apps ahead of a pass.
+	fetched map[string]error
 }
 
 // connect finds the machine's places and its systemd.
@@ -72,7 +75,11 @@ func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcil
 // supply pulls images that an app lacks, and gives its secrets their values.
 func (l *live) supply(ctx context.Context, app units.App, lack reconcile.Lack) error {
 	if lack.Images {
-		if err := prefetch(ctx, app); err != nil {
+		err, tried := l.fetched[app.ID]
+		if !tried {
+			err = prefetch(ctx, app)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -80,6 +87,25 @@ func (l *live) supply(ctx context.Context, app units.App, lack reconcile.Lack) e
 		return nil
 	}
 	return l.vault.provide(ctx, app)
+}
+
+// fetchAhead pulls the images of apps whose containers are about to be changed, which
+// a pass would have all others wait for.
+func (l *live) fetchAhead(ctx context.Context, want units.Desired, pulling func(app, image string)) {
+	found, _, err := machine.Files(l.places.Units).Look(want.Files())
+	if err != nil {
+		return // the pass meets it too, and says so
+	}
+	l.fetched = map[string]error{}
+	for _, app := range want.Apps {
+		isChanged := func(f units.File) bool {
+			now, differs := found[f.Name]
+			return differs && now.State != units.FileForeign && imageOf(f) != ""
+		}
+		if slices.ContainsFunc(app.Files, isChanged) {
+			l.fetched[app.ID] = prefetchWith(ctx, app, func(image string) { pulling(app.ID, image) })
+		}
+	}
 }
 
 // prefetch pulls the images of an app that are missing.

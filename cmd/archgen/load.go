@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
@@ -38,10 +39,13 @@ func (s *source) scope() units.Scope {
 	return units.User
 }
 
+// installedPodman is asked once: manifests are compiled before a pass, and in it.
+var installedPodman = sync.OnceValue(compile.InstalledPodman)
+
 // from is what the command line says, for the compiler.
 func (c *cli) from(s *source) compile.Source {
 	return compile.Source{
-		Root: s.root, Scope: s.scope(), Podman: s.podman, Ask: compile.InstalledPodman, Generator: compile.Version(), Getenv: c.getenv,
+		Root: s.root, Scope: s.scope(), Podman: s.podman, Ask: installedPodman, Generator: compile.Version(), Getenv: c.getenv,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/archipelago-os/archipelago/healthd"
 	"github.com/archipelago-os/archipelago/healthd/watch"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -56,7 +57,11 @@ func ofService(e systemd.Event) (healthd.Hint, bool) {
 		return healthd.Hint{}, true
 	case systemd.Reloading:
 		return healthd.Hint{}, false
-	case systemd.UnitChanged, systemd.UnitNew, systemd.UnitRemoved, systemd.JobRemoved:
+	case systemd.JobRemoved:
+		if app := machine.AppOfPull(e.Unit); app != "" { // a pass may not have waited for it
+			return healthd.Hint{App: app}, true
+		}
+	case systemd.UnitChanged, systemd.UnitNew, systemd.UnitRemoved:
 	}
 	app := units.AppOf(e.Unit)
 	return healthd.Hint{App: app}, app != ""

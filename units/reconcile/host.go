@@ -29,7 +29,9 @@ type Host struct {
 	Strangers func() ([]string, error)
 	// Config compares configurations. Where it is nil, no app has one.
 	Config Config
-	// Supply gets what an app lacks. It may be nil: images come with a start then.
+	// Supply gets what an app lacks, for several apps at a time. What takes longer
+	// than a pass should goes on without it, and is units.ErrUnderWay until it is
+	// there. It may be nil: images come with a start then.
 	Supply func(ctx context.Context, app units.App, lack Lack) error
 	// Now is the time.
 	Now func() time.Time

@@ -136,7 +136,7 @@ func (p *pass) look(ctx context.Context) (err error) {
 	if p.have.Units, err = p.host.Services.Observe(ctx, p.serviceNames(), p.want.Whole); err != nil {
 		return err
 	}
-	if p.have.Files, p.before, err = p.host.Files.Look(p.wanted()); err != nil {
+	if p.have.Files, p.before, err = p.host.Files.Look(p.want.Files()); err != nil {
 		return err
 	}
 	unknown := p.configure()
@@ -180,16 +180,6 @@ func withFiles(app units.App, files units.Set) units.App {
 		return cmp.Or(cmp.Compare(len(a.Service), len(b.Service)), cmp.Compare(a.Service, b.Service))
 	})
 	return app
-}
-
-// wanted is every file that should be there.
-func (p *pass) wanted() units.Set {
-	set := slices.Clone(p.want.Shared)
-	for _, app := range p.want.Apps {
-		set = append(set, app.Files...)
-	}
-	set.Sort()
-	return set
 }
 
 func (p *pass) serviceNames() []string {
@@ -299,7 +289,7 @@ func (p *pass) commit() error {
 			set = append(set, p.earlier(app.ID)...) // what was good stays so
 		}
 	}
-	for _, f := range p.wanted() {
+	for _, f := range p.want.Files() {
 		if !unproven[f.App] {
 			set = append(set, f)
 		}

@@ -2,8 +2,10 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -16,17 +18,46 @@ type Lack struct {
 	Secrets bool
 }
 
+// suppliers is how many apps are supplied at a time.
+const suppliers = 4
+
 // supply gets what apps lack that are about to be changed or started, and before
-// anything is: where it can't be had, the app that runs goes on running.
+// anything is: where it can't be had, the app that runs goes on running. Nobody
+// else waits longer for it than for an app that starts.
 func (p *pass) supply(ctx context.Context) {
+	if p.host.Supply == nil {
+		return
+	}
+	var all sync.WaitGroup
+	slots := make(chan struct{}, suppliers)
 	for _, app := range p.want.Apps {
 		lack := p.lackOf(app)
-		if lack == (Lack{}) || p.host.Supply == nil || p.isBad(app.ID) {
+		if lack == (Lack{}) || p.isBad(app.ID) {
 			continue
 		}
-		if err := p.host.Supply(ctx, app, lack); err != nil {
-			p.fail(app.ID, Failed, fmt.Errorf("what it needs can't be had, so nothing of it was changed: %w", err), nil)
+		slots <- struct{}{}
+		if now := p.host.Now(); now.Sub(p.started) > p.host.Patience {
+			p.supplied(app, units.ErrUnderWay)
+			p.plan.Due = now
+			<-slots
+			continue
 		}
+		all.Go(func() {
+			defer func() { <-slots }()
+			p.supplied(app, p.host.Supply(ctx, app, lack))
+		})
+	}
+	all.Wait()
+}
+
+// supplied notes what came of getting what an app lacks.
+func (p *pass) supplied(app units.App, err error) {
+	switch {
+	case err == nil:
+	case errors.Is(err, units.ErrUnderWay):
+		p.fail(app.ID, Starting, err, nil)
+	default:
+		p.fail(app.ID, Failed, fmt.Errorf("what it needs can't be had, so nothing of it was changed: %w", err), nil)
 	}
 }
 
