@@ -40,8 +40,12 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 		a.Secrets = append(a.Secrets, secretOf(app.ID(), s))
 	}
 	for _, n := range app.Needs {
-		if n.Provider != nil && n.Provider != app {
-			a.Needs = append(a.Needs, n.Provider.ID())
+		if n.Provider == nil || n.Provider == app {
+			continue
+		}
+		a.Needs = append(a.Needs, n.Provider.ID())
+		if n.Follow {
+			a.Watches = append(a.Watches, n.Provider.ID())
 		}
 	}
 	return a

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,7 +21,8 @@ import (
 // preparer is the program that systemd runs before a part that has a recipe, and
 // looks for itself. The start fails where there is none: an app must not start
 // without its configuration. willingPreparer is for a part that needs nothing of it
-// but a note of its secrets' values: such a part starts all the same.
+// but a note of its secrets' values, or of whom it follows: such a part starts all the
+// same.
 const (
 	preparer        = "archgen"
 	willingPreparer = "-archgen"
@@ -49,12 +51,17 @@ func (c *container) recipe() (r units.Recipe, needed bool) {
 			r.Watch = append(r.Watch, units.VolumeFile{Volume: source, Path: file})
 		}
 	}
+	for _, n := range c.app.Needs {
+		if n.Follow && n.Provider != nil && slices.Contains(n.Parts, c.part.Name) {
+			r.Follow = append(r.Follow, ContainerName(n.Provider.ID(), n.Part))
+		}
+	}
 	for i, s := range c.app.Document.App.Hooks.PreStart {
 		if cmp.Or(s.Part, "main") == c.part.Name {
 			r.Steps = append(r.Steps, c.step(origin{base: "app", field: "hooks.pre_start", index: i}, s)...)
 		}
 	}
-	if len(r.Files)+len(r.Watch)+len(r.Steps)+len(c.part.Secrets) == 0 {
+	if len(r.Files)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(c.part.Secrets) == 0 {
 		return r, false
 	}
 	for _, s := range c.part.Secrets {

@@ -505,6 +505,8 @@ type Require struct {
 	Until string `key:"until" enum:"started|serving" default:"serving"`
 	// The app works without it.
 	Optional bool `key:"optional"`
+	// The app looks the provider's address up only when it starts, so it is restarted when the provider was started anew and serves.
+	Follow bool `key:"follow"`
 }
 
 // Hooks is work around the life of an app. Nothing runs on the host: steps are declarations, or commands in the app's own image.

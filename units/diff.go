@@ -214,7 +214,7 @@ func (d *differ) part(app App, p Part) {
 		d.step(app, Restart, p.Service, BecauseDigest, false)
 	case u.Active == Active && p.Config != "" && u.Config != p.Config:
 		d.repair(app, p, BecauseConfig)
-	case u.Active == Active && p.Watched != "" && u.Watched != p.Watched:
+	case u.Active == Active && p.Watched != "" && u.Watched != p.Watched && d.isUp(app.Watches):
 		d.repair(app, p, BecauseWatched)
 	case u.Active == Active && u.Paused:
 		d.repair(app, p, BecausePaused)
@@ -238,6 +238,15 @@ func (d *differ) part(app App, p Part) {
 	default:
 		d.repair(app, p, BecauseNeverRan)
 	}
+}
+
+// isUp reports whether none of these apps is known to be down, or on its way: one that
+// follows another is restarted once it can reach it.
+func (d *differ) isUp(apps []string) bool {
+	return !slices.ContainsFunc(apps, func(id string) bool {
+		u, known := d.have.Units["app@"+id+".service"]
+		return known && u.Active != Active
+	})
 }
 
 // health decides about a service that systemd calls active.

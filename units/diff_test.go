@@ -1,6 +1,7 @@
 package units_test
 
 import (
+	"maps"
 	"testing"
 	"time"
 
@@ -33,6 +34,12 @@ func withConfig(config, watched string) *units.App {
 	return &a
 }
 
+// following is an app that keeps to another one.
+func following(other string, a *units.App) *units.App {
+	a.Watches = []string{other}
+	return a
+}
+
 // TestStateTable holds one case for each row of the design's state table, and
 // for what lies between the rows. What is wanted is a line an action:
 // kind target reason.
@@ -45,6 +52,7 @@ func TestStateTable(t *testing.T) {
 	for name, tt := range map[string]struct {
 		app     *units.App
 		unit    units.Unit
+		others  map[string]units.Unit
 		files   map[string]units.FoundFile
 		history units.History
 		want    []string
@@ -97,6 +105,17 @@ func TestStateTable(t *testing.T) {
 		},
 		"the same configuration": {
 			app: withConfig("new", "seen"), unit: unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
+		},
+		"who it follows is not up again": {
+			app:    following("node", withConfig("new", "other")),
+			unit:   unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
+			others: map[string]units.Unit{"app@node.service": {Loaded: true, Active: units.Activating}},
+		},
+		"who it follows was started anew, and serves": {
+			app:    following("node", withConfig("new", "other")),
+			unit:   unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
+			others: map[string]units.Unit{"app@node.service": {Loaded: true, Active: units.Active}},
+			want:   []string{"restart app@lnd.service watched-file-differs"},
 		},
 		"a file that another app writes changed": {
 			app: withConfig("new", "other"), unit: unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
@@ -204,6 +223,7 @@ func TestStateTable(t *testing.T) {
 				app = *tt.app
 			}
 			have := units.Observed{Files: tt.files, Units: map[string]units.Unit{service: tt.unit}}
+			maps.Copy(have.Units, tt.others)
 			plan := units.Diff(units.Desired{Apps: []units.App{app}, Whole: true}, have, tt.history, now)
 			if d := cmp.Diff(tt.want, lines(plan)); d != "" {
 				t.Errorf("-want +got:\n%s", d)

@@ -31,6 +31,8 @@ type Recipe struct {
 	// Watch is files of other apps that the container has mounted and reads when
 	// it starts.
 	Watch []VolumeFile
+	// Follow is the containers whose addresses the part looks up once, when it starts.
+	Follow []string
 	// Steps is done before each start, in order.
 	Steps []Step
 	// Image is the part's, and Podman what podman run needs beside it so that a
@@ -40,7 +42,8 @@ type Recipe struct {
 }
 
 // ConfigDigests tells two configurations of a part apart: Config is that of rendered
-// files and mounted secrets, Watched that of files which other apps write.
+// files and mounted secrets, Watched that of files which other apps write, and of the
+// containers that the part follows.
 type ConfigDigests struct{ Config, Watched string }
 
 // RecipeFile is a configuration file.
@@ -109,6 +112,9 @@ func (r Recipe) Text() (string, error) {
 	for _, w := range r.Watch {
 		put("Watch", w)
 	}
+	for _, f := range r.Follow {
+		put("Follow", f)
+	}
 	for _, s := range r.Steps {
 		put("Step", s)
 	}
@@ -149,6 +155,8 @@ func (r *Recipe) set(key string, value []byte) error {
 		return appendJSON(&r.Secrets, value)
 	case "Watch":
 		return appendJSON(&r.Watch, value)
+	case "Follow":
+		return appendJSON(&r.Follow, value)
 	case "Step":
 		return appendJSON(&r.Steps, value)
 	case "Image":

@@ -42,7 +42,8 @@ type App struct {
 	// Needs is the ids of the apps that have to serve first.
 	Needs []string
 	// Watches is the ids of the apps that write files which this one reads when it
-	// starts: when one of them starts anew, this one is to be looked at as well.
+	// starts, or whose address it looks up then: when one of them starts anew, this
+	// one is to be looked at as well.
 	Watches []string
 	// Secrets is what has to have a value before the app starts.
 	Secrets []Secret

@@ -89,11 +89,11 @@ func (h Host) Write(container string, r units.Recipe) error {
 	return errors.Join(err, h.note(container, now))
 }
 
-// Look notes the watched files again, of which a step before the start may have
+// Look notes what is watched again, of which a step before the start may have
 // waited for one.
 func (h Host) Look(container string, r units.Recipe) error {
 	key, err := h.key()
-	if err != nil || len(r.Watch) == 0 {
+	if err != nil || len(r.Watch)+len(r.Follow) == 0 {
 		return err
 	}
 	now := h.read(container)
@@ -212,7 +212,7 @@ func (h Host) configDigest(key []byte, r units.Recipe, files map[string]string) 
 }
 
 func watchedDigest(key []byte, r units.Recipe, seen map[string]string) string {
-	if len(r.Watch) == 0 {
+	if len(r.Watch)+len(r.Follow) == 0 {
 		return ""
 	}
 	parts := make([]string, 0, 2*len(seen))
@@ -223,7 +223,7 @@ func watchedDigest(key []byte, r units.Recipe, seen map[string]string) string {
 }
 
 // seen is the digests of the watched files, of those that can't be read what they
-// were.
+// were. A container that is followed is another one when its id is.
 func (h Host) seen(key []byte, r units.Recipe, before map[string]string) map[string]string {
 	list := map[string]string{}
 	for _, w := range r.Watch {
@@ -233,7 +233,20 @@ func (h Host) seen(key []byte, r units.Recipe, before map[string]string) map[str
 			list[name] = digest(key, text)
 		}
 	}
+	for _, container := range r.Follow {
+		name := "follow " + container
+		list[name] = before[name]
+		if id, err := os.ReadFile(h.idFile(container)); err == nil {
+			list[name] = digest(key, string(id))
+		}
+	}
 	return list
+}
+
+// idFile is where Podman writes the id of a container of ours down while it lasts:
+// Quadlet's --cidfile=%t/%N.cid.
+func (h Host) idFile(container string) string {
+	return filepath.Join(filepath.Dir(h.Runtime), "app@"+container+".cid")
 }
 
 // largest is far more than a file has that holds a password.

@@ -197,6 +197,38 @@ func TestWatched(t *testing.T) {
 	}
 }
 
+// TestFollowed: another container of who is followed differs, one that is gone does not.
+func TestFollowed(t *testing.T) {
+	p := newPlace(t)
+	if err := os.MkdirAll(p.Runtime, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(filepath.Dir(p.Runtime), "app@tor.cid")
+	r := units.Recipe{Follow: []string{"tor"}}
+	is := func(id string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(id), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	is("one")
+	p.write(r)
+	if p.differs(r) {
+		t.Error("the same container differs")
+	}
+	if err := os.Remove(file); err != nil || p.differs(r) {
+		t.Errorf("a container that is gone differs: %v", err)
+	}
+	is("two")
+	if !p.differs(r) {
+		t.Error("another container does not differ")
+	}
+	p.write(r)
+	if p.differs(r) {
+		t.Error("the container that it was started with differs")
+	}
+}
+
 // TestWatchedOddities: nothing that lies in the place of a watched file leads out of
 // its volume, or holds a pass up.
 func TestWatchedOddities(t *testing.T) {
