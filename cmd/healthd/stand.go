@@ -62,6 +62,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 	storage := container.Storage(scope, os.Getenv)
 	secret := func(name string) (string, error) { return container.Secret(storage, name) }
 	services := machine.Services{Manager: manager, Scope: scope}
+	pulls := &machine.Pulls{Services: services}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	publish, asked := show(ctx, scope, places.Runtime, log)
@@ -76,7 +77,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 				if !lack.Images && hasAll(app.Secrets, secret) {
 					return nil
 				}
-				return services.Pull(ctx, app)
+				return pulls.Get(ctx, app)
 			},
 			Strangers: func() ([]string, error) { return container.Strangers(storage) },
 		},

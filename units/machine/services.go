@@ -212,49 +212,6 @@ func recreateUnit(service string) string {
 	return "archipelago-recreate@" + strings.TrimPrefix(service, "app@")
 }
 
-const (
-	// pullPrefix and an id are the unit that gets what an app lacks before it starts:
-	// images, and values of secrets.
-	pullPrefix = "archipelago-pull@"
-	// pullMoment is how long Pull waits: longer than it takes to find that all is there.
-	pullMoment = 3 * time.Second
-)
-
-// AppOfPull is the app for which a unit gets what it lacks, empty for another unit.
-func AppOfPull(unit string) string {
-	app, isPull := strings.CutPrefix(strings.TrimSuffix(unit, ".service"), pullPrefix)
-	if !isPull {
-		return ""
-	}
-	return app
-}
-
-// Pull lets systemd run archgen to get what an app lacks. What is not there after a
-// moment is units.ErrUnderWay; when its unit has ended, Pull says how. Where the unit
-// is not installed, images come with the app's start.
-func (s Services) Pull(ctx context.Context, app units.App) error {
-	name := pullPrefix + app.ID + ".service"
-	found, err := s.Manager.Units(ctx, name)
-	if err != nil {
-		return err
-	}
-	if len(found) == 1 && found[0].ActiveState == "failed" {
-		words := s.LastWords(ctx, name)
-		return errors.Join(fmt.Errorf("%s ended with the result %s: %s", name, found[0].Result, words), s.ResetFailed(ctx, name))
-	}
-	moment, cancel := context.WithTimeout(ctx, pullMoment)
-	defer cancel()
-	err = s.Start(moment, name)
-	switch {
-	case err == nil || errors.Is(err, systemd.ErrNoSuchUnit):
-		return nil
-	case moment.Err() != nil && ctx.Err() == nil:
-		return units.ErrUnderWay
-	}
-	_ = s.ResetFailed(ctx, name) // so that it is tried the next time, and not told again
-	return err
-}
-
 // Complete lets systemd run archgen to go on with a rotation of secrets. Where the
 // unit for that is not installed, the next archgen apply does. What comes of it is
 // in the log of the unit.
@@ -315,13 +272,18 @@ func LogMatches(scope units.Scope, name string) []string {
 
 // written selects what the container wrote, and the processes that start it.
 func written(scope units.Scope, name string) []string {
-	unit := "_SYSTEMD_UNIT=" + name
-	if scope == units.User {
-		unit = "_SYSTEMD_USER_UNIT=" + name
-	}
+	unit := writtenIn(scope, name)
 	starter := strings.TrimSuffix(name, ".service")
 	container := strings.TrimPrefix(starter, "app@")
 	return []string{unit, "CONTAINER_NAME=" + container, "+", unit, "SYSLOG_IDENTIFIER=" + starter}
+}
+
+// writtenIn selects what all processes of a unit wrote.
+func writtenIn(scope units.Scope, name string) string {
+	if scope == units.User {
+		return "_SYSTEMD_USER_UNIT=" + name
+	}
+	return "_SYSTEMD_UNIT=" + name
 }
 
 // isContainerID: podman run prints the id of the container that it started.

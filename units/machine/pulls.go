@@ -1,0 +1,93 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/systemd"
+)
+
+const (
+	// pullPrefix and an id are the unit that gets what an app lacks before it starts:
+	// images, and values of secrets.
+	pullPrefix = "archipelago-pull@"
+	// pullMoment is how long it is waited for: longer than it takes to find that all
+	// is there.
+	pullMoment = 3 * time.Second
+)
+
+// AppOfPull is the app for which a unit gets what it lacks, empty for another unit.
+func AppOfPull(unit string) string {
+	app, isPull := strings.CutPrefix(strings.TrimSuffix(unit, ".service"), pullPrefix)
+	if !isPull {
+		return ""
+	}
+	return app
+}
+
+// Pulls lets systemd run archgen to get what apps lack, and knows what is under way.
+type Pulls struct {
+	Services Services
+
+	mu sync.Mutex
+	// underWay is the apps for which something is got, with the manifest that asks
+	// for it: how a unit ended that was run for another one tells nothing.
+	underWay map[string]string
+}
+
+// Get gets what an app lacks. What is not there after a moment is units.ErrUnderWay;
+// when its unit has ended, Get says how. Where the unit is not installed, images come
+// with the app's start.
+func (p *Pulls) Get(ctx context.Context, app units.App) error {
+	name := pullPrefix + app.ID + ".service"
+	awaited := p.note(app.ID, "") == app.ManifestDigest
+	found, err := p.Services.Manager.Units(ctx, name)
+	if err != nil {
+		return err
+	}
+	if len(found) == 1 && found[0].ActiveState == "failed" {
+		if err := p.Services.ResetFailed(ctx, name); err != nil {
+			return err
+		}
+		if awaited {
+			return fmt.Errorf("%s failed%s", name, p.words(ctx, name))
+		}
+	}
+	moment, cancel := context.WithTimeout(ctx, pullMoment)
+	defer cancel()
+	err = p.Services.Start(moment, name)
+	switch {
+	case err == nil || errors.Is(err, systemd.ErrNoSuchUnit):
+		return nil
+	case moment.Err() != nil && ctx.Err() == nil:
+		p.note(app.ID, app.ManifestDigest)
+		return units.ErrUnderWay
+	}
+	return fmt.Errorf("%w%s", err, p.words(ctx, name))
+}
+
+// note sets what is under way for an app, and returns what was.
+func (p *Pulls) note(app, manifest string) (before string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.underWay == nil {
+		p.underWay = map[string]string{}
+	}
+	before = p.underWay[app]
+	p.underWay[app] = manifest
+	return before
+}
+
+// words is what the unit said last.
+func (p *Pulls) words(ctx context.Context, name string) string {
+	lines := p.Services.journal(ctx, "--lines=1", writtenIn(p.Services.Scope, name))
+	if len(lines) == 0 {
+		return ""
+	}
+	return ": " + strings.TrimSpace(lines[0])
+}
