@@ -165,7 +165,9 @@ func (a *App) note(app units.App, found map[string]units.Unit, reasons map[strin
 	if a.State != state || a.Reason != reason {
 		a.State, a.Reason, a.Since = state, reason, time.Now()
 	}
-	if result.Outcome != reconcile.Unchanged {
+	// What went wrong counts until something else is done for the app, or nothing is
+	// left to be done, as after its file could be written.
+	if result.Outcome != reconcile.Unchanged || state == units.IsRunning && reason == "" {
 		a.Error, a.Log = result.Error, result.Log
 	}
 }
