@@ -580,6 +580,29 @@ func TestSlowImages(t *testing.T) {
 	})
 }
 
+// TestEditWhileImagesCome: the manifest is changed while its images are got. Who gets
+// them has seen the new one, so nothing is changed for the old.
+func TestEditWhileImagesCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("web", "1"))
+		m.log = nil
+		version := "2"
+		host := m.host()
+		host.Supply = func(context.Context, units.App, reconcile.Lack) error {
+			version = "1"
+			return nil
+		}
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
+			return units.Desired{Apps: []units.App{app("web", version)}, Whole: true}, nil
+		}, host)
+		equal(t, "log", nil, m.log)
+		if err != nil || r.Results[0].Outcome != reconcile.Starting || r.Due.IsZero() {
+			t.Errorf("%v, %+v, due %v", err, r.Results, r.Due)
+		}
+	})
+}
+
 // TestSuppliesEnd: what many apps need is not waited for longer than for one that
 // starts; the rest has its turn at once in the next pass.
 func TestSuppliesEnd(t *testing.T) {

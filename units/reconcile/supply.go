@@ -29,6 +29,7 @@ func (p *pass) supply(ctx context.Context) {
 		return
 	}
 	var all sync.WaitGroup
+	var asked []units.App
 	slots := make(chan struct{}, suppliers)
 	for _, app := range p.want.Apps {
 		lack := p.lackOf(app)
@@ -42,12 +43,30 @@ func (p *pass) supply(ctx context.Context) {
 			<-slots
 			continue
 		}
+		asked = append(asked, app)
 		all.Go(func() {
 			defer func() { <-slots }()
 			p.supplied(app, p.host.Supply(ctx, app, lack))
 		})
 	}
 	all.Wait()
+	p.confirm(asked)
+}
+
+// confirm puts apps off whose manifests changed while what they lack was got: who got
+// it may have seen the new one, and have got nothing for the one of this pass.
+func (p *pass) confirm(apps []units.App) {
+	if len(apps) == 0 {
+		return
+	}
+	now, err := p.desired()
+	for _, app := range apps {
+		i := slices.IndexFunc(now.Apps, func(a units.App) bool { return a.ID == app.ID })
+		if err != nil || i < 0 || now.Apps[i].ManifestDigest != app.ManifestDigest {
+			p.supplied(app, units.ErrUnderWay)
+			p.plan.Due = p.host.Now()
+		}
+	}
 }
 
 // supplied notes what came of getting what an app lacks.
