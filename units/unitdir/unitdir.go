@@ -162,30 +162,14 @@ type Entry struct {
 // Read lists the marked files in the directory by name. A directory that is
 // not there has none. What is no regular file, or can't be read, is not listed.
 func Read(dir string) ([]Entry, error) {
-	d, err := openDirectory(dir)
-	if err != nil || d == nil {
+	_, ours, err := Look(dir, nil)
+	if err != nil || len(ours) == 0 {
 		return nil, err
 	}
-	defer d.close()
-	names, err := d.list()
-	if err != nil {
-		return nil, err
-	}
-	var list []Entry
-	for _, e := range names {
-		if !isUnit(e.Name()) || !e.Type().IsRegular() {
-			continue
-		}
-		content, _, err := d.read(e.Name(), nil)
-		if isAbsent(err) || isOdd(err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if m, ours := units.ReadMark(content); ours {
-			list = append(list, Entry{units.File{Name: e.Name(), App: m.App, Digest: m.Digest, Content: content}, m})
-		}
+	list := make([]Entry, 0, len(ours))
+	for _, f := range ours {
+		mark, _ := units.ReadMark(f.Content)
+		list = append(list, Entry{f, mark})
 	}
 	return list, nil
 }
