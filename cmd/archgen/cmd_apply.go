@@ -117,7 +117,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	want, err := desired()
 	var report reconcile.Report
 	if err == nil {
-		l.fetchAhead(ctx, want, func(app, image string) { fmt.Fprintf(c.stderr, "%s: pulling %s …\n", app, image) })
+		l.fetchAhead(ctx, want, c.sayPulling)
 		report, err = reconcile.Await(ctx, desired, host, o.timeout)
 	}
 	if err := c.conclude(k, report, err, o.asJSON); err != nil {

@@ -70,10 +70,10 @@ type catalogEntry struct {
 
 	companions []string
 	// needs is what the app can't do without of Requires.
-	needs []string
+	needs    []string
+	manifest *manifests.Manifest
 	// file is the name of the manifest's file, data its text, and templates those of
 	// its templates by name.
-	manifest  *manifests.Manifest
 	file      string
 	data      []byte
 	templates map[string][]byte

@@ -25,6 +25,11 @@ Exit status: 0 all are there; 1 none could be had; 3 some could not.`,
 	return cmd
 }
 
+// sayPulling says that an image is pulled, which may take long.
+func (c *cli) sayPulling(app, image string) {
+	fmt.Fprintf(c.stderr, "%s: pulling %s …\n", app, image)
+}
+
 func (c *cli) pull(from *source, ids []string) error {
 	ctx, stop := interruptible()
 	defer stop()
@@ -44,7 +49,7 @@ func (c *cli) pull(from *source, ids []string) error {
 	}
 	var failed, well int
 	for _, app := range want.Apps {
-		err := prefetchWith(ctx, app, func(image string) { fmt.Fprintf(c.stderr, "%s: pulling %s …\n", app.ID, image) })
+		err := prefetch(ctx, app, c.sayPulling)
 		if err == nil {
 			err = v.provide(ctx, app)
 		}

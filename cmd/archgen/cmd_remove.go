@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
@@ -99,48 +100,43 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 // removeNetworks removes the networks of apps that are gone, and of capabilities that
 // no app has to do with any more: those whose units have no file. They hold nothing.
 func (c *cli) removeNetworks(ctx context.Context, scope units.Scope) error {
-	l, err := c.connect(ctx, scope)
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	list, err := l.services.Manager.ListByPatterns(ctx, generator.NetworkServices)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, u := range list {
-		if u.LoadState != "not-found" {
-			continue
-		}
-		errs = append(errs, l.services.Stop(ctx, u.Name))
+	isGone := func(u systemd.Listed) bool { return u.LoadState == "not-found" }
+	stopped, err := c.stopUnits(ctx, scope, isGone, generator.NetworkServices)
+	for _, name := range stopped {
 		// One that a container of somebody else's is in stays.
-		_, _ = podmanLines(ctx, "network", "rm", "--", generator.NetworkOf(u.Name))
+		_, _ = podmanLines(ctx, "network", "rm", "--", generator.NetworkOf(name))
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // stopVolumes stops the units that made the volumes of apps. One that stays active
 // would make none when the app is installed again.
 func (c *cli) stopVolumes(ctx context.Context, scope units.Scope, ids []string) error {
-	l, err := c.connect(ctx, scope)
-	if err != nil {
-		return err
-	}
-	defer l.close()
 	patterns := make([]string, 0, len(ids))
 	for _, id := range ids {
 		patterns = append(patterns, generator.VolumeServices(id))
 	}
-	list, err := l.services.Manager.ListByPatterns(ctx, patterns...)
+	_, err := c.stopUnits(ctx, scope, func(systemd.Listed) bool { return true }, patterns...)
+	return err
+}
+
+// stopUnits stops the units of some patterns that are meant, and returns their names.
+func (c *cli) stopUnits(ctx context.Context, scope units.Scope, isMeant func(systemd.Listed) bool, patterns ...string) ([]string, error) {
+	l, err := c.connect(ctx, scope)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var errs []error
+	defer l.close()
+	list, err := l.services.Manager.ListByPatterns(ctx, patterns...)
+	var stopped []string
+	errs := []error{err}
 	for _, u := range list {
-		errs = append(errs, l.services.Stop(ctx, u.Name))
+		if isMeant(u) {
+			stopped = append(stopped, u.Name)
+			errs = append(errs, l.services.Stop(ctx, u.Name))
+		}
 	}
-	return errors.Join(errs...)
+	return stopped, errors.Join(errs...)
 }
 
 // removable adds companions, and refuses what other apps require.

@@ -77,7 +77,7 @@ func (l *live) supply(ctx context.Context, app units.App, lack reconcile.Lack) e
 	if lack.Images {
 		err, tried := l.fetched[app.ID]
 		if !tried {
-			err = prefetch(ctx, app)
+			err = prefetch(ctx, app, func(string, string) {})
 		}
 		if err != nil {
 			return err
@@ -103,24 +103,19 @@ func (l *live) fetchAhead(ctx context.Context, want units.Desired, pulling func(
 			return differs && now.State != units.FileForeign && imageOf(f) != ""
 		}
 		if slices.ContainsFunc(app.Files, isChanged) {
-			l.fetched[app.ID] = prefetchWith(ctx, app, func(image string) { pulling(app.ID, image) })
+			l.fetched[app.ID] = prefetch(ctx, app, pulling)
 		}
 	}
 }
 
-// prefetch pulls the images of an app that are missing.
-func prefetch(ctx context.Context, app units.App) error {
-	return prefetchWith(ctx, app, func(string) {})
-}
-
-// prefetchWith is prefetch, telling of each image before it is pulled.
-func prefetchWith(ctx context.Context, app units.App, pulling func(image string)) error {
+// prefetch pulls the images of an app that are missing, and tells of each before.
+func prefetch(ctx context.Context, app units.App, pulling func(app, image string)) error {
 	for _, f := range app.Files {
 		image := imageOf(f)
 		if image == "" || exec.CommandContext(ctx, "podman", "image", "exists", image).Run() == nil {
 			continue
 		}
-		pulling(image)
+		pulling(app.ID, image)
 		out, err := exec.CommandContext(ctx, "podman", "pull", "--quiet", image).CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("podman pull %s: %w: %s", image, err, lastLine(string(out)))
