@@ -94,10 +94,11 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 	d.passes.count(e)
 	d.logTroubles(e)
 	switch {
-	case e.err != nil, hasFailed(e.report):
+	// What failed is not the app's own doing, which is bounded by its budget.
+	case e.err != nil, e.report.Has(reconcile.Failed):
 		d.postpone()
 	default:
-		if !isOpen(e.report) {
+		if !e.report.Has(reconcile.Starting) { // nobody knows yet what becomes of that
 			d.retry = 0
 		}
 		if !e.report.Due.IsZero() {
@@ -118,7 +119,7 @@ func (d *daemon) logTroubles(e passEnd) {
 	if text == d.failed {
 		return
 	}
-	if e.work.all && !isOpen(e.report) || len(list) > 0 {
+	if e.work.all && !e.report.Has(reconcile.Starting) || len(list) > 0 {
 		d.failed = text
 	}
 	for _, entry := range list {
@@ -147,17 +148,6 @@ func (d *daemon) lookAgain(after time.Duration) {
 		d.againAt = at
 		d.again.Reset(after)
 	}
-}
-
-// hasFailed reports whether something could not be done for an app that is not
-// the app's own doing, which is bounded by its budget.
-func hasFailed(r reconcile.Report) bool {
-	return slices.ContainsFunc(r.Results, func(a reconcile.Result) bool { return a.Outcome == reconcile.Failed })
-}
-
-// isOpen reports whether nobody knows yet what becomes of something that was begun.
-func isOpen(r reconcile.Report) bool {
-	return slices.ContainsFunc(r.Results, func(a reconcile.Result) bool { return a.Outcome == reconcile.Starting })
 }
 
 // jitter is a time that is up to a tenth shorter or longer.

@@ -57,6 +57,11 @@ func (r Report) Changed() bool {
 	return slices.ContainsFunc(r.Actions, func(a units.Action) bool { return a.Kind != units.Leave })
 }
 
+// Has reports whether the pass came to that for an app.
+func (r Report) Has(o Outcome) bool {
+	return slices.ContainsFunc(r.Results, func(a Result) bool { return a.Outcome == o })
+}
+
 // Count returns how many apps failed in some way, and how many did not.
 func (r Report) Count() (failed, well int) {
 	for _, a := range r.Results {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -532,99 +531,6 @@ func TestNothingIsReloadedForNothing(t *testing.T) {
 		m.noImage["x"] = true
 		m.run(t, app("x", "1"))
 		equal(t, "log", nil, m.log)
-	})
-}
-
-// TestWhatWasHadIsNotAskedForAgain: a stopped app has lost its files, and nobody can
-// be asked for its image. It ran with it.
-func TestWhatWasHadIsNotAskedForAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMachine()
-		m.run(t, app("x", "1"))
-		delete(m.files, "app@x.container")
-		delete(m.loaded, "app@x.service")
-		m.units["app@x.service"] = units.Unit{Active: units.Inactive}
-		m.noImage["x"], m.log = true, nil
-		m.run(t, app("x", "1"))
-		equal(t, "log", []string{"write app@x.container 1", "reload"}, m.log)
-	})
-}
-
-// TestSlowImages: an app whose images are on their way runs on as it is, and keeps
-// nobody else from being put right; when they are there, it has its turn.
-func TestSlowImages(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMachine()
-		m.run(t, app("slow", "1"), app("web", "1"))
-		delete(m.files, "app@web.container")
-		m.log = nil
-		var came bool
-		host := m.host()
-		host.Supply = func(_ context.Context, a units.App, _ reconcile.Lack) error {
-			if a.ID == "slow" && !came {
-				return units.ErrUnderWay
-			}
-			return nil
-		}
-		desired := func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("slow", "2"), app("web", "1")}, Whole: true}, nil
-		}
-		r, err := reconcile.Run(t.Context(), desired, host)
-		equal(t, "results", []string{"slow starting: " + units.ErrUnderWay.Error(), "web unchanged"}, results(r))
-		equal(t, "log", []string{"write app@web.container 1", "reload"}, m.log)
-		came, m.log = true, nil
-		if _, again := reconcile.Run(t.Context(), desired, host); err != nil || again != nil {
-			t.Error(err, again)
-		}
-		equal(t, "log", []string{"write app@slow.container 2", "reload", "start app@slow.service 2"}, m.log)
-	})
-}
-
-// TestEditWhileImagesCome: the manifest is changed while its images are got. Who gets
-// them has seen the new one, so nothing is changed for the old.
-func TestEditWhileImagesCome(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMachine()
-		m.run(t, app("web", "1"))
-		m.log = nil
-		version := "2"
-		host := m.host()
-		host.Supply = func(context.Context, units.App, reconcile.Lack) error {
-			version = "1"
-			return nil
-		}
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("web", version)}, Whole: true}, nil
-		}, host)
-		equal(t, "log", nil, m.log)
-		if err != nil || r.Results[0].Outcome != reconcile.Starting || r.Due.IsZero() {
-			t.Errorf("%v, %+v, due %v", err, r.Results, r.Due)
-		}
-	})
-}
-
-// TestSuppliesEnd: what many apps need is not waited for longer than for one that
-// starts; the rest has its turn at once in the next pass.
-func TestSuppliesEnd(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMachine()
-		host := m.host()
-		host.Patience = 10 * time.Second
-		var asked atomic.Int32
-		host.Supply = func(context.Context, units.App, reconcile.Lack) error {
-			asked.Add(1)
-			time.Sleep(6 * time.Second)
-			return units.ErrUnderWay
-		}
-		apps := make([]units.App, 0, 50)
-		for i := range cap(apps) {
-			apps = append(apps, app(fmt.Sprint("a", i), "1"))
-		}
-		began := time.Now()
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Whole: true}, nil }, host)
-		if took := time.Since(began); err != nil || took > 20*time.Second || asked.Load() > 12 || r.Due.After(time.Now()) || r.Due.IsZero() {
-			t.Errorf("%v, %v, asked %d times, due %v", err, took, asked.Load(), r.Due)
-		}
 	})
 }
 
