@@ -85,7 +85,7 @@ func (h Host) Write(container string, r units.Recipe) error {
 		return err
 	}
 	now.Config, err = h.configDigest(key, r, now.Files)
-	now.Watched = watchedDigest(key, r, now.Seen)
+	now.Watched = watchedDigest(key, now.Seen)
 	return errors.Join(err, h.note(container, now))
 }
 
@@ -98,7 +98,7 @@ func (h Host) Look(container string, r units.Recipe) error {
 	}
 	now := h.read(container)
 	now.Seen = h.seen(key, r, now.Seen)
-	now.Watched = watchedDigest(key, r, now.Seen)
+	now.Watched = watchedDigest(key, now.Seen)
 	return h.note(container, now)
 }
 
@@ -128,7 +128,7 @@ func (h Host) Compare(container string, r units.Recipe) (want, have units.Config
 		files[f.Name] = digest(key, fmt.Sprintf("%o", f.Mode), string(texts[i]))
 	}
 	want.Config, err = h.configDigest(key, r, files)
-	want.Watched = watchedDigest(key, r, h.seen(key, r, before.Seen))
+	want.Watched = watchedDigest(key, h.seen(key, r, before.Seen))
 	return want, units.ConfigDigests{Config: before.Config, Watched: before.Watched}, err
 }
 
@@ -211,8 +211,9 @@ func (h Host) configDigest(key []byte, r units.Recipe, files map[string]string) 
 	return digest(key, parts...), nil
 }
 
-func watchedDigest(key []byte, r units.Recipe, seen map[string]string) string {
-	if len(r.Watch)+len(r.Follow) == 0 {
+// watchedDigest sums up what is watched, empty where nothing is.
+func watchedDigest(key []byte, seen map[string]string) string {
+	if len(seen) == 0 {
 		return ""
 	}
 	parts := make([]string, 0, 2*len(seen))
