@@ -11,6 +11,26 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
+// Standing is what an app has on the machine already. Who has what two manifests
+// claim keeps it; else who is there; else who comes first by id.
+type Standing struct {
+	// Rendered: the app has unit files.
+	Rendered bool
+	// Ports is the host ports that they publish.
+	Ports []Port
+}
+
+// elders orders apps that are on the machine before those that are new.
+func elders(a, b *Resolved) int {
+	switch {
+	case a.Standing.Rendered == b.Standing.Rendered:
+		return 0
+	case a.Standing.Rendered:
+		return -1
+	}
+	return 1
+}
+
 // listener is published ports of the set.
 type listener struct {
 	app         *Resolved
@@ -35,6 +55,24 @@ func (l listener) overlaps(o listener) bool {
 	return l.addr.Is4() == o.addr.Is4() && (l.addr.IsUnspecified() || o.addr.IsUnspecified())
 }
 
+// held reports whether the app's unit files publish one of the ports already.
+func (l listener) held() bool { return slices.ContainsFunc(l.app.Standing.Ports, l.wants) }
+
+func (l listener) wants(p Port) bool {
+	return p.Protocol == l.protocol && p.Host <= l.last && l.first <= p.Host+p.Count-1
+}
+
+// first orders who holds a port before who does not, and elders before others.
+func first(a, b listener) int {
+	switch {
+	case a.held() == b.held():
+		return elders(a.app, b.app)
+	case a.held():
+		return -1
+	}
+	return 1
+}
+
 // ports reports host ports that two containers want, at the later of the two.
 func (r *resolver) ports() {
 	var all []listener
@@ -43,6 +81,7 @@ func (r *resolver) ports() {
 			all = append(all, listeners(app, part)...)
 		}
 	}
+	slices.SortStableFunc(all, first)
 	byPort := make([]int, len(all))
 	for i := range byPort {
 		byPort[i] = i
@@ -70,6 +109,22 @@ func (r *resolver) portClash(l, first listener) {
 		"the host port %d/%s is already published by %s (%s)", max(l.first, first.first), l.protocol, first.app.ID(), first.path())
 }
 
+// Taken reports ports that an app which is not in the set has on the machine, and
+// that an app of the set does not have yet.
+func (s *Set) Taken(by string, ports []Port) (diags diag.List) {
+	for _, app := range s.Apps {
+		for _, part := range app.Parts {
+			for _, l := range listeners(app, part) {
+				if i := slices.IndexFunc(ports, l.wants); i >= 0 && !l.held() {
+					diags = append(diags, app.Diag(diag.Error, diag.PortClash, l.path(), "mend the manifest of "+by+" first, or publish another host port",
+						"the host port %d/%s is still published by %s, which stays as it is", max(l.first, ports[i].Host), l.protocol, by))
+				}
+			}
+		}
+	}
+	return diags
+}
+
 func listeners(app *Resolved, part Part) []listener {
 	var list []listener
 	for i, p := range part.Ports {
@@ -82,8 +137,8 @@ func listeners(app *Resolved, part Part) []listener {
 	return list
 }
 
-// cycles reports apps that wait for each other: systemd would break such a
-// circle at a place of its own choosing.
+// cycles reports apps that wait for each other, at the first that is new: systemd
+// would break such a circle at a place of its own choosing.
 func (r *resolver) cycles() {
 	waits := make(map[string][]string, len(r.set.Apps))
 	at := map[[2]string]int{}
@@ -95,7 +150,9 @@ func (r *resolver) cycles() {
 			}
 		}
 	}
+	isNew := func(id string) bool { return !r.set.byID[id].Standing.Rendered }
 	for _, loop := range loops(waits) {
+		loop = startingAt(loop, max(0, slices.IndexFunc(loop, isNew)))
 		app := r.set.byID[loop[0]]
 		r.fail(app.Manifest, diag.Cycle, fmt.Sprintf("app.requires[%d]", at[[2]string{loop[0], loop[1%len(loop)]}]),
 			"make one of the requirements go away; an optional one waits as well",
@@ -134,6 +191,7 @@ func loops(edges map[string][]string) [][]string {
 
 // rotate starts a loop at its smallest name, so that it always reads the same.
 func rotate(loop []string) []string {
-	i := slices.Index(loop, slices.Min(loop))
-	return slices.Concat(loop[i:], loop[:i])
+	return startingAt(loop, slices.Index(loop, slices.Min(loop)))
 }
+
+func startingAt(loop []string, i int) []string { return slices.Concat(loop[i:], loop[:i]) }

@@ -41,6 +41,8 @@ type Manifest struct {
 	// Templates is the templates of configuration files by name, as far as they
 	// could be read.
 	Templates map[string]Source
+	// Standing is given by who knows the machine.
+	Standing Standing
 
 	tree *node
 }

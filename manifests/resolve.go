@@ -308,17 +308,23 @@ func (r *resolver) require(app *Resolved, req Require, index int) {
 
 func (r *resolver) conflicts(app *Resolved) {
 	for i, id := range app.Document.App.Conflicts {
-		if other := r.set.byID[id]; other != nil && other != app {
-			r.fail(app.Manifest, diag.Conflict, fmt.Sprintf("app.conflicts[%d]", i), "leave one of the two out of the set",
-				"%s can't be in the same set as %s (%s)", app.ID(), id, other.File)
+		other, newcomer, path := r.set.byID[id], app, fmt.Sprintf("app.conflicts[%d]", i)
+		if other == nil || other == app {
+			continue
 		}
+		if elders(app, other) < 0 {
+			other, newcomer, path = app, other, "app.id"
+		}
+		r.fail(newcomer.Manifest, diag.Conflict, path, "leave one of the two out of the set",
+			"%s can't be in the same set as %s (%s)", newcomer.ID(), other.ID(), other.File)
 	}
 }
 
 // competing reports several providers of a capability that only one can provide.
 func (r *resolver) competing() {
 	for _, name := range slices.Sorted(maps.Keys(r.set.providers)) {
-		by := r.set.providers[name]
+		by := slices.Clone(r.set.providers[name])
+		slices.SortStableFunc(by, func(a, b provider) int { return elders(a.app, b.app) })
 		for _, p := range by[1:] {
 			if p.app == by[0].app || p.offer.Shared && by[0].offer.Shared {
 				continue
@@ -377,7 +383,7 @@ func (r *Resolved) Existing(volume string) string {
 // buildTags reports two builds that make an image of the same name.
 func (r *resolver) buildTags() {
 	seen := map[string]string{}
-	for _, app := range r.set.Apps {
+	for _, app := range slices.SortedStableFunc(slices.Values(r.set.Apps), elders) {
 		for _, p := range app.Parts {
 			if p.Build == nil || p.Build.Tag == "" {
 				continue

@@ -188,7 +188,7 @@ func (c *cli) newInstallation(dirs, replaced []string) (*installation, error) {
 
 // choose takes what an argument names, and its companions.
 func (in *installation) choose(arg string) error {
-	if strings.ContainsAny(arg, "/.") {
+	if isPath(arg) {
 		return in.chooseFile(arg)
 	}
 	i := slices.IndexFunc(in.catalog, func(e catalogEntry) bool { return e.ID == arg })

@@ -13,6 +13,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
 )
 
 // source is the part of the command line that says which manifests are meant
@@ -44,9 +45,13 @@ var installedPodman = sync.OnceValue(compile.InstalledPodman)
 
 // from is what the command line says, for the compiler.
 func (c *cli) from(s *source) compile.Source {
-	return compile.Source{
+	from := compile.Source{
 		Root: s.root, Scope: s.scope(), Podman: s.podman, Ask: installedPodman, Generator: compile.Version(), Getenv: c.getenv,
 	}
+	if places, err := machine.PlacesOf(s.scope(), c.getenv); err == nil && s.root == "" {
+		from.Rendered = machine.Files(places.Units).Read
+	}
+	return from
 }
 
 // installed compiles the installed apps as far as they can be.
@@ -68,8 +73,14 @@ func (c *cli) load(s *source, args []string) (*compile.Compiled, error) {
 	if err := c.find(k, s, args); err != nil {
 		return nil, err
 	}
-	return k, c.from(s).Compile(k)
+	from := c.from(s)
+	if slices.ContainsFunc(args, isPath) {
+		from.Rendered = nil // manifests that are not installed meet nothing on this machine
+	}
+	return k, from.Compile(k)
 }
+
+func isPath(arg string) bool { return strings.ContainsAny(arg, "/.") }
 
 // find reads the manifests.
 func (c *cli) find(k *compile.Compiled, s *source, args []string) error {
@@ -83,7 +94,7 @@ func (c *cli) find(k *compile.Compiled, s *source, args []string) error {
 	}
 	var paths, ids []string
 	for _, arg := range args {
-		if strings.ContainsAny(arg, "/.") {
+		if isPath(arg) {
 			paths = append(paths, arg)
 		} else {
 			ids = append(ids, arg)

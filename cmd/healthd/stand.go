@@ -50,7 +50,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 	}
 	defer manager.Close()
 	debug.SetGCPercent(thrift)
-	source := compile.Source{Scope: scope, Generator: compile.Version(), Getenv: os.Getenv}
+	source := compile.Source{Scope: scope, Generator: compile.Version(), Getenv: os.Getenv, Rendered: machine.Files(places.Units).Read}
 	source.Ask = healthd.AskOnce(compile.InstalledPodman, func() (string, error) { return exec.LookPath("podman") })
 	dirs, err := source.AppDirs()
 	if err != nil {

@@ -29,6 +29,9 @@ type Source struct {
 	// Generator is the version of ours that rendered files carry.
 	Generator string
 	Getenv    func(string) string
+	// Rendered reads the unit files of the machine, which tell who had first what two
+	// installed apps claim. Where it is nil the ids alone decide.
+	Rendered func() (units.Set, error)
 }
 
 // Compiled is a set of manifests and everything that was made of it.
@@ -69,8 +72,43 @@ func (s Source) Compile(k *Compiled) error {
 		k.Set, k.Diags = set, append(k.Diags, problems...)
 		return nil
 	}
-	k.Diags = append(k.Diags, k.compile(k.Loaded.Manifests, settings, target)...)
-	return nil
+	found, err := s.compile(k, k.Loaded.Manifests, nil, settings, target)
+	k.Diags = append(k.Diags, found...)
+	return err
+}
+
+// compile compiles manifests, without those of the apps that stay as they are. Where
+// something is wrong the unit files are looked at before anybody is blamed: a newcomer
+// gives way to an app that may be running.
+func (s Source) compile(k *Compiled, list []*manifests.Manifest, kept []string, settings manifests.Settings, target generator.Target) (diag.List, error) {
+	found := k.compile(list, settings, target)
+	if s.Rendered == nil || !found.HasErrors() && len(kept) == 0 {
+		return found, nil
+	}
+	there, err := s.standings()
+	if err != nil {
+		return nil, err
+	}
+	for _, m := range list {
+		m.Standing = there[m.Document.App.ID]
+	}
+	if found.HasErrors() {
+		found = k.compile(list, settings, target)
+	}
+	for _, id := range kept {
+		found = append(found, k.Set.Taken(id, there[id].Ports)...)
+	}
+	return found, nil
+}
+
+// standings is what apps have on the machine, by id.
+func (s Source) standings() (map[string]manifests.Standing, error) {
+	files, err := s.Rendered()
+	there := map[string]manifests.Standing{}
+	for _, f := range files {
+		there[f.App] = manifests.Standing{Rendered: true, Ports: append(there[f.App].Ports, generator.Published(f.Content)...)}
+	}
+	return there, err
 }
 
 // compile resolves, renders and checks manifests, as far as there is no error.
@@ -125,7 +163,10 @@ func (s Source) Installed() (*Compiled, units.Desired, error) {
 	if err != nil {
 		return nil, units.Desired{}, err
 	}
-	kept := k.compileValid(settings, target)
+	kept, err := s.compileValid(k, settings, target)
+	if err != nil {
+		return nil, units.Desired{}, err
+	}
 	k.Diags.Sort()
 	k.Diags = slices.Compact(k.Diags)
 	if k.Result == nil {
@@ -139,22 +180,25 @@ func (s Source) Installed() (*Compiled, units.Desired, error) {
 // compileValid compiles what has no error, again and again until nothing has,
 // and returns the ids of the rest. It leaves the result nil where an error
 // belongs to no app.
-func (k *Compiled) compileValid(settings manifests.Settings, target generator.Target) (kept []string) {
+func (s Source) compileValid(k *Compiled, settings manifests.Settings, target generator.Target) (kept []string, err error) {
 	valid := k.Loaded.Manifests
 	bad, attributed := faulty(k.Diags)
 	for attributed {
 		kept = append(kept, bad...)
 		valid = without(valid, bad)
-		found := k.compile(valid, settings, target)
+		found, err := s.compile(k, valid, kept, settings, target)
+		if err != nil {
+			return nil, err
+		}
 		k.Diags = append(k.Diags, found...)
 		if !found.HasErrors() {
-			return slices.Compact(slices.Sorted(slices.Values(kept)))
+			return slices.Compact(slices.Sorted(slices.Values(kept))), nil
 		}
 		bad, attributed = faulty(found)
 		attributed = attributed && len(without(valid, bad)) < len(valid)
 	}
 	k.Result = nil
-	return nil
+	return nil, nil
 }
 
 func without(list []*manifests.Manifest, ids []string) []*manifests.Manifest {
