@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -118,11 +119,18 @@ func prefetch(ctx context.Context, app units.App, pulling func(app, image string
 		pulling(app.ID, image)
 		out, err := exec.CommandContext(ctx, "podman", "pull", "--quiet", image).CombinedOutput()
 		if err != nil {
-			return fmt.Errorf("podman pull %s: %w: %s", image, err, lastLine(string(out)))
+			return fmt.Errorf("podman pull %s: %w: %s", image, err, steady(lastLine(string(out))))
 		}
 	}
 	return nil
 }
+
+// differsEachTime is the time of a try, and the port from which it was made.
+var differsEachTime = regexp.MustCompile(`current time \S+ is |\S+:\d+->`)
+
+// steady is what Podman says, less what is another at each try: the same trouble is
+// told once.
+func steady(text string) string { return differsEachTime.ReplaceAllString(text, "") }
 
 // imageOf is the image that a container file names, empty where Podman makes or
 // pulls it by a unit of its own.
