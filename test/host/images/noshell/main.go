@@ -7,28 +7,40 @@
 //	noshell deaf         accepts every connection on :8080 and never answers
 //	noshell crash TIME   listens nowhere, and fails after that time
 //	noshell moody        serves as the file /data/mood tells it to, see mood
+//	noshell expired      the same over TLS, with a certificate that has expired
 //	noshell health       exits 0 when the server answers, else 1
 //	noshell hang         says nothing and never ends, also when it is asked to
 //	noshell babble       prints without an end
+//	noshell registry DIR serves an image over TLS on 127.0.0.1:5000, see registry
 //	noshell argv ...     prints its arguments and environment as JSON
 package main
 
 import (
+	"bytes"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 )
 
-const usage = "usage: noshell serve|late TIME|loading TIME|deaf|crash TIME|moody|health|hang|babble|argv [ARG...]"
+const usage = "usage: noshell serve|late TIME|loading TIME|deaf|crash TIME|moody|expired|health|hang|babble|registry DIR|argv [ARG...]"
 
 func main() {
 	if err := run(os.Args[1:], os.Stdout); err != nil {
@@ -65,7 +77,9 @@ func run(args []string, out io.Writer) error {
 		}
 		return nil
 	case "moody":
-		return moody(ctx)
+		return moody(ctx, nil)
+	case "expired":
+		return expired(ctx)
 	case "health":
 		return health()
 	case "hang":
@@ -73,6 +87,10 @@ func run(args []string, out io.Writer) error {
 	case "babble":
 		for {
 			fmt.Fprintln(out, "and another thing:")
+		}
+	case "registry":
+		if len(args) == 2 {
+			return registry(ctx, args[1], out)
 		}
 	case "argv":
 		return json.NewEncoder(out).Encode(map[string]any{"argv": os.Args, "env": os.Environ()})
@@ -105,8 +123,12 @@ func serve(ctx context.Context, loading time.Duration) error {
 			fmt.Fprintln(w, "ok")
 		}),
 	}
+	return serveUntil(ctx, server, server.ListenAndServe)
+}
+
+func serveUntil(ctx context.Context, server *http.Server, listen func() error) error {
 	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
+	go func() { failed <- listen() }()
 	select {
 	case err := <-failed:
 		return err
@@ -141,14 +163,14 @@ var moods = map[string]mood{
 	},
 }
 
-// moody serves until the mood changes. In the mood "shut" nobody listens any
-// more, and it runs on; in the mood "exit" it ends.
-func moody(ctx context.Context) error {
+// moody serves until the mood changes, over TLS where it is told how. In the mood
+// "shut" nobody listens any more, and it runs on; in the mood "exit" it ends.
+func moody(ctx context.Context, secured *tls.Config) error {
 	if !strings.HasSuffix(readMood(), " always") {
 		_ = os.Remove(moodFile)
 	}
 	shut := make(chan error, 1)
-	server := &http.Server{Addr: ":8080", ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Addr: ":8080", ReadHeaderTimeout: 5 * time.Second, TLSConfig: secured, Protocols: onlyHTTP1()}
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		word, _, _ := strings.Cut(readMood(), " ")
 		switch act, known := moods[word]; {
@@ -165,8 +187,13 @@ func moody(ctx context.Context) error {
 			fmt.Fprintln(w, "ok")
 		}
 	})
+	listen := server.ListenAndServe
+	if secured != nil {
+		server.SetKeepAlivesEnabled(false) // so that keys are agreed on for each request
+		listen = func() error { return server.ListenAndServeTLS("", "") }
+	}
 	go func() {
-		if err := server.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		if err := listen(); !errors.Is(err, http.ErrServerClosed) {
 			shut <- err
 		}
 	}()
@@ -225,4 +252,196 @@ func health() error {
 		return errors.New(response.Status)
 	}
 	return nil
+}
+
+// expired is moody over TLS. Nobody is to verify its certificate. In the mood
+// "silent" it never agrees on keys, in the mood "rude" it refuses to.
+func expired(ctx context.Context) error {
+	own, err := newAuthority()
+	if err != nil {
+		return err
+	}
+	certificate, err := own.issue(time.Now().Add(-time.Hour))
+	if err != nil {
+		return err
+	}
+	return moody(ctx, &tls.Config{
+		Certificates: []tls.Certificate{certificate},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			switch readMood() {
+			case "silent":
+				<-ctx.Done()
+			case "rude":
+				return nil, errors.New("not in the mood")
+			}
+			return nil, nil
+		},
+	})
+}
+
+// onlyHTTP1 is of which a connection can be taken over.
+func onlyHTTP1() *http.Protocols {
+	var only http.Protocols
+	only.SetHTTP1(true)
+	return &only
+}
+
+// authority signs certificates for 127.0.0.1.
+type authority struct {
+	key         *ecdsa.PrivateKey
+	certificate *x509.Certificate
+}
+
+func newAuthority() (authority, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return authority{}, err
+	}
+	template := valid(time.Now().Add(24 * time.Hour))
+	template.IsCA, template.BasicConstraintsValid = true, true
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return authority{}, err
+	}
+	certificate, err := x509.ParseCertificate(der)
+	return authority{key, certificate}, err
+}
+
+// issue makes a certificate that is good until then.
+func (a authority) issue(until time.Time) (tls.Certificate, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, valid(until), a.certificate, key.Public(), a.key)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, err
+}
+
+func valid(until time.Time) *x509.Certificate {
+	return &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()),
+		NotBefore:    until.Add(-48 * time.Hour), NotAfter: until,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+}
+
+// registry serves the image that `podman push IMAGE dir:DIR` has put into a
+// directory, under any name. Certificates are signed by the authority in ca.crt
+// there, and each request is printed. The file mood there says what is wrong:
+//
+//	401, 429, 500   that status is the answer to everything
+//	expired         the certificate has
+//	stranger        the certificate is signed by nobody that is known
+//	reset           a connection is cut off
+//	cut             a layer ends in the middle
+//	mixed           a layer is not the one that its digest says
+//	other           the same for the manifest
+func registry(ctx context.Context, dir string, out io.Writer) error {
+	certificates, err := certificatesOf(dir)
+	if err != nil {
+		return err
+	}
+	mood := func() string {
+		text, _ := os.ReadFile(filepath.Join(dir, "mood")) // most of the time there is none
+		return strings.TrimSpace(string(text))
+	}
+	server := &http.Server{
+		Addr:              "127.0.0.1:5000",
+		ReadHeaderTimeout: 5 * time.Second,
+		Protocols:         onlyHTTP1(),
+		TLSConfig: &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if c, bad := certificates[mood()]; bad {
+				return c, nil
+			}
+			return certificates[""], nil
+		}},
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprintln(out, r.Method, r.URL.Path)
+			answer(w, r, dir, mood())
+		}),
+	}
+	return serveUntil(ctx, server, func() error { return server.ListenAndServeTLS("", "") })
+}
+
+// certificatesOf makes the certificates of a registry by its mood.
+func certificatesOf(dir string) (map[string]*tls.Certificate, error) {
+	known, err := newAuthority()
+	if err != nil {
+		return nil, err
+	}
+	unknown, err := newAuthority()
+	if err != nil {
+		return nil, err
+	}
+	list := map[string]*tls.Certificate{}
+	for mood, from := range map[string]struct {
+		authority
+		until time.Duration
+	}{"": {known, time.Hour}, "expired": {known, -time.Hour}, "stranger": {unknown, time.Hour}} {
+		certificate, err := from.issue(time.Now().Add(from.until))
+		if err != nil {
+			return nil, err
+		}
+		list[mood] = &certificate
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: known.certificate.Raw})
+	return list, os.WriteFile(filepath.Join(dir, "ca.crt"), text, 0o644)
+}
+
+func answer(w http.ResponseWriter, r *http.Request, dir, mood string) {
+	if status, err := strconv.Atoi(mood); err == nil {
+		w.Header().Set("WWW-Authenticate", `Basic realm="registry"`)
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "not today", status)
+		return
+	}
+	if mood == "reset" {
+		reset(w)
+		return
+	}
+	_, digest, isLayer := strings.Cut(r.URL.Path, "/blobs/sha256:")
+	switch {
+	case isLayer:
+		serveLayer(w, filepath.Join(dir, filepath.Base(digest)), mood)
+	case strings.Contains(r.URL.Path, "/manifests/"):
+		text, err := os.ReadFile(filepath.Join(dir, "manifest.json"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		if mood == "other" {
+			text = append(text, '\n')
+		}
+		w.Header().Set("Content-Type", "application/vnd.oci.image.manifest.v1+json")
+		w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+		_, _ = w.Write(text)
+	}
+}
+
+func serveLayer(w http.ResponseWriter, file, mood string) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	switch mood {
+	case "cut":
+		text = text[:len(text)/2]
+	case "mixed":
+		text = bytes.Repeat([]byte{0}, len(text))
+	}
+	_, _ = w.Write(text)
+}
+
+// reset ends a connection so that the other side is told of the connection itself.
+func reset(w http.ResponseWriter) {
+	c, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return
+	}
+	if wire, ok := c.(*tls.Conn).NetConn().(*net.TCPConn); ok {
+		_ = wire.SetLinger(0)
+		_ = wire.Close()
+	}
 }
