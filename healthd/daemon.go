@@ -46,6 +46,9 @@ type Machine struct {
 	Publish func(Status)
 	// Log is told what a person may look for later, also while a pass runs.
 	Log func(Entry)
+	// Rest is called after each look at everything, which may have compiled and took
+	// more memory than the watching until the next one does.
+	Rest func()
 	// Alive is called at least this often while the loop goes round.
 	Alive      func()
 	AliveEvery time.Duration
@@ -79,6 +82,8 @@ type daemon struct {
 	againAt              time.Time
 	retry                time.Duration
 
+	// epoch is from when the beats count at which services are asked.
+	epoch    time.Time
 	monitors map[string]*monitor
 	answers  chan answer
 	apps     map[string]*App
@@ -99,7 +104,7 @@ type daemon struct {
 func Run(ctx context.Context, m Machine) error {
 	d := &daemon{
 		Machine: m, verdicts: newVerdicts(), ended: make(chan passEnd), answers: make(chan answer),
-		monitors: map[string]*monitor{}, apps: map[string]*App{},
+		epoch: time.Now(), monitors: map[string]*monitor{}, apps: map[string]*App{},
 		start: stopped(), again: stopped(), resync: time.NewTimer(m.Resync),
 	}
 	d.Host.Health, d.Host.Ask, d.Host.Progress = d.verdicts.of, d.ask, d.progress

@@ -113,7 +113,7 @@ func (w *world) machine() healthd.Machine {
 		Host: reconcile.Host{
 			Files: w, Services: w, Store: w, Now: time.Now, Settle: 5 * time.Second, Patience: time.Minute,
 		},
-		Hints: w.hints, Resync: 5 * time.Minute, Alive: func() {}, AliveEvery: 15 * time.Second,
+		Hints: w.hints, Resync: 5 * time.Minute, Rest: func() {}, Alive: func() {}, AliveEvery: 15 * time.Second,
 		Probe: func(ctx context.Context, t probe.Target) probe.Outcome {
 			w.mu.Lock()
 			w.probes[t.Address]++
@@ -302,6 +302,37 @@ func TestQuiet(t *testing.T) {
 // TestLadder: an app that never answers again is restarted, recreated, given up,
 // and then tried once an hour; the others are left alone. When it answers, that
 // is said, and after ten minutes it is forgotten.
+// To wake up costs more than to ask: all are asked at the same moments, however
+// their starts lie apart, and within a tenth of their intervals.
+func TestBeat(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "a", "b", "c", "d", "e", "f", "g")
+		moments, last := map[time.Duration]int{}, map[string]time.Time{}
+		for address := range w.answers {
+			w.answers[address] = func(ctx context.Context) probe.Outcome {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				now := time.Now()
+				if before, ok := last[address]; ok {
+					moments[now.Sub(w.began)]++
+					if d := now.Sub(before); w.probes[address] > 2 && (d < 26*time.Second || d > 34*time.Second) {
+						t.Errorf("%s was asked after %v again, whose interval is 30s", address, d)
+					}
+				}
+				last[address] = now
+				return serves(ctx)
+			}
+		}
+		w.run(time.Hour, nil)
+		for at := range moments {
+			if at != at.Round(time.Second) {
+				t.Errorf("somebody was asked at %v, between two beats", at)
+			}
+		}
+	})
+}
+
 func TestLadder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web", "lnd")

@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -47,7 +46,6 @@ func (c *Compiler) Desired() (units.Desired, error) {
 	}
 	// A file that changed in between is seen the next time: the stamp is older.
 	c.stamp, c.want = stamp, want
-	debug.FreeOSMemory() // a compilation takes far more than all the watching after it
 	return want, nil
 }
 

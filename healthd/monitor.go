@@ -143,7 +143,7 @@ func (d *daemon) askOn(ctx context.Context, m *monitor, targets map[string]probe
 		case <-ctx.Done():
 			return
 		}
-		timer.Reset(jitter(pace(interval, o)))
+		timer.Reset(time.Until(d.onBeat(jitter(pace(interval, o)), interval)))
 	}
 }
 
@@ -154,6 +154,14 @@ func pace(interval time.Duration, o probe.Outcome) time.Duration {
 		return max(interval/4, min(interval, time.Second))
 	}
 	return interval
+}
+
+// onBeat is the moment about wait from now at which others are asked as well. To
+// wake up costs far more than a question: for a processor that has slept, and
+// for caches that others have filled since.
+func (d *daemon) onBeat(wait, interval time.Duration) time.Time {
+	beat := min(interval/5, time.Second)
+	return d.epoch.Add((time.Since(d.epoch) + wait).Round(beat))
 }
 
 // fallBack is the level of a service that does not serve.

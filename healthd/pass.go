@@ -109,6 +109,9 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 		d.note(e)
 		d.watch(ctx, e)
 	}
+	if e.work.all {
+		d.Rest()
+	}
 	d.arm()
 }
 

@@ -199,15 +199,18 @@ func (d *daemon) level(app string) {
 		return
 	}
 	level, detail, progress, latency := "", "", -1.0, time.Duration(0)
-	for _, service := range slices.Sorted(maps.Keys(d.monitors)) {
-		m := d.monitors[service]
+	var least *monitor
+	for _, m := range d.monitors {
 		if m.app != app || m.last.monitor == nil {
 			continue
 		}
-		if l := m.last.word(); level == "" || rank[l] < rank[level] {
-			level, detail, progress = l, m.last.outcome.Detail, m.last.outcome.Progress
+		if least == nil || cmp.Or(cmp.Compare(rank[m.last.word()], rank[least.last.word()]), cmp.Compare(m.service, least.service)) < 0 {
+			least = m
 		}
 		latency = max(latency, m.last.outcome.Latency)
+	}
+	if least != nil {
+		level, detail, progress = least.last.word(), least.last.outcome.Detail, least.last.outcome.Progress
 	}
 	level = cmp.Or(level, levels[a.checked])
 	if a.Level != level {

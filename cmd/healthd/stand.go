@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"time"
@@ -50,6 +51,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 	}
 	defer manager.Close()
 	debug.SetGCPercent(thrift)
+	runtime.GOMAXPROCS(1) // it waits nearly always, and each further thread takes memory and wakes others
 	source := compile.Source{Scope: scope, Generator: compile.Version(), Getenv: os.Getenv, Rendered: machine.Files(places.Units).Read}
 	source.Ask = healthd.AskOnce(compile.InstalledPodman, func() (string, error) { return exec.LookPath("podman") })
 	dirs, err := source.AppDirs()
@@ -84,7 +86,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 		Hints:  hints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.complain), asked, places.Units),
 		Probe:  func(ctx context.Context, t probe.Target) probe.Outcome { return prober.Probe(ctx, t, secret) },
 		Resync: resync, Log: log.entry, Publish: publish,
-		Alive: func() { beat(end) }, AliveEvery: heartbeat(),
+		Rest: giveBack, Alive: func() { beat(end) }, AliveEvery: heartbeat(),
 	}
 	tell(daemon.SdNotifyReady)
 	defer tell(daemon.SdNotifyStopping)
