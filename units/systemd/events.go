@@ -48,47 +48,40 @@ func (m *Manager) Events(ctx context.Context) <-chan Event {
 	go func() {
 		defer stop()
 		defer close(out)
-		for ctx.Err() == nil {
-			w, signals, err := m.subscribe(ctx)
-			if err != nil {
-				return // only the end of the context ends subscribe
+		for pause := newPause(); ; { // a manager that drops us at once shall not keep us busy
+			l, signals, err := m.subscribe(ctx)
+			if err == nil {
+				pause = newPause()
+				if forward(ctx, signals, out); ctx.Err() == nil {
+					l.close()
+				}
+				l.RemoveSignal(signals)
 			}
-			forward(ctx, signals, out)
-			w.close()
-			newPause().wait(ctx) // a manager that drops us at once shall not keep us busy
+			if !pause.wait(ctx) {
+				return
+			}
 		}
 	}()
 	return out
 }
 
-// subscribe has the manager send its signals, trying until the context ends.
-func (m *Manager) subscribe(ctx context.Context) (*wire, <-chan *dbus.Signal, error) {
+// subscribe has the manager send its signals.
+func (m *Manager) subscribe(ctx context.Context) (*link, chan *dbus.Signal, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
+	defer cancel()
+	short, end := context.WithTimeout(ctx, connectPatience) // calls want their turn to say what keeps them from connecting
+	defer end()
+	l, err := m.live(short)
+	if err != nil {
+		return nil, nil, err
+	}
 	signals := make(chan *dbus.Signal, 64)
-	dial := func(ctx context.Context, e endpoint) (*wire, error) {
-		ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
-		defer cancel()
-		w, err := e.dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		w.Signal(signals)
-		err = e.listen(ctx, w)
-		if err != nil {
-			w.close() // which closes signals: a second endpoint needs its own
-			signals = make(chan *dbus.Signal, cap(signals))
-			return nil, err
-		}
-		return w, nil
+	l.Signal(signals)
+	if err := l.endpoint.listen(ctx, l.wire); err != nil {
+		l.RemoveSignal(signals)
+		return nil, nil, err
 	}
-	for pause := newPause(); ; {
-		w, err := first(ctx, m.endpoints, dial)
-		if err == nil {
-			return w, signals, nil
-		}
-		if !pause.wait(ctx) {
-			return nil, nil, context.Cause(ctx)
-		}
-	}
+	return l, signals, nil
 }
 
 // listen asks for the signals. On its own socket the manager sends all of them

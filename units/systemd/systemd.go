@@ -61,6 +61,9 @@ type Manager struct {
 	turn chan struct{}
 	link *link
 
+	// seen is what was seen of starts, by the name of the unit.
+	seen starts
+
 	// recheck is how often a job that is waited for is looked at, in case that
 	// word of its end went astray.
 	recheck time.Duration
@@ -211,27 +214,23 @@ func (m *Manager) ResetFailed(ctx context.Context, name string) error {
 	return err
 }
 
-// link is one connection to the manager: two, in truth, since go-systemd has
-// one for calls and one for the results of jobs. Losing one is losing both.
+// link is the one connection to the manager: a manager sends every signal to each
+// connection that there is, which costs it and us as much again for each.
 type link struct {
-	calls *sdbus.Conn
+	*wire
+	endpoint endpoint
+	calls    *sdbus.Conn
 	// queueing is held by the one call that queues a job. go-systemd would let
 	// the others wait behind it with no regard to their contexts.
 	queueing chan struct{}
 
-	lost  chan struct{}
-	once  sync.Once
-	mutex sync.Mutex
-	wires []*wire
+	lost chan struct{}
+	once sync.Once
 }
 
 func (l *link) close() {
 	l.once.Do(func() { close(l.lost) })
-	l.mutex.Lock()
-	defer l.mutex.Unlock()
-	for _, w := range l.wires {
-		w.close()
-	}
+	l.wire.close()
 }
 
 func (l *link) isLost() bool {
@@ -243,29 +242,22 @@ func (l *link) isLost() bool {
 	}
 }
 
-func (l *link) add(w *wire) {
-	l.mutex.Lock()
-	l.wires = append(l.wires, w)
-	l.mutex.Unlock()
+func newLink(ctx context.Context, e endpoint) (*link, error) {
+	w, err := e.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	l := &link{wire: w, endpoint: e, lost: make(chan struct{}), queueing: make(chan struct{}, 1)}
 	go func() {
 		<-w.Context().Done()
 		l.close()
 	}()
-}
-
-func newLink(ctx context.Context, e endpoint) (*link, error) {
-	l := &link{lost: make(chan struct{}), queueing: make(chan struct{}, 1)}
-	// go-systemd makes calls without a context while it connects.
+	// go-systemd makes a call without a context while it connects. It asks for a
+	// connection for calls and for one for the results of jobs: one will do, as ours
+	// keeps signals that nobody has read for later.
 	stop := context.AfterFunc(ctx, l.close)
 	defer stop()
-	calls, err := sdbus.NewConnection(func() (*dbus.Conn, error) {
-		w, err := e.dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		l.add(w)
-		return w.Conn, nil
-	})
+	l.calls, err = sdbus.NewConnection(func() (*dbus.Conn, error) { return w.Conn, nil })
 	if err == nil && l.isLost() {
 		err = io.ErrUnexpectedEOF
 	}
@@ -273,7 +265,6 @@ func newLink(ctx context.Context, e endpoint) (*link, error) {
 		l.close()
 		return nil, err
 	}
-	l.calls = calls
 	return l, nil
 }
 

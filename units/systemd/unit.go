@@ -122,32 +122,77 @@ func (m *Manager) UnitsByPatterns(ctx context.Context, patterns ...string) ([]Un
 }
 
 // Current returns what tells whether units are still those that were seen, in
-// the order of the names. With List it is a fraction of the price of Units.
+// the order of the names. With List it is a fraction of the price of Units. The
+// process and the control group are those of the start that was first seen:
+// asking for them again would double the price.
 func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, error) {
 	return each(ctx, m, "looking at ", names, func(ctx context.Context, l *link, name string) (Current, error) {
-		invocation, err := l.calls.GetUnitPropertyContext(ctx, name, "InvocationID")
+		p, err := together(ctx, name, []string{"InvocationID", "NeedDaemonReload"}, l.calls.GetUnitPropertyContext)
 		if err != nil {
 			return Current{}, err
 		}
-		stale, err := l.calls.GetUnitPropertyContext(ctx, name, "NeedDaemonReload")
-		if err != nil {
-			return Current{}, err
-		}
-		p := properties{invocation.Name: invocation.Value.Value(), stale.Name: stale.Value.Value()}
-		c := Current{Name: name, InvocationID: invocationOf(p), NeedDaemonReload: value[bool](p, stale.Name)}
-		if !strings.HasSuffix(name, ".service") {
+		c := Current{Name: name, InvocationID: invocationOf(p), NeedDaemonReload: value[bool](p, "NeedDaemonReload")}
+		if !strings.HasSuffix(name, ".service") || m.seen.fill(&c) {
 			return c, nil
 		}
-		for _, key := range []string{"MainPID", "ControlGroup"} {
-			found, err := l.calls.GetServicePropertyContext(ctx, name, key)
-			if err != nil {
-				return Current{}, err
-			}
-			p[key] = found.Value.Value()
-		}
+		p, err = together(ctx, name, []string{"MainPID", "ControlGroup"}, func(ctx context.Context, name, key string) (*sdbus.Property, error) {
+			return l.calls.GetServicePropertyContext(ctx, name, key)
+		})
 		c.MainPID, c.ControlGroup = value[uint32](p, "MainPID"), text(p, "ControlGroup")
-		return c, nil
+		m.seen.note(c)
+		return c, err
 	})
+}
+
+// starts is the last start that was seen of each service.
+type starts struct {
+	sync.Mutex
+	list map[string]Current
+}
+
+// maxStarts is when all are forgotten: names come and go.
+const maxStarts = 4096
+
+// fill fills in what is known of a start, and reports whether it is.
+func (s *starts) fill(c *Current) bool {
+	s.Lock()
+	defer s.Unlock()
+	known, ok := s.list[c.Name]
+	if !ok || c.InvocationID == "" || known.InvocationID != c.InvocationID {
+		return false
+	}
+	c.MainPID, c.ControlGroup = known.MainPID, known.ControlGroup
+	return true
+}
+
+// note keeps a start. One that has no process yet may have one later.
+func (s *starts) note(c Current) {
+	s.Lock()
+	defer s.Unlock()
+	if s.list == nil || len(s.list) >= maxStarts {
+		s.list = map[string]Current{}
+	}
+	if c.MainPID != 0 && c.ControlGroup != "" {
+		s.list[c.Name] = c
+	}
+}
+
+// together asks for several properties of a unit at a time.
+func together(ctx context.Context, name string, keys []string, ask func(ctx context.Context, unit, key string) (*sdbus.Property, error)) (properties, error) {
+	found, errs := make([]*sdbus.Property, len(keys)), make([]error, len(keys))
+	var all sync.WaitGroup
+	for i, key := range keys {
+		all.Go(func() { found[i], errs[i] = ask(ctx, name, key) })
+	}
+	all.Wait()
+	p := properties{}
+	for i, key := range keys {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		p[key] = found[i].Value.Value()
+	}
+	return p, nil
 }
 
 // each asks for every name, several at a time, and ends at the first error.
