@@ -32,7 +32,7 @@ type Machine struct {
 	// Desired returns what the machine should look like. It is called again for
 	// each pass, so it has to be cheap where nothing changed.
 	Desired func() (units.Desired, error)
-	// Host is the machine for a pass. The daemon fills in Health, Ask and Progress.
+	// Host is the machine for a pass. The daemon fills in Health, Ask, Ran and Progress.
 	Host reconcile.Host
 	// Hints is told what may have changed.
 	Hints <-chan Hint
@@ -87,7 +87,10 @@ type daemon struct {
 	monitors map[string]*monitor
 	answers  chan answer
 	apps     map[string]*App
-	passes   Passes
+	// ran is the files with which apps ran at the end of the last pass over them. Only
+	// the end of a pass changes it, and only passes read it.
+	ran    map[string]units.Set
+	passes Passes
 	// dirty: the status differs from the published one. stale: it does in nothing
 	// but how fast apps answered. Every healthy probe brings that, so it waits.
 	dirty, stale bool
@@ -104,10 +107,10 @@ type daemon struct {
 func Run(ctx context.Context, m Machine) error {
 	d := &daemon{
 		Machine: m, verdicts: newVerdicts(), ended: make(chan passEnd), answers: make(chan answer),
-		epoch: time.Now(), monitors: map[string]*monitor{}, apps: map[string]*App{},
+		epoch: time.Now(), monitors: map[string]*monitor{}, apps: map[string]*App{}, ran: map[string]units.Set{},
 		start: stopped(), again: stopped(), resync: time.NewTimer(m.Resync),
 	}
-	d.Host.Health, d.Host.Ask, d.Host.Progress = d.verdicts.of, d.ask, d.progress
+	d.Host.Health, d.Host.Ask, d.Host.Progress, d.Host.Ran = d.verdicts.of, d.ask, d.progress, d.hasRun
 	passes, callOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer callOff()
 	d.todo.all = true

@@ -44,10 +44,12 @@ type world struct {
 	passes    int
 	failing   error
 	slow      time.Duration
-	began     time.Time
-	hints     chan healthd.Hint
-	apps      []units.App
-	kept      []string
+	// busy is how long systemd takes to tell of units.
+	busy  time.Duration
+	began time.Time
+	hints chan healthd.Hint
+	apps  []units.App
+	kept  []string
 }
 
 func newWorld(t *testing.T, ids ...string) *world {
@@ -185,6 +187,12 @@ func (w *world) Look(want units.Set) (map[string]units.FoundFile, units.Set, err
 	return found, nil, nil
 }
 
+func (w *world) Lost(want units.Set) units.Set {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(want), func(f units.File) bool { return !w.missing[f.Name] })
+}
+
 func (w *world) Sync(want units.Set, _ func(units.Mark) bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -200,6 +208,10 @@ func (w *world) Sync(want units.Set, _ func(units.Mark) bool) error {
 // systemd.
 
 func (w *world) Observe(context.Context, []string, bool) (map[string]units.Unit, error) {
+	w.mu.Lock()
+	busy := w.busy
+	w.mu.Unlock()
+	time.Sleep(busy)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.units), nil
@@ -304,6 +316,29 @@ func TestQuiet(t *testing.T) {
 // is said, and after ten minutes it is forgotten.
 // To wake up costs more than to ask: all are asked at the same moments, however
 // their starts lie apart, and within a tenth of their intervals.
+func TestRestoredWhileSystemdIsBusy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		w.run(10*time.Minute, func() {
+			time.Sleep(time.Minute)
+			w.mu.Lock()
+			w.busy, w.missing["app@web.container"] = 20*time.Second, true
+			w.mu.Unlock()
+			w.hints <- healthd.Hint{App: "web"}
+			time.Sleep(time.Second)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.missing["app@web.container"] {
+				t.Error("the file of an app that runs was not put back at once")
+			}
+		})
+		if d := cmp.Diff([]string{"1m0s write app@web.container", "1m20s reload"}, w.did[:2]); d != "" {
+			t.Errorf("what was done (-want +got):\n%s", d)
+		}
+	})
+}
+
 func TestBeat(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,12 +1,14 @@
 package healthd
 
 import (
+	"bytes"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
-	"syscall"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -77,7 +79,7 @@ func firstError(list diag.List) diag.Diagnostic {
 func AskOnce(ask func() string, program func() (string, error)) func() string {
 	var stamp, answer string
 	return func() string {
-		var text strings.Builder
+		var text bytes.Buffer
 		path, err := program()
 		if err != nil {
 			return ""
@@ -95,7 +97,7 @@ func (c *Compiler) look() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var text strings.Builder
+	var text bytes.Buffer
 	for _, file := range c.Source.SettingsFiles() {
 		note(&text, file)
 	}
@@ -109,7 +111,7 @@ func (c *Compiler) look() (string, error) {
 
 // lookInto takes down a directory of manifests with its overlays' and templates'
 // directories.
-func lookInto(text *strings.Builder, dir string, overlays bool) {
+func lookInto(text *bytes.Buffer, dir string, overlays bool) {
 	note(text, dir)
 	entries, _ := os.ReadDir(dir) // one that can't be read is an error when it is compiled
 	for _, e := range entries {
@@ -127,26 +129,23 @@ func holdsMore(dir string) bool {
 }
 
 // note takes down a file. One that a link leads to counts like the link itself.
-func note(text *strings.Builder, path string) {
-	for _, stat := range []func(string) (fs.FileInfo, error){os.Lstat, os.Stat} {
-		info, err := stat(path)
-		if err != nil {
-			fmt.Fprintln(text, path, "-")
+func note(text *bytes.Buffer, path string) {
+	for _, follow := range []int{unix.AT_SYMLINK_NOFOLLOW, 0} {
+		var st unix.Stat_t
+		text.WriteString(path)
+		if unix.Fstatat(unix.AT_FDCWD, path, &st, follow) != nil {
+			text.WriteString(" -\n")
 			return
 		}
-		fmt.Fprintln(text, path, info.Mode(), info.Size(), info.ModTime().UnixNano(), inode(info))
-		if info.Mode()&fs.ModeSymlink == 0 {
+		// The inode tells a file from one that took its place, and the change time from
+		// one whose modification time was set back.
+		for _, n := range []int64{int64(st.Mode), st.Size, st.Mtim.Nano(), int64(st.Ino), st.Ctim.Nano()} {
+			text.WriteByte(' ')
+			text.Write(strconv.AppendInt(text.AvailableBuffer(), n, 16))
+		}
+		text.WriteByte('\n')
+		if st.Mode&unix.S_IFMT != unix.S_IFLNK {
 			return
 		}
 	}
-}
-
-// inode tells a file from one that took its place, and its change time from one
-// whose modification time was set back.
-func inode(info fs.FileInfo) [3]int64 {
-	s, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return [3]int64{}
-	}
-	return [3]int64{int64(s.Ino), s.Ctim.Sec, s.Ctim.Nsec}
 }

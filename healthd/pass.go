@@ -1,6 +1,7 @@
 package healthd
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -113,6 +114,21 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 		d.Rest()
 	}
 	d.arm()
+}
+
+// remember takes down with which files an app runs.
+func (d *daemon) remember(app units.App, found map[string]units.Unit) {
+	delete(d.ran, app.ID)
+	if !slices.ContainsFunc(app.Parts, func(p units.Part) bool { return p.Digest == "" || found[p.Service].Digest != p.Digest }) {
+		d.ran[app.ID] = app.Files
+	}
+}
+
+// hasRun reports whether an app runs with the files that it should have, as far as
+// passes have seen.
+func (d *daemon) hasRun(app units.App) bool {
+	ran, ok := d.ran[app.ID]
+	return ok && slices.EqualFunc(ran, app.Files, func(a, b units.File) bool { return a.Name == b.Name && bytes.Equal(a.Content, b.Content) })
 }
 
 // logTroubles says what went wrong, once until it is something else.

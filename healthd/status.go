@@ -89,6 +89,7 @@ func (d *daemon) note(e passEnd) {
 		wanted[app.ID] = true
 		if _, looked := results[app.ID]; looked {
 			d.appOf(app.ID).note(app, e.report.Units, reasons, results[app.ID])
+			d.remember(app, e.report.Units)
 		}
 	}
 	for _, a := range e.report.Actions {
@@ -101,6 +102,7 @@ func (d *daemon) note(e passEnd) {
 		d.appOf(id).keep(e.report.Units)
 	}
 	maps.DeleteFunc(d.apps, func(id string, _ *App) bool { return !wanted[id] })
+	maps.DeleteFunc(d.ran, func(id string, _ units.Set) bool { return !wanted[id] })
 }
 
 func (d *daemon) appOf(id string) *App {

@@ -79,6 +79,9 @@ func (f Files) Look(want units.Set) (map[string]units.FoundFile, units.Set, erro
 	return unitdir.Look(string(f), want)
 }
 
+// Lost is those of which nothing is left.
+func (f Files) Lost(want units.Set) units.Set { return unitdir.Lost(string(f), want) }
+
 // Sync makes them so.
 func (f Files) Sync(want units.Set, owns func(units.Mark) bool) error {
 	_, err := unitdir.Sync(string(f), want, owns)

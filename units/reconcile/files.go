@@ -12,6 +12,24 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
+// restore puts lost files back of apps that were seen running with them, before
+// systemd is asked about anything: it is busy where files change. To the rest of the
+// pass they are lost still; it tells of them, and of what could not be written.
+func (p *pass) restore() {
+	if p.host.Ran == nil {
+		return
+	}
+	var ran units.Set
+	for _, app := range p.want.Apps {
+		if p.host.Ran(app) {
+			ran = append(ran, app.Files...)
+		}
+	}
+	if lost := p.host.Files.Lost(ran); len(lost) > 0 && p.host.Files.Sync(lost, nil) == nil {
+		p.restored = lost
+	}
+}
+
 // announce keeps, before anything is done, which services are stopped and of
 // which apps files are changed: a pass that is killed in between leaves word. An
 // app that gets back what it runs with is not changed, and has it sooner.

@@ -22,6 +22,9 @@ type Host struct {
 	// asks it all the time. Ask asks it now, once, and returns what it said where
 	// it does not serve.
 	Health, Ask func(ctx context.Context, file units.File, p units.Part, u units.Unit) (units.Health, string)
+	// Ran reports whether an app was seen running with the files that it should have,
+	// at the end of an earlier pass. Where it is nil, nobody knows of any.
+	Ran func(app units.App) bool
 	// Legacy takes containers over that were there before us, for which it needs
 	// Podman. Where it is nil, an app is not started that has the name of one of
 	// Strangers, which is asked before a start and may be nil as well.
@@ -49,6 +52,8 @@ type Files interface {
 	// Look says which files are not as they should be, and what all files that are
 	// ours are like.
 	Look(want units.Set) (found map[string]units.FoundFile, ours units.Set, err error)
+	// Lost is those of which nothing is left, as far as that can be seen.
+	Lost(want units.Set) units.Set
 	// Sync makes them so, and removes those that owns selects; nil selects none.
 	Sync(want units.Set, owns func(units.Mark) bool) error
 }

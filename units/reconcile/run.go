@@ -40,7 +40,10 @@ func Run(ctx context.Context, desired func() (units.Desired, error), host Host) 
 // Preview says what Run would do, and does nothing.
 func Preview(ctx context.Context, want units.Desired, host Host) (units.Plan, error) {
 	p := &pass{host: host, want: want, started: host.Now(), results: map[string]*Result{}}
-	err := p.look(ctx)
+	err := p.recollect()
+	if err == nil {
+		err = p.look(ctx)
+	}
 	return p.plan, err
 }
 
@@ -54,6 +57,8 @@ type pass struct {
 	plan    units.Plan
 	// before is the files that were ours when the pass began.
 	before units.Set
+	// restored is the files that were put back before anything else.
+	restored units.Set
 	// unfinished is the apps whose files an earlier pass changed that did not
 	// come to its end, such as one that was killed.
 	unfinished map[string]bool
@@ -73,6 +78,10 @@ type pass struct {
 }
 
 func (p *pass) run(ctx context.Context) error {
+	if err := p.recollect(); err != nil {
+		return err
+	}
+	p.restore()
 	if err := p.look(ctx); err != nil {
 		return err
 	}
@@ -108,8 +117,8 @@ func (p *pass) run(ctx context.Context) error {
 	return errors.Join(err, p.settle())
 }
 
-// look observes and decides.
-func (p *pass) look(ctx context.Context) (err error) {
+// recollect reads what earlier passes left, and what of the manifests counts then.
+func (p *pass) recollect() (err error) {
 	if p.history, err = p.host.Store.History(); err != nil {
 		return err
 	}
@@ -129,15 +138,22 @@ func (p *pass) look(ctx context.Context) (err error) {
 			p.history.Forget(app.ID)
 		}
 	}
-	if err = p.keepGood(); err != nil {
-		return err
-	}
+	return p.keepGood()
+}
+
+// look observes and decides.
+func (p *pass) look(ctx context.Context) (err error) {
 	// Units first: what they are to be reloaded for is then seen in the files.
 	if p.have.Units, err = p.host.Services.Observe(ctx, p.serviceNames(), p.want.Whole); err != nil {
 		return err
 	}
 	if p.have.Files, p.before, err = p.host.Files.Look(p.want.Files()); err != nil {
 		return err
+	}
+	for _, f := range p.restored { // systemd has to read them all the same
+		if _, differs := p.have.Files[f.Name]; !differs {
+			p.have.Files[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
+		}
 	}
 	unknown := p.configure()
 	p.probe(ctx)

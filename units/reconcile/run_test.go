@@ -117,6 +117,15 @@ func (m *machine) Look(want units.Set) (map[string]units.FoundFile, units.Set, e
 	return found, ours, nil
 }
 
+func (m *machine) Lost(want units.Set) (lost units.Set) {
+	for _, f := range want {
+		if _, ok := m.files[f.Name]; !ok {
+			lost = append(lost, f)
+		}
+	}
+	return lost
+}
+
 func (m *machine) Sync(want units.Set, owns func(units.Mark) bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // directory is an open directory. Names are looked up in it and not by path:
@@ -228,6 +230,12 @@ func fill(fd int, content []byte, mode fs.FileMode) error {
 		return err
 	}
 	return retry(func() error { return syscall.Fsync(fd) })
+}
+
+// lacks reports whether there is nothing of a name.
+func (d *directory) lacks(name string) bool {
+	var st unix.Stat_t
+	return isAbsent(retry(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) }))
 }
 
 func (d *directory) rename(from, to string) error {

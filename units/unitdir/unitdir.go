@@ -132,6 +132,23 @@ func Look(dir string, want units.Set) (map[string]units.FoundFile, units.Set, er
 	return p.found, p.ours, err
 }
 
+// Lost returns the files of which nothing is left, as far as that can be seen: it
+// looks at nothing else, and so takes a fraction of the time of Look.
+func Lost(dir string, want units.Set) units.Set {
+	if len(want) == 0 {
+		return nil
+	}
+	d, err := openDirectory(dir)
+	if err != nil {
+		return nil
+	}
+	if d == nil {
+		return want
+	}
+	defer d.close()
+	return slices.DeleteFunc(slices.Clone(want), func(f units.File) bool { return !d.lacks(f.Name) })
+}
+
 // check refuses a set that this package could not look after later.
 func check(want units.Set) error {
 	seen := make(map[string]bool, len(want))

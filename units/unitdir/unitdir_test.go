@@ -576,6 +576,36 @@ func TestReadListsOurFiles(t *testing.T) {
 	}
 }
 
+// Whatever lies in a file's place, the file is not lost: that takes a closer look.
+func TestLost(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "d")
+	a, b, c := unit("app@a.container", "a", "1"), unit("app@b.container", "b", "1"), unit("app@c.container", "c", "1")
+	want := units.Set{a, b, c}
+	if d := cmp.Diff(want, Lost(dir, want)); d != "" {
+		t.Errorf("with no directory: %s", d)
+	}
+	mustSync(t, dir, want...)
+	if lost := Lost(dir, want); len(lost) > 0 {
+		t.Errorf("with all files there: %v", lost)
+	}
+	for _, f := range want {
+		if err := os.Remove(filepath.Join(dir, f.Name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(t, filepath.Join(dir, a.Name), "", 0)
+	if err := os.Symlink("nowhere", filepath.Join(dir, b.Name)); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(units.Set{c}, Lost(dir, want)); d != "" {
+		t.Error(d)
+	}
+	if lost := Lost(filepath.Join(dir, a.Name), want); lost != nil {
+		t.Errorf("with a file in the directory's place: %v", lost)
+	}
+}
+
 func TestSyncIsNotSlowedByOtherFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
