@@ -36,6 +36,9 @@ type Machine struct {
 	Host reconcile.Host
 	// Hints is told what may have changed.
 	Hints <-chan Hint
+	// Follow hands over the control groups of running containers, with the apps that
+	// they are of: hints tell when one has ended or is paused. A call replaces the last.
+	Follow func(payloads map[string]string)
 	// Probe asks a target once, within the target's timeout.
 	Probe func(context.Context, probe.Target) probe.Outcome
 	// Resync is how often everything is looked at, whatever was told. A tenth of
@@ -89,8 +92,10 @@ type daemon struct {
 	apps     map[string]*App
 	// ran is the files with which apps ran at the end of the last pass over them. Only
 	// the end of a pass changes it, and only passes read it.
-	ran    map[string]units.Set
-	passes Passes
+	ran map[string]units.Set
+	// payloads is the control groups of running containers, by service.
+	payloads map[string]string
+	passes   Passes
 	// dirty: the status differs from the published one. stale: it does in nothing
 	// but how fast apps answered. Every healthy probe brings that, so it waits.
 	dirty, stale bool
@@ -107,7 +112,7 @@ type daemon struct {
 func Run(ctx context.Context, m Machine) error {
 	d := &daemon{
 		Machine: m, verdicts: newVerdicts(), ended: make(chan passEnd), answers: make(chan answer),
-		epoch: time.Now(), monitors: map[string]*monitor{}, apps: map[string]*App{}, ran: map[string]units.Set{},
+		epoch: time.Now(), monitors: map[string]*monitor{}, apps: map[string]*App{}, ran: map[string]units.Set{}, payloads: map[string]string{},
 		start: stopped(), again: stopped(), resync: time.NewTimer(m.Resync),
 	}
 	d.Host.Health, d.Host.Ask, d.Host.Progress, d.Host.Ran = d.verdicts.of, d.ask, d.progress, d.hasRun

@@ -49,7 +49,9 @@ type world struct {
 	began time.Time
 	hints chan healthd.Hint
 	apps  []units.App
-	kept  []string
+	// followed is the control groups that are followed, with the apps of each.
+	followed map[string]string
+	kept     []string
 }
 
 func newWorld(t *testing.T, ids ...string) *world {
@@ -102,6 +104,7 @@ func (w *world) run(d time.Duration, meanwhile func()) {
 	if took := time.Since(stopping); took > 2*time.Second {
 		w.t.Errorf("it ended after %v", took)
 	}
+	synctest.Wait() // a question may be under way, of which nobody hears the answer
 }
 
 func (w *world) machine() healthd.Machine {
@@ -115,7 +118,7 @@ func (w *world) machine() healthd.Machine {
 		Host: reconcile.Host{
 			Files: w, Services: w, Store: w, Now: time.Now, Settle: 5 * time.Second, Patience: time.Minute,
 		},
-		Hints: w.hints, Resync: 5 * time.Minute, Rest: func() {}, Alive: func() {}, AliveEvery: 15 * time.Second,
+		Hints: w.hints, Resync: 5 * time.Minute, Follow: w.follow, Rest: func() {}, Alive: func() {}, AliveEvery: 15 * time.Second,
 		Probe: func(ctx context.Context, t probe.Target) probe.Outcome {
 			w.mu.Lock()
 			w.probes[t.Address]++
@@ -141,6 +144,12 @@ func (w *world) machine() healthd.Machine {
 
 func (w *world) note(format string, args ...any) {
 	w.did = append(w.did, fmt.Sprintf("%v ", time.Since(w.began).Round(time.Second))+fmt.Sprintf(format, args...))
+}
+
+func (w *world) follow(payloads map[string]string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.followed = payloads
 }
 
 // kinds is the kinds of the entries that were logged, less those of actions.
@@ -207,11 +216,15 @@ func (w *world) Sync(want units.Set, _ func(units.Mark) bool) error {
 
 // systemd.
 
-func (w *world) Observe(context.Context, []string, bool) (map[string]units.Unit, error) {
+func (w *world) Observe(ctx context.Context, _ []string, _ bool) (map[string]units.Unit, error) {
 	w.mu.Lock()
 	busy := w.busy
 	w.mu.Unlock()
-	time.Sleep(busy)
+	select {
+	case <-time.After(busy):
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return maps.Clone(w.units), nil
@@ -336,6 +349,41 @@ func TestRestoredWhileSystemdIsBusy(t *testing.T) {
 		if d := cmp.Diff([]string{"1m0s write app@web.container", "1m20s reload"}, w.did[:2]); d != "" {
 			t.Errorf("what was done (-want +got):\n%s", d)
 		}
+	})
+}
+
+// Control groups are followed of what runs, and of nothing else.
+func TestFollow(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "db", "web", "new")
+		payload := func(group string) func(*units.Unit) { return func(u *units.Unit) { u.Payload = group } }
+		follows := func(groups ...string) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if d := cmp.Diff(groups, slices.Sorted(maps.Keys(w.followed))); d != "" {
+				t.Errorf("followed (-want +got):\n%s", d)
+			}
+			for _, group := range groups {
+				if app := w.followed[group]; !strings.HasPrefix(group, "/"+app+"/") {
+					t.Errorf("%s is followed for %s", group, app)
+				}
+			}
+		}
+		w.set("app@db.service", payload("/db/1"))
+		w.set("app@web.service", payload("/web/1"))
+		w.run(time.Hour, func() {
+			time.Sleep(time.Second)
+			follows("/db/1", "/web/1")
+			w.set("app@web.service", payload("/web/2"))
+			w.hints <- healthd.Hint{App: "web"}
+			time.Sleep(time.Second)
+			follows("/db/1", "/web/2")
+			w.set("app@db.service", payload(""))
+			w.hints <- healthd.Hint{App: "db"}
+			time.Sleep(time.Second)
+			follows("/web/2")
+		})
 	})
 }
 

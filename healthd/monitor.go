@@ -2,6 +2,7 @@ package healthd
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"time"
 
@@ -47,6 +48,9 @@ func (d *daemon) watch(ctx context.Context, e passEnd) {
 		for _, part := range app.Parts {
 			seen[part.Service] = true
 			u, looked := e.report.Units[part.Service]
+			if looked {
+				d.payloads[part.Service] = u.Payload
+			}
 			file, ok := app.Files.Find(part.File)
 			if !looked || !ok {
 				continue
@@ -62,6 +66,19 @@ func (d *daemon) watch(ctx context.Context, e passEnd) {
 	for _, app := range e.want.Apps {
 		d.level(app.ID)
 	}
+	d.follow(seen)
+}
+
+// follow follows the control groups of the services that there are.
+func (d *daemon) follow(services map[string]bool) {
+	list := map[string]string{}
+	for service, payload := range d.payloads {
+		if payload != "" && services[service] {
+			list[payload] = units.AppOf(service)
+		}
+	}
+	maps.DeleteFunc(d.payloads, func(service, _ string) bool { return !services[service] })
+	d.Follow(list)
 }
 
 func (d *daemon) unwatch(m *monitor) {

@@ -149,6 +149,8 @@ type Unit struct {
 	Digest string
 	// Config and Watched are what it was started with, see Part.
 	Config, Watched string
+	// Payload is the control group of the container's processes, empty where none runs.
+	Payload string
 	// Paused: the container's processes are frozen.
 	Paused bool
 	Health Health

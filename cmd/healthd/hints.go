@@ -12,9 +12,10 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// hints makes hints of what systemd and the kernel tell, until both end, and
+// hints makes hints of what systemd and the kernel tell, of files and of groups of
+// processes, until they end, and
 // passes on what is asked for.
-func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watch.Event, asked <-chan healthd.Hint, unitDir string) <-chan healthd.Hint {
+func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watch.Event, groups <-chan string, asked <-chan healthd.Hint, unitDir string) <-chan healthd.Hint {
 	out := make(chan healthd.Hint)
 	go func() {
 		defer close(out)
@@ -34,6 +35,8 @@ func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watc
 					continue
 				}
 				hint, tells = ofFile(e, unitDir), true
+			case app := <-groups:
+				hint, tells = healthd.Hint{App: app}, true
 			case hint = <-asked:
 				tells = true
 			}

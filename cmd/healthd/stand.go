@@ -68,6 +68,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	publish, asked := show(ctx, scope, places.Runtime, log)
+	groups := watch.NewGroups(ctx, "/sys/fs/cgroup")
 	m := healthd.Machine{
 		Desired: resuming(ctx, places.Secrets(scope), services.Complete, compiler.Desired),
 		Host: reconcile.Host{
@@ -83,7 +84,8 @@ func stand(ctx context.Context, scope units.Scope) error {
 			},
 			Strangers: func() ([]string, error) { return container.Strangers(storage) },
 		},
-		Hints:  hints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.complain), asked, places.Units),
+		Hints:  hints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.complain), groups.Events(), asked, places.Units),
+		Follow: groups.Follow,
 		Probe:  func(ctx context.Context, t probe.Target) probe.Outcome { return prober.Probe(ctx, t, secret) },
 		Resync: resync, Log: log.entry, Publish: publish,
 		Rest: giveBack, Alive: func() { beat(end) }, AliveEvery: heartbeat(),

@@ -17,6 +17,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -28,8 +29,10 @@ type Running struct {
 	Digest string
 	// Created is when it was made for this start.
 	Created time.Time
-	// Paused: its processes are frozen.
-	Paused bool
+	// Payload is the control group of its processes.
+	Payload string
+	// Ended: they have, and its monitor tidies up. Paused: they are frozen.
+	Ended, Paused bool
 	// Check is the last result of the health check that Podman runs, empty
 	// before the first and without one: starting, healthy or unhealthy.
 	Check string
@@ -64,7 +67,8 @@ func Look(root string, monitor int, controlGroup string) (Running, error) {
 	if err := r.readConfig(filepath.Join(root, args["-b"], "config.json")); err != nil {
 		return Running{}, err
 	}
-	if r.Paused, err = frozen(filepath.Join(root, "sys/fs/cgroup", controlGroup, "libpod-payload-"+r.ID, "cgroup.events")); err != nil {
+	r.Payload = filepath.Join(controlGroup, "libpod-payload-"+r.ID)
+	if err := r.readEvents(filepath.Join(root, "sys/fs/cgroup", r.Payload, "cgroup.events")); err != nil {
 		return Running{}, err
 	}
 	// RUNROOT/overlay-containers/ID/userdata/pidfile, and healthcheck.log beside userdata.
@@ -106,6 +110,8 @@ func arguments(root string, pid int) (map[string]string, error) {
 var seen struct {
 	sync.Mutex
 	configs map[string]Running
+	// lived is the payloads that had processes: one that is gone has ended then.
+	lived map[string]bool
 }
 
 // maxSeen is when what was read is forgotten, of ended containers too.
@@ -150,13 +156,25 @@ func digest(config string) (string, error) {
 	return spec.Annotations[annotation], nil
 }
 
-// frozen reads a cgroup's state; one that is gone is not frozen.
-func frozen(events string) (bool, error) {
-	data, err := read(events)
-	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+// readEvents reads the state of the processes' control group. Of one that is gone
+// and was never seen nobody knows: a drop-in may have told Podman to do without.
+func (r *Running) readEvents(path string) error {
+	data, err := read(path)
+	isGone := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)
+	if err != nil && !isGone {
+		return err
 	}
-	return bytes.Contains(data, []byte("frozen 1")), err
+	seen.Lock()
+	defer seen.Unlock()
+	if bytes.Contains(data, []byte("populated 1")) && !seen.lived[path] {
+		if seen.lived == nil || len(seen.lived) >= maxSeen {
+			seen.lived = map[string]bool{}
+		}
+		seen.lived[path] = true
+	}
+	r.Ended = isGone && seen.lived[path] || bytes.Contains(data, []byte("populated 0"))
+	r.Paused = !r.Ended && bytes.Contains(data, []byte("frozen 1"))
+	return nil
 }
 
 // readCheck reads the log that Podman keeps of a container's health check.

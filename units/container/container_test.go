@@ -15,11 +15,12 @@ import (
 
 // The files of one container, as Podman 5.4 leaves them.
 const (
-	id     = "8f828aa0613476d723371ef0cc917ca04bd1f068c9d002f89a26ad971e4625b8"
-	bundle = "home/a/storage/overlay-containers/" + id + "/userdata"
-	runDir = "run/user/1000/containers/overlay-containers/" + id
-	group  = "user.slice/app@x.service"
-	events = "sys/fs/cgroup/" + group + "/libpod-payload-" + id + "/cgroup.events"
+	id      = "8f828aa0613476d723371ef0cc917ca04bd1f068c9d002f89a26ad971e4625b8"
+	bundle  = "home/a/storage/overlay-containers/" + id + "/userdata"
+	runDir  = "run/user/1000/containers/overlay-containers/" + id
+	group   = "user.slice/app@x.service"
+	payload = group + "/libpod-payload-" + id
+	events  = "sys/fs/cgroup/" + payload + "/cgroup.events"
 )
 
 func monitor(words ...string) string { return strings.Join(words, "\x00") + "\x00" }
@@ -37,18 +38,22 @@ func TestLook(t *testing.T) {
 	}{
 		"running": {
 			files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": config, events: "populated 1\nfrozen 0\n"},
-			want:  container.Running{ID: id, Digest: "abc"},
+			want:  container.Running{ID: id, Digest: "abc", Payload: payload},
 		},
 		"paused and unhealthy": {
 			files: map[string]string{
 				"proc/7/cmdline": conmon, bundle + "/config.json": config, events: "populated 1\nfrozen 1\n",
 				runDir + "/healthcheck.log": `{"Status":"unhealthy","FailingStreak":3,"Log":[{"Output":"a"},{"Output":"refused\n"}]}`,
 			},
-			want: container.Running{ID: id, Digest: "abc", Paused: true, Check: "unhealthy", Streak: 3, Output: "refused"},
+			want: container.Running{ID: id, Digest: "abc", Payload: payload, Paused: true, Check: "unhealthy", Streak: 3, Output: "refused"},
 		},
 		"no annotation, its cgroup already gone, no check yet": {
 			files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": "{}", runDir + "/healthcheck.log": ""},
-			want:  container.Running{ID: id},
+			want:  container.Running{ID: id, Payload: payload},
+		},
+		"its processes have ended": {
+			files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": config, events: "populated 0\nfrozen 0\n"},
+			want:  container.Running{ID: id, Digest: "abc", Payload: payload, Ended: true},
 		},
 		"no such process":   {none: true},
 		"a zombie":          {files: map[string]string{"proc/7/cmdline": ""}, none: true},
@@ -92,6 +97,26 @@ func TestLook(t *testing.T) {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})
+	}
+}
+
+// TestEnded: a group of processes that is gone was there if it was seen.
+func TestEnded(t *testing.T) {
+	root := t.TempDir()
+	for path, text := range map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": "{}", events: "populated 1\nfrozen 0\n"} {
+		path = filepath.Join(root, path)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err := container.Look(root, 7, group); err != nil || r.Ended {
+		t.Errorf("running: %+v, %v", r, err)
+	}
+	if err := os.RemoveAll(filepath.Dir(filepath.Join(root, events))); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := container.Look(root, 7, group); err != nil || !r.Ended {
+		t.Errorf("after its end: %+v, %v", r, err)
 	}
 }
 

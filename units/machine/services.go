@@ -147,7 +147,10 @@ func look(state *units.Unit, monitor uint32, controlGroup string) (container.Run
 	if err != nil && !errors.Is(err, container.ErrNone) {
 		return running, err
 	}
-	state.Digest, state.Paused, state.Health = running.Digest, running.Paused, checked[running.Check]
+	state.Digest, state.Payload, state.Paused, state.Health = running.Digest, running.Payload, running.Paused, checked[running.Check]
+	if running.Ended && state.Active == units.Active {
+		state.Active = units.Deactivating // systemd hears of it once the monitor has tidied up
+	}
 	return running, nil
 }
 

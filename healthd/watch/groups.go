@@ -1,0 +1,148 @@
+package watch
+
+import (
+	"bytes"
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Groups tells of control groups of which all processes have ended, long before
+// systemd hears of it from a container's monitor, or which are frozen. Where the
+// kernel has no watches left nobody is told: systemd and the probes find out.
+type Groups struct {
+	root   string
+	events chan string
+	end    context.Context
+
+	mu sync.Mutex
+	// file is a file of the runtime's poller: reading it waits without a thread.
+	file *os.File
+	fd   int
+	// byID is the groups that are watched, by the kernel's number of the watch.
+	byID map[int32]group
+}
+
+// group is a control group and whom what happens to it is about.
+type group struct{ path, name string }
+
+const (
+	// moment is how long a group has to be frozen to be told of: its runtime may
+	// freeze it for the time of a change.
+	moment = time.Second
+	// state is the file of a group that the kernel changes with it.
+	state = "cgroup.events"
+)
+
+// NewGroups follows no group yet. root is where control groups are mounted. It ends
+// with the context.
+func NewGroups(ctx context.Context, root string) *Groups {
+	g := &Groups{root: root, events: make(chan string), end: ctx, byID: map[int32]group{}}
+	context.AfterFunc(ctx, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.file != nil {
+			g.file.Close()
+		}
+	})
+	return g
+}
+
+// Events is the names of groups to which something happened.
+func (g *Groups) Events() <-chan string { return g.events }
+
+// Follow follows these groups, by path below the root, and no others any more.
+func (g *Groups) Follow(names map[string]string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.end.Err() != nil || !g.open() {
+		return
+	}
+	fresh := maps.Clone(names)
+	for id, known := range g.byID {
+		if fresh[known.path] == known.name {
+			delete(fresh, known.path)
+			continue
+		}
+		delete(g.byID, id)
+		_, _ = unix.InotifyRmWatch(g.fd, uint32(id)) // it may have gone by itself
+	}
+	for path, name := range fresh {
+		if id, err := unix.InotifyAddWatch(g.fd, filepath.Join(g.root, path, state), unix.IN_MODIFY); err == nil {
+			g.byID[int32(id)] = group{path, name}
+		}
+	}
+}
+
+// open has the kernel tell of changes.
+func (g *Groups) open() bool {
+	if g.file != nil {
+		return true
+	}
+	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+	if err != nil {
+		return false
+	}
+	g.file, g.fd = os.NewFile(uintptr(fd), "inotify"), fd
+	go g.read(g.file)
+	return true
+}
+
+func (g *Groups) read(file *os.File) {
+	buffer := make([]byte, 4<<10)
+	for {
+		n, err := file.Read(buffer)
+		if err != nil {
+			return // the end
+		}
+		for _, e := range parse(buffer[:n]) {
+			if at, ok := g.take(e); ok {
+				g.look(at)
+			}
+		}
+	}
+}
+
+// take returns the group that an event is about.
+func (g *Groups) take(e raw) (group, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	at, ok := g.byID[e.id]
+	if e.mask&unix.IN_IGNORED != 0 {
+		delete(g.byID, e.id)
+		return group{}, false
+	}
+	return at, ok
+}
+
+// look tells of a group whose processes have ended, and of a frozen one if it stays so.
+func (g *Groups) look(at group) {
+	switch text := g.state(at); {
+	case bytes.Contains(text, []byte("populated 0")):
+		g.tell(at)
+	case bytes.Contains(text, []byte("frozen 1")):
+		time.AfterFunc(moment, func() {
+			if bytes.Contains(g.state(at), []byte("frozen 1")) {
+				g.tell(at)
+			}
+		})
+	}
+}
+
+// state is that of a group, nothing of one that is gone.
+func (g *Groups) state(at group) []byte {
+	text, _ := os.ReadFile(filepath.Join(g.root, at.path, state))
+	return text
+}
+
+func (g *Groups) tell(at group) {
+	select {
+	case g.events <- at.name:
+	case <-g.end.Done():
+	}
+}
