@@ -59,7 +59,6 @@ func (l lookouts) faults(ctx context.Context) ([]latency, error) {
 	started := latency{name: "the same → the app serves"}
 	told := latency{name: "app killed → systemd tells"}
 	known := latency{name: "app killed → healthd looks at it"}
-	noticed := latency{name: "systemd tells of it → healthd looks at it"}
 	again := latency{name: "app killed → serves again (systemd restarts it, after 1 s)"}
 	repaired := latency{name: "port dead, container runs → answers again"}
 	for _, fault := range []struct {
@@ -68,7 +67,7 @@ func (l lookouts) faults(ctx context.Context) ([]latency, error) {
 		took    []*latency
 	}{
 		{l.calm, l.delete, []*latency{&restored}},
-		{l.calm, l.crash, []*latency{&told, &known, &noticed, &again}},
+		{l.calm, l.crash, []*latency{&told, &known, &again}},
 		{l.calm, l.remove, []*latency{&loaded, &asked, &started}},
 		// healthd watches the last app settle for most of the time in which this
 		// one does not answer and isn't sick yet, so there is nothing to wait for.
@@ -87,7 +86,7 @@ func (l lookouts) faults(ctx context.Context) ([]latency, error) {
 			}
 		}
 	}
-	return []latency{restored, loaded, asked, started, told, known, noticed, again, repaired}, nil
+	return []latency{restored, loaded, asked, started, told, known, again, repaired}, nil
 }
 
 // delete deletes a unit file.
@@ -115,8 +114,7 @@ func (l lookouts) crash(ctx context.Context, i int) ([]time.Duration, error) {
 		return nil, err
 	}
 	served, err := l.served(ctx, i)
-	noticed := max(0, looks.at.Sub(told.at)) // healthd may have been told before us
-	return []time.Duration{told.at.Sub(start), looks.at.Sub(start), noticed, served.Sub(start)}, err
+	return []time.Duration{told.at.Sub(start), looks.at.Sub(start), served.Sub(start)}, err
 }
 
 // remove deletes a unit file, lets systemd forget the unit, and stops the app,

@@ -60,8 +60,9 @@ restarts what is wrong, one after another. Faults come at all moments in between
 
 "Unit gone": healthd is held (SIGSTOP) while the file is deleted, systemd reads
 its units anew and the app is stopped; the time begins when it is let go. An app
-is killed by its process; systemd knows when conmon, its parent, has run podman
-container cleanup and ended. healthd looks at an app when it takes the lock of a
+is killed by its process; healthd hears of that from the kernel, by the control
+group, and systemd when conmon, the parent, has run podman container cleanup and
+ended. healthd looks at an app when it takes the lock of a
 pass. A port is dead when what forwards it (rootlessport) was killed. Probes are
 %v apart.
 
