@@ -25,6 +25,8 @@ type Hint struct {
 	App string
 	// Asked is what a person asks for that app.
 	Asked units.Kind
+	// Soon: it doesn't wait until a pass has seen whether what it started serves.
+	Soon bool
 }
 
 // Machine is what the daemon needs of the world.
@@ -32,7 +34,7 @@ type Machine struct {
 	// Desired returns what the machine should look like. It is called again for
 	// each pass, so it has to be cheap where nothing changed.
 	Desired func() (units.Desired, error)
-	// Host is the machine for a pass. The daemon fills in Health, Ask, Ran and Progress.
+	// Host is the machine for a pass. The daemon fills in Health, Ask, Ran, Called and Progress.
 	Host reconcile.Host
 	// Hints is told what may have changed.
 	Hints <-chan Hint
@@ -80,6 +82,10 @@ type daemon struct {
 	running bool
 	begun   time.Time
 	ended   chan passEnd
+	// called ends the patience of the running pass; it is nil once that was done.
+	called chan struct{}
+	// touched is the apps that the running pass does something to.
+	touched *touched
 	// start begins a pass once it may, again one that has to be done over.
 	start, again, resync *time.Timer
 	againAt              time.Time
@@ -111,7 +117,7 @@ type daemon struct {
 // start can write there.
 func Run(ctx context.Context, m Machine) error {
 	d := &daemon{
-		Machine: m, verdicts: newVerdicts(), ended: make(chan passEnd), answers: make(chan answer),
+		Machine: m, verdicts: newVerdicts(), ended: make(chan passEnd), answers: make(chan answer), touched: newTouched(),
 		epoch: time.Now(), monitors: map[string]*monitor{}, apps: map[string]*App{}, ran: map[string]units.Set{}, payloads: map[string]string{},
 		start: stopped(), again: stopped(), resync: time.NewTimer(m.Resync),
 	}
@@ -130,6 +136,7 @@ func Run(ctx context.Context, m Machine) error {
 				continue
 			}
 			d.todo.add(h)
+			d.call(h)
 			d.arm()
 		case <-d.start.C:
 			d.begin(passes)

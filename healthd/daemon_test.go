@@ -352,6 +352,47 @@ func TestRestoredWhileSystemdIsBusy(t *testing.T) {
 	})
 }
 
+// A pass that waits to see whether an app serves which it restarted leaves that to the
+// next one where another app lost its file. What it restarted is verified all the same.
+func TestOthersDoNotWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "slow", "web")
+		w.run(10*time.Minute, func() {
+			time.Sleep(time.Minute)
+			w.set("app@slow.service", func(u *units.Unit) { u.Digest = "old" })
+			w.hints <- healthd.Hint{App: "slow", Soon: true}
+			time.Sleep(time.Second)
+			w.hints <- healthd.Hint{App: "slow", Soon: true} // what it does itself calls nobody
+			w.mu.Lock()
+			w.missing["app@web.container"] = true
+			w.mu.Unlock()
+			w.hints <- healthd.Hint{App: "web"} // as of a unit that the pass may have written
+			time.Sleep(time.Second)
+			w.mu.Lock()
+			if !w.missing["app@web.container"] {
+				t.Error("the pass over the other app did not wait")
+			}
+			w.mu.Unlock()
+			w.hints <- healthd.Hint{App: "web", Soon: true}
+			time.Sleep(100 * time.Millisecond)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.missing["app@web.container"] {
+				t.Error("a lost file waited for another app")
+			}
+		})
+		if d := cmp.Diff([]string{"1m0s restart app@slow.service", "1m2s write app@web.container", "1m2s reload"}, w.did); d != "" {
+			t.Errorf("what was done (-want +got):\n%s", d)
+		}
+		for _, a := range w.status.Apps {
+			if a.Error != "" || a.State != units.IsRunning {
+				t.Errorf("%s ends %s: %s", a.ID, a.State, a.Error)
+			}
+		}
+	})
+}
+
 // Control groups are followed of what runs, and of nothing else.
 func TestFollow(t *testing.T) {
 	t.Parallel()

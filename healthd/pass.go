@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
@@ -75,7 +76,10 @@ func (d *daemon) arm() {
 // begin runs a pass over what is to be looked at, beside the loop.
 func (d *daemon) begin(ctx context.Context) {
 	e := passEnd{work: d.todo}
-	d.todo, d.running, d.begun = work{}, true, time.Now()
+	d.todo, d.running, d.begun, d.called = work{}, true, time.Now(), make(chan struct{})
+	d.touched.clear()
+	host := d.Host
+	host.Called = d.called
 	go func() {
 		start := time.Now()
 		desired := func() (units.Desired, error) {
@@ -83,15 +87,31 @@ func (d *daemon) begin(ctx context.Context) {
 			e.want, err = d.Desired()
 			return e.work.of(e.want), err
 		}
-		e.report, e.err = reconcile.Run(ctx, desired, d.Host)
+		e.report, e.err = reconcile.Run(ctx, desired, host)
 		e.took = time.Since(start)
 		d.ended <- e
 	}()
 }
 
+// call lets the running pass come to its end, for what is not of its own making. What
+// it started is looked at again then.
+func (d *daemon) call(h Hint) {
+	if d.running && d.called != nil && h.Soon && !d.touched.has(h.App) {
+		close(d.called)
+		d.called = nil
+	}
+}
+
 // end takes in what a pass found and did.
 func (d *daemon) end(ctx context.Context, e passEnd) {
 	d.running = false
+	if d.called == nil {
+		for _, app := range e.report.Results {
+			if app.Outcome == reconcile.Starting {
+				d.todo.add(Hint{App: app.App})
+			}
+		}
+	}
 	d.passes.count(e)
 	d.logTroubles(e)
 	switch {
@@ -147,9 +167,38 @@ func (d *daemon) logTroubles(e passEnd) {
 }
 
 func (d *daemon) progress(e reconcile.Event) {
+	if e.App != "" {
+		d.touched.add(e.App)
+	}
 	if entry, ok := acting(e); ok {
 		d.Log(entry)
 	}
+}
+
+// touched is apps to which a pass does something, which others hear of.
+type touched struct {
+	mu   sync.Mutex
+	apps map[string]bool
+}
+
+func newTouched() *touched { return &touched{apps: map[string]bool{}} }
+
+func (t *touched) add(app string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.apps[app] = true
+}
+
+func (t *touched) has(app string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.apps[app]
+}
+
+func (t *touched) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.apps)
 }
 
 // postpone looks at everything again after a while, longer each time. What was

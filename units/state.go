@@ -139,6 +139,8 @@ type Unit struct {
 	Active      ActiveState
 	// Invocation is systemd's id of the last start, empty before the first.
 	Invocation string
+	// Up is how long the unit has been active since, 0 where nobody knows.
+	Up time.Duration
 	// Restarting: the unit waits for its next automatic start.
 	Restarting bool
 	// Clean: the last run ended without a failure.

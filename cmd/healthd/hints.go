@@ -36,9 +36,9 @@ func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watc
 				}
 				hint, tells = ofFile(e, unitDir), true
 			case app := <-groups:
-				hint, tells = healthd.Hint{App: app}, true
-			case hint = <-asked:
-				tells = true
+				hint, tells = healthd.Hint{App: app, Soon: true}, true
+			case hint = <-asked: // by a person
+				hint.Soon, tells = true, true
 			}
 			if !tells {
 				continue
@@ -62,23 +62,24 @@ func ofService(e systemd.Event) (healthd.Hint, bool) {
 		return healthd.Hint{}, false
 	case systemd.JobRemoved:
 		if app := machine.AppOfPull(e.Unit); app != "" { // a pass may not have waited for it
-			return healthd.Hint{App: app}, true
+			return healthd.Hint{App: app, Soon: true}, true
 		}
 	case systemd.UnitChanged, systemd.UnitNew, systemd.UnitRemoved:
 	}
 	app := units.AppOf(e.Unit)
-	return healthd.Hint{App: app}, app != ""
+	return healthd.Hint{App: app, Soon: true}, app != ""
 }
 
 // ofFile is what an event of a file may be about. The unit of an app is about
-// that app; anything else may be about all.
+// that app; anything else may be about all. Passes write other units as well, and
+// hear of that like of what others do.
 func ofFile(e watch.Event, unitDir string) healthd.Hint {
 	if e.Dir == unitDir {
 		if service := units.ServiceOf(e.Name); service != "" {
-			return healthd.Hint{App: units.AppOf(service)}
+			return healthd.Hint{App: units.AppOf(service), Soon: true}
 		}
 	}
-	return healthd.Hint{}
+	return healthd.Hint{Soon: e.Dir != unitDir}
 }
 
 // watched is every directory in which a change may want something done.

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/systemd"
@@ -59,6 +61,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	for _, u := range current {
 		state := units.Unit{
 			Loaded: true, NeedsReload: u.NeedDaemonReload, Active: units.Active, Clean: true, WasActive: true, Invocation: u.InvocationID,
+			Up: age(u.ActiveEnterMonotonic),
 		}
 		if _, err := look(&state, u.MainPID, u.ControlGroup); err != nil {
 			return nil, fmt.Errorf("looking at the container of %s: %w", u.Name, err)
@@ -70,6 +73,15 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 		list[name] = f.State
 	}
 	return list, err
+}
+
+// age is how long ago something was, in microseconds since the machine came up.
+func age(at uint64) time.Duration {
+	var now unix.Timespec
+	if at == 0 || unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return 0
+	}
+	return time.Duration(now.Nano()) - time.Duration(at)*time.Microsecond
 }
 
 // All is Observe with everything that is known.

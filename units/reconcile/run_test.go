@@ -596,6 +596,54 @@ func TestSlowStart(t *testing.T) {
 	})
 }
 
+// TestCalled: a pass that others are waiting for does not wait to see whether an app
+// serves. The next one finds out, at once where it has been up for long enough, and
+// takes back what does not serve.
+func TestCalled(t *testing.T) {
+	for _, c := range []struct {
+		version string
+		up      time.Duration
+		want    string
+		took    time.Duration
+	}{
+		{"2", 0, "x unchanged", 5 * time.Second},
+		{"2", 3 * time.Second, "x unchanged", 2 * time.Second},
+		{"2", time.Minute, "x unchanged", 0},
+		{"2-silent", time.Minute, "x rolled-back: app@x.service runs and does not serve: connection refused; it runs with its earlier files again", 7 * time.Second},
+	} {
+		t.Run(fmt.Sprint(c.version, " up for ", c.up), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				m.run(t, app("x", "1"))
+				called := make(chan struct{})
+				time.AfterFunc(time.Second, func() { close(called) })
+				host := m.host()
+				host.Called = called
+				want := func() (units.Desired, error) {
+					return units.Desired{Apps: []units.App{app("x", c.version)}, Whole: true}, nil
+				}
+				began := time.Now()
+				r, err := reconcile.Run(t.Context(), want, host)
+				if err != nil || time.Since(began) != time.Second {
+					t.Errorf("the pass that was called took %v: %v", time.Since(began), err)
+				}
+				equal(t, "called", []string{"x starting: whether it serves is still to be seen: others had to be looked at"}, results(r))
+				u := m.units["app@x.service"]
+				u.Up = c.up
+				m.units["app@x.service"] = u
+				began = time.Now()
+				equal(t, "next pass", []string{c.want}, results(m.run(t, app("x", c.version))))
+				if took := time.Since(began); took != c.took {
+					t.Errorf("the next pass took %v, want %v", took, c.took)
+				}
+				if good := m.commits[len(m.commits)-1]; string(good[0].Content) != m.files["app@x.container"].Digest {
+					t.Errorf("kept as good was %s", good[0].Content)
+				}
+			})
+		})
+	}
+}
+
 // TestErrorsOfTheWholePass change nothing, or leave the rest to the next pass.
 func TestErrorsOfTheWholePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

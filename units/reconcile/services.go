@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -66,8 +67,9 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	patient, cancel := context.WithTimeout(ctx, p.host.Patience)
 	defer cancel()
 	err := p.carryOut(patient, steps)
+	isCalled := false
 	if err == nil && app.Asked != units.Stop {
-		err = p.serves(patient, app)
+		isCalled, err = p.servesUnlessCalled(patient, app)
 	}
 	switch {
 	case err == nil && len(steps) == 0: // it was only looked at
@@ -80,6 +82,8 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		p.fail(app.ID, NotServing, p.giveWay(ctx, app, err), log)
 	case ctx.Err() != nil:
 		p.fail(app.ID, Failed, fmt.Errorf("the run was called off: %w", err), nil)
+	case isCalled:
+		p.fail(app.ID, Starting, errors.New("whether it serves is still to be seen: others had to be looked at"), nil)
 	case patient.Err() != nil:
 		// Not a reason to go back: a database may take an hour to convert its files.
 		p.fail(app.ID, Starting, fmt.Errorf("it is not up after %v, and goes on by itself", p.host.Patience), nil)
@@ -179,23 +183,45 @@ func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
 	})
 }
 
+// servesUnlessCalled is serves until others are to be looked at.
+func (p *pass) servesUnlessCalled(ctx context.Context, app units.App) (isCalled bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		err = p.serves(ctx, app)
+		cancel()
+	})
+	select {
+	case <-ctx.Done():
+	case <-p.host.Called:
+		cancel()
+		isCalled = true
+	}
+	ended.Wait()
+	return isCalled && errors.Is(err, context.Canceled), err
+}
+
 // serves takes the second look: every part of the app is active, is the same
-// start a settle time later, and answers.
+// start a settle time later, and answers. What was up for as long before needs no
+// second one.
 func (p *pass) serves(ctx context.Context, app units.App) error {
 	first, err := p.up(ctx, app)
 	if err != nil {
 		return err
 	}
-	timer := time.NewTimer(p.host.Settle)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	second, err := p.up(ctx, app)
-	if err != nil {
-		return err
+	second := first
+	if wait := p.host.Settle - age(app, first); wait > 0 {
+		timer := time.NewTimer(wait)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if second, err = p.up(ctx, app); err != nil {
+			return err
+		}
 	}
 	for _, part := range app.Parts {
 		if first[part.Service].Invocation != second[part.Service].Invocation {
@@ -206,6 +232,17 @@ func (p *pass) serves(ctx context.Context, app units.App) error {
 		}
 	}
 	return nil
+}
+
+// age is how long the part of an app has been up that came up last.
+func age(app units.App, found map[string]units.Unit) time.Duration {
+	least := time.Duration(math.MaxInt64)
+	for _, part := range app.Parts {
+		if u := found[part.Service]; u.Active == units.Active {
+			least = min(least, u.Up)
+		}
+	}
+	return least
 }
 
 // up demands that every part that this pass touched is active.

@@ -142,11 +142,11 @@ func TestCurrentAsksOnlyForWhatMayHaveChanged(t *testing.T) {
 		pid    uint32
 		asked  int
 	}{
-		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 4},
-		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 6},
-		{systemd.Unit{Name: app, InvocationID: "02"}, 0, 10},
-		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 14},
-		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 16},
+		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 5},
+		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 7},
+		{systemd.Unit{Name: app, InvocationID: "02"}, 0, 12},
+		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 17},
+		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 19},
 	} {
 		fake.Set(step.change)
 		got, err := m.Current(t.Context(), app)

@@ -64,9 +64,11 @@ type Current struct {
 	InvocationID string
 	// NeedDaemonReload: a file of the unit changed since the manager read it.
 	NeedDaemonReload bool
-	// MainPID and ControlGroup are a service's, empty for another unit.
-	MainPID      uint32
-	ControlGroup string
+	// MainPID, ControlGroup and when it came up, in microseconds since the machine did,
+	// are a service's, empty for another unit.
+	MainPID              uint32
+	ControlGroup         string
+	ActiveEnterMonotonic uint64
 }
 
 // parallel is how many units are asked for at a time.
@@ -122,9 +124,8 @@ func (m *Manager) UnitsByPatterns(ctx context.Context, patterns ...string) ([]Un
 }
 
 // Current returns what tells whether units are still those that were seen, in
-// the order of the names. With List it is a fraction of the price of Units. The
-// process and the control group are those of the start that was first seen:
-// asking for them again would double the price.
+// the order of the names. With List it is a fraction of the price of Units. What
+// a start is known by is asked for once: asking again would double the price.
 func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, error) {
 	return each(ctx, m, "looking at ", names, func(ctx context.Context, l *link, name string) (Current, error) {
 		p, err := together(ctx, name, []string{"InvocationID", "NeedDaemonReload"}, l.calls.GetUnitPropertyContext)
@@ -135,10 +136,13 @@ func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, erro
 		if !strings.HasSuffix(name, ".service") || m.seen.fill(&c) {
 			return c, nil
 		}
-		p, err = together(ctx, name, []string{"MainPID", "ControlGroup"}, func(ctx context.Context, name, key string) (*sdbus.Property, error) {
-			return l.calls.GetServicePropertyContext(ctx, name, key)
-		})
+		since, err := together(ctx, name, []string{"ActiveEnterTimestampMonotonic"}, l.calls.GetUnitPropertyContext)
+		if err != nil {
+			return c, err
+		}
+		p, err = together(ctx, name, []string{"MainPID", "ControlGroup"}, l.calls.GetServicePropertyContext)
 		c.MainPID, c.ControlGroup = value[uint32](p, "MainPID"), text(p, "ControlGroup")
+		c.ActiveEnterMonotonic = value[uint64](since, "ActiveEnterTimestampMonotonic")
 		m.seen.note(c)
 		return c, err
 	})
@@ -161,7 +165,8 @@ func (s *starts) fill(c *Current) bool {
 	if !ok || c.InvocationID == "" || known.InvocationID != c.InvocationID {
 		return false
 	}
-	c.MainPID, c.ControlGroup = known.MainPID, known.ControlGroup
+	known.NeedDaemonReload = c.NeedDaemonReload
+	*c = known
 	return true
 }
 

@@ -125,7 +125,7 @@ func (m *Manager) properties(message *dbus.Message) map[string]dbus.Variant {
 			Path dbus.ObjectPath
 		}{u.JobID, jobPath(u.JobID)},
 		"NeedDaemonReload": u.NeedDaemonReload, "FragmentPath": u.FragmentPath, "SourcePath": u.SourcePath,
-		"UnitFileState": u.UnitFileState, "InvocationID": invocation,
+		"UnitFileState": u.UnitFileState, "InvocationID": invocation, "ActiveEnterTimestampMonotonic": u.ActiveEnterTimestamp,
 		"ActiveEnterTimestamp": u.ActiveEnterTimestamp, "ActiveExitTimestamp": u.ActiveExitTimestamp, "InactiveEnterTimestamp": u.InactiveEnterTimestamp,
 		"StateChangeTimestamp": u.StateChangeTimestamp,
 	}
