@@ -49,7 +49,10 @@ func (c *cli) from(s *source) compile.Source {
 		Root: s.root, Scope: s.scope(), Podman: s.podman, Ask: installedPodman, Generator: compile.Version(), Getenv: c.getenv,
 	}
 	if places, err := machine.PlacesOf(s.scope(), c.getenv); err == nil && s.root == "" {
-		from.Rendered = machine.Files(places.Units).Read
+		from.Rendered = func() (units.Set, error) {
+			files, _ := machine.Files(places.Units).Read() // which is nobody's trouble but who needs it for more
+			return files, nil
+		}
 	}
 	return from
 }
