@@ -106,7 +106,7 @@ func (d *daemon) watchPart(ctx context.Context, app, service, file string, u uni
 	m = &monitor{app: app, service: service, invocation: u.Invocation, file: file, since: time.Now(), serving: targets[serving]}
 	ctx, m.end = context.WithCancel(ctx)
 	d.monitors[service] = m
-	go d.askOn(ctx, m, targets)
+	d.askOn(ctx, m, targets)
 }
 
 // targetsOf reads the probes that a unit file carries, by level.
@@ -127,41 +127,59 @@ func targetsOf(file string) map[string]probe.Target {
 	return list
 }
 
-// askOn asks until the context ends. Each service has its own turn, so that one
-// that hangs holds up nobody.
+// question is what a service is asked again and again. Each has its own turn, so
+// that one that hangs holds up nobody. Between two answers it takes a timer and no
+// goroutine, whose stack would be most of the memory that watching takes.
+type question struct {
+	*daemon
+	monitor *monitor
+	targets map[string]probe.Target
+	timer   *time.Timer
+	// syncedNext is when it is to be asked again whether it is synced.
+	syncedNext time.Time
+}
+
+// askOn asks until the context ends.
 func (d *daemon) askOn(ctx context.Context, m *monitor, targets map[string]probe.Target) {
-	interval := targets[serving].Interval
-	timer := time.NewTimer(jitter(min(interval, time.Second)))
-	defer timer.Stop()
-	var syncedNext time.Time
-	for {
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return
-		}
-		o := d.Probe(ctx, targets[serving])
-		level := serving
-		switch t, ok := targets[synced]; {
-		case o.State != probe.Serving:
-			level = d.fallBack(ctx, targets, o)
-		case ok && !time.Now().Before(syncedNext):
-			syncedNext = time.Now().Add(t.Interval)
-			if further := d.Probe(ctx, t); further.State == probe.Serving {
-				level = synced
-			} else {
-				o.Detail, o.Progress = further.Detail, further.Progress
-			}
-		case ok:
-			level = "" // as it was
-		}
-		select {
-		case d.answers <- answer{m, level, o}:
-		case <-ctx.Done():
-			return
-		}
-		timer.Reset(time.Until(d.onBeat(jitter(pace(interval, o)), interval)))
+	q := &question{daemon: d, monitor: m, targets: targets}
+	q.timer = time.AfterFunc(time.Hour, func() { q.ask(ctx) })
+	q.timer.Reset(jitter(min(targets[serving].Interval, time.Second)))
+	context.AfterFunc(ctx, func() { q.timer.Stop() })
+}
+
+// ask asks once, and sees to the next time.
+func (q *question) ask(ctx context.Context) {
+	if ctx.Err() != nil {
+		return
 	}
+	level, o := q.answer(ctx)
+	select {
+	case q.answers <- answer{q.monitor, level, o}:
+		interval := q.targets[serving].Interval
+		q.timer.Reset(time.Until(q.onBeat(jitter(pace(interval, o)), interval)))
+	case <-ctx.Done():
+	}
+}
+
+// answer is what the service says, and how far it is, empty for as far as it was.
+func (q *question) answer(ctx context.Context) (level string, o probe.Outcome) {
+	o = q.Probe(ctx, q.targets[serving])
+	t, ok := q.targets[synced]
+	switch {
+	case o.State != probe.Serving:
+		return q.fallBack(ctx, q.targets, o), o
+	case !ok:
+		return serving, o
+	case time.Now().Before(q.syncedNext):
+		return "", o
+	}
+	q.syncedNext = time.Now().Add(t.Interval)
+	further := q.Probe(ctx, t)
+	if further.State == probe.Serving {
+		return synced, o
+	}
+	o.Detail, o.Progress = further.Detail, further.Progress
+	return serving, o
 }
 
 // pace is the time until a service is asked again. One that does not answer is
