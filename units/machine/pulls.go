@@ -35,15 +35,62 @@ type Pulls struct {
 	Services Services
 
 	mu sync.Mutex
+	// failed is what could not be got of late: whatever happens to an app that is down
+	// for want of it is a pass, and each pass would try.
+	failed map[string]failure
 	// underWay is the apps for which something is got, with the manifest that asks
 	// for it: how a unit ended that was run for another one tells nothing.
 	underWay map[string]string
 }
 
+// failure is how getting something ended, and how long it is not tried again.
+type failure struct {
+	manifest string
+	err      error
+	at       time.Time
+	wait     time.Duration
+}
+
+// After a failure, the next try waits this long, doubled each time, unless a person
+// asks or the manifest is another.
+const firstWait, lastWait = 2 * time.Second, 5 * time.Minute
+
 // Get gets what an app lacks. What is not there after a moment is units.ErrUnderWay;
 // when its unit has ended, Get says how. Where the unit is not installed, images come
-// with the app's start.
+// with the app's start. Soon after a failure, it fails again without trying.
 func (p *Pulls) Get(ctx context.Context, app units.App) error {
+	before := p.lastFailure(app)
+	if time.Since(before.at) < before.wait {
+		return before.err
+	}
+	err := p.get(ctx, app)
+	if errors.Is(err, units.ErrUnderWay) || ctx.Err() != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.failed == nil {
+		p.failed = map[string]failure{}
+	}
+	delete(p.failed, app.ID)
+	if err != nil {
+		p.failed[app.ID] = failure{app.ManifestDigest, err, time.Now(), min(max(2*before.wait, firstWait), lastWait)}
+	}
+	return err
+}
+
+// lastFailure is the last one for this manifest, if nobody has asked since.
+func (p *Pulls) lastFailure(app units.App) failure {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := p.failed[app.ID]
+	if app.Asked != "" || last.manifest != app.ManifestDigest {
+		return failure{}
+	}
+	return last
+}
+
+func (p *Pulls) get(ctx context.Context, app units.App) error {
 	name := pullPrefix + app.ID + ".service"
 	awaited := p.note(app.ID, "") == app.ManifestDigest
 	found, err := p.Services.Manager.Units(ctx, name)
