@@ -5,6 +5,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -76,4 +77,69 @@ func TestRestoreFirst(t *testing.T) {
 			})
 		})
 	}
+}
+
+// unable is a systemd that can't start anything.
+type unable struct{ *machine }
+
+func (unable) Start(context.Context, string) error { return errors.New("no space left") }
+
+// TestLostFileIsNoChange: where a file was lost, what is left of an app's files is no
+// earlier version of it. The file is put back, and stays there whatever comes after.
+func TestLostFileIsNoChange(t *testing.T) {
+	for name, broken := range map[string]func(*machine, *reconcile.Host){
+		"can't be started":        func(m *machine, h *reconcile.Host) { h.Services = unable{m} },
+		"generator reads nothing": func(m *machine, _ *reconcile.Host) { m.unreadable = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				x := app("x", "1")
+				x.Files = append(x.Files, units.File{Name: "archipelago-x.data.volume", App: "x", Digest: "1", Content: []byte("1")})
+				m.run(t, x)
+				delete(m.files, "app@x.container")
+				m.units["app@x.service"] = units.Unit{Active: units.Failed, WasActive: true}
+				m.history, m.log = units.History{}, nil
+				host := m.host()
+				broken(m, &host)
+				want := units.Desired{Apps: []units.App{x}, Whole: true}
+				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
+				if failed, _ := r.Count(); err != nil || failed != 1 {
+					t.Errorf("%v, %+v; want the app to fail", err, r.Results)
+				}
+				if _, ok := m.files["app@x.container"]; !ok {
+					t.Errorf("the file is gone again: %q", m.log)
+				}
+			})
+		})
+	}
+}
+
+// TestUnitThatIsNotMade: systemd looks for a unit that Podman's generator does not make
+// less and less often, however often a pass is asked for; once it was there, at once.
+func TestUnitThatIsNotMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"))
+		m.history = units.History{} // but for its first start
+		reloads := func(seconds int) int {
+			m.loaded, m.reloads = map[string]string{}, 0
+			for range seconds {
+				m.run(t, app("x", "1"))
+				time.Sleep(time.Second)
+			}
+			return m.reloads
+		}
+		m.unreadable = true
+		if n := reloads(60); n != 3 { // after none, 10 and 20 more seconds
+			t.Errorf("%d reloads in a minute, want 3", n)
+		}
+		m.unreadable = false
+		time.Sleep(time.Minute)
+		for range 2 {
+			if n := reloads(1); n != 1 {
+				t.Errorf("%d reloads for a unit that can be made, want 1", n)
+			}
+		}
+	})
 }

@@ -155,12 +155,24 @@ func (p *pass) look(ctx context.Context) (err error) {
 			p.have.Files[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
 		}
 	}
+	p.noteLoaded()
 	unknown := p.configure()
 	p.probe(ctx)
 	p.plan = units.Diff(p.want, p.have, p.history, p.started)
 	p.plan.Left = slices.Concat(p.plan.Left, p.left(), unknown)
 	p.done = append(p.done, p.plan.Left...)
 	return nil
+}
+
+// noteLoaded notes of which apps systemd has all units: no reload for one of them is
+// put off any more.
+func (p *pass) noteLoaded() {
+	isLacking := func(part units.Part) bool { return !p.have.Units[part.Service].Loaded }
+	for _, app := range p.want.Apps {
+		if p.history[app.ID].Why == units.BecauseNotLoaded && !slices.ContainsFunc(app.Parts, isLacking) {
+			p.history.Met(app.ID, units.BecauseNotLoaded)
+		}
+	}
 }
 
 // keepGood puts the last good files in the place of those of a manifest that
@@ -329,14 +341,24 @@ func (p *pass) isWanted(app string) bool {
 }
 
 // earlier is the files of an app from before they were changed: by this pass, or
-// by one that did not come to its end.
+// by one that did not come to its end. With what is left where some were lost it
+// never ran.
 func (p *pass) earlier(app string) units.Set {
-	if p.unfinished[app] {
+	if p.unfinished[app] || p.hasLost(app) {
 		if good, err := p.host.Store.LastGood(app); err == nil {
 			return good
 		}
 	}
 	return ofApp(p.before, app)
+}
+
+// hasLost reports whether files of an app were not there, or had nothing left in them
+// that tells whose they are.
+func (p *pass) hasLost(app string) bool {
+	return slices.ContainsFunc(p.plan.Files, func(a units.Action) bool {
+		_, found := p.before.Find(a.Target)
+		return a.App == app && a.Kind == units.Write && !found
+	})
 }
 
 // why sums up the reasons for the changes of files.
