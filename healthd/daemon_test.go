@@ -1,6 +1,7 @@
 package healthd_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -49,6 +50,9 @@ type world struct {
 	began time.Time
 	hints chan healthd.Hint
 	apps  []units.App
+	// lacks is what comes of getting what an app lacks, supplies how often that was tried.
+	lacks    map[string]error
+	supplies int
 	// followed is the control groups that are followed, with the apps of each.
 	followed map[string]string
 	kept     []string
@@ -117,6 +121,12 @@ func (w *world) machine() healthd.Machine {
 		},
 		Host: reconcile.Host{
 			Files: w, Services: w, Store: w, Now: time.Now, Settle: 5 * time.Second, Patience: time.Minute,
+			Supply: func(_ context.Context, app units.App, _ reconcile.Lack) error {
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				w.supplies++
+				return w.lacks[app.ID]
+			},
 		},
 		Hints: w.hints, Resync: 5 * time.Minute, Follow: w.follow, Rest: func() {}, Alive: func() {}, AliveEvery: 15 * time.Second,
 		Probe: func(ctx context.Context, t probe.Target) probe.Outcome {
@@ -390,6 +400,42 @@ func TestOthersDoNotWait(t *testing.T) {
 				t.Errorf("%s ends %s: %s", a.ID, a.State, a.Error)
 			}
 		}
+	})
+}
+
+// upgraded is an app of which the manifest names another image.
+func upgraded(app units.App) units.App {
+	file := app.Files[0]
+	file.Digest, file.Content = "d2", append(bytes.Clone(file.Content), "# another image\n"...)
+	app.ManifestDigest, app.Files = "m2", units.Set{file}
+	app.Parts = []units.Part{{Service: app.Parts[0].Service, File: file.Name, Digest: file.Digest}}
+	return app
+}
+
+// An app for which something is being got is not what a pass that was called goes on
+// with: its unit tells when that has ended.
+func TestCalledPassLeavesPullsAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "pull", "slow", "web")
+		w.run(4*time.Minute, func() {
+			time.Sleep(time.Minute)
+			w.mu.Lock()
+			w.apps = slices.Clone(w.apps)
+			w.apps[0] = upgraded(w.apps[0])
+			w.lacks, w.missing["app@pull.container"] = map[string]error{"pull": units.ErrUnderWay}, true
+			w.mu.Unlock()
+			w.set("app@slow.service", func(u *units.Unit) { u.Digest = "old" })
+			w.hints <- healthd.Hint{Soon: true}
+			time.Sleep(time.Second)
+			w.hints <- healthd.Hint{App: "web", Soon: true}
+			time.Sleep(time.Minute)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.supplies != 1 {
+				t.Errorf("it was tried %d times to get the image of pull", w.supplies)
+			}
+		})
 	})
 }
 

@@ -106,11 +106,7 @@ func (d *daemon) call(h Hint) {
 func (d *daemon) end(ctx context.Context, e passEnd) {
 	d.running = false
 	if d.called == nil {
-		for _, app := range e.report.Results {
-			if app.Outcome == reconcile.Starting {
-				d.todo.add(Hint{App: app.App})
-			}
-		}
+		d.resume(e.report)
 	}
 	d.passes.count(e)
 	d.logTroubles(e)
@@ -134,6 +130,15 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 		d.Rest()
 	}
 	d.arm()
+}
+
+// resume goes on with what the pass started and did not wait for.
+func (d *daemon) resume(r reconcile.Report) {
+	for _, a := range r.Results {
+		if a.Outcome == reconcile.Starting && d.touched.has(a.App) {
+			d.todo.add(Hint{App: a.App})
+		}
+	}
 }
 
 // remember takes down with which files an app runs.
