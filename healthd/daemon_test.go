@@ -734,6 +734,34 @@ func TestPassFails(t *testing.T) {
 	})
 }
 
+// TestFailsMeanwhile: what fails is tried again later and later, also where passes in
+// between, such as of its own events, fail just the same.
+func TestFailsMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		m := w.machine()
+		var tries []time.Duration
+		m.Host.Supply = func(context.Context, units.App, reconcile.Lack) error {
+			if n := len(tries); n == 0 || time.Since(w.began) >= tries[n-1]+time.Second<<(n-1) {
+				tries = append(tries, time.Since(w.began))
+				go func() { time.Sleep(100 * time.Millisecond); w.hints <- healthd.Hint{App: "web"} }()
+			}
+			return errors.New("connection refused")
+		}
+		w.missing["app@web.container"] = true
+		w.set("app@web.service", func(u *units.Unit) { u.Digest = "of another image" })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := healthd.Run(ctx, m); err != nil {
+			t.Error(err)
+		}
+		want := []time.Duration{0, time.Second, 3 * time.Second, 7 * time.Second, 15 * time.Second, 31 * time.Second}
+		if d := cmp.Diff(want, tries); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+	})
+}
+
 // TestReadOnly: a directory that can't be written any more may be another one than
 // the sandbox was made for. Only a new start tells.
 func TestReadOnly(t *testing.T) {

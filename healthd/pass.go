@@ -207,8 +207,12 @@ func (t *touched) clear() {
 }
 
 // postpone looks at everything again after a while, longer each time. What was
-// asked for is not asked again: it may have been done.
+// asked for is not asked again: it may have been done. A pass before that while is
+// over is no further try of what failed.
 func (d *daemon) postpone() {
+	if !d.againAt.IsZero() && time.Until(d.againAt) <= d.retry {
+		return
+	}
 	d.retry = min(max(2*d.retry, firstRetry), lastRetry)
 	d.lookAgain(d.retry)
 }

@@ -58,13 +58,13 @@ func ofService(e systemd.Event) (healthd.Hint, bool) {
 	switch e.Kind {
 	case systemd.Resync, systemd.Reloaded:
 		return healthd.Hint{}, true
-	case systemd.Reloading:
+	case systemd.Reloading, systemd.UnitNew, systemd.UnitRemoved: // a pass that looks at a unit which does not run has systemd load and forget it
 		return healthd.Hint{}, false
 	case systemd.JobRemoved:
 		if app := machine.AppOfPull(e.Unit); app != "" { // a pass may not have waited for it
 			return healthd.Hint{App: app, Soon: true}, true
 		}
-	case systemd.UnitChanged, systemd.UnitNew, systemd.UnitRemoved:
+	case systemd.UnitChanged:
 	}
 	app := units.AppOf(e.Unit)
 	return healthd.Hint{App: app, Soon: true}, app != ""

@@ -107,15 +107,17 @@ func (p *Pulls) get(ctx context.Context, app units.App) error {
 	}
 	moment, cancel := context.WithTimeout(ctx, pullMoment)
 	defer cancel()
-	err = p.Services.Start(moment, name)
+	result, err := p.Services.Manager.Start(moment, name, systemd.Replace)
 	switch {
-	case err == nil || errors.Is(err, systemd.ErrNoSuchUnit):
+	case err == nil && result == systemd.JobDone, errors.Is(err, systemd.ErrNoSuchUnit):
 		return nil
 	case moment.Err() != nil && ctx.Err() == nil:
 		p.note(app.ID, app.ManifestDigest)
 		return units.ErrUnderWay
+	case err == nil: // in the words of a unit that was waited for
+		return fmt.Errorf("%s %s%s", name, result, p.words(ctx, name))
 	}
-	return fmt.Errorf("%w%s", err, p.words(ctx, name))
+	return err
 }
 
 // note sets what is under way for an app, and returns what was.
