@@ -38,14 +38,23 @@ type Service struct {
 // Where Podman checks a container itself, its health is what the last check said.
 //
 // Of services that are up it asks systemd only what decides something: reading
-// one in full costs systemd and us ten times as much.
+// one in full costs systemd and us ten times as much. Of those that systemd did not
+// keep in mind there is nothing to be asked.
 func (s Services) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
-	listed, err := s.listed(ctx, names, others)
+	listed, forgotten, err := s.listed(ctx, names, others)
 	if err != nil {
 		return nil, err
 	}
 	var up []string
 	var down []systemd.Listed
+	list := make(map[string]units.Unit, len(listed)+len(forgotten))
+	for _, u := range forgotten {
+		if u.ActiveState != string(units.Inactive) || u.JobID != 0 { // it was started since
+			listed = append(listed, u)
+			continue
+		}
+		list[u.Name] = units.Unit{Loaded: u.LoadState == "loaded", Active: units.Inactive, Clean: true}
+	}
 	for _, u := range listed {
 		if u.LoadState == "loaded" && u.ActiveState == string(units.Active) {
 			up = append(up, u.Name)
@@ -53,7 +62,6 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 			down = append(down, u)
 		}
 	}
-	list := make(map[string]units.Unit, len(listed))
 	current, err := s.Manager.Current(ctx, up...)
 	if err != nil {
 		return nil, err
@@ -86,30 +94,34 @@ func age(at uint64) time.Duration {
 
 // All is Observe with everything that is known.
 func (s Services) All(ctx context.Context, names []string) (map[string]Service, error) {
-	listed, err := s.listed(ctx, names, true)
+	listed, forgotten, err := s.listed(ctx, names, true)
 	if err != nil {
 		return nil, err
 	}
-	return s.full(ctx, listed)
+	return s.full(ctx, append(listed, forgotten...))
 }
 
 // listed is the named services, and with others all services of apps, in short.
-func (s Services) listed(ctx context.Context, names []string, others bool) ([]systemd.Listed, error) {
+// Forgotten are those that systemd did not have in its memory, known only with others:
+// what neither runs nor has failed nor is needed it forgets.
+func (s Services) listed(ctx context.Context, names []string, others bool) (known, forgotten []systemd.Listed, err error) {
 	if !others {
-		return s.Manager.List(ctx, names...)
+		known, err = s.Manager.List(ctx, names...)
+		return known, nil, err
 	}
-	list, err := s.Manager.ListByPatterns(ctx, pattern)
-	if err != nil {
-		return nil, err
+	if known, err = s.Manager.ListByPatterns(ctx, pattern); err != nil {
+		return nil, nil, err
 	}
-	missing := slices.DeleteFunc(slices.Clone(names), func(n string) bool {
-		return slices.ContainsFunc(list, func(u systemd.Listed) bool { return u.Name == n })
-	})
+	isKnown := make(map[string]bool, len(known))
+	for _, u := range known {
+		isKnown[u.Name] = true
+	}
+	missing := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return isKnown[n] })
 	if len(missing) == 0 {
-		return list, nil
+		return known, nil, nil
 	}
-	rest, err := s.Manager.List(ctx, missing...)
-	return append(list, rest...), err
+	forgotten, err = s.Manager.List(ctx, missing...)
+	return known, forgotten, err
 }
 
 // full reads services in full.

@@ -3,8 +3,11 @@ package machine
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
 
 // TestStartThatWaits: a service whose start waits in systemd's queue is starting,
@@ -33,5 +36,28 @@ func TestAppOfPull(t *testing.T) {
 		if got := AppOfPull(unit); got != want {
 			t.Errorf("%s: %q, want %q", unit, got, want)
 		}
+	}
+}
+
+// TestForgotten: of a service that systemd does not keep in its memory all is known
+// when that is, so a thousand of them cost one question.
+func TestForgotten(t *testing.T) {
+	fake := systemdtest.New(t)
+	fake.Set(
+		systemd.Unit{Name: "app@failed.service", LoadState: "loaded", ActiveState: "failed", Result: "exit-code", InvocationID: "01"},
+		systemd.Unit{Name: "app@kept.service", LoadState: "loaded", ActiveState: "inactive", Result: "success", ActiveEnterTimestamp: 1},
+	)
+	s := Services{Manager: fake.Connect(), Scope: units.User}
+	got, err := s.Observe(t.Context(), []string{"app@failed.service", "app@gone.service", "app@kept.service"}, true)
+	want := map[string]units.Unit{
+		"app@failed.service": {Loaded: true, Active: units.Failed, WasActive: false, Invocation: "01"},
+		"app@gone.service":   {Active: units.Inactive, Clean: true},
+		"app@kept.service":   {Loaded: true, Active: units.Inactive, Clean: true, WasActive: true},
+	}
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Errorf("%v, -want +got:\n%s", err, d)
+	}
+	if n := len(fake.Calls("GetAll")); n != 2 {
+		t.Errorf("%d services were read in full, want 2", n)
 	}
 }
