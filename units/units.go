@@ -48,6 +48,26 @@ type File struct {
 	Content []byte
 }
 
+// Value is the first value of a key in a file that was rendered, empty where it has none.
+func (f File) Value(key string) string {
+	for line := range strings.Lines(string(f.Content)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
+			return strings.ReplaceAll(value, "%%", "%")
+		}
+	}
+	return ""
+}
+
+// Image is the image that a container file names, empty where Podman makes or pulls
+// it by a unit of its own, and for another file.
+func (f File) Image() string {
+	image := f.Value("Image")
+	if !strings.HasSuffix(f.Name, ".container") || strings.HasSuffix(image, ".build") || strings.HasSuffix(image, ".image") {
+		return ""
+	}
+	return image
+}
+
 // ServiceOf is the service that Quadlet makes of a container file, empty for
 // another file.
 func ServiceOf(file string) string {

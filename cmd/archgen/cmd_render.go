@@ -199,7 +199,7 @@ func (c *cli) printFiles(k *compile.Compiled, files units.Set, asJSON bool) erro
 func (c *cli) printImages(files units.Set) error {
 	var images, floating []string
 	for _, f := range files {
-		if image := imageOf(f); image != "" {
+		if image := f.Image(); image != "" {
 			images = append(images, image)
 		}
 	}

@@ -264,7 +264,7 @@ func (s *survey) part(id, service string) partStatus {
 		State: stateOf(u, found.Systemd.SubState), Reason: s.reason(id, service), Restarts: found.Systemd.NRestarts, Ports: []port{},
 	}}
 	if file, ok := s.file(service); ok {
-		p.Image, p.Ports = imageOf(file), portsOf(file)
+		p.Image, p.Ports = file.Image(), portsOf(file)
 	}
 	p.since = changed(found.Systemd.StateChangeTimestamp)
 	switch p.State {

@@ -101,7 +101,7 @@ func (l *live) fetchAhead(ctx context.Context, want units.Desired, pulling func(
 	for _, app := range want.Apps {
 		isChanged := func(f units.File) bool {
 			now, differs := found[f.Name]
-			return differs && now.State != units.FileForeign && imageOf(f) != ""
+			return differs && now.State != units.FileForeign && f.Image() != ""
 		}
 		if slices.ContainsFunc(app.Files, isChanged) {
 			l.fetched[app.ID] = prefetch(ctx, app, pulling)
@@ -112,7 +112,7 @@ func (l *live) fetchAhead(ctx context.Context, want units.Desired, pulling func(
 // prefetch pulls the images of an app that are missing, and tells of each before.
 func prefetch(ctx context.Context, app units.App, pulling func(app, image string)) error {
 	for _, f := range app.Files {
-		image := imageOf(f)
+		image := f.Image()
 		if image == "" || exec.CommandContext(ctx, "podman", "image", "exists", image).Run() == nil {
 			continue
 		}
@@ -131,29 +131,6 @@ var differsEachTime = regexp.MustCompile(`current time \S+ is |\S+:\d+->`)
 // steady is what Podman says, less what is another at each try: the same trouble is
 // told once.
 func steady(text string) string { return differsEachTime.ReplaceAllString(text, "") }
-
-// imageOf is the image that a container file names, empty where Podman makes or
-// pulls it by a unit of its own.
-func imageOf(f units.File) string {
-	if !strings.HasSuffix(f.Name, ".container") {
-		return ""
-	}
-	image := valueOf(f, "Image")
-	if strings.HasSuffix(image, ".build") || strings.HasSuffix(image, ".image") {
-		return ""
-	}
-	return image
-}
-
-// valueOf is the first value of a key in a file that we rendered.
-func valueOf(f units.File, key string) string {
-	for line := range strings.Lines(string(f.Content)) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
-			return strings.ReplaceAll(value, "%%", "%")
-		}
-	}
-	return ""
-}
 
 func lastLine(text string) string {
 	text = strings.TrimSpace(text)

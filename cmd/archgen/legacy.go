@@ -352,5 +352,5 @@ func (d podmanContainer) legacy(at appPart) legacyContainer {
 // unit that takes its place.
 func stopTime(app units.App, container string) string {
 	f, _ := app.Files.Find("app@" + container + ".container")
-	return cmp.Or(valueOf(f, "StopTimeout"), "30")
+	return cmp.Or(f.Value("StopTimeout"), "30")
 }

@@ -77,7 +77,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 			Now:   time.Now, Settle: settle, Patience: patience,
 			Config: places.Config(storage).OfService,
 			Supply: func(ctx context.Context, app units.App, lack reconcile.Lack) error {
-				if !lack.Images && hasAll(app.Secrets, secret) {
+				if (!lack.Images || hasImages(app, storage)) && hasAll(app.Secrets, secret) {
 					return nil
 				}
 				return pulls.Get(ctx, app)
@@ -102,4 +102,11 @@ func hasAll(secrets []units.Secret, read func(name string) (string, error)) bool
 		_, err := read(s.Name)
 		return err != nil
 	})
+}
+
+// hasImages reports whether Podman has all images of an app, as far as that can be
+// seen without running it.
+func hasImages(app units.App, storage string) bool {
+	names := container.Images(storage)
+	return !slices.ContainsFunc(app.Files, func(f units.File) bool { return f.Image() != "" && !names[f.Image()] })
 }

@@ -1,0 +1,23 @@
+package units_test
+
+import (
+	"testing"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// TestImage: an image that a unit of its own brings about is not one to be looked for.
+func TestImage(t *testing.T) {
+	for _, c := range []struct{ name, content, want string }{
+		{"app@x.container", "[Container]\nImage=docker.io/library/x:1\nEnvironment=Image=y\n", "docker.io/library/x:1"},
+		{"app@x.container", "[Container]\nImage=localhost/a%%b:1\n", "localhost/a%b:1"},
+		{"app@x.container", "[Container]\nImage=archipelago-x.build\n", ""},
+		{"app@x.container", "[Container]\nImage=archipelago-x.image\n", ""},
+		{"app@x.container", "[Container]\n", ""},
+		{"archipelago-x.image", "[Image]\nImage=docker.io/library/x:1\n", ""},
+	} {
+		if got := (units.File{Name: c.name, Content: []byte(c.content)}).Image(); got != c.want {
+			t.Errorf("%s with %q: %q, want %q", c.name, c.content, got, c.want)
+		}
+	}
+}
