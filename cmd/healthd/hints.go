@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd"
@@ -12,13 +13,18 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
+// saving is how long a manifest is not looked at that was just written to: a file is
+// half there for a moment while somebody copies it.
+const saving = 100 * time.Millisecond
+
 // hints makes hints of what systemd and the kernel tell, of files and of groups of
-// processes, until they end, and
-// passes on what is asked for.
+// processes, until they end, and passes on what is asked for.
 func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watch.Event, groups <-chan string, asked <-chan healthd.Hint, unitDir string) <-chan healthd.Hint {
 	out := make(chan healthd.Hint)
 	go func() {
 		defer close(out)
+		saved := make(<-chan time.Time)
+		isSaving := false
 		for services != nil || files != nil {
 			var hint healthd.Hint
 			var tells bool
@@ -34,7 +40,13 @@ func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watc
 					files = nil
 					continue
 				}
-				hint, tells = ofFile(e, unitDir), true
+				if hint, tells = ofFile(e, unitDir), true; e.Dir != unitDir && e.Dir != "" {
+					if tells = false; !isSaving {
+						isSaving, saved = true, time.After(saving)
+					}
+				}
+			case <-saved:
+				isSaving, hint, tells = false, healthd.Hint{Soon: true}, true
 			case app := <-groups:
 				hint, tells = healthd.Hint{App: app, Soon: true}, true
 			case hint = <-asked: // by a person

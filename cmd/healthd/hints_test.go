@@ -2,7 +2,11 @@ package main
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/healthd/watch"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -27,4 +31,35 @@ func TestOfService(t *testing.T) {
 			t.Errorf("%+v: %+v, %v", c.event, hint, tells)
 		}
 	}
+}
+
+// TestSaving: a unit file is looked at at once, a manifest a moment after it was first
+// written to, however often it is meanwhile.
+func TestSaving(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		files := make(chan watch.Event)
+		told := hints(t.Context(), nil, files, nil, nil, "/units")
+		began := time.Now()
+		go func() {
+			defer close(files)
+			for range 5 {
+				files <- watch.Event{Dir: "/apps", Name: "web.yaml"}
+				time.Sleep(30 * time.Millisecond)
+			}
+			files <- watch.Event{Dir: "/units", Name: "app@web.container"}
+			time.Sleep(saving)
+		}()
+		for _, want := range []struct {
+			hint healthd.Hint
+			at   time.Duration
+		}{
+			{healthd.Hint{Soon: true}, 100 * time.Millisecond},
+			{healthd.Hint{App: "web", Soon: true}, 150 * time.Millisecond},
+			{healthd.Hint{Soon: true}, 220 * time.Millisecond},
+		} {
+			if got := <-told; got != want.hint || time.Since(began) != want.at {
+				t.Errorf("%+v after %v, want %+v after %v", got, time.Since(began), want.hint, want.at)
+			}
+		}
+	})
 }
