@@ -23,8 +23,7 @@ func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watc
 	out := make(chan healthd.Hint)
 	go func() {
 		defer close(out)
-		saved := make(<-chan time.Time)
-		isSaving := false
+		var saved <-chan time.Time
 		for services != nil || files != nil {
 			var hint healthd.Hint
 			var tells bool
@@ -40,13 +39,12 @@ func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watc
 					files = nil
 					continue
 				}
-				if hint, tells = ofFile(e, unitDir), true; e.Dir != unitDir && e.Dir != "" {
-					if tells = false; !isSaving {
-						isSaving, saved = true, time.After(saving)
-					}
+				hint, tells = ofFile(e, unitDir), e.Dir == unitDir || e.Dir == ""
+				if !tells && saved == nil {
+					saved = time.After(saving)
 				}
 			case <-saved:
-				isSaving, hint, tells = false, healthd.Hint{Soon: true}, true
+				saved, hint, tells = nil, healthd.Hint{Soon: true}, true
 			case app := <-groups:
 				hint, tells = healthd.Hint{App: app, Soon: true}, true
 			case hint = <-asked: // by a person

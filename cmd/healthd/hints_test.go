@@ -61,5 +61,8 @@ func TestSaving(t *testing.T) {
 				t.Errorf("%+v after %v, want %+v after %v", got, time.Since(began), want.hint, want.at)
 			}
 		}
+		for hint := range told {
+			t.Errorf("%+v besides", hint)
+		}
 	})
 }
