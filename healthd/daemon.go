@@ -82,10 +82,8 @@ type daemon struct {
 	running bool
 	begun   time.Time
 	ended   chan passEnd
-	// called ends the patience of the running pass; it is nil once that was done.
-	called chan struct{}
-	// touched is the apps that the running pass does something to.
-	touched *touched
+	// call is the running pass's.
+	call *call
 	// start begins a pass once it may, again one that has to be done over.
 	start, again, resync *time.Timer
 	againAt              time.Time
@@ -117,11 +115,11 @@ type daemon struct {
 // start can write there.
 func Run(ctx context.Context, m Machine) error {
 	d := &daemon{
-		Machine: m, verdicts: newVerdicts(), ended: make(chan passEnd), answers: make(chan answer), touched: newTouched(),
+		Machine: m, verdicts: newVerdicts(), ended: make(chan passEnd), answers: make(chan answer),
 		epoch: time.Now(), monitors: map[string]*monitor{}, apps: map[string]*App{}, ran: map[string]units.Set{}, payloads: map[string]string{},
 		start: stopped(), again: stopped(), resync: time.NewTimer(m.Resync),
 	}
-	d.Host.Health, d.Host.Ask, d.Host.Progress, d.Host.Ran = d.verdicts.of, d.ask, d.progress, d.hasRun
+	d.Host.Health, d.Host.Ask, d.Host.Ran = d.verdicts.of, d.ask, d.hasRun
 	passes, callOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer callOff()
 	d.todo.all = true
@@ -136,7 +134,9 @@ func Run(ctx context.Context, m Machine) error {
 				continue
 			}
 			d.todo.add(h)
-			d.call(h)
+			if d.running && h.Soon {
+				d.call.want(h.App)
+			}
 			d.arm()
 		case <-d.start.C:
 			d.begin(passes)

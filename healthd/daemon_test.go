@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -371,9 +372,14 @@ func TestOthersDoNotWait(t *testing.T) {
 		w.run(10*time.Minute, func() {
 			time.Sleep(time.Minute)
 			w.set("app@slow.service", func(u *units.Unit) { u.Digest = "old" })
+			w.mu.Lock()
+			w.busy = 20 * time.Millisecond
+			w.mu.Unlock()
 			w.hints <- healthd.Hint{App: "slow", Soon: true}
+			time.Sleep(10 * time.Millisecond)
+			w.hints <- healthd.Hint{App: "slow", Soon: true} // what it does itself calls nobody, told before
 			time.Sleep(time.Second)
-			w.hints <- healthd.Hint{App: "slow", Soon: true} // what it does itself calls nobody
+			w.hints <- healthd.Hint{App: "slow", Soon: true} // or after it
 			w.mu.Lock()
 			w.missing["app@web.container"] = true
 			w.mu.Unlock()
@@ -794,9 +800,9 @@ func TestEnd(t *testing.T) {
 func TestRestartedApp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web")
-		failures := 0
+		var failures atomic.Int32
 		w.answer(func(ctx context.Context) probe.Outcome {
-			if failures++; failures%3 == 0 { // twice in a row, never thrice
+			if failures.Add(1)%3 == 0 { // twice in a row, never thrice
 				return serves(ctx)
 			}
 			return refuses(ctx)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
@@ -76,10 +75,13 @@ func (d *daemon) arm() {
 // begin runs a pass over what is to be looked at, beside the loop.
 func (d *daemon) begin(ctx context.Context) {
 	e := passEnd{work: d.todo}
-	d.todo, d.running, d.begun, d.called = work{}, true, time.Now(), make(chan struct{})
-	d.touched.clear()
+	d.todo, d.running, d.begun, d.call = work{}, true, time.Now(), newCall()
 	host := d.Host
-	host.Called = d.called
+	host.Called = d.call.awaited
+	host.Progress = func(e reconcile.Event) {
+		d.call.touch(e.App)
+		d.progress(e)
+	}
 	go func() {
 		start := time.Now()
 		desired := func() (units.Desired, error) {
@@ -93,19 +95,10 @@ func (d *daemon) begin(ctx context.Context) {
 	}()
 }
 
-// call lets the running pass come to its end, for what is not of its own making. What
-// it started is looked at again then.
-func (d *daemon) call(h Hint) {
-	if d.running && d.called != nil && h.Soon && !d.touched.has(h.App) {
-		close(d.called)
-		d.called = nil
-	}
-}
-
 // end takes in what a pass found and did.
 func (d *daemon) end(ctx context.Context, e passEnd) {
 	d.running = false
-	if d.called == nil {
+	if d.call.isMade() {
 		d.resume(e.report)
 	}
 	d.passes.count(e)
@@ -135,7 +128,7 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 // resume goes on with what the pass started and did not wait for.
 func (d *daemon) resume(r reconcile.Report) {
 	for _, a := range r.Results {
-		if a.Outcome == reconcile.Starting && d.touched.has(a.App) {
+		if a.Outcome == reconcile.Starting && d.call.isTouched(a.App) {
 			d.todo.add(Hint{App: a.App})
 		}
 	}
@@ -172,38 +165,9 @@ func (d *daemon) logTroubles(e passEnd) {
 }
 
 func (d *daemon) progress(e reconcile.Event) {
-	if e.App != "" {
-		d.touched.add(e.App)
-	}
 	if entry, ok := acting(e); ok {
 		d.Log(entry)
 	}
-}
-
-// touched is apps to which a pass does something, which others hear of.
-type touched struct {
-	mu   sync.Mutex
-	apps map[string]bool
-}
-
-func newTouched() *touched { return &touched{apps: map[string]bool{}} }
-
-func (t *touched) add(app string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.apps[app] = true
-}
-
-func (t *touched) has(app string) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.apps[app]
-}
-
-func (t *touched) clear() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	clear(t.apps)
 }
 
 // postpone looks at everything again after a while, longer each time. What was

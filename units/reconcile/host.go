@@ -43,9 +43,9 @@ type Host struct {
 	Settle time.Duration
 	// Patience is how long a pass waits for one app. Starting goes on without it.
 	Patience time.Duration
-	// Called is closed when others are to be looked at: a pass that waits to see whether
-	// an app serves leaves that to the next one then. It may be nil.
-	Called <-chan struct{}
+	// Called returns what is closed when others are to be looked at: a pass that waits to
+	// see whether an app serves leaves that to the next one then. It may be nil.
+	Called func() <-chan struct{}
 	// Progress is told of every action before it is done and after. It may be nil.
 	Progress func(Event)
 }

@@ -618,7 +618,7 @@ func TestCalled(t *testing.T) {
 				called := make(chan struct{})
 				time.AfterFunc(time.Second, func() { close(called) })
 				host := m.host()
-				host.Called = called
+				host.Called = func() <-chan struct{} { return called }
 				want := func() (units.Desired, error) {
 					return units.Desired{Apps: []units.App{app("x", c.version)}, Whole: true}, nil
 				}

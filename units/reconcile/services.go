@@ -185,6 +185,9 @@ func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
 
 // servesUnlessCalled is serves until others are to be looked at.
 func (p *pass) servesUnlessCalled(ctx context.Context, app units.App) (isCalled bool, err error) {
+	if p.host.Called == nil {
+		return false, p.serves(ctx, app)
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var ended sync.WaitGroup
@@ -194,7 +197,7 @@ func (p *pass) servesUnlessCalled(ctx context.Context, app units.App) (isCalled 
 	})
 	select {
 	case <-ctx.Done():
-	case <-p.host.Called:
+	case <-p.host.Called():
 		cancel()
 		isCalled = true
 	}

@@ -1,0 +1,69 @@
+package healthd
+
+import "sync"
+
+// call lets a pass that waits to see whether an app serves come to its end when others
+// are to be looked at. Of the apps that the pass itself does something to the daemon
+// hears as well, often before the pass says so; they are for a later pass.
+type call struct {
+	mu sync.Mutex
+	// touched is the apps that the pass does something to, wanted those that were told of.
+	touched, wanted   map[string]bool
+	isWaiting, isOver bool
+	end               chan struct{}
+}
+
+func newCall() *call {
+	return &call{touched: map[string]bool{}, wanted: map[string]bool{}, end: make(chan struct{})}
+}
+
+// touch notes that the pass does something to an app.
+func (c *call) touch(app string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if app != "" {
+		c.touched[app] = true
+	}
+}
+
+func (c *call) isTouched(app string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.touched[app]
+}
+
+// want says that an app is to be looked at; "" is all.
+func (c *call) want(app string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.wanted[app] = true
+	c.make()
+}
+
+// awaited is closed when the call is made. With this the pass says that it waits.
+func (c *call) awaited() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.isWaiting = true
+	c.make()
+	return c.end
+}
+
+func (c *call) make() {
+	if !c.isWaiting || c.isOver {
+		return
+	}
+	for app := range c.wanted {
+		if !c.touched[app] {
+			c.isOver = true
+			close(c.end)
+			return
+		}
+	}
+}
+
+func (c *call) isMade() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.isOver
+}
