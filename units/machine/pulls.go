@@ -35,57 +35,60 @@ type Pulls struct {
 	Services Services
 
 	mu sync.Mutex
-	// failed is what could not be got of late: whatever happens to an app that is down
-	// for want of it is a pass, and each pass would try.
-	failed map[string]failure
+	// last is the last try for each app: whatever happens to one that is down for want
+	// of something is a pass, and each pass would try.
+	last map[string]try
 	// underWay is the apps for which something is got, with the manifest that asks
 	// for it: how a unit ended that was run for another one tells nothing.
 	underWay map[string]string
 }
 
-// failure is how getting something ended, and how long it is not tried again.
-type failure struct {
+// try is how getting something ended, and how long it is not tried again. It may have
+// ended well and not have brought what the app lacks.
+type try struct {
 	manifest string
 	err      error
 	at       time.Time
 	wait     time.Duration
 }
 
-// After a failure, the next try waits this long, doubled each time, unless a person
-// asks or the manifest is another.
+// After a try the next one waits this long, doubled each time, unless a person asks,
+// the manifest is another, or it was some time ago.
 const firstWait, lastWait = 2 * time.Second, 5 * time.Minute
 
 // Get gets what an app lacks. What is not there after a moment is units.ErrUnderWay;
 // when its unit has ended, Get says how. Where the unit is not installed, images come
-// with the app's start. Soon after a failure, it fails again without trying.
+// with the app's start. Soon after a try, it is what came of that.
 func (p *Pulls) Get(ctx context.Context, app units.App) error {
-	before := p.lastFailure(app)
-	if time.Since(before.at) < before.wait {
+	before := p.lastTry(app)
+	since := time.Since(before.at)
+	if since < before.wait {
 		return before.err
 	}
 	err := p.get(ctx, app)
 	if errors.Is(err, units.ErrUnderWay) || ctx.Err() != nil {
 		return err
 	}
+	wait := firstWait
+	if since < 4*before.wait {
+		wait = min(2*before.wait, lastWait)
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.failed == nil {
-		p.failed = map[string]failure{}
+	if p.last == nil {
+		p.last = map[string]try{}
 	}
-	delete(p.failed, app.ID)
-	if err != nil {
-		p.failed[app.ID] = failure{app.ManifestDigest, err, time.Now(), min(max(2*before.wait, firstWait), lastWait)}
-	}
+	p.last[app.ID] = try{app.ManifestDigest, err, time.Now(), wait}
 	return err
 }
 
-// lastFailure is the last one for this manifest, if nobody has asked since.
-func (p *Pulls) lastFailure(app units.App) failure {
+// lastTry is the last one for this manifest, if nobody has asked since.
+func (p *Pulls) lastTry(app units.App) try {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	last := p.failed[app.ID]
+	last := p.last[app.ID]
 	if app.Asked != "" || last.manifest != app.ManifestDigest {
-		return failure{}
+		return try{}
 	}
 	return last
 }
