@@ -13,8 +13,9 @@ import (
 )
 
 // restore puts lost files back of apps that were seen running with them, before
-// systemd is asked about anything: it is busy where files change. To the rest of the
-// pass they are lost still; it tells of them, and of what could not be written.
+// systemd is asked about anything: it is busy where files change, and may not answer at
+// all. To the rest of the pass they are lost still, as systemd has to read them; it
+// also tells of what could not be written.
 func (p *pass) restore() {
 	if p.host.Ran == nil {
 		return
@@ -25,8 +26,13 @@ func (p *pass) restore() {
 			ran = append(ran, app.Files...)
 		}
 	}
-	if lost := p.host.Files.Lost(ran); len(lost) > 0 && p.host.Files.Sync(lost, nil) == nil {
-		p.restored = lost
+	lost := p.host.Files.Lost(ran)
+	if len(lost) == 0 || p.host.Files.Sync(lost, nil) != nil {
+		return
+	}
+	p.restored = lost
+	for _, f := range lost {
+		p.noteDone(units.Action{App: f.App, Kind: units.Write, Target: f.Name, Reason: units.BecauseMissing})
 	}
 }
 
@@ -191,7 +197,7 @@ func (p *pass) sync() error {
 		}
 	}
 	for _, a := range p.plan.Files {
-		if err == nil && !p.isBad(a.App) {
+		if _, isTold := p.restored.Find(a.Target); err == nil && !isTold && !p.isBad(a.App) {
 			p.noteDone(a)
 		}
 	}
