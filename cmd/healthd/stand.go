@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -77,10 +79,16 @@ func stand(ctx context.Context, scope units.Scope) error {
 			Now:   time.Now, Settle: settle, Patience: patience,
 			Config: places.Config(storage).OfService,
 			Supply: func(ctx context.Context, app units.App, lack reconcile.Lack) error {
-				if (!lack.Images || hasImages(app, storage)) && hasAll(app.Secrets, secret) {
+				if (!lack.Images || needsNoPull(app, storage)) && unreadable(app.Secrets, secret) == nil {
 					return nil
 				}
-				return pulls.Get(ctx, app)
+				if err := pulls.Get(ctx, app); err != nil {
+					return err
+				}
+				if err := unreadable(app.Secrets, secret); errors.Is(err, fs.ErrPermission) {
+					return err
+				}
+				return nil // Podman may keep them where only it can read them
 			},
 			Strangers: func() ([]string, error) { return container.Strangers(storage) },
 		},
@@ -95,18 +103,21 @@ func stand(ctx context.Context, scope units.Scope) error {
 	return healthd.Run(ctx, m)
 }
 
-// hasAll reports whether Podman has all of an app's secrets, as far as that can be
-// seen without running it.
-func hasAll(secrets []units.Secret, read func(name string) (string, error)) bool {
-	return !slices.ContainsFunc(secrets, func(s units.Secret) bool {
-		_, err := read(s.Name)
-		return err != nil
-	})
+// unreadable is why Podman's value of one of the secrets can't be had without running it.
+func unreadable(secrets []units.Secret, read func(name string) (string, error)) error {
+	for _, s := range secrets {
+		if _, err := read(s.Name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// hasImages reports whether Podman has all images of an app, as far as that can be
-// seen without running it.
-func hasImages(app units.App, storage string) bool {
+// needsNoPull reports whether Podman has all images of an app, as far as that can be
+// seen without running it. One with secrets is for archgen all the same, which keeps
+// what they are.
+func needsNoPull(app units.App, storage string) bool {
 	names := container.Images(storage)
-	return !slices.ContainsFunc(app.Files, func(f units.File) bool { return f.Image() != "" && !names[f.Image()] })
+	isLacking := func(f units.File) bool { return f.Image() != "" && !names[f.Image()] }
+	return len(app.Secrets) == 0 && !slices.ContainsFunc(app.Files, isLacking)
 }
