@@ -26,6 +26,7 @@ func (p *pass) restore() {
 			ran = append(ran, app.Files...)
 		}
 	}
+	ran.Sort()
 	lost := p.host.Files.Lost(ran)
 	if len(lost) == 0 || p.host.Files.Sync(lost, nil) != nil {
 		return

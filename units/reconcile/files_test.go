@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,6 +78,27 @@ func TestRestoreFirst(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRestoredFilesAreToldOnce, whatever their names and how many they are.
+func TestRestoredFilesAreToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		x, y := app("x", "1"), app("y", "1")
+		for i, name := range []string{"archipelago-x.data.volume", "a.network"} {
+			x.Files = append(x.Files, units.File{Name: name, App: "x", Digest: strconv.Itoa(i), Content: []byte("1")})
+		}
+		x.Files.Sort()
+		m.run(t, x, y)
+		clear(m.files)
+		host := m.host()
+		host.Ran = func(units.App) bool { return true }
+		want := units.Desired{Apps: []units.App{y, x}, Whole: true}
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
+		if len(r.Actions) != 5 || err != nil {
+			t.Errorf("%d actions, want 4 writes and a reload: %v, %v", len(r.Actions), r.Actions, err)
+		}
+	})
 }
 
 // unable is a systemd that can't start anything.
