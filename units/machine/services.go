@@ -83,13 +83,14 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	return list, err
 }
 
-// age is how long ago something was, in microseconds since the machine came up.
+// age is how long ago something was, in microseconds since the machine came up, 0 for
+// what is to come.
 func age(at uint64) time.Duration {
 	var now unix.Timespec
 	if at == 0 || unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
 		return 0
 	}
-	return time.Duration(now.Nano()) - time.Duration(at)*time.Microsecond
+	return max(0, time.Duration(now.Nano())-time.Duration(at)*time.Microsecond)
 }
 
 // All is Observe with everything that is known.

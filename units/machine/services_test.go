@@ -2,6 +2,7 @@ package machine
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -59,5 +60,17 @@ func TestForgotten(t *testing.T) {
 	}
 	if n := len(fake.Calls("GetAll")); n != 2 {
 		t.Errorf("%d services were read in full, want 2", n)
+	}
+}
+
+// TestAge: what a clock says that runs ahead of ours makes nothing older or younger.
+func TestAge(t *testing.T) {
+	if now := age(1); now <= 0 || now > 100*365*24*time.Hour {
+		t.Errorf("this machine has been up for %v", now)
+	}
+	for _, at := range []uint64{0, uint64(time.Now().UnixMicro())} {
+		if got := age(at); got != 0 {
+			t.Errorf("%d is %v ago", at, got)
+		}
 	}
 }
