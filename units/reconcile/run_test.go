@@ -644,6 +644,32 @@ func TestCalled(t *testing.T) {
 	}
 }
 
+// TestCalledWhileItAsks: an app that could not say to the end how it is was not heard,
+// however often it was asked before.
+func TestCalledWhileItAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"))
+		host := m.host()
+		called, asked := make(chan struct{}), 0
+		host.Called = func() <-chan struct{} { return called }
+		host.Ask = func(ctx context.Context, _ units.File, _ units.Part, _ units.Unit) (units.Health, string) {
+			if asked++; asked == 5 {
+				close(called)
+				<-ctx.Done()
+			}
+			return units.Unsure, "no answer"
+		}
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
+			return units.Desired{Apps: []units.App{app("x", "2")}, Whole: true}, nil
+		}, host)
+		equal(t, "results", []string{"x starting: whether it serves is still to be seen: others had to be looked at"}, results(r))
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestErrorsOfTheWholePass change nothing, or leave the rest to the next pass.
 func TestErrorsOfTheWholePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -325,6 +325,9 @@ func (p *pass) answers(ctx context.Context, app units.App, part units.Part, u un
 			}
 		}
 		u.Health, said = p.host.Ask(ctx, file, part, u)
+		if ctx.Err() != nil { // what it said was not heard to its end
+			return context.Cause(ctx)
+		}
 		switch u.Health {
 		case units.Unprobed, units.Serving, units.Loading, units.NeedsUser:
 			return nil
