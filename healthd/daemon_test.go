@@ -45,7 +45,9 @@ type world struct {
 	published int
 	passes    int
 	failing   error
-	slow      time.Duration
+	// reloaded is called by each reload.
+	reloaded func()
+	slow     time.Duration
 	// busy is how long systemd takes to tell of units.
 	busy  time.Duration
 	began time.Time
@@ -245,6 +247,11 @@ func (w *world) Reload(context.Context) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.note("reload")
+	if w.reloaded != nil {
+		w.mu.Unlock()
+		defer w.mu.Lock()
+		w.reloaded()
+	}
 	return nil
 }
 
@@ -442,6 +449,45 @@ func TestCalledPassLeavesPullsAlone(t *testing.T) {
 				t.Errorf("it was tried %d times to get the image of pull", w.supplies)
 			}
 		})
+	})
+}
+
+// An app does not answer while a pass restarts it, which is no trouble of the app's.
+func TestSilentDuringARestart(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		w.run(10*time.Minute, func() {
+			time.Sleep(time.Minute)
+			w.slow = 50 * time.Second // of a stop, say
+			w.answer(refuses)
+			w.set("app@web.service", func(u *units.Unit) { u.Digest = "old" })
+			w.hints <- healthd.Hint{App: "web", Soon: true}
+			time.Sleep(50 * time.Second)
+			w.answer(serves)
+		})
+		if kinds := w.kinds(); len(kinds) > 0 {
+			t.Errorf("it told of %v", kinds)
+		}
+	})
+}
+
+// A pass whose own reload did not help is not made again because of that reload, but
+// later and later; what somebody does is tried at once.
+func TestOwnReloadIsNoNews(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		w.reloaded = func() { w.hints <- healthd.Hint{} }
+		w.set("app@web.service", func(u *units.Unit) { u.Loaded = false })
+		w.run(time.Minute, func() {
+			time.Sleep(40 * time.Second)
+			w.hints <- healthd.Hint{Soon: true}
+		})
+		want := []string{"0s reload", "1s reload", "3s reload", "7s reload", "15s reload", "31s reload", "40s reload"}
+		if d := cmp.Diff(want, w.did); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
 	})
 }
 

@@ -215,6 +215,10 @@ func (d *daemon) heard(a answer) {
 	if d.monitors[m.service] != m {
 		return // of an earlier start
 	}
+	isSilent := a.outcome.State == probe.Unreachable || a.outcome.State == probe.Wrong
+	if isSilent && d.running && d.call.isTouched(m.app) {
+		return // for what is being done to it
+	}
 	if a.level == "" && a.outcome.State == probe.Serving {
 		a.level = m.last.level
 		if a.level != synced {

@@ -16,9 +16,12 @@ import (
 type work struct {
 	all  bool
 	apps map[string]units.Kind
+	// soon: some of it can't wait.
+	soon bool
 }
 
 func (w *work) add(h Hint) {
+	w.soon = w.soon || h.Soon
 	if h.App == "" {
 		w.all = true
 		return
@@ -107,6 +110,9 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 	// What failed is not the app's own doing, which is bounded by its budget.
 	case e.err != nil, e.report.Has(reconcile.Failed):
 		d.postpone()
+		if !d.todo.soon { // such as its own reload, which did not help, and would not now
+			d.todo.all = false
+		}
 	default:
 		if !e.report.Has(reconcile.Starting) { // nobody knows yet what becomes of that
 			d.retry = 0

@@ -142,22 +142,11 @@ func (d *differ) loading(app App) {
 		switch {
 		case d.blocked(p):
 		case !u.Loaded:
-			d.unloaded(app, p)
+			d.reload(BecauseNotLoaded)
 		case u.NeedsReload:
 			d.reload(BecauseOutdated)
 		}
 	}
-}
-
-// unloaded lets systemd look for a unit that it lacks, where the app's budget allows
-// it: each look wakes up whoever watches systemd, and costs a run of all generators.
-func (d *differ) unloaded(app App, p Part) {
-	r := d.history.of(app)
-	if r.Why != BecauseNotLoaded || !d.now.Before(r.Next()) || d.now.Before(r.Last) {
-		d.reload(BecauseNotLoaded)
-		return
-	}
-	d.putOff(app, p, r)
 }
 
 // blocked: somebody else's file is in the place of the part's.
@@ -319,17 +308,11 @@ func (d *differ) repair(app App, p Part, why Reason) {
 		}
 		d.step(app, steps[min(try, len(steps)-1)], p.Service, why, true)
 		return
+	case r.GaveUp():
+		d.leave(app.ID, p.Service, BecauseGaveUp)
+	default:
+		d.leave(app.ID, p.Service, BecauseBackingOff)
 	}
-	d.putOff(app, p, r)
-}
-
-// putOff leaves a repair for later.
-func (d *differ) putOff(app App, p Part, r Record) {
-	why := BecauseBackingOff
-	if r.GaveUp() {
-		why = BecauseGaveUp
-	}
-	d.leave(app.ID, p.Service, why)
 	if next := r.Next(); d.plan.Due.IsZero() || next.Before(d.plan.Due) {
 		d.plan.Due = next
 	}

@@ -261,9 +261,6 @@ func (p *pass) verifyLoaded(ctx context.Context) error {
 		if i < 0 || p.isBad(app.ID) {
 			continue
 		}
-		if p.plan.Reload.Reason == units.BecauseNotLoaded || p.wrote(app.ID) {
-			p.history.Repaired(app, units.BecauseNotLoaded, p.started)
-		}
 		part, advice := app.Parts[i], "archgen doctor looks for what keeps it from doing so"
 		if p.wrote(app.ID) && digests(p.earlier(app.ID)) != digests(app.Files) {
 			if err := p.giveBack(app); err != nil {

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -135,33 +134,4 @@ func TestLostFileIsNoChange(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestUnitThatIsNotMade: systemd looks for a unit that Podman's generator does not make
-// less and less often, however often a pass is asked for; once it was there, at once.
-func TestUnitThatIsNotMade(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		m := newMachine()
-		m.run(t, app("x", "1"))
-		m.history = units.History{} // but for its first start
-		reloads := func(seconds int) int {
-			m.loaded, m.reloads = map[string]string{}, 0
-			for range seconds {
-				m.run(t, app("x", "1"))
-				time.Sleep(time.Second)
-			}
-			return m.reloads
-		}
-		m.unreadable = true
-		if n := reloads(60); n != 3 { // after none, 10 and 20 more seconds
-			t.Errorf("%d reloads in a minute, want 3", n)
-		}
-		m.unreadable = false
-		time.Sleep(time.Minute)
-		for range 2 {
-			if n := reloads(1); n != 1 {
-				t.Errorf("%d reloads for a unit that can be made, want 1", n)
-			}
-		}
-	})
 }

@@ -155,24 +155,12 @@ func (p *pass) look(ctx context.Context) (err error) {
 			p.have.Files[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
 		}
 	}
-	p.noteLoaded()
 	unknown := p.configure()
 	p.probe(ctx)
 	p.plan = units.Diff(p.want, p.have, p.history, p.started)
 	p.plan.Left = slices.Concat(p.plan.Left, p.left(), unknown)
 	p.done = append(p.done, p.plan.Left...)
 	return nil
-}
-
-// noteLoaded notes of which apps systemd has all units: no reload for one of them is
-// put off any more.
-func (p *pass) noteLoaded() {
-	isLacking := func(part units.Part) bool { return !p.have.Units[part.Service].Loaded }
-	for _, app := range p.want.Apps {
-		if p.history[app.ID].Why == units.BecauseNotLoaded && !slices.ContainsFunc(app.Parts, isLacking) {
-			p.history.Met(app.ID, units.BecauseNotLoaded)
-		}
-	}
 }
 
 // keepGood puts the last good files in the place of those of a manifest that
