@@ -99,6 +99,10 @@ func stale(t *testing.T, m *systemd.Manager, name string) bool {
 	u := unit(t, m, name)
 	want := systemd.Current{
 		Name: name, InvocationID: u.InvocationID, NeedDaemonReload: u.NeedDaemonReload, MainPID: u.MainPID, ControlGroup: u.ControlGroup,
+		ActiveEnterMonotonic: list[0].ActiveEnterMonotonic, // which is of another clock than u has
+	}
+	if isUp := u.MainPID != 0; isUp != (list[0].ActiveEnterMonotonic != 0) {
+		t.Errorf("%s has the process %d and came up at %d", name, u.MainPID, list[0].ActiveEnterMonotonic)
 	}
 	if diff := cmp.Diff(want, list[0]); diff != "" {
 		t.Errorf("current (-want +got):\n%s", diff)
