@@ -385,7 +385,11 @@ func certificatesOf(dir string) (map[string]*tls.Certificate, error) {
 		list[mood] = &certificate
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: known.certificate.Raw})
-	return list, os.WriteFile(filepath.Join(dir, "ca.crt"), text, 0o644)
+	whole := filepath.Join(dir, "ca.crt") // which somebody waits for
+	if err := os.WriteFile(whole+".part", text, 0o644); err != nil {
+		return nil, err
+	}
+	return list, os.Rename(whole+".part", whole)
 }
 
 func answer(w http.ResponseWriter, r *http.Request, dir, mood string) {
