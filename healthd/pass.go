@@ -1,7 +1,6 @@
 package healthd
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -143,7 +142,7 @@ func (d *daemon) resume(r reconcile.Report) {
 // remember takes down with which files an app runs.
 func (d *daemon) remember(app units.App, found map[string]units.Unit) {
 	delete(d.ran, app.ID)
-	if !slices.ContainsFunc(app.Parts, func(p units.Part) bool { return p.Digest == "" || found[p.Service].Digest != p.Digest }) {
+	if app.Runs(found) {
 		d.ran[app.ID] = app.Files
 	}
 }
@@ -152,7 +151,7 @@ func (d *daemon) remember(app units.App, found map[string]units.Unit) {
 // passes have seen.
 func (d *daemon) hasRun(app units.App) bool {
 	ran, ok := d.ran[app.ID]
-	return ok && slices.EqualFunc(ran, app.Files, func(a, b units.File) bool { return a.Name == b.Name && bytes.Equal(a.Content, b.Content) })
+	return ok && ran.Equal(app.Files)
 }
 
 // logTroubles says what went wrong, once until it is something else.

@@ -9,6 +9,7 @@
 package units
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"slices"
@@ -110,6 +111,17 @@ func (s Set) Find(name string) (File, bool) {
 		return File{}, false
 	}
 	return s[i], true
+}
+
+// Equal reports whether two sets have the same files.
+func (s Set) Equal(other Set) bool {
+	return slices.EqualFunc(s, other, func(a, b File) bool { return a.Name == b.Name && bytes.Equal(a.Content, b.Content) })
+}
+
+// Runs reports whether all containers of an app were started from the files that it
+// should have.
+func (a App) Runs(found map[string]Unit) bool {
+	return !slices.ContainsFunc(a.Parts, func(p Part) bool { return p.Digest == "" || found[p.Service].Digest != p.Digest })
 }
 
 // ErrUnderWay says of what an app needs that it is on its way and takes a while.

@@ -55,7 +55,7 @@ func (p *pass) announce() error {
 // isRestored reports whether an app gets a lost file back that it runs with.
 func (p *pass) isRestored(a units.Action) bool {
 	i := slices.IndexFunc(p.want.Apps, func(app units.App) bool { return app.ID == a.App })
-	return i >= 0 && a.Reason == units.BecauseMissing && p.runs(p.want.Apps[i])
+	return i >= 0 && a.Reason == units.BecauseMissing && p.want.Apps[i].Runs(p.have.Units)
 }
 
 // keepHistory writes down what is to outlive the pass, if it changed.

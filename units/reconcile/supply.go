@@ -91,19 +91,11 @@ func (p *pass) lackOf(app units.App) Lack {
 // that has lost its files, and was stopped, did.
 func (p *pass) isNew(app units.App) bool {
 	wanted := digests(app.Files)
-	if p.runs(app) || digests(ofApp(p.before, app.ID)) == wanted {
+	if app.Runs(p.have.Units) || digests(ofApp(p.before, app.ID)) == wanted {
 		return false
 	}
 	good, err := p.host.Store.LastGood(app.ID)
 	return err != nil || digests(good) != wanted
-}
-
-// runs reports whether all containers of an app were started from the files that
-// it should have, as where only a file was lost.
-func (p *pass) runs(app units.App) bool {
-	return !slices.ContainsFunc(app.Parts, func(part units.Part) bool {
-		return part.Digest == "" || p.have.Units[part.Service].Digest != part.Digest
-	})
 }
 
 // isTouched reports whether containers of an app are made by this pass, or later
@@ -113,6 +105,6 @@ func (p *pass) isTouched(app units.App) bool {
 		return a.Kind == units.Start || a.Kind == units.Restart || a.Kind == units.Recreate
 	}
 	retries := func(a units.Action) bool { return a.App == app.ID && a.Reason == units.BecauseCrashing }
-	return p.wrote(app.ID) && !p.runs(app) || slices.ContainsFunc(p.steps(app), makes) ||
+	return p.wrote(app.ID) && !app.Runs(p.have.Units) || slices.ContainsFunc(p.steps(app), makes) ||
 		slices.ContainsFunc(p.plan.Left, retries) || len(p.claims[app.ID]) > 0
 }

@@ -151,7 +151,7 @@ func (s Store) LastGood(app string) (units.Set, error) {
 // and lets the oldest go where there are too many.
 func (s Store) Commit(set units.Set, reason string) error {
 	list, err := s.Generations()
-	if err != nil || len(list) > 0 && slices.EqualFunc(list[0].Files, set, sameFile) {
+	if err != nil || len(list) > 0 && list[0].Files.Equal(set) {
 		return err
 	}
 	numbers, err := s.numbers()
@@ -174,10 +174,6 @@ func (s Store) Commit(set units.Set, reason string) error {
 		return err
 	}
 	return s.prune(append(numbers, next))
-}
-
-func sameFile(a, b units.File) bool {
-	return a.Name == b.Name && string(a.Content) == string(b.Content)
 }
 
 func (s Store) prune(numbers []int) error {
