@@ -117,7 +117,9 @@ func unreadable(secrets []units.Secret, read func(name string) (string, error)) 
 // seen without running it. One with secrets is for archgen all the same, which keeps
 // what they are.
 func needsNoPull(app units.App, storage string) bool {
+	if len(app.Secrets) > 0 {
+		return false
+	}
 	names := container.Images(storage)
-	isLacking := func(f units.File) bool { return f.Image() != "" && !names[f.Image()] }
-	return len(app.Secrets) == 0 && !slices.ContainsFunc(app.Files, isLacking)
+	return !slices.ContainsFunc(app.Files, func(f units.File) bool { return f.Image() != "" && !names[f.Image()] })
 }
