@@ -1,7 +1,6 @@
 package healthd_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -366,127 +365,6 @@ func TestRestoredWhileSystemdIsBusy(t *testing.T) {
 		})
 		if d := cmp.Diff([]string{"1m0s write app@web.container", "1m20s reload"}, w.did[:2]); d != "" {
 			t.Errorf("what was done (-want +got):\n%s", d)
-		}
-	})
-}
-
-// A pass that waits to see whether an app serves which it restarted leaves that to the
-// next one where another app lost its file. What it restarted is verified all the same.
-func TestOthersDoNotWait(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "slow", "web")
-		w.run(10*time.Minute, func() {
-			time.Sleep(time.Minute)
-			w.set("app@slow.service", func(u *units.Unit) { u.Digest = "old" })
-			w.mu.Lock()
-			w.busy = 20 * time.Millisecond
-			w.mu.Unlock()
-			w.hints <- healthd.Hint{App: "slow", Soon: true}
-			time.Sleep(10 * time.Millisecond)
-			w.hints <- healthd.Hint{App: "slow", Soon: true} // what it does itself calls nobody, told before
-			time.Sleep(time.Second)
-			w.hints <- healthd.Hint{App: "slow", Soon: true} // or after it
-			w.mu.Lock()
-			w.missing["app@web.container"] = true
-			w.mu.Unlock()
-			w.hints <- healthd.Hint{App: "web"} // as of a unit that the pass may have written
-			time.Sleep(time.Second)
-			w.mu.Lock()
-			if !w.missing["app@web.container"] {
-				t.Error("the pass over the other app did not wait")
-			}
-			w.mu.Unlock()
-			w.hints <- healthd.Hint{App: "web", Soon: true}
-			time.Sleep(100 * time.Millisecond)
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if w.missing["app@web.container"] {
-				t.Error("a lost file waited for another app")
-			}
-		})
-		if d := cmp.Diff([]string{"1m0s restart app@slow.service", "1m2s write app@web.container", "1m2s reload"}, w.did); d != "" {
-			t.Errorf("what was done (-want +got):\n%s", d)
-		}
-		for _, a := range w.status.Apps {
-			if a.Error != "" || a.State != units.IsRunning {
-				t.Errorf("%s ends %s: %s", a.ID, a.State, a.Error)
-			}
-		}
-	})
-}
-
-// upgraded is an app of which the manifest names another image.
-func upgraded(app units.App) units.App {
-	file := app.Files[0]
-	file.Digest, file.Content = "d2", append(bytes.Clone(file.Content), "# another image\n"...)
-	app.ManifestDigest, app.Files = "m2", units.Set{file}
-	app.Parts = []units.Part{{Service: app.Parts[0].Service, File: file.Name, Digest: file.Digest}}
-	return app
-}
-
-// An app for which something is being got is not what a pass that was called goes on
-// with: its unit tells when that has ended.
-func TestCalledPassLeavesPullsAlone(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "pull", "slow", "web")
-		w.run(4*time.Minute, func() {
-			time.Sleep(time.Minute)
-			w.mu.Lock()
-			w.apps = slices.Clone(w.apps)
-			w.apps[0] = upgraded(w.apps[0])
-			w.lacks, w.missing["app@pull.container"] = map[string]error{"pull": units.ErrUnderWay}, true
-			w.mu.Unlock()
-			w.set("app@slow.service", func(u *units.Unit) { u.Digest = "old" })
-			w.hints <- healthd.Hint{Soon: true}
-			time.Sleep(time.Second)
-			w.hints <- healthd.Hint{App: "web", Soon: true}
-			time.Sleep(time.Minute)
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if w.supplies != 1 {
-				t.Errorf("it was tried %d times to get the image of pull", w.supplies)
-			}
-		})
-	})
-}
-
-// An app does not answer while a pass restarts it, which is no trouble of the app's.
-func TestSilentDuringARestart(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "web")
-		w.run(10*time.Minute, func() {
-			time.Sleep(time.Minute)
-			w.slow = 50 * time.Second // of a stop, say
-			w.answer(refuses)
-			w.set("app@web.service", func(u *units.Unit) { u.Digest = "old" })
-			w.hints <- healthd.Hint{App: "web", Soon: true}
-			time.Sleep(50 * time.Second)
-			w.answer(serves)
-		})
-		if kinds := w.kinds(); len(kinds) > 0 {
-			t.Errorf("it told of %v", kinds)
-		}
-	})
-}
-
-// A pass whose own reload did not help is not made again because of that reload, but
-// later and later; what somebody does is tried at once.
-func TestOwnReloadIsNoNews(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, "web")
-		w.reloaded = func() { w.hints <- healthd.Hint{} }
-		w.set("app@web.service", func(u *units.Unit) { u.Loaded = false })
-		w.run(time.Minute, func() {
-			time.Sleep(40 * time.Second)
-			w.hints <- healthd.Hint{Soon: true}
-		})
-		want := []string{"0s reload", "1s reload", "3s reload", "7s reload", "15s reload", "31s reload", "40s reload"}
-		if d := cmp.Diff(want, w.did); d != "" {
-			t.Errorf("-want +got:\n%s", d)
 		}
 	})
 }
