@@ -51,8 +51,8 @@ type Machine struct {
 	Publish func(Status)
 	// Log is told what a person may look for later, also while a pass runs.
 	Log func(Entry)
-	// Rest is called after each look at everything, which may have compiled and took
-	// more memory than the watching until the next one does.
+	// Rest is called once nothing goes on after a look at everything, which may have
+	// compiled and took more memory than the watching until the next one does.
 	Rest func()
 	// Alive is called at least this often while the loop goes round.
 	Alive      func()
@@ -63,6 +63,9 @@ const (
 	// spacing is the least time between the begins of two passes: what happens in
 	// between is one pass's work.
 	spacing = 50 * time.Millisecond
+	// calm is how long no pass may have begun before Rest is called: what Rest gives
+	// back takes the next pass some milliseconds to get again.
+	calm = 10 * time.Second
 	// lastWords is how long a pass in flight may go on after the daemon was asked
 	// to end, before it is called off.
 	lastWords = 1500 * time.Millisecond
@@ -82,6 +85,8 @@ type daemon struct {
 	running bool
 	begun   time.Time
 	ended   chan passEnd
+	// restless: everything was looked at since the last rest.
+	restless bool
 	// call is the running pass's.
 	call *call
 	// start begins a pass once it may, again one that has to be done over.
@@ -158,10 +163,19 @@ func Run(ctx context.Context, m Machine) error {
 		case <-alive.C:
 			d.Alive()
 			d.dirty = d.dirty || d.stale
+			d.rest()
 		case <-ctx.Done():
 			return d.finish(ctx, callOff)
 		}
 		d.publish()
+	}
+}
+
+// rest rests where there is something to rest from, and nothing goes on.
+func (d *daemon) rest() {
+	if d.restless && !d.running && time.Since(d.begun) >= calm {
+		d.restless = false
+		d.Rest()
 	}
 }
 

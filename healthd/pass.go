@@ -124,9 +124,7 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 		d.note(e)
 		d.watch(ctx, e)
 	}
-	if e.work.all {
-		d.Rest()
-	}
+	d.restless = d.restless || e.work.all
 	d.arm()
 }
 

@@ -13,9 +13,9 @@ import (
 )
 
 // restore puts lost files back of apps that were seen running with them, before
-// systemd is asked about anything: it is busy where files change, and may not answer at
-// all. To the rest of the pass they are lost still, as systemd has to read them; it
-// also tells of what could not be written.
+// anything else: what earlier passes left takes a while to read, and systemd is busy
+// where files change, and may not answer at all. To the rest of the pass they are lost
+// still, as systemd has to read them; it also tells of what could not be written.
 func (p *pass) restore() {
 	if p.host.Ran == nil {
 		return

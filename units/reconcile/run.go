@@ -78,10 +78,10 @@ type pass struct {
 }
 
 func (p *pass) run(ctx context.Context) error {
+	p.restore()
 	if err := p.recollect(); err != nil {
 		return err
 	}
-	p.restore()
 	if err := p.look(ctx); err != nil {
 		return err
 	}

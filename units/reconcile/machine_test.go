@@ -1,0 +1,370 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// machine is a simulated machine. What an app does is said by its version: the
+// word after the dash, as in "2-crashes".
+type machine struct {
+	mu      sync.Mutex
+	files   map[string]units.File
+	loaded  map[string]string // service → digest that systemd has read
+	units   map[string]units.Unit
+	starts  map[string]int
+	history units.History
+	legacy  *legacy // nil: nobody looks for containers
+	commits []units.Set
+	locked  bool
+	noImage map[string]bool
+	// unreadable: Podman's generator can't read the directory's files.
+	unreadable bool
+	log        []string // what was done, in order
+	reloads    int
+	syncFail   error
+	stuck      string // a file that nobody can replace or remove
+}
+
+func newMachine() *machine {
+	return &machine{
+		files: map[string]units.File{}, loaded: map[string]string{}, units: map[string]units.Unit{}, starts: map[string]int{},
+		history: units.History{}, noImage: map[string]bool{},
+	}
+}
+
+func app(id, version string, needs ...string) units.App {
+	file := units.File{Name: "app@" + id + ".container", App: id, Digest: version, Content: []byte(version)}
+	return units.App{
+		ID: id, Enabled: true, Needs: needs, ManifestDigest: version, Files: units.Set{file},
+		Parts: []units.Part{{Service: "app@" + id + ".service", File: file.Name, Digest: version}},
+	}
+}
+
+func (m *machine) host() reconcile.Host {
+	ask := func(_ context.Context, _ units.File, _ units.Part, u units.Unit) (units.Health, string) {
+		if strings.Contains(u.Digest, "silent") {
+			return units.Unsure, "connection refused"
+		}
+		return units.Serving, ""
+	}
+	host := reconcile.Host{
+		Files: m, Services: m, Store: m, Now: time.Now, Settle: 5 * time.Second, Patience: 10 * time.Minute,
+		Health: ask, Ask: ask,
+		Supply: func(_ context.Context, a units.App, lack reconcile.Lack) error {
+			if lack.Images && m.noImage[a.ID] {
+				return errors.New("no route to registry")
+			}
+			return nil
+		},
+	}
+	if m.legacy != nil {
+		host.Legacy = m.legacy
+	}
+	return host
+}
+
+func (m *machine) run(t *testing.T, apps ...units.App) reconcile.Report {
+	t.Helper()
+	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Whole: true}, nil }, m.host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// The files.
+
+func (m *machine) Look(want units.Set) (map[string]units.FoundFile, units.Set, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := map[string]units.FoundFile{}
+	for _, f := range want {
+		switch have, ok := m.files[f.Name]; {
+		case !ok:
+			found[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
+		case string(have.Content) == "foreign":
+			found[f.Name] = units.FoundFile{State: units.FileForeign, App: f.App}
+		case string(have.Content) != string(f.Content):
+			found[f.Name] = units.FoundFile{State: units.FileDiffers, App: f.App}
+		}
+	}
+	for name, f := range m.files {
+		if _, wanted := want.Find(name); !wanted && f.App != "" {
+			found[name] = units.FoundFile{State: units.FileStale, App: f.App, Service: units.ServiceOf(name)}
+		}
+	}
+	var ours units.Set
+	for _, f := range m.files {
+		if f.App != "" {
+			ours = append(ours, f)
+		}
+	}
+	ours.Sort()
+	return found, ours, nil
+}
+
+func (m *machine) Lost(want units.Set) (lost units.Set) {
+	for _, f := range want {
+		if _, ok := m.files[f.Name]; !ok {
+			lost = append(lost, f)
+		}
+	}
+	return lost
+}
+
+func (m *machine) Sync(want units.Set, owns func(units.Mark) bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.syncFail != nil {
+		return m.syncFail
+	}
+	stuck := &units.StuckError{File: m.stuck, Err: errors.New(m.stuck + " is immutable")}
+	for _, f := range want {
+		if string(m.files[f.Name].Content) != string(f.Content) {
+			if f.Name == m.stuck {
+				return stuck
+			}
+			m.note("write " + f.Name + " " + f.Digest)
+		}
+		m.files[f.Name] = f
+	}
+	for name, f := range m.files {
+		if _, wanted := want.Find(name); !wanted && owns != nil && owns(units.Mark{App: f.App}) {
+			if name == m.stuck {
+				return stuck
+			}
+			m.note("remove " + name)
+			delete(m.files, name)
+		}
+	}
+	return nil
+}
+
+// systemd.
+
+func (m *machine) note(text string) {
+	m.legacy.photograph()
+	m.log = append(m.log, text)
+}
+
+func (m *machine) Observe(context.Context, []string, bool) (map[string]units.Unit, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for name, u := range m.units {
+		u.Loaded = m.loaded[name] != ""
+		m.units[name] = u
+	}
+	for name := range m.loaded {
+		if _, ok := m.units[name]; !ok {
+			m.units[name] = units.Unit{Loaded: true, Active: units.Inactive}
+		}
+	}
+	return maps.Clone(m.units), nil
+}
+
+func (m *machine) Reload(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.reloads++
+	m.note("reload")
+	m.loaded = map[string]string{}
+	for name, f := range m.files {
+		if !strings.Contains(f.Digest, "refused") && f.App != "" && !m.unreadable {
+			m.loaded[units.ServiceOf(name)] = f.Digest
+		}
+	}
+	return nil
+}
+
+func (m *machine) Start(ctx context.Context, service string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	version := m.loaded[service]
+	m.starts[service]++
+	m.note("start " + service + " " + version)
+	u := units.Unit{Active: units.Active, WasActive: true, Digest: version, Invocation: fmt.Sprint(m.starts[service])}
+	if strings.Contains(version, "fails") {
+		u.Active = units.Failed
+		m.units[service] = u
+		return errors.New("starting " + service + ": the job ended with failed")
+	}
+	m.units[service] = u
+	if strings.Contains(version, "slow") {
+		m.mu.Unlock()
+		<-ctx.Done()
+		m.mu.Lock()
+		return context.Cause(ctx)
+	}
+	if strings.Contains(version, "crashes") {
+		go m.crash(service, u.Invocation)
+	}
+	if strings.Contains(version, "late") {
+		return m.late(ctx, service, u)
+	}
+	return nil
+}
+
+// late lets a service be up, or down, five minutes after its start, which is what
+// its start waits for.
+func (m *machine) late(ctx context.Context, service string, u units.Unit) error {
+	u.Active = units.Activating
+	m.units[service] = u
+	arrived := make(chan struct{})
+	go func() {
+		time.Sleep(5 * time.Minute)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		u.Active = units.Active
+		if strings.Contains(u.Digest, "lost") {
+			u.Active = units.Failed
+		}
+		m.units[service] = u
+		close(arrived)
+	}()
+	m.mu.Unlock()
+	defer m.mu.Lock()
+	select {
+	case <-arrived:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// crash ends a service three seconds after its start; systemd starts it again.
+func (m *machine) crash(service, invocation string) {
+	time.Sleep(3 * time.Second)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if u := m.units[service]; u.Invocation == invocation {
+		m.starts[service]++
+		u.Invocation = fmt.Sprint(m.starts[service])
+		m.units[service] = u
+	}
+}
+
+func (m *machine) Restart(ctx context.Context, service string) error { return m.Start(ctx, service) }
+
+func (m *machine) Recreate(ctx context.Context, service string) error { return m.Start(ctx, service) }
+
+func (m *machine) ReloadNetwork(context.Context) error { return nil }
+
+func (m *machine) Stop(_ context.Context, service string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.note("stop " + service)
+	u := m.units[service]
+	u.Active, u.Clean = units.Inactive, true
+	if strings.Contains(u.Digest, "stubborn") {
+		u.Active, u.Clean = units.Failed, false
+	}
+	m.units[service] = u
+	return nil
+}
+
+func (m *machine) ResetFailed(_ context.Context, service string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.note("reset-failed " + service)
+	if u := m.units[service]; u.Active == units.Failed {
+		u.Active = units.Inactive
+		m.units[service] = u
+	}
+	return nil
+}
+
+func (m *machine) Log(_ context.Context, service string, _ int) []string {
+	return []string{"last words of " + service}
+}
+
+func (m *machine) GeneratorLog(_ context.Context, file string, _ time.Time) []string {
+	return []string{"unsupported key in " + file}
+}
+
+// The store.
+
+func (m *machine) Lock(context.Context) (func(), error) {
+	if m.locked {
+		return nil, errors.New("held by process 7")
+	}
+	m.locked = true
+	return func() { m.locked = false }, nil
+}
+
+func (m *machine) History() (units.History, error) { return maps.Clone(m.history), nil }
+func (m *machine) SaveHistory(h units.History) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.history = maps.Clone(h)
+	return nil
+}
+
+func (m *machine) Adoptions() (units.Adoptions, error) { return m.legacy.adoptions(), nil }
+
+func (m *machine) SaveAdoptions(a units.Adoptions) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.note("remember " + strings.Join(slices.Sorted(maps.Keys(a)), " "))
+	m.legacy.kept = maps.Clone(a)
+	return nil
+}
+
+func (m *machine) Commit(set units.Set, _ string) error {
+	m.commits = append(m.commits, set)
+	return nil
+}
+
+func (m *machine) LastGood(id string) (units.Set, error) {
+	for _, set := range slices.Backward(m.commits) {
+		var own units.Set
+		for _, f := range set {
+			if f.App == id {
+				own = append(own, f)
+			}
+		}
+		if len(own) > 0 {
+			return own, nil
+		}
+	}
+	return nil, nil
+}
+
+func results(r reconcile.Report) []string {
+	list := make([]string, 0, len(r.Results))
+	for _, a := range r.Results {
+		text := a.App + " " + string(a.Outcome)
+		if a.Error != "" {
+			text += ": " + a.Error
+		}
+		list = append(list, text)
+	}
+	return list
+}
+
+func equal(t *testing.T, what string, want, got []string) {
+	t.Helper()
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("%s: -want +got:\n%s", what, d)
+	}
+}
+
+func reasons(r reconcile.Report) []string {
+	list := make([]string, 0, len(r.Actions))
+	for _, a := range r.Actions {
+		list = append(list, string(a.Reason))
+	}
+	return list
+}

@@ -1,0 +1,202 @@
+package reconcile_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// TestNeverSaidToBeStarted: what dies after its start, or never answers.
+func TestNeverSaidToBeStarted(t *testing.T) {
+	for version, want := range map[string]string{
+		"1-crashes": "x not-serving: app@x.service was started, ended, and was started again within 5s",
+		"1-silent":  "x not-serving: app@x.service runs and does not serve: connection refused",
+		"1-fails":   "x not-serving: starting app@x.service: the job ended with failed",
+	} {
+		t.Run(version, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				r := m.run(t, app("x", version), app("y", "1"))
+				equal(t, "results", []string{want, "y done"}, results(r))
+				equal(t, "last words", []string{"last words of app@x.service"}, r.Results[0].Log)
+			})
+		})
+	}
+}
+
+// TestPartsThatArriveLater: the job of the main service does not wait for what it
+// only pulls in; the pass does.
+func TestPartsThatArriveLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		x := app("x", "1")
+		x.Files = append(x.Files, units.File{Name: "app@x.db.container", App: "x", Digest: "1", Content: []byte("db")})
+		x.Parts = append(x.Parts, units.Part{Service: "app@x.db.service", File: "app@x.db.container", Digest: "1"})
+		m.units["app@x.db.service"] = units.Unit{Active: units.Activating, Digest: "1", Invocation: "1"}
+		go func() {
+			time.Sleep(time.Minute)
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			m.units["app@x.db.service"] = units.Unit{Active: units.Active, Digest: "1", Invocation: "1"}
+		}()
+		equal(t, "results", []string{"x done"}, results(m.run(t, x)))
+	})
+}
+
+// TestSlowStart: a pass does not wait for ever, and takes nothing back.
+func TestSlowStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"), app("y", "1"))
+		began := time.Now()
+		equal(t, "results", []string{
+			"x starting: it is not up after 10m0s, and goes on by itself", "y done",
+		}, results(m.run(t, app("x", "2-slow"), app("y", "2"))))
+		if took := time.Since(began); took != 10*time.Minute {
+			t.Errorf("the pass took %v", took)
+		}
+		if got := m.files["app@x.container"].Digest; got != "2-slow" {
+			t.Errorf("x has the file of %s", got)
+		}
+	})
+}
+
+// TestCalled: a pass that others are waiting for does not wait to see whether an app
+// serves. The next one finds out, at once where it has been up for long enough, and
+// takes back what does not serve.
+func TestCalled(t *testing.T) {
+	for _, c := range []struct {
+		version string
+		up      time.Duration
+		want    string
+		took    time.Duration
+	}{
+		{"2", 0, "x unchanged", 5 * time.Second},
+		{"2", 3 * time.Second, "x unchanged", 2 * time.Second},
+		{"2", time.Minute, "x unchanged", 0},
+		{"2-silent", time.Minute, "x rolled-back: app@x.service runs and does not serve: connection refused; it runs with its earlier files again", 7 * time.Second},
+	} {
+		t.Run(fmt.Sprint(c.version, " up for ", c.up), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				m.run(t, app("x", "1"))
+				called := make(chan struct{})
+				time.AfterFunc(time.Second, func() { close(called) })
+				host := m.host()
+				host.Called = func() <-chan struct{} { return called }
+				want := func() (units.Desired, error) {
+					return units.Desired{Apps: []units.App{app("x", c.version)}, Whole: true}, nil
+				}
+				began := time.Now()
+				r, err := reconcile.Run(t.Context(), want, host)
+				if err != nil || time.Since(began) != time.Second {
+					t.Errorf("the pass that was called took %v: %v", time.Since(began), err)
+				}
+				equal(t, "called", []string{"x starting: whether it serves is still to be seen: others had to be looked at"}, results(r))
+				u := m.units["app@x.service"]
+				u.Up = c.up
+				m.units["app@x.service"] = u
+				began = time.Now()
+				equal(t, "next pass", []string{c.want}, results(m.run(t, app("x", c.version))))
+				if took := time.Since(began); took != c.took {
+					t.Errorf("the next pass took %v, want %v", took, c.took)
+				}
+				if good := m.commits[len(m.commits)-1]; string(good[0].Content) != m.files["app@x.container"].Digest {
+					t.Errorf("kept as good was %s", good[0].Content)
+				}
+			})
+		})
+	}
+}
+
+// TestCalledWhileItAsks: an app that could not say to the end how it is was not heard,
+// however often it was asked before.
+func TestCalledWhileItAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"))
+		host := m.host()
+		called, asked := make(chan struct{}), 0
+		host.Called = func() <-chan struct{} { return called }
+		host.Ask = func(ctx context.Context, _ units.File, _ units.Part, _ units.Unit) (units.Health, string) {
+			if asked++; asked == 5 {
+				close(called)
+				<-ctx.Done()
+			}
+			return units.Unsure, "no answer"
+		}
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
+			return units.Desired{Apps: []units.App{app("x", "2")}, Whole: true}, nil
+		}, host)
+		equal(t, "results", []string{"x starting: whether it serves is still to be seen: others had to be looked at"}, results(r))
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestRemoveStopsFirst: the service ends while its unit still says how.
+func TestRemoveStopsFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"), app("y", "1"))
+		m.log = nil
+		m.run(t, app("y", "1"))
+		equal(t, "log", []string{"stop app@x.service", "remove app@x.container", "reload"}, m.log)
+		if r, kept := m.history["x"]; kept {
+			t.Errorf("the record of x is still there: %v", r)
+		}
+	})
+}
+
+// TestRemoveOfWhatMustBeKilled leaves nothing that the next pass has to do.
+func TestRemoveOfWhatMustBeKilled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1-stubborn"), app("y", "1"))
+		m.log = nil
+		m.run(t, app("y", "1"))
+		equal(t, "log", []string{"stop app@x.service", "reset-failed app@x.service", "remove app@x.container", "reload"}, m.log)
+		m.log = nil
+		m.run(t, app("y", "1"))
+		equal(t, "next pass", nil, m.log)
+	})
+}
+
+// TestRemoveOfWhatLostItsUnit: it gets it back for as long as it takes to stop.
+func TestRemoveOfWhatLostItsUnit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"), app("y", "1"))
+		delete(m.files, "app@x.container")
+		_ = m.Reload(t.Context())
+		m.log = nil
+		m.run(t, app("y", "1"))
+		equal(t, "log", []string{"write app@x.container 1", "reload", "stop app@x.service", "remove app@x.container", "reload"}, m.log)
+		m.log = nil
+		m.run(t, app("y", "1"))
+		equal(t, "next pass", nil, m.log)
+	})
+}
+
+// TestBudgetLastsOverPasses: a service that keeps failing is started at growing
+// intervals, each known before it happens.
+func TestBudgetLastsOverPasses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		for range 24 * 60 {
+			m.run(t, app("x", "1-fails"))
+			time.Sleep(time.Minute)
+		}
+		if got := m.starts["app@x.service"]; got < 24 || got > 34 {
+			t.Errorf("%d starts in a day, want about one an hour", got)
+		}
+		r := m.run(t, app("x", "1-fails"))
+		equal(t, "reason", []string{"gave-up"}, reasons(r))
+	})
+}
