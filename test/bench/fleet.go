@@ -140,14 +140,26 @@ func (f *fleet) allServe(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// kill ends, with no chance to clean up, the processes of an app that run a program.
-func (f *fleet) kill(ctx context.Context, i int, program string) error {
+// kill ends, with no chance to clean up, the processes of an app that run a program,
+// and says when: they take a while to find.
+func (f *fleet) kill(ctx context.Context, i int, program string) (time.Time, error) {
+	found, err := f.processes(ctx, i, program)
+	at := time.Now()
+	for _, pid := range found {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+			return at, fmt.Errorf("killing %s of %s: %w", program, service(i), err)
+		}
+	}
+	return at, err
+}
+
+// processes lists an app's processes that run a program.
+func (f *fleet) processes(ctx context.Context, i int, program string) (found []int, err error) {
 	list, err := f.manager.Current(ctx, service(i))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	group := "/sys/fs/cgroup" + list[0].ControlGroup
-	killed := 0
 	err = filepath.WalkDir(group, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Base(path) != "cgroup.procs" {
 			return err
@@ -158,24 +170,16 @@ func (f *fleet) kill(ctx context.Context, i int, program string) error {
 		}
 		for pid := range strings.FieldsSeq(string(text)) {
 			comm, _ := os.ReadFile("/proc/" + pid + "/comm") // it may have ended
-			if string(bytes.TrimSpace(comm)) != program {
-				continue
-			}
-			number, err := strconv.Atoi(pid)
-			if err != nil {
-				return err
-			}
-			killed++
-			if err := syscall.Kill(number, syscall.SIGKILL); err != nil {
-				return err
+			if number, err := strconv.Atoi(pid); err == nil && string(bytes.TrimSpace(comm)) == program {
+				found = append(found, number)
 			}
 		}
 		return nil
 	})
-	if err == nil && killed == 0 {
+	if err == nil && len(found) == 0 {
 		err = fmt.Errorf("%s has no process that runs %s", service(i), program)
 	}
-	return err
+	return found, err
 }
 
 // calm waits until no pass runs, and none has begun for a while.

@@ -101,8 +101,8 @@ func (l lookouts) delete(ctx context.Context, i int) ([]time.Duration, error) {
 
 // crash kills an app's process.
 func (l lookouts) crash(ctx context.Context, i int) ([]time.Duration, error) {
-	start := time.Now()
-	if err := l.kill(ctx, i, "app"); err != nil {
+	start, err := l.kill(ctx, i, "app")
+	if err != nil {
 		return nil, err
 	}
 	told, err := next(ctx, l.services, func(t timed[systemd.Event]) bool { return t.event.Unit == service(i) })
@@ -184,8 +184,8 @@ func (l lookouts) reaches(ctx context.Context, i int, state func(systemd.Listed)
 
 // cut kills what forwards an app's port. The container runs on.
 func (l lookouts) cut(ctx context.Context, i int) ([]time.Duration, error) {
-	start := time.Now()
-	if err := l.kill(ctx, i, "rootlessport"); err != nil {
+	start, err := l.kill(ctx, i, "rootlessport")
+	if err != nil {
 		return nil, err
 	}
 	served, err := l.served(ctx, i)

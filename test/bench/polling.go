@@ -101,13 +101,15 @@ func (p *polling) provoke(ctx context.Context) error {
 }
 
 func (p *polling) do(ctx context.Context, f fault) error {
+	program := "rootlessport"
 	switch f.kind {
 	case fileDeleted:
 		return os.Remove(p.unit(f.app))
 	case appKilled:
-		return p.kill(ctx, f.app, "app")
+		program = "app"
 	}
-	return p.kill(ctx, f.app, "rootlessport")
+	_, err := p.kill(ctx, f.app, program)
+	return err
 }
 
 // noticed takes down how long a fault lasted, if there was one.
