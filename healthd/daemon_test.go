@@ -151,7 +151,7 @@ func TestBurst(t *testing.T) {
 // the next look at everything.
 func TestEvents(t *testing.T) {
 	fail := func(w *world) {
-		w.set("app@web.service", func(u *units.Unit) { u.Active, u.Clean = units.Failed, false })
+		w.set("app@web.service", func(u *units.Unit) { u.Active = units.Failed })
 	}
 	for name, tt := range map[string]struct {
 		meanwhile func(*world)

@@ -76,7 +76,7 @@ func (w *world) add(id, address string) {
 		ID: id, Enabled: true, ManifestDigest: "m", Files: units.Set{file},
 		Parts: []units.Part{{Service: service, File: file.Name, Digest: "d"}},
 	})
-	w.units[service] = units.Unit{Loaded: true, Active: units.Active, WasActive: true, Clean: true, Digest: "d", Invocation: "1"}
+	w.units[service] = units.Unit{Loaded: true, Active: units.Active, Digest: "d", Invocation: "1"}
 	w.answers[address] = serves
 }
 
@@ -257,7 +257,7 @@ func (w *world) up(ctx context.Context, verb, service string) error {
 	defer w.mu.Unlock()
 	w.note("%s %s", verb, service)
 	u := w.units[service]
-	u.Active, u.WasActive, u.Paused, u.Digest, u.Invocation = units.Active, true, false, "d", u.Invocation+"1"
+	u.Active, u.Stopped, u.Paused, u.Digest, u.Invocation = units.Active, false, false, "d", u.Invocation+"1"
 	w.units[service] = u
 	w.mu.Unlock()
 	defer w.mu.Lock()

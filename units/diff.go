@@ -164,7 +164,8 @@ func (d *differ) app(app App) {
 		d.plan.Steps = slices.Insert(d.plan.Steps, at, d.failedParts(app)...)
 		return
 	}
-	stopped := d.have.Units[main.Service].Active == Inactive
+	u := d.have.Units[main.Service]
+	stopped := u.Active == Inactive || u.Stopped
 	for _, p := range app.Parts[1:] {
 		if stopped && d.have.Units[p.Service].Active != Active {
 			d.leave(app.ID, p.Service, BecauseMainStopped)
@@ -229,11 +230,9 @@ func (d *differ) part(app App, p Part) {
 		d.leave(app.ID, p.Service, BecauseStopping)
 	case !app.Enabled:
 		d.leave(app.ID, p.Service, BecauseDisabled)
-	case u.Active == Failed:
-		d.repair(app, p, BecauseFailed)
-	case u.WasActive && u.Clean && !d.history.of(app).interrupted(p.Service, u):
+	case u.Stopped && !d.history.of(app).interrupted(p.Service, u):
 		d.leave(app.ID, p.Service, BecauseStopped)
-	case u.WasActive:
+	case u.Active == Failed, u.Stopped:
 		d.repair(app, p, BecauseFailed)
 	default:
 		d.repair(app, p, BecauseNeverRan)

@@ -14,7 +14,7 @@ import (
 var (
 	now  = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	lnd  = units.App{ID: "lnd", Enabled: true, ManifestDigest: "m1", Parts: []units.Part{{Service: "app@lnd.service", File: "app@lnd.container", Digest: "new"}}}
-	well = units.Unit{Loaded: true, Active: units.Active, WasActive: true, Digest: "new", Health: units.Serving}
+	well = units.Unit{Loaded: true, Active: units.Active, Digest: "new", Health: units.Serving}
 )
 
 // unit is the well unit with something changed.
@@ -127,7 +127,7 @@ func TestStateTable(t *testing.T) {
 			want:    []string{"leave app@lnd.service backing-off"},
 		},
 		"a configuration changed while the app is down": {
-			app: withConfig("new", ""), unit: units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true, Config: "old"},
+			app: withConfig("new", ""), unit: units.Unit{Loaded: true, Active: units.Inactive, Stopped: true, Config: "old"},
 			want: []string{"leave app@lnd.service stopped-by-operator"},
 		},
 		"manifest changed: file and container differ": {
@@ -147,7 +147,7 @@ func TestStateTable(t *testing.T) {
 		"starting":   {unit: units.Unit{Loaded: true, Active: units.Activating}, want: []string{"leave app@lnd.service starting"}},
 		"stopping":   {unit: units.Unit{Loaded: true, Active: units.Deactivating}, want: []string{"leave app@lnd.service stopping"}},
 		"systemd restarts it": {
-			unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true, WasActive: true},
+			unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true},
 			want: []string{"leave app@lnd.service restarted-by-systemd"},
 		},
 
@@ -158,28 +158,32 @@ func TestStateTable(t *testing.T) {
 			app: new(disabled(lnd)), unit: units.Unit{Loaded: true, Active: units.Inactive}, want: []string{"leave app@lnd.service disabled"},
 		},
 		"ended cleanly: the operator stopped it": {
-			unit: units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true}, want: []string{"leave app@lnd.service stopped-by-operator"},
+			unit: units.Unit{Loaded: true, Active: units.Inactive, Stopped: true}, want: []string{"leave app@lnd.service stopped-by-operator"},
 		},
 		"down in the middle of a repair": {
-			unit:    units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true, Invocation: "i1"},
+			unit:    units.Unit{Loaded: true, Active: units.Inactive, Stopped: true, Invocation: "i1"},
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Why: units.BecauseFailed, Rung: 1, Last: now, Pending: map[string]string{service: "i1"}}},
 			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
 		},
 		"stopped by the operator after a repair whose end nobody noted": {
-			unit:    units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true, Invocation: "i2"},
+			unit:    units.Unit{Loaded: true, Active: units.Inactive, Stopped: true, Invocation: "i2"},
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now, Pending: map[string]string{service: "i1"}}},
 			want:    []string{"leave app@lnd.service stopped-by-operator"},
 		},
-		"ended with a failure that systemd does not call failed": {
-			unit: units.Unit{Loaded: true, Active: units.Inactive, WasActive: true},
-			want: []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
+		"it had to be killed: the operator stopped it all the same": {
+			unit: units.Unit{Loaded: true, Active: units.Failed, Stopped: true}, want: []string{"leave app@lnd.service stopped-by-operator"},
+		},
+		"it had to be killed for a repair": {
+			unit:    units.Unit{Loaded: true, Active: units.Failed, Stopped: true, Invocation: "i1"},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Why: units.BecauseFailed, Rung: 1, Last: now, Pending: map[string]string{service: "i1"}}},
+			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
 		},
 		"failed": {
-			unit: units.Unit{Loaded: true, Active: units.Failed, WasActive: true},
+			unit: units.Unit{Loaded: true, Active: units.Failed},
 			want: []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
 		},
 		"failed, disabled": {
-			app: new(disabled(lnd)), unit: units.Unit{Loaded: true, Active: units.Failed, WasActive: true}, want: []string{"leave app@lnd.service disabled"},
+			app: new(disabled(lnd)), unit: units.Unit{Loaded: true, Active: units.Failed}, want: []string{"leave app@lnd.service disabled"},
 		},
 		"failed again within the delay": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
@@ -295,7 +299,7 @@ func TestAsked(t *testing.T) {
 		unit  units.Unit
 		want  []string
 	}{
-		"start what was stopped":     {units.Start, units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true}, []string{"start app@lnd.service asked"}},
+		"start what was stopped":     {units.Start, units.Unit{Loaded: true, Active: units.Inactive, Stopped: true}, []string{"start app@lnd.service asked"}},
 		"start what was given up":    {units.Start, units.Unit{Loaded: true, Active: units.Failed}, []string{"reset-failed app@lnd.service asked", "start app@lnd.service asked"}},
 		"start what systemd will":    {units.Start, units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, []string{"start app@lnd.service asked"}},
 		"stop what systemd will":     {units.Stop, units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, []string{"stop app@lnd.service asked"}},
@@ -380,7 +384,7 @@ func TestParts(t *testing.T) {
 		{Service: "app@shop.service", File: "app@shop.container", Digest: "new"},
 		{Service: "app@shop.db.service", File: "app@shop.db.container", Digest: "new"},
 	}}
-	stopped := units.Unit{Loaded: true, Active: units.Inactive, WasActive: true, Clean: true}
+	stopped := units.Unit{Loaded: true, Active: units.Inactive, Stopped: true}
 	failed := units.Unit{Loaded: true, Active: units.Failed}
 	old := unit(func(u *units.Unit) { u.Digest = "old" })
 	for name, tt := range map[string]struct {

@@ -52,14 +52,17 @@ type simApp struct {
 	removed, stopped  bool
 	invalid, disabled bool
 	// What is there. A file of version 0 is missing, of -1 cut short.
-	disk, loaded     int
-	active           units.ActiveState
-	running          int
-	clean, wasActive bool
-	restarting       bool
-	paused           bool
-	health           units.Health
-	invocation       int
+	disk, loaded int
+	active       units.ActiveState
+	running      int
+	// limited: systemd gave up on it.
+	limited    bool
+	restarting bool
+	paused     bool
+	health     units.Health
+	// started: systemd knows that it was; invocation counts the starts.
+	started    bool
+	invocation int
 
 	faults, starts, writes int
 }
@@ -132,22 +135,19 @@ var faults = []struct {
 		if a.active == units.Active {
 			a.active, a.restarting, a.paused = units.Activating, true, false
 			if a.loaded <= 0 { // systemd has forgotten Restart=
-				a.active, a.restarting, a.clean = units.Failed, false, false
+				a.active, a.restarting = units.Failed, false
 			}
 		}
 	}},
 	{"crash until systemd gives up", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.active == units.Active {
-			a.active, a.clean, a.paused = units.Failed, false, false
+			a.active, a.limited, a.paused = units.Failed, true, false
 		}
 	}},
-	{"stop by the operator", func(_ *machine, _ *rand.Rand, a *simApp) {
-		if a.active == units.Active && a.loaded > 0 {
-			a.active, a.clean, a.stopped, a.paused = units.Inactive, true, true, false
-		}
-	}},
+	{"stop by the operator", func(_ *machine, _ *rand.Rand, a *simApp) { a.stopByHand(units.Inactive) }},
+	{"stop of what has to be killed", func(_ *machine, _ *rand.Rand, a *simApp) { a.stopByHand(units.Failed) }},
 	{"start by the operator", func(m *machine, _ *rand.Rand, a *simApp) {
-		if a.active == units.Inactive && a.loaded > 0 {
+		if (a.active == units.Inactive || a.active == units.Failed) && a.loaded > 0 {
 			m.start(a)
 			a.stopped = false
 			m.history.Forget(a.id)
@@ -193,7 +193,15 @@ func (m *machine) systemd() {
 
 func (m *machine) start(a *simApp) {
 	a.invocation++
-	a.active, a.running, a.wasActive, a.restarting, a.paused, a.health = units.Active, a.loaded, true, false, false, units.Serving
+	a.active, a.running, a.started, a.restarting, a.paused, a.health = units.Active, a.loaded, true, false, false, units.Serving
+	a.limited = false
+}
+
+// stopByHand leaves an app down, in the state in which it came to be.
+func (a *simApp) stopByHand(state units.ActiveState) {
+	if a.loaded > 0 && (a.active == units.Active || a.restarting) {
+		a.active, a.stopped, a.paused, a.restarting = state, true, false, false
+	}
 }
 
 // reload lets systemd read the files: a missing or broken one has no unit, but
@@ -203,17 +211,22 @@ func (m *machine) reload() {
 		a.loaded = max(a.disk, 0)
 		a.collect()
 		if a.loaded == 0 && a.restarting {
-			a.active, a.restarting, a.clean = units.Failed, false, false
+			a.active, a.restarting = units.Failed, false
 		}
 	}
 }
 
 // collect forgets a unit without a file that does not run, and with it that the
-// operator stopped it.
+// operator stopped it. One that failed is remembered, and not how it was to be restarted.
 func (a *simApp) collect() {
-	if a.loaded == 0 && a.active == units.Inactive {
-		a.wasActive, a.clean, a.stopped = false, false, false
+	if a.loaded == 0 && a.active != units.Active {
+		a.started, a.stopped = a.active == units.Failed, false
 	}
+}
+
+// isStopped is what systemd's properties tell.
+func (a *simApp) isStopped() bool {
+	return a.started && (a.active == units.Inactive || a.active == units.Failed && a.loaded > 0 && !a.limited)
 }
 
 func (m *machine) diff() units.Plan {
@@ -243,7 +256,7 @@ func (m *machine) diff() units.Plan {
 		}
 		u := units.Unit{
 			Loaded: a.loaded > 0, NeedsReload: a.loaded > 0 && a.loaded != a.disk, Active: a.active, Restarting: a.restarting,
-			Clean: a.clean, WasActive: a.wasActive, Paused: a.paused, Invocation: strconv.Itoa(a.invocation),
+			Stopped: a.isStopped(), Paused: a.paused, Invocation: strconv.Itoa(a.invocation),
 		}
 		if a.active == units.Active {
 			u.Digest, u.Health = digest(a.running), a.health
@@ -256,6 +269,13 @@ func (m *machine) diff() units.Plan {
 // carryOut does the first actions of a plan, as reconcile does them.
 func (m *machine) carryOut(plan units.Plan, most int) {
 	m.begun = nil
+	if plan.Reload != nil { // as announce does
+		for _, action := range plan.Steps {
+			if a := m.app(action.App); a.active == units.Failed && most > 0 {
+				m.begin(action)
+			}
+		}
+	}
 	for i, action := range plan.Actions() {
 		if i >= most {
 			m.note("  killed")
@@ -277,32 +297,40 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 	}
 }
 
-func (m *machine) act(action units.Action) {
-	var a *simApp
-	for _, candidate := range m.apps {
-		if candidate.id == action.App {
-			a = candidate
+func (m *machine) app(id string) *simApp {
+	for _, a := range m.apps {
+		if a.id == id {
+			return a
 		}
 	}
-	app := units.App{ID: action.App}
-	if a != nil {
-		app.ManifestDigest = digest(a.version)
+	return nil
+}
+
+func (a *simApp) app() units.App { return units.App{ID: a.id, ManifestDigest: digest(a.version)} }
+
+// begin notes that work on a service begins, once in a pass.
+func (m *machine) begin(action units.Action) {
+	if !slices.Contains(m.begun, action.Target) {
+		m.begun = append(m.begun, action.Target)
+		a := m.app(action.App)
+		m.history.Begin(a.app(), action.Target, strconv.Itoa(a.invocation))
 	}
+}
+
+func (m *machine) act(action units.Action) {
+	a := m.app(action.App)
 	switch action.Kind {
 	case units.Stop, units.ResetFailed, units.Start, units.Restart, units.Recreate:
-		if !slices.Contains(m.begun, action.Target) {
-			m.begun = append(m.begun, action.Target)
-			m.history.Begin(app, action.Target, strconv.Itoa(a.invocation))
-		}
+		m.begin(action)
 	case units.Write, units.Remove, units.Reload, units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
 	}
 	if action.Repair {
-		m.history.Repaired(app, action.Reason, m.now)
+		m.history.Repaired(a.app(), action.Reason, m.now)
 	}
 	switch action.Kind {
 	case units.Stop:
 		if a.active != units.Failed {
-			a.active, a.clean, a.restarting = units.Inactive, true, false
+			a.active, a.restarting = units.Inactive, false
 		}
 		a.collect()
 	case units.Write:
@@ -314,9 +342,11 @@ func (m *machine) act(action units.Action) {
 		m.reload()
 	case units.ResetFailed:
 		if a.active == units.Failed {
-			a.active = units.Inactive
+			a.active, a.limited = units.Inactive, false
 		}
-		a.clean = true
+		if action.Reason == units.BecauseRemoved { // and with the app goes what was done to it
+			a.stopped = false
+		}
 		a.collect()
 	case units.Start, units.Restart, units.Recreate:
 		if a.loaded > 0 {
@@ -366,7 +396,7 @@ func (a *simApp) check() error {
 	case a.removed:
 	case a.disk != a.version || a.loaded != a.version:
 		return fmt.Errorf("its file is %d, systemd has %d, wanted %d", a.disk, a.loaded, a.version)
-	case a.stopped && a.active != units.Inactive:
+	case a.stopped && a.active != units.Inactive && a.active != units.Failed:
 		return fmt.Errorf("stopped by the operator, and %s", a.active)
 	case a.stopped || a.disabled:
 	case a.active != units.Active || a.running != a.version || a.paused || a.health != units.Serving:

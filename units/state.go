@@ -143,10 +143,9 @@ type Unit struct {
 	Up time.Duration
 	// Restarting: the unit waits for its next automatic start.
 	Restarting bool
-	// Clean: the last run ended without a failure.
-	Clean bool
-	// WasActive: the unit has been active since the manager started.
-	WasActive bool
+	// Stopped: the unit was started, and is down because somebody ended it. Had it ended
+	// by itself, systemd would be starting it again, or it was not to be.
+	Stopped bool
 	// Digest is that of the running container, empty where nothing tells.
 	Digest string
 	// Config and Watched are what it was started with, see Part.
@@ -186,6 +185,8 @@ func (u Unit) Word() Word {
 		return IsRestarting
 	case u.Active == Active && u.Paused:
 		return IsPaused
+	case u.Stopped:
+		return IsStopped
 	}
 	return words[u.Active]
 }

@@ -120,7 +120,7 @@ func (s *shared) Restart(_ context.Context, name string) error {
 	u := s.loaded[name]
 	started, _ := strconv.Atoi(u.Invocation)
 	s.loaded[name] = units.Unit{
-		Loaded: true, Active: units.Active, WasActive: true, Clean: true, Digest: f.Digest, Invocation: strconv.Itoa(started + 1),
+		Loaded: true, Active: units.Active, Digest: f.Digest, Invocation: strconv.Itoa(started + 1),
 	}
 	return err
 }

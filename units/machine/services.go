@@ -53,7 +53,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 			listed = append(listed, u)
 			continue
 		}
-		list[u.Name] = units.Unit{Loaded: u.LoadState == "loaded", Active: units.Inactive, Clean: true}
+		list[u.Name] = units.Unit{Loaded: u.LoadState == "loaded", Active: units.Inactive}
 	}
 	for _, u := range listed {
 		if u.LoadState == "loaded" && u.ActiveState == string(units.Active) {
@@ -68,7 +68,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	}
 	for _, u := range current {
 		state := units.Unit{
-			Loaded: true, NeedsReload: u.NeedDaemonReload, Active: units.Active, Clean: true, WasActive: true, Invocation: u.InvocationID,
+			Loaded: true, NeedsReload: u.NeedDaemonReload, Active: units.Active, Invocation: u.InvocationID,
 			Up: age(u.ActiveEnterMonotonic),
 		}
 		if _, err := look(&state, u.MainPID, u.ControlGroup); err != nil {
@@ -153,11 +153,12 @@ func service(u systemd.Unit, job string) (Service, error) {
 	s := Service{Systemd: u, State: units.Unit{
 		Loaded: u.LoadState == "loaded", NeedsReload: u.NeedDaemonReload, Active: activeState(u.ActiveState),
 		Restarting: strings.HasPrefix(u.SubState, "auto-restart"),
-		Clean:      u.Result == "success", WasActive: u.ActiveEnterTimestamp != 0, Invocation: u.InvocationID,
+		Invocation: u.InvocationID,
 	}}
 	if (job == "start" || job == "restart") && (s.State.Active == units.Inactive || s.State.Active == units.Failed) {
 		s.State.Active = units.Activating
 	}
+	s.State.Stopped = s.State.Active != units.Activating && u.IsStopped()
 	var err error
 	s.Container, err = look(&s.State, u.MainPID, u.ControlGroup)
 	return s, err

@@ -46,14 +46,14 @@ func TestForgotten(t *testing.T) {
 	fake := systemdtest.New(t)
 	fake.Set(
 		systemd.Unit{Name: "app@failed.service", LoadState: "loaded", ActiveState: "failed", Result: "exit-code", InvocationID: "01"},
-		systemd.Unit{Name: "app@kept.service", LoadState: "loaded", ActiveState: "inactive", Result: "success", ActiveEnterTimestamp: 1},
+		systemd.Unit{Name: "app@kept.service", LoadState: "loaded", ActiveState: "inactive", Result: "success", InactiveExitTimestamp: 1},
 	)
 	s := Services{Manager: fake.Connect(), Scope: units.User}
 	got, err := s.Observe(t.Context(), []string{"app@failed.service", "app@gone.service", "app@kept.service"}, true)
 	want := map[string]units.Unit{
-		"app@failed.service": {Loaded: true, Active: units.Failed, WasActive: false, Invocation: "01"},
-		"app@gone.service":   {Active: units.Inactive, Clean: true},
-		"app@kept.service":   {Loaded: true, Active: units.Inactive, Clean: true, WasActive: true},
+		"app@failed.service": {Loaded: true, Active: units.Failed, Invocation: "01"},
+		"app@gone.service":   {Active: units.Inactive},
+		"app@kept.service":   {Loaded: true, Active: units.Inactive, Stopped: true},
 	}
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Errorf("%v, -want +got:\n%s", err, d)

@@ -391,7 +391,7 @@ func TestSlowAdoption(t *testing.T) {
 		if c := m.legacy.containers["c1"]; c != (container{"x.legacy", false}) {
 			t.Errorf("the container is %+v", c)
 		}
-		m.units["app@x.service"] = units.Unit{Active: units.Active, WasActive: true, Digest: "1-slow", Invocation: "1"}
+		m.units["app@x.service"] = units.Unit{Active: units.Active, Digest: "1-slow", Invocation: "1"}
 		m.loaded["app@x.service"] = "1" // starting it again takes no time
 		equal(t, "results", []string{"x done"}, results(m.run(t, app("x", "1-slow"))))
 		if len(m.legacy.containers) > 0 {

@@ -44,6 +44,14 @@ func (p *pass) announce() error {
 	for _, a := range p.plan.Stops {
 		p.history.Begin(units.App{ID: a.App}, a.Target, p.have.Units[a.Target].Invocation)
 	}
+	for _, app := range p.want.Apps {
+		for _, a := range p.steps(app) {
+			// What failed without its unit looks stopped by somebody once it has it back.
+			if u := p.have.Units[a.Target]; u.Active == units.Failed && p.plan.Reload != nil {
+				p.history.Begin(app, a.Target, u.Invocation)
+			}
+		}
+	}
 	for _, a := range p.plan.Files {
 		if !p.isBad(a.App) && !p.isRestored(a) {
 			p.history.Change(a.App)

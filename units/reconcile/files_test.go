@@ -119,7 +119,7 @@ func TestLostFileIsNoChange(t *testing.T) {
 				x.Files = append(x.Files, units.File{Name: "archipelago-x.data.volume", App: "x", Digest: "1", Content: []byte("1")})
 				m.run(t, x)
 				delete(m.files, "app@x.container")
-				m.units["app@x.service"] = units.Unit{Active: units.Failed, WasActive: true}
+				m.units["app@x.service"] = units.Unit{Active: units.Failed}
 				m.history, m.log = units.History{}, nil
 				host := m.host()
 				broken(m, &host)

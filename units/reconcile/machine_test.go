@@ -195,7 +195,7 @@ func (m *machine) Start(ctx context.Context, service string) error {
 	version := m.loaded[service]
 	m.starts[service]++
 	m.note("start " + service + " " + version)
-	u := units.Unit{Active: units.Active, WasActive: true, Digest: version, Invocation: fmt.Sprint(m.starts[service])}
+	u := units.Unit{Active: units.Active, Digest: version, Invocation: fmt.Sprint(m.starts[service])}
 	if strings.Contains(version, "fails") {
 		u.Active = units.Failed
 		m.units[service] = u
@@ -267,9 +267,9 @@ func (m *machine) Stop(_ context.Context, service string) error {
 	defer m.mu.Unlock()
 	m.note("stop " + service)
 	u := m.units[service]
-	u.Active, u.Clean = units.Inactive, true
+	u.Active, u.Stopped = units.Inactive, true
 	if strings.Contains(u.Digest, "stubborn") {
-		u.Active, u.Clean = units.Failed, false
+		u.Active = units.Failed
 	}
 	m.units[service] = u
 	return nil

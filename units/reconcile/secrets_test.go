@@ -109,7 +109,7 @@ func TestRotatingIsNotPutOff(t *testing.T) {
 		silent.Rotating = true
 		m := newMachine()
 		m.files["app@ui.container"], m.loaded["app@ui.service"] = silent.Files[0], "1-silent"
-		m.units["app@ui.service"] = units.Unit{Loaded: true, Active: units.Active, WasActive: true, Invocation: "1", Digest: "1-silent"}
+		m.units["app@ui.service"] = units.Unit{Loaded: true, Active: units.Active, Invocation: "1", Digest: "1-silent"}
 		if r := m.run(t, silent); r.Results[0].Outcome != reconcile.NotServing {
 			t.Errorf("%+v", r.Results)
 		}
@@ -170,7 +170,7 @@ func TestRotatingAndRestarting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"))
-		m.units["app@x.service"] = units.Unit{Active: units.Activating, Restarting: true, WasActive: true, Invocation: "2"}
+		m.units["app@x.service"] = units.Unit{Active: units.Activating, Restarting: true, Invocation: "2"}
 		rotating := app("x", "1")
 		rotating.Rotating = true
 		equal(t, "results", []string{

@@ -112,7 +112,7 @@ func (p *pass) isFallen(app units.App) bool {
 	main := app.Parts[0].Service
 	u := p.have.Units[main]
 	before, begun := p.pending(app.ID, main)
-	return begun && before != u.Invocation && u.Active == units.Failed && app.Asked != units.Start && app.Asked != units.Restart &&
+	return begun && before != u.Invocation && u.Active == units.Failed && !u.Stopped && app.Asked != units.Start && app.Asked != units.Restart &&
 		p.unfinished[app.ID] && p.hadOther(app) && len(p.containers(app.ID)) == 0
 }
 
@@ -256,7 +256,7 @@ func (p *pass) up(ctx context.Context, app units.App) (map[string]units.Unit, er
 	}
 	for _, part := range app.Parts {
 		u := found[part.Service]
-		stopped := u.Active == units.Inactive && u.Clean && p.have.Units[part.Service].Active == units.Inactive
+		stopped := u.Active == units.Inactive && p.have.Units[part.Service].Active == units.Inactive
 		if u.Active != units.Active && !stopped {
 			return nil, fmt.Errorf("%s was started and is %s", part.Service, describe(u))
 		}

@@ -204,6 +204,59 @@ func TestLiveJobsEndAsSystemdSays(t *testing.T) {
 	}
 }
 
+// TestLiveStopped: whether somebody ended a service can be told however it came to its
+// end. systemd forgets what nothing needs: hence the target.
+func TestLiveStopped(t *testing.T) {
+	const always = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=1\nExecStart=/bin/sh -c "
+	services := map[string]struct {
+		text string
+		// until is the state in which it is stopped; in that of one that isn't, it ends by itself.
+		until, state string
+		want         bool
+	}{
+		"ends.service":      {always + "'exec sleep infinity'\n", "running", "inactive", true},
+		"stubborn.service":  {always + "'trap \"\" TERM; while :; do sleep 1; done'\nTimeoutStopSec=1\n", "running", "failed", true},
+		"complains.service": {always + "'trap \"exit 7\" TERM; while :; do sleep 0.1; done'\n", "running", "failed", true},
+		"starting.service":  {always + "'exec sleep infinity'\nExecStartPost=/bin/sleep infinity\n", "start-post", "failed", true},
+		"crashing.service":  {always + "'exit 3'\n", "auto-restart", "inactive", true},
+		"limited.service": {
+			"[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=2\n[Service]\nRestart=always\nRestartSec=100ms\nExecStart=/bin/false\n", "", "failed", false,
+		},
+		"once.service": {"[Service]\nExecStart=/bin/false\n", "", "failed", false},
+	}
+	files, names := map[string]string{}, []string{}
+	for name, s := range services {
+		files[name] = s.text
+		names = append(names, name)
+	}
+	files["holder.target"] = "[Unit]\nDefaultDependencies=no\nWants=" + strings.Join(names, " ") + "\n"
+	m := connect(t, systemd.Options{})
+	install(t, m, files)
+	for _, name := range names {
+		if u := unit(t, m, name); u.IsStopped() {
+			t.Errorf("%s, which never was started: %+v", name, u)
+		}
+	}
+	if _, err := m.Start(within(t, long), "holder.target", systemd.Replace); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range services {
+		if s.until != "" {
+			eventually(t, name+" is "+s.until, func() bool { return unit(t, m, name).SubState == s.until })
+			if u := unit(t, m, name); u.IsStopped() {
+				t.Errorf("%s: %+v", name, u)
+			}
+			if _, err := m.Stop(within(t, long), name, systemd.Replace); err != nil {
+				t.Error(err)
+			}
+		}
+		eventually(t, name+" is "+s.state, func() bool { return unit(t, m, name).ActiveState == s.state })
+		if u := unit(t, m, name); u.IsStopped() != s.want {
+			t.Errorf("%s: it is stopped: %v; %+v", name, u.IsStopped(), u)
+		}
+	}
+}
+
 func TestLiveStopCancelsASlowStart(t *testing.T) {
 	m := connect(t, systemd.Options{})
 	install(t, m, map[string]string{

@@ -63,7 +63,8 @@ func TestUnitsAreReadInFull(t *testing.T) {
 				NeedDaemonReload: true, FragmentPath: "/run/user/1000/systemd/generator/app@bitcoin-knots.service",
 				SourcePath: "/home/a/.config/containers/systemd/app@bitcoin-knots.container", UnitFileState: "generated",
 				InvocationID: "00112233445566778899aabbccddeeff", ControlGroup: "/app.slice/app@bitcoin-knots.service",
-				ActiveEnterTimestamp: 1, InactiveEnterTimestamp: 2, StateChangeTimestamp: 3, ActiveExitTimestamp: 4,
+				ActiveEnterTimestamp: 1, InactiveEnterTimestamp: 2, StateChangeTimestamp: 3, ActiveExitTimestamp: 4, InactiveExitTimestamp: 5,
+				Restart: "always", StartLimitIntervalUSec: 6,
 				Result: "exit-code", NRestarts: 4, MainPID: 5, ExecMainCode: 1, ExecMainStatus: 7, StatusText: "verifying blocks 43 %",
 			}
 			timer := systemd.Unit{Name: "backup.timer", LoadState: "loaded", ActiveState: "active", SubState: "waiting"}

@@ -26,7 +26,7 @@ type Listed struct {
 }
 
 // Unit is a unit in full, all of one moment. Of a unit that is no service the
-// fields from Result to StatusText are empty.
+// fields from Restart to StatusText are empty.
 type Unit struct {
 	Name                             string
 	LoadState, ActiveState, SubState string
@@ -43,8 +43,13 @@ type Unit struct {
 	ControlGroup string
 
 	// The times are microseconds since 1970, 0 for never.
-	ActiveEnterTimestamp, ActiveExitTimestamp, InactiveEnterTimestamp, StateChangeTimestamp uint64
+	InactiveExitTimestamp, ActiveEnterTimestamp, ActiveExitTimestamp, InactiveEnterTimestamp, StateChangeTimestamp uint64
 
+	// Restart is when the service is started again by itself: "no", "always",
+	// "on-failure", ...
+	Restart string
+	// StartLimitIntervalUSec is the time in which starts are counted, 0 for no limit.
+	StartLimitIntervalUSec uint64
 	// Result is "success", "exit-code", "signal", "timeout", ...
 	Result string
 	// NRestarts counts the automatic restarts since the last start by a job.
@@ -55,6 +60,23 @@ type Unit struct {
 	ExecMainCode, ExecMainStatus int32
 	// StatusText is what the service last said of itself.
 	StatusText string
+}
+
+// IsStopped reports whether a service is down because somebody ended it. systemd does
+// not say so: one that had to be killed counts as failed, and one that was waiting for
+// its next start has the result of the last. But any other end would have led to a new
+// start, by the rules of systemd.service(5); systemd 257.
+func (u Unit) IsStopped() bool {
+	switch {
+	case u.InactiveExitTimestamp == 0: // it never was started
+		return false
+	case u.ActiveState == "inactive":
+		return true
+	case u.ActiveState != "failed", u.Restart != "always" && u.Restart != "on-failure":
+		return false
+	}
+	isAtItsLimit := u.StartLimitIntervalUSec != 0 && u.NRestarts != 0 // the result is that of the last start
+	return !isAtItsLimit && u.Result != "start-limit-hit" && u.Result != "resources"
 }
 
 // Current is what tells whether a unit is still the one that was seen.
@@ -237,11 +259,13 @@ func unitOf(name string, p properties) Unit {
 		JobID: jobID(job), NeedDaemonReload: value[bool](p, "NeedDaemonReload"),
 		FragmentPath: text(p, "FragmentPath"), SourcePath: text(p, "SourcePath"), UnitFileState: text(p, "UnitFileState"),
 		InvocationID: invocationOf(p), ControlGroup: text(p, "ControlGroup"),
+		InactiveExitTimestamp:  value[uint64](p, "InactiveExitTimestamp"),
 		ActiveEnterTimestamp:   value[uint64](p, "ActiveEnterTimestamp"),
 		ActiveExitTimestamp:    value[uint64](p, "ActiveExitTimestamp"),
 		InactiveEnterTimestamp: value[uint64](p, "InactiveEnterTimestamp"),
 		StateChangeTimestamp:   value[uint64](p, "StateChangeTimestamp"),
-		Result:                 text(p, "Result"), NRestarts: value[uint32](p, "NRestarts"), MainPID: value[uint32](p, "MainPID"),
+		StartLimitIntervalUSec: value[uint64](p, "StartLimitIntervalUSec"),
+		Restart:                text(p, "Restart"), Result: text(p, "Result"), NRestarts: value[uint32](p, "NRestarts"), MainPID: value[uint32](p, "MainPID"),
 		ExecMainCode: value[int32](p, "ExecMainCode"), ExecMainStatus: value[int32](p, "ExecMainStatus"), StatusText: text(p, "StatusText"),
 	}
 }

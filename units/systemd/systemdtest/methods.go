@@ -126,11 +126,13 @@ func (m *Manager) properties(message *dbus.Message) map[string]dbus.Variant {
 		}{u.JobID, jobPath(u.JobID)},
 		"NeedDaemonReload": u.NeedDaemonReload, "FragmentPath": u.FragmentPath, "SourcePath": u.SourcePath,
 		"UnitFileState": u.UnitFileState, "InvocationID": invocation, "ActiveEnterTimestampMonotonic": u.ActiveEnterTimestamp,
-		"ActiveEnterTimestamp": u.ActiveEnterTimestamp, "ActiveExitTimestamp": u.ActiveExitTimestamp, "InactiveEnterTimestamp": u.InactiveEnterTimestamp,
+		"InactiveExitTimestamp": u.InactiveExitTimestamp,
+		"ActiveEnterTimestamp":  u.ActiveEnterTimestamp, "ActiveExitTimestamp": u.ActiveExitTimestamp, "InactiveEnterTimestamp": u.InactiveEnterTimestamp,
 		"StateChangeTimestamp": u.StateChangeTimestamp,
 	}
 	if strings.HasSuffix(u.Name, ".service") {
 		all["ControlGroup"], all["Result"], all["StatusText"] = u.ControlGroup, u.Result, u.StatusText
+		all["Restart"], all["StartLimitIntervalUSec"] = u.Restart, u.StartLimitIntervalUSec
 		all["NRestarts"], all["MainPID"] = u.NRestarts, u.MainPID
 		all["ExecMainCode"], all["ExecMainStatus"] = u.ExecMainCode, u.ExecMainStatus
 	}

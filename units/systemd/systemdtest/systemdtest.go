@@ -422,6 +422,7 @@ func (m *Manager) finish(r *running, outcome Outcome) bool {
 		u.ActiveState, u.SubState, u.MainPID, u.Result = "active", "running", m.lastPID, "success"
 		u.InvocationID = fmt.Sprintf("%032x", r.id)
 		u.ActiveEnterTimestamp = uint64(time.Now().UnixMicro())
+		u.InactiveExitTimestamp = u.ActiveEnterTimestamp
 	}
 	return true
 }
