@@ -181,7 +181,7 @@ func (d *differ) asked(app App, main Part) bool {
 	u := d.have.Units[main.Service]
 	isDown := u.Active == Inactive || u.Active == Failed || u.Active == "" || u.Restarting
 	switch {
-	case d.blocked(main), app.Asked == "", app.Asked == Leave, app.Asked == Start && !isDown:
+	case d.blocked(main), u.Masked && app.Asked != Stop, app.Asked == "", app.Asked == Leave, app.Asked == Start && !isDown:
 		return false
 	case app.Asked == Stop && isDown && !u.Restarting:
 		d.leave(app.ID, main.Service, BecauseStopped)
@@ -211,6 +211,8 @@ func (d *differ) part(app App, p Part) {
 	switch {
 	case d.blocked(p):
 		// Said by files already.
+	case u.Masked:
+		d.leave(app.ID, p.Service, BecauseMasked)
 	case u.Active == Active && u.Digest != "" && u.Digest != p.Digest:
 		d.step(app, Restart, p.Service, BecauseDigest, false)
 	case u.Active == Active && p.Config != "" && u.Config != p.Config:

@@ -182,6 +182,13 @@ func TestStateTable(t *testing.T) {
 			unit: units.Unit{Loaded: true, Active: units.Failed},
 			want: []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
 		},
+		"masked": {
+			unit: units.Unit{Loaded: true, Masked: true, Active: units.Inactive}, want: []string{"leave app@lnd.service masked"},
+		},
+		"masked while it runs": {
+			unit: unit(func(u *units.Unit) { u.Masked, u.Digest, u.Health = true, "old", units.Sick }), files: file(units.FileDiffers),
+			want: []string{"write app@lnd.container file-differs", "reload  file-differs", "leave app@lnd.service masked"},
+		},
 		"failed, disabled": {
 			app: new(disabled(lnd)), unit: units.Unit{Loaded: true, Active: units.Failed}, want: []string{"leave app@lnd.service disabled"},
 		},
@@ -300,6 +307,8 @@ func TestAsked(t *testing.T) {
 		want  []string
 	}{
 		"start what was stopped":     {units.Start, units.Unit{Loaded: true, Active: units.Inactive, Stopped: true}, []string{"start app@lnd.service asked"}},
+		"start what is masked":       {units.Start, units.Unit{Loaded: true, Masked: true, Active: units.Inactive}, []string{"leave app@lnd.service masked"}},
+		"stop what is masked":        {units.Stop, units.Unit{Loaded: true, Masked: true, Active: units.Active}, []string{"stop app@lnd.service asked"}},
 		"start what was given up":    {units.Start, units.Unit{Loaded: true, Active: units.Failed}, []string{"reset-failed app@lnd.service asked", "start app@lnd.service asked"}},
 		"start what systemd will":    {units.Start, units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, []string{"start app@lnd.service asked"}},
 		"stop what systemd will":     {units.Stop, units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, []string{"stop app@lnd.service asked"}},

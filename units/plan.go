@@ -59,6 +59,7 @@ const (
 	BecauseNeverRan    Reason = "never-started"
 	BecauseStopped     Reason = "stopped-by-operator"
 	BecauseDisabled    Reason = "disabled"
+	BecauseMasked      Reason = "masked"
 	BecauseNeedsUser   Reason = "needs-user"
 	BecauseInvalid     Reason = "invalid-manifest"
 	BecauseBackingOff  Reason = "backing-off"

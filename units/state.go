@@ -131,9 +131,12 @@ const (
 
 // Unit is a service as systemd knows it.
 type Unit struct {
-	// Loaded: systemd has a valid unit. An app may run without one, when its
-	// file was deleted.
+	// Loaded: systemd has a valid unit, or a masked one. An app may run without one,
+	// when its file was deleted.
 	Loaded bool
+	// Masked: somebody forbade systemd to start it, by systemctl mask, whatever its
+	// file says.
+	Masked bool
 	// NeedsReload: the unit's file changed since systemd read it.
 	NeedsReload bool
 	Active      ActiveState

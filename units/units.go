@@ -35,6 +35,14 @@ func (s Scope) String() string {
 	return "user"
 }
 
+// Systemctl is a command of systemctl, for people, of the scope.
+func (s Scope) Systemctl(verb string) string {
+	if s == System {
+		return "systemctl " + verb
+	}
+	return "systemctl --user " + verb
+}
+
 // File is one rendered Quadlet file.
 type File struct {
 	// Name is the file name, without a directory.

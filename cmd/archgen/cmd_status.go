@@ -291,6 +291,8 @@ func (s *survey) part(id, service string) partStatus {
 	switch p.Reason {
 	case units.BecauseBackingOff, units.BecauseGaveUp:
 		p.detail = "the next try comes after " + s.history[id].Next().Local().Format(time.TimeOnly)
+	case units.BecauseMasked:
+		p.detail = "to have it started again: " + s.want.Scope.Systemctl("unmask "+service)
 	case units.BecauseRolledBack:
 		p.detail = cmp.Or(p.detail, "it did not serve with its newest manifest; archgen restart "+id+" tries that again")
 	default: // says enough
@@ -327,7 +329,7 @@ func isRight(c condition) bool {
 		return true
 	case units.IsStopped:
 		return slices.Contains([]units.Reason{
-			units.BecauseStopped, units.BecauseDisabled, units.BecauseMainStopped, units.BecauseRemoved, units.BecauseInvalid,
+			units.BecauseStopped, units.BecauseDisabled, units.BecauseMasked, units.BecauseMainStopped, units.BecauseRemoved, units.BecauseInvalid,
 		}, c.Reason)
 	case units.IsFailed, units.IsRestarting, units.IsPaused:
 	}

@@ -24,17 +24,17 @@ func checkHealthd(ctx context.Context, p *patient) finding {
 // judgeHealthd judges the state of healthd. Apps run without it, so it is never a
 // problem.
 func judgeHealthd(u systemd.Unit, scope units.Scope) finding {
-	systemctl, journalctl := "systemctl --user ", "journalctl --user "
+	journalctl := "journalctl --user "
 	if scope == units.System {
-		systemctl, journalctl = "systemctl ", "journalctl "
+		journalctl = "journalctl "
 	}
-	enable := systemctl + "enable --now " + healthdUnit
+	enable := scope.Systemctl("enable --now " + healthdUnit)
 	const late = "what goes wrong is put right late, or when archgen apply is run"
 	switch {
 	case u.LoadState == "not-found":
 		return warn("", "it is not installed: %s", late)
 	case u.LoadState == "masked":
-		return warn(systemctl+"unmask "+healthdUnit+" && "+enable, "it is masked: %s", late)
+		return warn(scope.Systemctl("unmask "+healthdUnit)+" && "+enable, "it is masked: %s", late)
 	case u.ActiveState == "active" && u.UnitFileState == "enabled":
 		return fine("it watches over the apps")
 	case u.ActiveState == "active":

@@ -53,7 +53,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 			listed = append(listed, u)
 			continue
 		}
-		list[u.Name] = units.Unit{Loaded: u.LoadState == "loaded", Active: units.Inactive}
+		list[u.Name] = units.Unit{Loaded: isLoaded(u.LoadState), Masked: u.LoadState == masked, Active: units.Inactive}
 	}
 	for _, u := range listed {
 		if u.LoadState == "loaded" && u.ActiveState == string(units.Active) {
@@ -151,7 +151,7 @@ func (s Services) full(ctx context.Context, listed []systemd.Listed) (map[string
 // app's network, or for what the app needs.
 func service(u systemd.Unit, job string) (Service, error) {
 	s := Service{Systemd: u, State: units.Unit{
-		Loaded: u.LoadState == "loaded", NeedsReload: u.NeedDaemonReload, Active: activeState(u.ActiveState),
+		Loaded: isLoaded(u.LoadState), Masked: u.LoadState == masked, NeedsReload: u.NeedDaemonReload, Active: activeState(u.ActiveState),
 		Restarting: strings.HasPrefix(u.SubState, "auto-restart"),
 		Invocation: u.InvocationID,
 	}}
@@ -163,6 +163,11 @@ func service(u systemd.Unit, job string) (Service, error) {
 	s.Container, err = look(&s.State, u.MainPID, u.ControlGroup)
 	return s, err
 }
+
+// masked is the state of a unit that may not be started.
+const masked = "masked"
+
+func isLoaded(state string) bool { return state == "loaded" || state == masked }
 
 // look fills in what is known of the container of a service.
 func look(state *units.Unit, monitor uint32, controlGroup string) (container.Running, error) {

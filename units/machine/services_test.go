@@ -46,20 +46,22 @@ func TestForgotten(t *testing.T) {
 	fake := systemdtest.New(t)
 	fake.Set(
 		systemd.Unit{Name: "app@failed.service", LoadState: "loaded", ActiveState: "failed", Result: "exit-code", InvocationID: "01"},
+		systemd.Unit{Name: "app@masked.service", LoadState: "masked", ActiveState: "active"},
 		systemd.Unit{Name: "app@kept.service", LoadState: "loaded", ActiveState: "inactive", Result: "success", InactiveExitTimestamp: 1},
 	)
 	s := Services{Manager: fake.Connect(), Scope: units.User}
-	got, err := s.Observe(t.Context(), []string{"app@failed.service", "app@gone.service", "app@kept.service"}, true)
+	got, err := s.Observe(t.Context(), []string{"app@failed.service", "app@gone.service", "app@kept.service", "app@masked.service"}, true)
 	want := map[string]units.Unit{
 		"app@failed.service": {Loaded: true, Active: units.Failed, Invocation: "01"},
 		"app@gone.service":   {Active: units.Inactive},
+		"app@masked.service": {Loaded: true, Masked: true, Active: units.Active},
 		"app@kept.service":   {Loaded: true, Active: units.Inactive, Stopped: true},
 	}
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Errorf("%v, -want +got:\n%s", err, d)
 	}
-	if n := len(fake.Calls("GetAll")); n != 2 {
-		t.Errorf("%d services were read in full, want 2", n)
+	if n := len(fake.Calls("GetAll")); n != 3 {
+		t.Errorf("%d services were read in full, want 3", n)
 	}
 }
 

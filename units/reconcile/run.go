@@ -91,6 +91,7 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.forgetRemoved(); err != nil {
 		return err
 	}
+	p.refuse()
 	if p.plan.Idle() && len(p.unfinished)+len(p.owed()) == 0 && !p.isRotating() {
 		p.supply(ctx)
 		return p.settle()

@@ -106,6 +106,17 @@ func (p *pass) endWork(app units.App) {
 	p.history.End(app.ID)
 }
 
+// refuse says of apps that are to be started, and can't be, how they can.
+func (p *pass) refuse() {
+	for _, app := range p.want.Apps {
+		service := app.Parts[0].Service
+		if p.have.Units[service].Masked && (app.Asked == units.Start || app.Asked == units.Restart) {
+			unmask := p.want.Scope.Systemctl("unmask " + service)
+			p.fail(app.ID, Failed, fmt.Errorf("%s is masked, and systemd starts nothing that is: %s", service, unmask), nil)
+		}
+	}
+}
+
 // isFallen reports whether an app is down that an earlier pass started with
 // changed files and did not wait for. Trying again would only take as long again.
 func (p *pass) isFallen(app units.App) bool {

@@ -3,6 +3,8 @@ package reconcile_test
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -45,6 +47,26 @@ func TestPartsThatArriveLater(t *testing.T) {
 			m.units["app@x.db.service"] = units.Unit{Active: units.Active, Digest: "1", Invocation: "1"}
 		}()
 		equal(t, "results", []string{"x done"}, results(m.run(t, x)))
+	})
+}
+
+// TestMasked: what systemd may not start is left alone, and who asks for it is told how
+// that ends. Its files are kept right all the same.
+func TestMasked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1-ok"))
+		m.units["app@x.service"] = units.Unit{Loaded: true, Masked: true, Active: units.Inactive, Stopped: true}
+		m.log = nil
+		if r := m.run(t, app("x", "2-ok")); !slices.Contains(reasons(r), "masked") {
+			t.Errorf("%q", reasons(r))
+		}
+		equal(t, "what was done", []string{"write app@x.container 2-ok", "reload"}, m.log)
+		asked := app("x", "2-ok")
+		asked.Asked = units.Start
+		if r := m.run(t, asked); r.Results[0].Outcome != reconcile.Failed || !strings.HasSuffix(r.Results[0].Error, "systemctl --user unmask app@x.service") {
+			t.Errorf("%+v", r.Results)
+		}
 	})
 }
 

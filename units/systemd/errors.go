@@ -52,13 +52,13 @@ func kindOf(err error) error {
 func (m *Manager) hint(err error) string {
 	switch {
 	case errors.Is(err, ErrNoSuchUnit):
-		return "is its file in place, and was the manager reloaded since? " + m.systemctl("daemon-reload")
+		return "is its file in place, and was the manager reloaded since? " + m.scope.Systemctl("daemon-reload")
 	case errors.Is(err, ErrDenied), errors.Is(err, fs.ErrPermission):
 		return m.denied()
 	case errors.Is(err, ErrUnreachable):
 		return m.missing()
 	case errors.Is(err, errNoAnswer):
-		return "the manager hangs or has too much to do: see " + m.systemctl("list-jobs")
+		return "the manager hangs or has too much to do: see " + m.scope.Systemctl("list-jobs")
 	}
 	return ""
 }
@@ -75,11 +75,4 @@ func (m *Manager) missing() string {
 		return "is systemd running as process 1?"
 	}
 	return "is it running? `loginctl enable-linger` starts it, now and at boot; where XDG_RUNTIME_DIR is set it must be /run/user/UID"
-}
-
-func (m *Manager) systemctl(verb string) string {
-	if m.scope == units.System {
-		return "systemctl " + verb
-	}
-	return "systemctl --user " + verb
 }
