@@ -191,10 +191,11 @@ func (c *cli) sayProblems(s *survey) error {
 	for _, err := range s.problems {
 		fmt.Fprintf(c.stderr, "archgen: %v\n", err)
 	}
-	if s.compiled.Result != nil {
-		return nil // the rows of the apps say it
+	list := s.compiled.Diags
+	if s.compiled.Result != nil { // the rows of the apps say the rest
+		list = slices.DeleteFunc(slices.Clone(list), func(d diag.Diagnostic) bool { return !isError(d) || compile.AppOf(d.File) != "" })
 	}
-	return c.printer(s.compiled).Print(c.stderr, s.compiled.Diags)
+	return c.printer(s.compiled).Print(c.stderr, list)
 }
 
 // apps is how each app is that is installed or of which something is there.

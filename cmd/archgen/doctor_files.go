@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -29,7 +30,11 @@ func checkManifests(_ context.Context, p *patient) finding {
 	switch {
 	case errs > 0:
 		first := a.compiled.Diags[slices.IndexFunc(a.compiled.Diags, isError)]
-		return problem("archgen check", "%s", counted(errs, "error")+"; the first: "+first.String())
+		remedy := "archgen check"
+		if compile.AppOf(first.File) == "" { // of no manifest
+			remedy = "archgen status"
+		}
+		return problem(remedy, "%s", counted(errs, "error")+"; the first: "+first.String())
 	case warnings > 0:
 		return warn("archgen check", "%s, %s", counted(n, "app"), counted(warnings, "warning"))
 	}
@@ -75,9 +80,12 @@ func judgeUnitFiles(a appFiles) finding {
 }
 
 // keeps reports whether an app keeps the files that it has: its manifest has an
-// error, or it did not serve with it.
+// error or is out of reach, or it did not serve with it.
 func (a appFiles) keeps(id string) bool {
-	return slices.Contains(a.want.Kept, id) ||
+	isWanted := func(id string) bool {
+		return slices.ContainsFunc(a.want.Apps, func(app units.App) bool { return app.ID == id })
+	}
+	return slices.Contains(a.want.Kept, id) || !a.want.Whole && !isWanted(id) ||
 		slices.ContainsFunc(a.want.Apps, func(app units.App) bool { return app.ID == id && a.history.RolledBack(app) })
 }
 

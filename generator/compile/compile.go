@@ -7,7 +7,12 @@
 package compile
 
 import (
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
 	"slices"
+	"strings"
 
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/conform"
@@ -167,14 +172,42 @@ func (s Source) Installed() (*Compiled, units.Desired, error) {
 	if err != nil {
 		return nil, units.Desired{}, err
 	}
+	whole, err := s.isWhole(k, dirs[0], kept)
+	if err != nil {
+		return nil, units.Desired{}, err
+	}
 	k.Diags.Sort()
 	k.Diags = slices.Compact(k.Diags)
 	if k.Result == nil {
 		return k, units.Desired{}, nil
 	}
 	want := k.Result.Desired(k.Set)
-	want.Whole, want.Kept = true, kept
+	want.Whole, want.Kept = whole, kept
 	return k, want, nil
+}
+
+// isWhole reports whether an app without a manifest was removed. Where the directory
+// into which apps are installed is gone itself, as with a disk that is not mounted,
+// nobody has removed them one by one, and all would be stopped at once.
+func (s Source) isWhole(k *Compiled, dir string, kept []string) (bool, error) {
+	if _, err := os.Stat(dir); s.Rendered == nil || !errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	there, err := s.standings()
+	if err != nil {
+		return false, err
+	}
+	maps.DeleteFunc(there, func(id string, _ manifests.Standing) bool {
+		return id == "" || slices.Contains(kept, id) || k.Set != nil && k.Set.App(id) != nil
+	})
+	if len(there) > 0 {
+		k.Diags = append(k.Diags, diag.Diagnostic{
+			Code: diag.Unreadable, File: dir,
+			Message: "it is gone, so nobody can tell which apps were removed: " + strings.Join(slices.Sorted(maps.Keys(there)), ", ") + " will be left as they are",
+			Hint:    "bring it back; to have them removed, make it anew: mkdir -p " + dir,
+		})
+	}
+	return false, nil
 }
 
 // compileValid compiles what has no error, again and again until nothing has,

@@ -52,15 +52,18 @@ func (h *home) write(id, text string) {
 	}
 }
 
+func (h *home) source() compile.Source {
+	return compile.Source{
+		Podman: "5.4.2", Generator: "0.1.0", Rendered: func() (units.Set, error) { return h.files, nil },
+		Getenv: func(name string) string { return map[string]string{"XDG_CONFIG_HOME": h.dir}[name] },
+	}
+}
+
 // pass compiles what is installed and writes the unit files, but for those of apps
 // that are kept as they are. It returns the ids of these.
 func (h *home) pass() (kept []string, diags diag.List) {
 	h.t.Helper()
-	source := compile.Source{
-		Podman: "5.4.2", Generator: "0.1.0", Rendered: func() (units.Set, error) { return h.files, nil },
-		Getenv: func(name string) string { return map[string]string{"XDG_CONFIG_HOME": h.dir}[name] },
-	}
-	k, want, err := source.Installed()
+	k, want, err := h.source().Installed()
 	if err != nil || k.Result == nil {
 		h.t.Fatal(err, k.Diags)
 	}
@@ -85,6 +88,31 @@ func (h *home) allGood() {
 	h.t.Helper()
 	if kept, diags := h.pass(); len(kept) > 0 || len(diags) > 0 {
 		h.t.Fatalf("%v kept as they are: %v", kept, diags)
+	}
+}
+
+// TestLostDirectory: where the directory of manifests is gone, no app of it was removed;
+// where it is empty, all were.
+func TestLostDirectory(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	h.publishes("a", "8080")
+	h.publishes("b", "8081")
+	h.allGood()
+	source := h.source()
+	dir := filepath.Join(h.dir, "archipelago/apps")
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
+	k, want, err := source.Installed()
+	if err != nil || want.Whole || len(k.Diags) != 1 || !strings.Contains(k.Diags[0].Message, "a, b will be left") {
+		t.Errorf("without the directory: whole %v, %v, %v", want.Whole, k.Diags, err)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if k, want, err = source.Installed(); err != nil || !want.Whole || len(k.Diags) > 0 {
+		t.Errorf("with an empty one: whole %v, %v, %v", want.Whole, k.Diags, err)
 	}
 }
 
