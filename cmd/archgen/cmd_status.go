@@ -291,7 +291,7 @@ func (s *survey) part(id, service string) partStatus {
 	}
 	switch p.Reason {
 	case units.BecauseBackingOff, units.BecauseGaveUp:
-		p.detail = "the next try comes after " + s.history[id].Next().Local().Format(time.TimeOnly)
+		p.detail = repairsOf(s.history[id])
 	case units.BecauseMasked:
 		p.detail = "to have it started again: " + s.want.Scope.Systemctl("unmask "+service)
 	case units.BecauseRolledBack:
@@ -303,6 +303,15 @@ func (s *survey) part(id, service string) partStatus {
 		p.Error = p.detail
 	}
 	return p
+}
+
+// repairsOf says what was done about an app so far, and when something is again.
+func repairsOf(r units.Record) string {
+	why := ""
+	if r.Why != "" {
+		why = " (" + string(r.Why) + ")"
+	}
+	return fmt.Sprintf("%s%s did not help; the next comes after %s", counted(r.Tries, "repair"), why, r.Next().Local().Format(time.TimeOnly))
 }
 
 // endings says how a service came to its end where its exit code does not.

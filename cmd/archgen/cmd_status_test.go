@@ -147,6 +147,19 @@ func TestStatusOfARollback(t *testing.T) {
 	}
 }
 
+// What was tried is said with when something is tried again.
+func TestStatusOfRepairs(t *testing.T) {
+	t.Parallel()
+	s := seen(units.Unit{Loaded: true, Active: units.Failed}, systemd.Unit{}, reply{}, because(units.BecauseBackingOff))
+	for range 2 {
+		s.history.Repaired(s.want.Apps[0], units.BecauseSick, noon)
+	}
+	want := "2 repairs (not-serving) did not help; the next comes after " + noon.Add(20*time.Second).Local().Format(time.TimeOnly)
+	if a := s.app("lnd"); a.detail != want {
+		t.Errorf("%q, want %q", a.detail, want)
+	}
+}
+
 // An app whose manifest never was valid is shown, with the place of the error.
 func TestStatusOfAnInvalidManifest(t *testing.T) {
 	t.Parallel()

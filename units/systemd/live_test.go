@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -224,10 +226,10 @@ func TestLiveStopped(t *testing.T) {
 		},
 		"once.service": {"[Service]\nExecStart=/bin/false\n", "", "failed", false},
 	}
-	files, names := map[string]string{}, []string{}
+	names := slices.Sorted(maps.Keys(services))
+	files := map[string]string{}
 	for name, s := range services {
 		files[name] = s.text
-		names = append(names, name)
 	}
 	files["holder.target"] = "[Unit]\nDefaultDependencies=no\nWants=" + strings.Join(names, " ") + "\n"
 	m := connect(t, systemd.Options{})
