@@ -43,7 +43,9 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 		if n.Provider == nil || n.Provider == app {
 			continue
 		}
-		a.Needs = append(a.Needs, n.Provider.ID())
+		if n.Until != "started" {
+			a.Needs = append(a.Needs, n.Provider.ID())
+		}
 		if n.Follow {
 			a.Watches = append(a.Watches, n.Provider.ID())
 		}

@@ -50,6 +50,14 @@ type container struct {
 	app  *manifests.Resolved
 	part *manifests.Part
 	name string
+	// awaited is the parts whose containers have to run before this one starts.
+	awaited []awaited
+}
+
+// awaited is a part, by the name of its container, and who wants it awaited.
+type awaited struct {
+	origin
+	name string
 }
 
 // at is the origin of a field of the container.
@@ -67,7 +75,7 @@ func (c *container) unit() {
 	c.partOrder()
 	c.companions()
 	for _, p := range c.providers() {
-		c.follow(p.origin, "Wants", p.service)
+		c.comeAfter(p.origin, p.app, p.part, p.until)
 	}
 	if limit := c.part.Restart.Limit; limit != nil {
 		c.put(c.at("restart.limit.interval"), "StartLimitIntervalSec", limit.Interval.String())
@@ -96,10 +104,13 @@ func (c *container) companions() {
 	}
 }
 
-// provider is a unit of another app, and the first requirement that it meets.
+// provider is a part of another app, what it has to have reached, and the requirement
+// that asks most of it.
 type provider struct {
-	service string
-	origin  origin
+	app    *manifests.Resolved
+	part   string
+	until  string
+	origin origin
 }
 
 // providers is the units that meet the requirements of the part, each once,
@@ -110,9 +121,13 @@ func (c *container) providers() []provider {
 		if n.Provider == nil || n.Provider == c.app || !slices.Contains(n.Parts, c.part.Name) {
 			continue
 		}
-		p := provider{ServiceName(n.Provider.ID(), n.Part), origin{base: "app", field: "requires", index: n.Index}}
-		if !slices.ContainsFunc(list, func(o provider) bool { return o.service == p.service }) {
+		p := provider{n.Provider, n.Part, n.Until, origin{base: "app", field: "requires", index: n.Index}}
+		i := slices.IndexFunc(list, func(o provider) bool { return o.app == p.app && o.part == p.part })
+		switch {
+		case i < 0:
 			list = append(list, p)
+		case list[i].until == "started":
+			list[i] = p
 		}
 	}
 	return list
@@ -127,6 +142,28 @@ func (c *container) follow(o origin, pull, service string) {
 		c.put(o, pull, service)
 	}
 	c.put(o, "After", service)
+}
+
+// comeAfter has this part start after another one has come to a level. That systemd
+// can wait for the end of a start, which is when a part serves: one that only has to
+// run is waited for by archgen.
+func (c *container) comeAfter(o origin, app *manifests.Resolved, part, until string) {
+	service := ServiceName(app.ID(), part)
+	if until != "started" || !startTellsMore(app, part) {
+		c.follow(o, "Wants", service)
+		return
+	}
+	if !c.pulledBy(service) {
+		c.put(o, "Wants", service)
+	}
+	c.awaited = append(c.awaited, awaited{o, ContainerName(app.ID(), part)})
+}
+
+// startTellsMore reports whether a part's start ends later than its container runs.
+func startTellsMore(app *manifests.Resolved, part string) bool {
+	i := slices.IndexFunc(app.Parts, func(p manifests.Part) bool { return p.Name == part })
+	other := container{part: &app.Parts[i]}
+	return !other.part.Oneshot && (other.checkedInside() != nil || other.checkedFromHost())
 }
 
 // pulledBy reports whether another unit starts this one: the main part starts
@@ -155,12 +192,12 @@ func (c *container) partOrder() {
 		c.put(c.at(""), "PartOf", ServiceName(id, "main"))
 	}
 	for i, a := range c.part.After {
-		pull := "Wants"
 		if a.Until == "completed" {
 			// What a failed preparation was for must not start.
-			pull = "Requires"
+			c.follow(c.at("after").at(i), "Requires", ServiceName(id, a.Part))
+			continue
 		}
-		c.follow(c.at("after").at(i), pull, ServiceName(id, a.Part))
+		c.comeAfter(c.at("after").at(i), c.app, a.Part, a.Until)
 	}
 	if other, ok := strings.CutPrefix(c.part.Network, "part:"); ok {
 		c.follow(c.at("network"), "Wants", ServiceName(id, other))
@@ -531,6 +568,9 @@ func (c *container) service(recipe units.Recipe, isNeeded bool) {
 	// leaves 128 plus the signal behind; for a process of its own systemd takes
 	// the same for a clean end.
 	c.put(c.at("stop"), "SuccessExitStatus", "130 131 143")
+	for _, a := range c.awaited {
+		c.awaits(a)
+	}
 	if isNeeded {
 		c.prepared("files", recipe)
 	}

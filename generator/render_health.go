@@ -36,6 +36,16 @@ func (c *container) checkedFromHost() bool {
 	return p != nil && len(p.Exec) == 0
 }
 
+// awaits has the start wait until another part's container runs. Where archgen is not
+// installed, nobody waits.
+func (c *container) awaits(a awaited) {
+	args := []string{willingPreparer, "wait", "--level=started"}
+	if c.target.Scope == units.System {
+		args = append(args, "--system")
+	}
+	c.exec(a.origin, "ExecStartPre", append(args, a.name)...)
+}
+
 // untilServing makes a start end when the part serves, and fail when it does not.
 func (c *container) untilServing() {
 	if c.checkedInside() != nil {

@@ -477,7 +477,7 @@ type JSONRPCProbe struct {
 type After struct {
 	// Name of the other part.
 	Part string `key:"part" need:"required" pattern:"id"`
-	// What the other part has to have reached.
+	// What the other part has to have reached: that its container runs, that it serves, or that it is done.
 	Until string `key:"until" enum:"started|serving|completed" default:"serving"`
 }
 
@@ -501,7 +501,7 @@ type Require struct {
 	Capability string `key:"capability" need:"required" pattern:"id"`
 	// Parts that use it.
 	Parts []string `key:"parts" pattern:"id" default:"[main]"`
-	// What the provider has to have reached before this app starts.
+	// What the provider has to have reached before this app starts: that its container runs, or that it serves.
 	Until string `key:"until" enum:"started|serving" default:"serving"`
 	// The app works without it.
 	Optional bool `key:"optional"`

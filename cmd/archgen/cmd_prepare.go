@@ -140,7 +140,7 @@ func (p *preparation) awaitService(ctx context.Context, service, level string) e
 		switch {
 		case err != nil:
 			return probe.Outcome{State: probe.Unreachable, Detail: err.Error()}
-		case len(list) != 1 || list[0].ActiveState != "active":
+		case len(list) != 1 || !list[0].IsStarted():
 			return probe.Outcome{State: probe.Unreachable, Detail: service + " is not up"}
 		case target == nil:
 			return probe.Outcome{State: probe.Serving}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/healthd/probe"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
 // The pauses between two questions: short at first, since most apps serve
@@ -51,14 +53,16 @@ it ends as soon as the app's main process has ended, systemctl status shows what
 it waits for, and an app that says that it is loading has its start timeout
 extended. An app without a check of that level is not waited for.
 
-Levels: alive (it answers at all), serving, synced (it has caught up). Without
---timeout it gives up after 5 minutes, and never where systemd runs it, whose
-own timeout ends it.
+Levels: started (its container runs), alive (it answers at all), serving, synced
+(it has caught up). Without --timeout it gives up after 5 minutes, and never
+where systemd runs it, whose own timeout ends it. For started it gives up as
+soon as systemd does not start the app any more.
 
 Exit status: 0 it serves; 1 it could not be asked; 6 it did not serve in time,
 or its main process has ended.`,
 		Example: `  archgen wait lnd
-  archgen wait bitcoin-knots --level synced --timeout 24h`,
+  archgen wait bitcoin-knots --level synced --timeout 24h
+  archgen wait electrs --level started`,
 		Args: usageArgs(oneOf("app, as ID or ID.PART")),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := w.check(cmd.Flags().Changed("timeout")); err != nil {
@@ -74,14 +78,17 @@ or its main process has ended.`,
 }
 
 func (w *waited) check(timeoutGiven bool) error {
-	if reached[w.level] == nil {
-		return fmt.Errorf("there is no level %q: it is alive, serving or synced", w.level)
+	if reached[w.level] == nil && w.level != started {
+		return fmt.Errorf("there is no level %q: it is started, alive, serving or synced", w.level)
 	}
 	if timeoutGiven && w.timeout <= 0 {
 		return fmt.Errorf("a timeout of %v is none: leave it out, or give one such as 30s", w.timeout)
 	}
 	return nil
 }
+
+// started is the level of an app whose container runs, whatever it answers.
+const started = "started"
 
 // reached is the answers with which an app has reached a level.
 var reached = map[string][]probe.State{
@@ -94,6 +101,9 @@ func (c *cli) wait(w *waited, app string) error {
 	// MAINPID is set for nobody but the processes that systemd runs beside the
 	// main one of a service.
 	mainPID := c.getenv("MAINPID")
+	if w.level == started {
+		return c.waitStarted(w, app)
+	}
 	target, err := c.targetOf(w, app)
 	switch {
 	case err != nil && mainPID != "":
@@ -128,6 +138,35 @@ func (c *cli) wait(w *waited, app string) error {
 	defer out.close()
 	last, err := persist(ctx, reached[w.level], asker(*target, c.podmanSecrets(w.from.scope()).Secret), out.tell)
 	return c.concludeWait(out, app, last, err)
+}
+
+// waitStarted waits until an app's container runs, or nobody starts it.
+func (c *cli) waitStarted(w *waited, app string) error {
+	ctx, stop := interruptible()
+	defer stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(w.timeout, handPatience), errors.New("its container does not run yet"))
+	defer cancel()
+	manager, err := systemd.Connect(ctx, systemd.Options{Scope: w.from.scope()})
+	if err != nil {
+		return err
+	}
+	defer manager.Close()
+	for pause := firstPause; ; pause = min(pause*3/2, longestPause) {
+		list, err := manager.List(ctx, "app@"+app+".service")
+		switch {
+		case err != nil:
+			return err
+		case len(list) == 1 && list[0].IsStarted():
+			return nil
+		case len(list) != 1 || !list[0].IsStarting():
+			return notServingError{fmt.Errorf("app@%s does not run, and systemd does not start it", app)}
+		}
+		select {
+		case <-ctx.Done():
+			return givenUp(fmt.Errorf("app@%s: %w", app, context.Cause(ctx)))
+		case <-time.After(pause):
+		}
+	}
 }
 
 // concludeWait says how the waiting ended.

@@ -25,6 +25,19 @@ type Listed struct {
 	JobType string
 }
 
+// IsStarted reports whether what the unit runs has started. A service may still be
+// waiting for what it checks before it calls itself active (ExecStartPost=).
+func (l Listed) IsStarted() bool {
+	return l.ActiveState == "active" || l.ActiveState == "reloading" || l.SubState == "start-post"
+}
+
+// IsStarting reports whether the unit is on its way to that, or waits in the queue for
+// its turn. One that waits for an automatic restart is not.
+func (l Listed) IsStarting() bool {
+	isQueued := l.JobType == "start" || l.JobType == "restart"
+	return isQueued || l.ActiveState == "activating" && !strings.HasPrefix(l.SubState, "auto-restart")
+}
+
 // Unit is a unit in full, all of one moment. Of a unit that is no service the
 // fields from Restart to StatusText are empty.
 type Unit struct {
