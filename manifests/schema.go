@@ -271,7 +271,7 @@ type Secret struct {
 	Generate *Generate `key:"generate"`
 	// Make the value from another secret of the app.
 	Derive *Derive `key:"derive"`
-	// The operator may be shown the value, such as the first password of a user interface.
+	// A person needs the value, such as the first password of a user interface: `archgen install` says where it is found.
 	Show bool `key:"show"`
 }
 
@@ -567,7 +567,7 @@ type Onion struct {
 
 // Data says what happens to data.
 type Data struct {
-	// Keep volumes and secrets when the app is removed.
+	// Keep volumes, secrets and overlays when the app is removed by `archgen remove`. Without, it deletes them, and asks before.
 	Retain *bool `key:"retain" default:"true"`
 	// What a backup holds.
 	Backup Backup `key:"backup"`

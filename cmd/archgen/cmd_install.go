@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units/unitdir"
@@ -101,10 +102,30 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	if err != nil {
 		return errors.Join(err, restore())
 	}
-	if len(in.replaced) == 0 {
-		return c.apply(o, ids, "")
+	if len(in.replaced) > 0 {
+		err = c.replace(o, in.replaced, ids)
+	} else {
+		err = c.apply(o, ids, "")
 	}
-	return c.replace(o, in.replaced, ids)
+	if err == nil && !o.asJSON {
+		c.sayShown(in.chosen)
+	}
+	return err
+}
+
+// sayShown says where the secrets are found that a person needs, such as a first
+// password.
+func (c *cli) sayShown(apps []catalogEntry) {
+	for _, e := range apps {
+		if e.manifest == nil { // it was installed before
+			continue
+		}
+		for _, s := range e.manifest.Document.App.Secrets {
+			if s.Show {
+				fmt.Fprintf(c.stdout, "%s: archgen secret show %s\n", cmp.Or(s.Description, s.Name), generator.SecretName(e.ID, s.Name))
+			}
+		}
+	}
 }
 
 // replace brings the machine to apps that take the place of others.
@@ -123,7 +144,7 @@ func (c *cli) replace(o *applyOptions, replaced []*manifests.Manifest, ids []str
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	return c.forget(ctx, o.scope(), gone, false)
+	return c.forget(ctx, o.scope(), gone, nil)
 }
 
 // provideAhead gives apps their secrets before the pass: only so can it tell who has

@@ -31,7 +31,8 @@ func (c *cli) removeCommand() *cobra.Command {
 companions. Volumes, secrets and overlays stay: installed again, the app has
 its data.
 
-With --purge they are deleted, too. What that is is named before, and asked for.`,
+With --purge they are deleted, too, and so are those of an app whose manifest
+says data.retain: false. What that is is named before, and asked for.`,
 		Example: `  archgen remove lnd
   archgen remove --purge lnd`,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -43,7 +44,7 @@ With --purge they are deleted, too. What that is is named before, and asked for.
 	}
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&purge, "purge", false, "delete volumes, secrets and overlays as well")
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask before --purge deletes")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask before data is deleted")
 	return cmd
 }
 
@@ -62,13 +63,17 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	}
 	ctx, stop := interruptible()
 	defer stop()
+	purged := ids
+	if !purge {
+		purged = disposable(k, ids)
+	}
 	var data leftData
-	if purge {
+	if len(purged) > 0 {
 		v, err := c.vaultOf(o.scope())
 		if err != nil {
 			return err
 		}
-		if data, err = dataOf(ctx, v, ids, dirs[0]); err != nil {
+		if data, err = dataOf(ctx, v, purged, dirs[0]); err != nil {
 			return err
 		}
 		if err := c.confirm(data, yes); err != nil {
@@ -88,13 +93,24 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	if err := c.apply(o, nil, ""); err != nil {
 		return err
 	}
-	if err := c.forget(ctx, o.scope(), ids, purge); err != nil || !purge {
+	if err := c.forget(ctx, o.scope(), ids, purged); err != nil || len(purged) == 0 {
 		return err
 	}
 	if err := data.delete(ctx); err != nil {
 		return err // to stop the unit of a volume that is in use would stop its users
 	}
-	return c.stopVolumes(ctx, o.scope(), ids)
+	return c.stopVolumes(ctx, o.scope(), purged)
+}
+
+// disposable lists those of the apps whose data goes with them.
+func disposable(k *compile.Compiled, ids []string) (list []string) {
+	for _, m := range k.Loaded.Manifests {
+		app := m.Document.App
+		if slices.Contains(ids, app.ID) && app.Data.Retain != nil && !*app.Data.Retain {
+			list = append(list, app.ID)
+		}
+	}
+	return list
 }
 
 // removeNetworks removes the networks of apps that are gone, and of capabilities that
@@ -183,24 +199,20 @@ func removeManifest(m *manifests.Manifest, dir string) error {
 	return os.RemoveAll(filepath.Join(dir, manifests.FilesDir(m.Document.App.ID)))
 }
 
-// forget removes what was rendered for apps that are gone, and their networks. With
-// purge the record of what was migrated goes as well: installed again, the app has no
-// data that was.
-func (c *cli) forget(ctx context.Context, scope units.Scope, ids []string, purge bool) error {
+// forget removes what was rendered for apps that are gone, and their networks. Of those
+// that were purged the record of what was migrated goes as well: installed again, the
+// app has no data that was.
+func (c *cli) forget(ctx context.Context, scope units.Scope, ids, purged []string) error {
 	host, err := c.configHost(scope)
 	if err != nil {
 		return err
 	}
-	dirs := []string{filepath.Dir(host.Dir("x"))}
-	if purge {
-		dirs = append(dirs, migratedDir(host.State))
-	}
 	var errs []error
-	for _, dir := range dirs {
+	for dir, of := range map[string][]string{filepath.Dir(host.Dir("x")): ids, migratedDir(host.State): purged} {
 		names, err := unitdir.Names(dir)
 		errs = append(errs, err)
 		for _, name := range names {
-			if id, _, _ := strings.Cut(name, "."); slices.Contains(ids, id) {
+			if id, _, _ := strings.Cut(name, "."); slices.Contains(of, id) {
 				errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
 			}
 		}
