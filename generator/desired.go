@@ -43,9 +43,9 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 		if n.Provider == nil || n.Provider == app {
 			continue
 		}
-		if n.Until != "started" {
-			a.Needs = append(a.Needs, n.Provider.ID())
-		}
+		// Whatever it has to have reached: a companion is restarted along with its
+		// provider, and would be looked at in the middle of that.
+		a.Needs = append(a.Needs, n.Provider.ID())
 		if n.Follow {
 			a.Watches = append(a.Watches, n.Provider.ID())
 		}
