@@ -22,6 +22,15 @@ type Desired struct {
 	Scope Scope
 }
 
+// Find returns the valid app with an id.
+func (d Desired) Find(id string) (App, bool) {
+	i := slices.IndexFunc(d.Apps, func(a App) bool { return a.ID == id })
+	if i < 0 {
+		return App{}, false
+	}
+	return d.Apps[i], true
+}
+
 // Files is every file that should be there, sorted.
 func (d Desired) Files() Set {
 	set := slices.Clone(d.Shared)

@@ -207,17 +207,19 @@ func (c *cli) forget(ctx context.Context, scope units.Scope, ids, purged []strin
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for dir, of := range map[string][]string{filepath.Dir(host.Dir("x")): ids, migratedDir(host.State): purged} {
-		names, err := unitdir.Names(dir)
-		errs = append(errs, err)
-		for _, name := range names {
-			if id, _, _ := strings.Cut(name, "."); slices.Contains(of, id) {
-				errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
-			}
+	return errors.Join(removeOf(ids, filepath.Dir(host.Dir("x"))), removeOf(purged, migratedDir(host.State)), c.removeNetworks(ctx, scope))
+}
+
+// removeOf removes what a directory has of apps.
+func removeOf(ids []string, dir string) error {
+	names, err := unitdir.Names(dir)
+	errs := []error{err}
+	for _, name := range names {
+		if id, _, _ := strings.Cut(name, "."); slices.Contains(ids, id) {
+			errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
 		}
 	}
-	return errors.Join(append(errs, c.removeNetworks(ctx, scope))...)
+	return errors.Join(errs...)
 }
 
 // leftData is what is left of apps after their removal.

@@ -98,12 +98,12 @@ var reached = map[string][]probe.State{
 }
 
 func (c *cli) wait(w *waited, app string) error {
-	// MAINPID is set for nobody but the processes that systemd runs beside the
-	// main one of a service.
-	mainPID := c.getenv("MAINPID")
 	if w.level == started {
 		return c.waitStarted(w, app)
 	}
+	// MAINPID is set for nobody but the processes that systemd runs beside the
+	// main one of a service.
+	mainPID := c.getenv("MAINPID")
 	target, err := c.targetOf(w, app)
 	switch {
 	case err != nil && mainPID != "":

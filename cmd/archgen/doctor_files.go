@@ -82,11 +82,8 @@ func judgeUnitFiles(a appFiles) finding {
 // keeps reports whether an app keeps the files that it has: its manifest has an
 // error or is out of reach, or it did not serve with it.
 func (a appFiles) keeps(id string) bool {
-	isWanted := func(id string) bool {
-		return slices.ContainsFunc(a.want.Apps, func(app units.App) bool { return app.ID == id })
-	}
-	return slices.Contains(a.want.Kept, id) || !a.want.Whole && !isWanted(id) ||
-		slices.ContainsFunc(a.want.Apps, func(app units.App) bool { return app.ID == id && a.history.RolledBack(app) })
+	app, isWanted := a.want.Find(id)
+	return slices.Contains(a.want.Kept, id) || !a.want.Whole && !isWanted || isWanted && a.history.RolledBack(app)
 }
 
 func judgeFound(dir string, found map[string]units.FoundFile, ours units.Set) finding {

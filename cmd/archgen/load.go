@@ -167,10 +167,10 @@ func narrow(want units.Desired, ids []string) (units.Desired, error) {
 	}
 	narrowed := units.Desired{Shared: want.Shared, Scope: want.Scope}
 	for _, id := range ids {
-		i := slices.IndexFunc(want.Apps, func(a units.App) bool { return a.ID == id })
+		app, isValid := want.Find(id)
 		switch {
-		case i >= 0:
-			narrowed.Apps = append(narrowed.Apps, want.Apps[i])
+		case isValid:
+			narrowed.Apps = append(narrowed.Apps, app)
 		case slices.Contains(want.Kept, id):
 			return want, fmt.Errorf("the manifest of %s has errors; see archgen check", id)
 		default:

@@ -239,11 +239,13 @@ func (s *survey) reason(id, service string) units.Reason {
 }
 
 func (s *survey) isWanted(id string) bool {
-	return slices.ContainsFunc(s.want.Apps, func(a units.App) bool { return a.ID == id })
+	_, ok := s.want.Find(id)
+	return ok
 }
 
 func (s *survey) isRolledBack(id string) bool {
-	return slices.ContainsFunc(s.want.Apps, func(a units.App) bool { return a.ID == id && s.history.RolledBack(a) })
+	app, ok := s.want.Find(id)
+	return ok && s.history.RolledBack(app)
 }
 
 // lastWords finds what those said last that are down for no good reason.

@@ -173,13 +173,13 @@ func (p *pass) find(ctx context.Context, apps []units.App) error {
 }
 
 func (p *pass) claimFor(id string, f Found) {
-	i := slices.IndexFunc(p.want.Apps, func(a units.App) bool { return a.ID == id })
+	app, isWanted := p.want.Find(id)
 	switch {
 	case f.Err != nil:
 		p.fail(id, Failed, f.Err, nil)
-	case i < 0:
+	case !isWanted:
 		p.fail(id, Failed, errors.New("its manifest has errors with what the container mounts; see archgen check"), nil)
-	case slices.ContainsFunc(p.want.Apps[i].Parts, func(part units.Part) bool { return p.have.Units[part.Service].Active == units.Active }):
+	case slices.ContainsFunc(app.Parts, func(part units.Part) bool { return p.have.Units[part.Service].Active == units.Active }):
 		p.fail(id, Failed, fmt.Errorf("%s was not made by archgen, and other parts of %s run: archgen stop %s, then archgen adopt %s",
 			names(f.Containers), id, id, id), nil)
 	default:

@@ -44,12 +44,11 @@ func (p *pass) announce() error {
 	for _, a := range p.plan.Stops {
 		p.history.Begin(units.App{ID: a.App}, a.Target, p.have.Units[a.Target].Invocation)
 	}
-	for _, app := range p.want.Apps {
-		for _, a := range p.steps(app) {
-			// What failed without its unit looks stopped by somebody once it has it back.
-			if u := p.have.Units[a.Target]; u.Active == units.Failed && p.plan.Reload != nil {
-				p.history.Begin(app, a.Target, u.Invocation)
-			}
+	for _, a := range p.plan.Steps {
+		// What failed without its unit looks stopped by somebody once it has it back.
+		if u := p.have.Units[a.Target]; u.Active == units.Failed && p.plan.Reload != nil {
+			app, _ := p.want.Find(a.App) // steps are of what is wanted
+			p.history.Begin(app, a.Target, u.Invocation)
 		}
 	}
 	for _, a := range p.plan.Files {
@@ -62,8 +61,8 @@ func (p *pass) announce() error {
 
 // isRestored reports whether an app gets a lost file back that it runs with.
 func (p *pass) isRestored(a units.Action) bool {
-	i := slices.IndexFunc(p.want.Apps, func(app units.App) bool { return app.ID == a.App })
-	return i >= 0 && a.Reason == units.BecauseMissing && p.want.Apps[i].Runs(p.have.Units)
+	app, ok := p.want.Find(a.App)
+	return ok && a.Reason == units.BecauseMissing && app.Runs(p.have.Units)
 }
 
 // keepHistory writes down what is to outlive the pass, if it changed.

@@ -326,7 +326,8 @@ func (p *pass) isOther(app string) bool {
 }
 
 func (p *pass) isWanted(app string) bool {
-	return slices.ContainsFunc(p.want.Apps, func(a units.App) bool { return a.ID == app })
+	_, ok := p.want.Find(app)
+	return ok
 }
 
 // earlier is the files of an app from before they were changed: by this pass, or

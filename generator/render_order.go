@@ -1,0 +1,156 @@
+package generator
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
+)
+
+// unit is what systemd calls the part, what comes before it, and how often it may start.
+func (c *container) unit() {
+	c.begin("Unit")
+	description := c.app.Document.App.Name
+	if c.part.Name != "main" {
+		description += " (" + c.part.Name + ")"
+	}
+	c.put(origin{base: "app", field: "name", index: -1}, "Description", description)
+	c.partOrder()
+	c.companions()
+	for _, p := range c.providers() {
+		c.comeAfter(p.origin, p.app, p.part, p.until)
+	}
+	if limit := c.part.Restart.Limit; limit != nil {
+		c.put(c.at("restart.limit.interval"), "StartLimitIntervalSec", limit.Interval.String())
+		c.put(c.at("restart.limit.burst"), "StartLimitBurst", strconv.Itoa(limit.Burst))
+	} else {
+		// The growing delay bounds what a crash loop costs; giving up for good
+		// after five quick failures would leave the app dead until a person looks.
+		c.put(c.at("restart"), "StartLimitIntervalSec", "0")
+	}
+	c.raw("Unit")
+}
+
+// companions lets them come and go with the app: it pulls them in, and they stop
+// and restart with it.
+func (c *container) companions() {
+	if c.part.Name != "main" {
+		return
+	}
+	for _, h := range c.r.hosts {
+		switch c.app {
+		case h.app:
+			c.put(origin{base: "app", field: "companions", index: -1}, "Wants", ServiceName(h.companion.ID(), "main"))
+		case h.companion:
+			c.put(origin{base: "app", field: "id", index: -1}, "PartOf", ServiceName(h.app.ID(), "main"))
+		}
+	}
+}
+
+// provider is a part of another app, what it has to have reached, and the requirement
+// that asks most of it.
+type provider struct {
+	app    *manifests.Resolved
+	part   string
+	until  string
+	origin origin
+}
+
+// providers is the units that meet the requirements of the part, each once,
+// however much it provides.
+func (c *container) providers() []provider {
+	var list []provider
+	for _, n := range c.app.Needs {
+		if n.Provider == nil || n.Provider == c.app || !slices.Contains(n.Parts, c.part.Name) {
+			continue
+		}
+		p := provider{n.Provider, n.Part, n.Until, origin{base: "app", field: "requires", index: n.Index}}
+		i := slices.IndexFunc(list, func(o provider) bool { return o.app == p.app && o.part == p.part })
+		switch {
+		case i < 0:
+			list = append(list, p)
+		case list[i].until == "started":
+			list[i] = p
+		}
+	}
+	return list
+}
+
+// follow orders this unit after another and pulls that one in, unless it is
+// itself pulled in by that one. systemd starts what a unit wants at once when the
+// unit is about to be restarted (retroactively, systemd 257); if that wanted the
+// unit in turn, it would be started without its delay, again and again.
+func (c *container) follow(o origin, pull, service string) {
+	if !c.pulledBy(service) {
+		c.put(o, pull, service)
+	}
+	c.put(o, "After", service)
+}
+
+// comeAfter has this part start after another one has come to a level. That systemd
+// can wait for the end of a start, which is when a part serves: one that only has to
+// run is waited for by archgen.
+func (c *container) comeAfter(o origin, app *manifests.Resolved, part, until string) {
+	service := ServiceName(app.ID(), part)
+	if until != "started" || !startTellsMore(app, part) {
+		c.follow(o, "Wants", service)
+		return
+	}
+	if !c.pulledBy(service) {
+		c.put(o, "Wants", service)
+	}
+	c.awaited = append(c.awaited, awaited{o, ContainerName(app.ID(), part)})
+}
+
+// startTellsMore reports whether a part's start ends later than its container runs.
+func startTellsMore(app *manifests.Resolved, part string) bool {
+	i := slices.IndexFunc(app.Parts, func(p manifests.Part) bool { return p.Name == part })
+	other := container{part: &app.Parts[i]}
+	return !other.part.Oneshot && (other.checkedInside() != nil || other.checkedFromHost())
+}
+
+// pulledBy reports whether another unit starts this one: the main part starts
+// its app's others, and an app its companions.
+func (c *container) pulledBy(service string) bool {
+	if c.part.Name != "main" && service == ServiceName(c.app.ID(), "main") {
+		return true
+	}
+	return slices.ContainsFunc(c.r.hosts, func(h host) bool {
+		return h.companion == c.app && service == ServiceName(h.app.ID(), "main")
+	})
+}
+
+// partOrder ties the parts together: starting main starts them all, and
+// stopping or restarting main takes them along.
+func (c *container) partOrder() {
+	id := c.app.ID()
+	if c.part.Name == "main" {
+		for _, other := range c.app.Parts[1:] {
+			if c.follows(other.Name) {
+				continue // written below
+			}
+			c.put(origin{base: other.Path, index: -1}, "Wants", ServiceName(id, other.Name))
+		}
+	} else {
+		c.put(c.at(""), "PartOf", ServiceName(id, "main"))
+	}
+	for i, a := range c.part.After {
+		if a.Until == "completed" {
+			// What a failed preparation was for must not start.
+			c.follow(c.at("after").at(i), "Requires", ServiceName(id, a.Part))
+			continue
+		}
+		c.comeAfter(c.at("after").at(i), c.app, a.Part, a.Until)
+	}
+	if other, ok := strings.CutPrefix(c.part.Network, "part:"); ok {
+		c.follow(c.at("network"), "Wants", ServiceName(id, other))
+		c.put(c.at("network"), "PartOf", ServiceName(id, other))
+	}
+}
+
+// follows reports whether this part starts after another of the same app.
+func (c *container) follows(part string) bool {
+	return c.part.Network == "part:"+part ||
+		slices.ContainsFunc(c.part.After, func(a manifests.After) bool { return a.Part == part })
+}
