@@ -24,6 +24,7 @@ func Diff(want Desired, have Observed, history History, now time.Time) Plan {
 	for _, id := range slices.Sorted(slices.Values(want.Kept)) {
 		d.leave(id, "", BecauseInvalid)
 	}
+	d.pulls()
 	return d.plan
 }
 
@@ -126,13 +127,38 @@ func (d *differ) orphans() {
 	for _, service := range slices.Sorted(maps.Keys(d.have.Units)) {
 		id, u := AppOf(service), d.have.Units[service]
 		switch {
-		case accounted[service], slices.Contains(d.want.Kept, id):
+		case id == "", accounted[service], slices.Contains(d.want.Kept, id):
 		case !u.Loaded:
 			d.stop(id, service, u)
 		case u.NeedsReload:
 			d.reload(BecauseOutdated)
 		}
 	}
+}
+
+// pulls makes systemd forget that what an app lacks could not be had, once it lacks
+// nothing: a unit that is listed as failed is one that somebody has to look at.
+func (d *differ) pulls() {
+	for _, unit := range slices.Sorted(maps.Keys(d.have.Units)) {
+		id := AppOfPull(unit)
+		if id == "" || d.have.Units[unit].Active != Failed || d.mayLack(id) {
+			continue
+		}
+		why := BecauseRemoved
+		if _, wanted := d.want.Find(id); wanted {
+			why = BecauseSupplied
+		}
+		d.plan.Stops = append(d.plan.Stops, Action{App: id, Kind: ResetFailed, Target: unit, Reason: why})
+	}
+}
+
+// mayLack reports whether an app is not as it should be yet.
+func (d *differ) mayLack(id string) bool {
+	isOf := func(a Action) bool { return a.App == id && a.Kind != Remove }
+	app, wanted := d.want.Find(id)
+	isDown := func(p Part) bool { u := d.have.Units[p.Service]; return u.Restarting || u.Active == Failed }
+	return slices.Contains(d.want.Kept, id) || slices.ContainsFunc(d.plan.Files, isOf) || slices.ContainsFunc(d.plan.Steps, isOf) ||
+		wanted && slices.ContainsFunc(app.Parts, isDown)
 }
 
 // loading makes sure that systemd has read the units as they are on the disk.

@@ -387,6 +387,47 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
+// TestPulls: that what an app lacks could not be had is forgotten once it lacks
+// nothing, or is wanted by nobody, and not before.
+func TestPulls(t *testing.T) {
+	forget := func(why units.Reason) []string { return []string{"reset-failed archipelago-pull@lnd.service " + string(why)} }
+	failed := units.Unit{Loaded: true, Active: units.Failed}
+	for name, tt := range map[string]struct {
+		app, pull units.Unit
+		want      units.Desired
+		files     map[string]units.FoundFile
+		lines     []string
+	}{
+		"the app runs":             {app: well, pull: failed, lines: forget("supplied")},
+		"nobody wants it any more": {pull: failed, want: units.Desired{Apps: []units.App{}}, lines: forget("removed")},
+		"its manifest is invalid": {
+			app: well, pull: failed, want: units.Desired{Apps: []units.App{}, Kept: []string{"lnd"}}, lines: []string{"leave  invalid-manifest"},
+		},
+		"its files wait for it": {
+			app: well, pull: failed, files: map[string]units.FoundFile{"app@lnd.container": {State: units.FileDiffers, App: "lnd"}},
+			lines: []string{"write app@lnd.container file-differs", "reload  file-differs"},
+		},
+		"systemd starts the app again and again": {
+			app: units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, pull: failed, lines: []string{"leave app@lnd.service restarted-by-systemd"},
+		},
+		"it is under way": {app: well, pull: units.Unit{Loaded: true, NeedsReload: true, Active: units.Activating}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			have := units.Observed{Files: tt.files, Units: map[string]units.Unit{units.PullOf("lnd"): tt.pull}}
+			if tt.app.Active != "" {
+				have.Units["app@lnd.service"] = tt.app
+			}
+			tt.want.Whole = true
+			if tt.want.Apps == nil {
+				tt.want.Apps = []units.App{lnd}
+			}
+			if d := cmp.Diff(tt.lines, lines(units.Diff(tt.want, have, nil, now))); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+}
+
 // TestParts: the main service takes the others along.
 func TestParts(t *testing.T) {
 	app := units.App{ID: "shop", Enabled: true, Parts: []units.Part{

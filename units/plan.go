@@ -32,49 +32,6 @@ const (
 	Leave Kind = "leave"
 )
 
-// Reason says why. Tests, journal entries and reports rely on the words.
-type Reason string
-
-// The reasons.
-const (
-	BecauseMissing     Reason = "file-missing"
-	BecauseDiffers     Reason = "file-differs"
-	BecauseOdd         Reason = "file-odd"
-	BecauseForeign     Reason = "file-foreign"
-	BecauseRemoved     Reason = "removed"
-	BecauseNotLoaded   Reason = "not-loaded"
-	BecauseOutdated    Reason = "needs-reload"
-	BecauseDigest      Reason = "digest-differs"
-	BecauseConfig      Reason = "config-differs"
-	BecauseWatched     Reason = "watched-file-differs"
-	BecauseNoConfig    Reason = "config-unknown"
-	BecausePaused      Reason = "paused"
-	BecauseSick        Reason = "not-serving"
-	BecauseUnsure      Reason = "not-answering-yet"
-	BecauseLoading     Reason = "loading"
-	BecauseStarting    Reason = "starting"
-	BecauseStopping    Reason = "stopping"
-	BecauseCrashing    Reason = "restarted-by-systemd"
-	BecauseFailed      Reason = "failed"
-	BecauseNeverRan    Reason = "never-started"
-	BecauseStopped     Reason = "stopped-by-operator"
-	BecauseDisabled    Reason = "disabled"
-	BecauseMasked      Reason = "masked"
-	BecauseNeedsUser   Reason = "needs-user"
-	BecauseInvalid     Reason = "invalid-manifest"
-	BecauseBackingOff  Reason = "backing-off"
-	BecauseGaveUp      Reason = "gave-up"
-	BecauseAsked       Reason = "asked"
-	BecauseRolledBack  Reason = "rolled-back"
-	BecauseMainStopped Reason = "main-stopped"
-	// BecauseLegacy: a container that is not ours has the name of the app's.
-	BecauseLegacy Reason = "legacy"
-	// BecauseAdopted: the app serves in the place of such a container.
-	BecauseAdopted Reason = "adopted"
-	// BecauseLegacyRuns: it did not, and the container has its place back.
-	BecauseLegacyRuns Reason = "legacy-has-its-place"
-)
-
 // Action is one thing that is done, or knowingly left.
 type Action struct {
 	// App is the app that it is done for, empty for what all share.

@@ -104,6 +104,23 @@ func AppOf(service string) string {
 	return id
 }
 
+// pullPrefix and an id are the unit that gets what an app lacks before it starts:
+// images, and values of secrets.
+const pullPrefix = "archipelago-pull@"
+
+// PullOf is the unit that gets what an app lacks, AppOfPull the app for which a unit
+// does, empty for another unit.
+func PullOf(app string) string { return pullPrefix + app + ".service" }
+
+// AppOfPull: see PullOf.
+func AppOfPull(unit string) string {
+	app, isPull := strings.CutPrefix(strings.TrimSuffix(unit, ".service"), pullPrefix)
+	if !isPull {
+		return ""
+	}
+	return app
+}
+
 // Set is the rendered files of a whole machine, sorted by name.
 type Set []File
 

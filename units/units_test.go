@@ -21,3 +21,12 @@ func TestImage(t *testing.T) {
 		}
 	}
 }
+
+// TestAppOfPull: the end of a unit that gets what an app lacks is about that app.
+func TestAppOfPull(t *testing.T) {
+	for unit, want := range map[string]string{units.PullOf("web"): "web", "app@web.service": "", "archipelago-recreate@web.service": ""} {
+		if got := units.AppOfPull(unit); got != want {
+			t.Errorf("%s: %q, want %q", unit, got, want)
+		}
+	}
+}

@@ -189,8 +189,12 @@ func (c *cli) conclude(k *compile.Compiled, r reconcile.Report, err error, asJSO
 }
 
 func (c *cli) printResults(r reconcile.Report) {
+	explained := map[string]bool{} // by its result
+	for _, a := range r.Results {
+		explained[a.App] = a.Error != ""
+	}
 	for _, a := range r.Actions {
-		if a.Kind == units.Leave {
+		if a.Kind == units.Leave && !explained[a.App] {
 			fmt.Fprintf(c.stdout, "%s: left as it is (%s)\n", strings.TrimSpace(a.App+spaced(a.Target)), a.Reason)
 		}
 	}

@@ -63,7 +63,7 @@ func (c *cli) setEnabled(o *applyOptions, ids []string, on bool) error {
 		if err := unitdir.Replace(filepath.Join(dirs[0], app.ID+".d"), enabledOverlay, []byte(text)); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.stderr, "%s: %s\n", app.ID, map[bool]string{true: "starts at boot", false: "does not start at boot"}[on])
+		fmt.Fprintf(c.stderr, "%s: %s\n", app.ID, map[bool]string{true: "is to start at boot", false: "is not to start at boot"}[on])
 	}
 	return c.apply(o, ids, "")
 }

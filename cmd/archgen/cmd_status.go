@@ -25,8 +25,9 @@ func (c *cli) statusCommand() *cobra.Command {
 		Use:   "status [ID]",
 		Short: "Show how the apps are, and why",
 		Long: `status shows each app with its state and the reason for it, how far it serves,
-and what went wrong last. With an ID it shows everything that is known of one
-app, part by part. Apps that run and are not installed any more are shown too.
+and what went wrong last. With an ID it says what the reason means, and shows
+everything that is known of one app, part by part. Apps that run and are not
+installed any more are shown too.
 
 Levels: alive (it runs), serving (it answers as it should), synced (it has
 caught up), loading, needs-user (it waits for a person).

@@ -101,6 +101,28 @@ func TestStatusOfAnApp(t *testing.T) {
 	}
 }
 
+// What an app lacks counts more than what a pass would do about it, while it would.
+func TestStatusOfWhatLacks(t *testing.T) {
+	t.Parallel()
+	missing := units.Action{App: "lnd", Kind: units.Write, Target: "app@lnd.container", Reason: units.BecauseMissing}
+	for _, tt := range []struct {
+		pull    units.ActiveState
+		actions []units.Action
+		want    string
+	}{
+		{units.Activating, []units.Action{missing}, "stopped (pulling)"},
+		{units.Failed, []units.Action{missing}, "stopped (pull-failed)"},
+		{units.Inactive, []units.Action{missing}, "stopped (file-missing)"},
+		{units.Failed, []units.Action{because(units.BecauseMasked)}, "stopped (masked)"},
+	} {
+		s := seen(units.Unit{Loaded: true, Active: units.Inactive}, systemd.Unit{}, reply{}, tt.actions...)
+		s.found[units.PullOf("lnd")] = machine.Service{State: units.Unit{Loaded: true, Active: tt.pull}}
+		if got := s.app("lnd").stateText(); got != tt.want {
+			t.Errorf("%s: %q, want %q", tt.pull, got, tt.want)
+		}
+	}
+}
+
 // Where the exit code says nothing, systemd's word does.
 func TestStatusOfATimeout(t *testing.T) {
 	t.Parallel()

@@ -103,7 +103,7 @@ func (l *live) fetchAhead(ctx context.Context, want units.Desired, pulling func(
 			now, differs := found[f.Name]
 			return differs && now.State != units.FileForeign && f.Image() != ""
 		}
-		if slices.ContainsFunc(app.Files, isChanged) {
+		if app.Asked != units.Stop && slices.ContainsFunc(app.Files, isChanged) {
 			l.fetched[app.ID] = prefetch(ctx, app, pulling)
 		}
 	}

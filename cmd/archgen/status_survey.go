@@ -207,6 +207,9 @@ func (s *survey) ids() []string {
 // reason is why a service is as it is, or what a pass would do to it. What is
 // wrong with its file counts where nothing else does.
 func (s *survey) reason(id, service string) units.Reason {
+	if why := s.lack(id); why != "" {
+		return why
+	}
 	file := strings.TrimSuffix(service, ".service") + ".container"
 	var ofFile, ofApp units.Reason
 	for _, a := range s.plan.Actions() {
@@ -238,6 +241,23 @@ func (s *survey) reason(id, service string) units.Reason {
 	return ""
 }
 
+// lack is what systemd has to say of what an app lacks, where it matters.
+func (s *survey) lack(id string) units.Reason {
+	waits := slices.ContainsFunc(s.plan.Actions(), func(a units.Action) bool {
+		return a.App == id && a.Kind != units.Leave && a.Kind != units.ResetFailed
+	})
+	switch s.found[units.PullOf(id)].State.Active {
+	case units.Activating:
+		return units.BecausePulling
+	case units.Failed:
+		if waits {
+			return units.BecausePullFailed
+		}
+	case units.Active, units.Deactivating, units.Inactive:
+	}
+	return ""
+}
+
 func (s *survey) isWanted(id string) bool {
 	_, ok := s.want.Find(id)
 	return ok
@@ -248,12 +268,16 @@ func (s *survey) isRolledBack(id string) bool {
 	return ok && s.history.RolledBack(app)
 }
 
-// lastWords finds what those said last that are down for no good reason.
+// lastWords finds what those said last that are down for no good reason, and why what
+// they lack can't be had.
 func (s *survey) lastWords(ctx context.Context, apps []appStatus) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	var wg sync.WaitGroup
 	for i := range apps {
+		if apps[i].Reason == units.BecausePullFailed {
+			wg.Go(func() { apps[i].Error = cmp.Or(apps[i].Error, oneLine(s.PullWords(ctx, apps[i].ID))) })
+		}
 		for j := range apps[i].Parts {
 			p := &apps[i].Parts[j]
 			if p.State != units.IsFailed && p.State != units.IsRestarting {

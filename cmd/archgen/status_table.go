@@ -158,6 +158,7 @@ func (l appearance) one(a appStatus) []string {
 		stated = "\x1b[" + paintOf(a.condition, a.isRight) + "m" + stated + "\x1b[0m"
 	}
 	say("state", stated)
+	say("why", a.Reason.Meaning(a.ID))
 	say("level", a.Level)
 	say("detail", a.detail)
 	if a.Error != a.detail {

@@ -9,7 +9,6 @@ import (
 	"github.com/archipelago-os/archipelago/healthd"
 	"github.com/archipelago-os/archipelago/healthd/watch"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -71,7 +70,7 @@ func ofService(e systemd.Event) (healthd.Hint, bool) {
 	case systemd.Reloading, systemd.UnitNew, systemd.UnitRemoved: // a pass that looks at a unit which does not run has systemd load and forget it
 		return healthd.Hint{}, false
 	case systemd.JobRemoved:
-		if app := machine.AppOfPull(e.Unit); app != "" { // a pass may not have waited for it
+		if app := units.AppOfPull(e.Unit); app != "" { // a pass may not have waited for it
 			return healthd.Hint{App: app, Soon: true}, true
 		}
 	case systemd.UnitChanged:

@@ -12,23 +12,9 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-const (
-	// pullPrefix and an id are the unit that gets what an app lacks before it starts:
-	// images, and values of secrets.
-	pullPrefix = "archipelago-pull@"
-	// pullMoment is how long it is waited for: longer than it takes to find that all
-	// is there.
-	pullMoment = 3 * time.Second
-)
-
-// AppOfPull is the app for which a unit gets what it lacks, empty for another unit.
-func AppOfPull(unit string) string {
-	app, isPull := strings.CutPrefix(strings.TrimSuffix(unit, ".service"), pullPrefix)
-	if !isPull {
-		return ""
-	}
-	return app
-}
+// pullMoment is how long a unit that gets something is waited for: longer than it
+// takes to find that all is there.
+const pullMoment = 3 * time.Second
 
 // Pulls lets systemd run archgen to get what apps lack, and knows what is under way.
 type Pulls struct {
@@ -94,18 +80,18 @@ func (p *Pulls) lastTry(app units.App) try {
 }
 
 func (p *Pulls) get(ctx context.Context, app units.App) error {
-	name := pullPrefix + app.ID + ".service"
+	name := units.PullOf(app.ID)
 	awaited := p.note(app.ID, "") == app.ManifestDigest
 	found, err := p.Services.Manager.Units(ctx, name)
 	if err != nil {
 		return err
 	}
 	if len(found) == 1 && found[0].ActiveState == "failed" {
+		if awaited { // it stays failed for all to see until it is run again
+			return fmt.Errorf("%s failed%s", name, p.words(ctx, app.ID))
+		}
 		if err := p.Services.ResetFailed(ctx, name); err != nil {
 			return err
-		}
-		if awaited {
-			return fmt.Errorf("%s failed%s", name, p.words(ctx, name))
 		}
 	}
 	moment, cancel := context.WithTimeout(ctx, pullMoment)
@@ -118,7 +104,7 @@ func (p *Pulls) get(ctx context.Context, app units.App) error {
 		p.note(app.ID, app.ManifestDigest)
 		return units.ErrUnderWay
 	case err == nil: // in the words of a unit that was waited for
-		return fmt.Errorf("%s %s%s", name, result, p.words(ctx, name))
+		return fmt.Errorf("%s %s%s", name, result, p.words(ctx, app.ID))
 	}
 	return err
 }
@@ -135,11 +121,20 @@ func (p *Pulls) note(app, manifest string) (before string) {
 	return before
 }
 
-// words is what the unit said last.
-func (p *Pulls) words(ctx context.Context, name string) string {
-	lines := p.Services.journal(ctx, "--lines=1", writtenIn(p.Services.Scope, name))
+// words is what the unit said last, after a colon.
+func (p *Pulls) words(ctx context.Context, app string) string {
+	text := p.Services.PullWords(ctx, app)
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+// PullWords is what the unit said last that gets what an app lacks, empty for nothing.
+func (s Services) PullWords(ctx context.Context, app string) string {
+	lines := s.journal(ctx, "--lines=1", writtenIn(s.Scope, units.PullOf(app)))
 	if len(lines) == 0 {
 		return ""
 	}
-	return ": " + strings.TrimSpace(lines[0])
+	return strings.TrimSpace(lines[0])
 }

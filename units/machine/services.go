@@ -23,8 +23,9 @@ type Services struct {
 	Scope   units.Scope
 }
 
-// pattern is that of all services of apps. `app*` would match app.slice.
-const pattern = "app@*.service"
+// patterns is those of all services of apps, and of what gets what apps lack. `app*`
+// would match app.slice.
+var patterns = []string{"app@*.service", units.PullOf("*")}
 
 // Service is everything that is known of a service.
 type Service struct {
@@ -110,7 +111,7 @@ func (s Services) listed(ctx context.Context, names []string, others bool) (know
 		known, err = s.Manager.List(ctx, names...)
 		return known, nil, err
 	}
-	if known, err = s.Manager.ListByPatterns(ctx, pattern); err != nil {
+	if known, err = s.Manager.ListByPatterns(ctx, patterns...); err != nil {
 		return nil, nil, err
 	}
 	isKnown := make(map[string]bool, len(known))

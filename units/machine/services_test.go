@@ -31,15 +31,6 @@ func TestStartThatWaits(t *testing.T) {
 	}
 }
 
-// TestAppOfPull: the end of a unit that gets what an app lacks is about that app.
-func TestAppOfPull(t *testing.T) {
-	for unit, want := range map[string]string{"archipelago-pull@web.service": "web", "app@web.service": "", "archipelago-recreate@web.service": ""} {
-		if got := AppOfPull(unit); got != want {
-			t.Errorf("%s: %q, want %q", unit, got, want)
-		}
-	}
-}
-
 // TestForgotten: of a service that systemd does not keep in its memory all is known
 // when that is, so a thousand of them cost one question.
 func TestForgotten(t *testing.T) {

@@ -42,7 +42,9 @@ func (p *pass) restore() {
 // app that gets back what it runs with is not changed, and has it sooner.
 func (p *pass) announce() error {
 	for _, a := range p.plan.Stops {
-		p.history.Begin(units.App{ID: a.App}, a.Target, p.have.Units[a.Target].Invocation)
+		if a.Kind == units.Stop {
+			p.history.Begin(units.App{ID: a.App}, a.Target, p.have.Units[a.Target].Invocation)
+		}
 	}
 	for _, a := range p.plan.Steps {
 		// What failed without its unit looks stopped by somebody once it has it back.

@@ -28,6 +28,7 @@ func (p *pass) supply(ctx context.Context) {
 	if p.host.Supply == nil {
 		return
 	}
+	p.putOff()
 	var all sync.WaitGroup
 	var asked []units.App
 	slots := make(chan struct{}, suppliers)
@@ -53,6 +54,22 @@ func (p *pass) supply(ctx context.Context) {
 	p.confirm(asked)
 }
 
+// putOff leaves the files as they are of apps that are to stop, and would need something
+// for others: a stop waits for no registry. The next pass changes them.
+func (p *pass) putOff() {
+	var list []units.App
+	for _, app := range p.want.Apps {
+		if app.Asked == units.Stop && p.lackOf(app) != (Lack{}) {
+			p.plan.Files = slices.DeleteFunc(p.plan.Files, func(a units.Action) bool { return a.App == app.ID })
+			app = withFiles(app, ofApp(p.before, app.ID))
+		}
+		if len(app.Parts) > 0 { // there is something of it to stop
+			list = append(list, app)
+		}
+	}
+	p.want.Apps = list
+}
+
 // confirm puts apps off whose manifests changed while what they lack was got: who got
 // it may have seen the new one, and have got nothing for the one of this pass.
 func (p *pass) confirm(apps []units.App) {
@@ -74,10 +91,19 @@ func (p *pass) supplied(app units.App, err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, units.ErrUnderWay):
+		p.leave(app, units.BecausePulling)
 		p.fail(app.ID, Starting, err, nil)
 	default:
+		p.leave(app, units.BecausePullFailed)
 		p.fail(app.ID, Failed, fmt.Errorf("what it needs can't be had, so nothing of it was changed: %w", err), nil)
 	}
+}
+
+// leave notes that an app is left as it is.
+func (p *pass) leave(app units.App, why units.Reason) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done = append(p.done, units.Action{App: app.ID, Kind: units.Leave, Reason: why})
 }
 
 func (p *pass) lackOf(app units.App) Lack {

@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -27,6 +28,27 @@ func TestWhatWasHadIsNotAskedForAgain(t *testing.T) {
 	})
 }
 
+// TestStopWaitsForNoImage: an app is stopped whose manifest names an image that can't be
+// had, with the files that it runs with; one that never ran is no trouble.
+func TestStopWaitsForNoImage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("web", "1"))
+		m.log = nil
+		m.noImage["web"], m.noImage["new"] = true, true
+		changed, added := app("web", "2"), app("new", "1")
+		changed.Asked, added.Asked = units.Stop, units.Stop
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
+			return units.Desired{Apps: []units.App{added, changed}}, nil
+		}, m.host())
+		equal(t, "log", []string{"stop app@web.service"}, m.log)
+		equal(t, "results", []string{"new unchanged", "web done"}, results(r))
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestSlowImages: an app whose images are on their way runs on as it is, and keeps
 // nobody else from being put right; when they are there, it has its turn.
 func TestSlowImages(t *testing.T) {
@@ -48,6 +70,9 @@ func TestSlowImages(t *testing.T) {
 		}
 		r, err := reconcile.Run(t.Context(), desired, host)
 		equal(t, "results", []string{"slow starting: " + units.ErrUnderWay.Error(), "web unchanged"}, results(r))
+		if !slices.Contains(r.Actions, units.Action{App: "slow", Kind: units.Leave, Reason: units.BecausePulling}) {
+			t.Errorf("nothing says that the app waits: %v", r.Actions)
+		}
 		equal(t, "log", []string{"write app@web.container 1", "reload"}, m.log)
 		came, m.log = true, nil
 		if _, again := reconcile.Run(t.Context(), desired, host); err != nil || again != nil {
