@@ -390,7 +390,9 @@ func TestOrphans(t *testing.T) {
 // TestPulls: that what an app lacks could not be had is forgotten once it lacks
 // nothing, or is wanted by nobody, and not before.
 func TestPulls(t *testing.T) {
-	forget := func(why units.Reason) []string { return []string{"reset-failed archipelago-pull@lnd.service " + string(why)} }
+	forget := func(why units.Reason) []string {
+		return []string{"reset-failed archipelago-pull@lnd.service " + string(why)}
+	}
 	failed := units.Unit{Loaded: true, Active: units.Failed}
 	for name, tt := range map[string]struct {
 		app, pull units.Unit

@@ -1,6 +1,7 @@
 package units
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -75,6 +76,22 @@ func (a App) Services() []string {
 		names = append(names, p.Service)
 	}
 	return names
+}
+
+// With is the app with other files: those of an earlier rendering. Without any it has
+// no parts.
+func (a App) With(files Set) App {
+	a.Files, a.Parts = files, nil
+	for _, f := range files {
+		if service := ServiceOf(f.Name); service != "" {
+			a.Parts = append(a.Parts, Part{Service: service, File: f.Name, Digest: f.Digest})
+		}
+	}
+	// The main service has the shortest name.
+	slices.SortFunc(a.Parts, func(p, q Part) int {
+		return cmp.Or(cmp.Compare(len(p.Service), len(q.Service)), cmp.Compare(p.Service, q.Service))
+	})
+	return a
 }
 
 // Part is one service of an app.

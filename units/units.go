@@ -124,6 +124,17 @@ func AppOfPull(unit string) string {
 // Set is the rendered files of a whole machine, sorted by name.
 type Set []File
 
+// Of is the files of one app.
+func (s Set) Of(app string) Set {
+	var list Set
+	for _, f := range s {
+		if f.App == app {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
 // Sort puts the set into its canonical order.
 func (s Set) Sort() {
 	slices.SortFunc(s, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })

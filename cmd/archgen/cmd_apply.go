@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,8 @@ type applyOptions struct {
 	timeout time.Duration
 	// patience is how long another run may take, half a minute where it is zero.
 	patience time.Duration
+	// idle is what is said where the pass finds nothing to do, if not that.
+	idle string
 }
 
 func (o *applyOptions) flags(cmd *cobra.Command) {
@@ -106,6 +109,8 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		if err := c.sayDiagnostics(k, o.asJSON || isSaid); err != nil {
 			return want, err
 		}
+		kept := slices.DeleteFunc(slices.Clone(want.Kept), func(id string) bool { return asked(id) != units.Stop })
+		want.Apps = slices.Concat(want.Apps, l.asTheyAre(kept))
 		want, err = narrow(want, ids)
 		for i := range want.Apps {
 			want.Apps[i].Asked = asked(want.Apps[i].ID)
@@ -120,7 +125,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		l.fetchAhead(ctx, want, c.sayPulling)
 		report, err = reconcile.Await(ctx, desired, host, o.timeout)
 	}
-	if err := c.conclude(k, report, err, o.asJSON); err != nil {
+	if err := c.conclude(k, report, err, o); err != nil {
 		return err
 	}
 	if err := verdict(report, len(ids) == 0 && k.Diags.HasErrors()); err != nil || left == nil {
@@ -170,8 +175,8 @@ func spaced(s string) string {
 }
 
 // conclude prints what came of a pass.
-func (c *cli) conclude(k *compile.Compiled, r reconcile.Report, err error, asJSON bool) error {
-	if asJSON {
+func (c *cli) conclude(k *compile.Compiled, r reconcile.Report, err error, o *applyOptions) error {
+	if o.asJSON {
 		var diags diag.List
 		if k != nil {
 			diags = k.Diags
@@ -183,12 +188,12 @@ func (c *cli) conclude(k *compile.Compiled, r reconcile.Report, err error, asJSO
 			return printErr
 		}
 	} else if err == nil {
-		c.printResults(r)
+		c.printResults(r, cmp.Or(o.idle, "nothing to do"))
 	}
 	return err
 }
 
-func (c *cli) printResults(r reconcile.Report) {
+func (c *cli) printResults(r reconcile.Report, idle string) {
 	explained := map[string]bool{} // by its result
 	for _, a := range r.Results {
 		explained[a.App] = a.Error != ""
@@ -211,7 +216,7 @@ func (c *cli) printResults(r reconcile.Report) {
 		}
 	}
 	if failed, _ := r.Count(); failed == 0 && !r.Changed() {
-		fmt.Fprintln(c.stdout, "nothing to do")
+		fmt.Fprintln(c.stdout, idle)
 	}
 }
 

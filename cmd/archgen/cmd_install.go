@@ -374,7 +374,7 @@ func (in *installation) left() (list []*manifests.Manifest) {
 func (in *installation) takeAway(dir string, m *manifests.Manifest) (back func() error, err error) {
 	back = func() error { return nil }
 	if filepath.Dir(m.File) != filepath.Clean(dir) {
-		if err := removeManifest(m, dir); err != nil {
+		if err := removeManifest(m.File, dir); err != nil {
 			return back, err
 		}
 		return func() error { return unitdir.Remove(dir, filepath.Base(m.File)) }, nil
@@ -392,7 +392,7 @@ func (in *installation) takeAway(dir string, m *manifests.Manifest) (back func()
 		}
 		return errors.Join(append(errs, unitdir.Replace(dir, e.file, e.data))...)
 	}
-	return back, removeManifest(m, dir)
+	return back, removeManifest(m.File, dir)
 }
 
 // compiles demands that the apps have no errors among the others.

@@ -53,11 +53,12 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	if err != nil {
 		return err
 	}
-	k, _, err := c.installed(&o.source)
+	k, want, err := c.installed(&o.source)
 	if err != nil {
 		return err
 	}
-	ids, err = c.removable(k, ids)
+	files := manifestFiles(k, want.Kept, dirs)
+	ids, err = c.removable(k, files, ids)
 	if err != nil {
 		return err
 	}
@@ -80,16 +81,15 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 			return err
 		}
 	}
-	for _, m := range k.Loaded.Manifests {
-		if slices.Contains(ids, m.Document.App.ID) {
-			if err := removeManifest(m, dirs[0]); err != nil {
-				return err
-			}
+	for _, id := range ids {
+		if err := removeManifest(files[id], dirs[0]); err != nil {
+			return err
 		}
 	}
 	// healthd or the path unit may have seen it first, and be stopping an app that
 	// takes minutes for it. Nothing that it has may be deleted before.
 	o.patience = o.timeout
+	o.idle = strings.Join(ids, ", ") + ": removed; healthd or the path unit was first"
 	if err := c.apply(o, nil, ""); err != nil {
 		return err
 	}
@@ -155,20 +155,38 @@ func (c *cli) stopUnits(ctx context.Context, scope units.Scope, isMeant func(sys
 	return stopped, errors.Join(errs...)
 }
 
-// removable adds companions, and refuses what other apps require.
-func (c *cli) removable(k *compile.Compiled, ids []string) ([]string, error) {
-	known := map[string]*manifests.Manifest{}
+// manifestFiles is the manifests of the installed apps by id, with those that can't be
+// read, of which only the names are known.
+func manifestFiles(k *compile.Compiled, kept, dirs []string) map[string]string {
+	files := map[string]string{}
 	for _, m := range k.Loaded.Manifests {
-		known[m.Document.App.ID] = m
+		files[compile.AppOf(m.File)] = m.File
+	}
+	for _, dir := range dirs {
+		entries, _ := os.ReadDir(dir) // what can't be read is no manifest to remove
+		for _, e := range entries {
+			file := filepath.Join(dir, e.Name())
+			if id := compile.AppOf(file); slices.Contains(kept, id) && files[id] == "" && !e.IsDir() {
+				files[id] = file
+			}
+		}
+	}
+	return files
+}
+
+// removable adds companions, and refuses what other apps require.
+func (c *cli) removable(k *compile.Compiled, files map[string]string, ids []string) ([]string, error) {
+	companions := map[string][]string{}
+	for _, m := range k.Loaded.Manifests {
+		companions[compile.AppOf(m.File)] = m.Document.App.Companions
 	}
 	ids = slices.Clone(ids)
 	for i := 0; i < len(ids); i++ {
-		m := known[ids[i]]
-		if m == nil {
+		if files[ids[i]] == "" {
 			return nil, fmt.Errorf("no app %q is installed; see archgen status", ids[i])
 		}
-		for _, companion := range m.Document.App.Companions {
-			if known[companion] != nil && !slices.Contains(ids, companion) {
+		for _, companion := range companions[ids[i]] {
+			if files[companion] != "" && !slices.Contains(ids, companion) {
 				fmt.Fprintf(c.stderr, "%s goes with %s\n", companion, ids[i])
 				ids = append(ids, companion)
 			}
@@ -189,14 +207,14 @@ func (c *cli) removable(k *compile.Compiled, ids []string) ([]string, error) {
 
 // removeManifest takes a manifest away with its templates, or hides one that belongs
 // to the system.
-func removeManifest(m *manifests.Manifest, dir string) error {
-	if filepath.Dir(m.File) != filepath.Clean(dir) {
-		return unitdir.Mask(dir, filepath.Base(m.File))
+func removeManifest(file, dir string) error {
+	if filepath.Dir(file) != filepath.Clean(dir) {
+		return unitdir.Mask(dir, filepath.Base(file))
 	}
-	if err := unitdir.Remove(dir, filepath.Base(m.File)); err != nil {
+	if err := unitdir.Remove(dir, filepath.Base(file)); err != nil {
 		return err
 	}
-	return os.RemoveAll(filepath.Join(dir, manifests.FilesDir(m.Document.App.ID)))
+	return os.RemoveAll(filepath.Join(dir, manifests.FilesDir(compile.AppOf(file))))
 }
 
 // forget removes what was rendered for apps that are gone, and their networks. Of those

@@ -73,6 +73,19 @@ func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcil
 	}
 }
 
+// asTheyAre is apps whose manifests can't be compiled, as they were rendered last: what
+// can't be changed can be stopped.
+func (l *live) asTheyAre(ids []string) []units.App {
+	var list []units.App
+	files, _ := machine.Files(l.places.Units).Read() // the pass meets an error too, and says so
+	for _, id := range ids {
+		if app := (units.App{ID: id}).With(files.Of(id)); len(app.Parts) > 0 {
+			list = append(list, app)
+		}
+	}
+	return list
+}
+
 // supply pulls images that an app lacks, and gives its secrets their values.
 func (l *live) supply(ctx context.Context, app units.App, lack reconcile.Lack) error {
 	if lack.Images {

@@ -67,13 +67,9 @@ func (p *pass) standBack() {
 
 // forgetRemoved drops that an app stands back whose manifest was removed.
 func (p *pass) forgetRemoved() error {
-	isThere := func(id string) bool {
-		isStanding := slices.ContainsFunc(p.standing, func(a units.App) bool { return a.ID == id })
-		return isStanding || p.isWanted(id) || p.isOther(id)
-	}
 	var gone []string
 	for id, a := range p.adoptions {
-		if len(a.Containers) == 0 && !isThere(id) {
+		if len(a.Containers) == 0 && !p.isInstalled(id) {
 			gone = append(gone, id)
 		}
 	}
@@ -85,6 +81,12 @@ func (p *pass) forgetRemoved() error {
 			delete(p.adoptions, id)
 		}
 	})
+}
+
+// isInstalled reports whether an app has a manifest, as far as this pass can tell.
+func (p *pass) isInstalled(id string) bool {
+	isStanding := slices.ContainsFunc(p.standing, func(a units.App) bool { return a.ID == id })
+	return isStanding || p.isWanted(id) || p.isOther(id)
 }
 
 // left says that the apps which stand back are left alone.
@@ -349,7 +351,7 @@ func (p *pass) removeUnits(ctx context.Context, app units.App) error {
 	if err != nil {
 		return fmt.Errorf("removing the units of %s: %w", app.ID, err)
 	}
-	own := ofApp(files, app.ID)
+	own := files.Of(app.ID)
 	for _, f := range own {
 		p.noteDone(units.Action{App: app.ID, Kind: units.Remove, Target: f.Name, Reason: units.BecauseRolledBack})
 	}

@@ -98,7 +98,7 @@ func (p *pass) stop(ctx context.Context) error {
 func (p *pass) revive(ctx context.Context) error {
 	var set units.Set
 	for _, a := range p.plan.Stops {
-		if a.Kind != units.Stop || p.have.Units[a.Target].Loaded || p.isWanted(a.App) || len(ofApp(set, a.App)) > 0 {
+		if a.Kind != units.Stop || p.have.Units[a.Target].Loaded || p.isWanted(a.App) || len(set.Of(a.App)) > 0 {
 			continue
 		}
 		good, err := p.host.Store.LastGood(a.App)
@@ -193,7 +193,7 @@ func (p *pass) sync() error {
 				strings.Join(p.foreignNames(app), ", ")), nil)
 		}
 		if p.isBad(app.ID) {
-			want = append(want, ofApp(p.before, app.ID)...)
+			want = append(want, p.before.Of(app.ID)...)
 			continue
 		}
 		want = append(want, app.Files...)
@@ -245,16 +245,6 @@ func (p *pass) foreignNames(app units.App) []string {
 		}
 	}
 	return names
-}
-
-func ofApp(set units.Set, app string) units.Set {
-	var list units.Set
-	for _, f := range set {
-		if f.App == app {
-			list = append(list, f)
-		}
-	}
-	return list
 }
 
 // verifyLoaded demands that systemd has every unit that should be there. An app

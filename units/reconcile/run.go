@@ -177,26 +177,11 @@ func (p *pass) keepGood() error {
 			return err
 		}
 		if len(good) > 0 {
-			p.want.Apps[i] = withFiles(app, good)
+			p.want.Apps[i] = app.With(good)
 			p.done = append(p.done, units.Action{App: app.ID, Kind: units.Leave, Reason: units.BecauseRolledBack})
 		}
 	}
 	return nil
-}
-
-// withFiles is the app with other files: those of an earlier rendering.
-func withFiles(app units.App, files units.Set) units.App {
-	app.Files, app.Parts = files, nil
-	for _, f := range files {
-		if service := units.ServiceOf(f.Name); service != "" {
-			app.Parts = append(app.Parts, units.Part{Service: service, File: f.Name, Digest: f.Digest})
-		}
-	}
-	// The main service has the shortest name.
-	slices.SortFunc(app.Parts, func(a, b units.Part) int {
-		return cmp.Or(cmp.Compare(len(a.Service), len(b.Service)), cmp.Compare(a.Service, b.Service))
-	})
-	return app
 }
 
 func (p *pass) serviceNames() []string {
@@ -237,11 +222,16 @@ func (p *pass) probe(ctx context.Context) {
 }
 
 // settle brings the records of repairs up to date: of apps that are well they
-// are forgotten after a while.
+// are forgotten after a while, of those that are gone at once.
 func (p *pass) settle() error {
 	for _, app := range p.want.Apps {
 		if p.result(app.ID).Outcome == Unchanged && p.isWell(app) {
 			p.history.Well(app.ID, p.started)
+		}
+	}
+	for id := range p.history {
+		if !p.isInstalled(id) {
+			p.history.Forget(id)
 		}
 	}
 	return p.keepHistory()
@@ -339,7 +329,7 @@ func (p *pass) earlier(app string) units.Set {
 			return good
 		}
 	}
-	return ofApp(p.before, app)
+	return p.before.Of(app)
 }
 
 // hasLost reports whether files of an app were not there, or had nothing left in them

@@ -379,7 +379,7 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 	p.mu.Lock()
 	p.history.RollBack(app)
 	p.mu.Unlock()
-	earlier := withFiles(app, p.earlier(app.ID))
+	earlier := app.With(p.earlier(app.ID))
 	main := units.Action{App: app.ID, Kind: units.Restart, Target: earlier.Parts[0].Service, Reason: units.BecauseRolledBack}
 	for _, a := range []units.Action{
 		{Kind: units.Reload, Reason: units.BecauseRolledBack},

@@ -222,3 +222,19 @@ func TestBudgetLastsOverPasses(t *testing.T) {
 		equal(t, "reason", []string{"gave-up"}, reasons(r))
 	})
 }
+
+// TestInstalledAgain: an app that is removed has its budget back, and with the same
+// manifest begins from the first rung of its ladder.
+func TestInstalledAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		for range 24 * 60 {
+			m.run(t, app("x", "1-fails"))
+			time.Sleep(time.Minute)
+		}
+		m.run(t)
+		m.log = nil
+		m.run(t, app("x", "1-fails"))
+		equal(t, "log", []string{"write app@x.container 1-fails", "reload", "start app@x.service 1-fails"}, m.log)
+	})
+}

@@ -61,7 +61,7 @@ func (p *pass) putOff() {
 	for _, app := range p.want.Apps {
 		if app.Asked == units.Stop && p.lackOf(app) != (Lack{}) {
 			p.plan.Files = slices.DeleteFunc(p.plan.Files, func(a units.Action) bool { return a.App == app.ID })
-			app = withFiles(app, ofApp(p.before, app.ID))
+			app = app.With(p.before.Of(app.ID))
 		}
 		if len(app.Parts) > 0 { // there is something of it to stop
 			list = append(list, app)
@@ -117,7 +117,7 @@ func (p *pass) lackOf(app units.App) Lack {
 // that has lost its files, and was stopped, did.
 func (p *pass) isNew(app units.App) bool {
 	wanted := digests(app.Files)
-	if app.Runs(p.have.Units) || digests(ofApp(p.before, app.ID)) == wanted {
+	if app.Runs(p.have.Units) || digests(p.before.Of(app.ID)) == wanted {
 		return false
 	}
 	good, err := p.host.Store.LastGood(app.ID)
