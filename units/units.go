@@ -108,11 +108,10 @@ func AppOf(service string) string {
 // images, and values of secrets.
 const pullPrefix = "archipelago-pull@"
 
-// PullOf is the unit that gets what an app lacks, AppOfPull the app for which a unit
-// does, empty for another unit.
+// PullOf is the unit that gets what an app lacks.
 func PullOf(app string) string { return pullPrefix + app + ".service" }
 
-// AppOfPull: see PullOf.
+// AppOfPull is the app for which a unit gets what it lacks, empty for another unit.
 func AppOfPull(unit string) string {
 	app, isPull := strings.CutPrefix(strings.TrimSuffix(unit, ".service"), pullPrefix)
 	if !isPull {
