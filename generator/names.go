@@ -32,9 +32,10 @@ func VolumeServices(app string) string { return serviceOf(volumeFile(app, "*")) 
 // NetworkServices is a pattern of the systemd units that make networks.
 const NetworkServices = "archipelago-*-network.service"
 
-// NetworkOf is the Podman network that such a unit makes.
-func NetworkOf(service string) string {
-	return strings.TrimSuffix(strings.TrimPrefix(service, "archipelago-"), "-network.service")
+// NetworkFile is the file of a Podman network of ours. Before 4.7 Podman names one after
+// its file.
+func NetworkFile(network string) string {
+	return "archipelago-" + strings.TrimPrefix(network, "systemd-archipelago-") + ".network"
 }
 
 // SecretName is the Podman secret of an app's secret.
@@ -56,11 +57,11 @@ func imageFile(app, part string) string {
 
 // The network of an app, and the network of a capability.
 func appNetwork(app string) network {
-	return network{"app." + app, "archipelago-app." + app + ".network"}
+	return network{"app." + app, NetworkFile("app." + app)}
 }
 
 func capabilityNetwork(name string) network {
-	return network{"cap." + name, "archipelago-cap." + name + ".network"}
+	return network{"cap." + name, NetworkFile("cap." + name)}
 }
 
 type network struct{ name, file string }

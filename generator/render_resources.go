@@ -13,18 +13,58 @@ func appLabel(w *writer, app string) {
 	w.put(origin{index: -1}, "Label", "io.archipelago.app="+app)
 }
 
+// capabilityLabel tells which capability a network is for.
+const capabilityLabel = "io.archipelago.capability="
+
+// perStart is the first version of which the service of a network or a volume may run
+// at each start: before, it has RemainAfterExit=yes whatever its file says.
+var perStart = Version{5, 3}
+
+// eachStart lets a service run at each start of an app that requires it, by systemd
+// also at those after a crash, so that what somebody removed is made again: by podman
+// system prune, say, while the app was stopped. Making what is there does nothing.
+func eachStart(w *writer) {
+	if w.target.Podman.before(perStart) {
+		return
+	}
+	none := origin{index: -1}
+	w.begin("Service")
+	w.put(none, "RemainAfterExit", "no")
+	w.put(none, "TimeoutStartSec", "5m0s")
+}
+
+// manyStarts lifts the limit of starts: a network that many apps share is started with
+// each of them.
+func manyStarts(w *writer) {
+	if !w.target.Podman.before(perStart) {
+		w.put(origin{index: -1}, "StartLimitIntervalSec", "0")
+	}
+}
+
+// madeOrNot lets an app start where its network could not be made. It fails then, and
+// systemd starts it again and again, as it does not with one whose requirement failed.
+// Podman's own error is 125; 203 is systemd's where there is no Podman.
+func madeOrNot(w *writer) {
+	if !w.target.Podman.before(perStart) {
+		w.put(origin{index: -1}, "SuccessExitStatus", "125 203")
+	}
+}
+
 // network renders a .network file.
 func (r *renderer) network(app *manifests.Resolved, n network, description string) {
 	w := r.file(app)
 	none := origin{index: -1}
 	w.begin("Unit")
 	w.put(origin{base: "app", field: "name", index: -1}, "Description", description)
+	manyStarts(w)
 	w.begin("Network")
 	w.put(none, "NetworkName", n.name)
 	w.put(none, "ServiceName", serviceOf(n.file))
 	if app != nil {
 		appLabel(w, app.ID())
 	}
+	eachStart(w)
+	madeOrNot(w)
 	quadlet(w, false)
 	r.close(n.file, "Network", app, noMark)
 }
@@ -36,9 +76,13 @@ func (r *renderer) capability(name string) {
 	n := capabilityNetwork(name)
 	w.begin("Unit")
 	w.put(none, "Description", "Network of the capability "+name)
+	manyStarts(w)
 	w.begin("Network")
 	w.put(none, "NetworkName", n.name)
 	w.put(none, "ServiceName", serviceOf(n.file))
+	w.put(none, "Label", capabilityLabel+name)
+	eachStart(w)
+	madeOrNot(w)
 	quadlet(w, false)
 	r.close(n.file, "Network", nil, func(w *writer) { w.put(none, "Capability", name) })
 }
@@ -58,10 +102,15 @@ func (r *renderer) volume(app *manifests.Resolved, name string) {
 	file := volumeFile(app.ID(), name)
 	w.begin("Unit")
 	w.put(none, "Description", "Volume "+name+" of "+app.Document.App.Name)
+	o := app.Document.App.Volumes[name]
+	isElsewhere := o != nil && (o.Device != "" || o.Type != "" || o.Options != "")
+	if isElsewhere {
+		manyStarts(w)
+	}
 	w.begin("Volume")
 	w.put(at, "VolumeName", VolumeName(app.ID(), name))
 	w.put(none, "ServiceName", serviceOf(file))
-	if o := app.Document.App.Volumes[name]; o != nil {
+	if o != nil {
 		optional(w, at, "device", "Device", o.Device)
 		optional(w, at, "type", "Type", o.Type)
 		optional(w, at, "options", "Options", o.Options)
@@ -70,6 +119,9 @@ func (r *renderer) volume(app *manifests.Resolved, name string) {
 		}
 	}
 	appLabel(w, app.ID())
+	if isElsewhere { // else Podman makes the same one with the container
+		eachStart(w)
+	}
 	quadlet(w, false)
 	r.close(file, "Volume", app, noMark)
 }

@@ -102,6 +102,10 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	if err != nil {
 		return errors.Join(err, restore())
 	}
+	isNew := func(e catalogEntry) bool { return e.manifest != nil }
+	if slices.ContainsFunc(in.chosen, isNew) {
+		o.idle = strings.Join(ids, ", ") + ": installed; healthd or the path unit was first"
+	}
 	if len(in.replaced) > 0 {
 		err = c.replace(o, in.replaced, ids)
 	} else {

@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
@@ -114,15 +115,28 @@ func disposable(k *compile.Compiled, ids []string) (list []string) {
 }
 
 // removeNetworks removes the networks of apps that are gone, and of capabilities that
-// no app has to do with any more: those whose units have no file. They hold nothing.
+// no app has to do with any more: ours of which there is no file. They hold nothing.
 func (c *cli) removeNetworks(ctx context.Context, scope units.Scope) error {
-	isGone := func(u systemd.Listed) bool { return u.LoadState == "not-found" }
-	stopped, err := c.stopUnits(ctx, scope, isGone, generator.NetworkServices)
-	for _, name := range stopped {
-		// One that a container of somebody else's is in stays.
-		_, _ = podmanLines(ctx, "network", "rm", "--", generator.NetworkOf(name))
+	l, err := c.connect(ctx, scope)
+	if err != nil {
+		return err
 	}
-	return err
+	defer l.close()
+	// Before Podman 5.3 their units stay active.
+	isGone := func(u systemd.Listed) bool { return u.LoadState == "not-found" }
+	err = stopUnits(ctx, l, isGone, generator.NetworkServices)
+	files, unread := machine.Files(l.places.Units).Read()
+	networks, unlisted := podmanLines(ctx, "network", "ls", "--format={{.Name}}={{.Labels}}")
+	if err = errors.Join(err, unread, unlisted); err != nil {
+		return err
+	}
+	for _, n := range networks {
+		name, labels, _ := strings.Cut(n, "=")
+		if _, isWanted := files.Find(generator.NetworkFile(name)); !isWanted && strings.Contains(labels, "io.archipelago.") {
+			_, _ = podmanLines(ctx, "network", "rm", "--", name) // one that a container of somebody else's is in stays
+		}
+	}
+	return nil
 }
 
 // stopVolumes stops the units that made the volumes of apps. One that stays active
@@ -132,27 +146,24 @@ func (c *cli) stopVolumes(ctx context.Context, scope units.Scope, ids []string) 
 	for _, id := range ids {
 		patterns = append(patterns, generator.VolumeServices(id))
 	}
-	_, err := c.stopUnits(ctx, scope, func(systemd.Listed) bool { return true }, patterns...)
-	return err
-}
-
-// stopUnits stops the units of some patterns that are meant, and returns their names.
-func (c *cli) stopUnits(ctx context.Context, scope units.Scope, isMeant func(systemd.Listed) bool, patterns ...string) ([]string, error) {
 	l, err := c.connect(ctx, scope)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer l.close()
+	return stopUnits(ctx, l, func(systemd.Listed) bool { return true }, patterns...)
+}
+
+// stopUnits stops the units of some patterns that are meant.
+func stopUnits(ctx context.Context, l *live, isMeant func(systemd.Listed) bool, patterns ...string) error {
 	list, err := l.services.Manager.ListByPatterns(ctx, patterns...)
-	var stopped []string
 	errs := []error{err}
 	for _, u := range list {
 		if isMeant(u) {
-			stopped = append(stopped, u.Name)
 			errs = append(errs, l.services.Stop(ctx, u.Name))
 		}
 	}
-	return stopped, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // manifestFiles is the manifests of the installed apps by id, with those that can't be

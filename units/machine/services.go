@@ -156,6 +156,9 @@ func service(u systemd.Unit, job string) (Service, error) {
 		Restarting: strings.HasPrefix(u.SubState, "auto-restart"),
 		Invocation: u.InvocationID,
 	}}
+	if u.IsStranded() {
+		s.State.Active, s.State.Restarting = units.Failed, false
+	}
 	if (job == "start" || job == "restart") && (s.State.Active == units.Inactive || s.State.Active == units.Failed) {
 		s.State.Active = units.Activating
 	}

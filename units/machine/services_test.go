@@ -31,6 +31,20 @@ func TestStartThatWaits(t *testing.T) {
 	}
 }
 
+// TestStranded: a service that waits for a start which never comes has failed, whatever
+// systemd calls it; while the start is on its way, it has not.
+func TestStranded(t *testing.T) {
+	for job, want := range map[uint32]units.Unit{
+		0: {Loaded: true, Active: units.Failed},
+		7: {Loaded: true, Active: units.Activating, Restarting: true},
+	} {
+		u := systemd.Unit{LoadState: "loaded", ActiveState: "activating", SubState: "auto-restart-queued", JobID: job, InactiveExitTimestamp: 1, Restart: "always"}
+		if got, err := service(u, ""); err != nil || got.State != want {
+			t.Errorf("job %d: %+v, %v; want %+v", job, got.State, err, want)
+		}
+	}
+}
+
 // TestForgotten: of a service that systemd does not keep in its memory all is known
 // when that is, so a thousand of them cost one question.
 func TestForgotten(t *testing.T) {

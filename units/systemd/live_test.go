@@ -259,6 +259,35 @@ func TestLiveStopped(t *testing.T) {
 	}
 }
 
+// TestLiveStranded: what a service requires fails when the service is to be started again.
+func TestLiveStranded(t *testing.T) {
+	const crashing = "crashing.service"
+	m := connect(t, systemd.Options{})
+	mark := filepath.Join(t.TempDir(), "mark")
+	install(t, m, map[string]string{
+		crashing: "[Unit]\nRequires=first.service\nAfter=first.service\n[Service]\nRestart=always\nRestartSec=200ms\nExecStart=/bin/sh -c 'sleep 0.5; exit 3'\n",
+		// It succeeds once.
+		"first.service": "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'test ! -e " + mark + " && touch " + mark + "'\n",
+	})
+	if _, err := m.Start(within(t, long), crashing, systemd.Replace); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is stranded", func() bool { return unit(t, m, crashing).IsStranded() })
+	<-time.After(time.Second)
+	if u := unit(t, m, crashing); !u.IsStranded() {
+		t.Errorf("it went on by itself: %+v", u)
+	}
+	if err := os.Remove(mark); err != nil {
+		t.Fatal(err)
+	}
+	if result, err := m.Start(within(t, long), crashing, systemd.Replace); result != systemd.JobDone || err != nil {
+		t.Errorf("start: %q, %v", result, err)
+	}
+	if u := unit(t, m, crashing); u.ActiveState != "active" {
+		t.Errorf("it was started: %+v", u)
+	}
+}
+
 func TestLiveStopCancelsASlowStart(t *testing.T) {
 	m := connect(t, systemd.Options{})
 	install(t, m, map[string]string{

@@ -92,6 +92,11 @@ func (u Unit) IsStopped() bool {
 	return !isAtItsLimit && u.Result != "start-limit-hit" && u.Result != "resources"
 }
 
+// IsStranded reports whether the unit waits for an automatic start that never comes: its
+// job has failed, as where something that the unit requires could not be started.
+// systemd makes no other one then; systemd 257, TestLiveStranded.
+func (u Unit) IsStranded() bool { return u.SubState == "auto-restart-queued" && u.JobID == 0 }
+
 // Current is what tells whether a unit is still the one that was seen.
 type Current struct {
 	Name string
