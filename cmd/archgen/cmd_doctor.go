@@ -50,9 +50,9 @@ type checkup struct {
 	name string
 	// what is looked at, for a person who reads that it took too long.
 	what string
-	// rootless: it matters to a user's Podman only.
-	rootless bool
-	look     func(context.Context, *patient) finding
+	// rootless: it matters to a user's Podman only; rootful: to the system's.
+	rootless, rootful bool
+	look              func(context.Context, *patient) finding
 }
 
 // grade is how a check came out.
@@ -118,7 +118,9 @@ func examine(ctx context.Context, list []checkup, p *patient, limit time.Duratio
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	var wg sync.WaitGroup
-	list = slices.DeleteFunc(slices.Clone(list), func(k checkup) bool { return k.rootless && p.scope == units.System })
+	list = slices.DeleteFunc(slices.Clone(list), func(k checkup) bool {
+		return k.rootless && p.scope == units.System || k.rootful && p.scope == units.User
+	})
 	found := make([]diagnosis, len(list))
 	for i, k := range list {
 		d := &found[i]

@@ -408,6 +408,14 @@ func TestDoctorLeavesKeptFiles(t *testing.T) {
 	expect(t, judgeUnitFiles(a), isOK, "1 file")
 }
 
+// Users whose units are enabled run the system's apps a second time.
+func TestDoctorUsers(t *testing.T) {
+	t.Parallel()
+	expect(t, checkUsers(t.Context(), onTree(t, nil)), isOK)
+	enabled := onTree(t, map[string]string{"etc/systemd/user/paths.target.wants/archipelago-reconcile.path": ""})
+	expect(t, checkUsers(t.Context(), enabled), isWarning, "run the apps of the system as well", "systemctl --global disable archipelago-reconcile.path")
+}
+
 // healthd that does not watch is a warning, with the command that mends it.
 func TestDoctorJudgesHealthd(t *testing.T) {
 	t.Parallel()

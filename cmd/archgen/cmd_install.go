@@ -74,6 +74,11 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	if err != nil {
 		return err
 	}
+	if o.system {
+		if err := alone("/"); err != nil {
+			return err
+		}
+	}
 	in, err := c.newInstallation(dirs, replaced)
 	if err != nil {
 		return err
@@ -102,7 +107,7 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	if err != nil {
 		return errors.Join(err, restore())
 	}
-	isNew := func(e catalogEntry) bool { return e.manifest != nil }
+	isNew := func(e catalogEntry) bool { return in.installed[e.ID] == nil }
 	if slices.ContainsFunc(in.chosen, isNew) {
 		o.idle = strings.Join(ids, ", ") + ": installed; healthd or the path unit was first"
 	}

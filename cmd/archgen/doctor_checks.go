@@ -20,5 +20,6 @@ var checks = []checkup{
 	{name: "secrets", what: "how secrets are kept", look: checkSecrets},
 	{name: "ports", what: "the ports of the apps", look: checkPorts},
 	{name: "healthd", what: "whether healthd runs", look: checkHealthd},
+	{name: "users", what: "whether users run the same apps", rootful: true, look: checkUsers},
 	{name: "stop timeout", what: "how long a shutdown waits for apps", rootless: true, look: checkStopTimeout},
 }

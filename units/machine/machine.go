@@ -53,7 +53,7 @@ func PlacesOf(scope units.Scope, getenv func(string) string) (Places, error) {
 		return Places{}, errors.New("HOME is not set: there is no place for a user's units")
 	case !filepath.IsAbs(runtime):
 		return Places{}, errors.New("XDG_RUNTIME_DIR is not set, so the user's systemd can't be found: log in as the user " +
-			"(ssh, `machinectl shell`, or `systemd-run --user -M USER@`), or set it to /run/user/UID")
+			"(ssh, `machinectl shell`, or `systemd-run --user -M USER@`), or set it to /run/user/UID; --system means the apps of the system")
 	}
 	return Places{
 		Units:   filepath.Join(base(getenv("XDG_CONFIG_HOME"), home, ".config"), "containers/systemd/archipelago"),

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Both scopes run the apps of these directories.
+const sharedApps = "/etc/archipelago/apps and /usr/share/archipelago/apps"
+
+func checkUsers(_ context.Context, p *patient) finding {
+	enabled := enabledForUsers(p.root)
+	if len(enabled) == 0 {
+		return fine("none runs the apps of the system by itself")
+	}
+	return warn(disableForUsers(enabled), "all of them run the apps of the system as well (%s), and an app that runs twice loses its port", sharedApps)
+}
+
+// enabledForUsers is the units of ours that are enabled for every user, as a package
+// does that.
+func enabledForUsers(root string) []string {
+	links, _ := filepath.Glob(filepath.Join(root, "etc/systemd/user/*.wants/archipelago-*")) // the pattern is sound
+	names := make([]string, 0, len(links))
+	for _, l := range links {
+		names = append(names, filepath.Base(l))
+	}
+	slices.Sort(names)
+	return names
+}
+
+// disableForUsers is the commands for a machine whose system runs the apps.
+func disableForUsers(enabled []string) string {
+	list := strings.Join(enabled, " ")
+	return "sudo systemctl --global disable " + list + "\nsystemctl --user stop " + list + "   # as each user who is logged in or lingers"
+}
+
+// alone refuses to install an app for the system that each user would run as well.
+func alone(root string) error {
+	enabled := enabledForUsers(root)
+	if len(enabled) == 0 {
+		return nil
+	}
+	return errors.New("each user's systemd runs the apps of " + sharedApps + " as well, and an app that runs twice loses its port:\n" + disableForUsers(enabled))
+}
