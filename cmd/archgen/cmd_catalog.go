@@ -49,7 +49,10 @@ prints the manifest instead, to be copied and changed.`,
 		Example: `  archgen catalog show lnd
   archgen catalog show --manifest lnd > lnd.yaml`,
 		Args: usageArgs(oneOf("id of an app")),
-		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		ValidArgsFunction: func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(given) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
 			return c.catalogIDs(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error { return c.showCatalog(args[0], asManifest) },
@@ -193,7 +196,7 @@ func (c *cli) listCatalog(asJSON bool) error {
 	return w.Flush()
 }
 
-// catalogIDs is what can stand after `catalog show`, for completion.
+// catalogIDs is the apps that can be installed, each with its description after a tab.
 func (c *cli) catalogIDs() []string {
 	entries, _, err := c.catalogEntries()
 	if err != nil {
@@ -201,7 +204,7 @@ func (c *cli) catalogIDs() []string {
 	}
 	var ids []string
 	for _, e := range entries {
-		ids = append(ids, e.ID)
+		ids = append(ids, e.ID+"\t"+e.Description)
 	}
 	return ids
 }

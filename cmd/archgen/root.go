@@ -39,7 +39,7 @@ Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 			if len(args) == 0 {
 				return nil
 			}
-			return unknownCommand(cmd, args)
+			return unknownCommand(cmd, args[:1]) // what follows are its arguments
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cmd.ValidateFlagGroups(); err != nil {
@@ -65,6 +65,7 @@ Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 		c.statusCommand(), c.logsCommand(), c.doctorCommand(),
 		c.schemaCommand(), c.catalogCommand(), c.graphCommand(), c.completionCommand(), c.versionCommand(),
 	)
+	c.completeArguments(root)
 	return root
 }
 

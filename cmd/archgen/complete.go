@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/generator/compile"
+)
+
+// arguments says what can stand in the place of an argument, by how the usage of a
+// command names it; a tab and a description may follow.
+var arguments = map[string]struct {
+	list func(*cli, *source) []string
+	// withFiles: the name of a file can stand there as well.
+	withFiles bool
+}{
+	"ID":        {(*cli).installedIDs, false},
+	"ID[.PART]": {(*cli).installedIDs, false},
+	"PATH…|ID":  {(*cli).installedIDs, true},
+	"ID|FILE":   {func(c *cli, _ *source) []string { return c.catalogIDs() }, true},
+	"NAME":      {(*cli).secretNames, false},
+	"NUMBER":    {(*cli).generationNumbers, false},
+}
+
+// completeArguments lets a shell complete the arguments of a command and of those
+// below it.
+func (c *cli) completeArguments(cmd *cobra.Command) {
+	for _, below := range cmd.Commands() {
+		c.completeArguments(below)
+	}
+	_, usage, _ := strings.Cut(cmd.Use, " ")
+	usage = strings.TrimSuffix(strings.TrimPrefix(usage, "["), "]")
+	name, isList := strings.CutSuffix(usage, "…")
+	argument, known := arguments[name]
+	if !known || cmd.ValidArgsFunction != nil {
+		return
+	}
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+		if len(given) > 0 && !isList {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		system, _ := cmd.Flags().GetBool("system") // where there is no such flag, it is not given
+		list := slices.DeleteFunc(argument.list(c, &source{system: system}), func(text string) bool {
+			word, _, _ := strings.Cut(text, "\t")
+			return slices.Contains(given, word)
+		})
+		if argument.withFiles {
+			return list, cobra.ShellCompDirectiveDefault
+		}
+		return list, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// installedIDs is the apps that have a manifest, well or not.
+func (c *cli) installedIDs(from *source) []string {
+	dirs, _ := c.appDirs(from) // what can't be had can't be completed
+	var ids []string
+	for _, dir := range dirs {
+		entries, _ := os.ReadDir(dir)
+		for _, e := range entries {
+			if id := compile.AppOf(filepath.Join(dir, e.Name())); id != "" && !e.IsDir() {
+				ids = append(ids, id)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// secretNames is the secrets of the installed apps.
+func (c *cli) secretNames(from *source) []string {
+	_, want, _ := c.installed(from)
+	var names []string
+	for _, app := range want.Apps {
+		for _, s := range app.Secrets {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// generationNumbers is the generations with what led to each.
+func (c *cli) generationNumbers(from *source) []string {
+	store, err := c.storeOf(from)
+	if err != nil {
+		return nil
+	}
+	list, _ := store.Generations()
+	numbers := make([]string, 0, len(list))
+	for _, g := range list {
+		numbers = append(numbers, fmt.Sprintf("%d\t%s, %s", g.Number, g.Time.Local().Format(time.DateTime), g.Reason))
+	}
+	return numbers
+}
