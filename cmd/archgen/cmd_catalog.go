@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,13 +64,16 @@ prints the manifest instead, to be copied and changed.`,
 
 // catalogEntry is one app of the catalog.
 type catalogEntry struct {
-	ID          string   `json:"id"`
-	Version     string   `json:"version"`
-	Name        string   `json:"name"`
-	Description string   `json:"description"`
-	Provides    []string `json:"provides"`
-	Requires    []string `json:"requires"`
-	From        string   `json:"from"`
+	ID          string `json:"id"`
+	Version     string `json:"version"`
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	Icon        string `json:"icon"`
+	// Links is addresses by what is there, such as "website".
+	Links    map[string]string `json:"links"`
+	Provides []string          `json:"provides"`
+	Requires []string          `json:"requires"`
+	From     string            `json:"from"`
 
 	companions []string
 	// needs is what the app can't do without of Requires.
@@ -161,7 +165,10 @@ func (c *cli) catalogDirs() []string {
 
 func entryOf(m *manifests.Manifest, from, file string, data []byte) catalogEntry {
 	a := &m.Document.App
-	e := catalogEntry{ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Provides: []string{}, Requires: []string{}, From: from, companions: a.Companions, manifest: m, file: file, data: data}
+	e := catalogEntry{ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Icon: a.Icon, Links: a.Links, Provides: []string{}, Requires: []string{}, From: from, companions: a.Companions, manifest: m, file: file, data: data}
+	if e.Links == nil {
+		e.Links = map[string]string{}
+	}
 	for _, p := range a.Provides {
 		e.Provides = append(e.Provides, p.Capability)
 	}
@@ -231,18 +238,21 @@ func (c *cli) showCatalog(id string, asManifest bool) error {
 	}
 	// What it requires of others is not there, and is not asked for.
 	set, _ := manifests.Resolve([]*manifests.Manifest{entries[i].manifest}, manifests.Settings{})
-	return printSheet(c.stdout, datasheet.Of(set.Apps, func(name string) string { return name }))
+	return printSheet(c.stdout, entries[i].Links, datasheet.Of(set.Apps, func(name string) string { return name }))
 }
 
-// printSheet prints what there is to know of one app: what it is line by line, and
-// a table of each thing that it has.
-func printSheet(to io.Writer, tables []datasheet.Table) error {
+// printSheet prints what there is to know of one app: what it is line by line, where to
+// read on, and a table of each thing that it has.
+func printSheet(to io.Writer, links map[string]string, tables []datasheet.Table) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	overview, rest := tables[0], tables[1:]
 	for i, text := range overview.Rows[0] {
 		if text != "" {
 			fmt.Fprintf(w, "%s\t%s\n", overview.Heads[i], oneLine(text))
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(links)) {
+		fmt.Fprintf(w, "%s\t%s\n", name, oneLine(links[name]))
 	}
 	if overview.Text != "" {
 		fmt.Fprintf(w, "\n%s\n", overview.Text)

@@ -81,8 +81,9 @@ func reach(bind string) string {
 
 func (s sheet) data(apps []*manifests.Resolved) Table {
 	t := Table{
-		Title: "Data", Heads: []string{"app", "volume", "in the container", "not in a backup"},
-		Text: "Volumes are " + s.mark("ID.NAME") + " to Podman. All stay when an app is removed, unless with " + s.mark("--purge") + ".",
+		Title: "Data", Heads: []string{"app", "volume", "in the container", "in a backup"},
+		Text: "Volumes are " + s.mark("ID.NAME") + " to Podman. All stay when an app is removed, unless with " + s.mark("--purge") + " or where the manifest says " + s.mark("retain: false") +
+			". What is in no backup is made anew, or has to be written into another volume before, as by a dump of a database.",
 	}
 	eachPart(apps, func(app *manifests.Resolved, p manifests.Part) {
 		for _, v := range p.Volumes {
@@ -90,7 +91,7 @@ func (s sheet) data(apps []*manifests.Resolved) Table {
 			case v.App != "":
 				t.add(s.part(app, p), s.mark(v.App+"."+v.Name)+", to read", v.Target, "")
 			case v.Name != "":
-				t.add(s.part(app, p), s.mark(v.Name), v.Target, s.marks(excluded(app, v.Name)))
+				t.add(s.part(app, p), s.mark(v.Name), v.Target, s.saved(app, v.Name))
 			case v.Path != "":
 				t.add(s.part(app, p), s.mark(v.Path)+", of the host", v.Target, "")
 			}
@@ -168,10 +169,28 @@ func (s sheet) required(app *manifests.App) string {
 	return strings.Join(list, ", ")
 }
 
-// excluded is what backups leave out of a volume.
-func excluded(app *manifests.Resolved, volume string) []string {
+// saved is what backups keep of a volume.
+func (s sheet) saved(app *manifests.Resolved, volume string) string {
+	b := app.Document.App.Data.Backup
+	only, not := within(volume, b.Include), within(volume, b.Exclude)
+	switch {
+	case len(b.Include) > 0 && len(only) == 0, slices.Contains(not, volume):
+		return "nothing"
+	case len(only) == 0 || slices.Contains(only, volume):
+		only = []string{"all"}
+	default:
+		only = []string{s.marks(only)}
+	}
+	if len(not) == 0 {
+		return only[0]
+	}
+	return only[0] + " but " + s.marks(not)
+}
+
+// within is those of the entries that are about a volume.
+func within(volume string, entries []string) []string {
 	var list []string
-	for _, e := range app.Document.App.Data.Backup.Exclude {
+	for _, e := range entries {
 		if of, _, _ := strings.Cut(e, "/"); of == volume {
 			list = append(list, e)
 		}

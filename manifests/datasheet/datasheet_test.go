@@ -64,7 +64,7 @@ func TestOf(t *testing.T) {
 			{"<shop>", "inner", "", "other containers", "7000"},
 		},
 		"Data": {
-			{"<shop>", "<data>", "/data", "<data/cache>, <data/logs>"},
+			{"<shop>", "<data>", "/data", "all but <data/cache>, <data/logs>"},
 			{"<shop>", "<lnd.data>, to read", "/lnd", ""},
 			{"<shop>", "</srv/media>, of the host", "/media", ""},
 		},
