@@ -27,7 +27,8 @@ func (c *cli) applyCommand() *cobra.Command {
 		Short: "Make what runs be what the manifests say",
 		Long: `apply compiles the installed apps, puts their unit files into place, lets
 systemd read them, starts what should run and restarts what changed. It says
-that an app was started only when it has stayed up for a while and answers.
+that an app was started only when it has stayed up for a while and answers. For
+an ID it waits until that is so, also where healthd has begun the start.
 
 Where nothing differs, nothing is written, reloaded or started. What a person
 stopped stays stopped. An app whose manifest has an error stays as it is. An app

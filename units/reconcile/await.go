@@ -15,10 +15,17 @@ const awaitPause = 500 * time.Millisecond
 // Await is Run for who wants to know what became of every app: where some are
 // still starting after the host's patience, it runs further passes over them
 // until they are up, or down, or the time is over. In between, other passes have
-// their turn: a database that takes an hour keeps nobody else waiting.
+// their turn: a database that takes an hour keeps nobody else waiting. Of apps that
+// are meant by name that counts also where another pass, such as one of healthd, has
+// begun their start, or has seen it fail.
 func Await(ctx context.Context, desired func() (units.Desired, error), host Host, timeout time.Duration) (Report, error) {
 	began := host.Now()
-	report, err := Run(ctx, desired, host)
+	var want units.Desired
+	report, err := Run(ctx, func() (_ units.Desired, err error) {
+		want, err = desired()
+		return want, err
+	}, host)
+	report = report.waitedFor(want)
 	for err == nil {
 		open := starting(report)
 		if len(open) == 0 || host.Now().Sub(began) >= timeout {
@@ -33,6 +40,31 @@ func Await(ctx context.Context, desired func() (units.Desired, error), host Host
 		report = report.then(next)
 	}
 	return report, err
+}
+
+// foundOut is what became of an app that somebody waits for and that a pass leaves for a
+// reason.
+var foundOut = map[units.Reason]Outcome{
+	units.BecauseStarting: Starting, units.BecauseStopping: Starting, units.BecauseUnsure: Starting,
+	units.BecauseCrashing: NotServing, units.BecauseBackingOff: NotServing, units.BecauseGaveUp: NotServing,
+	units.BecauseRolledBack: RolledBack,
+}
+
+// waitedFor says of apps that are meant by name, and to which nothing was done, what
+// became of them. A rotation of secrets is no reason for how its users were before.
+func (r Report) waitedFor(want units.Desired) Report {
+	r.Results = slices.Clone(r.Results)
+	for _, a := range r.Actions {
+		app, _ := want.Find(a.App)
+		if want.Whole || app.Rotating || a.Kind != units.Leave {
+			continue
+		}
+		i := slices.IndexFunc(r.Results, func(b Result) bool { return b.App == a.App && b.Outcome == Unchanged })
+		if outcome, known := foundOut[a.Reason]; known && i >= 0 {
+			r.Results[i].Outcome, r.Results[i].Error = outcome, a.Reason.Meaning(a.App)
+		}
+	}
+	return r
 }
 
 func starting(r Report) []string {

@@ -64,3 +64,40 @@ func TestAwait(t *testing.T) {
 		})
 	}
 }
+
+// TestAwaitOfOthersWork: another pass was first, such as one of healthd. Who waits for an
+// app by its name learns what became of it all the same; who asks for all, what this
+// pass did.
+func TestAwaitOfOthersWork(t *testing.T) {
+	for name, tt := range map[string]struct {
+		content string
+		whole   bool
+		want    []string
+	}{
+		"it is on its way":                         {"2-late", false, []string{"x done"}},
+		"it is on its way, and nobody asks for it": {"2-late", true, []string{"x unchanged"}},
+		"it was rolled back":                       {"2-fails", false, []string{"x rolled-back: it did not serve after its last change, and runs as before"}},
+		"it runs":                                  {"2", false, []string{"x unchanged"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				m.run(t, app("x", "1"))
+				host := m.host()
+				host.Patience = 15 * time.Second
+				desired := func() (units.Desired, error) {
+					return units.Desired{Apps: []units.App{app("x", tt.content)}, Whole: tt.whole}, nil
+				}
+				if _, err := reconcile.Run(t.Context(), desired, host); err != nil {
+					t.Fatal(err)
+				}
+				r, err := reconcile.Await(t.Context(), desired, host, time.Hour)
+				if err != nil {
+					t.Fatal(err)
+				}
+				equal(t, "results", tt.want, results(r))
+				time.Sleep(10 * time.Minute)
+			})
+		})
+	}
+}
