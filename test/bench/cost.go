@@ -62,9 +62,9 @@ func (c cost) perMinute(n int) float64 { return float64(n) / c.over.Minutes() }
 // share is CPU time in percent of a core.
 func (c cost) share(d time.Duration) float64 { return 100 * d.Seconds() / c.over.Seconds() }
 
-// What happens after a start doesn't count: containers start for a while, and
-// healthd's runtime gives memory back for a longer one.
-const warmUp, healthdWarmUp = 10 * time.Second, 30 * time.Second
+// What happens after a start doesn't count: containers start for a while, and healthd
+// gives memory back once, when it has been calm for a while.
+const warmUp, healthdWarmUp = 10 * time.Second, 45 * time.Second
 
 // watchFor measures for a while. Nothing else may go on.
 func (f *fleet) watchFor(ctx context.Context, name string, d time.Duration, withHealthd bool) (cost, error) {
