@@ -118,10 +118,11 @@ func TestNoPeerHoldsAProbe(t *testing.T) {
 	}
 }
 
-// closedPort is an address where nobody listens.
+// closedPort is an address where nobody listens. It is another one than that of the
+// servers of tests: one that starts at the same time may be given the port.
 func closedPort(tb testing.TB) string {
 	tb.Helper()
-	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.1.2.3:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
