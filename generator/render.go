@@ -105,7 +105,7 @@ func (r *renderer) app(app *manifests.Resolved) {
 		usesNetwork = usesNetwork || p.Network == "app"
 	}
 	if usesNetwork {
-		r.network(app, appNetwork(app.ID()), "Network of "+app.Document.App.Name)
+		r.network(app)
 	}
 	for _, name := range app.VolumeNames() {
 		switch {

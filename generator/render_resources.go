@@ -13,9 +13,6 @@ func appLabel(w *writer, app string) {
 	w.put(origin{index: -1}, "Label", "io.archipelago.app="+app)
 }
 
-// capabilityLabel tells which capability a network is for.
-const capabilityLabel = "io.archipelago.capability="
-
 // perStart is the first version of which the service of a network or a volume may run
 // at each start: before, it has RemainAfterExit=yes whatever its file says.
 var perStart = Version{5, 3}
@@ -50,41 +47,41 @@ func madeOrNot(w *writer) {
 	}
 }
 
-// network renders a .network file.
-func (r *renderer) network(app *manifests.Resolved, n network, description string) {
-	w := r.file(app)
-	none := origin{index: -1}
-	w.begin("Unit")
-	w.put(origin{base: "app", field: "name", index: -1}, "Description", description)
-	manyStarts(w)
-	w.begin("Network")
-	w.put(none, "NetworkName", n.name)
-	w.put(none, "ServiceName", serviceOf(n.file))
-	if app != nil {
-		appLabel(w, app.ID())
-	}
-	eachStart(w)
-	madeOrNot(w)
-	quadlet(w, false)
-	r.close(n.file, "Network", app, noMark)
+// network renders the network of an app.
+func (r *renderer) network(app *manifests.Resolved) {
+	described := description{origin{base: "app", field: "name", index: -1}, "Network of " + app.Document.App.Name}
+	r.networkFile(app, appNetwork(app.ID()), described, func(w *writer) { appLabel(w, app.ID()) }, noMark)
 }
 
 // capability renders the network on which a capability is offered and used.
 func (r *renderer) capability(name string) {
-	w := r.file(nil)
 	none := origin{index: -1}
-	n := capabilityNetwork(name)
+	r.networkFile(nil, capabilityNetwork(name), description{none, "Network of the capability " + name},
+		func(w *writer) { w.put(none, "Label", "io.archipelago.capability="+name) },
+		func(w *writer) { w.put(none, "Capability", name) })
+}
+
+// description is what a unit is to people, and where that comes from.
+type description struct {
+	origin origin
+	text   string
+}
+
+// networkFile renders a .network file; label tells Podman whose it is, mark us.
+func (r *renderer) networkFile(app *manifests.Resolved, n network, d description, label, mark func(*writer)) {
+	w := r.file(app)
+	none := origin{index: -1}
 	w.begin("Unit")
-	w.put(none, "Description", "Network of the capability "+name)
+	w.put(d.origin, "Description", d.text)
 	manyStarts(w)
 	w.begin("Network")
 	w.put(none, "NetworkName", n.name)
 	w.put(none, "ServiceName", serviceOf(n.file))
-	w.put(none, "Label", capabilityLabel+name)
+	label(w)
 	eachStart(w)
 	madeOrNot(w)
 	quadlet(w, false)
-	r.close(n.file, "Network", nil, func(w *writer) { w.put(none, "Capability", name) })
+	r.close(n.file, "Network", app, mark)
 }
 
 // serviceOf is the service that Quadlet makes of a file by default; it is

@@ -243,14 +243,14 @@ func (s *survey) reason(id, service string) units.Reason {
 
 // lack is what systemd has to say of what an app lacks, where it matters.
 func (s *survey) lack(id string) units.Reason {
-	waits := slices.ContainsFunc(s.plan.Actions(), func(a units.Action) bool {
+	isForIt := func(a units.Action) bool {
 		return a.App == id && a.Kind != units.Leave && a.Kind != units.ResetFailed
-	})
+	}
 	switch s.found[units.PullOf(id)].State.Active {
 	case units.Activating:
 		return units.BecausePulling
 	case units.Failed:
-		if waits {
+		if slices.ContainsFunc(s.plan.Actions(), isForIt) {
 			return units.BecausePullFailed
 		}
 	case units.Active, units.Deactivating, units.Inactive:

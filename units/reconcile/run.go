@@ -178,7 +178,7 @@ func (p *pass) keepGood() error {
 		}
 		if len(good) > 0 {
 			p.want.Apps[i] = app.With(good)
-			p.done = append(p.done, units.Action{App: app.ID, Kind: units.Leave, Reason: units.BecauseRolledBack})
+			p.leave(app, units.BecauseRolledBack)
 		}
 	}
 	return nil

@@ -206,15 +206,21 @@ func TestRemoveOfWhatLostItsUnit(t *testing.T) {
 	})
 }
 
+// failForADay has a service that fails at each start looked at every minute.
+func (m *machine) failForADay(t *testing.T) {
+	t.Helper()
+	for range 24 * 60 {
+		m.run(t, app("x", "1-fails"))
+		time.Sleep(time.Minute)
+	}
+}
+
 // TestBudgetLastsOverPasses: a service that keeps failing is started at growing
 // intervals, each known before it happens.
 func TestBudgetLastsOverPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
-		for range 24 * 60 {
-			m.run(t, app("x", "1-fails"))
-			time.Sleep(time.Minute)
-		}
+		m.failForADay(t)
 		if got := m.starts["app@x.service"]; got < 24 || got > 34 {
 			t.Errorf("%d starts in a day, want about one an hour", got)
 		}
@@ -228,10 +234,7 @@ func TestBudgetLastsOverPasses(t *testing.T) {
 func TestInstalledAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
-		for range 24 * 60 {
-			m.run(t, app("x", "1-fails"))
-			time.Sleep(time.Minute)
-		}
+		m.failForADay(t)
 		m.run(t)
 		m.log = nil
 		m.run(t, app("x", "1-fails"))
