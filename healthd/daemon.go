@@ -46,17 +46,18 @@ type Machine struct {
 	// Resync is how often everything is looked at, whatever was told. A tenth of
 	// it is left to chance, so that many machines don't keep step.
 	Resync time.Duration
-	// Publish is called with the state of all apps whenever it changed, or with
-	// AliveEvery where only latencies did.
+	// Publish is called with the state of all apps whenever it changed, or at a beat
+	// where only latencies did.
 	Publish func(Status)
 	// Log is told what a person may look for later, also while a pass runs.
 	Log func(Entry)
 	// Rest is called once nothing goes on after a look at everything, which may have
 	// compiled and took more memory than the watching until the next one does.
 	Rest func()
-	// Alive is called at least this often while the loop goes round.
-	Alive      func()
-	AliveEvery time.Duration
+	// Beats comes as often as somebody has to hear that the loop goes round, for
+	// which Alive is called then.
+	Beats <-chan time.Time
+	Alive func()
 }
 
 const (
@@ -129,8 +130,6 @@ func Run(ctx context.Context, m Machine) error {
 	defer callOff()
 	d.todo.all = true
 	d.arm()
-	alive := time.NewTicker(m.AliveEvery)
-	defer alive.Stop()
 	for {
 		select {
 		case h, ok := <-d.Hints:
@@ -160,7 +159,7 @@ func Run(ctx context.Context, m Machine) error {
 			d.resync.Reset(jitter(d.Resync))
 			d.todo.all = true
 			d.arm()
-		case <-alive.C:
+		case <-d.Beats:
 			d.Alive()
 			d.dirty = d.dirty || d.stale
 			d.rest()

@@ -126,7 +126,7 @@ func (w *world) machine() healthd.Machine {
 				return w.lacks[app.ID]
 			},
 		},
-		Hints: w.hints, Resync: 5 * time.Minute, Follow: w.follow, Rest: w.rest, Alive: func() {}, AliveEvery: 15 * time.Second,
+		Hints: w.hints, Resync: 5 * time.Minute, Follow: w.follow, Rest: w.rest, Beats: time.Tick(15 * time.Second), Alive: func() {},
 		Probe: func(ctx context.Context, t probe.Target) probe.Outcome {
 			w.mu.Lock()
 			w.probes[t.Address]++

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"context"
 	"net"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 func TestTell(t *testing.T) {
@@ -27,5 +29,21 @@ func TestTell(t *testing.T) {
 				t.Errorf("heard %q, %v", got, err)
 			}
 		})
+	}
+}
+
+func TestBeat(t *testing.T) {
+	ctx, end := context.WithCancel(t.Context())
+	defer end()
+	ticks, err := beat(ctx, time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	for range 3 {
+		<-ticks
+	}
+	if took := time.Since(start); took < 2*time.Millisecond {
+		t.Errorf("three beats of a millisecond each took %v", took)
 	}
 }

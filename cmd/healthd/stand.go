@@ -60,6 +60,10 @@ func stand(ctx context.Context, scope units.Scope) error {
 	if err != nil {
 		return err
 	}
+	beats, err := beat(ctx, heartbeat())
+	if err != nil {
+		return err
+	}
 	log := newLog(os.Stderr)
 	compiler := healthd.Compiler{Source: source, Diagnose: log.findings}
 	prober := &probe.Prober{Reuse: reuse}
@@ -96,7 +100,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 		Follow: groups.Follow,
 		Probe:  func(ctx context.Context, t probe.Target) probe.Outcome { return prober.Probe(ctx, t, secret) },
 		Resync: resync, Log: log.entry, Publish: publish,
-		Rest: giveBack, Alive: func() { beat(end) }, AliveEvery: heartbeat(),
+		Rest: giveBack, Beats: beats, Alive: func() { alive(end) },
 	}
 	tell(daemon.SdNotifyReady)
 	defer tell(daemon.SdNotifyStopping)

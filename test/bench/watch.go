@@ -28,7 +28,7 @@ func (b *bench) watch(ctx context.Context) ([]byte, error) {
 		do   func() error
 	}{
 		{"healthd with apps that nobody asks", func() error {
-			return w.soak(ctx, f, unchecked, "healthd, apps without a probe", short, true)
+			return w.soak(ctx, f, unchecked, "healthd, apps without a probe", 2*b.soak, true) // Go collects every two minutes
 		}},
 		{"Podman asking", func() error { return w.soak(ctx, f, byPodman, "Podman's health check every 5 s", short, false) }},
 		{"healthd asking", func() error { return w.soak(ctx, f, byHealthd, "healthd, HTTP every 5 s", b.soak, true) }},
