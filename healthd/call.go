@@ -40,8 +40,10 @@ func (c *call) want(app string) {
 	c.make()
 }
 
-// awaited is closed when the call is made. With this the pass says that it waits.
-func (c *call) awaited() <-chan struct{} {
+// awaited is closed when the call is made. With this the pass says that it waits, and
+// which app it does something to.
+func (c *call) awaited(app string) <-chan struct{} {
+	c.touch(app)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.isWaiting = true

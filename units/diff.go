@@ -239,7 +239,9 @@ func (d *differ) part(app App, p Part) {
 		// Said by files already.
 	case u.Masked:
 		d.leave(app.ID, p.Service, BecauseMasked)
-	case u.Active == Active && u.Digest != "" && u.Digest != p.Digest:
+	case (u.Active == Active || u.Active == Activating && !u.Restarting) && u.Digest != "" && u.Digest != p.Digest:
+		// While it starts as well: the change may be what lets it serve, and without it
+		// the start would go on, in vain, for as long as it may take.
 		d.step(app, Restart, p.Service, BecauseDigest, false)
 	case u.Active == Active && p.Config != "" && u.Config != p.Config:
 		d.repair(app, p, BecauseConfig)

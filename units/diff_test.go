@@ -145,7 +145,13 @@ func TestStateTable(t *testing.T) {
 		"sick":       {unit: unit(func(u *units.Unit) { u.Health = units.Sick }), want: []string{"restart app@lnd.service not-serving"}},
 		"paused":     {unit: unit(func(u *units.Unit) { u.Paused = true }), want: []string{"restart app@lnd.service paused"}},
 		"starting":   {unit: units.Unit{Loaded: true, Active: units.Activating}, want: []string{"leave app@lnd.service starting"}},
-		"stopping":   {unit: units.Unit{Loaded: true, Active: units.Deactivating}, want: []string{"leave app@lnd.service stopping"}},
+		"starting with these files": {
+			unit: units.Unit{Loaded: true, Active: units.Activating, Digest: "new"}, want: []string{"leave app@lnd.service starting"},
+		},
+		"starting with other files": {
+			unit: units.Unit{Loaded: true, Active: units.Activating, Digest: "old"}, want: []string{"restart app@lnd.service digest-differs"},
+		},
+		"stopping": {unit: units.Unit{Loaded: true, Active: units.Deactivating}, want: []string{"leave app@lnd.service stopping"}},
 		"systemd restarts it": {
 			unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true},
 			want: []string{"leave app@lnd.service restarted-by-systemd"},

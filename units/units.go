@@ -16,6 +16,10 @@ import (
 	"strings"
 )
 
+// ErrCalled is the cause for which a context ends that ends a wait and nothing else: what
+// is being asked of systemd is still asked.
+var ErrCalled = errors.New("others had to be looked at")
+
 // Scope is the systemd manager that runs the units.
 type Scope int
 

@@ -43,9 +43,10 @@ type Host struct {
 	Settle time.Duration
 	// Patience is how long a pass waits for one app. Starting goes on without it.
 	Patience time.Duration
-	// Called returns what is closed when others are to be looked at: a pass that waits to
-	// see whether an app serves leaves that to the next one then. It may be nil.
-	Called func() <-chan struct{}
+	// Called returns what is closed when others are to be looked at than the app, "" for
+	// none, that the pass does something to: a pass that waits for an app to start, or to
+	// see whether it serves, leaves that to the next one then. It may be nil.
+	Called func(app string) <-chan struct{}
 	// Progress is told of every action before it is done and after. It may be nil.
 	Progress func(Event)
 }

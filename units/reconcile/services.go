@@ -66,11 +66,16 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	}
 	patient, cancel := context.WithTimeout(ctx, p.host.Patience)
 	defer cancel()
-	err := p.carryOut(patient, steps)
-	isCalled := false
-	if err == nil && app.Asked != units.Stop {
-		isCalled, err = p.servesUnlessCalled(patient, app)
+	changed := ""
+	if len(steps) > 0 {
+		changed = app.ID
 	}
+	isCalled, err := p.unlessCalled(patient, changed, func(waiting context.Context) error {
+		if err := p.carryOut(patient, waiting, steps); err != nil || app.Asked == units.Stop {
+			return err
+		}
+		return p.serves(waiting, app)
+	})
 	switch {
 	case err == nil && len(steps) == 0: // it was only looked at
 	case err == nil:
@@ -83,7 +88,7 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	case ctx.Err() != nil:
 		p.fail(app.ID, Failed, fmt.Errorf("the run was called off: %w", err), nil)
 	case isCalled:
-		p.fail(app.ID, Starting, errors.New("whether it serves is still to be seen: others had to be looked at"), nil)
+		p.fail(app.ID, Starting, fmt.Errorf("whether it serves is still to be seen: %w", units.ErrCalled), nil)
 	case patient.Err() != nil:
 		// Not a reason to go back: a database may take an hour to convert its files.
 		p.fail(app.ID, Starting, fmt.Errorf("it is not up after %v, and goes on by itself", p.host.Patience), nil)
@@ -160,9 +165,15 @@ func (p *pass) begin(app units.App, steps []units.Action) error {
 	return p.keepHistory()
 }
 
-func (p *pass) carryOut(ctx context.Context, steps []units.Action) error {
+// carryOut does steps. It waits for starts until waiting ends, for all else until ctx
+// does.
+func (p *pass) carryOut(ctx, waiting context.Context, steps []units.Action) error {
 	for _, a := range steps {
-		if err := p.serviceAct(ctx, a); err != nil {
+		patience := ctx
+		if a.Kind == units.Start || a.Kind == units.Restart {
+			patience = waiting
+		}
+		if err := p.serviceAct(patience, a); err != nil {
 			return err
 		}
 	}
@@ -194,26 +205,26 @@ func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
 	})
 }
 
-// servesUnlessCalled is serves until others are to be looked at.
-func (p *pass) servesUnlessCalled(ctx context.Context, app units.App) (isCalled bool, err error) {
+// unlessCalled does what waits, until others are to be looked at than the app that is
+// changed.
+func (p *pass) unlessCalled(ctx context.Context, changed string, do func(context.Context) error) (isCalled bool, err error) {
 	if p.host.Called == nil {
-		return false, p.serves(ctx, app)
+		return false, do(ctx)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	var ended sync.WaitGroup
 	ended.Go(func() {
-		err = p.serves(ctx, app)
-		cancel()
+		err = do(ctx)
+		cancel(nil)
 	})
 	select {
 	case <-ctx.Done():
-	case <-p.host.Called():
-		cancel()
-		isCalled = true
+	case <-p.host.Called(changed):
+		cancel(units.ErrCalled)
 	}
 	ended.Wait()
-	return isCalled && errors.Is(err, context.Canceled), err
+	return errors.Is(err, units.ErrCalled), err
 }
 
 // serves takes the second look: every part of the app is active, is the same

@@ -110,7 +110,7 @@ func TestCalled(t *testing.T) {
 				called := make(chan struct{})
 				time.AfterFunc(time.Second, func() { close(called) })
 				host := m.host()
-				host.Called = func() <-chan struct{} { return called }
+				host.Called = func(string) <-chan struct{} { return called }
 				want := func() (units.Desired, error) {
 					return units.Desired{Apps: []units.App{app("x", c.version)}, Whole: true}, nil
 				}
@@ -144,7 +144,7 @@ func TestCalledWhileItAsks(t *testing.T) {
 		m.run(t, app("x", "1"))
 		host := m.host()
 		called, asked := make(chan struct{}), 0
-		host.Called = func() <-chan struct{} { return called }
+		host.Called = func(string) <-chan struct{} { return called }
 		host.Ask = func(ctx context.Context, _ units.File, _ units.Part, _ units.Unit) (units.Health, string) {
 			if asked++; asked == 5 {
 				close(called)
@@ -160,6 +160,40 @@ func TestCalledWhileItAsks(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestCalledWhileItStarts: nor does it wait for a start that takes long, which it has
+// asked for all the same, be the call from before.
+func TestCalledWhileItStarts(t *testing.T) {
+	for name, after := range map[string]time.Duration{"before": 0, "meanwhile": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				m.run(t, app("x", "1"))
+				host := m.host()
+				called := make(chan struct{})
+				time.AfterFunc(after, func() { close(called) })
+				synctest.Wait()
+				host.Called = func(string) <-chan struct{} { return called }
+				began := time.Now()
+				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
+					return units.Desired{Apps: []units.App{app("x", "2-late")}, Whole: true}, nil
+				}, host)
+				if took := time.Since(began); err != nil || took != after {
+					t.Errorf("the pass that was called took %v, want %v: %v", took, after, err)
+				}
+				equal(t, "called", []string{"x starting: whether it serves is still to be seen: others had to be looked at"}, results(r))
+				if n := m.starts["app@x.service"]; n != 2 {
+					t.Errorf("it was started %d times, want 2", n)
+				}
+				time.Sleep(10 * time.Minute)
+				equal(t, "next pass", []string{"x unchanged"}, results(m.run(t, app("x", "2-late"))))
+				if good := m.commits[len(m.commits)-1]; string(good[0].Content) != m.files["app@x.container"].Digest {
+					t.Errorf("kept as good was %s", good[0].Content)
+				}
+			})
+		})
+	}
 }
 
 // TestRemoveStopsFirst: the service ends while its unit still says how.

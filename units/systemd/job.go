@@ -2,10 +2,13 @@ package systemd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	sdbus "github.com/coreos/go-systemd/v22/dbus"
+
+	"github.com/archipelago-os/archipelago/units"
 )
 
 // JobResult is how a job ended. There are more than are named here.
@@ -30,7 +33,8 @@ const Replace = "replace"
 type queueFunc func(c *sdbus.Conn, ctx context.Context, name, mode string, result chan<- string) (int, error)
 
 // Start starts a unit and waits for the job to end, however long that takes:
-// the context bounds the wait, and leaves the job alone when it ends.
+// the context bounds the wait, and leaves the job alone when it ends. Where it ends
+// with units.ErrCalled, the job is queued in any case.
 func (m *Manager) Start(ctx context.Context, name, mode string) (JobResult, error) {
 	return m.job(ctx, starting, name, mode, (*sdbus.Conn).StartUnitContext)
 }
@@ -67,7 +71,9 @@ type job struct {
 }
 
 func (m *Manager) job(ctx context.Context, doing, name, mode string, queue queueFunc) (JobResult, error) {
-	j, err := call(ctx, m, doing+" "+name, callTimeout, func(ctx context.Context, l *link) (*job, error) {
+	queueing, end := untilCalledOff(ctx)
+	defer end()
+	j, err := call(queueing, m, doing+" "+name, callTimeout, func(ctx context.Context, l *link) (*job, error) {
 		select {
 		case l.queueing <- struct{}{}:
 		case <-ctx.Done():
@@ -83,6 +89,17 @@ func (m *Manager) job(ctx context.Context, doing, name, mode string, queue queue
 		return "", err
 	}
 	return m.await(ctx, j)
+}
+
+// untilCalledOff is a context without the end that units.ErrCalled makes of it.
+func untilCalledOff(ctx context.Context) (context.Context, func()) {
+	c, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if cause := context.Cause(ctx); !errors.Is(cause, units.ErrCalled) {
+			end(cause)
+		}
+	})
+	return c, func() { stop(); end(nil) }
 }
 
 func (m *Manager) await(ctx context.Context, j *job) (JobResult, error) {

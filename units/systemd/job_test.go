@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
@@ -169,6 +170,22 @@ func TestManyJobsAtOnce(t *testing.T) {
 				t.Errorf("%d starts for %d units", calls, n)
 			}
 		})
+	}
+}
+
+// Who is called away from a start that he has asked for has asked for it.
+func TestACallEndsTheWaitForAJobAndNotTheJob(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Set(systemd.Unit{Name: app})
+	fake.OnJob(func(systemdtest.Job) systemdtest.Outcome { return systemdtest.Outcome{Delay: time.Hour} })
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(units.ErrCalled)
+	if _, err := m.Start(ctx, app, systemd.Replace); !errors.Is(err, units.ErrCalled) {
+		t.Errorf("start: %v", err)
+	}
+	if n := len(fake.Calls("StartUnit")); n != 1 {
+		t.Errorf("it was asked for %d times", n)
 	}
 }
 
