@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -156,7 +157,7 @@ func (d *decoder) structure(n *node, v reflect.Value, at *step) {
 		e := &n.entries[i]
 		index, ok := p.byKey[e.key]
 		if !ok {
-			d.unknownKey(e, p, at)
+			d.unknownKey(e, v.Type(), at)
 			continue
 		}
 		if e.value.kind == nullNode {
@@ -181,8 +182,9 @@ func (d *decoder) missing(n *node, at *step, key string) {
 	d.fail(where, &step{up: at, key: key}, diag.MissingKey, "", "%s needs the key %s", name(at), key)
 }
 
-func (d *decoder) unknownKey(e *entry, p *plan, at *step) {
-	hint := didYouMean(e.key, p.keys)
+func (d *decoder) unknownKey(e *entry, in reflect.Type, at *step) {
+	p := planOf(in)
+	hint := cmp.Or(calledHere(e.key, in), didYouMean(e.key, p.keys))
 	switch {
 	case strings.HasSuffix(e.key, "+"):
 		hint = "only an overlay can append to a list"

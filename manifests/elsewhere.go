@@ -1,0 +1,74 @@
+package manifests
+
+import (
+	"reflect"
+	"strings"
+)
+
+// elsewhere is how a manifest says what Compose, Kubernetes or Podman's own units call
+// by another name, or have in another place: the first that fits where the key stands.
+var elsewhere = map[string][]string{
+	"args":              {"command"},
+	"cap_add":           {"capabilities.add"},
+	"cmd":               {"command", "container.command"},
+	"command":           {"container.command"},
+	"containerPort":     {"container"},
+	"cpus":              {"limits.cpus"},
+	"depends_on":        {"after", "requires"},
+	"destination":       {"target"},
+	"env":               {"container.env"},
+	"environment":       {"env", "container.env"},
+	"expose":            {"ports"},
+	"extra_hosts":       {"hosts"},
+	"healthcheck":       {"health", "container.health"},
+	"health":            {"container.health"},
+	"hostPort":          {"host"},
+	"host_ip":           {"bind"},
+	"image":             {"container.image"},
+	"livenessProbe":     {"health.alive"},
+	"mem_limit":         {"limits.memory"},
+	"memory":            {"limits.memory"},
+	"mountPath":         {"target"},
+	"network_mode":      {"network"},
+	"networks":          {"network"},
+	"pids_limit":        {"limits.pids"},
+	"ports":             {"container.ports"},
+	"published":         {"host"},
+	"readinessProbe":    {"health.serving"},
+	"resources":         {"limits"},
+	"restart":           {"container.restart"},
+	"security_opt":      {"security"},
+	"services":          {"containers"},
+	"shm_size":          {"limits.shm"},
+	"stdin_open":        {"stdin"},
+	"stop_grace_period": {"stop.timeout"},
+	"stop_signal":       {"stop.signal"},
+	"tz":                {"timezone"},
+	"ulimits":           {"limits.ulimits"},
+	"userns_mode":       {"userns"},
+}
+
+// calledHere is a hint for a key that others have, where something unknown is in a
+// structure of the schema; or nothing.
+func calledHere(key string, in reflect.Type) string {
+	for _, here := range elsewhere[key] {
+		if has(in, here) {
+			return "here that is " + here
+		}
+	}
+	return ""
+}
+
+// has reports whether a structure has what a path of keys leads to.
+func has(in reflect.Type, path string) bool {
+	top, rest, more := strings.Cut(path, ".")
+	i, known := planOf(in).byKey[top]
+	if !known || !more {
+		return known
+	}
+	next := in.Field(i).Type
+	if next.Kind() == reflect.Pointer {
+		next = next.Elem()
+	}
+	return next.Kind() == reflect.Struct && has(next, rest)
+}
