@@ -281,7 +281,8 @@ type Record struct {
 	// Pending is the services on which work has begun and whose end nobody has
 	// noted, with the invocation that each had before. One that is down and has
 	// not been started since was not stopped by a person: starting it again may
-	// begin with making systemd forget that it failed.
+	// begin with making systemd forget that it failed. Of an app that is gone, those
+	// that were stopped for that.
 	Pending map[string]string `json:"pending,omitempty"`
 }
 
@@ -411,6 +412,23 @@ func (h History) Well(id string, now time.Time) {
 	if r, ok := h[id]; ok && !r.RolledBack && !r.Changed && (now.Sub(r.Last) >= forgetAfter || now.Before(r.Last)) {
 		delete(h, id)
 	}
+}
+
+// Removed drops the record of an app that is gone. Of services that were stopped for
+// that it is kept as long as systemd has them, with their past, which it does where
+// another unit mentions them: no person stopped them, should the app come back. Without
+// units nobody knows yet.
+func (h History) Removed(id string, have map[string]Unit) {
+	stopped := maps.Clone(h[id].Pending)
+	maps.DeleteFunc(stopped, func(service, invocation string) bool {
+		u, known := have[service]
+		return have != nil && (!known || u.Invocation != invocation)
+	})
+	if len(stopped) == 0 {
+		delete(h, id)
+		return
+	}
+	h[id] = Record{Pending: stopped}
 }
 
 // Forget drops the record of an app: a person has started it. That its files

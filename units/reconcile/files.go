@@ -87,7 +87,9 @@ func (p *pass) stop(ctx context.Context) error {
 			continue
 		}
 		p.succeed(a.App)
-		p.history.End(a.App)
+		if p.isInstalled(a.App) {
+			p.history.End(a.App)
+		}
 	}
 	return p.forget(ctx)
 }

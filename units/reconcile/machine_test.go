@@ -20,16 +20,18 @@ import (
 // machine is a simulated machine. What an app does is said by its version: the
 // word after the dash, as in "2-crashes".
 type machine struct {
-	mu      sync.Mutex
-	files   map[string]units.File
-	loaded  map[string]string // service → digest that systemd has read
-	units   map[string]units.Unit
-	starts  map[string]int
-	history units.History
-	legacy  *legacy // nil: nobody looks for containers
-	commits []units.Set
-	locked  bool
-	noImage map[string]bool
+	mu     sync.Mutex
+	files  map[string]units.File
+	loaded map[string]string // service → digest that systemd has read
+	units  map[string]units.Unit
+	starts map[string]int
+	// mentioned is services that systemd has also without a unit, for another's sake.
+	mentioned map[string]bool
+	history   units.History
+	legacy    *legacy // nil: nobody looks for containers
+	commits   []units.Set
+	locked    bool
+	noImage   map[string]bool
 	// unreadable: Podman's generator can't read the directory's files.
 	unreadable bool
 	log        []string // what was done, in order
@@ -40,7 +42,7 @@ type machine struct {
 
 func newMachine() *machine {
 	return &machine{
-		files: map[string]units.File{}, loaded: map[string]string{}, units: map[string]units.Unit{}, starts: map[string]int{},
+		files: map[string]units.File{}, loaded: map[string]string{}, units: map[string]units.Unit{}, starts: map[string]int{}, mentioned: map[string]bool{},
 		history: units.History{}, noImage: map[string]bool{},
 	}
 }
@@ -166,6 +168,9 @@ func (m *machine) Observe(context.Context, []string, bool) (map[string]units.Uni
 	for name, u := range m.units {
 		u.Loaded = m.loaded[name] != ""
 		m.units[name] = u
+		if u.Active == units.Inactive && !u.Loaded && !m.mentioned[name] {
+			delete(m.units, name)
+		}
 	}
 	for name := range m.loaded {
 		if _, ok := m.units[name]; !ok {

@@ -229,9 +229,13 @@ func (p *pass) settle() error {
 			p.history.Well(app.ID, p.started)
 		}
 	}
+	var have map[string]units.Unit
+	if p.want.Whole { // which a look at some apps does not see
+		have = p.have.Units
+	}
 	for id := range p.history {
 		if !p.isInstalled(id) {
-			p.history.Forget(id)
+			p.history.Removed(id, have)
 		}
 	}
 	return p.keepHistory()

@@ -204,10 +204,31 @@ func TestRemoveStopsFirst(t *testing.T) {
 		m.log = nil
 		m.run(t, app("y", "1"))
 		equal(t, "log", []string{"stop app@x.service", "remove app@x.container", "reload"}, m.log)
+		m.run(t, app("y", "1"))
 		if r, kept := m.history["x"]; kept {
 			t.Errorf("the record of x is still there: %v", r)
 		}
 	})
+}
+
+// TestAnAppThatComesBackIsStarted: no person stopped it, as it looks where systemd still
+// has its unit, since another's mentions it.
+func TestAnAppThatComesBackIsStarted(t *testing.T) {
+	for name, version := range map[string]string{"as it was": "1", "another": "2"} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				m.mentioned["app@x.service"] = true
+				m.run(t, app("x", "1"), app("y", "1"))
+				m.run(t, app("y", "1"))
+				m.run(t, app("y", "1"))
+				equal(t, "it comes back", []string{"x done", "y unchanged"}, results(m.run(t, app("x", version), app("y", "1"))))
+				if u := m.units["app@x.service"]; u.Active != units.Active {
+					t.Errorf("it is %s", u.Active)
+				}
+			})
+		})
+	}
 }
 
 // TestRemoveOfWhatMustBeKilled leaves nothing that the next pass has to do.
