@@ -105,11 +105,19 @@ func (s Services) All(ctx context.Context, names []string) (map[string]Service, 
 
 // listed is the named services, and with others all services of apps, in short.
 // Forgotten are those that systemd did not have in its memory, known only with others:
-// what neither runs nor has failed nor is needed it forgets.
+// what neither runs nor has failed nor is needed it forgets. Nothing is to be known then
+// of what gets what an app lacks, and to ask for it by name would have it loaded.
 func (s Services) listed(ctx context.Context, names []string, others bool) (known, forgotten []systemd.Listed, err error) {
+	isPull := func(name string) bool { return units.AppOfPull(name) != "" }
+	services := slices.DeleteFunc(slices.Clone(names), isPull)
 	if !others {
-		known, err = s.Manager.List(ctx, names...)
-		return known, nil, err
+		known, err = s.Manager.List(ctx, services...)
+		if err != nil || len(services) == len(names) {
+			return known, nil, err
+		}
+		pulls, err := s.Manager.ListByPatterns(ctx, units.PullOf("*"))
+		isOther := func(u systemd.Listed) bool { return !slices.Contains(names, u.Name) }
+		return append(known, slices.DeleteFunc(pulls, isOther)...), nil, err
 	}
 	if known, err = s.Manager.ListByPatterns(ctx, patterns...); err != nil {
 		return nil, nil, err
@@ -118,7 +126,7 @@ func (s Services) listed(ctx context.Context, names []string, others bool) (know
 	for _, u := range known {
 		isKnown[u.Name] = true
 	}
-	missing := slices.DeleteFunc(slices.Clone(names), func(n string) bool { return isKnown[n] })
+	missing := slices.DeleteFunc(services, func(n string) bool { return isKnown[n] })
 	if len(missing) == 0 {
 		return known, nil, nil
 	}

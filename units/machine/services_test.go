@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +68,30 @@ func TestForgotten(t *testing.T) {
 	}
 	if n := len(fake.Calls("GetAll")); n != 3 {
 		t.Errorf("%d services were read in full, want 3", n)
+	}
+}
+
+// TestPulls: a look at one app sees that what it lacks could not be had, nothing of
+// another's, and has systemd load no unit for it.
+func TestPulls(t *testing.T) {
+	fake := systemdtest.New(t)
+	fake.Set(
+		systemd.Unit{Name: "app@web.service", LoadState: "loaded", ActiveState: "inactive"},
+		systemd.Unit{Name: units.PullOf("web"), LoadState: "loaded", ActiveState: "failed", Result: "exit-code"},
+		systemd.Unit{Name: units.PullOf("other"), LoadState: "loaded", ActiveState: "failed", Result: "exit-code"},
+	)
+	s := Services{Manager: fake.Connect(), Scope: units.User}
+	for names, want := range map[string]map[string]units.Unit{
+		"app@web.service archipelago-pull@web.service": {
+			"app@web.service": {Loaded: true, Active: units.Inactive}, units.PullOf("web"): {Loaded: true, Active: units.Failed},
+		},
+		"app@web.service archipelago-pull@idle.service": {"app@web.service": {Loaded: true, Active: units.Inactive}},
+		"app@web.service": {"app@web.service": {Loaded: true, Active: units.Inactive}},
+	} {
+		got, err := s.Observe(t.Context(), strings.Fields(names), false)
+		if d := cmp.Diff(want, got); d != "" || err != nil {
+			t.Errorf("%s: %v, -want +got:\n%s", names, err, d)
+		}
 	}
 }
 

@@ -65,7 +65,8 @@ type Files interface {
 // Services is the owner of systemd. Its errors say what failed and how to mend it.
 type Services interface {
 	// Observe tells of the named services, and with others of all services of
-	// apps that systemd knows. Health is filled in where Podman checks it.
+	// apps that systemd knows. Health is filled in where Podman checks it. Of a unit
+	// that gets what an app lacks it tells while systemd knows it.
 	Observe(ctx context.Context, services []string, others bool) (map[string]units.Unit, error)
 	Reload(ctx context.Context) error
 	// Start, Restart and Stop wait for the job. An error is one of the job, too.

@@ -162,7 +162,7 @@ func (m *machine) note(text string) {
 	m.log = append(m.log, text)
 }
 
-func (m *machine) Observe(context.Context, []string, bool) (map[string]units.Unit, error) {
+func (m *machine) Observe(_ context.Context, names []string, others bool) (map[string]units.Unit, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for name, u := range m.units {
@@ -177,7 +177,9 @@ func (m *machine) Observe(context.Context, []string, bool) (map[string]units.Uni
 			m.units[name] = units.Unit{Loaded: true, Active: units.Inactive}
 		}
 	}
-	return maps.Clone(m.units), nil
+	found := maps.Clone(m.units)
+	maps.DeleteFunc(found, func(name string, _ units.Unit) bool { return !others && !slices.Contains(names, name) })
+	return found, nil
 }
 
 func (m *machine) Reload(context.Context) error {

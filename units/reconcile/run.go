@@ -145,7 +145,7 @@ func (p *pass) recollect() (err error) {
 // look observes and decides.
 func (p *pass) look(ctx context.Context) (err error) {
 	// Units first: what they are to be reloaded for is then seen in the files.
-	if p.have.Units, err = p.host.Services.Observe(ctx, p.serviceNames(), p.want.Whole); err != nil {
+	if p.have.Units, err = p.host.Services.Observe(ctx, append(p.serviceNames(), p.pullNames()...), p.want.Whole); err != nil {
 		return err
 	}
 	if p.have.Files, p.before, err = p.host.Files.Look(p.want.Files()); err != nil {
@@ -188,6 +188,15 @@ func (p *pass) serviceNames() []string {
 	var names []string
 	for _, app := range p.want.Apps {
 		names = append(names, app.Services()...)
+	}
+	return names
+}
+
+// pullNames is what gets what the apps lack.
+func (p *pass) pullNames() []string {
+	names := make([]string, 0, len(p.want.Apps))
+	for _, app := range p.want.Apps {
+		names = append(names, units.PullOf(app.ID))
 	}
 	return names
 }

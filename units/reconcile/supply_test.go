@@ -28,6 +28,24 @@ func TestWhatWasHadIsNotAskedForAgain(t *testing.T) {
 	})
 }
 
+// TestMootPull: that an image can't be had is forgotten in a look at its app alone as
+// well. Where a pull ends that nobody wants any more, nothing else is told of.
+func TestMootPull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("web", "1"), app("other", "1"))
+		m.log = nil
+		for _, id := range []string{"web", "other"} {
+			m.units[units.PullOf(id)] = units.Unit{Loaded: true, Active: units.Failed}
+		}
+		_, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("web", "1")}}, nil }, m.host())
+		equal(t, "log", []string{"reset-failed archipelago-pull@web.service"}, m.log)
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestStopWaitsForNoImage: an app is stopped whose manifest names an image that can't be
 // had, with the files that it runs with; one that never ran is no trouble.
 func TestStopWaitsForNoImage(t *testing.T) {
