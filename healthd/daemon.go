@@ -100,6 +100,9 @@ type daemon struct {
 	monitors map[string]*monitor
 	answers  chan answer
 	apps     map[string]*App
+	// made is the apps as the last pass over each took them: not each with the files of
+	// its manifest.
+	made map[string]units.App
 	// ran is the files with which apps ran at the end of the last pass over them. Only
 	// the end of a pass changes it, and only passes read it.
 	ran map[string]units.Set
@@ -122,7 +125,7 @@ type daemon struct {
 func Run(ctx context.Context, m Machine) error {
 	d := &daemon{
 		Machine: m, verdicts: newVerdicts(), ended: make(chan passEnd), answers: make(chan answer),
-		epoch: time.Now(), monitors: map[string]*monitor{}, apps: map[string]*App{}, ran: map[string]units.Set{}, payloads: map[string]string{},
+		epoch: time.Now(), monitors: map[string]*monitor{}, apps: map[string]*App{}, made: map[string]units.App{}, ran: map[string]units.Set{}, payloads: map[string]string{},
 		start: stopped(), again: stopped(), resync: time.NewTimer(m.Resync),
 	}
 	d.Host.Health, d.Host.Ask, d.Host.Ran = d.verdicts.of, d.ask, d.hasRun

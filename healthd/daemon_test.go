@@ -291,7 +291,49 @@ func TestEnd(t *testing.T) {
 	})
 }
 
-// An app whose manifest is invalid is left alone, and how it is, is seen all the same.
+// TestRolledBackIsAskedAsItIs: an app that has its earlier files back is asked at the
+// address that those say, and not restarted because nobody answers at the new one.
+func TestRolledBackIsAskedAsItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		w.good = units.Set{rendered("web", "127.0.0.1:1")}
+		w.answers["127.0.0.1:1"], w.answers["127.0.0.1:18080"] = serves, refuses
+		w.history["web"] = units.Record{ManifestDigest: "m", RolledBack: true}
+		w.run(time.Hour, nil)
+		if a := w.status.Apps[0]; a.Level != "serving" || a.Reason != units.BecauseRolledBack || len(w.did) > 0 || w.probes["127.0.0.1:18080"] > 0 {
+			t.Errorf("%+v; did %v, asked %v", a, w.did, w.probes)
+		}
+	})
+}
+
+// TestKeptIsWatched: an app whose manifest has an error, and that has served, is looked
+// after as it was, also by a daemon that never saw a better manifest.
+func TestKeptIsWatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "other", "web")
+		w.good, w.kept, w.apps = units.Set{rendered("web", "127.0.0.1:18081")}, []string{"web"}, w.apps[:1]
+		w.missing["app@web.container"] = true
+		w.run(2*time.Hour, func() {
+			time.Sleep(time.Hour)
+			w.mu.Lock()
+			w.answers["127.0.0.1:18081"] = refuses
+			w.mu.Unlock()
+			time.Sleep(2 * time.Minute)
+			w.mu.Lock()
+			w.answers["127.0.0.1:18081"] = serves
+			w.mu.Unlock()
+		})
+		if len(w.did) != 3 || w.did[0] != "0s write app@web.container" || w.did[1] != "0s reload" || !strings.HasSuffix(w.did[2], " restart app@web.service") {
+			t.Errorf("it did %q", w.did)
+		}
+		if a := w.status.Apps[1]; a.Reason != units.BecauseInvalid || a.Level != "serving" {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
+// An app whose manifest is invalid, and of which nobody knows what it should be like, is
+// left alone, and how it is, is seen all the same.
 func TestKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web", "other")

@@ -44,7 +44,7 @@ const (
 // run any more.
 func (d *daemon) watch(ctx context.Context, e passEnd) {
 	seen := map[string]bool{}
-	for _, app := range e.want.Apps {
+	for _, app := range d.made {
 		for _, part := range app.Parts {
 			seen[part.Service] = true
 			u, looked := e.report.Units[part.Service]
@@ -63,8 +63,8 @@ func (d *daemon) watch(ctx context.Context, e passEnd) {
 			d.unwatch(m)
 		}
 	}
-	for _, app := range e.want.Apps {
-		d.level(app.ID)
+	for id := range d.made {
+		d.level(id)
 	}
 	d.follow(seen)
 }

@@ -59,11 +59,12 @@ func (w *work) of(want units.Desired) units.Desired {
 
 // passEnd is what came of a pass.
 type passEnd struct {
-	work   work
-	want   units.Desired
-	report reconcile.Report
-	err    error
-	took   time.Duration
+	work work
+	// want is what is wanted of all, meant what of that the pass was about.
+	want, meant units.Desired
+	report      reconcile.Report
+	err         error
+	took        time.Duration
 }
 
 // arm sees to it that a pass begins as soon as one may.
@@ -89,7 +90,8 @@ func (d *daemon) begin(ctx context.Context) {
 		desired := func() (units.Desired, error) {
 			var err error
 			e.want, err = d.Desired()
-			return e.work.of(e.want), err
+			e.meant = e.work.of(e.want)
+			return e.meant, err
 		}
 		e.report, e.err = reconcile.Run(ctx, desired, host)
 		e.took = time.Since(start)

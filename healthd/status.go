@@ -84,13 +84,15 @@ func (p *Passes) count(e passEnd) {
 func (d *daemon) note(e passEnd) {
 	d.dirty = true
 	results, reasons := resultsOf(e.report), reasonsOf(e.report)
-	wanted := map[string]bool{}
+	wanted, seen := map[string]bool{}, map[string]bool{}
 	for _, app := range e.want.Apps {
 		wanted[app.ID] = true
-		if _, looked := results[app.ID]; looked {
-			d.appOf(app.ID).note(app, e.report.Units, reasons, results[app.ID])
-			d.remember(app, e.report.Units)
-		}
+	}
+	for _, app := range e.report.Apps {
+		seen[app.ID] = true
+		d.made[app.ID] = app
+		d.appOf(app.ID).note(app, e.report.Units, reasons, results[app.ID])
+		d.remember(app, e.report.Units)
 	}
 	for _, a := range e.report.Actions {
 		if a.App != "" && a.Kind != units.Leave && wanted[a.App] {
@@ -99,9 +101,15 @@ func (d *daemon) note(e passEnd) {
 	}
 	for _, id := range e.want.Kept {
 		wanted[id] = true
-		d.appOf(id).keep(e.report.Units)
+	}
+	for _, id := range e.meant.Kept {
+		if !seen[id] {
+			delete(d.made, id)
+			d.appOf(id).keep(e.report.Units)
+		}
 	}
 	maps.DeleteFunc(d.apps, func(id string, _ *App) bool { return !wanted[id] })
+	maps.DeleteFunc(d.made, func(id string, _ units.App) bool { return !wanted[id] })
 	maps.DeleteFunc(d.ran, func(id string, _ units.Set) bool { return !wanted[id] })
 }
 
@@ -134,8 +142,8 @@ func reasonsOf(r reconcile.Report) map[string]units.Reason {
 	return list
 }
 
-// keep takes in how an app is whose manifest is invalid, as far as it was looked
-// at. Nobody asks it: what its probes are is in the manifest.
+// keep takes in how an app is whose manifest is invalid, and that never served: nobody
+// knows what it should be like.
 func (a *App) keep(found map[string]units.Unit) {
 	state := units.Word("")
 	for service, u := range found {

@@ -52,6 +52,7 @@ type world struct {
 	// followed is the control groups that are followed, with the apps of each.
 	followed map[string]string
 	kept     []string
+	good     units.Set
 	// rests is when it rested.
 	rests []time.Duration
 }
@@ -70,14 +71,19 @@ func newWorld(t *testing.T, ids ...string) *world {
 
 func (w *world) add(id, address string) {
 	service := "app@" + id + ".service"
-	file := units.File{Name: "app@" + id + ".container", App: id, Digest: "d", Content: fmt.Appendf(nil,
-		"[X-Archipelago]\nApp=%s\nServing={\"kind\":\"tcp\",\"address\":%q,\"interval\":\"30s\",\"timeout\":\"5s\",\"retries\":3}\n", id, address)}
+	file := rendered(id, address)
 	w.apps = append(w.apps, units.App{
 		ID: id, Enabled: true, ManifestDigest: "m", Files: units.Set{file},
 		Parts: []units.Part{{Service: service, File: file.Name, Digest: "d"}},
 	})
 	w.units[service] = units.Unit{Loaded: true, Active: units.Active, Digest: "d", Invocation: "1"}
 	w.answers[address] = serves
+}
+
+// rendered is the file of an app that is asked at an address.
+func rendered(id, address string) units.File {
+	return units.File{Name: "app@" + id + ".container", App: id, Digest: "d", Content: fmt.Appendf(nil,
+		"[X-Archipelago]\nApp=%s\nServing={\"kind\":\"tcp\",\"address\":%q,\"interval\":\"30s\",\"timeout\":\"5s\",\"retries\":3}\n", id, address)}
 }
 
 func serves(context.Context) probe.Outcome {
@@ -285,7 +291,7 @@ func (w *world) GeneratorLog(context.Context, string, time.Time) []string {
 func (w *world) Lock(context.Context) (func(), error) { return func() {}, nil }
 func (w *world) Adoptions() (units.Adoptions, error)  { return units.Adoptions{}, nil }
 func (w *world) SaveAdoptions(units.Adoptions) error  { return nil }
-func (w *world) LastGood(string) (units.Set, error)   { return nil, nil }
+func (w *world) Good() (units.Set, error)             { return w.good, nil }
 func (w *world) Commit(units.Set, string) error       { return nil }
 func (w *world) History() (units.History, error)      { return maps.Clone(w.history), nil }
 func (w *world) SaveHistory(h units.History) error    { w.history = maps.Clone(h); return nil }

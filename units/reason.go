@@ -75,7 +75,7 @@ var Meanings = []struct {
 	{BecauseDisabled, "it is not to start by itself; archgen enable ID"},
 	{BecauseMasked, "somebody has forbidden systemd to start it"},
 	{BecauseNeedsUser, "it waits for a person, such as for the password of a wallet"},
-	{BecauseInvalid, "its manifest has an error, so it stays as it is; archgen check"},
+	{BecauseInvalid, "its manifest has an error, so it stays as it last was; archgen check"},
 	{BecauseBackingOff, "it was repaired lately; the next try comes later"},
 	{BecauseGaveUp, "repairs did not help; one more is tried every hour"},
 	{BecauseAsked, "a person asked for it"},

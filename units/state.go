@@ -94,6 +94,19 @@ func (a App) With(files Set) App {
 	return a
 }
 
+// AsRendered is an app as far as its rendered files tell: not what it needs and follows,
+// nor how its secrets are made.
+func AsRendered(id string, files Set) App {
+	app := App{ID: id}.With(files)
+	for _, f := range files {
+		if len(app.Parts) > 0 && f.Name == app.Parts[0].File {
+			mark, _ := ReadMark(f.Content)
+			app.ManifestDigest, app.Enabled = mark.ManifestDigest, f.Value("WantedBy") != ""
+		}
+	}
+	return app
+}
+
 // Part is one service of an app.
 type Part struct {
 	// Service is the systemd unit, File the Quadlet file that it is made from.

@@ -138,9 +138,9 @@ func (s Set) Of(app string) Set {
 	return list
 }
 
-// Sort puts the set into its canonical order.
+// Sort puts the set into its canonical order, and of files of one name the first first.
 func (s Set) Sort() {
-	slices.SortFunc(s, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(s, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
 }
 
 // Find returns the file of that name.

@@ -79,7 +79,7 @@ func (l *live) asTheyAre(ids []string) []units.App {
 	var list []units.App
 	files, _ := machine.Files(l.places.Units).Read() // the pass meets an error too, and says so
 	for _, id := range ids {
-		if app := (units.App{ID: id}).With(files.Of(id)); len(app.Parts) > 0 {
+		if app := units.AsRendered(id, files.Of(id)); len(app.Parts) > 0 {
 			list = append(list, app)
 		}
 	}

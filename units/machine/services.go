@@ -288,9 +288,16 @@ const journalTime = 10 * time.Second
 
 // Log is the last lines that a service wrote, and what systemd did with it.
 func (s Services) Log(ctx context.Context, name string, lines int) []string {
-	all := s.journal(ctx, append([]string{"--lines=" + strconv.Itoa(2*lines)}, LogMatches(s.Scope, name)...)...)
-	all = slices.DeleteFunc(all, func(line string) bool { return strings.TrimSpace(line) == "" || isContainerID(line) })
+	all := telling(s.journal(ctx, append([]string{"--lines=" + strconv.Itoa(5*lines)}, LogMatches(s.Scope, name)...)...), name)
 	return all[max(0, len(all)-lines):]
+}
+
+// telling leaves out what tells a person nothing. Of a service that had to be killed
+// systemd names every process, after what the service itself said.
+func telling(lines []string, name string) []string {
+	return slices.DeleteFunc(lines, func(line string) bool {
+		return strings.TrimSpace(line) == "" || isContainerID(line) || strings.HasPrefix(line, name+": Killing process ")
+	})
 }
 
 // LastWords is the last line that a service's container wrote, or what Podman or

@@ -95,6 +95,17 @@ func TestPulls(t *testing.T) {
 	}
 }
 
+// TestTelling: what an app said is not lost behind the list of what systemd killed.
+func TestTelling(t *testing.T) {
+	const said = "step 1 before the start of app@web (run sleep 1000): not done after 2s"
+	got := telling([]string{
+		strings.Repeat("a1", 32), said, " ", "app@web.service: Killing process 3152 (podman) with signal SIGKILL.", "app@web.service: Failed with result 'exit-code'.",
+	}, "app@web.service")
+	if d := cmp.Diff([]string{said, "app@web.service: Failed with result 'exit-code'."}, got); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
 // TestAge: what a clock says that runs ahead of ours makes nothing older or younger.
 func TestAge(t *testing.T) {
 	if now := age(1); now <= 0 || now > 100*365*24*time.Hour {

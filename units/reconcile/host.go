@@ -95,9 +95,9 @@ type Store interface {
 	// Adoptions is which containers make way for apps, or have their place back.
 	Adoptions() (units.Adoptions, error)
 	SaveAdoptions(units.Adoptions) error
-	// LastGood is the files of an app that last were verified to serve, nil
-	// where there are none.
-	LastGood(app string) (units.Set, error)
+	// Good is the files of the newest generation: of each app those with which it was
+	// last verified to serve, none of one that was removed.
+	Good() (units.Set, error)
 	// Commit keeps a set whose apps were verified, and why it came to be.
 	Commit(set units.Set, reason string) error
 }

@@ -31,7 +31,7 @@ func TestWhatAKilledPassLeft(t *testing.T) {
 	for name, c := range map[string]struct {
 		version string
 		outcome reconcile.Outcome
-		// done is what the pass does to the services, good what LastGood is then.
+		// done is what the pass does to the services, good what its last good files are then.
 		done []string
 		good string
 	}{
@@ -54,7 +54,7 @@ func TestWhatAKilledPassLeft(t *testing.T) {
 				if d := cmp.Diff(c.done, log); d != "" {
 					t.Errorf("-want +done:\n%s", d)
 				}
-				if good, err := m.LastGood("a"); err != nil || len(good) != 1 || good[0].Digest != c.good {
+				if good, err := m.Good(); err != nil || len(good) != 1 || good[0].Digest != c.good {
 					t.Errorf("last good: %v, %v", good, err)
 				}
 				if m.history["a"].Changed {
@@ -75,13 +75,13 @@ func TestWhatAKilledPassLeftStarting(t *testing.T) {
 		u.Active = units.Activating
 		m.units["app@a.service"] = u
 		m.run(t, app("a", "2"))
-		if good, _ := m.LastGood("a"); good[0].Digest != "1" {
+		if good, _ := m.Good(); good[0].Digest != "1" {
 			t.Errorf("last good while it starts: %v", good)
 		}
 		u.Active = units.Active
 		m.units["app@a.service"] = u
 		m.run(t, app("a", "2"))
-		if good, _ := m.LastGood("a"); good[0].Digest != "2" {
+		if good, _ := m.Good(); good[0].Digest != "2" {
 			t.Errorf("last good when it serves: %v", good)
 		}
 	})
@@ -110,11 +110,11 @@ func TestWhatCantBeSeenIsNoReasonToGoBack(t *testing.T) {
 		if err != nil || r.Results[0].Outcome != reconcile.Failed {
 			t.Errorf("%+v, %v", r.Results, err)
 		}
-		if good, _ := m.LastGood("a"); good[0].Digest != "1" || m.files["app@a.container"].Digest != "2" {
+		if good, _ := m.Good(); good[0].Digest != "1" || m.files["app@a.container"].Digest != "2" {
 			t.Errorf("last good %v, files %v", good, m.files)
 		}
 		m.run(t, app("a", "2"))
-		if good, _ := m.LastGood("a"); good[0].Digest != "2" || m.starts["app@a.service"] != 2 {
+		if good, _ := m.Good(); good[0].Digest != "2" || m.starts["app@a.service"] != 2 {
 			t.Errorf("last good when it can be seen: %v, after %d starts", good, m.starts["app@a.service"])
 		}
 	})

@@ -238,6 +238,9 @@ func (m *machine) late(ctx context.Context, service string, u units.Unit) error 
 		if strings.Contains(u.Digest, "lost") {
 			u.Active = units.Failed
 		}
+		if strings.Contains(u.Digest, "loops") {
+			u.Active, u.Restarting = units.Activating, true
+		}
 		m.units[service] = u
 		close(arrived)
 	}()
@@ -263,7 +266,15 @@ func (m *machine) crash(service, invocation string) {
 	}
 }
 
-func (m *machine) Restart(ctx context.Context, service string) error { return m.Start(ctx, service) }
+// Restart takes along the parts that systemd tries to start.
+func (m *machine) Restart(ctx context.Context, service string) error {
+	for name, u := range m.units {
+		if units.AppOf(name) == units.AppOf(service) && u.Restarting {
+			m.units[name] = units.Unit{Active: units.Active, Digest: m.loaded[name], Invocation: u.Invocation + "+"}
+		}
+	}
+	return m.Start(ctx, service)
+}
 
 func (m *machine) Recreate(ctx context.Context, service string) error { return m.Start(ctx, service) }
 
@@ -334,19 +345,11 @@ func (m *machine) Commit(set units.Set, _ string) error {
 	return nil
 }
 
-func (m *machine) LastGood(id string) (units.Set, error) {
-	for _, set := range slices.Backward(m.commits) {
-		var own units.Set
-		for _, f := range set {
-			if f.App == id {
-				own = append(own, f)
-			}
-		}
-		if len(own) > 0 {
-			return own, nil
-		}
+func (m *machine) Good() (units.Set, error) {
+	if len(m.commits) == 0 {
+		return nil, nil
 	}
-	return nil, nil
+	return m.commits[len(m.commits)-1], nil
 }
 
 func results(r reconcile.Report) []string {

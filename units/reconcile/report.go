@@ -45,6 +45,9 @@ type Report struct {
 	Actions []units.Action `json:"actions"`
 	// Results has one entry for each app of the pass, by id.
 	Results []Result `json:"results"`
+	// Apps is what the pass took the apps to be: those whose manifests were rolled back
+	// with the files that count.
+	Apps []units.App `json:"-"`
 	// Units is how the services were when the pass decided what to do.
 	Units map[string]units.Unit `json:"-"`
 	// Due is when the first repair may be made that was put off, the zero time

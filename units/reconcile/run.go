@@ -29,7 +29,7 @@ func Run(ctx context.Context, desired func() (units.Desired, error), host Host) 
 	if err != nil {
 		return Report{}, err
 	}
-	p := &pass{host: host, desired: desired, want: want, started: host.Now(), claims: map[string][]units.Legacy{}, results: map[string]*Result{}}
+	p := &pass{host: host, desired: desired, want: want, asked: want.Apps, good: sync.OnceValues(host.Store.Good), started: host.Now(), claims: map[string][]units.Legacy{}, results: map[string]*Result{}}
 	for _, app := range want.Apps {
 		p.results[app.ID] = &Result{App: app.ID, Outcome: Unchanged}
 	}
@@ -39,7 +39,7 @@ func Run(ctx context.Context, desired func() (units.Desired, error), host Host) 
 
 // Preview says what Run would do, and does nothing.
 func Preview(ctx context.Context, want units.Desired, host Host) (units.Plan, error) {
-	p := &pass{host: host, want: want, started: host.Now(), results: map[string]*Result{}}
+	p := &pass{host: host, want: want, good: sync.OnceValues(host.Store.Good), started: host.Now(), results: map[string]*Result{}}
 	err := p.recollect()
 	if err == nil {
 		err = p.look(ctx)
@@ -51,10 +51,14 @@ func Preview(ctx context.Context, want units.Desired, host Host) (units.Plan, er
 type pass struct {
 	host    Host
 	desired func() (units.Desired, error)
+	// want is what the pass makes of what is desired, asked the apps of that.
 	want    units.Desired
+	asked   []units.App
 	started time.Time
 	have    units.Observed
 	plan    units.Plan
+	// good is the files of the newest generation.
+	good func() (units.Set, error)
 	// before is the files that were ours when the pass began.
 	before units.Set
 	// restored is the files that were put back before anything else.
@@ -164,21 +168,34 @@ func (p *pass) look(ctx context.Context) (err error) {
 	return nil
 }
 
-// keepGood puts the last good files in the place of those of a manifest that
-// was tried and did not serve.
+// keepGood puts the last good files in the place of those of a manifest that was
+// tried and did not serve, or that has an error. While nobody knows whether an app
+// serves with the files that it has, one with an error is left as it is.
 func (p *pass) keepGood() error {
 	p.want.Apps = slices.Clone(p.want.Apps)
 	for i, app := range p.want.Apps {
 		if !p.history.RolledBack(app) {
 			continue
 		}
-		good, err := p.host.Store.LastGood(app.ID)
+		good, err := p.good()
 		if err != nil {
 			return err
 		}
-		if len(good) > 0 {
-			p.want.Apps[i] = app.With(good)
+		if own := good.Of(app.ID); len(own) > 0 {
+			p.want.Apps[i] = app.With(own)
 			p.leave(app, units.BecauseRolledBack)
+		}
+	}
+	for _, id := range p.want.Kept {
+		if p.isWanted(id) || p.history[id].Changed { // it is to be stopped as it is
+			continue
+		}
+		good, err := p.good()
+		if err != nil {
+			return err
+		}
+		if own := good.Of(id); len(own) > 0 {
+			p.want.Apps = append(p.want.Apps, units.AsRendered(id, own))
 		}
 	}
 	return nil
@@ -301,6 +318,10 @@ func (p *pass) commit() error {
 	if len(p.plan.Files) == 0 && len(p.unfinished) == 0 {
 		return nil
 	}
+	good, err := p.good()
+	if err != nil {
+		return err
+	}
 	var set units.Set
 	unproven := map[string]bool{}
 	for _, app := range p.want.Apps {
@@ -314,13 +335,35 @@ func (p *pass) commit() error {
 			set = append(set, f)
 		}
 	}
-	for _, f := range p.before {
-		if !p.isWanted(f.App) && p.isBad(f.App) || p.isOther(f.App) {
-			set = append(set, f)
-		}
-	}
+	set = append(set, p.others(good)...)
 	set.Sort()
 	return p.host.Store.Commit(slices.CompactFunc(set, func(a, b units.File) bool { return a.Name == b.Name }), p.why())
+}
+
+// others is the files of apps that this pass is not about, those that are good before
+// those that were found, and of apps that it could not remove.
+func (p *pass) others(good units.Set) (set units.Set) {
+	ids := map[string]bool{}
+	for _, f := range slices.Concat(good, p.before) {
+		ids[f.App] = true
+	}
+	for id := range ids {
+		switch own := good.Of(id); {
+		case id == "": // one that is shared may be for another app
+			if !p.want.Whole || len(p.want.Kept) > 0 {
+				set = append(set, p.before.Of(id)...)
+			}
+		case p.isWanted(id):
+		case p.isBad(id):
+			set = append(set, p.before.Of(id)...)
+		case !p.isOther(id):
+		case len(own) > 0:
+			set = append(set, own...)
+		case !p.history[id].Changed:
+			set = append(set, p.before.Of(id)...)
+		}
+	}
+	return set
 }
 
 // isOther reports whether a file of ours belongs to nothing that this pass is about.
@@ -338,8 +381,8 @@ func (p *pass) isWanted(app string) bool {
 // never ran.
 func (p *pass) earlier(app string) units.Set {
 	if p.unfinished[app] || p.hasLost(app) {
-		if good, err := p.host.Store.LastGood(app); err == nil {
-			return good
+		if good, err := p.good(); err == nil {
+			return good.Of(app)
 		}
 	}
 	return p.before.Of(app)
@@ -431,9 +474,16 @@ func (p *pass) tell(e Event) {
 }
 
 func (p *pass) report() Report {
-	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}, Units: p.have.Units, Due: p.plan.Due}
+	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}, Apps: slices.Clone(p.want.Apps), Units: p.have.Units, Due: p.plan.Due}
+	asked := map[string]bool{}
+	for _, app := range p.asked {
+		asked[app.ID] = true
+		if !p.isWanted(app.ID) {
+			r.Apps = append(r.Apps, app)
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(p.results)) {
-		if id != "" {
+		if id != "" && (asked[id] || p.results[id].Outcome != Unchanged) {
 			r.Results = append(r.Results, *p.results[id])
 		}
 	}

@@ -141,6 +141,54 @@ func TestPassOverSomeApps(t *testing.T) {
 	})
 }
 
+// TestGoodStaysGood: what happens to be on the disk of an app that a pass is not about is
+// not good for that, be it lost, edited or new.
+func TestGoodStaysGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("edited", "1"), app("lost", "1"), app("x", "1"))
+		delete(m.files, "app@lost.container")
+		m.files["app@edited.container"] = units.File{Name: "app@edited.container", App: "edited", Content: []byte("junk")}
+		m.files["app@new.container"] = units.File{Name: "app@new.container", App: "new", Content: []byte("1")}
+		m.history["new"] = units.Record{Changed: true}
+		if _, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("x", "2")}}, nil }, m.host()); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]string, 0, 3)
+		for _, f := range m.commits[1] {
+			got = append(got, f.App+" "+string(f.Content))
+		}
+		equal(t, "generation", []string{"edited 1", "lost 1", "x 2"}, got)
+	})
+}
+
+// TestInvalidManifest: an app whose manifest has an error is kept as it last was good, if
+// it was, and still is installed. What was changed and never seen to serve is left alone.
+func TestInvalidManifest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		bad := app("bad", "1")
+		bad.Files[0].Content = []byte("[Install]\nWantedBy=default.target\n")
+		m.run(t, bad, app("x", "1"), app("removed", "1"), app("changed", "1"))
+		m.run(t, bad, app("x", "1"), app("changed", "1"))
+		delete(m.files, "app@bad.container")
+		delete(m.loaded, "app@bad.service")
+		m.units["app@bad.service"] = units.Unit{Active: units.Failed, Digest: "1"}
+		m.files["app@changed.container"] = units.File{Name: "app@changed.container", App: "changed", Content: []byte("2")}
+		m.history["changed"] = units.Record{Changed: true}
+		m.log = nil
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
+			return units.Desired{Apps: []units.App{app("x", "1")}, Kept: []string{"bad", "changed", "removed"}, Whole: true}, nil
+		}, m.host())
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "log", []string{"write app@bad.container 1", "reload", "reset-failed app@bad.service", "start app@bad.service 1"}, m.log)
+		equal(t, "results", []string{"bad done", "x unchanged"}, results(r))
+		equal(t, "reasons", []string{"invalid-manifest", "invalid-manifest", "invalid-manifest", "file-missing", "file-missing", "failed", "failed"}, reasons(r))
+	})
+}
+
 // TestNothingIsReloadedForNothing: the only change could not be made.
 func TestNothingIsReloadedForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -19,7 +19,7 @@ import (
 func (p *pass) services(ctx context.Context) {
 	ended := map[string]chan struct{}{}
 	for _, app := range p.want.Apps {
-		if len(p.steps(app)) > 0 || p.unfinished[app.ID] && p.isUp(app) || app.Rotating && p.isAtWork(app) || p.isFallen(app) {
+		if len(p.steps(app)) > 0 || p.unfinished[app.ID] && p.isUp(app) || app.Rotating && p.isAtWork(app) || p.fallen(app) != "" {
 			ended[app.ID] = make(chan struct{})
 		}
 	}
@@ -50,10 +50,8 @@ func (p *pass) services(ctx context.Context) {
 // app does the steps of one app and verifies that it serves. Where it does not
 // after its files were changed, it gets the earlier ones back.
 func (p *pass) app(ctx context.Context, app units.App) {
-	if p.isFallen(app) {
-		log := p.log(ctx, app)
-		p.fail(app.ID, RolledBack, p.rollBack(ctx, app, fmt.Errorf("%s was started and has failed", app.Parts[0].Service)), log)
-		p.endWork(app)
+	if service := p.fallen(app); service != "" {
+		p.pickUp(ctx, app, service)
 		return
 	}
 	steps := p.due(ctx, app)
@@ -105,6 +103,44 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	}
 }
 
+// pickUp gives an app that has fallen its earlier files back. While what it needs is down
+// as well, that may be all that is wrong with it.
+func (p *pass) pickUp(ctx context.Context, app units.App, service string) {
+	log := p.log(ctx, app)
+	why := fmt.Errorf("%s was started and has failed", service)
+	need, err := p.lacks(ctx, app)
+	switch {
+	case err != nil:
+		p.fail(app.ID, Failed, err, nil)
+	case need != "":
+		p.fail(app.ID, NotServing, fmt.Errorf("%w, and %s, which it needs, is not up", why, need), log)
+	default:
+		p.fail(app.ID, RolledBack, p.rollBack(ctx, app, why), log)
+		p.endWork(app)
+	}
+}
+
+// lacks is the first that is not up of what an app needs.
+func (p *pass) lacks(ctx context.Context, app units.App) (need string, err error) {
+	if len(app.Needs) == 0 {
+		return "", nil
+	}
+	services := make([]string, 0, len(app.Needs))
+	for _, id := range app.Needs {
+		services = append(services, "app@"+id+".service")
+	}
+	found, err := p.host.Services.Observe(ctx, services, false)
+	if err != nil {
+		return "", err
+	}
+	for i, service := range services {
+		if found[service].Active != units.Active {
+			return app.Needs[i], nil
+		}
+	}
+	return "", nil
+}
+
 func (p *pass) endWork(app units.App) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,14 +158,34 @@ func (p *pass) refuse() {
 	}
 }
 
-// isFallen reports whether an app is down that an earlier pass started with
-// changed files and did not wait for. Trying again would only take as long again.
-func (p *pass) isFallen(app units.App) bool {
-	main := app.Parts[0].Service
-	u := p.have.Units[main]
-	before, begun := p.pending(app.ID, main)
-	return begun && before != u.Invocation && u.Active == units.Failed && !u.Stopped && app.Asked != units.Start && app.Asked != units.Restart &&
-		p.unfinished[app.ID] && p.hadOther(app) && len(p.containers(app.ID)) == 0
+// fallen is the part that is down of an app that an earlier pass started with changed
+// files and did not wait for, such as one that takes long to start, and to fail at it.
+// Trying again would only take as long again.
+func (p *pass) fallen(app units.App) (service string) {
+	if app.Asked == units.Start || app.Asked == units.Restart || !p.unfinished[app.ID] || !p.hadOther(app) || len(p.containers(app.ID)) > 0 {
+		return ""
+	}
+	for _, part := range app.Parts {
+		if p.fell(app, part) {
+			return part.Service
+		}
+	}
+	return ""
+}
+
+// fell reports whether a part was started by an earlier pass, with the main service where
+// not by itself, and failed. That systemd will try again makes it no better.
+func (p *pass) fell(app units.App, part units.Part) bool {
+	u, main := p.have.Units[part.Service], p.have.Units[app.Parts[0].Service]
+	if u.Active != units.Failed && !u.Restarting || u.Stopped {
+		return false
+	}
+	if before, begun := p.pending(app.ID, part.Service); begun {
+		return before != u.Invocation
+	}
+	before, begun := p.pending(app.ID, app.Parts[0].Service)
+	isUntouched := before == main.Invocation && (main.Active == units.Active || main.Active == units.Deactivating)
+	return begun && !isUntouched
 }
 
 func (p *pass) pending(app, service string) (invocation string, begun bool) {
@@ -395,19 +451,28 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 	for _, a := range []units.Action{
 		{Kind: units.Reload, Reason: units.BecauseRolledBack},
 		{App: app.ID, Kind: units.ResetFailed, Target: main.Target, Reason: units.BecauseRolledBack},
-		main,
 	} {
 		if err == nil {
 			err = p.serviceAct(ctx, a)
 		}
 	}
+	patient, cancel := context.WithTimeout(ctx, p.host.Patience)
+	defer cancel()
 	if err == nil {
-		err = p.serves(ctx, earlier)
+		_, err = p.unlessCalled(patient, app.ID, func(waiting context.Context) error {
+			if err := p.serviceAct(waiting, main); err != nil {
+				return err
+			}
+			return p.serves(waiting, earlier)
+		})
 	}
-	if err != nil {
-		return fmt.Errorf("%w; its earlier files are back, and it does not serve with them either: %w", why, err)
+	switch {
+	case err == nil:
+		return fmt.Errorf("%w; it runs with its earlier files again", why)
+	case errors.Is(err, units.ErrCalled), ctx.Err() == nil && patient.Err() != nil:
+		return fmt.Errorf("%w; its earlier files are back, and it is starting with them", why)
 	}
-	return fmt.Errorf("%w; it runs with its earlier files again", why)
+	return fmt.Errorf("%w; its earlier files are back, and it does not serve with them either: %w", why, err)
 }
 
 // logLines is how much of an app's log stands in a report.

@@ -196,6 +196,81 @@ func TestCalledWhileItStarts(t *testing.T) {
 	}
 }
 
+// TestFallen: an app that an earlier pass started with changed files, and did not wait
+// for, has failed, whichever part of it did, and although systemd starts it again and
+// again. It gets its earlier files back; not while it only waits, or what it needs is down.
+func TestFallen(t *testing.T) {
+	const back = "; it runs with its earlier files again"
+	up := func(invocation string) units.Unit { return units.Unit{Active: units.Active, Invocation: invocation} }
+	looping := units.Unit{Active: units.Activating, Restarting: true, Invocation: "12"}
+	for name, tt := range map[string]struct {
+		main, db, need units.Unit
+		want           string
+	}{
+		"main starts again and again":   {looping, up("12"), up("1"), "rolled-back: app@x.service was started and has failed" + back},
+		"a part does":                   {up("12"), looping, up("1"), "rolled-back: app@x.db.service was started and has failed" + back},
+		"main can't start for a part":   {units.Unit{Active: units.Activating, Invocation: "11"}, looping, up("1"), "rolled-back: app@x.db.service was started and has failed" + back},
+		"main has to stop before":       {units.Unit{Active: units.Deactivating, Invocation: "11"}, looping, up("1"), "unchanged"},
+		"main was not even stopped":     {up("11"), looping, up("1"), "unchanged"},
+		"it starts":                     {units.Unit{Active: units.Activating, Invocation: "12"}, up("12"), up("1"), "unchanged"},
+		"it was started before":         {units.Unit{Active: units.Activating, Restarting: true, Invocation: "11"}, up("12"), up("1"), "unchanged"},
+		"what it needs is down as well": {looping, up("12"), units.Unit{Active: units.Failed}, "not-serving: app@x.service was started and has failed, and need, which it needs, is not up"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				parts := func(version string) units.App {
+					x := app("x", version, "need")
+					return x.With(append(x.Files, units.File{Name: "app@x.db.container", App: "x", Digest: version, Content: []byte(version)}))
+				}
+				m := newMachine()
+				m.units["app@x.db.service"] = up("1") // which the start of main leads to
+				m.run(t, app("need", "1"), parts("1"))
+				for _, f := range parts("2").Files {
+					m.files[f.Name], m.loaded[units.ServiceOf(f.Name)] = f, f.Digest
+				}
+				m.history["x"] = units.Record{ManifestDigest: "2", Changed: true, Pending: map[string]string{"app@x.service": "11"}}
+				m.units["app@x.service"], m.units["app@x.db.service"], m.units["app@need.service"] = tt.main, tt.db, tt.need
+				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{parts("2")}}, nil }, m.host())
+				if err != nil {
+					t.Fatal(err)
+				}
+				equal(t, "results", []string{"x " + tt.want}, results(r))
+				isBack := m.files["app@x.db.container"].Digest == "1"
+				if isBack != strings.HasPrefix(tt.want, "rolled-back") {
+					t.Errorf("the earlier files are back: %v", isBack)
+				}
+			})
+		})
+	}
+}
+
+// TestSlowWayBack: the earlier files are as slow to start with, and keep nobody waiting.
+func TestSlowWayBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1-late"))
+		host := m.host()
+		host.Patience = 15 * time.Second
+		began := time.Now()
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
+			return units.Desired{Apps: []units.App{app("x", "2-fails")}, Whole: true}, nil
+		}, host)
+		if took := time.Since(began); err != nil || took != host.Patience {
+			t.Errorf("it took %v, %v", took, err)
+		}
+		equal(t, "results", []string{
+			"x rolled-back: starting app@x.service: the job ended with failed; its earlier files are back, and it is starting with them",
+		}, results(r))
+		time.Sleep(10 * time.Minute)
+		m.log = nil
+		equal(t, "when it is up", []string{"x unchanged"}, results(m.run(t, app("x", "2-fails"))))
+		equal(t, "log", nil, m.log)
+		if m.history["x"].Changed || !m.history["x"].RolledBack {
+			t.Errorf("the record is %+v", m.history["x"])
+		}
+	})
+}
+
 // TestRemoveStopsFirst: the service ends while its unit still says how.
 func TestRemoveStopsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

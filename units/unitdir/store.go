@@ -108,40 +108,42 @@ func (s Store) Generations() ([]Generation, error) {
 	}
 	var list []Generation
 	for _, n := range slices.Backward(numbers) {
-		data, err := readFile(s.generations(), generationName(n))
+		g, ok, err := s.generation(n)
 		if err != nil {
 			return nil, err
 		}
-		var kept keptGeneration
-		if json.Unmarshal(data, &kept) != nil {
-			continue
+		if ok {
+			list = append(list, g)
 		}
-		g := kept.Generation
-		g.Number = n
-		for _, f := range kept.Files {
-			g.Files = append(g.Files, units.File{Name: f.Name, App: f.App, Digest: f.Digest, Content: []byte(f.Content)})
-		}
-		g.Files.Sort()
-		list = append(list, g)
 	}
 	return list, nil
 }
 
-// LastGood is the files of an app in the newest generation that has some.
-func (s Store) LastGood(app string) (units.Set, error) {
-	list, err := s.Generations()
+// generation reads one, and reports false for a file that can't be understood.
+func (s Store) generation(number int) (g Generation, ok bool, err error) {
+	data, err := readFile(s.generations(), generationName(number))
+	var kept keptGeneration
+	if err != nil || json.Unmarshal(data, &kept) != nil {
+		return Generation{}, false, err
+	}
+	g = kept.Generation
+	g.Number = number
+	for _, f := range kept.Files {
+		g.Files = append(g.Files, units.File{Name: f.Name, App: f.App, Digest: f.Digest, Content: []byte(f.Content)})
+	}
+	g.Files.Sort()
+	return g, true, nil
+}
+
+// Good is the files of the newest generation.
+func (s Store) Good() (units.Set, error) {
+	numbers, err := s.numbers()
 	if err != nil {
 		return nil, err
 	}
-	for _, g := range list {
-		var own units.Set
-		for _, f := range g.Files {
-			if f.App == app {
-				own = append(own, f)
-			}
-		}
-		if len(own) > 0 {
-			return own, nil
+	for _, n := range slices.Backward(numbers) {
+		if g, ok, err := s.generation(n); ok || err != nil {
+			return g.Files, err
 		}
 	}
 	return nil, nil
@@ -150,12 +152,11 @@ func (s Store) LastGood(app string) (units.Set, error) {
 // Commit keeps a set as the newest generation, unless the newest is the same,
 // and lets the oldest go where there are too many.
 func (s Store) Commit(set units.Set, reason string) error {
-	list, err := s.Generations()
-	if err != nil || len(list) > 0 && list[0].Files.Equal(set) {
-		return err
-	}
 	numbers, err := s.numbers()
 	if err != nil {
+		return err
+	}
+	if good, err := s.Good(); err != nil || len(numbers) > 0 && good.Equal(set) {
 		return err
 	}
 	next := 1
