@@ -134,13 +134,23 @@ func holdBack(store unitdir.Store, want units.Desired, g unitdir.Generation) err
 	if err != nil {
 		return err
 	}
-	set := slices.Clone(g.Files)
+	good, err := store.Good()
+	if err != nil {
+		return err
+	}
+	var set units.Set
+	for _, f := range g.Files {
+		if _, isValid := want.Find(f.App); isValid || f.App == "" || slices.Contains(want.Kept, f.App) { // it was not removed since
+			set = append(set, f)
+		}
+	}
+	for _, f := range good {
+		if len(g.Files.Of(f.App)) == 0 { // it was installed since
+			set = append(set, f)
+		}
+	}
 	for _, app := range want.Apps {
-		then := slices.DeleteFunc(slices.Clone(g.Files), func(f units.File) bool { return f.App != app.ID })
-		switch {
-		case len(then) == 0:
-			set = append(set, app.Files...)
-		case !slices.EqualFunc(then, app.Files, sameText):
+		if then := g.Files.Of(app.ID); len(then) > 0 && !slices.EqualFunc(then, app.Files, sameText) {
 			history.RollBack(app)
 		}
 	}

@@ -195,7 +195,7 @@ func (p *pass) claimFor(id string, f Found) {
 // the containers go, or it does not, and they have their place back.
 func (p *pass) resume() {
 	for _, app := range p.want.Apps {
-		if len(p.adoptions[app.ID].Containers) == 0 || app.Asked == units.Stop || len(p.steps(app)) > 0 {
+		if !p.isInPlace(app.ID) || app.Asked == units.Stop || len(p.steps(app)) > 0 || p.fallen(app) != "" {
 			continue
 		}
 		main := app.Parts[0].Service
@@ -233,6 +233,14 @@ func (p *pass) containers(id string) []units.Legacy {
 		return nil
 	}
 	return p.adoptions[id].Containers
+}
+
+// isInPlace reports whether an app has the place of containers, and nobody has verified
+// that it serves there.
+func (p *pass) isInPlace(id string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.adoptions[id].Containers) > 0
 }
 
 // retire puts aside, before there are units in their place, the containers whose

@@ -103,13 +103,17 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	}
 }
 
-// pickUp gives an app that has fallen its earlier files back. While what it needs is down
-// as well, that may be all that is wrong with it.
+// pickUp gives an app that has fallen its earlier files back, or the containers their
+// place in which it is. While what it needs is down as well, that may be all that is
+// wrong with it.
 func (p *pass) pickUp(ctx context.Context, app units.App, service string) {
 	log := p.log(ctx, app)
 	why := fmt.Errorf("%s was started and has failed", service)
 	need, err := p.lacks(ctx, app)
 	switch {
+	case p.isInPlace(app.ID):
+		p.fail(app.ID, NotServing, p.giveWay(ctx, app, why), log)
+		p.endWork(app)
 	case err != nil:
 		p.fail(app.ID, Failed, err, nil)
 	case need != "":
@@ -162,7 +166,14 @@ func (p *pass) refuse() {
 // files and did not wait for, such as one that takes long to start, and to fail at it.
 // Trying again would only take as long again.
 func (p *pass) fallen(app units.App) (service string) {
-	if app.Asked == units.Start || app.Asked == units.Restart || !p.unfinished[app.ID] || !p.hadOther(app) || len(p.containers(app.ID)) > 0 {
+	switch {
+	case app.Asked == units.Start, app.Asked == units.Restart, !p.unfinished[app.ID]:
+		return ""
+	case p.isInPlace(app.ID):
+		if p.host.Legacy == nil { // it is for a pass that can give the place back
+			return ""
+		}
+	case !p.hadOther(app):
 		return ""
 	}
 	for _, part := range app.Parts {
