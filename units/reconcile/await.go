@@ -148,7 +148,7 @@ func (r Report) then(next Report) Report {
 // isOnTheWay is the reasons for which an app is left that may still come up, isUp
 // those for which one is left that has.
 var (
-	isOnTheWay = map[units.Reason]bool{units.BecauseStarting: true, units.BecauseStopping: true, units.BecauseUnsure: true, units.BecauseCrashing: true}
+	isOnTheWay = map[units.Reason]bool{units.BecauseStarting: true, units.BecauseStopping: true, units.BecauseUnsure: true}
 	isUp       = map[units.Reason]bool{units.BecauseLoading: true, units.BecauseNeedsUser: true}
 )
 
