@@ -31,9 +31,9 @@ that an app was started only when it has stayed up for a while and answers. For
 an ID it waits until that is so, also where healthd has begun the start.
 
 Where nothing differs, nothing is written, reloaded or started. What a person
-stopped stays stopped. An app whose manifest has an error stays as it is. An app
-that does not serve after a change gets its earlier unit back. No app's trouble
-keeps another from being put right.
+stopped stays stopped. An app whose manifest has an error is kept as it last
+was. One that does not serve after a change gets its earlier unit back. No
+app's trouble keeps another from being put right.
 
 Exit status: 0 all is well; 1 it failed; 3 some apps failed, others are well;
 5 another run holds the lock; 6 what was started does not serve.`,
