@@ -101,6 +101,18 @@ func TestStatusOfAnApp(t *testing.T) {
 	}
 }
 
+// An error in a manifest counts more than what a pass would do for the app meanwhile.
+func TestStatusOfWhatIsKept(t *testing.T) {
+	t.Parallel()
+	s := seen(units.Unit{Loaded: true, Active: units.Active}, systemd.Unit{}, reply{},
+		units.Action{App: "lnd", Kind: units.Write, Target: "app@lnd.container", Reason: units.BecauseDiffers},
+		units.Action{App: "lnd", Kind: units.Leave, Reason: units.BecauseInvalid})
+	s.want.Apps, s.want.Kept = nil, []string{"lnd"}
+	if a := s.app("lnd"); a.stateText() != "running (invalid-manifest)" {
+		t.Errorf("%q", a.stateText())
+	}
+}
+
 // What an app lacks counts more than what a pass would do about it, while it would.
 func TestStatusOfWhatLacks(t *testing.T) {
 	t.Parallel()

@@ -210,6 +210,9 @@ func (s *survey) reason(id, service string) units.Reason {
 	if why := s.lack(id); why != "" {
 		return why
 	}
+	if slices.Contains(s.want.Kept, id) { // which a person has to mend, and all else is mended
+		return units.BecauseInvalid
+	}
 	file := strings.TrimSuffix(service, ".service") + ".container"
 	var ofFile, ofApp units.Reason
 	for _, a := range s.plan.Actions() {

@@ -19,11 +19,11 @@ func TestAwait(t *testing.T) {
 		want     []string
 		took     time.Duration
 	}{
-		"it comes up":           {"", "2-late", time.Hour, []string{"x done", "y done"}, 5 * time.Minute},
-		"it comes up, changed":  {"1", "2-late", time.Hour, []string{"x done", "y done"}, 5 * time.Minute},
-		"it goes down":          {"", "2-late-lost", time.Hour, []string{"x not-serving: it was started and is not up: failed", "y done"}, 5 * time.Minute},
-		"systemd starts it again and again": {"", "2-late-loops", time.Hour, []string{"x not-serving: it was started and is not up: restarted-by-systemd", "y done"}, 5 * time.Minute},
-		"it takes longer still": {"", "2-late", 2 * time.Minute, []string{"x starting: it is not up after 2m0s, and goes on by itself", "y done"}, 2 * time.Minute},
+		"it comes up":                                {"", "2-late", time.Hour, []string{"x done", "y done"}, 5 * time.Minute},
+		"it comes up, changed":                       {"1", "2-late", time.Hour, []string{"x done", "y done"}, 5 * time.Minute},
+		"it goes down":                               {"", "2-late-lost", time.Hour, []string{"x not-serving: it was started and is not up: failed", "y done"}, 5 * time.Minute},
+		"systemd starts it again and again":          {"", "2-late-loops", time.Hour, []string{"x not-serving: it was started and is not up: restarted-by-systemd", "y done"}, 5 * time.Minute},
+		"it takes longer still":                      {"", "2-late", 2 * time.Minute, []string{"x starting: it is not up after 2m0s, and goes on by itself", "y done"}, 2 * time.Minute},
 		"systemd starts it again and again, changed": {"1", "2-late-loops", time.Hour, []string{"x rolled-back: app@x.service was started and has failed; it runs with its earlier files again", "y done"}, 5 * time.Minute},
 		"it goes down, changed":                      {"1", "2-late-lost", time.Hour, []string{"x rolled-back: app@x.service was started and has failed; it runs with its earlier files again", "y done"}, 5 * time.Minute},
 	} {
