@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/healthd/probe"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
@@ -313,16 +314,15 @@ func TestKeptIsWatched(t *testing.T) {
 		w := newWorld(t, "other", "web")
 		w.good, w.kept, w.apps = units.Set{rendered("web", "127.0.0.1:18081")}, []string{"web"}, w.apps[:1]
 		w.missing["app@web.container"] = true
-		w.run(2*time.Hour, func() {
-			time.Sleep(time.Hour)
+		w.answers["127.0.0.1:18081"] = func(ctx context.Context) probe.Outcome {
 			w.mu.Lock()
-			w.answers["127.0.0.1:18081"] = refuses
-			w.mu.Unlock()
-			time.Sleep(2 * time.Minute)
-			w.mu.Lock()
-			w.answers["127.0.0.1:18081"] = serves
-			w.mu.Unlock()
-		})
+			defer w.mu.Unlock()
+			if time.Since(w.began) > time.Hour && w.units["app@web.service"].Invocation == "1" { // until it is restarted
+				return refuses(ctx)
+			}
+			return serves(ctx)
+		}
+		w.run(2*time.Hour, nil)
 		if len(w.did) != 3 || w.did[0] != "0s write app@web.container" || w.did[1] != "0s reload" || !strings.HasSuffix(w.did[2], " restart app@web.service") {
 			t.Errorf("it did %q", w.did)
 		}
