@@ -268,11 +268,13 @@ func (m *machine) crash(service, invocation string) {
 
 // Restart takes along the parts that systemd tries to start.
 func (m *machine) Restart(ctx context.Context, service string) error {
+	m.mu.Lock()
 	for name, u := range m.units {
 		if units.AppOf(name) == units.AppOf(service) && u.Restarting {
 			m.units[name] = units.Unit{Active: units.Active, Digest: m.loaded[name], Invocation: u.Invocation + "+"}
 		}
 	}
+	m.mu.Unlock()
 	return m.Start(ctx, service)
 }
 
