@@ -98,11 +98,10 @@ func (a App) With(files Set) App {
 // nor how its secrets are made.
 func AsRendered(id string, files Set) App {
 	app := App{ID: id}.With(files)
-	for _, f := range files {
-		if len(app.Parts) > 0 && f.Name == app.Parts[0].File {
-			mark, _ := ReadMark(f.Content)
-			app.ManifestDigest, app.Enabled = mark.ManifestDigest, f.Value("WantedBy") != ""
-		}
+	if len(app.Parts) > 0 {
+		main, _ := files.Find(app.Parts[0].File)
+		mark, _ := ReadMark(main.Content)
+		app.ManifestDigest, app.Enabled = mark.ManifestDigest, main.Value("WantedBy") != ""
 	}
 	return app
 }

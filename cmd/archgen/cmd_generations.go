@@ -150,7 +150,7 @@ func holdBack(store unitdir.Store, want units.Desired, g unitdir.Generation) err
 		}
 	}
 	for _, app := range want.Apps {
-		if then := g.Files.Of(app.ID); len(then) > 0 && !slices.EqualFunc(then, app.Files, sameText) {
+		if then := g.Files.Of(app.ID); len(then) > 0 && !then.Equal(app.Files) {
 			history.RollBack(app)
 		}
 	}
@@ -159,8 +159,4 @@ func holdBack(store unitdir.Store, want units.Desired, g unitdir.Generation) err
 		return err
 	}
 	return store.SaveHistory(history)
-}
-
-func sameText(a, b units.File) bool {
-	return a.Name == b.Name && string(a.Content) == string(b.Content)
 }

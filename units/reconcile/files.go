@@ -103,11 +103,11 @@ func (p *pass) revive(ctx context.Context) error {
 		if a.Kind != units.Stop || p.have.Units[a.Target].Loaded || p.isWanted(a.App) || len(set.Of(a.App)) > 0 {
 			continue
 		}
-		good, err := p.good()
+		good, err := p.goodOf(a.App)
 		if err != nil {
 			return err
 		}
-		set = append(set, good.Of(a.App)...)
+		set = append(set, good...)
 	}
 	if len(set) == 0 {
 		return nil

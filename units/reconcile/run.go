@@ -177,12 +177,12 @@ func (p *pass) keepGood() error {
 		if !p.history.RolledBack(app) {
 			continue
 		}
-		good, err := p.good()
+		good, err := p.goodOf(app.ID)
 		if err != nil {
 			return err
 		}
-		if own := good.Of(app.ID); len(own) > 0 {
-			p.want.Apps[i] = app.With(own)
+		if len(good) > 0 {
+			p.want.Apps[i] = app.With(good)
 			p.leave(app, units.BecauseRolledBack)
 		}
 	}
@@ -190,15 +190,21 @@ func (p *pass) keepGood() error {
 		if p.isWanted(id) || p.history[id].Changed { // it is to be stopped as it is
 			continue
 		}
-		good, err := p.good()
+		good, err := p.goodOf(id)
 		if err != nil {
 			return err
 		}
-		if own := good.Of(id); len(own) > 0 {
-			p.want.Apps = append(p.want.Apps, units.AsRendered(id, own))
+		if len(good) > 0 {
+			p.want.Apps = append(p.want.Apps, units.AsRendered(id, good))
 		}
 	}
 	return nil
+}
+
+// goodOf is the last good files of an app.
+func (p *pass) goodOf(app string) (units.Set, error) {
+	good, err := p.good()
+	return good.Of(app), err
 }
 
 func (p *pass) serviceNames() []string {
@@ -381,8 +387,8 @@ func (p *pass) isWanted(app string) bool {
 // never ran.
 func (p *pass) earlier(app string) units.Set {
 	if p.unfinished[app] || p.hasLost(app) {
-		if good, err := p.good(); err == nil {
-			return good.Of(app)
+		if good, err := p.goodOf(app); err == nil {
+			return good
 		}
 	}
 	return p.before.Of(app)

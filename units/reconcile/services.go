@@ -109,11 +109,12 @@ func (p *pass) app(ctx context.Context, app units.App) {
 func (p *pass) pickUp(ctx context.Context, app units.App, service string) {
 	log := p.log(ctx, app)
 	why := fmt.Errorf("%s was started and has failed", service)
-	need, err := p.lacks(ctx, app)
-	switch {
-	case p.isInPlace(app.ID):
+	if p.isInPlace(app.ID) {
 		p.fail(app.ID, NotServing, p.giveWay(ctx, app, why), log)
 		p.endWork(app)
+		return
+	}
+	switch need, err := p.lacks(ctx, app); {
 	case err != nil:
 		p.fail(app.ID, Failed, err, nil)
 	case need != "":
@@ -459,13 +460,11 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 	p.mu.Unlock()
 	earlier := app.With(p.earlier(app.ID))
 	main := units.Action{App: app.ID, Kind: units.Restart, Target: earlier.Parts[0].Service, Reason: units.BecauseRolledBack}
-	for _, a := range []units.Action{
-		{Kind: units.Reload, Reason: units.BecauseRolledBack},
-		{App: app.ID, Kind: units.ResetFailed, Target: main.Target, Reason: units.BecauseRolledBack},
-	} {
-		if err == nil {
-			err = p.serviceAct(ctx, a)
-		}
+	if err == nil {
+		err = p.carryOut(ctx, ctx, []units.Action{
+			{Kind: units.Reload, Reason: units.BecauseRolledBack},
+			{App: app.ID, Kind: units.ResetFailed, Target: main.Target, Reason: units.BecauseRolledBack},
+		})
 	}
 	patient, cancel := context.WithTimeout(ctx, p.host.Patience)
 	defer cancel()

@@ -120,8 +120,8 @@ func (p *pass) isNew(app units.App) bool {
 	if app.Runs(p.have.Units) || digests(p.before.Of(app.ID)) == wanted {
 		return false
 	}
-	good, err := p.good()
-	return err != nil || digests(good.Of(app.ID)) != wanted
+	good, err := p.goodOf(app.ID)
+	return err != nil || digests(good) != wanted
 }
 
 // isTouched reports whether containers of an app are made by this pass, or later
