@@ -105,6 +105,23 @@ func TestDocumentsLeadSomewhere(t *testing.T) {
 	}
 }
 
+// A release assembles the unreleased changes: each file is one bullet and nothing else.
+func TestUnreleasedChanges(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../changelog/unreleased/*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		if filepath.Ext(file) != ".md" || !oneBullet.MatchString(read(t, file)) {
+			t.Errorf("%s: expected one Markdown bullet in a file NAME.md", file)
+		}
+	}
+}
+
+// oneBullet is "- ", and further lines that are indented below it.
+var oneBullet = regexp.MustCompile(`\A- \S.*\n(  \S.*\n)*\z`)
+
 func read(t *testing.T, file string) string {
 	t.Helper()
 	data, err := os.ReadFile(file)
