@@ -167,6 +167,6 @@ func classOf(section, key string) class {
 // running unit, or that only look on while a container starts. They do not
 // count for the digest, so changing one restarts nobody.
 var liveDirectives = map[string]bool{
-	"Restart": true, "RestartSec": true, "RestartSteps": true, "RestartMaxDelaySec": true, "RemainAfterExit": true,
+	"Restart": true, "RestartMode": true, "RestartSec": true, "RestartSteps": true, "RestartMaxDelaySec": true, "RemainAfterExit": true,
 	"TimeoutStartSec": true, "TimeoutStopSec": true, "SuccessExitStatus": true, "ExecStartPost": true,
 }

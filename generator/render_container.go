@@ -415,6 +415,7 @@ func (c *container) service(recipe units.Recipe, isNeeded bool) {
 			c.put(c.at("restart.max_delay"), "RestartMaxDelaySec", p.Restart.MaxDelay.String())
 		}
 	}
+	c.restartMode()
 	// systemd gives each of the commands of a start as much.
 	c.put(c.at("start.timeout"), "TimeoutStartSec", max(p.Start.Timeout, stepTime(recipe)).String())
 	c.put(c.at("stop.timeout"), "TimeoutStopSec", (p.Stop.Timeout + stopMargin).String())
@@ -422,6 +423,7 @@ func (c *container) service(recipe units.Recipe, isNeeded bool) {
 	// leaves 128 plus the signal behind; for a process of its own systemd takes
 	// the same for a clean end.
 	c.put(c.at("stop"), "SuccessExitStatus", "130 131 143")
+	c.takeBackNetwork()
 	for _, a := range c.awaited {
 		c.awaits(a)
 	}

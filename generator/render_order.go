@@ -32,8 +32,8 @@ func (c *container) unit() {
 	c.raw("Unit")
 }
 
-// companions lets them come and go with the app: it pulls them in, and they stop
-// and restart with it.
+// companions ties them to the app: it starts them, and a stop or restart of it that is
+// asked for is one of them, too.
 func (c *container) companions() {
 	if c.part.Name != "main" {
 		return
@@ -121,8 +121,9 @@ func (c *container) pulledBy(service string) bool {
 	})
 }
 
-// partOrder ties the parts together: starting main starts them all, and
-// stopping or restarting main takes them along.
+// partOrder ties the parts together: starting main starts them all, and a stop or
+// restart of main that is asked for is one of them, too. See restartMode for an end that
+// nobody asked for.
 func (c *container) partOrder() {
 	id := c.app.ID()
 	if c.part.Name == "main" {
@@ -153,4 +154,42 @@ func (c *container) partOrder() {
 func (c *container) follows(part string) bool {
 	return c.part.Network == "part:"+part ||
 		slices.ContainsFunc(c.part.After, func(a manifests.After) bool { return a.Part == part })
+}
+
+// restartMode keeps systemd's own restart of the unit to the unit. In the mode normal,
+// that restarts what is PartOf= it as well (measured on systemd 257): each crash of a
+// page would restart its database, and use up the database's start limit.
+func (c *container) restartMode() {
+	if c.part.Restart.Policy != "no" && c.hasFollowers() {
+		c.put(c.at("restart.policy"), "RestartMode", "direct")
+	}
+}
+
+// hasFollowers reports whether another unit is PartOf= this one.
+func (c *container) hasFollowers() bool {
+	isMain := c.part.Name == "main"
+	isHost := slices.ContainsFunc(c.r.hosts, func(h host) bool { return h.app == c.app })
+	return isMain && (len(c.app.Parts) > 1 || isHost) || c.lendsNetwork()
+}
+
+// lendsNetwork reports whether another part shares the network of this one.
+func (c *container) lendsNetwork() bool {
+	return slices.ContainsFunc(c.app.Parts, c.lendsTo)
+}
+
+func (c *container) lendsTo(p manifests.Part) bool { return p.Network == "part:"+c.part.Name }
+
+// takeBackNetwork removes the containers that share the network of one that has ended:
+// they have lost it, and Podman starts no other in its place while they are there. Their
+// own Restart= brings them back, after this part. One that restarts on failure only has
+// to be killed for that: on a signal it may end well.
+func (c *container) takeBackNetwork() {
+	if !c.lendsNetwork() {
+		return
+	}
+	remove := []string{"-/usr/bin/podman", "rm", "--force", "--ignore", "--depend"}
+	if slices.ContainsFunc(c.app.Parts, func(p manifests.Part) bool { return c.lendsTo(p) && p.Restart.Policy == "on-failure" }) {
+		remove = append(remove, "--time=0")
+	}
+	c.exec(c.at("network"), "ExecStartPre", append(remove, c.name)...)
 }

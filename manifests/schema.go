@@ -59,7 +59,7 @@ type App struct {
 	Requires []Require `key:"requires"`
 	// Ids of apps that can't be in the same set.
 	Conflicts []string `key:"conflicts" pattern:"id"`
-	// Ids of apps that are installed, started, stopped and removed with this one, such as a user interface.
+	// Ids of apps that are installed, started, stopped and removed with this one, such as a user interface. A crash of this app does not restart them.
 	Companions []string `key:"companions" pattern:"id"`
 	// Secrets of the app. Their values never stand in a manifest.
 	Secrets []Secret `key:"secrets"`
@@ -389,7 +389,7 @@ type Restart struct {
 	Limit *RestartLimit `key:"limit"`
 }
 
-// RestartLimit ends a restart loop in the state `failed`. Without it systemd goes on at MaxDelay.
+// RestartLimit ends a restart loop in the state `failed`. Without it systemd goes on at MaxDelay. Each part has its own; a crash of another part does not count.
 type RestartLimit struct {
 	// Number of starts.
 	Burst int `key:"burst" need:"required" min:"1" max:"1000"`

@@ -288,6 +288,85 @@ func TestLiveStranded(t *testing.T) {
 	}
 }
 
+// TestLiveParts: what the units of an app's parts rely on. The main service restarts by
+// itself in the mode direct, and the others are PartOf= it.
+func TestLiveParts(t *testing.T) {
+	const part = "[Unit]\nPartOf=main.service\n[Service]\nRestart=always\nRestartSec=100ms\nExecStart=/bin/sleep infinity\n"
+	names := []string{"main.service", "api.service", "db.service"}
+	m := connect(t, systemd.Options{})
+	install(t, m, map[string]string{
+		"main.service": "[Unit]\nWants=api.service db.service\nAfter=api.service\nStartLimitIntervalSec=1h\nStartLimitBurst=3\n" +
+			"[Service]\nRestart=always\nRestartMode=direct\nRestartSec=1\nExecStart=/bin/sleep infinity\nExecStopPost=/bin/true\n",
+		"api.service": part, "db.service": part,
+	})
+	invocations := func() (list []string) {
+		for _, name := range names {
+			list = append(list, unit(t, m, name).InvocationID)
+		}
+		return list
+	}
+	do := func(what func(*systemd.Manager, context.Context, string, string) (systemd.JobResult, error)) {
+		t.Helper()
+		if result, err := what(m, within(t, long), "main.service", systemd.Replace); result != systemd.JobDone || err != nil {
+			t.Fatalf("%q, %v", result, err)
+		}
+	}
+	areAll := func(state string) func() bool {
+		return func() bool {
+			return !slices.ContainsFunc(names, func(name string) bool { return unit(t, m, name).ActiveState != state })
+		}
+	}
+	// changed is which of the units have been started since.
+	changed := func(before []string) (list []string) {
+		for i, now := range invocations() {
+			if now != before[i] {
+				list = append(list, names[i])
+			}
+		}
+		return list
+	}
+	do((*systemd.Manager).Start)
+	eventually(t, "starting main starts all", areAll("active"))
+	for _, name := range []string{"db.service", "api.service", "main.service"} {
+		before := invocations()
+		kill(t, name)
+		eventually(t, name+" is back", func() bool { return len(changed(before)) > 0 && areAll("active")() })
+		if diff := cmp.Diff([]string{name}, changed(before)); diff != "" {
+			t.Errorf("%s was killed, and started again were (-want +got):\n%s", name, diff)
+		}
+	}
+	before := invocations()
+	do((*systemd.Manager).Restart)
+	eventually(t, "all are back", areAll("active"))
+	if diff := cmp.Diff(names, changed(before)); diff != "" {
+		t.Errorf("restarted with main were (-want +got):\n%s", diff)
+	}
+	before = invocations()
+	kill(t, "main.service")
+	eventually(t, "main has reached its limit", func() bool { return unit(t, m, "main.service").ActiveState == "failed" })
+	if got := changed(before); len(got) > 0 || unit(t, m, "main.service").IsStopped() {
+		t.Errorf("main has reached its limit, and started were %v: %+v", got, unit(t, m, "main.service"))
+	}
+	if err := m.ResetFailed(within(t, long), "main.service"); err != nil {
+		t.Fatal(err)
+	}
+	do((*systemd.Manager).Start)
+	if diff := cmp.Diff([]string{"main.service"}, changed(before)); diff != "" {
+		t.Errorf("started with main were (-want +got):\n%s", diff)
+	}
+	kill(t, "main.service")
+	eventually(t, "main waits for its restart", func() bool { return unit(t, m, "main.service").SubState == "auto-restart" })
+	do((*systemd.Manager).Stop)
+	eventually(t, "stopping main stops all, also while it waits", areAll("inactive"))
+}
+
+func kill(t *testing.T, name string) {
+	t.Helper()
+	if out, err := exec.CommandContext(t.Context(), "systemctl", "--user", "kill", "--signal=KILL", name).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
 func TestLiveStopCancelsASlowStart(t *testing.T) {
 	m := connect(t, systemd.Options{})
 	install(t, m, map[string]string{
