@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	sdbus "github.com/coreos/go-systemd/v22/dbus"
@@ -16,9 +17,11 @@ type JobResult string
 
 // The results of jobs.
 const (
-	JobDone       JobResult = "done"
-	JobCanceled   JobResult = "canceled" // another job took its place
-	JobTimeout    JobResult = "timeout"
+	JobDone     JobResult = "done"
+	JobCanceled JobResult = "canceled" // another job took its place
+	JobTimeout  JobResult = "timeout"
+	// JobFailed: for a service in the restart mode direct, the job goes on: systemd makes
+	// it wait for the next automatic start.
 	JobFailed     JobResult = "failed"
 	JobDependency JobResult = "dependency" // a unit that it needs failed
 	JobSkipped    JobResult = "skipped"
@@ -65,6 +68,9 @@ type job struct {
 	doing, unit string
 	id          uint32
 	link        *link
+	// before is the invocation of the unit when the job was queued, and first the one that
+	// was seen after that.
+	before, first string
 	// result has room for the result: go-systemd stops telling results to
 	// anybody while one of its channels is full.
 	result chan string
@@ -73,6 +79,12 @@ type job struct {
 func (m *Manager) job(ctx context.Context, doing, name, mode string, queue queueFunc) (JobResult, error) {
 	queueing, end := untilCalledOff(ctx)
 	defer end()
+	var before string
+	if doing != stopping {
+		if found, err := m.Units(queueing, name); err == nil {
+			before = found[0].InvocationID
+		}
+	}
 	j, err := call(queueing, m, doing+" "+name, callTimeout, func(ctx context.Context, l *link) (*job, error) {
 		select {
 		case l.queueing <- struct{}{}:
@@ -80,7 +92,7 @@ func (m *Manager) job(ctx context.Context, doing, name, mode string, queue queue
 			return nil, context.Cause(ctx)
 		}
 		defer func() { <-l.queueing }()
-		j := &job{doing: doing, unit: name, link: l, result: make(chan string, 1)}
+		j := &job{doing: doing, unit: name, link: l, before: before, result: make(chan string, 1)}
 		id, err := queue(l.calls, ctx, name, mode, j.result)
 		j.id = uint32(id)
 		return j, err
@@ -119,6 +131,9 @@ func (m *Manager) await(ctx context.Context, j *job) (JobResult, error) {
 			if m.isOver(ctx, j) {
 				return m.judge(ctx, j)
 			}
+			if m.hasFailed(ctx, j) {
+				return JobFailed, nil
+			}
 		}
 	}
 }
@@ -127,6 +142,21 @@ func (m *Manager) await(ctx context.Context, j *job) (JobResult, error) {
 func (m *Manager) isOver(ctx context.Context, j *job) bool {
 	list, err := m.List(ctx, j.unit)
 	return err == nil && len(list) > 0 && list[0].JobID != j.id
+}
+
+// hasFailed reports whether a start has failed whose job goes on with the next automatic
+// start, as it does in the restart mode direct; systemd 257, TestLiveDirectStart.
+func (m *Manager) hasFailed(ctx context.Context, j *job) bool {
+	if j.doing == stopping {
+		return false
+	}
+	found, err := m.Units(ctx, j.unit)
+	if err != nil || found[0].InvocationID == j.before || found[0].InvocationID == "" {
+		return false
+	}
+	isNext := j.first != "" && j.first != found[0].InvocationID
+	j.first = found[0].InvocationID
+	return isNext || strings.HasPrefix(found[0].SubState, "auto-restart")
 }
 
 // judge tells the result of a job from the state of its unit, once the job is

@@ -332,3 +332,38 @@ func TestALookThatFailsDoesNotEndTheWait(t *testing.T) {
 		t.Errorf("result %q, %v", e.result, e.err)
 	}
 }
+
+// In the restart mode direct, a job outlives the failure of its start.
+func TestAStartFailsWhileItsJobGoesOn(t *testing.T) {
+	const before, first, second = "01", "02", "03"
+	for name, seen := range map[string][]systemd.Unit{
+		"it waits for the next": {{SubState: "auto-restart", InvocationID: before}, {SubState: "start-pre", InvocationID: first}, {SubState: "auto-restart", InvocationID: first}},
+		"it is at the next":     {{SubState: "start-pre", InvocationID: first}, {SubState: "start-pre", InvocationID: second}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake := systemdtest.New(t)
+			m := fake.Connect()
+			m.SetRecheck(time.Millisecond)
+			fake.Set(systemd.Unit{Name: app, ActiveState: "activating", SubState: "auto-restart", InvocationID: before})
+			held(fake, systemdtest.Outcome{})
+			started := begin(t, fake, m)
+			for i, u := range seen {
+				u.Name, u.ActiveState, u.JobID = app, "activating", fake.Unit(app).JobID
+				fake.Set(u)
+				if i == len(seen)-1 {
+					break
+				}
+				looks := len(fake.Calls("GetAll"))
+				eventually(t, "the unit is looked at again and again", func() bool { return len(fake.Calls("GetAll")) >= looks+3 })
+				select {
+				case e := <-started:
+					t.Fatalf("%s: result %q, %v", u.SubState, e.result, e.err)
+				default:
+				}
+			}
+			if e := <-started; e.result != systemd.JobFailed || e.err != nil {
+				t.Errorf("result %q, %v", e.result, e.err)
+			}
+		})
+	}
+}

@@ -210,6 +210,13 @@ func TestLiveJobsEndAsSystemdSays(t *testing.T) {
 // end. systemd forgets what nothing needs: hence the target.
 func TestLiveStopped(t *testing.T) {
 	const always = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=1\nExecStart=/bin/sh -c "
+	const limited = "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=3\n[Service]\nRestart=always\nRestartSec=100ms\nExecStopPost=/bin/true\nExecStart=/bin/sh -c "
+	const runs, complains, fails = "'exec sleep infinity'\n", "'trap \"exit 7\" TERM; while :; do sleep 0.1; done'\n", "'sleep 0.2; exit 3'\n"
+	// patient waits for its next start longer than the test does: others start it. In the
+	// mode direct they can't before it was active, see TestLiveDirectStart.
+	patient := strings.ReplaceAll(limited, "RestartSec=100ms", "RestartSec=1h")
+	const direct = "RestartMode=direct\n"
+	mark := filepath.Join(t.TempDir(), "mark")
 	services := map[string]struct {
 		text string
 		// until is the state in which it is stopped; in that of one that isn't, it ends by itself.
@@ -225,12 +232,38 @@ func TestLiveStopped(t *testing.T) {
 			"[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=2\n[Service]\nRestart=always\nRestartSec=100ms\nExecStart=/bin/false\n", "", "failed", false,
 		},
 		"once.service": {"[Service]\nExecStart=/bin/false\n", "", "failed", false},
+
+		// At the limit by its own restarts, after it was active or before.
+		"limited-late.service":         {limited + fails, "", "failed", false},
+		"limited-late-direct.service":  {limited + fails + direct, "", "failed", false},
+		"limited-early.service":        {limited + runs + "ExecStartPre=/bin/false\n", "", "failed", false},
+		"limited-early-direct.service": {limited + runs + "ExecStartPre=/bin/false\n" + direct, "", "failed", false},
+		"limited-slow-direct.service":  {limited + runs + "ExecStartPost=/bin/sleep infinity\nTimeoutStartSec=200ms\n" + direct, "", "failed", false},
+		// At the limit by starts that others cause.
+		"pulled-late.service":        {patient + fails, "", "failed", false},
+		"pulled-late-direct.service": {patient + fails + direct, "", "failed", false},
+		"pulled-early.service":       {patient + runs + "ExecStartPre=/bin/false\n", "", "failed", false},
+		// Stopped, with a limit that it has not reached.
+		"limited-complains.service":        {limited + complains, "running", "failed", true},
+		"limited-complains-direct.service": {limited + complains + direct, "running", "failed", true},
+		"limited-starting.service":         {limited + complains + "ExecStartPost=/bin/sleep infinity\n", "start-post", "failed", true},
+		"limited-starting-direct.service":  {limited + complains + "ExecStartPost=/bin/sleep infinity\n" + direct, "start-post", "failed", true},
+		"limited-preparing.service":        {limited + runs + "ExecStartPre=/bin/sleep infinity\n" + direct, "start-pre", "failed", true},
+		"limited-waits-direct.service":     {limited + fails + "RestartSec=1h\n" + direct, "auto-restart", "inactive", true},
+		// It has crashed once, and runs since.
+		"limited-crashed.service": {limited + "'trap \"exit 7\" TERM; test -e " + mark + " || { touch " + mark + "; exit 3; }; while :; do sleep 0.1; done'\nExecStartPost=/bin/test -e " + mark + "\nExecStartPost=/bin/sleep 0.5\n", "running", "failed", true},
 	}
 	names := slices.Sorted(maps.Keys(services))
 	files := map[string]string{}
+	var pulled []string
 	for name, s := range services {
 		files[name] = s.text
+		if strings.HasPrefix(name, "pulled-") {
+			pulled = append(pulled, name)
+		}
 	}
+	files["puller.service"] = "[Unit]\nStartLimitIntervalSec=0\nWants=" + strings.Join(pulled, " ") +
+		"\n[Service]\nRestart=always\nRestartMode=direct\nRestartSec=500ms\nExecStart=/bin/false\n"
 	files["holder.target"] = "[Unit]\nDefaultDependencies=no\nWants=" + strings.Join(names, " ") + "\n"
 	m := connect(t, systemd.Options{})
 	install(t, m, files)
@@ -239,8 +272,10 @@ func TestLiveStopped(t *testing.T) {
 			t.Errorf("%s, which never was started: %+v", name, u)
 		}
 	}
-	if _, err := m.Start(within(t, long), "holder.target", systemd.Replace); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"holder.target", "puller.service"} {
+		if _, err := m.Start(within(t, long), name, systemd.Replace); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for name, s := range services {
 		if s.until != "" {
@@ -358,6 +393,27 @@ func TestLiveParts(t *testing.T) {
 	eventually(t, "main waits for its restart", func() bool { return unit(t, m, "main.service").SubState == "auto-restart" })
 	do((*systemd.Manager).Stop)
 	eventually(t, "stopping main stops all, also while it waits", areAll("inactive"))
+}
+
+// TestLiveDirectStart: in the restart mode direct, the job of a start that has failed
+// waits for the automatic one.
+func TestLiveDirectStart(t *testing.T) {
+	const name = "fails.service"
+	m := connect(t, systemd.Options{})
+	install(t, m, map[string]string{
+		name: "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartMode=direct\nRestartSec=1h\nExecStartPre=/bin/false\nExecStart=/bin/sleep infinity\n",
+	})
+	for _, start := range []func(*systemd.Manager, context.Context, string, string) (systemd.JobResult, error){(*systemd.Manager).Start, (*systemd.Manager).Restart} {
+		if result, err := start(m, within(t, long), name, systemd.Replace); result != systemd.JobFailed || err != nil {
+			t.Errorf("start: %q, %v", result, err)
+		}
+		if u := unit(t, m, name); u.SubState != "auto-restart" || u.JobID == 0 {
+			t.Errorf("it has failed: %+v", u)
+		}
+	}
+	if result, err := m.Stop(within(t, long), name, systemd.Replace); result != systemd.JobDone || err != nil {
+		t.Errorf("stop: %q, %v", result, err)
+	}
 }
 
 func kill(t *testing.T, name string) {

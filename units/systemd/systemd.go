@@ -72,7 +72,7 @@ type Manager struct {
 // Connect connects to a manager. The context bounds the connecting only; the
 // connection lasts until Close.
 func Connect(ctx context.Context, options Options) (*Manager, error) {
-	m := &Manager{scope: options.Scope, turn: make(chan struct{}, 1), recheck: 10 * time.Second}
+	m := &Manager{scope: options.Scope, turn: make(chan struct{}, 1), recheck: 2 * time.Second}
 	m.closing, m.close = context.WithCancel(context.WithoutCancel(ctx))
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
 	defer cancel()

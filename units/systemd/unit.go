@@ -58,9 +58,19 @@ type Unit struct {
 	// The times are microseconds since 1970, 0 for never.
 	InactiveExitTimestamp, ActiveEnterTimestamp, ActiveExitTimestamp, InactiveEnterTimestamp, StateChangeTimestamp uint64
 
+	// InactiveExitMonotonic, and what follows, is the same and more of the service's last
+	// start, in microseconds since the machine came up: a clock that is set does not change
+	// their order.
+	InactiveExitMonotonic, ActiveEnterMonotonic, ActiveExitMonotonic, InactiveEnterMonotonic uint64
+	ExecMainStartMonotonic, ExecMainExitMonotonic                                            uint64
+	// Commands is the commands beside the main process that have ended since that start.
+	Commands []Command
+
 	// Restart is when the service is started again by itself: "no", "always",
 	// "on-failure", ...
 	Restart string
+	// RestartUSec is the least time until then.
+	RestartUSec uint64
 	// StartLimitIntervalUSec is the time in which starts are counted, 0 for no limit.
 	StartLimitIntervalUSec uint64
 	// Result is "success", "exit-code", "signal", "timeout", ...
@@ -75,10 +85,20 @@ type Unit struct {
 	StatusText string
 }
 
+// Command is how a command of a service ended.
+type Command struct {
+	// Setting is where it stands, as "ExecStartPre".
+	Setting       string
+	ExitMonotonic uint64
+	// Code and Status are as those of the main process.
+	Code, Status int32
+}
+
 // IsStopped reports whether a service is down because somebody ended it. systemd does
 // not say so: one that had to be killed counts as failed, and one that was waiting for
 // its next start has the result of the last. But any other end would have led to a new
-// start, by the rules of systemd.service(5); systemd 257.
+// start, by the rules of systemd.service(5), unless the start limit was reached; systemd
+// 257, TestLiveStopped.
 func (u Unit) IsStopped() bool {
 	switch {
 	case u.InactiveExitTimestamp == 0: // it never was started
@@ -87,9 +107,48 @@ func (u Unit) IsStopped() bool {
 		return true
 	case u.ActiveState != "failed", u.Restart != "always" && u.Restart != "on-failure":
 		return false
+	case u.Result == "start-limit-hit", u.Result == "resources":
+		return false
+	case u.StartLimitIntervalUSec == 0:
+		return true
 	}
-	isAtItsLimit := u.StartLimitIntervalUSec != 0 && u.NRestarts != 0 // the result is that of the last start
-	return !isAtItsLimit && u.Result != "start-limit-hit" && u.Result != "resources"
+	return u.wasEnded()
+}
+
+// wasEnded reports whether systemd was told to end the last start of a failed service,
+// and did not find it ended. At the start limit the result is that of the last start, and
+// other units may have caused any number of starts: only the order of events tells. The
+// main process of a service that was active ends before it leaves that state by itself,
+// and after it where somebody stops it.
+func (u Unit) wasEnded() bool {
+	if hasServed := u.ExecMainStartMonotonic != 0 && u.ActiveEnterMonotonic >= u.ExecMainStartMonotonic; hasServed {
+		return u.ExecMainExitMonotonic > u.ActiveExitMonotonic
+	}
+	return u.Result != "timeout" && !u.hasWaited() && u.isTerminated()
+}
+
+// hasWaited reports whether a failed service has waited for its next start after all
+// that the last one ran had ended. In the restart mode normal it left the inactive state
+// for that, in the mode direct only the time tells.
+func (u Unit) hasWaited() bool {
+	last := u.ExecMainExitMonotonic
+	for _, c := range u.Commands {
+		last = max(last, c.ExitMonotonic)
+	}
+	return u.InactiveExitMonotonic > last || u.InactiveEnterMonotonic > last+u.RestartUSec
+}
+
+// isTerminated reports whether a start was ended by the signal that systemd ends services
+// with: the command that it was at, or else the main process. A main process that ends by
+// itself leaves such a command alone, and one whose command fails is ended for that.
+func (u Unit) isTerminated() bool {
+	const killed, sigterm = 2, 15
+	for _, c := range u.Commands {
+		if c.Setting != "ExecStopPost" && c.Status != 0 {
+			return c.Code == killed && c.Status == sigterm
+		}
+	}
+	return u.ExecMainCode == killed && u.ExecMainStatus == sigterm
 }
 
 // IsStranded reports whether the unit waits for an automatic start that never comes: its
@@ -282,10 +341,38 @@ func unitOf(name string, p properties) Unit {
 		ActiveExitTimestamp:    value[uint64](p, "ActiveExitTimestamp"),
 		InactiveEnterTimestamp: value[uint64](p, "InactiveEnterTimestamp"),
 		StateChangeTimestamp:   value[uint64](p, "StateChangeTimestamp"),
+		InactiveExitMonotonic:  value[uint64](p, "InactiveExitTimestampMonotonic"),
+		ActiveEnterMonotonic:   value[uint64](p, "ActiveEnterTimestampMonotonic"),
+		ActiveExitMonotonic:    value[uint64](p, "ActiveExitTimestampMonotonic"),
+		InactiveEnterMonotonic: value[uint64](p, "InactiveEnterTimestampMonotonic"),
+		ExecMainStartMonotonic: value[uint64](p, "ExecMainStartTimestampMonotonic"),
+		ExecMainExitMonotonic:  value[uint64](p, "ExecMainExitTimestampMonotonic"),
+		Commands:               commands(p),
 		StartLimitIntervalUSec: value[uint64](p, "StartLimitIntervalUSec"),
+		RestartUSec:            value[uint64](p, "RestartUSec"),
 		Restart:                text(p, "Restart"), Result: text(p, "Result"), NRestarts: value[uint32](p, "NRestarts"), MainPID: value[uint32](p, "MainPID"),
 		ExecMainCode: value[int32](p, "ExecMainCode"), ExecMainStatus: value[int32](p, "ExecMainStatus"), StatusText: text(p, "StatusText"),
 	}
+}
+
+// commands is those of a service's properties that have ended. Each is its path, its
+// arguments, whether its end is ignored, when it started and ended by two clocks, its
+// process, and how it ended.
+func commands(p properties) (list []Command) {
+	for _, setting := range []string{"ExecStartPre", "ExecStartPost", "ExecStopPost"} {
+		for _, c := range value[[][]any](p, setting) {
+			if len(c) < 10 {
+				continue
+			}
+			ended, _ := c[6].(uint64)
+			code, _ := c[8].(int32)
+			status, _ := c[9].(int32)
+			if ended != 0 {
+				list = append(list, Command{setting, ended, code, status})
+			}
+		}
+	}
+	return list
 }
 
 type properties = map[string]any

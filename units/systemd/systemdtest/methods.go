@@ -1,6 +1,7 @@
 package systemdtest
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -125,14 +126,20 @@ func (m *Manager) properties(message *dbus.Message) map[string]dbus.Variant {
 			Path dbus.ObjectPath
 		}{u.JobID, jobPath(u.JobID)},
 		"NeedDaemonReload": u.NeedDaemonReload, "FragmentPath": u.FragmentPath, "SourcePath": u.SourcePath,
-		"UnitFileState": u.UnitFileState, "InvocationID": invocation, "ActiveEnterTimestampMonotonic": u.ActiveEnterTimestamp,
-		"InactiveExitTimestamp": u.InactiveExitTimestamp,
-		"ActiveEnterTimestamp":  u.ActiveEnterTimestamp, "ActiveExitTimestamp": u.ActiveExitTimestamp, "InactiveEnterTimestamp": u.InactiveEnterTimestamp,
+		"UnitFileState": u.UnitFileState, "InvocationID": invocation, "ActiveEnterTimestampMonotonic": cmp.Or(u.ActiveEnterMonotonic, u.ActiveEnterTimestamp),
+		"InactiveExitTimestampMonotonic": u.InactiveExitMonotonic, "ActiveExitTimestampMonotonic": u.ActiveExitMonotonic,
+		"InactiveEnterTimestampMonotonic": u.InactiveEnterMonotonic,
+		"InactiveExitTimestamp":           u.InactiveExitTimestamp,
+		"ActiveEnterTimestamp":            u.ActiveEnterTimestamp, "ActiveExitTimestamp": u.ActiveExitTimestamp, "InactiveEnterTimestamp": u.InactiveEnterTimestamp,
 		"StateChangeTimestamp": u.StateChangeTimestamp,
 	}
 	if strings.HasSuffix(u.Name, ".service") {
 		all["ControlGroup"], all["Result"], all["StatusText"] = u.ControlGroup, u.Result, u.StatusText
-		all["Restart"], all["StartLimitIntervalUSec"] = u.Restart, u.StartLimitIntervalUSec
+		all["Restart"], all["StartLimitIntervalUSec"], all["RestartUSec"] = u.Restart, u.StartLimitIntervalUSec, u.RestartUSec
+		all["ExecMainStartTimestampMonotonic"], all["ExecMainExitTimestampMonotonic"] = u.ExecMainStartMonotonic, u.ExecMainExitMonotonic
+		for _, setting := range []string{"ExecStartPre", "ExecStartPost", "ExecStopPost"} {
+			all[setting] = commands(u, setting)
+		}
 		all["NRestarts"], all["MainPID"] = u.NRestarts, u.MainPID
 		all["ExecMainCode"], all["ExecMainStatus"] = u.ExecMainCode, u.ExecMainStatus
 	}
@@ -141,6 +148,26 @@ func (m *Manager) properties(message *dbus.Message) map[string]dbus.Variant {
 		variants[key] = dbus.MakeVariant(value)
 	}
 	return variants
+}
+
+// command is a command of a service as systemd tells of it.
+type command struct {
+	Path                                       string
+	Arguments                                  []string
+	Ignored                                    bool
+	Start, StartMonotonic, Exit, ExitMonotonic uint64
+	PID                                        uint32
+	Code, Status                               int32
+}
+
+func commands(u systemd.Unit, setting string) []command {
+	list := []command{{Path: "/bin/true"}} // which has not been run
+	for _, c := range u.Commands {
+		if c.Setting == setting {
+			list = append(list, command{Path: "/bin/true", ExitMonotonic: c.ExitMonotonic, Code: c.Code, Status: c.Status})
+		}
+	}
+	return list
 }
 
 // nameOf finds the unit of an object path. A unit that is not there has one too.
