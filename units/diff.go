@@ -251,6 +251,12 @@ func (d *differ) part(app App, p Part) {
 		d.repair(app, p, BecausePaused)
 	case u.Active == Active:
 		d.health(app, p, u)
+	case u.Restarting && d.isMended(p):
+		// What it was waiting for may be this change, and its start limit may be used up.
+		d.step(app, ResetFailed, p.Service, BecauseMended, false)
+		d.step(app, Restart, p.Service, BecauseMended, false)
+	case u.Restarting && p.Config != "" && u.Config != p.Config:
+		d.repair(app, p, BecauseConfig)
 	case u.Restarting:
 		// systemd's own delays and limits come first.
 		d.leave(app.ID, p.Service, BecauseCrashing)
@@ -267,6 +273,16 @@ func (d *differ) part(app App, p Part) {
 	default:
 		d.repair(app, p, BecauseNeverRan)
 	}
+}
+
+// isMended reports whether files of a service that systemd starts again and again are
+// other ones than at its last start: this pass writes them, or systemd has not read them.
+func (d *differ) isMended(p Part) bool {
+	u := d.have.Units[p.Service]
+	isWritten := func(a Action) bool {
+		return a.Kind == Write && (a.Target == p.File || a.Target == RecipeName(p.Service))
+	}
+	return u.NeedsReload || slices.ContainsFunc(d.plan.Files, isWritten)
 }
 
 // isUp reports whether none of these apps is known to be down, or on its way: one that

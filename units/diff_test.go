@@ -157,6 +157,41 @@ func TestStateTable(t *testing.T) {
 			want: []string{"leave app@lnd.service restarted-by-systemd"},
 		},
 
+		"systemd restarts it, and its manifest changed": {
+			unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, files: file(units.FileDiffers),
+			want: []string{
+				"write app@lnd.container file-differs", "reload  file-differs",
+				"reset-failed app@lnd.service changed-while-restarting", "restart app@lnd.service changed-while-restarting",
+			},
+		},
+		"systemd restarts it, and what comes before its start changed": {
+			unit:  units.Unit{Loaded: true, Active: units.Activating, Restarting: true},
+			files: map[string]units.FoundFile{"archipelago-lnd.recipe": {State: units.FileDiffers, App: "lnd"}},
+			want: []string{
+				"write archipelago-lnd.recipe file-differs",
+				"reset-failed app@lnd.service changed-while-restarting", "restart app@lnd.service changed-while-restarting",
+			},
+		},
+		"systemd restarts it, and has not read its file since it changed": {
+			unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true, NeedsReload: true},
+			want: []string{
+				"reload  needs-reload", "reset-failed app@lnd.service changed-while-restarting", "restart app@lnd.service changed-while-restarting",
+			},
+		},
+		"systemd restarts it, and a configuration file or secret changed": {
+			app: withConfig("new", ""), unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true, Config: "old"},
+			want: []string{"restart app@lnd.service config-differs"},
+		},
+		"systemd restarts it, and it was restarted for its configuration": {
+			app: withConfig("new", ""), unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true, Config: "old"},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Rung: 1, Why: units.BecauseConfig, Last: now.Add(-time.Second)}},
+			want:    []string{"leave app@lnd.service backing-off"},
+		},
+		"systemd restarts it, with the configuration that it should have": {
+			app: withConfig("new", ""), unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true, Config: "new"},
+			want: []string{"leave app@lnd.service restarted-by-systemd"},
+		},
+
 		"never active since boot": {
 			unit: units.Unit{Loaded: true, Active: units.Inactive}, want: []string{"start app@lnd.service never-started"},
 		},

@@ -1,6 +1,7 @@
 package units_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -58,8 +59,10 @@ type simApp struct {
 	// limited: systemd gave up on it.
 	limited    bool
 	restarting bool
-	paused     bool
-	health     units.Health
+	// bad is a version that ends right after each start.
+	bad    int
+	paused bool
+	health units.Health
 	// started: systemd knows that it was; invocation counts the starts.
 	started    bool
 	invocation int
@@ -77,7 +80,9 @@ type machine struct {
 	now     time.Time
 	// begun is the services on which this pass has begun to work.
 	begun []string
-	log   []string
+	// late is the first app that a whole pass left waiting though it changed its files.
+	late error
+	log  []string
 }
 
 func (m *machine) note(format string, args ...any) {
@@ -110,11 +115,16 @@ func play(seed uint64) error {
 	if err := m.settle(); err != nil {
 		return m.explain(err)
 	}
-	return m.explain(m.check())
+	return m.explain(errors.Join(m.late, m.check()))
 }
 
 // mendManifest ends what only a person can end.
-func (a *simApp) mendManifest() { a.invalid = false }
+func (a *simApp) mendManifest() {
+	a.invalid = false
+	if a.bad == a.version {
+		a.version++
+	}
+}
 
 func (m *machine) explain(err error) error {
 	if err == nil {
@@ -142,6 +152,16 @@ var faults = []struct {
 	{"crash until systemd gives up", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.active == units.Active {
 			a.active, a.limited, a.paused = units.Failed, true, false
+		}
+	}},
+	{"crash again and again with this manifest", func(_ *machine, _ *rand.Rand, a *simApp) {
+		if a.active == units.Active && a.loaded > 0 && a.loaded == a.version && !a.invalid && !a.removed {
+			a.bad, a.active, a.restarting, a.paused = a.loaded, units.Activating, true, false
+		}
+	}},
+	{"start of what is at its limit by another unit", func(m *machine, _ *rand.Rand, a *simApp) {
+		if a.restarting && a.loaded > 0 { // it is refused
+			a.active, a.restarting, a.limited = units.Failed, false, true
 		}
 	}},
 	{"stop by the operator", func(_ *machine, _ *rand.Rand, a *simApp) { a.stopByHand(units.Inactive) }},
@@ -195,6 +215,9 @@ func (m *machine) start(a *simApp) {
 	a.invocation++
 	a.active, a.running, a.started, a.restarting, a.paused, a.health = units.Active, a.loaded, true, false, false, units.Serving
 	a.limited = false
+	if a.running == a.bad {
+		a.active, a.restarting = units.Activating, true
+	}
 }
 
 // stopByHand leaves an app down, in the state in which it came to be.
@@ -269,6 +292,12 @@ func (m *machine) diff() units.Plan {
 // carryOut does the first actions of a plan, as reconcile does them.
 func (m *machine) carryOut(plan units.Plan, most int) {
 	m.begun = nil
+	var mended []*simApp
+	for _, action := range plan.Files {
+		if a := m.app(action.App); a.restarting && action.Kind == units.Write {
+			mended = append(mended, a)
+		}
+	}
 	if plan.Reload != nil { // as announce does
 		for _, action := range plan.Steps {
 			if a := m.app(action.App); a.active == units.Failed && most > 0 {
@@ -289,6 +318,11 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 	}
 	for _, action := range append(plan.Stops, plan.Steps...) {
 		m.history.End(action.App)
+	}
+	for _, a := range mended {
+		if a.restarting && a.running != a.loaded {
+			m.late = fmt.Errorf("%s got other files, and waits for an automatic start with them", a.id)
+		}
 	}
 	for _, a := range m.apps {
 		if a.active == units.Active {
@@ -321,7 +355,9 @@ func (m *machine) act(action units.Action) {
 	a := m.app(action.App)
 	switch action.Kind {
 	case units.Stop, units.ResetFailed, units.Start, units.Restart, units.Recreate:
-		m.begin(action)
+		if action.Reason != units.BecauseMended {
+			m.begin(action)
+		}
 	case units.Write, units.Remove, units.Reload, units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
 	}
 	if action.Repair {

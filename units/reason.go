@@ -25,6 +25,7 @@ const (
 	BecauseStarting    Reason = "starting"
 	BecauseStopping    Reason = "stopping"
 	BecauseCrashing    Reason = "restarted-by-systemd"
+	BecauseMended      Reason = "changed-while-restarting"
 	BecauseFailed      Reason = "failed"
 	BecauseNeverRan    Reason = "never-started"
 	BecauseStopped     Reason = "stopped-by-operator"
@@ -69,6 +70,7 @@ var Meanings = []struct {
 	{BecauseStarting, "systemd starts it"},
 	{BecauseStopping, "systemd stops it"},
 	{BecauseCrashing, "it ended by itself, and systemd starts it again"},
+	{BecauseMended, "its files changed while systemd starts it again and again"},
 	{BecauseFailed, "it ended by itself, and systemd does not start it again"},
 	{BecauseNeverRan, "it has not run since the machine came up, or since it was installed"},
 	{BecauseStopped, "somebody stopped it, or it was to end and did; archgen start ID"},

@@ -11,7 +11,7 @@ import (
 // its file, by its recipe, and what it was started with.
 type Config func(service string, recipe units.Recipe) (want, have units.ConfigDigests, err error)
 
-// configure fills in the digests of the configuration of what runs. Where nobody
+// configure fills in the digests of the configuration of what runs, or is restarting. Where nobody
 // can tell one, as when a secret has no value, the container runs on.
 func (p *pass) configure() (unknown []units.Action) {
 	if p.host.Config == nil {
@@ -37,10 +37,10 @@ func (p *pass) configure() (unknown []units.Action) {
 	return unknown
 }
 
-// configOf is nothing for a part that does not run, or has no recipe.
+// configOf is nothing for a part that is down, or has no recipe.
 func (p *pass) configOf(app units.App, part units.Part, u units.Unit) (want, have units.ConfigDigests, err error) {
 	file, ok := app.Files.Find(units.RecipeName(part.Service))
-	if !ok || u.Active != units.Active {
+	if !ok || u.Active != units.Active && !u.Restarting {
 		return want, have, nil
 	}
 	recipe, err := units.ReadRecipe(file.Content)

@@ -223,7 +223,9 @@ func (p *pass) begin(app units.App, steps []units.Action) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range steps {
-		if a.Kind != units.Stop { // which is to last, even if only half of it is done
+		// A stop is to last, even if only half of it is done. What systemd starts again and
+		// again is restarted by one job: where it is found stopped, a person did that.
+		if a.Kind != units.Stop && a.Reason != units.BecauseMended {
 			p.history.Begin(app, a.Target, p.have.Units[a.Target].Invocation)
 		}
 	}
