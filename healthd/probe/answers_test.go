@@ -110,6 +110,7 @@ func TestJSONRPCAnswers(t *testing.T) {
 	}
 	const info = `{"result":{"chain":"main","blocks":840000,"initialblockdownload":false,"ratio":1.50,"fork":{"active":true,"name":"a\"b"},"none":null},"error":null,"id":1}`
 	const sync = `{"result":{"blocks":10,"initialblockdownload":true,"verificationprogress":0.4375},"error":null,"id":1}`
+	const genesis = `{"result":{"blocks":0,"initialblockdownload":true,"verificationprogress":1},"error":null,"id":1}`
 	warm := func(message string) string {
 		return page("500 Internal Server Error", `{"result":null,"error":{"code":-28,"message":"`+message+`"},"id":1}`)
 	}
@@ -136,6 +137,7 @@ func TestJSONRPCAnswers(t *testing.T) {
 		"member of a text":         {expect("chain.x", "1"), page("200 OK", info), Wrong, BadResult, "no chain.x", -1},
 		"result is no object":      {expect("chain", "main"), page("200 OK", `{"result":5}`), Wrong, BadResult, "", -1},
 		"still syncing":            {expect("initialblockdownload", "false"), page("200 OK", sync), Loading, Syncing, "", 0.4375},
+		"syncing at genesis":       {expect("initialblockdownload", "false"), page("200 OK", genesis), Loading, Syncing, "still downloading blocks", -1},
 		"asked for syncing":        {expect("initialblockdownload", "true"), page("200 OK", info), Wrong, BadResult, "", -1},
 		"warming up":               {nil, warm("Loading block index…"), Loading, StartingUp, "Loading block index…", -1},
 		"warming up, how far":      {nil, warm("Verifying blocks… 43%"), Loading, StartingUp, "Verifying blocks… 43%", 0.43},

@@ -128,11 +128,12 @@ func (t *Target) expected(result json.RawMessage) Outcome {
 	return outcome(Serving, OK, "%s gave a result", t.Method)
 }
 
-// syncing is a Bitcoin node that has not caught up.
+// syncing is a Bitcoin node that has not caught up. On a chain without blocks, it says that
+// all of it is verified: that tells nobody how far it is.
 func syncing(t *Target, result json.RawMessage) Outcome {
 	o := outcome(Loading, Syncing, "%s: still downloading blocks", t.Method)
 	text, _ := member(result, "verificationprogress")
-	if part, err := strconv.ParseFloat(text, 64); err == nil && part >= 0 && part <= 1 {
+	if part, err := strconv.ParseFloat(text, 64); err == nil && part >= 0 && part < 1 {
 		o.Progress = part
 	}
 	return o
