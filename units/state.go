@@ -64,6 +64,8 @@ type App struct {
 	// Asked is what a person asks for now: Start, Restart or Stop, or nothing. Leave
 	// asks for no repair: what became of the last one is to be seen.
 	Asked Kind
+	// Awaited: a person waits for it, by name, to serve.
+	Awaited bool
 	// Rotating: secrets of it, or of what it needs, are being changed. What follows
 	// from that is not put off, and nobody has seen yet whether it serves with them.
 	Rotating bool

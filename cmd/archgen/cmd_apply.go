@@ -53,6 +53,8 @@ type applyOptions struct {
 	timeout time.Duration
 	// patience is how long another run may take, half a minute where it is zero.
 	patience time.Duration
+	// awaited is apps that a pass over all is waited for, beside those that are named.
+	awaited []string
 	// idle is what is said where the pass finds nothing to do, if not that.
 	idle string
 }
@@ -115,6 +117,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		want, err = narrow(want, ids)
 		for i := range want.Apps {
 			want.Apps[i].Asked = asked(want.Apps[i].ID)
+			want.Apps[i].Awaited = slices.Contains(ids, want.Apps[i].ID) || slices.Contains(o.awaited, want.Apps[i].ID)
 		}
 		return want, err
 	}
@@ -129,7 +132,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	if err := c.conclude(k, report, err, o); err != nil {
 		return err
 	}
-	if err := verdict(report, len(ids) == 0 && k.Diags.HasErrors()); err != nil || left == nil {
+	if err := cmp.Or(verdict(report.Of(o.awaited), false), verdict(report, len(ids) == 0 && k.Diags.HasErrors())); err != nil || left == nil {
 		return err
 	}
 	return errReported

@@ -37,7 +37,8 @@ app that can't be started stays installed; remove takes it away.
 With --replace an installed app goes in the same pass, with those of its
 companions that the new ones do not have. Apps that require what both provide
 stay, and are restarted where it has other values. The volumes, secrets and
-overlays of what goes stay, too.
+overlays of what goes stay, too. install waits for the new apps as without
+--replace.
 
 Exit status: as of apply; 6 where an app does not serve, with its last words.`,
 		Example: `  archgen install bitcoin-knots
@@ -143,9 +144,10 @@ func (c *cli) replace(o *applyOptions, replaced []*manifests.Manifest, ids []str
 		return err
 	}
 	// As in remove: what goes may take minutes to end, and others wait for it.
-	o.patience = o.timeout
-	if err := c.apply(o, nil, ""); err != nil {
-		return err
+	o.patience, o.awaited = o.timeout, ids
+	applied := c.apply(o, nil, "")
+	if applied != nil && !isVerdict(applied) {
+		return applied
 	}
 	gone := make([]string, 0, len(replaced))
 	for _, m := range replaced {
@@ -153,7 +155,14 @@ func (c *cli) replace(o *applyOptions, replaced []*manifests.Manifest, ids []str
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	return c.forget(ctx, o.scope(), gone, nil)
+	return errors.Join(applied, c.forget(ctx, o.scope(), gone, nil))
+}
+
+// isVerdict reports whether a pass did its work, and an app does not serve.
+func isVerdict(err error) bool {
+	_, isPart := errors.AsType[partError](err)
+	_, isNotServing := errors.AsType[notServingError](err)
+	return isPart || isNotServing
 }
 
 // provideAhead gives apps their secrets before the pass: only so can it tell who has

@@ -56,7 +56,7 @@ func (r Report) waitedFor(want units.Desired) Report {
 	r.Results = slices.Clone(r.Results)
 	for _, a := range r.Actions {
 		app, _ := want.Find(a.App)
-		if want.Whole || app.Rotating || a.Kind != units.Leave {
+		if want.Whole && !app.Awaited || app.Rotating || a.Kind != units.Leave {
 			continue
 		}
 		i := slices.IndexFunc(r.Results, func(b Result) bool { return b.App == a.App && b.Outcome == Unchanged })

@@ -72,14 +72,16 @@ func TestAwait(t *testing.T) {
 // pass did.
 func TestAwaitOfOthersWork(t *testing.T) {
 	for name, tt := range map[string]struct {
-		content string
-		whole   bool
-		want    []string
+		content        string
+		whole, awaited bool
+		want           []string
 	}{
-		"it is on its way":                         {"2-late", false, []string{"x done"}},
-		"it is on its way, and nobody asks for it": {"2-late", true, []string{"x unchanged"}},
-		"it was rolled back":                       {"2-fails", false, []string{"x rolled-back: it did not serve after its last change, and runs as before"}},
-		"it runs":                                  {"2", false, []string{"x unchanged"}},
+		"it is on its way":                         {"2-late", false, true, []string{"x done"}},
+		"it is on its way, and nobody asks for it": {"2-late", true, false, []string{"x unchanged"}},
+		"it is on its way, meant among all":        {"2-late", true, true, []string{"x done"}},
+		"it was rolled back":                       {"2-fails", false, true, []string{"x rolled-back: it did not serve after its last change, and runs as before"}},
+		"it was rolled back, meant among all":      {"2-fails", true, true, []string{"x rolled-back: it did not serve after its last change, and runs as before"}},
+		"it runs":                                  {"2", false, true, []string{"x unchanged"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -88,7 +90,9 @@ func TestAwaitOfOthersWork(t *testing.T) {
 				host := m.host()
 				host.Patience = 15 * time.Second
 				desired := func() (units.Desired, error) {
-					return units.Desired{Apps: []units.App{app("x", tt.content)}, Whole: tt.whole}, nil
+					x := app("x", tt.content)
+					x.Awaited = tt.awaited
+					return units.Desired{Apps: []units.App{x}, Whole: tt.whole}, nil
 				}
 				if _, err := reconcile.Run(t.Context(), desired, host); err != nil {
 					t.Fatal(err)
@@ -99,6 +103,37 @@ func TestAwaitOfOthersWork(t *testing.T) {
 				}
 				equal(t, "results", tt.want, results(r))
 				time.Sleep(10 * time.Minute)
+			})
+		})
+	}
+}
+
+// TestAwaitOfWhatJustStarted: another pass was first, and the app runs when somebody begins
+// to wait for it. That it does is no sign yet that it serves.
+func TestAwaitOfWhatJustStarted(t *testing.T) {
+	for name, tt := range map[string]struct {
+		whole, awaited bool
+		want           string
+	}{
+		"meant by name":   {false, true, "x not-serving: app@x.service was started, ended, and was started again within 5s"},
+		"meant among all": {true, true, "x not-serving: app@x.service was started, ended, and was started again within 5s"},
+		"not meant":       {true, false, "x unchanged"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				m.run(t, app("x", "1"))
+				go m.crash("app@x.service", m.units["app@x.service"].Invocation)
+				r, err := reconcile.Await(t.Context(), func() (units.Desired, error) {
+					x := app("x", "1")
+					x.Awaited = tt.awaited
+					return units.Desired{Apps: []units.App{x}, Whole: tt.whole}, nil
+				}, m.host(), time.Hour)
+				if err != nil {
+					t.Fatal(err)
+				}
+				equal(t, "results", []string{tt.want}, results(r))
+				time.Sleep(time.Minute)
 			})
 		})
 	}

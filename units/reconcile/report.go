@@ -77,3 +77,9 @@ func (r Report) Count() (failed, well int) {
 	}
 	return failed, well
 }
+
+// Of is the report with the results of some apps.
+func (r Report) Of(ids []string) Report {
+	r.Results = slices.DeleteFunc(slices.Clone(r.Results), func(a Result) bool { return !slices.Contains(ids, a.App) })
+	return r
+}

@@ -96,7 +96,7 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	p.refuse()
-	if p.plan.Idle() && len(p.unfinished)+len(p.owed()) == 0 && !p.isRotating() {
+	if p.plan.Idle() && len(p.unfinished)+len(p.owed()) == 0 && !p.isRotating() && !slices.ContainsFunc(p.want.Apps, p.isUnproven) {
 		p.supply(ctx)
 		return p.settle()
 	}

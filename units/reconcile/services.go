@@ -19,7 +19,7 @@ import (
 func (p *pass) services(ctx context.Context) {
 	ended := map[string]chan struct{}{}
 	for _, app := range p.want.Apps {
-		if len(p.steps(app)) > 0 || p.unfinished[app.ID] && p.isUp(app) || app.Rotating && p.isAtWork(app) || p.fallen(app) != "" {
+		if len(p.steps(app)) > 0 || p.unfinished[app.ID] && p.isUp(app) || p.isUnproven(app) || app.Rotating && p.isAtWork(app) || p.fallen(app) != "" {
 			ended[app.ID] = make(chan struct{})
 		}
 	}
@@ -45,6 +45,12 @@ func (p *pass) services(ctx context.Context) {
 		})
 	}
 	wg.Wait()
+}
+
+// isUnproven reports whether somebody waits for an app that another pass, or systemd, has
+// started so lately that it may end again.
+func (p *pass) isUnproven(app units.App) bool {
+	return app.Awaited && app.Asked != units.Stop && p.isUp(app) && age(app, p.have.Units) < p.host.Settle
 }
 
 // app does the steps of one app and verifies that it serves. Where it does not
