@@ -2,6 +2,7 @@ package generator
 
 import (
 	"cmp"
+	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
@@ -15,7 +16,13 @@ func (r *Result) Desired(set *manifests.Set) units.Desired {
 	}
 	want := units.Desired{Apps: make([]units.App, 0, len(set.Apps)), Shared: byApp[""], Scope: r.scope}
 	for _, app := range set.Apps {
-		want.Apps = append(want.Apps, desired(app, byApp[app.ID()]))
+		a := desired(app, byApp[app.ID()])
+		for _, id := range app.Document.App.Companions {
+			if companion := set.App(id); companion != nil && companion != app {
+				a.Companions = append(a.Companions, id)
+			}
+		}
+		want.Apps = append(want.Apps, a)
 	}
 	return want
 }
@@ -23,8 +30,9 @@ func (r *Result) Desired(set *manifests.Set) units.Desired {
 func desired(app *manifests.Resolved, files units.Set) units.App {
 	a := units.App{ID: app.ID(), Files: files, Enabled: app.Enabled(), ManifestDigest: app.Digest}
 	for _, p := range app.Parts {
-		part := units.Part{Service: ServiceName(app.ID(), p.Name), File: containerFile(app.ID(), p.Name), Oneshot: p.Oneshot}
+		part := units.Part{Service: ServiceName(app.ID(), p.Name), File: containerFile(app.ID(), p.Name), Oneshot: p.Oneshot, After: partsBefore(app, p)}
 		if f, ok := files.Find(part.File); ok {
+			part = part.In(files, f)
 			part.Digest = f.Digest
 		}
 		a.Parts = append(a.Parts, part)
@@ -51,6 +59,18 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 		}
 	}
 	return a
+}
+
+// partsBefore is the services of the app's parts that have to come before one of them.
+func partsBefore(app *manifests.Resolved, p manifests.Part) []string {
+	var list []string
+	for _, a := range p.After {
+		list = append(list, ServiceName(app.ID(), a.Part))
+	}
+	if other, shares := strings.CutPrefix(p.Network, "part:"); shares {
+		list = append(list, ServiceName(app.ID(), other))
+	}
+	return list
 }
 
 // secretOf is a secret by its full name, and how its value is made.

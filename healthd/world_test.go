@@ -275,8 +275,11 @@ func (w *world) up(ctx context.Context, verb, service string) error {
 	}
 }
 
-func (w *world) Start(ctx context.Context, s string) error    { return w.up(ctx, "start", s) }
-func (w *world) Restart(ctx context.Context, s string) error  { return w.up(ctx, "restart", s) }
+func (w *world) Start(ctx context.Context, s string) error   { return w.up(ctx, "start", s) }
+func (w *world) Restart(ctx context.Context, s string) error { return w.up(ctx, "restart", s) }
+func (w *world) RestartAlone(ctx context.Context, s string) error {
+	return w.up(ctx, "restart", s)
+}
 func (w *world) Recreate(ctx context.Context, s string) error { return w.up(ctx, "recreate", s) }
 func (w *world) ReloadNetwork(context.Context) error          { return nil }
 func (w *world) Stop(context.Context, string) error           { return nil }

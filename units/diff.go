@@ -14,7 +14,7 @@ func Diff(want Desired, have Observed, history History, now time.Time) Plan {
 	d := &differ{want: want, have: have, history: history, now: now}
 	d.files()
 	d.orphans()
-	apps := inOrder(want.Apps)
+	apps := appsInOrder(want.Apps)
 	for _, app := range apps {
 		d.loading(app)
 	}
@@ -178,20 +178,19 @@ func (d *differ) loading(app App) {
 // blocked: somebody else's file is in the place of the part's.
 func (d *differ) blocked(p Part) bool { return d.have.Files[p.File].State == FileForeign }
 
-// app decides about the services of one app. Starting and stopping the main
-// service takes the others along, so they are looked at only where nothing is
-// done to it.
+// app decides about the services of one app. A start of the main service starts the
+// others, so they are looked at only where main is not started.
 func (d *differ) app(app App) {
 	main, at := app.Parts[0], len(d.plan.Steps)
 	if !d.asked(app, main) {
 		d.part(app, main)
 	}
-	if len(d.plan.Steps) > at {
+	if d.startsAll(at) {
 		d.plan.Steps = slices.Insert(d.plan.Steps, at, d.failedParts(app)...)
 		return
 	}
 	u := d.have.Units[main.Service]
-	stopped := u.Active == Inactive || u.Stopped
+	stopped := len(d.plan.Steps) == at && (u.Active == Inactive || u.Stopped)
 	for _, p := range app.Parts[1:] {
 		if stopped && d.have.Units[p.Service].Active != Active {
 			d.leave(app.ID, p.Service, BecauseMainStopped)
@@ -199,6 +198,53 @@ func (d *differ) app(app App) {
 		}
 		d.part(app, p)
 	}
+	d.order(app, at)
+}
+
+// startsAll reports whether the steps of the main service, which begin at a place in the
+// plan, are a start or what a person asks for.
+func (d *differ) startsAll(at int) bool {
+	return slices.ContainsFunc(d.plan.Steps[at:], func(a Action) bool {
+		return a.Reason == BecauseAsked || a.Kind == Start || a.Kind == Recreate
+	})
+}
+
+// order puts the steps of an app, which begin at a place in the plan, into the order of
+// its parts. What is on its way up or down is waited for before a part that is started
+// after it is restarted for its configuration: a database has to have the new password
+// first. A part that another one's restart takes along needs none of its own.
+func (d *differ) order(app App, at int) {
+	steps := slices.Clone(d.plan.Steps[at:])
+	d.plan.Steps = d.plan.Steps[:at]
+	isAwaited := map[string]bool{}
+	for _, p := range app.PartsInOrder() {
+		own := slices.DeleteFunc(slices.Clone(steps), func(a Action) bool { return a.Target != p.Service })
+		switch {
+		case len(own) == 0:
+			isAwaited[p.Service] = d.have.Units[p.Service].IsOnItsWay()
+		case own[0].Reason == BecauseConfig && slices.ContainsFunc(p.After, func(service string) bool { return isAwaited[service] }):
+			isAwaited[p.Service] = true
+			d.leave(app.ID, p.Service, BecauseWaiting)
+		case takesAlong(steps, p):
+			d.plan.Steps = append(d.plan.Steps, slices.DeleteFunc(own, func(a Action) bool { return a.Kind != ResetFailed })...)
+		default:
+			d.plan.Steps = append(d.plan.Steps, own...)
+		}
+	}
+}
+
+// takesAlong reports whether one of some steps restarts a part with another one.
+func takesAlong(steps []Action, p Part) bool {
+	return slices.ContainsFunc(steps, func(a Action) bool {
+		return a.Kind == Restart && !a.Alone && slices.Contains(p.PartOf, a.Target)
+	})
+}
+
+// restartAlone restarts a part and leaves the others alone, except for companions of the
+// app and for parts that share the network of the part, which goes with it.
+func (d *differ) restartAlone(app App, p Part, why Reason, repair bool) {
+	takes := p.Lends || len(app.Companions) > 0 && p.Service == "app@"+app.ID+".service"
+	d.plan.Steps = append(d.plan.Steps, Action{App: app.ID, Kind: Restart, Target: p.Service, Reason: why, Repair: repair, Alone: !takes})
 }
 
 // asked does what a person asks for, whatever the state and the budget; it
@@ -239,11 +285,20 @@ func (d *differ) part(app App, p Part) {
 		// Said by files already.
 	case u.Masked:
 		d.leave(app.ID, p.Service, BecauseMasked)
+	case u.Active == Active && p.Stale:
+		if app.Rotating {
+			d.step(app, ResetFailed, p.Service, BecauseStale, false)
+		}
+		d.restartAlone(app, p, BecauseStale, false)
+	case app.Rotating && p.WasUp && u.hasEnded():
+		d.bringBack(app, p, u)
 	case (u.Active == Active || u.Active == Activating && !u.Restarting) && u.Digest != "" && u.Digest != p.Digest:
 		// While it starts as well: the change may be what lets it serve, and without it
 		// the start would go on, in vain, for as long as it may take.
 		d.step(app, Restart, p.Service, BecauseDigest, false)
-	case u.Active == Active && p.Config != "" && u.Config != p.Config:
+	case (u.Active == Active || app.Rotating && u.Active == Activating && !u.Restarting) && p.Config != "" && u.Config != p.Config:
+		// While it starts, too, where a secret is rotated: a program that waits for a
+		// server which refuses its password does not end by itself.
 		d.repair(app, p, BecauseConfig)
 	case u.Active == Active && p.Watched != "" && u.Watched != p.Watched && d.isUp(app.Watches):
 		d.repair(app, p, BecauseWatched)
@@ -283,6 +338,22 @@ func (d *differ) isMended(p Part) bool {
 		return a.Kind == Write && (a.Target == p.File || a.Target == RecipeName(p.Service))
 	}
 	return u.NeedsReload || slices.ContainsFunc(d.plan.Files, isWritten)
+}
+
+// bringBack starts a part that was up when a rotation of secrets began and has ended
+// since. How it ended, and how often, says nothing of how it runs with the values that
+// it has to have now.
+func (d *differ) bringBack(app App, p Part, u Unit) {
+	why := BecauseFailed
+	if u.Restarting {
+		why = BecauseCrashing
+	}
+	if app.Asked == Leave && !d.history.of(app).interrupted(p.Service, u) {
+		d.leave(app.ID, p.Service, why)
+		return
+	}
+	d.step(app, ResetFailed, p.Service, why, false)
+	d.restartAlone(app, p, why, false)
 }
 
 // isUp reports whether none of these apps is known to be down, or on its way: one that
@@ -336,20 +407,24 @@ var changes = map[Reason]bool{BecauseConfig: true, BecauseWatched: true}
 // repair takes the next step of the ladder where the app's budget allows it.
 func (d *differ) repair(app App, p Part, why Reason) {
 	r := d.history.of(app)
-	if app.Asked == Leave {
+	interrupted := r.interrupted(p.Service, d.have.Units[p.Service])
+	if app.Asked == Leave && !changes[why] {
 		d.leave(app.ID, p.Service, why)
 		return
 	}
-	interrupted := r.interrupted(p.Service, d.have.Units[p.Service])
 	switch {
 	case interrupted, !d.now.Before(r.Next()), d.now.Before(r.Last), // or the clock was set back
 		changes[why] && r.Why != why, app.Rotating:
-		if why == BecauseFailed {
+		if why == BecauseFailed || app.Rotating { // whose restarts must not use up the part's start limit
 			d.step(app, ResetFailed, p.Service, why, false)
 		}
 		steps, try := d.ladder(why), r.rung(why)
 		if interrupted && try > 0 {
 			try-- // which was counted, and never made
+		}
+		if why == BecauseConfig {
+			d.restartAlone(app, p, why, true)
+			return
 		}
 		d.step(app, steps[min(try, len(steps)-1)], p.Service, why, true)
 		return
@@ -363,30 +438,36 @@ func (d *differ) repair(app App, p Part, why Reason) {
 	}
 }
 
-// inOrder sorts apps so that each comes after all that it needs, and by id
+// appsInOrder sorts apps so that each comes after all that it needs, and by id
 // where nothing else decides. Resolving has refused circles.
-func inOrder(apps []App) []App {
-	byID := make(map[string]App, len(apps))
-	for _, a := range apps {
-		byID[a.ID] = a
+func appsInOrder(apps []App) []App {
+	byID := slices.SortedFunc(slices.Values(apps), func(a, b App) int { return cmp.Compare(a.ID, b.ID) })
+	return inOrder(byID, func(a App) string { return a.ID }, func(a App) []string { return a.Needs })
+}
+
+// inOrder puts each item after those that it names, and otherwise keeps their order.
+func inOrder[T any](items []T, name func(T) string, after func(T) []string) []T {
+	byName := make(map[string]T, len(items))
+	for _, item := range items {
+		byName[name(item)] = item
 	}
-	list := make([]App, 0, len(apps))
-	seen := make(map[string]bool, len(apps))
-	var visit func(App)
-	visit = func(a App) {
-		if seen[a.ID] {
+	list := make([]T, 0, len(items))
+	seen := make(map[string]bool, len(items))
+	var visit func(T)
+	visit = func(item T) {
+		if seen[name(item)] {
 			return
 		}
-		seen[a.ID] = true
-		for _, id := range slices.Sorted(slices.Values(a.Needs)) {
-			if need, ok := byID[id]; ok {
-				visit(need)
+		seen[name(item)] = true
+		for _, n := range slices.Sorted(slices.Values(after(item))) {
+			if earlier, ok := byName[n]; ok {
+				visit(earlier)
 			}
 		}
-		list = append(list, a)
+		list = append(list, item)
 	}
-	for _, a := range slices.SortedFunc(slices.Values(apps), func(a, b App) int { return cmp.Compare(a.ID, b.ID) }) {
-		visit(a)
+	for _, item := range items {
+		visit(item)
 	}
 	return list
 }

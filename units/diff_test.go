@@ -471,7 +471,7 @@ func TestPulls(t *testing.T) {
 	}
 }
 
-// TestParts: the main service takes the others along.
+// TestParts: a start of the main service starts the others.
 func TestParts(t *testing.T) {
 	app := units.App{ID: "shop", Enabled: true, Parts: []units.Part{
 		{Service: "app@shop.service", File: "app@shop.container", Digest: "new"},
@@ -484,7 +484,7 @@ func TestParts(t *testing.T) {
 		main, db units.Unit
 		want     []string
 	}{
-		"both changed":                 {old, old, []string{"restart app@shop.service digest-differs"}},
+		"both changed":                 {old, old, []string{"restart app@shop.service digest-differs", "restart app@shop.db.service digest-differs"}},
 		"only the database changed":    {well, old, []string{"restart app@shop.db.service digest-differs"}},
 		"both stopped by the operator": {stopped, stopped, []string{"leave app@shop.service stopped-by-operator", "leave app@shop.db.service main-stopped"}},
 		"the database alone stopped":   {well, stopped, []string{"leave app@shop.db.service stopped-by-operator"}},

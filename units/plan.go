@@ -42,6 +42,8 @@ type Action struct {
 	Reason Reason `json:"reason"`
 	// Repair: it counts against the app's budget.
 	Repair bool `json:"repair,omitempty"`
+	// Alone: a restart leaves the units alone that are PartOf= the target.
+	Alone bool `json:"alone,omitempty"`
 }
 
 // Plan is everything that leads from what is to what should be.

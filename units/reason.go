@@ -20,9 +20,11 @@ const (
 	BecauseNoConfig    Reason = "config-unknown"
 	BecausePaused      Reason = "paused"
 	BecauseSick        Reason = "not-serving"
+	BecauseStale       Reason = "dependency-restarted"
 	BecauseUnsure      Reason = "not-answering-yet"
 	BecauseLoading     Reason = "loading"
 	BecauseStarting    Reason = "starting"
+	BecauseWaiting     Reason = "dependency-starting"
 	BecauseStopping    Reason = "stopping"
 	BecauseCrashing    Reason = "restarted-by-systemd"
 	BecauseMended      Reason = "changed-while-restarting"
@@ -65,9 +67,11 @@ var Meanings = []struct {
 	{BecauseNoConfig, "what its configuration files should hold can't be told"},
 	{BecausePaused, "its container is paused"},
 	{BecauseSick, "it runs, and has not answered as often as its manifest allows"},
+	{BecauseStale, "it has not answered since a container of the same app was restarted"},
 	{BecauseUnsure, "it does not answer, but not for long"},
 	{BecauseLoading, "it answers that it is not ready yet"},
 	{BecauseStarting, "systemd starts it"},
+	{BecauseWaiting, "it is restarted for its configuration once the containers of the same app are up that it is started after"},
 	{BecauseStopping, "systemd stops it"},
 	{BecauseCrashing, "it ended by itself, and systemd starts it again"},
 	{BecauseMended, "its files changed while systemd starts it again and again"},

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -55,6 +56,8 @@ type App struct {
 	// starts, or whose address it looks up then: when one of them starts anew, this
 	// one is to be looked at as well.
 	Watches []string
+	// Companions is the ids of the apps that stop and restart with this one.
+	Companions []string
 	// Secrets is what has to have a value before the app starts.
 	Secrets []Secret
 	// Enabled: the app starts at boot, and is started when it never was.
@@ -80,13 +83,42 @@ func (a App) Services() []string {
 	return names
 }
 
+// PartsInOrder is the app's parts, each after the parts that it is started after.
+func (a App) PartsInOrder() []Part {
+	return inOrder(a.Parts, func(p Part) string { return p.Service }, func(p Part) []string { return p.After })
+}
+
+// Stale is the app as far as one service of it, which runs and does not answer, and
+// whether the service is Stale: work on it has not begun, but on one that it is started
+// after, which may have another address since. begun is as in a Record.
+func (a App) Stale(service string, begun map[string]string) (App, bool) {
+	if _, ok := begun[service]; ok {
+		return a, false
+	}
+	before, isStale := map[string]bool{service: true}, false
+	for _, p := range slices.Backward(a.PartsInOrder()) {
+		if before[p.Service] {
+			_, ok := begun[p.Service]
+			isStale = isStale || ok
+			for _, other := range p.After {
+				before[other] = true
+			}
+		}
+	}
+	a.Asked, a.Parts = "", slices.DeleteFunc(slices.Clone(a.Parts), func(p Part) bool { return p.Service != service })
+	for i := range a.Parts {
+		a.Parts[i].Stale = true
+	}
+	return a, isStale
+}
+
 // With is the app with other files: those of an earlier rendering. Without any it has
 // no parts.
 func (a App) With(files Set) App {
 	a.Files, a.Parts = files, nil
 	for _, f := range files {
 		if service := ServiceOf(f.Name); service != "" {
-			a.Parts = append(a.Parts, Part{Service: service, File: f.Name, Digest: f.Digest})
+			a.Parts = append(a.Parts, Part{Service: service, Digest: f.Digest, After: f.servicesOf(a.ID, "After")}.In(files, f))
 		}
 	}
 	// The main service has the shortest name.
@@ -94,6 +126,33 @@ func (a App) With(files Set) App {
 		return cmp.Or(cmp.Compare(len(p.Service), len(q.Service)), cmp.Compare(p.Service, q.Service))
 	})
 	return a
+}
+
+// In is the part with what only the rendered files of its app tell.
+func (p Part) In(files Set, f File) Part {
+	p.Lends = files.lends(p.Service)
+	p.File, p.PartOf = f.Name, f.servicesOf(f.App, "PartOf")
+	return p
+}
+
+// lends reports whether one of some rendered files shares the network of a service.
+func (s Set) lends(service string) bool {
+	return slices.ContainsFunc(s, func(f File) bool {
+		return ServiceOf(f.Name) != "" && f.Value("Network") == "container:"+ContainerOf(service)
+	})
+}
+
+// servicesOf is the services of an app that a key of a rendered file names.
+func (f File) servicesOf(app, key string) []string {
+	var list []string
+	for _, names := range f.Values(key) {
+		for name := range strings.FieldsSeq(names) {
+			if AppOf(name) == app {
+				list = append(list, name)
+			}
+		}
+	}
+	return list
 }
 
 // AsRendered is an app as far as its rendered files tell: not what it needs and follows,
@@ -120,6 +179,17 @@ type Part struct {
 	Config, Watched string
 	// Oneshot: the container ends, and its unit stays active.
 	Oneshot bool
+	// Stale: it has not answered since a part was restarted that it is started after, such
+	// as a proxy that keeps the address which a server had before.
+	Stale bool
+	// WasUp: it was up, or on its way, when the rotation of secrets began for which the
+	// app is Rotating.
+	WasUp bool
+	// After is the services of the same app that this one is started after, and PartOf
+	// those whose restart restarts this one.
+	After, PartOf []string
+	// Lends: other parts share its network, and lose it with its container.
+	Lends bool
 }
 
 // Secret is a value that nobody but its users may see. Names are full ones: ID.NAME.
@@ -254,6 +324,16 @@ const (
 // for its next automatic start may come and go for ever.
 func (u Unit) IsOnItsWay() bool {
 	return u.Active == Deactivating || u.Active == Activating && !u.Restarting
+}
+
+// IsAtRest reports whether the unit neither runs nor is to be started by systemd.
+func (u Unit) IsAtRest() bool {
+	return u.Active == "" || u.Active == Inactive || u.Active == Failed && u.Stopped
+}
+
+// hasEnded reports whether the unit was started and has ended, in whatever way.
+func (u Unit) hasEnded() bool {
+	return u.Restarting || u.Stopped || u.Active == Failed
 }
 
 // Health is what the probes say of a service.

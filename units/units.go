@@ -63,12 +63,21 @@ type File struct {
 
 // Value is the first value of a key in a file that was rendered, empty where it has none.
 func (f File) Value(key string) string {
-	for line := range strings.Lines(string(f.Content)) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
-			return strings.ReplaceAll(value, "%%", "%")
-		}
+	for _, value := range f.Values(key) {
+		return value
 	}
 	return ""
+}
+
+// Values is all values of a key in a file that was rendered.
+func (f File) Values(key string) []string {
+	var list []string
+	for line := range strings.Lines(string(f.Content)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
+			list = append(list, strings.ReplaceAll(value, "%%", "%"))
+		}
+	}
+	return list
 }
 
 // Image is the image that a container file names, empty where Podman makes or pulls

@@ -225,17 +225,23 @@ func (s Services) ResetFailed(ctx context.Context, name string) error {
 
 // Start starts a service and waits until its job is done.
 func (s Services) Start(ctx context.Context, name string) error {
-	return s.job(ctx, "starting", name, s.Manager.Start)
+	return s.job(ctx, "starting", name, systemd.Replace, s.Manager.Start)
 }
 
 // Restart restarts a service and waits until its job is done.
 func (s Services) Restart(ctx context.Context, name string) error {
-	return s.job(ctx, "restarting", name, s.Manager.Restart)
+	return s.job(ctx, "restarting", name, systemd.Replace, s.Manager.Restart)
+}
+
+// RestartAlone restarts a service that runs, and nothing that is PartOf= it. What the
+// service needs is up, and its caller sees to the order.
+func (s Services) RestartAlone(ctx context.Context, name string) error {
+	return s.job(ctx, "restarting", name, systemd.IgnoreDependencies, s.Manager.Restart)
 }
 
 // Stop stops a service and waits until its job is done.
 func (s Services) Stop(ctx context.Context, name string) error {
-	return s.job(ctx, "stopping", name, s.Manager.Stop)
+	return s.job(ctx, "stopping", name, systemd.Replace, s.Manager.Stop)
 }
 
 // Recreate restarts a service by way of removing its container by force, for
@@ -271,8 +277,8 @@ func (s Services) ReloadNetwork(ctx context.Context) error {
 	return s.Start(ctx, "archipelago-netreload.service")
 }
 
-func (s Services) job(ctx context.Context, doing, name string, do func(ctx context.Context, name, mode string) (systemd.JobResult, error)) error {
-	result, err := do(ctx, name, systemd.Replace)
+func (s Services) job(ctx context.Context, doing, name, mode string, do func(ctx context.Context, name, mode string) (systemd.JobResult, error)) error {
+	result, err := do(ctx, name, mode)
 	if err != nil || result == systemd.JobDone {
 		return err
 	}

@@ -45,18 +45,19 @@ func Await(ctx context.Context, desired func() (units.Desired, error), host Host
 // foundOut is what became of an app that somebody waits for and that a pass leaves for a
 // reason.
 var foundOut = map[units.Reason]Outcome{
-	units.BecauseStarting: Starting, units.BecauseStopping: Starting, units.BecauseUnsure: Starting,
+	units.BecauseStarting: Starting, units.BecauseWaiting: Starting, units.BecauseStopping: Starting, units.BecauseUnsure: Starting,
 	units.BecauseCrashing: NotServing, units.BecauseBackingOff: NotServing, units.BecauseGaveUp: NotServing,
 	units.BecauseRolledBack: RolledBack,
 }
 
 // waitedFor says of apps that are meant by name, and to which nothing was done, what
-// became of them. A rotation of secrets is no reason for how its users were before.
+// became of them. A rotation of secrets is no reason for how its users were before, but
+// for what waits for it.
 func (r Report) waitedFor(want units.Desired) Report {
 	r.Results = slices.Clone(r.Results)
 	for _, a := range r.Actions {
 		app, _ := want.Find(a.App)
-		if want.Whole && !app.Awaited || app.Rotating || a.Kind != units.Leave {
+		if want.Whole && !app.Awaited || app.Rotating && a.Reason != units.BecauseWaiting || a.Kind != units.Leave {
 			continue
 		}
 		i := slices.IndexFunc(r.Results, func(b Result) bool { return b.App == a.App && b.Outcome == Unchanged })
@@ -148,7 +149,7 @@ func (r Report) then(next Report) Report {
 // isOnTheWay is the reasons for which an app is left that may still come up, isUp
 // those for which one is left that has.
 var (
-	isOnTheWay = map[units.Reason]bool{units.BecauseStarting: true, units.BecauseStopping: true, units.BecauseUnsure: true}
+	isOnTheWay = map[units.Reason]bool{units.BecauseStarting: true, units.BecauseWaiting: true, units.BecauseStopping: true, units.BecauseUnsure: true}
 	isUp       = map[units.Reason]bool{units.BecauseLoading: true, units.BecauseNeedsUser: true}
 )
 

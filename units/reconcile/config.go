@@ -37,10 +37,12 @@ func (p *pass) configure() (unknown []units.Action) {
 	return unknown
 }
 
-// configOf is nothing for a part that is down, or has no recipe.
+// configOf is nothing for a part that has no recipe, or is down for good. While a secret
+// is rotated it counts what a part starts with, too.
 func (p *pass) configOf(app units.App, part units.Part, u units.Unit) (want, have units.ConfigDigests, err error) {
 	file, ok := app.Files.Find(units.RecipeName(part.Service))
-	if !ok || u.Active != units.Active && !u.Restarting {
+	isStarting := app.Rotating && u.Active == units.Activating
+	if !ok || u.Active != units.Active && !u.Restarting && !isStarting {
 		return want, have, nil
 	}
 	recipe, err := units.ReadRecipe(file.Content)

@@ -71,7 +71,9 @@ type Services interface {
 	Reload(ctx context.Context) error
 	// Start, Restart and Stop wait for the job. An error is one of the job, too.
 	Start(ctx context.Context, service string) error
+	// RestartAlone restarts nothing beside the service, Restart also what is PartOf= it.
 	Restart(ctx context.Context, service string) error
+	RestartAlone(ctx context.Context, service string) error
 	Stop(ctx context.Context, service string) error
 	ResetFailed(ctx context.Context, service string) error
 	// Recreate is Restart by way of removing the container by force. ReloadNetwork

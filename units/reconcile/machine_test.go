@@ -278,6 +278,10 @@ func (m *machine) Restart(ctx context.Context, service string) error {
 	return m.Start(ctx, service)
 }
 
+func (m *machine) RestartAlone(ctx context.Context, service string) error {
+	return m.Start(ctx, service)
+}
+
 func (m *machine) Recreate(ctx context.Context, service string) error { return m.Start(ctx, service) }
 
 func (m *machine) ReloadNetwork(context.Context) error { return nil }

@@ -18,19 +18,17 @@ func (p *pass) isRotating() bool {
 	return slices.ContainsFunc(p.want.Apps, func(app units.App) bool { return app.Rotating })
 }
 
-// due is the steps of an app, less those for a configuration that it was started
-// with meanwhile: the restart of what it belongs to has taken it along.
-func (p *pass) due(ctx context.Context, app units.App) []units.Action {
-	return slices.DeleteFunc(p.steps(app), func(a units.Action) bool {
-		if a.Reason != units.BecauseConfig {
-			return false
-		}
-		i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == a.Target })
-		found, err := p.host.Services.Observe(ctx, []string{a.Target}, false)
-		if err != nil || i < 0 || found[a.Target].Invocation == p.have.Units[a.Target].Invocation {
-			return false
-		}
-		want, have, err := p.configOf(app, app.Parts[i], found[a.Target])
-		return err == nil && want.Config != "" && want.Config == have.Config
-	})
+// isMet reports whether a step for a configuration is not needed any more: the part was
+// started with that one meanwhile, by systemd or by the restart of what it belongs to.
+func (p *pass) isMet(ctx context.Context, app units.App, a units.Action) bool {
+	if a.Reason != units.BecauseConfig {
+		return false
+	}
+	i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == a.Target })
+	found, err := p.host.Services.Observe(ctx, []string{a.Target}, false)
+	if err != nil || i < 0 || found[a.Target].Invocation == p.have.Units[a.Target].Invocation {
+		return false
+	}
+	want, have, err := p.configOf(app, app.Parts[i], found[a.Target])
+	return err == nil && want.Config != "" && want.Config == have.Config
 }

@@ -102,7 +102,7 @@ func TestRotatingIsNotPutOff(t *testing.T) {
 			t.Fatalf("without a rotation: %v", r.Actions)
 		}
 		ui.Rotating = true
-		if r := c.run(t, ui); len(r.Actions) != 1 || r.Actions[0].Reason != units.BecauseConfig {
+		if r := c.run(t, ui); len(r.Actions) != 2 || r.Actions[0].Kind != units.ResetFailed || r.Actions[1].Reason != units.BecauseConfig {
 			t.Fatalf("with one: %v", r.Actions)
 		}
 		silent := app("ui", "1-silent")
@@ -134,6 +134,7 @@ func TestTakenAlongIsNotRestartedTwice(t *testing.T) {
 		}
 		host.Services = together{m}
 		node, ui := withRecipe(app("node", "1"), "x"), withRecipe(app("ui", "1", "node"), "x")
+		node.Companions = []string{"ui"}
 		run := func() reconcile.Report {
 			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{ui, node}, Whole: true}, nil }, host)
 			if err != nil {

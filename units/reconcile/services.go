@@ -60,8 +60,8 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		p.pickUp(ctx, app, service)
 		return
 	}
-	steps := p.due(ctx, app)
-	if err := p.begin(app, steps); err != nil {
+	steps := slices.DeleteFunc(p.steps(app), func(a units.Action) bool { return p.isMet(ctx, app, a) })
+	if err := p.begin(app, steps, p.have.Units); err != nil {
 		if len(p.containers(app.ID)) > 0 {
 			err = p.giveWay(ctx, app, err)
 		}
@@ -75,10 +75,10 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		changed = app.ID
 	}
 	isCalled, err := p.unlessCalled(patient, changed, func(waiting context.Context) error {
-		if err := p.carryOut(patient, waiting, steps); err != nil || app.Asked == units.Stop {
+		if err := p.carryOut(patient, waiting, app, steps); err != nil || app.Asked == units.Stop {
 			return err
 		}
-		return p.serves(waiting, app)
+		return p.servesAtLast(patient, waiting, app)
 	})
 	switch {
 	case err == nil && len(steps) == 0: // it was only looked at
@@ -225,14 +225,14 @@ func (p *pass) steps(app units.App) []units.Action {
 
 // begin keeps, before anything is done, what is about to be done: a pass that is
 // killed in between leaves word.
-func (p *pass) begin(app units.App, steps []units.Action) error {
+func (p *pass) begin(app units.App, steps []units.Action, found map[string]units.Unit) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range steps {
 		// A stop is to last, even if only half of it is done. What systemd starts again and
 		// again is restarted by one job: where it is found stopped, a person did that.
 		if a.Kind != units.Stop && a.Reason != units.BecauseMended {
-			p.history.Begin(app, a.Target, p.have.Units[a.Target].Invocation)
+			p.history.Begin(app, a.Target, found[a.Target].Invocation)
 		}
 	}
 	if i := slices.IndexFunc(steps, func(a units.Action) bool { return a.Repair }); i >= 0 {
@@ -241,10 +241,13 @@ func (p *pass) begin(app units.App, steps []units.Action) error {
 	return p.keepHistory()
 }
 
-// carryOut does steps. It waits for starts until waiting ends, for all else until ctx
-// does.
-func (p *pass) carryOut(ctx, waiting context.Context, steps []units.Action) error {
+// carryOut does the steps of an app, each once what the one before it started serves.
+// It waits for starts until waiting ends, for all else until ctx does.
+func (p *pass) carryOut(ctx, waiting context.Context, app units.App, steps []units.Action) error {
 	for _, a := range steps {
+		if p.isMet(ctx, app, a) { // by systemd, while the parts before it were restarted
+			continue
+		}
 		patience := ctx
 		if a.Kind == units.Start || a.Kind == units.Restart {
 			patience = waiting
@@ -264,6 +267,9 @@ func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
 		case units.Start:
 			return s.Start(ctx, a.Target)
 		case units.Restart:
+			if a.Alone {
+				return s.RestartAlone(ctx, a.Target)
+			}
 			return s.Restart(ctx, a.Target)
 		case units.Stop:
 			return s.Stop(ctx, a.Target)
@@ -333,6 +339,43 @@ func (p *pass) serves(ctx context.Context, app units.App) error {
 		}
 	}
 	return nil
+}
+
+// servesAtLast is serves, and has Diff decide about a part that does not answer since
+// this pass, or one that this pass goes on with, restarted a part before it.
+func (p *pass) servesAtLast(ctx, waiting context.Context, app units.App) error {
+	for {
+		err := p.serves(waiting, app)
+		silent, ok := errors.AsType[*silentError](err)
+		if !ok {
+			return err
+		}
+		steps, lookErr := p.stale(ctx, app, silent.service)
+		if lookErr != nil || len(steps) == 0 {
+			return errors.Join(err, lookErr)
+		}
+		if err := p.carryOut(ctx, waiting, app, steps); err != nil {
+			return err
+		}
+	}
+}
+
+// stale is what Diff says of a part that does not answer.
+func (p *pass) stale(ctx context.Context, app units.App, service string) ([]units.Action, error) {
+	p.mu.Lock()
+	part, isStale := app.Stale(service, p.history[app.ID].Pending)
+	p.mu.Unlock()
+	if !isStale {
+		return nil, nil
+	}
+	found, err := p.host.Services.Observe(ctx, []string{service}, false)
+	if err != nil {
+		return nil, unseenError{err}
+	}
+	p.mu.Lock()
+	plan := units.Diff(units.Desired{Apps: []units.App{part}, Scope: p.want.Scope}, units.Observed{Units: found}, p.history, p.started)
+	p.mu.Unlock()
+	return plan.Steps, p.begin(app, plan.Steps, found)
 }
 
 // age is how long the part of an app has been up that came up last.
@@ -432,8 +475,13 @@ func (p *pass) answers(ctx context.Context, app units.App, part units.Part, u un
 		case units.Unsure, units.Sick:
 		}
 	}
-	return fmt.Errorf("%s runs and does not serve: %s", part.Service, said)
+	return &silentError{part.Service, said}
 }
+
+// silentError is that a service runs and does not answer as it should.
+type silentError struct{ service, said string }
+
+func (e *silentError) Error() string { return e.service + " runs and does not serve: " + e.said }
 
 // A service that was started is asked this often, and given a moment in between.
 const (
@@ -469,7 +517,7 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 	earlier := app.With(p.earlier(app.ID))
 	main := units.Action{App: app.ID, Kind: units.Restart, Target: earlier.Parts[0].Service, Reason: units.BecauseRolledBack}
 	if err == nil {
-		err = p.carryOut(ctx, ctx, []units.Action{
+		err = p.carryOut(ctx, ctx, earlier, []units.Action{
 			{Kind: units.Reload, Reason: units.BecauseRolledBack},
 			{App: app.ID, Kind: units.ResetFailed, Target: main.Target, Reason: units.BecauseRolledBack},
 		})

@@ -33,6 +33,11 @@ const (
 // Replace is the mode of a job that takes the place of one that is queued.
 const Replace = "replace"
 
+// IgnoreDependencies is the mode of a job that takes no other unit along, neither by
+// PartOf= nor by Requires=, and waits for none. It is the only way to restart a unit and
+// not what is PartOf= it (systemd 257, TestLiveRestartAlone).
+const IgnoreDependencies = "ignore-dependencies"
+
 type queueFunc func(c *sdbus.Conn, ctx context.Context, name, mode string, result chan<- string) (int, error)
 
 // Start starts a unit and waits for the job to end, however long that takes:

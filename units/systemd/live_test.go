@@ -423,6 +423,29 @@ func kill(t *testing.T, name string) {
 	}
 }
 
+// TestLiveRestartAlone: a restart without dependencies leaves what is PartOf= the unit
+// alone, and does not wait for what the unit is ordered after.
+func TestLiveRestartAlone(t *testing.T) {
+	const page, base = "page.service", "base.service"
+	m := connect(t, systemd.Options{})
+	install(t, m, map[string]string{
+		page: "[Unit]\nWants=base.service\nAfter=base.service\n[Service]\nExecStart=/bin/sleep 1000\n",
+		base: "[Unit]\nPartOf=page.service\n[Service]\nExecStart=/bin/sleep 1000\n",
+	})
+	if _, err := m.Start(within(t, long), page, systemd.Replace); err != nil {
+		t.Fatal(err)
+	}
+	for mode, takesAlong := range map[string]bool{systemd.IgnoreDependencies: false, systemd.Replace: true} {
+		before := map[string]string{page: unit(t, m, page).InvocationID, base: unit(t, m, base).InvocationID}
+		if result, err := m.Restart(within(t, long), page, mode); result != systemd.JobDone || err != nil {
+			t.Errorf("%s: %q, %v", mode, result, err)
+		}
+		if unit(t, m, page).InvocationID == before[page] || (unit(t, m, base).InvocationID != before[base]) != takesAlong {
+			t.Errorf("%s: base was restarted: %v", mode, !takesAlong)
+		}
+	}
+}
+
 func TestLiveStopCancelsASlowStart(t *testing.T) {
 	m := connect(t, systemd.Options{})
 	install(t, m, map[string]string{

@@ -1,0 +1,197 @@
+package reconcile_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+const (
+	pageService = "app@explorer.service"
+	apiService  = "app@explorer.api.service"
+	dbService   = "app@explorer.db.service"
+)
+
+// explorer is an app of three parts: a page in front of an API, which logs in to a
+// database. The API and the database have the password in their configuration.
+func explorer(version string) units.App {
+	a := units.App{ID: "explorer", Enabled: true, ManifestDigest: version}
+	for _, p := range []units.Part{{Service: pageService, After: []string{apiService}}, {Service: apiService, After: []string{dbService}}, {Service: dbService}} {
+		p.File, p.Digest = strings.TrimSuffix(p.Service, ".service")+".container", version
+		a.Files = append(a.Files, units.File{Name: p.File, App: a.ID, Digest: version, Content: []byte(version)})
+		if p.Service != pageService {
+			a.Files = append(a.Files, units.File{Name: units.RecipeName(p.Service), App: a.ID, Content: []byte("[Recipe]\nSecret=\"x\"\n")})
+		}
+		a.Parts = append(a.Parts, p)
+	}
+	a.Files.Sort()
+	return a
+}
+
+// explorers is a machine on which the password of the explorer can be changed.
+type explorers struct {
+	*machine
+	password string
+	started  map[string]string // by service and start
+	// slow is how long the database takes to start.
+	slow time.Duration
+	// refuses: the API ends when it starts with this password.
+	refuses string
+	// stale: the page has kept the address of an API that is gone.
+	stale bool
+}
+
+func newExplorers() *explorers {
+	m := &explorers{machine: newMachine(), password: "a", started: map[string]string{}}
+	app := explorer("1")
+	for _, f := range app.Files {
+		m.files[f.Name] = f
+	}
+	for _, p := range app.Parts {
+		m.loaded[p.Service] = p.Digest
+		m.units[p.Service] = units.Unit{Loaded: true, Active: units.Active, Digest: p.Digest, Invocation: "first", Up: time.Hour}
+	}
+	m.keep()
+	return m
+}
+
+// keep notes with which password each service that runs was started.
+func (m *explorers) keep() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, service := range []string{apiService, dbService} {
+		if start := service + m.units[service].Invocation; m.started[start] == "" {
+			m.started[start] = m.password
+		}
+	}
+}
+
+func (m *explorers) host() reconcile.Host {
+	host := m.machine.host()
+	host.Services = m
+	host.Config = func(service string, _ units.Recipe) (want, have units.ConfigDigests, err error) {
+		m.keep()
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return units.ConfigDigests{Config: m.password}, units.ConfigDigests{Config: m.started[service+m.units[service].Invocation]}, nil
+	}
+	host.Ask = func(_ context.Context, _ units.File, p units.Part, _ units.Unit) (units.Health, string) {
+		if p.Service == pageService && m.stale {
+			return units.Unsure, "502"
+		}
+		return units.Serving, ""
+	}
+	host.Health = host.Ask
+	return host
+}
+
+func (m *explorers) RestartAlone(ctx context.Context, service string) error {
+	if service == dbService {
+		select {
+		case <-time.After(m.slow):
+		case <-ctx.Done():
+			m.mu.Lock()
+			m.note("wait " + service)
+			m.units[service] = units.Unit{Active: units.Activating, Digest: "1", Invocation: "slow"}
+			m.started[service+"slow"] = m.password
+			m.mu.Unlock()
+			go func() {
+				time.Sleep(m.slow)
+				m.mu.Lock()
+				defer m.mu.Unlock()
+				m.units[service] = units.Unit{Active: units.Active, Digest: "1", Invocation: "slow"}
+			}()
+			return context.Cause(ctx)
+		}
+	}
+	m.stale = service == apiService || m.stale && service != pageService
+	err := m.machine.RestartAlone(ctx, service)
+	if service == apiService && m.password == m.refuses {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		u := m.units[service]
+		u.Active, u.Restarting = units.Activating, true
+		m.units[service] = u
+		return errors.New("restarting " + service + ": the job ended with \"failed\"")
+	}
+	return err
+}
+
+func (m *explorers) pass(t *testing.T, app units.App) reconcile.Report {
+	t.Helper()
+	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app}, Whole: true}, nil }, m.host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.keep()
+	return r
+}
+
+// rotating is the app while its password is rotated; all of it was up.
+func rotating() units.App {
+	app := explorer("1")
+	app.Rotating = true
+	for i := range app.Parts {
+		app.Parts[i].WasUp = true
+	}
+	return app
+}
+
+// TestServerBeforeClients: a new password restarts the database, then the API, and then
+// the page, which has another address of the API and does not answer.
+func TestServerBeforeClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newExplorers()
+		m.password = "b"
+		r := m.pass(t, explorer("1"))
+		equal(t, "done", []string{"start " + dbService + " 1", "start " + apiService + " 1", "start " + pageService + " 1"}, m.log)
+		equal(t, "results", []string{"explorer done"}, results(r))
+		equal(t, "reasons", []string{"config-differs", "config-differs", "dependency-restarted"}, reasons(r))
+		if r := m.pass(t, explorer("1")); r.Changed() {
+			t.Errorf("again: %v", r.Actions)
+		}
+	})
+}
+
+// TestRefusedPassword: a part that fails with the new password ends the work, and gets the
+// old one after the database has it.
+func TestRefusedPassword(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newExplorers()
+		m.password, m.refuses = "b", "b"
+		r := m.pass(t, rotating())
+		equal(t, "results", []string{"explorer not-serving: restarting " + apiService + `: the job ended with "failed"`}, results(r))
+		m.log, m.password = nil, "a"
+		r = m.pass(t, rotating())
+		equal(t, "done", []string{
+			"reset-failed " + dbService, "start " + dbService + " 1", "reset-failed " + apiService, "start " + apiService + " 1",
+			"reset-failed " + pageService, "start " + pageService + " 1",
+		}, m.log)
+		equal(t, "results", []string{"explorer done"}, results(r))
+	})
+}
+
+// TestSlowServer: what a pass has no time for, the next one does once the database is up.
+func TestSlowServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newExplorers()
+		m.password, m.slow = "b", time.Minute
+		host := m.host()
+		host.Patience = 20 * time.Second
+		r, err := reconcile.Await(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{rotating()}}, nil }, host, 10*time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "done", []string{
+			"reset-failed " + dbService, "wait " + dbService, "reset-failed " + apiService, "start " + apiService + " 1",
+			"reset-failed " + pageService, "start " + pageService + " 1",
+		}, m.log)
+		equal(t, "results", []string{"explorer done"}, results(r))
+	})
+}
