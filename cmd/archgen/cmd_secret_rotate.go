@@ -87,11 +87,25 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 	if len(want.Kept) > 0 {
 		return fmt.Errorf("the manifest of %s has errors, so nobody can tell whether it uses %s: see archgen check", strings.Join(want.Kept, ", "), name)
 	}
-	r, err := l.vault.Begin(ctx, appOfSecret(want, name).Secrets, name, value, time.Now())
+	up, err := l.up(ctx, want)
+	if err != nil {
+		return err
+	}
+	r, err := l.vault.Begin(ctx, appOfSecret(want, name).Secrets, secret.Request{Name: name, Value: value, Up: up, Now: time.Now()})
 	if err != nil {
 		return err
 	}
 	return c.completeRotation(ctx, l, o, r)
+}
+
+// up is the services of apps that are up, or on their way.
+func (l *live) up(ctx context.Context, want units.Desired) ([]string, error) {
+	var names []string
+	for _, app := range want.Apps {
+		names = append(names, app.Services()...)
+	}
+	found, err := l.services.All(ctx, names)
+	return slices.DeleteFunc(names, func(name string) bool { return found[name].State.IsAtRest() }), err
 }
 
 // resumeRotation goes on with a rotation that somebody did not bring to its end,
@@ -150,16 +164,15 @@ const settleRotated = time.Second
 // Serve restarts what runs with another value than it should, by the one pass that
 // changes what runs.
 func (t *turnover) Serve(ctx context.Context, r *secret.Rotation) error {
-	found, err := t.arrive(ctx, r)
-	if err != nil {
+	if err := t.arrive(ctx, r); err != nil {
 		return err
 	}
 	desired := func() (units.Desired, error) {
 		want, err := t.users(r)
 		for i, app := range want.Apps {
 			want.Apps[i].Rotating = true
-			if r.Reverting && isDown(app, found) {
-				want.Apps[i].Asked = units.Restart
+			for j, part := range app.Parts {
+				app.Parts[j].WasUp = r.WasUp(part.Service)
 			}
 		}
 		return want, err
@@ -217,22 +230,22 @@ func uses(set *manifests.Set, app *manifests.Resolved, names []string) bool {
 	return false
 }
 
-// arrive waits until nothing that uses the secrets is on its way up or down: a run
-// that was killed leaves systemd at work.
-func (t *turnover) arrive(ctx context.Context, r *secret.Rotation) (map[string]machine.Service, error) {
+// arrive waits until nothing that uses the secrets is stopping: a run that was killed
+// leaves systemd at work. What is starting is for the pass to wait for, or to restart.
+func (t *turnover) arrive(ctx context.Context, r *secret.Rotation) error {
 	limited, cancel := context.WithTimeout(ctx, t.o.timeout)
 	defer cancel()
 	for {
 		found, err := t.look(ctx, r)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		isOnItsWay := false
+		isStopping := false
 		for _, s := range found {
-			isOnItsWay = isOnItsWay || s.State.IsOnItsWay()
+			isStopping = isStopping || s.State.Active == units.Deactivating
 		}
-		if !isOnItsWay || limited.Err() != nil {
-			return found, ctx.Err()
+		if !isStopping || limited.Err() != nil {
+			return ctx.Err()
 		}
 		select {
 		case <-time.After(arrivePause):
@@ -261,11 +274,12 @@ func (t *turnover) look(ctx context.Context, r *secret.Rotation) (map[string]mac
 	return found, err
 }
 
-// isDown reports whether a part of an app is neither up nor at rest.
-func isDown(app units.App, found map[string]machine.Service) bool {
+// isDown reports whether a part of an app is neither up nor at rest, or was up when
+// the rotation began and is not.
+func isDown(app units.App, found map[string]machine.Service, r *secret.Rotation) bool {
 	return slices.ContainsFunc(app.Parts, func(p units.Part) bool {
 		u := found[p.Service].State
-		return u.Active != units.Active && u.Active != units.Inactive && u.Active != ""
+		return u.Active != units.Active && (!u.IsAtRest() || u.Stopped && r.WasUp(p.Service))
 	})
 }
 
@@ -280,7 +294,7 @@ func (t *turnover) verify(ctx context.Context, r *secret.Rotation) error {
 		return err
 	}
 	for _, app := range want.Apps {
-		if isDown(app, t.after) {
+		if isDown(app, t.after, r) {
 			return fmt.Errorf("%s does not stay up", app.ID)
 		}
 		for _, part := range app.Parts {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/secret"
 )
 
 // TestAbandoned: a rotation is taken up by somebody else only when nobody is at
@@ -24,7 +25,7 @@ func TestAbandoned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Begin(t.Context(), list, "a.pass", "", time.Now()); err != nil {
+	if _, err := s.Begin(t.Context(), list, secret.Request{Name: "a.pass", Now: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
 	if r, _, err := s.Abandoned(t.Context()); r != nil || err != nil {

@@ -26,6 +26,9 @@ type Rotation struct {
 	Began time.Time `json:"began"`
 	// Reverting: what has to serve did not with the new values.
 	Reverting bool `json:"reverting,omitempty"`
+	// Up is the services that were up, or on their way, when it began. One that has ended
+	// since is started again, whatever it ended by. Without the list nobody knows.
+	Up []string `json:"up"`
 	// Changes is the secret, and those that are derived from it.
 	Changes []Change `json:"changes"`
 }
@@ -44,6 +47,18 @@ func (r *Rotation) Names() []string {
 		list = append(list, c.Name)
 	}
 	return list
+}
+
+// WasUp reports whether a service was up, or on its way, when the rotation began.
+func (r *Rotation) WasUp(service string) bool { return r.Up == nil || slices.Contains(r.Up, service) }
+
+// Request is the new value that a secret is to have. Without one it is made as the first
+// one was.
+type Request struct {
+	Name, Value string
+	// Up is the services of apps that are up, or on their way.
+	Up  []string
+	Now time.Time
 }
 
 // Rotation is the one that has not come to its end, nil where there is none.
@@ -94,9 +109,10 @@ func (s Store) Abandoned(ctx context.Context) (r *Rotation, release func(), err 
 	return r, release, nil
 }
 
-// Begin keeps that a secret is to have another value, and changes nothing yet.
-// Without a value it is made as the first one was. list is the app's secrets.
-func (s Store) Begin(ctx context.Context, list []units.Secret, name, value string, now time.Time) (*Rotation, error) {
+// Begin keeps that a secret is to have another value, and changes nothing yet. list is
+// the app's secrets.
+func (s Store) Begin(ctx context.Context, list []units.Secret, want Request) (*Rotation, error) {
+	name, value := want.Name, want.Value
 	i := slices.IndexFunc(list, func(d units.Secret) bool { return d.Name == name })
 	switch {
 	case i < 0:
@@ -121,7 +137,7 @@ func (s Store) Begin(ctx context.Context, list []units.Secret, name, value strin
 	if value == before {
 		return nil, fmt.Errorf("%s has that value already", name)
 	}
-	r := &Rotation{Name: name, Began: now.UTC().Truncate(time.Second)}
+	r := &Rotation{Name: name, Began: want.Now.UTC().Truncate(time.Second), Up: append([]string{}, want.Up...)}
 	if err := s.change(ctx, r, list, name, value); err != nil {
 		return nil, err
 	}

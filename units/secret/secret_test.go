@@ -322,7 +322,7 @@ func TestRotationSurvivesAKillAtEveryPoint(t *testing.T) {
 				t.Fatal(err)
 			}
 			old := n.runs["consumer"]
-			r, err := s.Begin(t.Context(), list, "a.pass", "new", time.Now())
+			r, err := s.Begin(t.Context(), list, secret.Request{Name: "a.pass", Value: "new", Now: time.Now()})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -366,6 +366,39 @@ func macOf(t *testing.T, list []units.Secret) string {
 	return c.values["a.mac"]
 }
 
+// What was up when a rotation began is kept with it. One that an older archgen began has
+// no list.
+func TestWhatWasUp(t *testing.T) {
+	creds(t, "exit 1")
+	s, list := newStore(t), []units.Secret{{Name: "a.pass", Length: 16, Alphabet: "hex"}}
+	if err := s.Provide(t.Context(), newPodman(), list); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		up   []string
+		want map[string]bool
+	}{
+		"one service": {[]string{"app@a.service"}, map[string]bool{"app@a.service": true, "app@a.db.service": false}},
+		"none":        {nil, map[string]bool{"app@a.service": false}},
+	} {
+		if _, err := s.Begin(t.Context(), list, secret.Request{Name: "a.pass", Up: tt.up, Now: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		r, err := s.Rotation()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for service, want := range tt.want {
+			if got := r.WasUp(service); got != want {
+				t.Errorf("%s: %s was up: %v", name, service, got)
+			}
+		}
+	}
+	if !(&secret.Rotation{}).WasUp("app@a.service") {
+		t.Error("without a list, nothing was up")
+	}
+}
+
 func TestWhatCannotBeRotated(t *testing.T) {
 	creds(t, "exit 1")
 	s, c := newStore(t), newPodman()
@@ -381,7 +414,7 @@ func TestWhatCannotBeRotated(t *testing.T) {
 		"without value": {"b.key", "x", "archgen apply"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := s.Begin(t.Context(), append(slices.Clone(wanted), units.Secret{Name: "b.key"}), tt.secret, tt.value, time.Now())
+			_, err := s.Begin(t.Context(), append(slices.Clone(wanted), units.Secret{Name: "b.key"}), secret.Request{Name: tt.secret, Value: tt.value, Now: time.Now()})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "by hand") {
 				t.Errorf("error %v, want one with %q", err, tt.want)
 			}
