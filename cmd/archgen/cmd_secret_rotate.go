@@ -25,17 +25,20 @@ func (c *cli) secretRotateCommand() *cobra.Command {
 		Use:   "rotate NAME",
 		Short: "Give a secret another value, everywhere",
 		Long: `rotate gives a secret a new value, and what is derived from it. It restarts the
-app that the secret belongs to, waits until it serves, and then those that use
-it, one after the other; nobody else. How long each was down is printed.
+containers that use the value, and no others: those of the app that the secret
+belongs to first, then those of apps that require it; within an app in the order
+of "after", so that a database has the new password before its clients. Each has
+to serve before the next one restarts. How long each was down is printed.
 
-Where something does not serve with the new value, the old one is put back
-everywhere. Where rotate is ended before it is done, by whatever, archgen apply
-or healthd complete it or put the old value back.
+If one does not serve with the new value, rotate restores the old value, restarts
+in the same order what has the new value or has stopped since, and says what
+failed. If rotate is killed, archgen apply or healthd complete the rotation or
+restore the old value.
 
 A new value is made like the first one. For a secret that has to be supplied it
 is read from a file or standard input.
 
-Exit status: 0 done; 1 it failed, or the old value is back; 5 another run holds
+Exit status: 0 done; 1 it failed, and the old value is in force; 5 another run holds
 the lock.`,
 		Example: `  archgen secret rotate bitcoin-knots.rpc-password
   archgen secret rotate web.tls-key --from key.pem`,
@@ -43,7 +46,7 @@ the lock.`,
 		RunE: func(_ *cobra.Command, args []string) error { return c.rotate(&o, args[0], from) },
 	}
 	scopeFlags(cmd, &o.source)
-	cmd.Flags().DurationVar(&o.timeout, "timeout", passPatience, "how long to wait for an app")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", passPatience, "how long an app may take to serve with the new value")
 	cmd.Flags().StringVar(&from, "from", "", "read the new value from `FILE`, - for standard input")
 	return cmd
 }
@@ -177,9 +180,9 @@ func (t *turnover) Serve(ctx context.Context, r *secret.Rotation) error {
 		}
 		return want, err
 	}
-	host := t.l.host(min(turn, t.o.timeout), t.c.progress(t.o.asJSON))
+	host := t.l.host(min(turn, t.timeout(r)), t.c.progress(t.o.asJSON))
 	host.Settle = settleRotated
-	report, err := reconcile.Await(ctx, desired, host, t.o.timeout)
+	report, err := reconcile.Await(ctx, desired, host, t.timeout(r))
 	if err != nil {
 		return err
 	}
@@ -189,6 +192,15 @@ func (t *turnover) Serve(ctx context.Context, r *secret.Rotation) error {
 		}
 	}
 	return t.verify(ctx, r)
+}
+
+// timeout is how long to wait for an app. With the old value it serves: a short timeout
+// is one for the new value.
+func (t *turnover) timeout(r *secret.Rotation) time.Duration {
+	if r.Reverting {
+		return max(t.o.timeout, passPatience)
+	}
+	return t.o.timeout
 }
 
 // users is the apps that may use the secrets of a rotation: the one that they
@@ -233,7 +245,7 @@ func uses(set *manifests.Set, app *manifests.Resolved, names []string) bool {
 // arrive waits until nothing that uses the secrets is stopping: a run that was killed
 // leaves systemd at work. What is starting is for the pass to wait for, or to restart.
 func (t *turnover) arrive(ctx context.Context, r *secret.Rotation) error {
-	limited, cancel := context.WithTimeout(ctx, t.o.timeout)
+	limited, cancel := context.WithTimeout(ctx, t.timeout(r))
 	defer cancel()
 	for {
 		found, err := t.look(ctx, r)
