@@ -44,6 +44,12 @@ const (
 	SecretInEnv       Code = "secret-in-env"
 	PublishedDatabase Code = "published-database"
 	NoProbe           Code = "no-probe"
+	ImageArchitecture Code = "image-architecture"
+	ImagePort         Code = "image-port"
+	ImageVolume       Code = "image-volume"
+	ImageProgram      Code = "image-program"
+	ImageUser         Code = "image-user"
+	ImageOwner        Code = "image-owner"
 )
 
 // Entry documents a code.
@@ -94,4 +100,10 @@ var Codes = []Entry{
 	{SecretInEnv, "A secret is handed over in the environment, where `podman inspect` and child processes see it.", "Mount it as a file, or give `waiver:` with the reason."},
 	{PublishedDatabase, "A database is published beyond loopback.", "Remove the port or bind it to 127.0.0.1."},
 	{NoProbe, "A long-running container has no health probe, so \"started\" says nothing about whether it serves.", "Add `health: {serving: …}`."},
+	{ImageArchitecture, "The image is built for another processor than this machine has.", "Use an image that is built for this machine, or one of several architectures."},
+	{ImagePort, "The manifest declares a port that the image does not expose and that no argument, variable or file of the part mentions.", "Correct the number; the hint lists the ports that the image exposes."},
+	{ImageVolume, "The image declares a volume that nothing covers; Podman deletes its content at each stop.", "Map it to a named volume, or mark it `disposable`."},
+	{ImageProgram, "A program that the manifest or the image names is not in the image, or not executable.", "Name a program that the image has, by its path."},
+	{ImageUser, "The user or group of the container is not one of the image.", "Give numbers, or a name of the image's /etc/passwd and /etc/group."},
+	{ImageOwner, "The user of the container can't write to a directory that the program writes to.", "Mount a volume or a tmpfs there, or choose the user that owns it."},
 }

@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"units":                        {},
 	"manifests":                    {"manifests/diag"},
 	"manifests/catalog":            {},
+	"manifests/imagecheck":         {"manifests", "manifests/diag"},
 	"manifests/datasheet":          {"manifests"},
 	"manifests/internal/reference": {"manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet"},
 	"packaging/sbom":               {},
@@ -43,7 +44,7 @@ var mayImport = map[string][]string{
 	"healthd/bus":                  {"healthd", "units"},
 	"healthd/metrics":              {"healthd", "units", "units/unitdir"},
 	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/probe", "healthd/watch", "units", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
-	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "healthd/probe"},
+	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "healthd/probe"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may
@@ -65,6 +66,7 @@ var pure = map[string][]string{
 	"generator/configfile": {"os", "os/exec", "net/http"},
 	"manifests/diag":       {"os", "os/exec", "net/http"},
 	"manifests":            {"os/exec", "net/http"},
+	"manifests/imagecheck": {"os", "os/exec", "net/http"},
 	"healthd/probe":        {"os/exec", "net/http"}, // it asks over the network, but with nobody's help
 }
 
