@@ -18,6 +18,9 @@ var coveredBy = map[diag.Code]string{
 	diag.TooLarge:      "manifests.TestLargeFiles: a case would be large itself",
 	diag.PodmanRejects: "conform.TestFindings: the generator writes nothing that Podman refuses",
 	diag.PodmanWarns:   "conform.TestFindings: nor what Podman warns about",
+	// What an image has is known on a machine only.
+	diag.ImageArchitecture: "imagecheck.TestCheck", diag.ImagePort: "imagecheck.TestCheck", diag.ImageVolume: "imagecheck.TestCheck",
+	diag.ImageProgram: "imagecheck.TestCheck", diag.ImageUser: "imagecheck.TestCheck", diag.ImageOwner: "imagecheck.TestCheck",
 }
 
 // Every code of the reference has an example that shows its exact message: a

@@ -21,8 +21,8 @@ import (
 // preparer is the program that systemd runs before a part that has a recipe, and
 // looks for itself. The start fails where there is none: an app must not start
 // without its configuration. willingPreparer is for a part that needs nothing of it
-// but a note of its secrets' values, or of whom it follows: such a part starts all the
-// same.
+// but a note of its secrets' values, or of whom it follows, or the owner of a new
+// volume: such a part starts all the same.
 const (
 	preparer        = "archgen"
 	willingPreparer = "-archgen"
@@ -61,17 +61,15 @@ func (c *container) recipe() (r units.Recipe, needed bool) {
 			r.Steps = append(r.Steps, c.step(origin{base: "app", field: "hooks.pre_start", index: i}, s)...)
 		}
 	}
-	if len(r.Files)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(c.part.Secrets) == 0 {
+	r.Volumes = c.newVolumes()
+	if len(r.Files)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(c.part.Secrets)+len(r.Volumes) == 0 {
 		return r, false
 	}
 	for _, s := range c.part.Secrets {
 		r.Secrets = append(r.Secrets, SecretName(c.app.ID(), s.Name))
 	}
 	if len(r.Steps) > 0 {
-		r.Image, r.Podman = c.part.Image, c.podmanArguments()
-		if c.part.Build != nil {
-			r.Image = imageTag(c.app, c.part)
-		}
+		r.Image, r.Podman = imageOf(c.app, c.part), c.podmanArguments()
 	}
 	return r, true
 }

@@ -100,8 +100,7 @@ func (r *renderer) volume(app *manifests.Resolved, name string) {
 	w.begin("Unit")
 	w.put(none, "Description", "Volume "+name+" of "+app.Document.App.Name)
 	o := app.Document.App.Volumes[name]
-	isElsewhere := o != nil && (o.Device != "" || o.Type != "" || o.Options != "")
-	if isElsewhere {
+	if isElsewhere(o) {
 		manyStarts(w)
 	}
 	w.begin("Volume")
@@ -116,7 +115,7 @@ func (r *renderer) volume(app *manifests.Resolved, name string) {
 		}
 	}
 	appLabel(w, app.ID())
-	if isElsewhere { // else Podman makes the same one with the container
+	if isElsewhere(o) { // else Podman makes the same one with the container
 		eachStart(w)
 	}
 	quadlet(w, false)

@@ -219,7 +219,7 @@ type Volume struct {
 	Target string `key:"target" need:"required" pattern:"target"`
 	// The container can't write to it.
 	ReadOnly bool `key:"read_only"`
-	// Give the content to the container's user at each start (Podman's `U`). For host paths; a new named volume belongs to the user anyway.
+	// Give the content to the container's user at each start (Podman's `U`). For host paths. A new named volume belongs to the container's user without it, with the content that the image puts there, whoever owns the directory in the image. Where several parts mount the volume, the user is that of the first part that can write to it, `main` first. A volume that holds data keeps its owners. A volume with `device`, `type` or `options` has those of its file system. Where the manifest sets no `user` and the image starts as root, the volume keeps the owner of the image's directory: such an image changes its user by itself.
 	Chown bool `key:"chown"`
 	// SELinux label: `shared` between containers or `private` to this one.
 	Relabel string `key:"relabel" enum:"shared|private"`

@@ -35,10 +35,38 @@ type Recipe struct {
 	Follow []string
 	// Steps is done before each start, in order.
 	Steps []Step
+	// Volumes is the named volumes of the part that are given to a user while they
+	// are new.
+	Volumes []NewVolumes
 	// Image is the part's, and Podman what podman run needs beside it so that a
 	// command finds what the part's program does.
 	Image  string
 	Podman []string
+}
+
+// IsConfigured reports whether the container is started with something that can be
+// another at its next start: files, secrets, or what it watches.
+func (r Recipe) IsConfigured() bool {
+	return len(r.Files)+len(r.Secrets)+len(r.Watch)+len(r.Follow) > 0
+}
+
+// NewVolumes is named volumes that belong to the user of one container: the first
+// that writes to them.
+type NewVolumes struct {
+	// Image and Podman make a container that has that user.
+	Image  string   `json:"image"`
+	Podman []string `json:"podman,omitempty"`
+	// IsNamed: the manifest names the user. Where only the image does and the user is
+	// root, the program may change to another, and Podman decides about the owner.
+	IsNamed bool        `json:"named,omitempty"`
+	List    []NewVolume `json:"list"`
+}
+
+// NewVolume is a volume, and what it has where it does not exist.
+type NewVolume struct {
+	Name   string   `json:"name"`
+	Target string   `json:"target"`
+	Labels []string `json:"labels,omitempty"`
 }
 
 // ConfigDigests tells two configurations of a part apart: Config is that of rendered
@@ -118,6 +146,9 @@ func (r Recipe) Text() (string, error) {
 	for _, s := range r.Steps {
 		put("Step", s)
 	}
+	for _, v := range r.Volumes {
+		put("NewVolumes", v)
+	}
 	if r.Image != "" {
 		put("Image", r.Image)
 		put("Podman", r.Podman)
@@ -159,6 +190,8 @@ func (r *Recipe) set(key string, value []byte) error {
 		return appendJSON(&r.Follow, value)
 	case "Step":
 		return appendJSON(&r.Steps, value)
+	case "NewVolumes":
+		return appendJSON(&r.Volumes, value)
 	case "Image":
 		return json.Unmarshal(value, &r.Image)
 	case "Podman":

@@ -24,6 +24,8 @@ func (c *cli) filesCommand() *cobra.Command {
 it before the container (ExecStartPre=); where a file can't be rendered, the app
 does not start. The files lie in memory, in files/ID of the runtime directory,
 for nobody but the container to read; one that is right already is not written.
+It also gives named volumes that are new, with what the image puts into them, to
+the container's user. A volume that holds data is never changed.
 
 Run by hand it writes nothing, and says whether the app was started with the
 configuration that it would get now. archgen apply restarts one that was not.
@@ -49,6 +51,12 @@ func (c *cli) files(from *source, app string) error {
 		return err
 	}
 	if c.runBySystemd() {
+		ctx, stop := interruptible()
+		defer stop()
+		p := &preparation{c: c, scope: from.scope(), app: app, recipe: recipe, host: host}
+		if err := p.own(ctx); err != nil {
+			return fmt.Errorf("the volumes of app@%s: %w", app, err)
+		}
 		if err := host.Write(app, recipe); err != nil {
 			return fmt.Errorf("the configuration of app@%s: %w", app, err)
 		}

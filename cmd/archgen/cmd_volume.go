@@ -17,9 +17,9 @@ import (
 // volumeCommand is for prepare, which runs it in Podman's user namespace.
 func (c *cli) volumeCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "volume ensure|await DIR PATH [UID GID MODE]",
+		Use:     "volume VERB DIR [ARGUMENT…]",
 		Hidden:  true,
-		Short:   "Make a directory in a volume, or wait for a file in it",
+		Short:   "Work on the files of a volume",
 		Example: `  podman unshare archgen volume ensure DIR wallets 1000 1000 700`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			ctx, stop := interruptible()
@@ -31,6 +31,22 @@ func (c *cli) volumeCommand() *cobra.Command {
 
 func (c *cli) volume(ctx context.Context, args []string) error {
 	switch {
+	case len(args) == 2 && args[0] == "isnew":
+		isNew, err := isNewVolume(args[1])
+		if err == nil && !isNew {
+			return errReported
+		}
+		return err
+	case len(args) == 2 && args[0] == "leave":
+		return leaveVolume(args[1])
+	case len(args) == 2 && args[0] == "clear":
+		return clearVolume(args[1])
+	case len(args) == 4 && args[0] == "place":
+		uid, gid, err := ownerOf(args[3])
+		if err != nil {
+			return usageError{err}
+		}
+		return placeVolume(args[1], args[2], uid, gid)
 	case len(args) == 3 && args[0] == "await":
 		return awaitFile(ctx, args[1], args[2])
 	case len(args) == 6 && args[0] == "ensure":
@@ -43,6 +59,14 @@ func (c *cli) volume(ctx context.Context, args []string) error {
 		return ensureDirectory(args[1], args[2], uid, gid, uint32(mode))
 	}
 	return usageError{errors.New("it is for archgen prepare")}
+}
+
+// ownerOf reads UID:GID.
+func ownerOf(text string) (uid, gid int, err error) {
+	user, group, _ := strings.Cut(text, ":")
+	uid, errUID := strconv.Atoi(user)
+	gid, errGID := strconv.Atoi(group)
+	return uid, gid, errors.Join(errUID, errGID)
 }
 
 // awaitFile waits until there is a file in a directory.

@@ -110,7 +110,7 @@ func TestImages(t *testing.T) {
 	m := Up(t)
 
 	t.Run("bitcoin-knots", func(t *testing.T) {
-		run(t, m, "-d", "--name=knots", "--network=none", "-v", "knots:/data", "localhost/bitcoin-knots:29", "-datadir=/data", "-regtest")
+		run(t, m, "-d", "--name=knots", "--network=none", "--user=999:999", "-v", "knots:/data", "localhost/bitcoin-knots:29", "-datadir=/data", "-regtest")
 		got := eventually(t, m, "podman", "exec", "knots", "bitcoin-cli", "-datadir=/data", "-regtest", "getblockchaininfo")
 		if !strings.Contains(got, `"chain": "regtest"`) {
 			t.Errorf("getblockchaininfo = %s", got)

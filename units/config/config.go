@@ -114,6 +114,9 @@ func (h Host) note(container string, now record) error {
 // with. What can't be read of the watched files counts as it was: an app that is
 // down has often taken its file away, and others need not restart for that.
 func (h Host) Compare(container string, r units.Recipe) (want, have units.ConfigDigests, err error) {
+	if !r.IsConfigured() {
+		return want, have, nil
+	}
 	key, err := h.key()
 	if err != nil {
 		return want, have, err

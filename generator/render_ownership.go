@@ -1,0 +1,96 @@
+package generator
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// newVolumes is the named volumes of the part, by the container to whose user they
+// belong while they are new. Podman would give them the owner of the directory that
+// the image has at their place, and Quadlet's User= and Group= in [Volume] say it only
+// for numbers, not for what the image brings along, and not in a user namespace.
+func (c *container) newVolumes() (list []units.NewVolumes) {
+	for _, v := range c.part.Volumes {
+		owner := c.r.set.App(cmp.Or(v.App, c.app.ID()))
+		if v.Name == "" || owner == nil || owner.Existing(v.Name) != "" || isElsewhere(owner.Document.App.Volumes[v.Name]) {
+			continue
+		}
+		part, mount := firstWriter(owner, v.Name)
+		// With chown Podman does it at each start; the ids of userns auto are others
+		// each time.
+		if part == nil || mount.Chown || strings.HasPrefix(part.UserNS, "auto") {
+			continue
+		}
+		list = addVolume(list, owner, part, mount)
+	}
+	return list
+}
+
+// isElsewhere reports whether a volume is a file system of its own, whose owner that
+// file system has.
+func isElsewhere(o *manifests.VolumeOptions) bool {
+	return o != nil && (o.Device != "" || o.Type != "" || o.Options != "")
+}
+
+// firstWriter is the part of an app to whose user a new volume belongs: the first
+// that can write to it, main before the others, or else the first that mounts it.
+func firstWriter(app *manifests.Resolved, volume string) (part *manifests.Part, mount *manifests.Volume) {
+	for i := range app.Parts {
+		for j := range app.Parts[i].Volumes {
+			v := &app.Parts[i].Volumes[j]
+			if v.Name != volume || v.App != "" && v.App != app.ID() {
+				continue
+			}
+			if part == nil || mount.ReadOnly && !v.ReadOnly {
+				part, mount = &app.Parts[i], v
+			}
+		}
+	}
+	return part, mount
+}
+
+// addVolume adds a volume to those of the same container.
+func addVolume(list []units.NewVolumes, app *manifests.Resolved, part *manifests.Part, mount *manifests.Volume) []units.NewVolumes {
+	by := units.NewVolumes{Image: imageOf(app, part), IsNamed: part.User != ""}
+	if part.User != "" {
+		by.Podman = append(by.Podman, "--user="+part.User)
+	}
+	if part.UserNS != "" {
+		by.Podman = append(by.Podman, "--userns="+part.UserNS)
+	}
+	v := units.NewVolume{Name: VolumeName(app.ID(), mount.Name), Target: mount.Target, Labels: volumeLabels(app, mount.Name)}
+	i := slices.IndexFunc(list, func(o units.NewVolumes) bool {
+		return o.Image == by.Image && o.IsNamed == by.IsNamed && slices.Equal(o.Podman, by.Podman)
+	})
+	if i < 0 {
+		by.List = []units.NewVolume{v}
+		return append(list, by)
+	}
+	if !slices.ContainsFunc(list[i].List, func(o units.NewVolume) bool { return o.Name == v.Name }) {
+		list[i].List = append(list[i].List, v)
+	}
+	return list
+}
+
+// volumeLabels is what the unit of a volume puts on it.
+func volumeLabels(app *manifests.Resolved, volume string) (list []string) {
+	if o := app.Document.App.Volumes[volume]; o != nil {
+		for _, k := range slices.Sorted(maps.Keys(o.Labels)) {
+			list = append(list, k+"="+o.Labels[k])
+		}
+	}
+	return append(list, "io.archipelago.app="+app.ID())
+}
+
+// imageOf is the name of the image that a part runs.
+func imageOf(app *manifests.Resolved, part *manifests.Part) string {
+	if part.Build != nil {
+		return imageTag(app, part)
+	}
+	return part.Image
+}
