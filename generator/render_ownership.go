@@ -56,7 +56,7 @@ func firstWriter(app *manifests.Resolved, volume string) (part *manifests.Part, 
 
 // addVolume adds a volume to those of the same container.
 func addVolume(list []units.NewVolumes, app *manifests.Resolved, part *manifests.Part, mount *manifests.Volume) []units.NewVolumes {
-	by := units.NewVolumes{Image: imageOf(app, part), IsNamed: part.User != ""}
+	by := units.NewVolumes{Image: ImageOf(app, part), IsNamed: part.User != ""}
 	if part.User != "" {
 		by.Podman = append(by.Podman, "--user="+part.User)
 	}
@@ -87,8 +87,8 @@ func volumeLabels(app *manifests.Resolved, volume string) (list []string) {
 	return append(list, "io.archipelago.app="+app.ID())
 }
 
-// imageOf is the name of the image that a part runs.
-func imageOf(app *manifests.Resolved, part *manifests.Part) string {
+// ImageOf is the name of the image that a part runs.
+func ImageOf(app *manifests.Resolved, part *manifests.Part) string {
 	if part.Build != nil {
 		return imageTag(app, part)
 	}

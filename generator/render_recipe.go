@@ -69,7 +69,7 @@ func (c *container) recipe() (r units.Recipe, needed bool) {
 		r.Secrets = append(r.Secrets, SecretName(c.app.ID(), s.Name))
 	}
 	if len(r.Steps) > 0 {
-		r.Image, r.Podman = imageOf(c.app, c.part), c.podmanArguments()
+		r.Image, r.Podman = ImageOf(c.app, c.part), c.podmanArguments()
 	}
 	return r, true
 }

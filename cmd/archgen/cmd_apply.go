@@ -55,6 +55,8 @@ type applyOptions struct {
 	patience time.Duration
 	// awaited is apps that a pass over all is waited for, beside those that are named.
 	awaited []string
+	// fetched is what came of getting the images of apps before the pass.
+	fetched map[string]error
 	// idle is what is said where the pass finds nothing to do, if not that.
 	idle string
 }
@@ -126,7 +128,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	want, err := desired()
 	var report reconcile.Report
 	if err == nil {
-		l.fetchAhead(ctx, want, c.sayPulling)
+		l.fetchAhead(ctx, want, o.fetched, c.sayPulling)
 		report, err = reconcile.Await(ctx, desired, host, o.timeout)
 	}
 	if err := c.conclude(k, report, err, o); err != nil {

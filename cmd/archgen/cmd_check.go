@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -9,12 +10,13 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
 )
 
 func (c *cli) checkCommand() *cobra.Command {
 	var (
-		from           source
-		strict, asJSON bool
+		from                   source
+		strict, asJSON, images bool
 	)
 	cmd := &cobra.Command{
 		Use:   "check [PATH…|ID…]",
@@ -28,11 +30,20 @@ that are not pinned by digest, apps without a health check, raw arguments,
 rights that are rarely needed.`,
 		Example: `  archgen check
   archgen check bitcoin-knots.yaml lnd.yaml
+  archgen check --images lnd
   archgen check --strict --json ./apps`,
 		RunE: func(_ *cobra.Command, args []string) error {
+			if images && from.root != "" {
+				return usageError{errors.New("--images reads the images of this machine, not those of --root")}
+			}
 			k, err := c.load(&from, args)
 			if err != nil {
 				return err
+			}
+			if images && !k.Diags.HasErrors() {
+				if err := c.compareImages(k, from.scope()); err != nil {
+					return err
+				}
 			}
 			if strict {
 				makeStrict(k)
@@ -48,8 +59,30 @@ rights that are rarely needed.`,
 	}
 	from.flags(cmd)
 	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings and on what wants a second look")
+	cmd.Flags().BoolVar(&images, "images", false, "compare the apps with their images, as far as this machine has them")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the diagnostics as JSON")
 	return cmd
+}
+
+// compareImages adds what the images of the apps that were asked for differ in.
+func (c *cli) compareImages(k *compile.Compiled, scope units.Scope) error {
+	ctx, stop := interruptible()
+	defer stop()
+	r := &imageReader{scope: scope}
+	for _, app := range k.Set.Apps {
+		if k.Only != nil && !k.Only[app.ID()] {
+			continue
+		}
+		diags, missing, err := r.check(ctx, app)
+		if err != nil {
+			return err
+		}
+		k.Diags = append(k.Diags, diags...)
+		for _, image := range missing {
+			fmt.Fprintf(c.stderr, "note: %s: the image %s is not on this machine and was not compared; podman pull gets it\n", app.ID(), image)
+		}
+	}
+	return nil
 }
 
 // makeStrict adds the findings that only a strict check reports, and lets every

@@ -31,6 +31,9 @@ with what they require as far as the catalog leaves no choice, starts the apps,
 and waits until they serve. Installing again changes nothing, unless the
 manifest is another one.
 
+Before that it gets the images and compares the apps with them, as check --images
+does. An app that can't run in its image is not installed.
+
 The manifest is yours from then on: change it, or lay files over it in ID.d/. An
 app that can't be started stays installed; remove takes it away.
 
@@ -99,6 +102,9 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	}
 	good, err := in.dependable(&o.source)
 	if err != nil {
+		return err
+	}
+	if err := in.compareImages(o, dirs); err != nil {
 		return err
 	}
 	restore, err := in.write(dirs[0])

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -104,14 +105,19 @@ func (l *live) supply(ctx context.Context, app units.App, lack reconcile.Lack) e
 }
 
 // fetchAhead pulls the images of apps whose containers are about to be changed, which
-// a pass would have all others wait for.
-func (l *live) fetchAhead(ctx context.Context, want units.Desired, pulling func(app, image string)) {
+// a pass would have all others wait for. Those that were fetched already are not
+// tried again.
+func (l *live) fetchAhead(ctx context.Context, want units.Desired, fetched map[string]error, pulling func(app, image string)) {
 	found, _, err := machine.Files(l.places.Units).Look(want.Files())
 	if err != nil {
 		return // the pass meets it too, and says so
 	}
 	l.fetched = map[string]error{}
+	maps.Copy(l.fetched, fetched)
 	for _, app := range want.Apps {
+		if _, isFetched := fetched[app.ID]; isFetched {
+			continue
+		}
 		isChanged := func(f units.File) bool {
 			now, differs := found[f.Name]
 			return differs && now.State != units.FileForeign && f.Image() != ""
@@ -125,15 +131,22 @@ func (l *live) fetchAhead(ctx context.Context, want units.Desired, pulling func(
 // prefetch pulls the images of an app that are missing, and tells of each before.
 func prefetch(ctx context.Context, app units.App, pulling func(app, image string)) error {
 	for _, f := range app.Files {
-		image := f.Image()
-		if image == "" || exec.CommandContext(ctx, "podman", "image", "exists", image).Run() == nil {
-			continue
+		if err := pullMissing(ctx, app.ID, f.Image(), pulling); err != nil {
+			return err
 		}
-		pulling(app.ID, image)
-		out, err := exec.CommandContext(ctx, "podman", "pull", "--quiet", image).CombinedOutput()
-		if err != nil {
-			return fmt.Errorf("podman pull %s: %w: %s", image, err, steady(lastLine(string(out))))
-		}
+	}
+	return nil
+}
+
+// pullMissing pulls an image unless it is there.
+func pullMissing(ctx context.Context, app, image string, pulling func(app, image string)) error {
+	if image == "" || exec.CommandContext(ctx, "podman", "image", "exists", image).Run() == nil {
+		return nil
+	}
+	pulling(app, image)
+	out, err := exec.CommandContext(ctx, "podman", "pull", "--quiet", image).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("podman pull %s: %w: %s", image, err, steady(lastLine(string(out))))
 	}
 	return nil
 }

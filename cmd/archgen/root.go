@@ -59,7 +59,7 @@ Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 	root.AddCommand(
 		c.checkCommand(), c.renderCommand(), c.diffCommand(), c.applyCommand(), c.pullCommand(),
 		c.installCommand(), c.adoptCommand(), c.removeCommand(), c.enableCommand(), c.disableCommand(),
-		c.startCommand(), c.stopCommand(), c.restartCommand(), c.waitCommand(), c.filesCommand(), c.prepareCommand(), c.volumeCommand(),
+		c.startCommand(), c.stopCommand(), c.restartCommand(), c.waitCommand(), c.filesCommand(), c.prepareCommand(), c.volumeCommand(), c.imageCommand(),
 		c.generationsCommand(), c.rollbackCommand(),
 		c.secretCommand(),
 		c.statusCommand(), c.logsCommand(), c.doctorCommand(),
