@@ -27,7 +27,12 @@ position. Nothing is written. Without arguments it checks the installed apps.
 
 With --strict it also fails on what is allowed but wants a second look: images
 that are not pinned by digest, apps without a health check, raw arguments,
-rights that are rarely needed.`,
+rights that are rarely needed.
+
+With --images it also compares each part with its image, where this machine has
+the image: processor, ports, volumes, user, and the programs of the container,
+of its probes and of its steps. Nothing of the image runs; images that are
+missing are named. install does the same before it starts an app.`,
 		Example: `  archgen check
   archgen check bitcoin-knots.yaml lnd.yaml
   archgen check --images lnd
@@ -59,7 +64,7 @@ rights that are rarely needed.`,
 	}
 	from.flags(cmd)
 	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings and on what wants a second look")
-	cmd.Flags().BoolVar(&images, "images", false, "compare the apps with their images, as far as this machine has them")
+	cmd.Flags().BoolVar(&images, "images", false, "compare the apps with the images on this machine")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the diagnostics as JSON")
 	return cmd
 }
@@ -73,13 +78,13 @@ func (c *cli) compareImages(k *compile.Compiled, scope units.Scope) error {
 		if k.Only != nil && !k.Only[app.ID()] {
 			continue
 		}
-		diags, missing, err := r.check(ctx, app)
+		diags, notes, err := r.check(ctx, app)
 		if err != nil {
 			return err
 		}
 		k.Diags = append(k.Diags, diags...)
-		for _, image := range missing {
-			fmt.Fprintf(c.stderr, "note: %s: the image %s is not on this machine and was not compared; podman pull gets it\n", app.ID(), image)
+		for _, note := range notes {
+			fmt.Fprintf(c.stderr, "note: %s: %s\n", app.ID(), note)
 		}
 	}
 	return nil

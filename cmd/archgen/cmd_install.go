@@ -31,8 +31,8 @@ with what they require as far as the catalog leaves no choice, starts the apps,
 and waits until they serve. Installing again changes nothing, unless the
 manifest is another one.
 
-Before that it gets the images and compares the apps with them, as check --images
-does. An app that can't run in its image is not installed.
+Before that it gets the images and compares the apps with them, as
+check --images does. An app that can't run in its image is not installed.
 
 The manifest is yours from then on: change it, or lay files over it in ID.d/. An
 app that can't be started stays installed; remove takes it away.

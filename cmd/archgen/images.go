@@ -96,27 +96,29 @@ func (r *imageReader) inspect(ctx context.Context, image string) (*imageSettings
 	return s, nil
 }
 
-// check compares the parts of an app with their images. It names the images that this
-// machine lacks.
-func (r *imageReader) check(ctx context.Context, app *manifests.Resolved) (diags diag.List, missing []string, err error) {
+// check compares the parts of an app with their images. Its notes say which images
+// could not be compared.
+func (r *imageReader) check(ctx context.Context, app *manifests.Resolved) (diags diag.List, notes []string, err error) {
 	for i := range app.Parts {
 		part := &app.Parts[i]
 		image := generator.ImageOf(app, part)
 		s, err := r.inspect(ctx, image)
 		if err != nil {
-			return diags, missing, err
+			return diags, notes, err
 		}
 		if s == nil {
-			missing = append(missing, image)
+			notes = append(notes, "the image "+image+" is not on this machine and was not compared; podman pull gets it")
 			continue
 		}
 		facts := s.facts()
-		if err := r.look(ctx, image, imagecheck.Paths(app, part, facts), &facts); err != nil {
-			return diags, missing, err
+		if facts.Architecture == facts.Machine {
+			if err := r.look(ctx, image, imagecheck.Paths(app, part, facts), &facts); err != nil {
+				notes = append(notes, fmt.Sprintf("the files of the image were not compared: %v", err))
+			}
 		}
 		diags = append(diags, imagecheck.Check(app, part, facts)...)
 	}
-	return diags, missing, nil
+	return diags, notes, nil
 }
 
 // imageFiles is what a look into an image finds.
