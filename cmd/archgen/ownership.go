@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -99,9 +100,10 @@ func spareOf(v units.NewVolume) string { return v.Name + "_new" }
 
 // give creates the volumes for the user of their container.
 func (p *preparation) give(ctx context.Context, by units.NewVolumes, fresh []units.NewVolume) error {
-	// An interrupted start may have left a container, and spare volumes that it uses.
-	if err := errors.Join(p.removeContainer(ctx), p.removeSpares(ctx, fresh)); err != nil {
-		return err
+	if p.hasSpares(fresh) { // of a start that was interrupted, with the container that uses them
+		if err := errors.Join(p.removeContainer(ctx), p.removeSpares(ctx, fresh)); err != nil {
+			return err
+		}
 	}
 	owner, err := p.fillSpares(ctx, by, fresh)
 	if err != nil {
@@ -124,7 +126,7 @@ func (p *preparation) give(ctx context.Context, by units.NewVolumes, fresh []uni
 // user of the container. The container is made and never started: its program is one
 // that each container has, so that it need not be known.
 func (p *preparation) fillSpares(ctx context.Context, by units.NewVolumes, fresh []units.NewVolume) (processOwner, error) {
-	create := append([]string{"create", "--name=" + p.stepContainer(), "--network=none", "--log-driver=none", "--entrypoint=[\"/proc/self/exe\"]"}, by.Podman...)
+	create := append([]string{"create", "--replace", "--name=" + p.stepContainer(), "--network=none", "--log-driver=none", "--entrypoint=[\"/proc/self/exe\"]"}, by.Podman...)
 	for _, v := range fresh {
 		create = append(create, "--volume="+spareOf(v)+":"+v.Target)
 	}
@@ -223,21 +225,27 @@ func (p *preparation) recreate(ctx context.Context, v units.NewVolume, owner pro
 	return err
 }
 
+// removeSpares removes the spare volumes, whether their work is done or not.
 func (p *preparation) removeSpares(ctx context.Context, fresh []units.NewVolume) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTime)
+	defer cancel()
 	var errs []error
 	for _, v := range fresh {
-		if _, err := os.Stat(p.volumeDir(spareOf(v))); err == nil {
-			cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTime)
-			errs = append(errs, p.removeVolume(cleanup, spareOf(v)))
-			cancel()
-		}
+		errs = append(errs, p.removeVolume(ctx, spareOf(v)))
 	}
 	return errors.Join(errs...)
 }
 
+func (p *preparation) hasSpares(fresh []units.NewVolume) bool {
+	return slices.ContainsFunc(fresh, func(v units.NewVolume) bool {
+		_, err := os.Stat(p.volumeDir(spareOf(v)))
+		return err == nil
+	})
+}
+
 // removeVolume removes a volume that no container uses.
 func (p *preparation) removeVolume(ctx context.Context, name string) error {
-	if p.podman(ctx, "volume", "exists", name).Run() != nil {
+	if _, err := os.Stat(p.volumeDir(name)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return p.quietly(ctx, "volume", "rm", name)
