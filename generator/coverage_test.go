@@ -120,8 +120,14 @@ func (u usage) field(t reflect.Type, key string, value any) {
 			continue
 		}
 		u[t.Name()+"."+key] = true
-		if word, ok := value.(string); ok {
-			u[t.Name()+"."+key+"="+word] = true
+		words, isList := value.([]any)
+		if !isList {
+			words = []any{value}
+		}
+		for _, v := range words {
+			if word, ok := v.(string); ok {
+				u[t.Name()+"."+key+"="+word] = true
+			}
 		}
 		u.add(f.Type, value)
 	}

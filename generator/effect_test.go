@@ -20,6 +20,7 @@ var readElsewhere = map[string]string{
 	"App.description":          "archgen catalog",
 	"App.icon":                 "archgen catalog --json",
 	"App.links":                "archgen catalog show",
+	"App.notices":              "archgen install, catalog show",
 	"Backup.exclude":           "archgen catalog show",
 	"Backup.include":           "archgen catalog show",
 	"Data.backup":              "archgen catalog show",

@@ -119,6 +119,8 @@ var quadletKeys = map[string]map[string]keyInfo{
 		// Before 4.7 the network is called systemd-FILE; nothing refers to it
 		// but through the .network file, so only the name differs.
 		"NetworkName": {class: single, since: Version{4, 7}, omit: true},
+		// isolate=strict came with 4.7; a network without it would be open.
+		"Options":     {class: words, since: Version{4, 7}},
 		"ServiceName": {class: single, since: Version{5, 3}, omit: true},
 	},
 	"Build": {

@@ -422,7 +422,7 @@ func (c *container) service(recipe units.Recipe, isNeeded bool) {
 	// A program that ends on the signal that asks it to, without handling it,
 	// leaves 128 plus the signal behind; for a process of its own systemd takes
 	// the same for a clean end.
-	c.put(c.at("stop"), "SuccessExitStatus", "130 131 143")
+	c.put(c.at("stop.success_exit_codes"), "SuccessExitStatus", successExitStatus(p.Stop.SuccessExitCodes))
 	c.takeBackNetwork()
 	for _, a := range c.awaited {
 		c.awaits(a)
@@ -435,6 +435,15 @@ func (c *container) service(recipe units.Recipe, isNeeded bool) {
 	}
 	c.untilServing()
 	c.raw("Service")
+}
+
+// successExitStatus adds the exit codes of a clean end to those of the usual signals.
+func successExitStatus(codes []int) string {
+	text := "130 131 143"
+	for _, code := range codes {
+		text += " " + strconv.Itoa(code)
+	}
+	return text
 }
 
 // doublings is how often a delay has to double to reach the longest.

@@ -57,7 +57,12 @@ func (r *renderer) network(app *manifests.Resolved) {
 func (r *renderer) capability(name string) {
 	none := origin{index: -1}
 	r.networkFile(nil, capabilityNetwork(name), description{none, "Network of the capability " + name},
-		func(w *writer) { w.put(none, "Label", "io.archipelago.capability="+name) },
+		func(w *writer) {
+			if r.set.IsIsolated(name) {
+				w.put(none, "Options", "isolate=strict")
+			}
+			w.put(none, "Label", "io.archipelago.capability="+name)
+		},
 		func(w *writer) { w.put(none, "Capability", name) })
 }
 
@@ -67,8 +72,9 @@ type description struct {
 	text   string
 }
 
-// networkFile renders a .network file; label tells Podman whose it is, mark us.
-func (r *renderer) networkFile(app *manifests.Resolved, n network, d description, label, mark func(*writer)) {
+// networkFile renders a .network file; settings are those of
+// the network and tell Podman whose it is, mark tells us.
+func (r *renderer) networkFile(app *manifests.Resolved, n network, d description, settings, mark func(*writer)) {
 	w := r.file(app)
 	none := origin{index: -1}
 	w.begin("Unit")
@@ -77,7 +83,7 @@ func (r *renderer) networkFile(app *manifests.Resolved, n network, d description
 	w.begin("Network")
 	w.put(none, "NetworkName", n.name)
 	w.put(none, "ServiceName", serviceOf(n.file))
-	label(w)
+	settings(w)
 	eachStart(w)
 	madeOrNot(w)
 	quadlet(w, false)

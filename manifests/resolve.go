@@ -38,6 +38,12 @@ func (s *Set) Provider(capability string) (app *Resolved, part string) {
 	return by[0].app, by[0].offer.Part
 }
 
+// IsIsolated reports whether a provider of the capability asks for a network of which
+// packets are not routed to others.
+func (s *Set) IsIsolated(capability string) bool {
+	return slices.ContainsFunc(s.providers[capability], func(p provider) bool { return p.offer.Isolated })
+}
+
 // Resolved is one app of a set.
 type Resolved struct {
 	*Manifest
@@ -111,6 +117,7 @@ func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
 		r.offers(app)
 	}
 	for _, app := range r.set.Apps {
+		r.network(app)
 		r.conflicts(app)
 		r.requirements(app)
 		r.foreignVolumes(app)
@@ -304,6 +311,18 @@ func (r *resolver) require(app *Resolved, req Require, index int) {
 			slices.Sort(p.Uses)
 		}
 	}
+}
+
+// network refuses an app that can't follow the Bitcoin network of the settings: it
+// would fail at each start.
+func (r *resolver) network(app *Resolved) {
+	known := app.Document.App.Networks
+	want := r.set.settings.network()
+	if len(known) == 0 || slices.Contains(known, want) {
+		return
+	}
+	r.fail(app.Manifest, diag.UnknownNetwork, "app.networks", "set another network in archipelago.toml, or leave the app out of the set",
+		"%s can't follow network = %q of the settings; it knows %s", app.ID(), want, strings.Join(known, ", "))
 }
 
 func (r *resolver) conflicts(app *Resolved) {

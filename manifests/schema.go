@@ -45,6 +45,10 @@ type App struct {
 	Icon string `key:"icon" pattern:"id"`
 	// Links for people: `website`, `source`, `documentation`, `support` or any other word, each a URL.
 	Links map[string]string `key:"links" pattern:"url"`
+	// What a person has to know before the app is installed, one or two sentences each: it has no login, needs the internet at its first start, or can't go back to an earlier version. `archgen install` prints them when the app is new, `archgen catalog show` always.
+	Notices []string `key:"notices" pattern:"line"`
+	// Bitcoin networks that the app can follow; every one when left out. Where `network` of the settings is another one, the app is refused.
+	Networks []string `key:"networks" enum:"mainnet|testnet4|signet|regtest"`
 	// The app's only container; the same as `containers: {main: …}`.
 	Container *Container `key:"container"`
 	// The app's containers ("parts") by name. `main` is `app@ID.service`, another part is `app@ID.PART.service`.
@@ -375,6 +379,8 @@ type Stop struct {
 	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"30s; database 2m; chain 30m"`
 	// Signal that asks the program to end.
 	Signal string `key:"signal" pattern:"signal" default:"the image's, else SIGTERM"`
+	// Exit codes that the program has after a clean end, beside 0, 130, 131 and 143. With one of these the unit is not failed, and `restart.policy: on-failure` does not restart it.
+	SuccessExitCodes []int `key:"success_exit_codes" min:"1" max:"255"`
 }
 
 // Restart says what systemd does when the container ends.
@@ -493,6 +499,8 @@ type Provide struct {
 	Exports map[string]string `key:"exports" pattern:"line"`
 	// Several apps may provide it at the same time; consumers get the first by id.
 	Shared bool `key:"shared"`
+	// Route no packets between the capability's network and others (Podman's `isolate=strict`). Podman routes between its networks, so that any container reaches any other whose address it knows. Acts when the network is made.
+	Isolated bool `key:"isolated"`
 }
 
 // Require uses a capability that another app provides.

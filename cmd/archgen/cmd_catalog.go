@@ -44,9 +44,10 @@ func (c *cli) catalogShowCommand() *cobra.Command {
 		Use:   "show ID",
 		Short: "Show what an app is, and what it wants of the machine",
 		Long: `show prints what there is to know of an app of the catalog before it is
-installed: what it provides and requires, its ports, data, times, checks and
-images, with every default filled in and without overlays. With --manifest it
-prints the manifest instead, to be copied and changed.`,
+installed: its notices, what it provides and requires, the Bitcoin networks that
+it knows, its ports, data, times, checks and images, with every default filled
+in and without overlays. With --manifest it prints the manifest instead, to be
+copied and changed.`,
 		Example: `  archgen catalog show lnd
   archgen catalog show --manifest lnd > lnd.yaml`,
 		Args: usageArgs(oneOf("id of an app")),
@@ -73,7 +74,11 @@ type catalogEntry struct {
 	Links    map[string]string `json:"links"`
 	Provides []string          `json:"provides"`
 	Requires []string          `json:"requires"`
-	From     string            `json:"from"`
+	// Notices is what a person has to know before the app is installed.
+	Notices []string `json:"notices"`
+	// Networks is the Bitcoin networks that the app can follow, empty for every one.
+	Networks []string `json:"networks"`
+	From     string   `json:"from"`
 
 	companions []string
 	// needs is what the app can't do without of Requires.
@@ -165,7 +170,7 @@ func (c *cli) catalogDirs() []string {
 
 func entryOf(m *manifests.Manifest, from, file string, data []byte) catalogEntry {
 	a := &m.Document.App
-	e := catalogEntry{ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Icon: a.Icon, Links: a.Links, Provides: []string{}, Requires: []string{}, From: from, companions: a.Companions, manifest: m, file: file, data: data}
+	e := catalogEntry{ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Icon: a.Icon, Links: a.Links, Provides: []string{}, Requires: []string{}, Notices: append([]string{}, a.Notices...), Networks: append([]string{}, a.Networks...), From: from, companions: a.Companions, manifest: m, file: file, data: data}
 	if e.Links == nil {
 		e.Links = map[string]string{}
 	}

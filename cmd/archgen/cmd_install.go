@@ -37,6 +37,9 @@ check --images does. An app that can't run in its image is not installed.
 The manifest is yours from then on: change it, or lay files over it in ID.d/. An
 app that can't be started stays installed; remove takes it away.
 
+Before it starts a new app, install prints its notices: what a person has to
+know, such as that it has no login.
+
 With --replace an installed app goes in the same pass, with those of its
 companions that the new ones do not have. Apps that require what both provide
 stay, and are restarted where it has other values. The volumes, secrets and
@@ -115,6 +118,9 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 		return errors.Join(err, restore())
 	}
 	isNew := func(e catalogEntry) bool { return in.installed[e.ID] == nil }
+	if !o.asJSON {
+		c.printNotices(in.chosen, isNew)
+	}
 	if slices.ContainsFunc(in.chosen, isNew) {
 		o.idle = strings.Join(ids, ", ") + ": installed; healthd or the path unit was first"
 	}
@@ -127,6 +133,18 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 		c.sayShown(in.chosen)
 	}
 	return err
+}
+
+// printNotices prints the notices of the apps that are new.
+func (c *cli) printNotices(apps []catalogEntry, isNew func(catalogEntry) bool) {
+	for _, e := range apps {
+		if !isNew(e) {
+			continue
+		}
+		for _, text := range e.Notices {
+			fmt.Fprintf(c.stdout, "%s: %s\n", e.ID, text)
+		}
+	}
 }
 
 // sayShown says where the secrets are found that a person needs, such as a first

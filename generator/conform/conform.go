@@ -274,6 +274,10 @@ func Values(content []byte, section, key string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if section == "Network" && key == "Options" { // of a volume it is one value
+		pairs, err := u.LookupAllKeyVal(section, key)
+		return joined(pairs), err
+	}
 	switch key {
 	case "Exec":
 		args, _, err := u.LookupLastArgs(section, key)

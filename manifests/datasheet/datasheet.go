@@ -29,7 +29,7 @@ type Table struct {
 // for each port, volume or part. mark sets names apart from the text around them.
 func Of(apps []*manifests.Resolved, mark func(name string) string) []Table {
 	s := sheet{mark}
-	return []Table{s.overview(apps), s.ports(apps), s.data(apps), s.times(apps), s.images(apps)}
+	return []Table{s.overview(apps), s.notices(apps), s.networks(apps), s.ports(apps), s.data(apps), s.times(apps), s.images(apps)}
 }
 
 type sheet struct{ mark func(string) string }
@@ -42,6 +42,28 @@ func (s sheet) overview(apps []*manifests.Resolved) Table {
 			t.Text = "What is optional stands in brackets."
 		}
 		t.add(s.mark(app.ID), app.Version, app.Description, s.provided(app), s.required(app), s.marks(app.Companions))
+	}
+	return t
+}
+
+// notices is what a person has to know before the apps are installed.
+func (s sheet) notices(apps []*manifests.Resolved) Table {
+	t := Table{Title: "Notices", Heads: []string{"app", "know before you install it"}}
+	for _, a := range apps {
+		for _, text := range a.Document.App.Notices {
+			t.add(s.mark(a.ID()), text)
+		}
+	}
+	return t
+}
+
+// networks is the apps that can't follow every Bitcoin network.
+func (s sheet) networks(apps []*manifests.Resolved) Table {
+	t := Table{Title: "Networks", Heads: []string{"app", "knows only"}, Text: "Apps that are not listed follow every network."}
+	for _, a := range apps {
+		if known := a.Document.App.Networks; len(known) > 0 {
+			t.add(s.mark(a.ID()), s.marks(known))
+		}
 	}
 	return t
 }

@@ -17,6 +17,8 @@ const manifest = `app:
   provides: [{capability: shop-api, port: web}]
   requires: [{capability: bitcoin-rpc}, {capability: tor, optional: true}]
   companions: [shop-ui]
+  notices: [It has no login., It needs the internet at its first start.]
+  networks: [mainnet, signet]
   data: {backup: {exclude: [data/cache, data/logs]}}
   container:
     build: {context: shop}
@@ -56,7 +58,9 @@ func TestOf(t *testing.T) {
 		}
 	}
 	want := map[string][][]string{
-		"Apps": {{"<shop>", "1.0.0", "Sells things", "<shop-api>", "<bitcoin-rpc>, (<tor>)", "<shop-ui>"}},
+		"Apps":     {{"<shop>", "1.0.0", "Sells things", "<shop-api>", "<bitcoin-rpc>, (<tor>)", "<shop-ui>"}},
+		"Notices":  {{"<shop>", "It has no login."}, {"<shop>", "It needs the internet at its first start."}},
+		"Networks": {{"<shop>", "<mainnet>, <signet>"}},
 		"Ports": {
 			{"<shop>", "web", "8080/tcp", "this machine", "80"},
 			{"<shop>", "peers", "9000-9002/udp", "everywhere", "9000-9002"},

@@ -80,7 +80,9 @@ func catalogPage() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteString(catalogIntro)
 	for _, t := range datasheet.Of(apps, func(name string) string { return "`" + name + "`" }) {
-		table(&b, t)
+		if len(t.Rows) > 0 {
+			table(&b, t)
+		}
 	}
 	return b.Bytes(), nil
 }
