@@ -44,7 +44,6 @@ var catalogParts = map[string]catalogPart{
 	"electrumx-ui":            {30 * time.Second, "nothing to lose", "http", nil},
 	"fedimint":                {2 * time.Minute, "nobody says; a database", "http", []string{"/data"}},
 	"fedimint-gateway":        {2 * time.Minute, "nobody says; a database", "http", nil},
-	"filebrowser":             {30 * time.Second, "no special time", "http", []string{"/srv", "/database", "/config"}},
 	"fulcrum":                 {5 * time.Minute, "Umbrel, raspiblitz; Fulcrum 41", "electrum", []string{"/data"}},
 	"fulcrum-ui":              {30 * time.Second, "nothing to lose", "http", nil},
 	"i2pd":                    {30 * time.Second, "nothing to lose", "http", []string{"/home/i2pd/data"}},
@@ -53,6 +52,7 @@ var catalogParts = map[string]catalogPart{
 	"mempool":                 {30 * time.Second, "nothing to lose", "http", nil},
 	"mempool.api":             {time.Minute, "mempool docker/docker-compose.yml", "http", nil},
 	"mempool.db":              {2 * time.Minute, "DietPi 4899: a crash stops the next upgrade", "exec", []string{"/var/lib/mysql"}},
+	"sftpgo":                  {30 * time.Second, "no special time", "http", nil},
 	"tor.relay":               {30 * time.Second, "nothing to lose", "exec", nil},
 	"tor":                     {30 * time.Second, "nothing to lose", "http", nil},
 }
@@ -62,6 +62,7 @@ var catalogWaivers = map[string]string{
 	"bitcoin-knots: floating-image": "no digest is recorded for the image of the plain daemon",
 	"bitcoin-ui: floating-image":    "no digest is recorded for nginx",
 	"i2pd: floating-image":          "no digest is recorded",
+	"sftpgo: floating-image":        "no digest is recorded for the variant without a shell",
 	"tor: floating-image":           "no digest is recorded for the first version that reaches the network again, nor for nginx",
 }
 

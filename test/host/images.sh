@@ -11,6 +11,8 @@
 #   go FILE           instead of packages: a static binary made of FILE, as /app
 #   module M@V CMD    instead of packages: the command below CMD of Go module M,
 #                     static, in /usr/local/bin
+#   tags T,T          build tags of the module
+#   copy FROM TO      a file or folder of the module
 #   user NAME UID HOME   a line of /etc/passwd and /etc/group
 #   remove GLOB...    paths below / that nobody needs
 #   run CMD           run inside the tree after all of that
@@ -73,8 +75,7 @@ image_fill() { # NAME TREE
 	fi
 	src=$(recipe_get "$1" module)
 	if [ -n "$src" ]; then
-		# shellcheck disable=SC2086
-		module_build $src "$2/usr/local/bin/"
+		module_fill "$1" "$2" "${src% *}" "${src#* }"
 		return
 	fi
 	suite=$(recipe_get "$1" suite)
@@ -91,14 +92,20 @@ need_go() {
 	}
 }
 
-# In the module itself, whose go.mod says what to replace and whose go.sum what
+# Built in the module itself, whose go.mod says what to replace and whose go.sum what
 # everything has to be.
-module_build() { # MODULE CMD OUT
-	local dir
+module_fill() { # NAME TREE MODULE CMD
+	local dir from to
 	need_go
-	dir=$(cd / && go mod download -json "$1" 9>&- | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p')
+	dir=$(cd / && go mod download -json "$3" 9>&- | sed -n 's/^[[:space:]]*"Dir": "\(.*\)",$/\1/p')
 	(cd "$dir" && CGO_ENABLED=0 GOFLAGS='' GOWORK=off \
-		go build -trimpath -buildvcs=false -gcflags=all=-dwarf=false -ldflags='-s -w' -o "$3" "./$2" 9>&-)
+		go build -trimpath -buildvcs=false -tags "$(recipe_get "$1" tags)" -gcflags=all=-dwarf=false -ldflags='-s -w' \
+		-o "$2/usr/local/bin/" "./$4" 9>&-)
+	while read -r from to; do
+		mkdir -p "$2$(dirname "$to")"
+		cp -r "$dir/$from" "$2$to"
+		chmod -R u+w "$2$to"
+	done < <(recipe_all "$1" copy)
 }
 
 # Outside of any module, so that it needs neither go.mod nor the network.
