@@ -28,9 +28,15 @@ one with its companions, and ` + "`archgen graph`" + ` draws what is installed.
 ## One network for all
 
 ` + "`network`" + ` in ` + "`archipelago.toml`" + ` is ` + "`mainnet`" + `, ` + "`testnet4`" + `, ` + "`signet`" + ` or ` + "`regtest`" + `, for every app
-at once. The ports of this page are the same on each.
+at once. The ports of this page are the same on each. An app that does not know the
+network is refused by ` + "`archgen check`" + ` and ` + "`install`" + `.
 
     network = "signet"
+
+` + "`bitcoin-cli`" + ` and ` + "`lncli`" + ` are in the containers of the node and of LND:
+
+    podman exec bitcoin-knots bitcoin-cli -getinfo
+    podman exec -it lnd lncli --network signet getinfo
 
 ## One app in place of another
 
@@ -59,7 +65,8 @@ address when it starts:
     archgen install tor
     podman exec tor cat /data/onion-mempool-80/hostname
 
-Who knows the address sees the page, so give it to nobody whom it does not concern.
+Everyone who knows the address sees the page. The pages of LND and of SFTPGo have no
+hidden service.
 
 ## Reached from outside
 
@@ -68,6 +75,85 @@ reach listens on every address. An overlay opens more, such as
 ` + "`electrs.d/open.yaml`" + ` for wallets in the network:
 
     app: {container: {ports: [{name: electrum, host: 50001, container: 50001, bind: 0.0.0.0}]}}
+
+Don't open the page of LND: it has no login.
+
+## Electrum servers
+
+The page of Fulcrum and that of ElectrumX ask the server's admin port, which can stop the
+server and asks for no password. That port listens on a network that only the page shares
+and that Podman does not route to others. Neither server counts connections or requests
+by address: all clients arrive with one.
+
+## Lightning
+
+The page of LND makes a wallet with a password of its own, the secret
+` + "`lnd-ui.wallet-password`" + `, and unlocks it after each restart. Once the wallet is made, the
+secret can't be rotated: the page does not start with another value, and
+` + "`archgen secret rotate`" + ` puts the earlier one back. A wallet that was made with a version of
+the catalog before that secret keeps the password that is in the source of the page,
+` + "`moneyprintergobrrr`" + `, until ` + "`lncli changepassword`" + ` gives it another; the page then no longer
+unlocks it. A wallet that ` + "`lncli create`" + ` made is unlocked by hand:
+
+    podman exec -it lnd lncli unlock
+
+The page keeps the seed in the file ` + "`state.json`" + ` of its volume, which no backup has. It
+uploads nothing, unless automatic backups are turned on in its pages; an installation of
+an earlier version has them on.
+
+## The database of BTCPay
+
+A dump of the database belongs into every backup. It goes into the volume ` + "`dump`" + `:
+
+    podman exec btcpay-server.db sh -c 'pg_dumpall -U btcpay >/dump/btcpay.sql'
+
+To restore, put the volumes ` + "`web`" + `, ` + "`nbxplorer`" + ` and ` + "`dump`" + ` back, and install
+` + "`btcpay-server`" + `: where there is no database, the dump is read at the first start.
+
+An installation with PostgreSQL 13 writes a dump before it is updated. Without it the
+update fails, and the earlier version goes on running:
+
+    podman exec btcpay-server.db sh -c 'pg_dumpall -U btcpay >/var/lib/postgresql/data/btcpay.sql'
+    archgen install btcpay-server
+
+The data of version 13 stays in the volume, beside the directory ` + "`17`" + ` of the new one. Once
+the shop works, delete it and the dump:
+
+    podman exec btcpay-server.db sh -c 'cd /var/lib/postgresql/data && find . -mindepth 1 -maxdepth 1 ! -name 17 -exec rm -r {} +'
+
+## The database of mempool
+
+MariaDB brings the database of an earlier version to its own at the first start. There is
+no way back. If that fails, the database can be made again from the chain:
+
+    archgen stop mempool
+    podman volume rm mempool.db
+    archgen start mempool
+
+## Files
+
+SFTPGo takes the place of File Browser, whose authors ended it on 2026-09-01 without
+fixing known faults in its logins. SFTPGo was chosen because it is maintained, has a login
+for each user, runs without rights of its own in an image without a shell, and keeps files
+as they are in a directory. The first password comes from a secret:
+
+    archgen secret show sftpgo.password
+
+To go over with the files, name the volume of File Browser in
+` + "`~/.config/archipelago/apps/sftpgo.d/data.yaml`" + `:
+
+    app: {volumes: {files: {existing: filebrowser.files}}}
+
+    archgen install --replace filebrowser sftpgo
+
+Users and shares have to be made again. The volumes ` + "`filebrowser.database`" + ` and
+` + "`filebrowser.config`" + ` are not used any more.
+
+## Without the internet
+
+Everything starts without the internet except mempool, whose API ends until it has read
+the list of mining pools once, and fedimint, where guardians reach each other over the
+internet. The node downloads blocks when it is online.
 `
 
 // catalogPage writes what the catalog's apps are, and what each wants of the
