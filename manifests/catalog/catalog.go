@@ -8,9 +8,10 @@ import (
 	"path"
 )
 
-// files is everything here, since a pattern for templates must match something.
+// files is the manifests and their templates. The contracts of their images are not
+// part of the program.
 //
-//go:embed *
+//go:embed *.yaml *.files
 var files embed.FS
 
 // File is one manifest of the catalog.
