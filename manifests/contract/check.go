@@ -3,7 +3,6 @@ package contract
 import (
 	"cmp"
 	"fmt"
-	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/imagecheck"
 )
 
 // The codes of findings. They are of no manifest that a user wrote alone: each needs
@@ -68,42 +68,34 @@ func (c *checker) fail(code diag.Code, at, hint, format string, args ...any) {
 // part applies every rule to a part.
 func (c *checker) part(p *part) {
 	for _, rule := range []func(*part){
-		c.programs, c.ports, c.writes, c.volumes, c.variables, c.unset, c.signal, c.stopTime,
+		c.image, c.programs, c.ports, c.writes, c.variables, c.unset, c.signal, c.stopTime,
 		c.network, c.exits, c.internet, c.limits, c.login,
 	} {
 		rule(p)
 	}
 }
 
-// programs finds what a part starts that its image does not have.
-func (c *checker) programs(p *part) {
-	if p.about.Programs == nil {
-		return
-	}
-	missing := func(at, word string) {
-		if word == "" || slices.Contains(p.about.Programs.Names, path.Base(word)) || c.brought(p, word) {
-			return
-		}
-		c.fail(NoProgram, at, source(p.about.Programs.Fact), "%s has no program %s", p.about.Program, word)
-	}
-	if len(p.Entrypoint) > 0 {
-		missing(p.Path+".entrypoint", p.Entrypoint[0])
-	}
-	for level, probe := range map[string]*manifests.Probe{"alive": p.Health.Alive, "serving": p.Health.Serving, "synced": p.Health.Synced} {
-		if probe != nil && len(probe.Exec) > 0 {
-			missing(p.Path+".health."+level+".exec", probe.Exec[0])
-		}
-	}
-	for _, words := range p.executed() {
-		if len(words) > 0 {
-			missing(p.Path+".files", words[0])
+// image applies what is checked of every image: its programs, its VOLUMEs, and the
+// owners of directories that nothing is mounted on.
+func (c *checker) image(p *part) {
+	facts := p.facts()
+	for _, d := range imagecheck.Check(c.app.Resolved, p.Part, facts) {
+		if d.Severity == diag.Error {
+			c.diags = append(c.diags, d)
 		}
 	}
 }
 
-// brought reports that a program is a file of the manifest's own.
-func (c *checker) brought(p *part, word string) bool {
-	return slices.ContainsFunc(p.Files, func(f manifests.File) bool { return f.Target == word })
+// programs finds what a start script hands over to that the image does not have.
+func (c *checker) programs(p *part) {
+	if p.about.Programs == nil {
+		return
+	}
+	for _, words := range p.executed() {
+		if len(words) > 0 && !p.about.has(words[0]) {
+			c.fail(NoProgram, p.Path+".files", source(p.about.Programs.Fact), "%s has no program %s", p.about.Program, words[0])
+		}
+	}
 }
 
 // ports finds declared ports that the program does not open.
@@ -146,18 +138,8 @@ func (c *checker) howToMove(p *part, protocol string) string {
 // container although they must not be.
 func (c *checker) writes(p *part) {
 	for _, w := range p.about.Writes {
-		if !w.OnlyIf.Empty() && len(p.values(w.OnlyIf)) == 0 {
-			continue
-		}
-		dirs := p.values(w.MovedBy)
-		if len(dirs) == 0 && w.Path != "" {
-			dirs = []string{w.Path}
-		}
-		for _, dir := range dirs {
-			if !path.IsAbs(dir) {
-				dir = path.Join(p.workingDir(), dir)
-			}
-			c.write(p, w, path.Clean(dir))
+		for _, dir := range p.written(w) {
+			c.write(p, w, dir)
 		}
 	}
 }
@@ -224,10 +206,6 @@ func (p *part) mountOf(dir string) mount {
 	return best
 }
 
-// always is directories that every user may write to: with a read-only image Podman
-// mounts memory file systems there.
-var always = []string{"/tmp", "/var/tmp", "/dev/shm"}
-
 // unwritable is why the program can't write to a path, empty where it can.
 func (p *part) unwritable(m mount, dir string) string {
 	switch m.kind {
@@ -252,15 +230,9 @@ func (p *part) unwritable(m mount, dir string) string {
 		return p.copied(m.target, "a volume that is not new keeps its owner; the image gave it to")
 	case disposableMount:
 		return p.copied(m.target, "a disposable volume takes its owner from the image,")
-	case imageMount:
+	case imageMount: // imagecheck judges it
 	}
-	if slices.ContainsFunc(always, func(d string) bool { return within(dir, d) }) || p.ReadOnly && within(dir, "/run") {
-		return ""
-	}
-	if p.ReadOnly {
-		return "the image is read-only"
-	}
-	return p.owned(dir, "no volume or memory file system is mounted there; in the image it belongs to")
+	return ""
 }
 
 // copied is the same for a volume, which takes its owner from the image only where the
@@ -276,26 +248,10 @@ func (p *part) copied(target, because string) string {
 func (p *part) owned(dir, because string) string {
 	uid, ok := p.uid()
 	d := p.owner(dir)
-	if !ok || uid == 0 || uid == d.UID || d.Mode&0o002 != 0 {
+	if !ok || uid == d.UID || d.Mode&0o002 != 0 {
 		return ""
 	}
 	return fmt.Sprintf("%s %d:%d, and the program runs as %d", because, d.UID, d.GID, uid)
-}
-
-// volumes finds VOLUMEs of the image that nothing is mounted on: what is written there
-// is deleted at each stop.
-func (c *checker) volumes(p *part) {
-	for _, d := range p.about.Directories {
-		if !d.Volume {
-			continue
-		}
-		mapped := func(target string) bool { return target == d.Path }
-		if slices.ContainsFunc(p.Volumes, func(v manifests.Volume) bool { return mapped(v.Target) }) ||
-			slices.ContainsFunc(p.Tmpfs, func(t manifests.Tmpfs) bool { return mapped(t.Target) }) {
-			continue
-		}
-		c.fail(NotKept, p.Path+".volumes", source(d.Fact), "%s is a VOLUME of the image, and nothing is mounted on it", d.Path)
-	}
 }
 
 // anyProgram is variables that every program may be given.

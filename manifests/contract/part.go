@@ -1,7 +1,9 @@
 package contract
 
 import (
+	"cmp"
 	"encoding/json"
+	"fmt"
 	"path"
 	"regexp"
 	"slices"
@@ -9,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/imagecheck"
 )
 
 // App is a resolved app and what is known of it beyond its manifest.
@@ -241,6 +244,69 @@ func (p *part) uid() (int, bool) {
 	text, _, _ := strings.Cut(p.User, ":")
 	n, err := strconv.Atoi(text)
 	return n, err == nil
+}
+
+// written is where the program writes as it is configured.
+func (p *part) written(w Write) []string {
+	if !w.OnlyIf.Empty() && len(p.values(w.OnlyIf)) == 0 {
+		return nil
+	}
+	dirs := p.values(w.MovedBy)
+	if len(dirs) == 0 && w.Path != "" {
+		dirs = []string{w.Path}
+	}
+	for i, dir := range dirs {
+		if !path.IsAbs(dir) {
+			dir = path.Join(p.workingDir(), dir)
+		}
+		dirs[i] = path.Clean(dir)
+	}
+	return dirs
+}
+
+// facts is the contract as what an inspection of the image would tell.
+func (p *part) facts() imagecheck.Facts {
+	c := p.about
+	facts := imagecheck.Facts{WorkingDir: "/", Files: map[string]imagecheck.File{}}
+	if c.User != nil {
+		facts.User = fmt.Sprintf("%d:%d", c.User.UID, c.User.GID)
+	}
+	if s := c.Start; s != nil {
+		facts.Entrypoint, facts.Command, facts.Env = s.Entrypoint, s.Command, s.Env
+		facts.WorkingDir = cmp.Or(s.WorkingDir, "/")
+	}
+	for _, d := range c.Directories {
+		if d.Volume {
+			facts.Volumes = append(facts.Volumes, d.Path)
+		}
+	}
+	for _, w := range c.Writes {
+		for _, dir := range p.written(w) {
+			if p.mountOf(dir).kind == imageMount && !slices.ContainsFunc(open, func(o string) bool { return within(dir, o) }) {
+				facts.Writes = append(facts.Writes, dir)
+			}
+		}
+	}
+	for _, name := range imagecheck.Paths(p.app.Resolved, p.Part, facts) {
+		if slices.Contains(facts.Writes, name) {
+			d := p.owner(name)
+			facts.Files[name] = imagecheck.File{Directory: true, Mode: uint32(cmp.Or(d.Mode, 0o755)), UID: d.UID, GID: d.GID}
+		} else if c.Programs != nil {
+			facts.Files[name] = imagecheck.File{Missing: !c.has(name), Mode: 0o755}
+		}
+	}
+	return facts
+}
+
+// open is directories of every image that every user may write to.
+var open = []string{"/tmp", "/var/tmp", "/dev/shm"}
+
+// has reports that the image has a program: one that is listed, or its own entrypoint.
+func (c *Contract) has(program string) bool {
+	if c.Start != nil && len(c.Start.Entrypoint) > 0 && path.Base(c.Start.Entrypoint[0]) == path.Base(program) {
+		return true
+	}
+	return slices.Contains(c.Programs.Names, path.Base(program)) || slices.Contains(c.Programs.Names, program)
 }
 
 // owner is who owns a directory of the image: the nearest one that the contract names,

@@ -23,8 +23,10 @@ var mayImport = map[string][]string{
 	"manifests":                    {"manifests/diag"},
 	"manifests/catalog":            {},
 	"manifests/imagecheck":         {"manifests", "manifests/diag"},
+	"manifests/catalog/contracts":  {},
+	"manifests/contract":           {"manifests", "manifests/diag", "manifests/imagecheck"},
 	"manifests/datasheet":          {"manifests"},
-	"manifests/internal/reference": {"manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet"},
+	"manifests/internal/reference": {"manifests", "manifests/diag", "manifests/catalog", "manifests/catalog/contracts", "manifests/contract", "manifests/datasheet"},
 	"packaging/sbom":               {},
 	"generator":                    {"manifests", "manifests/diag", "units", "generator/configfile"},
 	"generator/configfile":         {},
@@ -66,6 +68,7 @@ var pure = map[string][]string{
 	"generator/configfile": {"os", "os/exec", "net/http"},
 	"manifests/diag":       {"os", "os/exec", "net/http"},
 	"manifests":            {"os/exec", "net/http"},
+	"manifests/contract":   {"os", "os/exec", "net/http"},
 	"manifests/imagecheck": {"os", "os/exec", "net/http"},
 	"healthd/probe":        {"os/exec", "net/http"}, // it asks over the network, but with nobody's help
 }
