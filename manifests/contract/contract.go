@@ -120,8 +120,8 @@ type Write struct {
 	What string `yaml:"what"`
 	// MovedBy is the setting that names another directory.
 	MovedBy Setting `yaml:"moved_by"`
-	// OnlyIf is the setting without which nothing is written.
-	OnlyIf Setting `yaml:"only_if"`
+	// File: the path, and what moves it, name a file in that directory.
+	File bool `yaml:"file"`
 	// Keep: it must outlive the container.
 	Keep bool `yaml:"keep"`
 	// Refused is what the program says, and its exit code, where it can't write.

@@ -248,9 +248,6 @@ func (p *part) uid() (int, bool) {
 
 // written is where the program writes as it is configured.
 func (p *part) written(w Write) []string {
-	if !w.OnlyIf.Empty() && len(p.values(w.OnlyIf)) == 0 {
-		return nil
-	}
 	dirs := p.values(w.MovedBy)
 	if len(dirs) == 0 && w.Path != "" {
 		dirs = []string{w.Path}
@@ -258,6 +255,9 @@ func (p *part) written(w Write) []string {
 	for i, dir := range dirs {
 		if !path.IsAbs(dir) {
 			dir = path.Join(p.workingDir(), dir)
+		}
+		if w.File {
+			dir = path.Dir(dir)
 		}
 		dirs[i] = path.Clean(dir)
 	}

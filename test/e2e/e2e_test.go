@@ -71,7 +71,8 @@ func runScript(t *testing.T, script string) {
 			e.Setenv("NODE", filepath.Join(root, "test/e2e/testdata/node"))
 			e.Setenv("FAULTS", filepath.Join(root, "test/faults"))
 			e.Setenv("CATALOG", filepath.Join(root, "manifests/catalog"))
-			return nil
+			e.Setenv("STANDINS", filepath.Join(e.WorkDir, "standins"))
+			return writeStandIns(filepath.Join(e.WorkDir, "standins"))
 		},
 	})
 	if t.Failed() {

@@ -1,0 +1,129 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/archipelago-os/archipelago/manifests/catalog/contracts"
+	"github.com/archipelago-os/archipelago/manifests/contract"
+)
+
+// writeStandIns writes what an image of a stand-in is built from, for each contract of
+// the catalog, to a directory of the contract's name: the contract, and a Containerfile
+// with the user, the directories and the programs of the real image.
+func writeStandIns(dir string) error {
+	files, err := contracts.Files()
+	if err != nil {
+		return err
+	}
+	for name, data := range files {
+		c, err := contract.Decode(name, data)
+		if err != nil {
+			return err
+		}
+		var tree map[string]any
+		if err := yaml.Unmarshal(data, &tree); err != nil {
+			return err
+		}
+		text, err := json.Marshal(tree)
+		if err != nil {
+			return err
+		}
+		into := filepath.Join(dir, c.Name)
+		if err := os.MkdirAll(into, 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(into, "contract.json"), text, 0o644); err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(into, "Containerfile"), []byte(containerfile(c)), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// containerfile is how the image of a stand-in is made: with the shell of busybox, and
+// the stand-in by the name of every program.
+func containerfile(c *contract.Contract) string {
+	var b strings.Builder
+	b.WriteString("FROM localhost/busybox:1\nCOPY --from=localhost/standin:1 /app /standin\nCOPY contract.json /contract.json\nUSER 0:0\n")
+	commands := []string{"rm -rf /data"}
+	for _, name := range programs(c) {
+		commands = append(commands, fmt.Sprintf("mkdir -p %s && ln -sf /standin %s", path.Dir(name), name))
+	}
+	start := contract.Start{}
+	if c.Start != nil {
+		start = *c.Start
+	}
+	commands = append(commands, "mkdir -p "+cmp.Or(start.WorkingDir, "/"))
+	for _, d := range c.Directories {
+		commands = append(commands, fmt.Sprintf("mkdir -p %[1]s && chown %[2]d:%[3]d %[1]s && chmod %[4]o %[1]s", d.Path, d.UID, d.GID, cmp.Or(d.Mode, 0o755)))
+	}
+	b.WriteString("RUN " + strings.Join(commands, " && ") + "\n")
+	for name, value := range start.Env {
+		fmt.Fprintf(&b, "ENV %s=%q\n", name, value)
+	}
+	for _, d := range c.Directories {
+		if d.Volume {
+			fmt.Fprintf(&b, "VOLUME %s\n", d.Path)
+		}
+	}
+	if c.User != nil {
+		fmt.Fprintf(&b, "USER %d:%d\n", c.User.UID, c.User.GID)
+	}
+	for _, l := range c.Listens {
+		if l.Port != 0 {
+			fmt.Fprintf(&b, "EXPOSE %d/%s\n", l.Port, cmp.Or(l.Protocol, "tcp"))
+		}
+	}
+	fmt.Fprintf(&b, "WORKDIR %s\n", cmp.Or(start.WorkingDir, "/"))
+	if start.Signal != "" {
+		fmt.Fprintf(&b, "STOPSIGNAL %s\n", start.Signal)
+	}
+	entrypoint, _ := json.Marshal(start.Entrypoint)
+	command, _ := json.Marshal(start.Command)
+	fmt.Fprintf(&b, "ENTRYPOINT %s\nCMD %s\n", emptyList(entrypoint), emptyList(command))
+	return b.String()
+}
+
+func emptyList(list []byte) string {
+	if string(list) == "null" {
+		return "[]"
+	}
+	return string(list)
+}
+
+// ofBusybox is the programs that do in a stand-in what they do in the real image.
+var ofBusybox = []string{"sh", "find", "test"}
+
+// programs is where the programs of an image are.
+func programs(c *contract.Contract) (list []string) {
+	var names []string
+	if c.Programs != nil {
+		names = c.Programs.Names
+	}
+	if c.Start != nil && len(c.Start.Entrypoint) > 0 {
+		names = append(slices.Clone(names), c.Start.Entrypoint[0])
+	}
+	for _, name := range names {
+		switch {
+		case slices.Contains(ofBusybox, name):
+		case path.IsAbs(name):
+			list = append(list, name)
+		default:
+			list = append(list, "/usr/local/bin/"+name)
+		}
+	}
+	return list
+}
