@@ -230,6 +230,8 @@ type Internet struct {
 	Ends    *Refusal `yaml:"ends"`
 	// AvoidedBy is the setting with which the program does not ask.
 	AvoidedBy Setting `yaml:"avoided_by"`
+	// Through is the SOCKS proxy that it asks through, where it is told of one.
+	Through *Address `yaml:"through"`
 	// Resolves: the name has to resolve, and nothing more.
 	Resolves bool `yaml:"resolves"`
 	Fact     `yaml:",inline"`

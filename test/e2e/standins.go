@@ -105,7 +105,7 @@ func emptyList(list []byte) string {
 }
 
 // ofBusybox is the programs that do in a stand-in what they do in the real image.
-var ofBusybox = []string{"sh", "find", "test"}
+var ofBusybox = []string{"sh", "find", "test", "mkfifo", "tee", "rm", "sleep"}
 
 // programs is where the programs of an image are.
 func programs(c *contract.Contract) (list []string) {

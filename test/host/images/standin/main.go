@@ -96,15 +96,19 @@ type answer struct {
 	Path   string
 	Status int
 	Body   string
-	Proxy  *struct{ Host, Port setting }
+	Proxy  *address
 }
 
 type internet struct {
 	When, Host string
 	Ends       *refusal
 	AvoidedBy  setting `json:"avoided_by"`
+	Through    *address
 	Resolves   bool
 }
+
+// address is settings that name a host and a port.
+type address struct{ Host, Port setting }
 
 type need struct {
 	Kind                            string
@@ -128,11 +132,24 @@ type program struct {
 type login struct{ address, user, password, database string }
 
 func main() {
-	if slices.Equal(os.Args[1:], []string{"--version"}) {
+	switch {
+	case filepath.Base(os.Args[0]) == "getent" && len(os.Args) == 3:
+		os.Exit(getent(os.Args[2]))
+	case slices.Equal(os.Args[1:], []string{"--version"}):
 		fmt.Fprintln(os.Stdout, "standin 1")
 		return
 	}
 	os.Exit(run(os.Args[1:]))
+}
+
+// getent is `getent hosts NAME` for start scripts: busybox has none.
+func getent(name string) int {
+	addresses, err := net.DefaultResolver.LookupHost(context.Background(), name)
+	if err != nil {
+		return 2
+	}
+	fmt.Fprintln(os.Stdout, addresses[0], name)
+	return 0
 }
 
 // run is the life of the program, and gives its exit code.
@@ -742,15 +759,45 @@ func (p *program) reach(ctx context.Context) error {
 		if i.When == "first-start" && p.reached(ctx) {
 			continue
 		}
-		connection, err := dial(ctx, net.JoinHostPort(i.Host, "443"))
-		if err != nil {
+		if err := p.connect(ctx, i); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return i.Ends
 		}
-		_ = connection.Close()
 		if err := p.keepReached(ctx); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// connect reaches a host, through the SOCKS proxy that the program is told of.
+func (p *program) connect(ctx context.Context, i internet) error {
+	proxy := ""
+	if i.Through != nil {
+		proxy = p.value(i.Through.Host)
+	}
+	if proxy == "" {
+		connection, err := dial(ctx, net.JoinHostPort(i.Host, "443"))
+		if err != nil {
+			return err
+		}
+		return connection.Close()
+	}
+	connection, err := dial(ctx, net.JoinHostPort(proxy, p.value(i.Through.Port)))
+	if err != nil {
+		return err
+	}
+	defer connection.Close()
+	hello := append([]byte{5, 1, 0, 5, 1, 0, 3, byte(len(i.Host))}, i.Host...)
+	if _, err := connection.Write(binary.BigEndian.AppendUint16(hello, 443)); err != nil {
+		return err
+	}
+	var reply [4]byte
+	if _, err := io.ReadFull(connection, reply[:]); err != nil {
+		return err
+	}
+	if reply[1] != 0 || reply[3] != 0 {
+		return fmt.Errorf("the proxy can't reach %s: SOCKS error %d", i.Host, reply[3])
 	}
 	return nil
 }
