@@ -36,6 +36,9 @@ type Contract struct {
 	Evidence string `yaml:"evidence"`
 	// Unknown is what was looked for and not found.
 	Unknown []string `yaml:"unknown"`
+	// Tested is the program that the end-to-end tests run; where there is none, a
+	// stand-in of the contract takes its place.
+	Tested string `yaml:"tested"`
 
 	User        *User        `yaml:"user"`
 	Start       *Start       `yaml:"start"`

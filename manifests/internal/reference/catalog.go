@@ -170,6 +170,11 @@ func catalogPage() ([]byte, error) {
 			table(&b, t)
 		}
 	}
+	tested, err := testedTable(apps)
+	if err != nil {
+		return nil, err
+	}
+	table(&b, tested)
 	return b.Bytes(), nil
 }
 
