@@ -20,10 +20,14 @@ import (
 
 // writeStandIns writes what an image of a stand-in is built from, for each contract of
 // the catalog, to a directory of the contract's name: the contract, and a Containerfile
-// with the user, the directories and the programs of the real image.
+// with the user, the directories and the programs of the real image. The directory base
+// has what comes first.
 func writeStandIns(dir string) error {
 	files, err := contracts.Files()
 	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, "base", "Containerfile"), []byte(baseContainerfile)); err != nil {
 		return err
 	}
 	for name, data := range files {
@@ -39,28 +43,38 @@ func writeStandIns(dir string) error {
 		if err != nil {
 			return err
 		}
-		into := filepath.Join(dir, c.Name)
-		if err := os.MkdirAll(into, 0o755); err != nil {
+		if err := writeFile(filepath.Join(dir, c.Name, "contract.json"), text); err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(into, "contract.json"), text, 0o644); err != nil {
-			return err
-		}
-		if err := os.WriteFile(filepath.Join(into, "Containerfile"), []byte(containerfile(c)), 0o644); err != nil {
+		if err := writeFile(filepath.Join(dir, c.Name, "Containerfile"), []byte(containerfile(c))); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func writeFile(name string, data []byte) error {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(name, data, 0o644)
+}
+
+// baseContainerfile is what all stand-ins have in common.
+const baseContainerfile = `FROM localhost/busybox:1
+COPY --from=localhost/standin:1 /app /standin
+RUN rm -rf /data && mkdir -p /usr/local/bin
+USER 0:0
+`
+
 // containerfile is how the image of a stand-in is made: with the shell of busybox, and
 // the stand-in by the name of every program.
 func containerfile(c *contract.Contract) string {
 	var b strings.Builder
-	b.WriteString("FROM localhost/busybox:1\nCOPY --from=localhost/standin:1 /app /standin\nCOPY contract.json /contract.json\nUSER 0:0\n")
-	commands := []string{"rm -rf /data"}
+	b.WriteString("FROM localhost/standin/base:1\nCOPY contract.json /contract.json\n")
+	var commands []string
 	for _, name := range programs(c) {
-		commands = append(commands, fmt.Sprintf("mkdir -p %s && ln -sf /standin %s", path.Dir(name), name))
+		commands = append(commands, fmt.Sprintf("mkdir -p %s", path.Dir(name)), "ln -sf /standin "+name)
 	}
 	start := contract.Start{}
 	if c.Start != nil {
