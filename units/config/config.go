@@ -227,7 +227,7 @@ func watchedDigest(key []byte, seen map[string]string) string {
 }
 
 // seen is the digests of the watched files, of those that can't be read what they
-// were. A container that is followed is another one when its id is.
+// were. A service that is followed has another container after each start.
 func (h Host) seen(key []byte, r units.Recipe, before map[string]string) map[string]string {
 	list := map[string]string{}
 	for _, w := range r.Watch {
@@ -240,17 +240,18 @@ func (h Host) seen(key []byte, r units.Recipe, before map[string]string) map[str
 	for _, container := range r.Follow {
 		name := "follow " + container
 		list[name] = before[name]
-		if id, err := os.ReadFile(h.idFile(container)); err == nil {
-			list[name] = digest(key, string(id))
+		if id, err := os.Readlink(h.invocationLink(container)); err == nil {
+			list[name] = digest(key, id)
 		}
 	}
 	return list
 }
 
-// idFile is where Podman writes the id of a container of ours down while it lasts:
-// Quadlet's --cidfile=%t/%N.cid.
-func (h Host) idFile(container string) string {
-	return filepath.Join(filepath.Dir(h.Runtime), "app@"+container+".cid")
+// invocationLink is the link that systemd keeps while a unit is up, to the unit's
+// InvocationID. The managers of users keep it too (systemd 257 and 262), and Podman has
+// no part in it: Quadlet of Podman 5.8 writes no file of the container's id any more.
+func (h Host) invocationLink(container string) string {
+	return filepath.Join(filepath.Dir(h.Runtime), "systemd/units", "invocation:app@"+container+".service")
 }
 
 // largest is far more than a file has that holds a password.

@@ -197,35 +197,44 @@ func TestWatched(t *testing.T) {
 	}
 }
 
-// TestFollowed: another container of who is followed differs, one that is gone does not.
+// TestFollowed: another start of the service that is followed differs, one that is down
+// does not.
 func TestFollowed(t *testing.T) {
 	p := newPlace(t)
-	if err := os.MkdirAll(p.Runtime, 0o755); err != nil {
+	dir := filepath.Join(filepath.Dir(p.Runtime), "systemd/units")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(filepath.Dir(p.Runtime), "app@tor.cid")
+	link := filepath.Join(dir, "invocation:app@tor.service")
 	r := units.Recipe{Follow: []string{"tor"}}
-	is := func(id string) {
+	starts := func(id string) {
 		t.Helper()
-		if err := os.WriteFile(file, []byte(id), 0o644); err != nil {
+		if err := os.Symlink(id, link); err != nil {
 			t.Fatal(err)
 		}
 	}
-	is("one")
+	stops := func() {
+		t.Helper()
+		if err := os.Remove(link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	starts("f81f9002e5e94b5a8b2dec753df828e4")
 	p.write(r)
 	if p.differs(r) {
-		t.Error("the same container differs")
+		t.Error("the same start differs")
 	}
-	if err := os.Remove(file); err != nil || p.differs(r) {
-		t.Errorf("a container that is gone differs: %v", err)
+	stops()
+	if p.differs(r) {
+		t.Error("a service that is down differs")
 	}
-	is("two")
+	starts("c35e4f51aa1c4b30b90e4be3ac04d10e")
 	if !p.differs(r) {
-		t.Error("another container does not differ")
+		t.Error("another start does not differ")
 	}
 	p.write(r)
 	if p.differs(r) {
-		t.Error("the container that it was started with differs")
+		t.Error("the start that it was started with differs")
 	}
 }
 
