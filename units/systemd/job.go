@@ -25,6 +25,7 @@ const (
 	JobFailed     JobResult = "failed"
 	JobDependency JobResult = "dependency" // a unit that it needs failed
 	JobSkipped    JobResult = "skipped"
+	JobInvalid    JobResult = "invalid" // a reload of a unit that is not active
 	// JobLost: the connection was lost while the job ran. The job is over, and
 	// the state of its unit does not tell how it ended.
 	JobLost JobResult = "lost"
@@ -61,6 +62,12 @@ func (m *Manager) Restart(ctx context.Context, name, mode string) (JobResult, er
 // TryRestart is Restart for a unit that runs; it leaves others stopped.
 func (m *Manager) TryRestart(ctx context.Context, name, mode string) (JobResult, error) {
 	return m.job(ctx, "restarting", name, mode, (*sdbus.Conn).TryRestartUnitContext)
+}
+
+// ReloadUnit has a unit that is active read its configuration again (ExecReload=), and
+// waits like Start. A reload that fails leaves the unit active.
+func (m *Manager) ReloadUnit(ctx context.Context, name, mode string) (JobResult, error) {
+	return m.job(ctx, "reloading", name, mode, (*sdbus.Conn).ReloadUnitContext)
 }
 
 const (

@@ -446,6 +446,85 @@ func TestLiveRestartAlone(t *testing.T) {
 	}
 }
 
+// TestLiveJobBehindAnother: a service stays active, with its invocation, while a restart
+// of it waits for another service to stop. The link that tells the invocation, which
+// units/config reads, is there for the managers of users.
+func TestLiveJobBehindAnother(t *testing.T) {
+	const first, second = "first.service", "second.service"
+	m := connect(t, systemd.Options{})
+	install(t, m, map[string]string{
+		first:  "[Service]\nExecStart=/bin/sleep infinity\n",
+		second: "[Unit]\nAfter=first.service\n[Service]\nExecStart=/bin/sh -c 'trap \"sleep 2; exit\" TERM; while :; do sleep 0.1; done'\n",
+	})
+	for _, name := range []string{first, second} {
+		if _, err := m.Start(within(t, long), name, systemd.Replace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := unit(t, m, first)
+	link := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd/units/invocation:"+first)
+	if id, err := os.Readlink(link); err != nil || id != before.InvocationID {
+		t.Errorf("the link says %q, %v; want %s", id, err, before.InvocationID)
+	}
+	ended := make(chan ending, 2)
+	restart := func(name string) {
+		result, err := m.Restart(within(t, long), name, systemd.Replace)
+		ended <- ending{result, err}
+	}
+	go restart(second)
+	eventually(t, "the second stops", func() bool { return unit(t, m, second).ActiveState == "deactivating" })
+	go restart(first)
+	eventually(t, "the first has a job, and is up", func() bool {
+		list, err := m.List(within(t, long), first)
+		return err == nil && len(list) == 1 && list[0].JobType == "restart" && list[0].ActiveState == "active" &&
+			unit(t, m, first).InvocationID == before.InvocationID
+	})
+	for range 2 {
+		if e := <-ended; e.result != systemd.JobDone || e.err != nil {
+			t.Errorf("restart: %q, %v", e.result, e.err)
+		}
+	}
+	list, err := m.List(within(t, long), first)
+	if id, _ := os.Readlink(link); err != nil || list[0].JobType != "" || id == before.InvocationID || id != unit(t, m, first).InvocationID {
+		t.Errorf("after the restart: %+v, %v, link %s", list, err, id)
+	}
+}
+
+// TestLiveReload: a reload leaves the invocation as it is, and one that fails the service
+// active; of a service that is not active it is no job that is done.
+func TestLiveReload(t *testing.T) {
+	const name = "reloads.service"
+	m := connect(t, systemd.Options{})
+	mark := filepath.Join(t.TempDir(), "mark")
+	install(t, m, map[string]string{
+		name:               "[Service]\nExecStart=/bin/sleep infinity\nExecReload=/bin/sh -c 'test ! -e " + mark + " && touch " + mark + "'\n",
+		"unloaded.service": "[Service]\nExecStart=/bin/sleep infinity\n",
+	})
+	for _, service := range []string{name, "unloaded.service"} {
+		if _, err := m.Start(within(t, long), service, systemd.Replace); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := unit(t, m, name)
+	for _, want := range []systemd.JobResult{systemd.JobDone, systemd.JobFailed} {
+		if result, err := m.ReloadUnit(within(t, long), name, systemd.Replace); result != want || err != nil {
+			t.Errorf("reload: %q, %v; want %q", result, err, want)
+		}
+		if u := unit(t, m, name); u.InvocationID != before.InvocationID || u.MainPID != before.MainPID || u.ActiveState != "active" {
+			t.Errorf("after it: %+v", u)
+		}
+	}
+	if result, err := m.ReloadUnit(within(t, long), "unloaded.service", systemd.Replace); err == nil {
+		t.Errorf("reload of a unit without ExecReload=: %q", result)
+	}
+	if _, err := m.Stop(within(t, long), name, systemd.Replace); err != nil {
+		t.Fatal(err)
+	}
+	if result, err := m.ReloadUnit(within(t, long), name, systemd.Replace); result != systemd.JobInvalid || err != nil {
+		t.Errorf("reload of one that is down: %q, %v", result, err)
+	}
+}
+
 func TestLiveStopCancelsASlowStart(t *testing.T) {
 	m := connect(t, systemd.Options{})
 	install(t, m, map[string]string{

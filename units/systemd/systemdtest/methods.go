@@ -14,6 +14,7 @@ import (
 // jobMethods is the methods that queue jobs.
 var jobMethods = map[string]string{
 	"StartUnit": "start", "StopUnit": "stop", "RestartUnit": "restart", "TryRestartUnit": "try-restart",
+	"ReloadUnit": "reload",
 }
 
 // perform does what a method does.
@@ -45,7 +46,7 @@ func (m *Manager) perform(p *peer, method string, message *dbus.Message) ([]any,
 		m.mutex.Lock()
 		found := m.matching(words(arguments, 1))
 		m.mutex.Unlock()
-		return []any{listing(found)}, nil
+		return []any{m.listing(found)}, nil
 	case "GetAll":
 		return []any{m.properties(message)}, nil
 	case "Get":
@@ -92,20 +93,26 @@ type row struct {
 
 func (m *Manager) list(names []string) []row {
 	m.mutex.Lock()
-	defer m.mutex.Unlock()
 	found := make([]systemd.Unit, 0, len(names))
 	for _, name := range names {
 		found = append(found, m.unit(name))
 	}
-	return listing(found)
+	m.mutex.Unlock()
+	return m.listing(found)
 }
 
-func listing(found []systemd.Unit) []row {
+func (m *Manager) listing(found []systemd.Unit) []row {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
 	rows := make([]row, 0, len(found))
 	for _, u := range found {
+		kind := ""
+		if j := m.jobs[u.JobID]; j != nil {
+			kind = j.Kind
+		}
 		rows = append(rows, row{
 			Name: u.Name, LoadState: u.LoadState, ActiveState: u.ActiveState, SubState: u.SubState,
-			Path: objectPath(u.Name), JobID: u.JobID, JobPath: jobPath(u.JobID),
+			Path: objectPath(u.Name), JobID: u.JobID, JobType: kind, JobPath: jobPath(u.JobID),
 		})
 	}
 	return rows

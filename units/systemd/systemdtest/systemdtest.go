@@ -27,7 +27,7 @@ import (
 
 // Job is a job that was asked for.
 type Job struct {
-	// Kind is "start", "stop", "restart" or "try-restart".
+	// Kind is "start", "stop", "restart", "try-restart" or "reload".
 	Kind, Unit, Mode string
 }
 
@@ -354,6 +354,9 @@ func (m *Manager) queue(j Job) (uint32, error) {
 		return 0, dbus.Error{Name: "org.freedesktop.systemd1.NoSuchUnit", Body: []any{fmt.Sprintf("Unit %s not found.", j.Unit)}}
 	}
 	outcome := m.outcome(j)
+	if j.Kind == "reload" && m.unit(j.Unit).ActiveState != "active" {
+		outcome = Outcome{Result: "invalid", Then: func(*systemd.Unit) {}}
+	}
 	if outcome.Error != nil {
 		return 0, outcome.Error
 	}
@@ -417,6 +420,7 @@ func (m *Manager) finish(r *running, outcome Outcome) bool {
 		u.ActiveState, u.SubState, u.Result = "failed", "failed", "exit-code"
 	case r.Kind == "stop":
 		u.ActiveState, u.SubState, u.MainPID = "inactive", "dead", 0
+	case r.Kind == "reload":
 	case r.Kind != "try-restart" || u.ActiveState == "active":
 		m.lastPID++
 		u.ActiveState, u.SubState, u.MainPID, u.Result = "active", "running", m.lastPID, "success"
