@@ -95,6 +95,49 @@ func TestCalledPassLeavesPullsAlone(t *testing.T) {
 	})
 }
 
+// A repair whose job takes long is made once, and counts once, however often other apps
+// have passes called meanwhile: here a node that takes 40 s to stop, and is restarted
+// since what it follows was.
+func TestSlowStopIsOneRepair(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "node", "tor", "web")
+		const node, tor = "app@node.service", "app@tor.service"
+		w.apps[0].Watches = []string{"tor"}
+		w.apps[0].Files = append(w.apps[0].Files, units.File{Name: units.RecipeName(node), App: "node", Content: []byte("[Recipe]\nFollow=\"tor\"\n")})
+		w.apps[0].Files.Sort()
+		seen := map[string]string{} // the start of tor, by the start of the node
+		w.config = func(string, units.Recipe) (want, have units.ConfigDigests, err error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			start := w.units[node].Invocation
+			if _, known := seen[start]; !known {
+				seen[start] = w.units[tor].Invocation
+			}
+			return units.ConfigDigests{Watched: w.units[tor].Invocation}, units.ConfigDigests{Watched: seen[start]}, nil
+		}
+		w.run(20*time.Minute, func() {
+			time.Sleep(time.Minute)
+			w.stops = 40 * time.Second
+			w.set(tor, func(u *units.Unit) { u.Invocation = "2" })
+			for range 100 {
+				w.hints <- healthd.Hint{App: "tor", Soon: true}
+				w.hints <- healthd.Hint{App: "web", Soon: true}
+				time.Sleep(500 * time.Millisecond)
+			}
+		})
+		if d := cmp.Diff([]string{"1m0s restart app@node.service"}, w.did); d != "" {
+			t.Errorf("what was done (-want +got):\n%s", d)
+		}
+		if kinds := w.kinds(); len(kinds) > 0 {
+			t.Errorf("it told of %v", kinds)
+		}
+		if w.units[node].Invocation != "11" || len(w.history) > 0 {
+			t.Errorf("the node's start is %s, the history %v", w.units[node].Invocation, w.history)
+		}
+	})
+}
+
 // An app does not answer while a pass restarts it, which is no trouble of the app's.
 func TestSilentDuringARestart(t *testing.T) {
 	t.Parallel()

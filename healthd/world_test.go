@@ -41,6 +41,11 @@ type world struct {
 	// reloaded is called by each reload.
 	reloaded func()
 	slow     time.Duration
+	// stops is how long a restart takes until the service has stopped. systemd goes on with
+	// it when a pass does not wait, and merges a second one into it.
+	stops time.Duration
+	// config compares configurations where there are any.
+	config reconcile.Config
 	// busy is how long systemd takes to tell of units.
 	busy  time.Duration
 	began time.Time
@@ -124,7 +129,7 @@ func (w *world) machine() healthd.Machine {
 			return units.Desired{Apps: w.apps, Kept: w.kept, Whole: true}, w.failing
 		},
 		Host: reconcile.Host{
-			Files: w, Services: w, Store: w, Now: time.Now, Settle: 5 * time.Second, Patience: time.Minute,
+			Files: w, Services: w, Store: w, Now: time.Now, Settle: 5 * time.Second, Patience: time.Minute, Config: w.config,
 			Supply: func(_ context.Context, app units.App, _ reconcile.Lack) error {
 				w.mu.Lock()
 				defer w.mu.Unlock()
@@ -275,11 +280,34 @@ func (w *world) up(ctx context.Context, verb, service string) error {
 	}
 }
 
-func (w *world) Start(ctx context.Context, s string) error   { return w.up(ctx, "start", s) }
-func (w *world) Restart(ctx context.Context, s string) error { return w.up(ctx, "restart", s) }
-func (w *world) RestartAlone(ctx context.Context, s string) error {
-	return w.up(ctx, "restart", s)
+func (w *world) Start(ctx context.Context, s string) error { return w.up(ctx, "start", s) }
+
+func (w *world) Restart(ctx context.Context, s string) error {
+	w.mu.Lock()
+	stops, isQueued := w.stops, w.units[s].Job != ""
+	w.mu.Unlock()
+	if stops == 0 {
+		return w.up(ctx, "restart", s)
+	}
+	w.mu.Lock()
+	w.note("restart %s", s)
+	w.mu.Unlock()
+	if !isQueued {
+		w.set(s, func(u *units.Unit) { u.Job = "restart" })
+		time.AfterFunc(stops, func() {
+			w.set(s, func(u *units.Unit) { u.Job, u.Digest, u.Invocation = "", "d", u.Invocation+"1" })
+		})
+	}
+	select {
+	case <-time.After(stops):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
+
+func (w *world) RestartAlone(ctx context.Context, s string) error { return w.Restart(ctx, s) }
+
 func (w *world) Recreate(ctx context.Context, s string) error { return w.up(ctx, "recreate", s) }
 func (w *world) ReloadNetwork(context.Context) error          { return nil }
 func (w *world) Stop(context.Context, string) error           { return nil }

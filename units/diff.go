@@ -285,6 +285,9 @@ func (d *differ) part(app App, p Part) {
 		// Said by files already.
 	case u.Masked:
 		d.leave(app.ID, p.Service, BecauseMasked)
+	case u.Active == Active && u.Job != "" && !app.Rotating:
+		// The job may be that of the last repair. A rotation waits for the same job.
+		d.leave(app.ID, p.Service, BecauseJob)
 	case u.Active == Active && p.Stale:
 		if app.Rotating {
 			d.step(app, ResetFailed, p.Service, BecauseStale, false)
@@ -361,7 +364,7 @@ func (d *differ) bringBack(app App, p Part, u Unit) {
 func (d *differ) isUp(apps []string) bool {
 	return !slices.ContainsFunc(apps, func(id string) bool {
 		u, known := d.have.Units["app@"+id+".service"]
-		return known && u.Active != Active
+		return known && (u.Active != Active || u.Job != "")
 	})
 }
 

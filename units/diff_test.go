@@ -111,6 +111,23 @@ func TestStateTable(t *testing.T) {
 			unit:   unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
 			others: map[string]units.Unit{"app@node.service": {Loaded: true, Active: units.Activating}},
 		},
+		"its restart is under way, and what it follows is another still": {
+			app: withConfig("new", "other"),
+			unit: unit(func(u *units.Unit) {
+				u.Config, u.Watched, u.Job, u.Invocation = "new", "seen", "restart", "i1"
+			}),
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Rung: 1, Why: units.BecauseWatched, Last: now, Pending: map[string]string{service: "i1"}}},
+			want:    []string{"leave app@lnd.service job-under-way"},
+		},
+		"a job is under way, whatever is wrong with it": {
+			unit: unit(func(u *units.Unit) { u.Digest, u.Health, u.Paused, u.Job = "old", units.Sick, true, "stop" }),
+			want: []string{"leave app@lnd.service job-under-way"},
+		},
+		"who it follows is about to be restarted": {
+			app:    following("node", withConfig("new", "other")),
+			unit:   unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
+			others: map[string]units.Unit{"app@node.service": {Loaded: true, Active: units.Active, Job: "restart"}},
+		},
 		"who it follows was started anew, and serves": {
 			app:    following("node", withConfig("new", "other")),
 			unit:   unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),

@@ -63,6 +63,11 @@ type simApp struct {
 	bad    int
 	paused bool
 	health units.Health
+	// What it follows: which start of that there is, and with which it was started.
+	followed, seen int
+	// slow: it takes long to stop, and job is what systemd has to do to it meanwhile.
+	slow bool
+	job  string
 	// started: systemd knows that it was; invocation counts the starts.
 	started    bool
 	invocation int
@@ -143,7 +148,7 @@ var faults = []struct {
 	{"cut the file short", func(_ *machine, _ *rand.Rand, a *simApp) { a.disk = -1 }},
 	{"kill the container", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.active == units.Active {
-			a.active, a.restarting, a.paused = units.Activating, true, false
+			a.active, a.restarting, a.paused, a.job = units.Activating, true, false, ""
 			if a.loaded <= 0 { // systemd has forgotten Restart=
 				a.active, a.restarting = units.Failed, false
 			}
@@ -151,7 +156,8 @@ var faults = []struct {
 	}},
 	{"crash until systemd gives up", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.active == units.Active {
-			a.active, a.limited, a.paused = units.Failed, true, false
+			a.end(units.Failed)
+			a.limited = true
 		}
 	}},
 	{"crash again and again with this manifest", func(_ *machine, _ *rand.Rand, a *simApp) {
@@ -179,7 +185,9 @@ var faults = []struct {
 			a.health = units.Sick
 		}
 	}},
-	{"daemon-reload by somebody else", func(m *machine, _ *rand.Rand, _ *simApp) { m.reload() }},
+	{"start what it follows anew", func(_ *machine, _ *rand.Rand, a *simApp) { a.followed++ }},
+	{"take long to stop", func(_ *machine, _ *rand.Rand, a *simApp) { a.slow = !a.slow }},
+	{"daemon-reload by somebody else", func(m *machine, _ *rand.Rand, _ *simApp) { m.reloadUnseen() }},
 	{"remove the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.removed = true }},
 	{"bring the manifest back", func(_ *machine, _ *rand.Rand, a *simApp) { a.removed = false }},
 	{"break the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.invalid = true }},
@@ -202,19 +210,28 @@ func (m *machine) fault(r *rand.Rand, a *simApp) {
 	}
 }
 
-// systemd does what systemd does by itself: it starts again what ended.
+// systemd does what systemd does by itself: it starts again what ended, and comes to the
+// end of its jobs.
 func (m *machine) systemd() {
 	for _, a := range m.apps {
-		if a.restarting && a.loaded > 0 {
+		switch {
+		case a.loaded > 0 && (a.restarting || a.job != ""):
 			m.start(a)
+		case a.job != "":
+			a.end(units.Failed)
 		}
 	}
+}
+
+// end leaves an app down, with no job.
+func (a *simApp) end(state units.ActiveState) {
+	a.active, a.restarting, a.paused, a.job = state, false, false, ""
 }
 
 func (m *machine) start(a *simApp) {
 	a.invocation++
 	a.active, a.running, a.started, a.restarting, a.paused, a.health = units.Active, a.loaded, true, false, false, units.Serving
-	a.limited = false
+	a.limited, a.seen, a.job = false, a.followed, ""
 	if a.running == a.bad {
 		a.active, a.restarting = units.Activating, true
 	}
@@ -223,7 +240,8 @@ func (m *machine) start(a *simApp) {
 // stopByHand leaves an app down, in the state in which it came to be.
 func (a *simApp) stopByHand(state units.ActiveState) {
 	if a.loaded > 0 && (a.active == units.Active || a.restarting) {
-		a.active, a.stopped, a.paused, a.restarting = state, true, false, false
+		a.end(state)
+		a.stopped = true
 	}
 }
 
@@ -236,6 +254,21 @@ func (m *machine) reload() {
 		if a.loaded == 0 && a.restarting {
 			a.active, a.restarting = units.Failed, false
 		}
+	}
+}
+
+// reloadUnseen is a reload that no pass makes. What crashed while systemd had no unit of
+// it, and was seen by no pass, looks from then on as if it had been stopped.
+func (m *machine) reloadUnseen() {
+	var unseen []*simApp
+	for _, a := range m.apps {
+		if _, begun := m.history[a.id].Pending[a.service()]; !begun && a.active == units.Failed && a.loaded <= 0 && !a.limited {
+			unseen = append(unseen, a)
+		}
+	}
+	m.reload()
+	for _, a := range unseen {
+		a.stopped = a.loaded > 0
 	}
 }
 
@@ -274,7 +307,7 @@ func (m *machine) diff() units.Plan {
 		if !a.removed && !a.invalid {
 			want.Apps = append(want.Apps, units.App{
 				ID: a.id, Enabled: !a.disabled, ManifestDigest: digest(a.version),
-				Parts: []units.Part{{Service: a.service(), File: a.file(), Digest: digest(a.version)}},
+				Parts: []units.Part{{Service: a.service(), File: a.file(), Digest: digest(a.version), Watched: digest(a.followed)}},
 			})
 		}
 		u := units.Unit{
@@ -282,7 +315,7 @@ func (m *machine) diff() units.Plan {
 			Stopped: a.isStopped(), Paused: a.paused, Invocation: strconv.Itoa(a.invocation),
 		}
 		if a.active == units.Active {
-			u.Digest, u.Health = digest(a.running), a.health
+			u.Digest, u.Health, u.Watched, u.Job = digest(a.running), a.health, digest(a.seen), a.job
 		}
 		have.Units[a.service()] = u
 	}
@@ -299,8 +332,10 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 		}
 	}
 	if plan.Reload != nil { // as announce does
-		for _, action := range plan.Steps {
-			if a := m.app(action.App); a.active == units.Failed && most > 0 {
+		for _, action := range append(plan.Steps, plan.Left...) {
+			a := m.app(action.App)
+			isMeant := action.Kind != units.Leave || action.Reason == units.BecauseDisabled && !a.isStopped()
+			if isMeant && a.active == units.Failed && most > 0 {
 				m.begin(action)
 			}
 		}
@@ -317,7 +352,9 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 		m.act(action)
 	}
 	for _, action := range append(plan.Stops, plan.Steps...) {
-		m.history.End(action.App)
+		if m.app(action.App).job == "" { // a pass does not wait for a job when others are to be looked at
+			m.history.End(action.App)
+		}
 	}
 	for _, a := range mended {
 		if a.restarting && a.running != a.loaded {
@@ -347,6 +384,10 @@ func (m *machine) begin(action units.Action) {
 	if !slices.Contains(m.begun, action.Target) {
 		m.begun = append(m.begun, action.Target)
 		a := m.app(action.App)
+		if action.Kind == units.Restart && a.active == units.Active {
+			m.history.BeginJob(a.app(), action.Target)
+			return
+		}
 		m.history.Begin(a.app(), action.Target, strconv.Itoa(a.invocation))
 	}
 }
@@ -366,7 +407,7 @@ func (m *machine) act(action units.Action) {
 	switch action.Kind {
 	case units.Stop:
 		if a.active != units.Failed {
-			a.active, a.restarting = units.Inactive, false
+			a.end(units.Inactive)
 		}
 		a.collect()
 	case units.Write:
@@ -385,10 +426,15 @@ func (m *machine) act(action units.Action) {
 		}
 		a.collect()
 	case units.Start, units.Restart, units.Recreate:
-		if a.loaded > 0 {
-			m.start(a)
-			a.starts++
+		if a.loaded <= 0 {
+			return
 		}
+		a.starts++
+		if a.slow && action.Kind == units.Restart && a.active == units.Active {
+			a.job = "restart"
+			return
+		}
+		m.start(a)
 	case units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
 	}
 }
@@ -435,8 +481,8 @@ func (a *simApp) check() error {
 	case a.stopped && a.active != units.Inactive && a.active != units.Failed:
 		return fmt.Errorf("stopped by the operator, and %s", a.active)
 	case a.stopped || a.disabled:
-	case a.active != units.Active || a.running != a.version || a.paused || a.health != units.Serving:
-		return fmt.Errorf("%s, runs %d of %d, paused %v, %s", a.active, a.running, a.version, a.paused, a.health)
+	case a.active != units.Active || a.running != a.version || a.paused || a.health != units.Serving || a.seen != a.followed:
+		return fmt.Errorf("%s, runs %d of %d, paused %v, %s, follows %d of %d", a.active, a.running, a.version, a.paused, a.health, a.seen, a.followed)
 	}
 	return nil
 }

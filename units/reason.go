@@ -26,6 +26,7 @@ const (
 	BecauseStarting    Reason = "starting"
 	BecauseWaiting     Reason = "dependency-starting"
 	BecauseStopping    Reason = "stopping"
+	BecauseJob         Reason = "job-under-way"
 	BecauseCrashing    Reason = "restarted-by-systemd"
 	BecauseMended      Reason = "changed-while-restarting"
 	BecauseFailed      Reason = "failed"
@@ -73,6 +74,7 @@ var Meanings = []struct {
 	{BecauseStarting, "systemd starts it"},
 	{BecauseWaiting, "it is restarted for its configuration once the containers of the same app are up that it is started after"},
 	{BecauseStopping, "systemd stops it"},
+	{BecauseJob, "systemd has a job for it that is not done yet: see systemctl list-jobs"},
 	{BecauseCrashing, "it ended by itself, and systemd starts it again"},
 	{BecauseMended, "its files changed while systemd starts it again and again"},
 	{BecauseFailed, "it ended by itself, and systemd does not start it again"},

@@ -250,6 +250,10 @@ type Unit struct {
 	// NeedsReload: the unit's file changed since systemd read it.
 	NeedsReload bool
 	Active      ActiveState
+	// Job is the type of the job that systemd has queued or runs for the unit, such as
+	// "restart", and empty without one. The unit stays Active until the job's turn comes:
+	// units that have to stop before it may take minutes to.
+	Job string
 	// Invocation is systemd's id of the last start, empty before the first.
 	Invocation string
 	// Up is how long the unit has been active since, 0 where nobody knows.
@@ -323,7 +327,7 @@ const (
 // IsOnItsWay reports whether the unit is about to be up or down. One that waits
 // for its next automatic start may come and go for ever.
 func (u Unit) IsOnItsWay() bool {
-	return u.Active == Deactivating || u.Active == Activating && !u.Restarting
+	return u.Active == Deactivating || u.Active == Activating && !u.Restarting || u.Active == Active && u.Job != ""
 }
 
 // IsAtRest reports whether the unit neither runs nor is to be started by systemd.
@@ -426,6 +430,13 @@ func (h History) Begin(app App, service, invocation string) {
 	r.Pending[service] = invocation
 	h[app.ID] = r
 }
+
+// byJob stands in Pending for an invocation, and is none.
+const byJob = "job"
+
+// BeginJob is Begin for what one job of systemd does to a service that is up. The job
+// goes on without the pass, so a service that is down with no job was stopped by a person.
+func (h History) BeginJob(app App, service string) { h.Begin(app, service, byJob) }
 
 // Repaired counts a repair against the app's budget, before it is made.
 func (h History) Repaired(app App, why Reason, now time.Time) {

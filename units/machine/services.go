@@ -48,6 +48,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	}
 	var up []string
 	var down []systemd.Listed
+	jobs := make(map[string]string, len(listed))
 	list := make(map[string]units.Unit, len(listed)+len(forgotten))
 	for _, u := range forgotten {
 		if u.ActiveState != string(units.Inactive) || u.JobID != 0 { // it was started since
@@ -57,6 +58,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 		list[u.Name] = units.Unit{Loaded: isLoaded(u.LoadState), Masked: u.LoadState == masked, Active: units.Inactive}
 	}
 	for _, u := range listed {
+		jobs[u.Name] = u.JobType
 		if u.LoadState == "loaded" && u.ActiveState == string(units.Active) {
 			up = append(up, u.Name)
 		} else {
@@ -69,7 +71,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	}
 	for _, u := range current {
 		state := units.Unit{
-			Loaded: true, NeedsReload: u.NeedDaemonReload, Active: units.Active, Invocation: u.InvocationID,
+			Loaded: true, NeedsReload: u.NeedDaemonReload, Active: units.Active, Job: jobs[u.Name], Invocation: u.InvocationID,
 			Up: age(u.ActiveEnterMonotonic),
 		}
 		if _, err := look(&state, u.MainPID, u.ControlGroup); err != nil {
@@ -162,7 +164,7 @@ func service(u systemd.Unit, job string) (Service, error) {
 	s := Service{Systemd: u, State: units.Unit{
 		Loaded: isLoaded(u.LoadState), Masked: u.LoadState == masked, NeedsReload: u.NeedDaemonReload, Active: activeState(u.ActiveState),
 		Restarting: strings.HasPrefix(u.SubState, "auto-restart"),
-		Invocation: u.InvocationID,
+		Job:        job, Invocation: u.InvocationID,
 	}}
 	if u.IsStranded() {
 		s.State.Active, s.State.Restarting = units.Failed, false

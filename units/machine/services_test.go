@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -29,6 +30,38 @@ func TestStartThatWaits(t *testing.T) {
 		if err != nil || found.State.Active != c.want {
 			t.Errorf("%s with the job %q: %s, %v; want %s", c.state, c.job, found.State.Active, err, c.want)
 		}
+	}
+}
+
+// TestJobUnderWay: a service that is up and has a job says so, and after the job no more.
+func TestJobUnderWay(t *testing.T) {
+	fake := systemdtest.New(t)
+	const name = "app@node.service"
+	fake.Set(systemd.Unit{Name: name, LoadState: "loaded", ActiveState: "active", InvocationID: "01"})
+	stopped := make(chan struct{})
+	fake.OnJob(func(systemdtest.Job) systemdtest.Outcome { return systemdtest.Outcome{Hold: stopped} })
+	s := Services{Manager: fake.Connect(), Scope: units.User}
+	job := func() string {
+		found, err := s.Observe(t.Context(), []string{name}, true)
+		if err != nil || found[name].Active != units.Active {
+			t.Errorf("%+v, %v", found, err)
+		}
+		return found[name].Job
+	}
+	if got := job(); got != "" {
+		t.Errorf("without a job: %q", got)
+	}
+	ended := make(chan error)
+	go func() { ended <- s.Restart(t.Context(), name) }()
+	for fake.Jobs() == 0 {
+		runtime.Gosched()
+	}
+	if got := job(); got != "restart" {
+		t.Errorf("with a job to restart it: %q", got)
+	}
+	close(stopped)
+	if err := <-ended; err != nil || job() != "" {
+		t.Errorf("after it: %v, %q", err, job())
 	}
 }
 

@@ -45,7 +45,7 @@ func Await(ctx context.Context, desired func() (units.Desired, error), host Host
 // foundOut is what became of an app that somebody waits for and that a pass leaves for a
 // reason.
 var foundOut = map[units.Reason]Outcome{
-	units.BecauseStarting: Starting, units.BecauseWaiting: Starting, units.BecauseStopping: Starting, units.BecauseUnsure: Starting,
+	units.BecauseStarting: Starting, units.BecauseWaiting: Starting, units.BecauseStopping: Starting, units.BecauseJob: Starting, units.BecauseUnsure: Starting,
 	units.BecauseCrashing: NotServing, units.BecauseBackingOff: NotServing, units.BecauseGaveUp: NotServing,
 	units.BecauseRolledBack: RolledBack,
 }
@@ -149,7 +149,7 @@ func (r Report) then(next Report) Report {
 // isOnTheWay is the reasons for which an app is left that may still come up, isUp
 // those for which one is left that has.
 var (
-	isOnTheWay = map[units.Reason]bool{units.BecauseStarting: true, units.BecauseWaiting: true, units.BecauseStopping: true, units.BecauseUnsure: true}
+	isOnTheWay = map[units.Reason]bool{units.BecauseStarting: true, units.BecauseWaiting: true, units.BecauseStopping: true, units.BecauseJob: true, units.BecauseUnsure: true}
 	isUp       = map[units.Reason]bool{units.BecauseLoading: true, units.BecauseNeedsUser: true}
 )
 

@@ -46,10 +46,13 @@ func (p *pass) announce() error {
 			p.history.Begin(units.App{ID: a.App}, a.Target, p.have.Units[a.Target].Invocation)
 		}
 	}
-	for _, a := range p.plan.Steps {
-		// What failed without its unit looks stopped by somebody once it has it back.
-		if u := p.have.Units[a.Target]; u.Active == units.Failed && p.plan.Reload != nil {
-			app, _ := p.want.Find(a.App) // steps are of what is wanted
+	for _, a := range slices.Concat(p.plan.Steps, p.plan.Left) {
+		// What failed without its unit looks stopped by somebody once it has it back, also
+		// where it is disabled and enabled later.
+		app, isWanted := p.want.Find(a.App)
+		u := p.have.Units[a.Target]
+		isMeant := a.Kind != units.Leave || a.Reason == units.BecauseDisabled && !u.Stopped
+		if u.Active == units.Failed && p.plan.Reload != nil && isWanted && isMeant {
 			p.history.Begin(app, a.Target, u.Invocation)
 		}
 	}

@@ -258,6 +258,7 @@ func (p *pass) probe(ctx context.Context) {
 func (p *pass) settle() error {
 	for _, app := range p.want.Apps {
 		if p.result(app.ID).Outcome == Unchanged && p.isWell(app) {
+			p.history.Met(app.ID, units.BecauseConfig) // by a restart for which the pass that made it did not wait
 			p.history.Well(app.ID, p.started)
 		}
 	}
@@ -292,7 +293,11 @@ func (p *pass) isOpen(app units.App) bool {
 func (p *pass) isUp(app units.App) bool {
 	some := false
 	for _, part := range app.Parts {
-		switch p.have.Units[part.Service].Active {
+		u := p.have.Units[part.Service]
+		if u.IsOnItsWay() {
+			return false
+		}
+		switch u.Active {
 		case units.Active:
 			some = true
 		case units.Inactive:

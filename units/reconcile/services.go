@@ -229,10 +229,15 @@ func (p *pass) begin(app units.App, steps []units.Action, found map[string]units
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range steps {
-		// A stop is to last, even if only half of it is done. What systemd starts again and
-		// again is restarted by one job: where it is found stopped, a person did that.
-		if a.Kind != units.Stop && a.Reason != units.BecauseMended {
-			p.history.Begin(app, a.Target, found[a.Target].Invocation)
+		switch u := found[a.Target]; {
+		case a.Kind == units.Stop: // which is to last, even if only half of it is done
+		case a.Reason == units.BecauseMended:
+			// What systemd starts again and again is restarted by one job: where it is
+			// found stopped, a person did that.
+		case a.Kind == units.Restart && u.Active == units.Active:
+			p.history.BeginJob(app, a.Target)
+		default:
+			p.history.Begin(app, a.Target, u.Invocation)
 		}
 	}
 	if i := slices.IndexFunc(steps, func(a units.Action) bool { return a.Repair }); i >= 0 {
@@ -424,7 +429,8 @@ func (p *pass) arrived(ctx context.Context, app units.App) (map[string]units.Uni
 		if err != nil {
 			return nil, unseenError{err}
 		}
-		if !slices.ContainsFunc(names, func(n string) bool { return found[n].Active == units.Activating && !found[n].Restarting }) {
+		isComing := func(n string) bool { return found[n].Active != units.Deactivating && found[n].IsOnItsWay() }
+		if !slices.ContainsFunc(names, isComing) {
 			return found, nil
 		}
 		select {
