@@ -27,6 +27,42 @@ func CreatePrivate(dir, name string, content []byte, mode fs.FileMode) error {
 	})
 }
 
+// Overwrite gives a file that is there another content in place: what has the file itself
+// mounted, such as a container, sees it then. It is not atomic, so a reader has to be
+// told once it is done.
+func Overwrite(dir, name string, content []byte, mode fs.FileMode) error {
+	d, err := openDirectory(dir)
+	if err != nil {
+		return err
+	}
+	if d == nil {
+		return failed("opening", dir, fs.ErrNotExist)
+	}
+	defer d.close()
+	fd, err := d.open(name, syscall.O_WRONLY, 0)
+	if err != nil {
+		return failed("overwriting", d.at(name), err)
+	}
+	if err = overwrite(fd, content, mode); err != nil {
+		err = failed("overwriting", d.at(name), err)
+	}
+	return errors.Join(err, syscall.Close(fd))
+}
+
+func overwrite(fd int, content []byte, mode fs.FileMode) error {
+	var info syscall.Stat_t
+	if err := syscall.Fstat(fd, &info); err != nil {
+		return err
+	}
+	if info.Mode&syscall.S_IFMT != syscall.S_IFREG {
+		return errors.New("it is no regular file")
+	}
+	if err := fill(fd, content, mode); err != nil {
+		return err
+	}
+	return retry(func() error { return syscall.Ftruncate(fd, int64(len(content))) })
+}
+
 // withTemp writes a file under a temporary name and lets it get its own.
 func withTemp(dir, name, temp string, content []byte, mode fs.FileMode, take func(*directory) error) error {
 	d, err := makeDirectory(dir)

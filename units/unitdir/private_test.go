@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/archipelago-os/archipelago/units/unitdir"
@@ -30,6 +31,46 @@ func TestReplacePrivate(t *testing.T) {
 	}
 	if names, err := unitdir.Names(dir); err != nil || len(names) != 1 {
 		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// TestOverwrite: the file is the same one with another content, and nothing else is ever
+// written through its name.
+func TestOverwrite(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "x")
+	if err := unitdir.Overwrite(dir, "x", nil, 0o400); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a file that is not there: %v", err)
+	}
+	if err := unitdir.ReplacePrivate(dir, "x", []byte("a longer one"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"short", "the longest of all"} {
+		if err := unitdir.Overwrite(dir, "x", []byte(text), 0o640); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(path)
+		after, statErr := os.Stat(path)
+		if err := errors.Join(err, statErr); err != nil || string(got) != text || !os.SameFile(before, after) || after.Mode().Perm() != 0o640 {
+			t.Errorf("%q, %v, %v", got, after.Mode(), err)
+		}
+	}
+	other := filepath.Join(t.TempDir(), "other")
+	if err := errors.Join(os.WriteFile(other, []byte("kept"), 0o600), os.Symlink(other, filepath.Join(dir, "link")), os.Mkdir(filepath.Join(dir, "directory"), 0o700),
+		syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"link", "directory", "fifo"} {
+		if err := unitdir.Overwrite(dir, name, []byte("x"), 0o600); err == nil {
+			t.Errorf("the %s was overwritten", name)
+		}
+	}
+	if got, err := os.ReadFile(other); err != nil || string(got) != "kept" {
+		t.Errorf("%q, %v", got, err)
 	}
 }
 
