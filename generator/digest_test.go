@@ -183,13 +183,48 @@ func TestDigestKnowsEveryKey(t *testing.T) {
 	for _, edit := range append(inMain(append(restarts, stays...)...), append(appRestarts, appStays...)...) {
 		used.add(reflect.TypeFor[manifests.Document](), decode(t, edit, txtar.File{Name: "edit.yaml", Data: []byte("app: {" + edit + "}")}))
 	}
-	// Another id is another app; the other two are refused so far.
-	elsewhere := map[string]bool{"App.id": true, "App.container": true, "App.hooks": true, "Container.files": true}
+	// Another id is another app; TestDigestAndFiles is about files, and what reloads them.
+	elsewhere := map[string]bool{"App.id": true, "App.container": true, "App.hooks": true, "Container.files": true, "Container.reload": true}
 	for _, s := range []reflect.Type{reflect.TypeFor[manifests.App](), reflect.TypeFor[manifests.Container]()} {
 		for f := range s.Fields() {
 			if key := s.Name() + "." + f.Tag.Get("key"); !used[key] && !elsewhere[key] {
 				t.Errorf("no edit says whether %s restarts containers", key)
 			}
+		}
+	}
+}
+
+// TestDigestAndFiles: another mount restarts a container; that a file can be read again,
+// and how, does not, nor does another text.
+func TestDigestAndFiles(t *testing.T) {
+	of := func(container, text string) string {
+		t.Helper()
+		document := "app: {id: x, name: x, version: 1.0.0, container: {image: docker.io/library/x:1, " + container + "}}"
+		m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: "x.yaml", Data: []byte(document)}, Dir: "/apps"})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		m.Templates = map[string]manifests.Source{"a.conf": {Name: "x.files/a.conf", Data: []byte(text)}}
+		set, diags := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		result, diags := generator.Render(set, generator.Target{Podman: generator.Version{Major: 5, Minor: 8}, Generator: "1"})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		f, _ := result.Files.Find("app@x.container")
+		return f.Digest
+	}
+	before := of("files: [{template: a.conf, target: /a}]", "a")
+	for edit, stays := range map[string]bool{
+		"files: [{template: a.conf, target: /b}]":                                          false,
+		"files: [{template: a.conf, target: /a, mode: \"0444\"}]":                          true,
+		"files: [{template: a.conf, target: /a, reload: true}], reload: {signal: SIGHUP}":  true,
+		"files: [{template: a.conf, target: /a, reload: true}], reload: {signal: SIGUSR1}": true,
+	} {
+		if got := of(edit, "another text") == before; got != stays {
+			t.Errorf("%s: the digest stays: %v", edit, got)
 		}
 	}
 }

@@ -171,4 +171,5 @@ func classOf(section, key string) class {
 var liveDirectives = map[string]bool{
 	"Restart": true, "RestartMode": true, "RestartSec": true, "RestartSteps": true, "RestartMaxDelaySec": true, "RemainAfterExit": true,
 	"TimeoutStartSec": true, "TimeoutStopSec": true, "SuccessExitStatus": true, "ExecStartPost": true,
+	"ExecReload": true,
 }

@@ -433,6 +433,9 @@ func (c *container) service(recipe units.Recipe, isNeeded bool) {
 	if len(recipe.Steps) > 0 {
 		c.prepared("prepare", recipe)
 	}
+	if recipe.Reload != "" {
+		c.reloaded()
+	}
 	c.untilServing()
 	c.raw("Service")
 }

@@ -40,10 +40,24 @@ func (c *container) prepared(verb string, r units.Recipe) {
 	c.exec(c.at(""), "ExecStartPre", append(args, c.name)...)
 }
 
+// reloaded lets systemd run archgen where the part is reloaded: what signals the program
+// has to have written its files before, and to note that it has them after. Quadlet's own
+// ReloadSignal= does neither, and older versions of Podman refuse it.
+func (c *container) reloaded() {
+	args := []string{preparer, "files", "--reload"}
+	if c.target.Scope == units.System {
+		args = append(args, "--system")
+	}
+	c.exec(c.at("reload"), "ExecReload", append(args, c.name)...)
+}
+
 // recipe is what the part needs before it starts, if it needs anything.
 func (c *container) recipe() (r units.Recipe, needed bool) {
 	for i := range c.part.Files {
 		r.Files = append(r.Files, c.templated(i))
+	}
+	if c.part.Reload != nil {
+		r.Reload = c.part.Reload.Signal
 	}
 	for _, v := range c.part.Volumes {
 		for _, file := range v.Watch {
@@ -84,7 +98,7 @@ func (c *container) templated(i int) units.RecipeFile {
 			Code: diag.Template, File: source.Name, Line: e.Line, Column: e.Column, Path: c.part.Path + fmt.Sprintf(".files[%d]", i), Message: e.Message,
 		})
 	}
-	return units.RecipeFile{Name: f.Template, Mode: uint32(cmp.Or(f.Mode, 0o400)), Template: string(source.Data), Source: path.Base(path.Dir(source.Name)) + "/" + f.Template}
+	return units.RecipeFile{Name: f.Template, Mode: uint32(cmp.Or(f.Mode, 0o400)), Template: string(source.Data), Source: path.Base(path.Dir(source.Name)) + "/" + f.Template, Reload: f.Reload}
 }
 
 // data is what the part's templates may name: what ${…} may, and secrets.

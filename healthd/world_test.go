@@ -309,10 +309,16 @@ func (w *world) Restart(ctx context.Context, s string) error {
 func (w *world) RestartAlone(ctx context.Context, s string) error { return w.Restart(ctx, s) }
 
 func (w *world) Recreate(ctx context.Context, s string) error { return w.up(ctx, "recreate", s) }
-func (w *world) ReloadNetwork(context.Context) error          { return nil }
-func (w *world) Stop(context.Context, string) error           { return nil }
-func (w *world) ResetFailed(context.Context, string) error    { return nil }
-func (w *world) Log(context.Context, string, int) []string    { return []string{"its last words"} }
+func (w *world) ReloadService(_ context.Context, s string) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.note("reload-service %s", s)
+	return nil
+}
+func (w *world) ReloadNetwork(context.Context) error       { return nil }
+func (w *world) Stop(context.Context, string) error        { return nil }
+func (w *world) ResetFailed(context.Context, string) error { return nil }
+func (w *world) Log(context.Context, string, int) []string { return []string{"its last words"} }
 func (w *world) GeneratorLog(context.Context, string, time.Time) []string {
 	return nil
 }

@@ -167,6 +167,8 @@ type Container struct {
 	Start Start `key:"start"`
 	// Stopping.
 	Stop Stop `key:"stop"`
+	// Reloading: the running program reads the files marked with `reload: true` again where one of them changed, and is not restarted for them.
+	Reload *Reload `key:"reload"`
 	// Restarting after a failure.
 	Restart Restart `key:"restart"`
 	// How to tell whether the container works.
@@ -263,6 +265,8 @@ type File struct {
 	Target string `key:"target" need:"required" pattern:"target"`
 	// Permissions of the file, which belongs to the container's user.
 	Mode Mode `key:"mode" default:"0400"`
+	// The running program can read the file again: where it changed, the container is reloaded, not restarted. The container needs `reload`.
+	Reload bool `key:"reload"`
 }
 
 // Secret is a value that nobody but its users may see.
@@ -381,6 +385,12 @@ type Stop struct {
 	Signal string `key:"signal" pattern:"signal" default:"the image's, else SIGTERM"`
 	// Exit codes that the program has after a clean end, beside 0, 130, 131 and 143. With one of these the unit is not failed, and `restart.policy: on-failure` does not restart it.
 	SuccessExitCodes []int `key:"success_exit_codes" min:"1" max:"255"`
+}
+
+// Reload has a running program read files again.
+type Reload struct {
+	// Signal that makes the program read its files again, such as `SIGHUP`. Process 1 of the container gets it.
+	Signal string `key:"signal" need:"required" pattern:"signal"`
 }
 
 // Restart says what systemd does when the container ends.

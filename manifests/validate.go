@@ -224,6 +224,7 @@ func (v *validator) part(p Part) {
 	v.network(p)
 	v.portsOf(p)
 	v.mounts(p)
+	v.reload(p)
 	v.secretMounts(p)
 	v.health(p)
 	v.restarting(p)
@@ -303,6 +304,21 @@ func (v *validator) mounts(p Part) {
 	}
 	for i, f := range p.Files {
 		take(fmt.Sprintf("%s.files[%d].target", p.Path, i), f.Target)
+	}
+}
+
+// reload checks that what is reloaded, and how, are there both.
+func (v *validator) reload(p Part) {
+	isAny := false
+	for i, f := range p.Files {
+		isAny = isAny || f.Reload
+		if f.Reload && p.Reload == nil {
+			v.fail(diag.MissingKey, fmt.Sprintf("%s.files[%d].reload", p.Path, i), "add `reload: {signal: SIGHUP}` to the container, with the signal that the program's manual names",
+				"the file is to be read again, and the container has no `reload` that says how")
+		}
+	}
+	if p.Reload != nil && !isAny {
+		v.fail(diag.MissingKey, p.Path+".reload", "add `reload: true` to a file", "no file of the container is marked with `reload: true`")
 	}
 }
 

@@ -307,6 +307,8 @@ func (d *differ) part(app App, p Part) {
 		d.repair(app, p, BecauseWatched)
 	case u.Active == Active && u.Paused:
 		d.repair(app, p, BecausePaused)
+	case u.Active == Active && p.Reloadable != "" && u.Reloadable != p.Reloadable:
+		d.repair(app, p, BecauseReloadable)
 	case u.Active == Active:
 		d.health(app, p, u)
 	case u.Restarting && d.isMended(p):
@@ -386,12 +388,14 @@ func (d *differ) health(app App, p Part, u Unit) {
 // ladders is what is done, try by try, by what is wrong. The last step is taken
 // again and again.
 var ladders = map[Reason][]Kind{
-	BecauseSick:     {Restart, Recreate},
-	BecauseConfig:   {Restart},
-	BecauseWatched:  {Restart},
-	BecausePaused:   {Restart, Recreate},
-	BecauseFailed:   {Start, Recreate},
-	BecauseNeverRan: {Start, Recreate},
+	BecauseSick:    {Restart, Recreate},
+	BecauseConfig:  {Restart},
+	BecauseWatched: {Restart},
+	BecausePaused:  {Restart, Recreate},
+	// Where a reload fails, a start has the files.
+	BecauseReloadable: {ReloadService, Restart},
+	BecauseFailed:     {Start, Recreate},
+	BecauseNeverRan:   {Start, Recreate},
 }
 
 // ladder is the one for a reason. Rules of a firewall are root's: only in the
@@ -405,7 +409,7 @@ func (d *differ) ladder(why Reason) []Kind {
 
 // changes is reasons that are no fault of the app: earlier faults don't put off what
 // they want, only they themselves when they come again and again.
-var changes = map[Reason]bool{BecauseConfig: true, BecauseWatched: true}
+var changes = map[Reason]bool{BecauseConfig: true, BecauseWatched: true, BecauseReloadable: true}
 
 // repair takes the next step of the ladder where the app's budget allows it.
 func (d *differ) repair(app App, p Part, why Reason) {

@@ -34,6 +34,13 @@ func withConfig(config, watched string) *units.App {
 	return &a
 }
 
+// withReloadable is the app with a digest of what it can read again.
+func withReloadable(digest string) *units.App {
+	a := withConfig("new", "seen")
+	a.Parts[0].Reloadable = digest
+	return a
+}
+
 // following is an app that keeps to another one.
 func following(other string, a *units.App) *units.App {
 	a.Watches = []string{other}
@@ -96,6 +103,27 @@ func TestStateTable(t *testing.T) {
 		},
 		"a configuration file or secret changed": {
 			app: withConfig("new", ""), unit: unit(func(u *units.Unit) { u.Config = "old" }), want: []string{"restart app@lnd.service config-differs"},
+		},
+		"a file that it can read again changed": {
+			app:  withReloadable("new"),
+			unit: unit(func(u *units.Unit) { u.Config, u.Watched, u.Reloadable = "new", "seen", "old" }),
+			want: []string{"reload-service app@lnd.service reloadable-file-differs"},
+		},
+		"one that it can read again changed, and one that it can't": {
+			app:  withReloadable("new"),
+			unit: unit(func(u *units.Unit) { u.Config, u.Watched, u.Reloadable = "old", "seen", "old" }),
+			want: []string{"restart app@lnd.service config-differs"},
+		},
+		"a file that it can read again changed while it is down": {
+			app:  withReloadable("new"),
+			unit: units.Unit{Loaded: true, Active: units.Inactive, Stopped: true, Config: "new", Watched: "seen", Reloadable: "old"},
+			want: []string{"leave app@lnd.service stopped-by-operator"},
+		},
+		"a reload that did not help": {
+			app:     withReloadable("new"),
+			unit:    unit(func(u *units.Unit) { u.Config, u.Watched, u.Reloadable = "new", "seen", "old" }),
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Rung: 1, Why: units.BecauseReloadable, Last: now.Add(-10 * time.Second)}},
+			want:    []string{"restart app@lnd.service reloadable-file-differs"},
 		},
 		"nobody can tell what it was started with": {
 			app: withConfig("new", ""), unit: well, want: []string{"restart app@lnd.service config-differs"},

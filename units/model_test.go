@@ -187,7 +187,7 @@ var faults = []struct {
 	}},
 	{"start what it follows anew", func(_ *machine, _ *rand.Rand, a *simApp) { a.followed++ }},
 	{"take long to stop", func(_ *machine, _ *rand.Rand, a *simApp) { a.slow = !a.slow }},
-	{"daemon-reload by somebody else", func(m *machine, _ *rand.Rand, _ *simApp) { m.reloadUnseen() }},
+	{"daemon-reload by somebody else", func(m *machine, _ *rand.Rand, _ *simApp) { m.reloadUnseen(func(*simApp) bool { return true }) }},
 	{"remove the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.removed = true }},
 	{"bring the manifest back", func(_ *machine, _ *rand.Rand, a *simApp) { a.removed = false }},
 	{"break the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.invalid = true }},
@@ -257,12 +257,12 @@ func (m *machine) reload() {
 	}
 }
 
-// reloadUnseen is a reload that no pass makes. What crashed while systemd had no unit of
-// it, and was seen by no pass, looks from then on as if it had been stopped.
-func (m *machine) reloadUnseen() {
+// reloadUnseen is a reload while nobody looks at some apps. What of them crashed while
+// systemd had no unit of it looks from then on as if it had been stopped.
+func (m *machine) reloadUnseen(by func(*simApp) bool) {
 	var unseen []*simApp
 	for _, a := range m.apps {
-		if _, begun := m.history[a.id].Pending[a.service()]; !begun && a.active == units.Failed && a.loaded <= 0 && !a.limited {
+		if _, begun := m.history[a.id].Pending[a.service()]; !begun && by(a) && a.active == units.Failed && a.loaded <= 0 && !a.limited {
 			unseen = append(unseen, a)
 		}
 	}
@@ -332,10 +332,10 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 		}
 	}
 	if plan.Reload != nil { // as announce does
-		for _, action := range append(plan.Steps, plan.Left...) {
+		for _, action := range slices.Concat(plan.Steps, plan.Left) {
 			a := m.app(action.App)
-			isMeant := action.Kind != units.Leave || action.Reason == units.BecauseDisabled && !a.isStopped()
-			if isMeant && a.active == units.Failed && most > 0 {
+			isMeant := action.Kind != units.Leave || !a.isStopped()
+			if isMeant && !a.invalid && a.active == units.Failed && most > 0 {
 				m.begin(action)
 			}
 		}
@@ -399,7 +399,7 @@ func (m *machine) act(action units.Action) {
 		if action.Reason != units.BecauseMended {
 			m.begin(action)
 		}
-	case units.Write, units.Remove, units.Reload, units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
+	case units.Write, units.Remove, units.Reload, units.ReloadService, units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
 	}
 	if action.Repair {
 		m.history.Repaired(a.app(), action.Reason, m.now)
@@ -416,7 +416,7 @@ func (m *machine) act(action units.Action) {
 	case units.Remove:
 		a.disk = 0
 	case units.Reload:
-		m.reload()
+		m.reloadUnseen(func(a *simApp) bool { return a.invalid })
 	case units.ResetFailed:
 		if a.active == units.Failed {
 			a.active, a.limited = units.Inactive, false
@@ -435,7 +435,7 @@ func (m *machine) act(action units.Action) {
 			return
 		}
 		m.start(a)
-	case units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
+	case units.ReloadService, units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
 	}
 }
 

@@ -19,6 +19,8 @@ const (
 	ResetFailed Kind = "reset-failed"
 	Start       Kind = "start"
 	Restart     Kind = "restart"
+	// ReloadService has a service that runs read its configuration files again.
+	ReloadService Kind = "reload-service"
 	// Recreate stops a service, removes its container by force, never a volume of
 	// it, and starts the service. ReloadNetwork makes Podman set up the network of
 	// its containers anew: a firewall that was reloaded has forgotten it.

@@ -17,6 +17,7 @@ const (
 	BecauseDigest      Reason = "digest-differs"
 	BecauseConfig      Reason = "config-differs"
 	BecauseWatched     Reason = "watched-file-differs"
+	BecauseReloadable  Reason = "reloadable-file-differs"
 	BecauseNoConfig    Reason = "config-unknown"
 	BecausePaused      Reason = "paused"
 	BecauseSick        Reason = "not-serving"
@@ -65,6 +66,7 @@ var Meanings = []struct {
 	{BecauseDigest, "the container was started from another unit file"},
 	{BecauseConfig, "a configuration file or secret is another than when it started"},
 	{BecauseWatched, "what another app writes for it is another than when it started"},
+	{BecauseReloadable, "a configuration file that it reads again without a restart is another than it has read"},
 	{BecauseNoConfig, "what its configuration files should hold can't be told"},
 	{BecausePaused, "its container is paused"},
 	{BecauseSick, "it runs, and has not answered as often as its manifest allows"},

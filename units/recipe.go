@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -33,6 +34,9 @@ type Recipe struct {
 	Watch []VolumeFile
 	// Follow is the containers whose addresses the part looks up once, when it starts.
 	Follow []string
+	// Reload is the signal that makes a running container read the files marked with
+	// Reload again, empty where there are none.
+	Reload string
 	// Steps is done before each start, in order.
 	Steps []Step
 	// Volumes is the named volumes of the part that are given to a user while they
@@ -71,8 +75,9 @@ type NewVolume struct {
 
 // ConfigDigests tells two configurations of a part apart: Config is that of rendered
 // files and mounted secrets, Watched that of files which other apps write, and of the
-// containers that the part follows.
-type ConfigDigests struct{ Config, Watched string }
+// containers that the part follows. Reloadable is that of rendered files which a running
+// container can read again, empty without any; they are not in Config.
+type ConfigDigests struct{ Config, Watched, Reloadable string }
 
 // RecipeFile is a configuration file.
 type RecipeFile struct {
@@ -81,6 +86,14 @@ type RecipeFile struct {
 	Template string `json:"template"`
 	// Source is where the template was read.
 	Source string `json:"source"`
+	// Reload: a running container can read it again.
+	Reload bool `json:"reload,omitempty"`
+}
+
+// IsReloadable reports whether a running container can read a file again.
+func (r Recipe) IsReloadable(name string) bool {
+	isNot := func(f RecipeFile) bool { return f.Name == name && !f.Reload }
+	return r.Reload != "" && !slices.ContainsFunc(r.Files, isNot)
 }
 
 // VolumeFile is a file or directory in a volume: Podman's name of it, or a
@@ -133,6 +146,9 @@ func (r Recipe) Text() (string, error) {
 	}
 	for _, f := range r.Files {
 		put("File", f)
+	}
+	if r.Reload != "" {
+		put("Reload", r.Reload)
 	}
 	for _, s := range r.Secrets {
 		put("Secret", s)
@@ -192,6 +208,8 @@ func (r *Recipe) set(key string, value []byte) error {
 		return appendJSON(&r.Steps, value)
 	case "NewVolumes":
 		return appendJSON(&r.Volumes, value)
+	case "Reload":
+		return json.Unmarshal(value, &r.Reload)
 	case "Image":
 		return json.Unmarshal(value, &r.Image)
 	case "Podman":

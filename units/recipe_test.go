@@ -12,7 +12,8 @@ import (
 func TestRecipe(t *testing.T) {
 	want := units.Recipe{
 		Data:    json.RawMessage(`{"app":{"id":"x"}}`),
-		Files:   []units.RecipeFile{{Name: "x.conf", Mode: 0o400, Template: "[X-Archipelago]\nApp=y\\\n<&>\u2028\x01", Source: "x.files/x.conf"}},
+		Files:   []units.RecipeFile{{Name: "x.conf", Mode: 0o400, Template: "[X-Archipelago]\nApp=y\\\n<&>\u2028\x01", Source: "x.files/x.conf", Reload: true}},
+		Reload:  "SIGHUP",
 		Secrets: []string{"x.token"}, Watch: []units.VolumeFile{{Volume: "node.data", Path: ".cookie"}},
 		Steps: []units.Step{{Run: []string{"a", "b c"}, Migrate: "v1", Seconds: 60}, {EnsureDir: &units.EnsureDir{UID: 1, Mode: 0o700}, Seconds: 1}},
 		Image: "x:1", Podman: []string{"--user=1"},

@@ -175,8 +175,9 @@ type Part struct {
 	Digest string
 	// Config and Watched are digests of what the container would be started with
 	// now beside its file: Config of its configuration files and secrets, Watched of
-	// files that other apps write. Empty: it needs none, or nobody can tell.
-	Config, Watched string
+	// files that other apps write, Reloadable of configuration files that it can read
+	// again while it runs. Empty: it needs none, or nobody can tell.
+	Config, Watched, Reloadable string
 	// Oneshot: the container ends, and its unit stays active.
 	Oneshot bool
 	// Stale: it has not answered since a part was restarted that it is started after, such
@@ -265,8 +266,9 @@ type Unit struct {
 	Stopped bool
 	// Digest is that of the running container, empty where nothing tells.
 	Digest string
-	// Config and Watched are what it was started with, see Part.
-	Config, Watched string
+	// Config and Watched are what it was started with, Reloadable what it has read last,
+	// see Part.
+	Config, Watched, Reloadable string
 	// Payload is the control group of the container's processes, empty where none runs.
 	Payload string
 	// Paused: the container's processes are frozen.

@@ -1,11 +1,16 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -13,10 +18,12 @@ import (
 	"github.com/archipelago-os/archipelago/units/config"
 	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 func (c *cli) filesCommand() *cobra.Command {
 	var from source
+	var reload bool
 	cmd := &cobra.Command{
 		Use:   "files ID[.PART]",
 		Short: "Render the configuration files of an app",
@@ -27,17 +34,27 @@ for nobody but the container to read; one that is right already is not written.
 It also gives named volumes that are new, with what the image puts into them, to
 the container's user. A volume that holds data is never changed.
 
-Run by hand it writes nothing, and says whether the app was started with the
-configuration that it would get now. archgen apply restarts one that was not.
+With --reload files gives the running container the files that are marked with
+reload: true and sends it the signal of its manifest. systemd runs that when the
+app is reloaded (ExecReload=).
+
+Run by hand it writes nothing, and says whether the app has the configuration
+that it would get now. archgen apply reloads or restarts one that has not.
 
 Exit status: 0 all is as it should be; 1 a file can't be rendered; 4 the app has
-to be restarted.`,
+to be reloaded or restarted.`,
 		Example: `  archgen files bitcoin-ui
   archgen files ledger.db`,
 		Args: usageArgs(oneOf("app, as ID or ID.PART")),
-		RunE: func(_ *cobra.Command, args []string) error { return c.files(&from, args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			if reload {
+				return c.reload(&from, args[0])
+			}
+			return c.files(&from, args[0])
+		},
 	}
 	scopeFlags(cmd, &from)
+	cmd.Flags().BoolVar(&reload, "reload", false, "give the running container the files that it reads again")
 	return cmd
 }
 
@@ -69,9 +86,66 @@ func (c *cli) files(from *source, app string) error {
 	for _, f := range recipe.Files {
 		fmt.Fprintln(c.stdout, filepath.Join(host.Dir(app), f.Name))
 	}
-	if want != have {
+	isReload := want.Config == have.Config && want.Watched == have.Watched
+	switch {
+	case want == have:
+		return nil
+	case isReload:
+		fmt.Fprintf(c.stderr, "app@%s has not read what it would get now; archgen apply reloads it\n", app)
+	default:
 		fmt.Fprintf(c.stderr, "app@%s was not started with what it would get now; archgen apply restarts it\n", app)
-		return differs{errReported}
+	}
+	return differs{errReported}
+}
+
+// reload gives a running container the files that it can read again, and tells it.
+func (c *cli) reload(from *source, app string) error {
+	if !c.runBySystemd() {
+		return fmt.Errorf("systemd runs it when the app is reloaded: %s", from.scope().Systemctl("reload app@"+app))
+	}
+	recipe, err := c.recipeOf(from.scope(), app)
+	if err != nil {
+		return err
+	}
+	if recipe.Reload == "" {
+		return fmt.Errorf("app@%s has no file with reload: true", app)
+	}
+	host, err := c.configHost(from.scope())
+	if err != nil {
+		return err
+	}
+	ctx, stop := interruptible()
+	defer stop()
+	p := &preparation{c: c, scope: from.scope(), app: app, recipe: recipe, host: host}
+	overwrite := func(f units.RecipeFile, content []byte) error { return p.overwrite(ctx, f, content) }
+	signal := func() error { return lastWords(p.podman(ctx, "kill", "--signal="+recipe.Reload, "--", app)) }
+	if err := host.Reload(app, recipe, overwrite, signal); err != nil {
+		return fmt.Errorf("reloading the configuration of app@%s: %w", app, err)
+	}
+	return nil
+}
+
+// overwrite writes a file in place that belongs to the container's user, whom nobody but
+// root of Podman's user namespace can write for.
+func (p *preparation) overwrite(ctx context.Context, f units.RecipeFile, content []byte) error {
+	dir := p.host.Dir(p.app)
+	if p.scope == units.System {
+		return unitdir.Overwrite(dir, f.Name, content, fs.FileMode(f.Mode))
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	cmd := p.podman(ctx, "unshare", self, "volume", "overwrite", dir, f.Name, strconv.FormatUint(uint64(f.Mode), 8))
+	cmd.Stdin = bytes.NewReader(content)
+	return lastWords(cmd)
+}
+
+// lastWords runs a command; an error has the last line that it wrote.
+func lastWords(cmd *exec.Cmd) error {
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s %s: %w: %s", cmd.Args[0], cmd.Args[1], err, strings.TrimPrefix(lastLine(string(out)), "archgen: "))
 	}
 	return nil
 }

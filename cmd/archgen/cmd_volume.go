@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strconv"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
+
+	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 // volumeCommand is for prepare, which runs it in Podman's user namespace.
@@ -57,8 +60,18 @@ func (c *cli) volume(ctx context.Context, args []string) error {
 			return usageError{err}
 		}
 		return ensureDirectory(args[1], args[2], uid, gid, uint32(mode))
+	case len(args) == 4 && args[0] == "overwrite":
+		mode, err := strconv.ParseUint(args[3], 8, 12)
+		if err != nil {
+			return usageError{err}
+		}
+		content, err := io.ReadAll(c.stdin)
+		if err != nil {
+			return fmt.Errorf("reading standard input: %w", err)
+		}
+		return unitdir.Overwrite(args[1], args[2], content, fs.FileMode(mode))
 	}
-	return usageError{errors.New("it is for archgen prepare")}
+	return usageError{errors.New("it is for archgen prepare and archgen files")}
 }
 
 // ownerOf reads UID:GID.

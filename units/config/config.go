@@ -52,8 +52,9 @@ const (
 
 // record is what a container was started with.
 type record struct {
-	Config  string `json:"config"`
-	Watched string `json:"watched"`
+	Config     string `json:"config"`
+	Watched    string `json:"watched"`
+	Reloadable string `json:"reloadable,omitempty"`
 	// Files is the digest of each file with its mode, Seen that of each watched one.
 	Files map[string]string `json:"files"`
 	Seen  map[string]string `json:"seen"`
@@ -86,7 +87,51 @@ func (h Host) Write(container string, r units.Recipe) error {
 	}
 	now.Config, err = h.configDigest(key, r, now.Files)
 	now.Watched = watchedDigest(key, now.Seen)
+	now.Reloadable = reloadableDigest(key, r, now.Files)
 	return errors.Join(err, h.note(container, now))
+}
+
+// Reload gives a running container the files that it can read again: put overwrites one
+// in place, as the container has it mounted, and tell has the program read them. What
+// changed of all else waits for the next start. A file is noted once the program was
+// told, so a reload that fails half-way is seen as not made.
+func (h Host) Reload(container string, r units.Recipe, put func(f units.RecipeFile, content []byte) error, tell func() error) error {
+	key, err := h.key()
+	if err != nil {
+		return err
+	}
+	texts, err := h.render(r)
+	if err != nil {
+		return err
+	}
+	now := h.read(container)
+	fresh := map[string]string{}
+	for i, f := range r.Files {
+		if !r.IsReloadable(f.Name) {
+			continue
+		}
+		fresh[f.Name] = digest(key, fmt.Sprintf("%o", f.Mode), string(texts[i]))
+		if now.Files[f.Name] == fresh[f.Name] && h.isThere(container, f, len(texts[i])) {
+			continue
+		}
+		delete(now.Files, f.Name)
+		now.Reloadable = ""
+		if err := h.note(container, now); err != nil {
+			return err
+		}
+		if err := put(f, texts[i]); err != nil {
+			return err
+		}
+	}
+	if err := tell(); err != nil {
+		return err
+	}
+	if now.Files == nil {
+		now.Files = map[string]string{}
+	}
+	maps.Copy(now.Files, fresh)
+	now.Reloadable = reloadableDigest(key, r, now.Files)
+	return h.note(container, now)
 }
 
 // Look notes what is watched again, of which a step before the start may have
@@ -132,7 +177,8 @@ func (h Host) Compare(container string, r units.Recipe) (want, have units.Config
 	}
 	want.Config, err = h.configDigest(key, r, files)
 	want.Watched = watchedDigest(key, h.seen(key, r, before.Seen))
-	return want, units.ConfigDigests{Config: before.Config, Watched: before.Watched}, err
+	want.Reloadable = reloadableDigest(key, r, files)
+	return want, units.ConfigDigests{Config: before.Config, Watched: before.Watched, Reloadable: before.Reloadable}, err
 }
 
 // OfService is Compare for the container of a service.
@@ -198,11 +244,14 @@ func (h Host) read(container string) record {
 	return r
 }
 
-// configDigest sums up rendered files and the values of mounted secrets.
+// configDigest sums up the values of mounted secrets, and rendered files less those that
+// can be read again.
 func (h Host) configDigest(key []byte, r units.Recipe, files map[string]string) (string, error) {
 	parts := make([]string, 0, 2*(len(files)+len(r.Secrets)))
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		parts = append(parts, name, files[name])
+		if !r.IsReloadable(name) {
+			parts = append(parts, name, files[name])
+		}
 	}
 	for _, name := range r.Secrets {
 		value, err := h.Secret(name)
@@ -212,6 +261,20 @@ func (h Host) configDigest(key []byte, r units.Recipe, files map[string]string) 
 		parts = append(parts, name, value)
 	}
 	return digest(key, parts...), nil
+}
+
+// reloadableDigest sums up the files that can be read again, empty where there are none.
+func reloadableDigest(key []byte, r units.Recipe, files map[string]string) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		if r.IsReloadable(name) {
+			parts = append(parts, name, files[name])
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return digest(key, parts...)
 }
 
 // watchedDigest sums up what is watched, empty where nothing is.

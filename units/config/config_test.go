@@ -11,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/archipelago-os/archipelago/generator/configfile"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/config"
+	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 // place is a machine with one app, ui, whose secret is `ui.token`.
@@ -139,6 +142,78 @@ func TestDigests(t *testing.T) {
 	}
 	if text, _ := p.read(".started"); strings.Contains(text, "other") {
 		t.Errorf("%s", text)
+	}
+}
+
+// reloadable is a recipe with a file that can be read again, and one that can't.
+func reloadable(again, once string) units.Recipe {
+	r := recipe(again)
+	r.Reload, r.Files[0].Reload = "SIGHUP", true
+	r.Files = append(r.Files, units.RecipeFile{Name: "once.conf", Mode: 0o400, Template: once, Source: "ui.files/once.conf"})
+	return r
+}
+
+// compare says which of the digests differ.
+func (p *place) compare(r units.Recipe) (config, reload bool) {
+	p.t.Helper()
+	want, have, err := p.OfService("app@ui.service", r)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return want.Config != have.Config, want.Reloadable != have.Reloadable
+}
+
+// TestReload: what can be read again is written in place and told of, what can't waits
+// for the next start. What fails on the way is seen as not done.
+func TestReload(t *testing.T) {
+	p := newPlace(t)
+	p.write(reloadable("one", "first"))
+	_, before := p.read("ui.conf")
+	var done []string
+	put := func(f units.RecipeFile, content []byte) error {
+		done = append(done, "put "+f.Name+" "+string(content))
+		return unitdir.Overwrite(p.Dir("ui"), f.Name, content, fs.FileMode(f.Mode))
+	}
+	tell := func() error { done = append(done, "tell"); return nil }
+	failure := errors.New("it fails")
+	next := reloadable("two", "second")
+	if config, reload := p.compare(next); !config || !reload {
+		t.Errorf("both files changed: %v %v", config, reload)
+	}
+	for name, broken := range map[string]func() error{
+		"put": func() error {
+			return p.Reload("ui", next, func(units.RecipeFile, []byte) error { return failure }, tell)
+		},
+		"tell": func() error { return p.Reload("ui", next, put, func() error { return failure }) },
+	} {
+		if err := broken(); !errors.Is(err, failure) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, reload := p.compare(next); !reload {
+			t.Errorf("a reload that failed at %s counts as made", name)
+		}
+	}
+	done = nil
+	for range 2 {
+		if err := p.Reload("ui", next, put, tell); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := cmp.Diff([]string{"put ui.conf two", "tell", "tell"}, done); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	if text, after := p.read("ui.conf"); text != "two" || !os.SameFile(before, after) || after.Mode() != 0o400 {
+		t.Errorf("%q, %v; the same file: %v", text, after.Mode(), os.SameFile(before, after))
+	}
+	if text, _ := p.read("once.conf"); text != "first" {
+		t.Errorf("what is read at a start only is %q", text)
+	}
+	if config, reload := p.compare(next); !config || reload {
+		t.Errorf("after the reload: %v %v", config, reload)
+	}
+	p.write(next)
+	if config, reload := p.compare(next); config || reload {
+		t.Errorf("after a start: %v %v", config, reload)
 	}
 }
 

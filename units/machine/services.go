@@ -246,6 +246,18 @@ func (s Services) Stop(ctx context.Context, name string) error {
 	return s.job(ctx, "stopping", name, systemd.Replace, s.Manager.Stop)
 }
 
+// ReloadService has a service read its configuration files again, and waits until its job
+// is done. Of one that is not up it does nothing.
+func (s Services) ReloadService(ctx context.Context, name string) error {
+	return s.job(ctx, "reloading", name, systemd.Replace, func(ctx context.Context, name, mode string) (systemd.JobResult, error) {
+		result, err := s.Manager.ReloadUnit(ctx, name, mode)
+		if result == systemd.JobInvalid {
+			result = systemd.JobDone
+		}
+		return result, err
+	})
+}
+
 // Recreate restarts a service by way of removing its container by force, for
 // which systemd runs Podman. Where the unit for that is not installed, a restart
 // is all that can be done.

@@ -27,8 +27,8 @@ func (p *pass) configure() (unknown []units.Action) {
 				unknown = append(unknown, units.Action{App: app.ID, Kind: units.Leave, Target: part.Service, Reason: units.BecauseNoConfig})
 				continue
 			}
-			part.Config, part.Watched = want.Config, want.Watched
-			u.Config, u.Watched = have.Config, have.Watched
+			part.Config, part.Watched, part.Reloadable = want.Config, want.Watched, want.Reloadable
+			u.Config, u.Watched, u.Reloadable = have.Config, have.Watched, have.Reloadable
 			if want != (units.ConfigDigests{}) {
 				p.have.Units[part.Service] = u
 			}
@@ -52,9 +52,12 @@ func (p *pass) configOf(app units.App, part units.Part, u units.Unit) (want, hav
 	return p.host.Config(part.Service, recipe)
 }
 
-// met notes that an app which was restarted for its configuration has it now.
+// ofConfig is the reasons that are over once an app has its configuration.
+var ofConfig = []units.Reason{units.BecauseConfig, units.BecauseReloadable}
+
+// met notes that an app which was restarted or reloaded for its configuration has it now.
 func (p *pass) met(ctx context.Context, app units.App, steps []units.Action) {
-	if !slices.ContainsFunc(steps, func(a units.Action) bool { return a.Reason == units.BecauseConfig }) {
+	if !slices.ContainsFunc(steps, func(a units.Action) bool { return slices.Contains(ofConfig, a.Reason) }) {
 		return
 	}
 	found, err := p.host.Services.Observe(ctx, app.Services(), false)
@@ -63,11 +66,23 @@ func (p *pass) met(ctx context.Context, app units.App, steps []units.Action) {
 	}
 	for _, part := range app.Parts {
 		want, have, err := p.configOf(app, part, found[part.Service])
-		if err != nil || want.Config != have.Config {
+		if err != nil || !hasConfig(want, have) {
 			return
 		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.history.Met(app.ID, units.BecauseConfig)
+	p.metConfig(app.ID)
+}
+
+// metConfig is for who holds the lock, or needs none.
+func (p *pass) metConfig(app string) {
+	for _, why := range ofConfig {
+		p.history.Met(app, why)
+	}
+}
+
+// hasConfig reports whether a container has the configuration that it should have.
+func hasConfig(want, have units.ConfigDigests) bool {
+	return want.Config == have.Config && want.Reloadable == have.Reloadable
 }

@@ -18,6 +18,19 @@ type configs struct {
 	err     error
 	// restless: each start of the app changes what it is compared with.
 	restless bool
+	// called is reconcile.Host's.
+	called func(app string) <-chan struct{}
+}
+
+// reload lets the app read again what can be read again.
+func (c *configs) reload(string) error {
+	c.machine.mu.Lock()
+	defer c.machine.mu.Unlock()
+	n := c.machine.starts[uiService]
+	has := c.started[n]
+	has.Reloadable = c.now.Reloadable
+	c.started[n] = has
+	return nil
 }
 
 const uiService = "app@ui.service"
@@ -45,7 +58,7 @@ func (c *configs) compare(string, units.Recipe) (want, have units.ConfigDigests,
 func (c *configs) run(t *testing.T, apps ...units.App) reconcile.Report {
 	t.Helper()
 	host := c.machine.host()
-	host.Config = c.compare
+	host.Config, host.Called = c.compare, c.called
 	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Whole: true}, nil }, host)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +68,9 @@ func (c *configs) run(t *testing.T, apps ...units.App) reconcile.Report {
 }
 
 func newConfigs() *configs {
-	return &configs{machine: newMachine(), now: units.ConfigDigests{Config: "a", Watched: "w"}, started: map[int]units.ConfigDigests{}}
+	c := &configs{machine: newMachine(), now: units.ConfigDigests{Config: "a", Watched: "w", Reloadable: "r"}, started: map[int]units.ConfigDigests{}}
+	c.machine.reloading = c.reload
+	return c
 }
 
 // TestConfigRestartsOnce: what changed restarts its app, once, and nobody else;
@@ -79,6 +94,101 @@ func TestConfigRestartsOnce(t *testing.T) {
 			t.Errorf("starts: %v", c.machine.starts)
 		}
 	})
+}
+
+// TestReload: what an app can read again reloads it, once for each change, and starts
+// nothing. A change of more than that restarts it.
+func TestReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConfigs()
+		ui := withRecipe(app("ui", "1"), "x")
+		c.run(t, ui)
+		c.machine.log = nil
+		for _, change := range []string{"s", "t", "u"} {
+			c.now.Reloadable = change
+			r := c.run(t, ui)
+			equal(t, "results", []string{"ui done"}, results(r))
+			if r := c.run(t, ui); r.Changed() {
+				t.Fatalf("after change %s: %v", change, r.Actions)
+			}
+		}
+		reload := "reload-service " + uiService
+		equal(t, "log", []string{reload, reload, reload}, c.machine.log)
+		if len(c.machine.history["ui"].Pending) > 0 || c.machine.history["ui"].Tries > 1 { // its first start
+			t.Errorf("history: %v", c.machine.history)
+		}
+		c.now.Reloadable, c.now.Config = "v", "b"
+		c.machine.log = nil
+		c.run(t, ui)
+		equal(t, "log of a change of both", []string{"start " + uiService + " 1"}, c.machine.log)
+	})
+}
+
+// TestReloadThatFails: where a reload could not be made, the app is restarted, after a
+// while, and has its configuration from that.
+func TestReloadThatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConfigs()
+		ui := withRecipe(app("ui", "1"), "x")
+		c.run(t, ui)
+		c.machine.log = nil
+		c.now.Reloadable, c.machine.reloading = "s", func(string) error { return errors.New("no space left") }
+		equal(t, "results", []string{"ui not-serving: no space left"}, results(c.run(t, ui)))
+		equal(t, "reasons", []string{string(units.BecauseBackingOff)}, reasons(c.run(t, ui)))
+		time.Sleep(20 * time.Second) // after two tries, of which the first was its first start
+		c.run(t, ui)
+		equal(t, "log", []string{"reload-service " + uiService, "start " + uiService + " 1"}, c.machine.log)
+		if r := c.run(t, ui); r.Changed() {
+			t.Errorf("then %v", r.Actions)
+		}
+	})
+}
+
+// TestReloadThatEndsTheApp: a program that ends because of what it reads gets its earlier
+// files back, also where the pass that reloaded it did not stay to see that.
+func TestReloadThatEndsTheApp(t *testing.T) {
+	for name, isCalled := range map[string]bool{"seen by the second look": false, "seen by a later pass": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newConfigs()
+				m := c.machine
+				c.run(t, withRecipe(app("ui", "1"), "x"))
+				m.log = nil
+				m.reloading = func(service string) error {
+					_ = c.reload(service)
+					go func() {
+						time.Sleep(300 * time.Millisecond)
+						m.mu.Lock()
+						defer m.mu.Unlock()
+						u := m.units[service]
+						u.Active, u.Restarting = units.Activating, true
+						m.units[service] = u
+					}()
+					return nil
+				}
+				if isCalled {
+					c.called = func(string) <-chan struct{} { made := make(chan struct{}); close(made); return made }
+				}
+				changed := withRecipe(app("ui", "1"), "y")
+				c.now.Reloadable = "s"
+				r := c.run(t, changed)
+				if isCalled {
+					equal(t, "first results", []string{"ui starting: whether it serves is still to be seen: others had to be looked at"}, results(r))
+					equal(t, "reasons during the reload", []string{string(units.BecauseJob)}, reasons(c.run(t, changed)))
+					c.called = nil
+					time.Sleep(2 * time.Second)
+					r = c.run(t, changed)
+				}
+				if len(r.Results) != 1 || r.Results[0].Outcome != reconcile.RolledBack {
+					t.Errorf("results: %+v", r.Results)
+				}
+				equal(t, "log", []string{
+					"write archipelago-ui.recipe y", "reload-service " + uiService,
+					"write archipelago-ui.recipe x", "reload", "reset-failed " + uiService, "start " + uiService + " 1",
+				}, m.log)
+			})
+		})
+	}
 }
 
 // TestConfigUnknown: an app whose configuration can't be told runs on, and it is said.

@@ -48,10 +48,10 @@ func (p *pass) announce() error {
 	}
 	for _, a := range slices.Concat(p.plan.Steps, p.plan.Left) {
 		// What failed without its unit looks stopped by somebody once it has it back, also
-		// where it is disabled and enabled later.
+		// where it is left for now: disabled, or backing off.
 		app, isWanted := p.want.Find(a.App)
 		u := p.have.Units[a.Target]
-		isMeant := a.Kind != units.Leave || a.Reason == units.BecauseDisabled && !u.Stopped
+		isMeant := a.Kind != units.Leave || !u.Stopped
 		if u.Active == units.Failed && p.plan.Reload != nil && isWanted && isMeant {
 			p.history.Begin(app, a.Target, u.Invocation)
 		}

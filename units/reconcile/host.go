@@ -75,6 +75,9 @@ type Services interface {
 	Restart(ctx context.Context, service string) error
 	RestartAlone(ctx context.Context, service string) error
 	Stop(ctx context.Context, service string) error
+	// ReloadService has a service read its configuration files again, and waits for the
+	// job. It does nothing where the service is not up: its next start reads them.
+	ReloadService(ctx context.Context, service string) error
 	ResetFailed(ctx context.Context, service string) error
 	// Recreate is Restart by way of removing the container by force. ReloadNetwork
 	// sets up the network of all containers anew.

@@ -35,9 +35,11 @@ type machine struct {
 	// unreadable: Podman's generator can't read the directory's files.
 	unreadable bool
 	log        []string // what was done, in order
-	reloads    int
-	syncFail   error
-	stuck      string // a file that nobody can replace or remove
+	// reloading is called when a service is reloaded.
+	reloading func(service string) error
+	reloads   int
+	syncFail  error
+	stuck     string // a file that nobody can replace or remove
 }
 
 func newMachine() *machine {
@@ -280,6 +282,33 @@ func (m *machine) Restart(ctx context.Context, service string) error {
 
 func (m *machine) RestartAlone(ctx context.Context, service string) error {
 	return m.Start(ctx, service)
+}
+
+// ReloadService takes a moment, and goes on where nobody waits for it.
+func (m *machine) ReloadService(ctx context.Context, service string) error {
+	m.mu.Lock()
+	m.note("reload-service " + service)
+	u := m.units[service]
+	u.Job = "reload"
+	m.units[service] = u
+	m.mu.Unlock()
+	ended := make(chan error, 1)
+	go func() {
+		time.Sleep(time.Second)
+		err := m.reloading(service)
+		m.mu.Lock()
+		u := m.units[service]
+		u.Job = ""
+		m.units[service] = u
+		m.mu.Unlock()
+		ended <- err
+	}()
+	select {
+	case err := <-ended:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (m *machine) Recreate(ctx context.Context, service string) error { return m.Start(ctx, service) }

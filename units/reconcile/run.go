@@ -258,7 +258,7 @@ func (p *pass) probe(ctx context.Context) {
 func (p *pass) settle() error {
 	for _, app := range p.want.Apps {
 		if p.result(app.ID).Outcome == Unchanged && p.isWell(app) {
-			p.history.Met(app.ID, units.BecauseConfig) // by a restart for which the pass that made it did not wait
+			p.metConfig(app.ID) // by a job for which the pass that asked for it did not wait
 			p.history.Well(app.ID, p.started)
 		}
 	}
@@ -277,7 +277,7 @@ func (p *pass) settle() error {
 func (p *pass) isWell(app units.App) bool {
 	return !slices.ContainsFunc(app.Parts, func(part units.Part) bool {
 		u := p.have.Units[part.Service]
-		return u.Active != units.Active || u.Config != part.Config || u.Watched != part.Watched || u.Health != units.Serving && u.Health != units.Unprobed
+		return u.Active != units.Active || u.Config != part.Config || u.Watched != part.Watched || u.Reloadable != part.Reloadable || u.Health != units.Serving && u.Health != units.Unprobed
 	})
 }
 

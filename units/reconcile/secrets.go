@@ -21,7 +21,7 @@ func (p *pass) isRotating() bool {
 // isMet reports whether a step for a configuration is not needed any more: the part was
 // started with that one meanwhile, by systemd or by the restart of what it belongs to.
 func (p *pass) isMet(ctx context.Context, app units.App, a units.Action) bool {
-	if a.Reason != units.BecauseConfig {
+	if !slices.Contains(ofConfig, a.Reason) {
 		return false
 	}
 	i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == a.Target })
@@ -30,5 +30,5 @@ func (p *pass) isMet(ctx context.Context, app units.App, a units.Action) bool {
 		return false
 	}
 	want, have, err := p.configOf(app, app.Parts[i], found[a.Target])
-	return err == nil && want.Config != "" && want.Config == have.Config
+	return err == nil && want.Config != "" && hasConfig(want, have)
 }

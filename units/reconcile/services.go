@@ -234,7 +234,7 @@ func (p *pass) begin(app units.App, steps []units.Action, found map[string]units
 		case a.Reason == units.BecauseMended:
 			// What systemd starts again and again is restarted by one job: where it is
 			// found stopped, a person did that.
-		case a.Kind == units.Restart && u.Active == units.Active:
+		case u.Active == units.Active && (a.Kind == units.Restart || a.Kind == units.ReloadService):
 			p.history.BeginJob(app, a.Target)
 		default:
 			p.history.Begin(app, a.Target, u.Invocation)
@@ -254,7 +254,7 @@ func (p *pass) carryOut(ctx, waiting context.Context, app units.App, steps []uni
 			continue
 		}
 		patience := ctx
-		if a.Kind == units.Start || a.Kind == units.Restart {
+		if a.Kind == units.Start || a.Kind == units.Restart || a.Kind == units.ReloadService {
 			patience = waiting
 		}
 		if err := p.serviceAct(patience, a); err != nil {
@@ -278,6 +278,8 @@ func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
 			return s.Restart(ctx, a.Target)
 		case units.Stop:
 			return s.Stop(ctx, a.Target)
+		case units.ReloadService:
+			return s.ReloadService(ctx, a.Target)
 		case units.ResetFailed:
 			return s.ResetFailed(ctx, a.Target)
 		case units.Recreate:
@@ -316,14 +318,18 @@ func (p *pass) unlessCalled(ctx context.Context, changed string, do func(context
 
 // serves takes the second look: every part of the app is active, is the same
 // start a settle time later, and answers. What was up for as long before needs no
-// second one.
+// second one, unless this pass has reloaded it: a program may end because of what it read.
 func (p *pass) serves(ctx context.Context, app units.App) error {
 	first, err := p.up(ctx, app)
 	if err != nil {
 		return err
 	}
 	second := first
-	if wait := p.host.Settle - age(app, first); wait > 0 {
+	up := age(app, first)
+	if slices.ContainsFunc(p.steps(app), func(a units.Action) bool { return a.Kind == units.ReloadService }) {
+		up = 0
+	}
+	if wait := p.host.Settle - up; wait > 0 {
 		timer := time.NewTimer(wait)
 		defer timer.Stop()
 		select {
