@@ -3,6 +3,7 @@ package generator
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -140,14 +141,25 @@ func onions(set *manifests.Set) (list []configfile.Onion) {
 		for _, o := range app.Document.App.Onion {
 			for _, p := range app.Parts {
 				if port := p.Port(o.Port); port != nil {
+					virtual := cmp.Or(o.Virtual, port.Container)
 					list = append(list, configfile.Onion{
-						App: app.ID(), Host: ContainerName(app.ID(), p.Name), Port: port.Container, Virtual: cmp.Or(o.Virtual, port.Container),
+						App: app.ID(), Host: ContainerName(app.ID(), p.Name), Port: port.Container, Virtual: virtual, Address: loopback(app.ID(), virtual),
 					})
 				}
 			}
 		}
 	}
 	return list
+}
+
+// loopback is an address of the loopback interface for the hidden service of an app,
+// which stays when other apps come and go. Its 36 bits make it unlikely that two of a
+// thousand services have the same: one in 100,000.
+func loopback(app string, virtual int) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s:%d", app, virtual))
+	// 127.0.0.0/16 is left to others, and no address ends in 0 or 255.
+	port := 20000 + int(binary.BigEndian.Uint16(sum[3:]))%4096
+	return fmt.Sprintf("127.%d.%d.%d:%d", 1+int(sum[0])%254, sum[1], 1+int(sum[2])%254, port)
 }
 
 // step is a step as it is done on the machine: nothing where it is for a

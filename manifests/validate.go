@@ -158,6 +158,7 @@ func (v *validator) appNames() {
 	for i, o := range a.Onion {
 		v.reference(fmt.Sprintf("app.onion[%d].port", i), "port", o.Port, ports)
 	}
+	v.onions()
 	for i, s := range a.Secrets {
 		at := fmt.Sprintf("app.secrets[%d]", i)
 		if s.Generate != nil && s.Derive != nil {
@@ -320,6 +321,21 @@ func (v *validator) reload(p Part) {
 	if p.Reload != nil && !isAny {
 		v.fail(diag.MissingKey, p.Path+".reload", "add `reload: true` to a file", "no file of the container is marked with `reload: true`")
 	}
+}
+
+// onions checks that each hidden service of the app has a port of its own.
+func (v *validator) onions() {
+	virtual := make([]string, 0, len(v.app.Onion))
+	for _, o := range v.app.Onion {
+		port := o.Virtual
+		for i := range v.parts {
+			if p := v.parts[i].port(o.Port); p != nil {
+				port = cmp.Or(port, p.Container)
+			}
+		}
+		virtual = append(virtual, strconv.Itoa(port))
+	}
+	v.unique("app.onion[%d]", "virtual port", virtual)
 }
 
 func (v *validator) secretMounts(p Part) {

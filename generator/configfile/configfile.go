@@ -42,6 +42,9 @@ type Onion struct {
 	Port int    `json:"port"`
 	// Virtual is the port of the hidden service.
 	Virtual int `json:"virtual"`
+	// Address is one of the loopback interface, for a program that hands connections on
+	// to the port. It depends on App and Virtual only.
+	Address string `json:"address"`
 }
 
 // Machine is what a template may know of the machine that the app runs on.
@@ -136,7 +139,7 @@ func (b *bounds) run(t *template.Template, data Data, m Machine) ([]byte, *Error
 	var out bytes.Buffer
 	onions := make([]map[string]any, 0, len(data.Onions))
 	for _, o := range data.Onions {
-		onions = append(onions, map[string]any{"app": o.App, "host": o.Host, "port": o.Port, "virtual": o.Virtual})
+		onions = append(onions, map[string]any{"app": o.App, "host": o.Host, "port": o.Port, "virtual": o.Virtual, "address": o.Address})
 	}
 	err := t.Execute(&limited{&out}, map[string]any{
 		"onions": onions,

@@ -18,7 +18,7 @@ var data = Data{
 		"tor":         {},
 	},
 	Secrets: map[string]string{"token": "ui.token"},
-	Onions:  []Onion{{App: "ui", Host: "ui", Port: 80, Virtual: 8080}},
+	Onions:  []Onion{{App: "ui", Host: "ui", Port: 80, Virtual: 8080, Address: "127.1.2.3:20000"}},
 }
 
 var home = Machine{Memory: 8192, Cores: 4, Address: "192.168.7.3"}
@@ -41,7 +41,7 @@ func TestRender(t *testing.T) {
 		{"base64", `{{printf "%s:%s" "user" "pass" | base64}}`, "dXNlcjpwYXNz"},
 		{"a part of a URL", `{{urlquery "a b/c"}}`, "a+b%2Fc"},
 		{"a hash with a key", `{{hmac "key" "The quick brown fox jumps over the lazy dog"}}`, "f7bc83f430538424b13298e6aa6fb143ef4d59a14946175997479dbc2d1a3cd8"},
-		{"hidden services", `{{range $i, $o := .onions}}{{$i}} {{$o.app}} {{$o.host}}:{{$o.port}} {{.virtual}}{{end}}`, "0 ui ui:80 8080"},
+		{"hidden services", `{{range $i, $o := .onions}}{{$i}} {{$o.app}} {{$o.host}}:{{$o.port}} {{.virtual}} {{.address}}{{end}}`, "0 ui ui:80 8080 127.1.2.3:20000"},
 		{"a loop", `{{range 3}}{{.}}{{end}}`, "012"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
