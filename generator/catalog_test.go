@@ -13,6 +13,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
 )
 
 const catalogDir = "../manifests/catalog"
@@ -165,19 +166,36 @@ func TestCatalogExcludes(t *testing.T) {
 	}
 }
 
-// TestCatalogOnions: Tor is told of each page of the catalog, by a port that the relay
-// hands on to the app.
+// TestCatalogOnions: Tor is told of each page of the catalog, by an address that the relay
+// hands on to the app. Another page, or one less, changes neither the address of one that
+// stays nor the unit files of Tor.
 func TestCatalogOnions(t *testing.T) {
-	files, _ := compile(t, catalogSet(t, catalogSets["knots, electrs"], "mainnet"), "5.4 user", false)
-	recipe, ok := files.Find("archipelago-tor.recipe")
-	if !ok {
-		t.Fatal("Tor has no configuration")
+	of := func(without ...string) units.Set {
+		files, diags := compile(t, catalogSet(t, append(without, catalogSets["knots, electrs"]...), "mainnet"), "5.4 user", false)
+		if len(diags) > 0 {
+			t.Fatal(diags)
+		}
+		return files
 	}
-	for _, want := range []string{
-		`{"app":"bitcoin-ui","host":"bitcoin-ui","port":8080,"virtual":80}`, `{"app":"mempool","host":"mempool","port":8080,"virtual":80}`,
-	} {
-		if !strings.Contains(string(recipe.Content), want) {
-			t.Errorf("no %s in\n%s", want, recipe.Content)
+	all, less := of(), of("bitcoin-ui", "lnd-ui")
+	for _, name := range []string{"archipelago-tor.recipe", "archipelago-tor.relay.recipe"} {
+		before, _ := all.Find(name)
+		after, _ := less.Find(name)
+		const mempool = `{"app":"mempool","host":"mempool","port":8080,"virtual":80,"address":"127.13.116.19:21203"}`
+		for _, f := range []units.File{before, after} {
+			if !strings.Contains(string(f.Content), mempool) {
+				t.Errorf("no %s in\n%s", mempool, f.Content)
+			}
+		}
+		if !strings.Contains(string(before.Content), `{"app":"bitcoin-ui","host":"bitcoin-ui","port":8080,`) || before.Digest == after.Digest {
+			t.Errorf("bitcoin-ui makes no difference in\n%s", before.Content)
+		}
+	}
+	for _, name := range []string{"app@tor.container", "app@tor.relay.container"} {
+		before, _ := all.Find(name)
+		after, ok := less.Find(name)
+		if !ok || string(before.Content) != string(after.Content) {
+			t.Errorf("%s is another file:\n%s", name, after.Content)
 		}
 	}
 }
