@@ -34,7 +34,8 @@ func (l Listed) IsStarted() bool {
 // IsStarting reports whether the unit is on its way to that, or waits in the queue for
 // its turn. One that waits for an automatic restart is not.
 func (l Listed) IsStarting() bool {
-	isQueued := l.JobType == "start" || l.JobType == "restart"
+	// In the restart mode direct, the job of a start that has failed waits with the unit.
+	isQueued := (l.JobType == "start" || l.JobType == "restart") && l.SubState != "auto-restart"
 	return isQueued || l.ActiveState == "activating" && !strings.HasPrefix(l.SubState, "auto-restart")
 }
 
