@@ -2,6 +2,7 @@ package units_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -143,35 +144,34 @@ func TestNotAlone(t *testing.T) {
 	}
 }
 
-// TestStale: a part that does not answer is restarted where one before it was, and
-// itself was not.
+// TestStale: a part that does not answer is restarted where one before it has come up
+// later than it.
 func TestStale(t *testing.T) {
 	app := explorer(func(*units.Part) {})
+	up := func(d time.Duration) units.Unit { return unit(func(u *units.Unit) { u.Up = d }) }
 	for name, tt := range map[string]struct {
-		service string
-		begun   []string
-		want    []string
+		service       string
+		page, api, db units.Unit
+		want          []string
 	}{
-		"the API was restarted":        {page, []string{api}, []string{"restart " + page + " dependency-restarted"}},
-		"the database was":             {page, []string{db}, []string{"restart " + page + " dependency-restarted"}},
-		"it was restarted itself":      {page, []string{api, page}, nil},
-		"nothing was":                  {page, nil, nil},
-		"only what comes after it was": {db, []string{page}, nil},
+		"the API was restarted":           {page, up(time.Hour), up(time.Second), up(time.Hour), []string{"restart " + page + " dependency-restarted"}},
+		"the database was":                {page, up(time.Hour), up(time.Hour), up(time.Second), []string{"restart " + page + " dependency-restarted"}},
+		"it was restarted itself":         {page, up(time.Second), up(time.Minute), up(time.Hour), nil},
+		"nothing was":                     {page, up(time.Hour), up(time.Hour), up(time.Hour), nil},
+		"only what comes after it was":    {db, up(time.Second), up(time.Hour), up(time.Hour), nil},
+		"the API is down":                 {page, up(time.Hour), units.Unit{Active: units.Failed}, up(2 * time.Hour), nil},
+		"nobody knows since when it runs": {page, well, up(time.Second), up(time.Hour), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			begun := map[string]string{}
-			for _, service := range tt.begun {
-				begun[service] = "i1"
-			}
-			part, isStale := app.Stale(tt.service, begun)
+			found := map[string]units.Unit{page: tt.page, api: tt.api, db: tt.db}
+			part, isStale := app.Stale(tt.service, found)
 			if isStale != (tt.want != nil) {
 				t.Errorf("it is stale: %v", isStale)
 			}
 			if !isStale {
 				return
 			}
-			got := lines(units.Diff(units.Desired{Apps: []units.App{part}}, units.Observed{Units: map[string]units.Unit{page: well, api: well, db: well}}, nil, now))
-			if d := cmp.Diff(tt.want, got); d != "" {
+			if d := cmp.Diff(tt.want, lines(units.Diff(units.Desired{Apps: []units.App{part}}, units.Observed{Units: found}, nil, now))); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})

@@ -88,18 +88,15 @@ func (a App) PartsInOrder() []Part {
 	return inOrder(a.Parts, func(p Part) string { return p.Service }, func(p Part) []string { return p.After })
 }
 
-// Stale is the app as far as one service of it, which runs and does not answer, and
-// whether the service is Stale: work on it has not begun, but on one that it is started
-// after, which may have another address since. begun is as in a Record.
-func (a App) Stale(service string, begun map[string]string) (App, bool) {
-	if _, ok := begun[service]; ok {
-		return a, false
-	}
+// Stale is the app as far as one service of it, which does not answer, and whether the
+// service is Stale: one that it is started after has come up later than it, and may have
+// another address since.
+func (a App) Stale(service string, found map[string]Unit) (App, bool) {
 	before, isStale := map[string]bool{service: true}, false
 	for _, p := range slices.Backward(a.PartsInOrder()) {
 		if before[p.Service] {
-			_, ok := begun[p.Service]
-			isStale = isStale || ok
+			u := found[p.Service]
+			isStale = isStale || u.Active == Active && u.Up < found[service].Up
 			for _, other := range p.After {
 				before[other] = true
 			}

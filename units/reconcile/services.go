@@ -352,8 +352,8 @@ func (p *pass) serves(ctx context.Context, app units.App) error {
 	return nil
 }
 
-// servesAtLast is serves, and has Diff decide about a part that does not answer since
-// this pass, or one that this pass goes on with, restarted a part before it.
+// servesAtLast is serves, and has Diff decide about a part that does not answer since a
+// part before it was restarted.
 func (p *pass) servesAtLast(ctx, waiting context.Context, app units.App) error {
 	for {
 		err := p.serves(waiting, app)
@@ -373,15 +373,13 @@ func (p *pass) servesAtLast(ctx, waiting context.Context, app units.App) error {
 
 // stale is what Diff says of a part that does not answer.
 func (p *pass) stale(ctx context.Context, app units.App, service string) ([]units.Action, error) {
-	p.mu.Lock()
-	part, isStale := app.Stale(service, p.history[app.ID].Pending)
-	p.mu.Unlock()
-	if !isStale {
-		return nil, nil
-	}
-	found, err := p.host.Services.Observe(ctx, []string{service}, false)
+	found, err := p.host.Services.Observe(ctx, app.Services(), false)
 	if err != nil {
 		return nil, unseenError{err}
+	}
+	part, isStale := app.Stale(service, found)
+	if !isStale {
+		return nil, nil
 	}
 	p.mu.Lock()
 	plan := units.Diff(units.Desired{Apps: []units.App{part}, Scope: p.want.Scope}, units.Observed{Units: found}, p.history, p.started)
