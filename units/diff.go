@@ -347,15 +347,12 @@ func (d *differ) isMended(p Part) bool {
 
 // bringBack starts a part that was up when a rotation of secrets began and has ended
 // since. How it ended, and how often, says nothing of how it runs with the values that
-// it has to have now.
+// it has to have now. That counts for a pass that goes on with another one's work, too:
+// systemd may have started the part before the database was up, and in vain.
 func (d *differ) bringBack(app App, p Part, u Unit) {
 	why := BecauseFailed
 	if u.Restarting {
 		why = BecauseCrashing
-	}
-	if app.Asked == Leave && !d.history.of(app).interrupted(p.Service, u) {
-		d.leave(app.ID, p.Service, why)
-		return
 	}
 	d.step(app, ResetFailed, p.Service, why, false)
 	d.restartAlone(app, p, why, false)

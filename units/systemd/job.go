@@ -35,7 +35,7 @@ const (
 const Replace = "replace"
 
 // IgnoreDependencies is the mode of a job that takes no other unit along, neither by
-// PartOf= nor by Requires=, and waits for none. It is the only way to restart a unit and
+// PartOf= nor by Requires=. It waits for none, and none waits for it. It is the only way to restart a unit and
 // not what is PartOf= it (systemd 257, TestLiveRestartAlone).
 const IgnoreDependencies = "ignore-dependencies"
 
