@@ -25,8 +25,10 @@ var mayImport = map[string][]string{
 	"manifests/imagecheck":         {"manifests", "manifests/diag"},
 	"manifests/catalog/contracts":  {},
 	"manifests/contract":           {"manifests", "manifests/diag", "manifests/imagecheck"},
-	"manifests/datasheet":          {"manifests"},
-	"manifests/internal/reference": {"manifests", "manifests/diag", "manifests/catalog", "manifests/catalog/contracts", "manifests/contract", "manifests/datasheet"},
+	"manifests/rights":             {"manifests"},
+	"manifests/strict":             {"manifests", "manifests/diag", "manifests/rights"},
+	"manifests/datasheet":          {"manifests", "manifests/rights"},
+	"manifests/internal/reference": {"manifests", "manifests/diag", "manifests/catalog", "manifests/catalog/contracts", "manifests/contract", "manifests/datasheet", "manifests/rights"},
 	"packaging/sbom":               {},
 	"generator":                    {"manifests", "manifests/diag", "units", "generator/configfile"},
 	"generator/configfile":         {},
@@ -46,7 +48,7 @@ var mayImport = map[string][]string{
 	"healthd/bus":                  {"healthd", "units"},
 	"healthd/metrics":              {"healthd", "units", "units/unitdir"},
 	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/probe", "healthd/watch", "units", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
-	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "healthd/probe"},
+	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "healthd/probe"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may
@@ -67,6 +69,7 @@ var pure = map[string][]string{
 	"generator":            {"os", "os/exec", "net/http"},
 	"generator/configfile": {"os", "os/exec", "net/http"},
 	"manifests/diag":       {"os", "os/exec", "net/http"},
+	"manifests/rights":     {"os", "os/exec", "net/http"},
 	"manifests":            {"os/exec", "net/http"},
 	"manifests/contract":   {"os", "os/exec", "net/http"},
 	"manifests/imagecheck": {"os", "os/exec", "net/http"},

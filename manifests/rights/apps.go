@@ -1,0 +1,140 @@
+package rights
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
+)
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func listen(c *collector, at string, p *manifests.Port) {
+	address, err := netip.ParseAddr(strings.Trim(p.Bind, "[]"))
+	if p.Host == 0 || err == nil && address.IsLoopback() {
+		return
+	}
+	ports := strconv.Itoa(p.Host)
+	if p.Count > 1 {
+		ports += "-" + strconv.Itoa(p.Host+p.Count-1)
+	}
+	ports += "/" + p.Protocol
+	bind, from := p.Bind, "from other machines"
+	if address.Is6() {
+		bind = "[" + address.String() + "]"
+	}
+	if !address.IsUnspecified() {
+		from = "at " + p.Bind
+	}
+	c.add(Listen, bind+":"+ports, Medium, at, "accept connections %s on port %s", from, ports)
+}
+
+func onion(c *collector, at string, o *manifests.Onion) {
+	c.add(Onion, o.Port, Medium, at, "be reached at its port %s from the Tor network", o.Port)
+}
+
+// foreignVolume reports a volume that another app lists as its own.
+func foreignVolume(c *collector, at string, v *manifests.Volume) {
+	name := v.App + "." + v.Name
+	switch {
+	case v.App == c.app.ID():
+	case writes(v):
+		c.add(VolumeWrite, name, High, at, "read and change all files in the volume %s of %s", v.Name, v.App)
+	default:
+		c.add(VolumeRead, name, Medium, at, "read all files in the volume %s of %s", v.Name, v.App)
+	}
+}
+
+// existing reports what takes the place of the app's own volume. Volumes of apps
+// are called ID.NAME.
+func existing(c *collector, at string, o *manifests.VolumeOptions) {
+	if strings.HasPrefix(o.Existing, "/") {
+		c.hostPath(at, o.Existing, true)
+		return
+	}
+	if owner, _, _ := strings.Cut(o.Existing, "."); owner != c.app.ID() {
+		c.add(VolumeWrite, o.Existing, High, at, "read and change all files in the volume %s, which is not its own", o.Existing)
+	}
+}
+
+func companions(c *collector, at string, a *manifests.App) {
+	for i, id := range a.Companions {
+		if id != a.ID {
+			c.add(Control, id, Medium, index(at, i), "start, stop and restart %s together with itself", id)
+		}
+	}
+}
+
+func conflicts(c *collector, at string, a *manifests.App) {
+	for i, id := range a.Conflicts {
+		c.add(Exclude, id, Low, index(at, i), "keep %s from being installed", id)
+	}
+}
+
+func require(c *collector, at string, r *manifests.Require) {
+	c.add(Use, r.Capability, Medium, at, "connect to the app that provides %s, and read what that exports, secrets included", r.Capability)
+}
+
+func provide(c *collector, at string, p *manifests.Provide) {
+	c.add(Provide, p.Capability, Low, at, "serve the apps that require %s", p.Capability)
+}
+
+func shared(c *collector, at string, p *manifests.Provide) {
+	c.add(Replace, p.Capability, Medium, at, "serve the apps that require %s in place of another app that shares it", p.Capability)
+}
+
+// appName and hostname report names that the app answers to on the networks of
+// the capabilities that it uses: Podman adds the container's name and its host
+// name there, and a name with two owners leads to either.
+func appName(c *collector, at string, a *manifests.App) { c.answers(at, a.ID, c.uses()) }
+
+func hostname(c *collector, at string, p *manifests.Container) {
+	if p.Hostname != c.app.ID() {
+		c.answers(at, p.Hostname, c.part.Uses)
+	}
+}
+
+func (c *collector) answers(at, name string, uses []string) {
+	switch {
+	case slices.Contains(uses, name):
+		c.add(Answer, name, Critical, at, "answer to the name %s in place of the app that provides it", name)
+	case len(uses) > 0 && name != c.app.ID():
+		c.add(Answer, name, Medium, at, "answer to the name %s on the networks of %s", name, strings.Join(uses, ", "))
+	}
+}
+
+// uses is the capabilities that the main container uses: its name is the app's id.
+func (c *collector) uses() []string {
+	if p := c.app.Part("main"); p != nil {
+		return p.Uses
+	}
+	return nil
+}
+
+func updatePolicy(c *collector, at string, u *manifests.Update) {
+	if u.Policy != "manual" {
+		c.autoUpdate(at)
+	}
+}
+
+// pull reports an image that can be another at each start: one that is pinned
+// can't.
+func pull(c *collector, at string, p *manifests.Container) {
+	if (p.Pull == "always" || p.Pull == "newer") && !strings.Contains(p.Image, "@") {
+		c.autoUpdate(at)
+	}
+}
+
+// labels reports the label that `podman auto-update` reads.
+func labels(c *collector, at string, p *manifests.Container) {
+	if policy, ok := p.Labels["io.containers.autoupdate"]; ok && policy != "disabled" {
+		c.autoUpdate(at + ".io.containers.autoupdate")
+	}
+}
+
+func (c *collector) autoUpdate(at string) {
+	c.add(AutoUpdate, "", Medium, at, "get a new image without a new manifest")
+}

@@ -1,0 +1,114 @@
+package rights
+
+// This file classifies every key of the schema, as TYPE.KEY of
+// manifests/schema.go: either it asks for a right, or it is harmless. A test
+// fails for a key that is in neither table, or in both. A new key that can't be
+// shown to be harmless asks for a right.
+
+// rule reports the rights that a key asks for. holder points to the structure
+// that has the key; at is the path of the key.
+type rule func(c *collector, at string, holder any)
+
+// of makes a rule of a function of the structure's own type.
+func of[T any](find func(c *collector, at string, holder *T)) rule {
+	return func(c *collector, at string, holder any) { find(c, at, holder.(*T)) }
+}
+
+// asks is the keys that can ask for a right.
+var asks = map[string]rule{
+	"App.id":         of(appName),
+	"App.companions": of(companions),
+	"App.conflicts":  of(conflicts),
+
+	"Build.context":       of(buildContext),
+	"Build.containerfile": of(containerfile),
+	"Build.tag":           of(buildTag),
+
+	"Capabilities.add": of(capabilities),
+
+	"Container.env_files":   of(envFiles),
+	"Container.group_add":   of(groupAdd),
+	"Container.hostname":    of(hostname),
+	"Container.labels":      of(labels),
+	"Container.network":     of(network),
+	"Container.podman_args": of(podmanArgs),
+	"Container.privileged":  of(privileged),
+	"Container.pull":        of(pull),
+	"Container.unit":        of(unit),
+	"Container.userns":      of(userns),
+
+	"Device.path": of(device),
+
+	"Limits.memlock": of(memlock),
+	"Limits.ulimits": of(ulimits),
+
+	"Onion.port": of(onion),
+
+	"Port.bind": of(listen),
+
+	"Provide.capability": of(provide),
+	"Provide.shared":     of(shared),
+
+	"Require.capability": of(require),
+
+	"Security.allow_new_privileges": of(newPrivileges),
+	"Security.apparmor":             of(appArmor),
+	"Security.label_disable":        of(labelDisable),
+	"Security.label_type":           of(labelType),
+	"Security.seccomp":              of(seccomp),
+	"Security.unmask":               of(unmask),
+
+	"Update.policy": of(updatePolicy),
+
+	"Volume.app":  of(foreignVolume),
+	"Volume.path": of(hostVolume),
+
+	"VolumeOptions.device":   of(volumeDevice),
+	"VolumeOptions.existing": of(existing),
+	"VolumeOptions.options":  of(volumeOptions),
+	"VolumeOptions.type":     of(volumeType),
+}
+
+// harmless is the keys that ask for none, by the reason why.
+var harmless = map[string]string{
+	"people and archgen read it; nothing else does": `
+		Document.schema App.name App.version App.description App.icon App.links
+		UI.port UI.path Port.name Data.retain Backup.include Backup.exclude SecretMount.waiver VolumeOptions.labels`,
+
+	"it is about the app's own image and process": `
+		Container.image Container.prefetch Container.kind Container.entrypoint Container.command Container.working_dir
+		Container.env Container.init Container.stdin Container.tty Container.timezone
+		Build.args Build.target`,
+
+	// A user ID reaches no further than the mounts, devices and capabilities, which
+	// are rights of their own.
+	"it selects a user of the container": `Container.user`,
+
+	"it is inside the container's namespaces": `
+		Volume.target Volume.disposable Tmpfs.target Tmpfs.size Tmpfs.mode File.template File.target File.mode
+		SecretMount.name SecretMount.target SecretMount.mode SecretMount.uid SecretMount.gid SecretMount.env
+		Device.target Port.container Port.protocol Container.sysctls Container.aliases Container.hosts Container.dns`,
+
+	"it names a volume or a secret of the app itself": `
+		Volume.name Secret.name Secret.description Secret.show Generate.length Generate.alphabet Derive.from Derive.method
+		EnsureDir.volume EnsureDir.path EnsureDir.owner EnsureDir.mode`,
+
+	"it confines or limits the container further": `
+		Container.read_only Security.mask Limits.memory Limits.cpus Limits.pids Limits.nofile Limits.shm`,
+
+	"it is part of a right that another key of the same structure asks for": `
+		Volume.read_only Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count
+		Onion.virtual Provide.part Provide.port Provide.exports
+		Require.parts Require.until Require.optional Require.follow`,
+
+	"it is about the app's own start, stop and restart": `
+		App.enabled App.wait_online Container.oneshot Start.timeout Stop.timeout Stop.signal Restart.policy Restart.delay Restart.max_delay
+		RestartLimit.burst RestartLimit.interval After.part After.until
+		Step.migrate Step.run Step.part Step.timeout
+		WaitFor.file WaitFor.port WaitFor.capability WaitFor.until WaitFor.timeout`,
+
+	"it asks the container itself how it is": `
+		Health.disable Probe.exec Probe.interval Probe.timeout Probe.retries Probe.start_period
+		HTTPProbe.port HTTPProbe.path HTTPProbe.status HTTPProbe.contains TCPProbe.port
+		JSONRPCProbe.port JSONRPCProbe.path JSONRPCProbe.method JSONRPCProbe.user JSONRPCProbe.password_secret JSONRPCProbe.expect`,
+}

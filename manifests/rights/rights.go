@@ -1,0 +1,139 @@
+// Package rights owns what a manifest asks for beyond its own containers: a list
+// of rights, each with a severity, one sentence, and the place in the manifest
+// that asks for it.
+//
+// It reads resolved manifests. It grants and refuses nothing, looks at no
+// machine, and never prints.
+package rights
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+
+	"github.com/archipelago-os/archipelago/manifests"
+)
+
+// Severity says how far a right reaches.
+type Severity int
+
+// The severities, least severe first.
+const (
+	// Low is part of the safe set: other apps notice it, and none has to trust it.
+	Low Severity = iota
+	// Medium reaches the network or an app that offers itself, or weakens a limit.
+	Medium
+	// High reads or changes what belongs to the host or to another app, or switches
+	// off a part of the container's confinement.
+	High
+	// Critical can take over the account that runs the apps, or another app.
+	Critical
+)
+
+// Severities is the names of the severities, least severe first.
+var Severities = []string{Low: "low", Medium: "medium", High: "high", Critical: "critical"}
+
+// String returns the lower-case name that people and JSON see.
+func (s Severity) String() string { return Severities[s] }
+
+// MarshalJSON writes the severity by name.
+func (s Severity) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }
+
+// Right is one thing that an app can do beyond its own containers.
+type Right struct {
+	// ID is KIND, or KIND:SUBJECT. It does not depend on where the manifest asks for
+	// it, so two parts that ask for the same have the same ID.
+	ID       string   `json:"id"`
+	Kind     Kind     `json:"kind"`
+	Subject  string   `json:"subject,omitempty"`
+	Severity Severity `json:"severity"`
+	// Allows completes "the app can …".
+	Allows string `json:"allows"`
+	// Path is the manifest path, such as app.container.ports[0].bind.
+	Path   string `json:"path"`
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Column int    `json:"column"`
+}
+
+// BeyondSafe reports whether the right is not part of the safe set.
+func (r Right) BeyondSafe() bool { return r.Severity > Low }
+
+// Of lists the rights that an app asks for, the most severe first.
+func Of(app *manifests.Resolved) []Right {
+	c := &collector{app: app}
+	c.walk("app", reflect.ValueOf(&app.Document.App))
+	for i := range app.Parts {
+		c.part = &app.Parts[i]
+		c.walk(c.part.Path, reflect.ValueOf(c.part.Container))
+	}
+	slices.SortStableFunc(c.found, func(a, b Right) int {
+		return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(a.ID, b.ID))
+	})
+	return c.found
+}
+
+// collector gathers the rights of one app.
+type collector struct {
+	app *manifests.Resolved
+	// part is the container that is walked, nil outside of one.
+	part  *manifests.Part
+	found []Right
+}
+
+func (c *collector) add(kind Kind, subject string, severity Severity, at, allows string, args ...any) {
+	r := Right{ID: string(kind), Kind: kind, Subject: subject, Severity: severity, Allows: fmt.Sprintf(allows, args...), Path: at}
+	if subject != "" {
+		r.ID += ":" + subject
+	}
+	r.File, r.Line, r.Column = c.app.Position(at)
+	c.found = append(c.found, r)
+}
+
+// walk applies the rules to every key that is given below a structure of the
+// schema. Containers are left to Of: it walks them with their defaults filled in.
+func (c *collector) walk(at string, structure reflect.Value) {
+	v := structure.Elem()
+	for _, f := range reflect.VisibleFields(v.Type()) {
+		key, value := f.Tag.Get("key"), v.FieldByIndex(f.Index)
+		if key == "" || value.IsZero() || f.Type == typeOfContainer || f.Type == typeOfContainers {
+			continue
+		}
+		if rule := asks[v.Type().Name()+"."+key]; rule != nil {
+			rule(c, at+"."+key, structure.Interface())
+		}
+		c.below(at+"."+key, value)
+	}
+}
+
+var (
+	typeOfContainer  = reflect.TypeFor[*manifests.Container]()
+	typeOfContainers = reflect.TypeFor[map[string]*manifests.Container]()
+)
+
+// below walks the structures that a value holds.
+func (c *collector) below(at string, v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Struct:
+		c.walk(at, v.Addr())
+	case reflect.Pointer:
+		if !v.IsNil() && v.Type().Elem().Kind() == reflect.Struct {
+			c.walk(at, v)
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			c.below(fmt.Sprintf("%s[%d]", at, i), v.Index(i))
+		}
+	case reflect.Map:
+		keys := v.MapKeys()
+		slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
+		for _, k := range keys {
+			if v.MapIndex(k).Kind() == reflect.Pointer {
+				c.below(at+"."+k.String(), v.MapIndex(k))
+			}
+		}
+	default: // a scalar holds none
+	}
+}
