@@ -19,6 +19,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/conform"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/strict"
 	"github.com/archipelago-os/archipelago/units"
 )
 
@@ -155,7 +156,7 @@ const appsDir, settingsName = "etc/archipelago/apps", "archipelago.toml"
 
 // compile is the whole way from files to units, as `archgen render --root`
 // goes it.
-func compile(t *testing.T, root, target string, strict bool) (units.Set, diag.List) {
+func compile(t *testing.T, root, target string, isStrict bool) (units.Set, diag.List) {
 	t.Helper()
 	loaded := manifests.Loaded{Root: root}
 	dir := filepath.Join(root, appsDir)
@@ -185,9 +186,9 @@ func compile(t *testing.T, root, target string, strict bool) (units.Set, diag.Li
 		}
 		diags = append(diags, result.Diagnose(f.File, f.Line, severity, code, f.Message))
 	}
-	if strict {
+	if isStrict {
 		for _, app := range set.Apps {
-			diags = append(diags, manifests.Strict(app)...)
+			diags = append(diags, strict.Check(app)...)
 		}
 	}
 	return result.Files, diags

@@ -12,6 +12,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/strict"
 )
 
 // Whatever a file holds: no panic, and every finding can be shown.
@@ -102,9 +103,9 @@ func judge(in manifests.Input) (*manifests.Manifest, diag.List) {
 	diags = append(diags, manifests.Validate(m)...)
 	set, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
 	diags = append(diags, problems...)
-	if !diags.HasErrors() {
-		for _, app := range set.Apps {
-			diags = append(diags, manifests.Strict(app)...)
+	for _, app := range set.Apps {
+		if found := strict.Check(app); !diags.HasErrors() { // of any manifest, but only good ones are judged
+			diags = append(diags, found...)
 		}
 	}
 	diags.Sort()

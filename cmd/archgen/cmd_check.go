@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/strict"
 	"github.com/archipelago-os/archipelago/units"
 )
 
@@ -94,7 +94,7 @@ func (c *cli) compareImages(k *compile.Compiled, scope units.Scope) error {
 // warning fail.
 func makeStrict(k *compile.Compiled) {
 	for _, app := range k.Set.Apps {
-		k.Diags = append(k.Diags, manifests.Strict(app)...)
+		k.Diags = append(k.Diags, strict.Check(app)...)
 	}
 	for i := range k.Diags {
 		k.Diags[i].Severity = diag.Error

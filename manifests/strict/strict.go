@@ -1,0 +1,93 @@
+// Package strict owns what `archgen check --strict` reports beyond errors: what
+// a manifest may say, and what wants a second look all the same.
+//
+// It reads resolved manifests, and never prints. What an app can do beyond its
+// own containers it takes from manifests/rights.
+package strict
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/rights"
+)
+
+// Check reports what wants a second look.
+func Check(app *manifests.Resolved) diag.List {
+	s := &checker{app: app}
+	for _, p := range app.Parts {
+		s.images(p)
+		s.secrets(p)
+		s.database(p)
+		if !p.Oneshot && !p.Health.Disable && p.Health.Serving == nil && p.Health.Alive == nil {
+			s.warn(diag.NoProbe, p.Path, "add `health: {serving: …}`", "nothing tells whether %s serves", partName(app, p))
+		}
+	}
+	s.rights()
+	return s.diags
+}
+
+type checker struct {
+	app   *manifests.Resolved
+	diags diag.List
+}
+
+func (s *checker) warn(code diag.Code, path, hint, format string, args ...any) {
+	s.diags = append(s.diags, s.app.Diag(diag.Warning, code, path, hint, format, args...))
+}
+
+func partName(app *manifests.Resolved, p manifests.Part) string {
+	if p.Name == "main" {
+		return app.ID()
+	}
+	return app.ID() + "." + p.Name
+}
+
+func (s *checker) images(p manifests.Part) {
+	if p.Image != "" && !strings.Contains(p.Image, "@sha256:") && !strings.HasPrefix(p.Image, "localhost/") {
+		s.warn(diag.FloatingImage, p.Path+".image", "append the digest: "+p.Image+"@sha256:…", "the image is not pinned by digest")
+	}
+}
+
+// rights reports the rights that are high or critical. One that is lower, such as
+// to listen for other machines or to use a capability, is what a normal app needs:
+// `archgen rights` lists it.
+func (s *checker) rights() {
+	for _, r := range rights.Of(s.app) {
+		if r.Severity >= rights.High {
+			s.warn(codeOf(r.Kind), r.Path, "", "the app can %s", r.Allows)
+		}
+	}
+}
+
+func codeOf(k rights.Kind) diag.Code {
+	switch k {
+	case rights.PodmanArg, rights.HostPID, rights.HostIPC, rights.UnitDirective, rights.Order:
+		return diag.RawArguments
+	default:
+		return diag.Privilege
+	}
+}
+
+func (s *checker) secrets(p manifests.Part) {
+	for i, m := range p.Secrets {
+		if m.Env != "" && m.Waiver == "" {
+			s.warn(diag.SecretInEnv, fmt.Sprintf("%s.secrets[%d].env", p.Path, i), "mount it, or say why not in `waiver`", "the secret %s is handed over in the environment", m.Name)
+		}
+	}
+}
+
+func (s *checker) database(p manifests.Part) {
+	if p.Kind != "database" {
+		return
+	}
+	for i, port := range p.Ports {
+		addr, err := netip.ParseAddr(strings.Trim(port.Bind, "[]"))
+		if port.Host != 0 && (err != nil || !addr.IsLoopback()) {
+			s.warn(diag.PublishedDatabase, fmt.Sprintf("%s.ports[%d].bind", p.Path, i), "bind it to 127.0.0.1", "a database is published on %s", port.Bind)
+		}
+	}
+}
