@@ -57,7 +57,7 @@ lint: setup $(GOLANGCI) ## Linters, formatting, layers, stale generated files
 fmt: setup $(GOFUMPT) ## Format the sources
 	$(GOFUMPT) -w cmd generator healthd manifests test units
 
-generate: setup ## Regenerate docs/manifest.md, docs/diagnostics.md, docs/catalog.md, the JSON Schema, manual pages
+generate: setup ## Regenerate docs/manifest.md, docs/diagnostics.md, docs/catalog.md, docs/rights.md, the JSON Schema, manual pages
 	go run ./manifests/internal/reference
 	go test ./cmd/archgen -run '^TestManualPage$$' -update
 

@@ -1,6 +1,6 @@
 // Package datasheet owns what a person wants to know of apps before they install
-// them: what each is, and what it wants of the machine, with every default filled
-// in. It reads resolved manifests, and never prints.
+// them: what each is, and what it wants of the machine and can do to it, with every
+// default filled in. It reads resolved manifests, and never prints.
 package datasheet
 
 import (
@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
 // Table is what there is to know of one kind.
@@ -26,10 +27,10 @@ type Table struct {
 }
 
 // Of makes the tables of apps. The first has a row for each app, the others one
-// for each port, volume or part. mark sets names apart from the text around them.
+// for each port, volume, right or part. mark sets names apart from the text around them.
 func Of(apps []*manifests.Resolved, mark func(name string) string) []Table {
 	s := sheet{mark}
-	return []Table{s.overview(apps), s.notices(apps), s.networks(apps), s.ports(apps), s.data(apps), s.times(apps), s.images(apps)}
+	return []Table{s.overview(apps), s.notices(apps), s.networks(apps), s.ports(apps), s.data(apps), s.rights(apps), s.times(apps), s.images(apps)}
 }
 
 type sheet struct{ mark func(string) string }
@@ -111,14 +112,47 @@ func (s sheet) data(apps []*manifests.Resolved) Table {
 		for _, v := range p.Volumes {
 			switch {
 			case v.App != "":
-				t.add(s.part(app, p), s.mark(v.App+"."+v.Name)+", to read", v.Target, "")
+				t.add(s.part(app, p), s.mark(v.App+"."+v.Name)+access(v), v.Target, "")
 			case v.Name != "":
-				t.add(s.part(app, p), s.mark(v.Name), v.Target, s.saved(app, v.Name))
+				t.add(s.part(app, p), s.volume(app, v.Name), v.Target, s.saved(app, v.Name))
 			case v.Path != "":
 				t.add(s.part(app, p), s.mark(v.Path)+", of the host", v.Target, "")
 			}
 		}
 	})
+	return t
+}
+
+// volume is a volume of the app, with what takes its place.
+func (s sheet) volume(app *manifests.Resolved, name string) string {
+	if existing := app.Existing(name); existing != "" {
+		return s.mark(name) + ", stored in " + s.mark(existing)
+	}
+	return s.mark(name)
+}
+
+// access is what a container does with a volume of another app.
+func access(v manifests.Volume) string {
+	if v.ReadOnly {
+		return ", to read"
+	}
+	return ", to read and change"
+}
+
+func (s sheet) rights(apps []*manifests.Resolved) Table {
+	t := Table{
+		Title: "Rights", Heads: []string{"app", "right", "severity", "allows the app to"},
+		Text: "What an app can do beyond its own containers.",
+	}
+	for _, app := range apps {
+		list := rights.Of(app)
+		for _, r := range list {
+			t.add(s.mark(app.ID()), s.mark(r.ID), r.Severity.String(), r.Allows)
+		}
+		if len(list) == 0 {
+			t.add(s.mark(app.ID()), "none", "", "")
+		}
+	}
 	return t
 }
 

@@ -19,6 +19,7 @@ const manifest = `app:
   companions: [shop-ui]
   notices: [It has no login., It needs the internet at its first start.]
   networks: [mainnet, signet]
+  volumes: {orders: {existing: wallet.data}}
   data: {backup: {exclude: [data/cache, data/logs]}}
   container:
     build: {context: shop}
@@ -30,7 +31,9 @@ const manifest = `app:
       - {name: inner, container: 7000}
     volumes:
       - {name: data, target: /data}
+      - {name: orders, target: /orders}
       - {name: data, app: lnd, target: /lnd, read_only: true}
+      - {name: data, app: node, target: /node}
       - {path: /srv/media, target: /media}
     health:
       serving: {http: {port: web, path: /health, status: [200, 401]}}
@@ -69,8 +72,23 @@ func TestOf(t *testing.T) {
 		},
 		"Data": {
 			{"<shop>", "<data>", "/data", "all but <data/cache>, <data/logs>"},
+			{"<shop>", "<orders>, stored in <wallet.data>", "/orders", "all"},
 			{"<shop>", "<lnd.data>, to read", "/lnd", ""},
+			{"<shop>", "<node.data>, to read and change", "/node", ""},
 			{"<shop>", "</srv/media>, of the host", "/media", ""},
+		},
+		"Rights": {
+			{"<shop>", "<host-write:/srv/media>", "high", "read and change /srv/media on the host"},
+			{"<shop>", "<volume-write:node.data>", "high", "read and change all files in the volume data of node"},
+			{"<shop>", "<volume-write:wallet.data>", "high", "read and change all files in the volume wallet.data, which is not its own"},
+			{"<shop>", "<build:shop>", "medium", "build an image from shop, with Podman's default privileges and the network instead of the container's limits"},
+			{"<shop>", "<control:shop-ui>", "medium", "start, stop and restart shop-ui together with itself"},
+			{"<shop>", "<listen:192.168.1.2:9100/tcp>", "medium", "accept connections at 192.168.1.2 on port 9100/tcp"},
+			{"<shop>", "<listen:[::]:9000-9002/udp>", "medium", "accept connections from other machines on port 9000-9002/udp"},
+			{"<shop>", "<use:bitcoin-rpc>", "medium", "connect to the provider of bitcoin-rpc, and read the secrets that it exports"},
+			{"<shop>", "<use:tor>", "medium", "connect to the provider of tor, and read the secrets that it exports"},
+			{"<shop>", "<volume-read:lnd.data>", "medium", "read all files in the volume data of lnd"},
+			{"<shop>", "<provide:shop-api>", "low", "serve the apps that require shop-api"},
 		},
 		"Times and checks": {
 			{"<shop>", "5m", "1m", "http </health> answers 200, 401", "<getinfo> answers with <ready: true>"},

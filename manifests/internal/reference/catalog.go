@@ -20,7 +20,9 @@ const catalogIntro = `# The catalog
 The apps that archgen brings: a whole Bitcoin node. ` + "`archgen catalog`" + ` lists them,
 ` + "`archgen catalog show ID`" + ` prints what this page has of one, and with ` + "`--manifest`" + ` its
 manifest, whose comments say why each value is what it is. ` + "`archgen install ID`" + ` installs
-one with its companions, and ` + "`archgen graph`" + ` draws what is installed.
+one with its companions, and ` + "`archgen graph`" + ` draws what is installed. [Rights](#rights)
+lists what each app can do beyond its own containers, [rights.md](rights.md) what the words
+mean.
 
     archgen install bitcoin-knots
     archgen install electrs mempool lnd

@@ -1,6 +1,6 @@
 // Command reference writes what is generated from the schema's fields:
 // docs/manifest.md, docs/diagnostics.md, manifests/schema.json and the manual page
-// archipelago-manifest(5); and docs/catalog.md from the catalog. It is run by
+// archipelago-manifest(5); docs/rights.md; and docs/catalog.md from the catalog. It is run by
 // `make generate`; with -check it only says whether they are current.
 package main
 
@@ -43,6 +43,7 @@ func run(check bool) error {
 		{"docs/manifest.md", manifestPage(types)},
 		{"docs/diagnostics.md", diagnosticsPage()},
 		{"docs/catalog.md", apps},
+		{"docs/rights.md", rightsPage()},
 		{"packaging/man/archipelago-manifest.5", manifestManual(types)},
 	} {
 		old, err := os.ReadFile(f.path)

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/archipelago-os/archipelago/manifests/rights"
+)
+
+const rightsIntro = `# Rights
+
+<!-- Generated from manifests/rights by make generate. -->
+
+A right is something that an app can do beyond its own containers. The manifest asks for
+it by a key, such as a host path or a published port. archgen lists the rights of an app
+in these places:
+
+| where | what |
+|---|---|
+| ` + "`archgen catalog show ID`" + ` | of an app of the catalog, before it is installed |
+| ` + "`archgen rights FILE`" + ` | of a manifest, with the line and column that ask for each right |
+| ` + "`archgen install`" + ` | of a new app, or those that a new manifest adds, before anything is started; without those of the safe set |
+| ` + "`archgen rights`, `archgen status ID`" + ` | of installed apps, with their overlays |
+| ` + "`archgen check --strict`" + ` | fails for a right that is high or critical |
+
+The list is information: archgen refuses no right, and asks no question.
+
+## Severity
+
+| severity | the app can |
+|---|---|
+| ` + "`low`" + ` | be noticed by other apps that do not have to trust it. These rights are the safe set. |
+| ` + "`medium`" + ` | reach the network or an app that offers itself, be reached from outside, or weaken a limit. |
+| ` + "`high`" + ` | read or change what belongs to the host or to another app, or run with less confinement. |
+| ` + "`critical`" + ` | take over the account that runs the apps (root, with ` + "`--system`" + `), or another app. |
+
+` + "`check --strict`" + ` does not report rights that are low or medium: a node has to listen on every
+address for other nodes, and a wallet has to use the node. They are needs, not mistakes. A
+database that listens beyond loopback has a code of its own, ` + "`published-database`" + `.
+
+## Kinds
+
+The ID of a right is its kind, or ` + "`KIND:SUBJECT`" + `. IDs are stable: they do not depend on
+the part or the line that asks for the right.
+
+| right | what the app can do |
+|---|---|
+`
+
+// rightsPage writes the reference of all kinds of rights.
+func rightsPage() []byte {
+	var b bytes.Buffer
+	b.WriteString(rightsIntro)
+	for _, k := range rights.Kinds {
+		id := string(k.Kind)
+		if k.Subject != "" {
+			id += ":" + k.Subject
+		}
+		fmt.Fprintf(&b, "| `%s` | %s |\n", id, cell(k.Meaning))
+	}
+	return b.Bytes()
+}
