@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/datasheet"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
 func (c *cli) catalogCommand() *cobra.Command {
@@ -39,16 +40,19 @@ func (c *cli) catalogCommand() *cobra.Command {
 }
 
 func (c *cli) catalogShowCommand() *cobra.Command {
-	var asManifest bool
+	var asManifest, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show what an app is, and what it wants of the machine",
 		Long: `show prints what there is to know of an app of the catalog before it is
 installed: its notices, what it provides and requires, the Bitcoin networks that
-it knows, its ports, data, times, checks and images, with every default filled
-in and without overlays. With --manifest it prints the manifest instead, to be
-copied and changed.`,
+it knows, its ports, data, rights, times, checks and images, with every default
+filled in and without overlays. Its rights are what it can do beyond its own
+containers; docs/rights.md explains them. With --manifest it prints the manifest
+instead, to be copied and changed; with --json the entry of catalog --json, and
+the rights.`,
 		Example: `  archgen catalog show lnd
+  archgen catalog show --json lnd
   archgen catalog show --manifest lnd > lnd.yaml`,
 		Args: usageArgs(oneOf("id of an app")),
 		ValidArgsFunction: func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
@@ -57,9 +61,11 @@ copied and changed.`,
 			}
 			return c.catalogIDs(), cobra.ShellCompDirectiveNoFileComp
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return c.showCatalog(args[0], asManifest) },
+		RunE: func(_ *cobra.Command, args []string) error { return c.showCatalog(args[0], asManifest, asJSON) },
 	}
 	cmd.Flags().BoolVar(&asManifest, "manifest", false, "print the manifest")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.MarkFlagsMutuallyExclusive("manifest", "json")
 	return cmd
 }
 
@@ -228,7 +234,7 @@ func dash(list []string) string {
 	return strings.Join(list, ",")
 }
 
-func (c *cli) showCatalog(id string, asManifest bool) error {
+func (c *cli) showCatalog(id string, asManifest, asJSON bool) error {
 	entries, _, err := c.catalogEntries()
 	if err != nil {
 		return err
@@ -243,6 +249,12 @@ func (c *cli) showCatalog(id string, asManifest bool) error {
 	}
 	// What it requires of others is not there, and is not asked for.
 	set, _ := manifests.Resolve([]*manifests.Manifest{entries[i].manifest}, manifests.Settings{})
+	if asJSON {
+		return c.printJSON(struct {
+			catalogEntry
+			Rights []rights.Right `json:"rights"`
+		}{entries[i], rightsOfApp(set.Apps[0])})
+	}
 	return printSheet(c.stdout, entries[i].Links, datasheet.Of(set.Apps, func(name string) string { return name }))
 }
 

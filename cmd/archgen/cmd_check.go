@@ -26,8 +26,8 @@ Podman's own converter read the result, and prints every problem with its
 position. Nothing is written. Without arguments it checks the installed apps.
 
 With --strict it also fails on what is allowed but wants a second look: images
-that are not pinned by digest, apps without a health check, raw arguments,
-rights that are rarely needed.
+that are not pinned by digest, apps without a health check, raw arguments, and
+rights that are high or critical (archgen help rights).
 
 With --images it also compares each part with its image, where this machine has
 the image: processor, ports, volumes, user, and the programs of the container,

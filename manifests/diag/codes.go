@@ -98,7 +98,7 @@ var Codes = []Entry{
 	{PodmanWarns, "Podman's own converter warns about the rendered unit.", "The message is Podman's."},
 	{FloatingImage, "The image is not pinned by digest, so a pull can change what runs.", "Append @sha256:… to the image."},
 	{RawArguments, "`podman_args` or `unit` is used; archgen does not check what it does.", "Use a typed key where one exists."},
-	{Privilege, "The container gets rights that let it harm the host or other apps.", "Leave it out unless the app can't work without."},
+	{Privilege, "The app gets a right that is high or critical: it can harm the host or other apps.", "Leave it out unless the app can't work without. docs/rights.md explains the rights."},
 	{SecretInEnv, "A secret is handed over in the environment, where `podman inspect` and child processes see it.", "Mount it as a file, or give `waiver:` with the reason."},
 	{PublishedDatabase, "A database is published beyond loopback.", "Remove the port or bind it to 127.0.0.1."},
 	{NoProbe, "A long-running container has no health probe, so \"started\" says nothing about whether it serves.", "Add `health: {serving: …}`."},

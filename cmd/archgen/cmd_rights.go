@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/rights"
+)
+
+func (c *cli) rightsCommand() *cobra.Command {
+	var from source
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "rights [PATH…|ID…]",
+		Short: "List what apps can do beyond their own containers",
+		Long: `rights lists what the manifests of apps ask for beyond the apps' own containers,
+such as host paths, devices, ports that other machines reach, and data of other
+apps. Each right has an ID, a severity, and the place in the manifest or overlay
+that asks for it. Without arguments it lists the rights of the installed apps.
+
+Severities: low (other apps notice it), medium (it reaches the network or an app
+that offers itself), high (it reads or changes what belongs to the host or to
+another app, or confines the app less), critical (it can take over the account
+that runs the apps, or another app).
+
+Nothing is refused for its rights. docs/rights.md explains each of them.
+
+Exit status: 0 done; 1 a manifest has errors, which are printed as by check.`,
+		Example: `  archgen rights
+  archgen rights ./my-app.yaml
+  archgen rights --json lnd`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			k, err := c.load(&from, args)
+			if err != nil {
+				return err
+			}
+			return c.listRights(k, asJSON)
+		},
+	}
+	from.flags(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	return cmd
+}
+
+// appRights is what one app can do. The names of the fields are a contract.
+type appRights struct {
+	ID     string         `json:"id"`
+	Rights []rights.Right `json:"rights"`
+}
+
+// rightsOf lists the rights of the apps that were asked for.
+func rightsOf(k *compile.Compiled) []appRights {
+	list := []appRights{}
+	for _, app := range k.Set.Apps {
+		if k.Only == nil || k.Only[app.ID()] {
+			list = append(list, appRights{app.ID(), rightsOfApp(app)})
+		}
+	}
+	return list
+}
+
+// rightsOfApp is never nil, which JSON would show as null.
+func rightsOfApp(app *manifests.Resolved) []rights.Right {
+	return append([]rights.Right{}, rights.Of(app)...)
+}
+
+func (c *cli) listRights(k *compile.Compiled, asJSON bool) error {
+	list := rightsOf(k)
+	if asJSON {
+		k.Diags.Sort()
+		err := c.printJSON(struct {
+			Apps        []appRights `json:"apps"`
+			Diagnostics diag.List   `json:"diagnostics"`
+		}{list, append(diag.List{}, k.Diags...)})
+		if err == nil && k.Diags.HasErrors() {
+			return errReported
+		}
+		return err
+	}
+	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "APP\tSEVERITY\tRIGHT\tALLOWS THE APP TO\tWHERE")
+	for _, a := range list {
+		for _, r := range a.Rights {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s:%d:%d\n", a.ID, r.Severity, oneLine(r.ID), oneLine(r.Allows), oneLine(r.File), r.Line, r.Column)
+		}
+		if len(a.Rights) == 0 {
+			fmt.Fprintf(w, "%s\t-\tnone\t-\t-\n", a.ID)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return c.report(k, false)
+}
