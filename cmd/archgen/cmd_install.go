@@ -11,12 +11,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
@@ -33,6 +35,10 @@ manifest is another one.
 
 Before that it gets the images and compares the apps with them, as
 check --images does. An app that can't run in its image is not installed.
+
+Before anything is written, it lists the rights of new apps that go beyond the
+safe set, and those that a new manifest adds (archgen help rights). It asks
+nothing: archgen catalog show ID, or archgen rights FILE, lists them before.
 
 The manifest is yours from then on: change it, or lay files over it in ID.d/. An
 app that can't be started stays installed; remove takes it away.
@@ -98,6 +104,7 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	if err := in.requirements(); err != nil {
 		return err
 	}
+	in.sayRights()
 	in.replaced = append(in.replaced, in.left()...)
 	ids := make([]string, 0, len(in.chosen))
 	for _, e := range in.chosen {
@@ -145,6 +152,45 @@ func (c *cli) printNotices(apps []catalogEntry, isNew func(catalogEntry) bool) {
 			fmt.Fprintf(c.stdout, "%s: %s\n", e.ID, text)
 		}
 	}
+}
+
+// sayRights lists what the chosen apps can do beyond the safe set: new apps, and
+// those whose new manifest asks for more. It is said before a manifest is written,
+// since healthd starts an app as soon as it has one.
+func (in *installation) sayRights() {
+	for _, e := range in.chosen {
+		if e.manifest == nil { // it was installed before
+			continue
+		}
+		title, list := "rights of", rightsAlone(e.manifest)
+		if before := in.installed[e.ID]; before != nil {
+			title, list = "further rights of", without(list, rightsAlone(before))
+		}
+		if len(list) == 0 {
+			continue
+		}
+		fmt.Fprintf(in.c.stderr, "%s %s:\n", title, e.ID)
+		w := tabwriter.NewWriter(in.c.stderr, 0, 0, 2, ' ', 0)
+		for _, r := range list {
+			fmt.Fprintf(w, "  %s\t%s\t%s\n", r.Severity, oneLine(r.ID), oneLine(r.Allows))
+		}
+		_ = w.Flush() // as with Fprintf: a message that can't be printed stops no installation
+	}
+}
+
+// rightsAlone is the rights of a manifest beyond the safe set, each ID once,
+// whatever else is installed.
+func rightsAlone(m *manifests.Manifest) []rights.Right {
+	set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+	list := slices.DeleteFunc(rights.Of(set.Apps[0]), func(r rights.Right) bool { return !r.BeyondSafe() })
+	return slices.CompactFunc(list, func(a, b rights.Right) bool { return a.ID == b.ID })
+}
+
+// without is the rights of a list whose IDs another does not have.
+func without(list, other []rights.Right) []rights.Right {
+	return slices.DeleteFunc(list, func(r rights.Right) bool {
+		return slices.ContainsFunc(other, func(o rights.Right) bool { return o.ID == r.ID })
+	})
 }
 
 // sayShown says where the secrets are found that a person needs, such as a first
