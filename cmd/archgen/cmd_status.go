@@ -15,6 +15,7 @@ import (
 	"github.com/archipelago-os/archipelago/healthd/bus"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units"
 )
 
@@ -64,6 +65,9 @@ type appStatus struct {
 	LANAddress string       `json:"lan_address"`
 	Error      string       `json:"error"`
 	Parts      []partStatus `json:"parts"`
+	// Rights is what the app can do beyond its own containers; empty where its
+	// manifest has errors, or is gone.
+	Rights []rights.Right `json:"rights"`
 	// isRight: it runs and answers, or there is a reason why it should not.
 	isRight bool
 }
@@ -210,7 +214,7 @@ func (s *survey) apps(ctx context.Context) []appStatus {
 }
 
 func (s *survey) app(id string) appStatus {
-	a := appStatus{ID: id, Parts: []partStatus{}}
+	a := appStatus{ID: id, Parts: []partStatus{}, Rights: s.rights(id)}
 	if m := s.manifest(id); m != nil {
 		a.Name, a.Version = m.Document.App.Name, m.Document.App.Version
 	}
@@ -226,6 +230,13 @@ func (s *survey) app(id string) appStatus {
 		a.Error = d
 	}
 	return a
+}
+
+func (s *survey) rights(id string) []rights.Right {
+	if s.compiled.Set == nil || s.compiled.Set.App(id) == nil {
+		return []rights.Right{}
+	}
+	return rightsOfApp(s.compiled.Set.App(id))
 }
 
 // sum makes of the parts what the app is: what its main part is, but where

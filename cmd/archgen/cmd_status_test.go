@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/container"
@@ -237,6 +238,21 @@ func TestStatusOfParts(t *testing.T) {
 	}
 }
 
+// One app is shown with what it can do beyond its own containers.
+func TestStatusShowsRights(t *testing.T) {
+	t.Parallel()
+	s := seen(units.Unit{Loaded: true, Active: units.Active}, systemd.Unit{}, reply{})
+	if a := s.app("lnd"); len(a.Rights) != 0 || a.Rights == nil {
+		t.Errorf("without a manifest: %v", a.Rights)
+	}
+	m := parsed(t, "app: {id: lnd, name: L, version: 1.0.0, container: {image: x, privileged: true, ports: ['0.0.0.0:9735:9735']}}")
+	s.compiled.Set, _ = manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+	lines := strings.Join(appearance{}.one(s.app("lnd")), "\n")
+	if want := "  rights    privileged (critical)\n            listen:0.0.0.0:9735/tcp (medium)"; !strings.Contains(lines, want) {
+		t.Errorf("%s\nhas no\n%s", lines, want)
+	}
+}
+
 // The keys are a contract with whoever reads them.
 func TestStatusJSON(t *testing.T) {
 	t.Parallel()
@@ -254,7 +270,7 @@ func TestStatusJSON(t *testing.T) {
 	}
 	want := []string{
 		"created", "error", "exit_code", "health", "id", "image", "lan_address", "level", "name", "parts", "ports",
-		"reason", "restarts", "started_at", "state", "version",
+		"reason", "restarts", "rights", "started_at", "state", "version",
 	}
 	if d := cmp.Diff(want, slices.Sorted(maps.Keys(have))); d != "" {
 		t.Errorf("keys (-want +have):\n%s", d)

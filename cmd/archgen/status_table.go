@@ -176,6 +176,9 @@ func (l appearance) one(a appStatus) []string {
 		say(map[bool]string{true: "ports"}[i == 0], fmt.Sprintf("%s:%s → %s/%s", p.Address, p.Host, p.Container, p.Protocol))
 	}
 	say("LAN", a.LANAddress)
+	for i, r := range a.Rights {
+		say(map[bool]string{true: "rights"}[i == 0], l.cut(fmt.Sprintf("%s (%s)", oneLine(r.ID), r.Severity)))
+	}
 	if len(a.Parts) < 2 {
 		return lines
 	}
