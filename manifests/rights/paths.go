@@ -133,7 +133,7 @@ func (c *collector) isBelowWritable(name string) bool {
 	return false
 }
 
-// writes reports whether a mount changes what it mounts. Podman changes owners
+// writes reports whether a mount changes what it mounts. Podman 5.4 changes owners
 // and SELinux labels on the host, also for a read-only mount.
 func writes(v *manifests.Volume) bool { return !v.ReadOnly || v.Chown || v.Relabel != "" }
 
