@@ -30,23 +30,23 @@ belongs to first, then those of apps that require it; within an app in the order
 of "after", so that a database has the new password before its clients. Each has
 to serve before the next one restarts. How long each was down is printed.
 
-If one does not serve with the new value, rotate restores the old value, restarts
-in the same order what has the new value or has stopped since, and says what
-failed. If rotate is killed, archgen apply or healthd complete the rotation or
-restore the old value.
+If one does not serve with the new value, rotate restores the old value. It then
+restarts, in the same order, what has the new value or has stopped since, and
+says what failed. If rotate is killed, archgen apply or healthd complete the
+rotation or restore the old value.
 
 A new value is made like the first one. For a secret that has to be supplied it
 is read from a file or standard input.
 
-Exit status: 0 done; 1 it failed, and the old value is in force; 5 another run holds
-the lock.`,
+Exit status: 0 done; 1 it failed, and the old value is in force; 5 another run
+holds the lock.`,
 		Example: `  archgen secret rotate bitcoin-knots.rpc-password
   archgen secret rotate web.tls-key --from key.pem`,
 		Args: usageArgs(oneOf("secret, as ID.NAME")),
 		RunE: func(_ *cobra.Command, args []string) error { return c.rotate(&o, args[0], from) },
 	}
 	scopeFlags(cmd, &o.source)
-	cmd.Flags().DurationVar(&o.timeout, "timeout", passPatience, "how long an app may take to serve with the new value")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", passPatience, "how long to wait for an app")
 	cmd.Flags().StringVar(&from, "from", "", "read the new value from `FILE`, - for standard input")
 	return cmd
 }

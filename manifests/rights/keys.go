@@ -72,7 +72,7 @@ var asks = map[string]rule{
 // harmless is the keys that ask for none, by the reason why.
 var harmless = map[string]string{
 	"people and archgen read it; nothing else does": `
-		Document.schema App.name App.version App.description App.icon App.links
+		Document.schema App.name App.version App.description App.icon App.links App.notices App.networks
 		UI.port UI.path Port.name Data.retain Backup.include Backup.exclude SecretMount.waiver VolumeOptions.labels`,
 
 	"it is about the app's own image and process": `
@@ -85,7 +85,7 @@ var harmless = map[string]string{
 	"it selects a user of the container": `Container.user`,
 
 	"it is inside the container's namespaces": `
-		Volume.target Volume.disposable Tmpfs.target Tmpfs.size Tmpfs.mode File.template File.target File.mode
+		Volume.target Volume.disposable Tmpfs.target Tmpfs.size Tmpfs.mode File.template File.target File.mode File.reload Reload.signal
 		SecretMount.name SecretMount.target SecretMount.mode SecretMount.uid SecretMount.gid SecretMount.env
 		Device.target Port.container Port.protocol Container.sysctls Container.aliases Container.hosts Container.dns`,
 
@@ -94,7 +94,7 @@ var harmless = map[string]string{
 		EnsureDir.volume EnsureDir.path EnsureDir.owner EnsureDir.mode`,
 
 	"it confines or limits the container further": `
-		Container.read_only Security.mask Limits.memory Limits.cpus Limits.pids Limits.nofile Limits.shm`,
+		Container.read_only Security.mask Limits.memory Limits.cpus Limits.pids Limits.nofile Limits.shm Provide.isolated`,
 
 	"it is part of a right that another key of the same structure asks for": `
 		Volume.read_only Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count
@@ -102,7 +102,7 @@ var harmless = map[string]string{
 		Require.parts Require.until Require.optional Require.follow`,
 
 	"it is about the app's own start, stop and restart": `
-		App.enabled App.wait_online Container.oneshot Start.timeout Stop.timeout Stop.signal Restart.policy Restart.delay Restart.max_delay
+		App.enabled App.wait_online Container.oneshot Start.timeout Stop.timeout Stop.signal Stop.success_exit_codes Restart.policy Restart.delay Restart.max_delay
 		RestartLimit.burst RestartLimit.interval After.part After.until
 		Step.migrate Step.run Step.part Step.timeout
 		WaitFor.file WaitFor.port WaitFor.capability WaitFor.until WaitFor.timeout`,
