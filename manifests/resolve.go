@@ -285,10 +285,29 @@ func (r *resolver) requirements(app *Resolved) {
 	for i, req := range app.Document.App.Requires {
 		r.require(app, req, i)
 	}
-	asks := func(n Need) bool { return n.Capability == TorCapability }
-	if len(app.Document.App.Onion) > 0 && !slices.ContainsFunc(app.Needs, asks) {
-		r.require(app, Require{Capability: TorCapability, Optional: true}, -1)
+	r.onions(app)
+}
+
+// onions ties each part that has a port with a hidden service to Tor, which reaches it on
+// the network of the capability, whichever other parts the app requires Tor for.
+func (r *resolver) onions(app *Resolved) {
+	var parts []string
+	for _, p := range app.Parts {
+		hasOnion := func(o Onion) bool { return p.Port(o.Port) != nil }
+		if slices.ContainsFunc(app.Document.App.Onion, hasOnion) && !slices.Contains(p.Uses, TorCapability) {
+			parts = append(parts, p.Name)
+		}
 	}
+	if len(parts) == 0 {
+		return
+	}
+	i := slices.IndexFunc(app.Needs, func(n Need) bool { return n.Capability == TorCapability })
+	if i < 0 {
+		r.require(app, Require{Capability: TorCapability, Optional: true, Parts: parts}, -1)
+		return
+	}
+	app.Needs[i].Parts = slices.Concat(app.Needs[i].Parts, parts)
+	r.join(app, TorCapability, parts)
 }
 
 func (r *resolver) require(app *Resolved, req Require, index int) {
@@ -305,9 +324,14 @@ func (r *resolver) require(app *Resolved, req Require, index int) {
 			"no app in the set provides %s, which %s requires", req.Capability, app.ID())
 	}
 	app.Needs = append(app.Needs, need)
-	for _, name := range req.Parts {
-		if p := app.Part(name); p != nil && !slices.Contains(p.Provides, req.Capability) {
-			p.Uses = append(p.Uses, req.Capability)
+	r.join(app, req.Capability, req.Parts)
+}
+
+// join puts parts on the network of a capability.
+func (r *resolver) join(app *Resolved, capability string, parts []string) {
+	for _, name := range parts {
+		if p := app.Part(name); p != nil && !slices.Contains(p.Provides, capability) {
+			p.Uses = append(p.Uses, capability)
 			slices.Sort(p.Uses)
 		}
 	}
