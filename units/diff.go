@@ -412,7 +412,7 @@ var changes = map[Reason]bool{BecauseConfig: true, BecauseWatched: true, Because
 func (d *differ) repair(app App, p Part, why Reason) {
 	r := d.history.of(app)
 	interrupted := r.interrupted(p.Service, d.have.Units[p.Service])
-	if app.Asked == Leave && !changes[why] {
+	if app.Asked == Leave && !changes[why] && !interrupted { // a start that was never queued is none yet
 		d.leave(app.ID, p.Service, why)
 		return
 	}

@@ -35,9 +35,9 @@ func withConfig(config, watched string) *units.App {
 }
 
 // withReloadable is the app with a digest of what it can read again.
-func withReloadable(digest string) *units.App {
+func withReloadable() *units.App {
 	a := withConfig("new", "seen")
-	a.Parts[0].Reloadable = digest
+	a.Parts[0].Reloadable = "new"
 	return a
 }
 
@@ -105,22 +105,22 @@ func TestStateTable(t *testing.T) {
 			app: withConfig("new", ""), unit: unit(func(u *units.Unit) { u.Config = "old" }), want: []string{"restart app@lnd.service config-differs"},
 		},
 		"a file that it can read again changed": {
-			app:  withReloadable("new"),
+			app:  withReloadable(),
 			unit: unit(func(u *units.Unit) { u.Config, u.Watched, u.Reloadable = "new", "seen", "old" }),
 			want: []string{"reload-service app@lnd.service reloadable-file-differs"},
 		},
 		"one that it can read again changed, and one that it can't": {
-			app:  withReloadable("new"),
+			app:  withReloadable(),
 			unit: unit(func(u *units.Unit) { u.Config, u.Watched, u.Reloadable = "old", "seen", "old" }),
 			want: []string{"restart app@lnd.service config-differs"},
 		},
 		"a file that it can read again changed while it is down": {
-			app:  withReloadable("new"),
+			app:  withReloadable(),
 			unit: units.Unit{Loaded: true, Active: units.Inactive, Stopped: true, Config: "new", Watched: "seen", Reloadable: "old"},
 			want: []string{"leave app@lnd.service stopped-by-operator"},
 		},
 		"a reload that did not help": {
-			app:     withReloadable("new"),
+			app:     withReloadable(),
 			unit:    unit(func(u *units.Unit) { u.Config, u.Watched, u.Reloadable = "new", "seen", "old" }),
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Rung: 1, Why: units.BecauseReloadable, Last: now.Add(-10 * time.Second)}},
 			want:    []string{"restart app@lnd.service reloadable-file-differs"},
@@ -410,6 +410,31 @@ func TestAsked(t *testing.T) {
 			app.Asked = tt.asked
 			have := units.Observed{Units: map[string]units.Unit{service: tt.unit}}
 			if d := cmp.Diff(tt.want, lines(units.Diff(units.Desired{Apps: []units.App{app}}, have, spent, now))); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+}
+
+// TestAwaited: a pass that only waits for an app repairs nothing, and queues the start that
+// an earlier pass noted and did not come to.
+func TestAwaited(t *testing.T) {
+	const service = "app@lnd.service"
+	for name, tt := range map[string]struct {
+		pending map[string]string
+		unit    units.Unit
+		want    []string
+	}{
+		"its start failed":           {map[string]string{service: ""}, units.Unit{Loaded: true, Active: units.Failed, Invocation: "1"}, []string{"leave app@lnd.service failed"}},
+		"its start was never queued": {map[string]string{service: ""}, units.Unit{Loaded: true, Active: units.Inactive}, []string{"start app@lnd.service never-started"}},
+		"no start was noted":         {nil, units.Unit{Loaded: true, Active: units.Inactive}, []string{"leave app@lnd.service never-started"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := lnd
+			app.Asked = units.Leave
+			have := units.Observed{Units: map[string]units.Unit{service: tt.unit}}
+			history := units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now, Pending: tt.pending}}
+			if d := cmp.Diff(tt.want, lines(units.Diff(units.Desired{Apps: []units.App{app}}, have, history, now))); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})
