@@ -93,7 +93,7 @@ func (m *Manager) job(ctx context.Context, doing, name, mode string, queue queue
 	defer end()
 	var before string
 	if doing != stopping {
-		if found, err := m.Units(queueing, name); err == nil {
+		if found, err := m.Current(queueing, name); err == nil {
 			before = found[0].InvocationID
 		}
 	}
@@ -140,35 +140,31 @@ func (m *Manager) await(ctx context.Context, j *job) (JobResult, error) {
 		case <-j.link.lost:
 			return m.judge(ctx, j)
 		case <-tick.C:
-			if m.isOver(ctx, j) {
+			list, err := m.List(ctx, j.unit)
+			switch {
+			case err != nil || len(list) == 0:
+			case list[0].JobID != j.id: // it is gone, and no result came
 				return m.judge(ctx, j)
-			}
-			if m.hasFailed(ctx, j) {
+			case m.hasFailed(ctx, j, list[0]):
 				return JobFailed, nil
 			}
 		}
 	}
 }
 
-// isOver reports whether a job is gone of which no result came.
-func (m *Manager) isOver(ctx context.Context, j *job) bool {
-	list, err := m.List(ctx, j.unit)
-	return err == nil && len(list) > 0 && list[0].JobID != j.id
-}
-
 // hasFailed reports whether a start has failed whose job goes on with the next automatic
 // start, as it does in the restart mode direct; systemd 257, TestLiveDirectStart.
-func (m *Manager) hasFailed(ctx context.Context, j *job) bool {
+func (m *Manager) hasFailed(ctx context.Context, j *job, unit Listed) bool {
 	if j.doing == stopping {
 		return false
 	}
-	found, err := m.Units(ctx, j.unit)
+	found, err := m.Current(ctx, j.unit)
 	if err != nil || found[0].InvocationID == j.before || found[0].InvocationID == "" {
 		return false
 	}
 	isNext := j.first != "" && j.first != found[0].InvocationID
 	j.first = found[0].InvocationID
-	return isNext || strings.HasPrefix(found[0].SubState, "auto-restart")
+	return isNext || strings.HasPrefix(unit.SubState, "auto-restart")
 }
 
 // judge tells the result of a job from the state of its unit, once the job is

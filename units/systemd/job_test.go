@@ -353,8 +353,8 @@ func TestAStartFailsWhileItsJobGoesOn(t *testing.T) {
 				if i == len(seen)-1 {
 					break
 				}
-				looks := len(fake.Calls("GetAll"))
-				eventually(t, "the unit is looked at again and again", func() bool { return len(fake.Calls("GetAll")) >= looks+3 })
+				looks := len(fake.Calls("ListUnitsByNames"))
+				eventually(t, "the unit is looked at again and again", func() bool { return len(fake.Calls("ListUnitsByNames")) >= looks+3 })
 				select {
 				case e := <-started:
 					t.Fatalf("%s: result %q, %v", u.SubState, e.result, e.err)
