@@ -54,6 +54,13 @@ machine_store() { # NAME SEED
 	[ -z "$2" ] || cp -a --reflink=auto "$2/local" "$(machine_dir "$1")/home/$USERNAME/.local"
 }
 
+# The users of all machines are one user to this kernel, and share its inotify instances:
+# 128 are enough for one machine, not for several at a time.
+share_inotify() {
+	local limit=/proc/sys/fs/inotify/max_user_instances
+	(($(<$limit) >= 1024)) || echo 1024 >$limit
+}
+
 machine_boot() { # NAME
 	local name=$1 dir cgroup lower outer pid='' i
 	dir=$(machine_dir "$name")
@@ -61,6 +68,7 @@ machine_boot() { # NAME
 	lower=$(<"$dir/lower")
 	mkdir -p "$cgroup"
 	: >"$dir/console.log"
+	share_inotify
 	# no child but the new init may ever be seen below this subshell
 	(
 		echo "$BASHPID" >"$cgroup/cgroup.procs"
