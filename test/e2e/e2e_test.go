@@ -70,6 +70,7 @@ func runScript(t *testing.T, script string) {
 			e.Setenv("ROOT", root)
 			e.Setenv("NODE", filepath.Join(root, "test/e2e/testdata/node"))
 			e.Setenv("FAULTS", filepath.Join(root, "test/faults"))
+			e.Setenv("SHARED", filepath.Join(root, "test/e2e/testdata/shared"))
 			e.Setenv("CATALOG", filepath.Join(root, "manifests/catalog"))
 			e.Setenv("STANDINS", filepath.Join(e.WorkDir, "standins"))
 			return writeStandIns(filepath.Join(e.WorkDir, "standins"))

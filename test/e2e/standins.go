@@ -72,8 +72,9 @@ USER 0:0
 func containerfile(c *contract.Contract) string {
 	var b strings.Builder
 	b.WriteString("FROM localhost/standin/base:1\nCOPY contract.json /contract.json\n")
-	var commands []string
-	for _, name := range programs(c) {
+	names := programs(c)
+	commands := make([]string, 0, 2*len(names)+len(c.Directories)+1)
+	for _, name := range names {
 		commands = append(commands, fmt.Sprintf("mkdir -p %s", path.Dir(name)), "ln -sf /standin "+name)
 	}
 	start := contract.Start{}

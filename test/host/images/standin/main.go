@@ -20,10 +20,12 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -136,7 +138,7 @@ func main() {
 	case filepath.Base(os.Args[0]) == "getent" && len(os.Args) == 3:
 		os.Exit(getent(os.Args[2]))
 	case slices.Equal(os.Args[1:], []string{"--version"}):
-		fmt.Fprintln(os.Stdout, "standin 1")
+		_, _ = fmt.Fprintln(os.Stdout, "standin 1")
 		return
 	}
 	os.Exit(run(os.Args[1:]))
@@ -148,7 +150,7 @@ func getent(name string) int {
 	if err != nil {
 		return 2
 	}
-	fmt.Fprintln(os.Stdout, addresses[0], name)
+	_, _ = fmt.Fprintln(os.Stdout, addresses[0], name)
 	return 0
 }
 
@@ -203,7 +205,7 @@ func (p *program) begin(ctx context.Context) error {
 			}
 		}
 	}
-	fmt.Fprintf(os.Stdout, "stand-in of %s: serving\n", p.Program)
+	_, _ = fmt.Fprintf(os.Stdout, "stand-in of %s: serving\n", p.Program)
 	return nil
 }
 
@@ -212,12 +214,12 @@ func (p *program) end(s os.Signal) int {
 	name := map[os.Signal]string{syscall.SIGTERM: "SIGTERM", syscall.SIGINT: "SIGINT", syscall.SIGQUIT: "SIGQUIT", syscall.SIGHUP: "SIGHUP"}[s]
 	for _, known := range p.Signals {
 		if known.Signal == name && known.Loses != "" {
-			fmt.Fprintf(os.Stdout, "%s: it %s, and loses %s\n", name, known.Does, known.Loses)
+			_, _ = fmt.Fprintf(os.Stdout, "%s: it %s, and loses %s\n", name, known.Does, known.Loses)
 			return p.exitCode()
 		}
 	}
 	if takes, err := time.ParseDuration(p.Stop.Takes); err == nil {
-		fmt.Fprintf(os.Stdout, "%s: ends in %s\n", name, takes)
+		_, _ = fmt.Fprintf(os.Stdout, "%s: ends in %s\n", name, takes)
 		<-time.After(takes)
 	}
 	for _, dir := range p.dirs {
@@ -518,10 +520,14 @@ var logins = map[string]func(context.Context, *login) error{
 }
 
 // call asks bitcoind's RPC.
-func (l *login) call(ctx context.Context, method string) (json.RawMessage, error) {
+func (l *login) call(ctx context.Context, method string, params ...any) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.address+"/", strings.NewReader(`{"id":"s","method":"`+method+`","params":[]}`))
+	body, err := json.Marshal(map[string]any{"id": "s", "method": method, "params": append([]any{}, params...)})
+	if err != nil {
+		return nil, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+l.address+"/", bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -561,7 +567,7 @@ func (l *login) ask(ctx context.Context, line string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer connection.Close()
+	defer func() { _ = connection.Close() }()
 	if _, err := io.WriteString(connection, line+"\n"); err != nil {
 		return "", err
 	}
@@ -574,7 +580,7 @@ func (l *login) mariadb(ctx context.Context, statement string) error {
 	if err != nil {
 		return err
 	}
-	defer connection.Close()
+	defer func() { _ = connection.Close() }()
 	packet, err := readPacket(connection)
 	if err != nil {
 		return err
@@ -655,7 +661,7 @@ func (l *login) postgres(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer connection.Close()
+	defer func() { _ = connection.Close() }()
 	start := binary.BigEndian.AppendUint32(nil, 196608)
 	start = append(start, "user\x00"+l.user+"\x00database\x00postgres\x00\x00"...)
 	if _, err := connection.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(start)+4)), start...)); err != nil {
@@ -787,7 +793,7 @@ func (p *program) connect(ctx context.Context, i internet) error {
 	if err != nil {
 		return err
 	}
-	defer connection.Close()
+	defer func() { _ = connection.Close() }()
 	hello := append([]byte{5, 1, 0, 5, 1, 0, 3, byte(len(i.Host))}, i.Host...)
 	if _, err := connection.Write(binary.BigEndian.AppendUint16(hello, 443)); err != nil {
 		return err
@@ -847,7 +853,7 @@ func (p *program) pages(answers []answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, a := range answers {
 			prefix, isPrefix := strings.CutSuffix(a.Path, "*")
-			if r.URL.Path != a.Path && !(isPrefix && (prefix == "" || strings.HasPrefix(r.URL.Path, prefix))) {
+			if r.URL.Path != a.Path && (!isPrefix || !strings.HasPrefix(r.URL.Path, prefix)) {
 				continue
 			}
 			if a.Proxy != nil {
@@ -916,7 +922,7 @@ func (p *program) over(n int) (limit int, over bool) {
 
 // converse answers requests of JSON, a line each; of other protocols it knows nothing.
 func (p *program) converse(ctx context.Context, connection net.Conn, speaks string) {
-	defer connection.Close()
+	defer func() { _ = connection.Close() }()
 	if speaks != "electrum" && speaks != "jsonrpc" {
 		_, _ = io.Copy(io.Discard, connection)
 		return
@@ -926,12 +932,13 @@ func (p *program) converse(ctx context.Context, connection net.Conn, speaks stri
 		var request struct {
 			ID     json.RawMessage
 			Method string
+			Params []any
 		}
 		if err := json.Unmarshal(lines.Bytes(), &request); err != nil {
 			return
 		}
 		reply := map[string]any{"jsonrpc": "2.0", "id": request.ID}
-		if result, err := p.answer(ctx, request.Method); err != nil {
+		if result, err := p.answer(ctx, request.Method, request.Params); err != nil {
 			reply["error"] = map[string]any{"code": -32603, "message": err.Error()}
 		} else {
 			reply["result"] = result
@@ -943,7 +950,7 @@ func (p *program) converse(ctx context.Context, connection net.Conn, speaks stri
 }
 
 // answer is the result of a method. What is about the chain is asked of the node.
-func (p *program) answer(ctx context.Context, method string) (any, error) {
+func (p *program) answer(ctx context.Context, method string, params []any) (any, error) {
 	switch method {
 	case "server.version":
 		return []string{p.Program + " (stand-in)", "1.4"}, nil
@@ -957,8 +964,80 @@ func (p *program) answer(ctx context.Context, method string) (any, error) {
 		}
 		height, err := p.rpc.call(ctx, "getblockcount")
 		return map[string]any{"height": height}, err
+	case "blockchain.scripthash.get_balance":
+		if p.rpc == nil || len(params) != 1 {
+			return nil, errors.New("no node, or no script hash")
+		}
+		sum, err := p.rpc.balance(ctx, fmt.Sprint(params[0]))
+		return map[string]any{"confirmed": sum, "unconfirmed": 0}, err
 	case "getinfo":
 		return map[string]any{"version": p.Program}, nil
 	}
 	return nil, errors.New("unknown method " + method)
+}
+
+// block is what a balance is made of.
+type block struct {
+	Tx []struct {
+		Txid string
+		Vin  []struct {
+			Txid string
+			Vout int
+		}
+		Vout []struct {
+			N            int
+			Value        float64
+			ScriptPubKey struct{ Hex string }
+		}
+	}
+}
+
+// balance sums up, in satoshi, what the chain has for the script of a hash and what was
+// not spent since. Of a chain for tests, all blocks are read each time.
+func (l *login) balance(ctx context.Context, hash string) (int64, error) {
+	var height int
+	if text, err := l.call(ctx, "getblockcount"); err != nil || json.Unmarshal(text, &height) != nil {
+		return 0, errors.Join(err, errors.New("the node does not say how many blocks there are"))
+	}
+	unspent := map[string]int64{}
+	for n := range height + 1 {
+		id, err := l.call(ctx, "getblockhash", n)
+		if err != nil {
+			return 0, err
+		}
+		text, err := l.call(ctx, "getblock", id, 2)
+		if err != nil {
+			return 0, err
+		}
+		var b block
+		if err := json.Unmarshal(text, &b); err != nil {
+			return 0, err
+		}
+		for _, tx := range b.Tx {
+			for _, in := range tx.Vin {
+				delete(unspent, fmt.Sprint(in.Txid, in.Vout))
+			}
+			for _, out := range tx.Vout {
+				if scriptHash(out.ScriptPubKey.Hex) == hash {
+					unspent[fmt.Sprint(tx.Txid, out.N)] = int64(math.Round(out.Value * 1e8))
+				}
+			}
+		}
+	}
+	var sum int64
+	for _, value := range unspent {
+		sum += value
+	}
+	return sum, nil
+}
+
+// scriptHash is what the Electrum protocol calls a script by: its SHA-256, backwards.
+func scriptHash(script string) string {
+	raw, err := hex.DecodeString(script)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(raw)
+	slices.Reverse(sum[:])
+	return hex.EncodeToString(sum[:])
 }
