@@ -84,7 +84,7 @@ demo: setup build ## Boot a machine, render a Bitcoin node, start it, mine block
 
 e2e: setup build ## The real thing: systemd and rootless Podman on the test machine
 	@test/setup packages
-	go test -tags e2e -count=1 -timeout 25m -parallel 3 ./test/host ./test/e2e ./test/package
+	go test -tags e2e -count=1 -timeout 45m -parallel 3 ./test/host ./test/e2e ./test/package
 
 # What is installed, and what uninstall removes: mode, place below PREFIX (a
 # folder ends in /), sources.
