@@ -442,11 +442,11 @@ func (c *container) service(recipe units.Recipe, isNeeded bool) {
 
 // successExitStatus adds the exit codes of a clean end to those of the usual signals.
 func successExitStatus(codes []int) string {
-	text := "130 131 143"
+	words := []string{"130", "131", "143"}
 	for _, code := range codes {
-		text += " " + strconv.Itoa(code)
+		words = append(words, strconv.Itoa(code))
 	}
-	return text
+	return strings.Join(words, " ")
 }
 
 // doublings is how often a delay has to double to reach the longest.

@@ -165,7 +165,7 @@ var faults = []struct {
 			a.bad, a.active, a.restarting, a.paused = a.loaded, units.Activating, true, false
 		}
 	}},
-	{"start of what is at its limit by another unit", func(m *machine, _ *rand.Rand, a *simApp) {
+	{"start of what is at its limit by another unit", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.restarting && a.loaded > 0 { // it is refused
 			a.active, a.restarting, a.limited = units.Failed, false, true
 		}

@@ -21,7 +21,7 @@ func (in *installation) compareImages(o *applyOptions, dirs []string) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(stage)
+	defer func() { _ = os.RemoveAll(stage) }()
 	k, err := in.staged(&o.source, stage, dirs)
 	if err != nil || in.isWrong(k, stage) { // what is wrong is said once it is in place
 		return err

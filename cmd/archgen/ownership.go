@@ -64,7 +64,7 @@ func (p *preparation) isNew(ctx context.Context, v units.NewVolume) (bool, error
 		return isNewVolume(dir)
 	}
 	err = p.inVolume(ctx, "isnew", dir)
-	return err == nil, nil //nolint:nilerr // isnew fails for a volume that is not
+	return err == nil, nil // isnew fails for a volume that is not
 }
 
 // volumeDir is the directory of a volume; its content is in dataDir.
@@ -229,7 +229,7 @@ func (p *preparation) recreate(ctx context.Context, v units.NewVolume, owner pro
 func (p *preparation) removeSpares(ctx context.Context, fresh []units.NewVolume) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTime)
 	defer cancel()
-	var errs []error
+	errs := make([]error, 0, len(fresh))
 	for _, v := range fresh {
 		errs = append(errs, p.removeVolume(ctx, spareOf(v)))
 	}
@@ -305,7 +305,7 @@ func placeVolume(from, to string, uid, gid int) error {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	err = fs.WalkDir(root.FS(), dataDir, func(path string, _ fs.DirEntry, err error) error {
 		if err != nil {
 			return err

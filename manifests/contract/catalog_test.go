@@ -32,7 +32,7 @@ func TestCatalog(t *testing.T) {
 	var found []string
 	for _, without := range catalogSets {
 		for _, network := range []string{"mainnet", "testnet4", "signet", "regtest"} {
-			_, apps := load(t, catalogDir, network, without...)
+			apps := load(t, catalogDir, network, without...)
 			for _, a := range apps {
 				for _, d := range known.Check(a) {
 					found = append(found, strings.TrimPrefix(d.String(), catalogDir+"/"))

@@ -146,7 +146,7 @@ func (c *checker) writes(p *part) {
 
 func (c *checker) write(p *part, w Write, dir string) {
 	m := p.mountOf(dir)
-	why := p.unwritable(m, dir)
+	why := p.unwritable(m)
 	switch {
 	case why != "":
 		c.fail(NotWritable, m.at, source(w.Fact), "%s can't write its %s to %s: %s", p.about.Program, w.What, dir, why)
@@ -207,7 +207,7 @@ func (p *part) mountOf(dir string) mount {
 }
 
 // unwritable is why the program can't write to a path, empty where it can.
-func (p *part) unwritable(m mount, dir string) string {
+func (p *part) unwritable(m mount) string {
 	switch m.kind {
 	case fileMount:
 		return "a configuration file is mounted there, read-only"

@@ -209,7 +209,7 @@ func ports(value string) []int {
 // opened is the ports of a kind that the program opens as it is configured.
 func (p *part) opened(l Listen) []int {
 	if given := p.values(l.MovedBy); len(given) > 0 {
-		var list []int
+		list := make([]int, 0, len(given))
 		for _, v := range given {
 			list = append(list, ports(v)...)
 		}

@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"encoding/json"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -11,8 +12,6 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/catalog/contracts"
 	"github.com/archipelago-os/archipelago/manifests/contract"
 	"github.com/archipelago-os/archipelago/units"
-
-	"encoding/json"
 )
 
 // catalogContracts is the contracts of the catalog, decoded.
@@ -35,7 +34,7 @@ func catalogContracts(t *testing.T) contract.Set {
 }
 
 // load resolves the manifests in a directory but for some, for a network.
-func load(t *testing.T, dir, network string, without ...string) (*manifests.Set, []contract.App) {
+func load(t *testing.T, dir, network string, without ...string) []contract.App {
 	t.Helper()
 	var loaded manifests.Loaded
 	if diags := loaded.LoadDirs([]string{dir}); diags.HasErrors() {
@@ -48,7 +47,7 @@ func load(t *testing.T, dir, network string, without ...string) (*manifests.Set,
 	for _, a := range set.Apps {
 		apps = append(apps, contract.App{Resolved: a, Network: network, Files: files[a.ID()]})
 	}
-	return set, apps
+	return apps
 }
 
 // render is the text of every configuration file, by app, part and target.

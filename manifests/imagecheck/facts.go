@@ -70,7 +70,7 @@ func candidates(program, searchPath, workingDir string) (list []string) {
 	case strings.Contains(program, "/"):
 		return []string{path.Join("/", workingDir, program)}
 	}
-	for _, dir := range strings.Split(searchPath, ":") {
+	for dir := range strings.SplitSeq(searchPath, ":") {
 		if path.IsAbs(dir) {
 			list = append(list, path.Join(dir, program))
 		}

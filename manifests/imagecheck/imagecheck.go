@@ -32,14 +32,13 @@ func Check(app *manifests.Resolved, part *manifests.Part, facts Facts) diag.List
 // Paths is what Check needs to know of the image's files.
 func Paths(app *manifests.Resolved, part *manifests.Part, facts Facts) []string {
 	c := &check{app: app, part: part, facts: facts}
-	var list []string
+	list := slices.Clone(facts.Writes)
 	for _, p := range c.runs() {
 		list = append(list, c.candidates(p.argv)...)
 	}
 	for _, v := range part.Volumes {
 		list = append(list, path.Clean(v.Target))
 	}
-	list = append(list, facts.Writes...)
 	slices.Sort(list)
 	return slices.Compact(list)
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
@@ -173,11 +174,12 @@ func TestCheck(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			app := resolved(t, c.container, c.templates)
-			var got []string
-			for _, d := range imagecheck.Check(app, &app.Parts[0], c.facts) {
-				got = append(got, d.String())
+			diags := imagecheck.Check(app, &app.Parts[0], c.facts)
+			got := make([]string, len(diags))
+			for i, d := range diags {
+				got[i] = d.String()
 			}
-			if d := cmp.Diff(c.want, got); d != "" {
+			if d := cmp.Diff(c.want, got, cmpopts.EquateEmpty()); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})
@@ -206,7 +208,7 @@ func TestCatalog(t *testing.T) {
 		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
 		for _, app := range set.Apps {
 			for i := range app.Parts {
-				var ports []imagecheck.Port
+				ports := make([]imagecheck.Port, 0, len(app.Parts[i].Ports))
 				for _, p := range app.Parts[i].Ports {
 					ports = append(ports, imagecheck.Port{Number: p.Container, Protocol: p.Protocol})
 				}

@@ -174,7 +174,8 @@ func TestReload(t *testing.T) {
 		done = append(done, "put "+f.Name+" "+string(content))
 		return unitdir.Overwrite(p.Dir("ui"), f.Name, content, fs.FileMode(f.Mode))
 	}
-	tell := func() error { done = append(done, "tell"); return nil }
+	var told error
+	tell := func() error { done = append(done, "tell"); return told }
 	failure := errors.New("it fails")
 	next := reloadable("two", "second")
 	if config, reload := p.compare(next); !config || !reload {
@@ -184,7 +185,11 @@ func TestReload(t *testing.T) {
 		"put": func() error {
 			return p.Reload("ui", next, func(units.RecipeFile, []byte) error { return failure }, tell)
 		},
-		"tell": func() error { return p.Reload("ui", next, put, func() error { return failure }) },
+		"tell": func() error {
+			told = failure
+			defer func() { told = nil }()
+			return p.Reload("ui", next, put, tell)
+		},
 	} {
 		if err := broken(); !errors.Is(err, failure) {
 			t.Errorf("%s: %v", name, err)

@@ -20,7 +20,8 @@ const (
 
 // explorer is an app of three parts: a page in front of an API, which logs in to a
 // database. The API and the database have the password in their configuration.
-func explorer(version string) units.App {
+func explorer() units.App {
+	const version = "1"
 	a := units.App{ID: "explorer", Enabled: true, ManifestDigest: version}
 	for _, p := range []units.Part{{Service: pageService, After: []string{apiService}}, {Service: apiService, After: []string{dbService}}, {Service: dbService}} {
 		p.File, p.Digest = strings.TrimSuffix(p.Service, ".service")+".container", version
@@ -49,7 +50,7 @@ type explorers struct {
 
 func newExplorers() *explorers {
 	m := &explorers{machine: newMachine(), password: "a", started: map[string]string{}}
-	app := explorer("1")
+	app := explorer()
 	for _, f := range app.Files {
 		m.files[f.Name] = f
 	}
@@ -135,7 +136,7 @@ func (m *explorers) pass(t *testing.T, app units.App) reconcile.Report {
 
 // rotating is the app while its password is rotated; all of it was up.
 func rotating() units.App {
-	app := explorer("1")
+	app := explorer()
 	app.Rotating = true
 	for i := range app.Parts {
 		app.Parts[i].WasUp = true
@@ -149,11 +150,11 @@ func TestServerBeforeClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newExplorers()
 		m.password = "b"
-		r := m.pass(t, explorer("1"))
+		r := m.pass(t, explorer())
 		equal(t, "done", []string{"start " + dbService + " 1", "start " + apiService + " 1", "start " + pageService + " 1"}, m.log)
 		equal(t, "results", []string{"explorer done"}, results(r))
 		equal(t, "reasons", []string{"config-differs", "config-differs", "dependency-restarted"}, reasons(r))
-		if r := m.pass(t, explorer("1")); r.Changed() {
+		if r := m.pass(t, explorer()); r.Changed() {
 			t.Errorf("again: %v", r.Actions)
 		}
 	})

@@ -65,8 +65,8 @@ func run(args []string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop() // as PID 1 it would otherwise ignore them
 	if len(args) == 1 && args[0] == "help" {
-		fmt.Println(usage)
-		return nil
+		_, err := fmt.Fprintln(os.Stdout, usage)
+		return err
 	}
 	logins := map[string]login{"mariadb": mariadb, "postgres": postgres}
 	if len(args) != 5 || logins[args[0]] == nil {
