@@ -442,7 +442,7 @@ func (c *container) service(recipe units.Recipe, isNeeded bool) {
 
 // successExitStatus adds the exit codes of a clean end to those of the usual signals.
 func successExitStatus(codes []int) string {
-	words := []string{"130", "131", "143"}
+	words := append(make([]string, 0, 3+len(codes)), "130", "131", "143")
 	for _, code := range codes {
 		words = append(words, strconv.Itoa(code))
 	}
