@@ -111,11 +111,12 @@ func TestDecode(t *testing.T) {
 		good + "listens: [{what: web, port: 1, protocol: tcp, source: x.c}]\n": "x.yaml: listens: the protocol is udp or left out, not \"tcp\"",
 		good + "internet: [{when: always, host: h, for: f, source: x.c}]\n":    "x.yaml: internet: when is start, first-start or running, not \"always\"",
 		good + "needs: [{kind: electrum, unreachable: never, source: x.c}]\n":  "x.yaml: needs: unreachable is retry or exit, not \"never\"",
-		good + "---\n" + good:                                                  "x.yaml: one file holds one contract",
-		strings.Replace(good, "acme/x", "acme/x:1", 1):                         "x.yaml: image: give the repository, without a tag or digest",
-		strings.Replace(good, "tags: [\"1\"]\n", "", 1):                        "x.yaml: tags: name the versions that the facts hold for",
-		strings.Replace(good, "evidence: its source\n", "", 1):                 "x.yaml: program and evidence: say what it is, and what was run or read",
-		strings.Replace(good, "verified: read", "verified: yes", 1):            "x.yaml: verified: \"yes\" is none of run, read, unknown",
+
+		good + "---\n" + good:                                       "x.yaml: one file holds one contract",
+		strings.Replace(good, "acme/x", "acme/x:1", 1):              "x.yaml: image: give the repository, without a tag or digest",
+		strings.Replace(good, "tags: [\"1\"]\n", "", 1):             "x.yaml: tags: name the versions that the facts hold for",
+		strings.Replace(good, "evidence: its source\n", "", 1):      "x.yaml: program and evidence: say what it is, and what was run or read",
+		strings.Replace(good, "verified: read", "verified: yes", 1): "x.yaml: verified: \"yes\" is none of run, read, unknown",
 	} {
 		_, err := contract.Decode("x.yaml", []byte(text))
 		if got := message(err); got != want {
