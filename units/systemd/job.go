@@ -140,30 +140,40 @@ func (m *Manager) await(ctx context.Context, j *job) (JobResult, error) {
 		case <-j.link.lost:
 			return m.judge(ctx, j)
 		case <-tick.C:
+			// In this order: the state is then that of this start, or of a later one.
+			invocation := m.invocation(ctx, j)
 			list, err := m.List(ctx, j.unit)
 			switch {
 			case err != nil || len(list) == 0:
 			case list[0].JobID != j.id: // it is gone, and no result came
 				return m.judge(ctx, j)
-			case m.hasFailed(ctx, j, list[0]):
+			case j.hasFailed(invocation, list[0]):
 				return JobFailed, nil
 			}
 		}
 	}
 }
 
-// hasFailed reports whether a start has failed whose job goes on with the next automatic
-// start, as it does in the restart mode direct; systemd 257, TestLiveDirectStart.
-func (m *Manager) hasFailed(ctx context.Context, j *job, unit Listed) bool {
+// invocation is the id of the start that a job has led to, empty where it is not known.
+func (m *Manager) invocation(ctx context.Context, j *job) string {
 	if j.doing == stopping {
-		return false
+		return ""
 	}
 	found, err := m.Current(ctx, j.unit)
-	if err != nil || found[0].InvocationID == j.before || found[0].InvocationID == "" {
+	if err != nil || found[0].InvocationID == j.before {
+		return ""
+	}
+	return found[0].InvocationID
+}
+
+// hasFailed reports whether a start has failed whose job goes on with the next automatic
+// start, as it does in the restart mode direct; systemd 257, TestLiveDirectStart.
+func (j *job) hasFailed(invocation string, unit Listed) bool {
+	if invocation == "" {
 		return false
 	}
-	isNext := j.first != "" && j.first != found[0].InvocationID
-	j.first = found[0].InvocationID
+	isNext := j.first != "" && j.first != invocation
+	j.first = invocation
 	return isNext || strings.HasPrefix(unit.SubState, "auto-restart")
 }
 
