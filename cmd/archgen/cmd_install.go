@@ -131,6 +131,9 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	if slices.ContainsFunc(in.chosen, isNew) {
 		o.idle = strings.Join(ids, ", ") + ": installed; healthd or the path unit was first"
 	}
+	// healthd starts apps as soon as their manifests are there, and what goes may take
+	// minutes to end.
+	o.patience = o.timeout
 	if len(in.replaced) > 0 {
 		err = c.replace(o, in.replaced, ids)
 	} else {
@@ -213,8 +216,7 @@ func (c *cli) replace(o *applyOptions, replaced []*manifests.Manifest, ids []str
 	if err := c.provideAhead(&o.source, ids); err != nil {
 		return err
 	}
-	// As in remove: what goes may take minutes to end, and others wait for it.
-	o.patience, o.awaited = o.timeout, ids
+	o.awaited = ids
 	applied := c.apply(o, nil, "")
 	if applied != nil && !isVerdict(applied) {
 		return applied
