@@ -146,11 +146,15 @@ func TestCurrentAsksOnlyForWhatMayHaveChanged(t *testing.T) {
 		pid    uint32
 		asked  int
 	}{
-		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 5},
-		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 7},
-		{systemd.Unit{Name: app, InvocationID: "02"}, 0, 12},
-		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 17},
-		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 19},
+		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 6},
+		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 8},
+		{systemd.Unit{Name: app, InvocationID: "02"}, 0, 14},
+		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 20},
+		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 22},
+		// One that is still starting has the time of an earlier start, so it is not kept.
+		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 4, InactiveExitMonotonic: 5}, 9, 28},
+		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 6, InactiveExitMonotonic: 5}, 9, 34},
+		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 6, InactiveExitMonotonic: 5}, 9, 36},
 	} {
 		fake.Set(step.change)
 		got, err := m.Current(t.Context(), app)

@@ -236,14 +236,17 @@ func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, erro
 		if !strings.HasSuffix(name, ".service") || m.seen.fill(&c) {
 			return c, nil
 		}
-		since, err := together(ctx, name, []string{"ActiveEnterTimestampMonotonic"}, l.calls.GetUnitPropertyContext)
+		since, err := together(ctx, name, []string{"ActiveEnterTimestampMonotonic", "InactiveExitTimestampMonotonic"}, l.calls.GetUnitPropertyContext)
 		if err != nil {
 			return c, err
 		}
 		p, err = together(ctx, name, []string{"MainPID", "ControlGroup"}, l.calls.GetServicePropertyContext)
 		c.MainPID, c.ControlGroup = value[uint32](p, "MainPID"), text(p, "ControlGroup")
 		c.ActiveEnterMonotonic = value[uint64](since, "ActiveEnterTimestampMonotonic")
-		m.seen.note(c)
+		// Until the service has come up, that is the time of an earlier start.
+		if c.ActiveEnterMonotonic >= value[uint64](since, "InactiveExitTimestampMonotonic") {
+			m.seen.note(c)
+		}
 		return c, err
 	})
 }
