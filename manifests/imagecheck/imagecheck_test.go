@@ -15,13 +15,14 @@ import (
 // resolved is an app whose container has these lines, from line 6 on.
 func resolved(t *testing.T, container string, templates map[string]string) *manifests.Resolved {
 	t.Helper()
-	text := "app:\n  id: x\n  name: X\n  version: \"1\"\n  container:\n    image: localhost/x:1\n"
+	var text strings.Builder
+	text.WriteString("app:\n  id: x\n  name: X\n  version: \"1\"\n  container:\n    image: localhost/x:1\n")
 	for line := range strings.Lines(container) {
-		text += "    " + line
+		text.WriteString("    " + line)
 	}
-	m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: "x.yaml", Data: []byte(text)}})
+	m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: "x.yaml", Data: []byte(text.String())}})
 	if diags.HasErrors() {
-		t.Fatalf("%v\n%s", diags, text)
+		t.Fatalf("%v\n%s", diags, text.String())
 	}
 	m.Templates = map[string]manifests.Source{}
 	for name, data := range templates {
