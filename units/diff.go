@@ -288,8 +288,8 @@ func (d *differ) part(app App, p Part) {
 	case u.Active == Active && u.Job != "" && !app.Rotating:
 		// The job may be that of the last repair. A rotation waits for the same job.
 		d.leave(app.ID, p.Service, BecauseJob)
-	case u.Active == Active && p.Stale:
-		if app.Rotating {
+	case p.Stale && (u.Active == Active || u.hasEnded() && (!u.Stopped || app.Rotating && p.WasUp)):
+		if app.Rotating || u.Active != Active { // its limit is for what it does by itself
 			d.step(app, ResetFailed, p.Service, BecauseStale, false)
 		}
 		d.restartAlone(app, p, BecauseStale, false)

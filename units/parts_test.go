@@ -144,11 +144,13 @@ func TestNotAlone(t *testing.T) {
 	}
 }
 
-// TestStale: a part that does not answer is restarted where one before it has come up
+// TestStale: a part that does not serve is restarted where one before it has come up
 // later than it.
 func TestStale(t *testing.T) {
 	app := explorer(func(*units.Part) {})
 	up := func(d time.Duration) units.Unit { return unit(func(u *units.Unit) { u.Up = d }) }
+	ended := func(u units.Unit) units.Unit { u.Up = time.Hour; return u }
+	restarted := []string{"reset-failed " + page + " dependency-restarted", "restart " + page + " dependency-restarted"}
 	for name, tt := range map[string]struct {
 		service       string
 		page, api, db units.Unit
@@ -161,6 +163,9 @@ func TestStale(t *testing.T) {
 		"only what comes after it was":    {db, up(time.Second), up(time.Hour), up(time.Hour), nil},
 		"the API is down":                 {page, up(time.Hour), units.Unit{Active: units.Failed}, up(2 * time.Hour), nil},
 		"nobody knows since when it runs": {page, well, up(time.Second), up(time.Hour), nil},
+		"it ends without the API":         {page, ended(units.Unit{Loaded: true, Active: units.Activating, Restarting: true}), up(time.Second), up(time.Hour), restarted},
+		"and has reached its start limit": {page, ended(units.Unit{Loaded: true, Active: units.Failed}), up(time.Second), up(time.Hour), restarted},
+		"it has ended by itself":          {page, ended(units.Unit{Loaded: true, Active: units.Activating, Restarting: true}), up(2 * time.Hour), up(2 * time.Hour), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := map[string]units.Unit{page: tt.page, api: tt.api, db: tt.db}

@@ -70,7 +70,7 @@ var Meanings = []struct {
 	{BecauseNoConfig, "what its configuration files should hold can't be told"},
 	{BecausePaused, "its container is paused"},
 	{BecauseSick, "it runs, and has not answered as often as its manifest allows"},
-	{BecauseStale, "it has not answered since a container of the same app was restarted"},
+	{BecauseStale, "it has not served since a container of the same app was restarted"},
 	{BecauseUnsure, "it does not answer, but not for long"},
 	{BecauseLoading, "it answers that it is not ready yet"},
 	{BecauseStarting, "systemd starts it"},

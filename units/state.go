@@ -88,9 +88,9 @@ func (a App) PartsInOrder() []Part {
 	return inOrder(a.Parts, func(p Part) string { return p.Service }, func(p Part) []string { return p.After })
 }
 
-// Stale is the app as far as one service of it, which does not answer, and whether the
-// service is Stale: one that it is started after has come up later than it, and may have
-// another address since.
+// Stale is the app as far as one service of it, which does not serve, and whether the
+// service is Stale: one that it is started after has come up later than it. That one may
+// have another address since, and has closed every connection.
 func (a App) Stale(service string, found map[string]Unit) (App, bool) {
 	before, isStale := map[string]bool{service: true}, false
 	for _, p := range slices.Backward(a.PartsInOrder()) {
@@ -177,8 +177,9 @@ type Part struct {
 	Config, Watched, Reloadable string
 	// Oneshot: the container ends, and its unit stays active.
 	Oneshot bool
-	// Stale: it has not answered since a part was restarted that it is started after, such
-	// as a proxy that keeps the address which a server had before.
+	// Stale: it has not served since a part was restarted that it is started after. It is a
+	// proxy that keeps the address which a server had before, or a client that ends without
+	// its database.
 	Stale bool
 	// WasUp: it was up, or on its way, when the rotation of secrets began for which the
 	// app is Rotating.
@@ -254,7 +255,7 @@ type Unit struct {
 	Job string
 	// Invocation is systemd's id of the last start, empty before the first.
 	Invocation string
-	// Up is how long the unit has been active since, 0 where nobody knows.
+	// Up is how long ago the unit came up last, 0 where that is unknown.
 	Up time.Duration
 	// Restarting: the unit waits for its next automatic start.
 	Restarting bool
@@ -327,6 +328,13 @@ const (
 // for its next automatic start may come and go for ever.
 func (u Unit) IsOnItsWay() bool {
 	return u.Active == Deactivating || u.Active == Activating && !u.Restarting || u.Active == Active && u.Job != ""
+}
+
+// IsComing reports whether the unit is on its way, and up is where that leads: one that
+// stops may have a job that starts it again.
+func (u Unit) IsComing() bool {
+	isStarted := u.Job == "start" || u.Job == "restart"
+	return u.IsOnItsWay() && (u.Active != Deactivating || isStarted)
 }
 
 // IsAtRest reports whether the unit neither runs nor is to be started by systemd.

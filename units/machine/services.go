@@ -164,7 +164,7 @@ func service(u systemd.Unit, job string) (Service, error) {
 	s := Service{Systemd: u, State: units.Unit{
 		Loaded: isLoaded(u.LoadState), Masked: u.LoadState == masked, NeedsReload: u.NeedDaemonReload, Active: activeState(u.ActiveState),
 		Restarting: strings.HasPrefix(u.SubState, "auto-restart"),
-		Job:        job, Invocation: u.InvocationID,
+		Job:        job, Invocation: u.InvocationID, Up: age(u.ActiveEnterMonotonic),
 	}}
 	if u.IsStranded() {
 		s.State.Active, s.State.Restarting = units.Failed, false

@@ -343,26 +343,30 @@ func (p *pass) serves(ctx context.Context, app units.App) error {
 	}
 	for _, part := range app.Parts {
 		if first[part.Service].Invocation != second[part.Service].Invocation {
-			return fmt.Errorf("%s was started, ended, and was started again within %v", part.Service, p.host.Settle)
+			why := fmt.Sprintf("was started, ended, and was started again within %v", p.host.Settle)
+			return &partError{part.Service, why, first}
 		}
-		if err := p.answers(ctx, app, part, second[part.Service]); err != nil {
+		if err := p.answers(ctx, app, part, second); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// servesAtLast is serves, and has Diff decide about a part that does not answer since a
-// part before it was restarted.
+// servesAtLast is serves, and has Diff decide about a part that does not serve since a
+// part before it was restarted. systemd may start it again by itself meanwhile.
 func (p *pass) servesAtLast(ctx, waiting context.Context, app units.App) error {
 	for {
 		err := p.serves(waiting, app)
-		silent, ok := errors.AsType[*silentError](err)
+		fault, ok := errors.AsType[*partError](err)
 		if !ok {
 			return err
 		}
-		steps, lookErr := p.stale(ctx, app, silent.service)
-		if lookErr != nil || len(steps) == 0 {
+		if _, isStale := app.Stale(fault.service, fault.found); !isStale {
+			return err
+		}
+		steps, isComing, lookErr := p.stale(waiting, app, fault.service)
+		if lookErr != nil || !isComing {
 			return errors.Join(err, lookErr)
 		}
 		if err := p.carryOut(ctx, waiting, app, steps); err != nil {
@@ -371,20 +375,31 @@ func (p *pass) servesAtLast(ctx, waiting context.Context, app units.App) error {
 	}
 }
 
-// stale is what Diff says of a part that does not answer.
-func (p *pass) stale(ctx context.Context, app units.App, service string) ([]units.Action, error) {
-	found, err := p.host.Services.Observe(ctx, app.Services(), false)
-	if err != nil {
-		return nil, unseenError{err}
+// stale is what Diff says of a part that does not serve, once it is not on its way.
+// isComing: it was started meanwhile, or the steps start it.
+func (p *pass) stale(ctx context.Context, app units.App, service string) (steps []units.Action, isComing bool, err error) {
+	for {
+		found, err := p.host.Services.Observe(ctx, app.Services(), false)
+		if err != nil {
+			return nil, false, unseenError{err}
+		}
+		part, isStale := app.Stale(service, found)
+		switch {
+		case !isStale:
+			return nil, true, nil
+		case found[service].IsOnItsWay():
+			select {
+			case <-time.After(answerPause):
+			case <-ctx.Done():
+				return nil, false, context.Cause(ctx)
+			}
+			continue
+		}
+		p.mu.Lock()
+		plan := units.Diff(units.Desired{Apps: []units.App{part}, Scope: p.want.Scope}, units.Observed{Units: found}, p.history, p.started)
+		p.mu.Unlock()
+		return plan.Steps, len(plan.Steps) > 0, p.begin(app, plan.Steps, found)
 	}
-	part, isStale := app.Stale(service, found)
-	if !isStale {
-		return nil, nil
-	}
-	p.mu.Lock()
-	plan := units.Diff(units.Desired{Apps: []units.App{part}, Scope: p.want.Scope}, units.Observed{Units: found}, p.history, p.started)
-	p.mu.Unlock()
-	return plan.Steps, p.begin(app, plan.Steps, found)
 }
 
 // age is how long the part of an app has been up that came up last.
@@ -408,7 +423,7 @@ func (p *pass) up(ctx context.Context, app units.App) (map[string]units.Unit, er
 		u := found[part.Service]
 		stopped := u.Active == units.Inactive && p.have.Units[part.Service].Active == units.Inactive
 		if u.Active != units.Active && !stopped {
-			return nil, fmt.Errorf("%s was started and is %s", part.Service, describe(u))
+			return nil, &partError{part.Service, "was started and is " + describe(u), found}
 		}
 	}
 	return found, nil
@@ -433,8 +448,7 @@ func (p *pass) arrived(ctx context.Context, app units.App) (map[string]units.Uni
 		if err != nil {
 			return nil, unseenError{err}
 		}
-		isComing := func(n string) bool { return found[n].Active != units.Deactivating && found[n].IsOnItsWay() }
-		if !slices.ContainsFunc(names, isComing) {
+		if !slices.ContainsFunc(names, func(n string) bool { return found[n].IsComing() }) {
 			return found, nil
 		}
 		select {
@@ -461,8 +475,9 @@ func describe(u units.Unit) string {
 
 // answers asks a service as often as its manifest allows. One that is loading,
 // or waits for a person, is started.
-func (p *pass) answers(ctx context.Context, app units.App, part units.Part, u units.Unit) error {
+func (p *pass) answers(ctx context.Context, app units.App, part units.Part, found map[string]units.Unit) error {
 	file, ok := app.Files.Find(part.File)
+	u := found[part.Service]
 	if !ok || u.Active != units.Active {
 		return nil
 	}
@@ -485,13 +500,16 @@ func (p *pass) answers(ctx context.Context, app units.App, part units.Part, u un
 		case units.Unsure, units.Sick:
 		}
 	}
-	return &silentError{part.Service, said}
+	return &partError{part.Service, "runs and does not serve: " + said, found}
 }
 
-// silentError is that a service runs and does not answer as it should.
-type silentError struct{ service, said string }
+// partError is that a service does not serve, and how the services of its app were found.
+type partError struct {
+	service, why string
+	found        map[string]units.Unit
+}
 
-func (e *silentError) Error() string { return e.service + " runs and does not serve: " + e.said }
+func (e *partError) Error() string { return e.service + " " + e.why }
 
 // A service that was started is asked this often, and given a moment in between.
 const (
