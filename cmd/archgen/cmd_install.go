@@ -19,6 +19,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/rights"
+	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
@@ -110,7 +111,7 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	for _, e := range in.chosen {
 		ids = append(ids, e.ID)
 	}
-	good, err := in.dependable(&o.source)
+	_, before, err := c.installed(&o.source)
 	if err != nil {
 		return err
 	}
@@ -118,8 +119,9 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 		return err
 	}
 	restore, err := in.write(dirs[0])
+	var after units.Desired
 	if err == nil {
-		err = c.compiles(&o.source, slices.Concat(ids, good))
+		after, err = c.compiles(&o.source, slices.Concat(ids, in.dependable(before)))
 	}
 	if err != nil {
 		return errors.Join(err, restore())
@@ -137,7 +139,8 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	if len(in.replaced) > 0 {
 		err = c.replace(o, in.replaced, ids)
 	} else {
-		err = c.apply(o, ids, "")
+		o.awaited = ids
+		err = c.apply(o, slices.Concat(ids, rerendered(before, after, ids)), "")
 	}
 	if err == nil && !o.asJSON {
 		c.sayShown(in.chosen)
@@ -433,16 +436,24 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 
 // dependable is the apps beside the chosen ones that have to have no errors
 // afterwards: where others go, those that had none before.
-func (in *installation) dependable(from *source) ([]string, error) {
+func (in *installation) dependable(before units.Desired) []string {
 	if len(in.replaced) == 0 {
-		return nil, nil
+		return nil
 	}
-	_, want, err := in.c.installed(from)
-	if err != nil {
-		return nil, err
+	isKept := func(id string) bool { return slices.Contains(before.Kept, id) }
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(in.installed)), isKept)
+}
+
+// rerendered is the apps beside the chosen ones that are rendered in another way since those
+// have their manifests, such as Tor, which has the onions of others in its configuration.
+func rerendered(before, after units.Desired, chosen []string) (ids []string) {
+	for _, app := range after.Apps {
+		was, isOld := before.Find(app.ID)
+		if isOld && !slices.Contains(chosen, app.ID) && !app.Files.Equal(was.Files) {
+			ids = append(ids, app.ID)
+		}
 	}
-	isKept := func(id string) bool { return slices.Contains(want.Kept, id) }
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(in.installed)), isKept), nil
+	return ids
 }
 
 // left is the companions of replaced apps that the chosen ones do not have.
@@ -485,14 +496,15 @@ func (in *installation) takeAway(dir string, m *manifests.Manifest) (back func()
 	return back, removeManifest(m.File, dir)
 }
 
-// compiles demands that the apps have no errors among the others.
-func (c *cli) compiles(from *source, ids []string) error {
+// compiles demands that the apps have no errors among the others, and is what they
+// should be.
+func (c *cli) compiles(from *source, ids []string) (units.Desired, error) {
 	k, want, err := c.installed(from)
 	if err != nil {
-		return err
+		return want, err
 	}
 	if k.Result != nil && !slices.ContainsFunc(want.Kept, func(id string) bool { return slices.Contains(ids, id) }) {
-		return nil
+		return want, nil
 	}
-	return cmp.Or(c.report(k, false), errReported)
+	return want, cmp.Or(c.report(k, false), errReported)
 }

@@ -178,7 +178,7 @@ serve() {
 }
 
 # serves ID fails unless an app serves.
-serves() { archgen status "$1" | grep -E '^[^ ]+ +running +(serving|synced)'; }
+serves() { archgen status "$1" | grep -E "^$1 +running +(serving|synced)"; }
 
 # same fails unless what was kept is there.
 same() {
