@@ -75,6 +75,23 @@ func (p *pass) met(ctx context.Context, app units.App, steps []units.Action) {
 	p.metConfig(app.ID)
 }
 
+// reloaded notes at once that a service has read another configuration than before. The
+// next change is reloaded, too, also if it comes before this pass has seen the app serve.
+func (p *pass) reloaded(ctx context.Context, app units.App, a units.Action) {
+	i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == a.Target })
+	found, err := p.host.Services.Observe(ctx, []string{a.Target}, false)
+	if err != nil || i < 0 {
+		return
+	}
+	_, have, err := p.configOf(app, app.Parts[i], found[a.Target])
+	if err != nil || have.Reloadable == p.have.Units[a.Target].Reloadable {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.history.Met(app.ID, a.Reason)
+}
+
 // metConfig is for who holds the lock, or needs none.
 func (p *pass) metConfig(app string) {
 	for _, why := range ofConfig {

@@ -124,6 +124,42 @@ func TestReload(t *testing.T) {
 	})
 }
 
+// TestReloadAgain: a change that comes while a pass still watches the app after the reload
+// for the one before is reloaded as well. The reload did what it was for.
+func TestReloadAgain(t *testing.T) {
+	for name, after := range map[string]time.Duration{"during the reload": 500 * time.Millisecond, "after it": 3 * time.Second} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newConfigs()
+				ui := withRecipe(app("ui", "1"), "x")
+				c.run(t, ui)
+				c.machine.log = nil
+				calls := make(chan struct{})
+				c.called = func(string) <-chan struct{} { return calls }
+				c.now.Reloadable = "s"
+				time.AfterFunc(after, func() {
+					c.machine.mu.Lock()
+					c.now.Reloadable = "t"
+					c.machine.mu.Unlock()
+				})
+				time.AfterFunc(3*time.Second, func() { close(calls) })
+				c.run(t, ui)
+				time.Sleep(time.Minute)
+				c.called = nil
+				c.run(t, ui)
+				if r := c.run(t, ui); r.Changed() {
+					t.Errorf("after both changes: %v", r.Actions)
+				}
+				for _, line := range c.machine.log {
+					if line != "reload-service "+uiService {
+						t.Errorf("log: %v", c.machine.log)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestReloadThatFails: where a reload could not be made, the app is restarted, after a
 // while, and has its configuration from that.
 func TestReloadThatFails(t *testing.T) {

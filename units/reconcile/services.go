@@ -260,6 +260,9 @@ func (p *pass) carryOut(ctx, waiting context.Context, app units.App, steps []uni
 		if err := p.serviceAct(patience, a); err != nil {
 			return err
 		}
+		if a.Kind == units.ReloadService {
+			p.reloaded(patience, app, a)
+		}
 	}
 	return nil
 }
