@@ -19,9 +19,10 @@ stand_in() { image "$1" "standin/$2:1"; }
 images() {
 	for name in base ${*:-$(ls standins | grep -vx base)}; do podman build -q --layers=false -t "localhost/standin/$name:1" "standins/$name" >/dev/null; done
 	# No seeds, nor relays: there is no way out, and asking for them holds up the end.
+	core_image
 	for id in bitcoin-knots bitcoin-core; do
-		overlay $id <<-'END'
-			app: {container: {image: "localhost/bitcoin-knots:29", command+: [-dnsseed=0, -fixedseeds=0]}}
+		overlay $id <<-END
+			app: {container: {image: "localhost/$id:29", command+: [-dnsseed=0, -fixedseeds=0]}}
 		END
 	done
 	image bitcoin-ui nginx:1.26
@@ -59,6 +60,21 @@ images() {
 	echo 'real: bitcoin-knots, bitcoin-core (bitcoind 29), lnd (0.21), tor (0.4), i2pd (2), bitcoin-ui, tor.relay (nginx 1.26),'
 	echo 'real: btcpay-server.db (PostgreSQL 17), mempool.db (MariaDB 11), sftpgo (2.7)'
 	echo 'stand-in of its contract: the rest'
+}
+
+# core_image makes an image as the contract of bitcoin-core describes it, with the bitcoind
+# that Debian has.
+core_image() {
+	mkdir -p core
+	cat >core/Containerfile <<-'END'
+		FROM localhost/bitcoin-knots:29 AS knots
+		FROM scratch
+		COPY --from=knots / /
+		ENV HOME=/data
+		VOLUME /data/.bitcoin
+		ENTRYPOINT ["bitcoind", "-reindex"]
+	END
+	podman build -q -t localhost/bitcoin-core:29 core >/dev/null
 }
 
 # pools is that mempool's API has read the list of mining pools once: its database has it.
