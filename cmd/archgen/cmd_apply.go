@@ -221,7 +221,8 @@ func (c *cli) printResults(r reconcile.Report, idle string) {
 			fmt.Fprintf(c.stdout, "    %s\n", printable(line))
 		}
 	}
-	if failed, _ := r.Count(); failed == 0 && !r.Changed() {
+	isTold := func(a reconcile.Result) bool { return a.Outcome != reconcile.Unchanged }
+	if !r.Changed() && !slices.ContainsFunc(r.Results, isTold) {
 		fmt.Fprintln(c.stdout, idle)
 	}
 }
