@@ -18,6 +18,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/config"
 	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
@@ -169,7 +170,19 @@ func (c *cli) configHost(scope units.Scope) (config.Host, error) {
 	if err != nil {
 		return config.Host{}, err
 	}
-	return places.Config(container.Storage(scope, c.getenv)), nil
+	return places.Config(container.Storage(scope, c.getenv), startedBy(scope)), nil
+}
+
+// startedBy asks the systemd of a scope, which only a part that follows another needs.
+func startedBy(scope units.Scope) func(container string) (invocation string, err error) {
+	return func(container string) (string, error) {
+		manager, err := systemd.Connect(context.Background(), systemd.Options{Scope: scope})
+		if err != nil {
+			return "", err
+		}
+		defer manager.Close()
+		return machine.Services{Manager: manager, Scope: scope}.Started(container)
+	}
 }
 
 // runBySystemd tells a command of a unit from one that a person types: what the

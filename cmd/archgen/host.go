@@ -42,12 +42,13 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 	if err != nil {
 		return nil, err
 	}
+	services := machine.Services{Manager: manager, Scope: scope}
 	return &live{
 		places:   places,
-		services: machine.Services{Manager: manager, Scope: scope},
+		services: services,
 		health:   machine.Health{Prober: &probe.Prober{}, Credentials: c.podmanSecrets(scope).Secret},
 		store:    unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
-		config:   places.Config(container.Storage(scope, c.getenv)),
+		config:   places.Config(container.Storage(scope, c.getenv), services.Started),
 		vault:    c.vaultAt(places, scope),
 	}, nil
 }

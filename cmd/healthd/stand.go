@@ -81,7 +81,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 			Files: machine.Files(places.Units), Services: services,
 			Store: unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 			Now:   time.Now, Settle: settle, Patience: patience,
-			Config: places.Config(storage).OfService,
+			Config: places.Config(storage, services.Started).OfService,
 			Supply: func(ctx context.Context, app units.App, lack reconcile.Lack) error {
 				if (!lack.Images || needsNoPull(app, storage)) && unreadable(app.Secrets, secret) == nil {
 					return nil

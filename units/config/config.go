@@ -37,6 +37,9 @@ type Host struct {
 	Storage string
 	// Secret reads a secret by its full name.
 	Secret func(name string) (string, error)
+	// Started is systemd's InvocationID of the last start of a container's service, empty
+	// where systemd knows of none.
+	Started func(container string) (invocation string, err error)
 	// Machine is what templates may know of the machine.
 	Machine func() configfile.Machine
 }
@@ -303,18 +306,11 @@ func (h Host) seen(key []byte, r units.Recipe, before map[string]string) map[str
 	for _, container := range r.Follow {
 		name := "follow " + container
 		list[name] = before[name]
-		if id, err := os.Readlink(h.invocationLink(container)); err == nil {
+		if id, err := h.Started(container); err == nil && id != "" {
 			list[name] = digest(key, id)
 		}
 	}
 	return list
-}
-
-// invocationLink is the link that systemd keeps while a unit is up, to the unit's
-// InvocationID. The managers of users keep it too (systemd 257 and 262), and Podman has
-// no part in it: Quadlet of Podman 5.8 writes no file of the container's id any more.
-func (h Host) invocationLink(container string) string {
-	return filepath.Join(filepath.Dir(h.Runtime), "systemd/units", "invocation:app@"+container+".service")
 }
 
 // largest is far more than a file has that holds a password.

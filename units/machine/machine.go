@@ -31,10 +31,10 @@ func (p Places) Secrets(scope units.Scope) secret.Store {
 }
 
 // Config is where the configuration of apps comes from and goes to, with the secrets
-// and volumes of Podman's storage.
-func (p Places) Config(storage string) config.Host {
+// and volumes of Podman's storage. started is config.Host's.
+func (p Places) Config(storage string, started func(container string) (invocation string, err error)) config.Host {
 	return config.Host{
-		State: p.State, Runtime: p.Runtime, Storage: storage, Machine: config.ThisMachine,
+		State: p.State, Runtime: p.Runtime, Storage: storage, Started: started, Machine: config.ThisMachine,
 		Secret: func(name string) (string, error) { return container.Secret(storage, name) },
 	}
 }

@@ -213,6 +213,11 @@ func activeState(state string) units.ActiveState {
 // checked is what the last check that Podman ran means.
 var checked = map[string]units.Health{"healthy": units.Serving, "starting": units.Loading, "unhealthy": units.Sick}
 
+// Started is systemd's InvocationID of the last start of a container's service.
+func (s Services) Started(container string) (invocation string, err error) {
+	return s.Manager.Invocation(context.Background(), "app@"+container+".service")
+}
+
 // Reload lets systemd read all units again.
 func (s Services) Reload(ctx context.Context) error { return s.Manager.Reload(ctx) }
 

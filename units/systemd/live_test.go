@@ -447,8 +447,7 @@ func TestLiveRestartAlone(t *testing.T) {
 }
 
 // TestLiveJobBehindAnother: a service stays active, with its invocation, while a restart
-// of it waits for another service to stop. The link that tells the invocation, which
-// units/config reads, is there for the managers of users.
+// of it waits for another service to stop.
 func TestLiveJobBehindAnother(t *testing.T) {
 	const first, second = "first.service", "second.service"
 	m := connect(t, systemd.Options{})
@@ -462,10 +461,6 @@ func TestLiveJobBehindAnother(t *testing.T) {
 		}
 	}
 	before := unit(t, m, first)
-	link := filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd/units/invocation:"+first)
-	if id, err := os.Readlink(link); err != nil || id != before.InvocationID {
-		t.Errorf("the link says %q, %v; want %s", id, err, before.InvocationID)
-	}
 	ended := make(chan ending, 2)
 	restart := func(name string) {
 		result, err := m.Restart(within(t, long), name, systemd.Replace)
@@ -485,8 +480,38 @@ func TestLiveJobBehindAnother(t *testing.T) {
 		}
 	}
 	list, err := m.List(within(t, long), first)
-	if id, _ := os.Readlink(link); err != nil || list[0].JobType != "" || id == before.InvocationID || id != unit(t, m, first).InvocationID {
-		t.Errorf("after the restart: %+v, %v, link %s", list, err, id)
+	if err != nil || list[0].JobType != "" || unit(t, m, first).InvocationID == before.InvocationID {
+		t.Errorf("after the restart: %+v, %v", list, err)
+	}
+}
+
+// TestLiveInvocation: an automatic restart gives a service another invocation in both
+// restart modes. The link that systemd keeps of it follows in the mode normal only.
+func TestLiveInvocation(t *testing.T) {
+	m := connect(t, systemd.Options{})
+	for mode, isLinked := range map[string]bool{"normal": true, "direct": false} {
+		name := mode + ".service"
+		install(t, m, map[string]string{name: "[Service]\nExecStart=/bin/sleep infinity\nRestart=always\nRestartSec=100ms\nRestartMode=" + mode + "\n"})
+		if _, err := m.Start(within(t, long), name, systemd.Replace); err != nil {
+			t.Fatal(err)
+		}
+		before, err := m.Invocation(within(t, long), name)
+		if err != nil || before == "" {
+			t.Fatalf("%s: %q, %v", mode, before, err)
+		}
+		kill(t, name)
+		eventually(t, "it is restarted", func() bool { return unit(t, m, name).NRestarts == 1 && unit(t, m, name).ActiveState == "active" })
+		after, err := m.Invocation(within(t, long), name)
+		if err != nil || after == before || after != unit(t, m, name).InvocationID {
+			t.Errorf("%s: %q, %v, before %q", mode, after, err, before)
+		}
+		link, err := os.Readlink(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd/units/invocation:"+name))
+		if err != nil || (link == after) != isLinked {
+			t.Errorf("%s: the link says %q, %v; the service has %q", mode, link, err, after)
+		}
+	}
+	if id, err := m.Invocation(within(t, long), "never-started.service"); id != "" || err != nil {
+		t.Errorf("of no unit: %q, %v", id, err)
 	}
 }
 

@@ -251,6 +251,16 @@ func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, erro
 	})
 }
 
+// Invocation returns the id of the last start of a unit, empty before the first. The
+// links in systemd/units are no substitute: in the restart mode direct, systemd leaves
+// them as they were before an automatic restart; systemd 257, TestLiveInvocation.
+func (m *Manager) Invocation(ctx context.Context, name string) (string, error) {
+	return call(ctx, m, "looking at "+name, callTimeout, func(ctx context.Context, l *link) (string, error) {
+		p, err := together(ctx, name, []string{"InvocationID"}, l.calls.GetUnitPropertyContext)
+		return invocationOf(p), err
+	})
+}
+
 // starts is the last start that was seen of each service.
 type starts struct {
 	sync.Mutex
