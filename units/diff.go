@@ -211,8 +211,8 @@ func (d *differ) startsAll(at int) bool {
 
 // order puts the steps of an app, which begin at a place in the plan, into the order of
 // its parts. What is on its way up or down is waited for before a part that is started
-// after it is restarted for its configuration: a database has to have the new password
-// first. A part that another one's restart takes along needs none of its own.
+// after it is restarted for its configuration, or for a rotation: a database has to have
+// the password first. A part that another one's restart takes along needs none of its own.
 func (d *differ) order(app App, at int) {
 	steps := slices.Clone(d.plan.Steps[at:])
 	d.plan.Steps = d.plan.Steps[:at]
@@ -222,7 +222,7 @@ func (d *differ) order(app App, at int) {
 		switch {
 		case len(own) == 0:
 			isAwaited[p.Service] = d.have.Units[p.Service].IsOnItsWay()
-		case own[0].Reason == BecauseConfig && slices.ContainsFunc(p.After, func(service string) bool { return isAwaited[service] }):
+		case (own[0].Reason == BecauseConfig || app.Rotating) && slices.ContainsFunc(p.After, func(service string) bool { return isAwaited[service] }):
 			isAwaited[p.Service] = true
 			d.leave(app.ID, p.Service, BecauseWaiting)
 		case takesAlong(steps, p):

@@ -96,6 +96,9 @@ func TestPartsInOrder(t *testing.T) {
 			"reset-failed " + db + " config-differs", "restart " + db + " config-differs alone",
 			"reset-failed " + api + " config-differs", "restart " + api + " config-differs alone",
 		}},
+		"rotating: the database is starting with the old password": {wasUp, true, crashing, crashing, starting("new"), []string{
+			"leave " + db + " starting", "leave " + api + " dependency-starting", "leave " + page + " dependency-starting",
+		}},
 		"rotating: it was stopped before": {configured, true, runs("new"), hasEnded, runs("new"), []string{
 			"leave " + api + " stopped-by-operator",
 		}},
