@@ -75,21 +75,29 @@ func (p *pass) met(ctx context.Context, app units.App, steps []units.Action) {
 	p.metConfig(app.ID)
 }
 
-// reloaded notes at once that a service has read another configuration than before. The
-// next change is reloaded, too, also if it comes before this pass has seen the app serve.
-func (p *pass) reloaded(ctx context.Context, app units.App, a units.Action) {
-	i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == a.Target })
-	found, err := p.host.Services.Observe(ctx, []string{a.Target}, false)
-	if err != nil || i < 0 {
-		return
-	}
-	_, have, err := p.configOf(app, app.Parts[i], found[a.Target])
-	if err != nil || have.Reloadable == p.have.Units[a.Target].Reloadable {
-		return
-	}
+// reloaded notes what came of a reload at once. One by which the service has read other
+// files did what it was for, also if the files change again before the app is seen to
+// serve. Any other is a try that failed.
+func (p *pass) reloaded(ctx context.Context, app units.App, a units.Action, failed error) {
+	isMet := failed == nil && p.hasReadOther(ctx, app, a.Target)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.history.Met(app.ID, a.Reason)
+	if isMet {
+		p.history.Met(app.ID, a.Reason)
+	} else {
+		p.history.Repaired(app, a.Reason, p.started)
+	}
+}
+
+// hasReadOther reports whether a service has read other files than when the pass began.
+func (p *pass) hasReadOther(ctx context.Context, app units.App, service string) bool {
+	i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == service })
+	found, err := p.host.Services.Observe(ctx, []string{service}, false)
+	if err != nil || i < 0 {
+		return false
+	}
+	_, have, err := p.configOf(app, app.Parts[i], found[service])
+	return err == nil && have.Reloadable != p.have.Units[service].Reloadable
 }
 
 // metConfig is for who holds the lock, or needs none.

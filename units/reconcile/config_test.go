@@ -127,7 +127,11 @@ func TestReload(t *testing.T) {
 // TestReloadAgain: a change that comes while a pass still watches the app after the reload
 // for the one before is reloaded as well. The reload did what it was for.
 func TestReloadAgain(t *testing.T) {
-	for name, after := range map[string]time.Duration{"during the reload": 500 * time.Millisecond, "after it": 3 * time.Second} {
+	for name, after := range map[string]struct{ changed, called time.Duration }{
+		"during the reload":                   {500 * time.Millisecond, 3 * time.Second},
+		"after it":                            {3 * time.Second, 3 * time.Second},
+		"the pass does not stay for a reload": {1500 * time.Millisecond, 500 * time.Millisecond},
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newConfigs()
@@ -137,18 +141,21 @@ func TestReloadAgain(t *testing.T) {
 				calls := make(chan struct{})
 				c.called = func(string) <-chan struct{} { return calls }
 				c.now.Reloadable = "s"
-				time.AfterFunc(after, func() {
+				time.AfterFunc(after.changed, func() {
 					c.machine.mu.Lock()
 					c.now.Reloadable = "t"
 					c.machine.mu.Unlock()
 				})
-				time.AfterFunc(3*time.Second, func() { close(calls) })
+				time.AfterFunc(after.called, func() { close(calls) })
 				c.run(t, ui)
-				time.Sleep(time.Minute)
+				time.Sleep(2 * time.Second)
 				c.called = nil
 				c.run(t, ui)
 				if r := c.run(t, ui); r.Changed() {
 					t.Errorf("after both changes: %v", r.Actions)
+				}
+				if has := c.started[c.machine.starts[uiService]].Reloadable; has != "t" {
+					t.Errorf("it has read %q", has)
 				}
 				for _, line := range c.machine.log {
 					if line != "reload-service "+uiService {

@@ -240,7 +240,8 @@ func (p *pass) begin(app units.App, steps []units.Action, found map[string]units
 			p.history.Begin(app, a.Target, u.Invocation)
 		}
 	}
-	if i := slices.IndexFunc(steps, func(a units.Action) bool { return a.Repair }); i >= 0 {
+	isTry := func(a units.Action) bool { return a.Repair && a.Kind != units.ReloadService } // which counts if it fails
+	if i := slices.IndexFunc(steps, isTry); i >= 0 {
 		p.history.Repaired(app, steps[i].Reason, p.started)
 	}
 	return p.keepHistory()
@@ -257,11 +258,12 @@ func (p *pass) carryOut(ctx, waiting context.Context, app units.App, steps []uni
 		if a.Kind == units.Start || a.Kind == units.Restart || a.Kind == units.ReloadService {
 			patience = waiting
 		}
-		if err := p.serviceAct(patience, a); err != nil {
-			return err
+		err := p.serviceAct(patience, a)
+		if a.Kind == units.ReloadService && patience.Err() == nil {
+			p.reloaded(patience, app, a, err)
 		}
-		if a.Kind == units.ReloadService {
-			p.reloaded(patience, app, a)
+		if err != nil {
+			return err
 		}
 	}
 	return nil
