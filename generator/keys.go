@@ -35,15 +35,8 @@ type keyInfo struct {
 	omit bool
 }
 
-// always is the first version of keys as old as Quadlet.
-var always = Version{4, 4}
-
-// The first versions of what no key stands for: a device that may be absent,
-// and waiting for a container to be healthy.
-var (
-	optionalDevices = Version{4, 6}
-	waitForHealthy  = Version{4, 6}
-)
+// always is the version of keys that every Podman has that can be rendered for.
+var always = Oldest
 
 // quadletKeys is every Quadlet key that the generator writes, by section. The
 // versions are those of Podman's own tables of supported keys at each release;
@@ -55,9 +48,9 @@ var quadletKeys = map[string]map[string]keyInfo{
 		"AddHost":               {class: line, since: Version{5, 3}, flag: "--add-host="},
 		"Annotation":            {class: words, since: always},
 		"AppArmor":              {class: single, since: Version{5, 8}, flag: "--security-opt=apparmor="},
-		"AutoUpdate":            {class: single, since: Version{4, 6}, flag: "--label=io.containers.autoupdate="},
+		"AutoUpdate":            {class: single, since: always},
 		"ContainerName":         {class: single, since: always},
-		"DNS":                   {class: line, since: Version{4, 7}, flag: "--dns="},
+		"DNS":                   {class: line, since: always},
 		"DropCapability":        {class: bareWords, since: always},
 		"Entrypoint":            {class: single, since: Version{5, 0}, flag: "--entrypoint="},
 		"Environment":           {class: words, since: always},
@@ -65,46 +58,46 @@ var quadletKeys = map[string]map[string]keyInfo{
 		"Exec":                  {class: words, since: always},
 		"Group":                 {class: single, since: always},
 		"GroupAdd":              {class: line, since: Version{5, 1}, flag: "--group-add="},
-		"HealthCmd":             {class: single, since: Version{4, 5}, flag: "--health-cmd="},
-		"HealthInterval":        {class: single, since: Version{4, 5}, flag: "--health-interval="},
-		"HealthOnFailure":       {class: single, since: Version{4, 5}, flag: "--health-on-failure="},
-		"HealthRetries":         {class: single, since: Version{4, 5}, flag: "--health-retries="},
-		"HealthStartPeriod":     {class: single, since: Version{4, 5}, flag: "--health-start-period="},
-		"HealthStartupCmd":      {class: single, since: Version{4, 5}, flag: "--health-startup-cmd="},
-		"HealthStartupInterval": {class: single, since: Version{4, 5}, flag: "--health-startup-interval="},
-		"HealthStartupTimeout":  {class: single, since: Version{4, 5}, flag: "--health-startup-timeout="},
-		"HealthTimeout":         {class: single, since: Version{4, 5}, flag: "--health-timeout="},
-		"HostName":              {class: single, since: Version{4, 6}, flag: "--hostname="},
+		"HealthCmd":             {class: single, since: always},
+		"HealthInterval":        {class: single, since: always},
+		"HealthOnFailure":       {class: single, since: always},
+		"HealthRetries":         {class: single, since: always},
+		"HealthStartPeriod":     {class: single, since: always},
+		"HealthStartupCmd":      {class: single, since: always},
+		"HealthStartupInterval": {class: single, since: always},
+		"HealthStartupTimeout":  {class: single, since: always},
+		"HealthTimeout":         {class: single, since: always},
+		"HostName":              {class: single, since: always},
 		"Image":                 {class: single, since: always},
 		"Label":                 {class: words, since: always},
-		"LogDriver":             {class: single, since: Version{4, 5}, flag: "--log-driver="},
-		"Mask":                  {class: words, since: Version{4, 6}, flag: "--security-opt=mask="},
+		"LogDriver":             {class: single, since: always},
+		"Mask":                  {class: words, since: always},
 		"Memory":                {class: single, since: Version{5, 5}, flag: "--memory="},
 		"Network":               {class: line, since: always},
 		"NoNewPrivileges":       {class: single, since: always},
-		"PidsLimit":             {class: single, since: Version{4, 7}, flag: "--pids-limit="},
+		"PidsLimit":             {class: single, since: always},
 		"PodmanArgs":            {class: words, since: always},
 		"PublishPort":           {class: line, since: always},
-		"Pull":                  {class: single, since: Version{4, 6}, flag: "--pull="},
+		"Pull":                  {class: single, since: always},
 		"ReadOnly":              {class: single, since: always},
 		"RunInit":               {class: single, since: always},
 		"SeccompProfile":        {class: single, since: always},
-		"Secret":                {class: words, since: Version{4, 5}, flag: "--secret="},
-		"SecurityLabelDisable":  {class: single, since: Version{4, 5}, flag: "--security-opt=label=disable"},
-		"SecurityLabelType":     {class: single, since: Version{4, 5}, flag: "--security-opt=label=type:"},
-		"ShmSize":               {class: single, since: Version{4, 7}, flag: "--shm-size="},
+		"Secret":                {class: words, since: always},
+		"SecurityLabelDisable":  {class: single, since: always},
+		"SecurityLabelType":     {class: single, since: always},
+		"ShmSize":               {class: single, since: always},
 		"StopSignal":            {class: single, since: Version{5, 2}, flag: "--stop-signal="},
 		"StopTimeout":           {class: single, since: Version{5, 0}, flag: "--stop-timeout="},
-		"Sysctl":                {class: bareWords, since: Version{4, 6}, flag: "--sysctl="},
+		"Sysctl":                {class: bareWords, since: always},
 		"Timezone":              {class: single, since: always},
-		"Tmpfs":                 {class: line, since: Version{4, 5}, flag: "--tmpfs="},
+		"Tmpfs":                 {class: line, since: always},
 		// 4.7 to 4.9 take only one Ulimit= line.
 		"Ulimit":     {class: line, since: Version{5, 0}, flag: "--ulimit="},
-		"Unmask":     {class: words, since: Version{4, 6}, flag: "--security-opt=unmask="},
+		"Unmask":     {class: words, since: always},
 		"User":       {class: single, since: always},
-		"UserNS":     {class: single, since: Version{4, 5}, flag: "--userns="},
+		"UserNS":     {class: single, since: always},
 		"Volume":     {class: line, since: always},
-		"WorkingDir": {class: single, since: Version{4, 6}, flag: "--workdir="},
+		"WorkingDir": {class: single, since: always},
 	},
 	"Volume": {
 		"Device":      {class: single, since: always},
@@ -112,15 +105,12 @@ var quadletKeys = map[string]map[string]keyInfo{
 		"Options":     {class: single, since: always},
 		"ServiceName": {class: single, since: Version{5, 3}, omit: true},
 		"Type":        {class: single, since: always},
-		"VolumeName":  {class: single, since: Version{4, 7}},
+		"VolumeName":  {class: single, since: always},
 	},
 	"Network": {
-		"Label": {class: words, since: always},
-		// Before 4.7 the network is called systemd-FILE; nothing refers to it
-		// but through the .network file, so only the name differs.
-		"NetworkName": {class: single, since: Version{4, 7}, omit: true},
-		// isolate=strict came with 4.7; a network without it would be open.
-		"Options":     {class: words, since: Version{4, 7}},
+		"Label":       {class: words, since: always},
+		"NetworkName": {class: single, since: always},
+		"Options":     {class: words, since: always},
 		"ServiceName": {class: single, since: Version{5, 3}, omit: true},
 	},
 	"Build": {

@@ -1,6 +1,7 @@
 package generator
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
@@ -13,12 +14,7 @@ import (
 // prefix for an app.
 
 // ContainerName is the name of a part's container: ID or ID.PART.
-func ContainerName(app, part string) string {
-	if part == "main" {
-		return app
-	}
-	return app + "." + part
-}
+func ContainerName(app, part string) string { return manifests.ContainerName(app, part) }
 
 // ServiceName is the systemd unit of a part.
 func ServiceName(app, part string) string { return "app@" + ContainerName(app, part) + ".service" }
@@ -32,10 +28,14 @@ func VolumeServices(app string) string { return serviceOf(volumeFile(app, "*")) 
 // NetworkServices is a pattern of the systemd units that make networks.
 const NetworkServices = "archipelago-*-network.service"
 
-// NetworkFile is the file of a Podman network of ours. Before 4.7 Podman names one after
-// its file.
-func NetworkFile(network string) string {
-	return "archipelago-" + strings.TrimPrefix(network, "systemd-archipelago-") + ".network"
+// NetworkFile is the file of a Podman network of ours.
+func NetworkFile(network string) string { return "archipelago-" + network + ".network" }
+
+// IsNetworkName reports whether a network may be ours by its name. Those of app.ID and
+// cap.NAME are of a version that did not isolate them.
+func IsNetworkName(name string) bool {
+	kind, _, _ := strings.Cut(name, ".")
+	return slices.Contains([]string{"private", "shared", "app", "cap"}, kind)
 }
 
 // SecretName is the Podman secret of an app's secret.
@@ -55,13 +55,16 @@ func imageFile(app, part string) string {
 	return "archipelago-" + ContainerName(app, part) + ".image"
 }
 
-// The network of an app, and the network of a capability.
+// appNetwork is the network of an app alone. It was app.ID before networks were isolated:
+// Podman gives no network that exists another option.
 func appNetwork(app string) network {
-	return network{"app." + app, NetworkFile("app." + app)}
+	return network{"private." + app, NetworkFile("private." + app)}
 }
 
+// capabilityNetwork is the network that the provider of a capability shares with those
+// that require it. It was cap.NAME before.
 func capabilityNetwork(name string) network {
-	return network{"cap." + name, NetworkFile("cap." + name)}
+	return network{"shared." + name, NetworkFile("shared." + name)}
 }
 
 type network struct{ name, file string }

@@ -108,21 +108,10 @@ func (r *renderer) app(app *manifests.Resolved) {
 		r.network(app)
 	}
 	for _, name := range app.VolumeNames() {
-		switch {
-		case app.Existing(name) != "": // not ours to make
-		case r.volumeUnits():
+		if app.Existing(name) == "" { // else it is not ours to make
 			r.volume(app, name)
-		case app.Document.App.Volumes[name] != nil:
-			r.diags = append(r.diags, app.Diag(diag.Error, diag.PodmanVersion, "app.volumes."+name, "",
-				"settings of a volume need Podman %v; rendering for %v", quadletKeys["Volume"]["VolumeName"].since, r.target.Podman))
 		}
 	}
-}
-
-// volumeUnits: before 4.7 a .volume can't give its volume a name, so the
-// container names the volume itself and Podman makes it, with no settings.
-func (r *renderer) volumeUnits() bool {
-	return !r.target.Podman.before(quadletKeys["Volume"]["VolumeName"].since)
 }
 
 // file starts a unit file; app is nil for the network of a capability.

@@ -229,9 +229,6 @@ func (c *container) mounts() {
 		c.put(c.at("secrets").at(i), "Secret", c.secret(&c.part.Secrets[i]))
 	}
 	for i, d := range c.part.Devices {
-		if d.Optional && c.target.Podman.before(optionalDevices) {
-			c.tooOld(c.at("devices").at(i), optionalDevices, "an optional device")
-		}
 		c.put(c.at("devices").at(i), "AddDevice", device(d))
 	}
 }
@@ -253,7 +250,7 @@ func (c *container) volume(v *manifests.Volume) string {
 		var isOurs bool
 		owner := cmp.Or(v.App, c.app.ID())
 		source, isOurs = c.volumeSource(owner, v.Name)
-		if isOurs && c.r.volumeUnits() {
+		if isOurs {
 			source = volumeFile(owner, v.Name)
 		}
 	}

@@ -81,9 +81,6 @@ func (c *container) health() {
 		})
 		return
 	}
-	if c.target.Podman.before(waitForHealthy) {
-		c.tooOld(o, waitForHealthy, "a check that the start waits for")
-	}
 	command := healthCommand(p.Exec)
 	c.put(o, "HealthCmd", command)
 	c.put(o, "HealthInterval", podmanDuration(p.Interval))

@@ -71,9 +71,9 @@ func (c *container) recipe() (r units.Recipe, needed bool) {
 			r.Follow = append(r.Follow, ContainerName(n.Provider.ID(), n.Part))
 		}
 	}
-	for i, s := range c.app.Document.App.Hooks.PreStart {
+	for _, s := range c.app.Document.App.Hooks.PreStart {
 		if cmp.Or(s.Part, "main") == c.part.Name {
-			r.Steps = append(r.Steps, c.step(origin{base: "app", field: "hooks.pre_start", index: i}, s)...)
+			r.Steps = append(r.Steps, c.step(s)...)
 		}
 	}
 	r.Volumes = c.newVolumes()
@@ -164,12 +164,12 @@ func loopback(app string, virtual int) string {
 
 // step is a step as it is done on the machine: nothing where it is for a
 // capability that nobody provides.
-func (c *container) step(o origin, s manifests.Step) []units.Step {
+func (c *container) step(s manifests.Step) []units.Step {
 	timeout := cmp.Or(s.Timeout, manifests.Duration(time.Minute))
 	done := units.Step{Run: s.Run, Migrate: s.Migrate}
 	switch w := s.WaitFor; {
 	case s.EnsureDir != nil:
-		done.EnsureDir = c.ensureDir(o, s.EnsureDir)
+		done.EnsureDir = c.ensureDir(s.EnsureDir)
 	case w == nil:
 	case w.File != "":
 		timeout = cmp.Or(w.Timeout, timeout)
@@ -191,10 +191,7 @@ func (c *container) step(o origin, s manifests.Step) []units.Step {
 	return []units.Step{done}
 }
 
-func (c *container) ensureDir(o origin, d *manifests.EnsureDir) *units.EnsureDir {
-	if !c.r.volumeUnits() {
-		c.tooOld(o, quadletKeys["Volume"]["VolumeName"].since, "a directory in a volume")
-	}
+func (c *container) ensureDir(d *manifests.EnsureDir) *units.EnsureDir {
 	source, _ := c.volumeSource(c.app.ID(), d.Volume)
 	dir := &units.EnsureDir{VolumeFile: units.VolumeFile{Volume: source, Path: d.Path}, Mode: uint32(cmp.Or(d.Mode, 0o750))}
 	dir.UID, dir.GID, _ = d.Owners() // checked when the manifest was

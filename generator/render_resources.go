@@ -57,12 +57,7 @@ func (r *renderer) network(app *manifests.Resolved) {
 func (r *renderer) capability(name string) {
 	none := origin{index: -1}
 	r.networkFile(nil, capabilityNetwork(name), description{none, "Network of the capability " + name},
-		func(w *writer) {
-			if r.set.IsIsolated(name) {
-				w.put(none, "Options", "isolate=strict")
-			}
-			w.put(none, "Label", "io.archipelago.capability="+name)
-		},
+		func(w *writer) { w.put(none, "Label", "io.archipelago.capability="+name) },
 		func(w *writer) { w.put(none, "Capability", name) })
 }
 
@@ -83,6 +78,9 @@ func (r *renderer) networkFile(app *manifests.Resolved, n network, d description
 	w.begin("Network")
 	w.put(none, "NetworkName", n.name)
 	w.put(none, "ServiceName", serviceOf(n.file))
+	// Without it Podman routes between its networks: every container reaches every port of
+	// every other one, published or not.
+	w.put(none, "Options", "isolate=strict")
 	settings(w)
 	eachStart(w)
 	madeOrNot(w)

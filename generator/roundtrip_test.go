@@ -23,7 +23,7 @@ import (
 
 // podmans are the versions at which Podman's way of reading, or its set of
 // keys, changed.
-var podmans = []Version{{4, 4}, {4, 9}, {5, 0}, {5, 4}, {5, 8}, {6, 0}}
+var podmans = []Version{{4, 7}, {4, 9}, {5, 0}, {5, 4}, {5, 8}, {6, 0}}
 
 // fragments are what values of trouble are made of.
 var fragments = []string{

@@ -11,16 +11,16 @@ import (
 // Version is a Podman version, down to the minor: patch releases add no keys.
 type Version struct{ Major, Minor int }
 
-// The range of Podman versions that can be rendered for. 4.4 brought Quadlet;
-// the key table was read from the sources up to 6.0.
+// The range of Podman versions that can be rendered for. 4.7 brought networks that do not
+// route to each other; the key table was read from the sources up to 6.0.
 var (
-	Oldest  = Version{4, 4}
+	Oldest  = Version{4, 7}
 	Default = Version{5, 4}
 	Newest  = Version{6, 0}
 )
 
-// ParseVersion reads "5.4" or "5.4.2". Versions before 4.4 have no Quadlet and
-// are refused; later ones than 6.0 are taken as 6.0.
+// ParseVersion reads "5.4" or "5.4.2". Versions before 4.7 can't
+// isolate networks and are refused; later ones than 6.0 are taken as 6.0.
 func ParseVersion(s string) (Version, error) {
 	major, rest, ok := strings.Cut(s, ".")
 	minor, _, _ := strings.Cut(rest, ".")
@@ -32,7 +32,7 @@ func ParseVersion(s string) (Version, error) {
 	v := Version{int(a), int(b)}
 	switch {
 	case v.before(Oldest):
-		return Version{}, fmt.Errorf("Podman %v has no Quadlet: the oldest that can be rendered for is %v", v, Oldest)
+		return Version{}, fmt.Errorf("Podman %v does not isolate networks from each other: the oldest that can be rendered for is %v", v, Oldest)
 	case Newest.before(v):
 		return Newest, nil
 	}

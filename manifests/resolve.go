@@ -38,12 +38,6 @@ func (s *Set) Provider(capability string) (app *Resolved, part string) {
 	return by[0].app, by[0].offer.Part
 }
 
-// IsIsolated reports whether a provider of the capability asks for a network of which
-// packets are not routed to others.
-func (s *Set) IsIsolated(capability string) bool {
-	return slices.ContainsFunc(s.providers[capability], func(p provider) bool { return p.offer.Isolated })
-}
-
 // Resolved is one app of a set.
 type Resolved struct {
 	*Manifest

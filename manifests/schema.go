@@ -509,8 +509,6 @@ type Provide struct {
 	Exports map[string]string `key:"exports" pattern:"line"`
 	// Several apps may provide it at the same time; consumers get the first by id.
 	Shared bool `key:"shared"`
-	// Route no packets between the capability's network and others (Podman's `isolate=strict`). Podman routes between its networks, so that any container reaches any other whose address it knows. Acts when the network is made.
-	Isolated bool `key:"isolated"`
 }
 
 // Require uses a capability that another app provides.

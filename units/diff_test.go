@@ -447,7 +447,7 @@ func TestRemoval(t *testing.T) {
 	const service = "app@old.service"
 	stale := map[string]units.FoundFile{
 		"app@old.container":          {State: units.FileStale, App: "old", Service: service},
-		"archipelago-cap.x.network":  {State: units.FileStale},
+		"archipelago-shared.x.network":  {State: units.FileStale},
 		"archipelago-old.d.volume":   {State: units.FileStale, App: "old"},
 		"app@stopped.container":      {State: units.FileStale, App: "stopped", Service: "app@stopped.service"},
 		"archipelago-app.lnd.volume": {State: units.FileStale, App: "lnd"},
@@ -462,7 +462,7 @@ func TestRemoval(t *testing.T) {
 		"whole set": {units.Desired{Apps: []units.App{lnd}, Whole: true}, []string{
 			"stop app@old.service removed",
 			"remove app@old.container removed", "remove app@stopped.container removed", "remove archipelago-app.lnd.volume removed",
-			"remove archipelago-cap.x.network removed", "remove archipelago-old.d.volume removed", "reload  removed",
+			"remove archipelago-shared.x.network removed", "remove archipelago-old.d.volume removed", "reload  removed",
 		}},
 		"its manifest became invalid": {units.Desired{Apps: []units.App{lnd}, Kept: []string{"old"}, Whole: true}, []string{
 			"remove app@stopped.container removed", "remove archipelago-app.lnd.volume removed", "reload  removed", "leave  invalid-manifest",

@@ -190,7 +190,7 @@ func TestStale(t *testing.T) {
 func TestPartsAsRendered(t *testing.T) {
 	files := units.Set{
 		{Name: "app@x.api.container", App: "x", Content: []byte("[Unit]\nPartOf=app@x.service\nAfter=app@x.db.service\nAfter=app@node.service\n[Container]\nNetwork=container:x.vpn\n")},
-		{Name: "app@x.container", App: "x", Content: []byte("[Unit]\nAfter=app@x.api.service\n[Container]\nNetwork=archipelago-app.x.network:alias=main\n")},
+		{Name: "app@x.container", App: "x", Content: []byte("[Unit]\nAfter=app@x.api.service\n[Container]\nNetwork=archipelago-private.x.network:alias=main\n")},
 		{Name: "app@x.db.container", App: "x", Content: []byte("[Unit]\nPartOf=app@x.service\n")},
 		{Name: "app@x.vpn.container", App: "x", Content: []byte("[Unit]\nPartOf=app@x.service\n")},
 	}

@@ -134,6 +134,11 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	if err := c.conclude(k, report, err, o); err != nil {
 		return err
 	}
+	if len(ids) == 0 {
+		if err := c.removeNetworks(ctx, l, o.scope()); err != nil {
+			return fmt.Errorf("networks that no app is on any more can't be removed: %w", err)
+		}
+	}
 	if err := cmp.Or(verdict(report.Of(o.awaited), false), verdict(report, len(ids) == 0 && k.Diags.HasErrors())); err != nil || left == nil {
 		return err
 	}

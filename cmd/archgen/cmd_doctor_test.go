@@ -84,8 +84,8 @@ problem  user ids  none
 func TestDoctorPodman(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]grade{
-		"podman version 5.4.2": isOK, "podman version 4.4.0": isOK, "podman version 6.0.1": isOK, "podman version 6.0.0-dev": isOK,
-		"podman version 6.1.0": isWarning, "podman version 7.0.0": isWarning, "podman version 4.3.1": isProblem, "what?": isProblem,
+		"podman version 5.4.2": isOK, "podman version 4.7.0": isOK, "podman version 6.0.1": isOK, "podman version 6.0.0-dev": isOK,
+		"podman version 6.1.0": isWarning, "podman version 7.0.0": isWarning, "podman version 4.6.1": isProblem, "what?": isProblem,
 	} {
 		if f := judgePodman(text, ""); f.Verdict != want {
 			t.Errorf("%s: %s: %s", text, f.Verdict, f.Detail)

@@ -228,9 +228,7 @@ func (c *cli) replace(o *applyOptions, replaced []*manifests.Manifest, ids []str
 	for _, m := range replaced {
 		gone = append(gone, m.Document.App.ID)
 	}
-	ctx, stop := interruptible()
-	defer stop()
-	return errors.Join(applied, c.forget(ctx, o.scope(), gone, nil))
+	return errors.Join(applied, c.forget(o.scope(), gone, nil))
 }
 
 // isVerdict reports whether a pass did its work, and an app does not serve.

@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/unitdir"
@@ -94,7 +95,7 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	if err := c.apply(o, nil, ""); err != nil {
 		return err
 	}
-	if err := c.forget(ctx, o.scope(), ids, purged); err != nil || len(purged) == 0 {
+	if err := c.forget(o.scope(), ids, purged); err != nil || len(purged) == 0 {
 		return err
 	}
 	if err := data.delete(ctx); err != nil {
@@ -114,29 +115,31 @@ func disposable(k *compile.Compiled, ids []string) (list []string) {
 	return list
 }
 
-// removeNetworks removes the networks of apps that are gone, and of capabilities that
-// no app has to do with any more: ours of which there is no file. They hold nothing.
-func (c *cli) removeNetworks(ctx context.Context, scope units.Scope) error {
-	l, err := c.connect(ctx, scope)
+// removeNetworks removes the networks of apps that are gone, of capabilities that no app
+// has to do with any more, and of a version that named them otherwise: ours of which there
+// is no file. They hold nothing.
+func (c *cli) removeNetworks(ctx context.Context, l *live, scope units.Scope) error {
+	files, err := machine.Files(l.places.Units).Read()
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	isLeft := func(name string) bool {
+		_, isWanted := files.Find(generator.NetworkFile(name))
+		return generator.IsNetworkName(name) && !isWanted
+	}
+	if !slices.ContainsFunc(container.Networks(scope, container.Storage(scope, c.getenv)), isLeft) {
+		return nil
+	}
 	// Before Podman 5.3 their units stay active.
 	isGone := func(u systemd.Listed) bool { return u.LoadState == "not-found" }
 	err = stopUnits(ctx, l, isGone, generator.NetworkServices)
-	files, unread := machine.Files(l.places.Units).Read()
 	networks, unlisted := podmanLines(ctx, "network", "ls", "--format={{.Name}}={{.Labels}}")
-	if err = errors.Join(err, unread, unlisted); err != nil {
-		return err
-	}
 	for _, n := range networks {
-		name, labels, _ := strings.Cut(n, "=")
-		if _, isWanted := files.Find(generator.NetworkFile(name)); !isWanted && strings.Contains(labels, "io.archipelago.") {
+		if name, labels, _ := strings.Cut(n, "="); isLeft(name) && strings.Contains(labels, "io.archipelago.") {
 			_, _ = podmanLines(ctx, "network", "rm", "--", name) // one that a container of somebody else's is in stays
 		}
 	}
-	return nil
+	return errors.Join(err, unlisted)
 }
 
 // stopVolumes stops the units that made the volumes of apps. One that stays active
@@ -228,15 +231,14 @@ func removeManifest(file, dir string) error {
 	return os.RemoveAll(filepath.Join(dir, manifests.FilesDir(compile.AppOf(file))))
 }
 
-// forget removes what was rendered for apps that are gone, and their networks. Of those
-// that were purged the record of what was migrated goes as well: installed again, the
+// forget removes what was rendered for apps that are gone. Of those that were purged the record of what was migrated goes as well: installed again, the
 // app has no data that was.
-func (c *cli) forget(ctx context.Context, scope units.Scope, ids, purged []string) error {
+func (c *cli) forget(scope units.Scope, ids, purged []string) error {
 	host, err := c.configHost(scope)
 	if err != nil {
 		return err
 	}
-	return errors.Join(removeOf(ids, filepath.Dir(host.Dir("x"))), removeOf(purged, migratedDir(host.State)), c.removeNetworks(ctx, scope))
+	return errors.Join(removeOf(ids, filepath.Dir(host.Dir("x"))), removeOf(purged, migratedDir(host.State)))
 }
 
 // removeOf removes what a directory has of apps.

@@ -75,7 +75,7 @@ func conflicts(c *collector, at string, a *manifests.App) {
 }
 
 func require(c *collector, at string, r *manifests.Require) {
-	c.add(Use, r.Capability, Medium, at, "connect to the provider of %s, and read the secrets that it exports", r.Capability)
+	c.add(Use, r.Capability, Medium, at, "share a network with all apps that provide or require %s, and read the secrets that the provider exports", r.Capability)
 }
 
 func provide(c *collector, at string, p *manifests.Provide) {

@@ -94,7 +94,7 @@ var harmless = map[string]string{
 		EnsureDir.volume EnsureDir.path EnsureDir.owner EnsureDir.mode`,
 
 	"it confines or limits the container further": `
-		Container.read_only Security.mask Limits.memory Limits.cpus Limits.pids Limits.nofile Limits.shm Provide.isolated`,
+		Container.read_only Security.mask Limits.memory Limits.cpus Limits.pids Limits.nofile Limits.shm`,
 
 	"it is part of a right that another key of the same structure asks for": `
 		Volume.read_only Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count

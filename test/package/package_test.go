@@ -223,8 +223,8 @@ func TestWhatThePackagesSay(t *testing.T) {
 		t.Errorf("archipelago.spec has version %s, CHANGELOG.md has %s", got, version)
 	}
 	for name, needs := range map[string]string{rpm: run(t, ".", "rpm", "-qp", "--requires", rpm), deb: run(t, ".", "dpkg-deb", "-f", deb, "Depends")} {
-		if !strings.Contains(needs, "podman") || !strings.Contains(needs, ">= 4.4") {
-			t.Errorf("%s must need podman from 4.4 on, and needs %s", filepath.Base(name), needs)
+		if !strings.Contains(needs, "podman") || !strings.Contains(needs, ">= 4.7") {
+			t.Errorf("%s must need podman from 4.7 on, and needs %s", filepath.Base(name), needs)
 		}
 	}
 }

@@ -41,6 +41,20 @@ func Storage(scope units.Scope, getenv func(string) string) string {
 	return root
 }
 
+// Networks is the names of Podman's networks, from the files that it keeps of them. Nothing
+// is known where Podman is told to keep them elsewhere.
+func Networks(scope units.Scope, storage string) (names []string) {
+	dir := "/etc/containers/networks"
+	if scope == units.User {
+		dir = filepath.Join(storage, "networks")
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*.json")) // the pattern is a valid one
+	for _, f := range files {
+		names = append(names, strings.TrimSuffix(filepath.Base(f), ".json"))
+	}
+	return names
+}
+
 // base is a base directory of the XDG specification.
 func base(given, home, fallback string) string {
 	if filepath.IsAbs(given) {

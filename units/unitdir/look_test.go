@@ -16,7 +16,7 @@ func TestLookSaysWhatDiffersAndWritesNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	right, edited, cut := unit("app@a.container", "a", "a"), unit("app@b.container", "b", "b"), unit("app@c.container", "c", "c")
 	odd, foreign, missing := unit("app@d.container", "d", "d"), unit("app@e.container", "e", "e"), unit("app@f.container", "f", "f")
-	stale, shared := unit("app@g.db.container", "g", "g"), unit("archipelago-cap.x.network", "", "x")
+	stale, shared := unit("app@g.db.container", "g", "g"), unit("archipelago-shared.x.network", "", "x")
 	mustSync(t, dir, right, edited, stale, shared)
 	put(t, filepath.Join(dir, edited.Name), string(edited.Content)+"# more\n", 0o644)
 	put(t, filepath.Join(dir, cut.Name), header, 0o644)
