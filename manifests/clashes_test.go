@@ -54,6 +54,44 @@ func TestNewcomersGiveWay(t *testing.T) {
 			a: "container: {build: {context: ., tag: 'localhost/x:1'}}", b: "container: {build: {context: ., tag: 'localhost/x:1'}}",
 			bIs: there, code: diag.NameClash, blamed: []string{"a"},
 		},
+		"a hostname that is a capability": {
+			a: "provides: [{capability: c}], container: {image: x}", b: "requires: [{capability: c}], container: {image: x, hostname: C}",
+			code: diag.NameClash, blamed: []string{"b"},
+		},
+		"a hostname that is a capability which nobody provides": {
+			a: "requires: [{capability: c, optional: true}], container: {image: x}", b: "requires: [{capability: c, optional: true}], container: {image: x, hostname: c}",
+			aIs: there, code: diag.NameClash, blamed: []string{"b"},
+		},
+		"a hostname that is another app": {
+			a: "provides: [{capability: c}], container: {image: x}", b: "requires: [{capability: c}], container: {image: x, hostname: a.dns.podman}",
+			code: diag.NameClash, blamed: []string{"b"},
+		},
+		"a capability that is named like an app": {
+			a: "provides: [{capability: b}], container: {image: x}", b: "requires: [{capability: b}], container: {image: x}",
+			code: diag.NameClash, blamed: []string{"b"},
+		},
+		"one that comes where an app has its name": {
+			a: "provides: [{capability: b}, {capability: c}], container: {image: x}", b: "requires: [{capability: c, optional: true}], container: {image: x}",
+			bIs: there, code: diag.NameClash, blamed: []string{"a"},
+		},
+		"a hostname that is a part of another app": {
+			a: "provides: [{capability: c}], containers: {main: {image: x}, db: {image: x}}", b: "requires: [{capability: c}], container: {image: x, hostname: db}",
+			code: diag.NameClash, blamed: []string{"b"},
+		},
+		"a part that has the name of an app which is there": {
+			a: "provides: [{capability: c}], containers: {main: {image: x}, b: {image: x}}", b: "requires: [{capability: c}], container: {image: x}",
+			bIs: there, code: diag.NameClash, blamed: []string{"a"},
+		},
+		"an alias of a part": {
+			a: "provides: [{capability: c}], containers: {main: {image: x}, db: {image: x, aliases: [b]}}", b: "requires: [{capability: c}], container: {image: x}",
+			code: diag.NameClash, blamed: []string{"b"},
+		},
+		"a name on networks that have nothing in common": {
+			a: "provides: [{capability: c}], container: {image: x}", b: "container: {image: x, hostname: c}", blamed: []string{},
+		},
+		"an app that is named like the capability that it provides": {
+			a: "provides: [{capability: a}], container: {image: x, hostname: a}", b: "requires: [{capability: a}], container: {image: x}", blamed: []string{},
+		},
 		"a circle that a new one closes": {
 			a: "provides: [{capability: c}], requires: [{capability: d, optional: true}], container: {image: x}",
 			b: "provides: [{capability: d}], requires: [{capability: c}], container: {image: x}", aIs: there, code: diag.Cycle, blamed: []string{"b"},

@@ -118,6 +118,7 @@ func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
 	}
 	r.competing()
 	r.ports()
+	r.names()
 	r.buildTags()
 	r.cycles()
 	for _, app := range r.set.Apps {

@@ -86,32 +86,12 @@ func shared(c *collector, at string, p *manifests.Provide) {
 	c.add(Replace, p.Capability, Medium, at, "serve the apps that require %s in place of another app that shares it", p.Capability)
 }
 
-// appName and hostname report names that the app answers to on the networks of
-// the capabilities that it uses: Podman adds the container's name and its host
-// name there, and a name with two owners leads to either.
-func appName(c *collector, at string, a *manifests.App) { c.answers(at, a.ID, c.uses()) }
-
+// hostname reports a name that the part answers to on the networks of the capabilities that
+// it uses. Names that others rely on there are refused when manifests are resolved.
 func hostname(c *collector, at string, p *manifests.Container) {
-	if p.Hostname != c.app.ID() {
-		c.answers(at, p.Hostname, c.part.Uses)
+	if len(c.part.Uses) > 0 && p.Hostname != c.app.ID() {
+		c.add(Answer, p.Hostname, Medium, at, "answer to the name %s on the networks of %s", p.Hostname, strings.Join(c.part.Uses, ", "))
 	}
-}
-
-func (c *collector) answers(at, name string, uses []string) {
-	switch {
-	case slices.Contains(uses, name):
-		c.add(Answer, name, Critical, at, "answer to the name %s in place of the app that provides it", name)
-	case len(uses) > 0 && name != c.app.ID():
-		c.add(Answer, name, Medium, at, "answer to the name %s on the networks of %s", name, strings.Join(uses, ", "))
-	}
-}
-
-// uses is the capabilities that the main container uses: its name is the app's id.
-func (c *collector) uses() []string {
-	if p := c.app.Part("main"); p != nil {
-		return p.Uses
-	}
-	return nil
 }
 
 func updatePolicy(c *collector, at string, u *manifests.Update) {

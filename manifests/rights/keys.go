@@ -16,7 +16,6 @@ func of[T any](find func(c *collector, at string, holder *T)) rule {
 
 // asks is the keys that can ask for a right.
 var asks = map[string]rule{
-	"App.id":         of(appName),
 	"App.companions": of(companions),
 	"App.conflicts":  of(conflicts),
 
@@ -83,6 +82,8 @@ var harmless = map[string]string{
 	// A user ID reaches no further than the mounts, devices and capabilities, which
 	// are rights of their own.
 	"it selects a user of the container": `Container.user`,
+
+	"a name that others rely on is refused": `App.id`,
 
 	"it is inside the container's namespaces": `
 		Volume.target Volume.disposable Tmpfs.target Tmpfs.size Tmpfs.mode File.template File.target File.mode File.reload Reload.signal

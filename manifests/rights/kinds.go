@@ -82,7 +82,7 @@ var Kinds = []Entry{
 	{Use, "CAPABILITY", "Connect to the app that provides a capability, and read what it exports to consumers, its secrets included."},
 	{Provide, "CAPABILITY", "Serve other apps that require a capability."},
 	{Replace, "CAPABILITY", "Serve a capability beside another provider (`shared: true`): consumers get the first by id."},
-	{Answer, "NAME", "Answer to a name on the networks of the capabilities that the app uses, in place of the app that others expect. Critical where it is the name of such a capability."},
+	{Answer, "NAME", "Answer to a name on the networks of the capabilities that the app uses."},
 	{Control, "APP", "Start, stop and restart another app together with this one (`companions`)."},
 	{Exclude, "APP", "Keep another app from being installed (`conflicts`)."},
 	{Build, "CONTEXT", "Run the steps of a Containerfile, with Podman's default privileges and the network, instead of the container's own limits."},
