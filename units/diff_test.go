@@ -446,11 +446,11 @@ func TestAwaited(t *testing.T) {
 func TestRemoval(t *testing.T) {
 	const service = "app@old.service"
 	stale := map[string]units.FoundFile{
-		"app@old.container":          {State: units.FileStale, App: "old", Service: service},
-		"archipelago-shared.x.network":  {State: units.FileStale},
-		"archipelago-old.d.volume":   {State: units.FileStale, App: "old"},
-		"app@stopped.container":      {State: units.FileStale, App: "stopped", Service: "app@stopped.service"},
-		"archipelago-app.lnd.volume": {State: units.FileStale, App: "lnd"},
+		"app@old.container":            {State: units.FileStale, App: "old", Service: service},
+		"archipelago-shared.x.network": {State: units.FileStale},
+		"archipelago-old.d.volume":     {State: units.FileStale, App: "old"},
+		"app@stopped.container":        {State: units.FileStale, App: "stopped", Service: "app@stopped.service"},
+		"archipelago-app.lnd.volume":   {State: units.FileStale, App: "lnd"},
 	}
 	have := units.Observed{Files: stale, Units: map[string]units.Unit{
 		service: {Loaded: true, Active: units.Active}, "app@stopped.service": {Loaded: true, Active: units.Inactive}, "app@lnd.service": well,
