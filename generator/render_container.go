@@ -388,6 +388,10 @@ func (c *container) ulimit(name string, n int) {
 func (c *container) labels() {
 	c.put(c.at(""), "Label", "io.archipelago.app="+c.app.ID())
 	c.reserveDigest()
+	if policy := c.app.Document.App.Update.Policy; policy != "registry" && policy != "local" {
+		// Else a label of the image would have podman auto-update replace it.
+		c.put(origin{base: "app", field: "update.policy", index: -1}, "Label", "io.containers.autoupdate=disabled")
+	}
 	for _, k := range slices.Sorted(maps.Keys(c.part.Labels)) {
 		c.put(c.at("labels."+k), "Label", k+"="+c.part.Labels[k])
 	}
@@ -420,6 +424,9 @@ func (c *container) service(recipe units.Recipe, isNeeded bool) {
 	// leaves 128 plus the signal behind; for a process of its own systemd takes
 	// the same for a clean end.
 	c.put(c.at("stop.success_exit_codes"), "SuccessExitStatus", successExitStatus(p.Stop.SuccessExitCodes))
+	// What an image writes, such as in a step before the start, is no priority in the
+	// journal: systemd shows messages of priority 0 on every terminal.
+	c.put(c.at(""), "SyslogLevelPrefix", "no")
 	c.takeBackNetwork()
 	for _, a := range c.awaited {
 		c.awaits(a)

@@ -83,7 +83,7 @@ var patterns = map[string]*pattern{
 	"envname":    expr("the name of an environment variable", 256, `[A-Za-z_][A-Za-z0-9_.-]*`),
 	"exportname": expr("a name of lower-case letters, digits and underscores", 48, `[a-z][a-z0-9_]*`),
 	"directive":  expr("the name of a directive or section", 64, `[A-Za-z][A-Za-z0-9-]*`),
-	"label":      {text: "the name of a label, and not io.archipelago.*", match: isLabel},
+	"label":      {text: "the name of a label, and not io.archipelago.* or io.containers.autoupdate", match: isLabel},
 	"profile":    {text: "an absolute path, or unconfined", match: func(s string) bool { return s == "unconfined" || isPath(s, ":,$%") }},
 	"unmask":     {text: "an absolute path, or ALL", match: func(s string) bool { return s == "ALL" || isPath(s, ":,$%") }},
 	"ulimit":     expr("a number or soft:hard; -1 is unlimited", 41, `-?[0-9]{1,19}(?::-?[0-9]{1,19})?`),
@@ -169,8 +169,14 @@ func isIP(s string) bool {
 
 var fitsLabel = lazily(`^[a-zA-Z0-9][a-zA-Z0-9._/-]*$`)
 
+// isOwnLabel reports whether a label follows from other keys: what an app is, and whether
+// podman auto-update may replace its image.
+func isOwnLabel(s string) bool {
+	return strings.HasPrefix(s, "io.archipelago.") || s == "io.containers.autoupdate" || strings.HasPrefix(s, "io.containers.autoupdate.")
+}
+
 func isLabel(s string) bool {
-	return len(s) <= 256 && fitsLabel(s) && !strings.HasPrefix(s, "io.archipelago.")
+	return len(s) <= 256 && fitsLabel(s) && !isOwnLabel(s)
 }
 
 func isNetwork(s string) bool {

@@ -25,7 +25,7 @@ func TestPatterns(t *testing.T) {
 		"option":    {[]string{"a", "/a=b,c", repeat("a", 256)}, []string{"", "-a", "a b", repeat("a", 257)}},
 		"filename":  {[]string{"a", "_a.b", repeat("a", 128)}, []string{"", ".a", "a/b", repeat("a", 129)}},
 		"directive": {[]string{"A", "Nice", repeat("A", 64)}, []string{"", "1", "A=", repeat("A", 65)}},
-		"label":     {[]string{"a", "a.b/c-d", repeat("a", 256)}, []string{"", ".a", "a b", "io.archipelago.x", repeat("a", 257)}},
+		"label":     {[]string{"a", "a.b/c-d", repeat("a", 256)}, []string{"", ".a", "a b", "io.archipelago.x", "io.containers.autoupdate", "io.containers.autoupdate.authfile", repeat("a", 257)}},
 		"user":      {[]string{"0", "a:b", repeat("u", 32) + ":" + repeat("g", 32)}, []string{"", ":", "a:", repeat("u", 33), "a:" + repeat("g", 33)}},
 	} {
 		for _, s := range c.fits {

@@ -541,11 +541,17 @@ func (v *validator) podmanArg(path, arg string) {
 		v.fail(diag.Structure, path, "write --flag=value in one word", "%q is not a long option: Podman would take it for the image", arg)
 	case slices.Contains(ownFlags, flag):
 		v.fail(diag.Structure, path, "", "%s is set by archgen or Quadlet", flag)
-	case flag == "--label" && strings.HasPrefix(value, "io.archipelago."):
-		v.fail(diag.Structure, path, "", "labels io.archipelago.* are archgen's own")
+	case flag == "--label" && isOwnLabel(labelOf(value)):
+		v.fail(diag.Structure, path, "", "labels io.archipelago.* are archgen's own, and io.containers.autoupdate follows from update.policy")
 	case !hasValue && !slices.Contains(switches, flag):
 		v.fail(diag.Structure, path, "write "+flag+"=value", "%s takes a value in the same word", flag)
 	}
+}
+
+// labelOf is the name of a label that is set.
+func labelOf(text string) string {
+	name, _, _ := strings.Cut(text, "=")
+	return name
 }
 
 // sortedKeys returns the keys of a map in order.

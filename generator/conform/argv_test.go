@@ -249,7 +249,9 @@ func (v values) compare(t *rapid.T, podman generator.Version, argv []string) {
 		t.Fatalf("Podman %v: the command is %q, want %q", podman, args, v.Command)
 	}
 	same("env", flags(options, "--env"), pairs("V", v.Env))
-	ours := func(s string) bool { return strings.HasPrefix(s, "io.archipelago.") }
+	ours := func(s string) bool {
+		return strings.HasPrefix(s, "io.archipelago.") || strings.HasPrefix(s, "io.containers.autoupdate=")
+	}
 	same("labels", slices.DeleteFunc(flags(options, "--label"), ours), pairs("l", v.Labels))
 	annotations := make([]string, 0, len(v.Args))
 	for _, a := range v.Args {

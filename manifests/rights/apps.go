@@ -108,13 +108,6 @@ func pull(c *collector, at string, p *manifests.Container) {
 	}
 }
 
-// labels reports the label that `podman auto-update` reads.
-func labels(c *collector, at string, p *manifests.Container) {
-	if policy, ok := p.Labels["io.containers.autoupdate"]; ok && policy != "disabled" {
-		c.autoUpdate(at + ".io.containers.autoupdate")
-	}
-}
-
 func (c *collector) autoUpdate(at string) {
 	c.add(AutoUpdate, "", Medium, at, "get a new image without a new manifest")
 }
