@@ -2,6 +2,7 @@ package manifests_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -185,4 +186,43 @@ func codes(l diag.List) []string {
 		list = append(list, string(d.Code))
 	}
 	return list
+}
+
+// TestTemplatesBehindLinks: the templates of a manifest come from its own directory. In an
+// overlay, which is the operator's, a link is what it is elsewhere.
+func TestTemplatesBehindLinks(t *testing.T) {
+	t.Parallel()
+	const key = "the key of whoever installs the app"
+	for name, tt := range map[string]struct {
+		files map[string]string
+		read  bool
+	}{
+		"a file":                         {map[string]string{"x.files/a.conf": "text"}, true},
+		"a link to a file elsewhere":     {map[string]string{"x.files/a.conf": "-> ../home/key"}, false},
+		"a link by an absolute path":     {map[string]string{"x.files/a.conf": "-> /proc/self/environ"}, false},
+		"a link to a file beside it":     {map[string]string{"x.files/a.conf": "-> b.conf", "x.files/b.conf": "text"}, false},
+		"a link in place of the folder":  {map[string]string{"x.files": "-> home", "home/a.conf": key}, false},
+		"a link that the operator made":  {map[string]string{"x.d/files/a.conf": "-> ../../home/key"}, true},
+		"a folder that the operator has": {map[string]string{"x.d/files": "-> ../home", "home/a.conf": "text"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{"home/key": key}
+			files["x.yaml"] = "app: {id: x, name: X, version: 1.0.0, container: {image: x, files: [{template: a.conf, target: /a}]}}\n"
+			maps.Copy(files, tt.files)
+			var l manifests.Loaded
+			diags := l.LoadDirs([]string{tree(t, files)})
+			if tt.read != (len(diags) == 0) || len(l.Manifests) != 1 {
+				t.Fatal(diags)
+			}
+			if _, isRead := l.Manifests[0].Templates["a.conf"]; isRead != tt.read {
+				t.Errorf("it is read: %v", isRead)
+			}
+			for _, d := range diags {
+				if d.Code != diag.Unreadable || strings.Contains(d.Message, key) {
+					t.Error(d)
+				}
+			}
+		})
+	}
 }

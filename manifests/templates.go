@@ -2,15 +2,18 @@ package manifests
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -44,9 +47,9 @@ func (l *Loaded) templates(m *Manifest, dir string, overlayDirs []string) (diags
 	for _, d := range overlayDirs {
 		places = append(places, filepath.Join(d, OverlayFilesDir(a.ID)))
 	}
-	places = append(places, filepath.Join(dir, FilesDir(a.ID)))
+	own := filepath.Join(dir, FilesDir(a.ID))
 	for _, name := range a.TemplateNames() {
-		text, problem := readTemplate(places, name)
+		text, problem := readTemplate(places, own, name)
 		if problem != nil {
 			diags = append(diags, m.ofTemplate(name, *problem))
 			continue
@@ -86,10 +89,16 @@ func (m *Manifest) ofTemplate(name string, problem diag.Diagnostic) diag.Diagnos
 	return problem
 }
 
-func readTemplate(places []string, name string) (Source, *diag.Diagnostic) {
-	for _, place := range places {
+// readTemplate reads a template from the first of the operator's places that has it, or
+// else from the manifest's own.
+func readTemplate(places []string, own, name string) (Source, *diag.Diagnostic) {
+	for _, place := range append(places, own) {
 		path := filepath.Join(place, name)
-		data, err := ReadFile(path)
+		read := ReadFile
+		if place == own {
+			read = func(string) ([]byte, error) { return ReadTemplate(own, name) }
+		}
+		data, err := read(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -100,9 +109,40 @@ func readTemplate(places []string, name string) (Source, *diag.Diagnostic) {
 	}
 	return Source{}, &diag.Diagnostic{
 		Code: diag.Unreadable, Message: "there is no template " + name,
-		Hint: "lay it into " + places[len(places)-1],
+		Hint: "lay it into " + own,
 	}
 }
+
+// ReadTemplate reads a template that lies beside a manifest, in its directory ID.files.
+// It follows no link: whoever made the manifest could have any file of whoever reads it.
+func ReadTemplate(dir, name string) ([]byte, error) {
+	if info, err := os.Lstat(dir); err != nil || info.Mode()&fs.ModeSymlink != 0 {
+		return nil, cmp.Or(err, errLink)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }() // nothing was written
+	info, err := root.Lstat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode()&fs.ModeSymlink != 0 {
+		return nil, errLink
+	}
+	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if opened, err := f.Stat(); err != nil || !os.SameFile(info, opened) {
+		return nil, cmp.Or(err, errors.New("it was replaced while it was read"))
+	}
+	return readRegular(f)
+}
+
+var errLink = errors.New("it is a link, and templates of a manifest are read without following any: put the file there")
 
 func checkTemplate(s Source) (Source, *diag.Diagnostic) {
 	if len(s.Data) > MaxFileSize {

@@ -145,7 +145,7 @@ func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
 // templatesBeside reads templates from beside a manifest.
 func templatesBeside(manifest string) func(id, name string) ([]byte, error) {
 	return func(id, name string) ([]byte, error) {
-		return manifests.ReadFile(filepath.Join(filepath.Dir(manifest), manifests.FilesDir(id), name))
+		return manifests.ReadTemplate(filepath.Join(filepath.Dir(manifest), manifests.FilesDir(id)), name)
 	}
 }
 
