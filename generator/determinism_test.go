@@ -43,7 +43,7 @@ app:
       volumes: [{name: a, target: /a}, {name: b, target: /b}, {name: c, target: /c}]
       health: {serving: {jsonrpc: {port: rpc, method: m, expect: {a: "1", b: "2", c: "3", d: "4"}}}}
       unit:
-        Unit: {After: [a.target], Before: [b.target], ConditionPathExists: [/a, /b], Documentation: ["https://example.com/"]}
+        Unit: {After: [a.target], WantsMountsFor: [b.target], ConditionPathExists: [/a, /b], Documentation: ["https://example.com/"]}
         Service: {CPUWeight: ["1"], IOWeight: ["2"], LimitCORE: ["3"], Nice: ["4"]}
     a: {build: {context: a, args: {A: "1", B: "2", C: "3", D: "4"}}}
     b: {image: docker.io/library/b:1}

@@ -13,12 +13,13 @@ import (
 // out is what runs programs, changes what podman sees, hides files from it
 // (rootless Podman can't run in a sandboxed unit), or reaches other units.
 var hatch = map[string][]string{
-	"Unit": strings.Fields(`After Assert* Before CollectMode Condition* Documentation JobRunningTimeoutSec JobTimeoutSec
+	"Unit": strings.Fields(`After Assert* CollectMode Condition* Documentation JobRunningTimeoutSec JobTimeoutSec
 		RequiresMountsFor StopWhenUnneeded WantsMountsFor`),
 	"Service": strings.Fields(`AllowedCPUs AllowedMemoryNodes CPU* CoredumpFilter DefaultMemory* DefaultStartupMemoryLow
 		DisableControllers IO* Limit* LogExtraFields LogFilterPatterns LogLevelMax LogRateLimit* ManagedOOM* MemoryAccounting
 		MemoryHigh MemoryLow MemoryMax MemoryMin MemoryPressure* MemorySwapMax MemoryZSwap* Nice OOMPolicy OOMScoreAdjust
-		RestartForceExitStatus RestartMode RestartPreventExitStatus RuntimeMaxSec RuntimeRandomizedExtraSec Startup* Syslog*
+		RestartForceExitStatus RestartMode RestartPreventExitStatus RuntimeMaxSec RuntimeRandomizedExtraSec Startup*
+		SyslogFacility SyslogIdentifier SyslogLevel
 		TasksAccounting TasksMax TimeoutAbortSec TimeoutStartFailureMode TimeoutStopFailureMode TimerSlackNSec UMask`),
 }
 

@@ -175,7 +175,7 @@ type Container struct {
 	Health Health `key:"health"`
 	// Parts of the same app that come first.
 	After []After `key:"after"`
-	// Escape hatch: further arguments of `podman run`, each in one word (`--flag=value`). Flagged by `check --strict`.
+	// Escape hatch: further arguments of `podman run` that change nothing but the container, each in one word (`--flag=value`). Flagged by `check --strict`.
 	PodmanArgs []string `key:"podman_args"`
 	// Escape hatch: further directives, section to directive to values. Flagged by `check --strict`.
 	Unit map[string]map[string][]string `key:"unit"`

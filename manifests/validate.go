@@ -519,40 +519,5 @@ func idOr(text string, fallback int) (int, error) {
 	return int(id), err
 }
 
-// ownFlags are arguments of podman run that the generator or Quadlet sets.
-var ownFlags = []string{
-	"--name", "--replace", "--rm", "--detach", "--sdnotify", "--cgroups", "--cidfile", "--pidfile", "--conmon-pidfile",
-	"--restart", "--pod", "--pod-id-file", "--rootfs", "--label-file", "--network", "--net", "--userns", "--stop-timeout",
-	"--sig-proxy", "--attach", "--preserve-fds", "--entrypoint", "--health-on-failure",
-}
-
-// switches are the arguments of podman run that stand without a value. Any
-// other would swallow the next word, at last the image.
-var switches = []string{
-	"--disable-content-trust", "--env-host", "--http-proxy", "--init", "--interactive", "--no-healthcheck", "--no-hostname",
-	"--no-hosts", "--oom-kill-disable", "--privileged", "--publish-all", "--quiet", "--read-only", "--read-only-tmpfs", "--rmi", "--tls-verify", "--tty",
-}
-
-// podmanArg keeps the escape hatch from breaking the command that it is put in.
-func (v *validator) podmanArg(path, arg string) {
-	flag, value, hasValue := strings.Cut(arg, "=")
-	switch {
-	case !strings.HasPrefix(arg, "--") || len(flag) < 3:
-		v.fail(diag.Structure, path, "write --flag=value in one word", "%q is not a long option: Podman would take it for the image", arg)
-	case slices.Contains(ownFlags, flag):
-		v.fail(diag.Structure, path, "", "%s is set by archgen or Quadlet", flag)
-	case flag == "--label" && isOwnLabel(labelOf(value)):
-		v.fail(diag.Structure, path, "", "labels io.archipelago.* are archgen's own, and io.containers.autoupdate follows from update.policy")
-	case !hasValue && !slices.Contains(switches, flag):
-		v.fail(diag.Structure, path, "write "+flag+"=value", "%s takes a value in the same word", flag)
-	}
-}
-
-// labelOf is the name of a label that is set.
-func labelOf(text string) string {
-	name, _, _ := strings.Cut(text, "=")
-	return name
-}
-
 // sortedKeys returns the keys of a map in order.
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

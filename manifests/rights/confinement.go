@@ -170,11 +170,5 @@ func unit(c *collector, at string, p *manifests.Container) {
 }
 
 func (c *collector) directive(at, name, value string) {
-	if name != "Unit.Before" {
-		c.add(UnitDirective, name+"="+value, High, at, "set %s=%s in its systemd unit, unchecked", name[strings.IndexByte(name, '.')+1:], value)
-		return
-	}
-	for other := range strings.FieldsSeq(value) {
-		c.add(Order, other, High, at, "delay the start of %s", other)
-	}
+	c.add(UnitDirective, name+"="+value, High, at, "set %s=%s in its systemd unit, unchecked", name[strings.IndexByte(name, '.')+1:], value)
 }

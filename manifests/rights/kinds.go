@@ -26,7 +26,6 @@ const (
 	Unmask        Kind = "unmask"
 	PodmanArg     Kind = "podman-arg"
 	UnitDirective Kind = "unit-directive"
-	Order         Kind = "order"
 	Listen        Kind = "listen"
 	Onion         Kind = "onion"
 	VolumeWrite   Kind = "volume-write"
@@ -74,7 +73,6 @@ var Kinds = []Entry{
 	{Unmask, "PATH", "Read and change kernel files that Podman hides."},
 	{PodmanArg, "ARGUMENT", "Pass an argument to `podman run`. archgen does not know what it does."},
 	{UnitDirective, "SECTION.NAME=VALUE", "Set a directive of the app's systemd unit. archgen does not know what it does."},
-	{Order, "UNIT", "Delay the start of another unit (`Before=`)."},
 	{Listen, "ADDRESS:PORT/PROTOCOL", "Accept connections from other machines."},
 	{Onion, "PORT", "Be reached from the Tor network by everyone who knows the address."},
 	{VolumeWrite, "VOLUME", "Read and change a volume that is not the app's own."},

@@ -65,7 +65,7 @@ func (s *checker) rights() {
 
 func codeOf(k rights.Kind) diag.Code {
 	switch k {
-	case rights.PodmanArg, rights.HostPID, rights.HostIPC, rights.UnitDirective, rights.Order:
+	case rights.PodmanArg, rights.HostPID, rights.HostIPC, rights.UnitDirective:
 		return diag.RawArguments
 	default:
 		return diag.Privilege
