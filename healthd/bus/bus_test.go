@@ -76,6 +76,26 @@ func TestWhatCallersSee(t *testing.T) {
 	}
 }
 
+// What an app of the system said is for root: everyone gets the signals of that bus.
+func TestSystemTellsNoWords(t *testing.T) {
+	t.Parallel()
+	board := healthd.NewBoard()
+	board.Post(someStatus())
+	for scope, want := range map[units.Scope]string{units.User: "verifying blocks", units.System: ""} {
+		o := &object{Server: Server{Scope: scope, Board: board}}
+		apps, _ := o.properties()["Apps"].(map[string]map[string]dbus.Variant)
+		if got := apps["knots"]["Detail"].Value(); got != want {
+			t.Errorf("%s: the property has %q, want %q", scope, got, want)
+		}
+	}
+	for _, a := range someStatus().Apps {
+		told := withoutWords(a)
+		if told.Error != "" || told.Detail != "" || len(told.Log) > 0 || told.State != a.State || told.Reason != a.Reason {
+			t.Errorf("%+v", told)
+		}
+	}
+}
+
 func TestCallersAreRefused(t *testing.T) {
 	t.Parallel()
 	s := onPrivateBus(t)

@@ -56,11 +56,15 @@ func (o *object) ListApps() ([]row, *dbus.Error) {
 	return rows, nil
 }
 
-// GetApp says all that is known of an app.
-func (o *object) GetApp(id string) (map[string]dbus.Variant, *dbus.Error) {
+// GetApp says all that is known of an app to those who may read its log. Others are not
+// told what the app said itself.
+func (o *object) GetApp(sender dbus.Sender, id string) (map[string]dbus.Variant, *dbus.Error) {
 	a, err := o.find(id)
 	if err != nil {
 		return nil, err
+	}
+	if o.permit(sender) != nil {
+		a = withoutWords(a)
 	}
 	facts := factsOf(a)
 	if a.Latency > 0 {
@@ -72,6 +76,13 @@ func (o *object) GetApp(id string) (map[string]dbus.Variant, *dbus.Error) {
 	}
 	facts["Log"] = lines
 	return variants(facts), nil
+}
+
+// withoutWords is an app without what it said, which may hold passwords: the system's
+// journal shows it to few.
+func withoutWords(a healthd.App) healthd.App {
+	a.Log, a.Detail, a.Error = nil, "", ""
+	return a
 }
 
 func (o *object) find(id string) (healthd.App, *dbus.Error) {
@@ -185,6 +196,9 @@ func (o *object) properties() map[string]any {
 	status, _ := o.Board.Status()
 	apps := make(map[string]map[string]dbus.Variant, len(status.Apps))
 	for _, a := range status.Apps {
+		if o.Scope == units.System { // whose bus hands signals to everyone
+			a = withoutWords(a)
+		}
 		apps[a.ID] = variants(factsOf(a))
 	}
 	return map[string]any{
