@@ -462,7 +462,7 @@ func TestRemoval(t *testing.T) {
 		"whole set": {units.Desired{Apps: []units.App{lnd}, Whole: true}, []string{
 			"stop app@old.service removed",
 			"remove app@old.container removed", "remove app@stopped.container removed", "remove archipelago-app.lnd.volume removed",
-			"remove archipelago-shared.x.network removed", "remove archipelago-old.d.volume removed", "reload  removed",
+			"remove archipelago-old.d.volume removed", "remove archipelago-shared.x.network removed", "reload  removed",
 		}},
 		"its manifest became invalid": {units.Desired{Apps: []units.App{lnd}, Kept: []string{"old"}, Whole: true}, []string{
 			"remove app@stopped.container removed", "remove archipelago-app.lnd.volume removed", "reload  removed", "leave  invalid-manifest",
