@@ -374,7 +374,7 @@ func (r *resolver) competing() {
 	}
 }
 
-// foreignVolumes checks mounts of other apps' volumes.
+// foreignVolumes refuses mounts of volumes that another app has and does not share.
 func (r *resolver) foreignVolumes(app *Resolved) {
 	for _, part := range app.Parts {
 		for i, v := range part.Volumes {
@@ -390,8 +390,31 @@ func (r *resolver) foreignVolumes(app *Resolved) {
 			case !slices.Contains(owner.VolumeNames(), v.Name):
 				r.fail(app.Manifest, diag.UnknownName, at+".name", didYouMean(v.Name, owner.VolumeNames()),
 					"%s has no volume %s", v.App, v.Name)
+			default:
+				r.share(app, at, v, owner)
 			}
 		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(app.Document.App.Volumes)) {
+		owner, volume, _ := strings.Cut(app.Existing(name), ".")
+		if other := r.set.byID[owner]; other != nil && other != app && slices.Contains(other.VolumeNames(), volume) {
+			r.fail(app.Manifest, diag.NotShared, "app.volumes."+name+".existing", "mount it with {app: "+owner+", name: "+volume+"}, which the app has to share",
+				"%s is a volume of %s", app.Existing(name), owner)
+		}
+	}
+}
+
+// share demands that the owner of a volume lets an app mount it so.
+func (r *resolver) share(app *Resolved, at string, v Volume, owner *Resolved) {
+	shares := owner.Document.App.Shares
+	i := slices.IndexFunc(shares, func(s Share) bool { return s.Volume == v.Name && s.App == app.ID() })
+	switch {
+	case i < 0:
+		r.fail(app.Manifest, diag.NotShared, at+".app", fmt.Sprintf("where that is meant, lay a file over %s in %s.d/ that adds {volume: %s, app: %s} to its shares", owner.ID(), owner.ID(), v.Name, app.ID()),
+			"%s does not share its volume %s with %s", owner.ID(), v.Name, app.ID())
+	case !shares[i].Write && (!v.ReadOnly || v.Chown):
+		r.fail(app.Manifest, diag.NotShared, at, "mount it with read_only: true, and without chown",
+			"%s shares its volume %s with %s to be read, not changed", owner.ID(), v.Name, app.ID())
 	}
 }
 

@@ -57,6 +57,8 @@ type App struct {
 	UI *UI `key:"ui"`
 	// Settings of the app's named volumes, by name. A volume that a container mounts need not be listed.
 	Volumes map[string]*VolumeOptions `key:"volumes"`
+	// Volumes of the app that other apps may mount.
+	Shares []Share `key:"shares"`
 	// What other apps can use of this one.
 	Provides []Provide `key:"provides"`
 	// What this app uses of others.
@@ -495,6 +497,16 @@ type After struct {
 	Part string `key:"part" need:"required" pattern:"id"`
 	// What the other part has to have reached: that its container runs, that it serves, or that it is done.
 	Until string `key:"until" enum:"started|serving|completed" default:"serving"`
+}
+
+// Share lets another app mount a volume of this one.
+type Share struct {
+	// Volume of this app.
+	Volume string `key:"volume" need:"required" pattern:"id"`
+	// The app that may mount it.
+	App string `key:"app" need:"required" pattern:"id"`
+	// It may change what is in the volume. Otherwise it has to mount it `read_only`.
+	Write bool `key:"write"`
 }
 
 // Provide offers a capability to other apps: they reach the part under the capability's name on the capability's network.

@@ -181,6 +181,13 @@ func (v *validator) appNames() {
 			v.fail(diag.Exclusive, "app.volumes."+name, "", "an existing volume takes no settings: they act when a volume is created")
 		}
 	}
+	for i, s := range a.Shares {
+		at := fmt.Sprintf("app.shares[%d]", i)
+		v.reference(at+".volume", "volume", s.Volume, owned)
+		if s.App == a.ID {
+			v.fail(diag.Exclusive, at+".app", "", "an app has its own volumes without sharing them")
+		}
+	}
 	v.capabilities(secrets)
 }
 

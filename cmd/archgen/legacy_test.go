@@ -33,6 +33,7 @@ app:
   id: y
   name: y
   version: 1.0.0
+  shares: [{volume: shared, app: x, write: true}]
   container: {image: docker.io/library/y:1, volumes: [{name: shared, target: /shared}]}
 `}
 

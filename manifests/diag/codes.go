@@ -27,6 +27,7 @@ const (
 	UnknownVariable   Code = "unknown-variable"
 	IDClash           Code = "id-clash"
 	NameClash         Code = "name-clash"
+	NotShared         Code = "not-shared"
 	PortClash         Code = "port-clash"
 	Conflict          Code = "conflict"
 	Unsatisfied       Code = "unsatisfied"
@@ -84,6 +85,7 @@ var Codes = []Entry{
 	{UnknownVariable, "A ${…} variable does not exist.", "See the list of variables in docs/manifest.md; write $${ for a literal ${."},
 	{IDClash, "Two manifests carry the same app id.", "Remove or rename one."},
 	{NameClash, "Two things would get the same name on the machine.", "Rename one."},
+	{NotShared, "A volume of another app is mounted that its owner does not share, or not to be changed.", "Add the app to the `shares` of the owner, or in an overlay of the owner."},
 	{PortClash, "Two containers publish the same host port.", "Change one in the manifest or in an overlay."},
 	{Conflict, "Two apps that exclude each other are both in the set, or two apps provide a capability of which only one can be in use.", "Leave one of them out."},
 	{Unsatisfied, "No app in the set provides a capability that this one requires.", "Add an app that provides it, or mark the requirement optional."},

@@ -90,6 +90,7 @@ var harmless = map[string]string{
 		Device.target Port.container Port.protocol Container.sysctls Container.aliases Container.hosts Container.dns`,
 
 	"it names a volume or a secret of the app itself": `
+		Share.volume Share.app Share.write
 		Volume.name Secret.name Secret.description Secret.show Generate.length Generate.alphabet Derive.from Derive.method
 		EnsureDir.volume EnsureDir.path EnsureDir.owner EnsureDir.mode`,
 
