@@ -71,7 +71,7 @@ func TestNewcomersGiveWay(t *testing.T) {
 			code: diag.NameClash, blamed: []string{"b"},
 		},
 		"one that comes where an app has its name": {
-			a: "provides: [{capability: b}, {capability: c}], container: {image: x}", b: "requires: [{capability: c, optional: true}], container: {image: x}",
+			a: "requires: [{capability: b, optional: true}, {capability: c, optional: true}], container: {image: x}", b: "requires: [{capability: c, optional: true}], container: {image: x}",
 			bIs: there, code: diag.NameClash, blamed: []string{"a"},
 		},
 		"a hostname that is a part of another app": {
@@ -85,6 +85,10 @@ func TestNewcomersGiveWay(t *testing.T) {
 		"an alias of a part": {
 			a: "provides: [{capability: c}], containers: {main: {image: x}, db: {image: x, aliases: [b]}}", b: "requires: [{capability: c}], container: {image: x}",
 			code: diag.NameClash, blamed: []string{"b"},
+		},
+		"a capability of its own that is named like another app": {
+			a: "requires: [{capability: c, optional: true}], container: {image: x}",
+			b: "requires: [{capability: c, optional: true}], provides: [{capability: a}], container: {image: x, hostname: a}", code: diag.NameClash, blamed: []string{"b"},
 		},
 		"a name on networks that have nothing in common": {
 			a: "provides: [{capability: c}], container: {image: x}", b: "container: {image: x, hostname: c}", blamed: []string{},

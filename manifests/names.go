@@ -33,17 +33,24 @@ func (m member) taken() map[string]string {
 	return names
 }
 
-// relied is the names by which the part is reached and reaches others, with what each is.
-func (m member) relied() map[string]string {
-	names := map[string]string{searched(ContainerName(m.app.ID(), m.part.Name)): "a container of " + m.app.ID()}
+// reliance is what a name stands for. That of a capability is its provider's to take.
+type reliance struct {
+	what         string
+	isCapability bool
+}
+
+// relied is the names by which the part is reached and reaches others.
+func (m member) relied() map[string]reliance {
+	names := map[string]reliance{}
+	for _, name := range m.part.Uses {
+		names[searched(name)] = reliance{"a capability that " + m.app.ID() + " requires", true}
+	}
 	for _, p := range m.app.Parts {
 		for _, name := range append([]string{p.Name}, p.Aliases...) {
-			names[searched(name)] = "a part of " + m.app.ID()
+			names[searched(name)] = reliance{"a part of " + m.app.ID(), false}
 		}
 	}
-	for _, name := range slices.Concat(m.part.Provides, m.part.Uses) {
-		names[searched(name)] = "a capability that " + m.app.ID() + " provides or requires"
-	}
+	names[searched(ContainerName(m.app.ID(), m.part.Name))] = reliance{"a container of " + m.app.ID(), false}
 	return names
 }
 
@@ -96,8 +103,8 @@ func (r *resolver) nameOfNetwork(network string, m member, said map[string]bool)
 func (r *resolver) namesOf(network string, m, other member, said map[string]bool) {
 	taken, relied := m.taken(), other.relied()
 	for _, name := range slices.Sorted(maps.Keys(taken)) {
-		what, isRelied := relied[name]
-		if provider, _ := r.set.Provider(name); !isRelied || provider == m.app {
+		use, isRelied := relied[name]
+		if provider, _ := r.set.Provider(name); !isRelied || use.isCapability && provider == m.app {
 			continue
 		}
 		late, path := m.app, taken[name]
@@ -107,7 +114,7 @@ func (r *resolver) namesOf(network string, m, other member, said map[string]bool
 		if key := late.ID() + " " + path; !said[key] {
 			said[key] = true
 			r.fail(late.Manifest, diag.NameClash, path, "give the app, the part or the hostname another name",
-				"%s answers to the name %s on the network of %s, where it is %s", m.app.ID(), name, network, what)
+				"%s answers to the name %s on the network of %s, where it is %s", m.app.ID(), name, network, use.what)
 		}
 	}
 }

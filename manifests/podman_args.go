@@ -18,13 +18,14 @@ var ownFlags = []string{
 // other would swallow the next word, at last the image.
 var switches = strings.Fields(`
 	--env-host --http-proxy --init --interactive --no-healthcheck --no-hostname --no-hosts --oom-kill-disable --privileged
-	--publish-all --quiet --read-only --read-only-tmpfs --rmi --shm-size-systemd --tls-verify --tty --unsetenv-all`)
+	--publish-all --quiet --read-only --read-only-tmpfs --tls-verify --tty --unsetenv-all`)
 
 // valued are the arguments of podman run with a value that change the container and
 // nothing beside it. Not among them are Podman's own, with which it runs programs of the
 // host (--runtime, --conmon, --hooks-dir, --module), other containers and their place
-// (--requires, --volumes-from, --cgroup-parent, --init-path), and names that other apps
-// rely on (--hostname, --network-alias).
+// (--requires, --volumes-from, --cgroup-parent, --init-path), images (--rmi), names that
+// other apps rely on (--hostname, --network-alias), and volumes and secrets, for which keys
+// of the manifest know whose they are (--volume, --mount, --secret).
 var valued = strings.Fields(`
 	--add-host --annotation --arch --blkio-weight --blkio-weight-device --cap-add --cap-drop --cgroup-conf --cgroupns
 	--chrootdirs --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems
@@ -33,10 +34,10 @@ var valued = strings.Fields(`
 	--health-interval --health-log-destination --health-max-log-count --health-max-log-size --health-retries
 	--health-start-period --health-startup-cmd --health-startup-interval --health-startup-retries --health-startup-success
 	--health-startup-timeout --health-timeout --hostuser --image-volume --ip --ip6 --ipc --label --log-opt --mac-address
-	--memory --memory-reservation --memory-swap --memory-swappiness --mount --oom-score-adj --os --passwd --passwd-entry
-	--personality --pid --pids-limit --platform --publish --pull --rdt-class --retry --retry-delay --secret --security-opt
-	--shm-size --stop-signal --subgidname --subuidname --sysctl --systemd --timeout --tmpfs --tz --uidmap --ulimit --umask
-	--unsetenv --user --uts --variant --volume --workdir`)
+	--memory --memory-reservation --memory-swap --memory-swappiness --oom-score-adj --os --passwd --passwd-entry
+	--personality --pid --pids-limit --platform --publish --pull --rdt-class --retry --retry-delay --security-opt
+	--shm-size --shm-size-systemd --stop-signal --subgidname --subuidname --sysctl --systemd --timeout --tmpfs --tz --uidmap --ulimit --umask
+	--unsetenv --user --uts --variant --workdir`)
 
 // podmanArg keeps the escape hatch from breaking the command that it is put in, and from
 // reaching beyond the container.

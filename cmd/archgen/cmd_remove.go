@@ -231,8 +231,8 @@ func removeManifest(file, dir string) error {
 	return os.RemoveAll(filepath.Join(dir, manifests.FilesDir(compile.AppOf(file))))
 }
 
-// forget removes what was rendered for apps that are gone. Of those that were purged the record of what was migrated goes as well: installed again, the
-// app has no data that was.
+// forget removes what was rendered for apps that are gone. Of those that were purged the
+// record of what was migrated goes as well: installed again, the app has no data that was.
 func (c *cli) forget(scope units.Scope, ids, purged []string) error {
 	host, err := c.configHost(scope)
 	if err != nil {

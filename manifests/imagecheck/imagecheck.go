@@ -137,7 +137,7 @@ func mapsVolume(volume string) func(arg string) bool {
 	return func(arg string) bool {
 		flag, value, _ := strings.Cut(arg, "=")
 		return flag == "--image-volume" && value != "anonymous" && value != "bind" ||
-			(flag == "--volume" || flag == "--mount" || flag == "--tmpfs") && strings.Contains(value, volume)
+			flag == "--tmpfs" && strings.Contains(value, volume)
 	}
 }
 

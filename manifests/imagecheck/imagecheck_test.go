@@ -100,7 +100,7 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			name:      "volumes that something covers",
-			container: "volumes: [{name: data, target: /a}, {disposable: true, target: /b}]\ntmpfs: [{target: /c}]\npodman_args: [\"--volume=x:/d\"]\n",
+			container: "volumes: [{name: data, target: /a}, {disposable: true, target: /b}]\ntmpfs: [{target: /c}]\npodman_args: [\"--tmpfs=/d\"]\n",
 			facts:     imagecheck.Facts{Volumes: []string{"/a/", "/b", "/c", "/d"}},
 		},
 		{name: "the image's volumes are turned off", container: "podman_args: [--image-volume=tmpfs]\n", facts: imagecheck.Facts{Volumes: []string{"/a"}}},
