@@ -404,9 +404,19 @@ func (r *resolver) foreignVolumes(app *Resolved) {
 	}
 }
 
+// earlierShares is what apps of the catalog share whose manifest was installed before
+// there was a key for it.
+var earlierShares = map[string][]Share{
+	"lnd":     {{Volume: "data", App: "lnd-ui"}, {Volume: "data", App: "fedimint-gateway"}},
+	"fulcrum": {{Volume: "logs", App: "fulcrum-ui"}},
+}
+
 // share demands that the owner of a volume lets an app mount it so.
 func (r *resolver) share(app *Resolved, at string, v Volume, owner *Resolved) {
 	shares := owner.Document.App.Shares
+	if shares == nil {
+		shares = earlierShares[owner.ID()]
+	}
 	i := slices.IndexFunc(shares, func(s Share) bool { return s.Volume == v.Name && s.App == app.ID() })
 	switch {
 	case i < 0:

@@ -1,0 +1,47 @@
+package manifests
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/manifests/catalog"
+)
+
+// TestEarlierShares: an app of the catalog that was installed before there were shares has
+// those that it has today.
+func TestEarlierShares(t *testing.T) {
+	t.Parallel()
+	files, err := catalog.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	today := map[string][]Share{}
+	for _, f := range files {
+		m, diags := Parse(Input{Manifest: Source{Name: f.Name, Data: f.Data}})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		if shares := m.Document.App.Shares; len(shares) > 0 {
+			today[m.Document.App.ID] = shares
+		}
+	}
+	if d := cmp.Diff(today, earlierShares); d != "" {
+		t.Errorf("-catalog +earlier:\n%s", d)
+	}
+	old := make([]*Manifest, 0, 3)
+	for id, text := range map[string]string{
+		"fulcrum":    `app: {id: fulcrum, name: F, version: "1", container: {image: x, volumes: [{name: logs, target: /logs}]}}`,
+		"fulcrum-ui": `app: {id: fulcrum-ui, name: U, version: "1", container: {image: x, volumes: [{app: fulcrum, name: logs, target: /logs, read_only: true}]}}`,
+		"thief":      `app: {id: thief, name: T, version: "1", container: {image: x, volumes: [{app: fulcrum, name: logs, target: /logs, read_only: true}]}}`,
+	} {
+		m, diags := Parse(Input{Manifest: Source{Name: id + ".yaml", Data: []byte(text)}})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		old = append(old, m)
+	}
+	if _, diags := Resolve(old, Settings{}); len(diags) != 1 || diags[0].Path != "app.container.volumes[0].app" {
+		t.Errorf("%v, want thief to be refused alone", diags)
+	}
+}
