@@ -5,6 +5,7 @@
 package e2e
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -68,6 +69,7 @@ func runScript(t *testing.T, script string) {
 		},
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("ROOT", root)
+			e.Setenv("ARCHIPELAGO_HOST_DIR", os.Getenv("ARCHIPELAGO_HOST_DIR")) // where host finds the machines
 			e.Setenv("NODE", filepath.Join(root, "test/e2e/testdata/node"))
 			e.Setenv("FAULTS", filepath.Join(root, "test/faults"))
 			e.Setenv("SHARED", filepath.Join(root, "test/e2e/testdata/shared"))
