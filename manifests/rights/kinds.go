@@ -77,7 +77,7 @@ var Kinds = []Entry{
 	{Onion, "PORT", "Be reached from the Tor network by everyone who knows the address."},
 	{VolumeWrite, "VOLUME", "Read and change a volume that is not the app's own."},
 	{VolumeRead, "VOLUME", "Read a volume that is not the app's own."},
-	{Use, "CAPABILITY", "Connect to the app that provides a capability, and read what it exports to consumers, its secrets included."},
+	{Use, "CAPABILITY", "Share a network with all apps that provide or require a capability, and read what the provider exports to consumers, its secrets included."},
 	{Provide, "CAPABILITY", "Serve other apps that require a capability."},
 	{Replace, "CAPABILITY", "Serve a capability beside another provider (`shared: true`): consumers get the first by id."},
 	{Answer, "NAME", "Answer to a name on the networks of the capabilities that the app uses."},
