@@ -60,11 +60,19 @@ func (p podmanSecrets) Secret(name string) (string, error) {
 	case errors.Is(err, container.ErrNoSecret):
 		return "", secret.ErrNone
 	}
+	// Podman writes its files in place: one that it is writing can't be understood.
 	out, err := exec.Command("podman", "secret", "inspect", "--showsecret", "--format={{.SecretData}}", "--", name).Output() //nolint:noctx // the probe's own timeout can't reach here, and Podman answers from a file
-	if err != nil {
-		return "", fmt.Errorf("reading the secret %s: %w", name, err)
+	if err == nil {
+		return strings.TrimSuffix(string(out), "\n"), nil
 	}
-	return strings.TrimSuffix(string(out), "\n"), nil
+	exists := exec.Command("podman", "secret", "exists", "--", name).Run() //nolint:noctx // as above
+	if code, ok := errors.AsType[*exec.ExitError](exists); ok && code.ExitCode() == 1 {
+		return "", secret.ErrNone
+	}
+	if failed, ok := errors.AsType[*exec.ExitError](err); ok && len(failed.Stderr) > 0 {
+		err = fmt.Errorf("%w: %s", err, lastLine(string(failed.Stderr)))
+	}
+	return "", fmt.Errorf("podman secret inspect %s: %w", name, err)
 }
 
 // SetSecret gives Podman a value, on standard input: arguments can be seen by all.
