@@ -1,0 +1,30 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestDemo runs what the README begins with, on a machine of its own.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("demo-%d", os.Getpid())
+	t.Cleanup(func() {
+		_ = exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(root, "test/host/host"), "down", name).Run()
+	})
+	out, err := exec.CommandContext(t.Context(), filepath.Join(root, "test/demo/run"), name).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "block count: 5") {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
