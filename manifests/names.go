@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -33,24 +34,26 @@ func (m member) taken() map[string]string {
 	return names
 }
 
-// reliance is what a name stands for. That of a capability is its provider's to take.
+// reliance is that a part is reached, or reaches others, by a name. what says with its
+// app's id what the name stands for. That of a capability is its provider's to take.
 type reliance struct {
+	by           member
 	what         string
 	isCapability bool
 }
 
-// relied is the names by which the part is reached and reaches others.
+// relied is the names that the part relies on.
 func (m member) relied() map[string]reliance {
 	names := map[string]reliance{}
 	for _, name := range m.part.Uses {
-		names[searched(name)] = reliance{"a capability that " + m.app.ID() + " requires", true}
+		names[searched(name)] = reliance{m, "a capability that %s requires", true}
 	}
 	for _, p := range m.app.Parts {
 		for _, name := range append([]string{p.Name}, p.Aliases...) {
-			names[searched(name)] = reliance{"a part of " + m.app.ID(), false}
+			names[searched(name)] = reliance{m, "a part of %s", false}
 		}
 	}
-	names[searched(ContainerName(m.app.ID(), m.part.Name))] = reliance{"a container of " + m.app.ID(), false}
+	names[searched(ContainerName(m.app.ID(), m.part.Name))] = reliance{m, "a container of %s", false}
 	return names
 }
 
@@ -67,54 +70,53 @@ func (r *resolver) names() {
 	for _, app := range r.set.Apps {
 		for i := range app.Parts {
 			p := &app.Parts[i]
+			if p.Network != "app" {
+				continue
+			}
 			for _, name := range slices.Concat(p.Provides, p.Uses) {
-				if p.Network == "app" {
-					networks[name] = append(networks[name], member{app, p})
-				}
+				networks[name] = append(networks[name], member{app, p})
 			}
 		}
 	}
 	said := map[string]bool{}
 	for _, network := range slices.Sorted(maps.Keys(networks)) {
+		relied := map[string][]reliance{}
 		for _, m := range networks[network] {
-			r.nameOfNetwork(network, m, said)
-			for _, other := range networks[network] {
-				if m.app != other.app {
-					r.namesOf(network, m, other, said)
-				}
+			for name, use := range m.relied() {
+				relied[name] = append(relied[name], use)
 			}
 		}
+		for _, m := range networks[network] {
+			r.namesOf(network, m, relied, said)
+		}
 	}
 }
 
-// nameOfNetwork refuses a part that answers to the name of a capability which it uses, also
-// where the provider is not in the set.
-func (r *resolver) nameOfNetwork(network string, m member, said map[string]bool) {
-	path, isTaken := m.taken()[searched(network)]
-	if provider, _ := r.set.Provider(network); isTaken && provider != m.app {
-		said[m.app.ID()+" "+path] = true
-		r.fail(m.app.Manifest, diag.NameClash, path, "give the app or its hostname another name",
-			"%s requires %s, and would answer to that name itself", m.app.ID(), network)
-	}
-}
-
-// namesOf refuses names of a part that another app's part on the same network relies on,
-// at the later of the two apps. Each is said once.
-func (r *resolver) namesOf(network string, m, other member, said map[string]bool) {
-	taken, relied := m.taken(), other.relied()
+// namesOf refuses names of a part on a network: that of the network, which it uses, also
+// where the provider is not in the set, and those that other apps rely on there, at the
+// later of the two apps. Each is said once.
+func (r *resolver) namesOf(network string, m member, relied map[string][]reliance, said map[string]bool) {
+	taken := m.taken()
 	for _, name := range slices.Sorted(maps.Keys(taken)) {
-		use, isRelied := relied[name]
-		if provider, _ := r.set.Provider(name); !isRelied || use.isCapability && provider == m.app {
-			continue
+		provider, _ := r.set.Provider(name)
+		if name == searched(network) && provider != m.app {
+			said[m.app.ID()+" "+taken[name]] = true
+			r.fail(m.app.Manifest, diag.NameClash, taken[name], "give the app or its hostname another name",
+				"%s requires %s, and would answer to that name itself", m.app.ID(), network)
 		}
-		late, path := m.app, taken[name]
-		if elders(m.app, other.app) < 0 {
-			late, path = other.app, other.part.Path
-		}
-		if key := late.ID() + " " + path; !said[key] {
-			said[key] = true
-			r.fail(late.Manifest, diag.NameClash, path, "give the app, the part or the hostname another name",
-				"%s answers to the name %s on the network of %s, where it is %s", m.app.ID(), name, network, use.what)
+		for _, use := range relied[name] {
+			if use.by.app == m.app || use.isCapability && provider == m.app {
+				continue
+			}
+			late, path := m.app, taken[name]
+			if elders(m.app, use.by.app) < 0 {
+				late, path = use.by.app, use.by.part.Path
+			}
+			if key := late.ID() + " " + path; !said[key] {
+				said[key] = true
+				r.fail(late.Manifest, diag.NameClash, path, "give the app, the part or the hostname another name",
+					"%s answers to the name %s on the network of %s, where it is %s", m.app.ID(), name, network, fmt.Sprintf(use.what, use.by.app.ID()))
+			}
 		}
 	}
 }
