@@ -95,10 +95,8 @@ func only(desired func() (units.Desired, error), ids []string) func() (units.Des
 // arrival waits until one of the apps is up or down, or the time is over.
 func arrival(ctx context.Context, ids []string, host Host, deadline time.Time) error {
 	for {
-		select {
-		case <-time.After(awaitPause):
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := pause(ctx, awaitPause); err != nil {
+			return err
 		}
 		found, err := host.Services.Observe(ctx, nil, true)
 		if err != nil {

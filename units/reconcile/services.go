@@ -335,12 +335,8 @@ func (p *pass) serves(ctx context.Context, app units.App) error {
 		up = 0
 	}
 	if wait := p.host.Settle - up; wait > 0 {
-		timer := time.NewTimer(wait)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		if err := pause(ctx, wait); err != nil {
+			return err
 		}
 		if second, err = p.up(ctx, app); err != nil {
 			return err
@@ -389,21 +385,18 @@ func (p *pass) stale(ctx context.Context, app units.App, service string) (steps 
 			return nil, false, unseenError{err}
 		}
 		part, isStale := app.Stale(service, found)
-		switch {
-		case !isStale:
+		if !isStale {
 			return nil, true, nil
-		case found[service].IsOnItsWay():
-			select {
-			case <-time.After(answerPause):
-			case <-ctx.Done():
-				return nil, false, context.Cause(ctx)
-			}
-			continue
 		}
-		p.mu.Lock()
-		plan := units.Diff(units.Desired{Apps: []units.App{part}, Scope: p.want.Scope}, units.Observed{Units: found}, p.history, p.started)
-		p.mu.Unlock()
-		return plan.Steps, len(plan.Steps) > 0, p.begin(app, plan.Steps, found)
+		if !found[service].IsOnItsWay() {
+			p.mu.Lock()
+			plan := units.Diff(units.Desired{Apps: []units.App{part}, Scope: p.want.Scope}, units.Observed{Units: found}, p.history, p.started)
+			p.mu.Unlock()
+			return plan.Steps, len(plan.Steps) > 0, p.begin(app, plan.Steps, found)
+		}
+		if err := pause(ctx, answerPause); err != nil {
+			return nil, false, err
+		}
 	}
 }
 
@@ -456,11 +449,21 @@ func (p *pass) arrived(ctx context.Context, app units.App) (map[string]units.Uni
 		if !slices.ContainsFunc(names, func(n string) bool { return found[n].IsComing() }) {
 			return found, nil
 		}
-		select {
-		case <-time.After(answerPause):
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+		if err := pause(ctx, answerPause); err != nil {
+			return nil, err
 		}
+	}
+}
+
+// pause waits for a time, or until ctx ends, whose cause it returns.
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -489,10 +492,8 @@ func (p *pass) answers(ctx context.Context, app units.App, part units.Part, foun
 	var said string
 	for try := range answerTries {
 		if try > 0 {
-			select {
-			case <-time.After(answerPause):
-			case <-ctx.Done():
-				return context.Cause(ctx)
+			if err := pause(ctx, answerPause); err != nil {
+				return err
 			}
 		}
 		u.Health, said = p.host.Ask(ctx, file, part, u)
