@@ -333,9 +333,11 @@ func (u Unit) IsOnItsWay() bool {
 // IsComing reports whether the unit is on its way, and up is where that leads: one that
 // stops may have a job that starts it again.
 func (u Unit) IsComing() bool {
-	isStarted := u.Job == "start" || u.Job == "restart"
-	return u.IsOnItsWay() && (u.Active != Deactivating || isStarted)
+	return u.IsOnItsWay() && (u.Active != Deactivating || u.HasStartJob())
 }
+
+// HasStartJob reports whether systemd is to start the unit, be it after a stop.
+func (u Unit) HasStartJob() bool { return u.Job == "start" || u.Job == "restart" }
 
 // IsAtRest reports whether the unit neither runs nor is to be started by systemd.
 func (u Unit) IsAtRest() bool {

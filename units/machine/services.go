@@ -169,7 +169,7 @@ func service(u systemd.Unit, job string) (Service, error) {
 	if u.IsStranded() {
 		s.State.Active, s.State.Restarting = units.Failed, false
 	}
-	if (job == "start" || job == "restart") && (s.State.Active == units.Inactive || s.State.Active == units.Failed) {
+	if s.State.HasStartJob() && (s.State.Active == units.Inactive || s.State.Active == units.Failed) {
 		s.State.Active = units.Activating
 	}
 	s.State.Stopped = s.State.Active != units.Activating && u.IsStopped()
