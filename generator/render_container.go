@@ -82,10 +82,20 @@ func (c *container) identity() {
 	if p.Pull != "" && p.Pull != "missing" {
 		c.put(c.at("pull"), "Pull", p.Pull)
 	}
-	if policy := c.app.Document.App.Update.Policy; policy == "registry" || policy == "local" {
+	if policy := c.autoUpdate(); policy != noUpdate {
 		c.put(origin{base: "app", field: "update.policy", index: -1}, "AutoUpdate", policy)
 	}
 }
+
+// autoUpdate is what podman auto-update may do with the image: "registry", "local" or noUpdate.
+func (c *container) autoUpdate() string {
+	if policy := c.app.Document.App.Update.Policy; policy == "registry" || policy == "local" {
+		return policy
+	}
+	return noUpdate
+}
+
+const noUpdate = "disabled"
 
 // process is what runs in the container, and as whom.
 func (c *container) process() {
@@ -388,9 +398,9 @@ func (c *container) ulimit(name string, n int) {
 func (c *container) labels() {
 	c.put(c.at(""), "Label", "io.archipelago.app="+c.app.ID())
 	c.reserveDigest()
-	if policy := c.app.Document.App.Update.Policy; policy != "registry" && policy != "local" {
+	if policy := c.autoUpdate(); policy == noUpdate {
 		// Else a label of the image would have podman auto-update replace it.
-		c.put(origin{base: "app", field: "update.policy", index: -1}, "Label", "io.containers.autoupdate=disabled")
+		c.put(origin{base: "app", field: "update.policy", index: -1}, "Label", "io.containers.autoupdate="+policy)
 	}
 	for _, k := range slices.Sorted(maps.Keys(c.part.Labels)) {
 		c.put(c.at("labels."+k), "Label", k+"="+c.part.Labels[k])

@@ -19,8 +19,8 @@ var (
 	Newest  = Version{6, 0}
 )
 
-// ParseVersion reads "5.4" or "5.4.2". Versions before 4.7 can't
-// isolate networks and are refused; later ones than 6.0 are taken as 6.0.
+// ParseVersion reads "5.4" or "5.4.2". Versions before 4.7 can't isolate networks and are
+// refused; later ones than 6.0 are taken as 6.0.
 func ParseVersion(s string) (Version, error) {
 	major, rest, ok := strings.Cut(s, ".")
 	minor, _, _ := strings.Cut(rest, ".")
