@@ -18,7 +18,6 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/container"
-	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
@@ -119,12 +118,12 @@ func disposable(k *compile.Compiled, ids []string) (list []string) {
 // has to do with any more, and of a version that named them otherwise: ours of which there
 // is no file. They hold nothing.
 func (c *cli) removeNetworks(ctx context.Context, l *live, scope units.Scope) error {
-	files, err := machine.Files(l.places.Units).Read()
+	files, err := unitdir.Names(l.places.Units)
 	if err != nil {
 		return err
 	}
 	isLeft := func(name string) bool {
-		_, isWanted := files.Find(generator.NetworkFile(name))
+		_, isWanted := slices.BinarySearch(files, generator.NetworkFile(name))
 		return generator.IsNetworkName(name) && !isWanted
 	}
 	if !slices.ContainsFunc(container.Networks(scope, container.Storage(scope, c.getenv)), isLeft) {
