@@ -58,7 +58,7 @@ func TestNewcomersGiveWay(t *testing.T) {
 			a: "provides: [{capability: c}], container: {image: x}", b: "requires: [{capability: c}], container: {image: x, hostname: C}",
 			code: diag.NameClash, blamed: []string{"b"},
 		},
-		"a hostname that is a capability which nobody provides": {
+		"a hostname that is a capability which no app provides": {
 			a: "requires: [{capability: c, optional: true}], container: {image: x}", b: "requires: [{capability: c, optional: true}], container: {image: x, hostname: c}",
 			aIs: there, code: diag.NameClash, blamed: []string{"b"},
 		},

@@ -192,7 +192,7 @@ func codes(l diag.List) []string {
 // overlay, which is the operator's, a link is what it is elsewhere.
 func TestTemplatesBehindLinks(t *testing.T) {
 	t.Parallel()
-	const key = "the key of whoever installs the app"
+	const key = "the key of the user"
 	for name, tt := range map[string]struct {
 		files map[string]string
 		read  bool

@@ -420,7 +420,7 @@ func (r *resolver) share(app *Resolved, at string, v Volume, owner *Resolved) {
 	i := slices.IndexFunc(shares, func(s Share) bool { return s.Volume == v.Name && s.App == app.ID() })
 	switch {
 	case i < 0:
-		r.fail(app.Manifest, diag.NotShared, at+".app", fmt.Sprintf("where that is meant, lay a file over %s in %s.d/ that adds {volume: %s, app: %s} to its shares", owner.ID(), owner.ID(), v.Name, app.ID()),
+		r.fail(app.Manifest, diag.NotShared, at+".app", fmt.Sprintf("to allow it, add {volume: %s, app: %s} to the shares of %s, in an overlay in %s.d/", v.Name, app.ID(), owner.ID(), owner.ID()),
 			"%s does not share its volume %s with %s", owner.ID(), v.Name, app.ID())
 	case !shares[i].Write && (!v.ReadOnly || v.Chown):
 		r.fail(app.Manifest, diag.NotShared, at, "mount it with read_only: true, and without chown",

@@ -114,7 +114,7 @@ func readTemplate(places []string, own, name string) (Source, *diag.Diagnostic) 
 }
 
 // ReadTemplate reads a template that lies beside a manifest, in its directory ID.files.
-// It follows no link: whoever made the manifest could have any file of whoever reads it.
+// It follows no link, which could lead to any file that the caller can read.
 func ReadTemplate(dir, name string) ([]byte, error) {
 	if info, err := os.Lstat(dir); err != nil || info.Mode()&fs.ModeSymlink != 0 {
 		return nil, cmp.Or(err, errLink)

@@ -29,7 +29,7 @@ func TestSecretWhileAnotherIsMade(t *testing.T) {
 	}{
 		"it is there":        {"echo hidden", "hidden", false, ""},
 		"there is none":      {`test "$2" = exists && exit 1; echo no such secret >&2; exit 125`, "", true, ""},
-		"nobody can tell":    {"echo the disk is gone >&2; exit 125", "", false, "the disk is gone"},
+		"Podman fails":       {"echo the disk is gone >&2; exit 125", "", false, "the disk is gone"},
 		"it can't be read":   {`test "$2" = exists && exit 0; echo permission denied >&2; exit 125`, "", false, "permission denied"},
 		"there is no Podman": {"exit 127", "", false, "exit status 127"},
 	} {
