@@ -27,6 +27,8 @@ const MaxFileSize = 1 << 20
 type Loaded struct {
 	// Manifests is in order of their file names. One with errors may be among them.
 	Manifests []*Manifest
+	// Grants is what the operator grants to apps, by id.
+	Grants map[string]Granted
 	// Sources is the text of every file that was read, for excerpts.
 	Sources map[string][]byte
 	// Root is taken off paths that end up in unit files, for image builds.
@@ -95,6 +97,12 @@ func (l *Loaded) loadAll(paths, overlayDirs []string) (diags diag.List) {
 		for name, data := range parts[i].Sources {
 			l.note(Source{name, data})
 		}
+		for id, granted := range parts[i].Grants {
+			if l.Grants == nil {
+				l.Grants = map[string]Granted{}
+			}
+			l.Grants[id] = granted
+		}
 		diags = append(diags, found[i]...)
 	}
 	return diags
@@ -130,13 +138,14 @@ func isManifestName(name string) bool {
 }
 
 func (l *Loaded) load(path string, overlayDirs []string) diag.List {
-	source, diags := l.read(path)
-	if diags != nil {
-		return diags
+	stem := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	diags := l.grants(overlayDirs, stem)
+	source, problems := l.read(path)
+	if problems != nil {
+		return append(diags, problems...)
 	}
 	in := Input{Manifest: source, Dir: l.targetDir(path)}
-	stem := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	files, problems := overlays(overlayDirs, stem+".d")
+	files, problems := overlays(overlayDirs, OverlaysDir(stem))
 	diags = append(diags, problems...)
 	for _, overlay := range files {
 		source, problems := l.read(overlay)
@@ -184,7 +193,7 @@ func overlays(dirs []string, name string) (list []string, diags diag.List) {
 			diags = append(diags, unreadable(filepath.Join(dir, name), err))
 		}
 		for _, n := range names {
-			if chosen[n] == "" {
+			if chosen[n] == "" && n != GrantsFile {
 				chosen[n] = filepath.Join(dir, name, n)
 			}
 		}

@@ -87,6 +87,7 @@ var patterns = map[string]*pattern{
 	"profile":    {text: "an absolute path, or unconfined", match: func(s string) bool { return s == "unconfined" || isPath(s, ":,$%") }},
 	"unmask":     {text: "an absolute path, or ALL", match: func(s string) bool { return s == "ALL" || isPath(s, ":,$%") }},
 	"ulimit":     expr("a number or soft:hard; -1 is unlimited", 41, `-?[0-9]{1,19}(?::-?[0-9]{1,19})?`),
+	"right":      {text: "a right, such as listen or listen:0.0.0.0:80/tcp", match: isRight},
 	"podman":     expr("a Podman version, such as 5.4", 11, `[0-9]{1,3}\.[0-9]{1,3}(?:\.[0-9]{1,3})?`),
 }
 
@@ -102,6 +103,13 @@ func isID(s string) bool {
 		}
 	}
 	return true
+}
+
+// isRight is the grammar of rights: a kind, and what follows it. manifests/rights knows the
+// kinds.
+func isRight(s string) bool {
+	kind, subject, more := strings.Cut(s, ":")
+	return isID(kind) && isPrintable(s) && len(s) <= 8192 && (!more || subject != "")
 }
 
 // isPrintable reports whether a text has no control characters, of which some

@@ -623,4 +623,12 @@ type Settings struct {
 	HostName string `key:"host_name" pattern:"hostname" default:"localhost"`
 	// Podman version to render for.
 	Podman string `key:"podman" pattern:"podman"`
+	// Rights that every app has beyond the safe set, as in `grants.toml`: better `KIND` than `KIND:SUBJECT`.
+	Allow []string `key:"allow" pattern:"right"`
+}
+
+// Grants is what the operator lets one app do, from grants.toml in the directory of its overlays.
+type Grants struct {
+	// Rights that the app has beyond the safe set: `KIND:SUBJECT` as `archgen rights` lists them, or `KIND` for all of that kind.
+	Allow []string `key:"allow" need:"required" pattern:"right"`
 }

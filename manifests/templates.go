@@ -22,8 +22,11 @@ import (
 // FilesDir is the directory of an app's templates, beside its manifest.
 func FilesDir(id string) string { return id + ".files" }
 
+// OverlaysDir is the directory of what an operator lays over a manifest, beside it.
+func OverlaysDir(id string) string { return id + ".d" }
+
 // OverlayFilesDir is where templates lie that take their place on this machine.
-func OverlayFilesDir(id string) string { return filepath.Join(id+".d", "files") }
+func OverlayFilesDir(id string) string { return filepath.Join(OverlaysDir(id), "files") }
 
 // TemplateNames lists the templates that an app uses, sorted.
 func (a *App) TemplateNames() []string {

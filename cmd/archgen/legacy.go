@@ -16,6 +16,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/unitdir"
@@ -191,7 +192,7 @@ func (l legacy) claim(id string, list []legacyContainer) (f reconcile.Found, wro
 	if f.Err != nil || !wrote {
 		return f, false
 	}
-	if err := unitdir.Replace(filepath.Join(l.dir, id+".d"), adoptedOverlay, overlayOf(id, keeps)); err != nil {
+	if err := unitdir.Replace(filepath.Join(l.dir, manifests.OverlaysDir(id)), adoptedOverlay, overlayOf(id, keeps)); err != nil {
 		f.Err = err
 	}
 	return f, true

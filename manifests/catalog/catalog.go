@@ -42,5 +42,8 @@ func Files() ([]File, error) {
 	return list, nil
 }
 
+// Manifest is the text of the manifest of an app.
+func Manifest(id string) ([]byte, error) { return files.ReadFile(id + ".yaml") }
+
 // Template is the text of a template of an app.
 func Template(id, name string) ([]byte, error) { return files.ReadFile(id + ".files/" + name) }

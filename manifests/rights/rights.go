@@ -2,8 +2,8 @@
 // of rights, each with a severity, one sentence, and the place in the manifest
 // that asks for it.
 //
-// It reads resolved manifests. It grants and refuses nothing, looks at no
-// machine, and never prints.
+// It reads resolved manifests, and says which rights an app has only by a grant. It
+// refuses nothing, looks at no machine, and never prints.
 package rights
 
 import (
@@ -56,6 +56,8 @@ type Right struct {
 	File   string `json:"file"`
 	Line   int    `json:"line"`
 	Column int    `json:"column"`
+	// OfManifest: the manifest itself asks for it, no overlay of the operator's.
+	OfManifest bool `json:"-"`
 }
 
 // BeyondSafe reports whether the right is not part of the safe set.
@@ -89,6 +91,7 @@ func (c *collector) add(kind Kind, subject string, severity Severity, at, allows
 		r.ID += ":" + subject
 	}
 	r.File, r.Line, r.Column = c.app.Position(at)
+	r.OfManifest = r.File == c.app.File
 	c.found = append(c.found, r)
 }
 

@@ -1,0 +1,98 @@
+package manifests
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+// GrantsFile is the file among the overlays of an app that lists the rights which the
+// operator grants it. A manifest can't grant itself any: only who installs an app writes
+// into the directory of its overlays.
+const GrantsFile = "grants.toml"
+
+// Granted is the grants of one app as they were read.
+type Granted struct {
+	Grants
+	// File is where they were read.
+	File string
+	// Broken: the file has errors, so that nobody can tell what is granted.
+	Broken bool
+}
+
+// ParseGrants decodes a file of grants.
+func ParseGrants(src Source) (Grants, diag.List) {
+	r := &reader{file: src.Name}
+	m := &Manifest{File: src.Name, tree: r.read(src.Data)}
+	var g Grants
+	if m.tree == nil {
+		return g, r.diags
+	}
+	d := &decoder{m: m, diags: r.diags}
+	d.root(reflect.ValueOf(&g).Elem())
+	return g, d.diags
+}
+
+// Text is the file of grants: the rights in order, each once, a line each.
+func (g Grants) Text() []byte {
+	var b bytes.Buffer
+	b.WriteString("# What the operator lets the app do beyond its own containers: see archgen rights.\n")
+	b.WriteString("# archgen grant and archgen revoke write this file anew.\n\nallow = [\n")
+	for _, right := range slices.Compact(slices.Sorted(slices.Values(g.Allow))) {
+		b.WriteString("  " + tomlString(right) + ",\n")
+	}
+	b.WriteString("]\n")
+	return b.Bytes()
+}
+
+// tomlString is a text as a basic string of TOML, whose escapes are those of JSON.
+func tomlString(s string) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(s); err != nil {
+		panic("encoding a text as JSON: " + err.Error())
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}
+
+// grants reads what is granted to an app. The first directory that has the file counts,
+// as with other overlays; a link to /dev/null is a file without grants.
+func (l *Loaded) grants(dirs []string, id string) (diags diag.List) {
+	for _, dir := range dirs {
+		path := filepath.Join(dir, OverlaysDir(id), GrantsFile)
+		granted := Granted{File: path}
+		switch _, err := os.Lstat(path); {
+		case errors.Is(err, fs.ErrNotExist):
+			continue
+		case err != nil:
+			granted.Broken = true // which is said of the directory
+		case isMask(path):
+		default:
+			granted.Grants, diags = l.readGrants(path)
+			granted.Broken = diags.HasErrors()
+		}
+		if l.Grants == nil {
+			l.Grants = map[string]Granted{}
+		}
+		l.Grants[id] = granted
+		return diags
+	}
+	return nil
+}
+
+func (l *Loaded) readGrants(path string) (Grants, diag.List) {
+	source, diags := l.read(path)
+	if diags != nil {
+		return Grants{}, diags
+	}
+	return ParseGrants(source)
+}

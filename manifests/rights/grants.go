@@ -1,0 +1,108 @@
+package rights
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
+)
+
+// Origin says why an app has a right. Scripts may rely on the words.
+type Origin string
+
+// The origins.
+const (
+	// Safe: the right is part of the safe set, which every app has.
+	Safe Origin = "safe-set"
+	// ByOverlay: an overlay asks for it, which only the operator writes.
+	ByOverlay Origin = "overlay"
+	// ByGrant: the app's grants.toml lists it, or its kind.
+	ByGrant Origin = "grant"
+	// BySettings: archipelago.toml lists it, or its kind, for all apps.
+	BySettings Origin = "settings"
+	// Nobody has granted it: the app is refused.
+	Nobody Origin = "nobody"
+)
+
+// Grants is what an operator grants: to one app, and to all.
+type Grants struct{ App, All []string }
+
+// Origin says why the app has a right.
+func (g Grants) Origin(r Right) Origin {
+	switch {
+	case !r.BeyondSafe():
+		return Safe
+	case !r.OfManifest:
+		return ByOverlay
+	case Lists(g.App, r.ID):
+		return ByGrant
+	case Lists(g.All, r.ID):
+		return BySettings
+	default:
+		return Nobody
+	}
+}
+
+// OriginIn says why the app has a right by its ID, for which a list may ask in several
+// places: one that nobody has granted counts before all others.
+func (g Grants) OriginIn(list []Right, id string) Origin {
+	origin := Safe
+	for _, r := range list {
+		if r.ID != id {
+			continue
+		}
+		if origin = g.Origin(r); origin == Nobody {
+			break
+		}
+	}
+	return origin
+}
+
+// Missing is the rights of a list that nobody has granted, each ID once.
+func (g Grants) Missing(list []Right) []Right {
+	isGranted := func(r Right) bool { return g.Origin(r) != Nobody }
+	return Once(slices.DeleteFunc(slices.Clone(list), isGranted))
+}
+
+// Needed is the rights of a list that an app has only by a grant, each ID once.
+func Needed(list []Right) []Right { return Grants{}.Missing(list) }
+
+// Lists reports whether a list of grants has a right: its ID, or its kind.
+func Lists(granted []string, id string) bool {
+	kind, _, _ := strings.Cut(id, ":")
+	return slices.Contains(granted, id) || slices.Contains(granted, kind)
+}
+
+// Grant is what grants the right: its ID, or its kind where the ID is no text for a file
+// that people write, such as one with control characters.
+func (r Right) Grant() string {
+	if manifests.Fits("right", r.ID) {
+		return r.ID
+	}
+	return string(r.Kind)
+}
+
+// GrantsFor is what grants the rights of a list, in their order.
+func GrantsFor(list []Right) []string {
+	texts := make([]string, 0, len(list))
+	for _, r := range list {
+		texts = append(texts, r.Grant())
+	}
+	return texts
+}
+
+// IsKind reports whether a grant is of a kind that there is.
+func IsKind(grant string) bool {
+	kind, _, _ := strings.Cut(grant, ":")
+	return slices.ContainsFunc(Kinds, func(e Entry) bool { return string(e.Kind) == kind })
+}
+
+// Once keeps the first right of each ID.
+func Once(list []Right) []Right {
+	seen := make(map[string]bool, len(list))
+	return slices.DeleteFunc(slices.Clone(list), func(r Right) bool {
+		before := seen[r.ID]
+		seen[r.ID] = true
+		return before
+	})
+}
