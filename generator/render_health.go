@@ -12,6 +12,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units"
 )
 
@@ -172,7 +173,9 @@ type HostProbe struct {
 
 // mark writes what later readers of the file need to know of the part.
 func (c *container) mark(w *writer) {
-	if c.part.Name != "main" {
+	if c.part.Name == "main" {
+		c.granted(w)
+	} else {
 		w.put(c.at(""), "Part", c.part.Name)
 	}
 	h := c.part.Health
@@ -188,6 +191,15 @@ func (c *container) mark(w *writer) {
 			w.put(origin{base: "app", field: "onion", index: i}, "Onion", fmt.Sprintf("%d:%d", virtual, port.Container))
 		}
 	}
+}
+
+// granted writes what the app has by grants, so that it is seen when one is revoked.
+func (c *container) granted(w *writer) {
+	text, err := json.Marshal(rights.GrantsFor(rights.Needed(rights.Of(c.app))))
+	if err != nil {
+		panic(fmt.Sprintf("encoding a list of texts as JSON: %v", err))
+	}
+	w.put(c.at(""), "Rights", string(text))
 }
 
 func (c *container) hostProbe(key, level string, p *manifests.Probe) {

@@ -16,6 +16,9 @@ type Mark struct {
 	Capability string
 	// Digest, ManifestDigest and Generator are as written.
 	Digest, ManifestDigest, Generator string
+	// Rights is the rights that the app has by grants, as a JSON list. It is empty in a file
+	// of a version that kept none.
+	Rights string
 	// Alive, Serving and Synced are the probes from the host's side, as JSON.
 	Alive, Serving, Synced string
 }
@@ -78,6 +81,8 @@ func (m *Mark) set(key, value string) {
 		m.ManifestDigest = value
 	case "Generator":
 		m.Generator = value
+	case "Rights":
+		m.Rights = value
 	case "Alive":
 		m.Alive = value
 	case "Serving":
