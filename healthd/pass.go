@@ -3,6 +3,7 @@ package healthd
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -38,7 +39,8 @@ func (w *work) isEmpty() bool { return !w.all && len(w.apps) == 0 }
 // of narrows what is wanted down to the work. How an app is whose manifest is
 // invalid is seen in a look at everything only.
 func (w *work) of(want units.Desired) units.Desired {
-	all := w.all || slices.ContainsFunc(want.Kept, func(id string) bool { _, meant := w.apps[id]; return meant })
+	isMeant := func(id string) bool { _, meant := w.apps[id]; return meant }
+	all := w.all || slices.ContainsFunc(slices.Collect(maps.Keys(want.Refused())), isMeant)
 	asked := func(app units.App) units.App {
 		app.Asked = w.apps[app.ID]
 		return app
@@ -47,12 +49,12 @@ func (w *work) of(want units.Desired) units.Desired {
 	narrowed.Apps = nil
 	narrowed.Whole = want.Whole && all
 	for _, app := range want.Apps {
-		if _, meant := w.apps[app.ID]; meant || all || slices.ContainsFunc(app.Watches, func(id string) bool { _, meant := w.apps[id]; return meant }) {
+		if all || isMeant(app.ID) || slices.ContainsFunc(app.Watches, isMeant) {
 			narrowed.Apps = append(narrowed.Apps, asked(app))
 		}
 	}
 	if !all {
-		narrowed.Kept = nil
+		narrowed.Kept, narrowed.Revoked = nil, nil
 	}
 	return narrowed
 }

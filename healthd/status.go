@@ -99,13 +99,13 @@ func (d *daemon) note(e passEnd) {
 			d.appOf(a.App).Repairs[a.Kind]++
 		}
 	}
-	for _, id := range e.want.Kept {
+	for id := range e.want.Refused() {
 		wanted[id] = true
 	}
-	for _, id := range e.meant.Kept {
+	for id, why := range e.meant.Refused() {
 		if !seen[id] {
 			delete(d.made, id)
-			d.appOf(id).keep(e.report.Units)
+			d.appOf(id).refuse(e.report.Units, why)
 		}
 	}
 	maps.DeleteFunc(d.apps, func(id string, _ *App) bool { return !wanted[id] })
@@ -142,18 +142,21 @@ func reasonsOf(r reconcile.Report) map[string]units.Reason {
 	return list
 }
 
-// keep takes in how an app is whose manifest is invalid, and that never served: nobody
-// knows what it should be like.
-func (a *App) keep(found map[string]units.Unit) {
+// refuse takes in how an app is whose manifest is invalid and that never served, or that
+// may not run: nobody knows what it should be like.
+func (a *App) refuse(found map[string]units.Unit, why units.Reason) {
 	state := units.Word("")
 	for service, u := range found {
 		if word := u.Word(); units.AppOf(service) == a.ID && (state == "" || word.IsWorse(state)) {
 			state = word
 		}
 	}
-	state = cmp.Or(state, a.State, units.IsStopped)
-	if a.State != state || a.Reason != units.BecauseInvalid {
-		a.State, a.Reason, a.Since = state, units.BecauseInvalid, time.Now()
+	if why != units.BecauseRevoked { // whose units are gone
+		state = cmp.Or(state, a.State)
+	}
+	state = cmp.Or(state, units.IsStopped)
+	if a.State != state || a.Reason != why {
+		a.State, a.Reason, a.Since = state, why, time.Now()
 	}
 	a.Level, a.Detail, a.Progress, a.Latency = "", "", -1, 0
 }

@@ -21,8 +21,9 @@ func Diff(want Desired, have Observed, history History, now time.Time) Plan {
 	for _, app := range apps {
 		d.app(app)
 	}
-	for _, id := range slices.Sorted(slices.Values(want.Kept)) {
-		d.leave(id, "", BecauseInvalid)
+	refused := want.Refused()
+	for _, id := range slices.Sorted(maps.Keys(refused)) {
+		d.leave(id, "", refused[id])
 	}
 	d.pulls()
 	return d.plan
@@ -93,8 +94,16 @@ func (d *differ) stale(name string, f FoundFile) {
 	if u, known := d.have.Units[f.Service]; known {
 		d.stop(f.App, f.Service, u)
 	}
-	d.plan.Files = append(d.plan.Files, Action{App: f.App, Kind: Remove, Target: name, Reason: BecauseRemoved})
-	d.reloadFor(name, BecauseRemoved)
+	d.plan.Files = append(d.plan.Files, Action{App: f.App, Kind: Remove, Target: name, Reason: d.whyGone(f.App)})
+	d.reloadFor(name, d.whyGone(f.App))
+}
+
+// whyGone is why nothing of an app should be there.
+func (d *differ) whyGone(app string) Reason {
+	if slices.Contains(d.want.Revoked, app) {
+		return BecauseRevoked
+	}
+	return BecauseRemoved
 }
 
 // stop ends the service of an app that is gone.
@@ -103,9 +112,9 @@ func (d *differ) stop(app, service string, u Unit) {
 	case Inactive:
 	case Failed:
 		// Stopping does nothing to it, and it would be listed for ever.
-		d.plan.Stops = append(d.plan.Stops, Action{App: app, Kind: ResetFailed, Target: service, Reason: BecauseRemoved})
+		d.plan.Stops = append(d.plan.Stops, Action{App: app, Kind: ResetFailed, Target: service, Reason: d.whyGone(app)})
 	case Active, Activating, Deactivating:
-		d.plan.Stops = append(d.plan.Stops, Action{App: app, Kind: Stop, Target: service, Reason: BecauseRemoved})
+		d.plan.Stops = append(d.plan.Stops, Action{App: app, Kind: Stop, Target: service, Reason: d.whyGone(app)})
 	}
 }
 

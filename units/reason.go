@@ -12,6 +12,8 @@ const (
 	BecauseOdd         Reason = "file-odd"
 	BecauseForeign     Reason = "file-foreign"
 	BecauseRemoved     Reason = "removed"
+	BecauseRevoked     Reason = "right-revoked"
+	BecauseUnrecorded  Reason = "grants-unrecorded"
 	BecauseNotLoaded   Reason = "not-loaded"
 	BecauseOutdated    Reason = "needs-reload"
 	BecauseDigest      Reason = "digest-differs"
@@ -61,6 +63,8 @@ var Meanings = []struct {
 	{BecauseOdd, "a link, a directory or junk is in the place of a unit file"},
 	{BecauseForeign, "somebody else's file has the name of a unit file; move it away"},
 	{BecauseRemoved, "its manifest is gone"},
+	{BecauseRevoked, "it has a right that is granted no more; archgen rights ID"},
+	{BecauseUnrecorded, "it has rights that are in no grants.toml yet: those of before there were grants, or of the catalog"},
 	{BecauseNotLoaded, "systemd does not know the unit"},
 	{BecauseOutdated, "systemd has not read the unit file since it changed"},
 	{BecauseDigest, "the container was started from another unit file"},

@@ -15,6 +15,9 @@ type Desired struct {
 	// Kept is the ids of apps whose manifests are invalid: what is there of
 	// them stays as it is. A mistake in a manifest is never a removal.
 	Kept []string
+	// Revoked is the ids of apps that were rendered with a right which is granted no more:
+	// they are to go, although their manifests are there.
+	Revoked []string
 	// Shared is the files that belong to no single app: capabilities' networks.
 	Shared Set
 	// Whole: Apps and Kept are all apps there are, so that whatever else is
@@ -22,6 +25,18 @@ type Desired struct {
 	Whole bool
 	// Scope is the manager that runs the apps.
 	Scope Scope
+}
+
+// Refused is the ids of the apps that have a manifest and are not among Apps, and why.
+func (d Desired) Refused() map[string]Reason {
+	list := make(map[string]Reason, len(d.Kept)+len(d.Revoked))
+	for _, id := range d.Kept {
+		list[id] = BecauseInvalid
+	}
+	for _, id := range d.Revoked {
+		list[id] = BecauseRevoked
+	}
+	return list
 }
 
 // Find returns the valid app with an id.
@@ -60,6 +75,9 @@ type App struct {
 	Companions []string
 	// Secrets is what has to have a value before the app starts.
 	Secrets []Secret
+	// Unrecorded is a file that is written before the app's units are, nil where there is
+	// nothing to write.
+	Unrecorded *Unrecorded
 	// Enabled: the app starts at boot, and is started when it never was.
 	Enabled bool
 	// ManifestDigest tells one version of the manifest from another.
@@ -72,6 +90,13 @@ type App struct {
 	// Rotating: secrets of it, or of what it needs, are being changed. What follows
 	// from that is not put off, and nobody has seen yet whether it serves with them.
 	Rotating bool
+}
+
+// Unrecorded is a file of grants that nobody has written yet: with the app's next units
+// nobody could tell any more that the app has them.
+type Unrecorded struct {
+	Dir, Name string
+	Content   []byte
 }
 
 // Services is the names of the app's services, main first.

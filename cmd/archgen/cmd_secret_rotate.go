@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -87,8 +88,8 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 	if err != nil {
 		return err
 	}
-	if len(want.Kept) > 0 {
-		return fmt.Errorf("the manifest of %s has errors, so nobody can tell whether it uses %s: see archgen check", strings.Join(want.Kept, ", "), name)
+	if refused := slices.Sorted(maps.Keys(want.Refused())); len(refused) > 0 {
+		return fmt.Errorf("the manifest of %s has errors, so nobody can tell whether it uses %s: see archgen check", strings.Join(refused, ", "), name)
 	}
 	up, err := l.up(ctx, want)
 	if err != nil {

@@ -26,7 +26,7 @@ func checkManifests(_ context.Context, p *patient) finding {
 		return problem("", "%v", err)
 	}
 	errs, warnings := a.compiled.Diags.Count()
-	n := len(a.want.Apps) + len(a.want.Kept)
+	n := len(a.want.Apps) + len(a.want.Refused())
 	switch {
 	case errs > 0:
 		first := a.compiled.Diags[slices.IndexFunc(a.compiled.Diags, isError)]

@@ -71,7 +71,7 @@ const (
 func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcile.Host {
 	return reconcile.Host{
 		Files: machine.Files(l.places.Units), Services: l.services, Store: l.store,
-		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.OfService, Supply: l.supply, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
+		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.OfService, Supply: l.supply, Record: unitdir.Replace, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
 	}
 }
 

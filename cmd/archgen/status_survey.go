@@ -196,7 +196,7 @@ func (s *survey) group() {
 // something is still there.
 func (s *survey) ids() []string {
 	list := slices.Collect(maps.Keys(s.services))
-	list = append(list, s.want.Kept...)
+	list = slices.AppendSeq(list, maps.Keys(s.want.Refused()))
 	for _, m := range s.compiled.Loaded.Manifests {
 		list = append(list, compile.AppOf(m.File))
 	}
@@ -210,8 +210,8 @@ func (s *survey) reason(id, service string) units.Reason {
 	if why := s.lack(id); why != "" {
 		return why
 	}
-	if slices.Contains(s.want.Kept, id) { // which a person has to mend, and all else is mended
-		return units.BecauseInvalid
+	if why := s.want.Refused()[id]; why != "" { // which a person has to mend, and all else is mended
+		return why
 	}
 	file := strings.TrimSuffix(service, ".service") + ".container"
 	var ofFile, ofApp units.Reason

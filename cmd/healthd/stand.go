@@ -79,8 +79,9 @@ func stand(ctx context.Context, scope units.Scope) error {
 		Desired: resuming(ctx, places.Secrets(scope), services.Complete, compiler.Desired),
 		Host: reconcile.Host{
 			Files: machine.Files(places.Units), Services: services,
-			Store: unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
-			Now:   time.Now, Settle: settle, Patience: patience,
+			Store:  unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
+			Record: unitdir.Replace,
+			Now:    time.Now, Settle: settle, Patience: patience,
 			Config: places.Config(storage, services.Started).OfService,
 			Supply: func(ctx context.Context, app units.App, lack reconcile.Lack) error {
 				if (!lack.Images || needsNoPull(app, storage)) && unreadable(app.Secrets, secret) == nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/conform"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units"
 )
 
@@ -37,12 +38,18 @@ type Source struct {
 	// Rendered reads the unit files of the machine, which tell who had first what two
 	// installed apps claim. Where it is nil the ids alone decide.
 	Rendered func() (units.Set, error)
+	// ByPath: the manifests were named by their path, and are no installed ones.
+	ByPath bool
+	// Ungranted: nobody runs what is compiled, so that it needs no grants.
+	Ungranted bool
 }
 
 // Compiled is a set of manifests and everything that was made of it.
 type Compiled struct {
 	Loaded manifests.Loaded
 	Set    *manifests.Set
+	// Settings is those of the machine.
+	Settings manifests.Settings
 	// Result is nil where nothing could be rendered.
 	Result *generator.Result
 	Diags  diag.List
@@ -50,6 +57,15 @@ type Compiled struct {
 	Whole bool
 	// Only is the apps that were asked for by id; nil means all.
 	Only map[string]bool
+	// Rights is what the apps ask for, by id; also those that could not be compiled for
+	// another reason than that they could not be read.
+	Rights map[string][]rights.Right
+	// Unrecorded is the rights that apps have although no grants.toml lists them, by id:
+	// whoever writes the units of such an app writes that down first.
+	Unrecorded map[string][]string
+
+	// there is what apps have on the machine, by id, as far as anybody had to know.
+	there map[string]standing
 }
 
 // Owns reports whether files of the app may be written and removed.
@@ -62,22 +78,23 @@ func (k *Compiled) Owns(app string) bool {
 
 // Compile compiles the manifests that were loaded, all or nothing.
 func (s Source) Compile(k *Compiled) error {
-	settings, problems, err := s.settings(k)
+	problems, err := s.settings(k)
 	if err != nil {
 		return err
 	}
 	k.Diags = append(k.Diags, problems...)
-	target, err := s.target(settings)
+	target, err := s.target(k.Settings)
 	if err != nil {
 		return err
 	}
 	if k.Diags.HasErrors() {
 		// Rendering would only say in other words what is wrong already.
-		set, problems := manifests.Resolve(k.Loaded.Manifests, settings)
+		set, problems := manifests.Resolve(k.Loaded.Manifests, k.Settings)
 		k.Set, k.Diags = set, append(k.Diags, problems...)
+		k.rights(s)
 		return nil
 	}
-	found, err := s.compile(k, k.Loaded.Manifests, nil, settings, target)
+	found, err := s.compile(k, k.Loaded.Manifests, nil, target)
 	k.Diags = append(k.Diags, found...)
 	return err
 }
@@ -85,41 +102,62 @@ func (s Source) Compile(k *Compiled) error {
 // compile compiles manifests, without those of the apps that stay as they are. Where
 // something is wrong the unit files are looked at before anybody is blamed: a newcomer
 // gives way to an app that may be running.
-func (s Source) compile(k *Compiled, list []*manifests.Manifest, kept []string, settings manifests.Settings, target generator.Target) (diag.List, error) {
-	found := k.compile(list, settings, target)
+func (s Source) compile(k *Compiled, list []*manifests.Manifest, kept []string, target generator.Target) (diag.List, error) {
+	found := s.compileOnce(k, list, target)
 	if s.Rendered == nil || !found.HasErrors() && len(kept) == 0 {
 		return found, nil
 	}
-	there, err := s.standings()
-	if err != nil {
+	if err := s.survey(k); err != nil {
 		return nil, err
 	}
 	for _, m := range list {
-		m.Standing = there[m.Document.App.ID]
+		m.Standing = k.there[m.Document.App.ID].Standing
 	}
 	if found.HasErrors() {
-		found = k.compile(list, settings, target)
+		found = s.compileOnce(k, list, target)
 	}
 	for _, id := range kept {
-		found = append(found, k.Set.Taken(id, there[id].Ports)...)
+		found = append(found, k.Set.Taken(id, k.there[id].Ports)...)
 	}
 	return found, nil
 }
 
-// standings is what apps have on the machine, by id.
-func (s Source) standings() (map[string]manifests.Standing, error) {
-	files, err := s.Rendered()
-	there := map[string]manifests.Standing{}
-	for _, f := range files {
-		there[f.App] = manifests.Standing{Rendered: true, Ports: append(there[f.App].Ports, generator.Published(f.Content)...)}
-	}
-	return there, err
+// standing is what an app has on the machine.
+type standing struct {
+	manifests.Standing
+	// rights is what the app has by grants, nil where its unit files are of a version that
+	// kept none.
+	rights []string
 }
 
-// compile resolves, renders and checks manifests, as far as there is no error.
-func (k *Compiled) compile(list []*manifests.Manifest, settings manifests.Settings, target generator.Target) diag.List {
-	set, diags := manifests.Resolve(list, settings)
+// survey finds out what apps have on the machine, once.
+func (s Source) survey(k *Compiled) error {
+	if k.there != nil {
+		return nil
+	}
+	files, err := s.Rendered()
+	if err != nil {
+		return err
+	}
+	k.there = map[string]standing{}
+	for _, f := range files {
+		st := k.there[f.App]
+		st.Rendered, st.Ports = true, append(st.Ports, generator.Published(f.Content)...)
+		if list := rightsIn(f); list != nil {
+			st.rights = list
+		}
+		k.there[f.App] = st
+	}
+	return nil
+}
+
+// compileOnce resolves, renders and checks manifests, as far as there is no error.
+func (s Source) compileOnce(k *Compiled, list []*manifests.Manifest, target generator.Target) diag.List {
+	set, diags := manifests.Resolve(list, k.Settings)
 	k.Set = set
+	if ungranted := k.rights(s); !s.Ungranted {
+		diags = append(diags, ungranted...)
+	}
 	if diags.HasErrors() {
 		return diags
 	}
@@ -156,7 +194,7 @@ func (s Source) Installed() (*Compiled, units.Desired, error) {
 		return nil, units.Desired{}, err
 	}
 	k.Diags = k.Loaded.LoadDirs(dirs)
-	settings, problems, err := s.settings(k)
+	problems, err := s.settings(k)
 	if err != nil {
 		return nil, units.Desired{}, err
 	}
@@ -164,11 +202,11 @@ func (s Source) Installed() (*Compiled, units.Desired, error) {
 	if problems.HasErrors() {
 		return k, units.Desired{}, nil
 	}
-	target, err := s.target(settings)
+	target, err := s.target(k.Settings)
 	if err != nil {
 		return nil, units.Desired{}, err
 	}
-	kept, err := s.compileValid(k, settings, target)
+	kept, err := s.compileValid(k, target)
 	if err != nil {
 		return nil, units.Desired{}, err
 	}
@@ -183,6 +221,13 @@ func (s Source) Installed() (*Compiled, units.Desired, error) {
 	}
 	want := k.Result.Desired(k.Set)
 	want.Whole, want.Kept = whole, kept
+	if want.Revoked, err = s.revoked(k, kept); err != nil {
+		return nil, units.Desired{}, err
+	}
+	want.Kept = slices.DeleteFunc(kept, func(id string) bool { return slices.Contains(want.Revoked, id) })
+	for i := range want.Apps {
+		want.Apps[i].Unrecorded = k.UnrecordedOf(want.Apps[i].ID, dirs[0])
+	}
 	return k, want, nil
 }
 
@@ -193,11 +238,11 @@ func (s Source) isWhole(k *Compiled, dir string, kept []string) (bool, error) {
 	if _, err := os.Stat(dir); s.Rendered == nil || !errors.Is(err, fs.ErrNotExist) {
 		return true, nil
 	}
-	there, err := s.standings()
-	if err != nil {
+	if err := s.survey(k); err != nil {
 		return false, err
 	}
-	maps.DeleteFunc(there, func(id string, _ manifests.Standing) bool {
+	there := maps.Clone(k.there)
+	maps.DeleteFunc(there, func(id string, _ standing) bool {
 		return id == "" || slices.Contains(kept, id) || k.Set != nil && k.Set.App(id) != nil
 	})
 	if len(there) > 0 {
@@ -213,13 +258,13 @@ func (s Source) isWhole(k *Compiled, dir string, kept []string) (bool, error) {
 // compileValid compiles what has no error, again and again until nothing has,
 // and returns the ids of the rest. It leaves the result nil where an error
 // belongs to no app.
-func (s Source) compileValid(k *Compiled, settings manifests.Settings, target generator.Target) (kept []string, err error) {
+func (s Source) compileValid(k *Compiled, target generator.Target) (kept []string, err error) {
 	valid := k.Loaded.Manifests
 	bad, attributed := faulty(k.Diags)
 	for attributed {
 		kept = append(kept, bad...)
 		valid = without(valid, bad)
-		found, err := s.compile(k, valid, kept, settings, target)
+		found, err := s.compile(k, valid, kept, target)
 		if err != nil {
 			return nil, err
 		}

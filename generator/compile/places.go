@@ -70,23 +70,23 @@ func (s Source) SettingsFiles() []string {
 }
 
 // settings reads archipelago.toml, the user's before the machine's.
-func (s Source) settings(k *Compiled) (manifests.Settings, diag.List, error) {
+func (s Source) settings(k *Compiled) (diags diag.List, err error) {
 	for _, file := range s.SettingsFiles() {
 		data, err := manifests.ReadFile(file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return manifests.Settings{}, nil, fmt.Errorf("%s can't be read: %w", file, Reason(err))
+			return nil, fmt.Errorf("%s can't be read: %w", file, Reason(err))
 		}
 		if k.Loaded.Sources == nil {
 			k.Loaded.Sources = map[string][]byte{}
 		}
 		k.Loaded.Sources[file] = data
-		settings, diags := manifests.ParseSettings(manifests.Source{Name: file, Data: data})
-		return settings, diags, nil
+		k.Settings, diags = manifests.ParseSettings(manifests.Source{Name: file, Data: data})
+		return diags, nil
 	}
-	return manifests.Settings{}, nil, nil
+	return nil, nil
 }
 
 // target chooses the Podman version to render for.

@@ -32,6 +32,9 @@ type Host struct {
 	Strangers func() ([]string, error)
 	// Config compares configurations. Where it is nil, no app has one.
 	Config Config
+	// Record gives a file of a directory its content, and makes the directory if needed. It
+	// may be nil where no app has anything Unrecorded.
+	Record func(dir, name string, content []byte) error
 	// Supply gets what an app lacks, for several apps at a time. What takes longer
 	// than a pass should goes on without it, and is units.ErrUnderWay until it is
 	// there. It may be nil: images come with a start then.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -82,6 +83,7 @@ type pass struct {
 }
 
 func (p *pass) run(ctx context.Context) error {
+	p.record()
 	p.restore()
 	if err := p.recollect(); err != nil {
 		return err
@@ -120,6 +122,24 @@ func (p *pass) run(ctx context.Context) error {
 		p.finish()
 	}
 	return errors.Join(err, p.settle())
+}
+
+// record writes down what nobody could tell any more once the units of an app are others.
+// An app for which that fails stays as it is.
+func (p *pass) record() {
+	p.want.Apps = slices.DeleteFunc(slices.Clone(p.want.Apps), func(app units.App) bool {
+		u := app.Unrecorded
+		if u == nil {
+			return false
+		}
+		if err := p.host.Record(u.Dir, u.Name, u.Content); err != nil {
+			p.fail(app.ID, Failed, err, nil)
+			p.want.Kept = append(slices.Clone(p.want.Kept), app.ID)
+			return true
+		}
+		p.noteDone(units.Action{App: app.ID, Kind: units.Write, Target: path.Join(u.Dir, u.Name), Reason: units.BecauseUnrecorded})
+		return false
+	})
 }
 
 // recollect reads what earlier passes left, and what of the manifests counts then.

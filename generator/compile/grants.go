@@ -1,0 +1,132 @@
+package compile
+
+import (
+	"bytes"
+	"encoding/json"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/rights"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// rights notes what the apps ask for, and reports what nobody has granted them.
+func (k *Compiled) rights(s Source) (diags diag.List) {
+	if k.Rights == nil {
+		k.Rights = map[string][]rights.Right{}
+	}
+	k.Unrecorded = map[string][]string{}
+	for _, app := range k.Set.Apps {
+		id, list := AppOf(app.File), rights.Of(app)
+		k.Rights[id] = list
+		missing := k.GrantsOf(id).Missing(list)
+		switch {
+		case len(missing) == 0:
+		case k.isGrantedUnasked(app):
+			k.Unrecorded[id] = rights.GrantsFor(rights.Needed(list))
+		default:
+			for _, r := range missing {
+				diags = append(diags, app.Diag(diag.Error, diag.NotGranted, r.Path, s.howToGrant(id, r),
+					"%s asks for a right that nobody has granted: to %s", app.ID(), r.Allows))
+			}
+		}
+	}
+	return diags
+}
+
+// howToGrant is what an operator does to grant a right.
+func (s Source) howToGrant(id string, r rights.Right) string {
+	options := ""
+	switch {
+	case s.Root != "":
+		options = "--root " + ShellWord(s.Root) + " "
+	case s.ByPath:
+		return "list " + r.Grant() + " in " + filepath.Join(manifests.OverlaysDir(id), manifests.GrantsFile) + " beside the manifest"
+	case s.Scope == units.System:
+		options = "--system "
+	}
+	return "archgen grant " + options + id + " " + ShellWord(r.Grant())
+}
+
+// GrantsOf is what the operator grants an app.
+func (k *Compiled) GrantsOf(id string) rights.Grants {
+	return rights.Grants{App: slices.Concat(k.Loaded.Grants[id].Allow, k.Unrecorded[id]), All: k.Settings.Allow}
+}
+
+// isGrantedUnasked reports whether an app has what it asks for as long as nobody has
+// written a grants.toml for it: it is of the catalog that comes with archgen, word for
+// word, or was rendered before there were grants.
+func (k *Compiled) isGrantedUnasked(app *manifests.Resolved) bool {
+	id := AppOf(app.File)
+	if k.Loaded.Grants[id].File != "" {
+		return false
+	}
+	there := k.there[id]
+	return there.Rendered && there.rights == nil || k.isOfCatalog(app)
+}
+
+func (k *Compiled) isOfCatalog(app *manifests.Resolved) bool {
+	text, err := catalog.Manifest(app.ID())
+	return err == nil && bytes.Equal(text, k.Loaded.Sources[app.File])
+}
+
+// UnrecordedOf is the grants.toml that an app is to have and nobody has written.
+func (k *Compiled) UnrecordedOf(id, dir string) *units.Unrecorded {
+	list := k.Unrecorded[id]
+	if list == nil {
+		return nil
+	}
+	return &units.Unrecorded{
+		Dir: filepath.Join(dir, manifests.OverlaysDir(id)), Name: manifests.GrantsFile, Content: manifests.Grants{Allow: list}.Text(),
+	}
+}
+
+// revoked is those of the apps that stay as they are which were rendered with a right that
+// is granted no more. What is granted to one whose grants have errors, nobody can tell.
+func (s Source) revoked(k *Compiled, kept []string) (list []string, err error) {
+	if len(kept) == 0 || s.Rendered == nil {
+		return nil, nil
+	}
+	if err := s.survey(k); err != nil {
+		return nil, err
+	}
+	for _, id := range kept {
+		granted := k.Loaded.Grants[id]
+		isGone := func(right string) bool {
+			return !rights.Lists(granted.Allow, right) && !rights.Lists(k.Settings.Allow, right)
+		}
+		if !granted.Broken && slices.ContainsFunc(k.there[id].rights, isGone) {
+			list = append(list, id)
+		}
+	}
+	return list, nil
+}
+
+// rightsIn is what an app has by grants as its unit file says, nil where it says nothing.
+// A file whose list can't be read was damaged, and is no proof of any right.
+func rightsIn(f units.File) []string {
+	mark, _ := units.ReadMark(f.Content)
+	if mark.Rights == "" {
+		return nil
+	}
+	list := []string{}
+	if json.Unmarshal([]byte(mark.Rights), &list) != nil {
+		return []string{}
+	}
+	return list
+}
+
+// ShellWord is a text as one word of a shell.
+func ShellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("@%+=:,./-_", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
