@@ -95,7 +95,12 @@ type catalogEntry struct {
 	file      string
 	data      []byte
 	templates map[string][]byte
+	// grants is the text of the grants.toml that is installed with it, nil for none.
+	grants []byte
 }
+
+// ownCatalog is where the entries are from that archgen brings.
+const ownCatalog = "archgen"
 
 // catalogEntries lists the catalog, sorted by id.
 func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
@@ -116,7 +121,7 @@ func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
 		return nil, nil, err
 	}
 	for _, f := range embedded {
-		add("archgen", f.Name, f.Data, catalog.Template)
+		add(ownCatalog, f.Name, f.Data, catalog.Template)
 	}
 	for _, dir := range c.catalogDirs() {
 		for _, pattern := range []string{"*.yaml", "*.yml", "*.toml"} {
@@ -253,7 +258,7 @@ func (c *cli) showCatalog(id string, asManifest, asJSON bool) error {
 		return c.printJSON(struct {
 			catalogEntry
 			Rights []rights.Right `json:"rights"`
-		}{entries[i], rightsOfApp(set.Apps[0])})
+		}{entries[i], append([]rights.Right{}, rights.Of(set.Apps[0])...)})
 	}
 	return printSheet(c.stdout, entries[i].Links, datasheet.Of(set.Apps, func(name string) string { return name }))
 }

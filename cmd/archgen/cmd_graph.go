@@ -30,6 +30,7 @@ requirement. Without arguments it draws the installed apps.`,
 			if draw == nil {
 				return usageError{fmt.Errorf("there is no format %q: use dot, mermaid or svg", format)}
 			}
+			from.grants = nowhere
 			k, err := c.load(&from, args)
 			if err != nil {
 				return err

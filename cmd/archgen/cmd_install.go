@@ -11,21 +11,19 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
-	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 func (c *cli) installCommand() *cobra.Command {
 	var o applyOptions
-	var replaced []string
+	var replaced, allow []string
 	cmd := &cobra.Command{
 		Use:   "install ID|FILE…",
 		Short: "Install apps of the catalog, or of manifests of your own",
@@ -38,8 +36,11 @@ Before that it gets the images and compares the apps with them, as
 check --images does. An app that can't run in its image is not installed.
 
 Before anything is written, it lists the rights of new apps that go beyond the
-safe set, and those that a new manifest adds (archgen help rights). It asks
-nothing: archgen catalog show ID, or archgen rights FILE, lists them before.
+safe set, and those that a new manifest adds (archgen help rights). At a terminal
+it asks whether to grant them; elsewhere each has to be given with --allow, as
+KIND:SUBJECT or, for all that the apps ask for of a kind, as KIND. The apps of
+archgen's own catalog have what they ask for. archgen grant and archgen revoke
+change it later.
 
 The manifest is yours from then on: change it, or lay files over it in ID.d/. An
 app that can't be started stays installed; remove takes it away.
@@ -61,10 +62,11 @@ Exit status: as of apply; 6 where an app does not serve, with its last words.`,
 			if len(args) == 0 {
 				return usageError{errors.New("name an app of the catalog (archgen catalog) or the file of a manifest")}
 			}
-			return c.install(&o, args, replaced)
+			return c.install(&o, args, replaced, allow)
 		},
 	}
 	o.flags(cmd)
+	cmd.Flags().StringArrayVar(&allow, "allow", nil, "grant the app `RIGHT`, or all rights of a kind")
 	cmd.Flags().StringSliceVar(&replaced, "replace", nil, "remove the app `ID` in the same pass; its data stays")
 	return cmd
 }
@@ -83,7 +85,7 @@ type installation struct {
 	replaced []*manifests.Manifest
 }
 
-func (c *cli) install(o *applyOptions, args, replaced []string) error {
+func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 	dirs, err := c.appDirs(&o.source)
 	if err != nil {
 		return err
@@ -105,8 +107,15 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	if err := in.requirements(); err != nil {
 		return err
 	}
-	in.sayRights()
 	in.replaced = append(in.replaced, in.left()...)
+	staged, unstage, err := in.staged(&o.source, dirs)
+	if err != nil {
+		return err
+	}
+	defer unstage()
+	if err := in.grant(staged, allow); err != nil {
+		return err
+	}
 	ids := make([]string, 0, len(in.chosen))
 	for _, e := range in.chosen {
 		ids = append(ids, e.ID)
@@ -115,7 +124,7 @@ func (c *cli) install(o *applyOptions, args, replaced []string) error {
 	if err != nil {
 		return err
 	}
-	if err := in.compareImages(o, dirs); err != nil {
+	if err := in.compareImages(o, staged); err != nil {
 		return err
 	}
 	restore, err := in.write(dirs[0])
@@ -158,45 +167,6 @@ func (c *cli) printNotices(apps []catalogEntry, isNew func(catalogEntry) bool) {
 			fmt.Fprintf(c.stdout, "%s: %s\n", e.ID, text)
 		}
 	}
-}
-
-// sayRights lists what the chosen apps can do beyond the safe set: new apps, and
-// those whose new manifest asks for more. It is said before a manifest is written,
-// since healthd starts an app as soon as it has one.
-func (in *installation) sayRights() {
-	for _, e := range in.chosen {
-		if e.manifest == nil { // it was installed before
-			continue
-		}
-		title, list := "rights of", rightsAlone(e.manifest)
-		if before := in.installed[e.ID]; before != nil {
-			title, list = "further rights of", without(list, rightsAlone(before))
-		}
-		if len(list) == 0 {
-			continue
-		}
-		fmt.Fprintf(in.c.stderr, "%s %s:\n", title, e.ID)
-		w := tabwriter.NewWriter(in.c.stderr, 0, 0, 2, ' ', 0)
-		for _, r := range list {
-			fmt.Fprintf(w, "  %s\t%s\t%s\n", r.Severity, oneLine(r.ID), oneLine(r.Allows))
-		}
-		_ = w.Flush() // as with Fprintf: a message that can't be printed stops no installation
-	}
-}
-
-// rightsAlone is the rights of a manifest beyond the safe set, each ID once,
-// whatever else is installed.
-func rightsAlone(m *manifests.Manifest) []rights.Right {
-	set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
-	list := slices.DeleteFunc(rights.Of(set.Apps[0]), func(r rights.Right) bool { return !r.BeyondSafe() })
-	return slices.CompactFunc(list, func(a, b rights.Right) bool { return a.ID == b.ID })
-}
-
-// without is the rights of a list whose IDs another does not have.
-func without(list, other []rights.Right) []rights.Right {
-	return slices.DeleteFunc(list, func(r rights.Right) bool {
-		return slices.ContainsFunc(other, func(o rights.Right) bool { return o.ID == r.ID })
-	})
 }
 
 // sayShown says where the secrets are found that a person needs, such as a first
@@ -420,6 +390,11 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 		if e.data == nil {
 			continue
 		}
+		if e.grants != nil {
+			if err := replace(filepath.Join(dir, manifests.OverlaysDir(e.ID)), manifests.GrantsFile, e.grants); err != nil {
+				return restore, err
+			}
+		}
 		for _, name := range slices.Sorted(maps.Keys(e.templates)) {
 			if err := replace(filepath.Join(dir, manifests.FilesDir(e.ID)), name, e.templates[name]); err != nil {
 				return restore, err
@@ -438,8 +413,8 @@ func (in *installation) dependable(before units.Desired) []string {
 	if len(in.replaced) == 0 {
 		return nil
 	}
-	isKept := func(id string) bool { return slices.Contains(before.Kept, id) }
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(in.installed)), isKept)
+	refused := before.Refused()
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(in.installed)), func(id string) bool { return refused[id] != "" })
 }
 
 // rerendered is the apps beside the chosen ones that are rendered in another way since those
@@ -471,12 +446,13 @@ func (in *installation) left() (list []*manifests.Manifest) {
 // takeAway takes the manifest of a replaced app away. back puts it back, with its
 // templates.
 func (in *installation) takeAway(dir string, m *manifests.Manifest) (back func() error, err error) {
-	back = func() error { return nil }
+	grants := grantsBeside(dir, m.Document.App.ID)
+	back = grants
 	if filepath.Dir(m.File) != filepath.Clean(dir) {
 		if err := removeManifest(m.File, dir); err != nil {
 			return back, err
 		}
-		return func() error { return unitdir.Remove(dir, filepath.Base(m.File)) }, nil
+		return func() error { return errors.Join(grants(), unitdir.Remove(dir, filepath.Base(m.File))) }, nil
 	}
 	data, err := os.ReadFile(m.File)
 	if err != nil {
@@ -485,13 +461,23 @@ func (in *installation) takeAway(dir string, m *manifests.Manifest) (back func()
 	e := entryOf(m, dir, filepath.Base(m.File), data)
 	_ = e.addTemplates(m, templatesBeside(m.File)) // one that only an overlay has stays there
 	back = func() error {
-		var errs []error
+		errs := []error{grants()}
 		for name, text := range e.templates {
 			errs = append(errs, unitdir.Replace(filepath.Join(dir, manifests.FilesDir(e.ID)), name, text))
 		}
 		return errors.Join(append(errs, unitdir.Replace(dir, e.file, e.data))...)
 	}
 	return back, removeManifest(m.File, dir)
+}
+
+// grantsBeside puts the grants of an app back as they were when it was called.
+func grantsBeside(dir, id string) (back func() error) {
+	dir = filepath.Join(dir, manifests.OverlaysDir(id))
+	text, err := os.ReadFile(filepath.Join(dir, manifests.GrantsFile))
+	if err != nil { // there is none, or removing it fails as well
+		return func() error { return nil }
+	}
+	return func() error { return unitdir.Replace(dir, manifests.GrantsFile, text) }
 }
 
 // compiles demands that the apps have no errors among the others, and is what they
@@ -501,7 +487,8 @@ func (c *cli) compiles(from *source, ids []string) (units.Desired, error) {
 	if err != nil {
 		return want, err
 	}
-	if k.Result != nil && !slices.ContainsFunc(want.Kept, func(id string) bool { return slices.Contains(ids, id) }) {
+	refused := want.Refused()
+	if k.Result != nil && !slices.ContainsFunc(ids, func(id string) bool { return refused[id] != "" }) {
 		return want, nil
 	}
 	return want, cmp.Or(c.report(k, false), errReported)

@@ -2,11 +2,14 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
 func parsed(t *testing.T, text string) *manifests.Manifest {
@@ -18,34 +21,93 @@ func parsed(t *testing.T, text string) *manifests.Manifest {
 	return m
 }
 
-// install lists what new apps can do, and what a new manifest adds; not what is in
-// the safe set, what the installed manifest asks for already, nor the same twice.
-func TestInstallSaysRights(t *testing.T) {
-	t.Parallel()
-	const web = "app: {id: web, name: W, version: 1.0.0, provides: [{capability: page}], containers: {main: {image: x, ports: ['0.0.0.0:80:80']}"
-	entry := func(text string) catalogEntry {
-		m := parsed(t, text)
-		return catalogEntry{ID: m.Document.App.ID, manifest: m}
-	}
-	var out bytes.Buffer
-	in := &installation{
-		c: &cli{stderr: &out},
-		chosen: []catalogEntry{
-			entry("app: {id: evil, name: E, version: 1.0.0, container: {image: x, privileged: true, env_files: [/srv/a, /srv/a]}}"),
-			entry("app: {id: calm, name: C, version: 1.0.0, conflicts: [evil], container: {image: x}}"),
-			entry(web + ", db: {image: y, volumes: [{path: /srv/db, target: /d}]}}}"),
-			{ID: "here"},
-		},
+// installing is apps that are about to be installed, with an installed app web that
+// publishes a port, and what is printed.
+func installing(t *testing.T, entries ...catalogEntry) (in *installation, s *staged, out *bytes.Buffer) {
+	t.Helper()
+	out = &bytes.Buffer{}
+	in = &installation{
+		c: &cli{stderr: out, stdin: strings.NewReader("y\n")}, chosen: entries,
 		installed: map[string]*manifests.Manifest{"web": parsed(t, web+"}}")},
 	}
-	in.sayRights()
+	s = &staged{&compile.Compiled{Rights: map[string][]rights.Right{}}, ""}
+	for _, e := range entries {
+		if e.manifest != nil {
+			set, _ := manifests.Resolve([]*manifests.Manifest{e.manifest}, manifests.Settings{})
+			s.Rights[e.ID] = rights.Of(set.Apps[0])
+		}
+	}
+	return in, s, out
+}
+
+const web = "app: {id: web, name: W, version: 1.0.0, provides: [{capability: page}], containers: {main: {image: x, ports: ['0.0.0.0:80:80']}"
+
+func entry(t *testing.T, from, text string) catalogEntry {
+	t.Helper()
+	m := parsed(t, text)
+	return catalogEntry{ID: m.Document.App.ID, From: from, manifest: m}
+}
+
+// install lists what new apps can do, and what a new manifest adds; not what is in
+// the safe set, what the installed manifest asks for already, nor the same twice. What
+// nobody has granted is asked for at a terminal only.
+func TestInstallSaysRights(t *testing.T) {
+	t.Parallel()
+	in, s, out := installing(
+		t,
+		entry(t, "/srv", "app: {id: evil, name: E, version: 1.0.0, container: {image: x, privileged: true, env_files: [/srv/a, /srv/a]}}"),
+		entry(t, "/srv", "app: {id: calm, name: C, version: 1.0.0, conflicts: [evil], container: {image: x}}"),
+		entry(t, "/srv", web+", db: {image: y, volumes: [{path: /srv/db, target: /d}]}}}"),
+		entry(t, ownCatalog, "app: {id: node, name: N, version: 1.0.0, container: {image: x, ports: ['0.0.0.0:8333:8333']}}"),
+		catalogEntry{ID: "here"},
+	)
+	s.Loaded.Grants = map[string]manifests.Granted{"web": {Grants: manifests.Grants{Allow: []string{"listen"}}}}
+	err := in.grant(s, []string{"privileged", "onion"})
 	want := `rights of evil:
-  critical  privileged        do everything that the user who runs Podman can do
-  high      host-read:/srv/a  read /srv/a on the host
+  critical  privileged        do everything that the user who runs Podman can do  (granted)
+  high      host-read:/srv/a  read /srv/a on the host                             (not granted)
 further rights of web:
-  high  host-write:/srv/db  read and change /srv/db on the host
+  high  host-write:/srv/db  read and change /srv/db on the host  (not granted)
+rights of node, which come with its manifest from archgen's own catalog:
+  medium  listen:0.0.0.0:8333/tcp  accept connections from other machines on port 8333/tcp  (granted)
+archgen: --allow onion: none of the apps needs that grant
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
 		t.Errorf("-want +have:\n%s", d)
+	}
+	const refusal = "nothing was installed: evil, web asks for rights that are not granted; to grant them, add --allow host-read:/srv/a --allow host-write:/srv/db"
+	if err == nil || err.Error() != refusal {
+		t.Errorf("%v, want %s", err, refusal)
+	}
+}
+
+// What was granted is installed with the app: what it asks for, not the kinds by which it
+// was granted, beside what it had.
+func TestInstallKeepsGrants(t *testing.T) {
+	t.Parallel()
+	in, s, _ := installing(
+		t,
+		entry(t, "/srv", web+", db: {image: y, volumes: [{path: /srv/db, target: /d}]}}}"),
+		entry(t, ownCatalog, "app: {id: node, name: N, version: 1.0.0, container: {image: x, ports: ['0.0.0.0:8333:8333']}}"),
+		entry(t, "/srv", "app: {id: calm, name: C, version: 1.0.0, container: {image: x}}"),
+	)
+	s.Loaded.Grants = map[string]manifests.Granted{"web": {Grants: manifests.Grants{Allow: []string{"onion:web"}}}}
+	if err := in.grant(s, []string{"host-write", "listen:0.0.0.0:80/tcp"}); err != nil {
+		t.Fatal(err)
+	}
+	var have [][]string
+	for _, e := range in.chosen {
+		g, diags := manifests.ParseGrants(manifests.Source{Name: "grants.toml", Data: e.grants})
+		if diags.HasErrors() && e.grants != nil {
+			t.Fatal(diags)
+		}
+		have = append(have, g.Allow)
+	}
+	want := [][]string{{"host-write:/srv/db", "listen:0.0.0.0:80/tcp", "onion:web"}, {"listen:0.0.0.0:8333/tcp"}, nil}
+	if d := cmp.Diff(want, have); d != "" {
+		t.Errorf("-want +have:\n%s", d)
+	}
+	if err := in.grant(s, []string{"hsot-write:/srv"}); !is[usageError](err) {
+		t.Errorf("a kind that there is not: %v", err)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -30,7 +29,7 @@ func (c *cli) removeCommand() *cobra.Command {
 		Short: "Remove apps; their data stays",
 		Long: `remove stops apps and removes their manifests, units and networks, with their
 companions. Volumes, secrets and overlays stay: installed again, the app has
-its data.
+its data. Grants go: installed again, the app asks for its rights anew.
 
 With --purge they are deleted, too, and so are those of an app whose manifest
 says data.retain: false. What that is is named before, and asked for.`,
@@ -58,7 +57,7 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	if err != nil {
 		return err
 	}
-	files := manifestFiles(k, want.Kept, dirs)
+	files := manifestFiles(k, want.Refused(), dirs)
 	ids, err = c.removable(k, files, ids)
 	if err != nil {
 		return err
@@ -170,7 +169,7 @@ func stopUnits(ctx context.Context, l *live, isMeant func(systemd.Listed) bool, 
 
 // manifestFiles is the manifests of the installed apps by id, with those that can't be
 // read, of which only the names are known.
-func manifestFiles(k *compile.Compiled, kept, dirs []string) map[string]string {
+func manifestFiles(k *compile.Compiled, refused map[string]units.Reason, dirs []string) map[string]string {
 	files := map[string]string{}
 	for _, m := range k.Loaded.Manifests {
 		files[compile.AppOf(m.File)] = m.File
@@ -179,7 +178,7 @@ func manifestFiles(k *compile.Compiled, kept, dirs []string) map[string]string {
 		entries, _ := os.ReadDir(dir) // what can't be read is no manifest to remove
 		for _, e := range entries {
 			file := filepath.Join(dir, e.Name())
-			if id := compile.AppOf(file); slices.Contains(kept, id) && files[id] == "" && !e.IsDir() {
+			if id := compile.AppOf(file); refused[id] != "" && files[id] == "" && !e.IsDir() {
 				files[id] = file
 			}
 		}
@@ -218,9 +217,12 @@ func (c *cli) removable(k *compile.Compiled, files map[string]string, ids []stri
 	return ids, nil
 }
 
-// removeManifest takes a manifest away with its templates, or hides one that belongs
-// to the system.
+// removeManifest takes a manifest away with its templates and its grants, or hides one that
+// belongs to the system.
 func removeManifest(file, dir string) error {
+	if err := removeGrants(dir, compile.AppOf(file)); err != nil {
+		return err
+	}
 	if filepath.Dir(file) != filepath.Clean(dir) {
 		return unitdir.Mask(dir, filepath.Base(file))
 	}
@@ -228,6 +230,17 @@ func removeManifest(file, dir string) error {
 		return err
 	}
 	return os.RemoveAll(filepath.Join(dir, manifests.FilesDir(compile.AppOf(file))))
+}
+
+// removeGrants takes an app's grants away: they were for what was installed, and the next
+// app of that id may be another one.
+func removeGrants(dir, id string) error {
+	dir = filepath.Join(dir, manifests.OverlaysDir(id))
+	if err := unitdir.Remove(dir, manifests.GrantsFile); err != nil {
+		return err
+	}
+	_ = os.Remove(dir) // where an overlay is in it, it stays
+	return nil
 }
 
 // forget removes what was rendered for apps that are gone. Of those that were purged the
@@ -283,7 +296,9 @@ func dataOf(ctx context.Context, v vault, ids []string, dir string) (d leftData,
 	d.secrets = slices.DeleteFunc(secrets, func(n string) bool { return !own(n) })
 	d.values = slices.DeleteFunc(d.values, func(n string) bool { return !own(n) })
 	for _, id := range ids {
-		if path := filepath.Join(dir, id+".d"); exists(path) {
+		path := filepath.Join(dir, manifests.OverlaysDir(id))
+		isOverlay := func(e os.DirEntry) bool { return e.Name() != manifests.GrantsFile }
+		if entries, _ := os.ReadDir(path); slices.ContainsFunc(entries, isOverlay) {
 			d.overlays = append(d.overlays, path)
 		}
 	}
@@ -316,9 +331,7 @@ func (c *cli) confirm(d leftData, yes bool) error {
 	if yes || len(d.volumes)+len(d.allSecrets())+len(d.overlays) == 0 {
 		return nil
 	}
-	fmt.Fprint(c.stderr, "this can't be undone. Delete? [y/N] ")
-	answer, err := bufio.NewReader(c.stdin).ReadString('\n')
-	if a := strings.ToLower(strings.TrimSpace(answer)); err == nil && (a == "y" || a == "yes") {
+	if c.agrees("this can't be undone. Delete? [y/N] ") {
 		return nil
 	}
 	return errors.New("nothing was removed or deleted; --yes deletes without asking")

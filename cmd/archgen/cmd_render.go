@@ -42,6 +42,10 @@ Neither Podman nor systemd nor a home directory is needed: with --root the
 manifests of an image that is being built are read, and the files are written
 into it.
 
+Every right that an app asks for has to be granted, in ID.d/grants.toml or in
+archipelago.toml, but for those that come with archgen's own catalog; with
+--stdout the manifests of files need none. See archgen rights.
+
 With --check-images the images that the apps need are printed instead, one a
 line, for an image build to pull them ahead. It fails where one is not named by
 its digest: what such a name stands for changes, and so would the build.
@@ -73,6 +77,12 @@ func (c *cli) render(o *renderOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	switch {
+	case o.checkImages:
+		o.grants = nowhere
+	case !o.stdout:
+		o.grants = whereverTheyLie
+	}
 	k, err := c.load(&o.source, args)
 	if err != nil {
 		return err
@@ -92,6 +102,9 @@ func (c *cli) render(o *renderOptions, args []string) error {
 	if !k.Whole && len(files) == 0 {
 		return errors.New("there is nothing to render")
 	}
+	if err := c.record(k, o, args); err != nil {
+		return err
+	}
 	changes, err := unitdir.Sync(dir, files, func(m units.Mark) bool { return ownsMark(k, m) })
 	if o.asJSON {
 		return errors.Join(err, c.printRendered(k, dir, changes))
@@ -101,6 +114,25 @@ func (c *cli) render(o *renderOptions, args []string) error {
 		fmt.Fprintf(c.stdout, "tell systemd: systemctl --%v daemon-reload\n", o.scope())
 	}
 	return err
+}
+
+// record writes down what installed apps were granted so far without a file that says so.
+func (c *cli) record(k *compile.Compiled, o *renderOptions, args []string) error {
+	if slices.ContainsFunc(args, isPath) {
+		return nil
+	}
+	dirs, err := c.appDirs(&o.source)
+	if err != nil {
+		return err
+	}
+	for id := range k.Unrecorded {
+		if u := k.UnrecordedOf(id, dirs[0]); k.Owns(id) {
+			if err := unitdir.Replace(u.Dir, u.Name, u.Content); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // live reports whether the files go where this machine's systemd finds them.

@@ -7,7 +7,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/rights"
 )
@@ -23,18 +22,24 @@ such as host paths, devices, ports that other machines reach, and data of other
 apps. Each right has an ID, a severity, and the place in the manifest or overlay
 that asks for it. Without arguments it lists the rights of the installed apps.
 
+GRANTED says why the app has the right: safe-set (every app may), overlay (an
+overlay asks for it, which only the operator writes), grant (grants.toml of the
+app lists it), settings (archipelago.toml allows it to all apps), or nobody: the
+app is refused then; see archgen grant.
+
 Severities: low (other apps notice it), medium (it reaches the network or an app
 that offers itself), high (it reads or changes what belongs to the host or to
 another app, or confines the app less), critical (it can take over the account
 that runs the apps, or another app).
 
-Nothing is refused for its rights. docs/rights.md explains each of them.
+docs/rights.md explains each of them.
 
 Exit status: 0 done; 1 a manifest has errors, which are printed as by check.`,
 		Example: `  archgen rights
   archgen rights ./my-app.yaml
   archgen rights --json lnd`,
 		RunE: func(_ *cobra.Command, args []string) error {
+			from.grants = nowhere // the list says what is not granted
 			k, err := c.load(&from, args)
 			if err != nil {
 				return err
@@ -49,8 +54,14 @@ Exit status: 0 done; 1 a manifest has errors, which are printed as by check.`,
 
 // appRights is what one app can do. The names of the fields are a contract.
 type appRights struct {
-	ID     string         `json:"id"`
-	Rights []rights.Right `json:"rights"`
+	ID     string        `json:"id"`
+	Rights []listedRight `json:"rights"`
+}
+
+// listedRight is a right, and why the app has it.
+type listedRight struct {
+	rights.Right
+	Granted rights.Origin `json:"granted"`
 }
 
 // rightsOf lists the rights of the apps that were asked for.
@@ -58,15 +69,20 @@ func rightsOf(k *compile.Compiled) []appRights {
 	list := []appRights{}
 	for _, app := range k.Set.Apps {
 		if k.Only == nil || k.Only[app.ID()] {
-			list = append(list, appRights{app.ID(), rightsOfApp(app)})
+			list = append(list, appRights{app.ID(), rightsOfApp(k, app.ID())})
 		}
 	}
 	return list
 }
 
 // rightsOfApp is never nil, which JSON would show as null.
-func rightsOfApp(app *manifests.Resolved) []rights.Right {
-	return append([]rights.Right{}, rights.Of(app)...)
+func rightsOfApp(k *compile.Compiled, id string) []listedRight {
+	list := []listedRight{}
+	granted := k.GrantsOf(id)
+	for _, r := range k.Rights[id] {
+		list = append(list, listedRight{r, granted.Origin(r)})
+	}
+	return list
 }
 
 func (c *cli) listRights(k *compile.Compiled, asJSON bool) error {
@@ -83,13 +99,13 @@ func (c *cli) listRights(k *compile.Compiled, asJSON bool) error {
 		return err
 	}
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "APP\tSEVERITY\tRIGHT\tALLOWS THE APP TO\tWHERE")
+	fmt.Fprintln(w, "APP\tSEVERITY\tRIGHT\tGRANTED\tALLOWS THE APP TO\tWHERE")
 	for _, a := range list {
 		for _, r := range a.Rights {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s:%d:%d\n", a.ID, r.Severity, oneLine(r.ID), oneLine(r.Allows), oneLine(r.File), r.Line, r.Column)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s:%d:%d\n", a.ID, r.Severity, oneLine(r.ID), r.Granted, oneLine(r.Allows), oneLine(r.File), r.Line, r.Column)
 		}
 		if len(a.Rights) == 0 {
-			fmt.Fprintf(w, "%s\t-\tnone\t-\t-\n", a.ID)
+			fmt.Fprintf(w, "%s\t-\tnone\t-\t-\t-\n", a.ID)
 		}
 	}
 	if err := w.Flush(); err != nil {

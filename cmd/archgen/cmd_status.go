@@ -15,7 +15,6 @@ import (
 	"github.com/archipelago-os/archipelago/healthd/bus"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
-	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units"
 )
 
@@ -65,9 +64,9 @@ type appStatus struct {
 	LANAddress string       `json:"lan_address"`
 	Error      string       `json:"error"`
 	Parts      []partStatus `json:"parts"`
-	// Rights is what the app can do beyond its own containers; empty where its
-	// manifest has errors, or is gone.
-	Rights []rights.Right `json:"rights"`
+	// Rights is what the app can do beyond its own containers, or asks for; empty where
+	// its manifest can't be read, or is gone.
+	Rights []listedRight `json:"rights"`
 	// isRight: it runs and answers, or there is a reason why it should not.
 	isRight bool
 }
@@ -214,7 +213,7 @@ func (s *survey) apps(ctx context.Context) []appStatus {
 }
 
 func (s *survey) app(id string) appStatus {
-	a := appStatus{ID: id, Parts: []partStatus{}, Rights: s.rights(id)}
+	a := appStatus{ID: id, Parts: []partStatus{}, Rights: rightsOfApp(s.compiled, id)}
 	if m := s.manifest(id); m != nil {
 		a.Name, a.Version = m.Document.App.Name, m.Document.App.Version
 	}
@@ -230,13 +229,6 @@ func (s *survey) app(id string) appStatus {
 		a.Error = d
 	}
 	return a
-}
-
-func (s *survey) rights(id string) []rights.Right {
-	if s.compiled.Set == nil || s.compiled.Set.App(id) == nil {
-		return []rights.Right{}
-	}
-	return rightsOfApp(s.compiled.Set.App(id))
 }
 
 // sum makes of the parts what the app is: what its main part is, but where
@@ -351,7 +343,7 @@ func isRight(c condition) bool {
 		return true
 	case units.IsStopped:
 		return slices.Contains([]units.Reason{
-			units.BecauseStopped, units.BecauseDisabled, units.BecauseMasked, units.BecauseMainStopped, units.BecauseRemoved, units.BecauseInvalid,
+			units.BecauseStopped, units.BecauseDisabled, units.BecauseMasked, units.BecauseMainStopped, units.BecauseRemoved, units.BecauseInvalid, units.BecauseRevoked,
 		}, c.Reason)
 	case units.IsFailed, units.IsRestarting, units.IsPaused:
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -246,9 +247,11 @@ func TestStatusShowsRights(t *testing.T) {
 		t.Errorf("without a manifest: %v", a.Rights)
 	}
 	m := parsed(t, "app: {id: lnd, name: L, version: 1.0.0, container: {image: x, privileged: true, ports: ['0.0.0.0:9735:9735']}}")
-	s.compiled.Set, _ = manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+	set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+	s.compiled.Rights = map[string][]rights.Right{"lnd": rights.Of(set.Apps[0])}
+	s.compiled.Settings.Allow = []string{"listen"}
 	lines := strings.Join(appearance{}.one(s.app("lnd")), "\n")
-	if want := "  rights    privileged (critical)\n            listen:0.0.0.0:9735/tcp (medium)"; !strings.Contains(lines, want) {
+	if want := "  rights    privileged (critical, not granted)\n            listen:0.0.0.0:9735/tcp (medium)"; !strings.Contains(lines, want) {
 		t.Errorf("%s\nhas no\n%s", lines, want)
 	}
 }

@@ -16,19 +16,14 @@ import (
 // compareImages gets the images of the apps that are about to be installed, and
 // compares the apps with them before a manifest is in place, where healthd would start
 // it. What can't be got is left to the pass, which tells of it as always.
-func (in *installation) compareImages(o *applyOptions, dirs []string) error {
-	stage, err := os.MkdirTemp("", "archgen-install-")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(stage) }()
-	k, err := in.staged(&o.source, stage, dirs)
-	if err != nil || in.isWrong(k, stage) { // what is wrong is said once it is in place
-		return err
+func (in *installation) compareImages(o *applyOptions, staged *staged) error {
+	if in.isWrong(staged) { // what is wrong is said once it is in place
+		return nil
 	}
 	ctx, stop := interruptible()
 	defer stop()
 	r := &imageReader{scope: o.scope()}
+	k := staged.Compiled
 	k.Diags = nil
 	for _, app := range k.Set.Apps {
 		if !in.isNewOrOther(app) || !in.fetch(ctx, o, app) {
@@ -40,7 +35,7 @@ func (in *installation) compareImages(o *applyOptions, dirs []string) error {
 		}
 		k.Diags = append(k.Diags, diags...)
 	}
-	in.unstage(k, stage)
+	in.unstage(staged)
 	return in.c.report(k, false)
 }
 
@@ -52,32 +47,53 @@ func (in *installation) isNewOrOther(app *manifests.Resolved) bool {
 }
 
 // isWrong reports whether an app that was chosen has errors.
-func (in *installation) isWrong(k *compile.Compiled, stage string) bool {
-	return slices.ContainsFunc(k.Diags, func(d diag.Diagnostic) bool {
+func (in *installation) isWrong(staged *staged) bool {
+	return slices.ContainsFunc(staged.Diags, func(d diag.Diagnostic) bool {
 		isChosen := slices.ContainsFunc(in.chosen, func(e catalogEntry) bool {
-			return d.File == filepath.Join(stage, e.file) || filepath.Base(filepath.Dir(d.File)) == e.ID+".d"
+			return d.File == filepath.Join(staged.dir, e.file) || filepath.Base(filepath.Dir(d.File)) == manifests.OverlaysDir(e.ID)
 		})
 		return d.Severity == diag.Error && isChosen
 	})
 }
 
-// staged compiles the apps as they will be: the installed ones, the chosen ones from a
-// directory of their own, and the overlays that are there for them.
-func (in *installation) staged(from *source, stage string, dirs []string) (*compile.Compiled, error) {
-	ahead := &installation{c: in.c, chosen: in.chosen}
-	if _, err := ahead.write(stage); err != nil {
-		return nil, err
+// staged is the apps as they will be, the chosen ones from a directory of their own.
+type staged struct {
+	*compile.Compiled
+	dir string
+}
+
+// staged compiles the apps as they will be: the installed ones, the chosen ones, and the
+// overlays that are there for them. Whether they have their rights is another question.
+func (in *installation) staged(from *source, dirs []string) (s *staged, remove func(), err error) {
+	dir, err := os.MkdirTemp("", "archgen-install-")
+	if err != nil {
+		return nil, nil, err
 	}
-	k := &compile.Compiled{}
-	found := k.Loaded.LoadDirs(append([]string{stage}, dirs...))
+	remove = func() { _ = os.RemoveAll(dir) }
+	s = &staged{&compile.Compiled{}, dir}
+	if err := in.stage(from, s, dirs); err != nil {
+		remove()
+		return nil, nil, err
+	}
+	return s, remove, nil
+}
+
+func (in *installation) stage(from *source, s *staged, dirs []string) error {
+	ahead := &installation{c: in.c, chosen: in.chosen}
+	if _, err := ahead.write(s.dir); err != nil {
+		return err
+	}
+	found := s.Loaded.LoadDirs(append([]string{s.dir}, dirs...))
 	isReplaced := func(m *manifests.Manifest) bool {
 		return slices.ContainsFunc(in.replaced, func(r *manifests.Manifest) bool { return r.Document.App.ID == m.Document.App.ID }) &&
-			filepath.Dir(m.File) != stage
+			filepath.Dir(m.File) != s.dir
 	}
-	k.Loaded.Manifests = slices.DeleteFunc(k.Loaded.Manifests, isReplaced)
-	err := in.c.from(from).Compile(k)
-	k.Diags = append(k.Diags, found...)
-	return k, err
+	s.Loaded.Manifests = slices.DeleteFunc(s.Loaded.Manifests, isReplaced)
+	compiler := in.c.from(from)
+	compiler.Ungranted = true
+	err := compiler.Compile(s.Compiled)
+	s.Diags = append(s.Diags, found...)
+	return err
 }
 
 // fetch gets the images of an app, and reports whether it has them all.
@@ -99,9 +115,9 @@ func (in *installation) fetch(ctx context.Context, o *applyOptions, app *manifes
 }
 
 // unstage names the files of findings as the person who installs knows them.
-func (in *installation) unstage(k *compile.Compiled, stage string) {
+func (in *installation) unstage(s *staged) {
 	place := func(file string) string {
-		name, isStaged := strings.CutPrefix(file, stage+"/")
+		name, isStaged := strings.CutPrefix(file, s.dir+"/")
 		if !isStaged {
 			return file
 		}
@@ -112,10 +128,10 @@ func (in *installation) unstage(k *compile.Compiled, stage string) {
 		}
 		return name
 	}
-	for i := range k.Diags {
-		k.Diags[i].File = place(k.Diags[i].File)
+	for i := range s.Diags {
+		s.Diags[i].File = place(s.Diags[i].File)
 	}
-	for file, text := range k.Loaded.Sources {
-		k.Loaded.Sources[place(file)] = text
+	for file, text := range s.Loaded.Sources {
+		s.Loaded.Sources[place(file)] = text
 	}
 }

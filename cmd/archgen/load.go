@@ -22,7 +22,18 @@ type source struct {
 	root         string
 	user, system bool
 	podman       string
+	grants       need
 }
+
+// need is which apps need their grants.
+type need int
+
+// The needs. Who writes units of manifests that are not installed installs them.
+const (
+	whereInstalled need = iota
+	whereverTheyLie
+	nowhere
+)
 
 func (s *source) flags(cmd *cobra.Command) {
 	f := cmd.Flags()
@@ -77,8 +88,10 @@ func (c *cli) load(s *source, args []string) (*compile.Compiled, error) {
 		return nil, err
 	}
 	from := c.from(s)
+	from.Ungranted = s.grants == nowhere || s.grants == whereInstalled && slices.ContainsFunc(args, isPath)
 	if slices.ContainsFunc(args, isPath) {
 		from.Rendered = nil // manifests that are not installed meet nothing on this machine
+		from.ByPath = true
 	}
 	return k, from.Compile(k)
 }
@@ -171,7 +184,7 @@ func narrow(want units.Desired, ids []string) (units.Desired, error) {
 		switch {
 		case isValid:
 			narrowed.Apps = append(narrowed.Apps, app)
-		case slices.Contains(want.Kept, id):
+		case want.Refused()[id] != "":
 			return want, fmt.Errorf("the manifest of %s has errors; see archgen check", id)
 		default:
 			return want, fmt.Errorf("no app %q is installed; see archgen status", id)

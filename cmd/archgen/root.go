@@ -57,7 +57,7 @@ Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
 	root.AddCommand(
-		c.checkCommand(), c.rightsCommand(), c.renderCommand(), c.diffCommand(), c.applyCommand(), c.pullCommand(),
+		c.checkCommand(), c.rightsCommand(), c.grantCommand(), c.revokeCommand(), c.renderCommand(), c.diffCommand(), c.applyCommand(), c.pullCommand(),
 		c.installCommand(), c.adoptCommand(), c.removeCommand(), c.enableCommand(), c.disableCommand(),
 		c.startCommand(), c.stopCommand(), c.restartCommand(), c.waitCommand(), c.filesCommand(), c.prepareCommand(), c.volumeCommand(), c.imageCommand(),
 		c.generationsCommand(), c.rollbackCommand(),

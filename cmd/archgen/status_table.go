@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units"
 )
 
@@ -177,7 +178,7 @@ func (l appearance) one(a appStatus) []string {
 	}
 	say("LAN", a.LANAddress)
 	for i, r := range a.Rights {
-		say(map[bool]string{true: "rights"}[i == 0], l.cut(fmt.Sprintf("%s (%s)", oneLine(r.ID), r.Severity)))
+		say(map[bool]string{true: "rights"}[i == 0], l.cut(fmt.Sprintf("%s (%s%s)", oneLine(r.ID), r.Severity, map[bool]string{true: ", not granted"}[r.Granted == rights.Nobody])))
 	}
 	if len(a.Parts) < 2 {
 		return lines

@@ -12,8 +12,9 @@ const rightsIntro = `# Rights
 <!-- Generated from manifests/rights by make generate. -->
 
 A right is something that an app can do beyond its own containers. The manifest asks for
-it by a key, such as a host path or a published port. archgen lists the rights of an app
-in these places:
+it by a key, such as a host path or a published port. Beyond the safe set an app has only
+the rights that the operator grants it: with another one it is refused, and an installed
+app goes on as it last was. archgen lists the rights of an app in these places:
 
 | where | what |
 |---|---|
@@ -23,7 +24,26 @@ in these places:
 | ` + "`archgen rights`, `archgen status ID`" + ` | of installed apps, with their overlays |
 | ` + "`archgen check --strict`" + ` | fails for a right that is high or critical |
 
-The list is information: archgen refuses no right, and asks no question.
+## Grants
+
+An app has a right beyond the safe set where one of these says so:
+
+| | |
+|---|---|
+| a grant | ` + "`ID.d/grants.toml`" + ` beside the manifest: ` + "`allow = [\"use:bitcoin-rpc\", \"listen\"]`" + `. A right is granted by its ID, or by its kind. ` + "`archgen install`" + ` writes the file from the answer to its question or from ` + "`--allow`" + `, ` + "`archgen grant`" + ` and ` + "`archgen revoke`" + ` change it, and so can a text editor or an image build (` + "`archgen grant --root`" + `). As with other overlays, the first directory that has the file counts. |
+| the settings | ` + "`allow`" + ` in ` + "`archipelago.toml`" + `, for all apps. |
+| an overlay | What an overlay asks for needs no grant: only the operator writes one. |
+| the catalog of archgen | An app whose manifest is that of archgen's own catalog, word for word, has what it asks for; the first pass writes that down. An entry of another catalog needs grants like any manifest. |
+| before there were grants | An app that was rendered by a version without grants keeps what it has; the first pass writes that down. |
+
+A manifest can't grant itself anything: ` + "`allow`" + ` is no key of it, and ` + "`archgen install`" + ` copies
+the manifest and its templates, never what lies in ` + "`ID.d`" + `.
+
+A new manifest that asks for more waits: the version that runs goes on until the right is
+granted. A right that is taken away from an app that runs with it stops the app and removes
+its units; its data stays. ` + "`archgen remove`" + ` takes the grants away with the app.
+` + "`archgen render FILE`" + ` and ` + "`archgen check FILE`" + ` of a manifest that is not installed need grants
+only where unit files are written.
 
 ## Severity
 

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/rights"
+)
+
+// request is what a chosen app asks for.
+type request struct {
+	entry   *catalogEntry
+	list    []rights.Right
+	granted rights.Grants
+}
+
+func (r request) missing() []rights.Right { return r.granted.Missing(r.list) }
+
+// grant lists what the chosen apps can do beyond the safe set, and has the operator grant
+// what nobody has granted. It is done before a manifest is written: a pass starts an app
+// that has its grants.
+func (in *installation) grant(staged *staged, allow []string) error {
+	if err := areRights(allow); err != nil {
+		return err
+	}
+	var open []request
+	unused := slices.Clone(allow)
+	for i := range in.chosen {
+		e := &in.chosen[i]
+		if e.manifest == nil { // it was installed before
+			continue
+		}
+		r := request{e, staged.Rights[e.ID], staged.GrantsOf(e.ID)}
+		before := r.missing()
+		unused = slices.DeleteFunc(unused, func(a string) bool {
+			return slices.ContainsFunc(before, func(m rights.Right) bool { return rights.Lists([]string{a}, m.ID) })
+		})
+		isAllowed := func(m rights.Right) bool { return e.From == ownCatalog || rights.Lists(allow, m.ID) }
+		r.take(slices.DeleteFunc(before, func(m rights.Right) bool { return !isAllowed(m) }))
+		in.sayRights(r)
+		if len(r.missing()) > 0 {
+			open = append(open, r)
+		}
+	}
+	for _, a := range unused {
+		fmt.Fprintf(in.c.stderr, "archgen: --allow %s: none of the apps needs that grant\n", compile.ShellWord(a))
+	}
+	if err := in.c.askFor(open); err != nil {
+		return err
+	}
+	for _, r := range open {
+		r.take(r.missing())
+	}
+	return nil
+}
+
+// take adds rights to what is granted to the app.
+func (r *request) take(list []rights.Right) {
+	if len(list) == 0 {
+		return
+	}
+	r.granted.App = slices.Concat(r.granted.App, rights.GrantsFor(list))
+	r.entry.grants = manifests.Grants{Allow: r.granted.App}.Text()
+}
+
+// grantedBy says of a right why the app has it.
+var grantedBy = map[rights.Origin]string{
+	rights.ByOverlay:  "an overlay asks for it",
+	rights.ByGrant:    "granted",
+	rights.BySettings: "archipelago.toml allows it",
+	rights.Nobody:     "not granted",
+}
+
+// sayRights lists what an app can do beyond the safe set: one that is new, or what a new
+// manifest adds.
+func (in *installation) sayRights(r request) {
+	list := slices.DeleteFunc(rights.Once(r.list), func(x rights.Right) bool { return !x.BeyondSafe() })
+	title := "rights of"
+	if before := in.installed[r.entry.ID]; before != nil {
+		title, list = "further rights of", without(list, rightsAlone(before))
+	}
+	if len(list) == 0 {
+		return
+	}
+	from := ""
+	if r.entry.From == ownCatalog {
+		from = ", which come with its manifest from archgen's own catalog"
+	}
+	fmt.Fprintf(in.c.stderr, "%s %s%s:\n", title, r.entry.ID, from)
+	w := tabwriter.NewWriter(in.c.stderr, 0, 0, 2, ' ', 0)
+	for _, x := range list {
+		fmt.Fprintf(w, "  %s\t%s\t%s\t(%s)\n", x.Severity, oneLine(x.ID), oneLine(x.Allows), grantedBy[r.granted.OriginIn(r.list, x.ID)])
+	}
+	_ = w.Flush() // as with Fprintf: a message that can't be printed stops no installation
+}
+
+// askFor has the operator grant what apps lack. Nobody is asked who is no person.
+func (c *cli) askFor(open []request) error {
+	if len(open) == 0 {
+		return nil
+	}
+	var ids, flags []string
+	for _, r := range open {
+		ids = append(ids, r.entry.ID)
+		for _, m := range r.missing() {
+			flags = append(flags, "--allow "+compile.ShellWord(m.Grant()))
+		}
+	}
+	names := strings.Join(ids, ", ")
+	if _, ok := isTerminal(c.stdin); !ok {
+		slices.Sort(flags)
+		return fmt.Errorf("nothing was installed: %s asks for rights that are not granted; to grant them, add %s", names, strings.Join(slices.Compact(flags), " "))
+	}
+	if c.agrees("Grant " + names + " the rights that are not granted? [y/N] ") {
+		return nil
+	}
+	return errors.New("nothing was installed: the rights were not granted")
+}
+
+// agrees asks a question that has to be answered with yes.
+func (c *cli) agrees(question string) bool {
+	fmt.Fprint(c.stderr, question)
+	answer, err := bufio.NewReader(c.stdin).ReadString('\n')
+	a := strings.ToLower(strings.TrimSpace(answer))
+	return err == nil && (a == "y" || a == "yes")
+}
+
+// areRights demands that every text of a list is a right, or a kind of rights.
+func areRights(list []string) error {
+	for _, text := range list {
+		if !manifests.Fits("right", text) || !rights.IsKind(text) {
+			return usageError{fmt.Errorf("%q is no right: write KIND:SUBJECT as archgen rights lists it, or KIND; docs/rights.md lists the kinds", text)}
+		}
+	}
+	return nil
+}
+
+// rightsAlone is the rights of a manifest beyond the safe set, each ID once,
+// whatever else is installed.
+func rightsAlone(m *manifests.Manifest) []rights.Right {
+	set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+	return slices.DeleteFunc(rights.Once(rights.Of(set.Apps[0])), func(r rights.Right) bool { return !r.BeyondSafe() })
+}
+
+// without is the rights of a list whose IDs another does not have.
+func without(list, other []rights.Right) []rights.Right {
+	return slices.DeleteFunc(list, func(r rights.Right) bool {
+		return slices.ContainsFunc(other, func(o rights.Right) bool { return o.ID == r.ID })
+	})
+}
