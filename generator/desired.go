@@ -17,10 +17,8 @@ func (r *Result) Desired(set *manifests.Set) units.Desired {
 	want := units.Desired{Apps: make([]units.App, 0, len(set.Apps)), Shared: byApp[""], Scope: r.scope}
 	for _, app := range set.Apps {
 		a := desired(app, byApp[app.ID()])
-		for _, id := range app.Document.App.Companions {
-			if companion := set.App(id); companion != nil && companion != app {
-				a.Companions = append(a.Companions, id)
-			}
+		for _, companion := range app.Companions {
+			a.Companions = append(a.Companions, companion.ID())
 		}
 		want.Apps = append(want.Apps, a)
 	}

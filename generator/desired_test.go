@@ -17,7 +17,7 @@ func TestNeeds(t *testing.T) {
 	dir := t.TempDir()
 	for name, text := range map[string]string{
 		"node": "companions: [page], container: {image: localhost/x:1}, provides: [{capability: rpc}, {capability: log}]",
-		"page": "container: {image: localhost/x:1}, requires: [{capability: rpc, until: started}]",
+		"page": "companion_of: [node], container: {image: localhost/x:1}, requires: [{capability: rpc, until: started}]",
 		"wide": "container: {image: localhost/x:1}, requires: [{capability: log}, {capability: nowhere, optional: true}]",
 	} {
 		write(t, filepath.Join(dir, name+".yaml"), []byte("app: {id: "+name+", name: x, version: 1.0.0, "+text+"}\n"))

@@ -142,6 +142,7 @@ var appStays = []string{
 	`hooks: {pre_start: [{run: [x-check]}, {ensure_dir: {volume: data, path: a}}, {wait_for: {capability: rpc}}]}`,
 	`conflicts: [y]`,
 	`companions: [x-ui]`,
+	`companion_of: [x-host]`,
 	`shares: [{volume: data, app: y}]`,
 	`secrets: [{name: pass, generate: {length: 64}}, {name: more}]`,
 	`data: {retain: false}`,

@@ -58,10 +58,8 @@ func Render(set *manifests.Set, t Target) (*Result, diag.List) {
 	r.writer = writers.Get().(*writer)
 	defer writers.Put(r.writer)
 	for _, app := range set.Apps {
-		for _, id := range app.Document.App.Companions {
-			if companion := set.App(id); companion != nil && companion != app {
-				r.hosts = append(r.hosts, host{app, companion})
-			}
+		for _, companion := range app.Companions {
+			r.hosts = append(r.hosts, host{app, companion})
 		}
 	}
 	for _, app := range set.Apps {

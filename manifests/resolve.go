@@ -45,6 +45,8 @@ type Resolved struct {
 	Parts []Part
 	// Needs is what the app requires, with whoever provides it.
 	Needs []Need
+	// Companions is the apps that stop and restart with this one, and agree to.
+	Companions []*Resolved
 }
 
 // ID is the app's id.
@@ -115,6 +117,7 @@ func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
 		r.conflicts(app)
 		r.requirements(app)
 		r.foreignVolumes(app)
+		r.companions(app)
 	}
 	r.competing()
 	r.ports()
@@ -402,6 +405,40 @@ func (r *resolver) foreignVolumes(app *Resolved) {
 				"%s is a volume of %s", app.Existing(name), owner)
 		}
 	}
+}
+
+// companions finds the companions of an app. An app that does not agree to be one is left
+// alone: its host would start, stop and restart it.
+func (r *resolver) companions(app *Resolved) {
+	for i, id := range app.Document.App.Companions {
+		switch companion := r.set.byID[id]; {
+		case companion == nil || companion == app:
+		case AreCompanions(&app.Document.App, &companion.Document.App):
+			app.Companions = append(app.Companions, companion)
+		default:
+			r.diags = append(r.diags, app.Diag(diag.Warning, diag.NotCompanion, fmt.Sprintf("app.companions[%d]", i),
+				"add "+app.ID()+" to companion_of of "+id+", in an overlay in "+OverlaysDir(id)+"/", "%s does not say that it is a companion of %s, and is left alone", id, app.ID()))
+		}
+	}
+}
+
+// AreCompanions reports whether an app is a companion of a host, as both say.
+func AreCompanions(host, app *App) bool {
+	hosts := app.CompanionOf
+	if hosts == nil {
+		hosts = earlierHosts[app.ID]
+	}
+	return slices.Contains(host.Companions, app.ID) && slices.Contains(hosts, host.ID)
+}
+
+// earlierHosts is the hosts of companions of the catalog whose manifest was installed before
+// there was a key for them.
+var earlierHosts = map[string][]string{
+	"bitcoin-ui":   {"bitcoin-core", "bitcoin-knots"},
+	"electrs-ui":   {"electrs"},
+	"electrumx-ui": {"electrumx"},
+	"fulcrum-ui":   {"fulcrum"},
+	"lnd-ui":       {"lnd"},
 }
 
 // earlierShares is what apps of the catalog share whose manifest was installed before

@@ -65,8 +65,10 @@ type App struct {
 	Requires []Require `key:"requires"`
 	// Ids of apps that can't be in the same set.
 	Conflicts []string `key:"conflicts" pattern:"id"`
-	// Ids of apps that are installed, started, stopped and removed with this one, such as a user interface. A crash of this app does not restart them.
+	// Ids of apps that are installed, started, stopped and removed with this one, such as a user interface, where they say so in `companion_of`. A crash of this app does not restart them.
 	Companions []string `key:"companions" pattern:"id"`
+	// Ids of apps whose companion this one is, where they list it in `companions`.
+	CompanionOf []string `key:"companion_of" pattern:"id"`
 	// Secrets of the app. Their values never stand in a manifest.
 	Secrets []Secret `key:"secrets"`
 	// Work that has to be done around the life of the app.

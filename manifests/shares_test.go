@@ -8,15 +8,15 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 )
 
-// TestEarlierShares: an app of the catalog that was installed before there were shares has
-// those that it has today.
+// TestEarlierShares: an app of the catalog that was installed before there were shares and
+// hosts of companions has those that it has today.
 func TestEarlierShares(t *testing.T) {
 	t.Parallel()
 	files, err := catalog.Files()
 	if err != nil {
 		t.Fatal(err)
 	}
-	today := map[string][]Share{}
+	today, hosts := map[string][]Share{}, map[string][]string{}
 	for _, f := range files {
 		m, diags := Parse(Input{Manifest: Source{Name: f.Name, Data: f.Data}})
 		if diags.HasErrors() {
@@ -25,6 +25,12 @@ func TestEarlierShares(t *testing.T) {
 		if shares := m.Document.App.Shares; len(shares) > 0 {
 			today[m.Document.App.ID] = shares
 		}
+		if list := m.Document.App.CompanionOf; list != nil {
+			hosts[m.Document.App.ID] = list
+		}
+	}
+	if d := cmp.Diff(hosts, earlierHosts); d != "" {
+		t.Errorf("-catalog +earlier:\n%s", d)
 	}
 	if d := cmp.Diff(today, earlierShares); d != "" {
 		t.Errorf("-catalog +earlier:\n%s", d)

@@ -152,6 +152,7 @@ func (v *validator) appNames() {
 	a, ports, secrets := v.app, v.portNames(), v.secretNames()
 	v.unique("app.secrets[%d].name", "secret", secrets)
 	v.unique("app.companions[%d]", "companion", a.Companions)
+	v.unique("app.companion_of[%d]", "host", a.CompanionOf)
 	if a.UI != nil {
 		v.reference("app.ui.port", "port", a.UI.Port, ports)
 	}

@@ -86,7 +86,6 @@ type catalogEntry struct {
 	Networks []string `json:"networks"`
 	From     string   `json:"from"`
 
-	companions []string
 	// needs is what the app can't do without of Requires.
 	needs    []string
 	manifest *manifests.Manifest
@@ -181,7 +180,7 @@ func (c *cli) catalogDirs() []string {
 
 func entryOf(m *manifests.Manifest, from, file string, data []byte) catalogEntry {
 	a := &m.Document.App
-	e := catalogEntry{ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Icon: a.Icon, Links: a.Links, Provides: []string{}, Requires: []string{}, Notices: append([]string{}, a.Notices...), Networks: append([]string{}, a.Networks...), From: from, companions: a.Companions, manifest: m, file: file, data: data}
+	e := catalogEntry{ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Icon: a.Icon, Links: a.Links, Provides: []string{}, Requires: []string{}, Notices: append([]string{}, a.Notices...), Networks: append([]string{}, a.Networks...), From: from, manifest: m, file: file, data: data}
 	if e.Links == nil {
 		e.Links = map[string]string{}
 	}

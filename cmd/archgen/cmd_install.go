@@ -312,9 +312,9 @@ func (in *installation) add(e catalogEntry) {
 	for _, name := range e.Provides {
 		in.here[name] = true
 	}
-	for _, id := range e.companions {
-		if i := slices.IndexFunc(in.catalog, func(o catalogEntry) bool { return o.ID == id }); i >= 0 {
-			in.add(in.catalog[i])
+	for _, o := range in.catalog {
+		if manifests.AreCompanions(&e.manifest.Document.App, &o.manifest.Document.App) {
+			in.add(o)
 		}
 	}
 }
@@ -432,11 +432,12 @@ func rerendered(before, after units.Desired, chosen []string) (ids []string) {
 // left is the companions of replaced apps that the chosen ones do not have.
 func (in *installation) left() (list []*manifests.Manifest) {
 	for _, m := range in.replaced {
-		for _, id := range m.Document.App.Companions {
+		for _, id := range slices.Sorted(maps.Keys(in.installed)) {
+			companion := in.installed[id]
 			isChosen := slices.ContainsFunc(in.chosen, func(e catalogEntry) bool { return e.ID == id })
-			if in.installed[id] != nil && !isChosen && !slices.Contains(list, in.installed[id]) {
+			if manifests.AreCompanions(&m.Document.App, &companion.Document.App) && !isChosen && !slices.Contains(list, companion) {
 				fmt.Fprintf(in.c.stderr, "%s goes with %s\n", id, m.Document.App.ID)
-				list = append(list, in.installed[id])
+				list = append(list, companion)
 			}
 		}
 	}

@@ -188,16 +188,12 @@ func manifestFiles(k *compile.Compiled, refused map[string]units.Reason, dirs []
 
 // removable adds companions, and refuses what other apps require.
 func (c *cli) removable(k *compile.Compiled, files map[string]string, ids []string) ([]string, error) {
-	companions := map[string][]string{}
-	for _, m := range k.Loaded.Manifests {
-		companions[compile.AppOf(m.File)] = m.Document.App.Companions
-	}
 	ids = slices.Clone(ids)
 	for i := 0; i < len(ids); i++ {
 		if files[ids[i]] == "" {
 			return nil, fmt.Errorf("no app %q is installed; see archgen status", ids[i])
 		}
-		for _, companion := range companions[ids[i]] {
+		for _, companion := range companionsOf(k, ids[i]) {
 			if files[companion] != "" && !slices.Contains(ids, companion) {
 				fmt.Fprintf(c.stderr, "%s goes with %s\n", companion, ids[i])
 				ids = append(ids, companion)
@@ -215,6 +211,21 @@ func (c *cli) removable(k *compile.Compiled, files map[string]string, ids []stri
 		}
 	}
 	return ids, nil
+}
+
+// companionsOf is the installed companions of an app, also of one with errors.
+func companionsOf(k *compile.Compiled, id string) (ids []string) {
+	list := k.Loaded.Manifests
+	i := slices.IndexFunc(list, func(m *manifests.Manifest) bool { return compile.AppOf(m.File) == id })
+	if i < 0 {
+		return nil
+	}
+	for _, m := range list {
+		if manifests.AreCompanions(&list[i].Document.App, &m.Document.App) {
+			ids = append(ids, compile.AppOf(m.File))
+		}
+	}
+	return ids
 }
 
 // removeManifest takes a manifest away with its templates and its grants, or hides one that

@@ -82,12 +82,12 @@ func TestOf(t *testing.T) {
 			{"<shop>", "<volume-write:node.data>", "high", "read and change all files in the volume data of node"},
 			{"<shop>", "<volume-write:wallet.data>", "high", "read and change all files in the volume wallet.data, which is not its own"},
 			{"<shop>", "<build:shop>", "medium", "build an image from shop, with Podman's default privileges and the network instead of the container's limits"},
-			{"<shop>", "<control:shop-ui>", "medium", "start, stop and restart shop-ui together with itself"},
 			{"<shop>", "<listen:192.168.1.2:9100/tcp>", "medium", "accept connections at 192.168.1.2 on port 9100/tcp"},
 			{"<shop>", "<listen:[::]:9000-9002/udp>", "medium", "accept connections from other machines on port 9000-9002/udp"},
 			{"<shop>", "<use:bitcoin-rpc>", "medium", "share a network with all apps that provide or require bitcoin-rpc, and read the secrets that the provider exports"},
 			{"<shop>", "<use:tor>", "medium", "share a network with all apps that provide or require tor, and read the secrets that the provider exports"},
 			{"<shop>", "<volume-read:lnd.data>", "medium", "read all files in the volume data of lnd"},
+			{"<shop>", "<control:shop-ui>", "low", "start, stop and restart shop-ui together with itself, where shop-ui says so too"},
 			{"<shop>", "<provide:shop-api>", "low", "serve the apps that require shop-api"},
 		},
 		"Times and checks": {

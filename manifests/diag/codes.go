@@ -29,6 +29,7 @@ const (
 	NameClash         Code = "name-clash"
 	NotShared         Code = "not-shared"
 	NotGranted        Code = "not-granted"
+	NotCompanion      Code = "not-companion"
 	PortClash         Code = "port-clash"
 	Conflict          Code = "conflict"
 	Unsatisfied       Code = "unsatisfied"
@@ -87,6 +88,7 @@ var Codes = []Entry{
 	{IDClash, "Two manifests carry the same app id.", "Remove or rename one."},
 	{NameClash, "Two things would get the same name on the machine.", "Rename one."},
 	{NotShared, "A volume of another app is mounted that its owner does not share, or not to be changed.", "Add the app to the `shares` of the owner, or in an overlay of the owner."},
+	{NotCompanion, "An app lists another one among its companions, which does not name it in `companion_of`. The other app is not started, stopped or removed with it.", "Have both say so, or remove the entry."},
 	{NotGranted, "The app asks for a right beyond the safe set that the operator has not granted, see docs/rights.md.", "`archgen grant ID RIGHT`, once you know why the app needs it."},
 	{PortClash, "Two containers publish the same host port.", "Change one in the manifest or in an overlay."},
 	{Conflict, "Two apps that exclude each other are both in the set, or two apps provide a capability of which only one can be in use.", "Leave one of them out."},

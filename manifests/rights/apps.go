@@ -63,7 +63,7 @@ func existing(c *collector, at string, o *manifests.VolumeOptions) {
 func companions(c *collector, at string, a *manifests.App) {
 	for i, id := range a.Companions {
 		if id != a.ID {
-			c.add(Control, id, Medium, index(at, i), "start, stop and restart %s together with itself", id)
+			c.add(Control, id, Low, index(at, i), "start, stop and restart %s together with itself, where %s says so too", id, id)
 		}
 	}
 }

@@ -81,7 +81,7 @@ var Kinds = []Entry{
 	{Provide, "CAPABILITY", "Serve other apps that require a capability."},
 	{Replace, "CAPABILITY", "Serve a capability beside another provider (`shared: true`): consumers get the first by id."},
 	{Answer, "NAME", "Answer to a name on the networks of the capabilities that the app uses."},
-	{Control, "APP", "Start, stop and restart another app together with this one (`companions`)."},
+	{Control, "APP", "Start, stop and restart another app together with this one (`companions`), where that app agrees (`companion_of`)."},
 	{Exclude, "APP", "Keep another app from being installed (`conflicts`)."},
 	{Build, "CONTEXT", "Run the steps of a Containerfile, with Podman's default privileges and the network, instead of the container's own limits."},
 	{ImageName, "IMAGE", "Give a built image a name that another app may run."},
