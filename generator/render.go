@@ -11,6 +11,7 @@ import (
 	"path"
 	"sync"
 
+	"github.com/archipelago-os/archipelago/generator/configfile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
@@ -82,6 +83,9 @@ type renderer struct {
 	result *Result
 	diags  diag.List
 	hosts  []host
+	// templates is the bytes of the app's templates so far, budget what checking them cost.
+	templates int
+	budget    configfile.Budget
 }
 
 // host is an app and one of its companions.
@@ -89,6 +93,7 @@ type host struct{ app, companion *manifests.Resolved }
 
 // app renders every file of one app.
 func (r *renderer) app(app *manifests.Resolved) {
+	r.templates, r.budget = 0, configfile.Budget{}
 	usesNetwork := false
 	for i := range app.Parts {
 		p := &app.Parts[i]

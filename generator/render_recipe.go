@@ -54,8 +54,9 @@ func (c *container) reloaded() {
 
 // recipe is what the part needs before it starts, if it needs anything.
 func (c *container) recipe() (r units.Recipe, needed bool) {
+	checked := map[string]bool{}
 	for i := range c.part.Files {
-		r.Files = append(r.Files, c.templated(i))
+		r.Files = append(r.Files, c.templated(i, checked))
 	}
 	if c.part.Reload != nil {
 		r.Reload = c.part.Reload.Signal
@@ -89,15 +90,31 @@ func (c *container) recipe() (r units.Recipe, needed bool) {
 	return r, true
 }
 
-// templated is a configuration file, checked as far as it can be here.
-func (c *container) templated(i int) units.RecipeFile {
-	f := c.part.Files[i]
+// maxTemplates is the most bytes that the templates of an app have together, each as often
+// as it is used: what is written down of them takes up to six times as many.
+const maxTemplates = 1 << 20
+
+// templated is a configuration file, checked as far as it can be here. What several files
+// have in common is checked once.
+func (c *container) templated(i int, checked map[string]bool) units.RecipeFile {
+	f, at := c.part.Files[i], fmt.Sprintf("%s.files[%d]", c.part.Path, i)
 	source := c.app.Templates[f.Template]
-	data := c.data()
-	for _, e := range configfile.Check(string(source.Data), data) {
-		c.r.diags = append(c.r.diags, diag.Diagnostic{
-			Code: diag.Template, File: source.Name, Line: e.Line, Column: e.Column, Path: c.part.Path + fmt.Sprintf(".files[%d]", i), Message: e.Message,
-		})
+	before := c.r.templates
+	if c.r.templates += len(source.Data); before > maxTemplates { // which was said
+		return units.RecipeFile{}
+	}
+	if c.r.templates > maxTemplates {
+		c.r.diags = append(c.r.diags, c.app.Diag(diag.Error, diag.TooLarge, at, "",
+			"the templates of an app may have %d bytes together, each as often as it is used", maxTemplates))
+		return units.RecipeFile{}
+	}
+	if !checked[f.Template] {
+		checked[f.Template] = true
+		for _, e := range configfile.Check(string(source.Data), c.data(), &c.r.budget) {
+			c.r.diags = append(c.r.diags, diag.Diagnostic{
+				Code: diag.Template, File: source.Name, Line: e.Line, Column: e.Column, Path: at, Message: e.Message,
+			})
+		}
 	}
 	return units.RecipeFile{Name: f.Template, Mode: uint32(cmp.Or(f.Mode, 0o400)), Template: string(source.Data), Source: path.Base(path.Dir(source.Name)) + "/" + f.Template, Reload: f.Reload}
 }

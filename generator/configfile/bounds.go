@@ -9,19 +9,28 @@ import (
 	"strings"
 	"text/template"
 	"text/template/parse"
-	"time"
 )
 
-// bounds is how far one rendering has gone.
-type bounds struct {
-	turns, made int
-	deadline    time.Time
+// Budget is what rendering has cost so far.
+type Budget struct{ steps, made int }
+
+// What a budget allows. A step takes about 0.2 microseconds; a template of the catalog
+// takes a few hundred.
+const (
+	// maxSteps is the most steps: one for each part of an action that is done.
+	maxSteps = 1_000_000
+	// maxMade is the most bytes that functions may take and make together.
+	maxMade = 8 << 20
+)
+
+// step counts steps.
+func (b *Budget) step(n int) error {
+	b.steps += n
+	if b.steps > maxSteps {
+		return fmt.Errorf("the templates take more than %d steps together", maxSteps)
+	}
+	return nil
 }
-
-// longest is how long a rendering may take.
-const longest = 2 * time.Second
-
-func (b *bounds) begin() { b.turns, b.made, b.deadline = 0, 0, time.Now().Add(longest) }
 
 // tollError is why a loop was ended, with the offset of the loop.
 type tollError struct {
@@ -35,20 +44,16 @@ func (e *tollError) Error() string { return e.why }
 // no limit itself, and a goroutine of it can't be stopped from outside.
 const toll = "_turn"
 
-func (b *bounds) turn(at int) (string, error) {
-	b.turns++
-	switch {
-	case b.turns > maxTurns:
-		return "", &tollError{at, fmt.Sprintf("the loops of the template take more than %d turns", maxTurns)}
-	case b.isLate():
-		return "", &tollError{at, fmt.Sprintf("the template takes longer than %v", longest)}
+// turn counts the steps of one turn of the loop at an offset.
+func (b *Budget) turn(at, steps int) (string, error) {
+	if err := b.step(steps); err != nil {
+		return "", &tollError{at, err.Error()}
 	}
 	return "", nil
 }
 
-func (b *bounds) isLate() bool { return !b.deadline.IsZero() && time.Now().After(b.deadline) }
-
-// charge puts the toll into every loop.
+// charge puts the toll into every loop: what its body costs, without the turns of loops
+// in it.
 func charge(n parse.Node) {
 	switch n := n.(type) {
 	case *parse.ListNode:
@@ -60,7 +65,7 @@ func charge(n parse.Node) {
 		}
 	case *parse.RangeNode:
 		chargeBranch(&n.BranchNode)
-		n.List.Nodes = append([]parse.Node{tollNode(int(n.Pos))}, n.List.Nodes...)
+		n.List.Nodes = append([]parse.Node{tollNode(int(n.Pos), tollWeight+weightOf(n.List))}, n.List.Nodes...)
 	case *parse.IfNode:
 		chargeBranch(&n.BranchNode)
 	case *parse.WithNode:
@@ -73,10 +78,58 @@ func chargeBranch(b *parse.BranchNode) {
 	charge(b.ElseList)
 }
 
-func tollNode(at int) parse.Node {
-	t := template.Must(template.New(toll).Funcs(template.FuncMap{toll: func(int) string { return "" }}).Parse(fmt.Sprintf("{{%s %d}}", toll, at)))
+// tollWeight is the steps that a turn takes beside those of its body.
+const tollWeight = 2
+
+func tollNode(at, steps int) parse.Node {
+	t := template.Must(template.New(toll).Funcs(template.FuncMap{toll: func(int, int) string { return "" }}).Parse(fmt.Sprintf("{{%s %d %d}}", toll, at, steps)))
 	return t.Root.Nodes[0]
 }
+
+// weightOf is the steps that a node takes at most when it is run once. The body of a loop
+// is left to its toll; of a condition both branches count.
+func weightOf(n parse.Node) int {
+	switch n := n.(type) {
+	case *parse.ListNode:
+		if n == nil {
+			return 0
+		}
+		total := 0
+		for _, child := range n.Nodes {
+			total += weightOf(child)
+		}
+		return total
+	case *parse.ActionNode:
+		return 1 + weightOf(n.Pipe)
+	case *parse.IfNode:
+		return weightOfBranch(&n.BranchNode) + weightOf(n.List)
+	case *parse.WithNode:
+		return weightOfBranch(&n.BranchNode) + weightOf(n.List)
+	case *parse.RangeNode:
+		return weightOfBranch(&n.BranchNode)
+	case *parse.PipeNode:
+		if n == nil {
+			return 0
+		}
+		total := len(n.Decl)
+		for _, c := range n.Cmds {
+			for _, arg := range c.Args {
+				total += weightOf(arg)
+			}
+		}
+		return total
+	case *parse.ChainNode:
+		return len(n.Field) + weightOf(n.Node)
+	case *parse.FieldNode:
+		return len(n.Ident)
+	case *parse.VariableNode:
+		return len(n.Ident)
+	default:
+		return 1
+	}
+}
+
+func weightOfBranch(b *parse.BranchNode) int { return 1 + weightOf(b.Pipe) + weightOf(b.ElseList) }
 
 // limited ends a template that gives too much.
 type limited struct{ out *bytes.Buffer }
@@ -90,20 +143,17 @@ func (l *limited) Write(p []byte) (int, error) {
 	return l.out.Write(p)
 }
 
-// make counts what a function makes against the bounds of a rendering.
-func (b *bounds) make(s string) (string, error) {
+// make counts what a function makes against the budget.
+func (b *Budget) make(s string) (string, error) {
 	return s, b.spend(len(s))
 }
 
-// spend is asked before as well where a function would make far more than it is
-// given.
-func (b *bounds) spend(bytes int) error {
+// spend counts bytes. It is asked before as well where a function would make far more than
+// it is given, or takes far more than it makes.
+func (b *Budget) spend(bytes int) error {
 	b.made += bytes
-	switch {
-	case b.made > maxMade:
-		return fmt.Errorf("the functions of the template make more than %d bytes", maxMade)
-	case b.isLate():
-		return fmt.Errorf("the template takes longer than %v", longest)
+	if b.made > maxMade {
+		return fmt.Errorf("the functions of the templates take and make more than %d bytes together", maxMade)
 	}
 	return nil
 }

@@ -65,35 +65,34 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("line %d, column %d: %s", e.Line, e.Column, e.Message)
 }
 
-// The bounds of a rendering.
+// The bounds of a template. They are counted, not timed: what a machine accepts does not
+// depend on how busy it is.
 const (
 	// MaxTemplate and MaxOutput are the most bytes that a template and what it
 	// gives may have.
-	MaxTemplate = 1 << 20
+	MaxTemplate = 256 << 10
 	MaxOutput   = 1 << 20
-	// maxMade is the most bytes that its functions may make together.
-	maxMade = 8 << 20
-	// maxTurns is the most turns that its loops may take together.
-	maxTurns = 100_000
+	// maxActions is the most {{actions}} that a template may have: one takes hundreds of
+	// bytes of memory once it is parsed.
+	maxActions = 10_000
 )
 
 // name is what templates are called in text/template's own messages.
 const name = "template"
 
 // Check reports what is wrong with a template, as far as that can be known
-// without the machine and the secrets.
-func Check(text string, data Data) []*Error {
-	b := bounds{}
-	t, err := b.parse(text, functions(data, rehearsal, &b))
+// without the machine and the secrets. The templates of an app share a budget.
+func Check(text string, data Data, b *Budget) []*Error {
+	t, err := b.parse(text, functions(data, rehearsal, b))
 	if err != nil {
 		return []*Error{err}
 	}
-	w := &walker{text: text, data: data}
+	w := &walker{text: text, data: data, exported: data.exported()}
 	w.list(t.Root, true)
 	if len(w.errors) > 0 {
 		return w.errors
 	}
-	if _, err := b.run(t, data, rehearsalMachine); err != nil {
+	if _, err := b.run(t, text, data, rehearsalMachine); err != nil {
 		return []*Error{err}
 	}
 	return nil
@@ -102,12 +101,12 @@ func Check(text string, data Data) []*Error {
 // Render gives a file its text. secret is asked for values by full name; what it
 // is asked for is in data, or the template fails.
 func Render(text string, data Data, m Machine, secret func(string) (string, error)) ([]byte, error) {
-	b := bounds{}
-	t, err := b.parse(text, functions(data, source{secret: secret, cost: bcryptCost}, &b))
+	b := &Budget{}
+	t, err := b.parse(text, functions(data, source{secret: secret, cost: bcryptCost}, b))
 	if err != nil {
 		return nil, err
 	}
-	out, err := b.run(t, data, m)
+	out, err := b.run(t, text, data, m)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +114,13 @@ func Render(text string, data Data, m Machine, secret func(string) (string, erro
 }
 
 // parse parses a template of one piece and puts a toll on each turn of its loops.
-func (b *bounds) parse(text string, funcs template.FuncMap) (*template.Template, *Error) {
+func (b *Budget) parse(text string, funcs template.FuncMap) (*template.Template, *Error) {
+	switch {
+	case len(text) > MaxTemplate:
+		return nil, &Error{1, 1, fmt.Sprintf("a template may have %d bytes, and this one has %d", MaxTemplate, len(text))}
+	case strings.Count(text, "{{") > maxActions:
+		return nil, &Error{1, 1, fmt.Sprintf("the template has more than %d actions", maxActions)}
+	}
 	funcs[toll] = b.turn
 	t, err := template.New(name).Option("missingkey=error").Funcs(funcs).Parse(text)
 	if err != nil {
@@ -130,12 +135,14 @@ func (b *bounds) parse(text string, funcs template.FuncMap) (*template.Template,
 		t.Tree = &parse.Tree{Name: name, Root: &parse.ListNode{NodeType: parse.NodeList}}
 	}
 	charge(t.Root)
+	if err := b.step(weightOf(t.Root)); err != nil {
+		return nil, &Error{1, 1, err.Error()}
+	}
 	return t, nil
 }
 
 // run executes a template within its bounds.
-func (b *bounds) run(t *template.Template, data Data, m Machine) ([]byte, *Error) {
-	b.begin()
+func (b *Budget) run(t *template.Template, text string, data Data, m Machine) ([]byte, *Error) {
 	var out bytes.Buffer
 	onions := make([]map[string]any, 0, len(data.Onions))
 	for _, o := range data.Onions {
@@ -147,7 +154,7 @@ func (b *bounds) run(t *template.Template, data Data, m Machine) ([]byte, *Error
 		"machine": map[string]any{"memory": m.Memory, "cores": m.Cores, "address": m.Address},
 	})
 	if err != nil {
-		return nil, located(t.Root.String(), err)
+		return nil, located(text, err)
 	}
 	return out.Bytes(), nil
 }

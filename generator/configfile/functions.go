@@ -37,12 +37,13 @@ type source struct {
 }
 
 // functions is everything that a template can call.
-func functions(data Data, from source, b *bounds) template.FuncMap {
+func functions(data Data, from source, b *Budget) template.FuncMap {
 	text := func(f func(string) string) func(any) (string, error) {
 		return func(v any) (string, error) { return b.make(f(fmt.Sprint(v))) }
 	}
+	exported := data.exported()
 	return template.FuncMap{
-		"secret":     func(name string) (string, error) { return data.secret(name, from, b) },
+		"secret":     func(name string) (string, error) { return data.secret(name, exported, from, b) },
 		"capability": data.capability,
 		"default": func(fallback, value any) any {
 			if isTrue, ok := template.IsTrue(value); ok && isTrue {
@@ -50,16 +51,33 @@ func functions(data Data, from source, b *bounds) template.FuncMap {
 			}
 			return fallback
 		},
-		"rpcauth": func(user, password string) (string, error) { return b.make(RPCAuth(user, password)) },
+		"rpcauth": func(user, password string) (string, error) {
+			if err := b.spend(len(user) + len(password)); err != nil {
+				return "", err
+			}
+			return b.make(RPCAuth(user, password))
+		},
 		"bcrypt": func(password string) (string, error) {
 			if err := b.spend(maxMade / mostHashes); err != nil {
 				return "", err
 			}
 			return hashed(password, from.cost)
 		},
-		"hmac":     func(key, message string) (string, error) { return b.make(mac(key, message)) },
+		"hmac": func(key, message string) (string, error) {
+			if err := b.spend(len(key) + len(message)); err != nil {
+				return "", err
+			}
+			return b.make(mac(key, message))
+		},
 		"base64":   text(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
 		"urlquery": text(func(s string) string { return template.URLQueryEscaper(s) }),
+		"eq":       b.eq,
+		"ne":       func(x, y any) (bool, error) { is, err := b.eq(x, y); return !is, err },
+		"lt":       b.ordered(func(c int) bool { return c < 0 }),
+		"le":       b.ordered(func(c int) bool { return c <= 0 }),
+		"gt":       b.ordered(func(c int) bool { return c > 0 }),
+		"ge":       b.ordered(func(c int) bool { return c >= 0 }),
+		"index":    b.index,
 		"add":      whole(func(x, y int) int { return x + y }),
 		"sub":      whole(func(x, y int) int { return x - y }),
 		"mul":      whole(func(x, y int) int { return x * y }),
@@ -86,8 +104,11 @@ func missing(name string) func(...any) (string, error) {
 
 // secret gives the value of a secret that the app may read: one of its own by
 // name, or one that a capability exports by full name.
-func (d Data) secret(name string, from source, b *bounds) (string, error) {
-	full, ok := d.secretName(name)
+func (d Data) secret(name string, exported map[string]bool, from source, b *Budget) (string, error) {
+	if err := b.spend(len(name)); err != nil {
+		return "", err
+	}
+	full, ok := d.secretName(name, exported)
 	if !ok {
 		return "", fmt.Errorf("%s", d.noSecret(name))
 	}
@@ -98,24 +119,24 @@ func (d Data) secret(name string, from source, b *bounds) (string, error) {
 	return b.make(value)
 }
 
-func (d Data) secretName(name string) (string, bool) {
+func (d Data) secretName(name string, exported map[string]bool) (string, bool) {
 	if full, own := d.Secrets[name]; own {
 		return full, true
 	}
-	return name, slices.Contains(d.exported(), name)
+	return name, exported[name]
 }
 
 // exported is the full names of the secrets that required capabilities export.
-func (d Data) exported() []string {
-	var list []string
+func (d Data) exported() map[string]bool {
+	names := map[string]bool{}
 	for _, c := range d.Capabilities {
 		for name, value := range c {
 			if strings.HasSuffix(name, "_secret") {
-				list = append(list, value)
+				names[value] = true
 			}
 		}
 	}
-	return list
+	return names
 }
 
 func (d Data) noSecret(name string) string {
@@ -180,7 +201,7 @@ func integer(v any) (int, error) {
 	return 0, errors.New("it is not a whole number")
 }
 
-func (b *bounds) print(how func(...any) string, args []any) (string, error) {
+func (b *Budget) print(how func(...any) string, args []any) (string, error) {
 	if err := b.spend(sizeOf(args)); err != nil {
 		return "", err
 	}
@@ -188,7 +209,7 @@ func (b *bounds) print(how func(...any) string, args []any) (string, error) {
 }
 
 // printf takes plain verbs only: `*`, `[n]` and wide columns make more of little.
-func (b *bounds) printf(format string, args ...any) (string, error) {
+func (b *Budget) printf(format string, args ...any) (string, error) {
 	verbs := strings.Split(format, "%")[1:]
 	for _, v := range verbs {
 		width := v[:len(v)-len(strings.TrimLeft(v, "+-# 0123456789."))]

@@ -7,9 +7,10 @@ import (
 
 // walker looks at what a template names, also where no rehearsal would come by.
 type walker struct {
-	text   string
-	data   Data
-	errors []*Error
+	text     string
+	data     Data
+	errors   []*Error
+	exported map[string]bool
 }
 
 func (w *walker) fail(n parse.Node, format string, args ...any) {
@@ -83,7 +84,7 @@ func (w *walker) command(c *parse.CommandNode) {
 	switch {
 	case arg == nil:
 	case function == "secret":
-		if _, ok := w.data.secretName(arg.Text); !ok {
+		if _, ok := w.data.secretName(arg.Text, w.exported); !ok {
 			w.fail(arg, "%s", w.data.noSecret(arg.Text))
 		}
 	case function == "capability":

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"sort"
 	"strings"
 
 	"github.com/containers/podman/v5/pkg/systemd/parser"
@@ -164,10 +165,11 @@ func clean(err error, name string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, unitDir, ""), "\n", "; ")
 }
 
-// cause finds the line that a complaint is about. The converter does not say,
-// so each assignment is left out in turn: the one without which the complaint
-// goes away is it. Leaving a needed line out brings another complaint, so a
-// line without which there is none is preferred.
+// cause finds the line that a complaint is about, 0 where none is. The converter does not
+// say, so lines are left out: those without which the complaint goes away hold the one.
+// Leaving a needed line out brings another complaint, so one without which there is none is
+// preferred. The lines of a key are left out together first, then fewer and fewer of them:
+// a file of thousands of lines takes some dozens of trials.
 func (c *checker) cause(u *parser.UnitFile, message string, isWarning bool) int {
 	text, err := u.ToString()
 	if err != nil {
@@ -178,29 +180,86 @@ func (c *checker) cause(u *parser.UnitFile, message string, isWarning bool) int 
 		before := *info
 		defer func() { *info = before }()
 	}
-	lines := strings.Split(text, "\n")
+	t := trial{c, u.Filename, strings.Split(text, "\n"), message, isWarning}
 	changed := 0
-	for i, l := range lines {
-		if key, _, ok := strings.Cut(l, "="); !ok || strings.HasPrefix(key, "#") {
-			continue
-		}
-		without, err := parse(u.Filename, strings.Join(slices.Concat(lines[:i], lines[i+1:]), "\n"))
-		if err != nil {
-			continue
-		}
-		_, warning, err := c.convert(without)
-		left := err
-		if isWarning {
-			left = warning
-		}
-		switch {
-		case left == nil:
-			return i + 1
-		case changed == 0 && clean(left, u.Filename) != message:
-			changed = i + 1
+	for _, key := range t.keys() {
+		switch without := t.without(key); {
+		case without == nothing:
+			return 1 + t.last(key, func(r result) bool { return r == nothing })
+		case without == another && changed == 0:
+			changed = 1 + t.last(key, func(r result) bool { return r != theSame })
 		}
 	}
 	return changed
+}
+
+// trial leaves lines of a file out to see what the converter says then.
+type trial struct {
+	*checker
+	name      string
+	lines     []string
+	message   string
+	isWarning bool
+}
+
+// result is what is left of a complaint.
+type result int
+
+const (
+	theSame result = iota
+	another
+	nothing
+)
+
+// keys is the numbers of the lines of each key, in the order of their first.
+func (t *trial) keys() (list [][]int) {
+	section, at := "", map[string]int{}
+	for i, l := range t.lines {
+		key, _, isAssignment := strings.Cut(l, "=")
+		switch {
+		case strings.HasPrefix(l, "["):
+			section = l
+		case isAssignment && !strings.HasPrefix(key, "#"):
+			name := section + key
+			n, known := at[name]
+			if !known {
+				n = len(list)
+				at[name], list = n, append(list, nil)
+			}
+			list[n] = append(list[n], i)
+		}
+	}
+	return list
+}
+
+// without is what is left of the complaint without some lines.
+func (t *trial) without(left []int) result {
+	lines := slices.Clone(t.lines)
+	for _, i := range left {
+		lines[i] = "#"
+	}
+	u, err := parse(t.name, strings.Join(lines, "\n"))
+	if err != nil {
+		return theSame
+	}
+	_, warning, err := t.convert(u)
+	if t.isWarning {
+		err = warning
+	}
+	switch {
+	case err == nil:
+		return nothing
+	case clean(err, t.name) != t.message:
+		return another
+	}
+	return theSame
+}
+
+// last is the number of the last line of a key that has to be left out, with those before
+// it, for what holds without them all.
+func (t *trial) last(key []int, holds func(result) bool) int {
+	n := sort.Search(len(key)-1, func(n int) bool { return holds(t.without(key[:n+1])) })
+	return key[n]
 }
 
 // incomplete reports containers that Podman would start without what it has

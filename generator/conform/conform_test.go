@@ -58,6 +58,30 @@ func TestFindings(t *testing.T) {
 	}
 }
 
+// TestCauseAmongMany: among thousands of lines of one key the one that Podman refuses is
+// found, with some dozens of trials and not one for each: that took 15 seconds.
+func TestCauseAmongMany(t *testing.T) {
+	t.Parallel()
+	const lines = 5000
+	var b strings.Builder
+	b.WriteString("[Container]\nImage=localhost/x\n")
+	for i := range lines {
+		fmt.Fprintf(&b, "Network=n%d.network\n", i)
+	}
+	files := []string{"x.container", b.String()}
+	for i := range lines {
+		if i != lines/2 {
+			files = append(files, fmt.Sprintf("n%d.network", i), "[Network]\n")
+		}
+	}
+	want := fmt.Sprintf("x.container:%d: ", 3+lines/2)
+	s := set(files...)
+	s.Sort()
+	if got := list(Check(s, units.User)); !strings.HasPrefix(got, want) {
+		t.Errorf("%q, want %s…", got[:min(len(got), 200)], want)
+	}
+}
+
 func list(findings []Finding) string {
 	var b strings.Builder
 	for _, f := range findings {

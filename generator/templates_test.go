@@ -1,0 +1,60 @@
+package generator_test
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/archipelago-os/archipelago/generator"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+// TestCostOfTemplates: the templates of an app are bounded together, with the place of what
+// is too much; a template that many files have in common is checked once.
+func TestCostOfTemplates(t *testing.T) {
+	t.Parallel()
+	const loop = "{{range 60000}}{{if false}}{{end}}{{end}}" // 240,000 steps
+	for name, c := range map[string]struct {
+		parts, files int
+		template     string
+		want         string
+	}{
+		"one template, many files":    {1, 60, loop, ""},
+		"one template, many parts":    {4, 60, loop, ""},
+		"one more":                    {5, 60, loop, "t.conf:1:9: error: the templates take more than 1000000 steps together [template]"},
+		"much text":                   {1, 4, strings.Repeat("x", 256<<10), ""},
+		"more text":                   {1, 400, strings.Repeat("x", 256<<10), "x.yaml:13:8: error: the templates of an app may have 1048576 bytes together, each as often as it is used [too-large]"},
+		"a template that is too long": {1, 1, strings.Repeat("x", 256<<10+1), "t.conf:1:1: error: a template may have 262144 bytes, and this one has 262145 [template]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			var b strings.Builder
+			b.WriteString("app:\n  id: x\n  name: x\n  version: 1.0.0\n  containers:\n")
+			for p := range c.parts {
+				fmt.Fprintf(&b, "   %s:\n    image: localhost/x:1\n    files:\n", []string{"main", "a", "b", "c", "d"}[p])
+				for f := range c.files {
+					fmt.Fprintf(&b, "     - {template: t.conf, target: /f%d}\n", f)
+				}
+			}
+			write(t, filepath.Join(dir, "x.yaml"), []byte(b.String()))
+			write(t, filepath.Join(dir, "x.files/t.conf"), []byte(c.template))
+			var loaded manifests.Loaded
+			diags := loaded.LoadDirs([]string{dir})
+			set, problems := manifests.Resolve(loaded.Manifests, manifests.Settings{})
+			_, more := generator.Render(set, parseTarget(t, "5.4 user"))
+			diags = append(append(diags, problems...), more...)
+			var got []string
+			for _, d := range diags {
+				if d.Severity == diag.Error {
+					got = append(got, strings.TrimPrefix(strings.TrimPrefix(d.String(), dir+"/"), "x.files/"))
+				}
+			}
+			if text := strings.Join(got, "\n"); text != c.want {
+				t.Errorf("%.300s, want %s", text, c.want)
+			}
+		})
+	}
+}
