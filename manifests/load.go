@@ -48,7 +48,7 @@ func (l *Loaded) LoadDirs(dirs []string) diag.List {
 	var diags diag.List
 	chosen := map[string]string{}
 	for _, dir := range dirs {
-		names, err := manifestFiles(dir)
+		names, err := l.manifestFiles(dir)
 		if err != nil {
 			diags = append(diags, unreadable(dir, err))
 		}
@@ -115,7 +115,10 @@ func isMask(path string) bool {
 }
 
 // manifestFiles lists a directory's manifests, sorted. Hidden files are editors'.
-func manifestFiles(dir string) ([]string, error) {
+func (l *Loaded) manifestFiles(dir string) ([]string, error) {
+	if err := l.inside(dir); err != nil {
+		return nil, err
+	}
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -145,7 +148,7 @@ func (l *Loaded) load(path string, overlayDirs []string) diag.List {
 		return append(diags, problems...)
 	}
 	in := Input{Manifest: source, Dir: l.targetDir(path)}
-	files, problems := overlays(overlayDirs, OverlaysDir(stem))
+	files, problems := l.overlays(overlayDirs, OverlaysDir(stem))
 	diags = append(diags, problems...)
 	for _, overlay := range files {
 		source, problems := l.read(overlay)
@@ -185,10 +188,10 @@ func (l *Loaded) targetDir(path string) string {
 }
 
 // overlays lists the overlay files for one manifest in the order they apply.
-func overlays(dirs []string, name string) (list []string, diags diag.List) {
+func (l *Loaded) overlays(dirs []string, name string) (list []string, diags diag.List) {
 	chosen := map[string]string{}
 	for _, dir := range dirs {
-		names, err := manifestFiles(filepath.Join(dir, name))
+		names, err := l.manifestFiles(filepath.Join(dir, name))
 		if err != nil {
 			diags = append(diags, unreadable(filepath.Join(dir, name), err))
 		}
@@ -209,7 +212,10 @@ func overlays(dirs []string, name string) (list []string, diags diag.List) {
 // read reads one file. It never blocks on a FIFO and never reads more than a
 // manifest may have.
 func (l *Loaded) read(path string) (Source, diag.List) {
-	data, err := ReadFile(path)
+	data, err := []byte(nil), l.inside(path)
+	if err == nil {
+		data, err = ReadFile(path)
+	}
 	if err != nil {
 		return Source{}, diag.List{unreadable(path, err)}
 	}

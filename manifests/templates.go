@@ -52,7 +52,7 @@ func (l *Loaded) templates(m *Manifest, dir string, overlayDirs []string) (diags
 	}
 	own := filepath.Join(dir, FilesDir(a.ID))
 	for _, name := range a.TemplateNames() {
-		text, problem := readTemplate(places, own, name)
+		text, problem := l.readTemplate(places, own, name)
 		if problem != nil {
 			diags = append(diags, m.ofTemplate(name, *problem))
 			continue
@@ -94,14 +94,17 @@ func (m *Manifest) ofTemplate(name string, problem diag.Diagnostic) diag.Diagnos
 
 // readTemplate reads a template from the first of the operator's places that has it, or
 // else from the manifest's own.
-func readTemplate(places []string, own, name string) (Source, *diag.Diagnostic) {
+func (l *Loaded) readTemplate(places []string, own, name string) (Source, *diag.Diagnostic) {
 	for _, place := range append(places, own) {
 		path := filepath.Join(place, name)
 		read := ReadFile
 		if place == own {
 			read = func(string) ([]byte, error) { return ReadTemplate(own, name) }
 		}
-		data, err := read(path)
+		data, err := []byte(nil), l.inside(path)
+		if err == nil {
+			data, err = read(path)
+		}
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

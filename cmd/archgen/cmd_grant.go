@@ -92,7 +92,10 @@ func (c *cli) grantsOf(from *source, id string) (*grants, error) {
 	return g, nil
 }
 
-func (g *grants) write(allow []string) error {
+func (g *grants) write(from *source, allow []string) error {
+	if err := from.staysInside(g.dir); err != nil {
+		return err
+	}
 	return unitdir.Replace(g.dir, manifests.GrantsFile, manifests.Grants{Allow: allow}.Text())
 }
 
@@ -111,7 +114,7 @@ func (c *cli) grant(o *applyOptions, id string, list []string) error {
 			fmt.Fprintf(c.stderr, "archgen: %s does not ask for %s; it is granted all the same\n", id, compile.ShellWord(right))
 		}
 	}
-	if err := g.write(slices.Concat(g.allow, list)); err != nil {
+	if err := g.write(&o.source, slices.Concat(g.allow, list)); err != nil {
 		return err
 	}
 	switch {
@@ -140,7 +143,7 @@ func (c *cli) revoke(o *applyOptions, id string, list []string) error {
 		return errors.Join(errs...)
 	}
 	allow := slices.DeleteFunc(slices.Clone(g.allow), func(right string) bool { return slices.Contains(list, right) })
-	if err := g.write(allow); err != nil || o.root != "" {
+	if err := g.write(&o.source, allow); err != nil || o.root != "" {
 		return err
 	}
 	return c.apply(o, nil, "")

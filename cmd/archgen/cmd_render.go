@@ -102,6 +102,9 @@ func (c *cli) render(o *renderOptions, args []string) error {
 	if !k.Whole && len(files) == 0 {
 		return errors.New("there is nothing to render")
 	}
+	if err := o.staysInside(dir); err != nil {
+		return err
+	}
 	if err := c.record(k, o, args); err != nil {
 		return err
 	}
@@ -126,10 +129,15 @@ func (c *cli) record(k *compile.Compiled, o *renderOptions, args []string) error
 		return err
 	}
 	for id := range k.Unrecorded {
-		if u := k.UnrecordedOf(id, dirs[0]); k.Owns(id) {
-			if err := unitdir.Replace(u.Dir, u.Name, u.Content); err != nil {
-				return err
-			}
+		u := k.UnrecordedOf(id, dirs[0])
+		if !k.Owns(id) {
+			continue
+		}
+		if err := o.staysInside(u.Dir); err != nil {
+			return err
+		}
+		if err := unitdir.Replace(u.Dir, u.Name, u.Content); err != nil {
+			return err
 		}
 	}
 	return nil

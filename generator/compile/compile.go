@@ -188,7 +188,7 @@ func conformity(result *generator.Result, t generator.Target) diag.List {
 // with an error is kept as it is, with all that need it, and keeps no other from
 // being put right.
 func (s Source) Installed() (*Compiled, units.Desired, error) {
-	k := &Compiled{Whole: true}
+	k := &Compiled{Whole: true, Loaded: manifests.Loaded{Root: s.Root}}
 	dirs, err := s.AppDirs()
 	if err != nil {
 		return nil, units.Desired{}, err
