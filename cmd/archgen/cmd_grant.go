@@ -109,8 +109,7 @@ func (c *cli) grant(o *applyOptions, id string, list []string) error {
 	}
 	asked, isInstalled := g.compiled.Rights[id]
 	for _, right := range list {
-		isMeant := func(r rights.Right) bool { return rights.Lists([]string{right}, r.ID) }
-		if isInstalled && !slices.ContainsFunc(asked, isMeant) {
+		if isInstalled && !rights.ListsAny(right, asked) {
 			fmt.Fprintf(c.stderr, "archgen: %s does not ask for %s; it is granted all the same\n", id, compile.ShellWord(right))
 		}
 	}

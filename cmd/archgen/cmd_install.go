@@ -36,11 +36,11 @@ Before that it gets the images and compares the apps with them, as
 check --images does. An app that can't run in its image is not installed.
 
 Before anything is written, it lists the rights of new apps that go beyond the
-safe set, and those that a new manifest adds (archgen help rights). At a terminal
-it asks whether to grant them; elsewhere each has to be given with --allow, as
-KIND:SUBJECT or, for all that the apps ask for of a kind, as KIND. The apps of
-archgen's own catalog have what they ask for. archgen grant and archgen revoke
-change it later.
+safe set, and those that a new manifest adds (archgen help rights). At a
+terminal it asks whether to grant them; elsewhere each has to be given with
+--allow, as KIND:SUBJECT or, for all that the apps ask for of a kind, as KIND.
+The apps of archgen's own catalog have what they ask for. archgen grant and
+archgen revoke change it later.
 
 The manifest is yours from then on: change it, or lay files over it in ID.d/. An
 app that can't be started stays installed; remove takes it away.
@@ -365,19 +365,25 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 		}
 		return errors.Join(errs...)
 	}
-	replace := func(dir, file string, data []byte) error {
-		before, err := os.ReadFile(filepath.Join(dir, file))
+	replace := func(into, file string, data []byte) error {
+		before, err := os.ReadFile(filepath.Join(into, file))
 		switch {
 		case err == nil && bytes.Equal(before, data):
 			return nil
 		case err == nil:
-			undo = append(undo, func() error { return unitdir.Replace(dir, file, before) })
+			undo = append(undo, func() error { return unitdir.Replace(into, file, before) })
 		case errors.Is(err, fs.ErrNotExist):
-			undo = append(undo, func() error { return unitdir.Remove(dir, file) })
+			undo = append(undo, func() error {
+				err := unitdir.Remove(into, file)
+				if into != dir {
+					_ = os.Remove(into) // where anything else is in it, it stays
+				}
+				return err
+			})
 		default:
-			return fmt.Errorf("%s can't be read: %w", filepath.Join(dir, file), compile.Reason(err))
+			return fmt.Errorf("%s can't be read: %w", filepath.Join(into, file), compile.Reason(err))
 		}
-		return unitdir.Replace(dir, file, data)
+		return unitdir.Replace(into, file, data)
 	}
 	for _, m := range in.replaced {
 		back, err := in.takeAway(dir, m)
@@ -387,13 +393,13 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 		}
 	}
 	for _, e := range in.chosen {
-		if e.data == nil {
-			continue
-		}
 		if e.grants != nil {
 			if err := replace(filepath.Join(dir, manifests.OverlaysDir(e.ID)), manifests.GrantsFile, e.grants); err != nil {
 				return restore, err
 			}
+		}
+		if e.data == nil {
+			continue
 		}
 		for _, name := range slices.Sorted(maps.Keys(e.templates)) {
 			if err := replace(filepath.Join(dir, manifests.FilesDir(e.ID)), name, e.templates[name]); err != nil {

@@ -52,7 +52,7 @@ func (in *installation) isWrong(staged *staged) bool {
 		isChosen := slices.ContainsFunc(in.chosen, func(e catalogEntry) bool {
 			return d.File == filepath.Join(staged.dir, e.file) || filepath.Base(filepath.Dir(d.File)) == manifests.OverlaysDir(e.ID)
 		})
-		return d.Severity == diag.Error && isChosen
+		return d.Severity == diag.Error && d.Code != diag.NotGranted && isChosen // which is granted by now
 	})
 }
 
@@ -89,9 +89,7 @@ func (in *installation) stage(from *source, s *staged, dirs []string) error {
 			filepath.Dir(m.File) != s.dir
 	}
 	s.Loaded.Manifests = slices.DeleteFunc(s.Loaded.Manifests, isReplaced)
-	compiler := in.c.from(from)
-	compiler.Ungranted = true
-	err := compiler.Compile(s.Compiled)
+	err := in.c.from(from).Compile(s.Compiled)
 	s.Diags = append(s.Diags, found...)
 	return err
 }

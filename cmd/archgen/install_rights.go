@@ -32,17 +32,10 @@ func (in *installation) grant(staged *staged, allow []string) error {
 	var open []request
 	unused := slices.Clone(allow)
 	for i := range in.chosen {
-		e := &in.chosen[i]
-		if e.manifest == nil { // it was installed before
-			continue
-		}
-		r := request{e, staged.Rights[e.ID], staged.GrantsOf(e.ID)}
-		before := r.missing()
-		unused = slices.DeleteFunc(unused, func(a string) bool {
-			return slices.ContainsFunc(before, func(m rights.Right) bool { return rights.Lists([]string{a}, m.ID) })
-		})
-		isAllowed := func(m rights.Right) bool { return e.From == ownCatalog || rights.Lists(allow, m.ID) }
-		r.take(slices.DeleteFunc(before, func(m rights.Right) bool { return !isAllowed(m) }))
+		r := in.request(&in.chosen[i], staged)
+		missing := r.missing()
+		unused = slices.DeleteFunc(unused, func(a string) bool { return rights.ListsAny(a, missing) })
+		r.take(slices.DeleteFunc(missing, func(m rights.Right) bool { return !rights.Lists(allow, m.ID) }))
 		in.sayRights(r)
 		if len(r.missing()) > 0 {
 			open = append(open, r)
@@ -58,6 +51,16 @@ func (in *installation) grant(staged *staged, allow []string) error {
 		r.take(r.missing())
 	}
 	return nil
+}
+
+// request is what an app asks for and has. An app of our own catalog has what it asks for,
+// and so has one that is installed and that only nobody has written it down for.
+func (in *installation) request(e *catalogEntry, staged *staged) request {
+	r := request{e, staged.Rights[e.ID], rights.Grants{App: staged.Loaded.Grants[e.ID].Allow, All: staged.Settings.Allow}}
+	if e.From == ownCatalog || e.data == nil && staged.Unrecorded[e.ID] != nil {
+		r.take(r.missing())
+	}
+	return r
 }
 
 // take adds rights to what is granted to the app.

@@ -73,6 +73,11 @@ func Lists(granted []string, id string) bool {
 	return slices.Contains(granted, id) || slices.Contains(granted, kind)
 }
 
+// ListsAny reports whether a grant is of any right of a list.
+func ListsAny(grant string, list []Right) bool {
+	return slices.ContainsFunc(list, func(r Right) bool { return Lists([]string{grant}, r.ID) })
+}
+
 // Grant is what grants the right: its ID, or its kind where the ID is no text for a file
 // that people write, such as one with control characters.
 func (r Right) Grant() string {
