@@ -177,18 +177,18 @@ func TestCatalogOnions(t *testing.T) {
 		}
 		return files
 	}
-	all, less := of(), of("bitcoin-ui", "lnd-ui")
+	all, less := of(), of("fedimint", "fedimint-gateway")
 	for _, name := range []string{"archipelago-tor.recipe", "archipelago-tor.relay.recipe"} {
 		before, _ := all.Find(name)
 		after, _ := less.Find(name)
-		const mempool = `{"app":"mempool","host":"mempool","port":8080,"virtual":80,"address":"127.13.116.19:21203"}`
+		const btcpay = `{"app":"btcpay-server","host":"btcpay-server","port":3003,"virtual":80,"address":"127.81.112.76:21750"}`
 		for _, f := range []units.File{before, after} {
-			if !strings.Contains(string(f.Content), mempool) {
-				t.Errorf("no %s in\n%s", mempool, f.Content)
+			if !strings.Contains(string(f.Content), btcpay) {
+				t.Errorf("no %s in\n%s", btcpay, f.Content)
 			}
 		}
-		if !strings.Contains(string(before.Content), `{"app":"bitcoin-ui","host":"bitcoin-ui","port":8080,`) || before.Digest == after.Digest {
-			t.Errorf("bitcoin-ui makes no difference in\n%s", before.Content)
+		if !strings.Contains(string(before.Content), `{"app":"fedimint","host":"fedimint","port":`) || before.Digest == after.Digest {
+			t.Errorf("fedimint makes no difference in\n%s", before.Content)
 		}
 	}
 	for _, name := range []string{"app@tor.container", "app@tor.relay.container"} {

@@ -61,14 +61,18 @@ A newer version of the same may change the data so that an older one can't read 
 
 ## Hidden services
 
-Where tor is installed, the pages of the others have a hidden service each. Tor makes its
-address when it starts:
+Where tor is installed, the pages that have a login have a hidden service each: BTCPay
+Server, Fedimint and its gateway. Tor makes its address when it starts:
 
     archgen install tor
-    podman exec tor cat /data/onion-mempool-80/hostname
+    podman exec tor cat /data/onion-btcpay-server-80/hostname
 
-Everyone who knows the address sees the page. The pages of LND and of SFTPGo have no
-hidden service.
+Everyone who knows the address sees the login. A page without one has no hidden service;
+an overlay gives it one, such as ` + "`mempool.d/onion.yaml`" + `:
+
+    app: {onion: [{port: web, virtual: 80}]}
+
+Don't do that to the page of LND: whoever knew the address would have the money.
 
 ## Reached from outside
 

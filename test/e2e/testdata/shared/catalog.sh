@@ -37,6 +37,7 @@ images() {
 	END
 	overlay mempool <<-'END'
 		app:
+		  onion: [{port: web, virtual: 80}]
 		  containers:
 		    main: {image: "localhost/standin/mempool-web:1"}
 		    api: {image: "localhost/standin/mempool-api:1"}
