@@ -69,7 +69,7 @@ var patterns = map[string]*pattern{
 	"target":     {text: "a clean absolute path in the container, without : , or white space", match: func(s string) bool { return isPath(s, ":,") }},
 	"path":       {text: "a clean absolute path on the host, without : , $ % or white space", match: func(s string) bool { return isPath(s, ":,$%") }},
 	"source":     {text: "the name of a volume, or a clean absolute path on the host, without : , $ % or white space", match: isSource},
-	"devpath":    expr("a path below /dev", 1024, `/dev/[a-zA-Z0-9._+@-]+(?:/[a-zA-Z0-9._+@-]+)*`),
+	"devpath":    {text: "a clean path below /dev", match: func(s string) bool { return len(s) <= 1024 && path.Clean(s) == s && fitsDevice(s) }},
 	"relpath":    {text: "a relative path without ..", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
 	"glob":       {text: "VOLUME or VOLUME/PATH, where * matches within a name", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
 	"filename":   expr("a file name", 128, `[a-zA-Z0-9_][a-zA-Z0-9_.-]*`),
@@ -161,6 +161,8 @@ func isPath(s, without string) bool {
 	return strings.HasPrefix(s, "/") && len(s) <= 1024 && isPrintable(s) && path.Clean(s) == s &&
 		!strings.ContainsAny(s, " \"'\\"+without) && !strings.ContainsRune(s, 0xa0)
 }
+
+var fitsDevice = lazily(`^/dev/[a-zA-Z0-9._+@-]+(?:/[a-zA-Z0-9._+@-]+)*$`)
 
 var fitsVolume = lazily(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
