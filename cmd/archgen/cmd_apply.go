@@ -102,7 +102,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	l.store.Patience = o.patience
 	left := c.resumeRotation(ctx, l, o)
 	if left != nil {
-		fmt.Fprintf(c.stderr, "archgen: %v\n", left)
+		c.say(left)
 	}
 	var k *compile.Compiled
 	desired := func() (want units.Desired, err error) {

@@ -27,7 +27,8 @@ func (c *cli) catalogCommand() *cobra.Command {
 		Short: "List the apps that can be installed",
 		Long: `catalog lists the apps that archgen brings and those in
 /usr/share/archipelago/catalog, /etc/archipelago/catalog and
-~/.config/archipelago/catalog. A later place wins.`,
+~/.config/archipelago/catalog. A later place wins; FROM says which it is, and
+what it hides.`,
 		Example: `  archgen catalog
   archgen catalog show bitcoin-knots
   archgen catalog show --manifest bitcoin-knots > bitcoin-knots.yaml`,
@@ -85,6 +86,9 @@ type catalogEntry struct {
 	// Networks is the Bitcoin networks that the app can follow, empty for every one.
 	Networks []string `json:"networks"`
 	From     string   `json:"from"`
+	// Hides is where an entry of the same id is from that this one takes the place of,
+	// empty for none.
+	Hides string `json:"hides"`
 
 	// needs is what the app can't do without of Requires.
 	needs    []string
@@ -113,6 +117,7 @@ func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
 		}
 		e := entryOf(m, from, filepath.Base(name), data)
 		diags = append(diags, e.addTemplates(m, template)...)
+		e.Hides = byID[e.ID].From
 		byID[e.ID] = e
 	}
 	embedded, err := catalog.Files()
@@ -196,6 +201,14 @@ func entryOf(m *manifests.Manifest, from, file string, data []byte) catalogEntry
 	return e
 }
 
+// origin is where the entry is from, and what it takes the place of.
+func (e catalogEntry) origin() string {
+	if e.Hides != "" {
+		return e.From + " (hides that of " + e.Hides + ")"
+	}
+	return e.From
+}
+
 func (c *cli) listCatalog(asJSON bool) error {
 	entries, diags, err := c.catalogEntries()
 	if err != nil {
@@ -211,9 +224,9 @@ func (c *cli) listCatalog(asJSON bool) error {
 		return err
 	}
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tVERSION\tPROVIDES\tREQUIRES\tDESCRIPTION")
+	fmt.Fprintln(w, "ID\tVERSION\tPROVIDES\tREQUIRES\tFROM\tDESCRIPTION")
 	for _, e := range entries {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", e.ID, e.Version, dash(e.Provides), dash(e.Requires), e.Description)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, oneLine(e.Version), dash(e.Provides), dash(e.Requires), oneLine(e.origin()), oneLine(e.Description))
 	}
 	return w.Flush()
 }
@@ -259,12 +272,12 @@ func (c *cli) showCatalog(id string, asManifest, asJSON bool) error {
 			Rights []rights.Right `json:"rights"`
 		}{entries[i], append([]rights.Right{}, rights.Of(set.Apps[0])...)})
 	}
-	return printSheet(c.stdout, entries[i].Links, datasheet.Of(set.Apps, func(name string) string { return name }))
+	return printSheet(c.stdout, entries[i], datasheet.Of(set.Apps, func(name string) string { return name }))
 }
 
 // printSheet prints what there is to know of one app: what it is line by line, where to
 // read on, and a table of each thing that it has.
-func printSheet(to io.Writer, links map[string]string, tables []datasheet.Table) error {
+func printSheet(to io.Writer, e catalogEntry, tables []datasheet.Table) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	overview, rest := tables[0], tables[1:]
 	for i, text := range overview.Rows[0] {
@@ -272,8 +285,9 @@ func printSheet(to io.Writer, links map[string]string, tables []datasheet.Table)
 			fmt.Fprintf(w, "%s\t%s\n", overview.Heads[i], oneLine(text))
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(links)) {
-		fmt.Fprintf(w, "%s\t%s\n", name, oneLine(links[name]))
+	fmt.Fprintf(w, "from\t%s\n", oneLine(e.origin()))
+	for _, name := range slices.Sorted(maps.Keys(e.Links)) {
+		fmt.Fprintf(w, "%s\t%s\n", name, oneLine(e.Links[name]))
 	}
 	if overview.Text != "" {
 		fmt.Fprintf(w, "\n%s\n", overview.Text)

@@ -54,7 +54,7 @@ func (c *cli) pull(from *source, ids []string) error {
 			err = v.provide(ctx, app)
 		}
 		if err != nil {
-			fmt.Fprintf(c.stderr, "archgen: %s: %v\n", app.ID, err)
+			c.say(fmt.Errorf("%s: %w", app.ID, err))
 			failed++
 			continue
 		}

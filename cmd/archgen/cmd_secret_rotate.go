@@ -125,7 +125,7 @@ func (c *cli) resumeRotation(ctx context.Context, l *live, o *applyOptions) erro
 	}
 	err = c.completeRotation(ctx, l, o, r)
 	if _, isBack := errors.AsType[*secret.RevertedError](err); isBack {
-		fmt.Fprintf(c.stderr, "archgen: %v\n", err) // which is as good an end as the other
+		c.say(err) // which is as good an end as the other
 		return nil
 	}
 	return err

@@ -193,7 +193,7 @@ func statusDocument(apps []appStatus) any {
 // sayProblems says what keeps more than one app from being judged.
 func (c *cli) sayProblems(s *survey) error {
 	for _, err := range s.problems {
-		fmt.Fprintf(c.stderr, "archgen: %v\n", err)
+		c.say(err)
 	}
 	list := s.compiled.Diags
 	if s.compiled.Result != nil { // the rows of the apps say the rest

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -73,7 +74,7 @@ func (c *cli) exitCode(err error) int {
 		return exitDone
 	}
 	if !errors.Is(err, errReported) {
-		fmt.Fprintf(c.stderr, "archgen: %v\n", err)
+		c.say(err)
 	}
 	switch {
 	case is[usageError](err):
@@ -88,6 +89,15 @@ func (c *cli) exitCode(err error) int {
 		return exitNotServing
 	}
 	return exitFailed
+}
+
+// say prints an error, which may quote what a registry or an image said.
+func (c *cli) say(err error) {
+	lines := strings.Split(err.Error(), "\n")
+	for i, l := range lines {
+		lines[i] = printable(l)
+	}
+	fmt.Fprintf(c.stderr, "archgen: %s\n", strings.Join(lines, "\n"))
 }
 
 func is[E error](err error) bool {
