@@ -102,9 +102,6 @@ type catalogEntry struct {
 	grants []byte
 }
 
-// ownCatalog is where the entries are from that archgen brings.
-const ownCatalog = "archgen"
-
 // catalogEntries lists the catalog, sorted by id.
 func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
 	byID := map[string]catalogEntry{}
@@ -125,7 +122,7 @@ func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
 		return nil, nil, err
 	}
 	for _, f := range embedded {
-		add(ownCatalog, f.Name, f.Data, catalog.Template)
+		add("archgen", f.Name, f.Data, catalog.Template)
 	}
 	for _, dir := range c.catalogDirs() {
 		for _, pattern := range []string{"*.yaml", "*.yml", "*.toml"} {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
@@ -31,21 +32,40 @@ func installing(t *testing.T, entries ...catalogEntry) (in *installation, s *sta
 		installed: map[string]*manifests.Manifest{"web": parsed(t, web+"}}")},
 	}
 	s = &staged{&compile.Compiled{Rights: map[string][]rights.Right{}}, ""}
+	s.Loaded.Sources = map[string][]byte{}
+	var all []*manifests.Manifest
 	for _, e := range entries {
 		if e.manifest != nil {
 			set, _ := manifests.Resolve([]*manifests.Manifest{e.manifest}, manifests.Settings{})
 			s.Rights[e.ID] = rights.Of(set.Apps[0])
+			s.Loaded.Sources[e.manifest.File] = e.data
+			all = append(all, e.manifest)
 		}
 	}
+	s.Set, _ = manifests.Resolve(all, manifests.Settings{})
 	return in, s, out
 }
 
 const web = "app: {id: web, name: W, version: 1.0.0, provides: [{capability: page}], containers: {main: {image: x, ports: ['0.0.0.0:80:80']}"
 
-func entry(t *testing.T, from, text string) catalogEntry {
+func entry(t *testing.T, text string) catalogEntry {
 	t.Helper()
 	m := parsed(t, text)
-	return catalogEntry{ID: m.Document.App.ID, From: from, manifest: m}
+	return catalogEntry{ID: m.Document.App.ID, manifest: m, data: []byte(text)}
+}
+
+// ours is an entry of archgen's own catalog.
+func ours(t *testing.T, id string) catalogEntry {
+	t.Helper()
+	text, err := catalog.Manifest(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: id + ".yaml", Data: text}})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	return catalogEntry{ID: id, manifest: m, data: text}
 }
 
 // install lists what new apps can do, and what a new manifest adds; not what is in
@@ -55,10 +75,11 @@ func TestInstallSaysRights(t *testing.T) {
 	t.Parallel()
 	in, s, out := installing(
 		t,
-		entry(t, "/srv", "app: {id: evil, name: E, version: 1.0.0, container: {image: x, privileged: true, env_files: [/srv/a, /srv/a]}}"),
-		entry(t, "/srv", "app: {id: calm, name: C, version: 1.0.0, conflicts: [evil], container: {image: x}}"),
-		entry(t, "/srv", web+", db: {image: y, volumes: [{path: /srv/db, target: /d}]}}}"),
-		entry(t, ownCatalog, "app: {id: node, name: N, version: 1.0.0, container: {image: x, ports: ['0.0.0.0:8333:8333']}}"),
+		entry(t, "app: {id: evil, name: E, version: 1.0.0, container: {image: x, privileged: true, env_files: [/srv/a, /srv/a]}}"),
+		entry(t, "app: {id: calm, name: C, version: 1.0.0, conflicts: [evil], container: {image: x}}"),
+		entry(t, web+", db: {image: y, volumes: [{path: /srv/db, target: /d}]}}}"),
+		ours(t, "sftpgo"),
+		ours(t, "electrs-ui"),
 		catalogEntry{ID: "here"},
 	)
 	s.Loaded.Grants = map[string]manifests.Granted{"web": {Grants: manifests.Grants{Allow: []string{"listen"}}}}
@@ -68,8 +89,9 @@ func TestInstallSaysRights(t *testing.T) {
   high      host-read:/srv/a  read /srv/a on the host                             (not granted)
 further rights of web:
   high  host-write:/srv/db  read and change /srv/db on the host  (not granted)
-rights of node, which come with its manifest from archgen's own catalog:
-  medium  listen:0.0.0.0:8333/tcp  accept connections from other machines on port 8333/tcp  (granted)
+rights of electrs-ui, which come with its manifest from archgen's own catalog:
+  medium  use:bitcoin-rpc  share a network with all apps that provide or require bitcoin-rpc, and read the secrets that the provider exports  (granted)
+  medium  use:electrum     share a network with all apps that provide or require electrum, and read the secrets that the provider exports     (granted)
 archgen: --allow onion: none of the apps needs that grant
 `
 	if d := cmp.Diff(want, out.String()); d != "" {
@@ -87,9 +109,10 @@ func TestInstallKeepsGrants(t *testing.T) {
 	t.Parallel()
 	in, s, _ := installing(
 		t,
-		entry(t, "/srv", web+", db: {image: y, volumes: [{path: /srv/db, target: /d}]}}}"),
-		entry(t, ownCatalog, "app: {id: node, name: N, version: 1.0.0, container: {image: x, ports: ['0.0.0.0:8333:8333']}}"),
-		entry(t, "/srv", "app: {id: calm, name: C, version: 1.0.0, container: {image: x}}"),
+		entry(t, web+", db: {image: y, volumes: [{path: /srv/db, target: /d}]}}}"),
+		ours(t, "sftpgo"),
+		ours(t, "electrs-ui"),
+		entry(t, "app: {id: calm, name: C, version: 1.0.0, container: {image: x}}"),
 	)
 	s.Loaded.Grants = map[string]manifests.Granted{"web": {Grants: manifests.Grants{Allow: []string{"onion:web"}}}}
 	if err := in.grant(s, []string{"host-write", "listen:0.0.0.0:80/tcp"}); err != nil {
@@ -103,7 +126,7 @@ func TestInstallKeepsGrants(t *testing.T) {
 		}
 		have = append(have, g.Allow)
 	}
-	want := [][]string{{"host-write:/srv/db", "listen:0.0.0.0:80/tcp", "onion:web"}, {"listen:0.0.0.0:8333/tcp"}, nil}
+	want := [][]string{{"host-write:/srv/db", "listen:0.0.0.0:80/tcp", "onion:web"}, nil, {"use:bitcoin-rpc", "use:electrum"}, nil}
 	if d := cmp.Diff(want, have); d != "" {
 		t.Errorf("-want +have:\n%s", d)
 	}

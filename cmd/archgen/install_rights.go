@@ -18,6 +18,8 @@ type request struct {
 	entry   *catalogEntry
 	list    []rights.Right
 	granted rights.Grants
+	// isOurs: its manifest is that of archgen's own catalog.
+	isOurs bool
 }
 
 func (r request) missing() []rights.Right { return r.granted.Missing(r.list) }
@@ -56,8 +58,9 @@ func (in *installation) grant(staged *staged, allow []string) error {
 // request is what an app asks for and has. An app of our own catalog has what it asks for,
 // and so has one that is installed and that only nobody has written it down for.
 func (in *installation) request(e *catalogEntry, staged *staged) request {
-	r := request{e, staged.Rights[e.ID], rights.Grants{App: staged.Loaded.Grants[e.ID].Allow, All: staged.Settings.Allow}}
-	if e.From == ownCatalog || e.data == nil && staged.Unrecorded[e.ID] != nil {
+	r := request{entry: e, list: staged.Rights[e.ID], granted: rights.Grants{App: staged.Loaded.Grants[e.ID].Allow, All: staged.Settings.Allow}}
+	r.isOurs = staged.IsOfCatalog(e.ID)
+	if r.isOurs || e.data == nil && staged.Unrecorded[e.ID] != nil {
 		r.take(r.missing())
 	}
 	return r
@@ -92,7 +95,7 @@ func (in *installation) sayRights(r request) {
 		return
 	}
 	from := ""
-	if r.entry.From == ownCatalog {
+	if r.isOurs {
 		from = ", which come with its manifest from archgen's own catalog"
 	}
 	fmt.Fprintf(in.c.stderr, "%s %s%s:\n", title, r.entry.ID, from)

@@ -66,12 +66,27 @@ func (k *Compiled) isGrantedUnasked(app *manifests.Resolved) bool {
 		return false
 	}
 	there := k.there[id]
-	return there.Rendered && there.rights == nil || k.isOfCatalog(app)
+	return there.Rendered && there.rights == nil || k.IsOfCatalog(app.ID())
 }
 
-func (k *Compiled) isOfCatalog(app *manifests.Resolved) bool {
-	text, err := catalog.Manifest(app.ID())
-	return err == nil && bytes.Equal(text, k.Loaded.Sources[app.File])
+// IsOfCatalog reports whether an app is that of the catalog that comes with archgen: the
+// manifest and its templates, word for word. What an operator lays over them does not count.
+func (k *Compiled) IsOfCatalog(id string) bool {
+	app := k.Set.App(id)
+	if app == nil {
+		return false
+	}
+	text, err := catalog.Manifest(id)
+	if err != nil || !bytes.Equal(text, k.Loaded.Sources[app.File]) {
+		return false
+	}
+	for name, template := range app.Templates {
+		isLaidOver := strings.HasSuffix(filepath.Dir(template.Name), "/"+manifests.OverlayFilesDir(id))
+		if text, err := catalog.Template(id, name); !isLaidOver && (err != nil || !bytes.Equal(text, template.Data)) {
+			return false
+		}
+	}
+	return true
 }
 
 // UnrecordedOf is the grants.toml that an app is to have and nobody has written.

@@ -33,7 +33,7 @@ func listen(c *collector, at string, p *manifests.Port) {
 }
 
 func onion(c *collector, at string, o *manifests.Onion) {
-	c.add(Onion, o.Port, Medium, at, "be reached at its port %s from the Tor network", o.Port)
+	c.add(Onion, o.Port, Medium, at, "be reached at its port %s from the Tor network, and by all apps that provide or require tor", o.Port)
 }
 
 // foreignVolume reports a volume that another app lists as its own.

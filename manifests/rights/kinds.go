@@ -74,7 +74,7 @@ var Kinds = []Entry{
 	{PodmanArg, "ARGUMENT", "Pass an argument to `podman run`. archgen does not know what it does."},
 	{UnitDirective, "SECTION.NAME=VALUE", "Set a directive of the app's systemd unit. archgen does not know what it does."},
 	{Listen, "ADDRESS:PORT/PROTOCOL", "Accept connections from other machines."},
-	{Onion, "PORT", "Be reached from the Tor network by everyone who knows the address."},
+	{Onion, "PORT", "Be reached from the Tor network by everyone who knows the address, and share a network with all apps that provide or require `tor`."},
 	{VolumeWrite, "VOLUME", "Read and change a volume that is not the app's own."},
 	{VolumeRead, "VOLUME", "Read a volume that is not the app's own."},
 	{Use, "CAPABILITY", "Share a network with all apps that provide or require a capability, and read what the provider exports to consumers, its secrets included."},
