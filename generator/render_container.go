@@ -437,6 +437,7 @@ func (c *container) service(recipe units.Recipe, isNeeded bool) {
 	// What an image writes, such as in a step before the start, is no priority in the
 	// journal: systemd shows messages of priority 0 on every terminal.
 	c.put(c.at(""), "SyslogLevelPrefix", "no")
+	c.ceiling()
 	c.takeBackNetwork()
 	for _, a := range c.awaited {
 		c.awaits(a)
@@ -495,6 +496,17 @@ func (c *container) raw(section string) {
 		for i, value := range directives[key] {
 			c.put(c.at("unit."+section+"."+key).at(i), key, value)
 		}
+	}
+}
+
+// memoryCeiling is how much of the machine's memory the containers of one service may have:
+// one that goes wild is killed before the machine has none left for the others. systemd
+// works it out on the machine that runs the unit.
+const memoryCeiling = "80%"
+
+func (c *container) ceiling() {
+	if len(c.part.Unit["Service"]["MemoryMax"]) == 0 {
+		c.put(c.at("unit"), "MemoryMax", memoryCeiling)
 	}
 }
 

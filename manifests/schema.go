@@ -359,11 +359,11 @@ type Security struct {
 
 // Limits bound what a container may use.
 type Limits struct {
-	// Memory.
+	// Memory. Whatever it is, the containers of a service have at most 80% of the machine's memory together (`MemoryMax=`).
 	Memory Size `key:"memory" min:"6m"`
 	// Processor cores; fractions are fine.
 	CPUs Decimal `key:"cpus"`
-	// Processes and threads.
+	// Processes and threads; Podman's default, 2048, when left out.
 	Pids int `key:"pids" min:"1" max:"4194304"`
 	// Open files.
 	NoFile int `key:"nofile" min:"16" max:"1073741816"`
