@@ -57,6 +57,8 @@ type applyOptions struct {
 	awaited []string
 	// fetched is what came of getting the images of apps before the pass.
 	fetched map[string]error
+	// lenient: that manifests have errors is no failure of the verb.
+	lenient bool
 	// idle is what is said where the pass finds nothing to do, if not that.
 	idle string
 }
@@ -139,7 +141,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 			return fmt.Errorf("networks that no app is on any more can't be removed: %w", err)
 		}
 	}
-	if err := cmp.Or(verdict(report.Of(o.awaited), false), verdict(report, len(ids) == 0 && k.Diags.HasErrors())); err != nil || left == nil {
+	if err := cmp.Or(verdict(report.Of(o.awaited), false), verdict(report, len(ids) == 0 && !o.lenient && k.Diags.HasErrors())); err != nil || left == nil {
 		return err
 	}
 	return errReported
