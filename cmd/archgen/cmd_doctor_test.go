@@ -408,6 +408,18 @@ func TestDoctorLeavesKeptFiles(t *testing.T) {
 	expect(t, judgeUnitFiles(a), isOK, "1 file")
 }
 
+// An app that stays as it last was, as its manifest has an error, may be on a network of
+// a version that did not keep apps from each other.
+func TestDoctorNetworks(t *testing.T) {
+	t.Parallel()
+	network := func(app, options string) units.File {
+		return units.File{Name: "archipelago-private." + app + ".network", App: app, Content: []byte("[Network]\nNetworkName=x\n" + options)}
+	}
+	now := network("web", "Options=isolate=strict\n")
+	expect(t, judgeNetworks(units.Set{now}), isOK, "1 network, each kept from the others")
+	expect(t, judgeNetworks(units.Set{now, network("old", "")}), isProblem, "other apps reach every port of old")
+}
+
 // Users whose units are enabled run the system's apps a second time.
 func TestDoctorUsers(t *testing.T) {
 	t.Parallel()

@@ -16,6 +16,7 @@ var checks = []checkup{
 	{name: "archgen", what: "whether units find archgen", look: checkSelf},
 	{name: "manifests", what: "the manifests of the apps", look: checkManifests},
 	{name: "unit files", what: "the directory of unit files", look: checkUnitFiles},
+	{name: "networks", what: "whether apps reach each other", look: checkNetworks},
 	{name: "quadlet", what: "what Podman makes of the unit files", look: checkQuadlet},
 	{name: "secrets", what: "how secrets are kept", look: checkSecrets},
 	{name: "ports", what: "the ports of the apps", look: checkPorts},

@@ -112,6 +112,40 @@ func judgeFound(dir string, found map[string]units.FoundFile, ours units.Set) fi
 	return fine("%s in %s", counted(len(ours), "file"), dir)
 }
 
+func checkNetworks(_ context.Context, p *patient) finding {
+	a, err := p.apps()
+	if err != nil {
+		return warn("", "they can't be judged: %v", err)
+	}
+	files, err := machine.Files(a.places.Units).Read()
+	if err != nil {
+		return warn("", "they can't be judged: %v", err)
+	}
+	return judgeNetworks(files)
+}
+
+// judgeNetworks looks for networks of a version that did not keep apps from each other. An
+// app leaves them when its unit files are written, for which its manifest has to be right.
+func judgeNetworks(files units.Set) finding {
+	var apps []string
+	n := 0
+	for _, f := range files {
+		if filepath.Ext(f.Name) != ".network" {
+			continue
+		}
+		n++
+		if f.Value("Options") != "isolate=strict" && f.App != "" {
+			apps = append(apps, f.App)
+		}
+	}
+	if len(apps) == 0 {
+		return fine("%s, each kept from the others", counted(n, "network"))
+	}
+	slices.Sort(apps)
+	return problem("archgen check && archgen apply", "other apps reach every port of %s, on a network of a version that did not keep apps from each other: its manifest has an error, or its unit files were not written anew since",
+		strings.Join(slices.Compact(apps), ", "))
+}
+
 func checkSecrets(ctx context.Context, p *patient) finding {
 	places, err := machine.PlacesOf(p.scope, p.getenv)
 	if err != nil {
