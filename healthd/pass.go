@@ -54,7 +54,7 @@ func (w *work) of(want units.Desired) units.Desired {
 		}
 	}
 	if !all {
-		narrowed.Kept, narrowed.Revoked = nil, nil
+		narrowed.Kept, narrowed.Ungranted = nil, nil
 	}
 	return narrowed
 }

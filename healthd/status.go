@@ -151,7 +151,7 @@ func (a *App) refuse(found map[string]units.Unit, why units.Reason) {
 			state = word
 		}
 	}
-	if why != units.BecauseRevoked { // whose units are gone
+	if why != units.BecauseNotGranted { // whose units are gone
 		state = cmp.Or(state, a.State)
 	}
 	state = cmp.Or(state, units.IsStopped)

@@ -100,8 +100,8 @@ func (d *differ) stale(name string, f FoundFile) {
 
 // whyGone is why nothing of an app should be there.
 func (d *differ) whyGone(app string) Reason {
-	if slices.Contains(d.want.Revoked, app) {
-		return BecauseRevoked
+	if slices.Contains(d.want.Ungranted, app) {
+		return BecauseNotGranted
 	}
 	return BecauseRemoved
 }

@@ -12,7 +12,7 @@ const (
 	BecauseOdd         Reason = "file-odd"
 	BecauseForeign     Reason = "file-foreign"
 	BecauseRemoved     Reason = "removed"
-	BecauseRevoked     Reason = "right-revoked"
+	BecauseNotGranted  Reason = "not-granted"
 	BecauseUnrecorded  Reason = "grants-unrecorded"
 	BecauseNotLoaded   Reason = "not-loaded"
 	BecauseOutdated    Reason = "needs-reload"
@@ -63,7 +63,7 @@ var Meanings = []struct {
 	{BecauseOdd, "a link, a directory or junk is in the place of a unit file"},
 	{BecauseForeign, "somebody else's file has the name of a unit file; move it away"},
 	{BecauseRemoved, "its manifest is gone"},
-	{BecauseRevoked, "it has a right that is granted no more; archgen rights ID"},
+	{BecauseNotGranted, "it asks for a right that nobody has granted, or that was revoked; archgen rights ID"},
 	{BecauseUnrecorded, "it has rights that are in no grants.toml yet: those of before there were grants, or of the catalog"},
 	{BecauseNotLoaded, "systemd does not know the unit"},
 	{BecauseOutdated, "systemd has not read the unit file since it changed"},

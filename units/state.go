@@ -15,9 +15,9 @@ type Desired struct {
 	// Kept is the ids of apps whose manifests are invalid: what is there of
 	// them stays as it is. A mistake in a manifest is never a removal.
 	Kept []string
-	// Revoked is the ids of apps that were rendered with a right which is granted no more:
-	// they are to go, although their manifests are there.
-	Revoked []string
+	// Ungranted is the ids of apps of which nothing may be there, although their manifests
+	// are: they ask for a right that nobody granted, and never had it, or have it no more.
+	Ungranted []string
 	// Shared is the files that belong to no single app: capabilities' networks.
 	Shared Set
 	// Whole: Apps and Kept are all apps there are, so that whatever else is
@@ -29,12 +29,12 @@ type Desired struct {
 
 // Refused is the ids of the apps that have a manifest and are not among Apps, and why.
 func (d Desired) Refused() map[string]Reason {
-	list := make(map[string]Reason, len(d.Kept)+len(d.Revoked))
+	list := make(map[string]Reason, len(d.Kept)+len(d.Ungranted))
 	for _, id := range d.Kept {
 		list[id] = BecauseInvalid
 	}
-	for _, id := range d.Revoked {
-		list[id] = BecauseRevoked
+	for _, id := range d.Ungranted {
+		list[id] = BecauseNotGranted
 	}
 	return list
 }

@@ -343,7 +343,7 @@ func isRight(c condition) bool {
 		return true
 	case units.IsStopped:
 		return slices.Contains([]units.Reason{
-			units.BecauseStopped, units.BecauseDisabled, units.BecauseMasked, units.BecauseMainStopped, units.BecauseRemoved, units.BecauseInvalid, units.BecauseRevoked,
+			units.BecauseStopped, units.BecauseDisabled, units.BecauseMasked, units.BecauseMainStopped, units.BecauseRemoved, units.BecauseInvalid, units.BecauseNotGranted,
 		}, c.Reason)
 	case units.IsFailed, units.IsRestarting, units.IsPaused:
 	}

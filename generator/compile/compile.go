@@ -221,10 +221,10 @@ func (s Source) Installed() (*Compiled, units.Desired, error) {
 	}
 	want := k.Result.Desired(k.Set)
 	want.Whole, want.Kept = whole, kept
-	if want.Revoked, err = s.revoked(k, kept); err != nil {
+	if want.Ungranted, err = s.ungranted(k, kept); err != nil {
 		return nil, units.Desired{}, err
 	}
-	want.Kept = slices.DeleteFunc(kept, func(id string) bool { return slices.Contains(want.Revoked, id) })
+	want.Kept = slices.DeleteFunc(kept, func(id string) bool { return slices.Contains(want.Ungranted, id) })
 	for i := range want.Apps {
 		want.Apps[i].Unrecorded = k.UnrecordedOf(want.Apps[i].ID, dirs[0])
 	}

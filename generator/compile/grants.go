@@ -100,9 +100,10 @@ func (k *Compiled) UnrecordedOf(id, dir string) *units.Unrecorded {
 	}
 }
 
-// revoked is those of the apps that stay as they are which were rendered with a right that
-// is granted no more. What is granted to one whose grants have errors, nobody can tell.
-func (s Source) revoked(k *Compiled, kept []string) (list []string, err error) {
+// ungranted is those of the apps that can't be compiled of which nothing may be there: one
+// that was rendered with a right that is granted no more, and one that lacks a right and was
+// not rendered at all. What is granted to one whose grants have errors, nobody can tell.
+func (s Source) ungranted(k *Compiled, kept []string) (list []string, err error) {
 	if len(kept) == 0 || s.Rendered == nil {
 		return nil, nil
 	}
@@ -110,15 +111,21 @@ func (s Source) revoked(k *Compiled, kept []string) (list []string, err error) {
 		return nil, err
 	}
 	for _, id := range kept {
-		granted := k.Loaded.Grants[id]
+		granted, there := k.Loaded.Grants[id], k.there[id]
 		isGone := func(right string) bool {
 			return !rights.Lists(granted.Allow, right) && !rights.Lists(k.Settings.Allow, right)
 		}
-		if !granted.Broken && slices.ContainsFunc(k.there[id].rights, isGone) {
+		isNew := !there.Rendered && k.lacksRight(id)
+		if !granted.Broken && (isNew || slices.ContainsFunc(there.rights, isGone)) {
 			list = append(list, id)
 		}
 	}
 	return list, nil
+}
+
+// lacksRight reports whether an app was refused for a right.
+func (k *Compiled) lacksRight(id string) bool {
+	return slices.ContainsFunc(k.Diags, func(d diag.Diagnostic) bool { return d.Code == diag.NotGranted && AppOf(d.File) == id })
 }
 
 // rightsIn is what an app has by grants as its unit file says, nil where it says nothing.

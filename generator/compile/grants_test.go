@@ -74,7 +74,7 @@ func TestGrants(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
 	h.write("page", page)
-	h.is("page", units.BecauseInvalid)
+	h.is("page", units.BecauseNotGranted)
 	h.grants("page", "listen:0.0.0.0:8080/tcp")
 	h.is("page", "")
 	h.write("page", more)
@@ -84,7 +84,8 @@ func TestGrants(t *testing.T) {
 	h.write("page", page) // and what was granted for the one before is granted still
 	h.is("page", "")
 	h.grants("page")
-	h.is("page", units.BecauseRevoked)
+	h.is("page", units.BecauseNotGranted)
+	h.is("page", units.BecauseNotGranted) // and nothing of it comes back
 	h.grants("page", "listen")
 	h.is("page", "")
 	// Nobody can tell what is granted: nothing is taken away for that.
@@ -107,7 +108,7 @@ func TestRightsOfBefore(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(h.dir, "archipelago/apps/page.d")); err != nil {
 		t.Fatal(err)
 	}
-	h.is("page", units.BecauseRevoked) // this version has rendered it
+	h.is("page", units.BecauseNotGranted) // this version has rendered it
 	h.grants("page", "listen")
 	h.is("page", "")
 	for i, f := range h.files {
@@ -157,10 +158,10 @@ func TestRightsOfCatalog(t *testing.T) {
 	h.is(id, units.BecauseUnrecorded)
 	install()
 	h.lay(id+".files/"+names[0], "# somebody else's\n")
-	h.is(id, units.BecauseInvalid)
+	h.is(id, units.BecauseNotGranted)
 	install()
 	h.write(id, string(text)+"# a word more\n")
-	h.is(id, units.BecauseInvalid)
+	h.is(id, units.BecauseNotGranted)
 }
 
 // TestCorpus: of manifests with a trait each, one is refused exactly where it asks for

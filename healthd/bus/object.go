@@ -135,8 +135,8 @@ func (o *object) pass(sender dbus.Sender, h healthd.Hint) *dbus.Error {
 			return err
 		case h.Asked != "" && a.Reason == units.BecauseInvalid:
 			return refusal(invalidManifest, "the manifest of %s has an error, and until it is mended the app stays as it is: see archgen check", h.App)
-		case h.Asked != "" && a.Reason == units.BecauseRevoked:
-			return refusal(invalidManifest, "%s needs a right that is granted no more: see archgen rights %s", h.App, h.App)
+		case h.Asked != "" && a.Reason == units.BecauseNotGranted:
+			return refusal(invalidManifest, "%s asks for a right that nobody has granted: see archgen rights %s", h.App, h.App)
 		}
 	}
 	select {

@@ -83,7 +83,7 @@ func starting(r Report) []string {
 func only(desired func() (units.Desired, error), ids []string) func() (units.Desired, error) {
 	return func() (units.Desired, error) {
 		want, err := desired()
-		want.Whole, want.Kept, want.Revoked = false, nil, nil
+		want.Whole, want.Kept, want.Ungranted = false, nil, nil
 		want.Apps = slices.DeleteFunc(slices.Clone(want.Apps), func(a units.App) bool { return !slices.Contains(ids, a.ID) })
 		for i := range want.Apps {
 			want.Apps[i].Asked = units.Leave
