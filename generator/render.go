@@ -86,6 +86,8 @@ type renderer struct {
 	// templates is the bytes of the app's templates so far, budget what checking them cost.
 	templates int
 	budget    configfile.Budget
+	// data is the bytes of what they may name.
+	data int
 }
 
 // host is an app and one of its companions.
@@ -93,7 +95,7 @@ type host struct{ app, companion *manifests.Resolved }
 
 // app renders every file of one app.
 func (r *renderer) app(app *manifests.Resolved) {
-	r.templates, r.budget = 0, configfile.Budget{}
+	r.templates, r.data, r.budget = 0, 0, configfile.Budget{}
 	usesNetwork := false
 	for i := range app.Parts {
 		p := &app.Parts[i]

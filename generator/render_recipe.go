@@ -309,16 +309,34 @@ func object(name, suffix string) string {
 	return strings.TrimPrefix(stem, "archipelago-")
 }
 
-// recipe writes the file of a recipe. It is no unit: nobody but us reads it.
-func (r *renderer) recipe(app *manifests.Resolved, p *manifests.Part, recipe units.Recipe) {
+// maxData is the most bytes that is written down of what the templates of an app may name:
+// its secrets and capabilities, for each part anew.
+const maxData = 4 << 20
+
+// facts writes down what the part's templates may name.
+func (r *renderer) facts(app *manifests.Resolved, p *manifests.Part, recipe *units.Recipe) bool {
+	before := r.data
+	if before > maxData { // which was said
+		return false
+	}
 	c := &container{r: r, app: app, part: p}
 	data, err := json.Marshal(c.data())
 	if err != nil {
 		panic(fmt.Sprintf("encoding texts as JSON: %v", err))
 	}
 	recipe.Data = data
-	if len(recipe.Files) == 0 {
-		recipe.Data = nil
+	if r.data += len(data); r.data > maxData {
+		r.diags = append(r.diags, app.Diag(diag.Error, diag.TooLarge, p.Path+".files", "",
+			"what the templates of the app may name, its secrets and capabilities for each part, takes more than %d bytes", maxData))
+		return false
+	}
+	return true
+}
+
+// recipe writes the file of a recipe. It is no unit: nobody but us reads it.
+func (r *renderer) recipe(app *manifests.Resolved, p *manifests.Part, recipe units.Recipe) {
+	if len(recipe.Files) > 0 && !r.facts(app, p, &recipe) {
+		return
 	}
 	body, err := recipe.Text()
 	if err != nil {

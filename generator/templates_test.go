@@ -58,3 +58,32 @@ func TestCostOfTemplates(t *testing.T) {
 		})
 	}
 }
+
+// TestCostOfNames: so is what is written down of the names that templates may use.
+func TestCostOfNames(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var b strings.Builder
+	b.WriteString("app:\n  id: x\n  name: x\n  version: 1.0.0\n  secrets:\n")
+	for n := range 800 {
+		fmt.Fprintf(&b, "   - {name: %s%d}\n", strings.Repeat("s", 40), n)
+	}
+	b.WriteString("  containers:\n")
+	for n := range 200 {
+		name := "main"
+		if n > 0 {
+			name = fmt.Sprintf("p%d", n)
+		}
+		fmt.Fprintf(&b, "   %s:\n    image: localhost/x:1\n    files: [{template: t.conf, target: /t}]\n", name)
+	}
+	write(t, filepath.Join(dir, "x.yaml"), []byte(b.String()))
+	write(t, filepath.Join(dir, "x.files/t.conf"), nil)
+	var loaded manifests.Loaded
+	diags := loaded.LoadDirs([]string{dir})
+	set, problems := manifests.Resolve(loaded.Manifests, manifests.Settings{})
+	_, more := generator.Render(set, parseTarget(t, "5.4 user"))
+	diags = append(append(diags, problems...), more...)
+	if errs, _ := diags.Count(); errs != 1 || diags[0].Code != diag.TooLarge || diags[0].Line < 800 {
+		t.Errorf("%.300v", diags)
+	}
+}

@@ -123,14 +123,29 @@ func getsCodeRun(name string) bool {
 // that it can write to. It can then replace the path by a link, which Podman
 // follows at the next start.
 func (c *collector) isBelowWritable(name string) bool {
-	for _, p := range c.app.Parts {
-		for _, v := range p.Volumes {
-			if v.Path != "" && writes(&v) && realName(v.Path) != name && isWithin(name, realName(v.Path)) {
-				return true
+	for dir := path.Dir(name); ; dir = path.Dir(dir) {
+		if c.writable()[dir] && dir != name {
+			return true
+		}
+		if dir == "/" || dir == "." {
+			return false
+		}
+	}
+}
+
+// writable is the paths of the host that the app can write to.
+func (c *collector) writable() map[string]bool {
+	if c.written == nil {
+		c.written = map[string]bool{}
+		for _, p := range c.app.Parts {
+			for _, v := range p.Volumes {
+				if v.Path != "" && writes(&v) {
+					c.written[realName(v.Path)] = true
+				}
 			}
 		}
 	}
-	return false
+	return c.written
 }
 
 // writes reports whether a mount changes what it mounts. Podman 5.4 changes owners

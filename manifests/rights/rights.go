@@ -83,6 +83,8 @@ type collector struct {
 	// part is the container that is walked, nil outside of one.
 	part  *manifests.Part
 	found []Right
+	// written is the paths of the host that the app can write to, once somebody asked.
+	written map[string]bool
 }
 
 func (c *collector) add(kind Kind, subject string, severity Severity, at, allows string, args ...any) {
