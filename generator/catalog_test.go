@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -244,4 +245,35 @@ func kindOfProbe(p *manifests.Probe) string {
 		}
 	}
 	return ""
+}
+
+// TestCatalogIsConfined: every container of the catalog has a read-only root, a user and a
+// digest, or a comment that says why not.
+func TestCatalogIsConfined(t *testing.T) {
+	t.Parallel()
+	files, err := catalog.Files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: f.Name, Data: f.Data}})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+		lines := strings.Split(string(f.Data), "\n")
+		for _, p := range set.Apps[0].Parts {
+			_, line, _ := m.Position(p.Path + ".image")
+			about := strings.Join(lines[max(line-7, 0):min(line+3, len(lines))], "\n")
+			for what, is := range map[string]bool{
+				"Not read_only": p.ReadOnly, "No user": p.User != "", "No digest": strings.Contains(p.Image, "@sha256:"),
+			} {
+				about := strings.Join(strings.Fields(strings.ReplaceAll(about, "#", "")), " ")
+				isSaid := strings.Contains(about, what) || what == "No user" && strings.Contains(string(f.Data), "The image runs as root")
+				if !is && !isSaid {
+					t.Errorf("%s: %s: no comment beside the image says %q", f.Name, p.Path, what)
+				}
+			}
+		}
+	}
 }
