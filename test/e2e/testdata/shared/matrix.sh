@@ -17,6 +17,7 @@ done <"$dir/containers"
 
 # targets FROM: what it should not reach.
 targets() {
+	local name address
 	while read -r name _; do
 		[ "${name%%.*}" != "${1%%.*}" ] && [ -z "$(comm -12 "$dir/networks.$1" "$dir/networks.$name")" ] || continue
 		while read -r address; do sed "s/^/$name $address /" "$dir/ports.$name"; done <"$dir/addresses.$name"
