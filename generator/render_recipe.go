@@ -127,7 +127,7 @@ func (c *container) data() configfile.Data {
 	}
 	for _, n := range c.app.Needs {
 		offer := map[string]string{}
-		provider, secrets := c.r.set.ExportedSecrets(n.Capability)
+		provider, secrets := c.r.set.ExportedSecrets(n.Capability, c.app.ID())
 		for export, name := range secrets {
 			offer[export] = SecretName(provider.ID(), name)
 		}

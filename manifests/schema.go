@@ -521,6 +521,8 @@ type Provide struct {
 	Port string `key:"port" pattern:"id"`
 	// Named values for consumers. A value that ends in `_secret` names a secret.
 	Exports map[string]string `key:"exports" pattern:"line"`
+	// Exports for one app, by its id: they take the place of those of the same names. No other app gets them.
+	For map[string]map[string]string `key:"for" pattern:"line"`
 	// Several apps may provide it at the same time; consumers get the first by id.
 	Shared bool `key:"shared"`
 }

@@ -192,6 +192,14 @@ func (v *validator) appNames() {
 	v.capabilities(secrets)
 }
 
+func (v *validator) exports(at string, exports map[string]string, secrets []string) {
+	for _, k := range sortedKeys(exports) {
+		if strings.HasSuffix(k, "_secret") {
+			v.reference(at+"."+k, "secret", exports[k], secrets)
+		}
+	}
+}
+
 func (v *validator) capabilities(secrets []string) {
 	a, names := v.app, v.partNames()
 	offered, required := make([]string, 0, len(a.Provides)), make([]string, 0, len(a.Requires))
@@ -200,10 +208,12 @@ func (v *validator) capabilities(secrets []string) {
 		offered = append(offered, p.Capability)
 		v.reference(at+".part", "part", p.Part, names)
 		v.reference(at+".port", "port", p.Port, v.portNames())
-		for _, k := range sortedKeys(p.Exports) {
-			if strings.HasSuffix(k, "_secret") {
-				v.reference(at+".exports."+k, "secret", p.Exports[k], secrets)
+		v.exports(at+".exports", p.Exports, secrets)
+		for _, id := range sortedKeys(p.For) {
+			if !isID(id) {
+				v.fail(diag.BadValue, at+".for."+id, "", "%q is no id of an app", id)
 			}
+			v.exports(at+".for."+id, p.For[id], secrets)
 		}
 	}
 	for i, r := range a.Requires {

@@ -136,16 +136,16 @@ func (s *Set) Values(app *Resolved) map[string]string {
 	}
 	for _, n := range app.Needs {
 		if n.Provider != nil {
-			s.capabilityValues(v, n.Capability)
+			s.capabilityValues(v, n.Capability, app.ID())
 		}
 	}
 	return v
 }
 
-func (s *Set) capabilityValues(v map[string]string, capability string) {
+func (s *Set) capabilityValues(v map[string]string, capability, consumer string) {
 	p := s.providers[capability][0]
 	prefix := "capability." + capability + "."
-	for name, value := range p.offer.Exports {
+	for name, value := range p.offer.exports(consumer) {
 		if !strings.HasSuffix(name, "_secret") {
 			v[prefix+name] = value
 		}
@@ -158,16 +158,26 @@ func (s *Set) capabilityValues(v map[string]string, capability string) {
 	}
 }
 
-// ExportedSecrets is the secrets that the provider of a capability exports, as
-// names of its own, by the names of the exports. provider is nil where nobody
+// exports is what a consumer gets of the offer.
+func (o *Provide) exports(consumer string) map[string]string {
+	all := maps.Clone(o.Exports)
+	if all == nil {
+		all = map[string]string{}
+	}
+	maps.Copy(all, o.For[consumer])
+	return all
+}
+
+// ExportedSecrets is the secrets that the provider of a capability exports to a consumer,
+// as names of its own, by the names of the exports. provider is nil where nobody
 // provides it.
-func (s *Set) ExportedSecrets(capability string) (provider *Resolved, names map[string]string) {
+func (s *Set) ExportedSecrets(capability, consumer string) (provider *Resolved, names map[string]string) {
 	by := s.providers[capability]
 	if len(by) == 0 {
 		return nil, nil
 	}
 	names = map[string]string{}
-	for name, value := range by[0].offer.Exports {
+	for name, value := range by[0].offer.exports(consumer) {
 		if strings.HasSuffix(name, "_secret") {
 			names[name] = value
 		}

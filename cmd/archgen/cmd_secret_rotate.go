@@ -233,7 +233,7 @@ func uses(set *manifests.Set, app *manifests.Resolved, names []string) bool {
 		}
 	}
 	for _, n := range app.Needs {
-		provider, exports := set.ExportedSecrets(n.Capability)
+		provider, exports := set.ExportedSecrets(n.Capability, app.ID())
 		for _, name := range exports {
 			if slices.Contains(names, generator.SecretName(provider.ID(), name)) {
 				return true

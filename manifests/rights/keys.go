@@ -99,7 +99,7 @@ var harmless = map[string]string{
 
 	"it is part of a right that another key of the same structure asks for": `
 		Volume.read_only Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count
-		Onion.virtual Provide.part Provide.port Provide.exports
+		Onion.virtual Provide.part Provide.port Provide.exports Provide.for
 		Require.parts Require.until Require.optional Require.follow`,
 
 	"it is about the app's own start, stop and restart": `

@@ -136,6 +136,20 @@ unlocked() {
 # old prints how the node answers a password that it had before.
 old() { curl -s -o /dev/null -w '%{http_code}\n' --user "archipelago:$(cat old)" --data-binary '{"method":"uptime"}' http://127.0.0.1:8332/; }
 
+# limits prints how the node answers some of its users: what all may ask, and what only
+# who may do everything.
+limits() {
+	for user in archipelago electrs guest lnd mempool; do
+		name=$user
+		test "$user" != archipelago || name=password
+		archgen secret show --force "bitcoin-knots.rpc-$name" >limited
+		for method in getblockcount listwallets; do
+			curl -s -o /dev/null -w ' %{http_code}' --user "$user:$(cat limited)" --data-binary "{\"method\":\"$method\"}" http://127.0.0.1:8332/
+		done | sed "s/^/$user/"
+		echo
+	done
+}
+
 # mine N: that many blocks, for the node's wallet.
 mine() { rpc generatetoaddress "$1" "\"$(rpc getnewaddress | result)\"" >/dev/null; }
 
