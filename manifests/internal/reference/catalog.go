@@ -59,6 +59,16 @@ and ElectrumX.
 
 A newer version of the same may change the data so that an older one can't read it.
 
+## Who may do what with the node
+
+The node has an RPC user for each app of the catalog that asks it, with a password of its
+own, such as the secret ` + "`bitcoin-knots.rpc-electrs`" + `. Most may ask for the chain and send
+transactions, and can't stop the node nor use its wallet; btcpay-server, fedimint and
+fedimint-gateway may do everything. An app that is not of the catalog is the user ` + "`guest`" + `,
+with the same limits. ` + "`archipelago`" + ` may do everything and is for people:
+
+    archgen secret show bitcoin-knots.rpc-password
+
 ## Hidden services
 
 Where tor is installed, the pages that have a login have a hidden service each: BTCPay
