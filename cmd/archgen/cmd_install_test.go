@@ -118,7 +118,7 @@ func TestInstallKeepsGrants(t *testing.T) {
 	if err := in.grant(s, []string{"host-write", "listen:0.0.0.0:80/tcp"}); err != nil {
 		t.Fatal(err)
 	}
-	var have [][]string
+	have := make([][]string, 0, len(in.chosen))
 	for _, e := range in.chosen {
 		g, diags := manifests.ParseGrants(manifests.Source{Name: "grants.toml", Data: e.grants})
 		if diags.HasErrors() && e.grants != nil {

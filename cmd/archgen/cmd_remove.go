@@ -316,11 +316,6 @@ func dataOf(ctx context.Context, v vault, ids []string, dir string) (d leftData,
 	return d, nil
 }
 
-func exists(path string) bool {
-	_, err := os.Lstat(path)
-	return err == nil
-}
-
 func podmanLines(ctx context.Context, args ...string) ([]string, error) {
 	out, err := exec.CommandContext(ctx, "podman", args...).Output()
 	if err != nil {

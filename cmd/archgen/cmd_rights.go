@@ -77,8 +77,8 @@ func rightsOf(k *compile.Compiled) []appRights {
 
 // rightsOfApp is never nil, which JSON would show as null.
 func rightsOfApp(k *compile.Compiled, id string) []listedRight {
-	list := []listedRight{}
 	granted := k.GrantsOf(id)
+	list := make([]listedRight, 0, len(k.Rights[id]))
 	for _, r := range k.Rights[id] {
 		list = append(list, listedRight{r, granted.Origin(r)})
 	}
