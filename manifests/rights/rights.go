@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"sync"
 
 	"github.com/archipelago-os/archipelago/manifests"
 )
@@ -101,15 +102,58 @@ func (c *collector) add(kind Kind, subject string, severity Severity, at, allows
 // schema. Containers are left to Of: it walks them with their defaults filled in.
 func (c *collector) walk(at string, structure reflect.Value) {
 	v := structure.Elem()
-	for _, f := range reflect.VisibleFields(v.Type()) {
-		key, value := f.Tag.Get("key"), v.FieldByIndex(f.Index)
-		if key == "" || value.IsZero() || f.Type == typeOfContainer || f.Type == typeOfContainers {
+	for _, f := range fieldsOf(v.Type()) {
+		value := v.Field(f.index)
+		if value.IsZero() {
 			continue
 		}
-		if rule := asks[v.Type().Name()+"."+key]; rule != nil {
-			rule(c, at+"."+key, structure.Interface())
+		if rule := asks[f.name]; rule != nil {
+			rule(c, at+"."+f.key, structure.Interface())
 		}
-		c.below(at+"."+key, value)
+		if f.holds {
+			c.below(at+"."+f.key, value)
+		}
+	}
+}
+
+// field is a key of a structure of the schema that can ask for a right, or that holds keys
+// which can.
+type field struct {
+	index int
+	// name is TYPE.KEY.
+	key, name string
+	holds     bool
+}
+
+var fields sync.Map // reflect.Type → []field
+
+func fieldsOf(t reflect.Type) []field {
+	if known, ok := fields.Load(t); ok {
+		return known.([]field)
+	}
+	var list []field
+	for i := range t.NumField() {
+		f := t.Field(i)
+		key := f.Tag.Get("key")
+		holds := holdsStructure(f.Type)
+		if key == "" || f.Type == typeOfContainer || f.Type == typeOfContainers || !holds && asks[t.Name()+"."+key] == nil {
+			continue
+		}
+		list = append(list, field{i, key, t.Name() + "." + key, holds})
+	}
+	fields.Store(t, list)
+	return list
+}
+
+// holdsStructure reports whether values of a type hold structures.
+func holdsStructure(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Struct:
+		return true
+	case reflect.Pointer, reflect.Slice, reflect.Map:
+		return holdsStructure(t.Elem())
+	default:
+		return false
 	}
 }
 
