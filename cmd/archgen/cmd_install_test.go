@@ -103,6 +103,18 @@ archgen: --allow onion: none of the apps needs that grant
 	}
 }
 
+// What was revoked of an app of the catalog is not granted by installing it again.
+func TestInstallRespectsRevoked(t *testing.T) {
+	t.Parallel()
+	e := ours(t, "electrs-ui")
+	in, s, _ := installing(t, e)
+	in.installed[e.ID] = e.manifest
+	s.Loaded.Grants = map[string]manifests.Granted{e.ID: {File: "grants.toml", Grants: manifests.Grants{Allow: []string{"use:electrum"}}}}
+	if err := in.grant(s, nil); err == nil || !strings.HasSuffix(err.Error(), "add --allow use:bitcoin-rpc") {
+		t.Errorf("%v, want to be asked for use:bitcoin-rpc", err)
+	}
+}
+
 // What was granted is installed with the app: what it asks for, not the kinds by which it
 // was granted, beside what it had.
 func TestInstallKeepsGrants(t *testing.T) {

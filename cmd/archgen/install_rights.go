@@ -56,11 +56,16 @@ func (in *installation) grant(staged *staged, allow []string) error {
 }
 
 // request is what an app asks for and has. An app of our own catalog has what it asks for,
-// and so has one that is installed and that only nobody has written it down for.
+// but for what was revoked; and so has one that is installed and that only nobody has
+// written it down for.
 func (in *installation) request(e *catalogEntry, staged *staged) request {
 	r := request{entry: e, list: staged.Rights[e.ID], granted: rights.Grants{App: staged.Loaded.Grants[e.ID].Allow, All: staged.Settings.Allow}}
 	r.isOurs = staged.IsOfCatalog(e.ID)
-	if r.isOurs || e.data == nil && staged.Unrecorded[e.ID] != nil {
+	before := in.installed[e.ID]
+	switch isWritten := staged.Loaded.Grants[e.ID].File != ""; {
+	case r.isOurs && isWritten && before != nil:
+		r.take(without(r.missing(), rightsAlone(before)))
+	case r.isOurs, e.data == nil && staged.Unrecorded[e.ID] != nil:
 		r.take(r.missing())
 	}
 	return r
