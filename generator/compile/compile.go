@@ -125,9 +125,10 @@ func (s Source) compile(k *Compiled, list []*manifests.Manifest, kept []string, 
 // standing is what an app has on the machine.
 type standing struct {
 	manifests.Standing
-	// rights is what the app has by grants, nil where its unit files are of a version that
-	// kept none.
+	// rights is what the app has by grants.
 	rights []string
+	// isOlder: its unit files are of a version that kept no grants.
+	isOlder bool
 }
 
 // survey finds out what apps have on the machine, once.
@@ -143,8 +144,8 @@ func (s Source) survey(k *Compiled) error {
 	for _, f := range files {
 		st := k.there[f.App]
 		st.Rendered, st.Ports = true, append(st.Ports, generator.Published(f.Content)...)
-		if list := rightsIn(f); list != nil {
-			st.rights = list
+		if f.Name == "app@"+f.App+".container" {
+			st.rights, st.isOlder = rightsIn(f)
 		}
 		k.there[f.App] = st
 	}

@@ -65,8 +65,7 @@ func (k *Compiled) isGrantedUnasked(app *manifests.Resolved) bool {
 	if k.Loaded.Grants[id].File != "" {
 		return false
 	}
-	there := k.there[id]
-	return there.Rendered && there.rights == nil || k.IsOfCatalog(app.ID())
+	return k.there[id].isOlder || k.IsOfCatalog(app.ID())
 }
 
 // IsOfCatalog reports whether an app is that of the catalog that comes with archgen: the
@@ -128,18 +127,17 @@ func (k *Compiled) lacksRight(id string) bool {
 	return slices.ContainsFunc(k.Diags, func(d diag.Diagnostic) bool { return d.Code == diag.NotGranted && AppOf(d.File) == id })
 }
 
-// rightsIn is what an app has by grants as its unit file says, nil where it says nothing.
-// A file whose list can't be read was damaged, and is no proof of any right.
-func rightsIn(f units.File) []string {
+// rightsIn is what an app has by grants as its unit file says, and whether the file is of a
+// version that says nothing. A list that can't be read was damaged, and proves no right.
+func rightsIn(f units.File) (list []string, isOlder bool) {
 	mark, _ := units.ReadMark(f.Content)
 	if mark.Rights == "" {
-		return nil
+		return nil, true
 	}
-	list := []string{}
 	if json.Unmarshal([]byte(mark.Rights), &list) != nil {
-		return []string{}
+		return nil, false
 	}
-	return list
+	return list, false
 }
 
 // ShellWord is a text as one word of a shell.

@@ -122,6 +122,12 @@ func TestRightsOfBefore(t *testing.T) {
 	h.is("page", "")
 	h.write("page", more)
 	h.is("page", units.BecauseInvalid)
+	// A unit file that is lost says nothing of any version.
+	if err := os.RemoveAll(filepath.Join(h.dir, "archipelago/apps/page.d")); err != nil {
+		t.Fatal(err)
+	}
+	h.files = slices.DeleteFunc(h.files, func(f units.File) bool { return f.Name == "app@page.container" })
+	h.is("page", units.BecauseInvalid)
 }
 
 // TestRightsOfCatalog: the catalog that comes with archgen has what it asks for, as long as
