@@ -32,6 +32,8 @@ type machine struct {
 	commits   []units.Set
 	locked    bool
 	noImage   map[string]bool
+	// full: no grants can be written down.
+	full bool
 	// unreadable: Podman's generator can't read the directory's files.
 	unreadable bool
 	log        []string // what was done, in order
@@ -67,6 +69,13 @@ func (m *machine) host() reconcile.Host {
 	host := reconcile.Host{
 		Files: m, Services: m, Store: m, Now: time.Now, Settle: 5 * time.Second, Patience: 10 * time.Minute,
 		Health: ask, Ask: ask,
+		Record: func(dir, name string, content []byte) error {
+			if m.full {
+				return errors.New("no space left on device")
+			}
+			m.log = append(m.log, "record "+dir+"/"+name+" "+string(content))
+			return nil
+		},
 		Supply: func(_ context.Context, a units.App, lack reconcile.Lack) error {
 			if lack.Images && m.noImage[a.ID] {
 				return errors.New("no route to registry")

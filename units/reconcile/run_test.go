@@ -39,6 +39,26 @@ func TestInstallThenNothing(t *testing.T) {
 	})
 }
 
+// TestUnrecorded: what an app was granted without a file is written down before its units
+// are. Where that fails the app stays as it is, and no other.
+func TestUnrecorded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("knots", "1"), app("lnd", "1"))
+		m.log, m.full = nil, true
+		knots := app("knots", "2")
+		knots.Unrecorded = &units.Unrecorded{Dir: "knots.d", Name: "grants.toml", Content: []byte("allow")}
+		equal(t, "results", []string{"knots failed: no space left on device", "lnd done"}, results(m.run(t, knots, app("lnd", "2"))))
+		equal(t, "log", []string{"write app@lnd.container 2", "reload", "start app@lnd.service 2"}, m.log)
+		m.log, m.full = nil, false
+		r := m.run(t, knots, app("lnd", "2"))
+		equal(t, "later", []string{"record knots.d/grants.toml allow", "write app@knots.container 2", "reload", "start app@knots.service 2"}, m.log)
+		if a := r.Actions[0]; a.Reason != units.BecauseUnrecorded || a.Target != "knots.d/grants.toml" {
+			t.Errorf("%+v", a)
+		}
+	})
+}
+
 // TestRollBack: a change that breaks an app is taken back, is not tried again,
 // and its dependents run afterwards; until the manifest changes or a person asks.
 func TestRollBack(t *testing.T) {
