@@ -182,6 +182,8 @@ seed_make() { # SEED BASE SUITE NAME...
 	machine_wait "$CREATED" 60
 	for name; do seed_image "$CREATED" "$name"; done
 	machine_poweroff "$CREATED"
+	# Else a machine that somebody took down meanwhile leaves a store without images.
+	[ -s "$DIR/run/$CREATED/home/$USERNAME/.local/share/containers/storage/overlay-images/images.json" ] || die "the machine that imports images was taken down"
 	mv "$DIR/run/$CREATED/home/$USERNAME/.local" "$seed/local"
 	: >"$seed/complete"
 	say "image store for $suite made in $((SECONDS - start)) s"
