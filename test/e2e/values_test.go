@@ -45,6 +45,7 @@ func TestValuesArriveUnchanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	user(t, m, "sh", "-c", fmt.Sprintf("for i in $(seq 0 %d); do echo secret | podman secret create values.s$i - || exit; done", len(v.secrets)-1))
+	user(t, m, "sh", "-c", `mkdir .config/archipelago/apps/values.d && echo 'allow = ["podman-arg"]' >.config/archipelago/apps/values.d/grants.toml`)
 	for _, render := range []string{"archgen render", "archgen render --podman 4.9"} {
 		t.Run(render, func(t *testing.T) {
 			user(t, m, strings.Fields(render)...)
