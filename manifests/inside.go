@@ -10,8 +10,11 @@ import (
 
 // StaysInside demands that no link on the way to a path below the root of a system image
 // leads out of the image: to the machine that builds it, whose files are none of its. What
-// is not there yet leads nowhere.
+// is not there yet leads nowhere. Without a root everything is of this machine.
 func StaysInside(root, path string) error {
+	if root == "" {
+		return nil
+	}
 	root = filepath.Clean(root)
 	rel, err := filepath.Rel(root, path)
 	if err != nil || root == "/" || !filepath.IsLocal(rel) { // it is not of the image
@@ -32,10 +35,10 @@ func StaysInside(root, path string) error {
 	}
 }
 
-// inside is StaysInside for the image that is read, if it is one.
-func (l *Loaded) inside(path string) error {
-	if l.Root == "" {
-		return nil
+// ReadInside is ReadFile for a file that has to stay inside of the root of a system image.
+func ReadInside(root, path string) ([]byte, error) {
+	if err := StaysInside(root, path); err != nil {
+		return nil, err
 	}
-	return StaysInside(l.Root, path)
+	return ReadFile(path)
 }

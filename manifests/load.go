@@ -116,7 +116,7 @@ func isMask(path string) bool {
 
 // manifestFiles lists a directory's manifests, sorted. Hidden files are editors'.
 func (l *Loaded) manifestFiles(dir string) ([]string, error) {
-	if err := l.inside(dir); err != nil {
+	if err := StaysInside(l.Root, dir); err != nil {
 		return nil, err
 	}
 	entries, err := os.ReadDir(dir)
@@ -212,10 +212,7 @@ func (l *Loaded) overlays(dirs []string, name string) (list []string, diags diag
 // read reads one file. It never blocks on a FIFO and never reads more than a
 // manifest may have.
 func (l *Loaded) read(path string) (Source, diag.List) {
-	data, err := []byte(nil), l.inside(path)
-	if err == nil {
-		data, err = ReadFile(path)
-	}
+	data, err := ReadInside(l.Root, path)
 	if err != nil {
 		return Source{}, diag.List{unreadable(path, err)}
 	}

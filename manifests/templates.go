@@ -97,14 +97,7 @@ func (m *Manifest) ofTemplate(name string, problem diag.Diagnostic) diag.Diagnos
 func (l *Loaded) readTemplate(places []string, own, name string) (Source, *diag.Diagnostic) {
 	for _, place := range append(places, own) {
 		path := filepath.Join(place, name)
-		read := ReadFile
-		if place == own {
-			read = func(string) ([]byte, error) { return ReadTemplate(own, name) }
-		}
-		data, err := []byte(nil), l.inside(path)
-		if err == nil {
-			data, err = read(path)
-		}
+		data, err := l.templateIn(place, name, place == own)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -117,6 +110,18 @@ func (l *Loaded) readTemplate(places []string, own, name string) (Source, *diag.
 		Code: diag.Unreadable, Message: "there is no template " + name,
 		Hint: "lay it into " + own,
 	}
+}
+
+// templateIn reads a template. One of the operator's may be a link, as other overlays.
+func (l *Loaded) templateIn(place, name string, isOwn bool) ([]byte, error) {
+	path := filepath.Join(place, name)
+	if !isOwn {
+		return ReadInside(l.Root, path)
+	}
+	if err := StaysInside(l.Root, path); err != nil {
+		return nil, err
+	}
+	return ReadTemplate(place, name)
 }
 
 // ReadTemplate reads a template that lies beside a manifest, in its directory ID.files.

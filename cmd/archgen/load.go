@@ -53,9 +53,6 @@ func (s *source) scope() units.Scope {
 
 // staysInside demands that a directory of the image that is worked on is in the image.
 func (s *source) staysInside(dir string) error {
-	if s.root == "" {
-		return nil
-	}
 	if err := manifests.StaysInside(s.root, dir); err != nil {
 		return fmt.Errorf("nothing can be written to %s: %w", dir, err)
 	}

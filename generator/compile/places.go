@@ -1,7 +1,6 @@
 package compile
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -73,10 +72,7 @@ func (s Source) SettingsFiles() []string {
 // settings reads archipelago.toml, the user's before the machine's.
 func (s Source) settings(k *Compiled) (diags diag.List, err error) {
 	for _, file := range s.SettingsFiles() {
-		data, err := []byte(nil), manifests.StaysInside(cmp.Or(s.Root, "/"), file)
-		if err == nil {
-			data, err = manifests.ReadFile(file)
-		}
+		data, err := manifests.ReadInside(s.Root, file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
