@@ -84,11 +84,9 @@ func (d *decoder) fail(n position, at *step, code diag.Code, hint, format string
 	})
 }
 
-func (d *decoder) document(doc *Document) { d.root(reflect.ValueOf(doc).Elem()) }
-func (d *decoder) settings(s *Settings)   { d.root(reflect.ValueOf(s).Elem()) }
-
-func (d *decoder) root(v reflect.Value) {
-	d.value(d.m.tree, v, nil, &fieldPlan{})
+// root decodes the file into the structure that is pointed to.
+func (d *decoder) root(structure any) {
+	d.value(d.m.tree, reflect.ValueOf(structure).Elem(), nil, &fieldPlan{})
 }
 
 // fileName demands that the file is called after the app.

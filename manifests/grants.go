@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -29,17 +28,7 @@ type Granted struct {
 }
 
 // ParseGrants decodes a file of grants.
-func ParseGrants(src Source) (Grants, diag.List) {
-	r := &reader{file: src.Name}
-	m := &Manifest{File: src.Name, tree: r.read(src.Data)}
-	var g Grants
-	if m.tree == nil {
-		return g, r.diags
-	}
-	d := &decoder{m: m, diags: r.diags}
-	d.root(reflect.ValueOf(&g).Elem())
-	return g, d.diags
-}
+func ParseGrants(src Source) (Grants, diag.List) { return parseAlone[Grants](src) }
 
 // Text is the file of grants: the rights in order, each once, a line each.
 func (g Grants) Text() []byte {
@@ -80,13 +69,17 @@ func (l *Loaded) grants(dirs []string, id string) (diags diag.List) {
 			granted.Grants, diags = l.readGrants(path)
 			granted.Broken = diags.HasErrors()
 		}
-		if l.Grants == nil {
-			l.Grants = map[string]Granted{}
-		}
-		l.Grants[id] = granted
+		l.noteGrants(id, granted)
 		return diags
 	}
 	return nil
+}
+
+func (l *Loaded) noteGrants(id string, granted Granted) {
+	if l.Grants == nil {
+		l.Grants = map[string]Granted{}
+	}
+	l.Grants[id] = granted
 }
 
 func (l *Loaded) readGrants(path string) (Grants, diag.List) {

@@ -98,10 +98,7 @@ func (l *Loaded) loadAll(paths, overlayDirs []string) (diags diag.List) {
 			l.note(Source{name, data})
 		}
 		for id, granted := range parts[i].Grants {
-			if l.Grants == nil {
-				l.Grants = map[string]Granted{}
-			}
-			l.Grants[id] = granted
+			l.noteGrants(id, granted)
 		}
 		diags = append(diags, found[i]...)
 	}

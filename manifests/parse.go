@@ -70,7 +70,7 @@ func Parse(in Input) (*Manifest, diag.List) {
 		return nil, append(r.diags, *newer)
 	}
 	d := &decoder{m: m, diags: r.diags}
-	d.document(&m.Document)
+	d.root(&m.Document)
 	if m.Document.App.ID != "" {
 		d.fileName(m.Document.App.ID)
 	}
@@ -78,16 +78,18 @@ func Parse(in Input) (*Manifest, diag.List) {
 }
 
 // ParseSettings decodes archipelago.toml.
-func ParseSettings(src Source) (Settings, diag.List) {
+func ParseSettings(src Source) (Settings, diag.List) { return parseAlone[Settings](src) }
+
+// parseAlone decodes a file over which no overlays are laid.
+func parseAlone[T any](src Source) (v T, _ diag.List) {
 	r := &reader{file: src.Name}
 	m := &Manifest{File: src.Name, tree: r.read(src.Data)}
-	var s Settings
 	if m.tree == nil {
-		return s, r.diags
+		return v, r.diags
 	}
 	d := &decoder{m: m, diags: r.diags}
-	d.settings(&s)
-	return s, d.diags
+	d.root(&v)
+	return v, d.diags
 }
 
 func (in *Input) digest() string {
