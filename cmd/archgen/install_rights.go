@@ -91,7 +91,7 @@ var grantedBy = map[rights.Origin]string{
 // sayRights lists what an app can do beyond the safe set: one that is new, or what a new
 // manifest adds.
 func (in *installation) sayRights(r request) {
-	list := slices.DeleteFunc(rights.Once(r.list), func(x rights.Right) bool { return !x.BeyondSafe() })
+	list := rights.Beyond(r.list)
 	title := "rights of"
 	if before := in.installed[r.entry.ID]; before != nil {
 		title, list = "further rights of", without(list, rightsAlone(before))
@@ -156,7 +156,7 @@ func areRights(list []string) error {
 // whatever else is installed.
 func rightsAlone(m *manifests.Manifest) []rights.Right {
 	set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
-	return slices.DeleteFunc(rights.Once(rights.Of(set.Apps[0])), func(r rights.Right) bool { return !r.BeyondSafe() })
+	return rights.Beyond(rights.Of(set.Apps[0]))
 }
 
 // without is the rights of a list whose IDs another does not have.

@@ -61,7 +61,7 @@ func (g Grants) OriginIn(list []Right, id string) Origin {
 // Missing is the rights of a list that nobody has granted, each ID once.
 func (g Grants) Missing(list []Right) []Right {
 	isGranted := func(r Right) bool { return g.Origin(r) != Nobody }
-	return Once(slices.DeleteFunc(slices.Clone(list), isGranted))
+	return once(slices.DeleteFunc(slices.Clone(list), isGranted))
 }
 
 // Needed is the rights of a list that an app has only by a grant, each ID once.
@@ -102,8 +102,13 @@ func IsKind(grant string) bool {
 	return slices.ContainsFunc(Kinds, func(e Entry) bool { return string(e.Kind) == kind })
 }
 
-// Once keeps the first right of each ID.
-func Once(list []Right) []Right {
+// Beyond keeps the rights beyond the safe set, of each ID the first.
+func Beyond(list []Right) []Right {
+	return slices.DeleteFunc(once(list), func(r Right) bool { return !r.BeyondSafe() })
+}
+
+// once keeps the first right of each ID.
+func once(list []Right) []Right {
 	seen := make(map[string]bool, len(list))
 	return slices.DeleteFunc(slices.Clone(list), func(r Right) bool {
 		before := seen[r.ID]
