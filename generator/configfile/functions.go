@@ -41,6 +41,14 @@ func functions(data Data, from source, b *Budget) template.FuncMap {
 	text := func(f func(string) string) func(any) (string, error) {
 		return func(v any) (string, error) { return b.make(f(fmt.Sprint(v))) }
 	}
+	digest := func(f func(x, y string) string) func(x, y string) (string, error) {
+		return func(x, y string) (string, error) {
+			if err := b.spend(len(x) + len(y)); err != nil {
+				return "", err
+			}
+			return b.make(f(x, y))
+		}
+	}
 	exported := data.exported()
 	return template.FuncMap{
 		"secret":     func(name string) (string, error) { return data.secret(name, exported, from, b) },
@@ -51,24 +59,14 @@ func functions(data Data, from source, b *Budget) template.FuncMap {
 			}
 			return fallback
 		},
-		"rpcauth": func(user, password string) (string, error) {
-			if err := b.spend(len(user) + len(password)); err != nil {
-				return "", err
-			}
-			return b.make(RPCAuth(user, password))
-		},
+		"rpcauth": digest(RPCAuth),
 		"bcrypt": func(password string) (string, error) {
 			if err := b.spend(maxMade / mostHashes); err != nil {
 				return "", err
 			}
 			return hashed(password, from.cost)
 		},
-		"hmac": func(key, message string) (string, error) {
-			if err := b.spend(len(key) + len(message)); err != nil {
-				return "", err
-			}
-			return b.make(mac(key, message))
-		},
+		"hmac":     digest(mac),
 		"base64":   text(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
 		"urlquery": text(func(s string) string { return template.URLQueryEscaper(s) }),
 		"eq":       b.eq,
