@@ -152,17 +152,17 @@ func decode(t *testing.T, file string, f txtar.File) map[string]any {
 }
 
 // cases reads the archives that match a pattern.
-func cases(t *testing.T, pattern string) map[string]*txtar.Archive {
-	t.Helper()
+func cases(tb testing.TB, pattern string) map[string]*txtar.Archive {
+	tb.Helper()
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no file matches %s: %v", pattern, err)
+		tb.Fatalf("no file matches %s: %v", pattern, err)
 	}
 	all := map[string]*txtar.Archive{}
 	for _, file := range files {
 		a, err := txtar.ParseFile(file)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		all[file] = a
 	}

@@ -1,13 +1,11 @@
 package generator_test
 
 import (
+	"maps"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/conform"
@@ -21,16 +19,9 @@ import (
 // not granted, no unit that needs it is rendered. Units are read by a table of their own,
 // which knows nothing of manifests.
 func FuzzRights(f *testing.F) {
-	files, err := filepath.Glob("../manifests/rights/testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no seeds: %v", err)
-	}
-	for i, file := range files {
-		a, err := txtar.ParseFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
-		for _, in := range a.Files {
+	seeds := cases(f, "../manifests/rights/testdata/*.txtar")
+	for i, file := range slices.Sorted(maps.Keys(seeds)) {
+		for _, in := range seeds[file].Files {
 			if in.Name == "x.yaml" {
 				f.Add(in.Data, uint8(i))
 			}
@@ -149,10 +140,7 @@ func needs(t *testing.T, file units.File) (list []need) {
 }
 
 func volume(key, value string, add func(string, ...rights.Kind)) {
-	switch key {
-	case "Device":
-		add(value, append([]rights.Kind{rights.MountType}, hostPath...)...)
-	case "Type":
+	if key == "Device" || key == "Type" {
 		add(value, append([]rights.Kind{rights.MountType}, hostPath...)...)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/archipelago-os/archipelago/generator"
-	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
@@ -30,7 +28,8 @@ func TestCostOfTemplates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
+			root := t.TempDir()
+			dir := filepath.Join(root, appsDir)
 			var b strings.Builder
 			b.WriteString("app:\n  id: x\n  name: x\n  version: 1.0.0\n  containers:\n")
 			for p := range c.parts {
@@ -41,11 +40,7 @@ func TestCostOfTemplates(t *testing.T) {
 			}
 			write(t, filepath.Join(dir, "x.yaml"), []byte(b.String()))
 			write(t, filepath.Join(dir, "x.files/t.conf"), []byte(c.template))
-			var loaded manifests.Loaded
-			diags := loaded.LoadDirs([]string{dir})
-			set, problems := manifests.Resolve(loaded.Manifests, manifests.Settings{})
-			_, more := generator.Render(set, parseTarget(t, "5.4 user"))
-			diags = append(append(diags, problems...), more...)
+			_, diags := compile(t, root, "5.4 user", false)
 			var got []string
 			for _, d := range diags {
 				if d.Severity == diag.Error {
@@ -62,7 +57,8 @@ func TestCostOfTemplates(t *testing.T) {
 // TestCostOfNames: so is what is written down of the names that templates may use.
 func TestCostOfNames(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
+	root := t.TempDir()
+	dir := filepath.Join(root, appsDir)
 	var b strings.Builder
 	b.WriteString("app:\n  id: x\n  name: x\n  version: 1.0.0\n  secrets:\n")
 	for n := range 800 {
@@ -78,11 +74,7 @@ func TestCostOfNames(t *testing.T) {
 	}
 	write(t, filepath.Join(dir, "x.yaml"), []byte(b.String()))
 	write(t, filepath.Join(dir, "x.files/t.conf"), nil)
-	var loaded manifests.Loaded
-	diags := loaded.LoadDirs([]string{dir})
-	set, problems := manifests.Resolve(loaded.Manifests, manifests.Settings{})
-	_, more := generator.Render(set, parseTarget(t, "5.4 user"))
-	diags = append(append(diags, problems...), more...)
+	_, diags := compile(t, root, "5.4 user", false)
 	if errs, _ := diags.Count(); errs != 1 || diags[0].Code != diag.TooLarge || diags[0].Line < 800 {
 		t.Errorf("%.300v", diags)
 	}
