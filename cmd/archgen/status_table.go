@@ -178,7 +178,11 @@ func (l appearance) one(a appStatus) []string {
 	}
 	say("LAN", a.LANAddress)
 	for i, r := range a.Rights {
-		say(map[bool]string{true: "rights"}[i == 0], l.cut(fmt.Sprintf("%s (%s%s)", oneLine(r.ID), r.Severity, map[bool]string{true: ", not granted"}[r.Granted == rights.Nobody])))
+		missing := ""
+		if r.Granted == rights.Nobody {
+			missing = ", not granted"
+		}
+		say(map[bool]string{true: "rights"}[i == 0], l.cut(fmt.Sprintf("%s (%s%s)", oneLine(r.ID), r.Severity, missing)))
 	}
 	if len(a.Parts) < 2 {
 		return lines
