@@ -18,7 +18,7 @@ var coveredBy = map[diag.Code]string{
 	diag.TooLarge:      "manifests.TestLargeFiles: a case would be large itself",
 	diag.PodmanRejects: "conform.TestFindings: the generator writes nothing that Podman refuses",
 	diag.PodmanWarns:   "conform.TestFindings: nor what Podman warns about",
-	diag.NotGranted:    "archgen's script grants: nobody runs what is rendered here",
+	diag.NotGranted:    "archgen's script grants: what is rendered here is not run",
 	// What an image has is known on a machine only.
 	diag.ImageArchitecture: "imagecheck.TestCheck", diag.ImagePort: "imagecheck.TestCheck", diag.ImageVolume: "imagecheck.TestCheck",
 	diag.ImageProgram: "imagecheck.TestCheck", diag.ImageUser: "imagecheck.TestCheck", diag.ImageOwner: "imagecheck.TestCheck",

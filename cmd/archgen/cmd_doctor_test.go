@@ -408,8 +408,8 @@ func TestDoctorLeavesKeptFiles(t *testing.T) {
 	expect(t, judgeUnitFiles(a), isOK, "1 file")
 }
 
-// An app that stays as it last was, as its manifest has an error, may be on a network of
-// a version that did not keep apps from each other.
+// An app whose manifest has an error stays as it last was. It may still be on a network of
+// an older version, which did not isolate apps.
 func TestDoctorNetworks(t *testing.T) {
 	t.Parallel()
 	network := func(app, options string) units.File {

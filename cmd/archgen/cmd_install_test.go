@@ -69,8 +69,8 @@ func ours(t *testing.T, id string) catalogEntry {
 }
 
 // install lists what new apps can do, and what a new manifest adds; not what is in
-// the safe set, what the installed manifest asks for already, nor the same twice. What
-// nobody has granted is asked for at a terminal only.
+// the safe set, what the installed manifest asks for already, nor the same twice. It asks
+// for a missing grant at a terminal only.
 func TestInstallSaysRights(t *testing.T) {
 	t.Parallel()
 	in, s, out := installing(

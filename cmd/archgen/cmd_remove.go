@@ -29,7 +29,7 @@ func (c *cli) removeCommand() *cobra.Command {
 		Short: "Remove apps; their data stays",
 		Long: `remove stops apps and removes their manifests, units and networks, with their
 companions. Volumes, secrets and overlays stay: installed again, the app has
-its data. Grants go: installed again, the app asks for its rights anew.
+its data. Grants are removed: installed again, the app needs them again.
 
 With --purge they are deleted, too, and so are those of an app whose manifest
 says data.retain: false. What that is is named before, and asked for.`,

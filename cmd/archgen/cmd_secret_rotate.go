@@ -89,7 +89,7 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 		return err
 	}
 	if refused := slices.Sorted(maps.Keys(want.Refused())); len(refused) > 0 {
-		return fmt.Errorf("the manifest of %s has errors, so nobody can tell whether it uses %s: see archgen check", strings.Join(refused, ", "), name)
+		return fmt.Errorf("the manifest of %s has errors, so it is unknown whether it uses %s: see archgen check", strings.Join(refused, ", "), name)
 	}
 	up, err := l.up(ctx, want)
 	if err != nil {

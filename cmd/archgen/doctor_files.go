@@ -124,8 +124,8 @@ func checkNetworks(_ context.Context, p *patient) finding {
 	return judgeNetworks(files)
 }
 
-// judgeNetworks looks for networks of a version that did not keep apps from each other. An
-// app leaves them when its unit files are written, for which its manifest has to be right.
+// judgeNetworks looks for networks of an older version, which did not isolate apps. An app
+// leaves them when its unit files are written, which needs a manifest without errors.
 func judgeNetworks(files units.Set) finding {
 	var apps []string
 	n := 0
@@ -142,7 +142,7 @@ func judgeNetworks(files units.Set) finding {
 		return fine("%s, each kept from the others", counted(n, "network"))
 	}
 	slices.Sort(apps)
-	return problem("archgen check && archgen apply", "other apps reach every port of %s, on a network of a version that did not keep apps from each other: its manifest has an error, or its unit files were not written anew since",
+	return problem("archgen check && archgen apply", "other apps reach every port of %s: its network is that of an older version, which did not isolate apps; its manifest has an error, or its unit files were not written since the update",
 		strings.Join(slices.Compact(apps), ", "))
 }
 

@@ -24,9 +24,9 @@ type request struct {
 
 func (r request) missing() []rights.Right { return r.granted.Missing(r.list) }
 
-// grant lists what the chosen apps can do beyond the safe set, and has the operator grant
-// what nobody has granted. It is done before a manifest is written: a pass starts an app
-// that has its grants.
+// grant lists what the chosen apps can do beyond the safe set, and asks the operator to
+// grant the rights that are missing. It runs before a manifest is written, because the next
+// pass starts an app that has its grants.
 func (in *installation) grant(staged *staged, allow []string) error {
 	if err := areRights(allow); err != nil {
 		return err
@@ -56,8 +56,7 @@ func (in *installation) grant(staged *staged, allow []string) error {
 }
 
 // request is what an app asks for and has. An app of our own catalog has what it asks for,
-// but for what was revoked; and so has one that is installed and that only nobody has
-// written it down for.
+// except what was revoked. So has an installed app whose rights no file records yet.
 func (in *installation) request(e *catalogEntry, staged *staged) request {
 	r := request{entry: e, list: staged.Rights[e.ID], granted: rights.Grants{App: staged.Loaded.Grants[e.ID].Allow, All: staged.Settings.Allow}}
 	r.isOurs = staged.IsOfCatalog(e.ID)
@@ -111,7 +110,8 @@ func (in *installation) sayRights(r request) {
 	_ = w.Flush() // as with Fprintf: a message that can't be printed stops no installation
 }
 
-// askFor has the operator grant what apps lack. Nobody is asked who is no person.
+// askFor asks the operator to grant what apps lack. Without a terminal it fails, and says
+// which flags grant it.
 func (c *cli) askFor(open []request) error {
 	if len(open) == 0 {
 		return nil

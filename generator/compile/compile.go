@@ -40,7 +40,7 @@ type Source struct {
 	Rendered func() (units.Set, error)
 	// ByPath: the manifests were named by their path, and are no installed ones.
 	ByPath bool
-	// Ungranted: nobody runs what is compiled, so that it needs no grants.
+	// Ungranted: what is compiled is not run, so it needs no grants.
 	Ungranted bool
 }
 

@@ -82,7 +82,7 @@ an overlay gives it one, such as ` + "`mempool.d/onion.yaml`" + `:
 
     app: {onion: [{port: web, virtual: 80}]}
 
-Don't do that to the page of LND: whoever knew the address would have the money.
+Do not do that for lnd-ui: everyone who knows the address could spend the money of LND.
 
 ## Reached from outside
 

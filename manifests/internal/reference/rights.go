@@ -13,8 +13,9 @@ const rightsIntro = `# Rights
 
 A right is something that an app can do beyond its own containers. The manifest asks for
 it by a key, such as a host path or a published port. Beyond the safe set an app has only
-the rights that the operator grants it: with another one it is refused, and an installed
-app goes on as it last was. archgen lists the rights of an app in these places:
+the rights that the operator grants it. An app that asks for another one is refused; if it
+is installed, its previous version keeps running. archgen lists the rights of an app in
+these places:
 
 | where | what |
 |---|---|
