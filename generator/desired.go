@@ -2,6 +2,7 @@ package generator
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
@@ -29,6 +30,11 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 	a := units.App{ID: app.ID(), Files: files, Enabled: app.Enabled(), ManifestDigest: app.Digest}
 	for _, p := range app.Parts {
 		part := units.Part{Service: ServiceName(app.ID(), p.Name), File: containerFile(app.ID(), p.Name), Oneshot: p.Oneshot, After: partsBefore(app, p)}
+		for _, n := range app.Needs {
+			if n.Follow && n.Provider != nil && n.Provider != app && slices.Contains(n.Parts, p.Name) {
+				part.Follow = append(part.Follow, ServiceName(n.Provider.ID(), n.Part))
+			}
+		}
 		if f, ok := files.Find(part.File); ok {
 			part = part.In(files, f)
 			part.Digest = f.Digest

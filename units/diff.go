@@ -314,6 +314,10 @@ func (d *differ) part(app App, p Part) {
 		d.repair(app, p, BecauseConfig)
 	case u.Active == Active && p.Watched != "" && u.Watched != p.Watched && d.isUp(app.Watches):
 		d.repair(app, p, BecauseWatched)
+	case u.Active == Active && d.startsAnyOf(p.Follow):
+		// Its address is another one when this app's turn comes. The next pass would see
+		// that as well, and there may be none soon: healthd need not run.
+		d.step(app, Restart, p.Service, BecauseWatched, false)
 	case u.Active == Active && u.Paused:
 		d.repair(app, p, BecausePaused)
 	case u.Active == Active && p.Reloadable != "" && u.Reloadable != p.Reloadable:
@@ -365,6 +369,13 @@ func (d *differ) bringBack(app App, p Part, u Unit) {
 	}
 	d.step(app, ResetFailed, p.Service, why, false)
 	d.restartAlone(app, p, why, false)
+}
+
+// startsAnyOf reports whether the plan starts one of some services of apps that come before.
+func (d *differ) startsAnyOf(services []string) bool {
+	return slices.ContainsFunc(d.plan.Steps, func(a Action) bool {
+		return (a.Kind == Start || a.Kind == Restart || a.Kind == Recreate) && slices.Contains(services, a.Target)
+	})
 }
 
 // isUp reports whether none of these apps is known to be down, or on its way: one that

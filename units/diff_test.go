@@ -336,6 +336,36 @@ func TestStateTable(t *testing.T) {
 	}
 }
 
+// TestFollowerIsRestartedWithWhatItFollows: a plan that starts an app anew restarts after it
+// those which keep its address, and those which keep theirs.
+func TestFollowerIsRestartedWithWhatItFollows(t *testing.T) {
+	app := func(id string, follow ...string) units.App {
+		a := units.App{ID: id, ManifestDigest: "m1", Enabled: true, Needs: follow, Watches: follow}
+		a.Parts = []units.Part{{Service: "app@" + id + ".service", File: "app@" + id + ".container", Digest: "d2"}}
+		for _, other := range follow {
+			a.Parts[0].Follow = append(a.Parts[0].Follow, "app@"+other+".service")
+		}
+		return a
+	}
+	running := func(digest string) units.Unit {
+		return units.Unit{Loaded: true, Active: units.Active, Digest: digest, Health: units.Serving}
+	}
+	stopped := units.Unit{Loaded: true, Active: units.Inactive, Stopped: true}
+	plan := units.Diff(
+		units.Desired{Apps: []units.App{app("a-wallet", "node"), app("node"), app("page", "a-wallet"), app("other"), app("idle", "node")}},
+		units.Observed{Units: map[string]units.Unit{
+			"app@a-wallet.service": running("d2"), "app@node.service": running("d1"), "app@page.service": running("d2"),
+			"app@other.service": running("d2"), "app@idle.service": stopped,
+		}}, nil, now)
+	want := []string{
+		"restart app@node.service digest-differs", "restart app@a-wallet.service watched-file-differs",
+		"restart app@page.service watched-file-differs", "leave app@idle.service stopped-by-operator",
+	}
+	if d := cmp.Diff(want, lines(plan)); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
 // TestLadder: what is tried first, second and ever after, and when that is due.
 func TestLadder(t *testing.T) {
 	sick := unit(func(u *units.Unit) { u.Health = units.Sick })

@@ -65,6 +65,8 @@ type simApp struct {
 	health units.Health
 	// What it follows: which start of that there is, and with which it was started.
 	followed, seen int
+	// follows is an app of the machine whose starts count for that.
+	follows *simApp
 	// slow: it takes long to stop, and job is what systemd has to do to it meanwhile.
 	slow bool
 	job  string
@@ -107,6 +109,11 @@ func play(seed uint64) error {
 		a.starts, a.writes = 0, 0
 	}
 	victims := m.apps[:1+r.IntN(len(m.apps))] // the others have to stay as they are
+	for i, a := range victims[1:] {
+		if r.IntN(3) == 0 {
+			a.follows = victims[i]
+		}
+	}
 	for range 1 + r.IntN(12) {
 		m.fault(r, victims[r.IntN(len(victims))])
 		// Events get lost, and a pass may be killed at any moment.
@@ -185,7 +192,11 @@ var faults = []struct {
 			a.health = units.Sick
 		}
 	}},
-	{"start what it follows anew", func(_ *machine, _ *rand.Rand, a *simApp) { a.followed++ }},
+	{"start what it follows anew", func(_ *machine, _ *rand.Rand, a *simApp) {
+		if a.follows == nil {
+			a.followed++
+		}
+	}},
 	{"take long to stop", func(_ *machine, _ *rand.Rand, a *simApp) { a.slow = !a.slow }},
 	{"daemon-reload by somebody else", func(m *machine, _ *rand.Rand, _ *simApp) { m.reloadUnseen(func(*simApp) bool { return true }) }},
 	{"remove the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.removed = true }},
@@ -232,6 +243,12 @@ func (m *machine) start(a *simApp) {
 	a.invocation++
 	a.active, a.running, a.started, a.restarting, a.paused, a.health = units.Active, a.loaded, true, false, false, units.Serving
 	a.limited, a.seen, a.job = false, a.followed, ""
+	for _, other := range m.apps {
+		if other.follows == a {
+			other.followed++
+			other.faults++
+		}
+	}
 	if a.running == a.bad {
 		a.active, a.restarting = units.Activating, true
 	}
@@ -305,10 +322,7 @@ func (m *machine) diff() units.Plan {
 			have.Files[a.file()] = found
 		}
 		if !a.removed && !a.invalid {
-			want.Apps = append(want.Apps, units.App{
-				ID: a.id, Enabled: !a.disabled, ManifestDigest: digest(a.version),
-				Parts: []units.Part{{Service: a.service(), File: a.file(), Digest: digest(a.version), Watched: digest(a.followed)}},
-			})
+			want.Apps = append(want.Apps, a.wanted())
 		}
 		u := units.Unit{
 			Loaded: a.loaded > 0, NeedsReload: a.loaded > 0 && a.loaded != a.disk, Active: a.active, Restarting: a.restarting,
@@ -320,6 +334,17 @@ func (m *machine) diff() units.Plan {
 		have.Units[a.service()] = u
 	}
 	return units.Diff(want, have, m.history, m.now)
+}
+
+// wanted is the app as its manifest says.
+func (a *simApp) wanted() units.App {
+	part := units.Part{Service: a.service(), File: a.file(), Digest: digest(a.version), Watched: digest(a.followed)}
+	app := units.App{ID: a.id, Enabled: !a.disabled, ManifestDigest: digest(a.version)}
+	if a.follows != nil {
+		app.Needs, app.Watches, part.Follow = []string{a.follows.id}, []string{a.follows.id}, []string{a.follows.service()}
+	}
+	app.Parts = []units.Part{part}
+	return app
 }
 
 // carryOut does the first actions of a plan, as reconcile does them.
@@ -345,7 +370,7 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 			m.note("  killed")
 			return
 		}
-		if action.Kind == units.Leave {
+		if action.Kind == units.Leave || m.app(action.App).isMet(action) {
 			continue
 		}
 		m.note("  %s %s (%s)", action.Kind, action.Target, action.Reason)
@@ -359,6 +384,11 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 	for _, a := range mended {
 		if a.restarting && a.running != a.loaded {
 			m.late = fmt.Errorf("%s got other files, and waits for an automatic start with them", a.id)
+		}
+	}
+	for _, a := range m.apps {
+		if isFollower := a.follows != nil && slices.ContainsFunc(plan.Steps, func(s units.Action) bool { return s.Target == a.follows.service() }); isFollower && a.isBehind() {
+			m.late = fmt.Errorf("%s keeps to an address that %s had before the pass", a.id, a.follows.id)
 		}
 	}
 	for _, a := range m.apps {
@@ -378,6 +408,18 @@ func (m *machine) app(id string) *simApp {
 }
 
 func (a *simApp) app() units.App { return units.App{ID: a.id, ManifestDigest: digest(a.version)} }
+
+// isMet reports whether an app would be restarted for an address that it has, as that of
+// a service whose start did not come about.
+func (a *simApp) isMet(action units.Action) bool {
+	return action.Reason == units.BecauseWatched && a.seen == a.followed
+}
+
+// isBehind reports whether an app is up, and so is what it follows, and has started since.
+func (a *simApp) isBehind() bool {
+	return a.active == units.Active && a.job == "" && a.health == units.Serving && !a.paused && !a.removed && !a.invalid &&
+		a.follows.active == units.Active && a.follows.job == "" && a.seen != a.followed
+}
 
 // begin notes that work on a service begins, once in a pass.
 func (m *machine) begin(action units.Action) {
@@ -481,7 +523,7 @@ func (a *simApp) check() error {
 	case a.stopped && a.active != units.Inactive && a.active != units.Failed:
 		return fmt.Errorf("stopped by the operator, and %s", a.active)
 	case a.stopped || a.disabled:
-	case a.active != units.Active || a.running != a.version || a.paused || a.health != units.Serving || a.seen != a.followed:
+	case a.active != units.Active || a.running != a.version || a.paused || a.health != units.Serving, a.seen != a.followed && (a.follows == nil || a.follows.active == units.Active):
 		return fmt.Errorf("%s, runs %d of %d, paused %v, %s, follows %d of %d", a.active, a.running, a.version, a.paused, a.health, a.seen, a.followed)
 	}
 	return nil

@@ -212,6 +212,9 @@ type Part struct {
 	// After is the services of the same app that this one is started after, and PartOf
 	// those whose restart restarts this one.
 	After, PartOf []string
+	// Follow is the services of other apps whose addresses this one looks up once, when
+	// it starts: each start of theirs may give them another one.
+	Follow []string
 	// Lends: other parts share its network, and lose it with its container.
 	Lends bool
 }

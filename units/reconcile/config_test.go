@@ -2,6 +2,7 @@ package reconcile_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,6 +94,52 @@ func TestConfigRestartsOnce(t *testing.T) {
 		if c.machine.starts["app@node.service"] != 1 || c.machine.starts[uiService] != 3 {
 			t.Errorf("starts: %v", c.machine.starts)
 		}
+	})
+}
+
+// TestFollowerRestartsInTheSamePass: an app that keeps the address of another one is restarted
+// after that by the pass which starts it, and not where its start does not come about.
+func TestFollowerRestartsInTheSamePass(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		const node = "app@node.service"
+		follower := withRecipe(app("ui", "1", "node"), "x")
+		follower.Watches, follower.Parts[0].Follow = []string{"node"}, []string{node}
+		at := map[int]string{} // the start of the node, by the start of the follower
+		host := m.host()
+		host.Config = func(string, units.Recipe) (want, have units.ConfigDigests, err error) {
+			m.mu.Lock()
+			defer m.mu.Unlock()
+			n := m.starts[uiService]
+			if _, seen := at[n]; !seen {
+				at[n] = m.units[node].Invocation
+			}
+			return units.ConfigDigests{Watched: m.units[node].Invocation}, units.ConfigDigests{Watched: at[n]}, nil
+		}
+		run := func(node units.App) {
+			m.log = nil
+			apps := units.Desired{Apps: []units.App{node, follower}, Whole: true}
+			if _, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return apps, nil }, host); err != nil {
+				t.Fatal(err)
+			}
+			_, _, _ = host.Config("", units.Recipe{})
+		}
+		starts := func() (list []string) {
+			for _, line := range m.log {
+				if strings.HasPrefix(line, "start ") {
+					list = append(list, line)
+				}
+			}
+			return list
+		}
+		run(app("node", "1"))
+		run(app("node", "2"))
+		equal(t, "an edit of the node", []string{"start " + node + " 2", "start " + uiService + " 1"}, starts())
+		run(app("node", "2"))
+		equal(t, "the next pass", nil, starts())
+		m.noImage["node"] = true
+		run(app("node", "3"))
+		equal(t, "an edit that waits for its image", nil, starts())
 	})
 }
 

@@ -19,16 +19,21 @@ func (p *pass) isRotating() bool {
 }
 
 // isMet reports whether a step for a configuration is not needed any more: the part was
-// started with that one meanwhile, by systemd or by the restart of what it belongs to.
+// started with that one meanwhile, by systemd or by the restart of what it belongs to. A
+// step for what the part follows is none where that was not started after all.
 func (p *pass) isMet(ctx context.Context, app units.App, a units.Action) bool {
-	if !slices.Contains(ofConfig, a.Reason) {
+	isWatched := a.Reason == units.BecauseWatched
+	i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == a.Target })
+	if i < 0 || p.host.Config == nil || !isWatched && !slices.Contains(ofConfig, a.Reason) {
 		return false
 	}
-	i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == a.Target })
 	found, err := p.host.Services.Observe(ctx, []string{a.Target}, false)
-	if err != nil || i < 0 || found[a.Target].Invocation == p.have.Units[a.Target].Invocation {
+	if err != nil || !isWatched && found[a.Target].Invocation == p.have.Units[a.Target].Invocation {
 		return false
 	}
 	want, have, err := p.configOf(app, app.Parts[i], found[a.Target])
+	if isWatched {
+		return err == nil && want.Watched == have.Watched
+	}
 	return err == nil && want.Config != "" && hasConfig(want, have)
 }
