@@ -6,8 +6,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/archipelago-os/archipelago/healthd/probe"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/probe"
 )
 
 // monitor asks one start of one service again and again. It ends with that start.

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/healthd"
-	"github.com/archipelago-os/archipelago/healthd/probe"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/archipelago-os/archipelago/healthd/probe"
+	"github.com/archipelago-os/archipelago/units/probe"
 )
 
 // teller says how the waiting for an app goes: to systemd where it listens,

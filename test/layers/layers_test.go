@@ -41,14 +41,14 @@ var mayImport = map[string][]string{
 	"units/systemd":                {"units"},
 	"units/systemd/systemdtest":    {"units/systemd"},
 	"units/reconcile":              {"units"},
-	"units/machine":                {"units", "units/config", "units/secret", "units/unitdir", "units/systemd", "units/container", "healthd/probe"},
-	"healthd/probe":                {},
+	"units/machine":                {"units", "units/config", "units/secret", "units/unitdir", "units/systemd", "units/container", "units/probe"},
+	"units/probe":                  {},
 	"healthd/watch":                {},
-	"healthd":                      {"generator/compile", "manifests/diag", "healthd/probe", "units", "units/reconcile"},
+	"healthd":                      {"generator/compile", "manifests/diag", "units/probe", "units", "units/reconcile"},
 	"healthd/bus":                  {"healthd", "units"},
 	"healthd/metrics":              {"healthd", "units", "units/unitdir"},
-	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/probe", "healthd/watch", "units", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
-	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "healthd/probe"},
+	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "units/probe", "healthd/watch", "units", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
+	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/probe"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may
@@ -73,7 +73,7 @@ var pure = map[string][]string{
 	"manifests":            {"os/exec", "net/http"},
 	"manifests/contract":   {"os", "os/exec", "net/http"},
 	"manifests/imagecheck": {"os", "os/exec", "net/http"},
-	"healthd/probe":        {"os/exec", "net/http"}, // it asks over the network, but with nobody's help
+	"units/probe":          {"os/exec", "net/http"}, // it asks over the network, but with nobody's help
 }
 
 type goPackage struct {

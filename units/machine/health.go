@@ -3,8 +3,8 @@ package machine
 import (
 	"context"
 
-	"github.com/archipelago-os/archipelago/healthd/probe"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/probe"
 )
 
 // Health asks services from the host's side.
