@@ -87,7 +87,7 @@ func (c *cli) surveyLegacy(from *source, ids []string) ([]legacyContainer, error
 	for _, app := range want.Apps {
 		all = append(all, app.ID)
 	}
-	return legacy{compiled: func() *compile.Compiled { return k }, dir: dirs[0]}.survey(ctx, all)
+	return legacy{podman: c.podman, compiled: func() *compile.Compiled { return k }, dir: dirs[0]}.survey(ctx, all)
 }
 
 func (c *cli) listLegacy(o *applyOptions) error {

@@ -73,7 +73,7 @@ missing are named. install does the same before it starts an app.`,
 func (c *cli) compareImages(k *compile.Compiled, scope units.Scope) error {
 	ctx, stop := interruptible()
 	defer stop()
-	r := &imageReader{scope: scope}
+	r := &imageReader{scope: scope, podman: c.podman}
 	for _, app := range k.Set.Apps {
 		if k.Only != nil && !k.Only[app.ID()] {
 			continue

@@ -20,6 +20,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/systemd"
+
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
 func (c *cli) doctorCommand() *cobra.Command {
@@ -160,7 +162,8 @@ func (c *cli) printDiagnoses(found []diagnosis) {
 // patient is the machine that is looked at. What several checks need is looked
 // at once, when the first asks for it.
 type patient struct {
-	scope units.Scope
+	podman podmancli.Runner
+	scope  units.Scope
 	// root is / but in tests.
 	root     string
 	getenv   func(string) string
@@ -181,7 +184,7 @@ type appFiles struct {
 }
 
 func (c *cli) patient(ctx context.Context, from *source) *patient {
-	p := &patient{scope: from.scope(), root: "/", getenv: c.getenv, uid: os.Getuid(), user: c.getenv("USER"), storage: container.Storage(from.scope(), c.getenv)}
+	p := &patient{podman: c.podman, scope: from.scope(), root: "/", getenv: c.getenv, uid: os.Getuid(), user: c.getenv("USER"), storage: container.Storage(from.scope(), c.getenv)}
 	if who, err := user.Current(); err == nil {
 		p.user = who.Username
 	}
@@ -209,7 +212,7 @@ func (c *cli) patient(ctx context.Context, from *source) *patient {
 func said(ctx context.Context, program string, args ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, program, args...).Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
-		err = fmt.Errorf("%w: %s", err, oneLine(lastLine(string(exit.Stderr))))
+		err = fmt.Errorf("%w: %s", err, oneLine(podmancli.LastLine(string(exit.Stderr))))
 	}
 	return strings.TrimSpace(string(out)), err
 }

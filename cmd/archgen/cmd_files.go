@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -119,7 +117,7 @@ func (c *cli) reload(from *source, app string) error {
 	defer stop()
 	p := &preparation{c: c, scope: from.scope(), app: app, recipe: recipe, host: host}
 	overwrite := func(f units.RecipeFile, content []byte) error { return p.overwrite(ctx, f, content) }
-	signal := func() error { return lastWords(p.podman(ctx, "kill", "--signal="+recipe.Reload, "--", app)) }
+	signal := func() error { return c.podman.Run(ctx, "kill", "--signal="+recipe.Reload, "--", app) }
 	if err := host.Reload(app, recipe, overwrite, signal); err != nil {
 		return fmt.Errorf("reloading the configuration of app@%s: %w", app, err)
 	}
@@ -133,22 +131,7 @@ func (p *preparation) overwrite(ctx context.Context, f units.RecipeFile, content
 	if p.scope == units.System {
 		return unitdir.Overwrite(dir, f.Name, content, fs.FileMode(f.Mode))
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	cmd := p.podman(ctx, "unshare", self, "volume", "overwrite", dir, f.Name, strconv.FormatUint(uint64(f.Mode), 8))
-	cmd.Stdin = bytes.NewReader(content)
-	return lastWords(cmd)
-}
-
-// lastWords runs a command; an error has the last line that it wrote.
-func lastWords(cmd *exec.Cmd) error {
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s %s: %w: %s", cmd.Args[0], cmd.Args[1], err, strings.TrimPrefix(lastLine(string(out)), "archgen: "))
-	}
-	return nil
+	return p.inNamespaceOf(ctx, bytes.NewReader(content), "overwrite", dir, f.Name, strconv.FormatUint(uint64(f.Mode), 8))
 }
 
 // recipeOf reads the recipe of a part.

@@ -5,19 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/config"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/unitdir"
@@ -221,40 +221,23 @@ func (p *preparation) run(ctx context.Context, command []string) error {
 		return err
 	}
 	args := append([]string{"run", "--rm", "--replace", "--name=" + p.stepContainer(), "--log-driver=none", "--entrypoint=" + string(entrypoint)}, p.flags()...)
-	cmd := p.podman(ctx, append(args, p.recipe.Image)...)
-	cmd.Stdout, cmd.Stderr = p.c.stderr, p.c.stderr
-	// Podman would pass a signal on to the command, which may not care. When its
-	// container is gone it ends; where there is none yet, the signal ends it.
-	cmd.Cancel = func() error {
-		return errors.Join(p.removeContainer(ctx), cmd.Process.Signal(syscall.SIGTERM))
-	}
-	return cmd.Run()
+	return p.c.podman(ctx, podmancli.Call{
+		Args: append(args, p.recipe.Image), Stdout: p.c.stderr, Stderr: p.c.stderr,
+		// When its container is gone Podman ends. Where there is none yet, the signal ends it.
+		Cancel: func() error { return p.removeContainer(ctx) },
+	})
 }
 
-const (
-	// removeTime is how long it may take to remove a container.
-	removeTime = 7 * time.Second
-	// graceTime is how long Podman may take to end after its step's time.
-	graceTime = removeTime + 2*time.Second
-)
-
-func (p *preparation) podman(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "podman", args...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = graceTime
-	return cmd
-}
+// removeTime is how long it may take to remove a container: podmancli.Grace is a little
+// more.
+const removeTime = 7 * time.Second
 
 // removeContainer removes what is left of a step: the time of the step may be over,
 // so it has its own.
 func (p *preparation) removeContainer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTime)
 	defer cancel()
-	out, err := p.podman(ctx, "rm", "--force", "--ignore", "--time=0", "--", p.stepContainer()).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("removing its container: %w: %s", err, lastLine(string(out)))
-	}
-	return nil
+	return p.c.podman.Run(ctx, "rm", "--force", "--ignore", "--time=0", "--", p.stepContainer())
 }
 
 // ensureDir makes a directory in a volume.
@@ -288,8 +271,8 @@ func (p *preparation) fill(ctx context.Context) error {
 		}
 	}
 	for _, command := range [][]string{append(args, p.recipe.Image), {"init", p.stepContainer()}} {
-		if out, err := p.podman(ctx, command...).CombinedOutput(); err != nil {
-			return errors.Join(fmt.Errorf("podman %s: %w: %s", command[0], err, lastLine(string(out))), p.removeContainer(ctx))
+		if err := p.c.podman.Run(ctx, command...); err != nil {
+			return errors.Join(err, p.removeContainer(ctx))
 		}
 	}
 	return p.removeContainer(ctx)
@@ -334,14 +317,18 @@ func (p *preparation) inVolume(ctx context.Context, args ...string) error {
 	if p.scope == units.System {
 		return p.c.volume(ctx, args)
 	}
+	return p.inNamespaceOf(ctx, nil, args...)
+}
+
+// inNamespaceOf runs `archgen volume` in Podman's user namespace.
+func (p *preparation) inNamespaceOf(ctx context.Context, stdin io.Reader, args ...string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
-	cmd := p.podman(ctx, append([]string{"unshare", self, "volume"}, args...)...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, strings.TrimPrefix(lastLine(string(out)), "archgen: "))
+	err = p.c.podman(ctx, podmancli.Call{Args: append([]string{"unshare", self, "volume"}, args...), Stdin: stdin})
+	if failed, ok := errors.AsType[*podmancli.Error](err); ok {
+		return fmt.Errorf("%w: %s", failed.Err, strings.TrimPrefix(failed.Said, "archgen: "))
 	}
-	return nil
+	return err
 }

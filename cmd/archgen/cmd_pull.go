@@ -49,7 +49,7 @@ func (c *cli) pull(from *source, ids []string) error {
 	}
 	var failed, well int
 	for _, app := range want.Apps {
-		err := prefetch(ctx, app, c.sayPulling)
+		err := prefetch(ctx, c.podman, app, c.sayPulling)
 		if err == nil {
 			err = v.provide(ctx, app)
 		}

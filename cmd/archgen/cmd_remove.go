@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -131,10 +130,10 @@ func (c *cli) removeNetworks(ctx context.Context, l *live, scope units.Scope) er
 	// Before Podman 5.3 their units stay active.
 	isGone := func(u systemd.Listed) bool { return u.LoadState == "not-found" }
 	err = stopUnits(ctx, l, isGone, generator.NetworkServices)
-	networks, unlisted := podmanLines(ctx, "network", "ls", "--format={{.Name}}={{.Labels}}")
+	networks, unlisted := c.podman.Lines(ctx, "network", "ls", "--format={{.Name}}={{.Labels}}")
 	for _, n := range networks {
 		if name, labels, _ := strings.Cut(n, "="); isLeft(name) && strings.Contains(labels, "io.archipelago.") {
-			_, _ = podmanLines(ctx, "network", "rm", "--", name) // one that a container of somebody else's is in stays
+			_ = c.podman.Run(ctx, "network", "rm", "--", name) // one that a container of somebody else's is in stays
 		}
 	}
 	return errors.Join(err, unlisted)
@@ -288,11 +287,11 @@ type leftData struct {
 // ID. is nobody else's.
 func dataOf(ctx context.Context, v vault, ids []string, dir string) (d leftData, err error) {
 	d.vault = v
-	volumes, err := podmanLines(ctx, "volume", "ls", "--format={{.Name}}")
+	volumes, err := v.podman.Podman.Lines(ctx, "volume", "ls", "--format={{.Name}}")
 	if err != nil {
 		return d, err
 	}
-	secrets, err := podmanLines(ctx, "secret", "ls", "--format={{.Name}}")
+	secrets, err := v.podman.Podman.Lines(ctx, "secret", "ls", "--format={{.Name}}")
 	if err != nil {
 		return d, err
 	}
@@ -314,14 +313,6 @@ func dataOf(ctx context.Context, v vault, ids []string, dir string) (d leftData,
 		}
 	}
 	return d, nil
-}
-
-func podmanLines(ctx context.Context, args ...string) ([]string, error) {
-	out, err := exec.CommandContext(ctx, "podman", args...).Output()
-	if err != nil {
-		return nil, fmt.Errorf("podman %s: %w", strings.Join(args, " "), err)
-	}
-	return strings.Fields(string(out)), nil
 }
 
 // confirm names what is deleted, and asks.
@@ -356,8 +347,7 @@ func (d leftData) delete(ctx context.Context) error {
 		names []string
 	}{{"volume", d.volumes}, {"secret", d.secrets}} {
 		if len(list.names) > 0 {
-			_, err := podmanLines(ctx, append([]string{list.kind, "rm", "--"}, list.names...)...)
-			errs = append(errs, err)
+			errs = append(errs, d.vault.podman.Podman.Run(ctx, append([]string{list.kind, "rm", "--"}, list.names...)...))
 		}
 	}
 	for _, name := range d.values {

@@ -15,6 +15,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/secret"
 )
@@ -133,7 +134,7 @@ func (c *cli) resumeRotation(ctx context.Context, l *live, o *applyOptions) erro
 
 // completeRotation carries a rotation to its end, and tells what it cost.
 func (c *cli) completeRotation(ctx context.Context, l *live, o *applyOptions, r *secret.Rotation) error {
-	t := &turnover{podmanSecrets: l.vault.podman, c: c, l: l, o: o}
+	t := &turnover{Secrets: l.vault.podman, c: c, l: l, o: o}
 	before, err := t.look(ctx, r)
 	if err != nil {
 		return err
@@ -150,7 +151,7 @@ func (c *cli) completeRotation(ctx context.Context, l *live, o *applyOptions, r 
 
 // turnover is the machine for a rotation.
 type turnover struct {
-	podmanSecrets
+	podmancli.Secrets
 	c *cli
 	l *live
 	o *applyOptions

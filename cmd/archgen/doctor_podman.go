@@ -17,13 +17,13 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-func checkPodman(ctx context.Context, _ *patient) finding {
+func checkPodman(ctx context.Context, p *patient) finding {
 	const mend = "sudo apt install podman   # or: sudo dnf install podman"
-	text, err := said(ctx, "podman", "--version")
+	out, err := p.podman.Output(ctx, "--version")
 	if err != nil {
 		return problem(mend, "Podman does not run: %v", err)
 	}
-	return judgePodman(text, mend)
+	return judgePodman(strings.TrimSpace(string(out)), mend)
 }
 
 // judgePodman judges what podman --version says.

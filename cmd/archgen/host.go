@@ -2,18 +2,15 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
-	"os/exec"
-	"regexp"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/config"
 	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/systemd"
@@ -28,6 +25,7 @@ type live struct {
 	store    unitdir.Store
 	config   config.Host
 	vault    vault
+	podman   podmancli.Runner
 	// fetched is what came of fetching the images of apps ahead of a pass.
 	fetched map[string]error
 }
@@ -50,6 +48,7 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 		store:    unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 		config:   places.Config(container.Storage(scope, c.getenv), services.Started),
 		vault:    c.vaultAt(places, scope),
+		podman:   c.podman,
 	}, nil
 }
 
@@ -93,7 +92,7 @@ func (l *live) supply(ctx context.Context, app units.App, lack reconcile.Lack) e
 	if lack.Images {
 		err, tried := l.fetched[app.ID]
 		if !tried {
-			err = prefetch(ctx, app, func(string, string) {})
+			err = prefetch(ctx, l.podman, app, func(string, string) {})
 		}
 		if err != nil {
 			return err
@@ -124,42 +123,17 @@ func (l *live) fetchAhead(ctx context.Context, want units.Desired, fetched map[s
 			return differs && now.State != units.FileForeign && f.Image() != ""
 		}
 		if app.Asked != units.Stop && slices.ContainsFunc(app.Files, isChanged) {
-			l.fetched[app.ID] = prefetch(ctx, app, pulling)
+			l.fetched[app.ID] = prefetch(ctx, l.podman, app, pulling)
 		}
 	}
 }
 
 // prefetch pulls the images of an app that are missing, and tells of each before.
-func prefetch(ctx context.Context, app units.App, pulling func(app, image string)) error {
+func prefetch(ctx context.Context, podman podmancli.Runner, app units.App, pulling func(app, image string)) error {
 	for _, f := range app.Files {
-		if err := pullMissing(ctx, app.ID, f.Image(), pulling); err != nil {
+		if err := podman.PullMissing(ctx, f.Image(), func() { pulling(app.ID, f.Image()) }); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// pullMissing pulls an image unless it is there.
-func pullMissing(ctx context.Context, app, image string, pulling func(app, image string)) error {
-	if image == "" || exec.CommandContext(ctx, "podman", "image", "exists", image).Run() == nil {
-		return nil
-	}
-	pulling(app, image)
-	out, err := exec.CommandContext(ctx, "podman", "pull", "--quiet", image).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("podman pull %s: %w: %s", image, err, steady(lastLine(string(out))))
-	}
-	return nil
-}
-
-// differsEachTime is the time of a try, and the port from which it was made.
-var differsEachTime = regexp.MustCompile(`current time \S+ is |\S+:\d+->`)
-
-// steady is what Podman says, less what is another at each try: the same trouble is
-// told once.
-func steady(text string) string { return differsEachTime.ReplaceAllString(text, "") }
-
-func lastLine(text string) string {
-	text = strings.TrimSpace(text)
-	return text[strings.LastIndexByte(text, '\n')+1:]
 }

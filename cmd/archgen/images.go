@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -11,7 +10,6 @@ import (
 	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"runtime"
@@ -27,13 +25,15 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/imagecheck"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
 // imageReader reads the facts of images that this machine has. It runs nothing of
 // them: podman image inspect gives the settings, and podman image mount the files.
 // Together that takes about a second an image.
 type imageReader struct {
-	scope units.Scope
+	podman podmancli.Runner
+	scope  units.Scope
 	// settings is what inspect said of the images that were asked for, nil for one that
 	// this machine lacks.
 	settings map[string]*imageSettings
@@ -78,13 +78,13 @@ func (r *imageReader) inspect(ctx context.Context, image string) (*imageSettings
 		return s, nil
 	}
 	var s *imageSettings
-	if exec.CommandContext(ctx, "podman", "image", "exists", image).Run() == nil {
-		out, err := exec.CommandContext(ctx, "podman", "image", "inspect", "--", image).Output()
-		if err != nil {
-			return nil, fmt.Errorf("podman image inspect %s: %w", image, err)
-		}
+	isThere, err := r.podman.Exists(ctx, "image", image)
+	if err != nil {
+		return nil, err
+	}
+	if isThere {
 		var list []imageSettings
-		if err := json.Unmarshal(out, &list); err != nil || len(list) != 1 {
+		if err := r.podman.JSON(ctx, &list, "image", "inspect", "--", image); err != nil || len(list) != 1 {
 			return nil, errors.Join(fmt.Errorf("podman image inspect %s gave no image", image), err)
 		}
 		s = &list[0]
@@ -132,7 +132,7 @@ func (r *imageReader) look(ctx context.Context, image string, paths []string, fa
 	var found imageFiles
 	if r.scope == units.System {
 		var err error
-		if found, err = lookIntoImage(ctx, image, paths); err != nil {
+		if found, err = lookIntoImage(ctx, r.podman, image, paths); err != nil {
 			return err
 		}
 	} else {
@@ -140,15 +140,8 @@ func (r *imageReader) look(ctx context.Context, image string, paths []string, fa
 		if err != nil {
 			return err
 		}
-		cmd := exec.CommandContext(ctx, "podman", append([]string{"unshare", self, "image", image}, paths...)...)
-		var said bytes.Buffer
-		cmd.Stderr = &said
-		out, err := cmd.Output()
-		if err == nil {
-			err = json.Unmarshal(out, &found)
-		}
-		if err != nil {
-			return fmt.Errorf("looking into the image %s: %w: %s", image, err, lastLine(said.String()))
+		if err := r.podman.JSON(ctx, &found, append([]string{"unshare", self, "image", image}, paths...)...); err != nil {
+			return fmt.Errorf("looking into the image %s: %w", image, err)
 		}
 	}
 	facts.Files = found.Files
@@ -210,7 +203,7 @@ func (c *cli) imageCommand() *cobra.Command {
 			}
 			ctx, stop := interruptible()
 			defer stop()
-			found, err := lookIntoImage(ctx, args[0], args[1:])
+			found, err := lookIntoImage(ctx, c.podman, args[0], args[1:])
 			if err != nil {
 				return err
 			}
@@ -220,15 +213,15 @@ func (c *cli) imageCommand() *cobra.Command {
 }
 
 // lookIntoImage mounts an image, read-only, and looks at paths of it.
-func lookIntoImage(ctx context.Context, image string, paths []string) (found imageFiles, err error) {
-	out, err := exec.CommandContext(ctx, "podman", "image", "mount", "--", image).Output()
+func lookIntoImage(ctx context.Context, podman podmancli.Runner, image string, paths []string) (found imageFiles, err error) {
+	out, err := podman.Output(ctx, "image", "mount", "--", image)
 	if err != nil {
-		return found, fmt.Errorf("podman image mount %s: %w", image, err)
+		return found, err
 	}
 	defer func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTime)
 		defer cancel()
-		err = errors.Join(err, exec.CommandContext(ctx, "podman", "image", "unmount", "--", image).Run())
+		err = errors.Join(err, podman.Run(ctx, "image", "unmount", "--", image))
 	}()
 	return lookInto(strings.TrimSpace(string(out)), paths)
 }

@@ -22,7 +22,7 @@ func (in *installation) compareImages(o *applyOptions, staged *staged) error {
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	r := &imageReader{scope: o.scope()}
+	r := &imageReader{scope: o.scope(), podman: in.c.podman}
 	k := staged.Compiled
 	k.Diags = nil
 	for _, app := range k.Set.Apps {
@@ -103,7 +103,7 @@ func (in *installation) fetch(ctx context.Context, o *applyOptions, app *manifes
 		if p.Build != nil || p.Pull == "never" {
 			continue
 		}
-		if err := pullMissing(ctx, app.ID(), p.Image, in.c.sayPulling); err != nil {
+		if err := in.c.podman.PullMissing(ctx, p.Image, func() { in.c.sayPulling(app.ID(), p.Image) }); err != nil {
 			o.fetched[app.ID()] = err
 			return false
 		}

@@ -3,11 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -18,6 +15,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
@@ -31,6 +29,7 @@ const ourLabel = "io.archipelago.app"
 
 // legacy takes over containers that were there before us, with Podman.
 type legacy struct {
+	podman podmancli.Runner
 	// compiled is the manifests as they were last compiled.
 	compiled func() *compile.Compiled
 	// dir is where overlays are written.
@@ -64,30 +63,6 @@ type legacyMount struct {
 	isNew bool
 }
 
-// podman runs Podman. Its last words are in the error.
-func podman(ctx context.Context, args ...string) ([]byte, error) {
-	out, err := exec.CommandContext(ctx, "podman", args...).Output()
-	if err == nil {
-		return out, nil
-	}
-	words := ""
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		words = lastLine(string(exit.Stderr))
-	}
-	return nil, fmt.Errorf("podman %s: %w%s", strings.Join(args, " "), err, colon(words))
-}
-
-func podmanJSON(ctx context.Context, into any, args ...string) error {
-	out, err := podman(ctx, args...)
-	if err != nil || len(out) == 0 {
-		return err
-	}
-	if err := json.Unmarshal(out, into); err != nil {
-		return fmt.Errorf("podman %s printed something else than JSON: %w", strings.Join(args, " "), err)
-	}
-	return nil
-}
-
 // survey lists the containers that stand in the place of apps, by name.
 func (l legacy) survey(ctx context.Context, ids []string) ([]legacyContainer, error) {
 	places := l.places(ids)
@@ -96,7 +71,7 @@ func (l legacy) survey(ctx context.Context, ids []string) ([]legacyContainer, er
 		Names  []string
 		Labels map[string]string
 	}
-	if err := podmanJSON(ctx, &all, "ps", "--all", "--format=json"); err != nil {
+	if err := l.podman.JSON(ctx, &all, "ps", "--all", "--format=json"); err != nil {
 		return nil, err
 	}
 	var found []string
@@ -111,10 +86,10 @@ func (l legacy) survey(ctx context.Context, ids []string) ([]legacyContainer, er
 		return nil, nil
 	}
 	var details []podmanContainer
-	if err := podmanJSON(ctx, &details, append([]string{"inspect", "--type=container"}, found...)...); err != nil {
+	if err := l.podman.JSON(ctx, &details, append([]string{"inspect", "--type=container"}, found...)...); err != nil {
 		return nil, err
 	}
-	volumes, err := podmanVolumes(ctx)
+	volumes, err := l.podmanVolumes(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -224,33 +199,32 @@ func (c legacyContainer) notes() []string {
 
 // Retire implements reconcile.Legacy. A container that is gone is in nobody's way.
 func (l legacy) Retire(ctx context.Context, app units.App, c units.Legacy) error {
-	now, err := lookAt(ctx, c.ID)
+	now, err := l.lookAt(ctx, c.ID)
 	if err != nil || now.ID == "" {
 		return err
 	}
 	if now.State.Status == "paused" { // Podman stops only what runs
-		if _, err := podman(ctx, "unpause", c.ID); err != nil {
+		if err := l.podman.Run(ctx, "unpause", c.ID); err != nil {
 			return err
 		}
 	}
-	if _, err := podman(ctx, "stop", "--time="+stopTime(app, c.Name), c.ID); err != nil {
+	if err := l.podman.Run(ctx, "stop", "--time="+stopTime(app, c.Name), c.ID); err != nil {
 		return err
 	}
 	if c.Restart != "" {
 		// podman-restart.service would start it at the next boot. Before Podman 5.1
 		// that can't be changed, and there it has to be done with before that.
-		_, _ = podman(ctx, "update", "--restart=no", c.ID)
+		_ = l.podman.Run(ctx, "update", "--restart=no", c.ID)
 	}
 	if now.Name == c.Aside() {
 		return nil
 	}
-	_, err = podman(ctx, "rename", c.ID, c.Aside())
-	return err
+	return l.podman.Run(ctx, "rename", c.ID, c.Aside())
 }
 
 // Restore implements reconcile.Legacy.
 func (l legacy) Restore(ctx context.Context, c units.Legacy) error {
-	now, err := lookAt(ctx, c.ID)
+	now, err := l.lookAt(ctx, c.ID)
 	if err != nil {
 		return err
 	}
@@ -258,37 +232,34 @@ func (l legacy) Restore(ctx context.Context, c units.Legacy) error {
 		return fmt.Errorf("the container %s is gone: somebody has removed it", c.Name)
 	}
 	if now.Name != c.Name {
-		if err := removeOurs(ctx, c.Name); err != nil {
+		if err := l.removeOurs(ctx, c.Name); err != nil {
 			return err
 		}
-		if _, err := podman(ctx, "rename", c.ID, c.Name); err != nil {
+		if err := l.podman.Run(ctx, "rename", c.ID, c.Name); err != nil {
 			return err
 		}
 	}
 	if c.Restart != "" {
-		_, _ = podman(ctx, "update", "--restart="+c.Restart, c.ID) // as in Retire
+		_ = l.podman.Run(ctx, "update", "--restart="+c.Restart, c.ID) // as in Retire
 	}
 	if !c.Ran || now.State.Status == "running" {
 		return nil
 	}
-	_, err = podman(ctx, "start", c.ID)
-	return err
+	return l.podman.Run(ctx, "start", c.ID)
 }
 
 // removeOurs removes what a unit of ours that has ended may have left.
-func removeOurs(ctx context.Context, name string) error {
-	out, err := podman(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter=name=^"+regexp.QuoteMeta(name)+"$", "--filter=label="+ourLabel)
-	if err != nil || len(out) == 0 {
+func (l legacy) removeOurs(ctx context.Context, name string) error {
+	found, err := l.podman.Lines(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter=name=^"+regexp.QuoteMeta(name)+"$", "--filter=label="+ourLabel)
+	if err != nil || len(found) == 0 {
 		return err
 	}
-	_, err = podman(ctx, append([]string{"rm", "--force", "--ignore"}, strings.Fields(string(out))...)...)
-	return err
+	return l.podman.Run(ctx, append([]string{"rm", "--force", "--ignore"}, found...)...)
 }
 
 // Discard implements reconcile.Legacy. Volumes stay, named or not.
 func (l legacy) Discard(ctx context.Context, c units.Legacy) error {
-	_, err := podman(ctx, "rm", "--ignore", c.ID)
-	return err
+	return l.podman.Run(ctx, "rm", "--ignore", c.ID)
 }
 
 // podmanContainer is what matters of what podman inspect prints.
@@ -312,12 +283,12 @@ type podmanContainer struct {
 }
 
 // lookAt inspects one container, and returns none where it is gone.
-func lookAt(ctx context.Context, id string) (podmanContainer, error) {
-	if exec.CommandContext(ctx, "podman", "container", "exists", id).Run() != nil && ctx.Err() == nil {
-		return podmanContainer{}, nil
+func (l legacy) lookAt(ctx context.Context, id string) (podmanContainer, error) {
+	if isThere, err := l.podman.Exists(ctx, "container", id); err != nil || !isThere {
+		return podmanContainer{}, err
 	}
 	var list []podmanContainer
-	if err := podmanJSON(ctx, &list, "inspect", "--type=container", id); err != nil {
+	if err := l.podman.JSON(ctx, &list, "inspect", "--type=container", id); err != nil {
 		return podmanContainer{}, err
 	}
 	if len(list) != 1 {

@@ -12,12 +12,12 @@ import (
 )
 
 // podmanVolumes tells of every volume whether it is anonymous.
-func podmanVolumes(ctx context.Context) (map[string]bool, error) {
+func (l legacy) podmanVolumes(ctx context.Context) (map[string]bool, error) {
 	var list []struct {
 		Name      string
 		Anonymous bool
 	}
-	if err := podmanJSON(ctx, &list, "volume", "ls", "--format=json"); err != nil {
+	if err := l.podman.JSON(ctx, &list, "volume", "ls", "--format=json"); err != nil {
 		return nil, err
 	}
 	volumes := make(map[string]bool, len(list))

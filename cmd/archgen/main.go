@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
@@ -31,7 +32,7 @@ const (
 func main() { os.Exit(run()) }
 
 func run() int {
-	c := &cli{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv}
+	c := &cli{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, podman: podmancli.Exec}
 	code := c.exitCode(c.root().Execute())
 	if c.runBySystemd() {
 		awaitReader(os.Stdout)

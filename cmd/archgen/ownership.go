@@ -131,9 +131,9 @@ func (p *preparation) fillSpares(ctx context.Context, by units.NewVolumes, fresh
 		create = append(create, "--volume="+spareOf(v)+":"+v.Target)
 	}
 	var owner processOwner
-	err := p.quietly(ctx, append(create, by.Image)...)
+	err := p.c.podman.Run(ctx, append(create, by.Image)...)
 	if err == nil {
-		err = p.quietly(ctx, "init", p.stepContainer())
+		err = p.c.podman.Run(ctx, "init", p.stepContainer())
 	}
 	if err == nil {
 		owner, err = p.processOwner(ctx)
@@ -170,9 +170,9 @@ func outside(id int, mappings []idMap) (int, error) {
 }
 
 func (p *preparation) processOwner(ctx context.Context) (owner processOwner, err error) {
-	out, err := p.podman(ctx, "container", "inspect", "--format={{.OCIConfigPath}}", p.stepContainer()).Output()
+	out, err := p.c.podman.Output(ctx, "container", "inspect", "--format={{.OCIConfigPath}}", p.stepContainer())
 	if err != nil {
-		return owner, fmt.Errorf("podman container inspect: %w", err)
+		return owner, err
 	}
 	text, err := os.ReadFile(strings.TrimSpace(string(out)))
 	if err != nil {
@@ -199,9 +199,9 @@ func (p *preparation) processOwner(ctx context.Context) (owner processOwner, err
 // recreate puts a volume with an owner in the place of an empty one. A container that
 // uses the volume already keeps it as it is.
 func (p *preparation) recreate(ctx context.Context, v units.NewVolume, owner processOwner) error {
-	users, err := p.podman(ctx, "ps", "--all", "--quiet", "--filter=volume="+v.Name).Output()
+	users, err := p.c.podman.Lines(ctx, "ps", "--all", "--quiet", "--filter=volume="+v.Name)
 	if err != nil {
-		return fmt.Errorf("podman ps: %w", err)
+		return err
 	}
 	if len(users) > 0 {
 		fmt.Fprintf(p.c.stderr, "archgen: the volume %s is in use and keeps its owner\n", v.Name)
@@ -217,7 +217,7 @@ func (p *preparation) recreate(ctx context.Context, v units.NewVolume, owner pro
 		create = append(create, "--label="+label)
 	}
 	if err == nil {
-		err = p.quietly(ctx, append(create, v.Name)...)
+		err = p.c.podman.Run(ctx, append(create, v.Name)...)
 	}
 	if err == nil {
 		err = p.inVolume(ctx, "place", p.volumeDir(spareOf(v)), p.volumeDir(v.Name), ids)
@@ -248,16 +248,7 @@ func (p *preparation) removeVolume(ctx context.Context, name string) error {
 	if _, err := os.Stat(p.volumeDir(name)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return p.quietly(ctx, "volume", "rm", name)
-}
-
-// quietly runs Podman and keeps what it says for the error.
-func (p *preparation) quietly(ctx context.Context, args ...string) error {
-	out, err := p.podman(ctx, args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("podman %s: %w: %s", args[0], err, lastLine(string(out)))
-	}
-	return nil
+	return p.c.podman.Run(ctx, "volume", "rm", name)
 }
 
 const (

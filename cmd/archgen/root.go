@@ -8,10 +8,13 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
 // cli is the edge to the world of one invocation.
 type cli struct {
+	podman         podmancli.Runner
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	getenv         func(string) string

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -17,13 +14,14 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
 // vault is the secrets of a scope: their values, and what Podman has of them.
 type vault struct {
 	secret.Store
-	podman podmanSecrets
+	podman podmancli.Secrets
 }
 
 func (c *cli) vaultOf(scope units.Scope) (vault, error) {
@@ -43,47 +41,9 @@ func (v vault) provide(ctx context.Context, app units.App) error {
 	return v.Provide(ctx, v.podman, app.Secrets)
 }
 
-// podmanSecrets is what Podman keeps of secrets, for containers.
-type podmanSecrets struct{ storage string }
-
-func (c *cli) podmanSecrets(scope units.Scope) podmanSecrets {
-	return podmanSecrets{container.Storage(scope, c.getenv)}
-}
-
-// Secret reads what the next container gets, without a process where Podman keeps
-// it in files.
-func (p podmanSecrets) Secret(name string) (string, error) {
-	value, err := container.SecretValue(p.storage, name)
-	switch {
-	case err == nil:
-		return value, nil
-	case errors.Is(err, container.ErrNoSecret):
-		return "", secret.ErrNone
-	}
-	// Podman writes its files in place: one that it is writing can't be understood.
-	out, err := exec.Command("podman", "secret", "inspect", "--showsecret", "--format={{.SecretData}}", "--", name).Output() //nolint:noctx // the probe's own timeout can't reach here, and Podman answers from a file
-	if err == nil {
-		return strings.TrimSuffix(string(out), "\n"), nil
-	}
-	exists := exec.Command("podman", "secret", "exists", "--", name).Run() //nolint:noctx // as above
-	if code, ok := errors.AsType[*exec.ExitError](exists); ok && code.ExitCode() == 1 {
-		return "", secret.ErrNone
-	}
-	if failed, ok := errors.AsType[*exec.ExitError](err); ok && len(failed.Stderr) > 0 {
-		err = fmt.Errorf("%w: %s", err, lastLine(string(failed.Stderr)))
-	}
-	return "", fmt.Errorf("podman secret inspect %s: %w", name, err)
-}
-
-// SetSecret gives Podman a value, on standard input: arguments can be seen by all.
-func (p podmanSecrets) SetSecret(ctx context.Context, name, value string) error {
-	cmd := exec.CommandContext(ctx, "podman", "secret", "create", "--replace", "--", name, "-")
-	var complaint bytes.Buffer
-	cmd.Stdin, cmd.Stderr = strings.NewReader(value), &complaint
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("podman secret create %s: %w: %s", name, err, lastLine(complaint.String()))
-	}
-	return nil
+// podmanSecrets is what Podman keeps of secrets in a scope.
+func (c *cli) podmanSecrets(scope units.Scope) podmancli.Secrets {
+	return podmancli.Secrets{Storage: container.Storage(scope, c.getenv), Podman: c.podman}
 }
 
 // value reads the value of a secret from a file, or from standard input where that

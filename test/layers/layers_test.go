@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"units/unitdir":                {"units"},
 	"units/secret":                 {"units", "units/unitdir"},
 	"units/container":              {"units"},
+	"units/podman/podmancli":       {"units/container", "units/secret"},
 	"units/config":                 {"units", "units/unitdir", "generator/configfile"},
 	"units/systemd":                {"units"},
 	"units/systemd/systemdtest":    {"units/systemd"},
@@ -48,7 +49,7 @@ var mayImport = map[string][]string{
 	"healthd/bus":                  {"healthd", "units"},
 	"healthd/metrics":              {"healthd", "units", "units/unitdir"},
 	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "units/probe", "healthd/watch", "units", "units/container", "units/machine", "units/reconcile", "units/systemd", "units/unitdir"},
-	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/probe"},
+	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/config", "units/unitdir", "units/systemd", "units/container", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

@@ -1,4 +1,4 @@
-package main
+package podmancli_test
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
@@ -37,7 +38,7 @@ func TestSecretWhileAnotherIsMade(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(bin, "podman"), []byte("#!/bin/sh\n"+tt.podman+"\n"), 0o700); err != nil { //nolint:gosec // it is a program
 				t.Fatal(err)
 			}
-			value, err := podmanSecrets{storage}.Secret("x.password")
+			value, err := podmancli.Secrets{Storage: storage, Podman: podmancli.Exec}.Secret("x.password")
 			if value != tt.value || errors.Is(err, secret.ErrNone) != tt.isNone {
 				t.Errorf("%q, %v", value, err)
 			}
