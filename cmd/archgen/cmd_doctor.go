@@ -17,8 +17,8 @@ import (
 
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/systemd"
 
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
@@ -184,7 +184,7 @@ type appFiles struct {
 }
 
 func (c *cli) patient(ctx context.Context, from *source) *patient {
-	p := &patient{podman: c.podman, scope: from.scope(), root: "/", getenv: c.getenv, uid: os.Getuid(), user: c.getenv("USER"), storage: container.Storage(from.scope(), c.getenv)}
+	p := &patient{podman: c.podman, scope: from.scope(), root: "/", getenv: c.getenv, uid: os.Getuid(), user: c.getenv("USER"), storage: podman.Storage(from.scope(), c.getenv)}
 	if who, err := user.Current(); err == nil {
 		p.user = who.Username
 	}

@@ -14,8 +14,8 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/config"
-	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
@@ -153,7 +153,7 @@ func (c *cli) configHost(scope units.Scope) (config.Host, error) {
 	if err != nil {
 		return config.Host{}, err
 	}
-	return places.Config(container.Storage(scope, c.getenv), startedBy(scope)), nil
+	return places.Config(podman.Storage(scope, c.getenv), startedBy(scope)), nil
 }
 
 // startedBy asks the systemd of a scope, which only a part that follows another needs.

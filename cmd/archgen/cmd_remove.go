@@ -15,7 +15,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/container"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
@@ -124,7 +124,7 @@ func (c *cli) removeNetworks(ctx context.Context, l *live, scope units.Scope) er
 		_, isWanted := slices.BinarySearch(files, generator.NetworkFile(name))
 		return generator.IsNetworkName(name) && !isWanted
 	}
-	if !slices.ContainsFunc(container.Networks(scope, container.Storage(scope, c.getenv)), isLeft) {
+	if !slices.ContainsFunc(podman.Networks(scope, podman.Storage(scope, c.getenv)), isLeft) {
 		return nil
 	}
 	// Before Podman 5.3 their units stay active.

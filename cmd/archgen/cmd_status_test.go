@@ -17,8 +17,8 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -261,7 +261,7 @@ func TestStatusJSON(t *testing.T) {
 	t.Parallel()
 	s := seen(units.Unit{Loaded: true, Active: units.Active}, systemd.Unit{ActiveEnterTimestamp: stamp(time.Hour), NRestarts: 2}, reply{health: units.Serving})
 	found := s.found["app@lnd.service"]
-	found.Container = container.Running{Created: noon.Add(-time.Hour - time.Second)}
+	found.Container = podman.Running{Created: noon.Add(-time.Hour - time.Second)}
 	s.found["app@lnd.service"] = found
 	data, err := json.Marshal(s.app("lnd"))
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/config"
-	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -46,7 +46,7 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 		services: services,
 		health:   machine.Health{Prober: &probe.Prober{}, Credentials: c.podmanSecrets(scope).Secret},
 		store:    unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
-		config:   places.Config(container.Storage(scope, c.getenv), services.Started),
+		config:   places.Config(podman.Storage(scope, c.getenv), services.Started),
 		vault:    c.vaultAt(places, scope),
 		podman:   c.podman,
 	}, nil

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/secret"
 )
@@ -43,7 +43,7 @@ func (v vault) provide(ctx context.Context, app units.App) error {
 
 // podmanSecrets is what Podman keeps of secrets in a scope.
 func (c *cli) podmanSecrets(scope units.Scope) podmancli.Secrets {
-	return podmancli.Secrets{Storage: container.Storage(scope, c.getenv), Podman: c.podman}
+	return podmancli.Secrets{Storage: podman.Storage(scope, c.getenv), Podman: c.podman}
 }
 
 // value reads the value of a secret from a file, or from standard input where that

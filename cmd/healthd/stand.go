@@ -17,8 +17,8 @@ import (
 	"github.com/archipelago-os/archipelago/healthd"
 	"github.com/archipelago-os/archipelago/healthd/watch"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/container"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/systemd"
@@ -67,8 +67,8 @@ func stand(ctx context.Context, scope units.Scope) error {
 	log := newLog(os.Stderr)
 	compiler := healthd.Compiler{Source: source, Diagnose: log.findings}
 	prober := &probe.Prober{Reuse: reuse}
-	storage := container.Storage(scope, os.Getenv)
-	secret := func(name string) (string, error) { return container.Secret(storage, name) }
+	storage := podman.Storage(scope, os.Getenv)
+	secret := func(name string) (string, error) { return podman.Secret(storage, name) }
 	services := machine.Services{Manager: manager, Scope: scope}
 	pulls := &machine.Pulls{Services: services}
 	ctx, end := context.WithCancel(ctx)
@@ -95,7 +95,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 				}
 				return nil // Podman may keep them where only it can read them
 			},
-			Strangers: func() ([]string, error) { return container.Strangers(storage) },
+			Strangers: func() ([]string, error) { return podman.Strangers(storage) },
 		},
 		Hints:  hints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.complain), groups.Events(), asked, places.Units),
 		Follow: groups.Follow,
@@ -125,6 +125,6 @@ func needsNoPull(app units.App, storage string) bool {
 	if len(app.Secrets) > 0 {
 		return false
 	}
-	names := container.Images(storage)
+	names := podman.Images(storage)
 	return !slices.ContainsFunc(app.Files, func(f units.File) bool { return f.Image() != "" && !names[f.Image()] })
 }

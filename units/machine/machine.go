@@ -12,7 +12,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/config"
-	"github.com/archipelago-os/archipelago/units/container"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/secret"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
@@ -35,7 +35,7 @@ func (p Places) Secrets(scope units.Scope) secret.Store {
 func (p Places) Config(storage string, started func(container string) (invocation string, err error)) config.Host {
 	return config.Host{
 		State: p.State, Runtime: p.Runtime, Storage: storage, Started: started, Machine: config.ThisMachine,
-		Secret: func(name string) (string, error) { return container.Secret(storage, name) },
+		Secret: func(name string) (string, error) { return podman.Secret(storage, name) },
 	}
 }
 

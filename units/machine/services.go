@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/container"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -32,7 +32,7 @@ type Service struct {
 	State   units.Unit
 	Systemd systemd.Unit
 	// Container is empty where none runs.
-	Container container.Running
+	Container podman.Running
 }
 
 // Observe tells of the named services, and with others of all services of apps.
@@ -184,12 +184,12 @@ const masked = "masked"
 func isLoaded(state string) bool { return state == "loaded" || state == masked }
 
 // look fills in what is known of the container of a service.
-func look(state *units.Unit, monitor uint32, controlGroup string) (container.Running, error) {
+func look(state *units.Unit, monitor uint32, controlGroup string) (podman.Running, error) {
 	if monitor == 0 {
-		return container.Running{}, nil
+		return podman.Running{}, nil
 	}
-	running, err := container.Look("/", int(monitor), controlGroup)
-	if err != nil && !errors.Is(err, container.ErrNone) {
+	running, err := podman.Look("/", int(monitor), controlGroup)
+	if err != nil && !errors.Is(err, podman.ErrNone) {
 		return running, err
 	}
 	state.Digest, state.Payload, state.Paused, state.Health = running.Digest, running.Payload, running.Paused, checked[running.Check]

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/archipelago-os/archipelago/units/container"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
@@ -19,11 +19,11 @@ type Secrets struct {
 // Secret reads what the next container gets, without a process where Podman keeps
 // it in files. It is secret.ErrNone for one that Podman does not have.
 func (s Secrets) Secret(name string) (string, error) {
-	value, err := container.SecretValue(s.Storage, name)
+	value, err := podman.SecretValue(s.Storage, name)
 	switch {
 	case err == nil:
 		return value, nil
-	case errors.Is(err, container.ErrNoSecret):
+	case errors.Is(err, podman.ErrNoSecret):
 		return "", secret.ErrNone
 	}
 	// Podman writes its files in place: one that it is writing can't be understood.

@@ -1,4 +1,4 @@
-package container_test
+package podman_test
 
 import (
 	"maps"
@@ -8,19 +8,19 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/archipelago-os/archipelago/units/container"
+	"github.com/archipelago-os/archipelago/units/podman"
 )
 
 func TestImages(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	if names := container.Images(dir); len(names) > 0 {
+	if names := podman.Images(dir); len(names) > 0 {
 		t.Errorf("without a store: %v", names)
 	}
 	write(t, filepath.Join(dir, "overlay-images/images.json"), `[{"id": "a", "names": ["docker.io/library/x:1", "localhost/y:1"]}, {"id": "b"}]`)
 	write(t, filepath.Join(dir, "vfs-images/images.json"), `[{"id": `)
 	want := []string{"docker.io/library/x:1", "localhost/y:1"}
-	if d := cmp.Diff(want, slices.Sorted(maps.Keys(container.Images(dir)))); d != "" {
+	if d := cmp.Diff(want, slices.Sorted(maps.Keys(podman.Images(dir)))); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 }

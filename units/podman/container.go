@@ -1,10 +1,10 @@
-// Package container owns what can be learnt about a running container without
+// Package podman owns what can be learnt about a running container without
 // running Podman: which rendering it was started from, whether it is frozen, and
 // what its own health check last said. It reads /proc, cgroups and the files
 // that Podman keeps of a container.
 //
 // It never runs anything, never asks systemd, and never decides what follows.
-package container
+package podman
 
 import (
 	"bytes"

@@ -1,4 +1,4 @@
-package container_test
+package podman_test
 
 import (
 	"errors"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/archipelago-os/archipelago/units/container"
+	"github.com/archipelago-os/archipelago/units/podman"
 )
 
 // The files of one container, as Podman 5.4 leaves them.
@@ -32,28 +32,28 @@ func TestLook(t *testing.T) {
 	const config = `{"ociVersion":"1.2.0","annotations":{"io.archipelago.digest":"abc","io.container.manager":"libpod"}}`
 	for name, tt := range map[string]struct {
 		files map[string]string
-		want  container.Running
+		want  podman.Running
 		none  bool
 		bad   string
 	}{
 		"running": {
 			files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": config, events: "populated 1\nfrozen 0\n"},
-			want:  container.Running{ID: id, Digest: "abc", Payload: payload},
+			want:  podman.Running{ID: id, Digest: "abc", Payload: payload},
 		},
 		"paused and unhealthy": {
 			files: map[string]string{
 				"proc/7/cmdline": conmon, bundle + "/config.json": config, events: "populated 1\nfrozen 1\n",
 				runDir + "/healthcheck.log": `{"Status":"unhealthy","FailingStreak":3,"Log":[{"Output":"a"},{"Output":"refused\n"}]}`,
 			},
-			want: container.Running{ID: id, Digest: "abc", Payload: payload, Paused: true, Check: "unhealthy", Streak: 3, Output: "refused"},
+			want: podman.Running{ID: id, Digest: "abc", Payload: payload, Paused: true, Check: "unhealthy", Streak: 3, Output: "refused"},
 		},
 		"no annotation, its cgroup already gone, no check yet": {
 			files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": "{}", runDir + "/healthcheck.log": ""},
-			want:  container.Running{ID: id, Payload: payload},
+			want:  podman.Running{ID: id, Payload: payload},
 		},
 		"its processes have ended": {
 			files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": config, events: "populated 0\nfrozen 0\n"},
-			want:  container.Running{ID: id, Digest: "abc", Payload: payload, Ended: true},
+			want:  podman.Running{ID: id, Digest: "abc", Payload: payload, Ended: true},
 		},
 		"no such process":   {none: true},
 		"a zombie":          {files: map[string]string{"proc/7/cmdline": ""}, none: true},
@@ -80,14 +80,14 @@ func TestLook(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			got, err := container.Look(root, 7, group)
+			got, err := podman.Look(root, 7, group)
 			switch {
 			case tt.none:
-				if !errors.Is(err, container.ErrNone) {
+				if !errors.Is(err, podman.ErrNone) {
 					t.Errorf("error %v, want ErrNone", err)
 				}
 			case tt.bad != "":
-				if err == nil || errors.Is(err, container.ErrNone) || !strings.Contains(err.Error(), tt.bad) {
+				if err == nil || errors.Is(err, podman.ErrNone) || !strings.Contains(err.Error(), tt.bad) {
 					t.Errorf("error %v, want one that names %s", err, tt.bad)
 				}
 			case err != nil:
@@ -109,20 +109,20 @@ func TestEnded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if r, err := container.Look(root, 7, group); err != nil || r.Ended {
+	if r, err := podman.Look(root, 7, group); err != nil || r.Ended {
 		t.Errorf("running: %+v, %v", r, err)
 	}
 	if err := os.RemoveAll(filepath.Dir(filepath.Join(root, events))); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := container.Look(root, 7, group); err != nil || !r.Ended {
+	if r, err := podman.Look(root, 7, group); err != nil || !r.Ended {
 		t.Errorf("after its end: %+v, %v", r, err)
 	}
 }
 
 // TestTheTestIsNoContainer asks about a real process.
 func TestTheTestIsNoContainer(t *testing.T) {
-	if _, err := container.Look("/", os.Getpid(), "/"); !errors.Is(err, container.ErrNone) {
+	if _, err := podman.Look("/", os.Getpid(), "/"); !errors.Is(err, podman.ErrNone) {
 		t.Errorf("error %v, want ErrNone", err)
 	}
 }

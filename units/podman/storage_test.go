@@ -1,4 +1,4 @@
-package container_test
+package podman_test
 
 import (
 	"errors"
@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/container"
+	"github.com/archipelago-os/archipelago/units/podman"
 )
 
 func write(t *testing.T, path, text string) {
@@ -26,18 +26,18 @@ func TestSecret(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "secrets/secrets.json"), `{"secrets":{"2bc5":{"name":"rpc"}},"nameToID":{"rpc":"2bc5","elsewhere":"77aa"}}`)
 	write(t, filepath.Join(dir, "secrets/filedriver/secretsdata.json"), `{"2bc5":"aHVzaAo="}`)
-	if text, err := container.Secret(dir, "rpc"); err != nil || text != "hush" {
+	if text, err := podman.Secret(dir, "rpc"); err != nil || text != "hush" {
 		t.Errorf("%q, %v", text, err)
 	}
-	if text, err := container.SecretValue(dir, "rpc"); err != nil || text != "hush\n" {
+	if text, err := podman.SecretValue(dir, "rpc"); err != nil || text != "hush\n" {
 		t.Errorf("to the byte: %q, %v", text, err)
 	}
 	for name, isNone := range map[string]bool{"elsewhere": false, "nowhere": true} {
-		if text, err := container.Secret(dir, name); err == nil || errors.Is(err, container.ErrNoSecret) != isNone {
+		if text, err := podman.Secret(dir, name); err == nil || errors.Is(err, podman.ErrNoSecret) != isNone {
 			t.Errorf("%s: %q, %v", name, text, err)
 		}
 	}
-	if _, err := container.Secret(filepath.Join(dir, "absent"), "rpc"); err == nil {
+	if _, err := podman.Secret(filepath.Join(dir, "absent"), "rpc"); err == nil {
 		t.Error("a secret without a store")
 	}
 }
@@ -47,7 +47,7 @@ func TestStorage(t *testing.T) {
 	home := t.TempDir()
 	getenv := func(name string) string { return map[string]string{"HOME": home}[name] }
 	write(t, filepath.Join(home, ".config/containers/storage.conf"), "[storage]\ngraphroot = \"$HOME/big\"\n")
-	if got := container.Storage(units.User, getenv); got != home+"/big" {
+	if got := podman.Storage(units.User, getenv); got != home+"/big" {
 		t.Errorf("%q", got)
 	}
 }
