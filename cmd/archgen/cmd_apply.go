@@ -101,7 +101,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		return err
 	}
 	defer l.close()
-	l.store.Patience = o.patience
+	l.store.LockTimeout = o.patience
 	left := c.resumeRotation(ctx, l, o)
 	if left != nil {
 		c.say(left)

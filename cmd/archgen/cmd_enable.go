@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/manifests"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // enabledOverlay is the overlay that enable and disable write. It comes late, so
@@ -61,7 +61,7 @@ func (c *cli) setEnabled(o *applyOptions, ids []string, on bool) error {
 			continue
 		}
 		text := fmt.Sprintf("# Written by archgen enable and disable.\napp: {enabled: %v}\n", on)
-		if err := unitdir.Replace(filepath.Join(dirs[0], manifests.OverlaysDir(app.ID)), enabledOverlay, []byte(text)); err != nil {
+		if err := durable.Replace(filepath.Join(dirs[0], manifests.OverlaysDir(app.ID)), enabledOverlay, []byte(text)); err != nil {
 			return err
 		}
 		fmt.Fprintf(c.stderr, "%s: %s\n", app.ID, map[bool]string{true: "is to start at boot", false: "is not to start at boot"}[on])

@@ -14,10 +14,10 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/config"
+	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/systemd"
-	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 func (c *cli) filesCommand() *cobra.Command {
@@ -129,7 +129,7 @@ func (c *cli) reload(from *source, app string) error {
 func (p *preparation) overwrite(ctx context.Context, f units.RecipeFile, content []byte) error {
 	dir := p.host.Dir(p.app)
 	if p.scope == units.System {
-		return unitdir.Overwrite(dir, f.Name, content, fs.FileMode(f.Mode))
+		return durable.Overwrite(dir, f.Name, content, fs.FileMode(f.Mode))
 	}
 	return p.inNamespaceOf(ctx, bytes.NewReader(content), "overwrite", dir, f.Name, strconv.FormatUint(uint64(f.Mode), 8))
 }

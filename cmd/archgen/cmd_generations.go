@@ -12,7 +12,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
 func (c *cli) generationsCommand() *cobra.Command {
@@ -43,16 +43,16 @@ serve, the newest first, with what led to each.`,
 	return cmd
 }
 
-func (c *cli) storeOf(from *source) (unitdir.Store, error) {
+func (c *cli) storeOf(from *source) (statedir.Store, error) {
 	places, err := machine.PlacesOf(from.scope(), c.getenv)
-	return unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now}, err
+	return statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now}, err
 }
 
-func (c *cli) printGenerations(list []unitdir.Generation, asJSON bool) error {
+func (c *cli) printGenerations(list []statedir.Generation, asJSON bool) error {
 	if asJSON {
 		return c.printJSON(struct {
-			Generations []unitdir.Generation `json:"generations"`
-		}{append([]unitdir.Generation{}, list...)})
+			Generations []statedir.Generation `json:"generations"`
+		}{append([]statedir.Generation{}, list...)})
 	}
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NUMBER\tTIME\tFILES\tREASON")
@@ -100,31 +100,31 @@ func (c *cli) rollback(o *applyOptions, args []string) error {
 	return c.apply(o, nil, "")
 }
 
-func chosenGeneration(store unitdir.Store, args []string) (unitdir.Generation, error) {
+func chosenGeneration(store statedir.Store, args []string) (statedir.Generation, error) {
 	list, err := store.Generations()
 	if err != nil {
-		return unitdir.Generation{}, err
+		return statedir.Generation{}, err
 	}
 	if len(args) == 0 {
 		if len(list) < 2 {
-			return unitdir.Generation{}, fmt.Errorf("there is no earlier generation; see archgen generations")
+			return statedir.Generation{}, fmt.Errorf("there is no earlier generation; see archgen generations")
 		}
 		return list[1], nil
 	}
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
-		return unitdir.Generation{}, usageError{fmt.Errorf("%q is not the number of a generation; see archgen generations", args[0])}
+		return statedir.Generation{}, usageError{fmt.Errorf("%q is not the number of a generation; see archgen generations", args[0])}
 	}
-	i := slices.IndexFunc(list, func(g unitdir.Generation) bool { return g.Number == n })
+	i := slices.IndexFunc(list, func(g statedir.Generation) bool { return g.Number == n })
 	if i < 0 {
-		return unitdir.Generation{}, fmt.Errorf("there is no generation %d (any more); see archgen generations", n)
+		return statedir.Generation{}, fmt.Errorf("there is no generation %d (any more); see archgen generations", n)
 	}
 	return list[i], nil
 }
 
 // holdBack keeps the generation's files as each app's last good ones, and notes
 // of every app that is different now that it is to have them.
-func holdBack(store unitdir.Store, want units.Desired, g unitdir.Generation) error {
+func holdBack(store statedir.Store, want units.Desired, g statedir.Generation) error {
 	unlock, err := store.Lock(context.Background())
 	if err != nil {
 		return err

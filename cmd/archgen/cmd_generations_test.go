@@ -7,7 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
 // TestHoldBack: the way back to a generation is for the apps that it has and that are
@@ -20,7 +20,7 @@ func TestHoldBack(t *testing.T) {
 	app := func(id, content string) units.App {
 		return units.App{ID: id, ManifestDigest: content}.With(units.Set{file(id, content)})
 	}
-	store := unitdir.Store{State: t.TempDir(), Runtime: t.TempDir(), Now: time.Now}
+	store := statedir.Store{State: t.TempDir(), Runtime: t.TempDir(), Now: time.Now}
 	for _, set := range []units.Set{
 		{file("broken", "1"), file("page", "1"), file("removed", "1"), file("same", "1")},
 		{file("broken", "2"), file("new", "1"), file("page", "2"), file("same", "1")},

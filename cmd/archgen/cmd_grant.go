@@ -12,7 +12,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/rights"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 func (c *cli) grantCommand() *cobra.Command {
@@ -96,7 +96,7 @@ func (g *grants) write(from *source, allow []string) error {
 	if err := from.staysInside(g.dir); err != nil {
 		return err
 	}
-	return unitdir.Replace(g.dir, manifests.GrantsFile, manifests.Grants{Allow: allow}.Text())
+	return durable.Replace(g.dir, manifests.GrantsFile, manifests.Grants{Allow: allow}.Text())
 }
 
 func (c *cli) grant(o *applyOptions, id string, list []string) error {

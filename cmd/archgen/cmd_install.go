@@ -18,7 +18,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 func (c *cli) installCommand() *cobra.Command {
@@ -371,10 +371,10 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 		case err == nil && bytes.Equal(before, data):
 			return nil
 		case err == nil:
-			undo = append(undo, func() error { return unitdir.Replace(into, file, before) })
+			undo = append(undo, func() error { return durable.Replace(into, file, before) })
 		case errors.Is(err, fs.ErrNotExist):
 			undo = append(undo, func() error {
-				err := unitdir.Remove(into, file)
+				err := durable.Remove(into, file)
 				if into != dir {
 					_ = os.Remove(into) // where anything else is in it, it stays
 				}
@@ -383,7 +383,7 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 		default:
 			return fmt.Errorf("%s can't be read: %w", filepath.Join(into, file), compile.Reason(err))
 		}
-		return unitdir.Replace(into, file, data)
+		return durable.Replace(into, file, data)
 	}
 	for _, m := range in.replaced {
 		back, err := in.takeAway(dir, m)
@@ -459,7 +459,7 @@ func (in *installation) takeAway(dir string, m *manifests.Manifest) (back func()
 		if err := removeManifest(m.File, dir); err != nil {
 			return back, err
 		}
-		return func() error { return errors.Join(grants(), unitdir.Remove(dir, filepath.Base(m.File))) }, nil
+		return func() error { return errors.Join(grants(), durable.Remove(dir, filepath.Base(m.File))) }, nil
 	}
 	data, err := os.ReadFile(m.File)
 	if err != nil {
@@ -470,9 +470,9 @@ func (in *installation) takeAway(dir string, m *manifests.Manifest) (back func()
 	back = func() error {
 		errs := []error{grants()}
 		for name, text := range e.templates {
-			errs = append(errs, unitdir.Replace(filepath.Join(dir, manifests.FilesDir(e.ID)), name, text))
+			errs = append(errs, durable.Replace(filepath.Join(dir, manifests.FilesDir(e.ID)), name, text))
 		}
-		return errors.Join(append(errs, unitdir.Replace(dir, e.file, e.data))...)
+		return errors.Join(append(errs, durable.Replace(dir, e.file, e.data))...)
 	}
 	return back, removeManifest(m.File, dir)
 }
@@ -484,7 +484,7 @@ func grantsBeside(dir, id string) (back func() error) {
 	if err != nil { // there is none, or removing it fails as well
 		return func() error { return nil }
 	}
-	return func() error { return unitdir.Replace(dir, manifests.GrantsFile, text) }
+	return func() error { return durable.Replace(dir, manifests.GrantsFile, text) }
 }
 
 // compiles demands that the apps have no errors among the others, and is what they

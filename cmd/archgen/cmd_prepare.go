@@ -17,10 +17,10 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/config"
+	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/systemd"
-	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 func (c *cli) prepareCommand() *cobra.Command {
@@ -179,7 +179,7 @@ func (p *preparation) migrate(ctx context.Context, s units.Step) error {
 	if err != nil {
 		return err
 	}
-	return unitdir.Replace(migratedDir(p.host.State), p.app+".json", append(text, '\n'))
+	return durable.Replace(migratedDir(p.host.State), p.app+".json", append(text, '\n'))
 }
 
 // migratedDir is where it is kept what was migrated, a file for each part.

@@ -15,9 +15,9 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/systemd"
-	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 func (c *cli) removeCommand() *cobra.Command {
@@ -116,7 +116,7 @@ func disposable(k *compile.Compiled, ids []string) (list []string) {
 // has to do with any more, and of a version that named them otherwise: ours of which there
 // is no file. They hold nothing.
 func (c *cli) removeNetworks(ctx context.Context, l *live, scope units.Scope) error {
-	files, err := unitdir.Names(l.places.Units)
+	files, err := durable.Names(l.places.Units)
 	if err != nil {
 		return err
 	}
@@ -234,9 +234,9 @@ func removeManifest(file, dir string) error {
 		return err
 	}
 	if filepath.Dir(file) != filepath.Clean(dir) {
-		return unitdir.Mask(dir, filepath.Base(file))
+		return durable.Mask(dir, filepath.Base(file))
 	}
-	if err := unitdir.Remove(dir, filepath.Base(file)); err != nil {
+	if err := durable.Remove(dir, filepath.Base(file)); err != nil {
 		return err
 	}
 	return os.RemoveAll(filepath.Join(dir, manifests.FilesDir(compile.AppOf(file))))
@@ -246,7 +246,7 @@ func removeManifest(file, dir string) error {
 // app of that id may be another one.
 func removeGrants(dir, id string) error {
 	dir = filepath.Join(dir, manifests.OverlaysDir(id))
-	if err := unitdir.Remove(dir, manifests.GrantsFile); err != nil {
+	if err := durable.Remove(dir, manifests.GrantsFile); err != nil {
 		return err
 	}
 	_ = os.Remove(dir) // where an overlay is in it, it stays
@@ -265,7 +265,7 @@ func (c *cli) forget(scope units.Scope, ids, purged []string) error {
 
 // removeOf removes what a directory has of apps.
 func removeOf(ids []string, dir string) error {
-	names, err := unitdir.Names(dir)
+	names, err := durable.Names(dir)
 	errs := []error{err}
 	for _, name := range names {
 		if id, _, _ := strings.Cut(name, "."); slices.Contains(ids, id) {

@@ -14,6 +14,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
@@ -136,7 +137,7 @@ func (c *cli) record(k *compile.Compiled, o *renderOptions, args []string) error
 		if err := o.staysInside(u.Dir); err != nil {
 			return err
 		}
-		if err := unitdir.Replace(u.Dir, u.Name, u.Content); err != nil {
+		if err := durable.Replace(u.Dir, u.Name, u.Content); err != nil {
 			return err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/sys/unix"
 
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // volumeCommand is for prepare, which runs it in Podman's user namespace.
@@ -69,7 +69,7 @@ func (c *cli) volume(ctx context.Context, args []string) error {
 		if err != nil {
 			return fmt.Errorf("reading standard input: %w", err)
 		}
-		return unitdir.Overwrite(args[1], args[2], content, fs.FileMode(mode))
+		return durable.Overwrite(args[1], args[2], content, fs.FileMode(mode))
 	}
 	return usageError{errors.New("it is for archgen prepare and archgen files")}
 }

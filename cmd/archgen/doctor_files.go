@@ -17,7 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
 func checkManifests(_ context.Context, p *patient) finding {
@@ -48,7 +48,7 @@ func checkUnitFiles(_ context.Context, p *patient) finding {
 	if err != nil {
 		return warn("", "they can't be judged: %v", err)
 	}
-	store := unitdir.Store{State: a.places.State}
+	store := statedir.Store{State: a.places.State}
 	if a.history, err = store.History(); err != nil {
 		return problem("archgen apply", "%v", err)
 	}

@@ -8,13 +8,14 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/config"
+	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/systemd"
-	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 // live is this machine, as verbs that change or show what runs need it.
@@ -22,7 +23,7 @@ type live struct {
 	places   machine.Places
 	services machine.Services
 	health   machine.Health
-	store    unitdir.Store
+	store    statedir.Store
 	config   config.Host
 	vault    vault
 	podman   podmancli.Runner
@@ -45,7 +46,7 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 		places:   places,
 		services: services,
 		health:   machine.Health{Prober: &probe.Prober{}, Credentials: c.podmanSecrets(scope).Secret},
-		store:    unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
+		store:    statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 		config:   places.Config(podman.Storage(scope, c.getenv), services.Started),
 		vault:    c.vaultAt(places, scope),
 		podman:   c.podman,
@@ -70,7 +71,7 @@ const (
 func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcile.Host {
 	return reconcile.Host{
 		Files: machine.Files(l.places.Units), Services: l.services, Store: l.store,
-		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.OfService, Supply: l.supply, Record: unitdir.Replace, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
+		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.OfService, Supply: l.supply, Record: durable.Replace, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
 	}
 }
 

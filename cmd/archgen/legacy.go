@@ -15,9 +15,9 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/reconcile"
-	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 // adoptedOverlay is the overlay that says which volumes an app has from a
@@ -167,7 +167,7 @@ func (l legacy) claim(id string, list []legacyContainer) (f reconcile.Found, wro
 	if f.Err != nil || !wrote {
 		return f, false
 	}
-	if err := unitdir.Replace(filepath.Join(l.dir, manifests.OverlaysDir(id)), adoptedOverlay, overlayOf(id, keeps)); err != nil {
+	if err := durable.Replace(filepath.Join(l.dir, manifests.OverlaysDir(id)), adoptedOverlay, overlayOf(id, keeps)); err != nil {
 		f.Err = err
 	}
 	return f, true

@@ -14,8 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
-	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 // The exit codes. Scripts rely on them.
@@ -84,7 +84,7 @@ func (c *cli) exitCode(err error) int {
 		return exitPart
 	case is[differs](err):
 		return exitDiffers
-	case is[*unitdir.HeldError](err):
+	case is[*durable.HeldError](err):
 		return exitLocked
 	case is[notServingError](err):
 		return exitNotServing

@@ -17,12 +17,13 @@ import (
 	"github.com/archipelago-os/archipelago/healthd"
 	"github.com/archipelago-os/archipelago/healthd/watch"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/systemd"
-	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 const (
@@ -79,8 +80,8 @@ func stand(ctx context.Context, scope units.Scope) error {
 		Desired: resuming(ctx, places.Secrets(scope), services.Complete, compiler.Desired),
 		Host: reconcile.Host{
 			Files: machine.Files(places.Units), Services: services,
-			Store:  unitdir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
-			Record: unitdir.Replace,
+			Store:  statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
+			Record: durable.Replace,
 			Now:    time.Now, Settle: settle, Patience: patience,
 			Config: places.Config(storage, services.Started).OfService,
 			Supply: func(ctx context.Context, app units.App, lack reconcile.Lack) error {

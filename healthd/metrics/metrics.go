@@ -16,7 +16,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/healthd"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // FileName is that of the file in the runtime directory.
@@ -58,7 +58,7 @@ func (w Writer) Run(ctx context.Context) {
 		if bytes.Equal(text, written) {
 			continue
 		}
-		err := unitdir.Replace(w.Dir, FileName, text)
+		err := durable.Replace(w.Dir, FileName, text)
 		switch {
 		case err == nil:
 			written, complained = text, false

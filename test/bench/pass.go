@@ -18,8 +18,8 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/systemd"
-	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 // nullPass is what it costs to find that nothing is to be done.
@@ -114,7 +114,7 @@ func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 	compiler := healthd.Compiler{Source: source, Diagnose: func(diag.List) {}}
 	host := reconcile.Host{
 		Files: machine.Files(f.places.Units), Services: machine.Services{Manager: f.manager, Scope: units.User},
-		Store: unitdir.Store{State: f.places.State, Runtime: f.places.Runtime, Now: time.Now},
+		Store: statedir.Store{State: f.places.State, Runtime: f.places.Runtime, Now: time.Now},
 		Health: func(context.Context, units.File, units.Part, units.Unit) (units.Health, string) {
 			return units.Serving, ""
 		},

@@ -29,7 +29,8 @@ import (
 // thousands of runs need not wait for what is tested elsewhere.
 var quicker = []struct{ file, is, becomes string }{
 	{"cmd/archgen/host.go", "settleTime = 5 * time.Second", "settleTime = time.Millisecond"},
-	{"units/unitdir/lock.go", "lockPatience = 30 * time.Second", "lockPatience = 8 * time.Second"},
+	{"units/unitdir/unitdir.go", "lockTimeout = 30 * time.Second", "lockTimeout = 8 * time.Second"},
+	{"units/statedir/statedir.go", "lockTimeout    = 30 * time.Second", "lockTimeout    = 8 * time.Second"},
 }
 
 // archgenDir is where the program is, once it is built, beside a Podman that has

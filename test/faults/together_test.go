@@ -21,7 +21,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/reconcile"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
 // patience is far more than two runs need on a busy machine.
@@ -66,7 +66,7 @@ func TestTwoAppliesAtOnceTakeTurns(t *testing.T) {
 // one is let in while another is there. Its files and its lock are real, its
 // systemd knows no more than what is asked of it.
 type shared struct {
-	unitdir.Store
+	statedir.Store
 	reconcile.Services
 	files machine.Files
 
@@ -144,7 +144,7 @@ func TestAThousandTimesTwoPasses(t *testing.T) {
 	defer cancel()
 	root := newNode(t).root
 	s := &shared{
-		Store: unitdir.Store{State: filepath.Join(root, "state"), Runtime: filepath.Join(root, "run"), Now: time.Now},
+		Store: statedir.Store{State: filepath.Join(root, "state"), Runtime: filepath.Join(root, "run"), Now: time.Now},
 		files: machine.Files(filepath.Join(root, "units")), loaded: map[string]units.Unit{},
 	}
 	for round := range 1000 {

@@ -26,7 +26,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/generator/configfile"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // Host is where configuration comes from and goes to.
@@ -81,7 +81,7 @@ func (h Host) Write(container string, r units.Recipe) error {
 		if before.Files[f.Name] == now.Files[f.Name] && h.isThere(container, f, len(texts[i])) {
 			continue
 		}
-		if err := unitdir.ReplacePrivate(h.Dir(container), f.Name, texts[i], fs.FileMode(f.Mode)); err != nil {
+		if err := durable.ReplacePrivate(h.Dir(container), f.Name, texts[i], fs.FileMode(f.Mode)); err != nil {
 			return err
 		}
 	}
@@ -155,7 +155,7 @@ func (h Host) note(container string, now record) error {
 	if err != nil {
 		return fmt.Errorf("writing down what %s is started with: %w", container, err)
 	}
-	return unitdir.ReplacePrivate(h.Dir(container), recordFile, append(text, '\n'), 0o600)
+	return durable.ReplacePrivate(h.Dir(container), recordFile, append(text, '\n'), 0o600)
 }
 
 // Compare says what a container would be started with now, and what it was started
@@ -221,7 +221,7 @@ func (h Host) isThere(container string, f units.RecipeFile, size int) bool {
 }
 
 func (h Host) removeOthers(container string, r units.Recipe) error {
-	names, err := unitdir.Names(h.Dir(container))
+	names, err := durable.Names(h.Dir(container))
 	if err != nil {
 		return err
 	}
@@ -230,7 +230,7 @@ func (h Host) removeOthers(container string, r units.Recipe) error {
 		if name == recordFile || slices.ContainsFunc(r.Files, isOurs) {
 			continue
 		}
-		if err := unitdir.Remove(h.Dir(container), name); err != nil {
+		if err := durable.Remove(h.Dir(container), name); err != nil {
 			return err
 		}
 	}
@@ -372,7 +372,7 @@ func (h Host) key() ([]byte, error) {
 		if _, err := rand.Read(fresh); err != nil {
 			return nil, fmt.Errorf("making a key for digests: %w", err)
 		}
-		if err := unitdir.CreatePrivate(filepath.Dir(h.keyPath()), filepath.Base(h.keyPath()), fresh, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := durable.CreatePrivate(filepath.Dir(h.keyPath()), filepath.Base(h.keyPath()), fresh, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
 	}

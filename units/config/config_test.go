@@ -16,7 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/configfile"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/config"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // place is a machine with one app, ui, whose secret is `ui.token`.
@@ -172,7 +172,7 @@ func TestReload(t *testing.T) {
 	var done []string
 	put := func(f units.RecipeFile, content []byte) error {
 		done = append(done, "put "+f.Name+" "+string(content))
-		return unitdir.Overwrite(p.Dir("ui"), f.Name, content, fs.FileMode(f.Mode))
+		return durable.Overwrite(p.Dir("ui"), f.Name, content, fs.FileMode(f.Mode))
 	}
 	var told error
 	tell := func() error { done = append(done, "tell"); return told }

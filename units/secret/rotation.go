@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // rotationFile can't be the name of a secret, which has a dot.
@@ -78,10 +78,13 @@ func (s Store) Rotation() (*Rotation, error) {
 	return &r, nil
 }
 
+// holdTimeout is how long another change of values may take.
+const holdTimeout = 30 * time.Second
+
 // Hold keeps others from changing values until release is called. It waits for a
 // while; its error names the holder.
 func (s Store) Hold(ctx context.Context) (release func(), err error) {
-	return unitdir.Store{Runtime: s.Runtime}.Lock(ctx)
+	return durable.LockDir(ctx, s.Runtime, holdTimeout)
 }
 
 // heldTime is how long it takes at most to see whether somebody else holds on.
@@ -178,7 +181,7 @@ func (s Store) keep(r *Rotation) error {
 	if err != nil {
 		return fmt.Errorf("writing down the rotation of %s: %w", r.Name, err)
 	}
-	return unitdir.ReplacePrivate(s.Dir, rotationFile, append(text, '\n'), 0o600)
+	return durable.ReplacePrivate(s.Dir, rotationFile, append(text, '\n'), 0o600)
 }
 
 // RevertedError says why the old value is back.
@@ -215,7 +218,7 @@ func (s Store) Complete(ctx context.Context, m Machine, r *Rotation) error {
 			return unfinished(r, err)
 		}
 		if why = m.Serve(ctx, r); why == nil {
-			return unitdir.Remove(s.Dir, rotationFile)
+			return durable.Remove(s.Dir, rotationFile)
 		}
 		if ctx.Err() != nil {
 			return unfinished(r, why)
@@ -238,7 +241,7 @@ func (s Store) Complete(ctx context.Context, m Machine, r *Rotation) error {
 	if err != nil {
 		why = fmt.Errorf("%w; nor does everything with the old one: %w", why, err)
 	}
-	return errors.Join(&RevertedError{r.Name, why}, unitdir.Remove(s.Dir, rotationFile))
+	return errors.Join(&RevertedError{r.Name, why}, durable.Remove(s.Dir, rotationFile))
 }
 
 func unfinished(r *Rotation, err error) error {

@@ -19,7 +19,7 @@ import (
 	"strings"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // ErrNone says that there is no value.
@@ -90,11 +90,11 @@ func CheckValue(name, value string) error {
 }
 
 // Remove forgets a value, if there is one.
-func (s Store) Remove(name string) error { return unitdir.Remove(s.Dir, name) }
+func (s Store) Remove(name string) error { return durable.Remove(s.Dir, name) }
 
 // Names lists the secrets that have a value.
 func (s Store) Names() ([]string, error) {
-	found, err := unitdir.Names(s.Dir)
+	found, err := durable.Names(s.Dir)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (s Store) read(name string) ([]byte, error) {
 }
 
 func (s Store) write(name string, kept []byte) error {
-	return unitdir.ReplacePrivate(s.Dir, name, kept, 0o600)
+	return durable.ReplacePrivate(s.Dir, name, kept, 0o600)
 }
 
 // A kept value begins with a line that says how it is kept.

@@ -7,51 +7,40 @@ import (
 	"io/fs"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 
 	"github.com/archipelago-os/archipelago/units"
+
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// Temporary files end in a suffix that Podman does not take for a unit's; it
-// reads hidden files as well. All of them have the lock's holder for owner, so
-// whoever gets the lock may sweep them.
-const (
-	leftoverPrefix = ".archgen-"
-	leftoverSuffix = ".tmp"
-
-	// unsyncedName is there from before the first change until the changes are
-	// durable. Without it, a run after one that was killed in between would
-	// find every file in place and report a success that a power cut undoes.
-	unsyncedName = ".archgen-unsynced.tmp"
-)
-
-func isLeftover(name string) bool {
-	return strings.HasPrefix(name, leftoverPrefix) && strings.HasSuffix(name, leftoverSuffix)
-}
+// unsyncedName is there from before the first change until the changes are
+// durable. Without it, a run after one that was killed in between would
+// find every file in place and report a success that a power cut undoes.
+const unsyncedName = ".archgen-unsynced.tmp"
 
 // apply writes all temporary files, makes them durable, and then lets them
 // take their names: what is referred to first, then what refers to it.
 // Removals come last and in the opposite order, so that at any moment what a
 // container refers to is there.
-func (p *plan) apply(l *lock) error {
+func (p *plan) apply(l *durable.Lock) error {
 	for _, name := range p.leftovers {
-		_ = p.dir.remove(name) // what stays is swept next time
+		_ = p.dir.Remove(name) // what stays is swept next time
 	}
 	if err := p.mark(); err != nil {
 		return err
 	}
 	err := p.change()
 	if err == nil {
-		err = p.dir.sync()
+		err = p.dir.Sync()
 	}
 	if err == nil {
-		err = l.check()
+		err = l.Check()
 	}
 	if err == nil {
-		_ = p.dir.remove(unsyncedName) // what stays costs the next run a directory fsync
+		_ = p.dir.Remove(unsyncedName) // what stays costs the next run a directory fsync
 	}
 	p.changes.sort()
 	return err
@@ -69,9 +58,9 @@ func (p *plan) mark() error {
 	if p.unsynced || len(p.write) == 0 {
 		return nil
 	}
-	err := p.dir.touch(unsyncedName)
+	err := p.dir.Touch(unsyncedName)
 	if err != nil && !errors.Is(err, fs.ErrExist) { // something odd of that name does as well
-		return failed("creating", p.dir.at(unsyncedName), err)
+		return durable.Failed("creating", p.dir.At(unsyncedName), err)
 	}
 	return nil
 }
@@ -85,10 +74,10 @@ func (p *plan) change() error {
 		return p.removeStale()
 	}
 	for _, temp := range temps {
-		_ = p.dir.remove(temp) // what stays is swept by the next run
+		_ = p.dir.Remove(temp) // what stays is swept by the next run
 	}
 	if len(p.changes.Written)+len(p.changes.MovedAside) == 0 && !p.unsynced {
-		_ = p.dir.remove(unsyncedName)
+		_ = p.dir.Remove(unsyncedName)
 	}
 	return err
 }
@@ -107,7 +96,7 @@ func (p *plan) writeTemps() (map[string]string, error) {
 	run := rand.Text()[:8]
 	temps := make(map[string]string, len(p.write))
 	for i, f := range p.write {
-		temps[f.Name] = leftoverPrefix + run + "-" + strconv.Itoa(i) + leftoverSuffix
+		temps[f.Name] = durable.TempName(run + "-" + strconv.Itoa(i))
 	}
 	var (
 		wg   sync.WaitGroup
@@ -134,8 +123,8 @@ func (p *plan) writeTemps() (map[string]string, error) {
 }
 
 func (p *plan) writeTemp(temp string, f units.File) error {
-	if err := p.dir.create(temp, f.Content); err != nil {
-		return failed("writing", p.dir.at(f.Name), err)
+	if err := p.dir.Create(temp, f.Content); err != nil {
+		return durable.Failed("writing", p.dir.At(f.Name), err)
 	}
 	return nil
 }
@@ -149,7 +138,7 @@ func (p *plan) rename(temps map[string]string) error {
 				return err
 			}
 		}
-		if err := p.dir.rename(temps[f.Name], f.Name); err != nil {
+		if err := p.dir.Rename(temps[f.Name], f.Name); err != nil {
 			return p.stuck("putting into place", f.Name, err)
 		}
 		delete(temps, f.Name)
@@ -166,7 +155,7 @@ func (p *plan) moveAside(name string) error {
 		if _, taken := p.names[to]; taken {
 			continue
 		}
-		if err := p.dir.rename(name, to); err != nil {
+		if err := p.dir.Rename(name, to); err != nil {
 			return p.stuck("moving aside", name, err)
 		}
 		p.names[to] = 0
@@ -177,7 +166,7 @@ func (p *plan) moveAside(name string) error {
 
 // stuck is failed, and names the file where the error says nothing of others.
 func (p *plan) stuck(doing, name string, err error) error {
-	failure := failed(doing, p.dir.at(name), err)
+	failure := durable.Failed(doing, p.dir.At(name), err)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EBUSY) {
 		return &units.StuckError{File: name, Err: failure}
 	}
@@ -187,7 +176,7 @@ func (p *plan) stuck(doing, name string, err error) error {
 func (p *plan) removeStale() error {
 	slices.SortStableFunc(p.remove, func(a, b string) int { return rank(b) - rank(a) })
 	for _, name := range p.remove {
-		if err := p.dir.remove(name); err != nil && !isAbsent(err) {
+		if err := p.dir.Remove(name); err != nil && !durable.IsAbsent(err) {
 			return p.stuck("removing", name, err)
 		}
 		p.changes.Removed = append(p.changes.Removed, name)

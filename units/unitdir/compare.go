@@ -10,11 +10,13 @@ import (
 	"unicode/utf8"
 
 	"github.com/archipelago-os/archipelago/units"
+
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // plan is what is to be done in a directory.
 type plan struct {
-	dir       *directory
+	dir       *durable.Directory
 	names     map[string]fs.FileMode
 	found     map[string]units.FoundFile // what is not as it should be
 	ours      units.Set                  // those with a mark that were read, as they are
@@ -42,9 +44,9 @@ func (p *plan) verdict() error {
 }
 
 // compare finds out what differs from what is wanted. It changes nothing.
-func compare(d *directory, want units.Set, owns func(units.Mark) bool) (*plan, error) {
+func compare(d *durable.Directory, want units.Set, owns func(units.Mark) bool) (*plan, error) {
 	p := &plan{dir: d, names: map[string]fs.FileMode{}, found: map[string]units.FoundFile{}, aside: map[string]bool{}}
-	entries, err := d.list()
+	entries, err := d.List()
 	if err != nil {
 		return p, err
 	}
@@ -73,11 +75,11 @@ func compare(d *directory, want units.Set, owns func(units.Mark) bool) (*plan, e
 }
 
 // compareOwn is compare, and an error where somebody else's files have wanted names.
-func compareOwn(d *directory, want units.Set, owns func(units.Mark) bool) (*plan, error) {
+func compareOwn(d *durable.Directory, want units.Set, owns func(units.Mark) bool) (*plan, error) {
 	p, err := compare(d, want, owns)
 	if err == nil && len(p.changes.Foreign) > 0 {
 		slices.Sort(p.changes.Foreign)
-		err = &ForeignError{d.path, p.changes.Foreign}
+		err = &ForeignError{d.Path(), p.changes.Foreign}
 	}
 	return p, err
 }
@@ -93,12 +95,12 @@ func (p *plan) compareFile(f units.File) error {
 		p.replaceOdd(f)
 		return nil
 	}
-	content, perm, err := p.dir.read(f.Name, p.buf)
+	content, perm, err := p.dir.Read(f.Name, p.buf, maxFile)
 	switch {
-	case isAbsent(err): // since the list was read
+	case durable.IsAbsent(err): // since the list was read
 		p.rewrite(f, units.FileMissing)
 		return nil
-	case isOdd(err):
+	case durable.IsOdd(err):
 		p.replaceOdd(f)
 		return nil
 	case err != nil:
@@ -169,13 +171,13 @@ func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(unit
 	case name == unsyncedName:
 		p.unsynced = true
 		return nil
-	case isLeftover(name):
+	case durable.IsTemp(name):
 		p.leftovers = append(p.leftovers, name)
 		return nil
 	case wanted[name] || !isUnit(name) || owns == nil:
 		return nil
 	}
-	content, _, err := p.dir.read(name, p.buf)
+	content, _, err := p.dir.Read(name, p.buf, maxFile)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		if p.unreadable == nil {
@@ -183,7 +185,7 @@ func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(unit
 		}
 		p.changes.Unreadable = append(p.changes.Unreadable, name)
 		return nil
-	case isAbsent(err) || isOdd(err): // since the list was read
+	case durable.IsAbsent(err) || durable.IsOdd(err): // since the list was read
 		return nil
 	case err != nil:
 		return err

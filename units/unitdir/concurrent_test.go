@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
+
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // rounds and dirVariable make the test binary a second process that writes to
@@ -80,7 +82,7 @@ func TestConcurrentRunsTakeTurns(t *testing.T) {
 	}
 }
 
-// The message names the holder. This one changes lockPatience, so it does not
+// The message names the holder. This one changes lockTimeout, so it does not
 // run at the same time as others.
 func TestAHeldLockTimesOut(t *testing.T) { //nolint:paralleltest // see above
 	dir := t.TempDir()
@@ -93,8 +95,8 @@ func TestAHeldLockTimesOut(t *testing.T) { //nolint:paralleltest // see above
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
 		t.Fatal(err)
 	}
-	defer func(d time.Duration) { lockPatience = d }(lockPatience)
-	lockPatience = 20 * time.Millisecond
+	defer func(d time.Duration) { lockTimeout = d }(lockTimeout)
+	lockTimeout = 20 * time.Millisecond
 	_, err = Sync(dir, generation("2"), all)
 	want := fmt.Sprintf("another run (process %d) has held %s for 20ms", os.Getpid(), f.Name())
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -118,20 +120,20 @@ func TestADeletedDirectoryIsNoticed(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "archipelago")
 	mustSync(t, dir, generation("1")...)
-	d, err := openDirectory(dir)
+	d, err := durable.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.close()
-	l, err := d.lock(t.Context(), lockName, lockPatience)
+	defer d.Close()
+	l, err := d.Lock(t.Context(), lockName, lockTimeout)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.unlock()
+	defer l.Unlock()
 	if err := os.Rename(dir, dir+"-old"); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.check(); err == nil || !strings.Contains(err.Error(), "was deleted or replaced") {
+	if err := l.Check(); err == nil || !strings.Contains(err.Error(), "was deleted or replaced") {
 		t.Error(err)
 	}
 }

@@ -10,13 +10,15 @@ package unitdir
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/archipelago-os/archipelago/units"
+
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // Changes is what Sync did, each list sorted. Next to an error it is what was
@@ -62,6 +64,13 @@ func rank(name string) int { return slices.Index(suffixes, filepath.Ext(name)) }
 // isUnit reports whether a file of that name may be a rendered one.
 func isUnit(name string) bool { return rank(name) >= 0 }
 
+// lockName is a file of its own and not the directory: everybody who may read
+// the directory could lock it for ever.
+const lockName = ".archgen.lock"
+
+// lockTimeout is how long another run may take.
+var lockTimeout = 30 * time.Second
+
 // maxFile is the most that a rendered file may have.
 const maxFile = units.MaxFile
 
@@ -75,16 +84,16 @@ func Sync(dir string, want units.Set, owns func(units.Mark) bool) (Changes, erro
 	if err := check(want); err != nil {
 		return Changes{}, err
 	}
-	d, err := openDirectory(dir)
+	d, err := durable.Open(dir)
 	if err != nil || (d == nil && len(want) == 0) {
 		return Changes{}, err
 	}
 	if d == nil {
-		if d, err = makeDirectory(dir); err != nil {
+		if d, err = durable.Make(dir); err != nil {
 			return Changes{}, err
 		}
 	}
-	defer d.close()
+	defer d.Close()
 	// The first look takes no lock: the usual run finds nothing to do and must
 	// not write, not even a lock file.
 	p, err := compareOwn(d, want, owns)
@@ -94,11 +103,11 @@ func Sync(dir string, want units.Set, owns func(units.Mark) bool) (Changes, erro
 	if p.idle() {
 		return p.changes, p.verdict()
 	}
-	l, err := d.lock(context.Background(), lockName, lockPatience)
+	l, err := d.Lock(context.Background(), lockName, lockTimeout)
 	if err != nil {
 		return Changes{}, err
 	}
-	defer l.unlock()
+	defer l.Unlock()
 	if p, err = compareOwn(d, want, owns); err != nil {
 		return p.changes, err
 	}
@@ -115,7 +124,7 @@ func Sync(dir string, want units.Set, owns func(units.Mark) bool) (Changes, erro
 // that are ours are like. It changes nothing. A directory that is not there lacks
 // them all.
 func Look(dir string, want units.Set) (map[string]units.FoundFile, units.Set, error) {
-	d, err := openDirectory(dir)
+	d, err := durable.Open(dir)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -126,7 +135,7 @@ func Look(dir string, want units.Set) (map[string]units.FoundFile, units.Set, er
 		}
 		return found, nil, nil
 	}
-	defer d.close()
+	defer d.Close()
 	p, err := compare(d, want, func(units.Mark) bool { return true })
 	p.ours.Sort()
 	return p.found, p.ours, err
@@ -138,15 +147,15 @@ func Lost(dir string, want units.Set) units.Set {
 	if len(want) == 0 {
 		return nil
 	}
-	d, err := openDirectory(dir)
+	d, err := durable.Open(dir)
 	if err != nil {
 		return nil
 	}
 	if d == nil {
 		return want
 	}
-	defer d.close()
-	return slices.DeleteFunc(slices.Clone(want), func(f units.File) bool { return !d.lacks(f.Name) })
+	defer d.Close()
+	return slices.DeleteFunc(slices.Clone(want), func(f units.File) bool { return !d.Lacks(f.Name) })
 }
 
 // check refuses a set that this package could not look after later.
@@ -190,6 +199,3 @@ func Read(dir string) ([]Entry, error) {
 	}
 	return list, nil
 }
-
-// errNotAFile is what reading something other than a regular file gives.
-var errNotAFile = errors.New("not a regular file")

@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/units"
+
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // unit is a file as the generator renders it: a header, a body, the mark.
@@ -206,7 +208,12 @@ func TestSyncRefusesForeignFiles(t *testing.T) {
 // TestStuckFile: only an error that says nothing of other files is one of the file.
 func TestStuckFile(t *testing.T) {
 	t.Parallel()
-	p := &plan{dir: &directory{path: "/d"}}
+	dir, err := durable.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	p := &plan{dir: dir}
 	for errno, want := range map[syscall.Errno]string{
 		syscall.EPERM: "a", syscall.EBUSY: "a", syscall.EROFS: "", syscall.EACCES: "", syscall.ENOSPC: "", syscall.EIO: "",
 	} {
@@ -367,11 +374,11 @@ func TestSyncIsNotSlowedByOtherFiles(t *testing.T) {
 	for i := range 10_000 {
 		put(t, filepath.Join(dir, fmt.Sprintf("other-%d.conf", i)), "x", 0o644)
 	}
-	d, err := openDirectory(dir)
+	d, err := durable.Open(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer d.close()
+	defer d.Close()
 	p, err := compare(d, nil, all)
 	if err != nil || len(p.remove) != 1 {
 		t.Errorf("%v, %v", p.remove, err)

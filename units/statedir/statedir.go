@@ -1,13 +1,14 @@
-package unitdir
+// Package statedir owns the layout of the state directory: generations of unit files,
+// the record of repairs, and adoptions. It owns the lock that keeps passes apart, too.
+//
+// It never decides what is good or due, and writes through durable only.
+package statedir
 
 import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
+
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // Store keeps what outlives a pass over the units.
@@ -23,12 +26,12 @@ type Store struct {
 	State, Runtime string
 	// Now is the time that a generation is kept with.
 	Now func() time.Time
-	// Patience is how long another pass may take, half a minute where it is zero.
-	Patience time.Duration
+	// LockTimeout is how long another pass may take, half a minute where it is zero.
+	LockTimeout time.Duration
 }
 
 const (
-	passLock       = "lock"
+	lockTimeout    = 30 * time.Second
 	historyFile    = "history.json"
 	generationsDir = "generations"
 	// keptGenerations is how many generations there are at most.
@@ -36,28 +39,16 @@ const (
 )
 
 // Lock keeps other passes out until unlock is called. Its error wraps
-// *HeldError where another pass takes too long.
+// *durable.HeldError where another pass takes too long.
 func (s Store) Lock(ctx context.Context) (unlock func(), err error) {
-	d, err := makeDirectory(s.Runtime)
-	if err != nil {
-		return nil, err
-	}
-	l, err := d.lock(ctx, passLock, cmp.Or(s.Patience, lockPatience))
-	if err != nil {
-		d.close()
-		return nil, err
-	}
-	return func() {
-		l.unlock()
-		d.close()
-	}, nil
+	return durable.LockDir(ctx, s.Runtime, cmp.Or(s.LockTimeout, lockTimeout))
 }
 
 // History reads the record of repairs. One that can't be understood is as good
 // as none: it bounds how often things are tried, and decides nothing else.
 func (s Store) History() (units.History, error) {
 	h := units.History{}
-	data, err := readFile(s.State, historyFile)
+	data, err := durable.ReadFile(s.State, historyFile)
 	if err != nil || data == nil {
 		return h, err
 	}
@@ -73,7 +64,7 @@ func (s Store) SaveHistory(h units.History) error {
 	if err != nil {
 		return fmt.Errorf("writing down the record of repairs: %w", err)
 	}
-	return Replace(s.State, historyFile, append(data, '\n'))
+	return durable.Replace(s.State, historyFile, append(data, '\n'))
 }
 
 // Generation is a set of unit files that was good: after the changes that led
@@ -121,7 +112,7 @@ func (s Store) Generations() ([]Generation, error) {
 
 // generation reads one, and reports false for a file that can't be understood.
 func (s Store) generation(number int) (g Generation, ok bool, err error) {
-	data, err := readFile(s.generations(), generationName(number))
+	data, err := durable.ReadFile(s.generations(), generationName(number))
 	var kept keptGeneration
 	if err != nil || json.Unmarshal(data, &kept) != nil {
 		return Generation{}, false, err
@@ -171,22 +162,22 @@ func (s Store) Commit(set units.Set, reason string) error {
 	if err != nil {
 		return fmt.Errorf("writing down generation %d: %w", next, err)
 	}
-	if err := Replace(s.generations(), generationName(next), append(data, '\n')); err != nil {
+	if err := durable.Replace(s.generations(), generationName(next), append(data, '\n')); err != nil {
 		return err
 	}
 	return s.prune(append(numbers, next))
 }
 
 func (s Store) prune(numbers []int) error {
-	d, err := openDirectory(s.generations())
+	d, err := durable.Open(s.generations())
 	if err != nil || d == nil {
 		return err
 	}
-	defer d.close()
+	defer d.Close()
 	for len(numbers) > keptGenerations {
 		name := generationName(numbers[0])
-		if err := d.remove(name); err != nil && !isAbsent(err) {
-			return failed("removing", d.at(name), err)
+		if err := d.Remove(name); err != nil && !durable.IsAbsent(err) {
+			return durable.Failed("removing", d.At(name), err)
 		}
 		numbers = numbers[1:]
 	}
@@ -199,12 +190,12 @@ func generationName(n int) string { return fmt.Sprintf("%06d.json", n) }
 
 // numbers lists the generations that there are, in order.
 func (s Store) numbers() ([]int, error) {
-	d, err := openDirectory(s.generations())
+	d, err := durable.Open(s.generations())
 	if err != nil || d == nil {
 		return nil, err
 	}
-	defer d.close()
-	entries, err := d.list()
+	defer d.Close()
+	entries, err := d.List()
 	if err != nil {
 		return nil, err
 	}
@@ -217,80 +208,4 @@ func (s Store) numbers() ([]int, error) {
 	}
 	slices.SortFunc(numbers, cmp.Compare[int])
 	return numbers, nil
-}
-
-// readFile reads one file, nil where there is none.
-func readFile(dir, name string) ([]byte, error) {
-	d, err := openDirectory(dir)
-	if err != nil || d == nil {
-		return nil, err
-	}
-	defer d.close()
-	data, _, err := d.readUpTo(name, nil, maxStored)
-	if isAbsent(err) {
-		return nil, nil
-	}
-	return data, err
-}
-
-// Remove removes a file of a directory durably, if there is one.
-func Remove(dir, name string) error {
-	d, err := openDirectory(dir)
-	if err != nil || d == nil {
-		return err
-	}
-	defer d.close()
-	if err := d.remove(name); err != nil {
-		if isAbsent(err) {
-			return nil
-		}
-		return failed("removing", d.at(name), err)
-	}
-	return d.sync()
-}
-
-// maxStored is far more than a generation of a thousand apps has.
-const maxStored = 64 << 20
-
-// Replace gives a file of a directory its content, durably and at once: readers
-// see the old file or the new one. It makes the directory if needed.
-func Replace(dir, name string, content []byte) error {
-	d, err := makeDirectory(dir)
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	temp := leftoverPrefix + name + leftoverSuffix
-	if err := d.remove(temp); err != nil && !isAbsent(err) {
-		return failed("removing", d.at(temp), err)
-	}
-	err = d.create(temp, content)
-	if err == nil {
-		err = d.rename(temp, name)
-	}
-	if err != nil {
-		return errors.Join(failed("writing", d.at(name), err), ignoreAbsent(d.remove(temp)))
-	}
-	return d.sync()
-}
-
-func ignoreAbsent(err error) error {
-	if isAbsent(err) {
-		return nil
-	}
-	return err
-}
-
-// Mask puts a link to /dev/null into a directory, which hides a file of that
-// name in directories that come later. What is there already stays.
-func Mask(dir, name string) error {
-	d, err := makeDirectory(dir)
-	if err != nil {
-		return err
-	}
-	defer d.close()
-	if err := os.Symlink(os.DevNull, d.at(name)); err != nil && !errors.Is(err, fs.ErrExist) {
-		return failed("masking", d.at(name), err)
-	}
-	return d.sync()
 }

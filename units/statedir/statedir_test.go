@@ -1,4 +1,4 @@
-package unitdir
+package statedir
 
 import (
 	"errors"
@@ -11,7 +11,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/units"
+
+	"github.com/archipelago-os/archipelago/units/durable"
 )
+
+func unit(name, app, body string) units.File {
+	return units.File{Name: name, App: app, Digest: "0a", Content: []byte("[Unit]\nDescription=" + body + "\n")}
+}
+
+func put(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
 
 func store(t *testing.T) Store {
 	t.Helper()
@@ -71,8 +84,8 @@ func TestDamagedGenerationIsLeftOut(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	put(t, filepath.Join(s.State, "generations/000002.json"), "{", 0o600)
-	put(t, filepath.Join(s.State, "generations/notes.txt"), "mine", 0o600)
+	put(t, filepath.Join(s.State, "generations/000002.json"), "{")
+	put(t, filepath.Join(s.State, "generations/notes.txt"), "mine")
 	if list, err := s.Generations(); err != nil || len(list) != 1 || list[0].Number != 1 {
 		t.Errorf("%v, %v", list, err)
 	}
@@ -99,7 +112,7 @@ func TestHistoryIsKept(t *testing.T) {
 		t.Errorf("%v, -want +got:\n%s", err, d)
 	}
 	for _, junk := range []string{"", "{", "null", "[]"} {
-		put(t, filepath.Join(s.State, "history.json"), junk, 0o600)
+		put(t, filepath.Join(s.State, "history.json"), junk)
 		if got, err := s.History(); err != nil || got == nil || len(got) != 0 {
 			t.Errorf("of %q: %v, %v", junk, got, err)
 		}
@@ -108,16 +121,14 @@ func TestHistoryIsKept(t *testing.T) {
 
 // TestLockNamesItsHolder and is free again afterwards.
 func TestLockNamesItsHolder(t *testing.T) {
-	patience := lockPatience
-	lockPatience = 20 * time.Millisecond
-	defer func() { lockPatience = patience }()
 	s := store(t)
+	s.LockTimeout = 20 * time.Millisecond
 	unlock, err := s.Lock(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = s.Lock(t.Context())
-	if held, ok := errors.AsType[*HeldError](err); !ok || held.Process != os.Getpid() {
+	if held, ok := errors.AsType[*durable.HeldError](err); !ok || held.Process != os.Getpid() {
 		t.Errorf("error %v, want one that names process %d", err, os.Getpid())
 	}
 	unlock()

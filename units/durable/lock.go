@@ -1,4 +1,4 @@
-package unitdir
+package durable
 
 import (
 	"bytes"
@@ -12,42 +12,57 @@ import (
 	"time"
 )
 
-// lockName is a file of its own and not the directory: everybody who may read
-// the directory could lock it for ever.
-const lockName = ".archgen.lock"
-
-// lockPatience is how long another run may take, where nothing else is said.
-var lockPatience = 30 * time.Second
-
 // lockPause is the longest time between two tries to get it.
 const lockPause = 100 * time.Millisecond
 
-// lock is the right to write to the directory. The kernel takes it back when
+// Lock is the right to write to the directory. The kernel takes it back when
 // its holder dies, so it is never stale, and nobody steals it.
-type lock struct {
-	dir  *directory
+type Lock struct {
+	dir  *Directory
 	file *os.File
 }
 
-// lock waits for the lock as long as patience allows.
-func (d *directory) lock(ctx context.Context, name string, patience time.Duration) (*lock, error) {
+// LockName is the usual name of a lock in a directory of its own.
+const LockName = "lock"
+
+// LockDir makes a directory and holds the lock in it until unlock is called. Its error
+// wraps *HeldError where somebody else holds it until the timeout.
+func LockDir(ctx context.Context, dir string, timeout time.Duration) (unlock func(), err error) {
+	d, err := Make(dir)
+	if err != nil {
+		return nil, err
+	}
+	l, err := d.Lock(ctx, LockName, timeout)
+	if err != nil {
+		d.Close()
+		return nil, err
+	}
+	return func() {
+		l.Unlock()
+		d.Close()
+	}, nil
+}
+
+// Lock waits for the lock of a name until a timeout.
+func (d *Directory) Lock(ctx context.Context, name string, timeout time.Duration) (*Lock, error) {
 	fd, err := d.open(name, syscall.O_RDWR|syscall.O_CREAT, 0o600)
 	if err != nil {
-		return nil, failed("opening the lock", d.at(name), err)
+		return nil, Failed("opening the lock", d.At(name), err)
 	}
-	l := &lock{d, os.NewFile(uintptr(fd), d.at(name))}
-	err = l.wait(ctx, patience)
+	l := &Lock{d, os.NewFile(uintptr(fd), d.At(name))}
+	err = l.wait(ctx, timeout)
 	if err == nil {
-		err = l.check()
+		err = l.Check()
 	}
 	if err != nil {
-		l.unlock()
+		l.Unlock()
 		return nil, err
 	}
 	return l, nil
 }
 
-func (l *lock) unlock() { l.file.Close() }
+// Unlock lets others have the lock.
+func (l *Lock) Unlock() { l.file.Close() }
 
 // HeldError says that another run holds a lock.
 type HeldError struct {
@@ -65,17 +80,17 @@ func (e *HeldError) Error() string {
 	return fmt.Sprintf("another run%s has held %s for %v: wait for it to end, or end it", holder, e.Path, e.Waited)
 }
 
-func (l *lock) wait(ctx context.Context, patience time.Duration) error {
-	deadline := time.Now().Add(patience)
+func (l *Lock) wait(ctx context.Context, timeout time.Duration) error {
+	deadline := time.Now().Add(timeout)
 	for pause := 2 * time.Millisecond; ; pause = min(2*pause, lockPause) {
 		err := retry(func() error { return syscall.Flock(int(l.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) })
 		switch {
 		case err == nil:
 			return nil
 		case !errors.Is(err, syscall.EWOULDBLOCK):
-			return failed("locking", l.file.Name(), err)
+			return Failed("locking", l.file.Name(), err)
 		case time.Now().After(deadline):
-			return &HeldError{Path: l.file.Name(), Process: l.holder(), Waited: patience}
+			return &HeldError{Path: l.file.Name(), Process: l.holder(), Waited: timeout}
 		}
 		select {
 		case <-time.After(pause):
@@ -85,28 +100,28 @@ func (l *lock) wait(ctx context.Context, patience time.Duration) error {
 	}
 }
 
-// check makes sure that the locked file is still the one that others find: the
+// Check makes sure that the locked file is still the one that others find: the
 // directory may have been deleted or renamed, and then writing to it is no use.
-func (l *lock) check() error {
+func (l *Lock) Check() error {
 	locked, err := l.file.Stat()
 	if err != nil {
-		return failed("looking at", l.file.Name(), err)
+		return Failed("looking at", l.file.Name(), err)
 	}
 	if !locked.Mode().IsRegular() {
-		return failed("locking", l.file.Name(), errNotAFile)
+		return Failed("locking", l.file.Name(), ErrNotRegular)
 	}
 	found, err := os.Lstat(l.file.Name())
 	if err == nil && os.SameFile(locked, found) {
 		return nil
 	}
-	if err != nil && !isAbsent(err) {
-		return failed("looking at", l.file.Name(), err)
+	if err != nil && !IsAbsent(err) {
+		return Failed("looking at", l.file.Name(), err)
 	}
 	return fmt.Errorf("%s was deleted or replaced while it was written to: run it again", l.dir.path)
 }
 
 // holder is the process that has the lock, 0 where the kernel does not tell.
-func (l *lock) holder() int {
+func (l *Lock) holder() int {
 	info, err := l.file.Stat()
 	if err != nil {
 		return 0

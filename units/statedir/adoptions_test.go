@@ -1,4 +1,4 @@
-package unitdir_test
+package statedir_test
 
 import (
 	"os"
@@ -9,14 +9,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
 // TestAdoptions: what is kept comes back, nothing leaves no file, and what can't
 // be read is never taken for nothing.
 func TestAdoptions(t *testing.T) {
 	t.Parallel()
-	store := unitdir.Store{State: filepath.Join(t.TempDir(), "state")}
+	store := statedir.Store{State: filepath.Join(t.TempDir(), "state")}
 	file := filepath.Join(store.State, "adoptions.json")
 	kept := units.Adoptions{
 		"x": {Containers: []units.Legacy{{ID: "c1", Name: "x", Ran: true, Restart: "always"}, {ID: "c2", Name: "x.db"}}},

@@ -1,4 +1,4 @@
-package unitdir_test
+package durable_test
 
 import (
 	"errors"
@@ -10,13 +10,13 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 func TestReplacePrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "above/private")
 	for _, text := range []string{"one", "two"} {
-		if err := unitdir.ReplacePrivate(dir, "x", []byte(text), 0o440); err != nil {
+		if err := durable.ReplacePrivate(dir, "x", []byte(text), 0o440); err != nil {
 			t.Fatal(err)
 		}
 		got, err := os.ReadFile(filepath.Join(dir, "x"))
@@ -29,7 +29,7 @@ func TestReplacePrivate(t *testing.T) {
 			t.Errorf("%s: %v, %v", path, info.Mode(), err)
 		}
 	}
-	if names, err := unitdir.Names(dir); err != nil || len(names) != 1 {
+	if names, err := durable.Names(dir); err != nil || len(names) != 1 {
 		t.Errorf("%v, %v", names, err)
 	}
 }
@@ -39,10 +39,10 @@ func TestReplacePrivate(t *testing.T) {
 func TestOverwrite(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x")
-	if err := unitdir.Overwrite(dir, "x", nil, 0o400); !errors.Is(err, fs.ErrNotExist) {
+	if err := durable.Overwrite(dir, "x", nil, 0o400); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
 	}
-	if err := unitdir.ReplacePrivate(dir, "x", []byte("a longer one"), 0o600); err != nil {
+	if err := durable.ReplacePrivate(dir, "x", []byte("a longer one"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	before, err := os.Stat(path)
@@ -50,7 +50,7 @@ func TestOverwrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range []string{"short", "the longest of all"} {
-		if err := unitdir.Overwrite(dir, "x", []byte(text), 0o640); err != nil {
+		if err := durable.Overwrite(dir, "x", []byte(text), 0o640); err != nil {
 			t.Fatal(err)
 		}
 		got, err := os.ReadFile(path)
@@ -65,7 +65,7 @@ func TestOverwrite(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"link", "directory", "fifo"} {
-		if err := unitdir.Overwrite(dir, name, []byte("x"), 0o600); err == nil {
+		if err := durable.Overwrite(dir, name, []byte("x"), 0o600); err == nil {
 			t.Errorf("the %s was overwritten", name)
 		}
 	}
@@ -82,7 +82,7 @@ func TestCreatePrivate(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 20 {
 		wg.Go(func() {
-			err := unitdir.CreatePrivate(dir, "key", []byte{byte(i), byte(i)}, 0o600)
+			err := durable.CreatePrivate(dir, "key", []byte{byte(i), byte(i)}, 0o600)
 			switch {
 			case err == nil:
 				made.Add(1)
@@ -95,7 +95,7 @@ func TestCreatePrivate(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if names, err := unitdir.Names(dir); err != nil || len(names) != 1 || made.Load() != 1 {
+	if names, err := durable.Names(dir); err != nil || len(names) != 1 || made.Load() != 1 {
 		t.Errorf("%d made it; %v, %v", made.Load(), names, err)
 	}
 }

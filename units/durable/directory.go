@@ -1,4 +1,9 @@
-package unitdir
+// Package durable owns how files are written: durably, and as a whole or not at all.
+// It opens a directory once and works in it by name, so that no link and no rename
+// leads out of it. It is the only package that writes files which outlive a command.
+//
+// It never decides what a file holds, and knows no unit.
+package durable
 
 import (
 	"cmp"
@@ -14,18 +19,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// directory is an open directory. Names are looked up in it and not by path:
+// Directory is an open directory. Names are looked up in it and not by path:
 // links and renames outside change nothing, and links inside are not followed
 // (os.Root follows those that stay inside).
-type directory struct {
+type Directory struct {
 	file *os.File
 	fd   int
 	path string
 }
 
-// openDirectory returns nil for a directory that is not there. Its parents may
+// Open returns nil for a directory that is not there. Its parents may
 // be links; a link in its own place could lead our files and removals anywhere.
-func openDirectory(path string) (*directory, error) {
+func Open(path string) (*Directory, error) {
 	if path == "" {
 		return nil, errors.New("the unit directory has no name")
 	}
@@ -33,13 +38,13 @@ func openDirectory(path string) (*directory, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
 	switch {
 	case err == nil:
-		return &directory{f, int(f.Fd()), path}, nil
+		return &Directory{f, int(f.Fd()), path}, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil //nolint:nilnil // an absent directory is no error and has no handle
 	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP):
 		return nil, blocked(path, err)
 	}
-	return nil, failed("opening the unit directory", path, err)
+	return nil, Failed("opening the unit directory", path, err)
 }
 
 // blocked names what is in the way of a path.
@@ -56,7 +61,7 @@ func blocked(path string, err error) error {
 		case statErr == nil && !info.IsDir():
 			return fmt.Errorf("%s is a %v in the place of a directory (%w): move it away; the directory will be made", at, kind(info), reason(err))
 		case statErr == nil || at == filepath.Dir(at):
-			return failed("making the unit directory", path, err)
+			return Failed("making the unit directory", path, err)
 		}
 	}
 }
@@ -74,12 +79,13 @@ func kind(info fs.FileInfo) string {
 	}
 }
 
-func makeDirectory(path string) (*directory, error) {
+// Make opens a directory, and makes it and its parents durably where they are missing.
+func Make(path string) (*Directory, error) {
 	path = filepath.Clean(path)
 	if err := makeDurable(path); err != nil {
 		return nil, err
 	}
-	d, err := openDirectory(path)
+	d, err := Open(path)
 	if err == nil && d == nil {
 		err = fmt.Errorf("%s vanished while it was made; run it again", path)
 	}
@@ -101,11 +107,11 @@ func makeDurable(path string) error {
 	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrNotExist):
 		return blocked(path, err)
 	case err != nil:
-		return failed("making the directory", path, err)
+		return Failed("making the directory", path, err)
 	}
 	// Podman may run as another user than the one whose umask this is.
 	if err := os.Chmod(path, 0o755); err != nil {
-		return failed("setting the mode of", path, err)
+		return Failed("setting the mode of", path, err)
 	}
 	return syncDirectory(filepath.Dir(path))
 }
@@ -113,18 +119,26 @@ func makeDurable(path string) error {
 func syncDirectory(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return failed("opening", path, err)
+		return Failed("opening", path, err)
 	}
 	defer f.Close()
 	if err := f.Sync(); err != nil {
-		return failed("making durable what is new in", path, err)
+		return Failed("making durable what is new in", path, err)
 	}
 	return nil
 }
 
-func (d *directory) close()             { d.file.Close() }
-func (d *directory) at(n string) string { return filepath.Join(d.path, n) }
-func byName(a, b fs.DirEntry) int       { return cmp.Compare(a.Name(), b.Name()) }
+// Close closes the directory.
+func (d *Directory) Close() { d.file.Close() }
+
+// At is the path of a name in the directory.
+func (d *Directory) At(n string) string { return filepath.Join(d.path, n) }
+
+// Path is the path of the directory.
+func (d *Directory) Path() string { return d.path }
+
+func byName(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) }
+
 func retry(call func() error) (err error) {
 	for {
 		if err = call(); !errors.Is(err, syscall.EINTR) {
@@ -133,14 +147,14 @@ func retry(call func() error) (err error) {
 	}
 }
 
-// list returns what is in the directory, sorted.
-func (d *directory) list() ([]fs.DirEntry, error) {
+// List returns what is in the directory, sorted.
+func (d *Directory) List() ([]fs.DirEntry, error) {
 	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
-		return nil, failed("reading the directory", d.path, err)
+		return nil, Failed("reading the directory", d.path, err)
 	}
 	entries, err := d.file.ReadDir(-1)
 	if err != nil {
-		return nil, failed("reading the directory", d.path, err)
+		return nil, Failed("reading the directory", d.path, err)
 	}
 	slices.SortFunc(entries, byName)
 	return entries, nil
@@ -148,7 +162,7 @@ func (d *directory) list() ([]fs.DirEntry, error) {
 
 // open opens a file without following a link, waiting for a FIFO's other end,
 // or becoming a terminal's owner.
-func (d *directory) open(name string, flags int, mode uint32) (fd int, err error) {
+func (d *Directory) open(name string, flags int, mode uint32) (fd int, err error) {
 	flags |= syscall.O_NOFOLLOW | syscall.O_NONBLOCK | syscall.O_NOCTTY | syscall.O_CLOEXEC
 	err = retry(func() error {
 		fd, err = syscall.Openat(d.fd, name, flags, mode)
@@ -157,23 +171,20 @@ func (d *directory) open(name string, flags int, mode uint32) (fd int, err error
 	return fd, err
 }
 
-// read returns the first MiB of a regular file, in the room of buf if it fits.
-func (d *directory) read(name string, buf []byte) ([]byte, fs.FileMode, error) {
-	return d.readUpTo(name, buf, maxFile)
-}
-
-func (d *directory) readUpTo(name string, buf []byte, most int) ([]byte, fs.FileMode, error) {
+// Read returns a regular file up to a number of bytes, in the room of buf if it fits. Of a
+// longer one it returns one byte more than that.
+func (d *Directory) Read(name string, buf []byte, most int) ([]byte, fs.FileMode, error) {
 	fd, err := d.open(name, syscall.O_RDONLY, 0)
 	if err != nil {
-		return nil, 0, failed("reading", d.at(name), err)
+		return nil, 0, Failed("reading", d.At(name), err)
 	}
 	defer syscall.Close(fd)
 	var st syscall.Stat_t
 	if err := syscall.Fstat(fd, &st); err != nil {
-		return nil, 0, failed("looking at", d.at(name), err)
+		return nil, 0, Failed("looking at", d.At(name), err)
 	}
 	if st.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return nil, 0, failed("reading", d.at(name), errNotAFile)
+		return nil, 0, Failed("reading", d.At(name), ErrNotRegular)
 	}
 	buf = slices.Grow(buf[:0], int(min(st.Size, int64(most)))+1)
 	for len(buf) <= most {
@@ -181,7 +192,7 @@ func (d *directory) readUpTo(name string, buf []byte, most int) ([]byte, fs.File
 		n := 0
 		err := retry(func() (err error) { n, err = syscall.Read(fd, buf[len(buf):cap(buf)]); return err })
 		if err != nil {
-			return nil, 0, failed("reading", d.at(name), err)
+			return nil, 0, Failed("reading", d.At(name), err)
 		}
 		if n == 0 {
 			break
@@ -191,8 +202,8 @@ func (d *directory) readUpTo(name string, buf []byte, most int) ([]byte, fs.File
 	return buf, fs.FileMode(st.Mode).Perm(), nil
 }
 
-// create writes a new file durably.
-func (d *directory) create(name string, content []byte) error {
+// Create writes a new file durably.
+func (d *Directory) Create(name string, content []byte) error {
 	fd, err := d.open(name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -204,8 +215,8 @@ func (d *directory) create(name string, content []byte) error {
 	return err
 }
 
-// touch makes an empty file; a power cut may take it away.
-func (d *directory) touch(name string) error {
+// Touch makes an empty file; a power cut may take it away.
+func (d *Directory) Touch(name string) error {
 	fd, err := d.open(name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL, 0o644)
 	if err != nil {
 		return err
@@ -232,34 +243,40 @@ func fill(fd int, content []byte, mode fs.FileMode) error {
 	return retry(func() error { return syscall.Fsync(fd) })
 }
 
-// lacks reports whether there is nothing of a name.
-func (d *directory) lacks(name string) bool {
+// Lacks reports whether there is nothing of a name.
+func (d *Directory) Lacks(name string) bool {
 	var st unix.Stat_t
-	return isAbsent(retry(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) }))
+	return IsAbsent(retry(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) }))
 }
 
-func (d *directory) rename(from, to string) error {
+// Rename gives a file another name in the same directory.
+func (d *Directory) Rename(from, to string) error {
 	return retry(func() error { return syscall.Renameat(d.fd, from, d.fd, to) })
 }
 
-// remove removes a file or a link, never a directory.
-func (d *directory) remove(name string) error {
+// Remove removes a file or a link, never a directory.
+func (d *Directory) Remove(name string) error {
 	return retry(func() error { return syscall.Unlinkat(d.fd, name) })
 }
 
-func (d *directory) sync() error {
+// Sync makes changes of names durable.
+func (d *Directory) Sync() error {
 	if err := d.file.Sync(); err != nil {
-		return failed("making durable the changes in", d.path, err)
+		return Failed("making durable the changes in", d.path, err)
 	}
 	return nil
 }
 
-func isAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) }
+// IsAbsent reports whether an error says that there is no such file.
+func IsAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// isOdd reports whether reading failed because of what lies there, and not
+// ErrNotRegular is what reading something other than a regular file gives.
+var ErrNotRegular = errors.New("not a regular file")
+
+// IsOdd reports whether reading Failed because of what lies there, and not
 // because of the disk.
-func isOdd(err error) bool {
-	return errors.Is(err, errNotAFile) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EACCES)
+func IsOdd(err error) bool {
+	return errors.Is(err, ErrNotRegular) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EACCES)
 }
 
 // reason takes the path out of an error that is put next to one.
@@ -270,8 +287,8 @@ func reason(err error) error {
 	return err
 }
 
-// failed says what was being done to what, and how to mend it.
-func failed(doing, path string, err error) error {
+// Failed says what was being done to what, and how to mend it.
+func Failed(doing, path string, err error) error {
 	err = fmt.Errorf("%s %s: %w", doing, path, reason(err))
 	for _, m := range mending {
 		if errors.Is(err, m.cause) {
@@ -294,6 +311,6 @@ var mending = []struct {
 	{syscall.ENFILE, "too many files are open on this machine"},
 	{syscall.ELOOP, "a link is in its place: remove the link"},
 	{syscall.EISDIR, "a directory is in its place: move it away"},
-	{errNotAFile, "it is in the place of a file: move it away"},
+	{ErrNotRegular, "it is in the place of a file: move it away"},
 	{syscall.EIO, "the disk reports an error: see the kernel's log (dmesg)"},
 }

@@ -1,4 +1,4 @@
-package unitdir
+package statedir
 
 import (
 	"encoding/json"
@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"github.com/archipelago-os/archipelago/units"
+
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 const adoptionsFile = "adoptions.json"
@@ -14,7 +16,7 @@ const adoptionsFile = "adoptions.json"
 // Other than a record of repairs it can't be done without.
 func (s Store) Adoptions() (units.Adoptions, error) {
 	a := units.Adoptions{}
-	data, err := readFile(s.State, adoptionsFile)
+	data, err := durable.ReadFile(s.State, adoptionsFile)
 	if err != nil || data == nil {
 		return a, err
 	}
@@ -31,11 +33,11 @@ func (s Store) Adoptions() (units.Adoptions, error) {
 // SaveAdoptions keeps them, durably. Without any there is no file.
 func (s Store) SaveAdoptions(a units.Adoptions) error {
 	if len(a) == 0 {
-		return Remove(s.State, adoptionsFile)
+		return durable.Remove(s.State, adoptionsFile)
 	}
 	data, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
 		return fmt.Errorf("writing down which containers make way: %w", err)
 	}
-	return Replace(s.State, adoptionsFile, append(data, '\n'))
+	return durable.Replace(s.State, adoptionsFile, append(data, '\n'))
 }
