@@ -93,12 +93,12 @@ func AskOnce(ask func() string, program func() (string, error)) func() string {
 
 // look takes down what tells whether a file is still the one that was read.
 func (c *Compiler) look() (string, error) {
-	dirs, err := c.Source.AppDirs()
+	dirs, err := c.Source.Paths().Apps()
 	if err != nil {
 		return "", err
 	}
 	var text bytes.Buffer
-	for _, file := range c.Source.SettingsFiles() {
+	for _, file := range c.Source.Paths().Settings() {
 		note(&text, file)
 	}
 	// The generator's answer depends on Podman, which an upgrade replaces.

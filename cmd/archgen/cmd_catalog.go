@@ -18,6 +18,8 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/datasheet"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/rights"
+
+	"github.com/archipelago-os/archipelago/units/paths"
 )
 
 func (c *cli) catalogCommand() *cobra.Command {
@@ -172,13 +174,7 @@ func (e *catalogEntry) addTemplates(m *manifests.Manifest, read func(id, name st
 	return diags
 }
 
-func (c *cli) catalogDirs() []string {
-	dirs := []string{"/usr/share/archipelago/catalog", "/etc/archipelago/catalog"}
-	if config, err := c.configHome(); err == nil {
-		dirs = append(dirs, filepath.Join(config, "archipelago/catalog"))
-	}
-	return dirs
-}
+func (c *cli) catalogDirs() []string { return paths.Env{Getenv: c.getenv}.Catalog() }
 
 func entryOf(m *manifests.Manifest, from, file string, data []byte) catalogEntry {
 	a := &m.Document.App

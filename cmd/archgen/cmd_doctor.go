@@ -18,9 +18,9 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/systemd"
 
+	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
@@ -179,12 +179,12 @@ type patient struct {
 type appFiles struct {
 	compiled *compile.Compiled
 	want     units.Desired
-	places   machine.Places
+	places   paths.Paths
 	history  units.History
 }
 
 func (c *cli) patient(ctx context.Context, from *source) *patient {
-	p := &patient{podman: c.podman, scope: from.scope(), root: "/", getenv: c.getenv, uid: os.Getuid(), user: c.getenv("USER"), storage: podman.Storage(from.scope(), c.getenv)}
+	p := &patient{podman: c.podman, scope: from.scope(), root: "/", getenv: c.getenv, uid: os.Getuid(), user: c.getenv("USER"), storage: paths.Storage(from.scope(), c.getenv)}
 	if who, err := user.Current(); err == nil {
 		p.user = who.Username
 	}
@@ -202,7 +202,7 @@ func (c *cli) patient(ctx context.Context, from *source) *patient {
 		if a.compiled, a.want, err = c.installed(from); err != nil {
 			return a, err
 		}
-		a.places, err = machine.PlacesOf(p.scope, c.getenv)
+		a.places, err = paths.Of(p.scope, c.getenv)
 		return a, err
 	})
 	return p

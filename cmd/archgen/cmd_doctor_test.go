@@ -14,6 +14,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -366,7 +367,7 @@ func TestDoctorUnitFiles(t *testing.T) {
 		spoil(dir)
 		return judgeUnitFiles(appFiles{
 			want:   units.Desired{Apps: []units.App{{ID: "web", Files: units.Set{file}}}},
-			places: machine.Places{Units: dir},
+			places: paths.Paths{Units: dir},
 		})
 	}
 	for name, tt := range map[string]struct {
@@ -400,7 +401,7 @@ func TestDoctorLeavesKeptFiles(t *testing.T) {
 	dir := t.TempDir()
 	write(t, filepath.Join(dir, "app@web.container"), "[Container]\nImage=x\n\n[X-Archipelago]\nApp=web\nDigest=d\n")
 	web := units.App{ID: "web", ManifestDigest: "m", Files: units.Set{{Name: "app@web.container", App: "web", Content: []byte("other")}}}
-	a := appFiles{want: units.Desired{Apps: []units.App{web}}, places: machine.Places{Units: dir}, history: units.History{}}
+	a := appFiles{want: units.Desired{Apps: []units.App{web}}, places: paths.Paths{Units: dir}, history: units.History{}}
 	expect(t, judgeUnitFiles(a), isWarning, "1 file is not")
 	a.history.RollBack(web)
 	expect(t, judgeUnitFiles(a), isOK, "1 file")

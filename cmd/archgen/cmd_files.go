@@ -16,7 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/config"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/podman"
+	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -149,11 +149,11 @@ func (c *cli) recipeOf(scope units.Scope, app string) (units.Recipe, error) {
 
 // configHost is where the configuration of this machine's apps comes from.
 func (c *cli) configHost(scope units.Scope) (config.Host, error) {
-	places, err := machine.PlacesOf(scope, c.getenv)
+	places, err := paths.Of(scope, c.getenv)
 	if err != nil {
 		return config.Host{}, err
 	}
-	return places.Config(podman.Storage(scope, c.getenv), startedBy(scope)), nil
+	return machine.Config(places, paths.Storage(scope, c.getenv), startedBy(scope)), nil
 }
 
 // startedBy asks the systemd of a scope, which only a part that follows another needs.

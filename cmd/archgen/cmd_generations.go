@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
@@ -44,7 +44,7 @@ serve, the newest first, with what led to each.`,
 }
 
 func (c *cli) storeOf(from *source) (statedir.Store, error) {
-	places, err := machine.PlacesOf(from.scope(), c.getenv)
+	places, err := paths.Of(from.scope(), c.getenv)
 	return statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now}, err
 }
 

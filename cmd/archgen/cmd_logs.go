@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/paths"
 )
 
 // wantedLog is what is asked of the journal.
@@ -100,7 +101,7 @@ func (w *wantedLog) arguments(services []string) []string {
 // loggedServices is the services of apps that are installed, have a unit file, or
 // ever wrote something, and the ids of the apps that are installed.
 func (c *cli) loggedServices(from *source) (services, installed []string, err error) {
-	places, err := machine.PlacesOf(from.scope(), c.getenv)
+	places, err := paths.Of(from.scope(), c.getenv)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/durable"
+	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
@@ -124,7 +125,7 @@ func (c *cli) removeNetworks(ctx context.Context, l *live, scope units.Scope) er
 		_, isWanted := slices.BinarySearch(files, generator.NetworkFile(name))
 		return generator.IsNetworkName(name) && !isWanted
 	}
-	if !slices.ContainsFunc(podman.Networks(scope, podman.Storage(scope, c.getenv)), isLeft) {
+	if !slices.ContainsFunc(podman.Networks(scope, paths.Storage(scope, c.getenv)), isLeft) {
 		return nil
 	}
 	// Before Podman 5.3 their units stay active.

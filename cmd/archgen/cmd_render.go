@@ -154,20 +154,8 @@ func (c *cli) unitDir(o *renderOptions) (string, error) {
 		return "", nil
 	case o.out != "":
 		return o.out, nil
-	case o.root != "" && o.system:
-		return filepath.Join(o.root, "/usr/share/containers/systemd/archipelago"), nil
-	case o.root != "":
-		// Not /usr/share/containers/systemd/users: root's generator takes what
-		// lies there for root's own units (Podman 5.8 and 6.0).
-		return filepath.Join(o.root, "/etc/containers/systemd/users/archipelago"), nil
-	case o.system:
-		return "/etc/containers/systemd/archipelago", nil
 	}
-	config, err := c.configHome()
-	if err != nil {
-		return "", err
-	}
-	return filepath.Join(config, "containers/systemd/archipelago"), nil
+	return c.from(&o.source).Paths().Units()
 }
 
 // filesOf is what is to be written: everything, or the files of the apps that

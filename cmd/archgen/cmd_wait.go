@@ -19,6 +19,8 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/systemd"
+
+	"github.com/archipelago-os/archipelago/units/paths"
 )
 
 // The pauses between two questions: short at first, since most apps serve
@@ -249,13 +251,7 @@ func (c *cli) renderedFile(scope units.Scope, app, name string) ([]byte, error) 
 	if filepath.Base(name) != name {
 		return nil, fmt.Errorf("%q is not an app: give its id, such as lnd, or a part's, such as ledger.db", app)
 	}
-	dirs := []string{"/etc/containers/systemd/archipelago", "/usr/share/containers/systemd/archipelago"}
-	if scope == units.User {
-		dirs = []string{"/etc/containers/systemd/users/archipelago"}
-		if config, err := c.configHome(); err == nil {
-			dirs = append([]string{filepath.Join(config, "containers/systemd/archipelago")}, dirs...)
-		}
-	}
+	dirs := paths.Env{Scope: scope, Getenv: c.getenv}.Rendered()
 	for _, dir := range dirs {
 		path := filepath.Join(dir, name)
 		info, err := os.Stat(path)

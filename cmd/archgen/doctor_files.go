@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
@@ -147,11 +148,11 @@ func judgeNetworks(files units.Set) finding {
 }
 
 func checkSecrets(ctx context.Context, p *patient) finding {
-	places, err := machine.PlacesOf(p.scope, p.getenv)
+	places, err := paths.Of(p.scope, p.getenv)
 	if err != nil {
 		return warn("", "nobody can tell where they are: %v", err)
 	}
-	store := places.Secrets(p.scope)
+	store := machine.Secrets(places, p.scope)
 	r, err := store.Rotation()
 	if err != nil {
 		return problem("", "%v", err)

@@ -6,10 +6,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/archipelago-os/archipelago/units/paths"
 )
 
 // Both scopes run the apps of these directories.
-const sharedApps = "/etc/archipelago/apps and /usr/share/archipelago/apps"
+var sharedApps = strings.Join(paths.SharedApps, " and ")
 
 func checkUsers(_ context.Context, p *patient) finding {
 	enabled := enabledForUsers(p.root)

@@ -10,7 +10,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/config"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/podman"
+	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -20,7 +20,7 @@ import (
 
 // live is this machine, as verbs that change or show what runs need it.
 type live struct {
-	places   machine.Places
+	places   paths.Paths
 	services machine.Services
 	health   machine.Health
 	store    statedir.Store
@@ -33,7 +33,7 @@ type live struct {
 
 // connect finds the machine's places and its systemd.
 func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
-	places, err := machine.PlacesOf(scope, c.getenv)
+	places, err := paths.Of(scope, c.getenv)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 		services: services,
 		health:   machine.Health{Prober: &probe.Prober{}, Credentials: c.podmanSecrets(scope).Secret},
 		store:    statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
-		config:   places.Config(podman.Storage(scope, c.getenv), services.Started),
+		config:   machine.Config(places, paths.Storage(scope, c.getenv), services.Started),
 		vault:    c.vaultAt(places, scope),
 		podman:   c.podman,
 	}, nil

@@ -14,6 +14,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/paths"
 )
 
 // source is the part of the command line that says which manifests are meant
@@ -67,7 +68,7 @@ func (c *cli) from(s *source) compile.Source {
 	from := compile.Source{
 		Root: s.root, Scope: s.scope(), Podman: s.podman, Ask: installedPodman, Generator: compile.Version(), Getenv: c.getenv,
 	}
-	if places, err := machine.PlacesOf(s.scope(), c.getenv); err == nil && s.root == "" {
+	if places, err := paths.Of(s.scope(), c.getenv); err == nil && s.root == "" {
 		from.Rendered = func() (units.Set, error) {
 			files, _ := machine.Files(places.Units).Read() // which is nobody's trouble but who needs it for more
 			return files, nil
@@ -176,10 +177,7 @@ func (c *cli) findIDs(k *compile.Compiled, s *source, ids []string) error {
 }
 
 // appDirs is where installed apps are, first wins.
-func (c *cli) appDirs(s *source) ([]string, error) { return c.from(s).AppDirs() }
-
-// configHome is the user's configuration directory.
-func (c *cli) configHome() (string, error) { return compile.Source{Getenv: c.getenv}.ConfigHome() }
+func (c *cli) appDirs(s *source) ([]string, error) { return c.from(s).Paths().Apps() }
 
 // narrow keeps only the named apps of what is wanted.
 func narrow(want units.Desired, ids []string) (units.Desired, error) {

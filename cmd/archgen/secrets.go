@@ -13,7 +13,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/podman"
+	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/secret"
 )
@@ -25,13 +25,13 @@ type vault struct {
 }
 
 func (c *cli) vaultOf(scope units.Scope) (vault, error) {
-	places, err := machine.PlacesOf(scope, c.getenv)
+	places, err := paths.Of(scope, c.getenv)
 	return c.vaultAt(places, scope), err
 }
 
-func (c *cli) vaultAt(places machine.Places, scope units.Scope) vault {
+func (c *cli) vaultAt(places paths.Paths, scope units.Scope) vault {
 	return vault{
-		Store:  places.Secrets(scope),
+		Store:  machine.Secrets(places, scope),
 		podman: c.podmanSecrets(scope),
 	}
 }
@@ -43,7 +43,7 @@ func (v vault) provide(ctx context.Context, app units.App) error {
 
 // podmanSecrets is what Podman keeps of secrets in a scope.
 func (c *cli) podmanSecrets(scope units.Scope) podmancli.Secrets {
-	return podmancli.Secrets{Storage: podman.Storage(scope, c.getenv), Podman: c.podman}
+	return podmancli.Secrets{Storage: paths.Storage(scope, c.getenv), Podman: c.podman}
 }
 
 // value reads the value of a secret from a file, or from standard input where that

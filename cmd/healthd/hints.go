@@ -94,7 +94,7 @@ func ofFile(e watch.Event, unitDir string) healthd.Hint {
 // watched is every directory in which a change may want something done.
 func watched(source compile.Source, apps []string, unitDir string) []string {
 	dirs := append([]string{unitDir}, apps...)
-	for _, file := range source.SettingsFiles() {
+	for _, file := range source.Paths().Settings() {
 		dirs = append(dirs, filepath.Dir(file))
 	}
 	return dirs

@@ -19,6 +19,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -44,7 +45,7 @@ const (
 
 // stand watches over the apps of a scope until the context ends.
 func stand(ctx context.Context, scope units.Scope) error {
-	places, err := machine.PlacesOf(scope, os.Getenv)
+	places, err := paths.Of(scope, os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -57,7 +58,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 	runtime.GOMAXPROCS(1) // it waits nearly always, and each further thread takes memory and wakes others
 	source := compile.Source{Scope: scope, Generator: compile.Version(), Getenv: os.Getenv, Rendered: machine.Files(places.Units).Read}
 	source.Ask = healthd.AskOnce(compile.InstalledPodman, func() (string, error) { return exec.LookPath("podman") })
-	dirs, err := source.AppDirs()
+	dirs, err := source.Paths().Apps()
 	if err != nil {
 		return err
 	}
@@ -68,7 +69,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 	log := newLog(os.Stderr)
 	compiler := healthd.Compiler{Source: source, Diagnose: log.findings}
 	prober := &probe.Prober{Reuse: reuse}
-	storage := podman.Storage(scope, os.Getenv)
+	storage := paths.Storage(scope, os.Getenv)
 	secret := func(name string) (string, error) { return podman.Secret(storage, name) }
 	services := machine.Services{Manager: manager, Scope: scope}
 	pulls := &machine.Pulls{Services: services}
@@ -77,13 +78,13 @@ func stand(ctx context.Context, scope units.Scope) error {
 	publish, asked := show(ctx, scope, places.Runtime, log)
 	groups := watch.NewGroups(ctx, "/sys/fs/cgroup")
 	m := healthd.Machine{
-		Desired: resuming(ctx, places.Secrets(scope), services.Complete, compiler.Desired),
+		Desired: resuming(ctx, machine.Secrets(places, scope), services.Complete, compiler.Desired),
 		Host: reconcile.Host{
 			Files: machine.Files(places.Units), Services: services,
 			Store:  statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 			Record: durable.Replace,
 			Now:    time.Now, Settle: settle, Patience: patience,
-			Config: places.Config(storage, services.Started).OfService,
+			Config: machine.Config(places, storage, services.Started).OfService,
 			Supply: func(ctx context.Context, app units.App, lack reconcile.Lack) error {
 				if (!lack.Images || needsNoPull(app, storage)) && unreadable(app.Secrets, secret) == nil {
 					return nil

@@ -190,7 +190,7 @@ func conformity(result *generator.Result, t generator.Target) diag.List {
 // being put right.
 func (s Source) Installed() (*Compiled, units.Desired, error) {
 	k := &Compiled{Whole: true, Loaded: manifests.Loaded{Root: s.Root}}
-	dirs, err := s.AppDirs()
+	dirs, err := s.Paths().Apps()
 	if err != nil {
 		return nil, units.Desired{}, err
 	}

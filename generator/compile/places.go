@@ -13,32 +13,12 @@ import (
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
-	"github.com/archipelago-os/archipelago/units"
+
+	"github.com/archipelago-os/archipelago/units/paths"
 )
 
-// AppDirs is where installed apps are, first wins.
-func (s Source) AppDirs() ([]string, error) {
-	dirs := []string{filepath.Join(s.Root, "/etc/archipelago/apps"), filepath.Join(s.Root, "/usr/share/archipelago/apps")}
-	if s.Scope == units.System || s.Root != "" {
-		return dirs, nil
-	}
-	config, err := s.ConfigHome()
-	if err != nil {
-		return nil, err
-	}
-	return append([]string{filepath.Join(config, "archipelago/apps")}, dirs...), nil
-}
-
-// ConfigHome is the user's configuration directory.
-func (s Source) ConfigHome() (string, error) {
-	if dir := s.Getenv("XDG_CONFIG_HOME"); filepath.IsAbs(dir) {
-		return dir, nil
-	}
-	if home := s.Getenv("HOME"); filepath.IsAbs(home) {
-		return filepath.Join(home, ".config"), nil
-	}
-	return "", errors.New("HOME is not set, so there is no place for a user's apps: set it, or use --root DIR, or give --out DIR and the paths of the manifests")
-}
+// Paths is where things lie for what is compiled.
+func (s Source) Paths() paths.Env { return paths.Env{Scope: s.Scope, Root: s.Root, Getenv: s.Getenv} }
 
 // AppOf is the id of the app that a manifest, an overlay or a template is about:
 // all carry it in their path.
@@ -60,18 +40,9 @@ func AppOf(file string) string {
 	return ""
 }
 
-// SettingsFiles is where the settings are, first wins.
-func (s Source) SettingsFiles() []string {
-	files := []string{filepath.Join(s.Root, "/etc/archipelago/archipelago.toml")}
-	if config, err := s.ConfigHome(); err == nil && s.Scope == units.User && s.Root == "" {
-		files = append([]string{filepath.Join(config, "archipelago/archipelago.toml")}, files...)
-	}
-	return files
-}
-
 // settings reads archipelago.toml, the user's before the machine's.
 func (s Source) settings(k *Compiled) (diags diag.List, err error) {
-	for _, file := range s.SettingsFiles() {
+	for _, file := range s.Paths().Settings() {
 		data, err := manifests.ReadInside(s.Root, file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue

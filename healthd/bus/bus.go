@@ -12,9 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"reflect"
-	"strconv"
 	"time"
 
 	"github.com/godbus/dbus/v5"
@@ -22,6 +20,8 @@ import (
 
 	"github.com/archipelago-os/archipelago/healthd"
 	"github.com/archipelago-os/archipelago/units"
+
+	"github.com/archipelago-os/archipelago/units/paths"
 )
 
 const (
@@ -159,15 +159,9 @@ func closeConn(conn *dbus.Conn) { _ = conn.Close() }
 // addressOf is where the bus of a scope listens. godbus would start a bus where
 // it finds none.
 func addressOf(scope units.Scope) string {
-	variable, socket := "DBUS_SYSTEM_BUS_ADDRESS", "/run/dbus/system_bus_socket"
-	if scope == units.User {
-		variable, socket = "DBUS_SESSION_BUS_ADDRESS", filepath.Join("/run/user", strconv.Itoa(os.Getuid()), "bus")
-		if runtime := os.Getenv("XDG_RUNTIME_DIR"); runtime != "" {
-			socket = filepath.Join(runtime, "bus")
-		}
-	}
-	if address := os.Getenv(variable); address != "" {
+	if address := os.Getenv(paths.BusVariable(scope)); address != "" {
 		return address
 	}
+	_, socket := paths.Sockets(scope, os.Getenv)
 	return "unix:path=" + dbus.EscapeBusAddressValue(socket)
 }

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -26,7 +26,7 @@ import (
 type fleet struct {
 	apps    int
 	archgen string
-	places  machine.Places
+	places  paths.Paths
 	manager *systemd.Manager
 	client  http.Client
 }
@@ -45,7 +45,7 @@ const (
 )
 
 func newFleet(ctx context.Context, apps int, archgen string) (*fleet, error) {
-	places, err := machine.PlacesOf(units.User, os.Getenv)
+	places, err := paths.Of(units.User, os.Getenv)
 	if err != nil {
 		return nil, err
 	}

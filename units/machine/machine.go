@@ -7,67 +7,26 @@
 package machine
 
 import (
-	"errors"
-	"path/filepath"
-
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/config"
+	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/secret"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
-// Places is where things lie on a machine.
-type Places struct {
-	// Units is the directory of rendered unit files.
-	Units string
-	// State is what outlives a boot, Runtime what does not.
-	State, Runtime string
-}
-
 // Secrets is where the secrets of a scope are kept.
-func (p Places) Secrets(scope units.Scope) secret.Store {
-	return secret.Store{Dir: filepath.Join(p.State, "secrets"), Runtime: filepath.Join(p.Runtime, "secrets"), Scope: scope}
+func Secrets(p paths.Paths, scope units.Scope) secret.Store {
+	return secret.Store{Dir: p.Secrets(), Runtime: p.SecretsLock(), Scope: scope}
 }
 
 // Config is where the configuration of apps comes from and goes to, with the secrets
 // and volumes of Podman's storage. started is config.Host's.
-func (p Places) Config(storage string, started func(container string) (invocation string, err error)) config.Host {
+func Config(p paths.Paths, storage string, started func(container string) (invocation string, err error)) config.Host {
 	return config.Host{
 		State: p.State, Runtime: p.Runtime, Storage: storage, Started: started, Machine: config.ThisMachine,
 		Secret: func(name string) (string, error) { return podman.Secret(storage, name) },
 	}
-}
-
-// PlacesOf returns the places of a scope, from the environment of whoever asks.
-func PlacesOf(scope units.Scope, getenv func(string) string) (Places, error) {
-	if scope == units.System {
-		return Places{
-			Units: "/etc/containers/systemd/archipelago", State: "/var/lib/archipelago", Runtime: "/run/archipelago",
-		}, nil
-	}
-	home := getenv("HOME")
-	runtime := getenv("XDG_RUNTIME_DIR")
-	switch {
-	case !filepath.IsAbs(home):
-		return Places{}, errors.New("HOME is not set: there is no place for a user's units")
-	case !filepath.IsAbs(runtime):
-		return Places{}, errors.New("XDG_RUNTIME_DIR is not set, so the user's systemd can't be found: log in as the user " +
-			"(ssh, `machinectl shell`, or `systemd-run --user -M USER@`), or set it to /run/user/UID; --system means the apps of the system")
-	}
-	return Places{
-		Units:   filepath.Join(base(getenv("XDG_CONFIG_HOME"), home, ".config"), "containers/systemd/archipelago"),
-		State:   filepath.Join(base(getenv("XDG_STATE_HOME"), home, ".local/state"), "archipelago"),
-		Runtime: filepath.Join(runtime, "archipelago"),
-	}, nil
-}
-
-// base is a base directory of the XDG specification.
-func base(given, home, fallback string) string {
-	if filepath.IsAbs(given) {
-		return given
-	}
-	return filepath.Join(home, fallback)
 }
 
 // Files is the unit files of a directory.

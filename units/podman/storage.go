@@ -8,38 +8,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
-
-	"github.com/BurntSushi/toml"
 
 	"github.com/archipelago-os/archipelago/units"
 )
-
-// Storage is the directory where Podman keeps images, containers and secrets,
-// from the environment of whoever asks (containers-storage.conf(5)).
-func Storage(scope units.Scope, getenv func(string) string) string {
-	root, key, files := "/var/lib/containers/storage", "graphroot", []string{"/etc/containers/storage.conf", "/usr/share/containers/storage.conf"}
-	if scope == units.User {
-		home := getenv("HOME")
-		root, key = filepath.Join(base(getenv("XDG_DATA_HOME"), home, ".local/share"), "containers/storage"), "rootless_storage_path"
-		own := filepath.Join(base(getenv("XDG_CONFIG_HOME"), home, ".config"), "containers/storage.conf")
-		if path := storageSetting(own, "graphroot"); path != "" {
-			return os.Expand(path, getenv)
-		}
-	}
-	for _, file := range files {
-		if path := storageSetting(file, key); path != "" {
-			return os.Expand(path, func(name string) string {
-				if name == "UID" {
-					return strconv.Itoa(os.Getuid())
-				}
-				return getenv(name)
-			})
-		}
-	}
-	return root
-}
 
 // Networks is the names of Podman's networks, from the files that it keeps of them. Nothing
 // is known where Podman is told to keep them elsewhere.
@@ -53,26 +25,6 @@ func Networks(scope units.Scope, storage string) (names []string) {
 		names = append(names, strings.TrimSuffix(filepath.Base(f), ".json"))
 	}
 	return names
-}
-
-// base is a base directory of the XDG specification.
-func base(given, home, fallback string) string {
-	if filepath.IsAbs(given) {
-		return given
-	}
-	return filepath.Join(home, fallback)
-}
-
-// storageSetting is a path of storage.conf, empty where it has none.
-func storageSetting(file, key string) string {
-	var conf struct {
-		Storage map[string]any `toml:"storage"`
-	}
-	if _, err := toml.DecodeFile(file, &conf); err != nil {
-		return ""
-	}
-	path, _ := conf.Storage[key].(string)
-	return path
 }
 
 // ErrNoSecret says that Podman keeps no secret of a name.

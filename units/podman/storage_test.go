@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/podman"
 )
 
@@ -39,15 +38,5 @@ func TestSecret(t *testing.T) {
 	}
 	if _, err := podman.Secret(filepath.Join(dir, "absent"), "rpc"); err == nil {
 		t.Error("a secret without a store")
-	}
-}
-
-func TestStorage(t *testing.T) {
-	t.Parallel()
-	home := t.TempDir()
-	getenv := func(name string) string { return map[string]string{"HOME": home}[name] }
-	write(t, filepath.Join(home, ".config/containers/storage.conf"), "[storage]\ngraphroot = \"$HOME/big\"\n")
-	if got := podman.Storage(units.User, getenv); got != home+"/big" {
-		t.Errorf("%q", got)
 	}
 }

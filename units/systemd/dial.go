@@ -2,12 +2,12 @@ package systemd
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +15,8 @@ import (
 	"github.com/godbus/dbus/v5"
 
 	"github.com/archipelago-os/archipelago/units"
+
+	"github.com/archipelago-os/archipelago/units/paths"
 )
 
 const (
@@ -54,20 +56,8 @@ func endpoints(options Options) ([]endpoint, error) {
 
 // addresses is where the managers listen by themselves.
 func addresses(scope units.Scope) (private, bus string) {
-	if scope == units.System {
-		return "/run/systemd/private", environment("DBUS_SYSTEM_BUS_ADDRESS", "unix:path=/run/dbus/system_bus_socket")
-	}
-	// A shell made by su or sudo has no XDG_RUNTIME_DIR.
-	runtime := environment("XDG_RUNTIME_DIR", filepath.Join("/run/user", strconv.Itoa(os.Getuid())))
-	return filepath.Join(runtime, "systemd/private"),
-		environment("DBUS_SESSION_BUS_ADDRESS", "unix:path="+dbus.EscapeBusAddressValue(filepath.Join(runtime, "bus")))
-}
-
-func environment(name, otherwise string) string {
-	if value := os.Getenv(name); value != "" {
-		return value
-	}
-	return otherwise
+	private, socket := paths.Sockets(scope, os.Getenv)
+	return private, cmp.Or(os.Getenv(paths.BusVariable(scope)), "unix:path="+dbus.EscapeBusAddressValue(socket))
 }
 
 // busSockets is the unix sockets of a D-Bus address, a list. No bus that a
