@@ -71,11 +71,11 @@ func (c *container) identity() {
 	c.put(c.at(""), "ContainerName", c.name)
 	switch {
 	case p.Build != nil:
-		c.put(c.at("build"), "Image", buildFile(c.app.ID(), p.Name))
+		c.put(c.at("build"), "Image", units.BuildFile(ContainerName(c.app.ID(), p.Name)))
 		c.put(c.at("build"), "Pull", "never")
 		return
 	case p.Prefetch:
-		c.put(c.at("image"), "Image", imageFile(c.app.ID(), p.Name))
+		c.put(c.at("image"), "Image", units.ImageFile(ContainerName(c.app.ID(), p.Name)))
 	default:
 		c.put(c.at("image"), "Image", p.Image)
 	}
@@ -261,7 +261,7 @@ func (c *container) volume(v *manifests.Volume) string {
 		owner := cmp.Or(v.App, c.app.ID())
 		source, isOurs = c.volumeSource(owner, v.Name)
 		if isOurs {
-			source = volumeFile(owner, v.Name)
+			source = units.VolumeUnitFile(owner, v.Name)
 		}
 	}
 	var options []string

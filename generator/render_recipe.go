@@ -289,24 +289,15 @@ func (c *container) podmanArgument(a assignment, value string) []string {
 		return []string{"--security-opt=label=disable"}
 	case "Network":
 		name, _, _ := strings.Cut(value, ":alias=") // which are the container's own
-		return []string{"--network=" + object(name, ".network")}
+		return []string{"--network=" + units.ObjectOf(name, ".network")}
 	case "Volume":
 		source, rest, _ := strings.Cut(value, ":")
 		if a.class == runtimeLine {
 			source = runtimePrefix + source
 		}
-		return []string{"--volume=" + object(source, ".volume") + strings.TrimSuffix(":"+rest, ":")}
+		return []string{"--volume=" + units.ObjectOf(source, ".volume") + strings.TrimSuffix(":"+rest, ":")}
 	}
 	return nil
-}
-
-// object is what Podman calls what a unit file of ours makes.
-func object(name, suffix string) string {
-	stem, ours := strings.CutSuffix(name, suffix)
-	if !ours {
-		return name
-	}
-	return strings.TrimPrefix(stem, "archipelago-")
 }
 
 // maxData is the most bytes that is written down of what the templates of an app may name:

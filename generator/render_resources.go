@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/units"
 )
 
 // appLabel tells people and tools whose a Podman object is.
@@ -77,7 +78,7 @@ func (r *renderer) networkFile(app *manifests.Resolved, n network, d description
 	manyStarts(w)
 	w.begin("Network")
 	w.put(none, "NetworkName", n.name)
-	w.put(none, "ServiceName", serviceOf(n.file))
+	w.put(none, "ServiceName", units.ObjectService(n.file)) // the default, which a later Podman may change
 	// Without it Podman routes between its networks: every container reaches every port of
 	// every other one, published or not.
 	w.put(none, "Options", "isolate=strict")
@@ -88,19 +89,12 @@ func (r *renderer) networkFile(app *manifests.Resolved, n network, d description
 	r.close(n.file, "Network", app, mark)
 }
 
-// serviceOf is the service that Quadlet makes of a file by default; it is
-// written out all the same, so that no later default renames it.
-func serviceOf(file string) string {
-	ext := path.Ext(file)
-	return file[:len(file)-len(ext)] + "-" + ext[1:]
-}
-
 // volume renders a .volume file.
 func (r *renderer) volume(app *manifests.Resolved, name string) {
 	w := r.file(app)
 	none := origin{index: -1}
 	at := origin{base: "app.volumes." + name, index: -1}
-	file := volumeFile(app.ID(), name)
+	file := units.VolumeUnitFile(app.ID(), name)
 	w.begin("Unit")
 	w.put(none, "Description", "Volume "+name+" of "+app.Document.App.Name)
 	o := app.Document.App.Volumes[name]
@@ -109,7 +103,7 @@ func (r *renderer) volume(app *manifests.Resolved, name string) {
 	}
 	w.begin("Volume")
 	w.put(at, "VolumeName", VolumeName(app.ID(), name))
-	w.put(none, "ServiceName", serviceOf(file))
+	w.put(none, "ServiceName", units.ObjectService(file))
 	if o != nil {
 		optional(w, at, "device", "Device", o.Device)
 		optional(w, at, "type", "Type", o.Type)
@@ -138,7 +132,7 @@ func optional(w *writer, at origin, field, key, value string) {
 func (r *renderer) build(app *manifests.Resolved, p *manifests.Part) string {
 	w := r.file(app)
 	at := origin{base: p.Path + ".build", index: -1}
-	file := buildFile(app.ID(), p.Name)
+	file := units.BuildFile(ContainerName(app.ID(), p.Name))
 	context := p.Build.Context
 	if !path.IsAbs(context) {
 		context = path.Join(app.Dir, context)
@@ -151,7 +145,7 @@ func (r *renderer) build(app *manifests.Resolved, p *manifests.Part) string {
 	w.put(at, "Description", "Image of "+app.Document.App.Name)
 	w.begin("Build")
 	w.put(at, "ImageTag", imageTag(app, p))
-	w.put(origin{index: -1}, "ServiceName", serviceOf(file))
+	w.put(origin{index: -1}, "ServiceName", units.ObjectService(file))
 	w.put(origin{base: at.base, field: "context", index: -1}, "SetWorkingDirectory", context)
 	w.put(origin{base: at.base, field: "containerfile", index: -1}, "File", path.Join(context, containerfile))
 	optional(w, at, "target", "Target", p.Build.Target)
@@ -167,7 +161,7 @@ func (r *renderer) build(app *manifests.Resolved, p *manifests.Part) string {
 func (r *renderer) image(app *manifests.Resolved, p *manifests.Part) string {
 	w := r.file(app)
 	at := origin{base: p.Path, index: -1}
-	file := imageFile(app.ID(), p.Name)
+	file := units.ImageFile(ContainerName(app.ID(), p.Name))
 	policy := p.Pull
 	if policy == "" {
 		policy = "missing"
@@ -177,7 +171,7 @@ func (r *renderer) image(app *manifests.Resolved, p *manifests.Part) string {
 	w.begin("Image")
 	w.put(origin{base: p.Path, field: "image", index: -1}, "Image", p.Image)
 	w.put(origin{base: p.Path, field: "prefetch", index: -1}, "Policy", policy)
-	w.put(origin{index: -1}, "ServiceName", serviceOf(file))
+	w.put(origin{index: -1}, "ServiceName", units.ObjectService(file))
 	quadlet(w, app.Document.App.WaitOnline)
 	return r.close(file, "Image", app, noMark)
 }

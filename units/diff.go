@@ -252,7 +252,7 @@ func takesAlong(steps []Action, p Part) bool {
 // restartAlone restarts a part and leaves the others alone, except for companions of the
 // app and for parts that share the network of the part, which goes with it.
 func (d *differ) restartAlone(app App, p Part, why Reason, repair bool) {
-	takes := p.Lends || len(app.Companions) > 0 && p.Service == "app@"+app.ID+".service"
+	takes := p.Lends || len(app.Companions) > 0 && p.Service == ServiceName(app.ID)
 	d.plan.Steps = append(d.plan.Steps, Action{App: app.ID, Kind: Restart, Target: p.Service, Reason: why, Repair: repair, Alone: !takes})
 }
 
@@ -382,7 +382,7 @@ func (d *differ) startsAnyOf(services []string) bool {
 // follows another is restarted once it can reach it.
 func (d *differ) isUp(apps []string) bool {
 	return !slices.ContainsFunc(apps, func(id string) bool {
-		u, known := d.have.Units["app@"+id+".service"]
+		u, known := d.have.Units[ServiceName(id)]
 		return known && (u.Active != Active || u.Job != "")
 	})
 }

@@ -14,9 +14,6 @@ import (
 // are taken back with them.
 const RecipeSuffix = ".recipe"
 
-// RecipeName is the recipe of a part by its service.
-func RecipeName(service string) string { return "archipelago-" + ContainerOf(service) + RecipeSuffix }
-
 // IsRecipe tells a recipe from what Podman makes a unit of.
 func IsRecipe(file string) bool { return strings.HasSuffix(file, RecipeSuffix) }
 

@@ -90,49 +90,6 @@ func (f File) Image() string {
 	return image
 }
 
-// ServiceOf is the service that Quadlet makes of a container file, empty for
-// another file.
-func ServiceOf(file string) string {
-	name, isContainer := strings.CutSuffix(file, ".container")
-	if !isContainer {
-		return ""
-	}
-	return name + ".service"
-}
-
-// ContainerOf is the container of an app's service: app@ID.PART.service runs
-// ID.PART.
-func ContainerOf(service string) string {
-	return strings.TrimPrefix(strings.TrimSuffix(service, ".service"), "app@")
-}
-
-// AppOf is the id of the app that a service belongs to: app@ID.service and
-// app@ID.PART.service. It is empty for another unit.
-func AppOf(service string) string {
-	name, isApp := strings.CutPrefix(strings.TrimSuffix(service, ".service"), "app@")
-	if !isApp {
-		return ""
-	}
-	id, _, _ := strings.Cut(name, ".")
-	return id
-}
-
-// pullPrefix and an id are the unit that gets what an app lacks before it starts:
-// images, and values of secrets.
-const pullPrefix = "archipelago-pull@"
-
-// PullOf is the unit that gets what an app lacks.
-func PullOf(app string) string { return pullPrefix + app + ".service" }
-
-// AppOfPull is the app for which a unit gets what it lacks, empty for another unit.
-func AppOfPull(unit string) string {
-	app, isPull := strings.CutPrefix(strings.TrimSuffix(unit, ".service"), pullPrefix)
-	if !isPull {
-		return ""
-	}
-	return app
-}
-
 // Set is the rendered files of a whole machine, sorted by name.
 type Set []File
 

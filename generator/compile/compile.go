@@ -144,7 +144,7 @@ func (s Source) survey(k *Compiled) error {
 	for _, f := range files {
 		st := k.there[f.App]
 		st.Rendered, st.Ports = true, append(st.Ports, generator.Published(f.Content)...)
-		if f.Name == "app@"+f.App+".container" {
+		if f.Name == units.ContainerFile(f.App) {
 			st.rights, st.isOlder = rightsIn(f)
 		}
 		k.there[f.App] = st

@@ -25,7 +25,7 @@ type Services struct {
 
 // patterns is those of all services of apps, and of what gets what apps lack. `app*`
 // would match app.slice.
-var patterns = []string{"app@*.service", units.PullOf("*")}
+var patterns = []string{units.AppServices, units.PullOf("*")}
 
 // Service is everything that is known of a service.
 type Service struct {
@@ -215,7 +215,7 @@ var checked = map[string]units.Health{"healthy": units.Serving, "starting": unit
 
 // Started is systemd's InvocationID of the last start of a container's service.
 func (s Services) Started(container string) (invocation string, err error) {
-	return s.Manager.Invocation(context.Background(), "app@"+container+".service")
+	return s.Manager.Invocation(context.Background(), units.ServiceName(container))
 }
 
 // Reload lets systemd read all units again.
@@ -270,30 +270,24 @@ func (s Services) Recreate(ctx context.Context, name string) error {
 	if err := s.Stop(ctx, name); err != nil {
 		return err
 	}
-	err := s.Start(ctx, recreateUnit(name))
+	err := s.Start(ctx, units.RecreateOf(name))
 	if err != nil && !errors.Is(err, systemd.ErrNoSuchUnit) {
 		return err
 	}
 	return s.Start(ctx, name)
 }
 
-// recreateUnit removes the container of a service: app@ID.PART.service runs the
-// container ID.PART.
-func recreateUnit(service string) string {
-	return "archipelago-recreate@" + strings.TrimPrefix(service, "app@")
-}
-
 // Complete lets systemd run archgen to go on with a rotation of secrets. Where the
 // unit for that is not installed, the next archgen apply does. What comes of it is
 // in the log of the unit.
 func (s Services) Complete(ctx context.Context) {
-	_ = s.Start(ctx, "archipelago-reconcile.service")
+	_ = s.Start(ctx, units.ReconcileService)
 }
 
 // ReloadNetwork lets systemd run Podman to set up the network of all containers
 // anew.
 func (s Services) ReloadNetwork(ctx context.Context) error {
-	return s.Start(ctx, "archipelago-netreload.service")
+	return s.Start(ctx, units.NetworkReloadService)
 }
 
 func (s Services) job(ctx context.Context, doing, name, mode string, do func(ctx context.Context, name, mode string) (systemd.JobResult, error)) error {
@@ -352,7 +346,7 @@ func LogMatches(scope units.Scope, name string) []string {
 func written(scope units.Scope, name string) []string {
 	unit := writtenIn(scope, name)
 	starter := strings.TrimSuffix(name, ".service")
-	container := strings.TrimPrefix(starter, "app@")
+	container := units.ContainerOf(name)
 	return []string{unit, "CONTAINER_NAME=" + container, "+", unit, "SYSLOG_IDENTIFIER=" + starter}
 }
 

@@ -160,6 +160,6 @@ func (r Report) lastWords(ctx context.Context, host Host, timeout time.Duration)
 		case a.Outcome != NotServing || len(a.Log) > 0:
 			continue
 		}
-		r.Results[i].Log = host.Services.Log(ctx, "app@"+a.App+".service", logLines)
+		r.Results[i].Log = host.Services.Log(ctx, units.ServiceName(a.App), logLines)
 	}
 }

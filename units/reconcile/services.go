@@ -138,7 +138,7 @@ func (p *pass) lacks(ctx context.Context, app units.App) (need string, err error
 	}
 	services := make([]string, 0, len(app.Needs))
 	for _, id := range app.Needs {
-		services = append(services, "app@"+id+".service")
+		services = append(services, units.ServiceName(id))
 	}
 	found, err := p.host.Services.Observe(ctx, services, false)
 	if err != nil {

@@ -1,0 +1,140 @@
+package units
+
+import (
+	"slices"
+	"strings"
+)
+
+// Names on a machine, in both directions. Ids and part names hold no dots, so a dot
+// between them keeps two apps apart: `a` with `b-c` and `a-b` with `c` differ. Only
+// containers start with "app@": systemd would take any other unit of that prefix
+// for an app. Everything else starts with "archipelago-".
+const (
+	appPrefix       = "app@"
+	ownPrefix       = "archipelago-"
+	serviceSuffix   = ".service"
+	containerSuffix = ".container"
+
+	// AppServices is a pattern of the services of all apps.
+	AppServices = appPrefix + "*" + serviceSuffix
+	// NetworkServices is a pattern of the services that make networks.
+	NetworkServices = ownPrefix + "*-network" + serviceSuffix
+	// ReconcileService runs one pass, NetworkReloadService lets Podman write its
+	// firewall rules again.
+	ReconcileService     = ownPrefix + "reconcile" + serviceSuffix
+	NetworkReloadService = ownPrefix + "netreload" + serviceSuffix
+	HealthdService       = ownPrefix + "healthd" + serviceSuffix
+)
+
+// ServiceName is the service of a container: that of the part of an app, ID or ID.PART.
+func ServiceName(container string) string { return appPrefix + container + serviceSuffix }
+
+// ContainerFile is the Quadlet file of a container.
+func ContainerFile(container string) string { return appPrefix + container + containerSuffix }
+
+// ServiceOf is the service that Quadlet makes of a container file, empty for
+// another file.
+func ServiceOf(file string) string {
+	name, isContainer := strings.CutSuffix(file, containerSuffix)
+	if !isContainer {
+		return ""
+	}
+	return name + serviceSuffix
+}
+
+// ContainerOf is the container of an app's service: app@ID.PART.service runs
+// ID.PART.
+func ContainerOf(service string) string {
+	return strings.TrimPrefix(strings.TrimSuffix(service, serviceSuffix), appPrefix)
+}
+
+// AppOf is the id of the app that a service belongs to: app@ID.service and
+// app@ID.PART.service. It is empty for another unit.
+func AppOf(service string) string {
+	name, isApp := strings.CutPrefix(strings.TrimSuffix(service, serviceSuffix), appPrefix)
+	if !isApp {
+		return ""
+	}
+	id, _, _ := strings.Cut(name, ".")
+	return id
+}
+
+// pullPrefix and an id are the unit that gets what an app lacks before it starts:
+// images, and values of secrets.
+const pullPrefix = ownPrefix + "pull@"
+
+// PullOf is the unit that gets what an app lacks.
+func PullOf(app string) string { return pullPrefix + app + serviceSuffix }
+
+// AppOfPull is the app for which a unit gets what it lacks, empty for another unit.
+func AppOfPull(unit string) string {
+	app, isPull := strings.CutPrefix(strings.TrimSuffix(unit, serviceSuffix), pullPrefix)
+	if !isPull {
+		return ""
+	}
+	return app
+}
+
+// RecreateOf is the unit that removes a container and starts its service.
+func RecreateOf(service string) string {
+	return ownPrefix + "recreate@" + strings.TrimPrefix(service, appPrefix)
+}
+
+// RecipeName is the recipe of a part by its service.
+func RecipeName(service string) string { return ownPrefix + ContainerOf(service) + RecipeSuffix }
+
+// VolumeName is the Podman volume of an app's named volume.
+func VolumeName(app, volume string) string { return app + "." + volume }
+
+// VolumeUnitFile is the Quadlet file of an app's named volume.
+func VolumeUnitFile(app, volume string) string {
+	return ownPrefix + VolumeName(app, volume) + ".volume"
+}
+
+// VolumeServices is a pattern of the services that make the volumes of an app.
+func VolumeServices(app string) string {
+	return ObjectService(VolumeUnitFile(app, "*")) + serviceSuffix
+}
+
+// ObjectService is the service, without its suffix, that makes what a Quadlet file other
+// than a container's stands for: NAME.volume has NAME-volume.
+func ObjectService(file string) string {
+	i := strings.LastIndexByte(file, '.')
+	return file[:i] + "-" + file[i+1:]
+}
+
+// SecretName is the Podman secret of an app's secret.
+func SecretName(app, secret string) string { return app + "." + secret }
+
+// BuildFile is the Quadlet file that builds the image of a container.
+func BuildFile(container string) string { return ownPrefix + container + ".build" }
+
+// ImageFile is the Quadlet file that pulls the image of a container.
+func ImageFile(container string) string { return ownPrefix + container + ".image" }
+
+// AppNetwork is the network of an app alone. It was app.ID before networks were isolated:
+// Podman gives no network that exists another option.
+func AppNetwork(app string) string { return "private." + app }
+
+// CapabilityNetwork is the network that the provider of a capability shares with those
+// that require it. It was cap.NAME before.
+func CapabilityNetwork(capability string) string { return "shared." + capability }
+
+// NetworkFile is the Quadlet file of a network.
+func NetworkFile(network string) string { return ownPrefix + network + ".network" }
+
+// IsNetworkName reports whether a network may be ours by its name.
+func IsNetworkName(name string) bool {
+	kind, _, _ := strings.Cut(name, ".")
+	return slices.Contains([]string{"private", "shared", "app", "cap"}, kind)
+}
+
+// ObjectOf is what Podman calls the object that a Quadlet file with a suffix stands for.
+// Another name is returned as it is.
+func ObjectOf(name, suffix string) string {
+	stem, isFile := strings.CutSuffix(name, suffix)
+	if !isFile {
+		return name
+	}
+	return strings.TrimPrefix(stem, ownPrefix)
+}
