@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
+
+	"github.com/coreos/go-systemd/v22/unit"
 )
 
 // RecipeSuffix is that of a file which says what a part needs before it starts.
@@ -128,15 +131,14 @@ const recipeSection = "Recipe"
 
 // Text is the section of a recipe's file: a line of JSON for each thing.
 func (r Recipe) Text() (string, error) {
-	var b strings.Builder
-	b.WriteString("[" + recipeSection + "]\n")
+	var options []*unit.UnitOption
 	var err error
 	put := func(key string, v any) {
 		var text bytes.Buffer
 		e := json.NewEncoder(&text)
 		e.SetEscapeHTML(false)
 		err = errors.Join(err, e.Encode(v))
-		b.WriteString(key + "=" + text.String())
+		options = append(options, unit.NewUnitOption(recipeSection, key, strings.TrimSuffix(text.String(), "\n")))
 	}
 	if r.Data != nil {
 		put("Data", r.Data)
@@ -166,7 +168,8 @@ func (r Recipe) Text() (string, error) {
 		put("Image", r.Image)
 		put("Podman", r.Podman)
 	}
-	return b.String(), err
+	text, readErr := io.ReadAll(unit.Serialize(options))
+	return string(text), errors.Join(err, readErr)
 }
 
 // ReadRecipe reads the file of a recipe. What it does not know, it refuses: an

@@ -1,10 +1,8 @@
 package units
 
 import (
-	"cmp"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -132,61 +130,6 @@ func (a App) Stale(service string, found map[string]Unit) (App, bool) {
 		a.Parts[i].Stale = true
 	}
 	return a, isStale
-}
-
-// With is the app with other files: those of an earlier rendering. Without any it has
-// no parts.
-func (a App) With(files Set) App {
-	a.Files, a.Parts = files, nil
-	for _, f := range files {
-		if service := ServiceOf(f.Name); service != "" {
-			a.Parts = append(a.Parts, Part{Service: service, Digest: f.Digest, After: f.servicesOf(a.ID, "After")}.In(files, f))
-		}
-	}
-	// The main service has the shortest name.
-	slices.SortFunc(a.Parts, func(p, q Part) int {
-		return cmp.Or(cmp.Compare(len(p.Service), len(q.Service)), cmp.Compare(p.Service, q.Service))
-	})
-	return a
-}
-
-// In is the part with what only the rendered files of its app tell.
-func (p Part) In(files Set, f File) Part {
-	p.Lends = files.lends(p.Service)
-	p.File, p.PartOf = f.Name, f.servicesOf(f.App, "PartOf")
-	return p
-}
-
-// lends reports whether one of some rendered files shares the network of a service.
-func (s Set) lends(service string) bool {
-	return slices.ContainsFunc(s, func(f File) bool {
-		return ServiceOf(f.Name) != "" && f.Value("Network") == "container:"+ContainerOf(service)
-	})
-}
-
-// servicesOf is the services of an app that a key of a rendered file names.
-func (f File) servicesOf(app, key string) []string {
-	var list []string
-	for _, names := range f.Values(key) {
-		for name := range strings.FieldsSeq(names) {
-			if AppOf(name) == app {
-				list = append(list, name)
-			}
-		}
-	}
-	return list
-}
-
-// AsRendered is an app as far as its rendered files tell: not what it needs and follows,
-// nor how its secrets are made.
-func AsRendered(id string, files Set) App {
-	app := App{ID: id}.With(files)
-	if len(app.Parts) > 0 {
-		main, _ := files.Find(app.Parts[0].File)
-		mark, _ := ReadMark(main.Content)
-		app.ManifestDigest, app.Enabled = mark.ManifestDigest, main.Value("WantedBy") != ""
-	}
-	return app
 }
 
 // Part is one service of an app.

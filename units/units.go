@@ -13,7 +13,6 @@ import (
 	"cmp"
 	"errors"
 	"slices"
-	"strings"
 )
 
 // ErrCalled is the cause for which a context ends that ends a wait and nothing else: what
@@ -59,35 +58,6 @@ type File struct {
 	Digest string
 	// Content is the text of the file.
 	Content []byte
-}
-
-// Value is the first value of a key in a file that was rendered, empty where it has none.
-func (f File) Value(key string) string {
-	for _, value := range f.Values(key) {
-		return value
-	}
-	return ""
-}
-
-// Values is all values of a key in a file that was rendered.
-func (f File) Values(key string) []string {
-	var list []string
-	for line := range strings.Lines(string(f.Content)) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
-			list = append(list, strings.ReplaceAll(value, "%%", "%"))
-		}
-	}
-	return list
-}
-
-// Image is the image that a container file names, empty where Podman makes or pulls
-// it by a unit of its own, and for another file.
-func (f File) Image() string {
-	image := f.Value("Image")
-	if !strings.HasSuffix(f.Name, ".container") || strings.HasSuffix(image, ".build") || strings.HasSuffix(image, ".image") {
-		return ""
-	}
-	return image
 }
 
 // Set is the rendered files of a whole machine, sorted by name.
