@@ -52,6 +52,7 @@ lint: setup $(GOLANGCI) ## Linters, formatting, layers, stale generated files
 	$(GOLANGCI) fmt --diff ./...
 	go fix -diff ./...
 	go run ./manifests/internal/reference -check
+	go test ./test/words
 	go test ./cmd/archgen -run '^TestManualPage$$'
 
 fmt: setup $(GOFUMPT) ## Format the sources

@@ -1,0 +1,21 @@
+// Package code has its file put
+// back.
+package code
+
+import "fmt"
+
+// somebody is a name, and this comment is no help to it.
+func somebody(put, back int) error {
+	/*
+	 * A file
+	 * comes back.
+	 */
+	nobody := put + back // the code is not prose
+	return fmt.Errorf("it is told of\nsomebody's file: %d", nobody)
+}
+
+var texts = []string{"put", "back"}
+
+const help = `archgen keeps
+the file for
+ever.`
