@@ -27,7 +27,7 @@ func TestCatalogExplainsEachKind(t *testing.T) {
 		return ids
 	}
 	const catalog = "../packaging/journal/archipelago.catalog"
-	kinds, explained := read("entry.go", `Kind = "(.*)"`), read(catalog, `(?m)^-- (.*)$`)
+	kinds, explained := read("journal.go", `Kind = "(.*)"`), read(catalog, `(?m)^-- (.*)$`)
 	if d := cmp.Diff(kinds, explained); d != "" {
 		t.Errorf("-kinds +catalog:\n%s", d)
 	}

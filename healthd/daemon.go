@@ -25,8 +25,8 @@ type Hint struct {
 	App string
 	// Asked is what a person asks for that app.
 	Asked units.Kind
-	// Soon: it doesn't wait until a pass has seen whether what it started serves.
-	Soon bool
+	// Urgent: it doesn't wait until a pass has seen whether what it started serves.
+	Urgent bool
 }
 
 // Machine is what the daemon needs of the world.
@@ -50,26 +50,26 @@ type Machine struct {
 	// where only latencies did.
 	Publish func(Status)
 	// Log is told what a person may look for later, also while a pass runs.
-	Log func(Entry)
-	// Rest is called once nothing goes on after a look at everything, which may have
+	Log func(Event)
+	// ReleaseMemory is called once nothing goes on after a look at everything, which may have
 	// compiled and took more memory than the watching until the next one does.
-	Rest func()
-	// Beats comes as often as somebody has to hear that the loop goes round, for
+	ReleaseMemory func()
+	// Watchdog comes as often as somebody has to hear that the loop goes round, for
 	// which Alive is called then.
-	Beats <-chan time.Time
-	Alive func()
+	Watchdog <-chan time.Time
+	Alive    func()
 }
 
 const (
-	// spacing is the least time between the begins of two passes: what happens in
+	// minPassInterval is the least time between the begins of two passes: what happens in
 	// between is one pass's work.
-	spacing = 50 * time.Millisecond
-	// calm is how long no pass may have begun before Rest is called: what Rest gives
+	minPassInterval = 50 * time.Millisecond
+	// quietTime is how long no pass may have begun before ReleaseMemory is called: what ReleaseMemory gives
 	// back takes the next pass some milliseconds to get again.
-	calm = 10 * time.Second
-	// lastWords is how long a pass in flight may go on after the daemon was asked
+	quietTime = 10 * time.Second
+	// shutdownGrace is how long a pass in flight may go on after the daemon was asked
 	// to end, before it is called off.
-	lastWords = 1500 * time.Millisecond
+	shutdownGrace = 1500 * time.Millisecond
 	// After a pass that failed as a whole, or for an app for reasons that are not
 	// the app's, the next try waits this long, doubled each time.
 	firstRetry, lastRetry = time.Second, 5 * time.Minute
@@ -78,8 +78,8 @@ const (
 // daemon is the state of the loop. Only the loop touches it.
 type daemon struct {
 	Machine
-	// verdicts is what the probes found, for passes that run beside the loop.
-	verdicts *verdicts
+	// health is what the probes found, for passes that run beside the loop.
+	health *healthCache
 
 	// todo is what has to be looked at; running is what a pass looks at now.
 	todo    work
@@ -87,19 +87,19 @@ type daemon struct {
 	begun   time.Time
 	ended   chan passEnd
 	// restless: everything was looked at since the last rest.
-	restless bool
-	// call is the running pass's.
-	call *call
+	mayRelease bool
+	// preempt is the running pass's.
+	preempt *preemption
 	// start begins a pass once it may, again one that has to be done over.
 	start, again, resync *time.Timer
 	againAt              time.Time
 	retry                time.Duration
 
 	// epoch is from when the beats count at which services are asked.
-	epoch    time.Time
-	monitors map[string]*monitor
-	answers  chan answer
-	apps     map[string]*App
+	epoch   time.Time
+	probers map[string]*prober
+	results chan result
+	apps    map[string]*App
 	// made is the apps as the last pass over each took them: not each with the files of
 	// its manifest.
 	made map[string]units.App
@@ -124,11 +124,11 @@ type daemon struct {
 // start can write there.
 func Run(ctx context.Context, m Machine) error {
 	d := &daemon{
-		Machine: m, verdicts: newVerdicts(), ended: make(chan passEnd), answers: make(chan answer),
-		epoch: time.Now(), monitors: map[string]*monitor{}, apps: map[string]*App{}, made: map[string]units.App{}, ran: map[string]units.Set{}, payloads: map[string]string{},
+		Machine: m, health: newHealthCache(), ended: make(chan passEnd), results: make(chan result),
+		epoch: time.Now(), probers: map[string]*prober{}, apps: map[string]*App{}, made: map[string]units.App{}, ran: map[string]units.Set{}, payloads: map[string]string{},
 		start: stopped(), again: stopped(), resync: time.NewTimer(m.Resync),
 	}
-	d.Host.Health, d.Host.Ask, d.Host.Ran = d.verdicts.of, d.ask, d.hasRun
+	d.Host.Health, d.Host.Ask, d.Host.Ran = d.health.of, d.ask, d.hasRun
 	passes, callOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer callOff()
 	d.todo.all = true
@@ -141,8 +141,8 @@ func Run(ctx context.Context, m Machine) error {
 				continue
 			}
 			d.todo.add(h)
-			if d.running && h.Soon {
-				d.call.want(h.App)
+			if d.running && h.Urgent {
+				d.preempt.request(h.App)
 			}
 			d.arm()
 		case <-d.start.C:
@@ -152,8 +152,8 @@ func Run(ctx context.Context, m Machine) error {
 			if errors.Is(e.err, syscall.EROFS) {
 				return fmt.Errorf("%w: it sees directories as they were when it started, and has to be started again", e.err)
 			}
-		case a := <-d.answers:
-			d.heard(a)
+		case a := <-d.results:
+			d.handleResult(a)
 		case <-d.again.C:
 			d.againAt = time.Time{}
 			d.todo.all = true
@@ -162,10 +162,10 @@ func Run(ctx context.Context, m Machine) error {
 			d.resync.Reset(jitter(d.Resync))
 			d.todo.all = true
 			d.arm()
-		case <-d.Beats:
+		case <-d.Watchdog:
 			d.Alive()
 			d.dirty = d.dirty || d.stale
-			d.rest()
+			d.releaseMemory()
 		case <-ctx.Done():
 			return d.finish(ctx, callOff)
 		}
@@ -173,11 +173,11 @@ func Run(ctx context.Context, m Machine) error {
 	}
 }
 
-// rest rests where there is something to rest from, and nothing goes on.
-func (d *daemon) rest() {
-	if d.restless && !d.running && time.Since(d.begun) >= calm {
-		d.restless = false
-		d.Rest()
+// releaseMemory rests where there is something to rest from, and nothing goes on.
+func (d *daemon) releaseMemory() {
+	if d.mayRelease && !d.running && time.Since(d.begun) >= quietTime {
+		d.mayRelease = false
+		d.ReleaseMemory()
 	}
 }
 
@@ -186,7 +186,7 @@ func (d *daemon) finish(ctx context.Context, callOff func()) error {
 	if !d.running {
 		return nil
 	}
-	patience := time.AfterFunc(lastWords, callOff)
+	patience := time.AfterFunc(shutdownGrace, callOff)
 	defer patience.Stop()
 	d.end(ctx, <-d.ended)
 	d.publish()

@@ -116,11 +116,11 @@ func TestForeignFile(t *testing.T) {
 		w := newWorld(t, "web")
 		w.foreign["app@web.container"] = true
 		w.run(time.Hour, func() {})
-		i := slices.IndexFunc(w.entries, func(e healthd.Entry) bool { return e.Kind == healthd.InTheWay })
+		i := slices.IndexFunc(w.entries, func(e healthd.Event) bool { return e.Kind == healthd.ForeignFile })
 		if i < 0 || w.entries[i].App != "web" || w.entries[i].Target != "app@web.container" || w.entries[i].Reason != units.BecauseForeign {
 			t.Errorf("%+v", w.entries)
 		}
-		if kinds := w.kinds(); !slices.Equal(kinds, []healthd.Kind{healthd.InTheWay}) {
+		if kinds := w.kinds(); !slices.Equal(kinds, []healthd.Kind{healthd.ForeignFile}) {
 			t.Errorf("%v", kinds)
 		}
 	})

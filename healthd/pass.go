@@ -17,11 +17,11 @@ type work struct {
 	all  bool
 	apps map[string]units.Kind
 	// soon: some of it can't wait.
-	soon bool
+	urgent bool
 }
 
 func (w *work) add(h Hint) {
-	w.soon = w.soon || h.Soon
+	w.urgent = w.urgent || h.Urgent
 	if h.App == "" {
 		w.all = true
 		return
@@ -74,17 +74,17 @@ func (d *daemon) arm() {
 	if d.running || d.todo.isEmpty() {
 		return
 	}
-	d.start.Reset(max(0, spacing-time.Since(d.begun)))
+	d.start.Reset(max(0, minPassInterval-time.Since(d.begun)))
 }
 
 // begin runs a pass over what is to be looked at, beside the loop.
 func (d *daemon) begin(ctx context.Context) {
 	e := passEnd{work: d.todo}
-	d.todo, d.running, d.begun, d.call = work{}, true, time.Now(), newCall()
+	d.todo, d.running, d.begun, d.preempt = work{}, true, time.Now(), newPreemption()
 	host := d.Host
-	host.Called = d.call.awaited
+	host.Called = d.preempt.awaited
 	host.Progress = func(e reconcile.Event) {
-		d.call.touch(e.App)
+		d.preempt.touch(e.App)
 		d.progress(e)
 	}
 	go func() {
@@ -104,16 +104,16 @@ func (d *daemon) begin(ctx context.Context) {
 // end takes in what a pass found and did.
 func (d *daemon) end(ctx context.Context, e passEnd) {
 	d.running = false
-	if d.call.isMade() {
+	if d.preempt.isPreempted() {
 		d.resume(e.report)
 	}
 	d.passes.count(e)
-	d.logTroubles(e)
+	d.logFailures(e)
 	switch {
 	// What failed is not the app's own doing, which is bounded by its budget.
 	case e.err != nil, e.report.Has(reconcile.Failed):
 		d.postpone()
-		if !d.todo.soon { // such as its own reload, which did not help, and would not now
+		if !d.todo.urgent { // such as its own reload, which did not help, and would not now
 			d.todo.all = false
 		}
 	default:
@@ -126,16 +126,16 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 	}
 	if e.err == nil {
 		d.note(e)
-		d.watch(ctx, e)
+		d.startProbers(ctx, e)
 	}
-	d.restless = d.restless || e.work.all
+	d.mayRelease = d.mayRelease || e.work.all
 	d.arm()
 }
 
 // resume goes on with what the pass started and did not wait for.
 func (d *daemon) resume(r reconcile.Report) {
 	for _, a := range r.Results {
-		if a.Outcome == reconcile.Starting && d.call.isTouched(a.App) {
+		if a.Outcome == reconcile.Starting && d.preempt.isTouched(a.App) {
 			d.todo.add(Hint{App: a.App})
 		}
 	}
@@ -156,9 +156,9 @@ func (d *daemon) hasRun(app units.App) bool {
 	return ok && ran.Equal(app.Files)
 }
 
-// logTroubles says what went wrong, once until it is something else.
-func (d *daemon) logTroubles(e passEnd) {
-	list := troubles(e.report, e.err)
+// logFailures says what went wrong, once until it is something else.
+func (d *daemon) logFailures(e passEnd) {
+	list := failures(e.report, e.err)
 	text := fmt.Sprint(list)
 	if text == d.failed {
 		return
@@ -172,7 +172,7 @@ func (d *daemon) logTroubles(e passEnd) {
 }
 
 func (d *daemon) progress(e reconcile.Event) {
-	if entry, ok := acting(e); ok {
+	if entry, ok := actionEvent(e); ok {
 		d.Log(entry)
 	}
 }

@@ -197,7 +197,7 @@ func (d *daemon) publish() {
 		a.Repairs = maps.Clone(a.Repairs)
 		s.Apps = append(s.Apps, a)
 	}
-	for _, e := range turns(d.published, s) {
+	for _, e := range transitions(d.published, s) {
 		d.Log(e)
 	}
 	d.published = s
@@ -212,9 +212,9 @@ func (d *daemon) level(app string) {
 		return
 	}
 	level, detail, progress, latency := "", "", -1.0, time.Duration(0)
-	var least *monitor
-	for _, m := range d.monitors {
-		if m.app != app || m.last.monitor == nil {
+	var least *prober
+	for _, m := range d.probers {
+		if m.app != app || m.last.prober == nil {
 			continue
 		}
 		if least == nil || cmp.Or(cmp.Compare(rank[m.last.word()], rank[least.last.word()]), cmp.Compare(m.service, least.service)) < 0 {
@@ -238,8 +238,8 @@ func (d *daemon) level(app string) {
 
 // isSick reports whether a part has not answered as often as its manifest allows.
 func (d *daemon) isSick(a *App) bool {
-	for _, m := range d.monitors {
-		if m.app == a.ID && d.verdicts.health(m.service, m.invocation) == units.Sick {
+	for _, m := range d.probers {
+		if m.app == a.ID && d.health.health(m.service, m.invocation) == units.Sick {
 			return true
 		}
 	}
@@ -265,7 +265,7 @@ const (
 )
 
 // word is the level of an answer.
-func (a answer) word() string {
+func (a result) word() string {
 	switch a.outcome.State {
 	case probe.Loading:
 		return loading

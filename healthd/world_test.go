@@ -32,7 +32,7 @@ type world struct {
 	probes  map[string]int
 	// did is what was done to the machine, with the time since the start.
 	did     []string
-	entries []healthd.Entry
+	entries []healthd.Event
 	status  healthd.Status
 	// published is how often the status was told.
 	published int
@@ -137,7 +137,7 @@ func (w *world) machine() healthd.Machine {
 				return w.lacks[app.ID]
 			},
 		},
-		Hints: w.hints, Resync: 5 * time.Minute, Follow: w.follow, Rest: w.rest, Beats: time.Tick(15 * time.Second), Alive: func() {},
+		Hints: w.hints, Resync: 5 * time.Minute, Follow: w.follow, ReleaseMemory: w.releaseMemory, Watchdog: time.Tick(15 * time.Second), Alive: func() {},
 		Probe: func(ctx context.Context, t probe.Target) probe.Outcome {
 			w.mu.Lock()
 			w.probes[t.Address]++
@@ -153,7 +153,7 @@ func (w *world) machine() healthd.Machine {
 			w.published++
 			w.status = s
 		},
-		Log: func(e healthd.Entry) {
+		Log: func(e healthd.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.entries = append(w.entries, e)
@@ -171,7 +171,7 @@ func (w *world) follow(payloads map[string]string) {
 	w.followed = payloads
 }
 
-func (w *world) rest() { w.rests = append(w.rests, time.Since(w.began)) }
+func (w *world) releaseMemory() { w.rests = append(w.rests, time.Since(w.began)) }
 
 // kinds is the kinds of the entries that were logged, less those of actions.
 func (w *world) kinds() (list []healthd.Kind) {

@@ -23,7 +23,7 @@ func newLog(stderr io.Writer) log {
 	return log{journal: is && err == nil, person: stderr}
 }
 
-func (l log) entry(e healthd.Entry) {
+func (l log) event(e healthd.Event) {
 	if l.journal && journal.Send(e.Message, journal.Priority(e.Kind.Priority()), fields(e)) == nil {
 		return
 	}
@@ -31,7 +31,7 @@ func (l log) entry(e healthd.Entry) {
 }
 
 // fields is what journalctl selects entries by.
-func fields(e healthd.Entry) map[string]string {
+func fields(e healthd.Event) map[string]string {
 	list := map[string]string{"MESSAGE_ID": string(e.Kind)}
 	for name, value := range map[string]string{
 		"APP": e.App, "ACTION": string(e.Action), "TARGET": e.Target, "REASON": string(e.Reason), "APP_LOG": strings.Join(e.Log, "\n"),
@@ -45,15 +45,15 @@ func fields(e healthd.Entry) map[string]string {
 
 func (l log) findings(list diag.List) {
 	for _, e := range healthd.Findings(list) {
-		l.entry(e)
+		l.event(e)
 	}
 }
 
-func (l log) complain(err error) {
-	l.entry(healthd.Entry{Kind: healthd.Blind, Message: err.Error() + "; until then changes are found by looking, every few minutes"})
+func (l log) watchDegraded(err error) {
+	l.event(healthd.Event{Kind: healthd.WatchDegraded, Message: err.Error() + "; until then changes are found by looking, every few minutes"})
 }
 
-// mute tells of what others can't see. It is no trouble for the apps.
-func (l log) mute(err error) {
-	l.entry(healthd.Entry{Kind: healthd.Mute, Message: err.Error() + "; the apps are watched all the same"})
+// publishFailed tells of what others can't see. It is no trouble for the apps.
+func (l log) publishFailed(err error) {
+	l.event(healthd.Event{Kind: healthd.PublishFailed, Message: err.Error() + "; the apps are watched all the same"})
 }

@@ -63,5 +63,5 @@ func run(args []string, stdout, stderr io.Writer) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	return stand(ctx, scope)
+	return watchApps(ctx, scope)
 }

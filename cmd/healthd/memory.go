@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// giveBack hands memory back that a look at everything took: the heap's, and the
+// releaseMemory hands memory back that a look at everything took: the heap's, and the
 // pages of the program itself. The kernel maps sixteen of those around each that is
 // touched, and keeps them; what is needed is there again, from the page cache, when
 // it is next touched.
-func giveBack() {
+func releaseMemory() {
 	debug.FreeOSMemory()
 	smaps, err := os.Open("/proc/self/smaps")
 	if err != nil {

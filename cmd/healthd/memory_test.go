@@ -31,6 +31,6 @@ Anonymous:             0 kB
 }
 
 func TestGiveBack(t *testing.T) {
-	giveBack() // what runs goes on
+	releaseMemory() // what runs goes on
 	TestTell(t)
 }

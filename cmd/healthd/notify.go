@@ -13,10 +13,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// tell says something to systemd. Where nobody listens that is in vain. By way of
+// notify says something to systemd. Where nobody listens that is in vain. By way of
 // package net it would wake three threads, and it is all that happens on a quiet
 // machine.
-func tell(state string) {
+func notify(state string) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
 		return
@@ -29,9 +29,9 @@ func tell(state string) {
 	_ = syscall.Sendto(fd, []byte(state), syscall.MSG_NOSIGNAL, &syscall.SockaddrUnix{Name: path})
 }
 
-// heartbeat is how often systemd wants to hear that the loop goes round: twice
+// watchdogInterval is how often systemd wants to hear that the loop goes round: twice
 // as often as it has to, and now and then where it does not ask.
-func heartbeat() time.Duration {
+func watchdogInterval() time.Duration {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {
 		return time.Minute
@@ -39,12 +39,12 @@ func heartbeat() time.Duration {
 	return interval / 2
 }
 
-// beat ticks until the context ends; a tick for which nobody waits is dropped. It
+// watchdogTicks ticks until the context ends; a tick for which nobody waits is dropped. It
 // is a timer of the kernel's: for one of Go's a thread waits in epoll, which the
 // kernel wakes late by a thousandth of the time (select(2) and epoll_wait(2) do
 // not say so, fs/select.c does), and for so long another thread of Go's runtime
 // wakes over and over to see whether the timer got stuck.
-func beat(ctx context.Context, every time.Duration) (<-chan time.Time, error) {
+func watchdogTicks(ctx context.Context, every time.Duration) (<-chan time.Time, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("make a timer: %w", err)
@@ -75,7 +75,7 @@ func beat(ctx context.Context, every time.Duration) (<-chan time.Time, error) {
 // upgrade, it ends, and systemd starts the new one: two versions of us would
 // write each their own files.
 func alive(end context.CancelFunc) {
-	tell(daemon.SdNotifyWatchdog)
+	notify(daemon.SdNotifyWatchdog)
 	if path, err := os.Readlink("/proc/self/exe"); err == nil && strings.HasSuffix(path, " (deleted)") {
 		end()
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func TestTell(t *testing.T) {
-	tell("READY=1") // nobody listens
+	notify("READY=1") // nobody listens
 
 	for name, address := range map[string]string{
 		"a socket":              filepath.Join(t.TempDir(), "notify"),
@@ -22,7 +22,7 @@ func TestTell(t *testing.T) {
 			}
 			defer func() { _ = c.Close() }()
 			t.Setenv("NOTIFY_SOCKET", address)
-			tell("WATCHDOG=1")
+			notify("WATCHDOG=1")
 			text := make([]byte, 100)
 			n, err := c.Read(text)
 			if got := string(text[:n]); err != nil || got != "WATCHDOG=1" {
@@ -35,7 +35,7 @@ func TestTell(t *testing.T) {
 func TestBeat(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
-	ticks, err := beat(ctx, time.Millisecond)
+	ticks, err := watchdogTicks(ctx, time.Millisecond)
 	if err != nil {
 		t.Fatal(err)
 	}

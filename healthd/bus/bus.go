@@ -50,8 +50,8 @@ type Server struct {
 	// Address is that of the bus, empty for that of the scope.
 	Address string
 	Version string
-	// Board is where the apps are shown.
-	Board *healthd.Board
+	// StatusFeed is where the apps are shown.
+	StatusFeed *healthd.StatusFeed
 	// Ask is where the hints of callers go.
 	Ask chan<- healthd.Hint
 	// Complain is told of a bus that is away for longer than a moment, once until
@@ -123,7 +123,7 @@ func (s Server) hint(err error) string {
 func (o *object) tell(ctx context.Context, told map[string]any) error {
 	for {
 		select {
-		case <-o.Board.News():
+		case <-o.StatusFeed.Changed():
 		case <-o.conn.Context().Done():
 			return errors.New("the bus went away")
 		}

@@ -40,7 +40,7 @@ func someStatus() healthd.Status {
 func TestWhatCallersSee(t *testing.T) {
 	t.Parallel()
 	s := onPrivateBus(t)
-	s.board.Post(someStatus())
+	s.board.Set(someStatus())
 	var rows [][]any
 	s.call(t, Name+".ListApps").mustStore(t, &rows)
 	want := [][]any{{"knots", "running", "loading", "loading"}, {"lnd", "failed", "invalid-manifest", ""}}
@@ -79,10 +79,10 @@ func TestWhatCallersSee(t *testing.T) {
 // What an app of the system said is for root: everyone gets the signals of that bus.
 func TestSystemTellsNoWords(t *testing.T) {
 	t.Parallel()
-	board := healthd.NewBoard()
-	board.Post(someStatus())
+	board := healthd.NewStatusFeed()
+	board.Set(someStatus())
 	for scope, want := range map[units.Scope]string{units.User: "verifying blocks", units.System: ""} {
-		o := &object{Server: Server{Scope: scope, Board: board}}
+		o := &object{Server: Server{Scope: scope, StatusFeed: board}}
 		apps, _ := o.properties()["Apps"].(map[string]map[string]dbus.Variant)
 		if got := apps["knots"]["Detail"].Value(); got != want {
 			t.Errorf("%s: the property has %q, want %q", scope, got, want)
@@ -107,7 +107,7 @@ func TestCallersAreRefused(t *testing.T) {
 		}
 	}
 	refused(notReady, Name+".GetApp", "knots")
-	s.board.Post(someStatus())
+	s.board.Set(someStatus())
 	refused(noSuchApp, Name+".GetApp", "nobody")
 	refused(noSuchApp, Name+".Restart", "nobody")
 	refused(noSuchApp, Name+".ReconcileApp", "\U0001F3DD")
@@ -126,7 +126,7 @@ func TestCallersAreRefused(t *testing.T) {
 func TestCallersAsk(t *testing.T) {
 	t.Parallel()
 	s := onPrivateBus(t)
-	s.board.Post(someStatus())
+	s.board.Set(someStatus())
 	for method, want := range map[string]healthd.Hint{
 		"Restart": {App: "knots", Asked: units.Restart}, "Start": {App: "knots", Asked: units.Start},
 		"Stop": {App: "knots", Asked: units.Stop}, "ReconcileApp": {App: "knots"},
@@ -150,20 +150,20 @@ func TestChangesAreSignalled(t *testing.T) {
 	t.Parallel()
 	s := onPrivateBus(t)
 	status := someStatus()
-	s.board.Post(status)
+	s.board.Set(status)
 	if d := cmp.Diff([]string{"Apps", "Drift", "LastPassUSec", "Passes"}, s.changed(t)); d != "" {
 		t.Errorf("the first status (-want +have):\n%s", d)
 	}
 	healthy := someStatus()
 	healthy.Apps[0].Latency *= 2
-	s.board.Post(healthy)
+	s.board.Set(healthy)
 	healthy.Passes.Drift++
-	s.board.Post(healthy)
+	s.board.Set(healthy)
 	if d := cmp.Diff([]string{"Drift"}, s.changed(t)); d != "" {
 		t.Errorf("an answer and drift (-want +have):\n%s", d)
 	}
 	healthy.Apps = healthy.Apps[:1]
-	s.board.Post(healthy)
+	s.board.Set(healthy)
 	if d := cmp.Diff([]string{"Apps"}, s.changed(t)); d != "" {
 		t.Errorf("an app that is gone (-want +have):\n%s", d)
 	}
@@ -178,7 +178,7 @@ func TestSignalsAreFew(t *testing.T) {
 	for last := uint64(0); last < 500; signals++ {
 		for range 100 {
 			status.Passes.Total++
-			s.board.Post(status)
+			s.board.Set(status)
 		}
 		for want := uint64(status.Passes.Total); last < want; {
 			last, _ = s.next()["Passes"].Value().(uint64)
@@ -193,7 +193,7 @@ func TestSignalsAreFew(t *testing.T) {
 func TestTheBusComesBack(t *testing.T) {
 	t.Parallel()
 	s := onPrivateBus(t)
-	s.board.Post(someStatus())
+	s.board.Set(someStatus())
 	s.daemon.stop()
 	<-s.client.Context().Done()
 	s.daemon.start(t)
@@ -206,9 +206,9 @@ func TestTheBusComesBack(t *testing.T) {
 func TestASecondOneWaits(t *testing.T) {
 	t.Parallel()
 	s := onPrivateBus(t)
-	second := healthd.NewBoard()
-	second.Post(someStatus())
-	go Server{Address: s.daemon.address, Version: "second", Board: second, Complain: func(err error) { t.Error(err) }}.Run(t.Context())
+	second := healthd.NewStatusFeed()
+	second.Set(someStatus())
+	go Server{Address: s.daemon.address, Version: "second", StatusFeed: second, Complain: func(err error) { t.Error(err) }}.Run(t.Context())
 	if v := s.version(t); v != "1.2" {
 		t.Errorf("the name was taken by %s", v)
 	}
@@ -224,7 +224,7 @@ func TestNoBus(t *testing.T) {
 		defer cancel()
 		var complaints []string
 		Server{
-			Scope: units.System, Address: "unix:path=" + filepath.Join(t.TempDir(), "bus"), Board: healthd.NewBoard(),
+			Scope: units.System, Address: "unix:path=" + filepath.Join(t.TempDir(), "bus"), StatusFeed: healthd.NewStatusFeed(),
 			Complain: func(err error) { complaints = append(complaints, err.Error()) },
 		}.Run(ctx)
 		if len(complaints) != 1 || !strings.Contains(complaints[0], "system bus as "+Name) {
@@ -240,7 +240,7 @@ func TestWatch(t *testing.T) {
 	if !<-told {
 		t.Error("healthd stands on the bus, and is not seen")
 	}
-	s.board.Post(someStatus())
+	s.board.Set(someStatus())
 	if !<-told {
 		t.Error("after a change healthd is seen no more")
 	}
@@ -278,7 +278,7 @@ func TestIntrospection(t *testing.T) {
 		slices.Sort(shapes)
 		return shapes
 	}
-	o := &object{Server: Server{Board: healthd.NewBoard()}}
+	o := &object{Server: Server{StatusFeed: healthd.NewStatusFeed()}}
 	for i, v := range []any{o, (*propertiesOf)(o), introspect.Introspectable("")} {
 		if d := cmp.Diff(shape(node.Interfaces[i].Methods), shape(introspect.Methods(v))); d != "" {
 			t.Errorf("%s (-file +object):\n%s", node.Interfaces[i].Name, d)
@@ -305,7 +305,7 @@ func TestIntrospection(t *testing.T) {
 // stage is a server on a bus of its own, and a client.
 type stage struct {
 	daemon  *daemon
-	board   *healthd.Board
+	board   *healthd.StatusFeed
 	asked   chan healthd.Hint
 	end     context.CancelFunc
 	client  *dbus.Conn
@@ -314,11 +314,11 @@ type stage struct {
 
 func onPrivateBus(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{daemon: newDaemon(t), board: healthd.NewBoard(), asked: make(chan healthd.Hint, 16)}
+	s := &stage{daemon: newDaemon(t), board: healthd.NewStatusFeed(), asked: make(chan healthd.Hint, 16)}
 	ctx, end := context.WithCancel(t.Context())
 	s.end = end
 	go Server{
-		Address: s.daemon.address, Version: "1.2", Board: s.board, Ask: s.asked, Complain: func(err error) { t.Error(err) },
+		Address: s.daemon.address, Version: "1.2", StatusFeed: s.board, Ask: s.asked, Complain: func(err error) { t.Error(err) },
 	}.Run(ctx)
 	s.connect(t)
 	return s

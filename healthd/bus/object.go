@@ -48,7 +48,7 @@ type row struct{ ID, State, Reason, Level string }
 
 // ListApps lists the apps, sorted by id.
 func (o *object) ListApps() ([]row, *dbus.Error) {
-	status, _ := o.Board.Status()
+	status, _ := o.StatusFeed.Status()
 	rows := make([]row, 0, len(status.Apps))
 	for _, a := range status.Apps {
 		rows = append(rows, row{a.ID, string(a.State), string(a.Reason), a.Level})
@@ -86,7 +86,7 @@ func withoutWords(a healthd.App) healthd.App {
 }
 
 func (o *object) find(id string) (healthd.App, *dbus.Error) {
-	status, posted := o.Board.Status()
+	status, posted := o.StatusFeed.Status()
 	i := slices.IndexFunc(status.Apps, func(a healthd.App) bool { return a.ID == id })
 	switch {
 	case i >= 0:
@@ -195,7 +195,7 @@ func (p *propertiesOf) Set(_, name string, _ dbus.Variant) *dbus.Error {
 }
 
 func (o *object) properties() map[string]any {
-	status, _ := o.Board.Status()
+	status, _ := o.StatusFeed.Status()
 	apps := make(map[string]map[string]dbus.Variant, len(status.Apps))
 	for _, a := range status.Apps {
 		if o.Scope == units.System { // whose bus hands signals to everyone

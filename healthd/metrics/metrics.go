@@ -29,8 +29,8 @@ const spacing = 15 * time.Second
 type Writer struct {
 	// Dir is the runtime directory.
 	Dir, Version string
-	// Board is where the apps are shown.
-	Board *healthd.Board
+	// StatusFeed is where the apps are shown.
+	StatusFeed *healthd.StatusFeed
 	// Complain is told of a file that can't be written, once until it can be.
 	Complain func(error)
 }
@@ -43,7 +43,7 @@ func (w Writer) Run(ctx context.Context) {
 	complained := false
 	for {
 		select {
-		case <-w.Board.News():
+		case <-w.StatusFeed.Changed():
 		case <-ctx.Done():
 			return
 		}
@@ -52,7 +52,7 @@ func (w Writer) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		status, _ := w.Board.Status()
+		status, _ := w.StatusFeed.Status()
 		next.Reset(spacing)
 		text := Text(status, w.Version)
 		if bytes.Equal(text, written) {

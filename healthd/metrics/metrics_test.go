@@ -106,7 +106,7 @@ func lint(text string) error {
 func TestWriting(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		w := Writer{Dir: filepath.Join(t.TempDir(), "archipelago"), Version: "1.2", Board: healthd.NewBoard(), Complain: func(err error) { t.Error(err) }}
+		w := Writer{Dir: filepath.Join(t.TempDir(), "archipelago"), Version: "1.2", StatusFeed: healthd.NewStatusFeed(), Complain: func(err error) { t.Error(err) }}
 		ctx, end := context.WithCancel(t.Context())
 		defer end()
 		go w.Run(ctx)
@@ -114,7 +114,7 @@ func TestWriting(t *testing.T) {
 		s := someStatus()
 		post := func(passes int) {
 			s.Passes.Idle, s.Passes.Total = passes, passes+5
-			w.Board.Post(s)
+			w.StatusFeed.Set(s)
 			synctest.Wait()
 		}
 		expect := func(passes int) {
@@ -161,12 +161,12 @@ func TestADirectoryThatCanNotBeWritten(t *testing.T) {
 			t.Fatal(err)
 		}
 		var complaints []string
-		w := Writer{Dir: dir, Board: healthd.NewBoard(), Complain: func(err error) { complaints = append(complaints, err.Error()) }}
+		w := Writer{Dir: dir, StatusFeed: healthd.NewStatusFeed(), Complain: func(err error) { complaints = append(complaints, err.Error()) }}
 		ctx, end := context.WithCancel(t.Context())
 		defer end()
 		go w.Run(ctx)
 		for range 3 {
-			w.Board.Post(someStatus())
+			w.StatusFeed.Set(someStatus())
 			time.Sleep(spacing)
 			synctest.Wait()
 		}
@@ -176,7 +176,7 @@ func TestADirectoryThatCanNotBeWritten(t *testing.T) {
 		if err := os.Remove(dir); err != nil {
 			t.Fatal(err)
 		}
-		w.Board.Post(someStatus())
+		w.StatusFeed.Set(someStatus())
 		synctest.Wait()
 		if _, err := os.Stat(filepath.Join(dir, FileName)); err != nil {
 			t.Errorf("a write that failed was not made up for: %v", err)

@@ -36,8 +36,7 @@ type Running struct {
 	// Check is the last result of the health check that Podman runs, empty
 	// before the first and without one: starting, healthy or unhealthy.
 	Check string
-	// Streak is the number of failed checks in a row, Output what the last said.
-	Streak int
+	// Output is what the last check said.
 	Output string
 }
 
@@ -187,14 +186,13 @@ func (r *Running) readCheck(path string) error {
 		return err
 	}
 	var state struct {
-		Status        string
-		FailingStreak int
-		Log           []struct{ Output string }
+		Status string
+		Log    []struct{ Output string }
 	}
 	if err := json.Unmarshal(data, &state); err != nil {
 		return fmt.Errorf("reading %s: %w", path, err)
 	}
-	r.Check, r.Streak = state.Status, state.FailingStreak
+	r.Check = state.Status
 	if n := len(state.Log); n > 0 {
 		r.Output = strings.TrimSpace(state.Log[n-1].Output)
 	}

@@ -45,7 +45,7 @@ func TestLook(t *testing.T) {
 				"proc/7/cmdline": conmon, bundle + "/config.json": config, events: "populated 1\nfrozen 1\n",
 				runDir + "/healthcheck.log": `{"Status":"unhealthy","FailingStreak":3,"Log":[{"Output":"a"},{"Output":"refused\n"}]}`,
 			},
-			want: podman.Running{ID: id, Digest: "abc", Payload: payload, Paused: true, Check: "unhealthy", Streak: 3, Output: "refused"},
+			want: podman.Running{ID: id, Digest: "abc", Payload: payload, Paused: true, Check: "unhealthy", Output: "refused"},
 		},
 		"no annotation, its cgroup already gone, no check yet": {
 			files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": "{}", runDir + "/healthcheck.log": ""},

@@ -88,21 +88,21 @@ func busSockets(address string) ([]string, error) {
 	return sockets, nil
 }
 
-// wire is one D-Bus connection with its socket.
-type wire struct {
+// rawConn is one D-Bus connection with its socket.
+type rawConn struct {
 	*dbus.Conn
 	socket net.Conn
 }
 
 // close closes the socket first: godbus waits for a write that is under way. An
 // error has nothing to say about a connection that nobody uses any more.
-func (w *wire) close() {
+func (w *rawConn) close() {
 	_ = w.socket.Close()
 	_ = w.Close()
 }
 
 // dial connects and makes sure that the manager answers.
-func (e endpoint) dial(ctx context.Context) (*wire, error) {
+func (e endpoint) dial(ctx context.Context) (*rawConn, error) {
 	raw, err := new(net.Dialer).DialContext(ctx, "unix", e.socket)
 	if err != nil {
 		return nil, err
@@ -113,7 +113,7 @@ func (e endpoint) dial(ctx context.Context) (*wire, error) {
 		_ = raw.Close()
 		return nil, err
 	}
-	w := &wire{conn, raw}
+	w := &rawConn{conn, raw}
 	// Neither authentication nor greeting knows a context.
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	err = e.greet(ctx, w)
@@ -127,7 +127,7 @@ func (e endpoint) dial(ctx context.Context) (*wire, error) {
 	return w, nil
 }
 
-func (e endpoint) greet(ctx context.Context, w *wire) error {
+func (e endpoint) greet(ctx context.Context, w *rawConn) error {
 	err := w.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
 	if err == nil && e.bus {
 		err = w.Hello()
@@ -141,7 +141,7 @@ func (e endpoint) greet(ctx context.Context, w *wire) error {
 // ping waits until the manager answers. It asks more than once: a manager that
 // reads the first message together with the end of the authentication looks at
 // it only when more bytes arrive.
-func ping(ctx context.Context, w *wire) error {
+func ping(ctx context.Context, w *rawConn) error {
 	manager := w.Object(service, managerPath)
 	answers := make(chan *dbus.Call, 64)
 	wait := time.NewTimer(0)

@@ -66,18 +66,18 @@ func (m *Manager) Events(ctx context.Context) <-chan Event {
 }
 
 // subscribe has the manager send its signals.
-func (m *Manager) subscribe(ctx context.Context) (*link, chan *dbus.Signal, error) {
+func (m *Manager) subscribe(ctx context.Context) (*conn, chan *dbus.Signal, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
 	defer cancel()
 	short, end := context.WithTimeout(ctx, connectPatience) // calls want their turn to say what keeps them from connecting
 	defer end()
-	l, err := m.live(short)
+	l, err := m.connection(short)
 	if err != nil {
 		return nil, nil, err
 	}
 	signals := make(chan *dbus.Signal, 64)
 	l.Signal(signals)
-	if err := l.endpoint.listen(ctx, l.wire); err != nil {
+	if err := l.endpoint.listen(ctx, l.rawConn); err != nil {
 		l.RemoveSignal(signals)
 		return nil, nil, err
 	}
@@ -86,7 +86,7 @@ func (m *Manager) subscribe(ctx context.Context) (*link, chan *dbus.Signal, erro
 
 // listen asks for the signals. On its own socket the manager sends all of them
 // unasked, and there is no bus to take the rules.
-func (e endpoint) listen(ctx context.Context, w *wire) error {
+func (e endpoint) listen(ctx context.Context, w *rawConn) error {
 	if e.bus {
 		for _, rule := range [][]dbus.MatchOption{
 			{dbus.WithMatchSender(service), dbus.WithMatchInterface(service + ".Manager"), dbus.WithMatchObjectPath(managerPath)},

@@ -59,11 +59,6 @@ func (m *Manager) Restart(ctx context.Context, name, mode string) (JobResult, er
 	return m.job(ctx, "restarting", name, mode, (*sdbus.Conn).RestartUnitContext)
 }
 
-// TryRestart is Restart for a unit that runs; it leaves others stopped.
-func (m *Manager) TryRestart(ctx context.Context, name, mode string) (JobResult, error) {
-	return m.job(ctx, "restarting", name, mode, (*sdbus.Conn).TryRestartUnitContext)
-}
-
 // ReloadUnit has a unit that is active read its configuration again (ExecReload=), and
 // waits like Start. A reload that fails leaves the unit active.
 func (m *Manager) ReloadUnit(ctx context.Context, name, mode string) (JobResult, error) {
@@ -79,7 +74,7 @@ const (
 type job struct {
 	doing, unit string
 	id          uint32
-	link        *link
+	conn        *conn
 	// before is the invocation of the unit when the job was queued, and first the one that
 	// was seen after that.
 	before, first string
@@ -97,14 +92,14 @@ func (m *Manager) job(ctx context.Context, doing, name, mode string, queue queue
 			before = found[0].InvocationID
 		}
 	}
-	j, err := call(queueing, m, doing+" "+name, callTimeout, func(ctx context.Context, l *link) (*job, error) {
+	j, err := call(queueing, m, doing+" "+name, callTimeout, func(ctx context.Context, l *conn) (*job, error) {
 		select {
 		case l.queueing <- struct{}{}:
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)
 		}
 		defer func() { <-l.queueing }()
-		j := &job{doing: doing, unit: name, link: l, before: before, result: make(chan string, 1)}
+		j := &job{doing: doing, unit: name, conn: l, before: before, result: make(chan string, 1)}
 		id, err := queue(l.calls, ctx, name, mode, j.result)
 		j.id = uint32(id)
 		return j, err
@@ -137,7 +132,7 @@ func (m *Manager) await(ctx context.Context, j *job) (JobResult, error) {
 			return JobResult(result), nil
 		case <-ctx.Done():
 			return "", m.explain(fmt.Sprintf("%s %s: job %d goes on", j.doing, j.unit, j.id), context.Cause(ctx))
-		case <-j.link.lost:
+		case <-j.conn.lost:
 			return m.judge(ctx, j)
 		case <-tick.C:
 			// In this order: the state is then that of this start, or of a later one.

@@ -53,7 +53,7 @@ func settle(t *testing.T, m *systemd.Manager) {
 func TestJobsAreWaitedFor(t *testing.T) {
 	calls := map[string]func(*systemd.Manager, context.Context, string, string) (systemd.JobResult, error){
 		"start": (*systemd.Manager).Start, "stop": (*systemd.Manager).Stop,
-		"restart": (*systemd.Manager).Restart, "try-restart": (*systemd.Manager).TryRestart,
+		"restart": (*systemd.Manager).Restart,
 	}
 	for name, connect := range both {
 		t.Run(name, func(t *testing.T) {

@@ -57,12 +57,12 @@ type Manager struct {
 	closing context.Context
 	close   context.CancelFunc
 
-	// turn is held by who looks at the link or makes a new one.
-	turn chan struct{}
-	link *link
+	// connSem is held by who looks at the link or makes a new one.
+	connSem chan struct{}
+	conn    *conn
 
 	// seen is what was seen of starts, by the name of the unit.
-	seen starts
+	seen startCache
 
 	// recheck is how often a job that is waited for is looked at, in case that
 	// word of its end went astray.
@@ -72,7 +72,7 @@ type Manager struct {
 // Connect connects to a manager. The context bounds the connecting only; the
 // connection lasts until Close.
 func Connect(ctx context.Context, options Options) (*Manager, error) {
-	m := &Manager{scope: options.Scope, turn: make(chan struct{}, 1), recheck: 2 * time.Second}
+	m := &Manager{scope: options.Scope, connSem: make(chan struct{}, 1), recheck: 2 * time.Second}
 	m.closing, m.close = context.WithCancel(context.WithoutCancel(ctx))
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
 	defer cancel()
@@ -89,14 +89,14 @@ func (m *Manager) connect(ctx context.Context, options Options) (err error) {
 	if err != nil {
 		return err
 	}
-	m.link, err = dialFirst(ctx, m.endpoints)
+	m.conn, err = dialFirst(ctx, m.endpoints)
 	if err == nil || !errors.Is(err, syscall.ECONNREFUSED) {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, connectPatience)
 	defer cancel()
 	if l, again := m.dial(ctx); again == nil {
-		m.link, err = l, nil
+		m.conn, err = l, nil
 	}
 	return err
 }
@@ -104,15 +104,15 @@ func (m *Manager) connect(ctx context.Context, options Options) (err error) {
 // Close ends the connection, and with it all calls and events.
 func (m *Manager) Close() {
 	m.close()
-	m.turn <- struct{}{}
-	defer func() { <-m.turn }()
-	if m.link != nil {
-		m.link.close()
+	m.connSem <- struct{}{}
+	defer func() { <-m.connSem }()
+	if m.conn != nil {
+		m.conn.close()
 	}
 }
 
 // dial connects, again and again until the context ends.
-func (m *Manager) dial(ctx context.Context) (*link, error) {
+func (m *Manager) dial(ctx context.Context) (*conn, error) {
 	for pause := newPause(); ; {
 		l, err := dialFirst(ctx, m.endpoints)
 		if err == nil {
@@ -124,35 +124,35 @@ func (m *Manager) dial(ctx context.Context) (*link, error) {
 	}
 }
 
-// live returns the connection, a new one if it was lost.
-func (m *Manager) live(ctx context.Context) (*link, error) {
+// connection returns the connection, a new one if it was lost.
+func (m *Manager) connection(ctx context.Context) (*conn, error) {
 	select {
-	case m.turn <- struct{}{}:
+	case m.connSem <- struct{}{}:
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	defer func() { <-m.turn }()
+	defer func() { <-m.connSem }()
 	if m.closing.Err() != nil {
 		return nil, ErrClosed
 	}
-	if m.link != nil && !m.link.isLost() {
-		return m.link, nil
+	if m.conn != nil && !m.conn.isLost() {
+		return m.conn, nil
 	}
 	l, err := m.dial(ctx)
-	m.link = l
+	m.conn = l
 	return l, err
 }
 
 // call runs one call with a deadline, on a new connection when the one that it
 // was made on is lost. A call may so be made twice: systemd takes all of ours
 // twice without harm.
-func call[T any](ctx context.Context, m *Manager, what string, timeout time.Duration, f func(context.Context, *link) (T, error)) (T, error) {
+func call[T any](ctx context.Context, m *Manager, what string, timeout time.Duration, f func(context.Context, *conn) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errNoAnswer)
 	defer cancel()
 	ctx, stop := withEnd(ctx, m.closing)
 	defer stop()
 	for pause := newPause(); ; {
-		l, err := m.live(ctx)
+		l, err := m.connection(ctx)
 		if err != nil {
 			var none T
 			return none, m.explain(what, err)
@@ -200,7 +200,7 @@ func isLoss(err error) bool {
 // Reload makes the manager read all unit files anew, running Quadlet's
 // generator. That it succeeds proves no unit: see which are loaded.
 func (m *Manager) Reload(ctx context.Context) error {
-	_, err := call(ctx, m, "reloading", reloadTimeout, func(ctx context.Context, l *link) (struct{}, error) {
+	_, err := call(ctx, m, "reloading", reloadTimeout, func(ctx context.Context, l *conn) (struct{}, error) {
 		return struct{}{}, l.calls.ReloadContext(ctx)
 	})
 	return err
@@ -208,16 +208,16 @@ func (m *Manager) Reload(ctx context.Context) error {
 
 // ResetFailed lets a unit that failed, or was started too often, start again.
 func (m *Manager) ResetFailed(ctx context.Context, name string) error {
-	_, err := call(ctx, m, "resetting "+name, callTimeout, func(ctx context.Context, l *link) (struct{}, error) {
+	_, err := call(ctx, m, "resetting "+name, callTimeout, func(ctx context.Context, l *conn) (struct{}, error) {
 		return struct{}{}, l.calls.ResetFailedUnitContext(ctx, name)
 	})
 	return err
 }
 
-// link is the one connection to the manager: a manager sends every signal to each
+// conn is the one connection to the manager: a manager sends every signal to each
 // connection that there is, which costs it and us as much again for each.
-type link struct {
-	*wire
+type conn struct {
+	*rawConn
 	endpoint endpoint
 	calls    *sdbus.Conn
 	// queueing is held by the one call that queues a job. go-systemd would let
@@ -228,12 +228,12 @@ type link struct {
 	once sync.Once
 }
 
-func (l *link) close() {
+func (l *conn) close() {
 	l.once.Do(func() { close(l.lost) })
-	l.wire.close()
+	l.rawConn.close()
 }
 
-func (l *link) isLost() bool {
+func (l *conn) isLost() bool {
 	select {
 	case <-l.lost:
 		return true
@@ -242,12 +242,12 @@ func (l *link) isLost() bool {
 	}
 }
 
-func newLink(ctx context.Context, e endpoint) (*link, error) {
+func newConn(ctx context.Context, e endpoint) (*conn, error) {
 	w, err := e.dial(ctx)
 	if err != nil {
 		return nil, err
 	}
-	l := &link{wire: w, endpoint: e, lost: make(chan struct{}), queueing: make(chan struct{}, 1)}
+	l := &conn{rawConn: w, endpoint: e, lost: make(chan struct{}), queueing: make(chan struct{}, 1)}
 	go func() {
 		<-w.Context().Done()
 		l.close()
@@ -269,8 +269,8 @@ func newLink(ctx context.Context, e endpoint) (*link, error) {
 }
 
 // dialFirst connects to the first endpoint that answers.
-func dialFirst(ctx context.Context, endpoints []endpoint) (*link, error) {
-	return first(ctx, endpoints, newLink)
+func dialFirst(ctx context.Context, endpoints []endpoint) (*conn, error) {
+	return first(ctx, endpoints, newConn)
 }
 
 func first[T any](ctx context.Context, endpoints []endpoint, dial func(context.Context, endpoint) (T, error)) (T, error) {

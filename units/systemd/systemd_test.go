@@ -80,13 +80,6 @@ func TestUnitsAreReadInFull(t *testing.T) {
 			if diff := cmp.Diff([]systemd.Unit{timer, service, absent}, got); diff != "" {
 				t.Errorf("units (-want +got):\n%s", diff)
 			}
-			byPattern, err := m.UnitsByPatterns(t.Context(), "app@*")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff([]systemd.Unit{service}, byPattern); diff != "" {
-				t.Errorf("units by pattern (-want +got):\n%s", diff)
-			}
 		})
 	}
 }
@@ -217,10 +210,6 @@ var every = map[string]func(context.Context, *systemd.Manager) error{
 	},
 	"RestartUnit": func(ctx context.Context, m *systemd.Manager) error {
 		_, err := m.Restart(ctx, app, systemd.Replace)
-		return err
-	},
-	"TryRestartUnit": func(ctx context.Context, m *systemd.Manager) error {
-		_, err := m.TryRestart(ctx, app, systemd.Replace)
 		return err
 	},
 }

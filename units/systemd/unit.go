@@ -177,7 +177,7 @@ const parallel = 16
 // List returns the units of the names in short, in one round trip. A unit that
 // does not exist is listed as "not-found"; an alias has the name of its unit.
 func (m *Manager) List(ctx context.Context, names ...string) ([]Listed, error) {
-	return call(ctx, m, "listing "+strings.Join(names, ", "), callTimeout, func(ctx context.Context, l *link) ([]Listed, error) {
+	return call(ctx, m, "listing "+strings.Join(names, ", "), callTimeout, func(ctx context.Context, l *conn) ([]Listed, error) {
 		found, err := l.calls.ListUnitsByNamesContext(ctx, names)
 		return listed(found), err
 	})
@@ -186,7 +186,7 @@ func (m *Manager) List(ctx context.Context, names ...string) ([]Listed, error) {
 // ListByPatterns returns the loaded units that match a glob, as "app@*", in one
 // round trip.
 func (m *Manager) ListByPatterns(ctx context.Context, patterns ...string) ([]Listed, error) {
-	return call(ctx, m, "listing "+strings.Join(patterns, ", "), callTimeout, func(ctx context.Context, l *link) ([]Listed, error) {
+	return call(ctx, m, "listing "+strings.Join(patterns, ", "), callTimeout, func(ctx context.Context, l *conn) ([]Listed, error) {
 		found, err := l.calls.ListUnitsByPatternsContext(ctx, nil, patterns)
 		return listed(found), err
 	})
@@ -204,30 +204,17 @@ func listed(found []sdbus.UnitStatus) []Listed {
 // one round trip with some 450 properties for each. A unit that does not exist
 // has the LoadState "not-found".
 func (m *Manager) Units(ctx context.Context, names ...string) ([]Unit, error) {
-	return each(ctx, m, "reading ", names, func(ctx context.Context, l *link, name string) (Unit, error) {
+	return each(ctx, m, "reading ", names, func(ctx context.Context, l *conn, name string) (Unit, error) {
 		properties, err := l.calls.GetAllPropertiesContext(ctx, name)
 		return unitOf(name, properties), err
 	})
-}
-
-// UnitsByPatterns returns the loaded units that match a glob, as "app@*", in full.
-func (m *Manager) UnitsByPatterns(ctx context.Context, patterns ...string) ([]Unit, error) {
-	list, err := m.ListByPatterns(ctx, patterns...)
-	if err != nil {
-		return nil, err
-	}
-	names := make([]string, 0, len(list))
-	for _, u := range list {
-		names = append(names, u.Name)
-	}
-	return m.Units(ctx, names...)
 }
 
 // Current returns what tells whether units are still those that were seen, in
 // the order of the names. With List it is a fraction of the price of Units. What
 // a start is known by is asked for once: asking again would double the price.
 func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, error) {
-	return each(ctx, m, "looking at ", names, func(ctx context.Context, l *link, name string) (Current, error) {
+	return each(ctx, m, "looking at ", names, func(ctx context.Context, l *conn, name string) (Current, error) {
 		p, err := together(ctx, name, []string{"InvocationID", "NeedDaemonReload"}, l.calls.GetUnitPropertyContext)
 		if err != nil {
 			return Current{}, err
@@ -255,14 +242,14 @@ func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, erro
 // links in systemd/units are no substitute: in the restart mode direct, systemd leaves
 // them as they were before an automatic restart; systemd 257, TestLiveInvocation.
 func (m *Manager) Invocation(ctx context.Context, name string) (string, error) {
-	return call(ctx, m, "looking at "+name, callTimeout, func(ctx context.Context, l *link) (string, error) {
+	return call(ctx, m, "looking at "+name, callTimeout, func(ctx context.Context, l *conn) (string, error) {
 		p, err := together(ctx, name, []string{"InvocationID"}, l.calls.GetUnitPropertyContext)
 		return invocationOf(p), err
 	})
 }
 
-// starts is the last start that was seen of each service.
-type starts struct {
+// startCache is the last start that was seen of each service.
+type startCache struct {
 	sync.Mutex
 	list map[string]Current
 }
@@ -271,7 +258,7 @@ type starts struct {
 const maxStarts = 4096
 
 // fill fills in what is known of a start, and reports whether it is.
-func (s *starts) fill(c *Current) bool {
+func (s *startCache) fill(c *Current) bool {
 	s.Lock()
 	defer s.Unlock()
 	known, ok := s.list[c.Name]
@@ -284,7 +271,7 @@ func (s *starts) fill(c *Current) bool {
 }
 
 // note keeps a start. One that has no process yet may have one later.
-func (s *starts) note(c Current) {
+func (s *startCache) note(c Current) {
 	s.Lock()
 	defer s.Unlock()
 	if s.list == nil || len(s.list) >= maxStarts {
@@ -314,7 +301,7 @@ func together(ctx context.Context, name string, keys []string, ask func(ctx cont
 }
 
 // each asks for every name, several at a time, and ends at the first error.
-func each[T any](ctx context.Context, m *Manager, what string, names []string, ask func(context.Context, *link, string) (T, error)) ([]T, error) {
+func each[T any](ctx context.Context, m *Manager, what string, names []string, ask func(context.Context, *conn, string) (T, error)) ([]T, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var (
@@ -329,7 +316,7 @@ func each[T any](ctx context.Context, m *Manager, what string, names []string, a
 		group.Go(func() {
 			defer func() { <-slots }()
 			var err error
-			results[i], err = call(ctx, m, what+name, callTimeout, func(ctx context.Context, l *link) (T, error) { return ask(ctx, l, name) })
+			results[i], err = call(ctx, m, what+name, callTimeout, func(ctx context.Context, l *conn) (T, error) { return ask(ctx, l, name) })
 			if err != nil {
 				once.Do(func() { failure = err })
 				cancel()

@@ -13,7 +13,7 @@ import (
 
 // jobMethods is the methods that queue jobs.
 var jobMethods = map[string]string{
-	"StartUnit": "start", "StopUnit": "stop", "RestartUnit": "restart", "TryRestartUnit": "try-restart",
+	"StartUnit": "start", "StopUnit": "stop", "RestartUnit": "restart",
 	"ReloadUnit": "reload",
 }
 

@@ -25,11 +25,11 @@ func TestOthersDoNotWait(t *testing.T) {
 			w.mu.Lock()
 			w.busy = 20 * time.Millisecond
 			w.mu.Unlock()
-			w.hints <- healthd.Hint{App: "slow", Soon: true}
+			w.hints <- healthd.Hint{App: "slow", Urgent: true}
 			time.Sleep(10 * time.Millisecond)
-			w.hints <- healthd.Hint{App: "slow", Soon: true} // what it does itself calls nobody, told before
+			w.hints <- healthd.Hint{App: "slow", Urgent: true} // what it does itself calls nobody, told before
 			time.Sleep(time.Second)
-			w.hints <- healthd.Hint{App: "slow", Soon: true} // or after it
+			w.hints <- healthd.Hint{App: "slow", Urgent: true} // or after it
 			w.mu.Lock()
 			w.missing["app@web.container"] = true
 			w.mu.Unlock()
@@ -40,7 +40,7 @@ func TestOthersDoNotWait(t *testing.T) {
 				t.Error("the pass over the other app did not wait")
 			}
 			w.mu.Unlock()
-			w.hints <- healthd.Hint{App: "web", Soon: true}
+			w.hints <- healthd.Hint{App: "web", Urgent: true}
 			time.Sleep(100 * time.Millisecond)
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -82,9 +82,9 @@ func TestCalledPassLeavesPullsAlone(t *testing.T) {
 			w.lacks, w.missing["app@pull.container"] = map[string]error{"pull": units.ErrUnderWay}, true
 			w.mu.Unlock()
 			w.set("app@slow.service", func(u *units.Unit) { u.Digest = "old" })
-			w.hints <- healthd.Hint{Soon: true}
+			w.hints <- healthd.Hint{Urgent: true}
 			time.Sleep(time.Second)
-			w.hints <- healthd.Hint{App: "web", Soon: true}
+			w.hints <- healthd.Hint{App: "web", Urgent: true}
 			time.Sleep(time.Minute)
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -121,8 +121,8 @@ func TestSlowStopIsOneRepair(t *testing.T) {
 			w.stops = 40 * time.Second
 			w.set(tor, func(u *units.Unit) { u.Invocation = "2" })
 			for range 100 {
-				w.hints <- healthd.Hint{App: "tor", Soon: true}
-				w.hints <- healthd.Hint{App: "web", Soon: true}
+				w.hints <- healthd.Hint{App: "tor", Urgent: true}
+				w.hints <- healthd.Hint{App: "web", Urgent: true}
 				time.Sleep(500 * time.Millisecond)
 			}
 		})
@@ -148,7 +148,7 @@ func TestSilentDuringARestart(t *testing.T) {
 			w.slow = 50 * time.Second // of a stop, say
 			w.answer(refuses)
 			w.set("app@web.service", func(u *units.Unit) { u.Digest = "old" })
-			w.hints <- healthd.Hint{App: "web", Soon: true}
+			w.hints <- healthd.Hint{App: "web", Urgent: true}
 			time.Sleep(50 * time.Second)
 			w.answer(serves)
 		})
@@ -168,7 +168,7 @@ func TestOwnReloadIsNoNews(t *testing.T) {
 		w.set("app@web.service", func(u *units.Unit) { u.Loaded = false })
 		w.run(time.Minute, func() {
 			time.Sleep(40 * time.Second)
-			w.hints <- healthd.Hint{Soon: true}
+			w.hints <- healthd.Hint{Urgent: true}
 		})
 		want := []string{"0s reload", "1s reload", "3s reload", "7s reload", "15s reload", "31s reload", "40s reload"}
 		if d := cmp.Diff(want, w.did); d != "" {

@@ -16,9 +16,9 @@ import (
 // half there for a moment while somebody copies it.
 const saving = 100 * time.Millisecond
 
-// hints makes hints of what systemd and the kernel tell, of files and of groups of
+// mergeHints makes hints of what systemd and the kernel tell, of files and of groups of
 // processes, until they end, and passes on what is asked for.
-func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watch.Event, groups <-chan string, asked <-chan healthd.Hint, unitDir string) <-chan healthd.Hint {
+func mergeHints(ctx context.Context, services <-chan systemd.Event, files <-chan watch.Event, groups <-chan string, asked <-chan healthd.Hint, unitDir string) <-chan healthd.Hint {
 	out := make(chan healthd.Hint)
 	go func() {
 		defer close(out)
@@ -43,11 +43,11 @@ func hints(ctx context.Context, services <-chan systemd.Event, files <-chan watc
 					saved = time.After(saving)
 				}
 			case <-saved:
-				saved, hint, tells = nil, healthd.Hint{Soon: true}, true
+				saved, hint, tells = nil, healthd.Hint{Urgent: true}, true
 			case app := <-groups:
-				hint, tells = healthd.Hint{App: app, Soon: true}, true
+				hint, tells = healthd.Hint{App: app, Urgent: true}, true
 			case hint = <-asked: // by a person
-				hint.Soon, tells = true, true
+				hint.Urgent, tells = true, true
 			}
 			if !tells {
 				continue
@@ -71,12 +71,12 @@ func ofService(e systemd.Event) (healthd.Hint, bool) {
 		return healthd.Hint{}, false
 	case systemd.JobRemoved:
 		if app := units.AppOfPull(e.Unit); app != "" { // a pass may not have waited for it
-			return healthd.Hint{App: app, Soon: true}, true
+			return healthd.Hint{App: app, Urgent: true}, true
 		}
 	case systemd.UnitChanged:
 	}
 	app := units.AppOf(e.Unit)
-	return healthd.Hint{App: app, Soon: true}, app != ""
+	return healthd.Hint{App: app, Urgent: true}, app != ""
 }
 
 // ofFile is what an event of a file may be about. The unit of an app is about
@@ -85,10 +85,10 @@ func ofService(e systemd.Event) (healthd.Hint, bool) {
 func ofFile(e watch.Event, unitDir string) healthd.Hint {
 	if e.Dir == unitDir {
 		if service := units.ServiceOf(e.Name); service != "" {
-			return healthd.Hint{App: units.AppOf(service), Soon: true}
+			return healthd.Hint{App: units.AppOf(service), Urgent: true}
 		}
 	}
-	return healthd.Hint{Soon: e.Dir != unitDir}
+	return healthd.Hint{Urgent: e.Dir != unitDir}
 }
 
 // watched is every directory in which a change may want something done.

@@ -9,8 +9,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// Entry is something that a person may look for later. A healthy probe makes none.
-type Entry struct {
+// Event is something that a person may look for later. A healthy probe makes none.
+type Event struct {
 	Kind Kind
 	// Message is one sentence.
 	Message string
@@ -43,73 +43,73 @@ const (
 	PassFailed Kind = "2fb90c5ad8e34716957d3c1e6a04b8f2"
 	// BadManifest: a manifest has an error, or something that wants a look.
 	BadManifest Kind = "74ae1d03f5c24b8d86b07f92c1e3d5a9"
-	// Blind: not everything can be watched.
-	Blind Kind = "b85d7f3c61a9408ea2c4e0d8975f1b36"
-	// InTheWay: somebody else's file lies in the place of one of an app's units.
-	InTheWay Kind = "f1a583e3968440f2bea332b940476ed7"
-	// Mute: what is known can't be shown on the bus, or to Prometheus.
-	Mute Kind = "d43327fdd171456296b7af8bfad2d61e"
+	// WatchDegraded: not everything can be watched.
+	WatchDegraded Kind = "b85d7f3c61a9408ea2c4e0d8975f1b36"
+	// ForeignFile: somebody else's file lies in the place of one of an app's units.
+	ForeignFile Kind = "f1a583e3968440f2bea332b940476ed7"
+	// PublishFailed: what is known can't be shown on the bus, or to Prometheus.
+	PublishFailed Kind = "d43327fdd171456296b7af8bfad2d61e"
 )
 
 // Priority is that of syslog: 6 for what was done, 5 for what is worth a look, 4
 // for what needs one.
 func (k Kind) Priority() int {
 	switch k {
-	case Trouble, GaveUp, PassFailed, Blind:
+	case Trouble, GaveUp, PassFailed, WatchDegraded:
 		return 4
-	case Sick, BadManifest, InTheWay, Mute:
+	case Sick, BadManifest, ForeignFile, PublishFailed:
 		return 5
 	case Acting, Recovered:
 	}
 	return 6
 }
 
-// acting tells of an action as it begins; of one that is done at once, when it is.
-func acting(e reconcile.Event) (Entry, bool) {
+// actionEvent tells of an action as it begins; of one that is done at once, when it is.
+func actionEvent(e reconcile.Event) (Event, bool) {
 	switch e.Kind {
 	case units.Write, units.Remove:
 		if !e.Ended || e.Err != nil {
-			return Entry{}, false
+			return Event{}, false
 		}
 	case units.Leave:
-		return Entry{}, false
+		return Event{}, false
 	default:
 		if e.Ended {
-			return Entry{}, false
+			return Event{}, false
 		}
 	}
 	text := strings.TrimSpace(string(e.Kind) + " " + e.Target)
 	if e.App != "" {
 		text = e.App + ": " + text
 	}
-	return Entry{
+	return Event{
 		Kind: Acting, Message: fmt.Sprintf("%s (%s)", text, e.Reason), App: e.App, Action: e.Kind, Target: e.Target, Reason: e.Reason,
 	}, true
 }
 
-// troubles tells what went wrong in a pass.
-func troubles(r reconcile.Report, err error) []Entry {
+// failures tells what went wrong in a pass.
+func failures(r reconcile.Report, err error) []Event {
 	if err != nil {
-		return []Entry{{Kind: PassFailed, Message: err.Error()}}
+		return []Event{{Kind: PassFailed, Message: err.Error()}}
 	}
-	list := inTheWay(r)
+	list := foreignFiles(r)
 	for _, a := range r.Results {
 		switch a.Outcome {
 		case reconcile.Failed, reconcile.NotServing, reconcile.RolledBack:
-			list = append(list, Entry{Kind: Trouble, Message: a.App + ": " + string(a.Outcome) + ": " + a.Error, App: a.App, Log: a.Log})
+			list = append(list, Event{Kind: Trouble, Message: a.App + ": " + string(a.Outcome) + ": " + a.Error, App: a.App, Log: a.Log})
 		case reconcile.Unchanged, reconcile.Done, reconcile.Starting:
 		}
 	}
 	return list
 }
 
-// inTheWay tells of files that keep ours from their places, and are left there.
-func inTheWay(r reconcile.Report) []Entry {
-	var list []Entry
+// foreignFiles tells of files that keep ours from their places, and are left there.
+func foreignFiles(r reconcile.Report) []Event {
+	var list []Event
 	for _, a := range r.Actions {
 		if a.Reason == units.BecauseForeign {
-			list = append(list, Entry{
-				Kind: InTheWay, App: a.App, Target: a.Target, Reason: a.Reason,
+			list = append(list, Event{
+				Kind: ForeignFile, App: a.App, Target: a.Target, Reason: a.Reason,
 				Message: fmt.Sprintf("%s: %s was not written by archgen, and stays: move it away, or put what it says into the manifest or an overlay", a.App, a.Target),
 			})
 		}
@@ -117,26 +117,26 @@ func inTheWay(r reconcile.Report) []Entry {
 	return list
 }
 
-// turns tells what became of apps from one moment to the next.
-func turns(before, after Status) []Entry {
+// transitions tells what became of apps from one moment to the next.
+func transitions(before, after Status) []Event {
 	was := make(map[string]App, len(before.Apps))
 	for _, a := range before.Apps {
 		was[a.ID] = a
 	}
-	var list []Entry
+	var list []Event
 	for _, a := range after.Apps {
 		b, known := was[a.ID]
 		switch {
 		case a.Reason == units.BecauseGaveUp && b.Reason != units.BecauseGaveUp:
-			list = append(list, Entry{
+			list = append(list, Event{
 				Kind: GaveUp, App: a.ID, Reason: a.Reason, Log: a.Log,
 				Message: a.ID + ": repairs did not help, and are tried once an hour from now on" + clause(a.Error),
 			})
 		case !known:
 		case a.sick && !b.sick:
-			list = append(list, Entry{Kind: Sick, App: a.ID, Reason: units.BecauseSick, Message: a.ID + " does not answer as it should" + clause(a.Detail)})
+			list = append(list, Event{Kind: Sick, App: a.ID, Reason: units.BecauseSick, Message: a.ID + " does not answer as it should" + clause(a.Detail)})
 		case b.sick && !a.sick:
-			list = append(list, Entry{Kind: Recovered, App: a.ID, Message: a.ID + " serves again"})
+			list = append(list, Event{Kind: Recovered, App: a.ID, Message: a.ID + " serves again"})
 		}
 	}
 	return list
@@ -150,10 +150,10 @@ func clause(text string) string {
 }
 
 // Findings tells of the diagnostics of manifests.
-func Findings(list diag.List) []Entry {
-	entries := make([]Entry, 0, len(list))
+func Findings(list diag.List) []Event {
+	entries := make([]Event, 0, len(list))
 	for _, d := range list {
-		entries = append(entries, Entry{Kind: BadManifest, Message: d.String()})
+		entries = append(entries, Event{Kind: BadManifest, Message: d.String()})
 	}
 	return entries
 }

@@ -38,7 +38,7 @@ func TestOfService(t *testing.T) {
 func TestSaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		files := make(chan watch.Event)
-		told := hints(t.Context(), nil, files, nil, nil, "/units")
+		told := mergeHints(t.Context(), nil, files, nil, nil, "/units")
 		began := time.Now()
 		go func() {
 			defer close(files)
@@ -53,9 +53,9 @@ func TestSaving(t *testing.T) {
 			hint healthd.Hint
 			at   time.Duration
 		}{
-			{healthd.Hint{Soon: true}, 100 * time.Millisecond},
-			{healthd.Hint{App: "web", Soon: true}, 150 * time.Millisecond},
-			{healthd.Hint{Soon: true}, 220 * time.Millisecond},
+			{healthd.Hint{Urgent: true}, 100 * time.Millisecond},
+			{healthd.Hint{App: "web", Urgent: true}, 150 * time.Millisecond},
+			{healthd.Hint{Urgent: true}, 220 * time.Millisecond},
 		} {
 			if got := <-told; got != want.hint || time.Since(began) != want.at {
 				t.Errorf("%+v after %v, want %+v after %v", got, time.Since(began), want.hint, want.at)

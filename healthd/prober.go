@@ -10,8 +10,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/probe"
 )
 
-// monitor asks one start of one service again and again. It ends with that start.
-type monitor struct {
+// prober asks one start of one service again and again. It ends with that start.
+type prober struct {
 	app, service string
 	// invocation is the start that is watched, file what it was started from.
 	invocation string
@@ -22,12 +22,12 @@ type monitor struct {
 	failures int
 	serving  probe.Target
 	// last is what it said last; before that, its monitor is nil.
-	last answer
+	last result
 }
 
-// answer is what a service said.
-type answer struct {
-	monitor *monitor
+// result is what a service said.
+type result struct {
+	prober  *prober
 	level   string
 	outcome probe.Outcome
 }
@@ -40,9 +40,9 @@ const (
 	synced  = "synced"
 )
 
-// watch begins to ask what runs since the pass, and ends asking what does not
+// startProbers begins to ask what runs since the pass, and ends asking what does not
 // run any more.
-func (d *daemon) watch(ctx context.Context, e passEnd) {
+func (d *daemon) startProbers(ctx context.Context, e passEnd) {
 	seen := map[string]bool{}
 	for _, app := range d.made {
 		for _, part := range app.Parts {
@@ -55,12 +55,12 @@ func (d *daemon) watch(ctx context.Context, e passEnd) {
 			if !looked || !ok {
 				continue
 			}
-			d.watchPart(ctx, app.ID, part.Service, string(file.Content), u)
+			d.probePart(ctx, app.ID, part.Service, string(file.Content), u)
 		}
 	}
-	for service, m := range d.monitors {
+	for service, m := range d.probers {
 		if !seen[service] {
-			d.unwatch(m)
+			d.stopProber(m)
 		}
 	}
 	for id := range d.made {
@@ -81,20 +81,20 @@ func (d *daemon) follow(services map[string]bool) {
 	d.Follow(list)
 }
 
-func (d *daemon) unwatch(m *monitor) {
+func (d *daemon) stopProber(m *prober) {
 	m.end()
-	delete(d.monitors, m.service)
-	d.verdicts.forget(m.service)
+	delete(d.probers, m.service)
+	d.health.forget(m.service)
 }
 
-func (d *daemon) watchPart(ctx context.Context, app, service, file string, u units.Unit) {
-	m := d.monitors[service]
+func (d *daemon) probePart(ctx context.Context, app, service, file string, u units.Unit) {
+	m := d.probers[service]
 	isUp := u.Active == units.Active
 	if m != nil && isUp && m.invocation == u.Invocation && m.file == file {
 		return
 	}
 	if m != nil {
-		d.unwatch(m)
+		d.stopProber(m)
 	}
 	if !isUp {
 		return
@@ -103,10 +103,10 @@ func (d *daemon) watchPart(ctx context.Context, app, service, file string, u uni
 	if len(targets) == 0 {
 		return
 	}
-	m = &monitor{app: app, service: service, invocation: u.Invocation, file: file, since: time.Now(), serving: targets[serving]}
+	m = &prober{app: app, service: service, invocation: u.Invocation, file: file, since: time.Now(), serving: targets[serving]}
 	ctx, m.end = context.WithCancel(ctx)
-	d.monitors[service] = m
-	d.askOn(ctx, m, targets)
+	d.probers[service] = m
+	d.startProbeLoop(ctx, m, targets)
 }
 
 // targetsOf reads the probes that a unit file carries, by level.
@@ -127,42 +127,42 @@ func targetsOf(file string) map[string]probe.Target {
 	return list
 }
 
-// question is what a service is asked again and again. Each has its own turn, so
+// probeLoop is what a service is asked again and again. Each has its own turn, so
 // that one that hangs holds up nobody. Between two answers it takes a timer and no
 // goroutine, whose stack would be most of the memory that watching takes.
-type question struct {
+type probeLoop struct {
 	*daemon
-	monitor *monitor
+	prober  *prober
 	targets map[string]probe.Target
 	timer   *time.Timer
 	// syncedNext is when it is to be asked again whether it is synced.
 	syncedNext time.Time
 }
 
-// askOn asks until the context ends.
-func (d *daemon) askOn(ctx context.Context, m *monitor, targets map[string]probe.Target) {
-	q := &question{daemon: d, monitor: m, targets: targets}
+// startProbeLoop asks until the context ends.
+func (d *daemon) startProbeLoop(ctx context.Context, m *prober, targets map[string]probe.Target) {
+	q := &probeLoop{daemon: d, prober: m, targets: targets}
 	q.timer = time.AfterFunc(time.Hour, func() { q.ask(ctx) })
 	q.timer.Reset(jitter(min(targets[serving].Interval, time.Second)))
 	context.AfterFunc(ctx, func() { q.timer.Stop() })
 }
 
 // ask asks once, and sees to the next time.
-func (q *question) ask(ctx context.Context) {
+func (q *probeLoop) ask(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
 	level, o := q.answer(ctx)
 	select {
-	case q.answers <- answer{q.monitor, level, o}:
+	case q.results <- result{q.prober, level, o}:
 		interval := q.targets[serving].Interval
-		q.timer.Reset(time.Until(q.onBeat(jitter(pace(interval, o)), interval)))
+		q.timer.Reset(time.Until(q.aligned(jitter(pace(interval, o)), interval)))
 	case <-ctx.Done():
 	}
 }
 
 // answer is what the service says, and how far it is, empty for as far as it was.
-func (q *question) answer(ctx context.Context) (level string, o probe.Outcome) {
+func (q *probeLoop) answer(ctx context.Context) (level string, o probe.Outcome) {
 	o = q.Probe(ctx, q.targets[serving])
 	t, ok := q.targets[synced]
 	switch {
@@ -191,10 +191,10 @@ func pace(interval time.Duration, o probe.Outcome) time.Duration {
 	return interval
 }
 
-// onBeat is the moment about wait from now at which others are asked as well. To
+// aligned is the moment about wait from now at which others are asked as well. To
 // wake up costs far more than a question: for a processor that has slept, and
 // for caches that others have filled since.
-func (d *daemon) onBeat(wait, interval time.Duration) time.Time {
+func (d *daemon) aligned(wait, interval time.Duration) time.Time {
 	beat := min(interval/5, time.Second)
 	return d.epoch.Add((time.Since(d.epoch) + wait).Round(beat))
 }
@@ -209,14 +209,14 @@ func (d *daemon) fallBack(ctx context.Context, targets map[string]probe.Target, 
 	return ""
 }
 
-// heard takes an answer in. Only a change of what is to be done wants a pass.
-func (d *daemon) heard(a answer) {
-	m := a.monitor
-	if d.monitors[m.service] != m {
+// handleResult takes an answer in. Only a change of what is to be done wants a pass.
+func (d *daemon) handleResult(a result) {
+	m := a.prober
+	if d.probers[m.service] != m {
 		return // of an earlier start
 	}
 	isSilent := a.outcome.State == probe.Unreachable || a.outcome.State == probe.Wrong
-	if isSilent && d.running && d.call.isTouched(m.app) {
+	if isSilent && d.running && d.preempt.isTouched(m.app) {
 		return // for what is being done to it
 	}
 	if a.level == "" && a.outcome.State == probe.Serving {
@@ -225,23 +225,23 @@ func (d *daemon) heard(a answer) {
 			a.level, a.outcome.Detail, a.outcome.Progress = serving, m.last.outcome.Detail, m.last.outcome.Progress
 		}
 	}
-	before := d.verdicts.health(m.service, m.invocation)
-	now := m.judge(a.outcome, time.Now())
+	before := d.health.health(m.service, m.invocation)
+	now := m.classify(a.outcome, time.Now())
 	m.last = a
-	d.verdicts.set(m.service, verdict{m.invocation, now, a.outcome.Detail})
+	d.health.set(m.service, cachedHealth{m.invocation, now, a.outcome.Detail})
 	d.level(m.app)
-	if before != now && worthALook[now] {
+	if before != now && needsPass[now] {
 		d.todo.add(Hint{App: m.app})
 		d.arm()
 	}
 }
 
-// worthALook is what a service has turned to that may want something done. One
+// needsPass is what a service has turned to that may want something done. One
 // that does not answer may be paused.
-var worthALook = map[units.Health]bool{units.Unsure: true, units.Sick: true}
+var needsPass = map[units.Health]bool{units.Unsure: true, units.Sick: true}
 
-// judge says what an answer means after those before it.
-func (m *monitor) judge(o probe.Outcome, now time.Time) units.Health {
+// classify says what an answer means after those before it.
+func (m *prober) classify(o probe.Outcome, now time.Time) units.Health {
 	switch o.State {
 	case probe.Serving, probe.Loading, probe.NeedsUser:
 		m.failures = 0
@@ -260,34 +260,34 @@ func (m *monitor) judge(o probe.Outcome, now time.Time) units.Health {
 	return units.Sick
 }
 
-// verdicts is what was found of each service, for passes that run beside the loop.
-type verdicts struct {
+// healthCache is what was found of each service, for passes that run beside the loop.
+type healthCache struct {
 	mu   sync.Mutex
-	list map[string]verdict
+	list map[string]cachedHealth
 }
 
-type verdict struct {
+type cachedHealth struct {
 	invocation string
 	health     units.Health
 	detail     string
 }
 
-func newVerdicts() *verdicts { return &verdicts{list: map[string]verdict{}} }
+func newHealthCache() *healthCache { return &healthCache{list: map[string]cachedHealth{}} }
 
-func (v *verdicts) set(service string, found verdict) {
+func (v *healthCache) set(service string, found cachedHealth) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.list[service] = found
 }
 
-func (v *verdicts) forget(service string) {
+func (v *healthCache) forget(service string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	delete(v.list, service)
 }
 
 // health is what was found of a start of a service.
-func (v *verdicts) health(service, invocation string) units.Health {
+func (v *healthCache) health(service, invocation string) units.Health {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if found := v.list[service]; found.invocation == invocation {
@@ -298,7 +298,7 @@ func (v *verdicts) health(service, invocation string) units.Health {
 
 // of is how a pass asks what was found already. What Podman's own check found
 // counts where nothing else did.
-func (v *verdicts) of(_ context.Context, _ units.File, p units.Part, u units.Unit) (units.Health, string) {
+func (v *healthCache) of(_ context.Context, _ units.File, p units.Part, u units.Unit) (units.Health, string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if found := v.list[p.Service]; found.invocation == u.Invocation && found.health != units.Unprobed {
@@ -314,6 +314,6 @@ func (d *daemon) ask(ctx context.Context, file units.File, _ units.Part, u units
 		return u.Health, "its check fails in the container"
 	}
 	o := d.Probe(ctx, t)
-	fresh := monitor{serving: probe.Target{Retries: 2}}
-	return fresh.judge(o, time.Now()), o.Detail
+	fresh := prober{serving: probe.Target{Retries: 2}}
+	return fresh.classify(o, time.Now()), o.Detail
 }

@@ -2,10 +2,10 @@ package healthd
 
 import "sync"
 
-// call lets a pass that waits to see whether an app serves come to its end when others
+// preemption lets a pass that waits to see whether an app serves come to its end when others
 // are to be looked at. Of the apps that the pass itself does something to the daemon
 // hears as well, often before the pass says so; they are for a later pass.
-type call struct {
+type preemption struct {
 	mu sync.Mutex
 	// touched is the apps that the pass does something to, wanted those that were told of.
 	touched, wanted   map[string]bool
@@ -13,12 +13,12 @@ type call struct {
 	end               chan struct{}
 }
 
-func newCall() *call {
-	return &call{touched: map[string]bool{}, wanted: map[string]bool{}, end: make(chan struct{})}
+func newPreemption() *preemption {
+	return &preemption{touched: map[string]bool{}, wanted: map[string]bool{}, end: make(chan struct{})}
 }
 
 // touch notes that the pass does something to an app.
-func (c *call) touch(app string) {
+func (c *preemption) touch(app string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if app != "" {
@@ -26,32 +26,32 @@ func (c *call) touch(app string) {
 	}
 }
 
-func (c *call) isTouched(app string) bool {
+func (c *preemption) isTouched(app string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.touched[app]
 }
 
-// want says that an app is to be looked at; "" is all.
-func (c *call) want(app string) {
+// request says that an app is to be looked at; "" is all.
+func (c *preemption) request(app string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wanted[app] = true
-	c.make()
+	c.check()
 }
 
 // awaited is closed when the call is made. With this the pass says that it waits, and
 // which app it does something to.
-func (c *call) awaited(app string) <-chan struct{} {
+func (c *preemption) awaited(app string) <-chan struct{} {
 	c.touch(app)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.isWaiting = true
-	c.make()
+	c.check()
 	return c.end
 }
 
-func (c *call) make() {
+func (c *preemption) check() {
 	if !c.isWaiting || c.isOver {
 		return
 	}
@@ -64,7 +64,7 @@ func (c *call) make() {
 	}
 }
 
-func (c *call) isMade() bool {
+func (c *preemption) isPreempted() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.isOver

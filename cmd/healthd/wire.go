@@ -30,21 +30,21 @@ import (
 const (
 	// resync finds what no event told.
 	resync = 5 * time.Minute
-	// settle is how long a started app has to stay up, patience how long a pass
+	// stabilizationTime is how long a started app has to stay up, patience how long a pass
 	// waits for one: events tell of its arrival, and the next pass verifies it.
-	settle   = 5 * time.Second
-	patience = 15 * time.Second
+	stabilizationTime = 5 * time.Second
+	waitTimeout       = 15 * time.Second
 	// reuse is how long a connection of a probe is used again. Those to a port
 	// that a dead forwarder published end with it; only a firewall that was
 	// reloaded leaves old ones be.
 	reuse = 30 * time.Second
-	// thrift is GOGC: what probes leave behind is little, and a heap of twice that
+	// gcPercent is GOGC: what probes leave behind is little, and a heap of twice that
 	// would be most of the memory that healthd takes.
-	thrift = 25
+	gcPercent = 25
 )
 
-// stand watches over the apps of a scope until the context ends.
-func stand(ctx context.Context, scope units.Scope) error {
+// watchApps watches over the apps of a scope until the context ends.
+func watchApps(ctx context.Context, scope units.Scope) error {
 	places, err := paths.Of(scope, os.Getenv)
 	if err != nil {
 		return err
@@ -54,7 +54,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 		return err
 	}
 	defer manager.Close()
-	debug.SetGCPercent(thrift)
+	debug.SetGCPercent(gcPercent)
 	runtime.GOMAXPROCS(1) // it waits nearly always, and each further thread takes memory and wakes others
 	source := compile.Source{Scope: scope, Generator: compile.Version(), Getenv: os.Getenv, Rendered: machine.Files(places.Units).Read}
 	source.Ask = healthd.AskOnce(compile.InstalledPodman, func() (string, error) { return exec.LookPath("podman") })
@@ -62,7 +62,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 	if err != nil {
 		return err
 	}
-	beats, err := beat(ctx, heartbeat())
+	beats, err := watchdogTicks(ctx, watchdogInterval())
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 	pulls := &machine.Pulls{Services: services}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	publish, asked := show(ctx, scope, places.Runtime, log)
+	publish, asked := startPublishers(ctx, scope, places.Runtime, log)
 	groups := watch.NewGroups(ctx, "/sys/fs/cgroup")
 	m := healthd.Machine{
 		Desired: resuming(ctx, machine.Secrets(places, scope), services.Complete, compiler.Desired),
@@ -83,7 +83,7 @@ func stand(ctx context.Context, scope units.Scope) error {
 			Files: machine.Files(places.Units), Services: services,
 			Store:  statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 			Record: durable.Replace,
-			Now:    time.Now, Settle: settle, Patience: patience,
+			Now:    time.Now, Settle: stabilizationTime, Patience: waitTimeout,
 			Config: machine.Config(places, storage, services.Started).OfService,
 			Supply: func(ctx context.Context, app units.App, lack reconcile.Lack) error {
 				if (!lack.Images || needsNoPull(app, storage)) && unreadable(app.Secrets, secret) == nil {
@@ -99,14 +99,14 @@ func stand(ctx context.Context, scope units.Scope) error {
 			},
 			Strangers: func() ([]string, error) { return podman.Strangers(storage) },
 		},
-		Hints:  hints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.complain), groups.Events(), asked, places.Units),
+		Hints:  mergeHints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.watchDegraded), groups.Events(), asked, places.Units),
 		Follow: groups.Follow,
 		Probe:  func(ctx context.Context, t probe.Target) probe.Outcome { return prober.Probe(ctx, t, secret) },
-		Resync: resync, Log: log.entry, Publish: publish,
-		Rest: giveBack, Beats: beats, Alive: func() { alive(end) },
+		Resync: resync, Log: log.event, Publish: publish,
+		ReleaseMemory: releaseMemory, Watchdog: beats, Alive: func() { alive(end) },
 	}
-	tell(daemon.SdNotifyReady)
-	defer tell(daemon.SdNotifyStopping)
+	notify(daemon.SdNotifyReady)
+	defer notify(daemon.SdNotifyStopping)
 	return healthd.Run(ctx, m)
 }
 
