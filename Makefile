@@ -80,7 +80,7 @@ cover: setup ## Test coverage by package
 bench: setup build ## Measure, and rewrite docs/benchmarks.md
 	test/bench/run
 
-demo: setup build ## Boot a machine, render a Bitcoin node, start it, mine blocks
+demo: setup build ## Boot a machine, start a Bitcoin node, break it, watch it recover
 	test/demo/run
 
 e2e: setup build ## The real thing: systemd and rootless Podman on the test machine

@@ -24,7 +24,12 @@ func TestDemo(t *testing.T) {
 		_ = exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(root, "test/host/host"), "down", name).Run()
 	})
 	out, err := exec.CommandContext(t.Context(), filepath.Join(root, "test/demo/run"), name).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "block count: 5") {
+	for _, want := range []string{"block count: 5", "restored after", "rolled-back", "app@bitcoin-knots: "} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("it does not print %q", want)
+		}
+	}
+	if err != nil || t.Failed() {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
