@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -50,7 +51,7 @@ type Machine struct {
 	// where only latencies did.
 	Publish func(Status)
 	// Log is told what a person may look for later, also while a pass runs.
-	Log func(Event)
+	Log func(journal.Event)
 	// ReleaseMemory is called once nothing goes on after a look at everything, which may have
 	// compiled and took more memory than the watching until the next one does.
 	ReleaseMemory func()

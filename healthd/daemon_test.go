@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -93,10 +94,10 @@ func TestLadder(t *testing.T) {
 		}
 		var gaveUp, recovered int
 		for _, k := range w.kinds() {
-			if k == healthd.GaveUp {
+			if k == journal.GaveUp {
 				gaveUp++
 			}
-			if k == healthd.Recovered {
+			if k == journal.Recovered {
 				recovered++
 			}
 		}
@@ -116,11 +117,11 @@ func TestForeignFile(t *testing.T) {
 		w := newWorld(t, "web")
 		w.foreign["app@web.container"] = true
 		w.run(time.Hour, func() {})
-		i := slices.IndexFunc(w.entries, func(e healthd.Event) bool { return e.Kind == healthd.ForeignFile })
+		i := slices.IndexFunc(w.entries, func(e journal.Event) bool { return e.Kind == journal.ForeignFile })
 		if i < 0 || w.entries[i].App != "web" || w.entries[i].Target != "app@web.container" || w.entries[i].Reason != units.BecauseForeign {
 			t.Errorf("%+v", w.entries)
 		}
-		if kinds := w.kinds(); !slices.Equal(kinds, []healthd.Kind{healthd.ForeignFile}) {
+		if kinds := w.kinds(); !slices.Equal(kinds, []journal.Kind{journal.ForeignFile}) {
 			t.Errorf("%v", kinds)
 		}
 	})
@@ -228,7 +229,7 @@ func TestPassFails(t *testing.T) {
 			w.failing = nil
 			w.mu.Unlock()
 		})
-		if d := cmp.Diff([]healthd.Kind{healthd.PassFailed}, w.kinds()); d != "" {
+		if d := cmp.Diff([]journal.Kind{journal.PassFailed}, w.kinds()); d != "" {
 			t.Errorf("-want +got:\n%s", d)
 		}
 		if len(w.did) != 2 {

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
@@ -158,7 +159,7 @@ func (d *daemon) hasRun(app units.App) bool {
 
 // logFailures says what went wrong, once until it is something else.
 func (d *daemon) logFailures(e passEnd) {
-	list := failures(e.report, e.err)
+	list := journal.OfReport(e.report, e.err)
 	text := fmt.Sprint(list)
 	if text == d.failed {
 		return
@@ -172,7 +173,7 @@ func (d *daemon) logFailures(e passEnd) {
 }
 
 func (d *daemon) progress(e reconcile.Event) {
-	if entry, ok := actionEvent(e); ok {
+	if entry, ok := journal.OfAction(e); ok {
 		d.Log(entry)
 	}
 }

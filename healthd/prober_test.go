@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
 )
@@ -148,8 +149,8 @@ func TestSaidOnce(t *testing.T) {
 			time.Sleep(10 * time.Minute)
 			w.answer(serves)
 		})
-		kinds := slices.DeleteFunc(w.kinds(), func(k healthd.Kind) bool { return k != healthd.Sick && k != healthd.Recovered })
-		if want := []healthd.Kind{healthd.Sick, healthd.Recovered}; !slices.Equal(kinds, want) {
+		kinds := slices.DeleteFunc(w.kinds(), func(k journal.Kind) bool { return k != journal.Unhealthy && k != journal.Recovered })
+		if want := []journal.Kind{journal.Unhealthy, journal.Recovered}; !slices.Equal(kinds, want) {
 			t.Errorf("%v; want %v", kinds, want)
 		}
 	})
@@ -217,7 +218,7 @@ func TestRestartedApp(t *testing.T) {
 		if got := w.status.Apps[0].Restarts; got != 50 {
 			t.Errorf("%d restarts counted, want 50", got)
 		}
-		if slices.Contains(w.kinds(), healthd.GaveUp) {
+		if slices.Contains(w.kinds(), journal.GaveUp) {
 			t.Errorf("%v", w.entries)
 		}
 	})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -32,7 +33,7 @@ type world struct {
 	probes  map[string]int
 	// did is what was done to the machine, with the time since the start.
 	did     []string
-	entries []healthd.Event
+	entries []journal.Event
 	status  healthd.Status
 	// published is how often the status was told.
 	published int
@@ -153,7 +154,7 @@ func (w *world) machine() healthd.Machine {
 			w.published++
 			w.status = s
 		},
-		Log: func(e healthd.Event) {
+		Log: func(e journal.Event) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.entries = append(w.entries, e)
@@ -174,11 +175,11 @@ func (w *world) follow(payloads map[string]string) {
 func (w *world) releaseMemory() { w.rests = append(w.rests, time.Since(w.began)) }
 
 // kinds is the kinds of the entries that were logged, less those of actions.
-func (w *world) kinds() (list []healthd.Kind) {
+func (w *world) kinds() (list []journal.Kind) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, e := range w.entries {
-		if e.Kind != healthd.Acting {
+		if e.Kind != journal.Acting {
 			list = append(list, e.Kind)
 		}
 	}

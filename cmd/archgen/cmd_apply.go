@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -132,6 +133,9 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	if err == nil {
 		l.fetchAhead(ctx, want, o.fetched, c.sayPulling)
 		report, err = reconcile.Await(ctx, desired, host, o.timeout)
+		for _, e := range journal.OfReport(report, err) {
+			record(e)
+		}
 	}
 	if err := c.conclude(k, report, err, o); err != nil {
 		return err
@@ -161,13 +165,14 @@ func (c *cli) sayDiagnostics(k *compile.Compiled, asJSON bool) error {
 	return nil
 }
 
-// progress says what is done as it is done.
+// progress says what is done as it is done, and leaves word of it in the journal.
 func (c *cli) progress(quiet bool) func(reconcile.Event) {
-	if quiet {
-		return nil
-	}
 	return func(e reconcile.Event) {
+		if event, ok := journal.OfAction(e); ok {
+			record(event)
+		}
 		switch {
+		case quiet:
 		case e.Kind == units.Write || e.Kind == units.Remove || e.Kind == units.Reload:
 			if e.Ended && e.Err == nil {
 				fmt.Fprintf(c.stderr, "%s%s (%s)\n", e.Kind, spaced(e.Target), e.Reason)
@@ -177,6 +182,13 @@ func (c *cli) progress(quiet bool) func(reconcile.Event) {
 		case e.Err != nil:
 			fmt.Fprintf(c.stderr, "%s%s failed\n", e.Kind, spaced(e.Target))
 		}
+	}
+}
+
+// record keeps an event for archgen events. Without a journal there is none to read either.
+func record(e journal.Event) {
+	if journal.IsEnabled() {
+		_ = e.Send()
 	}
 }
 

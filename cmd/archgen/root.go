@@ -65,7 +65,7 @@ Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 		c.startCommand(), c.stopCommand(), c.restartCommand(), c.waitCommand(), c.filesCommand(), c.prepareCommand(), c.volumeCommand(), c.imageCommand(),
 		c.generationsCommand(), c.rollbackCommand(),
 		c.secretCommand(),
-		c.statusCommand(), c.logsCommand(), c.doctorCommand(),
+		c.statusCommand(), c.logsCommand(), c.eventsCommand(), c.doctorCommand(),
 		c.schemaCommand(), c.catalogCommand(), c.graphCommand(), c.completionCommand(), c.versionCommand(),
 	)
 	c.completeArguments(root)

@@ -47,12 +47,13 @@ var mayImport = map[string][]string{
 	"units/reconcile":              {"units"},
 	"units/machine":                {"units", "units/config", "units/secret", "units/unitdir", "units/systemd", "units/podman", "units/probe", "units/paths"},
 	"units/probe":                  {},
+	"healthd/journal":              {"units", "units/reconcile"},
 	"healthd/watch":                {},
-	"healthd":                      {"generator/compile", "manifests/diag", "units/probe", "units", "units/reconcile"},
+	"healthd":                      {"generator/compile", "manifests/diag", "units/probe", "units", "units/reconcile", "healthd/journal"},
 	"healthd/bus":                  {"healthd", "units", "units/paths"},
 	"healthd/metrics":              {"healthd", "units", "units/durable"},
-	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "units/probe", "healthd/watch", "units", "units/podman", "units/durable", "units/machine", "units/reconcile", "units/statedir", "units/systemd", "units/paths"},
-	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/config", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths"},
+	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "units/probe", "healthd/watch", "units", "units/podman", "units/durable", "units/machine", "units/reconcile", "units/statedir", "units/systemd", "units/paths", "healthd/journal"},
+	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/config", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

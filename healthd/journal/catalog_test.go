@@ -1,4 +1,4 @@
-package healthd
+package journal
 
 import (
 	"os"
@@ -26,7 +26,7 @@ func TestCatalogExplainsEachKind(t *testing.T) {
 		slices.Sort(ids)
 		return ids
 	}
-	const catalog = "../packaging/journal/archipelago.catalog"
+	const catalog = "../../packaging/journal/archipelago.catalog"
 	kinds, explained := read("journal.go", `Kind = "(.*)"`), read(catalog, `(?m)^-- (.*)$`)
 	if d := cmp.Diff(kinds, explained); d != "" {
 		t.Errorf("-kinds +catalog:\n%s", d)

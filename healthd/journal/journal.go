@@ -1,10 +1,15 @@
-package healthd
+// Package journal owns the messages about apps in systemd's journal: which there are,
+// the fields that they have, how they are written and how they are read again.
+//
+// It never decides when there is something to tell, and reads nothing that apps wrote.
+package journal
 
 import (
 	"fmt"
 	"strings"
 
-	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/coreos/go-systemd/v22/journal"
+
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
@@ -23,11 +28,11 @@ type Event struct {
 	Log []string
 }
 
-// Kind is what an entry tells of. Its text is the MESSAGE_ID in the journal, by
+// Kind is what an event tells of. Its text is the MESSAGE_ID in the journal, by
 // which journalctl -x finds the explanation in packaging/journal/archipelago.catalog.
 type Kind string
 
-// The kinds of entries.
+// The kinds of events.
 const (
 	// Acting: something is done for an app, or for all.
 	Acting Kind = "5d2c7be1a8f04c0e9f1b6a3d47e2905c"
@@ -35,37 +40,41 @@ const (
 	Trouble Kind = "9b41f60d2e7c4a58b3c9d1e05f7a8623"
 	// GaveUp: the budget of an app's repairs is used up.
 	GaveUp Kind = "e07a35c49d1b4f628e5fb2a97c60d318"
-	// Sick: an app has not answered as often as its manifest allows.
-	Sick Kind = "31c8d9f7a05e46b2bd4a60e2f9175c8b"
+	// Unhealthy: an app has not answered as often as its manifest allows.
+	Unhealthy Kind = "31c8d9f7a05e46b2bd4a60e2f9175c8b"
 	// Recovered: it does again.
 	Recovered Kind = "c6f2e81b7a394d05a1de905b3f48c726"
 	// PassFailed: a pass could not be made.
 	PassFailed Kind = "2fb90c5ad8e34716957d3c1e6a04b8f2"
-	// BadManifest: a manifest has an error, or something that wants a look.
+	// BadManifest: a manifest has an error or a warning.
 	BadManifest Kind = "74ae1d03f5c24b8d86b07f92c1e3d5a9"
 	// WatchDegraded: not everything can be watched.
 	WatchDegraded Kind = "b85d7f3c61a9408ea2c4e0d8975f1b36"
-	// ForeignFile: somebody else's file lies in the place of one of an app's units.
+	// ForeignFile: a file of another owner is in the place of a unit file.
 	ForeignFile Kind = "f1a583e3968440f2bea332b940476ed7"
-	// PublishFailed: what is known can't be shown on the bus, or to Prometheus.
+	// PublishFailed: the state of the apps can't be shown on the bus, or to Prometheus.
 	PublishFailed Kind = "d43327fdd171456296b7af8bfad2d61e"
 )
 
-// Priority is that of syslog: 6 for what was done, 5 for what is worth a look, 4
-// for what needs one.
-func (k Kind) Priority() int {
-	switch k {
-	case Trouble, GaveUp, PassFailed, WatchDegraded:
-		return 4
-	case Sick, BadManifest, ForeignFile, PublishFailed:
-		return 5
-	case Acting, Recovered:
-	}
-	return 6
+// kinds is the word for each kind in JSON, and its priority in syslog: 6 for what was
+// done, 5 for what deserves attention, 4 for what needs it.
+var kinds = map[Kind]struct {
+	word     string
+	priority journal.Priority
+}{
+	Acting: {"action", journal.PriInfo}, Recovered: {"recovered", journal.PriInfo},
+	Unhealthy: {"unhealthy", journal.PriNotice}, BadManifest: {"manifest", journal.PriNotice},
+	ForeignFile: {"foreign-file", journal.PriNotice}, PublishFailed: {"publish-failed", journal.PriNotice},
+	Trouble: {"failure", journal.PriWarning}, GaveUp: {"gave-up", journal.PriWarning},
+	PassFailed: {"pass-failed", journal.PriWarning}, WatchDegraded: {"watch-degraded", journal.PriWarning},
 }
 
-// actionEvent tells of an action as it begins; of one that is done at once, when it is.
-func actionEvent(e reconcile.Event) (Event, bool) {
+// String is the word for a kind.
+func (k Kind) String() string { return kinds[k].word }
+
+// OfAction tells of an action as it begins; of one that is done at once, when it is.
+// It reports false where there is nothing to tell.
+func OfAction(e reconcile.Event) (Event, bool) {
 	switch e.Kind {
 	case units.Write, units.Remove:
 		if !e.Ended || e.Err != nil {
@@ -87,8 +96,8 @@ func actionEvent(e reconcile.Event) (Event, bool) {
 	}, true
 }
 
-// failures tells what went wrong in a pass.
-func failures(r reconcile.Report, err error) []Event {
+// OfReport tells what went wrong in a pass.
+func OfReport(r reconcile.Report, err error) []Event {
 	if err != nil {
 		return []Event{{Kind: PassFailed, Message: err.Error()}}
 	}
@@ -117,43 +126,23 @@ func foreignFiles(r reconcile.Report) []Event {
 	return list
 }
 
-// transitions tells what became of apps from one moment to the next.
-func transitions(before, after Status) []Event {
-	was := make(map[string]App, len(before.Apps))
-	for _, a := range before.Apps {
-		was[a.ID] = a
-	}
-	var list []Event
-	for _, a := range after.Apps {
-		b, known := was[a.ID]
-		switch {
-		case a.Reason == units.BecauseGaveUp && b.Reason != units.BecauseGaveUp:
-			list = append(list, Event{
-				Kind: GaveUp, App: a.ID, Reason: a.Reason, Log: a.Log,
-				Message: a.ID + ": repairs did not help, and are tried once an hour from now on" + clause(a.Error),
-			})
-		case !known:
-		case a.sick && !b.sick:
-			list = append(list, Event{Kind: Sick, App: a.ID, Reason: units.BecauseSick, Message: a.ID + " does not answer as it should" + clause(a.Detail)})
-		case b.sick && !a.sick:
-			list = append(list, Event{Kind: Recovered, App: a.ID, Message: a.ID + " serves again"})
+// IsEnabled reports whether there is a journal to write to.
+func IsEnabled() bool { return journal.Enabled() }
+
+// Send writes an event to the journal.
+func (e Event) Send() error {
+	return journal.Send(e.Message, kinds[e.Kind].priority, e.fields())
+}
+
+// fields is what journalctl selects events by.
+func (e Event) fields() map[string]string {
+	list := map[string]string{"MESSAGE_ID": string(e.Kind)}
+	for name, value := range map[string]string{
+		"APP": e.App, "ACTION": string(e.Action), "TARGET": e.Target, "REASON": string(e.Reason), "APP_LOG": strings.Join(e.Log, "\n"),
+	} {
+		if value != "" {
+			list[name] = value
 		}
 	}
 	return list
-}
-
-func clause(text string) string {
-	if text == "" {
-		return ""
-	}
-	return ": " + text
-}
-
-// Findings tells of the diagnostics of manifests.
-func Findings(list diag.List) []Event {
-	entries := make([]Event, 0, len(list))
-	for _, d := range list {
-		entries = append(entries, Event{Kind: BadManifest, Message: d.String()})
-	}
-	return entries
 }

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/healthd/journal"
+)
+
+func (c *cli) eventsCommand() *cobra.Command {
+	var from source
+	var asJSON bool
+	q := journal.Query{}
+	cmd := &cobra.Command{
+		Use:   "events [ID]",
+		Short: "Show what was changed and repaired, and why",
+		Long: `events shows what healthd and archgen did for the apps, or for one app: files
+written, services restarted, repairs and rollbacks, each with its reason, the
+oldest first. It reads the journal, so it goes back as far as the journal does.
+
+With --json it prints one object a line: time, event, by, app, action, target,
+reason, message, log.`,
+		Example: `  archgen events
+  archgen events lnd --since yesterday
+  archgen events --follow --json`,
+		Args: usageArgs(cobra.MaximumNArgs(1)),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if n, err := strconv.Atoi(q.Lines); q.Lines != "all" && (err != nil || n < 0) {
+				return usageError{fmt.Errorf("%q is no number of events: give one, or all", q.Lines)}
+			}
+			if len(args) == 1 {
+				q.App = args[0]
+			}
+			q.Scope = from.scope()
+			return c.events(q, asJSON)
+		},
+	}
+	scopeFlags(cmd, &from)
+	f := cmd.Flags()
+	f.BoolVarP(&q.Follow, "follow", "f", false, "go on with what happens from now on")
+	f.StringVarP(&q.Lines, "lines", "n", "100", "the last `NUMBER` of events, or all")
+	f.StringVar(&q.Since, "since", "", "what happened since a `TIME`, as journalctl takes it")
+	f.BoolVar(&asJSON, "json", false, "print as JSON, an object a line")
+	return cmd
+}
+
+func (c *cli) events(q journal.Query, asJSON bool) error {
+	ctx, stop := interruptible()
+	defer stop()
+	return journal.Read(ctx, q, func(r journal.Record) error {
+		if asJSON {
+			text, err := json.Marshal(r)
+			if err != nil {
+				return err
+			}
+			_, err = c.stdout.Write(append(escaped(text), '\n'))
+			return err
+		}
+		_, err := fmt.Fprintf(c.stdout, "%s  %s\n", r.Time.Local().Format(time.RFC3339), oneLine(r.Message))
+		return err
+	})
+}

@@ -1,0 +1,48 @@
+package healthd
+
+import (
+	"github.com/archipelago-os/archipelago/healthd/journal"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// transitions tells what became of apps from one moment to the next.
+func transitions(before, after Status) []journal.Event {
+	was := make(map[string]App, len(before.Apps))
+	for _, a := range before.Apps {
+		was[a.ID] = a
+	}
+	var list []journal.Event
+	for _, a := range after.Apps {
+		b, known := was[a.ID]
+		switch {
+		case a.Reason == units.BecauseGaveUp && b.Reason != units.BecauseGaveUp:
+			list = append(list, journal.Event{
+				Kind: journal.GaveUp, App: a.ID, Reason: a.Reason, Log: a.Log,
+				Message: a.ID + ": repairs did not help, and are tried once an hour from now on" + clause(a.Error),
+			})
+		case !known:
+		case a.sick && !b.sick:
+			list = append(list, journal.Event{Kind: journal.Unhealthy, App: a.ID, Reason: units.BecauseSick, Message: a.ID + " does not answer as it should" + clause(a.Detail)})
+		case b.sick && !a.sick:
+			list = append(list, journal.Event{Kind: journal.Recovered, App: a.ID, Message: a.ID + " serves again"})
+		}
+	}
+	return list
+}
+
+func clause(text string) string {
+	if text == "" {
+		return ""
+	}
+	return ": " + text
+}
+
+// Findings tells of the diagnostics of manifests.
+func Findings(list diag.List) []journal.Event {
+	entries := make([]journal.Event, 0, len(list))
+	for _, d := range list {
+		entries = append(entries, journal.Event{Kind: journal.BadManifest, Message: d.String()})
+	}
+	return entries
+}
