@@ -120,3 +120,32 @@ func (r *resolver) namesOf(network string, m member, relied map[string][]relianc
 		}
 	}
 }
+
+// aliases refuses an alias that is a name of another part on the app's network: the name
+// server would answer with the addresses of both. A part of another network has no name there.
+func (v *validator) aliases() {
+	holders := map[string]string{}
+	for _, p := range v.parts {
+		if p.Network == "app" {
+			for name := range (member{&Resolved{Manifest: v.m}, &p}).taken() {
+				holders[name] = p.Path
+			}
+			holders[searched(p.Name)] = p.Path
+		}
+	}
+	for _, p := range v.parts {
+		for i, alias := range p.Aliases {
+			at := fmt.Sprintf("%s.aliases[%d]", p.Path, i)
+			holder, held := holders[searched(alias)]
+			switch {
+			case !held:
+				holders[searched(alias)] = at
+			case strings.HasPrefix(holder, p.Path+"."):
+				v.fail(diag.NameClash, at, "remove one of them", "the alias %s is already given by %s", alias, holder)
+			case holder != p.Path: // its own name is one that it has anyway
+				v.fail(diag.NameClash, at, "remove the alias, or give it another name",
+					"the alias %s is already taken by %s: other parts would reach either of the two", alias, holder)
+			}
+		}
+	}
+}

@@ -21,6 +21,7 @@ func Validate(m *Manifest) diag.List {
 		v.part(p)
 	}
 	v.partCycles()
+	v.aliases()
 	v.hooks()
 	return v.diags
 }
