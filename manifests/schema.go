@@ -519,7 +519,7 @@ type Provide struct {
 	Part string `key:"part" pattern:"id" default:"main"`
 	// Name of the port that it is reached at.
 	Port string `key:"port" pattern:"id"`
-	// Named values for consumers. A value that ends in `_secret` names a secret.
+	// Named values for consumers. One whose name ends in `_secret` names a secret. `host` is reserved, and so is `port` beside the key `port`: they say where consumers reach the part.
 	Exports map[string]string `key:"exports" pattern:"line"`
 	// Exports for one app, by its id: they take the place of those of the same names. No other app gets them.
 	For map[string]map[string]string `key:"for" pattern:"line"`

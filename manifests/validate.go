@@ -193,10 +193,16 @@ func (v *validator) appNames() {
 	v.capabilities(secrets)
 }
 
-func (v *validator) exports(at string, exports map[string]string, secrets []string) {
+// exports checks named values of an offer. Consumers find where they reach the provider
+// under the same names.
+func (v *validator) exports(at string, offer Provide, exports map[string]string, secrets []string) {
 	for _, k := range sortedKeys(exports) {
 		if strings.HasSuffix(k, "_secret") {
 			v.reference(at+"."+k, "secret", exports[k], secrets)
+		}
+		if k == "host" || k == "port" && offer.Port != "" {
+			v.fail(diag.NameClash, at+"."+k, "give the export another name",
+				"the export %s never reaches consumers: for them ${capability.%s.%s} is the %s at which they reach the provider", k, offer.Capability, k, k)
 		}
 	}
 }
@@ -209,12 +215,12 @@ func (v *validator) capabilities(secrets []string) {
 		offered = append(offered, p.Capability)
 		v.reference(at+".part", "part", p.Part, names)
 		v.reference(at+".port", "port", p.Port, v.portNames())
-		v.exports(at+".exports", p.Exports, secrets)
+		v.exports(at+".exports", p, p.Exports, secrets)
 		for _, id := range sortedKeys(p.For) {
 			if !isID(id) {
 				v.fail(diag.BadValue, at+".for."+id, "", "%q is no id of an app", id)
 			}
-			v.exports(at+".for."+id, p.For[id], secrets)
+			v.exports(at+".for."+id, p, p.For[id], secrets)
 		}
 	}
 	for i, r := range a.Requires {
