@@ -41,13 +41,5 @@ type network struct{ name, file string }
 
 func networkNamed(name string) network { return network{name, units.NetworkFile(name)} }
 
-// imageTag is the name of an image that is built for a part.
-func imageTag(app *manifests.Resolved, p *manifests.Part) string {
-	if p.Build.Tag != "" {
-		return p.Build.Tag
-	}
-	return "localhost/" + ContainerName(app.ID(), p.Name) + ":" + app.Document.App.Version
-}
-
 // CapabilityNetworkFile is the file of the network of a capability.
 func CapabilityNetworkFile(name string) string { return capabilityNetwork(name).file }

@@ -90,7 +90,7 @@ func volumeLabels(app *manifests.Resolved, volume string) (list []string) {
 // ImageOf is the name of the image that a part runs.
 func ImageOf(app *manifests.Resolved, part *manifests.Part) string {
 	if part.Build != nil {
-		return imageTag(app, part)
+		return manifests.BuiltImage(&app.Document.App, part)
 	}
 	return part.Image
 }

@@ -144,7 +144,7 @@ func (r *renderer) build(app *manifests.Resolved, p *manifests.Part) string {
 	w.begin("Unit")
 	w.put(at, "Description", "Image of "+app.Document.App.Name)
 	w.begin("Build")
-	w.put(at, "ImageTag", imageTag(app, p))
+	w.put(at, "ImageTag", manifests.BuiltImage(&app.Document.App, p))
 	w.put(origin{index: -1}, "ServiceName", units.ObjectService(file))
 	w.put(origin{base: at.base, field: "context", index: -1}, "SetWorkingDirectory", context)
 	w.put(origin{base: at.base, field: "containerfile", index: -1}, "File", path.Join(context, containerfile))

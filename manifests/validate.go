@@ -247,6 +247,7 @@ func (v *validator) part(p Part) {
 	if p.Prefetch && p.Build != nil {
 		v.fail(diag.Exclusive, p.Path+".prefetch", "", "an image that is built is not pulled")
 	}
+	v.buildName(p)
 	v.network(p)
 	v.portsOf(p)
 	v.mounts(p)
@@ -260,6 +261,17 @@ func (v *validator) part(p Part) {
 	}
 	for i, arg := range p.PodmanArgs {
 		v.podmanArg(fmt.Sprintf("%s.podman_args[%d]", p.Path, i), arg)
+	}
+}
+
+// buildName demands that the name of an image that is built can be one.
+func (v *validator) buildName(p Part) {
+	if p.Build == nil || p.Build.Tag != "" || v.app.ID == "" || v.app.Version == "" {
+		return
+	}
+	if name := BuiltImage(v.app, &p); !isImage(name) {
+		v.fail(diag.BadValue, p.Path+".build", "name it in build: `tag: localhost/NAME:TAG`",
+			"the image can't be called %s, after the app's id and version: that is no valid image reference", name)
 	}
 }
 
