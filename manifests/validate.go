@@ -253,6 +253,7 @@ func (v *validator) part(p Part) {
 	v.mounts(p)
 	v.reload(p)
 	v.secretMounts(p)
+	v.environment(p)
 	v.health(p)
 	v.restarting(p)
 	v.unit(p)
@@ -386,6 +387,31 @@ func (v *validator) secretMounts(p Part) {
 		targets = append(targets, s.Target)
 	}
 	v.unique(p.Path+".secrets[%d].target", "target", targets)
+}
+
+// environment demands that each variable has one source: Podman keeps the value of one and
+// says nothing. What is in files is known at the start only.
+func (v *validator) environment(p Part) {
+	sources := map[string]string{}
+	take := func(path, name string) {
+		if first, ok := sources[name]; ok && name != "" {
+			v.fail(diag.NameClash, path, "keep one of them", "the variable %s is already given by %s", name, first)
+			return
+		}
+		sources[name] = path
+	}
+	for _, e := range p.Env {
+		take(p.Path+".env."+e.Name, e.Name)
+	}
+	for i, s := range p.Secrets {
+		take(fmt.Sprintf("%s.secrets[%d].env", p.Path, i), s.Env)
+	}
+	for i, arg := range p.PodmanArgs {
+		if given, ok := strings.CutPrefix(arg, "--env="); ok {
+			name, _, _ := strings.Cut(given, "=")
+			take(fmt.Sprintf("%s.podman_args[%d]", p.Path, i), name)
+		}
+	}
 }
 
 func (v *validator) health(p Part) {
