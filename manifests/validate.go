@@ -248,6 +248,7 @@ func (v *validator) part(p Part) {
 		v.fail(diag.Exclusive, p.Path+".prefetch", "", "an image that is built is not pulled")
 	}
 	v.buildName(p)
+	v.autoUpdate(p)
 	v.network(p)
 	v.portsOf(p)
 	v.mounts(p)
@@ -273,6 +274,15 @@ func (v *validator) buildName(p Part) {
 	if name := BuiltImage(v.app, &p); !isImage(name) {
 		v.fail(diag.BadValue, p.Path+".build", "name it in build: `tag: localhost/NAME:TAG`",
 			"the image can't be called %s, after the app's id and version: that is no valid image reference", name)
+	}
+}
+
+// autoUpdate refuses to ask a registry for a newer image under a name that stands for one
+// image only: podman auto-update takes no name with a tag and a digest.
+func (v *validator) autoUpdate(p Part) {
+	if _, _, isPinned := strings.Cut(p.Image, "@"); isPinned && v.app.Update.Policy == "registry" {
+		v.fail(diag.Exclusive, p.Path+".image", "remove the digest, or write `update: {policy: manual}`",
+			"podman auto-update can't look for a newer image of one that is pinned by digest")
 	}
 }
 

@@ -47,9 +47,14 @@ func partName(app *manifests.Resolved, p manifests.Part) string {
 }
 
 func (s *checker) images(p manifests.Part) {
-	if p.Image != "" && !strings.Contains(p.Image, "@sha256:") && !strings.HasPrefix(p.Image, "localhost/") {
-		s.warn(diag.FloatingImage, p.Path+".image", "append the digest: "+p.Image+"@sha256:…", "the image is not pinned by digest")
+	if p.Image == "" || strings.Contains(p.Image, "@sha256:") || strings.HasPrefix(p.Image, "localhost/") {
+		return
 	}
+	hint := "append the digest: " + p.Image + "@sha256:…"
+	if s.app.Document.App.Update.Policy == "registry" {
+		hint = "write `update: {policy: manual}`, and " + hint
+	}
+	s.warn(diag.FloatingImage, p.Path+".image", hint, "the image is not pinned by digest")
 }
 
 // rights reports the rights that are high or critical. One that is lower, such as
