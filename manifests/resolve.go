@@ -176,6 +176,14 @@ func parts(app *App) []Part {
 	return list
 }
 
+// container returns the part of that name as the manifest gives it, or nil.
+func (a *App) container(part string) *Container {
+	if part == "main" && a.Container != nil {
+		return a.Container
+	}
+	return a.Containers[part]
+}
+
 // stopTimeouts is how long a program of each kind gets to end before it is
 // killed. Databases and chain daemons that were killed while flushing lost
 // data or hours of work (facts: Fulcrum #41, electrumx #41, raspibolt #1035).

@@ -430,6 +430,10 @@ func (v *validator) health(p Part) {
 		if levels[level] == nil {
 			continue
 		}
+		if level == "serving" && v.app.container(p.Name).Health.Serving == nil {
+			v.uiProbe(p)
+			continue
+		}
 		at := p.Path + ".health." + level
 		if p.Health.Disable {
 			v.fail(diag.Exclusive, at, "", "health.disable excludes probes")
@@ -440,6 +444,21 @@ func (v *validator) health(p Part) {
 		v.probe(p, at, levels[level])
 	}
 }
+
+// uiProbe checks the probe that a container has because it serves the user interface.
+func (v *validator) uiProbe(p Part) {
+	const at = "app.ui.port"
+	switch port := p.port(v.app.UI.Port); {
+	case p.Oneshot:
+		v.fail(diag.Exclusive, at, "name a port of a container that keeps running", "the port %s belongs to a oneshot container, which stops after its work and serves no user interface", port.Name)
+	case !isReached(p, port):
+		v.fail(diag.MissingKey, at, "give the port a `host:`, or the container a `health.serving` of its own",
+			"the user interface is probed from the host, and the port %s has no host port", port.Name)
+	}
+}
+
+// isReached reports whether the host reaches a port of the part.
+func isReached(p Part, port *Port) bool { return port.Host != 0 || p.Network == "host" }
 
 func (v *validator) probe(p Part, at string, probe *Probe) {
 	ports := map[string]string{}
@@ -469,7 +488,7 @@ func (v *validator) probe(p Part, at string, probe *Probe) {
 	for _, kind := range sortedKeys(ports) {
 		path := at + "." + kind + ".port"
 		v.reference(path, "port", ports[kind], known)
-		if port := p.port(ports[kind]); port != nil && port.Host == 0 && p.Network != "host" {
+		if port := p.port(ports[kind]); port != nil && !isReached(p, port) {
 			v.fail(diag.MissingKey, path, "give the port a `host:`, or ask with `exec`", "the probe asks from the host, and the port %s has no host port", port.Name)
 		}
 	}
@@ -562,7 +581,7 @@ func (v *validator) waitFor(at string, w *WaitFor, part string) {
 		case port == nil:
 		case p.Name == part:
 			v.fail(diag.Cycle, at+".port", "", "%s would wait for its own port before it starts", part)
-		case port.Host == 0 && p.Network != "host":
+		case !isReached(p, port):
 			v.fail(diag.MissingKey, at+".port", "give the port a `host:`, or use `after`", "the port is waited for from the host, and %s has no host port", w.Port)
 		}
 	}
