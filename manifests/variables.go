@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -105,14 +106,28 @@ func (r *resolver) value(app *Resolved, path, expr string) string {
 	if v, ok := known[name]; ok && v != "" {
 		return v
 	}
-	if !hasFallback {
-		hint := didYouMean(name, slices.Sorted(maps.Keys(known)))
-		if hint == "" {
-			hint = "write $${ for a literal ${, or ${" + name + ":-default}"
-		}
-		r.fail(app.Manifest, diag.UnknownVariable, path, hint, "there is no variable ${%s} here", name)
+	if !hasFallback || strings.HasPrefix(name, secretPrefix) {
+		r.fail(app.Manifest, diag.UnknownVariable, path, variableHint(app, known, name), "there is no variable ${%s} here", name)
 	}
 	return fallback
+}
+
+// secretPrefix is how a template names a secret. No variable holds one.
+const secretPrefix = "secret."
+
+// variableHint says what to write instead of a variable that does not exist.
+func variableHint(app *Resolved, known map[string]string, name string) string {
+	if strings.HasPrefix(name, secretPrefix) {
+		return "no variable holds a secret: hand it over with `secrets`, or name it in a template of `files`"
+	}
+	if port, isPort := strings.CutPrefix(name, "port."); isPort && known["container_port."+port] != "" {
+		i := slices.IndexFunc(app.Parts, func(p Part) bool { return p.Port(port) != nil })
+		if app.Parts[i].Network == "host" {
+			return "on the host's network the port is ${container_port." + port + "}"
+		}
+		return "the port has no host port: give it a `host:`, or write ${container_port." + port + "}"
+	}
+	return cmp.Or(didYouMean(name, sortedKeys(known)), "write $${ for a literal ${, or ${"+name+":-default}")
 }
 
 // Values is every variable that an app's values may name.
