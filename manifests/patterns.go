@@ -59,7 +59,7 @@ var patterns = map[string]*pattern{
 			return ""
 		},
 	},
-	"line":       {text: "one line of text", match: isLine},
+	"line":       {text: "one line of text, without quotes or white space at its ends", match: isLine, hint: lineHint},
 	"text":       {text: "one line of text", match: func(s string) bool { return s != "" && len(s) <= 1024 && isPrintable(s) }},
 	"url":        {text: "a URL that begins with http:// or https://", match: isURL},
 	"urlpath":    {text: "a path that begins with /", match: func(s string) bool { return strings.HasPrefix(s, "/") && isPrintable(s) && !strings.Contains(s, " ") }},
@@ -123,6 +123,23 @@ func isPrintable(s string) bool {
 func isLine(s string) bool {
 	return s != "" && len(s) <= 1024 && isPrintable(s) && strings.TrimSpace(s) == s && !strings.HasSuffix(s, `\`) &&
 		!strings.HasPrefix(s, `"`) && !strings.HasSuffix(s, `"`)
+}
+
+// lineHint says what keeps a text from being a line, where that is hard to see.
+func lineHint(s string) string {
+	switch {
+	case len(s) > 1024:
+		return "shorten it to 1024 bytes"
+	case strings.HasSuffix(s, "\n"):
+		return "remove the line break at its end: in YAML, write >- for | or >"
+	case strings.TrimSpace(s) != s:
+		return "remove the white space at its ends"
+	case strings.HasPrefix(s, `"`) || strings.HasSuffix(s, `"`):
+		return `write ' for the " at its ends, or leave them out`
+	case strings.HasSuffix(s, `\`):
+		return `leave the \ at its end out`
+	}
+	return ""
 }
 
 func isURL(s string) bool {
