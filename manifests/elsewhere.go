@@ -16,7 +16,9 @@ var elsewhere = map[string][]string{
 	"cpus":              {"limits.cpus"},
 	"depends_on":        {"after", "requires"},
 	"destination":       {"target"},
+	"dockerfile":        {"containerfile"},
 	"env":               {"container.env"},
+	"env_file":          {"env_files", "container.env_files"},
 	"environment":       {"env", "container.env"},
 	"expose":            {"ports"},
 	"extra_hosts":       {"hosts"},
@@ -48,6 +50,14 @@ var elsewhere = map[string][]string{
 	"userns_mode":       {"userns"},
 }
 
+// explained is what to do with keys of Compose for which there is no single key here.
+var explained = map[string]string{
+	"cap_drop":       "leave it out: all capabilities are dropped except those in capabilities.add",
+	"container_name": "leave it out: the container is called ID, or ID.PART",
+	"deploy":         "its resources are limits here, its restart_policy is restart",
+	"logging":        "leave it out: what the container prints is in the journal",
+}
+
 // calledHere is a hint for a key that others have, where something unknown is in a
 // structure of the schema; or nothing.
 func calledHere(key string, in reflect.Type) string {
@@ -56,7 +66,7 @@ func calledHere(key string, in reflect.Type) string {
 			return "here that is " + here
 		}
 	}
-	return ""
+	return explained[key]
 }
 
 // has reports whether a structure has what a path of keys leads to.

@@ -21,6 +21,18 @@ func TestElsewhere(t *testing.T) {
 	}
 }
 
+// TestExplained: what is explained is no key, and has no name here.
+func TestExplained(t *testing.T) {
+	types := schemaTypes(reflect.TypeFor[Document](), map[reflect.Type]bool{})
+	for key, hint := range explained {
+		for typ := range types {
+			if has(typ, key) || calledHere(key, typ) != hint {
+				t.Errorf("%s is explained, and %s has it, or a name for it", key, typ)
+			}
+		}
+	}
+}
+
 // schemaTypes adds the structures of the schema from one on.
 func schemaTypes(typ reflect.Type, to map[reflect.Type]bool) map[reflect.Type]bool {
 	switch typ.Kind() {
