@@ -125,6 +125,7 @@ func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
 	r.buildTags()
 	r.cycles()
 	for _, app := range r.set.Apps {
+		r.reach(app)
 		r.variables(app)
 	}
 	slices.Sort(r.capabilities)
@@ -136,8 +137,9 @@ func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
 type resolver struct {
 	set          *Set
 	capabilities []string
-	// known is the variables of the app whose values are replaced.
+	// known is the variables of the app whose values are replaced, and part the part.
 	known map[string]string
+	part  *Part
 	diags diag.List
 }
 

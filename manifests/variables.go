@@ -34,6 +34,7 @@ func (r *resolver) variables(app *Resolved) {
 	r.known = nil
 	for i := range app.Parts {
 		p := &app.Parts[i]
+		r.part = p
 		p.Command = r.expandWords(app, p.Path+".command", p.Command)
 		p.Entrypoint = r.expandWords(app, p.Path+".entrypoint", p.Entrypoint)
 		p.Env = r.expandEnv(app, p.Path+".env", p.Env)
@@ -103,6 +104,7 @@ func (r *resolver) value(app *Resolved, path, expr string) string {
 		r.known = r.set.Values(app)
 	}
 	known := r.known
+	r.capabilityHost(app, path, name)
 	if v, ok := known[name]; ok && v != "" {
 		return v
 	}
@@ -110,6 +112,16 @@ func (r *resolver) value(app *Resolved, path, expr string) string {
 		r.fail(app.Manifest, diag.UnknownVariable, path, variableHint(app, known, name), "there is no variable ${%s} here", name)
 	}
 	return fallback
+}
+
+// capabilityHost refuses the host of a required capability in a part that can't reach it.
+func (r *resolver) capabilityHost(app *Resolved, path, name string) {
+	capability, isCapability := strings.CutPrefix(name, "capability.")
+	capability, isHost := strings.CutSuffix(capability, ".host")
+	isRequired := slices.ContainsFunc(app.Needs, func(n Need) bool { return n.Capability == capability })
+	if isCapability && isHost && isRequired && !app.reaches(r.part, capability) {
+		r.unreachable(app, r.part, diag.Error, path, r.part.Name+" can't reach "+capability, app.useHint(r.part))
+	}
 }
 
 // secretPrefix is how a template names a secret. No variable holds one.

@@ -33,6 +33,7 @@ const (
 	PortClash         Code = "port-clash"
 	Conflict          Code = "conflict"
 	Unsatisfied       Code = "unsatisfied"
+	Unreachable       Code = "unreachable"
 	UnknownNetwork    Code = "unknown-network"
 	Cycle             Code = "cycle"
 	Unrepresentable   Code = "unrepresentable"
@@ -93,6 +94,7 @@ var Codes = []Entry{
 	{PortClash, "Two containers publish the same host port.", "Change one in the manifest or in an overlay."},
 	{Conflict, "Two apps that exclude each other are both in the set, or two apps provide a capability of which only one can be in use.", "Leave one of them out."},
 	{Unsatisfied, "No app in the set provides a capability that this one requires.", "Add an app that provides it, or mark the requirement optional."},
+	{Unreachable, "A part provides or uses a capability and is not on its network, where apps reach each other.", "Leave `network` out of the part, or name the part that is on the network."},
 	{UnknownNetwork, "The settings name a Bitcoin network that the app does not know.", "Set `network` in archipelago.toml to one that the message lists, or leave the app out."},
 	{Cycle, "Apps or parts wait for each other in a circle; none could start first.", "Remove one of the dependencies."},
 	{Unrepresentable, "No unit file can carry this value so that it arrives unchanged.", "The message names the byte or word that is in the way."},
