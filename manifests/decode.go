@@ -19,6 +19,8 @@ import (
 type decoder struct {
 	m     *Manifest
 	diags diag.List
+	// isVerbatim: the file has no variables, and ${ is nothing special in it.
+	isVerbatim bool
 }
 
 // plan is what the tags of a struct say, read once.
@@ -34,6 +36,8 @@ type fieldPlan struct {
 	enum     []string
 	pattern  *pattern
 	min, max string
+	// hasVariables: ${…} is replaced in the value.
+	hasVariables bool
 }
 
 var plans sync.Map // reflect.Type → *plan
@@ -45,7 +49,7 @@ func planOf(t reflect.Type) *plan {
 	p := &plan{byKey: map[string]int{}}
 	for i := range t.NumField() {
 		tag := t.Field(i).Tag
-		f := fieldPlan{key: tag.Get("key"), required: tag.Get("need") == "required", min: tag.Get("min"), max: tag.Get("max")}
+		f := fieldPlan{key: tag.Get("key"), required: tag.Get("need") == "required", min: tag.Get("min"), max: tag.Get("max"), hasVariables: tag.Get("variables") == "yes"}
 		if words := tag.Get("enum"); words != "" {
 			f.enum = strings.Split(words, "|")
 		}
@@ -79,8 +83,12 @@ func (s *step) String() string {
 }
 
 func (d *decoder) fail(n position, at *step, code diag.Code, hint, format string, args ...any) {
+	d.report(diag.Error, n, at, code, hint, format, args...)
+}
+
+func (d *decoder) report(severity diag.Severity, n position, at *step, code diag.Code, hint, format string, args ...any) {
 	d.diags = append(d.diags, diag.Diagnostic{
-		Code: code, File: n.file, Line: n.line, Column: n.column, Path: at.String(), Message: fmt.Sprintf(format, args...), Hint: hint,
+		Severity: severity, Code: code, File: n.file, Line: n.line, Column: n.column, Path: at.String(), Message: fmt.Sprintf(format, args...), Hint: hint,
 	})
 }
 
@@ -259,6 +267,7 @@ func (d *decoder) text(n *node, at *step, f *fieldPlan) (string, bool) {
 	if !ok {
 		return "", false
 	}
+	s = d.literal(n, at, s)
 	switch {
 	case f.enum != nil && !slices.Contains(f.enum, s):
 		d.fail(n.at, at, diag.BadValue, didYouMean(s, f.enum), "%s must be one of %s, found %s", name(at), strings.Join(f.enum, ", "), quoted(shorten(s)))

@@ -87,7 +87,7 @@ func parseAlone[T any](src Source) (v T, _ diag.List) {
 	if m.tree == nil {
 		return v, r.diags
 	}
-	d := &decoder{m: m, diags: r.diags}
+	d := &decoder{m: m, diags: r.diags, isVerbatim: true}
 	d.root(&v)
 	return v, d.diags
 }

@@ -16,6 +16,7 @@ package manifests
 //	pattern:"name"    a named pattern of patterns.go
 //	min:"1" max:"9"   range of a number
 //	default:"text"    documentation of the default, filled in by resolve.go
+//	variables:"yes"   ${…} variables are replaced, by variables.go
 //
 // A test demands a case in testdata for every key.
 
@@ -105,10 +106,10 @@ type Container struct {
 	Prefetch bool `key:"prefetch"`
 	// What sort of program it is; decides the default stop timeout (database 120 s, chain daemon 1800 s, else 30 s). Guessed from the image's name where left out.
 	Kind string `key:"kind" enum:"service|database|chain"`
-	// Program to run instead of the image's entrypoint: a list, or one string that is split like a shell would, without a shell.
-	Entrypoint Words `key:"entrypoint"`
+	// Program to run instead of the image's entrypoint: a list, or one string that is split like a shell would, without a shell. `${…}` variables are replaced.
+	Entrypoint Words `key:"entrypoint" variables:"yes"`
 	// Arguments of the entrypoint: a list, or one string that is split like a shell would, without a shell. `${…}` variables are replaced.
-	Command Words `key:"command"`
+	Command Words `key:"command" variables:"yes"`
 	// User and group in the container, `uid`, `uid:gid` or names.
 	User string `key:"user" pattern:"user"`
 	// Additional groups of the user.
@@ -122,7 +123,7 @@ type Container struct {
 	// Time zone inside the container, `local` for the host's.
 	Timezone string `key:"timezone" pattern:"timezone"`
 	// Environment variables. Values are text as written; `${…}` variables are replaced.
-	Env Env `key:"env"`
+	Env Env `key:"env" variables:"yes"`
 	// Files of NAME=value lines on the host, read at start.
 	EnvFiles []string `key:"env_files" pattern:"path"`
 	// Ports that the container listens on.
@@ -447,8 +448,8 @@ type Probe struct {
 	Redis *TCPProbe `key:"redis"`
 	// MySQL or MariaDB: the server greets.
 	MySQL *TCPProbe `key:"mysql"`
-	// A command in the container that exits with 0; it needs a time limit of its own.
-	Exec Words `key:"exec"`
+	// A command in the container that exits with 0; it needs a time limit of its own. `${…}` variables are replaced.
+	Exec Words `key:"exec" variables:"yes"`
 	// Time between two probes.
 	Interval Duration `key:"interval" min:"1s" max:"1d" default:"30s"`
 	// Time for one answer.

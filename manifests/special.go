@@ -25,7 +25,7 @@ func (d *decoder) special(n *node, target any, at *step, f *fieldPlan) bool {
 	case *Decimal:
 		parsed(d, n, at, v, parseDecimal)
 	case *Words:
-		d.words(n, v, at)
+		d.words(n, v, at, f)
 	case *Env:
 		d.env(n, v, at)
 	case *Port:
@@ -79,27 +79,39 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func (d *decoder) words(n *node, v *Words, at *step) {
+func (d *decoder) words(n *node, v *Words, at *step, f *fieldPlan) {
 	if n.kind == scalarNode {
-		s, ok := d.scalar(n, at)
-		if !ok {
-			return
+		d.split(n, v, at)
+	} else if d.want(n, listNode, "a list of words or one string", at) {
+		for i, item := range n.items {
+			s, _ := d.scalar(item, &step{up: at, index: i})
+			*v = append(*v, s)
 		}
-		list, err := splitWords(s)
-		if err != nil {
-			d.fail(n.at, at, diag.BadValue, "", "%s can't be split into words: %v", name(at), err)
-			return
-		}
-		*v = list
+	}
+	if f.hasVariables {
 		return
 	}
-	if !d.want(n, listNode, "a list of words or one string", at) {
+	for i, word := range *v {
+		here, from := at, n
+		if n.kind == listNode {
+			here, from = &step{up: at, index: i}, n.items[i]
+		}
+		(*v)[i] = d.literal(from, here, word)
+	}
+}
+
+// split decodes a command that is one string.
+func (d *decoder) split(n *node, v *Words, at *step) {
+	s, ok := d.scalar(n, at)
+	if !ok {
 		return
 	}
-	for i, item := range n.items {
-		s, _ := d.scalar(item, &step{up: at, index: i})
-		*v = append(*v, s)
+	list, err := splitWords(s)
+	if err != nil {
+		d.fail(n.at, at, diag.BadValue, "", "%s can't be split into words: %v", name(at), err)
+		return
 	}
+	*v = list
 }
 
 // env decodes variables, from a map or a list of NAME=value.

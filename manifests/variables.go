@@ -14,8 +14,7 @@ import (
 // VariableDoc documents one ${…} variable.
 type VariableDoc struct{ Name, Meaning string }
 
-// Variables is what ${…} in `env`, `command`, `entrypoint` and the `exec` of a
-// probe may name.
+// Variables is what ${…} may name in the keys whose tag says that variables are replaced.
 var Variables = []VariableDoc{
 	{"app.id", "id of the app"},
 	{"app.version", "version of the app"},
@@ -70,32 +69,64 @@ func (r *resolver) expandEnv(app *Resolved, path string, list Env) Env {
 
 func hasVariable(s string) bool { return strings.Contains(s, "${") }
 
-// expand replaces ${name} and ${name:-default}; $${ stands for a literal ${.
-// Any other $ is itself.
-func (r *resolver) expand(app *Resolved, path, text string) string {
+// replaceVariables replaces each ${name} of a text by what value returns; $${ stands for a
+// literal ${. Any other $ is itself. Where the } is left out, the rest is the name.
+func replaceVariables(text string, value func(name string, isClosed bool) string) string {
 	var out strings.Builder
 	for {
-		i := strings.Index(text, "${")
-		if i < 0 {
+		before, after, found := strings.Cut(text, "${")
+		if !found {
 			return out.String() + text
 		}
-		if i > 0 && text[i-1] == '$' {
-			out.WriteString(text[:i-1] + "${")
-			text = text[i+2:]
+		if escaped, ok := strings.CutSuffix(before, "$"); ok {
+			out.WriteString(escaped + "${")
+			text = after
 			continue
 		}
-		out.WriteString(text[:i])
-		name, rest, closed := strings.Cut(text[i+2:], "}")
-		if !closed {
-			r.fail(app.Manifest, diag.UnknownVariable, path, "write $${ for a literal ${", "the variable ${%s is not closed", quoteVariable(name))
-			return out.String()
-		}
-		out.WriteString(r.value(app, path, name))
+		name, rest, isClosed := strings.Cut(after, "}")
+		out.WriteString(before + value(name, isClosed))
 		text = rest
 	}
 }
 
-// quoteVariable shortens what stands behind an unclosed ${ for a message.
+// expand replaces ${name} and ${name:-default}.
+func (r *resolver) expand(app *Resolved, path, text string) string {
+	return replaceVariables(text, func(name string, isClosed bool) string {
+		if isClosed {
+			return r.value(app, path, name)
+		}
+		r.fail(app.Manifest, diag.UnknownVariable, path, "write $${ for a literal ${", "the variable ${%s is not closed", quoteVariable(name))
+		return ""
+	})
+}
+
+// literal is the value of a key in which no variable is replaced. It refuses those that are
+// replaced elsewhere. Others may be meant for the program that gets the value.
+func (d *decoder) literal(n *node, at *step, text string) string {
+	if d.isVerbatim {
+		return text
+	}
+	return replaceVariables(text, func(name string, isClosed bool) string {
+		switch {
+		case !isClosed:
+			return "${" + name
+		case isVariable(name):
+			d.fail(n.at, at, diag.NotReplaced, "write its value, or $${ for a literal ${", "${%s} is not replaced in %s", quoteVariable(name), at)
+		default:
+			d.report(diag.Warning, n.at, at, diag.NotReplaced, "write $${ for a literal ${", "${%s} stays as it is in %s: no variable is replaced there", quoteVariable(name), at)
+		}
+		return "${" + name + "}"
+	})
+}
+
+// isVariable reports whether a name is of one of the kinds that archgen replaces somewhere.
+func isVariable(name string) bool {
+	kind, _, isOne := strings.Cut(name, ".")
+	isKind := func(v VariableDoc) bool { return strings.HasPrefix(v.Name, kind+".") }
+	return isOne && (kind+"." == secretPrefix || slices.ContainsFunc(Variables, isKind))
+}
+
+// quoteVariable shortens what stands behind a ${ for a message.
 func quoteVariable(s string) string { return s[:min(len(s), 30)] }
 
 func (r *resolver) value(app *Resolved, path, expr string) string {

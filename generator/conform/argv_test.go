@@ -143,18 +143,18 @@ func (v values) manifest() string {
 	line("  container:\n    image: %s\n    working_dir: %s\n    hostname: %s", image, yaml(v.WorkingDir), yaml(v.Hostname))
 	for key, list := range map[string][]string{"command": v.Command, "entrypoint": v.Entrypoint} {
 		if len(list) > 0 {
-			line("    %s: %s", key, yamlList(list, true))
+			line("    %s: %s", key, yamlList(list))
 		}
 	}
-	line("    health: {serving: {exec: %s}}", yamlList(v.Exec, true))
+	line("    health: {serving: {exec: %s}}", yamlList(v.Exec))
 	annotations := make([]string, 0, len(v.Args))
 	for _, a := range v.Args {
 		annotations = append(annotations, "--annotation=a="+a)
 	}
-	line("    podman_args: %s", yamlList(annotations, false))
+	line("    podman_args: %s", yamlList(annotations))
 	line("    env:")
 	for i, s := range v.Env {
-		line("      V%d: %s", i, yaml(escapeVariables(s)))
+		line("      V%d: %s", i, yaml(s))
 	}
 	line("    labels:")
 	for i, s := range v.Labels {
@@ -177,28 +177,22 @@ func (v values) manifest() string {
 	return b.String()
 }
 
-// yaml quotes a text so that YAML reads it back; Go's escapes are YAML's too. A
-// text that is not UTF-8 has no escapes.
+// yaml quotes a text so that YAML reads it back, and escapes what would be a variable; Go's
+// escapes are YAML's too. A text that is not UTF-8 has no escapes.
 func yaml(s string) string {
-	if !utf8.ValidString(s) {
+	if s = strings.ReplaceAll(s, "${", "$${"); !utf8.ValidString(s) {
 		return `"` + s + `"`
 	}
 	return strconv.QuoteToASCII(s)
 }
 
-func yamlList(list []string, variables bool) string {
+func yamlList(list []string) string {
 	quoted := make([]string, 0, len(list))
 	for _, s := range list {
-		if variables {
-			s = escapeVariables(s)
-		}
 		quoted = append(quoted, yaml(s))
 	}
 	return "[" + strings.Join(quoted, ", ") + "]"
 }
-
-// escapeVariables keeps a manifest from replacing ${…}.
-func escapeVariables(s string) string { return strings.ReplaceAll(s, "${", "$${") }
 
 // render goes the whole way from the text to what systemd reads.
 func (v values) render(t rapid.TB, podman generator.Version) (service string, diags diag.List) {

@@ -25,6 +25,7 @@ const (
 	Exclusive         Code = "exclusive"
 	UnknownName       Code = "unknown-name"
 	UnknownVariable   Code = "unknown-variable"
+	NotReplaced       Code = "not-replaced"
 	IDClash           Code = "id-clash"
 	NameClash         Code = "name-clash"
 	NotShared         Code = "not-shared"
@@ -86,6 +87,7 @@ var Codes = []Entry{
 	{Exclusive, "Two keys that exclude each other are both given, or neither of a pair of which one is needed.", "Keep one."},
 	{UnknownName, "The value refers to a part, port, volume, secret or app that is not declared.", "Declare it or correct the name."},
 	{UnknownVariable, "A ${…} variable does not exist.", "See the list of variables in docs/manifest.md; write $${ for a literal ${."},
+	{NotReplaced, "A ${…} stands in a key in which no variable is replaced, and stays as it is.", "Write the value; write $${ for a literal ${."},
 	{IDClash, "Two manifests carry the same app id.", "Remove or rename one."},
 	{NameClash, "Two things would get the same name on the machine.", "Rename one."},
 	{NotShared, "A volume of another app is mounted that its owner does not share, or not to be changed.", "Add the app to the `shares` of the owner, or in an overlay of the owner."},

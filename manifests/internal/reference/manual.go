@@ -30,7 +30,7 @@ func manifestManual(types []structType) []byte {
 			b.WriteString(roff(line) + "\n")
 		}
 	}
-	b.WriteString(".SH VARIABLES\nThe values of \\fBenv\\fR, \\fBcommand\\fR, \\fBentrypoint\\fR and the \\fBexec\\fR of a probe may hold\nthese; ${NAME:\\-default} gives a value where there is none, $${ is a literal ${.\n")
+	b.WriteString(".SH VARIABLES\nThe values of \\fBenv\\fR, \\fBcommand\\fR, \\fBentrypoint\\fR and the \\fBexec\\fR of a probe may hold\nthese; ${NAME:\\-default} gives a value where there is none. In other keys nothing is replaced:\none of these is refused there, and any other ${...} gets a warning. $${ is a literal ${\neverywhere.\n")
 	for _, v := range manifests.Variables {
 		fmt.Fprintf(&b, ".TP\n\\fB${%s}\\fR\n%s\n", roff(v.Name), roff(v.Meaning))
 	}

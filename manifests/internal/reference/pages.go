@@ -35,7 +35,7 @@ takes a value away.
 func manifestPage(types []structType) []byte {
 	var b bytes.Buffer
 	b.WriteString(manifestIntro)
-	b.WriteString("## Variables\n\nThe values of `env`, `command`, `entrypoint` and the `exec` of a probe may hold\n`${NAME}`, or `${NAME:-default}`. `$${` is a literal `${`.\n\n| variable | meaning |\n|---|---|\n")
+	b.WriteString("## Variables\n\nThe values of `env`, `command`, `entrypoint` and the `exec` of a probe may hold\n`${NAME}`, or `${NAME:-default}`. In other keys nothing is replaced: a variable of this list\nis refused there, and any other `${…}` gets a warning. `$${` is a literal `${` everywhere.\n\n| variable | meaning |\n|---|---|\n")
 	for _, v := range manifests.Variables {
 		fmt.Fprintf(&b, "| `${%s}` | %s |\n", v.Name, v.Meaning)
 	}
