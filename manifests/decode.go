@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/syntax"
 )
 
 // decoder fills the schema's structs from a tree and reports what does not fit.
@@ -79,16 +80,16 @@ func (s *step) String() string {
 	if s.key == "" {
 		return fmt.Sprintf("%s[%d]", s.up, s.index)
 	}
-	return join(s.up.String(), s.key)
+	return syntax.JoinPath(s.up.String(), s.key)
 }
 
-func (d *decoder) fail(n position, at *step, code diag.Code, hint, format string, args ...any) {
+func (d *decoder) fail(n syntax.Position, at *step, code diag.Code, hint, format string, args ...any) {
 	d.report(diag.Error, n, at, code, hint, format, args...)
 }
 
-func (d *decoder) report(severity diag.Severity, n position, at *step, code diag.Code, hint, format string, args ...any) {
+func (d *decoder) report(severity diag.Severity, n syntax.Position, at *step, code diag.Code, hint, format string, args ...any) {
 	d.diags = append(d.diags, diag.Diagnostic{
-		Severity: severity, Code: code, File: n.file, Line: n.line, Column: n.column, Path: at.String(), Message: fmt.Sprintf(format, args...), Hint: hint,
+		Severity: severity, Code: code, File: n.File, Line: n.Line, Column: n.Column, Path: at.String(), Message: fmt.Sprintf(format, args...), Hint: hint,
 	})
 }
 
@@ -106,8 +107,8 @@ func (d *decoder) fileName(id string) {
 }
 
 // value decodes n into v. f says what the field demands of scalars in it.
-func (d *decoder) value(n *node, v reflect.Value, at *step, f *fieldPlan) {
-	if n.kind == brokenNode || d.special(n, v.Addr().Interface(), at, f) {
+func (d *decoder) value(n *syntax.Node, v reflect.Value, at *step, f *fieldPlan) {
+	if n.Kind == syntax.BrokenNode || d.special(n, v.Addr().Interface(), at, f) {
 		return
 	}
 	switch v.Kind() {
@@ -115,17 +116,17 @@ func (d *decoder) value(n *node, v reflect.Value, at *step, f *fieldPlan) {
 		v.Set(reflect.New(v.Type().Elem()))
 		d.value(n, v.Elem(), at, f)
 	case reflect.Struct:
-		if n.kind == mapNode {
+		if n.Kind == syntax.MapNode {
 			d.structure(n, v, at)
 			return
 		}
-		d.fail(n.at, at, diag.WrongType, "its keys are "+strings.Join(planOf(v.Type()).keys, ", "), "%s must be a map, found %s", name(at), n.describe())
+		d.fail(n.At, at, diag.WrongType, "its keys are "+strings.Join(planOf(v.Type()).keys, ", "), "%s must be a map, found %s", name(at), n.Describe())
 	case reflect.Slice:
-		if d.want(n, listNode, "a list", at) {
+		if d.want(n, syntax.ListNode, "a list", at) {
 			d.list(n, v, at, f)
 		}
 	case reflect.Map:
-		if d.want(n, mapNode, "a map", at) {
+		if d.want(n, syntax.MapNode, "a map", at) {
 			d.mapping(n, v, at, f)
 		}
 	case reflect.String:
@@ -141,11 +142,11 @@ func (d *decoder) value(n *node, v reflect.Value, at *step, f *fieldPlan) {
 	}
 }
 
-func (d *decoder) want(n *node, kind nodeKind, what string, at *step) bool {
-	if n.kind == kind || n.kind == brokenNode {
-		return n.kind == kind
+func (d *decoder) want(n *syntax.Node, kind syntax.NodeKind, what string, at *step) bool {
+	if n.Kind == kind || n.Kind == syntax.BrokenNode {
+		return n.Kind == kind
 	}
-	d.fail(n.at, at, diag.WrongType, "", "%s must be %s, found %s", name(at), what, n.describe())
+	d.fail(n.At, at, diag.WrongType, "", "%s must be %s, found %s", name(at), what, n.Describe())
 	return false
 }
 
@@ -156,21 +157,21 @@ func name(at *step) string {
 	return at.String()
 }
 
-func (d *decoder) structure(n *node, v reflect.Value, at *step) {
+func (d *decoder) structure(n *syntax.Node, v reflect.Value, at *step) {
 	p := planOf(v.Type())
 	given := make([]bool, len(p.fields))
-	for i := range n.entries {
-		e := &n.entries[i]
-		index, ok := p.byKey[e.key]
+	for i := range n.Entries {
+		e := &n.Entries[i]
+		index, ok := p.byKey[e.Key]
 		if !ok {
 			d.unknownKey(e, v.Type(), at)
 			continue
 		}
-		if e.value.kind == nullNode {
+		if e.Value.Kind == syntax.NullNode {
 			continue
 		}
 		given[index] = true
-		d.value(e.value, v.Field(index), &step{up: at, key: e.key}, &p.fields[index])
+		d.value(e.Value, v.Field(index), &step{up: at, key: e.Key}, &p.fields[index])
 	}
 	for i, f := range p.fields {
 		if f.required && !given[i] {
@@ -180,32 +181,32 @@ func (d *decoder) structure(n *node, v reflect.Value, at *step) {
 }
 
 // missing points at the key whose value lacks something.
-func (d *decoder) missing(n *node, at *step, key string) {
-	where := n.at
+func (d *decoder) missing(n *syntax.Node, at *step, key string) {
+	where := n.At
 	if at != nil {
-		where.file, where.line, where.column = d.m.Position(at.String())
+		where.File, where.Line, where.Column = d.m.Position(at.String())
 	}
 	d.fail(where, &step{up: at, key: key}, diag.MissingKey, "", "%s needs the key %s", name(at), key)
 }
 
-func (d *decoder) unknownKey(e *entry, in reflect.Type, at *step) {
+func (d *decoder) unknownKey(e *syntax.Entry, in reflect.Type, at *step) {
 	p := planOf(in)
-	hint := cmp.Or(calledHere(e.key, in), didYouMean(e.key, p.keys))
+	hint := cmp.Or(calledHere(e.Key, in), didYouMean(e.Key, p.keys))
 	switch {
-	case strings.HasSuffix(e.key, "+"):
+	case strings.HasSuffix(e.Key, "+"):
 		hint = "only an overlay can append to a list"
 	case hint == "" && len(p.keys) <= 8:
 		hint = "its keys are " + strings.Join(p.keys, ", ")
 	}
-	d.fail(e.at, &step{up: at, key: e.key}, diag.UnknownKey, hint, "%s has no key %s", name(at), quoted(e.key))
+	d.fail(e.At, &step{up: at, key: e.Key}, diag.UnknownKey, hint, "%s has no key %s", name(at), diag.Quote(e.Key))
 }
 
-func (d *decoder) list(n *node, v reflect.Value, at *step, f *fieldPlan) {
-	v.Set(reflect.MakeSlice(v.Type(), len(n.items), len(n.items)))
-	for i, item := range n.items {
+func (d *decoder) list(n *syntax.Node, v reflect.Value, at *step, f *fieldPlan) {
+	v.Set(reflect.MakeSlice(v.Type(), len(n.Items), len(n.Items)))
+	for i, item := range n.Items {
 		here := &step{up: at, index: i}
-		if item.kind == nullNode {
-			d.fail(item.at, here, diag.WrongType, "", "%s is empty", here)
+		if item.Kind == syntax.NullNode {
+			d.fail(item.At, here, diag.WrongType, "", "%s is empty", here)
 			continue
 		}
 		d.value(item, v.Index(i), here, f)
@@ -218,23 +219,23 @@ var mapKeys = map[string]string{
 	"args": "envname", "ulimits": "id", "exports": "exportname", "expect": "option", "unit": "directive",
 }
 
-func (d *decoder) mapping(n *node, v reflect.Value, at *step, f *fieldPlan) {
-	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.entries)))
+func (d *decoder) mapping(n *syntax.Node, v reflect.Value, at *step, f *fieldPlan) {
+	v.Set(reflect.MakeMapWithSize(v.Type(), len(n.Entries)))
 	keys := patterns[mapKeys[f.key]]
-	for i := range n.entries {
-		e := &n.entries[i]
-		here := &step{up: at, key: e.key}
-		if keys != nil && !keys.match(e.key) {
-			d.fail(e.at, here, diag.BadValue, "", "the name %s must be %s", quoted(shorten(e.key)), keys.text)
+	for i := range n.Entries {
+		e := &n.Entries[i]
+		here := &step{up: at, key: e.Key}
+		if keys != nil && !keys.match(e.Key) {
+			d.fail(e.At, here, diag.BadValue, "", "the name %s must be %s", diag.Quote(diag.Shorten(e.Key)), keys.text)
 			continue
 		}
-		if e.value.kind == nullNode {
-			d.fail(e.at, here, diag.MissingKey, "", "%s is empty", here)
+		if e.Value.Kind == syntax.NullNode {
+			d.fail(e.At, here, diag.MissingKey, "", "%s is empty", here)
 			continue
 		}
 		item := reflect.New(v.Type().Elem()).Elem()
-		d.value(e.value, item, here, &fieldPlan{key: "", enum: f.enum, pattern: f.pattern, min: f.min, max: f.max})
-		v.SetMapIndex(reflect.ValueOf(e.key), item)
+		d.value(e.Value, item, here, &fieldPlan{key: "", enum: f.enum, pattern: f.pattern, min: f.min, max: f.max})
+		v.SetMapIndex(reflect.ValueOf(e.Key), item)
 	}
 }
 
@@ -242,27 +243,27 @@ func (d *decoder) mapping(n *node, v reflect.Value, at *step, f *fieldPlan) {
 var sexagesimal = regexp.MustCompile(`^[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+$`)
 
 // scalar returns the source text of any scalar.
-func (d *decoder) scalar(n *node, at *step) (string, bool) {
-	if n.kind == brokenNode {
+func (d *decoder) scalar(n *syntax.Node, at *step) (string, bool) {
+	if n.Kind == syntax.BrokenNode {
 		return "", false
 	}
-	if n.kind != scalarNode {
+	if n.Kind != syntax.ScalarNode {
 		hint := ""
-		if n.kind == nullNode {
+		if n.Kind == syntax.NullNode {
 			hint = `write "" for a text of no letters`
 		}
-		d.fail(n.at, at, diag.WrongType, hint, "%s must be text, found %s", name(at), n.describe())
+		d.fail(n.At, at, diag.WrongType, hint, "%s must be text, found %s", name(at), n.Describe())
 		return "", false
 	}
-	if n.plain && sexagesimal.MatchString(n.text) {
-		d.fail(n.at, at, diag.ImplicitNumber, `write "`+n.text+`"`, "%s without quotes is a number to some YAML parsers", n.text)
+	if n.Plain && sexagesimal.MatchString(n.Text) {
+		d.fail(n.At, at, diag.ImplicitNumber, `write "`+n.Text+`"`, "%s without quotes is a number to some YAML parsers", n.Text)
 		return "", false
 	}
-	return n.text, true
+	return n.Text, true
 }
 
 // text decodes a string and checks it.
-func (d *decoder) text(n *node, at *step, f *fieldPlan) (string, bool) {
+func (d *decoder) text(n *syntax.Node, at *step, f *fieldPlan) (string, bool) {
 	s, ok := d.scalar(n, at)
 	if !ok {
 		return "", false
@@ -270,38 +271,31 @@ func (d *decoder) text(n *node, at *step, f *fieldPlan) (string, bool) {
 	s = d.literal(n, at, s)
 	switch {
 	case f.enum != nil && !slices.Contains(f.enum, s):
-		d.fail(n.at, at, diag.BadValue, didYouMean(s, f.enum), "%s must be one of %s, found %s", name(at), strings.Join(f.enum, ", "), quoted(shorten(s)))
+		d.fail(n.At, at, diag.BadValue, didYouMean(s, f.enum), "%s must be one of %s, found %s", name(at), strings.Join(f.enum, ", "), diag.Quote(diag.Shorten(s)))
 		return "", false
 	case f.pattern != nil && !f.pattern.match(s):
 		hint := ""
 		if f.pattern.hint != nil {
 			hint = f.pattern.hint(s)
 		}
-		d.fail(n.at, at, diag.BadValue, hint, "%s must be %s, found %s", name(at), f.pattern.text, quoted(shorten(s)))
+		d.fail(n.At, at, diag.BadValue, hint, "%s must be %s, found %s", name(at), f.pattern.text, diag.Quote(diag.Shorten(s)))
 		return "", false
 	}
 	return s, true
 }
 
-func shorten(s string) string {
-	if r := []rune(s); len(r) > 60 {
-		return string(r[:60]) + "…"
-	}
-	return s
-}
-
-func (d *decoder) integer(n *node, v reflect.Value, at *step, f *fieldPlan) {
+func (d *decoder) integer(n *syntax.Node, v reflect.Value, at *step, f *fieldPlan) {
 	s, ok := d.scalar(n, at)
 	if !ok {
 		return
 	}
 	i, err := strconv.ParseInt(s, 10, 64)
 	if err != nil {
-		d.fail(n.at, at, diag.WrongType, plainNumber(s), "%s must be a whole number, found %s", name(at), quoted(shorten(s)))
+		d.fail(n.At, at, diag.WrongType, plainNumber(s), "%s must be a whole number, found %s", name(at), diag.Quote(diag.Shorten(s)))
 		return
 	}
 	if digits := strings.TrimLeft(s, "+-"); len(digits) > 1 && digits[0] == '0' {
-		d.fail(n.at, at, diag.ImplicitNumber, "write "+strconv.FormatInt(i, 10), "%s with a leading zero is octal to some YAML parsers", s)
+		d.fail(n.At, at, diag.ImplicitNumber, "write "+strconv.FormatInt(i, 10), "%s with a leading zero is octal to some YAML parsers", s)
 		return
 	}
 	lowest, highest := bound(f.min, math.MinInt64), bound(f.max, math.MaxInt64)
@@ -327,7 +321,7 @@ func bound(text string, fallback int64) int64 {
 	return fallback
 }
 
-func (d *decoder) outOfRange(n *node, at *step, f *fieldPlan, found string) {
+func (d *decoder) outOfRange(n *syntax.Node, at *step, f *fieldPlan, found string) {
 	limits := "at least " + f.min
 	switch {
 	case f.min == "":
@@ -335,15 +329,15 @@ func (d *decoder) outOfRange(n *node, at *step, f *fieldPlan, found string) {
 	case f.max != "":
 		limits = f.min + " to " + f.max
 	}
-	d.fail(n.at, at, diag.OutOfRange, "", "%s must be %s, found %s", name(at), limits, found)
+	d.fail(n.At, at, diag.OutOfRange, "", "%s must be %s, found %s", name(at), limits, found)
 }
 
-func (d *decoder) boolean(n *node, v reflect.Value, at *step) {
+func (d *decoder) boolean(n *syntax.Node, v reflect.Value, at *step) {
 	s, ok := d.scalar(n, at)
 	if !ok {
 		return
 	}
-	if n.scalar == boolScalar && (s == "true" || s == "false") {
+	if n.Scalar == syntax.BoolScalar && (s == "true" || s == "false") {
 		v.SetBool(s == "true")
 		return
 	}
@@ -354,7 +348,7 @@ func (d *decoder) boolean(n *node, v reflect.Value, at *step) {
 	case "no", "off", "false", "0":
 		hint = "write false, without quotes"
 	}
-	d.fail(n.at, at, diag.WrongType, hint, "%s must be true or false, found %s", name(at), quoted(shorten(s)))
+	d.fail(n.At, at, diag.WrongType, hint, "%s must be true or false, found %s", name(at), diag.Quote(diag.Shorten(s)))
 }
 
 // didYouMean is a hint that names the candidate nearest to a word, or nothing.

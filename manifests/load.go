@@ -17,11 +17,12 @@ import (
 	"syscall"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/syntax"
 )
 
 // MaxFileSize is the most bytes that a manifest, overlay or settings file may
 // have.
-const MaxFileSize = 1 << 20
+const MaxFileSize = syntax.MaxFileSize
 
 // Loaded is what Load found.
 type Loaded struct {

@@ -1,17 +1,14 @@
 package manifests
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"path/filepath"
 	"strconv"
-	"strings"
-	"unicode/utf8"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/syntax"
 )
 
 // Source is the text of one file.
@@ -44,32 +41,32 @@ type Manifest struct {
 	// Standing is given by who knows the machine.
 	Standing Standing
 
-	tree *node
+	tree *syntax.Node
 }
 
 // Parse decodes a manifest and its overlays. It reports every problem it finds
 // and returns nil where nothing sensible can be said about the rest. A
 // manifest with errors may be filled in part; Validate and Resolve accept it.
 func Parse(in Input) (*Manifest, diag.List) {
-	r := &reader{file: in.Manifest.Name}
+	r := &syntax.Reader{File: in.Manifest.Name}
 	m := &Manifest{File: in.Manifest.Name, Dir: in.Dir, Digest: in.digest()}
-	m.tree = r.read(in.Manifest.Data)
+	m.tree = r.Read(in.Manifest.Data)
 	if m.tree == nil {
-		return nil, r.diags
+		return nil, r.Diags
 	}
 	for _, o := range in.Overlays {
-		r.file = o.Name
-		over := r.read(o.Data)
+		r.File = o.Name
+		over := r.Read(o.Data)
 		if over == nil {
 			continue
 		}
 		sameContainers(m.tree, over)
-		m.tree = r.overlay(m.tree, over, "")
+		m.tree = r.Overlay(m.tree, over, "")
 	}
 	if newer := m.newerSchema(); newer != nil {
-		return nil, append(r.diags, *newer)
+		return nil, append(r.Diags, *newer)
 	}
-	d := &decoder{m: m, diags: r.diags}
+	d := &decoder{m: m, diags: r.Diags}
 	d.root(&m.Document)
 	if m.Document.App.ID != "" {
 		d.fileName(m.Document.App.ID)
@@ -82,12 +79,12 @@ func ParseSettings(src Source) (Settings, diag.List) { return parseAlone[Setting
 
 // parseAlone decodes a file over which no overlays are laid.
 func parseAlone[T any](src Source) (v T, _ diag.List) {
-	r := &reader{file: src.Name}
-	m := &Manifest{File: src.Name, tree: r.read(src.Data)}
+	r := &syntax.Reader{File: src.Name}
+	m := &Manifest{File: src.Name, tree: r.Read(src.Data)}
 	if m.tree == nil {
-		return v, r.diags
+		return v, r.Diags
 	}
-	d := &decoder{m: m, diags: r.diags, isVerbatim: true}
+	d := &decoder{m: m, diags: r.Diags, isVerbatim: true}
 	d.root(&v)
 	return v, d.diags
 }
@@ -103,113 +100,40 @@ func (in *Input) digest() string {
 	return hex.EncodeToString(h.Sum(nil))[:32]
 }
 
-// read checks what holds for every file and chooses the encoding.
-func (r *reader) read(data []byte) *node {
-	if len(data) > MaxFileSize {
-		r.fail(diag.TooLarge, 0, 0, "", "the file has more than %d bytes", MaxFileSize)
-		return nil
-	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
-	if i := bytes.IndexByte(data, 0); i >= 0 {
-		line, column := place(data, i)
-		r.fail(diag.NotUTF8, line, column, "", "the file holds a NUL byte")
-		return nil
-	}
-	if !utf8.Valid(data) {
-		line, column := place(data, firstInvalid(data))
-		r.fail(diag.NotUTF8, line, column, "", "the file is not valid UTF-8")
-		return nil
-	}
-	switch filepath.Ext(r.file) {
-	case ".toml":
-		return r.toml(data)
-	case ".yaml", ".yml":
-		return r.yaml(data)
-	}
-	r.fail(diag.Unreadable, 0, 0, "name it .yaml or .toml", "the file's name says neither YAML nor TOML")
-	return nil
-}
-
-// place is the line and column of an offset.
-func place(data []byte, i int) (line, column int) {
-	before := data[:i]
-	return 1 + bytes.Count(before, []byte("\n")), i - bytes.LastIndexByte(before, '\n')
-}
-
-func firstInvalid(data []byte) int {
-	for i := 0; i < len(data); {
-		r, size := utf8.DecodeRune(data[i:])
-		if r == utf8.RuneError && size <= 1 {
-			return i
-		}
-		i += size
-	}
-	return 0
-}
-
 // newerSchema refuses a schema from the future before anything else is said:
 // whatever looks wrong may be right there.
 func (m *Manifest) newerSchema() *diag.Diagnostic {
-	n := m.tree.get("schema")
-	if n == nil || n.kind != scalarNode {
+	n := m.tree.Get("schema")
+	if n == nil || n.Kind != syntax.ScalarNode {
 		return nil
 	}
-	if v, err := strconv.Atoi(n.text); err != nil || v <= SchemaVersion {
+	if v, err := strconv.Atoi(n.Text); err != nil || v <= SchemaVersion {
 		return nil
 	}
-	d := m.Diag(diag.Error, diag.SchemaVersion, "schema", "update archgen", "the manifest needs schema %s; this archgen knows %d", n.text, SchemaVersion)
+	d := m.Diag(diag.Error, diag.SchemaVersion, "schema", "update archgen", "the manifest needs schema %s; this archgen knows %d", n.Text, SchemaVersion)
 	return &d
 }
 
 // lookup returns the value at a path, or nil.
-func (m *Manifest) lookup(path string) *node {
+func (m *Manifest) lookup(path string) *syntax.Node {
 	n := m.tree
 	for path != "" && n != nil {
-		n, _, path = n.step(path)
+		n, _, path = n.Step(path)
 	}
 	return n
 }
 
 // Position is where the value of a path stands, or else its nearest ancestor.
 func (m *Manifest) Position(path string) (file string, line, column int) {
-	n, at := m.tree, position{file: m.File, line: 1, column: 1}
+	n, at := m.tree, syntax.Position{File: m.File, Line: 1, Column: 1}
 	for path != "" && n != nil {
-		next, nextAt, rest := n.step(path)
+		next, nextAt, rest := n.Step(path)
 		if next == nil {
 			break
 		}
 		n, at, path = next, nextAt, rest
 	}
-	return at.file, at.line, at.column
-}
-
-// step follows the first element of a path. Keys may hold dots, so the longest
-// key that fits is taken.
-func (n *node) step(path string) (next *node, at position, rest string) {
-	if inside, ok := strings.CutPrefix(path, "["); ok {
-		index, rest, _ := strings.Cut(inside, "]")
-		i, err := strconv.Atoi(index)
-		if err != nil || i < 0 || i >= len(n.items) {
-			return nil, position{}, ""
-		}
-		return n.items[i], n.items[i].at, strings.TrimPrefix(rest, ".")
-	}
-	best := -1
-	for i, e := range n.entries {
-		tail, ok := strings.CutPrefix(path, e.key)
-		if ok && (tail == "" || tail[0] == '.' || tail[0] == '[') && (best < 0 || len(e.key) > len(n.entries[best].key)) {
-			best = i
-		}
-	}
-	if best < 0 {
-		return nil, position{}, ""
-	}
-	e := n.entries[best]
-	at = e.value.at
-	if e.value.kind == mapNode || e.value.kind == nullNode {
-		at = e.at // the key says more than the first key of a block
-	}
-	return e.value, at, strings.TrimPrefix(path[len(e.key):], ".")
+	return at.File, at.Line, at.Column
 }
 
 // Diag makes a diagnostic that points at a path of the manifest.

@@ -10,11 +10,12 @@ import (
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/syntax"
 )
 
 // special decodes the types that have a form of their own. It reports whether
 // target is one of them.
-func (d *decoder) special(n *node, target any, at *step, f *fieldPlan) bool {
+func (d *decoder) special(n *syntax.Node, target any, at *step, f *fieldPlan) bool {
 	switch v := target.(type) {
 	case *Duration:
 		ranged(d, n, at, f, v, parseDuration)
@@ -39,14 +40,14 @@ func (d *decoder) special(n *node, target any, at *step, f *fieldPlan) bool {
 }
 
 // parsed decodes a scalar with a grammar of its own.
-func parsed[T any](d *decoder, n *node, at *step, v *T, parse func(string) (T, error)) bool {
+func parsed[T any](d *decoder, n *syntax.Node, at *step, v *T, parse func(string) (T, error)) bool {
 	s, ok := d.scalar(n, at)
 	if !ok {
 		return false
 	}
 	value, err := parse(s)
 	if err != nil {
-		d.fail(n.at, at, diag.BadValue, "", "%s is not understood: %s; %v", name(at), quoted(shorten(s)), err)
+		d.fail(n.At, at, diag.BadValue, "", "%s is not understood: %s; %v", name(at), diag.Quote(diag.Shorten(s)), err)
 		return false
 	}
 	*v = value
@@ -54,7 +55,7 @@ func parsed[T any](d *decoder, n *node, at *step, v *T, parse func(string) (T, e
 }
 
 // ranged is parsed with a check of the field's range.
-func ranged[T Duration | Size](d *decoder, n *node, at *step, f *fieldPlan, v *T, parse func(string) (T, error)) {
+func ranged[T Duration | Size](d *decoder, n *syntax.Node, at *step, f *fieldPlan, v *T, parse func(string) (T, error)) {
 	if !parsed(d, n, at, v, parse) {
 		return
 	}
@@ -66,7 +67,7 @@ func ranged[T Duration | Size](d *decoder, n *node, at *step, f *fieldPlan, v *T
 		highest = must(parse(f.max))
 	}
 	if *v < lowest || *v > highest {
-		d.outOfRange(n, at, f, n.text)
+		d.outOfRange(n, at, f, n.Text)
 		*v = 0
 	}
 }
@@ -79,11 +80,11 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func (d *decoder) words(n *node, v *Words, at *step, f *fieldPlan) {
-	if n.kind == scalarNode {
+func (d *decoder) words(n *syntax.Node, v *Words, at *step, f *fieldPlan) {
+	if n.Kind == syntax.ScalarNode {
 		d.split(n, v, at)
-	} else if d.want(n, listNode, "a list of words or one string", at) {
-		for i, item := range n.items {
+	} else if d.want(n, syntax.ListNode, "a list of words or one string", at) {
+		for i, item := range n.Items {
 			s, _ := d.scalar(item, &step{up: at, index: i})
 			*v = append(*v, s)
 		}
@@ -93,39 +94,39 @@ func (d *decoder) words(n *node, v *Words, at *step, f *fieldPlan) {
 	}
 	for i, word := range *v {
 		here, from := at, n
-		if n.kind == listNode {
-			here, from = &step{up: at, index: i}, n.items[i]
+		if n.Kind == syntax.ListNode {
+			here, from = &step{up: at, index: i}, n.Items[i]
 		}
 		(*v)[i] = d.literal(from, here, word)
 	}
 }
 
 // split decodes a command that is one string.
-func (d *decoder) split(n *node, v *Words, at *step) {
+func (d *decoder) split(n *syntax.Node, v *Words, at *step) {
 	s, ok := d.scalar(n, at)
 	if !ok {
 		return
 	}
 	list, err := splitWords(s)
 	if err != nil {
-		d.fail(n.at, at, diag.BadValue, "", "%s can't be split into words: %v", name(at), err)
+		d.fail(n.At, at, diag.BadValue, "", "%s can't be split into words: %v", name(at), err)
 		return
 	}
 	*v = list
 }
 
 // env decodes variables, from a map or a list of NAME=value.
-func (d *decoder) env(n *node, v *Env, at *step) {
-	switch n.kind {
-	case mapNode:
-		for _, e := range n.entries {
-			here := &step{up: at, key: e.key}
-			if s, ok := d.scalar(e.value, here); ok {
-				d.variable(v, e.key, s, e.at, here)
+func (d *decoder) env(n *syntax.Node, v *Env, at *step) {
+	switch n.Kind {
+	case syntax.MapNode:
+		for _, e := range n.Entries {
+			here := &step{up: at, key: e.Key}
+			if s, ok := d.scalar(e.Value, here); ok {
+				d.variable(v, e.Key, s, e.At, here)
 			}
 		}
-	case listNode:
-		for i, item := range n.items {
+	case syntax.ListNode:
+		for i, item := range n.Items {
 			here := &step{up: at, index: i}
 			s, ok := d.scalar(item, here)
 			if !ok {
@@ -133,22 +134,22 @@ func (d *decoder) env(n *node, v *Env, at *step) {
 			}
 			key, value, found := strings.Cut(s, "=")
 			if !found {
-				d.fail(item.at, here, diag.BadValue, "write "+shorten(s)+"=value", "%s has no value", here)
+				d.fail(item.At, here, diag.BadValue, "write "+diag.Shorten(s)+"=value", "%s has no value", here)
 				continue
 			}
-			d.variable(v, key, value, item.at, here)
+			d.variable(v, key, value, item.At, here)
 		}
 	default:
-		d.want(n, mapNode, "a map, or a list of NAME=value", at)
+		d.want(n, syntax.MapNode, "a map, or a list of NAME=value", at)
 	}
 	slices.SortFunc(*v, func(a, b Variable) int { return cmp.Compare(a.Name, b.Name) })
 }
 
-func (d *decoder) variable(v *Env, key, value string, where position, at *step) {
+func (d *decoder) variable(v *Env, key, value string, where syntax.Position, at *step) {
 	names := patterns["envname"]
 	switch {
 	case !names.match(key):
-		d.fail(where, at, diag.BadValue, "", "the name %s must be %s", quoted(shorten(key)), names.text)
+		d.fail(where, at, diag.BadValue, "", "the name %s must be %s", diag.Quote(diag.Shorten(key)), names.text)
 	case slices.ContainsFunc(*v, func(o Variable) bool { return o.Name == key }):
 		d.fail(where, at, diag.DuplicateKey, "remove one of them", "the variable %s is given twice", key)
 	default:
@@ -158,8 +159,8 @@ func (d *decoder) variable(v *Env, key, value string, where position, at *step) 
 
 // short decodes the one-value form of a struct. The form is read into a tree
 // of its own, so that the struct's rules hold for it too.
-func (d *decoder) short(n *node, at *step, v any, parse func(string) (*node, error)) bool {
-	if n.kind != scalarNode {
+func (d *decoder) short(n *syntax.Node, at *step, v any, parse func(string) (*syntax.Node, error)) bool {
+	if n.Kind != syntax.ScalarNode {
 		return false
 	}
 	s, ok := d.scalar(n, at)
@@ -168,29 +169,22 @@ func (d *decoder) short(n *node, at *step, v any, parse func(string) (*node, err
 	}
 	tree, err := parse(s)
 	if err != nil {
-		d.fail(n.at, at, diag.BadValue, "", "%s is not understood: %s; %v", name(at), quoted(shorten(s)), err)
+		d.fail(n.At, at, diag.BadValue, "", "%s is not understood: %s; %v", name(at), diag.Quote(diag.Shorten(s)), err)
 		return true
 	}
-	tree.at = n.at
-	for i := range tree.entries {
-		tree.entries[i].at, tree.entries[i].value.at = n.at, n.at
+	tree.At = n.At
+	for i := range tree.Entries {
+		tree.Entries[i].At, tree.Entries[i].Value.At = n.At, n.At
 	}
 	d.structure(tree, reflect.ValueOf(v).Elem(), at)
 	return true
 }
 
-// add adds a scalar to a map, unless it is empty.
-func (n *node) add(key, text string) {
-	if text != "" {
-		n.entries = append(n.entries, entry{key: key, value: &node{kind: scalarNode, text: text}})
-	}
-}
-
 // parsePort reads [[BIND:]HOST:]CONTAINER[/PROTOCOL] with ranges A-B.
-func parsePort(s string) (*node, error) {
-	n := &node{kind: mapNode}
+func parsePort(s string) (*syntax.Node, error) {
+	n := &syntax.Node{Kind: syntax.MapNode}
 	text, protocol, _ := strings.Cut(s, "/")
-	n.add("protocol", protocol)
+	n.Add("protocol", protocol)
 	bind := ""
 	if rest, ok := strings.CutPrefix(text, "["); ok {
 		addr, after, ok := strings.Cut(rest, "]:")
@@ -206,12 +200,12 @@ func parsePort(s string) (*node, error) {
 	if len(parts) > 2 || bind != "" && len(parts) != 2 {
 		return nil, fmt.Errorf("write HOST:CONTAINER, BIND:HOST:CONTAINER or CONTAINER, with /udp for UDP")
 	}
-	n.add("bind", bind)
+	n.Add("bind", bind)
 	inside, count, err := portRange(parts[len(parts)-1])
 	if err != nil {
 		return nil, err
 	}
-	n.add("container", inside)
+	n.Add("container", inside)
 	if len(parts) == 2 {
 		host, hostCount, err := portRange(parts[0])
 		if err != nil {
@@ -220,10 +214,10 @@ func parsePort(s string) (*node, error) {
 		if hostCount != count {
 			return nil, fmt.Errorf("the two ranges differ in length")
 		}
-		n.add("host", host)
+		n.Add("host", host)
 	}
 	if count > 1 {
-		n.add("count", strconv.Itoa(count))
+		n.Add("count", strconv.Itoa(count))
 	}
 	return n, nil
 }
@@ -232,27 +226,27 @@ func portRange(s string) (first string, count int, err error) {
 	first, last, isRange := strings.Cut(s, "-")
 	a, err := strconv.Atoi(first)
 	if err != nil {
-		return "", 0, fmt.Errorf("%s is not a port number", quoted(shorten(first)))
+		return "", 0, fmt.Errorf("%s is not a port number", diag.Quote(diag.Shorten(first)))
 	}
 	if !isRange {
 		return first, 1, nil
 	}
 	b, err := strconv.Atoi(last)
 	if err != nil || b < a {
-		return "", 0, fmt.Errorf("%s is not a range of ports", quoted(shorten(s)))
+		return "", 0, fmt.Errorf("%s is not a range of ports", diag.Quote(diag.Shorten(s)))
 	}
 	return first, b - a + 1, nil
 }
 
 // parseDevice reads PATH[:TARGET[:PERMISSIONS]].
-func parseDevice(s string) (*node, error) {
-	n := &node{kind: mapNode}
+func parseDevice(s string) (*syntax.Node, error) {
+	n := &syntax.Node{Kind: syntax.MapNode}
 	parts := strings.Split(s, ":")
 	if len(parts) > 3 {
 		return nil, fmt.Errorf("write PATH, PATH:TARGET or PATH:TARGET:PERMISSIONS")
 	}
 	for i, key := range []string{"path", "target", "permissions"}[:len(parts)] {
-		n.add(key, parts[i])
+		n.Add(key, parts[i])
 	}
 	return n, nil
 }

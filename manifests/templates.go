@@ -17,6 +17,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
+
+	"github.com/archipelago-os/archipelago/manifests/syntax"
 )
 
 // FilesDir is the directory of an app's templates, beside its manifest.
@@ -161,11 +163,11 @@ func checkTemplate(s Source) (Source, *diag.Diagnostic) {
 	}
 	wrong, what := bytes.IndexByte(s.Data, 0), "holds a NUL byte"
 	if wrong < 0 && !utf8.Valid(s.Data) {
-		wrong, what = firstInvalid(s.Data), "is not valid UTF-8"
+		wrong, what = syntax.FirstInvalid(s.Data), "is not valid UTF-8"
 	}
 	if wrong < 0 {
 		return s, nil
 	}
-	line, column := place(s.Data, wrong)
+	line, column := syntax.Place(s.Data, wrong)
 	return s, &diag.Diagnostic{Code: diag.NotUTF8, File: s.Name, Line: line, Column: column, Message: "the template " + what}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/syntax"
 )
 
 // Validate reports what is wrong within one manifest beyond the kinds and
@@ -95,7 +96,7 @@ func (v *validator) exactlyOne(path string, given map[string]bool) {
 // have one: then a diagnostic about the value is there already.
 func (v *validator) written(path string, keys []string) bool {
 	n := v.m.lookup(path)
-	return n == nil || n.kind != mapNode || slices.ContainsFunc(keys, func(k string) bool { return n.find(k) >= 0 })
+	return n == nil || n.Kind != syntax.MapNode || slices.ContainsFunc(keys, func(k string) bool { return n.Find(k) >= 0 })
 }
 
 func (v *validator) containers() {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/syntax"
 )
 
 // VariableDoc documents one ${…} variable.
@@ -102,7 +103,7 @@ func (r *resolver) expand(app *Resolved, path, text string) string {
 
 // literal is the value of a key in which no variable is replaced. It refuses those that are
 // replaced elsewhere. Others may be meant for the program that gets the value.
-func (d *decoder) literal(n *node, at *step, text string) string {
+func (d *decoder) literal(n *syntax.Node, at *step, text string) string {
 	if d.isVerbatim {
 		return text
 	}
@@ -111,9 +112,9 @@ func (d *decoder) literal(n *node, at *step, text string) string {
 		case !isClosed:
 			return "${" + name
 		case isVariable(name):
-			d.fail(n.at, at, diag.NotReplaced, "write its value, or $${ for a literal ${", "${%s} is not replaced in %s", quoteVariable(name), at)
+			d.fail(n.At, at, diag.NotReplaced, "write its value, or $${ for a literal ${", "${%s} is not replaced in %s", quoteVariable(name), at)
 		default:
-			d.report(diag.Warning, n.at, at, diag.NotReplaced, "write $${ for a literal ${", "${%s} stays as it is in %s: no variable is replaced there", quoteVariable(name), at)
+			d.report(diag.Warning, n.At, at, diag.NotReplaced, "write $${ for a literal ${", "${%s} stays as it is in %s: no variable is replaced there", quoteVariable(name), at)
 		}
 		return "${" + name + "}"
 	})

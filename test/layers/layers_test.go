@@ -20,7 +20,8 @@ const module = "github.com/archipelago-os/archipelago/"
 var mayImport = map[string][]string{
 	"manifests/diag":               {},
 	"units":                        {},
-	"manifests":                    {"manifests/diag"},
+	"manifests/syntax":             {"manifests/diag"},
+	"manifests":                    {"manifests/diag", "manifests/syntax"},
 	"manifests/catalog":            {},
 	"manifests/imagecheck":         {"manifests", "manifests/diag"},
 	"manifests/catalog/contracts":  {},
@@ -74,6 +75,7 @@ var pure = map[string][]string{
 	"generator":            {"os", "os/exec", "net/http"},
 	"generator/configfile": {"os", "os/exec", "net/http"},
 	"manifests/diag":       {"os", "os/exec", "net/http"},
+	"manifests/syntax":     {"os", "os/exec", "net/http"},
 	"manifests/rights":     {"os", "os/exec", "net/http"},
 	"manifests":            {"os/exec", "net/http"},
 	"manifests/contract":   {"os", "os/exec", "net/http"},

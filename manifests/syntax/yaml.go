@@ -1,11 +1,9 @@
-package manifests
+package syntax
 
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
-	"strconv"
 	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
@@ -13,49 +11,10 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
-const (
-	// maxDepth is deeper than the schema goes.
-	maxDepth = 32
-	// maxValues bounds what checks cost that compare everything with everything.
-	maxValues = 5000
-)
-
-// reader turns one file into a tree and collects what is wrong with it.
-type reader struct {
-	file  string
-	diags diag.List
-	// values counts the values of the file.
-	values int
-	// columns turns the columns of the YAML library, which counts characters.
-	columns columns
-}
-
-// count counts a value, or a key whose value is left out, and reports the
-// first that is too many.
-func (r *reader) count(at position) {
-	if r.values++; r.values == maxValues+1 {
-		r.tooMany(at.line, at.column)
-	}
-}
-
-func (r *reader) tooMany(line, column int) {
-	r.fail(diag.TooLarge, line, column, "", "the file has more than %d values", maxValues)
-}
-
-func (r *reader) tooDeep(line, column int) {
-	r.fail(diag.TooDeep, line, column, "", "the value is nested more than %d levels deep", maxDepth)
-}
-
-func (r *reader) fail(code diag.Code, line, column int, hint, format string, args ...any) {
-	r.diags = append(r.diags, diag.Diagnostic{
-		Code: code, File: r.file, Line: line, Column: column, Message: fmt.Sprintf(format, args...), Hint: hint,
-	})
-}
-
 // yaml reads the only document of a YAML file; nil when there is none.
-func (r *reader) yaml(data []byte) *node {
+func (r *Reader) yaml(data []byte) *Node {
 	if i, size := foreignBreak(data); i >= 0 {
-		line, column := place(data, i)
+		line, column := Place(data, i)
 		r.fail(diag.Syntax, line, column, "end lines with a line feed; in quotes, write it as an escape",
 			"%+q ends a line in YAML, but not in an editor", data[i:i+size])
 		return nil
@@ -67,7 +26,7 @@ func (r *reader) yaml(data []byte) *node {
 	switch err := d.Decode(&doc); {
 	case errors.Is(err, io.EOF):
 		// Only comments, as in TOML: an overlay may be that.
-		return &node{kind: mapNode, at: position{r.file, 1, 1}}
+		return &Node{Kind: MapNode, At: Position{r.File, 1, 1}}
 	case err != nil:
 		r.yamlSyntax(data, err)
 		return nil
@@ -83,8 +42,8 @@ func (r *reader) yaml(data []byte) *node {
 	switch {
 	case r.values > maxValues:
 		return nil
-	case tree.kind == nullNode:
-		tree.kind = mapNode
+	case tree.Kind == NullNode:
+		tree.Kind = MapNode
 	}
 	return tree
 }
@@ -130,34 +89,34 @@ func (c *columns) bytes(line, column int) int {
 	return c.offset + 1
 }
 
-func (r *reader) at(y *yaml.Node) position {
-	return position{r.file, max(y.Line, 1), r.columns.bytes(y.Line, y.Column)}
+func (r *Reader) at(y *yaml.Node) Position {
+	return Position{r.File, max(y.Line, 1), r.columns.bytes(y.Line, y.Column)}
 }
 
-func (r *reader) convert(y *yaml.Node, depth int) *node {
-	n := &node{at: r.at(y)}
-	r.count(n.at)
+func (r *Reader) convert(y *yaml.Node, depth int) *Node {
+	n := &Node{At: r.at(y)}
+	r.count(n.At)
 	if depth > maxDepth {
-		r.tooDeep(n.at.line, n.at.column)
-		n.kind = brokenNode
+		r.tooDeep(n.At.Line, n.At.Column)
+		n.Kind = BrokenNode
 		return n
 	}
 	if y.Anchor != "" || y.Kind == yaml.AliasNode {
-		r.fail(diag.Alias, n.at.line, n.at.column, "write the value out", "anchors and aliases are not accepted")
-		n.kind = brokenNode
+		r.fail(diag.Alias, n.At.Line, n.At.Column, "write the value out", "anchors and aliases are not accepted")
+		n.Kind = BrokenNode
 		return n
 	}
 	switch y.Kind {
 	case yaml.MappingNode:
-		n.kind = mapNode
+		n.Kind = MapNode
 		r.convertMap(n, y, depth)
 	case yaml.SequenceNode:
-		n.kind = listNode
+		n.Kind = ListNode
 		for _, item := range y.Content {
 			if r.values > maxValues {
 				break
 			}
-			n.items = append(n.items, r.convert(item, depth+1))
+			n.Items = append(n.Items, r.convert(item, depth+1))
 		}
 	case yaml.ScalarNode:
 		r.convertScalar(n, y)
@@ -166,47 +125,45 @@ func (r *reader) convert(y *yaml.Node, depth int) *node {
 	return n
 }
 
-func (r *reader) convertMap(n *node, y *yaml.Node, depth int) {
-	n.entries = make([]entry, 0, min(len(y.Content)/2, maxValues))
-	first := make(map[string]int, cap(n.entries))
+func (r *Reader) convertMap(n *Node, y *yaml.Node, depth int) {
+	n.Entries = make([]Entry, 0, min(len(y.Content)/2, maxValues))
+	first := make(map[string]int, cap(n.Entries))
 	for i := 0; i+1 < len(y.Content) && r.values <= maxValues; i += 2 {
 		k, v := y.Content[i], y.Content[i+1]
 		at := r.at(k)
 		line, again := first[k.Value]
 		switch {
 		case k.ShortTag() == "!!merge":
-			r.fail(diag.Alias, at.line, at.column, "write the keys out", "merge keys are not accepted")
+			r.fail(diag.Alias, at.Line, at.Column, "write the keys out", "merge keys are not accepted")
 		case k.Kind != yaml.ScalarNode:
-			r.fail(diag.WrongType, at.line, at.column, "", "a key has to be text")
+			r.fail(diag.WrongType, at.Line, at.Column, "", "a key has to be text")
 		case again:
-			r.fail(diag.DuplicateKey, at.line, at.column, "remove one of them", "the key %s is already given in line %d", quoted(k.Value), line)
+			r.fail(diag.DuplicateKey, at.Line, at.Column, "remove one of them", "the key %s is already given in line %d", diag.Quote(k.Value), line)
 		default:
-			first[k.Value] = at.line
-			n.entries = append(n.entries, entry{k.Value, at, r.convert(v, depth+1)})
+			first[k.Value] = at.Line
+			n.Entries = append(n.Entries, Entry{k.Value, at, r.convert(v, depth+1)})
 			continue
 		}
 		r.count(at)
 	}
 }
 
-func (r *reader) convertScalar(n *node, y *yaml.Node) {
-	n.kind, n.text = scalarNode, y.Value
-	n.plain = y.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
+func (r *Reader) convertScalar(n *Node, y *yaml.Node) {
+	n.Kind, n.Text = ScalarNode, y.Value
+	n.Plain = y.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) == 0
 	switch y.ShortTag() {
 	case "!!null":
-		n.kind = nullNode
+		n.Kind = NullNode
 	case "!!int":
-		n.scalar = intScalar
+		n.Scalar = IntScalar
 	case "!!float":
-		n.scalar = floatScalar
+		n.Scalar = FloatScalar
 	case "!!bool":
-		n.scalar = boolScalar
+		n.Scalar = BoolScalar
 	case "!!timestamp":
-		n.scalar = timeScalar
+		n.Scalar = TimeScalar
 	case "!!str":
 	default:
-		r.fail(diag.Syntax, n.at.line, n.at.column, "leave the tag out", "the tag %s is not accepted", quoted(shorten(y.Tag)))
+		r.fail(diag.Syntax, n.At.Line, n.At.Column, "leave the tag out", "the tag %s is not accepted", diag.Quote(diag.Shorten(y.Tag)))
 	}
 }
-
-func quoted(s string) string { return strconv.QuoteToGraphic(s) }

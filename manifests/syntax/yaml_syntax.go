@@ -1,4 +1,4 @@
-package manifests
+package syntax
 
 import (
 	"bytes"
@@ -14,7 +14,7 @@ import (
 var yamlError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // yamlSyntax reports an error of the YAML library.
-func (r *reader) yamlSyntax(data []byte, err error) {
+func (r *Reader) yamlSyntax(data []byte, err error) {
 	m := yamlError.FindStringSubmatch(strings.ReplaceAll(err.Error(), "\n", " "))
 	if m == nil {
 		m = []string{"", "", err.Error()}
