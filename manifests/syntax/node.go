@@ -9,9 +9,10 @@ import (
 // NodeKind is the shape of a value.
 type NodeKind uint8
 
+// The shapes.
 const (
 	NullNode NodeKind = iota
-	// brokenNode is a value that a diagnostic was made for already.
+	// BrokenNode is a value that a diagnostic was made for already.
 	BrokenNode
 	ScalarNode
 	ListNode
@@ -21,6 +22,7 @@ const (
 // ScalarType is what a scalar was written as.
 type ScalarType uint8
 
+// What scalars are written as.
 const (
 	TextScalar ScalarType = iota
 	IntScalar
