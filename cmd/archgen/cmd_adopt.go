@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -111,7 +112,7 @@ func (c *cli) listLegacy(o *applyOptions) error {
 		for _, m := range l.Mounts {
 			mounts = append(mounts, m.Source+":"+m.Target)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Name, l.State, l.Image, dash(mounts), l.App)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Name, l.State, l.Image, ui.DashList(mounts), l.App)
 	}
 	if err := w.Flush(); err != nil {
 		return err

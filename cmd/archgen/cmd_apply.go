@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -167,20 +168,22 @@ func (c *cli) sayDiagnostics(k *compile.Compiled, asJSON bool) error {
 
 // progress says what is done as it is done, and leaves word of it in the journal.
 func (c *cli) progress(quiet bool) func(reconcile.Event) {
+	out := ui.Progress{To: c.stderr}
 	return func(e reconcile.Event) {
 		if event, ok := journal.OfAction(e); ok {
 			record(event)
 		}
+		step := string(e.Kind) + ui.Prefix(" ", e.Target)
 		switch {
 		case quiet:
 		case e.Kind == units.Write || e.Kind == units.Remove || e.Kind == units.Reload:
 			if e.Ended && e.Err == nil {
-				fmt.Fprintf(c.stderr, "%s%s (%s)\n", e.Kind, spaced(e.Target), e.Reason)
+				out.Done(step, string(e.Reason))
 			}
 		case !e.Ended:
-			fmt.Fprintf(c.stderr, "%s%s (%s) …\n", e.Kind, spaced(e.Target), e.Reason)
+			out.Begin(step, string(e.Reason))
 		case e.Err != nil:
-			fmt.Fprintf(c.stderr, "%s%s failed\n", e.Kind, spaced(e.Target))
+			out.Failed(step)
 		}
 	}
 }
@@ -190,13 +193,6 @@ func record(e journal.Event) {
 	if journal.IsEnabled() {
 		_ = e.Send()
 	}
-}
-
-func spaced(s string) string {
-	if s == "" {
-		return ""
-	}
-	return " " + s
 }
 
 // conclude prints what came of a pass.
@@ -225,32 +221,25 @@ func (c *cli) printResults(r reconcile.Report, idle string) {
 	}
 	for _, a := range r.Actions {
 		if a.Kind == units.Leave && !explained[a.App] {
-			fmt.Fprintf(c.stdout, "%s: left as it is (%s)\n", strings.TrimSpace(a.App+spaced(a.Target)), a.Reason)
+			fmt.Fprintf(c.stdout, "%s: left as it is (%s)\n", strings.TrimSpace(a.App+ui.Prefix(" ", a.Target)), a.Reason)
 		}
 	}
 	for _, a := range r.Results {
 		if a.Outcome == reconcile.Unchanged {
 			continue
 		}
-		fmt.Fprintf(c.stdout, "%s: %s%s\n", a.App, a.Outcome, colon(printable(a.Error)))
+		fmt.Fprintf(c.stdout, "%s: %s%s\n", a.App, a.Outcome, ui.Prefix(": ", ui.Printable(a.Error)))
 		for _, note := range a.Notes {
 			fmt.Fprintf(c.stdout, "    %s\n", note)
 		}
 		for _, line := range a.Log {
-			fmt.Fprintf(c.stdout, "    %s\n", printable(line))
+			fmt.Fprintf(c.stdout, "    %s\n", ui.Printable(line))
 		}
 	}
 	isTold := func(a reconcile.Result) bool { return a.Outcome != reconcile.Unchanged }
 	if !r.Changed() && !slices.ContainsFunc(r.Results, isTold) {
 		fmt.Fprintln(c.stdout, idle)
 	}
-}
-
-func colon(s string) string {
-	if s == "" {
-		return ""
-	}
-	return ": " + s
 }
 
 // verdict is the error of a pass in which something went wrong with apps.

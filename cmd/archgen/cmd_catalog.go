@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
@@ -213,13 +214,13 @@ func (c *cli) listCatalog(asJSON bool) error {
 			Diagnostics diag.List      `json:"diagnostics"`
 		}{append([]catalogEntry{}, entries...), append(diag.List{}, diags...)})
 	}
-	if err := (diag.Printer{Color: c.color(c.stderr)}).Print(c.stderr, diags); err != nil {
+	if err := (diag.Printer{Color: ui.HasColor(c.stderr, c.getenv)}).Print(c.stderr, diags); err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "ID\tVERSION\tPROVIDES\tREQUIRES\tFROM\tDESCRIPTION")
 	for _, e := range entries {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, oneLine(e.Version), dash(e.Provides), dash(e.Requires), oneLine(e.origin()), oneLine(e.Description))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, ui.OneLine(e.Version), ui.DashList(e.Provides), ui.DashList(e.Requires), ui.OneLine(e.origin()), ui.OneLine(e.Description))
 	}
 	return w.Flush()
 }
@@ -235,13 +236,6 @@ func (c *cli) catalogIDs() []string {
 		ids = append(ids, e.ID+"\t"+e.Description)
 	}
 	return ids
-}
-
-func dash(list []string) string {
-	if len(list) == 0 {
-		return "-"
-	}
-	return strings.Join(list, ",")
 }
 
 func (c *cli) showCatalog(id string, asManifest, asJSON bool) error {
@@ -275,12 +269,12 @@ func printSheet(to io.Writer, e catalogEntry, tables []datasheet.Table) error {
 	overview, rest := tables[0], tables[1:]
 	for i, text := range overview.Rows[0] {
 		if text != "" {
-			fmt.Fprintf(w, "%s\t%s\n", overview.Heads[i], oneLine(text))
+			fmt.Fprintf(w, "%s\t%s\n", overview.Heads[i], ui.OneLine(text))
 		}
 	}
-	fmt.Fprintf(w, "from\t%s\n", oneLine(e.origin()))
+	fmt.Fprintf(w, "from\t%s\n", ui.OneLine(e.origin()))
 	for _, name := range slices.Sorted(maps.Keys(e.Links)) {
-		fmt.Fprintf(w, "%s\t%s\n", name, oneLine(e.Links[name]))
+		fmt.Fprintf(w, "%s\t%s\n", name, ui.OneLine(e.Links[name]))
 	}
 	if overview.Text != "" {
 		fmt.Fprintf(w, "\n%s\n", overview.Text)
@@ -305,7 +299,7 @@ func printSheet(to io.Writer, e catalogEntry, tables []datasheet.Table) error {
 func filled(cells []string) []string {
 	out := make([]string, 0, len(cells))
 	for _, text := range cells {
-		out = append(out, cmp.Or(oneLine(text), "-"))
+		out = append(out, cmp.Or(ui.OneLine(text), "-"))
 	}
 	return out
 }

@@ -3,10 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/strict"
@@ -57,7 +57,7 @@ missing are named. install does the same before it starts an app.`,
 				return err
 			}
 			if !asJSON {
-				fmt.Fprintf(c.stdout, "%s checked\n", counted(len(k.Loaded.Manifests), "app"))
+				fmt.Fprintf(c.stdout, "%s checked\n", ui.Count(len(k.Loaded.Manifests), "app"))
 			}
 			return nil
 		},
@@ -99,12 +99,4 @@ func makeStrict(k *compile.Compiled) {
 	for i := range k.Diags {
 		k.Diags[i].Severity = diag.Error
 	}
-}
-
-// counted is a number of things.
-func counted(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return strconv.Itoa(n) + " " + what
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
@@ -81,7 +82,7 @@ func (c *cli) printPlan(plan units.Plan, k *compile.Compiled, asJSON bool) error
 		return err
 	}
 	for _, a := range plan.Actions() {
-		fmt.Fprintf(c.stdout, "%s%s (%s)\n", a.Kind, spaced(cmp.Or(a.Target, a.App)), a.Reason)
+		fmt.Fprintf(c.stdout, "%s%s (%s)\n", a.Kind, ui.Prefix(" ", cmp.Or(a.Target, a.App)), a.Reason)
 	}
 	if plan.Idle() {
 		fmt.Fprintln(c.stdout, "nothing to do")

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -142,16 +143,14 @@ func examine(ctx context.Context, list []checkup, p *patient, limit time.Duratio
 }
 
 func (c *cli) printDiagnoses(found []diagnosis) {
-	paints := map[grade]string{isOK: "32", isWarning: "33", isProblem: "31"}
+	colors := map[grade]ui.Color{isOK: ui.Green, isWarning: ui.Yellow, isProblem: ui.Red}
+	style := ui.StyleOf(c.stdout, c.getenv)
 	width := 0
 	for _, d := range found {
 		width = max(width, len(d.Name))
 	}
 	for _, d := range found {
-		word := fmt.Sprintf("%-7s", d.Verdict)
-		if c.color(c.stdout) {
-			word = "\x1b[" + paints[d.Verdict] + "m" + word + "\x1b[0m"
-		}
+		word := style.Paint(colors[d.Verdict], fmt.Sprintf("%-7s", d.Verdict))
 		fmt.Fprintf(c.stdout, "%s  %-*s  %s\n", word, width, d.Name, d.Detail)
 		for line := range strings.Lines(d.Mend) {
 			fmt.Fprintf(c.stdout, "         %s\n", strings.TrimSuffix(line, "\n"))
@@ -212,7 +211,7 @@ func (c *cli) patient(ctx context.Context, from *source) *patient {
 func said(ctx context.Context, program string, args ...string) (string, error) {
 	out, err := exec.CommandContext(ctx, program, args...).Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
-		err = fmt.Errorf("%w: %s", err, oneLine(podmancli.LastLine(string(exit.Stderr))))
+		err = fmt.Errorf("%w: %s", err, ui.OneLine(podmancli.LastLine(string(exit.Stderr))))
 	}
 	return strings.TrimSpace(string(out)), err
 }

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/healthd/journal"
 )
 
@@ -53,14 +53,9 @@ func (c *cli) events(q journal.Query, asJSON bool) error {
 	defer stop()
 	return journal.Read(ctx, q, func(r journal.Record) error {
 		if asJSON {
-			text, err := json.Marshal(r)
-			if err != nil {
-				return err
-			}
-			_, err = c.stdout.Write(append(escaped(text), '\n'))
-			return err
+			return ui.JSONLine(c.stdout, r)
 		}
-		_, err := fmt.Fprintf(c.stdout, "%s  %s\n", r.Time.Local().Format(time.RFC3339), oneLine(r.Message))
+		_, err := fmt.Fprintf(c.stdout, "%s  %s\n", r.Time.Local().Format(time.RFC3339), ui.OneLine(r.Message))
 		return err
 	})
 }

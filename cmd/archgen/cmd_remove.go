@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
@@ -329,7 +330,7 @@ func (c *cli) confirm(d leftData, yes bool) error {
 	if yes || len(d.volumes)+len(d.allSecrets())+len(d.overlays) == 0 {
 		return nil
 	}
-	if c.agrees("this can't be undone. Delete? [y/N] ") {
+	if ui.Confirm(c.stdin, c.stderr, "this can't be undone. Delete? [y/N] ") {
 		return nil
 	}
 	return errors.New("nothing was removed or deleted; --yes deletes without asking")

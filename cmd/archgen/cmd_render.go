@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -272,6 +273,6 @@ func (c *cli) summarize(dir string, ch unitdir.Changes, failure error) {
 	case len(ch.Written)+len(ch.Removed) > 0:
 		fmt.Fprintf(c.stdout, "%s: %d written, %d removed, %d unchanged\n", dir, len(ch.Written), len(ch.Removed), ch.Unchanged)
 	case failure == nil:
-		fmt.Fprintf(c.stdout, "%s: %s, nothing changed\n", dir, counted(ch.Unchanged, "file"))
+		fmt.Fprintf(c.stdout, "%s: %s, nothing changed\n", dir, ui.Count(ch.Unchanged, "file"))
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/rights"
@@ -102,7 +103,7 @@ func (c *cli) listRights(k *compile.Compiled, asJSON bool) error {
 	fmt.Fprintln(w, "APP\tSEVERITY\tRIGHT\tGRANTED\tALLOWS THE APP TO\tWHERE")
 	for _, a := range list {
 		for _, r := range a.Rights {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s:%d:%d\n", a.ID, r.Severity, oneLine(r.ID), r.Granted, oneLine(r.Allows), oneLine(r.File), r.Line, r.Column)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s:%d:%d\n", a.ID, r.Severity, ui.OneLine(r.ID), r.Granted, ui.OneLine(r.Allows), ui.OneLine(r.File), r.Line, r.Column)
 		}
 		if len(a.Rights) == 0 {
 			fmt.Fprintf(w, "%s\t-\tnone\t-\t-\t-\n", a.ID)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
@@ -144,7 +145,7 @@ func (c *cli) secretList(from *source, asJSON bool) error {
 		case e.Kind != "supplied":
 			value = "at the first start"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Name, kind, value, printable(e.Description))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Name, kind, value, ui.Printable(e.Description))
 	}
 	return w.Flush()
 }
@@ -270,7 +271,7 @@ func (c *cli) secretShow(from *source, name string, force bool) error {
 	if err := secret.CheckName(name); err != nil {
 		return usageError{err}
 	}
-	if _, isShown := isTerminal(c.stdout); !isShown && !force {
+	if _, isShown := ui.Terminal(c.stdout); !isShown && !force {
 		return usageError{errors.New("standard output is no terminal: --force prints the secret all the same")}
 	}
 	v, err := c.vaultOf(from.scope())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd/bus"
 	"github.com/archipelago-os/archipelago/manifests"
@@ -170,8 +171,7 @@ func (c *cli) printStatus(s *survey, apps []appStatus, args []string, asJSON boo
 	if err := c.sayProblems(s); err != nil {
 		return err
 	}
-	width, _ := terminalSize(c.stdout)
-	look := appearance{width: width, color: c.color(c.stdout), now: s.now}
+	look := appearance{ui.StyleOf(c.stdout, c.getenv), s.now}
 	lines := look.table(apps)
 	switch {
 	case len(args) == 1:
@@ -285,7 +285,7 @@ func (s *survey) part(id, service string) partStatus {
 	case units.IsRunning:
 		p.Health, p.Level, p.detail = u.Health, levelOf(u.Health, answer), answer.detail
 		if u.Health == units.Sick {
-			p.detail = cmp.Or(oneLine(found.Container.Output), p.detail)
+			p.detail = cmp.Or(ui.OneLine(found.Container.Output), p.detail)
 		}
 	case units.IsStarting:
 		p.Level, p.detail = levelOfStart(found.Systemd.StatusText)
@@ -315,7 +315,7 @@ func repairsOf(r units.Record) string {
 	if r.Why != "" {
 		why = " (" + string(r.Why) + ")"
 	}
-	return fmt.Sprintf("%s%s did not help; the next comes after %s", counted(r.Tries, "repair"), why, r.Next().Local().Format(time.TimeOnly))
+	return fmt.Sprintf("%s%s did not help; the next comes after %s", ui.Count(r.Tries, "repair"), why, r.Next().Local().Format(time.TimeOnly))
 }
 
 // endings says how a service came to its end where its exit code does not.
@@ -369,7 +369,7 @@ func levelOf(h units.Health, a reply) string {
 
 // levelOfStart reads what archgen wait says while systemd waits for it.
 func levelOfStart(text string) (level, detail string) {
-	kind, detail, found := strings.Cut(oneLine(text), ": ")
+	kind, detail, found := strings.Cut(ui.OneLine(text), ": ")
 	if found && kind == "loading" {
 		return kind, detail
 	}

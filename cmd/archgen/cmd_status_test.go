@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -394,35 +395,16 @@ lnd            failed (gave-up)   -
   no such wallet
 `},
 	} {
-		got := "\n" + strings.Join(appearance{width: tt.width, now: noon}.table(apps), "\n") + "\n"
+		got := "\n" + strings.Join(appearance{ui.Style{Width: tt.width}, noon}.table(apps), "\n") + "\n"
 		if d := cmp.Diff(tt.want, got); d != "" {
 			t.Errorf("%d columns (-want +got):\n%s", tt.width, d)
 		}
 	}
-	painted := strings.Join(appearance{width: 120, now: noon, color: true}.table(apps), "\n")
+	painted := strings.Join(appearance{ui.Style{Width: 120, Color: true}, noon}.table(apps), "\n")
 	for _, want := range []string{"\x1b[33mrunning (loading)\x1b[0m  loading", "\x1b[31mfailed (gave-up)\x1b[0m   -"} {
 		if !strings.Contains(painted, want) {
 			t.Errorf("%q is not in %q", want, painted)
 		}
-	}
-}
-
-func TestAge(t *testing.T) {
-	t.Parallel()
-	for want, d := range map[string]time.Duration{
-		"0s": -time.Second, "59s": 59 * time.Second, "1m": time.Minute, "59m": time.Hour - 1, "47h": 48*time.Hour - 1, "2d": 48 * time.Hour,
-	} {
-		if got := age(d); got != want {
-			t.Errorf("%v: %q, want %q", d, got, want)
-		}
-	}
-}
-
-// What an app wrote can't steer the terminal.
-func TestOneLine(t *testing.T) {
-	t.Parallel()
-	if got := oneLine(" a\x1b[2Jb\r\n\tc\u202ed\x00 "); got != "a[2Jb cd" {
-		t.Errorf("%q", got)
 	}
 }
 

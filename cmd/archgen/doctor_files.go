@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
@@ -35,11 +36,11 @@ func checkManifests(_ context.Context, p *patient) finding {
 		if compile.AppOf(first.File) == "" { // of no manifest
 			remedy = "archgen status"
 		}
-		return problem(remedy, "%s", counted(errs, "error")+"; the first: "+first.String())
+		return problem(remedy, "%s", ui.Count(errs, "error")+"; the first: "+first.String())
 	case warnings > 0:
-		return warn("archgen check", "%s, %s", counted(n, "app"), counted(warnings, "warning"))
+		return warn("archgen check", "%s, %s", ui.Count(n, "app"), ui.Count(warnings, "warning"))
 	}
-	return fine("%s", counted(n, "app"))
+	return fine("%s", ui.Count(n, "app"))
 }
 
 func isError(d diag.Diagnostic) bool { return d.Severity == diag.Error }
@@ -108,9 +109,9 @@ func judgeFound(dir string, found map[string]units.FoundFile, ours units.Set) fi
 		}
 	}
 	if len(found) > 0 {
-		return warn("archgen apply   # archgen diff shows what that does", "%s not as the manifests say", counted(len(found), "file")+map[bool]string{true: " is", false: " are"}[len(found) == 1])
+		return warn("archgen apply   # archgen diff shows what that does", "%s not as the manifests say", ui.Count(len(found), "file")+map[bool]string{true: " is", false: " are"}[len(found) == 1])
 	}
-	return fine("%s in %s", counted(len(ours), "file"), dir)
+	return fine("%s in %s", ui.Count(len(ours), "file"), dir)
 }
 
 func checkNetworks(_ context.Context, p *patient) finding {
@@ -140,7 +141,7 @@ func judgeNetworks(files units.Set) finding {
 		}
 	}
 	if len(apps) == 0 {
-		return fine("%s, each kept from the others", counted(n, "network"))
+		return fine("%s, each kept from the others", ui.Count(n, "network"))
 	}
 	slices.Sort(apps)
 	return problem("archgen check && archgen apply", "other apps reach every port of %s: its network is that of an older version, which did not isolate apps; its manifest has an error, or its unit files were not written since the update",

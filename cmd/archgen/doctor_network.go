@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 )
@@ -54,7 +55,7 @@ func (p *patient) judgePorts(apps []units.App, services map[string]machine.Servi
 			}
 		}
 	}
-	return fine("%s, none of them somebody else's", counted(n, "port"))
+	return fine("%s, none of them somebody else's", ui.Count(n, "port"))
 }
 
 // lowestPort is the lowest port that the containers may listen on.
@@ -170,7 +171,7 @@ func (p *patient) holder(l listener) string {
 	if err != nil {
 		return "process " + filepath.Base(process)
 	}
-	return oneLine(string(name)) + ", process " + filepath.Base(process) + ","
+	return ui.OneLine(string(name)) + ", process " + filepath.Base(process) + ","
 }
 
 // process is the directory of the process that has a socket open, empty where it

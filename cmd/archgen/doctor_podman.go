@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -159,7 +160,7 @@ func judgeQuadlet(dir, complaints string) finding {
 		if _, text, ok := strings.Cut(line, "]: "); ok && strings.HasPrefix(line, "quadlet-generator[") {
 			line = text
 		}
-		what, text, _ := strings.Cut(oneLine(line), ` "`)
+		what, text, _ := strings.Cut(ui.OneLine(line), ` "`)
 		file, why, ok := strings.Cut(text, `"`)
 		why = strings.TrimLeft(why, ",: ")
 		switch {

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"text/tabwriter"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/rights"
@@ -105,7 +105,7 @@ func (in *installation) sayRights(r request) {
 	fmt.Fprintf(in.c.stderr, "%s %s%s:\n", title, r.entry.ID, from)
 	w := tabwriter.NewWriter(in.c.stderr, 0, 0, 2, ' ', 0)
 	for _, x := range list {
-		fmt.Fprintf(w, "  %s\t%s\t%s\t(%s)\n", x.Severity, oneLine(x.ID), oneLine(x.Allows), grantedBy[r.granted.OriginIn(r.list, x.ID)])
+		fmt.Fprintf(w, "  %s\t%s\t%s\t(%s)\n", x.Severity, ui.OneLine(x.ID), ui.OneLine(x.Allows), grantedBy[r.granted.OriginIn(r.list, x.ID)])
 	}
 	_ = w.Flush() // as with Fprintf: a message that can't be printed stops no installation
 }
@@ -124,22 +124,14 @@ func (c *cli) askFor(open []request) error {
 		}
 	}
 	names := strings.Join(ids, ", ")
-	if _, ok := isTerminal(c.stdin); !ok {
+	if _, ok := ui.Terminal(c.stdin); !ok {
 		slices.Sort(flags)
 		return fmt.Errorf("nothing was installed: %s asks for rights that are not granted; to grant them, add %s", names, strings.Join(slices.Compact(flags), " "))
 	}
-	if c.agrees("Grant " + names + " the rights that are not granted? [y/N] ") {
+	if ui.Confirm(c.stdin, c.stderr, "Grant "+names+" the rights that are not granted? [y/N] ") {
 		return nil
 	}
 	return errors.New("nothing was installed: the rights were not granted")
-}
-
-// agrees asks a question that has to be answered with yes.
-func (c *cli) agrees(question string) bool {
-	fmt.Fprint(c.stderr, question)
-	answer, err := bufio.NewReader(c.stdin).ReadString('\n')
-	a := strings.ToLower(strings.TrimSpace(answer))
-	return err == nil && (a == "y" || a == "yes")
 }
 
 // areRights demands that every text of a list is a right, or a kind of rights.

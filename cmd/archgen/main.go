@@ -9,11 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
@@ -93,13 +93,7 @@ func (c *cli) exitCode(err error) int {
 }
 
 // say prints an error, which may quote what a registry or an image said.
-func (c *cli) say(err error) {
-	lines := strings.Split(err.Error(), "\n")
-	for i, l := range lines {
-		lines[i] = printable(l)
-	}
-	fmt.Fprintf(c.stderr, "archgen: %s\n", strings.Join(lines, "\n"))
-}
+func (c *cli) say(err error) { fmt.Fprintf(c.stderr, "archgen: %s\n", ui.Lines(err.Error())) }
 
 func is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)

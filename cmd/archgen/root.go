@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -116,14 +115,4 @@ func oneOf(what string) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// color reports whether w is a terminal that wants colours.
-func (c *cli) color(w io.Writer) bool {
-	f, ok := w.(*os.File)
-	if !ok || c.getenv("NO_COLOR") != "" || c.getenv("TERM") == "dumb" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

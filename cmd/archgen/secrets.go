@@ -5,12 +5,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
@@ -49,80 +46,29 @@ func (c *cli) podmanSecrets(scope units.Scope) podmancli.Secrets {
 // value reads the value of a secret from a file, or from standard input where that
 // is "-". The newline at the end of a single line belongs to no value.
 func (c *cli) value(name, file string) (string, error) {
-	from := c.stdin
-	if file != "-" {
-		f, err := os.Open(file)
-		if err != nil {
-			return "", fmt.Errorf("reading the value of %s: %w", name, err)
-		}
-		defer f.Close()
-		from = f
-	} else if terminal, ok := isTerminal(c.stdin); ok {
-		fmt.Fprintf(c.stderr, "value of %s (it is not shown): ", name)
-		defer fmt.Fprintln(c.stderr)
-		restore, err := silence(terminal)
-		if err != nil {
-			return "", err
-		}
-		defer restore()
-		from = &line{c.stdin}
-	}
-	text, err := io.ReadAll(io.LimitReader(from, secret.MaxValue+1))
+	value, err := c.typed(name, file)
 	if err != nil {
 		return "", fmt.Errorf("reading the value of %s: %w", name, err)
 	}
-	value := string(text)
 	if strings.Count(value, "\n") == 1 {
 		value = strings.TrimSuffix(strings.TrimSuffix(value, "\n"), "\r")
 	}
 	return value, secret.CheckValue(name, value)
 }
 
-// line ends with the first newline, which a person types once.
-type line struct{ from io.Reader }
-
-func (l *line) Read(into []byte) (int, error) {
-	n, err := l.from.Read(into[:min(1, len(into))])
-	if n > 0 && into[0] == '\n' {
-		l.from = strings.NewReader("")
-	}
-	return n, err
-}
-
-func isTerminal(stream any) (*os.File, bool) {
-	f, ok := stream.(*os.File)
-	if !ok {
-		return nil, false
-	}
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return f, err == nil
-}
-
-// silence keeps a terminal from showing what is typed, until restore is called or
-// the program is ended.
-func silence(terminal *os.File) (restore func(), err error) {
-	fd := int(terminal.Fd())
-	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
-	if err != nil {
-		return nil, fmt.Errorf("asking how the terminal is set: %w", err)
-	}
-	silent := *before
-	silent.Lflag &^= unix.ECHO
-	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &silent); err != nil {
-		return nil, fmt.Errorf("keeping the terminal from showing what is typed: %w", err)
-	}
-	reset := func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		if _, isSignal := <-ended; isSignal {
-			reset()
-			os.Exit(exitFailed)
+// typed is what a file has, or a person types; "-" is standard input.
+func (c *cli) typed(name, file string) (string, error) {
+	from := c.stdin
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return "", err
 		}
-	}()
-	return func() {
-		signal.Stop(ended)
-		close(ended)
-		reset()
-	}, nil
+		defer f.Close()
+		from = f
+	} else if terminal, ok := ui.Terminal(c.stdin); ok {
+		return ui.Hidden(terminal, c.stderr, "value of "+name+" (it is not shown): ")
+	}
+	text, err := io.ReadAll(io.LimitReader(from, secret.MaxValue+1))
+	return string(text), err
 }

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -128,7 +129,7 @@ func (s *survey) levels(ctx context.Context, file units.File) (reply, bool) {
 	if !ok {
 		return reply{}, false
 	}
-	a := reply{health: machine.Meaning(o), detail: oneLine(o.Detail), progress: o.Progress}
+	a := reply{health: machine.Meaning(o), detail: ui.OneLine(o.Detail), progress: o.Progress}
 	if a.health != units.Serving {
 		return a, true
 	}
@@ -136,7 +137,7 @@ func (s *survey) levels(ctx context.Context, file units.File) (reply, bool) {
 	if o, ok = s.health.Level(ctx, file, "synced"); ok {
 		a.synced = o.State == probe.Serving
 		if !a.synced {
-			a.detail, a.progress = oneLine(o.Detail), o.Progress
+			a.detail, a.progress = ui.OneLine(o.Detail), o.Progress
 		}
 	}
 	return a, true
@@ -279,14 +280,14 @@ func (s *survey) lastWords(ctx context.Context, apps []appStatus) {
 	var wg sync.WaitGroup
 	for i := range apps {
 		if apps[i].Reason == units.BecausePullFailed {
-			wg.Go(func() { apps[i].Error = cmp.Or(apps[i].Error, oneLine(s.PullWords(ctx, apps[i].ID))) })
+			wg.Go(func() { apps[i].Error = cmp.Or(apps[i].Error, ui.OneLine(s.PullWords(ctx, apps[i].ID))) })
 		}
 		for j := range apps[i].Parts {
 			p := &apps[i].Parts[j]
 			if p.State != units.IsFailed && p.State != units.IsRestarting {
 				continue
 			}
-			wg.Go(func() { p.Error = oneLine(s.LastWords(ctx, p.Service)) })
+			wg.Go(func() { p.Error = ui.OneLine(s.LastWords(ctx, p.Service)) })
 		}
 	}
 	wg.Wait()

@@ -54,7 +54,8 @@ var mayImport = map[string][]string{
 	"healthd/bus":                  {"healthd", "units", "units/paths"},
 	"healthd/metrics":              {"healthd", "units", "units/durable"},
 	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "units/probe", "healthd/watch", "units", "units/podman", "units/durable", "units/machine", "units/reconcile", "units/statedir", "units/systemd", "units/paths", "healthd/journal"},
-	"cmd/archgen":                  {"manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/config", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal"},
+	"cmd/archgen/ui":               {},
+	"cmd/archgen":                  {"cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/config", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may
@@ -66,6 +67,7 @@ var onlyImporter = map[string][]string{
 	"github.com/godbus/dbus/v5":                           {"units/systemd", "units/systemd/systemdtest", "healthd/bus"},
 	"github.com/godbus/dbus/v5/introspect":                {"healthd/bus"},
 	"github.com/spf13/cobra":                              {"cmd/archgen"},
+	"golang.org/x/term":                                   {"cmd/archgen/ui"},
 }
 
 // pure is packages that touch no process, network or file, not even through
