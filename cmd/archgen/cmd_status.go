@@ -97,20 +97,12 @@ type condition struct {
 	Restarts  uint32     `json:"restarts"`
 	Image     string     `json:"image"`
 	// Created is when the container was made.
-	Created *time.Time `json:"created"`
-	Ports   []port     `json:"ports"`
+	Created *time.Time   `json:"created"`
+	Ports   []units.Port `json:"ports"`
 	// since is when it came to be in its state.
 	since time.Time
 	// detail says more about the level or the reason, for a person.
 	detail string
-}
-
-// port is a port of the host that leads to a container.
-type port struct {
-	Address   string `json:"address"`
-	Host      string `json:"host"`
-	Container string `json:"container"`
-	Protocol  string `json:"protocol"`
 }
 
 func (c *cli) status(from *source, args []string, asJSON bool) error {
@@ -234,12 +226,12 @@ func (s *survey) app(id string) appStatus {
 // sum makes of the parts what the app is: what its main part is, but where
 // another is worse off.
 func (a *appStatus) sum() {
-	a.condition = condition{State: units.IsStopped, Ports: []port{}}
+	a.condition = condition{State: units.IsStopped, Ports: []units.Port{}}
 	if len(a.Parts) == 0 {
 		return
 	}
 	a.condition, a.isRight = a.Parts[0].condition, true
-	a.Ports = []port{}
+	a.Ports = []units.Port{}
 	worst := 0
 	for i := range a.Parts {
 		p := &a.Parts[i]
@@ -266,10 +258,10 @@ func (s *survey) part(id, service string) partStatus {
 	u.Health = cmp.Or(answer.health, u.Health)
 	name := strings.TrimSuffix(strings.TrimPrefix(service, "app@"), ".service")
 	p := partStatus{Name: name, Service: service, condition: condition{
-		State: stateOf(u, found.Systemd.SubState), Reason: s.reason(id, service), Restarts: found.Systemd.NRestarts, Ports: []port{},
+		State: stateOf(u, found.Systemd.SubState), Reason: s.reason(id, service), Restarts: found.Systemd.NRestarts, Ports: []units.Port{},
 	}}
 	if file, ok := s.file(service); ok {
-		p.Image, p.Ports = file.Image(), portsOf(file)
+		p.Image, p.Ports = file.Image(), file.Ports()
 	}
 	p.since = changed(found.Systemd.StateChangeTimestamp)
 	switch p.State {

@@ -219,7 +219,7 @@ func TestStatusOfAnInvalidManifest(t *testing.T) {
 func TestStatusOfParts(t *testing.T) {
 	t.Parallel()
 	part := func(name string, s units.Word, r units.Reason, right bool, restarts uint32) partStatus {
-		return partStatus{Name: name, condition: condition{State: s, Reason: r, Restarts: restarts, Ports: []port{}}, isRight: right}
+		return partStatus{Name: name, condition: condition{State: s, Reason: r, Restarts: restarts, Ports: []units.Port{}}, isRight: right}
 	}
 	for name, tt := range map[string]struct {
 		parts  []partStatus
@@ -303,39 +303,19 @@ func TestExitCode(t *testing.T) {
 	}
 }
 
-func TestPortsOfAFile(t *testing.T) {
-	t.Parallel()
-	have := portsOf(units.File{Content: []byte(`[Container]
-PublishPort=127.0.0.1:8080:80/tcp
-PublishPort=[::1]:8444:444/tcp
-PublishPort=0.0.0.0:30000-30009:40000-40009/udp
-PublishPort=8081:81
-PublishPort=82
-`)})
-	want := []port{
-		{"127.0.0.1", "8080", "80", "tcp"},
-		{"::1", "8444", "444", "tcp"},
-		{"0.0.0.0", "30000-30009", "40000-40009", "udp"},
-		{"0.0.0.0", "8081", "81", "tcp"},
-	}
-	if d := cmp.Diff(want, have); d != "" {
-		t.Error(d)
-	}
-}
-
 func TestLANAddress(t *testing.T) {
 	t.Parallel()
 	s := &survey{host: netip.MustParseAddr("192.168.1.5")}
 	for _, tt := range []struct {
 		want  string
-		ports []port
+		ports []units.Port
 	}{
 		{"", nil},
-		{"", []port{{"127.0.0.1", "80", "80", "tcp"}, {"::1", "80", "80", "tcp"}, {"0.0.0.0", "53", "53", "udp"}}},
-		{"192.168.1.5:8333", []port{{"127.0.0.1", "8332", "8332", "tcp"}, {"0.0.0.0", "8333", "8333", "tcp"}}},
-		{"192.168.1.5:30000", []port{{"::", "30000-30009", "30000-30009", "tcp"}}},
-		{"10.0.0.7:80", []port{{"10.0.0.7", "80", "80", "tcp"}}},
-		{"[fd00::7]:80", []port{{"fd00::7", "80", "80", "tcp"}}},
+		{"", []units.Port{{Address: "127.0.0.1", Host: "80", Container: "80", Protocol: "tcp"}, {Address: "::1", Host: "80", Container: "80", Protocol: "tcp"}, {Address: "0.0.0.0", Host: "53", Container: "53", Protocol: "udp"}}},
+		{"192.168.1.5:8333", []units.Port{{Address: "127.0.0.1", Host: "8332", Container: "8332", Protocol: "tcp"}, {Address: "0.0.0.0", Host: "8333", Container: "8333", Protocol: "tcp"}}},
+		{"192.168.1.5:30000", []units.Port{{Address: "::", Host: "30000-30009", Container: "30000-30009", Protocol: "tcp"}}},
+		{"10.0.0.7:80", []units.Port{{Address: "10.0.0.7", Host: "80", Container: "80", Protocol: "tcp"}}},
+		{"[fd00::7]:80", []units.Port{{Address: "fd00::7", Host: "80", Container: "80", Protocol: "tcp"}}},
 	} {
 		if got := s.lanAddress(tt.ports); got != tt.want {
 			t.Errorf("%v: %q, want %q", tt.ports, got, tt.want)
@@ -366,7 +346,7 @@ func TestStatusTable(t *testing.T) {
 		}},
 		{ID: "lnd", Error: "no such wallet", condition: condition{
 			State: units.IsFailed, Reason: units.BecauseGaveUp, Restarts: 12, since: noon.Add(-50 * time.Hour), Image: "lnd:1",
-			Ports: []port{{"127.0.0.1", "9735", "9735", "tcp"}},
+			Ports: []units.Port{{Address: "127.0.0.1", Host: "9735", Container: "9735", Protocol: "tcp"}},
 		}},
 	}
 	for _, tt := range []struct {

@@ -34,7 +34,7 @@ func (p *patient) judgePorts(apps []units.App, services map[string]machine.Servi
 		for _, part := range app.Parts {
 			file, _ := app.Files.Find(part.File)
 			u := services[part.Service].State
-			for _, want := range expand(portsOf(file)) {
+			for _, want := range expand(file.Ports()) {
 				n++
 				if int(want.addr.Port()) < lowest {
 					return problem("echo net.ipv4.ip_unprivileged_port_start="+strconv.Itoa(int(want.addr.Port()))+
@@ -87,7 +87,7 @@ func (l listener) clashes(o listener) bool {
 }
 
 // expand makes a listener of each port of ranges.
-func expand(ports []port) []listener {
+func expand(ports []units.Port) []listener {
 	var list []listener
 	for _, p := range ports {
 		address, err := netip.ParseAddr(p.Address)

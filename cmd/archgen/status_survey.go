@@ -311,30 +311,8 @@ func firstError(a appStatus) string {
 	return ""
 }
 
-// portsOf reads the published ports of a container file.
-func portsOf(f units.File) []port {
-	list := []port{}
-	for line := range strings.Lines(string(f.Content)) {
-		text, ok := strings.CutPrefix(strings.TrimSpace(line), "PublishPort=")
-		if !ok {
-			continue
-		}
-		text, protocol, _ := strings.Cut(text, "/")
-		at := strings.LastIndexByte(text, ':')
-		if at < 0 {
-			continue // Podman chooses the port of the host
-		}
-		address, host := "0.0.0.0", text[:at]
-		if colon := strings.LastIndexByte(host, ':'); colon >= 0 {
-			address, host = strings.Trim(host[:colon], "[]"), host[colon+1:]
-		}
-		list = append(list, port{Address: address, Host: host, Container: text[at+1:], Protocol: cmp.Or(protocol, "tcp")})
-	}
-	return list
-}
-
 // lanAddress is where the first port is reached from elsewhere, empty where none is.
-func (s *survey) lanAddress(ports []port) string {
+func (s *survey) lanAddress(ports []units.Port) string {
 	for _, p := range ports {
 		address, err := netip.ParseAddr(p.Address)
 		switch {
