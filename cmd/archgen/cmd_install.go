@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/doctor"
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
@@ -91,7 +92,7 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 		return err
 	}
 	if o.system {
-		if err := alone("/"); err != nil {
+		if err := doctor.Alone("/"); err != nil {
 			return err
 		}
 	}

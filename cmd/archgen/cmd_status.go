@@ -194,6 +194,8 @@ func (c *cli) sayProblems(s *survey) error {
 	return c.printer(s.compiled).Print(c.stderr, list)
 }
 
+func isError(d diag.Diagnostic) bool { return d.Severity == diag.Error }
+
 // apps is how each app is that is installed or of which something is there.
 func (s *survey) apps(ctx context.Context) []appStatus {
 	list := make([]appStatus, 0, len(s.services))

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -14,25 +14,25 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-func checkManager(_ context.Context, p *patient) finding {
-	if _, err := p.manager(); err != nil {
-		mend := ""
-		if p.scope == units.User {
-			mend = "sudo loginctl enable-linger " + p.user + " && sudo systemctl start user@" + p.uidText() + ".service"
+func checkManager(_ context.Context, e *Env) Result {
+	if _, err := e.Manager(); err != nil {
+		fix := ""
+		if e.Scope == units.User {
+			fix = "sudo loginctl enable-linger " + e.User + " && sudo systemctl start user@" + e.uidText() + ".service"
 		}
-		return problem(mend, "%v", err)
+		return problem(fix, "%v", err)
 	}
-	return fine("the %s manager answers", p.scope)
+	return fine("the %s manager answers", e.Scope)
 }
 
-func checkCgroups(ctx context.Context, p *patient) finding {
+func checkCgroups(ctx context.Context, e *Env) Result {
 	var st unix.Statfs_t
 	if err := unix.Statfs("/sys/fs/cgroup", &st); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
 		return problem("sudo grubby --update-kernel=ALL --remove-args=systemd.unified_cgroup_hierarchy=0   # then reboot; "+
 			"without grubby: remove it from GRUB_CMDLINE_LINUX in /etc/default/grub, sudo update-grub",
 			"control groups are not of version 2, which rootless Podman and its limits need")
 	}
-	manager, err := p.manager()
+	manager, err := e.Manager()
 	if err != nil {
 		return warn("", "version 2; which controllers there are can't be seen without the manager")
 	}
@@ -44,11 +44,11 @@ func checkCgroups(ctx context.Context, p *patient) finding {
 	if err != nil {
 		return warn("", "version 2; which controllers there are can't be seen: %v", err)
 	}
-	return judgeControllers(p.scope, strings.Fields(string(data)))
+	return judgeControllers(e.Scope, strings.Fields(string(data)))
 }
 
 // judgeControllers judges the controllers that the manager may use.
-func judgeControllers(scope units.Scope, have []string) finding {
+func judgeControllers(scope units.Scope, have []string) Result {
 	missing := slices.DeleteFunc([]string{"cpu", "memory", "pids"}, func(c string) bool { return slices.Contains(have, c) })
 	switch {
 	case len(missing) == 0:
@@ -69,17 +69,17 @@ func dropIn(name, setting string) string {
 		"sudo systemctl daemon-reload"
 }
 
-func checkJournal(_ context.Context, p *patient) finding {
-	if _, err := os.Stat(filepath.Join(p.root, "var/log/journal")); err != nil {
+func checkJournal(_ context.Context, e *Env) Result {
+	if _, err := os.Stat(filepath.Join(e.Root, "var/log/journal")); err != nil {
 		return warn("sudo mkdir -p /var/log/journal && sudo systemctl restart systemd-journald",
 			"the journal is not kept on the disk: a user can't read what the apps write, and it is lost at a reboot")
 	}
 	return fine("it is kept on the disk")
 }
 
-func checkSelf(ctx context.Context, p *patient) finding {
+func checkSelf(ctx context.Context, e *Env) Result {
 	args := []string{"show-environment"}
-	if p.scope == units.User {
+	if e.Scope == units.User {
 		args = append(args, "--user")
 	}
 	text, err := said(ctx, "systemctl", args...)
@@ -99,20 +99,20 @@ func checkSelf(ctx context.Context, p *patient) finding {
 const searched = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 
 // judgeSelf looks for archgen in the PATH of units, and where systemd itself looks.
-func judgeSelf(path, searched string) finding {
+func judgeSelf(path, searched string) Result {
 	self, err := os.Executable()
 	if err != nil {
 		self = "archgen"
 	}
-	mend := "sudo install " + self + " /usr/local/bin/archgen"
+	fix := "sudo install " + self + " /usr/local/bin/archgen"
 	file, bySystemd := find("archgen", path), find("archgen", searched)
 	switch {
 	case file == "" && bySystemd == "":
-		return warn(mend, "units don't find archgen in %s: a start does not wait until the app serves, and an app with configuration files does not start", path)
+		return warn(fix, "units don't find archgen in %s: a start does not wait until the app serves, and an app with configuration files does not start", path)
 	case bySystemd == "":
-		return warn(mend, "systemd looks for archgen in %s only, and it is in %s: an app with configuration files does not start", searched, filepath.Dir(file))
+		return warn(fix, "systemd looks for archgen in %s only, and it is in %s: an app with configuration files does not start", searched, filepath.Dir(file))
 	case file == "":
-		return warn(mend, "units don't find archgen in %s, so a start does not wait until the app serves", path)
+		return warn(fix, "units don't find archgen in %s, so a start does not wait until the app serves", path)
 	}
 	return fine("%s", file)
 }
@@ -128,25 +128,25 @@ func find(program, path string) string {
 	return ""
 }
 
-func checkStopTimeout(ctx context.Context, p *patient) finding {
-	a, err := p.apps()
+func checkStopTimeout(ctx context.Context, e *Env) Result {
+	a, err := e.Apps()
 	if err != nil {
 		return warn("", "it can't be judged without the manifests: %v", err)
 	}
-	text, err := said(ctx, "systemctl", "show", "--property=TimeoutStopUSec", "--value", "user@"+p.uidText()+".service")
+	text, err := said(ctx, "systemctl", "show", "--property=TimeoutStopUSec", "--value", "user@"+e.uidText()+".service")
 	if err != nil {
-		return warn("", "that of user@%d.service can't be seen: %v", p.uid, err)
+		return warn("", "that of user@%d.service can't be seen: %v", e.UID, err)
 	}
 	have, limited := span(text)
 	if !limited {
 		return fine("a shutdown waits for every app")
 	}
-	return judgeStopTimeout(a.want.Apps, have)
+	return judgeStopTimeout(a.Want.Apps, have)
 }
 
 // judgeStopTimeout compares the time that the user's manager has with what the
 // slowest app may take.
-func judgeStopTimeout(apps []units.App, have time.Duration) finding {
+func judgeStopTimeout(apps []units.App, have time.Duration) Result {
 	var longest time.Duration
 	var slowest string
 	for _, app := range apps {

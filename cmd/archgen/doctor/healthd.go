@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -9,8 +9,8 @@ import (
 
 const healthdUnit = "archipelago-healthd.service"
 
-func checkHealthd(ctx context.Context, p *patient) finding {
-	manager, err := p.manager()
+func checkHealthd(ctx context.Context, e *Env) Result {
+	manager, err := e.Manager()
 	if err != nil {
 		return warn("", "it can't be judged without the manager: %v", err)
 	}
@@ -18,12 +18,12 @@ func checkHealthd(ctx context.Context, p *patient) finding {
 	if err != nil || len(found) != 1 {
 		return warn("", "%s can't be seen: %v", healthdUnit, err)
 	}
-	return judgeHealthd(found[0], p.scope)
+	return judgeHealthd(found[0], e.Scope)
 }
 
 // judgeHealthd judges the state of healthd. Apps run without it, so it is never a
 // problem.
-func judgeHealthd(u systemd.Unit, scope units.Scope) finding {
+func judgeHealthd(u systemd.Unit, scope units.Scope) Result {
 	journalctl := "journalctl --user "
 	if scope == units.System {
 		journalctl = "journalctl "

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -22,16 +22,16 @@ import (
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
-func checkManifests(_ context.Context, p *patient) finding {
-	a, err := p.apps()
+func checkManifests(_ context.Context, e *Env) Result {
+	a, err := e.Apps()
 	if err != nil {
 		return problem("", "%v", err)
 	}
-	errs, warnings := a.compiled.Diags.Count()
-	n := len(a.want.Apps) + len(a.want.Refused())
+	errs, warnings := a.Diags.Count()
+	n := len(a.Want.Apps) + len(a.Want.Refused())
 	switch {
 	case errs > 0:
-		first := a.compiled.Diags[slices.IndexFunc(a.compiled.Diags, isError)]
+		first := a.Diags[slices.IndexFunc(a.Diags, func(d diag.Diagnostic) bool { return d.Severity == diag.Error })]
 		remedy := "archgen check"
 		if compile.AppOf(first.File) == "" { // of no manifest
 			remedy = "archgen status"
@@ -43,23 +43,22 @@ func checkManifests(_ context.Context, p *patient) finding {
 	return fine("%s", ui.Count(n, "app"))
 }
 
-func isError(d diag.Diagnostic) bool { return d.Severity == diag.Error }
-
-func checkUnitFiles(_ context.Context, p *patient) finding {
-	a, err := p.apps()
+func checkUnitFiles(_ context.Context, e *Env) Result {
+	a, err := e.Apps()
 	if err != nil {
 		return warn("", "they can't be judged: %v", err)
 	}
-	store := statedir.Store{State: a.places.State}
-	if a.history, err = store.History(); err != nil {
+	store := statedir.Store{State: a.Paths.State}
+	history, err := store.History()
+	if err != nil {
 		return problem("archgen apply", "%v", err)
 	}
-	return judgeUnitFiles(a)
+	return judgeUnitFiles(a, history)
 }
 
 // judgeUnitFiles looks for what archgen did not write or can't read.
-func judgeUnitFiles(a appFiles) finding {
-	dir := a.places.Units
+func judgeUnitFiles(a Apps, history units.History) Result {
+	dir := a.Paths.Units
 	info, err := os.Stat(dir)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -71,24 +70,24 @@ func judgeUnitFiles(a appFiles) finding {
 	case unix.Access(dir, unix.W_OK) != nil:
 		return problem("sudo chown -R \"$(id -u):$(id -g)\" "+dir, "%s can't be written to", dir)
 	}
-	found, ours, err := machine.Files(dir).Look(a.want.Files())
+	found, ours, err := machine.Files(dir).Look(a.Want.Files())
 	if err != nil {
 		return problem("sudo chown -R \"$(id -u):$(id -g)\" "+dir, "%v", err)
 	}
 	maps.DeleteFunc(found, func(_ string, f units.FoundFile) bool {
-		return f.State != units.FileForeign && f.State != units.FileOdd && a.keeps(f.App)
+		return f.State != units.FileForeign && f.State != units.FileOdd && a.keeps(f.App, history)
 	})
 	return judgeFound(dir, found, ours)
 }
 
 // keeps reports whether an app keeps the files that it has: its manifest has an
 // error or is out of reach, or it did not serve with it.
-func (a appFiles) keeps(id string) bool {
-	app, isWanted := a.want.Find(id)
-	return slices.Contains(a.want.Kept, id) || !a.want.Whole && !isWanted || isWanted && a.history.RolledBack(app)
+func (a Apps) keeps(id string, history units.History) bool {
+	app, isWanted := a.Want.Find(id)
+	return slices.Contains(a.Want.Kept, id) || !a.Want.Whole && !isWanted || isWanted && history.RolledBack(app)
 }
 
-func judgeFound(dir string, found map[string]units.FoundFile, ours units.Set) finding {
+func judgeFound(dir string, found map[string]units.FoundFile, ours units.Set) Result {
 	for name, f := range found {
 		switch f.State {
 		case units.FileForeign:
@@ -114,12 +113,12 @@ func judgeFound(dir string, found map[string]units.FoundFile, ours units.Set) fi
 	return fine("%s in %s", ui.Count(len(ours), "file"), dir)
 }
 
-func checkNetworks(_ context.Context, p *patient) finding {
-	a, err := p.apps()
+func checkNetworks(_ context.Context, e *Env) Result {
+	a, err := e.Apps()
 	if err != nil {
 		return warn("", "they can't be judged: %v", err)
 	}
-	files, err := machine.Files(a.places.Units).Read()
+	files, err := machine.Files(a.Paths.Units).Read()
 	if err != nil {
 		return warn("", "they can't be judged: %v", err)
 	}
@@ -128,7 +127,7 @@ func checkNetworks(_ context.Context, p *patient) finding {
 
 // judgeNetworks looks for networks of an older version, which did not isolate apps. An app
 // leaves them when its unit files are written, which needs a manifest without errors.
-func judgeNetworks(files units.Set) finding {
+func judgeNetworks(files units.Set) Result {
 	var apps []string
 	n := 0
 	for _, f := range files {
@@ -148,12 +147,12 @@ func judgeNetworks(files units.Set) finding {
 		strings.Join(slices.Compact(apps), ", "))
 }
 
-func checkSecrets(ctx context.Context, p *patient) finding {
-	places, err := paths.Of(p.scope, p.getenv)
+func checkSecrets(ctx context.Context, e *Env) Result {
+	places, err := paths.Of(e.Scope, e.Getenv)
 	if err != nil {
 		return warn("", "nobody can tell where they are: %v", err)
 	}
-	store := machine.Secrets(places, p.scope)
+	store := machine.Secrets(places, e.Scope)
 	r, err := store.Rotation()
 	if err != nil {
 		return problem("", "%v", err)

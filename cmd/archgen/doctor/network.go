@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -14,22 +14,22 @@ import (
 	"github.com/archipelago-os/archipelago/units/machine"
 )
 
-func checkPorts(_ context.Context, p *patient) finding {
-	a, err := p.apps()
+func checkPorts(_ context.Context, e *Env) Result {
+	a, err := e.Apps()
 	if err != nil {
 		return warn("", "they can't be judged without the manifests: %v", err)
 	}
-	services, err := p.services()
+	services, err := e.Services()
 	if err != nil {
 		return warn("", "they can't be judged without the manager: %v", err)
 	}
-	return p.judgePorts(a.want.Apps, services)
+	return e.judgePorts(a.Want.Apps, services)
 }
 
 // judgePorts looks for ports that an app wants and somebody else has.
-func (p *patient) judgePorts(apps []units.App, services map[string]machine.Service) finding {
-	taken, n := p.listeners(), 0
-	lowest := p.lowestPort()
+func (e *Env) judgePorts(apps []units.App, services map[string]machine.Service) Result {
+	taken, n := e.listeners(), 0
+	lowest := e.lowestPort()
 	for _, app := range apps {
 		for _, part := range app.Parts {
 			file, _ := app.Files.Find(part.File)
@@ -45,12 +45,12 @@ func (p *patient) judgePorts(apps []units.App, services map[string]machine.Servi
 					continue // else it would not be: the port is its own
 				}
 				for _, has := range taken {
-					if !want.clashes(has) || p.belongs(has, app.ID) {
+					if !want.clashes(has) || e.belongs(has, app.ID) {
 						continue
 					}
 					return problem(fmt.Sprintf("sudo ss -lnp --%s 'sport = :%d'   # stop it, or give %s another port in %s.d/ports.yaml",
 						want.protocol, want.addr.Port(), app.ID, app.ID),
-						"%s wants %s/%s, which %s has", app.ID, want.addr, want.protocol, p.holder(has))
+						"%s wants %s/%s, which %s has", app.ID, want.addr, want.protocol, e.holder(has))
 				}
 			}
 		}
@@ -59,11 +59,11 @@ func (p *patient) judgePorts(apps []units.App, services map[string]machine.Servi
 }
 
 // lowestPort is the lowest port that the containers may listen on.
-func (p *patient) lowestPort() int {
-	if p.scope == units.System || p.uid == 0 {
+func (e *Env) lowestPort() int {
+	if e.Scope == units.System || e.UID == 0 {
 		return 0
 	}
-	data, err := os.ReadFile(filepath.Join(p.root, "proc/sys/net/ipv4/ip_unprivileged_port_start"))
+	data, err := os.ReadFile(filepath.Join(e.Root, "proc/sys/net/ipv4/ip_unprivileged_port_start"))
 	if err != nil {
 		return 0
 	}
@@ -108,12 +108,12 @@ func expand(ports []units.Port) []listener {
 }
 
 // listeners reads the sockets of the machine that wait for others.
-func (p *patient) listeners() []listener {
+func (e *Env) listeners() []listener {
 	var list []listener
 	for _, table := range []struct{ file, protocol, state string }{
 		{"tcp", "tcp", "0A"}, {"tcp6", "tcp", "0A"}, {"udp", "udp", "07"}, {"udp6", "udp", "07"},
 	} {
-		data, err := os.ReadFile(filepath.Join(p.root, "proc/net", table.file))
+		data, err := os.ReadFile(filepath.Join(e.Root, "proc/net", table.file))
 		if err != nil {
 			continue // a kernel without IPv6
 		}
@@ -152,8 +152,8 @@ func socketAddress(text string) (netip.AddrPort, bool) {
 
 // belongs reports whether a socket is held by a process of an app: one that is
 // just being started.
-func (p *patient) belongs(l listener, app string) bool {
-	process := p.process(l.inode)
+func (e *Env) belongs(l listener, app string) bool {
+	process := e.process(l.inode)
 	if process == "" {
 		return false
 	}
@@ -162,8 +162,8 @@ func (p *patient) belongs(l listener, app string) bool {
 }
 
 // holder is the process that holds a socket, as far as this user may know.
-func (p *patient) holder(l listener) string {
-	process := p.process(l.inode)
+func (e *Env) holder(l listener) string {
+	process := e.process(l.inode)
 	if process == "" {
 		return "another user's process"
 	}
@@ -176,8 +176,8 @@ func (p *patient) holder(l listener) string {
 
 // process is the directory of the process that has a socket open, empty where it
 // is another user's.
-func (p *patient) process(inode string) string {
-	links, err := filepath.Glob(filepath.Join(p.root, "proc/[0-9]*/fd/*"))
+func (e *Env) process(inode string) string {
+	links, err := filepath.Glob(filepath.Join(e.Root, "proc/[0-9]*/fd/*"))
 	if err != nil {
 		return ""
 	}

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 // Both scopes run the apps of these directories.
 var sharedApps = strings.Join(paths.SharedApps, " and ")
 
-func checkUsers(_ context.Context, p *patient) finding {
-	enabled := enabledForUsers(p.root)
+func checkUsers(_ context.Context, e *Env) Result {
+	enabled := enabledForUsers(e.Root)
 	if len(enabled) == 0 {
 		return fine("none runs the apps of the system by itself")
 	}
@@ -39,8 +39,8 @@ func disableForUsers(enabled []string) string {
 	return "sudo systemctl --global disable " + list + "\nsystemctl --user stop " + list + "   # as each user who is logged in or lingers"
 }
 
-// alone refuses to install an app for the system that each user would run as well.
-func alone(root string) error {
+// Alone refuses to install an app for the system where each user would run it as well.
+func Alone(root string) error {
 	enabled := enabledForUsers(root)
 	if len(enabled) == 0 {
 		return nil

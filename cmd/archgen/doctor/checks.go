@@ -1,0 +1,26 @@
+package doctor
+
+// checks is all checks, in the order in which to fix what they find: a later one may
+// depend on an earlier one.
+var checks = []check{
+	{name: "podman", about: "the version of Podman", run: checkPodman},
+	{name: "generator", about: "Podman's generator", run: checkGenerator},
+	{name: "runtime directory", about: "XDG_RUNTIME_DIR", rootless: true, run: checkRuntimeDir},
+	{name: "manager", about: "the systemd manager", run: checkManager},
+	{name: "lingering", about: "whether apps start at boot", rootless: true, run: checkLingering},
+	{name: "user ids", about: "the ids of the user's containers", rootless: true, run: checkSubIDs},
+	{name: "pause process", about: "Podman's pause process", rootless: true, run: checkPause},
+	{name: "cgroups", about: "control groups", run: checkCgroups},
+	{name: "journal", about: "the user's journal", rootless: true, run: checkJournal},
+	{name: "disk", about: "the space for images", run: checkDisk},
+	{name: "archgen", about: "whether units find archgen", run: checkSelf},
+	{name: "manifests", about: "the manifests of the apps", run: checkManifests},
+	{name: "unit files", about: "the directory of unit files", run: checkUnitFiles},
+	{name: "networks", about: "whether apps reach each other", run: checkNetworks},
+	{name: "quadlet", about: "what Podman makes of the unit files", run: checkQuadlet},
+	{name: "secrets", about: "how secrets are kept", run: checkSecrets},
+	{name: "ports", about: "the ports of the apps", run: checkPorts},
+	{name: "healthd", about: "whether healthd runs", run: checkHealthd},
+	{name: "users", about: "whether users run the same apps", rootful: true, run: checkUsers},
+	{name: "stop timeout", about: "how long a shutdown waits for apps", rootless: true, run: checkStopTimeout},
+}

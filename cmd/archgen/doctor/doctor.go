@@ -1,0 +1,134 @@
+// Package doctor owns the checks of archgen doctor: what apps need of a machine, how
+// each need is judged, and the commands that fix what is missing.
+//
+// It changes nothing on the machine and prints nothing. What it knows of the machine it
+// gets from an Env; it never starts Podman or connects to systemd itself.
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/paths"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
+	"github.com/archipelago-os/archipelago/units/systemd"
+)
+
+// Env is the machine that is checked. Several checks use it at the same time.
+type Env struct {
+	Scope units.Scope
+	// Root is / except in tests.
+	Root   string
+	Getenv func(string) string
+	UID    int
+	User   string
+	// Storage is the directory in which Podman keeps images.
+	Storage  string
+	Podman   podmancli.Runner
+	Manager  func() (*systemd.Manager, error)
+	Services func() (map[string]machine.Service, error)
+	Apps     func() (Apps, error)
+}
+
+// Apps is the installed apps as they were compiled.
+type Apps struct {
+	Diags diag.List
+	Want  units.Desired
+	Paths paths.Paths
+}
+
+// check is one thing that apps need.
+type check struct {
+	name string
+	// about is what is checked, for a message that it took too long.
+	about string
+	// rootless: it matters to a user's Podman only; rootful: to the system's.
+	rootless, rootful bool
+	run               func(context.Context, *Env) Result
+}
+
+// Severity is how bad a result is.
+type Severity string
+
+// The severities.
+const (
+	OK      Severity = "ok"
+	Warning Severity = "warning"
+	Problem Severity = "problem"
+)
+
+// Result is what a check found, and the commands that fix it. The JSON names are a
+// contract.
+type Result struct {
+	Name     string   `json:"name"`
+	About    string   `json:"what"`
+	Severity Severity `json:"verdict"`
+	Detail   string   `json:"detail"`
+	Fix      string   `json:"mend,omitempty"`
+}
+
+func fine(format string, args ...any) Result {
+	return Result{Severity: OK, Detail: fmt.Sprintf(format, args...)}
+}
+
+func warn(fix, format string, args ...any) Result {
+	return Result{Severity: Warning, Detail: fmt.Sprintf(format, args...), Fix: fix}
+}
+
+func problem(fix, format string, args ...any) Result {
+	return Result{Severity: Problem, Detail: fmt.Sprintf(format, args...), Fix: fix}
+}
+
+// timeout is how long one check may take.
+const timeout = 10 * time.Second
+
+// Run makes all checks of the scope at the same time.
+func Run(ctx context.Context, e *Env) []Result { return run(ctx, checks, e, timeout) }
+
+// run makes checks. It does not wait for one that hangs longer than the limit.
+func run(ctx context.Context, list []check, e *Env, limit time.Duration) []Result {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var wg sync.WaitGroup
+	list = slices.DeleteFunc(slices.Clone(list), func(c check) bool {
+		return c.rootless && e.Scope == units.System || c.rootful && e.Scope == units.User
+	})
+	results := make([]Result, len(list))
+	for i, c := range list {
+		wg.Go(func() {
+			end := make(chan Result, 1)
+			go func() { end <- c.run(ctx, e) }()
+			select {
+			case results[i] = <-end:
+			case <-ctx.Done():
+				results[i] = problem("", "no answer about %s within %v", c.about, limit)
+			}
+			results[i].Name, results[i].About = c.name, c.about
+		})
+	}
+	wg.Wait()
+	return results
+}
+
+// said is what a program prints. The error has what it complained about.
+func said(ctx context.Context, program string, args ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, program, args...).Output()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
+		err = fmt.Errorf("%w: %s", err, ui.OneLine(podmancli.LastLine(string(exit.Stderr))))
+	}
+	return strings.TrimSpace(string(out)), err
+}
+
+// uidText is the user's number as unit names and paths have it.
+func (e *Env) uidText() string { return strconv.Itoa(e.UID) }

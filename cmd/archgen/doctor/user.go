@@ -1,0 +1,95 @@
+package doctor
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+func checkRuntimeDir(_ context.Context, e *Env) Result {
+	const fix = "log in as the user itself: ssh USER@localhost, or: sudo machinectl shell USER@"
+	dir := e.Getenv("XDG_RUNTIME_DIR")
+	if dir == "" {
+		return problem(fix, "XDG_RUNTIME_DIR is not set, as after su or sudo: neither systemd nor Podman finds what is the user's")
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return problem("sudo loginctl enable-linger "+e.User, "XDG_RUNTIME_DIR: %v", err)
+	}
+	owner := info.Sys().(*syscall.Stat_t).Uid
+	switch {
+	case !info.IsDir():
+		return problem(fix, "XDG_RUNTIME_DIR=%s is no directory", dir)
+	case int(owner) != e.UID:
+		return problem(fix, "XDG_RUNTIME_DIR=%s belongs to the user %d, and this is %d", dir, owner, e.UID)
+	case info.Mode().Perm()&0o077 != 0:
+		return warn("chmod 700 "+dir, "XDG_RUNTIME_DIR=%s is open to others (%v)", dir, info.Mode().Perm())
+	}
+	return fine("%s", dir)
+}
+
+func checkLingering(_ context.Context, e *Env) Result {
+	_, err := os.Stat(filepath.Join(e.Root, "var/lib/systemd/linger", e.User))
+	if err != nil {
+		return problem("loginctl enable-linger", "%s does not linger: apps start when the user logs in, and stop when the last session ends", e.User)
+	}
+	return fine("apps start at boot")
+}
+
+// enoughIDs is what an image may use that knows no user above nobody.
+const enoughIDs = 65536
+
+func checkSubIDs(_ context.Context, e *Env) Result {
+	if _, err := exec.LookPath("newuidmap"); err != nil {
+		return problem("sudo apt install uidmap   # or: sudo dnf install shadow-utils-subid", "newuidmap is not installed, so containers have but one user")
+	}
+	return e.subIDs()
+}
+
+func (e *Env) subIDs() Result {
+	if nss, err := os.ReadFile(filepath.Join(e.Root, "etc/nsswitch.conf")); err == nil && !idsFromFiles(string(nss)) {
+		return fine("/etc/nsswitch.conf has a service hand them out")
+	}
+	fix := "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + e.User + " && podman system migrate"
+	for _, file := range []string{"etc/subuid", "etc/subgid"} {
+		n := e.countIDs(file)
+		switch {
+		case n == 0:
+			return problem(fix, "/%s has no range for %s, so images with more than one user don't run", file, e.User)
+		case n < enoughIDs:
+			return warn(fix, "/%s has only %d ids for %s; images may use %d", file, n, e.User, enoughIDs)
+		}
+	}
+	return fine("%d of users, %d of groups", e.countIDs("etc/subuid"), e.countIDs("etc/subgid"))
+}
+
+// idsFromFiles reports whether ranges of ids stand in /etc/subuid and /etc/subgid.
+func idsFromFiles(nsswitch string) bool {
+	for line := range strings.Lines(nsswitch) {
+		if source, ok := strings.CutPrefix(strings.TrimSpace(line), "subid:"); ok {
+			return strings.TrimSpace(source) == "files"
+		}
+	}
+	return true
+}
+
+func (e *Env) countIDs(file string) (n int) {
+	data, err := os.ReadFile(filepath.Join(e.Root, file))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(data)) {
+		f := strings.Split(strings.TrimSpace(line), ":")
+		if len(f) != 3 || f[0] != e.User && f[0] != e.uidText() {
+			continue
+		}
+		if count, err := strconv.Atoi(f[2]); err == nil {
+			n += count
+		}
+	}
+	return n
+}
