@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/exec"
 	"os/user"
 	"slices"
 	"strings"
 	"sync"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/doctor"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
@@ -84,16 +86,22 @@ func (c *cli) doctorEnv(ctx context.Context, from *source) *doctor.Env {
 	scope := from.scope()
 	e := &doctor.Env{
 		Scope: scope, Root: "/", Getenv: c.getenv, UID: os.Getuid(), User: c.getenv("USER"),
-		Storage: paths.Storage(scope, c.getenv), Podman: c.podman,
+		Self: "archgen", Storage: paths.Storage(scope, c.getenv), Podman: c.podman,
+		Exec: doctor.Exec, LookPath: exec.LookPath, Statfs: statfs,
+	}
+	if self, err := os.Executable(); err == nil {
+		e.Self = self
 	}
 	if who, err := user.Current(); err == nil {
 		e.User = who.Username
 	}
-	e.Manager = sync.OnceValues(func() (*systemd.Manager, error) {
+	connect := sync.OnceValues(func() (*systemd.Manager, error) {
 		return systemd.Connect(ctx, systemd.Options{Scope: scope})
 	})
+	e.Manager = func() (doctor.Manager, error) { return connect() }
+	e.Secrets = func() (doctor.Secrets, error) { return c.vaultOf(scope) }
 	e.Services = sync.OnceValues(func() (map[string]machine.Service, error) {
-		manager, err := e.Manager()
+		manager, err := connect()
 		if err != nil {
 			return nil, err
 		}
@@ -108,4 +116,9 @@ func (c *cli) doctorEnv(ctx context.Context, from *source) *doctor.Env {
 		return doctor.Apps{Diags: compiled.Diags, Want: want, Paths: places}, err
 	})
 	return e
+}
+
+func statfs(path string) (st unix.Statfs_t, err error) {
+	err = unix.Statfs(path, &st)
+	return st, err
 }

@@ -92,7 +92,7 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 		return err
 	}
 	if o.system {
-		if err := doctor.Alone("/"); err != nil {
+		if err := doctor.SystemConflict("/"); err != nil {
 			return err
 		}
 	}

@@ -2,12 +2,12 @@
 // each need is judged, and the commands that fix what is missing.
 //
 // It changes nothing on the machine and prints nothing. What it knows of the machine it
-// gets from an Env; it never starts Podman or connects to systemd itself.
+// gets from an Env and from files below its root; it never connects to systemd and
+// executes a program only through the Env.
 package doctor
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os/exec"
 	"slices"
@@ -16,12 +16,15 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
+	"github.com/archipelago-os/archipelago/units/secret"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -34,11 +37,40 @@ type Env struct {
 	UID    int
 	User   string
 	// Storage is the directory in which Podman keeps images.
-	Storage  string
-	Podman   podmancli.Runner
-	Manager  func() (*systemd.Manager, error)
+	Storage string
+	// Self is the path of this archgen.
+	Self string
+
+	// Podman executes Podman, Exec another program.
+	Podman podmancli.Runner
+	Exec   func(ctx context.Context, program string, args ...string) (Output, error)
+	// LookPath finds a program in PATH.
+	LookPath func(program string) (string, error)
+	// Statfs tells about the file system of a path.
+	Statfs func(path string) (unix.Statfs_t, error)
+
+	Manager  func() (Manager, error)
 	Services func() (map[string]machine.Service, error)
 	Apps     func() (Apps, error)
+	Secrets  func() (Secrets, error)
+}
+
+// Output is what a program printed.
+type Output struct{ Stdout, Stderr string }
+
+// Manager is the part of a systemd manager that checks need.
+type Manager interface {
+	Units(ctx context.Context, names ...string) ([]systemd.Unit, error)
+}
+
+// Secrets is the part of the store of secrets that checks need.
+type Secrets interface {
+	// Rotation is the rotation that has begun and not ended, nil where there is none.
+	Rotation() (*secret.Rotation, error)
+	// Sealing is why values can't be encrypted, nil where they can.
+	Sealing(ctx context.Context) error
+	// Plain is the names of the secrets that are not encrypted.
+	Plain() ([]string, error)
 }
 
 // Apps is the installed apps as they were compiled.
@@ -121,13 +153,22 @@ func run(ctx context.Context, list []check, e *Env, limit time.Duration) []Resul
 	return results
 }
 
-// said is what a program prints. The error has what it complained about.
-func said(ctx context.Context, program string, args ...string) (string, error) {
-	out, err := exec.CommandContext(ctx, program, args...).Output()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
-		err = fmt.Errorf("%w: %s", err, ui.OneLine(podmancli.LastLine(string(exit.Stderr))))
+// Exec executes a program of the machine.
+func Exec(ctx context.Context, program string, args ...string) (Output, error) {
+	cmd := exec.CommandContext(ctx, program, args...)
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	return Output{stdout.String(), stderr.String()}, err
+}
+
+// said is what a program printed. The error ends with the last line of its complaint.
+func (e *Env) said(ctx context.Context, program string, args ...string) (string, error) {
+	out, err := e.Exec(ctx, program, args...)
+	if complaint := ui.OneLine(podmancli.LastLine(out.Stderr)); err != nil && complaint != "" {
+		err = fmt.Errorf("%w: %s", err, complaint)
 	}
-	return strings.TrimSpace(string(out)), err
+	return strings.TrimSpace(out.Stdout), err
 }
 
 // uidText is the user's number as unit names and paths have it.

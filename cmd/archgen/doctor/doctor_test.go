@@ -42,7 +42,7 @@ func onTree(t *testing.T, files map[string]string) *Env {
 		}
 		return ""
 	}
-	return &Env{Root: root, UID: 1000, User: "archy", Getenv: getenv}
+	return &Env{Root: root, UID: 1000, User: "archy", Getenv: getenv, Exec: Exec}
 }
 
 // expect compares a Result with its Severity and with words that it has to say.
@@ -242,14 +242,15 @@ func TestDoctorJournal(t *testing.T) {
 func TestDoctorSelf(t *testing.T) {
 	t.Parallel()
 	e := onTree(t, map[string]string{"bin/archgen": "", "plain/other": ""})
-	bin, other := filepath.Join(e.Root, "bin"), filepath.Join(e.Root, "plain")
-	expect(t, judgeSelf(other+":"+bin, bin), Warning, "sudo install ", "/usr/local/bin/archgen") // no right to run it
-	if err := os.Chmod(filepath.Join(bin, "archgen"), 0o755); err != nil {                       //nolint:gosec // it is to be run
+	e.Self = "/home/archy/archgen"
+	const bin, other = "/bin", "/plain"
+	expect(t, e.judgeSelf(other+":"+bin, bin), Warning, "sudo install /home/archy/archgen /usr/local/bin/archgen") // no right to run it
+	if err := os.Chmod(filepath.Join(e.Root, bin, "archgen"), 0o755); err != nil {                                 //nolint:gosec // it is to be run
 		t.Fatal(err)
 	}
-	expect(t, judgeSelf(other+":"+bin, bin), OK, filepath.Join(bin, "archgen"))
-	expect(t, judgeSelf(bin, other), Warning, "systemd looks for archgen in "+other+" only", "does not start")
-	expect(t, judgeSelf(other, bin), Warning, "does not wait")
+	expect(t, e.judgeSelf(other+":"+bin, bin), OK, "/bin/archgen")
+	expect(t, e.judgeSelf(bin, other), Warning, "systemd looks for archgen in /plain only", "does not start")
+	expect(t, e.judgeSelf(other, bin), Warning, "does not wait")
 }
 
 func TestDoctorStopTimeout(t *testing.T) {

@@ -18,7 +18,6 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
@@ -148,11 +147,10 @@ func judgeNetworks(files units.Set) Result {
 }
 
 func checkSecrets(ctx context.Context, e *Env) Result {
-	places, err := paths.Of(e.Scope, e.Getenv)
+	store, err := e.Secrets()
 	if err != nil {
 		return warn("", "nobody can tell where they are: %v", err)
 	}
-	store := machine.Secrets(places, e.Scope)
 	r, err := store.Rotation()
 	if err != nil {
 		return problem("", "%v", err)

@@ -1,8 +1,8 @@
 package doctor
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator"
@@ -52,7 +50,7 @@ func checkGenerator(ctx context.Context, e *Env) Result {
 	case target == os.DevNull:
 		return problem("sudo rm "+path, "%s is masked, so no app gets a unit", name)
 	}
-	version, err := said(ctx, path, "-version")
+	version, err := e.said(ctx, path, "-version")
 	if err != nil {
 		return problem(fix, "%s does not run: %v", path, err)
 	}
@@ -113,8 +111,8 @@ func checkDisk(_ context.Context, e *Env) Result {
 		}
 		dir = filepath.Dir(dir)
 	}
-	var st unix.Statfs_t
-	if err := unix.Statfs(dir, &st); err != nil {
+	st, err := e.Statfs(dir)
+	if err != nil {
 		return warn("", "the space in %s can't be seen: %v", dir, err)
 	}
 	free := st.Bavail * uint64(st.Bsize)
@@ -143,13 +141,11 @@ func checkQuadlet(ctx context.Context, e *Env) Result {
 	if e.Scope == units.User {
 		args = append(args, "-user")
 	}
-	cmd := exec.CommandContext(ctx, path, args...)
-	var complaints bytes.Buffer
-	cmd.Stderr = &complaints
-	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+	out, err := e.Exec(ctx, path, args...)
+	if _, hasRun := errors.AsType[*exec.ExitError](err); err != nil && !hasRun {
 		return warn("", "it can't be judged: %v", err)
 	}
-	return judgeQuadlet(a.Paths.Units, complaints.String())
+	return judgeQuadlet(a.Paths.Units, out.Stderr)
 }
 
 // judgeQuadlet judges what the generator wrote. A file that it can't read makes

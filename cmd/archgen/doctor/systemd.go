@@ -26,8 +26,8 @@ func checkManager(_ context.Context, e *Env) Result {
 }
 
 func checkCgroups(ctx context.Context, e *Env) Result {
-	var st unix.Statfs_t
-	if err := unix.Statfs("/sys/fs/cgroup", &st); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
+	root := filepath.Join(e.Root, "sys/fs/cgroup")
+	if st, err := e.Statfs(root); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
 		return problem("sudo grubby --update-kernel=ALL --remove-args=systemd.unified_cgroup_hierarchy=0   # then reboot; "+
 			"without grubby: remove it from GRUB_CMDLINE_LINUX in /etc/default/grub, sudo update-grub",
 			"control groups are not of version 2, which rootless Podman and its limits need")
@@ -40,7 +40,7 @@ func checkCgroups(ctx context.Context, e *Env) Result {
 	if err != nil {
 		return warn("", "version 2; which controllers there are can't be seen: %v", err)
 	}
-	data, err := os.ReadFile(filepath.Join("/sys/fs/cgroup", slice[0].ControlGroup, "cgroup.controllers"))
+	data, err := os.ReadFile(filepath.Join(root, slice[0].ControlGroup, "cgroup.controllers"))
 	if err != nil {
 		return warn("", "version 2; which controllers there are can't be seen: %v", err)
 	}
@@ -82,7 +82,7 @@ func checkSelf(ctx context.Context, e *Env) Result {
 	if e.Scope == units.User {
 		args = append(args, "--user")
 	}
-	text, err := said(ctx, "systemctl", args...)
+	text, err := e.said(ctx, "systemctl", args...)
 	if err != nil {
 		return warn("", "the manager's environment can't be seen: %v", err)
 	}
@@ -92,20 +92,16 @@ func checkSelf(ctx context.Context, e *Env) Result {
 			path = value
 		}
 	}
-	return judgeSelf(path, searched)
+	return e.judgeSelf(path, searched)
 }
 
 // searched is where systemd itself looks for a program, whatever PATH says.
 const searched = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 
 // judgeSelf looks for archgen in the PATH of units, and where systemd itself looks.
-func judgeSelf(path, searched string) Result {
-	self, err := os.Executable()
-	if err != nil {
-		self = "archgen"
-	}
-	fix := "sudo install " + self + " /usr/local/bin/archgen"
-	file, bySystemd := find("archgen", path), find("archgen", searched)
+func (e *Env) judgeSelf(path, searched string) Result {
+	fix := "sudo install " + e.Self + " /usr/local/bin/archgen"
+	file, bySystemd := e.find("archgen", path), e.find("archgen", searched)
 	switch {
 	case file == "" && bySystemd == "":
 		return warn(fix, "units don't find archgen in %s: a start does not wait until the app serves, and an app with configuration files does not start", path)
@@ -118,10 +114,10 @@ func judgeSelf(path, searched string) Result {
 }
 
 // find looks for a program in a list of directories, and returns its path.
-func find(program, path string) string {
+func (e *Env) find(program, path string) string {
 	for _, dir := range filepath.SplitList(path) {
 		file := filepath.Join(dir, program)
-		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
+		if info, err := os.Stat(filepath.Join(e.Root, file)); err == nil && info.Mode().IsRegular() && info.Mode()&0o111 != 0 {
 			return file
 		}
 	}
@@ -133,7 +129,7 @@ func checkStopTimeout(ctx context.Context, e *Env) Result {
 	if err != nil {
 		return warn("", "it can't be judged without the manifests: %v", err)
 	}
-	text, err := said(ctx, "systemctl", "show", "--property=TimeoutStopUSec", "--value", "user@"+e.uidText()+".service")
+	text, err := e.said(ctx, "systemctl", "show", "--property=TimeoutStopUSec", "--value", "user@"+e.uidText()+".service")
 	if err != nil {
 		return warn("", "that of user@%d.service can't be seen: %v", e.UID, err)
 	}

@@ -3,7 +3,6 @@ package doctor
 import (
 	"context"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -44,7 +43,7 @@ func checkLingering(_ context.Context, e *Env) Result {
 const enoughIDs = 65536
 
 func checkSubIDs(_ context.Context, e *Env) Result {
-	if _, err := exec.LookPath("newuidmap"); err != nil {
+	if _, err := e.LookPath("newuidmap"); err != nil {
 		return problem("sudo apt install uidmap   # or: sudo dnf install shadow-utils-subid", "newuidmap is not installed, so containers have but one user")
 	}
 	return e.subIDs()

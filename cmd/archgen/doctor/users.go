@@ -39,8 +39,9 @@ func disableForUsers(enabled []string) string {
 	return "sudo systemctl --global disable " + list + "\nsystemctl --user stop " + list + "   # as each user who is logged in or lingers"
 }
 
-// Alone refuses to install an app for the system where each user would run it as well.
-func Alone(root string) error {
+// SystemConflict is an error where every user's systemd would run an app that is installed
+// for the system as well.
+func SystemConflict(root string) error {
 	enabled := enabledForUsers(root)
 	if len(enabled) == 0 {
 		return nil
