@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/statedir"
@@ -57,7 +58,7 @@ func (c *cli) printGenerations(list []statedir.Generation, asJSON bool) error {
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NUMBER\tTIME\tFILES\tREASON")
 	for _, g := range list {
-		fmt.Fprintf(w, "%d\t%s\t%d\t%s\n", g.Number, g.Time.Local().Format(time.DateTime), len(g.Files), shorten(g.Reason, 100))
+		fmt.Fprintf(w, "%d\t%s\t%d\t%s\n", g.Number, g.Time.Local().Format(time.DateTime), len(g.Files), ui.Shorten(g.Reason, 100))
 	}
 	return w.Flush()
 }

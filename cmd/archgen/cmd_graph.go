@@ -1,90 +1,137 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
 func (c *cli) graphCommand() *cobra.Command {
 	var (
 		from   source
 		format string
+		asJSON bool
 	)
-	formats := map[string]func(*graph) string{"dot": (*graph).dot, "mermaid": (*graph).mermaid, "svg": (*graph).svg}
+	formats := map[string]func(*graph) string{"dot": (*graph).dot, "mermaid": (*graph).mermaid}
 	cmd := &cobra.Command{
 		Use:   "graph [PATH…|ID…]",
 		Short: "Draw which app uses which",
 		Long: `graph draws the apps and the capabilities between them. An arrow leads from an
 app to the one that it requires; a dashed one stands for an optional
-requirement. Without arguments it draws the installed apps.`,
-		Example: `  archgen graph --format svg > node.svg
-  archgen graph --format mermaid ./apps`,
+requirement. Without arguments it draws the installed apps.
+
+An app whose manifest has errors is left out: graph prints the errors to
+standard error and draws the other apps.
+
+dot is the language of Graphviz; many Markdown viewers draw mermaid. With --json
+graph prints nodes, the apps (id, name), and edges, what they require: from is
+the id of the app that requires, to that of the app that provides, capability
+and optional say what.
+
+Exit status: 0 done, even if apps were left out; 1 it failed, or every app has
+errors.`,
+		Example: `  archgen graph | dot -Tsvg > node.svg
+  archgen graph --format mermaid ./apps
+  archgen graph --json > node.json`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			draw := formats[format]
 			if draw == nil {
-				return usageError{fmt.Errorf("there is no format %q: use dot, mermaid or svg", format)}
+				return usageError{fmt.Errorf("there is no format %q: use dot or mermaid; for an SVG picture run archgen graph | dot -Tsvg", format)}
 			}
 			from.grants = nowhere
-			k, err := c.load(&from, args)
-			if err != nil {
+			g, err := c.graph(&from, args)
+			switch {
+			case err != nil:
 				return err
+			case asJSON:
+				return c.printJSON(g)
 			}
-			if err := c.report(k, false); err != nil {
-				return err
-			}
-			_, err = fmt.Fprint(c.stdout, draw(graphOf(k.Set)))
+			_, err = fmt.Fprint(c.stdout, draw(g))
 			return err
 		},
 	}
 	from.flags(cmd)
-	cmd.Flags().StringVar(&format, "format", "dot", "draw as `FORMAT`: dot, mermaid or svg")
+	cmd.Flags().StringVar(&format, "format", "dot", "draw as `FORMAT`: dot or mermaid")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
+	cmd.MarkFlagsMutuallyExclusive("format", "json")
 	return cmd
 }
 
-// graph is apps and who uses whom.
+// graph loads manifests and returns the graph of the apps that have no errors.
+func (c *cli) graph(from *source, args []string) (*graph, error) {
+	k, err := c.load(from, args)
+	if err != nil {
+		return nil, err
+	}
+	invalid, isAttributed := invalidApps(k, c.from(from).Paths().Settings())
+	g := graphOf(k.Set, invalid)
+	if !isAttributed || len(invalid) > 0 && len(g.Nodes) == 0 {
+		return nil, c.report(k, false)
+	}
+	k.Diags.Sort()
+	if err := c.printer(k).Print(c.stderr, k.Diags); err != nil {
+		return nil, err
+	}
+	if len(invalid) > 0 {
+		c.say(fmt.Errorf("left out because of these errors: %s", strings.Join(invalid, ", ")))
+	}
+	return g, nil
+}
+
+// invalidApps is the apps whose manifests have errors. It reports false where an error
+// belongs to no app, but to the settings or a directory.
+func invalidApps(k *compile.Compiled, settings []string) (ids []string, isAttributed bool) {
+	for _, d := range k.Diags {
+		if d.Severity != diag.Error {
+			continue
+		}
+		id := compile.AppOf(d.File)
+		if id == "" || slices.Contains(settings, d.File) {
+			return nil, false
+		}
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), true
+}
+
+// graph is apps and what they use of each other. The names of the fields are a contract.
 type graph struct {
-	nodes []node
-	edges []edge
+	Nodes []node `json:"nodes"`
+	Edges []edge `json:"edges"`
 }
 
 type node struct {
-	id, name string
-	// layer is 0 for an app that needs nobody, else one more than the highest it needs.
-	layer int
+	ID   string `json:"id"`
+	Name string `json:"name"`
 }
 
+// edge leads from an app to the provider of what it requires.
 type edge struct {
-	from, to   int
-	capability string
-	optional   bool
+	From       string `json:"from"`
+	To         string `json:"to"`
+	Capability string `json:"capability"`
+	Optional   bool   `json:"optional"`
 }
 
-func graphOf(set *manifests.Set) *graph {
-	g := &graph{}
-	index := map[string]int{}
-	for i, app := range set.Apps {
-		index[app.ID()] = i
-		g.nodes = append(g.nodes, node{id: app.ID(), name: app.Document.App.Name})
-	}
-	for i, app := range set.Apps {
-		for _, n := range app.Needs {
-			if n.Provider != nil && n.Provider != app {
-				g.edges = append(g.edges, edge{i, index[n.Provider.ID()], n.Capability, n.Optional})
-			}
+// graphOf is the graph of a set without some apps.
+func graphOf(set *manifests.Set, without []string) *graph {
+	g := &graph{Nodes: []node{}, Edges: []edge{}}
+	isShown := func(app *manifests.Resolved) bool { return !slices.Contains(without, compile.AppOf(app.File)) }
+	for _, app := range set.Apps {
+		if !isShown(app) {
+			continue
 		}
-	}
-	// Resolve has refused circles, so this ends after as many rounds as there are layers.
-	for changed := true; changed; {
-		changed = false
-		for _, e := range g.edges {
-			if want := g.nodes[e.to].layer + 1; g.nodes[e.from].layer < want {
-				g.nodes[e.from].layer, changed = want, true
+		g.Nodes = append(g.Nodes, node{ID: app.ID(), Name: app.Document.App.Name})
+		for _, n := range app.Needs {
+			if n.Provider != nil && n.Provider != app && isShown(n.Provider) {
+				g.Edges = append(g.Edges, edge{app.ID(), n.Provider.ID(), n.Capability, n.Optional})
 			}
 		}
 	}
@@ -94,15 +141,15 @@ func graphOf(set *manifests.Set) *graph {
 func (g *graph) dot() string {
 	var b strings.Builder
 	b.WriteString("digraph archipelago {\n  rankdir=BT;\n  node [shape=box, style=rounded, fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n")
-	for _, n := range g.nodes {
-		fmt.Fprintf(&b, "  %q [label=%q];\n", n.id, n.name)
+	for _, n := range g.Nodes {
+		fmt.Fprintf(&b, "  %q [label=%q];\n", n.ID, n.Name)
 	}
-	for _, e := range g.edges {
+	for _, e := range g.Edges {
 		style := ""
-		if e.optional {
+		if e.Optional {
 			style = ", style=dashed"
 		}
-		fmt.Fprintf(&b, "  %q -> %q [label=%q%s];\n", g.nodes[e.from].id, g.nodes[e.to].id, e.capability, style)
+		fmt.Fprintf(&b, "  %q -> %q [label=%q%s];\n", e.From, e.To, e.Capability, style)
 	}
 	b.WriteString("}\n")
 	return b.String()
@@ -112,115 +159,17 @@ func (g *graph) mermaid() string {
 	var b strings.Builder
 	b.WriteString("flowchart BT\n")
 	quote := strings.NewReplacer("#", "#35;", "&", "#amp;", "<", "#lt;", ">", "#gt;", `"`, "#quot;")
-	for i, n := range g.nodes {
-		fmt.Fprintf(&b, "  n%d[\"%s\"]\n", i, quote.Replace(n.name))
+	number := map[string]int{}
+	for i, n := range g.Nodes {
+		number[n.ID] = i
+		fmt.Fprintf(&b, "  n%d[\"%s\"]\n", i, quote.Replace(n.Name))
 	}
-	for _, e := range g.edges {
+	for _, e := range g.Edges {
 		arrow := "-->"
-		if e.optional {
+		if e.Optional {
 			arrow = "-.->"
 		}
-		fmt.Fprintf(&b, "  n%d %s|%s| n%d\n", e.from, arrow, e.capability, e.to)
+		fmt.Fprintf(&b, "  n%d %s|%s| n%d\n", number[e.From], arrow, e.Capability, number[e.To])
 	}
 	return b.String()
-}
-
-// The measures of a drawing, in pixels.
-const (
-	boxWidth, boxHeight = 180, 44
-	gapX, gapY          = 40, 90
-	margin              = 24
-)
-
-type point struct{ x, y int }
-
-// svg draws the layers from the bottom up: what everybody needs lies lowest.
-func (g *graph) svg() string {
-	at, size := g.layout()
-	var b strings.Builder
-	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" viewBox="0 0 %d %d" font-family="sans-serif" font-size="14">`+"\n", size.x, size.y, size.x, size.y)
-	b.WriteString(`<defs><marker id="arrow" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto"><path d="M0 0L10 5L0 10z" fill="#567"/></marker></defs>` + "\n")
-	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", size.x, size.y)
-	for i, e := range g.edges {
-		which, of := g.share(i)
-		g.svgEdge(&b, e, at, which, of)
-	}
-	for i, n := range g.nodes {
-		p := at[i]
-		fmt.Fprintf(&b, `<rect x="%d" y="%d" width="%d" height="%d" rx="8" fill="#eef4fb" stroke="#567"/><text x="%d" y="%d" text-anchor="middle">%s</text>`+"\n",
-			p.x, p.y, boxWidth, boxHeight, p.x+boxWidth/2, p.y+boxHeight/2+5, escapeXML(shorten(n.name, 22)))
-	}
-	b.WriteString("</svg>\n")
-	return b.String()
-}
-
-// layout places every node, and returns the size of the drawing.
-func (g *graph) layout() (at []point, size point) {
-	at = make([]point, len(g.nodes))
-	layers := map[int][]int{}
-	top, widest := 0, 1
-	for i, n := range g.nodes {
-		layers[n.layer] = append(layers[n.layer], i)
-		top = max(top, n.layer)
-		widest = max(widest, len(layers[n.layer]))
-	}
-	size = point{2*margin + widest*(boxWidth+gapX) - gapX, 2*margin + (top+1)*(boxHeight+gapY) - gapY}
-	for layer := range top + 1 {
-		row := layers[layer]
-		// Under what they need, so that arrows cross as little as a simple rule allows.
-		slices.SortStableFunc(row, func(a, b int) int { return cmp.Compare(g.center(a, at), g.center(b, at)) })
-		left := (size.x - (len(row)*(boxWidth+gapX) - gapX)) / 2
-		for i, n := range row {
-			at[n] = point{left + i*(boxWidth+gapX), margin + (top-layer)*(boxHeight+gapY)}
-		}
-	}
-	return at, size
-}
-
-// center is the mean position of what a node needs.
-func (g *graph) center(n int, at []point) int {
-	sum, count := 0, 0
-	for _, e := range g.edges {
-		if e.from == n {
-			sum, count = sum+at[e.to].x, count+1
-		}
-	}
-	return sum / max(count, 1)
-}
-
-// share tells parallel arrows between two nodes apart: which of how many.
-func (g *graph) share(i int) (which, of int) {
-	for j, e := range g.edges {
-		if e.from == g.edges[i].from && e.to == g.edges[i].to {
-			if j < i {
-				which++
-			}
-			of++
-		}
-	}
-	return which, of
-}
-
-func (g *graph) svgEdge(b *strings.Builder, e edge, at []point, which, of int) {
-	shift := (2*which + 1 - of) * boxWidth / (2 * of)
-	x1, y1 := at[e.from].x+boxWidth/2+shift, at[e.from].y+boxHeight
-	x2, y2 := at[e.to].x+boxWidth/2+shift, at[e.to].y
-	dash := ""
-	if e.optional {
-		dash = ` stroke-dasharray="5 4"`
-	}
-	fmt.Fprintf(b, `<path d="M%d %dL%d %d" stroke="#567" fill="none" marker-end="url(#arrow)"%s/>`, x1, y1, x2, y2, dash)
-	fmt.Fprintf(b, `<text x="%d" y="%d" text-anchor="middle" font-size="11" fill="#345" stroke="#fff" stroke-width="4" paint-order="stroke">%s</text>`+"\n",
-		(x1+x2)/2, (y1+y2)/2+4+(which%2)*12, escapeXML(e.capability))
-}
-
-func shorten(s string, most int) string {
-	if r := []rune(s); len(r) > most {
-		return string(r[:most-1]) + "…"
-	}
-	return s
-}
-
-func escapeXML(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;").Replace(s)
 }

@@ -78,7 +78,7 @@ func archgenCalls(line string) (calls [][]string) {
 		words = nil
 	}
 	for word := range strings.FieldsSeq(strings.NewReplacer("<(", " ; ", ")", " ; ").Replace(line)) {
-		if slices.Contains([]string{";", "&&", ">"}, word) {
+		if slices.Contains([]string{";", "&&", "|", ">"}, word) {
 			end()
 			continue
 		}

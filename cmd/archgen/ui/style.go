@@ -1,9 +1,6 @@
 package ui
 
-import (
-	"io"
-	"unicode/utf8"
-)
+import "io"
 
 // Style is what the place where text goes can show.
 type Style struct {
@@ -44,8 +41,8 @@ func (s Style) Paint(c Color, text string) string {
 
 // Cut makes a line fit the terminal.
 func (s Style) Cut(line string) string {
-	if s.Width == 0 || utf8.RuneCountInString(line) <= s.Width {
+	if s.Width == 0 {
 		return line
 	}
-	return string([]rune(line)[:s.Width-1]) + "…"
+	return Shorten(line, s.Width)
 }

@@ -41,6 +41,14 @@ func Prefix(prefix, text string) string {
 	return prefix + text
 }
 
+// Shorten cuts text to a number of characters.
+func Shorten(text string, most int) string {
+	if r := []rune(text); len(r) > most {
+		return string(r[:most-1]) + "…"
+	}
+	return text
+}
+
 // Dash is text, or a dash where it is empty.
 func Dash(text string) string {
 	if text == "" {

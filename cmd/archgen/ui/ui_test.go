@@ -47,6 +47,8 @@ func TestSmallTexts(t *testing.T) {
 	for _, tt := range []struct{ got, want string }{
 		{ui.Prefix(": ", "why"), ": why"},
 		{ui.Prefix(": ", ""), ""},
+		{ui.Shorten("naïveté", 7), "naïveté"},
+		{ui.Shorten("naïveté", 4), "naï…"},
 		{ui.Dash("x"), "x"},
 		{ui.Dash(""), "-"},
 		{ui.DashList([]string{"a", "b"}), "a,b"},
