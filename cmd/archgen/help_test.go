@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"slices"
@@ -52,6 +53,32 @@ func TestHelp(t *testing.T) {
 			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
 				t.Errorf("%s --help: %d columns: %s", cmd.CommandPath(), n, line)
 			}
+		}
+	}
+}
+
+// The help of archgen lists every exit code, and its commands in groups.
+func TestRootHelp(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	root := testTree(&out)
+	if err := root.Help(); err != nil {
+		t.Fatal(err)
+	}
+	for code := exitDone; code <= exitNotServing; code++ {
+		if !strings.Contains(out.String(), fmt.Sprintf("\n  %d  ", code)) {
+			t.Errorf("exit code %d is missing", code)
+		}
+	}
+	for _, cmd := range root.Commands() {
+		isGeneral := slices.Contains([]string{"completion", "help", "version"}, cmd.Name())
+		if !cmd.Hidden && !isGeneral && cmd.GroupID == "" {
+			t.Errorf("%s is in no group", cmd.Name())
+		}
+	}
+	for _, internal := range []string{"prepare", "volume", "image"} {
+		if strings.Contains(out.String(), "\n  "+internal+" ") {
+			t.Errorf("%s is listed", internal)
 		}
 	}
 }

@@ -66,8 +66,16 @@ func manualCommand(b *bytes.Buffer, cmd *cobra.Command) {
 	b.WriteString(literal(cmd.Example))
 }
 
+// paragraphs fills the lines of paragraphs, but not those of lists.
 func paragraphs(text string) string {
-	return ".PP\n" + strings.ReplaceAll(roff(strings.TrimSpace(text)), "\n\n", "\n.PP\n") + "\n"
+	var b strings.Builder
+	for p := range strings.SplitSeq(roff(strings.TrimSpace(text)), "\n\n") {
+		if strings.Contains(p, "\n  ") {
+			p = ".nf\n" + p + "\n.fi"
+		}
+		b.WriteString(".PP\n" + p + "\n")
+	}
+	return b.String()
 }
 
 func literal(text string) string {

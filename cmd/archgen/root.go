@@ -30,7 +30,16 @@ A manifest is one YAML or TOML file per app. The installed apps are the files in
 ~/.config/archipelago/apps, /etc/archipelago/apps and
 /usr/share/archipelago/apps; the first directory that has an app wins.
 
-Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
+Exit codes:
+  0  done
+  1  failed
+  2  the command line can't be understood
+  3  some apps failed and others did not; from status: an app that should
+     be running is down or not answering
+  4  something differs: apply has something to do (diff --exit-code), or
+     the configuration files of an app are out of date (files)
+  5  another run of archgen or healthd holds the lock
+  6  an app was started and does not serve`,
 		Example: `  archgen check bitcoin-knots.yaml
   archgen render --out ./units bitcoin-knots.yaml
   archgen render && systemctl --user daemon-reload
@@ -58,17 +67,42 @@ Exit codes: 0 done, 1 failed, 2 the command line can't be understood.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
-	root.AddCommand(
-		c.checkCommand(), c.rightsCommand(), c.grantCommand(), c.revokeCommand(), c.renderCommand(), c.diffCommand(), c.applyCommand(), c.pullCommand(),
-		c.installCommand(), c.adoptCommand(), c.removeCommand(), c.enableCommand(), c.disableCommand(),
-		c.startCommand(), c.stopCommand(), c.restartCommand(), c.waitCommand(), c.filesCommand(), c.prepareCommand(), c.volumeCommand(), c.imageCommand(),
-		c.generationsCommand(), c.rollbackCommand(),
-		c.secretCommand(),
-		c.statusCommand(), c.logsCommand(), c.eventsCommand(), c.doctorCommand(),
-		c.schemaCommand(), c.catalogCommand(), c.graphCommand(), c.completionCommand(), c.versionCommand(),
-	)
+	for _, g := range c.groups() {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title + ":"})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.title
+			root.AddCommand(cmd)
+		}
+	}
+	for _, cmd := range []*cobra.Command{c.prepareCommand(), c.volumeCommand(), c.imageCommand()} {
+		cmd.Hidden = true // systemd and archgen itself run them
+		root.AddCommand(cmd)
+	}
+	root.AddCommand(c.completionCommand(), c.versionCommand())
 	c.completeArguments(root)
 	return root
+}
+
+// group is commands that help lists together.
+type group struct {
+	title    string
+	commands []*cobra.Command
+}
+
+func (c *cli) groups() []group {
+	return []group{
+		{"Apps", []*cobra.Command{
+			c.catalogCommand(), c.installCommand(), c.adoptCommand(), c.removeCommand(), c.enableCommand(), c.disableCommand(),
+			c.startCommand(), c.stopCommand(), c.restartCommand(), c.statusCommand(), c.logsCommand(), c.waitCommand(),
+			c.secretCommand(), c.rightsCommand(), c.grantCommand(), c.revokeCommand(),
+		}},
+		{"Machine", []*cobra.Command{
+			c.diffCommand(), c.applyCommand(), c.pullCommand(), c.filesCommand(), c.generationsCommand(), c.rollbackCommand(), c.eventsCommand(), c.doctorCommand(),
+		}},
+		{"Authoring", []*cobra.Command{
+			c.checkCommand(), c.renderCommand(), c.graphCommand(), c.schemaCommand(),
+		}},
+	}
 }
 
 // helpCommand differs from cobra's in that it fails on an unknown command.
