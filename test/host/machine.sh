@@ -54,11 +54,20 @@ machine_store() { # NAME SEED
 	[ -z "$2" ] || cp -a --reflink=auto "$2/local" "$(machine_dir "$1")/home/$USERNAME/.local"
 }
 
-# The users of all machines are one user to this kernel, and share its inotify instances:
-# 128 are enough for one machine, not for several at a time.
-share_inotify() {
-	local limit=/proc/sys/fs/inotify/max_user_instances
-	(($(<$limit) >= 1024)) || echo 1024 >$limit
+# archy is one user to this kernel on all machines, and the kernel counts what a user has:
+# 128 instances of inotify, and 200 keys of which each container takes one, are enough
+# for one machine, not for several at a time.
+share_limits() {
+	raise_limit fs/inotify/max_user_instances 1024
+	raise_limit kernel/keys/maxkeys 10000
+	raise_limit kernel/keys/maxbytes 1000000
+}
+
+raise_limit() { # SYSCTL LEAST
+	local limit=/proc/sys/$1
+	if [ ! -e "$limit" ] || (($(<"$limit") >= $2)); then return; fi
+	{ echo "$2" >"$limit"; } 2>/dev/null ||
+		say "warning: can't raise ${1//\//.} to $2: with several machines up, apps may fail to start"
 }
 
 machine_boot() { # NAME
@@ -68,7 +77,7 @@ machine_boot() { # NAME
 	lower=$(<"$dir/lower")
 	mkdir -p "$cgroup"
 	: >"$dir/console.log"
-	share_inotify
+	share_limits
 	# no child but the new init may ever be seen below this subshell
 	(
 		echo "$BASHPID" >"$cgroup/cgroup.procs"
