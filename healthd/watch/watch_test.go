@@ -1,53 +1,66 @@
 package watch_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/archipelago-os/archipelago/healthd/watch"
 )
 
-// watching is a watch that has begun.
+// watching is a watch that has begun. It watches a directory of its own as well: what
+// is told of a file there is told after what happened before.
 type watching struct {
 	t      *testing.T
 	events <-chan watch.Event
+	marks  string
+	marked int
 }
 
-func begin(t *testing.T, dirs ...string) watching {
+func begin(t *testing.T, dirs ...string) *watching {
 	t.Helper()
-	w := watching{t, watch.Watch(t.Context(), dirs, func(err error) { t.Error(err) })}
-	w.wants("")
+	marks := t.TempDir()
+	w := &watching{t: t, marks: marks, events: watch.Watch(t.Context(), append(dirs, marks), func(err error) { t.Error(err) })}
+	w.begins()
 	return w
 }
 
-// wants waits for an event about a directory; others may come before.
-func (w watching) wants(dir string) {
-	w.t.Helper()
-	patience := time.After(10 * time.Second)
-	for {
-		select {
-		case e := <-w.events:
-			if e.Dir == dir {
-				return
-			}
-		case <-patience:
-			w.t.Fatalf("nothing was told of %q", dir)
-		}
+// begins waits until everything is watched, anew where something was replaced.
+func (w *watching) begins() {
+	for (<-w.events != watch.Event{}) {
 	}
 }
 
-// drain reads until nothing more comes for a moment.
-func (w watching) drain() (list []watch.Event) {
-	for {
-		select {
-		case e := <-w.events:
-			list = append(list, e)
-		case <-time.After(100 * time.Millisecond):
-			return list
+// until is what is told of all that happened until now. Nothing may be replaced meanwhile.
+func (w *watching) until() (list []watch.Event) {
+	w.t.Helper()
+	w.marked++
+	mark := strconv.Itoa(w.marked)
+	must(w.t, os.Symlink(mark, filepath.Join(w.marks, mark))) // one event
+	for e := range w.events {
+		if e == (watch.Event{Dir: w.marks, Name: mark}) {
+			break
 		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// tells writes a file until that is told: while the watch begins anew, a change is told
+// by its beginning only.
+func (w *watching) tells(dir, name string) {
+	w.t.Helper()
+	for begins := true; begins; {
+		must(w.t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+		e := <-w.events
+		for e != (watch.Event{}) && e != (watch.Event{Dir: dir, Name: name}) {
+			e = <-w.events
+		}
+		begins = e == watch.Event{}
 	}
 }
 
@@ -84,8 +97,9 @@ func TestChanges(t *testing.T) {
 		} {
 			t.Log(step.name)
 			must(t, step.do())
-			w.wants(at)
-			w.drain()
+			if list := w.until(); !slices.ContainsFunc(list, func(e watch.Event) bool { return e.Dir == at }) {
+				t.Errorf("told of %v, want %s", list, at)
+			}
 		}
 	}
 }
@@ -96,16 +110,16 @@ func TestReplaced(t *testing.T) {
 	top := t.TempDir()
 	dir := filepath.Join(top, "containers/systemd/archipelago")
 	w := begin(t, dir)
-	for _, step := range []struct {
+	for i, step := range []struct {
 		name string
 		do   func() error
 	}{
 		{"make it, one after the other", func() error {
-			for _, d := range []string{"containers", "containers/systemd", "containers/systemd/archipelago"} {
+			for _, d := range []string{"containers", "containers/systemd"} {
 				must(t, os.Mkdir(filepath.Join(top, d), 0o700))
-				w.drain()
+				w.begins()
 			}
-			return nil
+			return os.Mkdir(dir, 0o700)
 		}},
 		{"remove it", func() error { return os.RemoveAll(dir) }},
 		{"make it again", func() error { return os.Mkdir(dir, 0o700) }},
@@ -118,13 +132,10 @@ func TestReplaced(t *testing.T) {
 	} {
 		t.Log(step.name)
 		must(t, step.do())
-		w.drain()
-		if _, err := os.Stat(dir); err != nil {
-			continue
+		w.begins()
+		if _, err := os.Stat(dir); err == nil {
+			w.tells(dir, fmt.Sprintf("app@web%d.container", i))
 		}
-		must(t, os.WriteFile(filepath.Join(dir, "app@web.container"), nil, 0o600))
-		w.wants(dir)
-		w.drain()
 	}
 }
 
@@ -144,7 +155,7 @@ func TestQuiet(t *testing.T) {
 	must(t, err)
 	_, err = os.ReadDir(dir)
 	must(t, err)
-	if list := w.drain(); len(list) > 0 {
+	if list := w.until(); len(list) > 0 {
 		t.Errorf("told of %v", list)
 	}
 }
@@ -158,7 +169,7 @@ func TestBurst(t *testing.T) {
 	for range 1000 {
 		must(t, os.WriteFile(file, []byte("x"), 0o600))
 	}
-	if list := w.drain(); len(list) == 0 || len(list) > 1000 {
+	if list := w.until(); len(list) == 0 || len(list) > 1000 {
 		t.Errorf("%d events", len(list))
 	}
 }
