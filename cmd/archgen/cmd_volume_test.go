@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
@@ -51,15 +52,17 @@ func TestEnsureDirectory(t *testing.T) {
 
 func TestAwaitFile(t *testing.T) {
 	volume := t.TempDir()
-	brief, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	if err := awaitFile(brief, volume, "a/ready"); err == nil {
-		t.Error("it was not waited for")
-	}
-	time.AfterFunc(50*time.Millisecond, func() { _ = os.MkdirAll(filepath.Join(volume, "a/ready"), 0o755) })
-	if err := awaitFile(t.Context(), volume, "a/ready"); err != nil {
-		t.Error(err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		brief, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := awaitFile(brief, volume, "a/ready"); err == nil {
+			t.Error("it was not waited for")
+		}
+		time.AfterFunc(time.Minute, func() { _ = os.MkdirAll(filepath.Join(volume, "a/ready"), 0o755) })
+		if err := awaitFile(t.Context(), volume, "a/ready"); err != nil {
+			t.Error(err)
+		}
+	})
 }
 
 // TestInNamespace: in Podman's own user namespace the user is 0, and the ids of a

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -314,7 +313,7 @@ func TestFollowed(t *testing.T) {
 }
 
 // TestWatchedOddities: nothing that lies in the place of a watched file leads out of
-// its volume, or holds a pass up.
+// its volume, or holds a pass up, as reading the FIFO would for ever.
 func TestWatchedOddities(t *testing.T) {
 	p := newPlace(t)
 	volume := config.VolumeDir(p.Storage, "node.data")
@@ -327,13 +326,12 @@ func TestWatchedOddities(t *testing.T) {
 	}
 	for _, name := range []string{"link", "fifo", "directory", "directory/none"} {
 		r := units.Recipe{Watch: []units.VolumeFile{{Volume: "node.data", Path: name}}}
-		begun := time.Now()
 		p.write(r)
 		if err := os.WriteFile(secret, []byte(name), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if p.differs(r) || time.Since(begun) > 5*time.Second {
-			t.Errorf("%s was read, in %v", name, time.Since(begun))
+		if p.differs(r) {
+			t.Errorf("%s was read", name)
 		}
 	}
 }

@@ -29,9 +29,10 @@ func within(t *testing.T, d time.Duration) context.Context {
 	return ctx
 }
 
+// A quarter of long is less than a call may take by itself.
 const (
 	soon = 50 * time.Millisecond
-	long = 20 * time.Second
+	long = 80 * time.Second
 )
 
 // eventually waits until something is so.
