@@ -357,6 +357,35 @@ func (n *node) files(dir string) map[string]string {
 	return list
 }
 
+// state is all that a run can see, as text: the files with their types and modes, the
+// units, and what systemd was asked for. A unit's time of start is left out: the jobs
+// tell its starts apart.
+func (n *node) state() string {
+	var b strings.Builder
+	err := filepath.WalkDir(n.root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err == nil {
+			fmt.Fprintln(&b, path, info.Mode())
+		}
+		return err
+	})
+	if err != nil {
+		panic(err)
+	}
+	states := map[string]systemd.Unit{}
+	for name := range n.monitors {
+		u := n.systemd.Unit(name)
+		u.ActiveEnterTimestamp = 0
+		states[name] = u
+	}
+	jobs, reloads := n.done()
+	fmt.Fprint(&b, n.files("."), n.known(), states, jobs, reloads)
+	return b.String()
+}
+
 // traces is what changes when anything below the home is written, in vain too.
 func (n *node) traces() map[string]string {
 	list := map[string]string{}
