@@ -33,27 +33,27 @@ var quicker = []struct{ file, is, becomes string }{
 	{"units/statedir/statedir.go", "lockTimeout    = 30 * time.Second", "lockTimeout    = 8 * time.Second"},
 }
 
-// archgenDir is where the program is, once it is built, beside a Podman that has
+// programs is where archgen and sync are, once they are built, beside a Podman that has
 // every image. TestMain removes it.
-var archgenDir string
+var programs string
 
 const podman = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo podman version 5.4.2; fi\n"
 
-// archgen builds the program.
-var archgen = sync.OnceValue(func() (err error) {
-	if archgenDir, err = os.MkdirTemp("", "archgen"); err != nil {
+// build builds the programs under test, as users have them: without the race detector.
+var build = sync.OnceValue(func() (err error) {
+	if programs, err = os.MkdirTemp("", "archgen"); err != nil {
 		return err
 	}
-	overlay, err := quickened(archgenDir)
+	overlay, err := quickened(programs)
 	if err != nil {
 		return err
 	}
-	build := exec.Command("go", "build", "-trimpath", "-overlay", overlay, "-o", filepath.Join(archgenDir, "archgen"), "../../cmd/archgen")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("building archgen: %w: %s", err, out)
+	cmd := exec.Command("go", "build", "-trimpath", "-overlay", overlay, "-o", programs, "../../cmd/archgen", "./sync")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building archgen and sync: %w: %s", err, out)
 	}
-	return os.WriteFile(filepath.Join(archgenDir, "podman"), []byte(podman), 0o755)
+	return os.WriteFile(filepath.Join(programs, "podman"), []byte(podman), 0o755)
 })
 
 // quickened writes the changed sources into a directory, and the list of them
@@ -104,7 +104,7 @@ type node struct {
 
 func newNode(t *testing.T, apps ...string) *node {
 	t.Helper()
-	if err := archgen(); err != nil {
+	if err := build(); err != nil {
 		t.Fatal(err)
 	}
 	// The path of a socket is short, and that of t.TempDir may not be.
@@ -178,8 +178,8 @@ func (n *node) install(app, name, edition string) {
 // command is an apply of all apps.
 func (n *node) command() Command {
 	return Command{
-		Args:  []string{filepath.Join(archgenDir, "archgen"), "apply"},
-		Env:   []string{"HOME=" + n.at("home"), "XDG_RUNTIME_DIR=" + n.at("run"), "PATH=" + archgenDir},
+		Args:  []string{filepath.Join(programs, "archgen"), "apply"},
+		Env:   []string{"HOME=" + n.at("home"), "XDG_RUNTIME_DIR=" + n.at("run"), "PATH=" + programs},
 		Below: n.root,
 	}
 }

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,27 +22,13 @@ import (
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
-// The test binary is the command under test as well: with these variables it
-// makes a directory hold a set, and reports an error like a command does.
-const (
-	dirVariable = "FAULTS_DIR"
-	setVariable = "FAULTS_SET"
-)
-
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(dirVariable); dir != "" {
-		if _, err := unitdir.Sync(dir, sets[os.Getenv(setVariable)], all); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
 	if os.Args[0] == monitorName {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		return
 	}
 	code := m.Run()
-	_ = os.RemoveAll(archgenDir) // nothing of the tests is in it
+	_ = os.RemoveAll(programs) // nothing of the tests is in it
 	os.Exit(code)
 }
 
@@ -125,12 +112,13 @@ func (s scenario) prepare(t *testing.T, root string) (dir string) {
 	return dir
 }
 
-func (s scenario) command(dir, root string) Command {
-	return Command{
-		Args:  []string{os.Args[0]},
-		Env:   []string{dirVariable + "=" + dir, setVariable + "=" + s.to, "GORACE=atexit_sleep_ms=0"},
-		Below: root,
+func (s scenario) command(t *testing.T, dir, root string) Command {
+	t.Helper()
+	set, err := json.Marshal(sets[s.to])
+	if err := errors.Join(err, build()); err != nil {
+		t.Fatal(err)
 	}
+	return Command{Args: []string{filepath.Join(programs, "sync"), dir, string(set)}, Below: root}
 }
 
 // check holds what has to be true at any moment, and after a fault.
@@ -232,7 +220,7 @@ func (s scenario) attempt(t *testing.T, f Fault) bool {
 	t.Helper()
 	root := t.TempDir()
 	dir := s.prepare(t, root)
-	r, err := Run(s.command(dir, root), f)
+	r, err := Run(s.command(t, dir, root), f)
 	if err != nil {
 		t.Error(err)
 		return false
@@ -329,7 +317,7 @@ func TestARunWithoutChangesWritesNothing(t *testing.T) {
 	root := t.TempDir()
 	s := scenario{from: "old", to: "old"}
 	dir := s.prepare(t, root)
-	r, err := Run(s.command(dir, root), Fault{})
+	r, err := Run(s.command(t, dir, root), Fault{})
 	if err != nil || r.Exit != 0 || len(r.Calls) == 0 {
 		t.Fatalf("%+v, %v", r, err)
 	}
