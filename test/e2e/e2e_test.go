@@ -68,6 +68,11 @@ func runScript(t *testing.T, script string) {
 			"user": s.user, "root": s.root, "install": s.install, "push": s.push, "until": s.until, "reboot": s.reboot, "poweroff": s.poweroff,
 		},
 		Setup: func(e *testscript.Env) error {
+			for _, variable := range os.Environ() { // what a script builds, it builds with our caches
+				if name, value, _ := strings.Cut(variable, "="); name == "HOME" || name == "XDG_CACHE_HOME" || strings.HasPrefix(name, "GO") {
+					e.Setenv(name, value)
+				}
+			}
 			e.Setenv("ROOT", root)
 			e.Setenv("ARCHIPELAGO_HOST_DIR", os.Getenv("ARCHIPELAGO_HOST_DIR")) // where host finds the machines
 			e.Setenv("NODE", filepath.Join(root, "test/e2e/testdata/node"))
