@@ -82,11 +82,17 @@ func (l *library) dir() (string, error) {
 	if _, err := os.Stat(vendored); err == nil {
 		return vendored, nil
 	}
-	return goSays("list", "-m", "-f", "{{.Dir}}", l.path)
+	dir, err := goSays("list", "-m", "-f", "{{.Dir}}", l.path)
+	if err == nil && dir == "" {
+		err = fmt.Errorf("the source of %s is not in Go's module cache: run go mod download", l.path)
+	}
+	return dir, err
 }
 
 func goSays(args ...string) (string, error) {
-	out, err := exec.CommandContext(context.Background(), "go", args...).Output()
+	cmd := exec.CommandContext(context.Background(), "go", args...)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
 	}
