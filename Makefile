@@ -14,7 +14,10 @@ GOLANGCI := $(CACHE)/golangci-lint-v2.15.0
 GOFUMPT := $(CACHE)/gofumpt-v0.12.0
 FUZZTIME ?= 30s
 
-.PHONY: help setup build test unit race model model-test lint fmt generate check golden fuzz cover bench demo e2e install uninstall compile check-package dist deb rpm clean
+# The Debian release of the test machines: trixie has Podman 5.4, forky 5.8.
+SUITE ?= $(or $(ARCHIPELAGO_HOST_SUITE),trixie)
+
+.PHONY: help setup build test unit race model model-test lint fmt generate check golden fuzz cover bench demo machine e2e install uninstall compile check-package dist deb rpm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,7 +41,7 @@ unit: setup ## Unit tests, fast
 	go test ./...
 
 race: setup ## Unit tests under the race detector in random order
-	go test -race -shuffle=on ./...
+	go test -race -shuffle=on -timeout 30m ./...
 
 model: setup ## A million random schedules of faults against the state table
 	MODEL_SCHEDULES=1000000 go test -count=1 -timeout 30m -run TestModel ./units
@@ -84,9 +87,15 @@ bench: setup build ## Measure, and rewrite docs/benchmarks.md
 demo: setup build ## Boot a machine, start a Bitcoin node, break it, watch it recover
 	test/demo/run
 
-e2e: setup build ## The real thing: systemd and rootless Podman on the test machine
+# The base system and each set of images that a test or the demo asks for.
+machine: setup ## Build what test machines are made of, for SUITE (trixie, forky)
+	@for images in all noshell bitcoin-knots,nginx; do test/host/host build --suite $(SUITE) --images $$images >/dev/null; done
+
+E2E = go test -tags e2e -count=1 -timeout 45m -parallel 3
+
+e2e: setup build machine ## The real thing: systemd and rootless Podman on the test machine, of SUITE
 	@test/setup packages
-	go test -tags e2e -count=1 -timeout 45m -parallel 3 ./test/host ./test/e2e ./test/package
+	ARCHIPELAGO_HOST_SUITE=$(SUITE) $(E2E) ./test/host ./test/e2e ./test/package
 
 # What is installed, and what uninstall removes: mode, place below PREFIX (a
 # folder ends in /), sources.
