@@ -17,7 +17,7 @@ FUZZTIME ?= 30s
 # The Debian release of the test machines: trixie has Podman 5.4, forky 5.8.
 SUITE ?= $(or $(ARCHIPELAGO_HOST_SUITE),trixie)
 
-.PHONY: help setup build test unit race model model-test lint fmt generate check golden fuzz cover bench demo machine e2e install uninstall compile check-package dist deb rpm clean
+.PHONY: help setup build test unit race model model-test lint fmt generate check golden fuzz cover bench demo machine e2e e2e-podman install uninstall compile check-package dist deb rpm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -35,7 +35,7 @@ compile: # what a package's build runs: it installs nothing and needs no network
 check-package: # what a package's build tests: what needs nothing but Go
 	go test ./generator/... ./manifests/... ./units/... ./healthd/... ./packaging/...
 
-test: setup lint race model-test e2e ## Everything: lint, unit tests under the race detector, the test machine
+test: setup lint race model-test e2e e2e-podman ## Everything: lint, unit tests under the race detector, the test machine
 
 unit: setup ## Unit tests, fast
 	go test ./...
@@ -96,6 +96,12 @@ E2E = go test -tags e2e -count=1 -timeout 45m -parallel 3
 e2e: setup build machine ## The real thing: systemd and rootless Podman on the test machine, of SUITE
 	@test/setup packages
 	ARCHIPELAGO_HOST_SUITE=$(SUITE) $(E2E) ./test/host ./test/e2e ./test/package
+
+# Keys and values, what archgen reads of containers and secrets without Podman, networks,
+# adoption, removal.
+e2e-podman: setup build ## The part of e2e that depends on the version of Podman, with forky's
+	@$(MAKE) --no-print-directory machine SUITE=forky
+	ARCHIPELAGO_HOST_SUITE=forky $(E2E) ./test/e2e -run '^(TestSystemd|TestValuesArriveUnchanged|TestPodmanAgreesWithConform|TestScripts)$$/^(archgen_render.*|adopt|doctor|files|first|isolation|parts|remove)$$'
 
 # What is installed, and what uninstall removes: mode, place below PREFIX (a
 # folder ends in /), sources.
