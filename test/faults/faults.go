@@ -40,7 +40,8 @@ type Fault struct {
 
 // Call is a file or socket call that the command made.
 type Call struct {
-	// Path is the path or the socket that it names, or what its descriptor is of.
+	// Path is the path or the socket that it names, or what its descriptor is of. Paths
+	// and sockets that a run with a fault names before the fault are left out.
 	Name, Path string
 	// Writes tells a call that may change a file system.
 	Writes bool
@@ -255,7 +256,9 @@ func (t *tracer) describe(tid int, info callInfo) (Call, bool) {
 		return Call{}, false
 	}
 	c := Call{Name: kind.name, Writes: kind.writes}
+	before := t.counting && len(t.result.Calls)+1 < t.fault.At
 	switch {
+	case before && kind.path+kind.socket > 0:
 	case kind.path > 0:
 		c.Path = readString(tid, uintptr(info.args[kind.path-1]))
 	case kind.socket > 0:
