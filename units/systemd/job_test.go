@@ -30,10 +30,16 @@ type ending struct {
 // begin starts the app and returns once its job is waited for.
 func begin(t *testing.T, fake *systemdtest.Manager, m *systemd.Manager) <-chan ending {
 	t.Helper()
+	return beginWithin(within(t, long), t, fake, m)
+}
+
+// beginWithin is begin with a wait that ends with the context.
+func beginWithin(ctx context.Context, t *testing.T, fake *systemdtest.Manager, m *systemd.Manager) <-chan ending {
+	t.Helper()
 	before := fake.Jobs()
 	ended := make(chan ending, 1)
 	go func() {
-		result, err := m.Start(within(t, long), app, systemd.Replace)
+		result, err := m.Start(ctx, app, systemd.Replace)
 		ended <- ending{result, err}
 	}()
 	eventually(t, "the job is queued", func() bool { return fake.Jobs() > before })
@@ -85,8 +91,10 @@ func TestAJobGoesOnWhenNobodyWaits(t *testing.T) {
 	m := fake.Connect()
 	fake.Set(systemd.Unit{Name: app})
 	release := held(fake, systemdtest.Outcome{})
-	_, err := m.Start(within(t, soon), app, systemd.Replace)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "starting "+app+": job 1 goes on") {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := beginWithin(ctx, t, fake, m)
+	cancel()
+	if err := (<-ended).err; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "starting "+app+": job 1 goes on") {
 		t.Errorf("wait that ended before the job: %v", err)
 	}
 	release()

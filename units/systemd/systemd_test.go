@@ -305,7 +305,7 @@ func TestErrorsSayHowToMendThem(t *testing.T) {
 		t.Errorf("start of a unit that is not there: %v", err)
 	}
 	fake.Stop()
-	_, err = m.List(within(t, soon), app)
+	_, err = m.List(within(t, 20*soon), app)
 	if !errors.Is(err, systemd.ErrUnreachable) || !strings.Contains(err.Error(), "loginctl enable-linger") {
 		t.Errorf("call of a manager that is gone: %v", err)
 	}
@@ -363,7 +363,7 @@ func TestConnectWaitsForASocketThatRefuses(t *testing.T) {
 	fake := systemdtest.New(t)
 	socket := fake.Private().Private + ".refuses"
 	abandon(t, socket)
-	_, err := systemd.Connect(within(t, soon), systemd.Options{Private: socket})
+	_, err := systemd.Connect(within(t, 20*soon), systemd.Options{Private: socket})
 	if !errors.Is(err, systemd.ErrUnreachable) {
 		t.Errorf("connect to a socket that nobody listens on: %v", err)
 	}
