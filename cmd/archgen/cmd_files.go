@@ -13,10 +13,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/config"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
+	"github.com/archipelago-os/archipelago/units/prestart"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -148,10 +148,10 @@ func (c *cli) recipeOf(scope units.Scope, app string) (units.Recipe, error) {
 }
 
 // configHost is where the configuration of this machine's apps comes from.
-func (c *cli) configHost(scope units.Scope) (config.Host, error) {
+func (c *cli) configHost(scope units.Scope) (prestart.Host, error) {
 	places, err := paths.Of(scope, c.getenv)
 	if err != nil {
-		return config.Host{}, err
+		return prestart.Host{}, err
 	}
 	return machine.Config(places, paths.Storage(scope, c.getenv), startedBy(scope)), nil
 }

@@ -16,9 +16,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/config"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
+	"github.com/archipelago-os/archipelago/units/prestart"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
@@ -96,7 +96,7 @@ type preparation struct {
 	scope  units.Scope
 	app    string
 	recipe units.Recipe
-	host   config.Host
+	host   prestart.Host
 }
 
 func (p *preparation) step(ctx context.Context, s units.Step) error {
@@ -104,7 +104,7 @@ func (p *preparation) step(ctx context.Context, s units.Step) error {
 	case s.EnsureDir != nil:
 		return p.ensureDir(ctx, *s.EnsureDir)
 	case s.File != nil:
-		return p.inVolume(ctx, "await", config.VolumeDir(p.host.Storage, s.File.Volume), s.File.Path)
+		return p.inVolume(ctx, "await", prestart.VolumeDir(p.host.Storage, s.File.Volume), s.File.Path)
 	case s.Address != "":
 		return p.awaitAddress(ctx, s.Address)
 	case s.Service != "":
@@ -242,7 +242,7 @@ func (p *preparation) removeContainer(ctx context.Context) error {
 
 // ensureDir makes a directory in a volume.
 func (p *preparation) ensureDir(ctx context.Context, d units.EnsureDir) error {
-	dir := config.VolumeDir(p.host.Storage, d.Volume)
+	dir := prestart.VolumeDir(p.host.Storage, d.Volume)
 	entries, err := os.ReadDir(dir)
 	isNew := err == nil && len(entries) == 0 || errors.Is(err, os.ErrNotExist)
 	if isNew && !filepath.IsAbs(d.Volume) {

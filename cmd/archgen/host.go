@@ -7,11 +7,11 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/config"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
+	"github.com/archipelago-os/archipelago/units/prestart"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/statedir"
@@ -24,7 +24,7 @@ type live struct {
 	services machine.Services
 	health   machine.Health
 	store    statedir.Store
-	config   config.Host
+	config   prestart.Host
 	vault    vault
 	podman   podmancli.Runner
 	// fetched is what came of fetching the images of apps ahead of a pass.

@@ -16,7 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/config"
+	"github.com/archipelago-os/archipelago/units/prestart"
 )
 
 // A new volume belongs to the container's user. Podman gives it the owner of the
@@ -69,7 +69,7 @@ func (p *preparation) isNew(ctx context.Context, v units.NewVolume) (bool, error
 
 // volumeDir is the directory of a volume; its content is in dataDir.
 func (p *preparation) volumeDir(name string) string {
-	return filepath.Dir(config.VolumeDir(p.host.Storage, name))
+	return filepath.Dir(prestart.VolumeDir(p.host.Storage, name))
 }
 
 // ownLocked makes sure that no other part of the app does the same at the same time.

@@ -42,11 +42,11 @@ var mayImport = map[string][]string{
 	"units/secret":                 {"units", "units/durable"},
 	"units/podman":                 {"units"},
 	"units/podman/podmancli":       {"units/podman", "units/secret"},
-	"units/config":                 {"units", "units/durable", "generator/configfile"},
+	"units/prestart":               {"units", "units/durable", "generator/configfile"},
 	"units/systemd":                {"units", "units/paths"},
 	"units/systemd/systemdtest":    {"units/systemd"},
 	"units/reconcile":              {"units"},
-	"units/machine":                {"units", "units/config", "units/secret", "units/unitdir", "units/systemd", "units/podman", "units/probe", "units/paths"},
+	"units/machine":                {"units", "units/prestart", "units/secret", "units/unitdir", "units/systemd", "units/podman", "units/probe", "units/paths"},
 	"units/probe":                  {},
 	"healthd/journal":              {"units", "units/reconcile"},
 	"healthd/watch":                {},
@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "units/probe", "healthd/watch", "units", "units/podman", "units/durable", "units/machine", "units/reconcile", "units/statedir", "units/systemd", "units/paths", "healthd/journal"},
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "generator/compile", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd"},
-	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/config", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal"},
+	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

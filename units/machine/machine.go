@@ -8,9 +8,9 @@ package machine
 
 import (
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/config"
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman"
+	"github.com/archipelago-os/archipelago/units/prestart"
 	"github.com/archipelago-os/archipelago/units/secret"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
@@ -21,10 +21,10 @@ func Secrets(p paths.Paths, scope units.Scope) secret.Store {
 }
 
 // Config is where the configuration of apps comes from and goes to, with the secrets
-// and volumes of Podman's storage. started is config.Host's.
-func Config(p paths.Paths, storage string, started func(container string) (invocation string, err error)) config.Host {
-	return config.Host{
-		State: p.State, Runtime: p.Runtime, Storage: storage, Started: started, Machine: config.ThisMachine,
+// and volumes of Podman's storage. started is prestart.Host's.
+func Config(p paths.Paths, storage string, started func(container string) (invocation string, err error)) prestart.Host {
+	return prestart.Host{
+		State: p.State, Runtime: p.Runtime, Storage: storage, Started: started, Machine: prestart.ThisMachine,
 		Secret: func(name string) (string, error) { return podman.Secret(storage, name) },
 	}
 }

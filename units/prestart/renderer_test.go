@@ -1,4 +1,4 @@
-package config_test
+package prestart_test
 
 import (
 	"encoding/json"
@@ -14,13 +14,13 @@ import (
 
 	"github.com/archipelago-os/archipelago/generator/configfile"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/config"
 	"github.com/archipelago-os/archipelago/units/durable"
+	"github.com/archipelago-os/archipelago/units/prestart"
 )
 
 // place is a machine with one app, ui, whose secret is `ui.token`.
 type place struct {
-	config.Host
+	prestart.Host
 	t       *testing.T
 	secrets map[string]string
 }
@@ -29,7 +29,7 @@ func newPlace(t *testing.T) *place {
 	t.Helper()
 	dir := t.TempDir()
 	p := &place{t: t, secrets: map[string]string{"ui.token": "canary"}}
-	p.Host = config.Host{
+	p.Host = prestart.Host{
 		State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"), Storage: filepath.Join(dir, "storage"),
 		Machine: func() configfile.Machine { return configfile.Machine{Memory: 1024, Cores: 2} },
 		Secret: func(name string) (string, error) {
@@ -237,7 +237,7 @@ func TestNoValue(t *testing.T) {
 // comes back with the same content neither.
 func TestWatched(t *testing.T) {
 	p := newPlace(t)
-	volume := config.VolumeDir(p.Storage, "node.data")
+	volume := prestart.VolumeDir(p.Storage, "node.data")
 	if err := os.MkdirAll(volume, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -316,7 +316,7 @@ func TestFollowed(t *testing.T) {
 // its volume, or holds a pass up, as reading the FIFO would for ever.
 func TestWatchedOddities(t *testing.T) {
 	p := newPlace(t)
-	volume := config.VolumeDir(p.Storage, "node.data")
+	volume := prestart.VolumeDir(p.Storage, "node.data")
 	if err := os.MkdirAll(filepath.Join(volume, "directory"), 0o755); err != nil {
 		t.Fatal(err)
 	}

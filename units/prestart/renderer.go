@@ -1,10 +1,10 @@
-// Package config owns the configuration of a part at a moment: it renders the
+// Package prestart owns the configuration of a part at a moment: it renders the
 // files of a recipe, puts them where the container mounts them, and tells by two
 // digests whether a container that runs was started with what it would get now.
 //
 // It never decides what follows from that, never runs Podman, and keeps of
 // secrets only digests that are made with a key of this machine.
-package config
+package prestart
 
 import (
 	"bytes"
