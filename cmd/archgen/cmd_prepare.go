@@ -221,11 +221,15 @@ func (p *preparation) run(ctx context.Context, command []string) error {
 		return err
 	}
 	args := append([]string{"run", "--rm", "--replace", "--name=" + p.stepContainer(), "--log-driver=none", "--entrypoint=" + string(entrypoint)}, p.flags()...)
-	return p.c.podman(ctx, podmancli.Call{
+	err = p.c.podman(ctx, podmancli.Call{
 		Args: append(args, p.recipe.Image), Stdout: p.c.stderr, Stderr: p.c.stderr,
 		// When its container is gone Podman ends. Where there is none yet, the signal ends it.
 		Cancel: func() error { return p.removeContainer(ctx) },
 	})
+	if failed, ok := errors.AsType[*podmancli.Error](err); ok {
+		return failed.Err // how the command ended: the step is named by the caller
+	}
+	return err
 }
 
 // removeTime is how long it may take to remove a container: podmancli.Grace is a little
