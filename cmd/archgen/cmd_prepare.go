@@ -118,7 +118,7 @@ func (p *preparation) step(ctx context.Context, s units.Step) error {
 // awaitAddress waits until somebody answers at a port.
 func (p *preparation) awaitAddress(ctx context.Context, address string) error {
 	target := probe.Target{Kind: "tcp", Address: address, Timeout: 2 * time.Second}
-	return p.persist(ctx, p.app, "serving", asker(target, nil))
+	return p.persist(ctx, p.app, "serving", probe.Asker(target, nil))
 }
 
 // awaitService waits until another part has come to a level.
@@ -145,20 +145,20 @@ func (p *preparation) awaitService(ctx context.Context, service, level string) e
 		case target == nil:
 			return probe.Outcome{State: probe.Serving}
 		}
-		return asker(*target, credentials)(ctx)
+		return probe.Asker(*target, credentials)(ctx)
 	})
 }
 
 // persist asks until the answer is good enough for a level, and shows in
 // systemctl status what is waited for.
 func (p *preparation) persist(ctx context.Context, app, level string, ask func(context.Context) probe.Outcome) error {
-	enough := reached[level]
+	enough := probe.Reached(level)
 	if enough == nil { // started
-		enough = reached["serving"]
+		enough = probe.Reached("serving")
 	}
 	out := p.c.teller(app, 0)
 	defer out.close()
-	last, err := persist(ctx, enough, ask, out.tell)
+	last, err := probe.PollUntil(ctx, enough, ask, out.tell)
 	out.status("")
 	if err != nil {
 		return fmt.Errorf("its last answer: %s", last.Detail)

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,13 +20,6 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 
 	"github.com/archipelago-os/archipelago/units/paths"
-)
-
-// The pauses between two questions: short at first, since most apps serve
-// within a second, and growing.
-const (
-	firstPause   = 50 * time.Millisecond
-	longestPause = time.Second
 )
 
 // handPatience is how long a person waits who names no time.
@@ -80,7 +72,7 @@ or its main process has ended.`,
 }
 
 func (w *waited) check(timeoutGiven bool) error {
-	if reached[w.level] == nil && w.level != started {
+	if probe.Reached(w.level) == nil && w.level != started {
 		return fmt.Errorf("there is no level %q: it is started, alive, serving or synced", w.level)
 	}
 	if timeoutGiven && w.timeout <= 0 {
@@ -91,13 +83,6 @@ func (w *waited) check(timeoutGiven bool) error {
 
 // started is the level of an app whose container runs, whatever it answers.
 const started = "started"
-
-// reached is the answers with which an app has reached a level.
-var reached = map[string][]probe.State{
-	"alive":   {probe.Serving, probe.NeedsUser, probe.Loading},
-	"serving": {probe.Serving, probe.NeedsUser},
-	"synced":  {probe.Serving},
-}
 
 func (c *cli) wait(w *waited, app string) error {
 	if w.level == started {
@@ -138,7 +123,7 @@ func (c *cli) wait(w *waited, app string) error {
 	}
 	out := c.teller(app, target.Timeout)
 	defer out.close()
-	last, err := persist(ctx, reached[w.level], asker(*target, c.podmanSecrets(w.from.scope()).Secret), out.tell)
+	last, err := probe.PollUntil(ctx, probe.Reached(w.level), probe.Asker(*target, c.podmanSecrets(w.from.scope()).Secret), out.tell)
 	return c.concludeWait(out, app, last, err)
 }
 
@@ -153,7 +138,7 @@ func (c *cli) waitStarted(w *waited, app string) error {
 		return err
 	}
 	defer manager.Close()
-	for pause := firstPause; ; pause = min(pause*3/2, longestPause) {
+	for backoff := (probe.Backoff{}); ; {
 		list, err := manager.List(ctx, "app@"+app+".service")
 		switch {
 		case err != nil:
@@ -166,7 +151,7 @@ func (c *cli) waitStarted(w *waited, app string) error {
 		select {
 		case <-ctx.Done():
 			return givenUp(fmt.Errorf("app@%s: %w", app, context.Cause(ctx)))
-		case <-time.After(pause):
+		case <-time.After(backoff.Next()):
 		}
 	}
 }
@@ -193,37 +178,6 @@ func givenUp(err error) error {
 		return err
 	}
 	return notServingError{err}
-}
-
-// persist asks until an answer is good enough, and returns the last one. The
-// error is why it was given up.
-func persist(ctx context.Context, enough []probe.State, ask func(context.Context) probe.Outcome, tell func(probe.Outcome)) (last probe.Outcome, err error) {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for pause := firstPause; ; pause = min(pause*3/2, longestPause) {
-		select {
-		case <-ctx.Done():
-			return last, context.Cause(ctx)
-		case <-timer.C:
-		}
-		o := ask(ctx)
-		if isOver(ctx) { // it was cut short, and says less than the one before it
-			continue
-		}
-		last = o
-		if slices.Contains(enough, o.State) {
-			return last, nil
-		}
-		tell(o)
-		timer.Reset(pause)
-	}
-}
-
-// isOver tells whether a context has ended, or ends in this moment: a connection
-// with the same deadline can notice it first.
-func isOver(ctx context.Context) bool {
-	deadline, limited := ctx.Deadline()
-	return ctx.Err() != nil || limited && !time.Now().Before(deadline)
 }
 
 // targetOf reads the check of an app from its unit file. It is nil where there
@@ -266,13 +220,6 @@ func (c *cli) renderedFile(scope units.Scope, app, name string) ([]byte, error) 
 		return os.ReadFile(path)
 	}
 	return nil, fmt.Errorf("there is no %s in %s: install the app, then archgen apply", name, strings.Join(dirs, " or "))
-}
-
-// asker asks a target, each time with the password that Podman has now: a secret
-// may be rotated while an app is waited for.
-func asker(t probe.Target, credentials probe.Credentials) func(context.Context) probe.Outcome {
-	var prober probe.Prober
-	return func(ctx context.Context) probe.Outcome { return prober.Probe(ctx, t, credentials) }
 }
 
 var errProcessEnded = errors.New("its main process has ended")

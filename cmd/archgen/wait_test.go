@@ -2,12 +2,9 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,124 +18,10 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/archipelago-os/archipelago/units/probe"
 )
-
-// Which answers end the waiting, by level.
-func TestReached(t *testing.T) {
-	t.Parallel()
-	for _, state := range []probe.State{probe.Serving, probe.NeedsUser, probe.Loading, probe.Wrong, probe.Unreachable} {
-		var levels []string
-		for _, level := range []string{"alive", "serving", "synced"} {
-			if slices.Contains(reached[level], state) {
-				levels = append(levels, level)
-			}
-		}
-		want := map[probe.State]string{
-			probe.Serving: "alive serving synced", probe.NeedsUser: "alive serving", probe.Loading: "alive",
-		}[state]
-		if got := strings.Join(levels, " "); got != want {
-			t.Errorf("an app that is %s has reached %q, want %q", state, got, want)
-		}
-	}
-}
-
-// answers is an app that gives one answer after the other, and stays with the
-// last. It notes when it was asked.
-type answers struct {
-	states []probe.State
-	asked  []time.Duration
-	begin  time.Time
-}
-
-func (a *answers) ask(context.Context) probe.Outcome {
-	a.asked = append(a.asked, time.Since(a.begin))
-	i := min(len(a.asked), len(a.states)) - 1
-	return probe.Outcome{State: a.states[i], Detail: fmt.Sprintf("answer %d", len(a.asked))}
-}
-
-func TestPersist(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		states []probe.State
-		asked  int
-		err    error
-	}{
-		"serves at once":        {[]probe.State{probe.Serving}, 1, nil},
-		"serves later":          {[]probe.State{probe.Unreachable, probe.Wrong, probe.Loading, probe.Serving}, 4, nil},
-		"waits for a person":    {[]probe.State{probe.Loading, probe.NeedsUser}, 2, nil},
-		"wrong until the end":   {[]probe.State{probe.Wrong}, 16, context.DeadlineExceeded},
-		"loading until the end": {[]probe.State{probe.Loading}, 16, context.DeadlineExceeded},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-				defer cancel()
-				a := answers{states: c.states, begin: time.Now()}
-				var told []string
-				last, err := persist(ctx, reached["serving"], a.ask, func(o probe.Outcome) { told = append(told, o.Detail) })
-				if !errors.Is(err, c.err) || len(a.asked) != c.asked || last.Detail != fmt.Sprintf("answer %d", c.asked) {
-					t.Errorf("asked %d times, last %q, error %v; want %d times, error %v", len(a.asked), last.Detail, err, c.asked, c.err)
-				}
-				want := c.asked
-				if c.err == nil {
-					want-- // the good one is not told as waiting
-				}
-				if len(told) != want {
-					t.Errorf("told %q, want %d answers", told, want)
-				}
-			})
-		})
-	}
-}
-
-// The pauses grow from 50 ms to 1 s.
-func TestPauses(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		a := answers{states: []probe.State{probe.Unreachable}, begin: time.Now()}
-		_, _ = persist(ctx, reached["serving"], a.ask, func(probe.Outcome) {})
-		for i, at := range a.asked[1:] {
-			pause := at - a.asked[i]
-			if want := time.Duration(min(50*math.Pow(1.5, float64(i)), 1000) * 1e6); (pause - want).Abs() > 10*time.Millisecond {
-				t.Errorf("pause %d is %v, want about %v", i, pause, want)
-			}
-		}
-		if n := len(a.asked); n < 60 || n > 70 {
-			t.Errorf("asked %d times in a minute", n)
-		}
-	})
-}
-
-// A question that the end of the waiting cuts short does not hide what the app
-// said before.
-func TestPersistKeepsTheLastAnswer(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		first := true
-		last, err := persist(ctx, reached["serving"], func(ctx context.Context) probe.Outcome {
-			if first {
-				first = false
-				return probe.Outcome{State: probe.Loading, Detail: "verifying"}
-			}
-			<-ctx.Done()
-			return probe.Outcome{State: probe.Unreachable, Detail: "called off"}
-		}, func(probe.Outcome) {})
-		if err == nil || last.Detail != "verifying" {
-			t.Errorf("last answer %q, error %v", last.Detail, err)
-		}
-	})
-}
 
 // place is a home with one rendered app, and what wait says there.
 type place struct {

@@ -1,0 +1,73 @@
+package probe
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Reached returns the states in which an app has reached a level: alive (it answers at
+// all), serving, or synced (it has caught up). It is nil for any other level.
+func Reached(level string) []State { return reached[level] }
+
+var reached = map[string][]State{
+	"alive":   {Serving, NeedsUser, Loading},
+	"serving": {Serving, NeedsUser},
+	"synced":  {Serving},
+}
+
+// Asker returns a function that asks a target. Each question reads the password of the
+// target again: a secret may be rotated while the app is waited for.
+func Asker(t Target, credentials Credentials) func(context.Context) Outcome {
+	var prober Prober
+	return func(ctx context.Context) Outcome { return prober.Probe(ctx, t, credentials) }
+}
+
+// Backoff is the pauses between two questions: short at first, since most apps serve
+// within a second, and growing. The zero value is ready for use.
+type Backoff struct{ pause time.Duration }
+
+const (
+	firstPause   = 50 * time.Millisecond
+	longestPause = time.Second
+)
+
+// Next returns the pause until the next question.
+func (b *Backoff) Next() time.Duration {
+	b.pause = min(max(b.pause*3/2, firstPause), longestPause)
+	return b.pause
+}
+
+// PollUntil asks until an answer has one of the states, and returns the last answer.
+// report is called with each answer before that. The error is the cause for which the
+// context ended.
+func PollUntil(ctx context.Context, states []State, ask func(context.Context) Outcome, report func(Outcome)) (last Outcome, err error) {
+	var backoff Backoff
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return last, context.Cause(ctx)
+		case <-timer.C:
+		}
+		o := ask(ctx)
+		if isOver(ctx) { // the question was cut short: its answer says less than the one before
+			<-ctx.Done()
+			return last, context.Cause(ctx)
+		}
+		last = o
+		if slices.Contains(states, o.State) {
+			return last, nil
+		}
+		report(o)
+		timer.Reset(backoff.Next())
+	}
+}
+
+// isOver reports whether a context has ended, or ends at this moment: a connection with
+// the same deadline can notice it first.
+func isOver(ctx context.Context) bool {
+	deadline, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && !time.Now().Before(deadline)
+}

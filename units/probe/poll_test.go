@@ -1,0 +1,124 @@
+package probe
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Which answers end the waiting, by level.
+func TestReached(t *testing.T) {
+	t.Parallel()
+	for _, state := range []State{Serving, NeedsUser, Loading, Wrong, Unreachable} {
+		var levels []string
+		for _, level := range []string{"alive", "serving", "synced"} {
+			if slices.Contains(Reached(level), state) {
+				levels = append(levels, level)
+			}
+		}
+		want := map[State]string{
+			Serving: "alive serving synced", NeedsUser: "alive serving", Loading: "alive",
+		}[state]
+		if got := strings.Join(levels, " "); got != want {
+			t.Errorf("an app that is %s has reached %q, want %q", state, got, want)
+		}
+	}
+}
+
+// answers is an app that gives one answer after the other, and stays with the
+// last. It notes when it was asked.
+type answers struct {
+	states []State
+	asked  []time.Duration
+	begin  time.Time
+}
+
+func (a *answers) ask(context.Context) Outcome {
+	a.asked = append(a.asked, time.Since(a.begin))
+	i := min(len(a.asked), len(a.states)) - 1
+	return Outcome{State: a.states[i], Detail: fmt.Sprintf("answer %d", len(a.asked))}
+}
+
+func TestPollUntil(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		states []State
+		asked  int
+		err    error
+	}{
+		"serves at once":        {[]State{Serving}, 1, nil},
+		"serves later":          {[]State{Unreachable, Wrong, Loading, Serving}, 4, nil},
+		"waits for a person":    {[]State{Loading, NeedsUser}, 2, nil},
+		"wrong until the end":   {[]State{Wrong}, 16, context.DeadlineExceeded},
+		"loading until the end": {[]State{Loading}, 16, context.DeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				a := answers{states: c.states, begin: time.Now()}
+				var told []string
+				last, err := PollUntil(ctx, Reached("serving"), a.ask, func(o Outcome) { told = append(told, o.Detail) })
+				if !errors.Is(err, c.err) || len(a.asked) != c.asked || last.Detail != fmt.Sprintf("answer %d", c.asked) {
+					t.Errorf("asked %d times, last %q, error %v; want %d times, error %v", len(a.asked), last.Detail, err, c.asked, c.err)
+				}
+				want := c.asked
+				if c.err == nil {
+					want-- // the good one is not told as waiting
+				}
+				if len(told) != want {
+					t.Errorf("told %q, want %d answers", told, want)
+				}
+			})
+		})
+	}
+}
+
+// The pauses grow from 50 ms to 1 s.
+func TestPauses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		a := answers{states: []State{Unreachable}, begin: time.Now()}
+		_, _ = PollUntil(ctx, Reached("serving"), a.ask, func(Outcome) {})
+		for i, at := range a.asked[1:] {
+			pause := at - a.asked[i]
+			if want := time.Duration(min(50*math.Pow(1.5, float64(i)), 1000) * 1e6); (pause - want).Abs() > 10*time.Millisecond {
+				t.Errorf("pause %d is %v, want about %v", i, pause, want)
+			}
+		}
+		if n := len(a.asked); n < 60 || n > 70 {
+			t.Errorf("asked %d times in a minute", n)
+		}
+	})
+}
+
+// A question that the end of the waiting cuts short does not hide what the app
+// said before.
+func TestPollUntilKeepsTheLastAnswer(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		first := true
+		last, err := PollUntil(ctx, Reached("serving"), func(ctx context.Context) Outcome {
+			if first {
+				first = false
+				return Outcome{State: Loading, Detail: "verifying"}
+			}
+			<-ctx.Done()
+			return Outcome{State: Unreachable, Detail: "called off"}
+		}, func(Outcome) {})
+		if err == nil || last.Detail != "verifying" {
+			t.Errorf("last answer %q, error %v", last.Detail, err)
+		}
+	})
+}
