@@ -19,6 +19,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman"
+	"github.com/archipelago-os/archipelago/units/prestart"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -258,11 +259,11 @@ func removeGrants(dir, id string) error {
 // forget removes what was rendered for apps that are gone. Of those that were purged the
 // record of what was migrated goes as well: installed again, the app has no data that was.
 func (c *cli) forget(scope units.Scope, ids, purged []string) error {
-	host, err := c.configHost(scope)
+	renderer, err := c.renderer(scope)
 	if err != nil {
 		return err
 	}
-	return errors.Join(removeOf(ids, filepath.Dir(host.Dir("x"))), removeOf(purged, migratedDir(host.State)))
+	return errors.Join(removeOf(ids, filepath.Dir(renderer.Dir("x"))), removeOf(purged, prestart.MigratedDir(renderer.State)))
 }
 
 // removeOf removes what a directory has of apps.

@@ -219,7 +219,7 @@ func lookIntoImage(ctx context.Context, podman podmancli.Runner, image string, p
 		return found, err
 	}
 	defer func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), removeTime)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), podmancli.RemoveTime)
 		defer cancel()
 		err = errors.Join(err, podman.Run(ctx, "image", "unmount", "--", image))
 	}()

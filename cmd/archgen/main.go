@@ -16,6 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
+	"github.com/archipelago-os/archipelago/units/prestart"
 )
 
 // The exit codes. Scripts rely on them.
@@ -86,7 +87,7 @@ func (c *cli) exitCode(err error) int {
 		return exitDiffers
 	case is[*durable.HeldError](err):
 		return exitLocked
-	case is[notServingError](err):
+	case is[notServingError](err), is[*prestart.NotServingError](err):
 		return exitNotServing
 	}
 	return exitFailed

@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"units/secret":                 {"units", "units/durable"},
 	"units/podman":                 {"units"},
 	"units/podman/podmancli":       {"units/podman", "units/secret"},
-	"units/prestart":               {"units", "units/durable", "generator/configfile"},
+	"units/prestart":               {"units", "units/durable", "units/podman/podmancli", "units/probe", "generator/configfile"},
 	"units/systemd":                {"units", "units/paths"},
 	"units/systemd/systemdtest":    {"units/systemd"},
 	"units/reconcile":              {"units"},

@@ -28,11 +28,16 @@ const LockName = "lock"
 // LockDir makes a directory and holds the lock in it until unlock is called. Its error
 // wraps *HeldError where somebody else holds it until the timeout.
 func LockDir(ctx context.Context, dir string, timeout time.Duration) (unlock func(), err error) {
+	return LockFile(ctx, dir, LockName, timeout)
+}
+
+// LockFile is LockDir for a directory with several locks: name is one of them.
+func LockFile(ctx context.Context, dir, name string, timeout time.Duration) (unlock func(), err error) {
 	d, err := Make(dir)
 	if err != nil {
 		return nil, err
 	}
-	l, err := d.Lock(ctx, LockName, timeout)
+	l, err := d.Lock(ctx, name, timeout)
 	if err != nil {
 		d.Close()
 		return nil, err

@@ -1,9 +1,3 @@
-// Package prestart owns the configuration of a part at a moment: it renders the
-// files of a recipe, puts them where the container mounts them, and tells by two
-// digests whether a container that runs was started with what it would get now.
-//
-// It never decides what follows from that, never runs Podman, and keeps of
-// secrets only digests that are made with a key of this machine.
 package prestart
 
 import (

@@ -20,9 +20,13 @@ import (
 	"time"
 )
 
-// Grace is how long Podman may take to end after its context did. A command that is
-// cancelled removes its container first.
-const Grace = 9 * time.Second
+const (
+	// Grace is how long Podman may take to end after its context did. A command that is
+	// cancelled removes its container first.
+	Grace = RemoveTime + 2*time.Second
+	// RemoveTime is how long Podman may take to remove what an interrupted command leaves.
+	RemoveTime = 7 * time.Second
+)
 
 // Call is one execution of Podman.
 type Call struct {

@@ -1,4 +1,4 @@
-package main
+package prestart
 
 import (
 	"context"
@@ -80,12 +80,12 @@ func TestInNamespace(t *testing.T) {
 		{"keep-id:uid=200,gid=210", 200, 0},
 		{"keep-id:gid=210,uid=200", 199, 200},
 	} {
-		p := &preparation{recipe: units.Recipe{Podman: []string{"--userns=" + c.userns}}}
+		p := &Part{Recipe: units.Recipe{Podman: []string{"--userns=" + c.userns}}}
 		if got, err := p.inNamespace(c.id, "uid=", 1000); err != nil || got != c.want {
 			t.Errorf("%s: %d is %d, %v; want %d", c.userns, c.id, got, err, c.want)
 		}
 	}
-	p := &preparation{recipe: units.Recipe{Podman: []string{"--userns=auto"}}}
+	p := &Part{Recipe: units.Recipe{Podman: []string{"--userns=auto"}}}
 	if _, err := p.inNamespace(0, "uid=", 1000); err == nil {
 		t.Error("nobody knows the ids of userns auto")
 	}

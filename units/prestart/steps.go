@@ -1,0 +1,237 @@
+package prestart
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
+	"github.com/archipelago-os/archipelago/units/probe"
+)
+
+// describeStep says in a few words what a step does.
+func describeStep(s units.Step) string {
+	switch {
+	case s.EnsureDir != nil:
+		return "ensure_dir " + s.EnsureDir.Volume + "/" + s.EnsureDir.Path
+	case s.File != nil:
+		return "wait_for " + s.File.Volume + "/" + s.File.Path
+	case s.Address != "":
+		return "wait_for " + s.Address
+	case s.Service != "":
+		return "wait_for " + s.Service + " until " + s.Level
+	case s.Migrate != "":
+		return "migrate " + s.Migrate
+	}
+	return "run " + strings.Join(s.Run, " ")
+}
+
+func (p *Part) step(ctx context.Context, s units.Step) error {
+	switch {
+	case s.EnsureDir != nil:
+		return p.ensureDir(ctx, *s.EnsureDir)
+	case s.File != nil:
+		return p.volume(ctx, nil, "await", VolumeDir(p.Renderer.Storage, s.File.Volume), s.File.Path)
+	case s.Address != "":
+		return p.waitForAddress(ctx, s.Address)
+	case s.Service != "":
+		return p.waitForService(ctx, s.Service, s.Level)
+	case s.Migrate != "":
+		return p.migrate(ctx, s)
+	}
+	return p.run(ctx, s.Run)
+}
+
+// waitForAddress waits until a port accepts connections.
+func (p *Part) waitForAddress(ctx context.Context, address string) error {
+	target := probe.Target{Kind: "tcp", Address: address, Timeout: 2 * time.Second}
+	return p.poll(ctx, "serving", probe.Asker(target, nil))
+}
+
+// waitForService waits until another part has reached a level.
+func (p *Part) waitForService(ctx context.Context, service, level string) error {
+	manager, err := p.Systemd(ctx)
+	if err != nil {
+		return err
+	}
+	defer manager.Close()
+	serves := func(context.Context) probe.Outcome { return probe.Outcome{State: probe.Serving} }
+	if level != LevelStarted {
+		target, err := p.Target(units.ContainerOf(service), level)
+		if err != nil {
+			return err
+		}
+		if target != nil {
+			serves = probe.Asker(*target, p.Credentials)
+		}
+	}
+	return p.poll(ctx, level, func(ctx context.Context) probe.Outcome {
+		state, err := manager.State(ctx, service)
+		switch {
+		case err != nil:
+			return probe.Outcome{State: probe.Unreachable, Detail: err.Error()}
+		case state != Running:
+			return probe.Outcome{State: probe.Unreachable, Detail: service + " is not up"}
+		}
+		return serves(ctx)
+	})
+}
+
+// poll asks until an answer reaches a level, and has systemctl status show what the step
+// waits for.
+func (p *Part) poll(ctx context.Context, level string, ask func(context.Context) probe.Outcome) error {
+	if level == LevelStarted {
+		level = "serving"
+	}
+	out := p.startNotifier(p.ID, 0)
+	defer out.close()
+	last, err := probe.PollUntil(ctx, probe.Reached(level), ask, out.report)
+	out.status("")
+	if err != nil {
+		return fmt.Errorf("its last answer: %s", last.Detail)
+	}
+	return nil
+}
+
+// migrate runs a command once for a version of the app.
+func (p *Part) migrate(ctx context.Context, s units.Step) error {
+	done, err := p.migrated()
+	if err != nil || slices.Contains(done, s.Migrate) {
+		return err
+	}
+	if err := p.run(ctx, s.Run); err != nil {
+		return err
+	}
+	text, err := json.Marshal(append(done, s.Migrate))
+	if err != nil {
+		return err
+	}
+	return durable.Replace(MigratedDir(p.Renderer.State), p.ID+".json", append(text, '\n'))
+}
+
+// MigratedDir is where it is kept what was migrated, a file for each part.
+func MigratedDir(state string) string { return filepath.Join(state, "migrated") }
+
+func (p *Part) migrated() ([]string, error) {
+	path := filepath.Join(MigratedDir(p.Renderer.State), p.ID+".json")
+	text, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	var done []string
+	if err == nil {
+		err = json.Unmarshal(text, &done)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading what was migrated from %s: %w; correct it by hand, it lists versions", path, err)
+	}
+	return done, nil
+}
+
+// flags is what a container of a step gets. Its part's runtime files are where
+// systemd's manager has them.
+func (p *Part) flags() []string {
+	args := make([]string, 0, len(p.Recipe.Podman))
+	for _, a := range p.Recipe.Podman {
+		args = append(args, strings.Replace(a, "--volume=%t/archipelago/", "--volume="+p.Renderer.Runtime+"/", 1))
+	}
+	return args
+}
+
+// run runs a command in the part's image, with what the part has.
+func (p *Part) run(ctx context.Context, command []string) error {
+	entrypoint, err := json.Marshal(command)
+	if err != nil {
+		return err
+	}
+	args := append([]string{"run", "--rm", "--replace", "--name=" + p.stepContainer(), "--log-driver=none", "--entrypoint=" + string(entrypoint)}, p.flags()...)
+	err = p.Podman(ctx, podmancli.Call{
+		Args: append(args, p.Recipe.Image), Stdout: p.Stderr, Stderr: p.Stderr,
+		// When its container is gone Podman ends. Where there is none yet, the signal ends it.
+		Cancel: func() error { return p.removeContainer(ctx) },
+	})
+	if failed, ok := errors.AsType[*podmancli.Error](err); ok {
+		return failed.Err // how the command ended: the step is named by the caller
+	}
+	return err
+}
+
+// ensureDir makes a directory in a volume.
+func (p *Part) ensureDir(ctx context.Context, d units.EnsureDir) error {
+	dir := VolumeDir(p.Renderer.Storage, d.Volume)
+	entries, err := os.ReadDir(dir)
+	isNew := err == nil && len(entries) == 0 || errors.Is(err, os.ErrNotExist)
+	if isNew && !filepath.IsAbs(d.Volume) {
+		if err := p.fill(ctx); err != nil {
+			return err
+		}
+	}
+	uid, err := p.inNamespace(d.UID, "uid=", os.Getuid())
+	if err != nil {
+		return err
+	}
+	gid, err := p.inNamespace(d.GID, "gid=", os.Getgid())
+	if err != nil {
+		return err
+	}
+	return p.volume(ctx, nil, "ensure", dir, d.Path, strconv.Itoa(uid), strconv.Itoa(gid), strconv.FormatUint(uint64(d.Mode), 8))
+}
+
+// fill lets Podman make a volume and give it what the image has at its place, and
+// its owner. It does so only while the volume is empty, as the container is made.
+func (p *Part) fill(ctx context.Context) error {
+	args := []string{"create", "--replace", "--name=" + p.stepContainer(), "--network=none"}
+	for _, a := range p.flags() {
+		if !strings.HasPrefix(a, "--network=") {
+			args = append(args, a)
+		}
+	}
+	for _, command := range [][]string{append(args, p.Recipe.Image), {"init", p.stepContainer()}} {
+		if err := p.Podman.Run(ctx, command...); err != nil {
+			return errors.Join(err, p.removeContainer(ctx))
+		}
+	}
+	return p.removeContainer(ctx)
+}
+
+// inNamespace is what an id of the container is in Podman's user namespace.
+func (p *Part) inNamespace(id int, key string, own int) (int, error) {
+	mode := ""
+	for _, a := range p.Recipe.Podman {
+		if value, ok := strings.CutPrefix(a, "--userns="); ok {
+			mode = value
+		}
+	}
+	options, isKept := strings.CutPrefix(mode, "keep-id")
+	switch {
+	case p.Scope == units.System && (mode == "" || mode == "host"), mode == "", mode == "host":
+		return id, nil
+	case !isKept || p.Scope == units.System:
+		return 0, fmt.Errorf("with userns %s nobody knows the owner before the container runs", mode)
+	}
+	for option := range strings.SplitSeq(strings.TrimPrefix(options, ":"), ",") {
+		if text, ok := strings.CutPrefix(option, key); ok {
+			given, err := strconv.Atoi(text)
+			if err != nil {
+				return 0, fmt.Errorf("userns %s: %w", mode, err)
+			}
+			own = given
+		}
+	}
+	switch { // Podman's own namespace has the user for 0
+	case id == own:
+		return 0, nil
+	case id < own:
+		return id + 1, nil
+	}
+	return id, nil
+}

@@ -1,0 +1,278 @@
+package prestart
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/archipelago-os/archipelago/units/durable"
+)
+
+// ErrNotNew says that a volume holds something, or has an owner.
+var ErrNotNew = errors.New("the volume is not new")
+
+// UsageError says that the arguments of Volume can't be understood.
+type UsageError struct{ Err error }
+
+func (e *UsageError) Error() string { return e.Err.Error() }
+
+func (e *UsageError) Unwrap() error { return e.Err }
+
+// Volume executes one verb on the directory of a volume, or on the one of a part's
+// files: isnew, leave, clear, place, await, ensure or overwrite. It runs as root of
+// Podman's user namespace (podman unshare), where the owners of a container's files are
+// known, or as root. stdin is the new content for overwrite.
+//
+// The error is ErrNotNew where isnew finds a volume that holds something or has an
+// owner, and a *UsageError where the arguments can't be understood.
+func Volume(ctx context.Context, args []string, stdin io.Reader) error {
+	switch {
+	case len(args) == 2 && args[0] == "isnew":
+		isNew, err := isNewVolume(args[1])
+		if err == nil && !isNew {
+			return ErrNotNew
+		}
+		return err
+	case len(args) == 2 && args[0] == "leave":
+		return leaveVolume(args[1])
+	case len(args) == 2 && args[0] == "clear":
+		return clearVolume(args[1])
+	case len(args) == 4 && args[0] == "place":
+		uid, gid, err := ownerOf(args[3])
+		if err != nil {
+			return &UsageError{err}
+		}
+		return placeVolume(args[1], args[2], uid, gid)
+	case len(args) == 3 && args[0] == "await":
+		return awaitFile(ctx, args[1], args[2])
+	case len(args) == 6 && args[0] == "ensure":
+		uid, errUID := strconv.Atoi(args[3])
+		gid, errGID := strconv.Atoi(args[4])
+		mode, errMode := strconv.ParseUint(args[5], 8, 12)
+		if err := errors.Join(errUID, errGID, errMode); err != nil {
+			return &UsageError{err}
+		}
+		return ensureDirectory(args[1], args[2], uid, gid, uint32(mode))
+	case len(args) == 4 && args[0] == "overwrite":
+		mode, err := strconv.ParseUint(args[3], 8, 12)
+		if err != nil {
+			return &UsageError{err}
+		}
+		content, err := io.ReadAll(stdin)
+		if err != nil {
+			return fmt.Errorf("reading standard input: %w", err)
+		}
+		return durable.Overwrite(args[1], args[2], content, fs.FileMode(mode))
+	}
+	return &UsageError{errors.New("it is for archgen prepare and archgen files")}
+}
+
+// ownerOf reads UID:GID.
+func ownerOf(text string) (uid, gid int, err error) {
+	user, group, _ := strings.Cut(text, ":")
+	uid, errUID := strconv.Atoi(user)
+	gid, errGID := strconv.Atoi(group)
+	return uid, gid, errors.Join(errUID, errGID)
+}
+
+// awaitFile waits until there is a file in a directory.
+func awaitFile(ctx context.Context, dir, path string) error {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("there is no %s", path)
+		case <-timer.C:
+			timer.Reset(200 * time.Millisecond)
+		}
+		if isThere, err := hasFile(dir, path); isThere || err != nil {
+			return err
+		}
+	}
+}
+
+// hasFile looks for a file below a directory, and never outside of it.
+func hasFile(dir, path string) (isThere bool, err error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return false, err
+	}
+	_, err = root.Stat(path)
+	err = errors.Join(err, root.Close())
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// ensureDirectory makes a directory below another, and gives the directories on
+// the way, where they are new, and itself their owner. It follows no link: the
+// container may have put one there that leads out of its volume.
+func ensureDirectory(dir, path string, uid, gid int, mode uint32) error {
+	at, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return fmt.Errorf("opening the volume: %w", err)
+	}
+	names := strings.Split(path, "/")
+	for i, name := range names {
+		here := strings.Join(names[:i+1], "/")
+		next, isNew, err := enter(at, name, mode)
+		at.Close()
+		if err != nil {
+			return fmt.Errorf("%s in the volume is no directory, or a link, which is not followed: %w", here, err)
+		}
+		at = next
+		if isNew || i == len(names)-1 {
+			err = errors.Join(at.Chown(uid, gid), at.Chmod(fs.FileMode(mode)))
+		}
+		if err != nil {
+			at.Close()
+			return fmt.Errorf("giving %s in the volume its owner: %w", here, err)
+		}
+	}
+	return at.Close()
+}
+
+// enter opens a directory within another, and makes it if there is none.
+func enter(dir *os.File, name string, mode uint32) (inner *os.File, isNew bool, err error) {
+	made := unix.Mkdirat(int(dir.Fd()), name, mode)
+	if made != nil && !errors.Is(made, unix.EEXIST) {
+		return nil, false, made
+	}
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, false, err
+	}
+	return os.NewFile(uintptr(fd), name), made == nil, nil
+}
+
+const (
+	// dataDir is where Podman has the content of a volume, within the volume's directory.
+	dataDir = "_data"
+	// ownedMark is the file beside it that says that the volume has its owner, though it
+	// may be empty. Podman removes it with the volume.
+	ownedMark = ".archipelago-owner"
+)
+
+// isNewVolume reports whether a volume's directory holds no content and no mark. What
+// can't be read was given to a user before.
+func isNewVolume(dir string) (bool, error) {
+	if _, err := os.Lstat(filepath.Join(dir, ownedMark)); err == nil {
+		return false, nil
+	}
+	data, err := os.Open(filepath.Join(dir, dataDir))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return true, nil
+	case errors.Is(err, fs.ErrPermission):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	defer data.Close()
+	names, _ := data.Readdirnames(1) // its error is EOF where there are none
+	return len(names) == 0, nil
+}
+
+// clearVolume removes the content directory of a volume, which fails for one that
+// holds anything.
+func clearVolume(dir string) error {
+	err := os.Remove(filepath.Join(dir, dataDir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// placeVolume gives the content of one volume to an owner and makes it that of
+// another, which is empty.
+func placeVolume(from, to string, uid, gid int) error {
+	root, err := os.OpenRoot(from)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = root.Close() }()
+	err = fs.WalkDir(root.FS(), dataDir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return giveTo(root, path, uid, gid)
+	})
+	if err != nil {
+		return err
+	}
+	// Podman gives the owner to the directory around the content, too, where the user
+	// that runs Podman then can't look into it.
+	if err := os.Lchown(to, os.Getuid(), os.Getgid()); err != nil {
+		return err
+	}
+	if err := flush(from); err != nil {
+		return err
+	}
+	if err := unix.Rename(filepath.Join(from, dataDir), filepath.Join(to, dataDir)); err != nil { // os.Rename replaces no directory
+		return fmt.Errorf("renaming its content into place: %w", err)
+	}
+	return markOwned(to)
+}
+
+// giveTo changes the owner of a file and keeps its permissions, of which the kernel
+// takes the set-user-ID bit away.
+func giveTo(root *os.Root, path string, uid, gid int) error {
+	before, err := root.Lstat(path)
+	if err != nil {
+		return err
+	}
+	if err := root.Lchown(path, uid, gid); err != nil {
+		return err
+	}
+	if before.Mode()&(fs.ModeSetuid|fs.ModeSetgid) == 0 || !before.Mode().IsRegular() {
+		return nil
+	}
+	return root.Chmod(path, before.Mode())
+}
+
+// markOwned notes that a volume has its owner.
+func markOwned(dir string) error {
+	dir, err := filepath.EvalSymlinks(dir) // an administrator may have moved it to another disk
+	if err != nil {
+		return err
+	}
+	d, err := durable.Make(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Touch(ownedMark); err != nil && !errors.Is(err, fs.ErrExist) {
+		return durable.Failed("marking the volume", dir, err)
+	}
+	return flush(dir)
+}
+
+// flush writes a file system to its disk.
+func flush(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
+}
+
+// leaveVolume notes that Podman decides about the owner of a volume, if it exists.
+func leaveVolume(dir string) error {
+	err := markOwned(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

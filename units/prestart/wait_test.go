@@ -1,0 +1,252 @@
+package prestart
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units/probe"
+)
+
+// waiting is `archgen wait x` for a part with one check.
+type waiting struct {
+	Wait
+	t      *testing.T
+	stderr bytes.Buffer
+}
+
+func waitFor(t *testing.T, check string) *waiting {
+	t.Helper()
+	w := &waiting{t: t}
+	w.Wait = Wait{ID: "x", Level: "serving", Env: Env{Stderr: &w.stderr, Target: func(container, level string) (*probe.Target, error) {
+		if container != "x" || level != "serving" {
+			return nil, nil //nolint:nilnil // it has no check of that level
+		}
+		target, err := probe.Parse([]byte(check))
+		return &target, err
+	}}}
+	return w
+}
+
+// check is a check of a server by HTTP.
+func check(address, more string) string {
+	return fmt.Sprintf(`{"kind":"http","address":%q,"path":"/","interval":"30s","timeout":"20s","retries":3%s}`, address, more)
+}
+
+// run waits, and returns how long it took and how it ended.
+func (w *waiting) run() (took time.Duration, err error) {
+	begin := time.Now()
+	err = w.Run(w.t.Context())
+	return time.Since(begin), err
+}
+
+// isNotServing reports whether an error says that a part did not reach its level.
+func isNotServing(err error) bool {
+	_, ok := errors.AsType[*NotServingError](err)
+	return ok
+}
+
+// manager is systemd's end of the notification socket. Like systemd it closes
+// the descriptor of a barrier when it has read the messages before.
+type manager struct {
+	conn *net.UnixConn
+	// slow is how long it lets a barrier wait.
+	slow time.Duration
+
+	mu       sync.Mutex
+	messages []string
+	barriers int
+}
+
+func (w *waiting) manager(slow time.Duration) *manager {
+	w.t.Helper()
+	w.NotifySocket = filepath.Join(w.t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: w.NotifySocket, Net: "unixgram"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	m := &manager{conn: conn, slow: slow}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for m.read() {
+		}
+	}()
+	w.t.Cleanup(func() {
+		_ = conn.Close()
+		<-done
+	})
+	return m
+}
+
+func (m *manager) read() bool {
+	text, rights := make([]byte, 4096), make([]byte, 4096)
+	n, nr, _, _, err := m.conn.ReadMsgUnix(text, rights)
+	if err != nil {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if string(text[:n]) != "BARRIER=1" {
+		m.messages = append(m.messages, string(text[:n]))
+		return true
+	}
+	m.barriers++
+	list, _ := syscall.ParseSocketControlMessage(rights[:nr])
+	fds, _ := syscall.ParseUnixRights(&list[0])
+	time.AfterFunc(m.slow, func() { _ = syscall.Close(fds[0]) })
+	return true
+}
+
+// said is what was heard, each repetition once.
+func (m *manager) said() (messages []string, barriers int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Compact(slices.Clone(m.messages)), m.barriers
+}
+
+// An app that loads: systemd is told how far it is and that it takes longer, and
+// has heard all of it before wait ends.
+func TestWaitForALoadingApp(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked.Add(1) <= 3 {
+			w.Header().Set("Retry-After", "1")
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer server.Close()
+	w := waitFor(t, check(server.Listener.Addr().String(), ""))
+	w.MainPID = strconv.Itoa(os.Getpid())
+	m := w.manager(300 * time.Millisecond)
+	took, err := w.run()
+	got, barriers := m.said()
+	want := []string{"STATUS=loading: / answered 503: not yet", "EXTEND_TIMEOUT_USEC=50000000", "STATUS="}
+	if err != nil || cmp.Diff(want, got) != "" || barriers != 1 || w.stderr.Len() > 0 {
+		t.Errorf("%v, %d barriers, stderr %q, messages (-want +got):\n%s", err, barriers, &w.stderr, cmp.Diff(want, got))
+	}
+	if took < 400*time.Millisecond {
+		t.Errorf("it ended after %v, before systemd closed the barrier", took)
+	}
+}
+
+// An app that serves at once costs no message.
+func TestWaitForAServingApp(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	w := waitFor(t, check(server.Listener.Addr().String(), `,"status":[404]`))
+	m := w.manager(0)
+	took, err := w.run()
+	if got, barriers := m.said(); err != nil || len(got) > 0 || barriers > 0 || took > 5*time.Second {
+		t.Errorf("%v after %v, messages %q, %d barriers", err, took, got, barriers)
+	}
+}
+
+// What is not loading gets no more time, whatever it answers.
+func TestWaitForASickApp(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.NotFoundHandler())
+	defer server.Close()
+	w := waitFor(t, check(server.Listener.Addr().String(), ""))
+	w.Timeout = 300 * time.Millisecond
+	m := w.manager(0)
+	_, err := w.run()
+	got, barriers := m.said()
+	want := []string{"STATUS=waiting: / answered 404: 404 page not found"}
+	if !isNotServing(err) || cmp.Diff(want, got) != "" || barriers != 1 {
+		t.Errorf("%v, %d barriers, messages (-want +got):\n%s", err, barriers, cmp.Diff(want, got))
+	}
+	if want := "app@x: not serving after 300ms; its last answer: / answered 404: 404 page not found"; err.Error() != want || w.stderr.Len() > 0 {
+		t.Errorf("error %q, want %q; stderr %q", err, want, &w.stderr)
+	}
+}
+
+// A locked wallet is a state, not a failure.
+func TestWaitForAPerson(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintln(w, `{"state":"LOCKED"}`)
+	}))
+	defer server.Close()
+	w := waitFor(t, strings.Replace(check(server.Listener.Addr().String(), ""), `"path":"/"`, `"path":"/v1/state"`, 1))
+	m := w.manager(0)
+	_, err := w.run()
+	got, barriers := m.said()
+	if want := []string{"STATUS=when it started: the wallet is locked: unlock it"}; err != nil || cmp.Diff(want, got) != "" || barriers != 1 {
+		t.Errorf("%v, messages %q", err, got)
+	}
+	if want := "archgen: app@x runs, but waits for a person: the wallet is locked: unlock it\n"; w.stderr.String() != want {
+		t.Errorf("stderr %q, want %q", &w.stderr, want)
+	}
+}
+
+// deaf accepts connections and never answers.
+func deaf(t *testing.T) string {
+	t.Helper()
+	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener.Addr().String()
+}
+
+// When the main process has ended, wait fails at once: in the middle of a
+// question, and although nobody has collected the process's exit code.
+func TestWaitFailsWithTheMainProcess(t *testing.T) {
+	t.Parallel()
+	w := waitFor(t, check(deaf(t), ""))
+	process := exec.CommandContext(t.Context(), "sleep", "0.3")
+	if err := process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	w.MainPID, w.Timeout = strconv.Itoa(process.Process.Pid), 10*time.Second
+	took, err := w.run()
+	if !isNotServing(err) || took > 5*time.Second {
+		t.Errorf("%v after %v", err, took)
+	}
+	if want := "app@x: its main process has ended; it has given no answer"; err.Error() != want {
+		t.Errorf("error %q, want %q", err, want)
+	}
+	_ = process.Wait()
+
+	if took, err := w.run(); !isNotServing(err) || took > 5*time.Second {
+		t.Errorf("with a process that was gone before: %v after %v", err, took)
+	}
+}
+
+// A socket that is not there hides nothing of the app.
+func TestWaitWithoutAManager(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	w := waitFor(t, check(server.Listener.Addr().String(), ""))
+	w.NotifySocket = filepath.Join(t.TempDir(), "notify")
+	w.MainPID = "not-a-number"
+	if _, err := w.run(); err != nil {
+		t.Error(err)
+	}
+	for _, want := range []string{"systemctl status can't show what app@x waits for", `MAINPID is "not-a-number"`} {
+		if !strings.Contains(w.stderr.String(), want) {
+			t.Errorf("stderr %q does not say %q", &w.stderr, want)
+		}
+	}
+}
