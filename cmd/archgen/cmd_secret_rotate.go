@@ -329,7 +329,7 @@ func (t *turnover) hasValue(app units.App, part units.Part) error {
 	if err != nil {
 		return err
 	}
-	want, have, err := t.l.config.OfService(part.Service, recipe)
+	want, have, err := t.l.config.CompareService(part.Service, recipe)
 	if err == nil && want.Config != have.Config {
 		err = fmt.Errorf("%s runs with another value than it should", part.Service)
 	}

@@ -24,7 +24,7 @@ type live struct {
 	services machine.Services
 	health   machine.Health
 	store    statedir.Store
-	config   prestart.Host
+	config   prestart.Renderer
 	vault    vault
 	podman   podmancli.Runner
 	// fetched is what came of fetching the images of apps ahead of a pass.
@@ -71,7 +71,7 @@ const (
 func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcile.Host {
 	return reconcile.Host{
 		Files: machine.Files(l.places.Units), Services: l.services, Store: l.store,
-		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.OfService, Supply: l.supply, Record: durable.Replace, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
+		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.CompareService, Supply: l.supply, Record: durable.Replace, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
 	}
 }
 

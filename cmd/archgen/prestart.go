@@ -75,10 +75,10 @@ func (c *cli) recipeOf(scope units.Scope, app string) (units.Recipe, error) {
 }
 
 // renderer renders the configuration of this machine's apps.
-func (c *cli) renderer(scope units.Scope) (prestart.Host, error) {
+func (c *cli) renderer(scope units.Scope) (prestart.Renderer, error) {
 	places, err := paths.Of(scope, c.getenv)
 	if err != nil {
-		return prestart.Host{}, err
+		return prestart.Renderer{}, err
 	}
 	return machine.Config(places, paths.Storage(scope, c.getenv), startedBy(scope)), nil
 }

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -37,14 +36,12 @@ func newPlace(t *testing.T, mark string) *place {
 	return &place{t: t, env: map[string]string{"XDG_CONFIG_HOME": config}}
 }
 
-// run runs `archgen wait x` and returns its exit code and how long it took.
-func (p *place) run(args ...string) (code int, took time.Duration) {
+// run runs `archgen wait x` and returns its exit code.
+func (p *place) run(args ...string) (code int) {
 	c := &cli{stdout: &p.stderr, stderr: &p.stderr, getenv: func(k string) string { return p.env[k] }}
 	root := c.root()
 	root.SetArgs(append([]string{"wait", "x"}, args...))
-	begin := time.Now()
-	code = c.exitCode(root.Execute())
-	return code, time.Since(begin)
+	return c.exitCode(root.Execute())
 }
 
 // wait finds systemd by its environment, and says what it waits for there.
@@ -69,7 +66,7 @@ func TestWaitForSystemd(t *testing.T) {
 			got = append(got, string(text[:n]))
 		}
 	}()
-	code, _ := p.run("--timeout", "200ms")
+	code := p.run("--timeout", "200ms")
 	_ = socket.Close()
 	<-heard
 	if d := cmp.Diff([]string{"STATUS=waiting: nobody listens on 127.0.0.1:1", "BARRIER=1"}, got); d != "" || code != exitNotServing {
@@ -105,7 +102,7 @@ func TestWaitWithASecret(t *testing.T) {
 	}))
 	p := newPlace(t, fmt.Sprintf(`Serving={"kind":"jsonrpc","address":%q,"path":"/","method":"getinfo","user":"me","password_secret":"x.pass","interval":"30s","timeout":"20s","retries":3}`, server.Listener.Addr()))
 	p.env["XDG_DATA_HOME"] = data
-	code, _ := p.run("--timeout", "20s")
+	code := p.run("--timeout", "20s")
 	server.Close()
 	if code != exitDone {
 		t.Errorf("exit code %d: %s", code, &p.stderr)

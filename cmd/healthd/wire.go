@@ -84,7 +84,7 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 			Store:  statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 			Record: durable.Replace,
 			Now:    time.Now, Settle: stabilizationTime, Patience: waitTimeout,
-			Config: machine.Config(places, storage, services.Started).OfService,
+			Config: machine.Config(places, storage, services.Started).CompareService,
 			Supply: func(ctx context.Context, app units.App, lack reconcile.Lack) error {
 				if (!lack.Images || needsNoPull(app, storage)) && unreadable(app.Secrets, secret) == nil {
 					return nil

@@ -20,10 +20,10 @@ func Secrets(p paths.Paths, scope units.Scope) secret.Store {
 	return secret.Store{Dir: p.Secrets(), Runtime: p.SecretsLock(), Scope: scope}
 }
 
-// Config is where the configuration of apps comes from and goes to, with the secrets
-// and volumes of Podman's storage. started is prestart.Host's.
-func Config(p paths.Paths, storage string, started func(container string) (invocation string, err error)) prestart.Host {
-	return prestart.Host{
+// Config renders and compares the configuration of apps, with the secrets
+// and volumes of Podman's storage. started is prestart.Renderer's.
+func Config(p paths.Paths, storage string, started func(container string) (invocation string, err error)) prestart.Renderer {
+	return prestart.Renderer{
 		State: p.State, Runtime: p.Runtime, Storage: storage, Started: started, Machine: prestart.ThisMachine,
 		Secret: func(name string) (string, error) { return podman.Secret(storage, name) },
 	}

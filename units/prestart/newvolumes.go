@@ -18,12 +18,12 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
-// A new volume belongs to the container's user. Podman gives it the owner of the
-// directory that the image has at its place, at each start until something is in it,
-// unless the volume was created with an owner. So it is created anew with one, and its
-// content is what Podman puts into a spare volume, given to the user before it is
-// renamed into place. A volume that holds anything is never touched, and one that is
-// interrupted is either new still or done.
+// A new volume gets the container's user as its owner. Podman alone would give it the
+// owner of the directory that the image has in its place, at each start until the volume
+// has content, unless it was created with an owner. So archgen creates it again with one.
+// The content comes from a staging volume that Podman fills from the image: archgen gives
+// that to the user and renames it into place. A volume with content is never touched, and
+// after an interruption a volume is either still new or done.
 
 // ownNewVolumes gives the new ones of a part's volumes to their user.
 func (p *Part) ownNewVolumes(ctx context.Context) error {
@@ -49,7 +49,7 @@ func (p *Part) anyNew(ctx context.Context, list []units.NewVolume) (bool, error)
 }
 
 // isNew reports whether a volume holds nothing and has no owner yet. That costs no
-// process, unless the volume's own directory belongs to somebody else.
+// process, unless the volume's own directory belongs to another user.
 func (p *Part) isNew(ctx context.Context, v units.NewVolume) (bool, error) {
 	dir := p.volumeDir(v.Name)
 	info, err := os.Stat(dir)
@@ -71,11 +71,11 @@ func (p *Part) volumeDir(name string) string {
 	return filepath.Dir(VolumeDir(p.Renderer.Storage, name))
 }
 
-// untilCancelled is a timeout that is never over: the start timeout of systemd ends a
-// command that waits for too long.
+// untilCancelled is a timeout that never expires: systemd's start timeout ends the command.
 const untilCancelled = 365 * 24 * time.Hour
 
-// ownLocked makes sure that no other part of the app does the same at the same time.
+// ownLocked is ownNewVolumes for one user's volumes, under a lock: another part of the app
+// may mount them too.
 func (p *Part) ownLocked(ctx context.Context, by units.NewVolumes) error {
 	unlock, err := durable.LockFile(ctx, p.Renderer.Runtime, "volumes.lock", untilCancelled)
 	if err != nil {
@@ -95,20 +95,20 @@ func (p *Part) ownLocked(ctx context.Context, by units.NewVolumes) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	return errors.Join(p.give(ctx, by, fresh), p.removeSpares(ctx, fresh))
+	return errors.Join(p.giveOwner(ctx, by, fresh), p.removeStaging(ctx, fresh))
 }
 
-// spareOf is the volume that is filled in place of a new one. No app's has such a name.
-func spareOf(v units.NewVolume) string { return v.Name + "_new" }
+// stagingOf is the name of the staging volume of a new one. No app's volume has a `_`.
+func stagingOf(v units.NewVolume) string { return v.Name + "_new" }
 
-// give creates the volumes for the user of their container.
-func (p *Part) give(ctx context.Context, by units.NewVolumes, fresh []units.NewVolume) error {
-	if p.hasSpares(fresh) { // of a start that was interrupted, with the container that uses them
-		if err := errors.Join(p.removeContainer(ctx), p.removeSpares(ctx, fresh)); err != nil {
+// giveOwner creates the volumes for the user of their container.
+func (p *Part) giveOwner(ctx context.Context, by units.NewVolumes, fresh []units.NewVolume) error {
+	if p.hasStaging(fresh) { // left by an interrupted start, with the container that uses them
+		if err := errors.Join(p.removeContainer(ctx), p.removeStaging(ctx, fresh)); err != nil {
 			return err
 		}
 	}
-	owner, err := p.fillSpares(ctx, by, fresh)
+	owner, err := p.fillStaging(ctx, by, fresh)
 	if err != nil {
 		return err
 	}
@@ -125,13 +125,13 @@ func (p *Part) give(ctx context.Context, by units.NewVolumes, fresh []units.NewV
 	return nil
 }
 
-// fillSpares lets Podman fill spare volumes with what the image has, and tells the
-// user of the container. The container is made and never started: its program is one
-// that each container has, so that it need not be known.
-func (p *Part) fillSpares(ctx context.Context, by units.NewVolumes, fresh []units.NewVolume) (processOwner, error) {
+// fillStaging lets Podman fill the staging volumes from the image, and returns the user of
+// the container. The container is created and never started; as its program serves one
+// that every container has.
+func (p *Part) fillStaging(ctx context.Context, by units.NewVolumes, fresh []units.NewVolume) (processOwner, error) {
 	create := append([]string{"create", "--replace", "--name=" + p.stepContainer(), "--network=none", "--log-driver=none", "--entrypoint=[\"/proc/self/exe\"]"}, by.Podman...)
 	for _, v := range fresh {
-		create = append(create, "--volume="+spareOf(v)+":"+v.Target)
+		create = append(create, "--volume="+stagingOf(v)+":"+v.Target)
 	}
 	var owner processOwner
 	err := p.Podman.Run(ctx, append(create, by.Image)...)
@@ -159,8 +159,8 @@ type idMap struct {
 	Size      int `json:"size"`
 }
 
-// outside is what an id of a container is outside of its namespace.
-func outside(id int, mappings []idMap) (int, error) {
+// hostID returns the id outside of a container's user namespace of an id in it.
+func hostID(id int, mappings []idMap) (int, error) {
 	for _, m := range mappings {
 		if id >= m.Container && id < m.Container+m.Size {
 			return m.Host + id - m.Container, nil
@@ -191,16 +191,16 @@ func (p *Part) processOwner(ctx context.Context) (owner processOwner, err error)
 		return owner, fmt.Errorf("reading the configuration of the container: %w", err)
 	}
 	owner.isRoot = spec.Process.User.UID == 0
-	owner.uid, err = outside(spec.Process.User.UID, spec.Linux.UIDMappings)
+	owner.uid, err = hostID(spec.Process.User.UID, spec.Linux.UIDMappings)
 	if err != nil {
 		return owner, err
 	}
-	owner.gid, err = outside(spec.Process.User.GID, spec.Linux.GIDMappings)
+	owner.gid, err = hostID(spec.Process.User.GID, spec.Linux.GIDMappings)
 	return owner, err
 }
 
-// recreate puts a volume with an owner in the place of an empty one. A container that
-// uses the volume already keeps it as it is.
+// recreate replaces an empty volume by one with an owner. A volume that a container uses
+// already stays as it is.
 func (p *Part) recreate(ctx context.Context, v units.NewVolume, owner processOwner) error {
 	users, err := p.Podman.Lines(ctx, "ps", "--all", "--quiet", "--filter=volume="+v.Name)
 	if err != nil {
@@ -223,25 +223,25 @@ func (p *Part) recreate(ctx context.Context, v units.NewVolume, owner processOwn
 		err = p.Podman.Run(ctx, append(create, v.Name)...)
 	}
 	if err == nil {
-		err = p.volume(ctx, nil, "place", p.volumeDir(spareOf(v)), p.volumeDir(v.Name), ids)
+		err = p.volume(ctx, nil, "place", p.volumeDir(stagingOf(v)), p.volumeDir(v.Name), ids)
 	}
 	return err
 }
 
-// removeSpares removes the spare volumes, whether their work is done or not.
-func (p *Part) removeSpares(ctx context.Context, fresh []units.NewVolume) error {
+// removeStaging removes the staging volumes, also after an error.
+func (p *Part) removeStaging(ctx context.Context, fresh []units.NewVolume) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), podmancli.RemoveTime)
 	defer cancel()
 	errs := make([]error, 0, len(fresh))
 	for _, v := range fresh {
-		errs = append(errs, p.removeVolume(ctx, spareOf(v)))
+		errs = append(errs, p.removeVolume(ctx, stagingOf(v)))
 	}
 	return errors.Join(errs...)
 }
 
-func (p *Part) hasSpares(fresh []units.NewVolume) bool {
+func (p *Part) hasStaging(fresh []units.NewVolume) bool {
 	return slices.ContainsFunc(fresh, func(v units.NewVolume) bool {
-		_, err := os.Stat(p.volumeDir(spareOf(v)))
+		_, err := os.Stat(p.volumeDir(stagingOf(v)))
 		return err == nil
 	})
 }

@@ -89,18 +89,18 @@ func TestPlaceVolume(t *testing.T) {
 	}
 }
 
-// TestOutside: ids of a container become those of Podman's user namespace.
-func TestOutside(t *testing.T) {
+// TestHostID: ids of a container become those of Podman's user namespace.
+func TestHostID(t *testing.T) {
 	keepID := []idMap{{0, 1, 1000}, {1000, 0, 1}, {1001, 1001, 64536}}
 	for id, want := range map[int]int{0: 1, 999: 1000, 1000: 0, 1001: 1001} {
-		if got, err := outside(id, keepID); got != want || err != nil {
-			t.Errorf("outside(%d) = %d, %v; want %d", id, got, err, want)
+		if got, err := hostID(id, keepID); got != want || err != nil {
+			t.Errorf("hostID(%d) = %d, %v; want %d", id, got, err, want)
 		}
 	}
-	if got, err := outside(70000, nil); got != 70000 || err != nil {
+	if got, err := hostID(70000, nil); got != 70000 || err != nil {
 		t.Errorf("without a namespace: %d, %v", got, err)
 	}
-	if _, err := outside(70000, keepID); err == nil {
+	if _, err := hostID(70000, keepID); err == nil {
 		t.Error("an id outside of the namespace was taken")
 	}
 }

@@ -54,6 +54,7 @@ type Systemd interface {
 // ServiceState is what systemd does with a service.
 type ServiceState int
 
+// The states of a service.
 const (
 	// Stopped: the service does not run, and systemd does not start it.
 	Stopped ServiceState = iota
@@ -71,7 +72,7 @@ type Part struct {
 	Scope  units.Scope
 	Recipe units.Recipe
 	// Renderer renders and compares the part's files.
-	Renderer Host
+	Renderer Renderer
 }
 
 // Configure gives new volumes to the user of their container, and writes the files for
@@ -102,7 +103,7 @@ func (p *Part) RunSteps(ctx context.Context) error {
 			return fmt.Errorf("step %d before the start of app@%s (%s): %w", i+1, p.ID, describeStep(s), err)
 		}
 	}
-	return p.Renderer.Look(p.ID, p.Recipe)
+	return p.Renderer.RecordWatched(p.ID, p.Recipe)
 }
 
 func (p *Part) stepInTime(ctx context.Context, s units.Step) error {

@@ -23,8 +23,9 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// Host is where configuration comes from and goes to.
-type Host struct {
+// Renderer renders the configuration files of parts to where their containers mount them,
+// and records the digests of what each was started with.
+type Renderer struct {
 	// State is what outlives a boot, Runtime what does not.
 	State, Runtime string
 	// Storage is where Podman keeps volumes.
@@ -39,7 +40,7 @@ type Host struct {
 }
 
 // Dir is the directory of a container's files.
-func (h Host) Dir(container string) string { return filepath.Join(h.Runtime, "files", container) }
+func (r Renderer) Dir(container string) string { return filepath.Join(r.Runtime, "files", container) }
 
 const (
 	// recordFile can't be the name of a template.
@@ -57,145 +58,145 @@ type record struct {
 	Seen  map[string]string `json:"seen"`
 }
 
-// Write puts the files of a recipe into place, and notes what the container that
-// is about to start is started with. A file that is right already is not written.
-func (h Host) Write(container string, r units.Recipe) error {
-	key, err := h.key()
+// Write renders the files of a recipe, and records what the container that is about to
+// start is started with. It does not write a file that is right already.
+func (r Renderer) Write(container string, recipe units.Recipe) error {
+	key, err := r.key()
 	if err != nil {
 		return err
 	}
-	texts, err := h.render(r)
+	texts, err := r.render(recipe)
 	if err != nil {
 		return err
 	}
-	before := h.read(container)
-	now := record{Files: map[string]string{}, Seen: h.seen(key, r, nil)}
-	for i, f := range r.Files {
+	before := r.load(container)
+	now := record{Files: map[string]string{}, Seen: r.watched(key, recipe, nil)}
+	for i, f := range recipe.Files {
 		now.Files[f.Name] = digest(key, fmt.Sprintf("%o", f.Mode), string(texts[i]))
-		if before.Files[f.Name] == now.Files[f.Name] && h.isThere(container, f, len(texts[i])) {
+		if before.Files[f.Name] == now.Files[f.Name] && r.isIntact(container, f, len(texts[i])) {
 			continue
 		}
-		if err := durable.ReplacePrivate(h.Dir(container), f.Name, texts[i], fs.FileMode(f.Mode)); err != nil {
+		if err := durable.ReplacePrivate(r.Dir(container), f.Name, texts[i], fs.FileMode(f.Mode)); err != nil {
 			return err
 		}
 	}
-	if err := h.removeOthers(container, r); err != nil {
+	if err := r.removeOthers(container, recipe); err != nil {
 		return err
 	}
-	now.Config, err = h.configDigest(key, r, now.Files)
+	now.Config, err = r.configDigest(key, recipe, now.Files)
 	now.Watched = watchedDigest(key, now.Seen)
-	now.Reloadable = reloadableDigest(key, r, now.Files)
-	return errors.Join(err, h.note(container, now))
+	now.Reloadable = reloadableDigest(key, recipe, now.Files)
+	return errors.Join(err, r.save(container, now))
 }
 
-// Reload gives a running container the files that it can read again: put overwrites one
-// in place, as the container has it mounted, and tell has the program read them. What
-// changed of all else waits for the next start. A file is noted once the program was
-// told, so a reload that fails half-way is seen as not made.
-func (h Host) Reload(container string, r units.Recipe, put func(f units.RecipeFile, content []byte) error, tell func() error) error {
-	key, err := h.key()
+// Reload renders the files that a running container can read again: overwrite writes one
+// in place, as the container has it mounted, and signal makes the program read them.
+// Other changes wait for the next start. A file is recorded once the program has its
+// signal, so a reload that fails half-way counts as not done.
+func (r Renderer) Reload(container string, recipe units.Recipe, overwrite func(f units.RecipeFile, content []byte) error, signal func() error) error {
+	key, err := r.key()
 	if err != nil {
 		return err
 	}
-	texts, err := h.render(r)
+	texts, err := r.render(recipe)
 	if err != nil {
 		return err
 	}
-	now := h.read(container)
+	now := r.load(container)
 	fresh := map[string]string{}
-	for i, f := range r.Files {
-		if !r.IsReloadable(f.Name) {
+	for i, f := range recipe.Files {
+		if !recipe.IsReloadable(f.Name) {
 			continue
 		}
 		fresh[f.Name] = digest(key, fmt.Sprintf("%o", f.Mode), string(texts[i]))
-		if now.Files[f.Name] == fresh[f.Name] && h.isThere(container, f, len(texts[i])) {
+		if now.Files[f.Name] == fresh[f.Name] && r.isIntact(container, f, len(texts[i])) {
 			continue
 		}
 		delete(now.Files, f.Name)
 		now.Reloadable = ""
-		if err := h.note(container, now); err != nil {
+		if err := r.save(container, now); err != nil {
 			return err
 		}
-		if err := put(f, texts[i]); err != nil {
+		if err := overwrite(f, texts[i]); err != nil {
 			return err
 		}
 	}
-	if err := tell(); err != nil {
+	if err := signal(); err != nil {
 		return err
 	}
 	if now.Files == nil {
 		now.Files = map[string]string{}
 	}
 	maps.Copy(now.Files, fresh)
-	now.Reloadable = reloadableDigest(key, r, now.Files)
-	return h.note(container, now)
+	now.Reloadable = reloadableDigest(key, recipe, now.Files)
+	return r.save(container, now)
 }
 
-// Look notes what is watched again, of which a step before the start may have
-// waited for one.
-func (h Host) Look(container string, r units.Recipe) error {
-	key, err := h.key()
-	if err != nil || len(r.Watch)+len(r.Follow) == 0 {
+// RecordWatched records the digests of the watched files again: a step before the start may
+// have waited for one of them.
+func (r Renderer) RecordWatched(container string, recipe units.Recipe) error {
+	key, err := r.key()
+	if err != nil || len(recipe.Watch)+len(recipe.Follow) == 0 {
 		return err
 	}
-	now := h.read(container)
-	now.Seen = h.seen(key, r, now.Seen)
+	now := r.load(container)
+	now.Seen = r.watched(key, recipe, now.Seen)
 	now.Watched = watchedDigest(key, now.Seen)
-	return h.note(container, now)
+	return r.save(container, now)
 }
 
-func (h Host) note(container string, now record) error {
+func (r Renderer) save(container string, now record) error {
 	text, err := json.Marshal(now)
 	if err != nil {
 		return fmt.Errorf("writing down what %s is started with: %w", container, err)
 	}
-	return durable.ReplacePrivate(h.Dir(container), recordFile, append(text, '\n'), 0o600)
+	return durable.ReplacePrivate(r.Dir(container), recordFile, append(text, '\n'), 0o600)
 }
 
-// Compare says what a container would be started with now, and what it was started
-// with. What can't be read of the watched files counts as it was: an app that is
-// down has often taken its file away, and others need not restart for that.
-func (h Host) Compare(container string, r units.Recipe) (want, have units.ConfigDigests, err error) {
-	if !r.IsConfigured() {
+// Compare returns the digests of what a container would be started with now, and of what
+// it was started with. A watched file that can't be read counts as unchanged: an app that
+// is down has often removed its file, and others need not restart for that.
+func (r Renderer) Compare(container string, recipe units.Recipe) (want, have units.ConfigDigests, err error) {
+	if !recipe.IsConfigured() {
 		return want, have, nil
 	}
-	key, err := h.key()
+	key, err := r.key()
 	if err != nil {
 		return want, have, err
 	}
-	texts, err := h.render(r)
+	texts, err := r.render(recipe)
 	if err != nil {
 		return want, have, err
 	}
-	before := h.read(container)
+	before := r.load(container)
 	files := map[string]string{}
-	for i, f := range r.Files {
+	for i, f := range recipe.Files {
 		files[f.Name] = digest(key, fmt.Sprintf("%o", f.Mode), string(texts[i]))
 	}
-	want.Config, err = h.configDigest(key, r, files)
-	want.Watched = watchedDigest(key, h.seen(key, r, before.Seen))
-	want.Reloadable = reloadableDigest(key, r, files)
+	want.Config, err = r.configDigest(key, recipe, files)
+	want.Watched = watchedDigest(key, r.watched(key, recipe, before.Seen))
+	want.Reloadable = reloadableDigest(key, recipe, files)
 	return want, units.ConfigDigests{Config: before.Config, Watched: before.Watched, Reloadable: before.Reloadable}, err
 }
 
-// OfService is Compare for the container of a service.
-func (h Host) OfService(service string, r units.Recipe) (want, have units.ConfigDigests, err error) {
-	return h.Compare(units.ContainerOf(service), r)
+// CompareService is Compare for the container of a service.
+func (r Renderer) CompareService(service string, recipe units.Recipe) (want, have units.ConfigDigests, err error) {
+	return r.Compare(units.ContainerOf(service), recipe)
 }
 
 // render renders the files of a recipe.
-func (h Host) render(r units.Recipe) ([][]byte, error) {
-	if len(r.Files) == 0 {
+func (r Renderer) render(recipe units.Recipe) ([][]byte, error) {
+	if len(recipe.Files) == 0 {
 		return nil, nil
 	}
 	var data configfile.Data
-	if err := json.Unmarshal(r.Data, &data); err != nil {
+	if err := json.Unmarshal(recipe.Data, &data); err != nil {
 		return nil, fmt.Errorf("reading what the templates may name: %w; archgen apply writes it anew", err)
 	}
-	machine := h.Machine()
-	texts := make([][]byte, 0, len(r.Files))
-	for _, f := range r.Files {
-		text, err := configfile.Render(f.Template, data, machine, h.Secret)
+	machine := r.Machine()
+	texts := make([][]byte, 0, len(recipe.Files))
+	for _, f := range recipe.Files {
+		text, err := configfile.Render(f.Template, data, machine, r.Secret)
 		if err != nil {
 			if e, ok := errors.AsType[*configfile.Error](err); ok {
 				err = fmt.Errorf("%s:%d:%d: %s", f.Source, e.Line, e.Column, e.Message)
@@ -207,51 +208,51 @@ func (h Host) render(r units.Recipe) ([][]byte, error) {
 	return texts, nil
 }
 
-// isThere reports whether a file lies there as it was written. It may belong to the
-// container's user and be closed to us, so its text can't be asked.
-func (h Host) isThere(container string, f units.RecipeFile, size int) bool {
-	info, err := os.Lstat(filepath.Join(h.Dir(container), f.Name))
+// isIntact reports whether a file is as it was written, by its mode and size: it may
+// belong to the container's user, so that we can't read it.
+func (r Renderer) isIntact(container string, f units.RecipeFile, size int) bool {
+	info, err := os.Lstat(filepath.Join(r.Dir(container), f.Name))
 	return err == nil && info.Mode() == fs.FileMode(f.Mode).Perm() && info.Size() == int64(size)
 }
 
-func (h Host) removeOthers(container string, r units.Recipe) error {
-	names, err := durable.Names(h.Dir(container))
+func (r Renderer) removeOthers(container string, recipe units.Recipe) error {
+	names, err := durable.Names(r.Dir(container))
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
 		isOurs := func(f units.RecipeFile) bool { return f.Name == name }
-		if name == recordFile || slices.ContainsFunc(r.Files, isOurs) {
+		if name == recordFile || slices.ContainsFunc(recipe.Files, isOurs) {
 			continue
 		}
-		if err := durable.Remove(h.Dir(container), name); err != nil {
+		if err := durable.Remove(r.Dir(container), name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// read is what the container was started with, nothing where that can't be told.
-func (h Host) read(container string) record {
-	var r record
-	text, err := os.ReadFile(filepath.Join(h.Dir(container), recordFile))
-	if err != nil || json.Unmarshal(text, &r) != nil {
+// load returns what the container was started with, nothing where that can't be told.
+func (r Renderer) load(container string) record {
+	var started record
+	text, err := os.ReadFile(filepath.Join(r.Dir(container), recordFile))
+	if err != nil || json.Unmarshal(text, &started) != nil {
 		return record{}
 	}
-	return r
+	return started
 }
 
-// configDigest sums up the values of mounted secrets, and rendered files less those that
+// configDigest covers the values of mounted secrets, and rendered files less those that
 // can be read again.
-func (h Host) configDigest(key []byte, r units.Recipe, files map[string]string) (string, error) {
-	parts := make([]string, 0, 2*(len(files)+len(r.Secrets)))
+func (r Renderer) configDigest(key []byte, recipe units.Recipe, files map[string]string) (string, error) {
+	parts := make([]string, 0, 2*(len(files)+len(recipe.Secrets)))
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if !r.IsReloadable(name) {
+		if !recipe.IsReloadable(name) {
 			parts = append(parts, name, files[name])
 		}
 	}
-	for _, name := range r.Secrets {
-		value, err := h.Secret(name)
+	for _, name := range recipe.Secrets {
+		value, err := r.Secret(name)
 		if err != nil {
 			return "", err
 		}
@@ -260,11 +261,11 @@ func (h Host) configDigest(key []byte, r units.Recipe, files map[string]string) 
 	return digest(key, parts...), nil
 }
 
-// reloadableDigest sums up the files that can be read again, empty where there are none.
-func reloadableDigest(key []byte, r units.Recipe, files map[string]string) string {
+// reloadableDigest covers the files that can be read again, empty where there are none.
+func reloadableDigest(key []byte, recipe units.Recipe, files map[string]string) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if r.IsReloadable(name) {
+		if recipe.IsReloadable(name) {
 			parts = append(parts, name, files[name])
 		}
 	}
@@ -274,7 +275,7 @@ func reloadableDigest(key []byte, r units.Recipe, files map[string]string) strin
 	return digest(key, parts...)
 }
 
-// watchedDigest sums up what is watched, empty where nothing is.
+// watchedDigest covers what is watched, empty where nothing is.
 func watchedDigest(key []byte, seen map[string]string) string {
 	if len(seen) == 0 {
 		return ""
@@ -286,21 +287,21 @@ func watchedDigest(key []byte, seen map[string]string) string {
 	return digest(key, parts...)
 }
 
-// seen is the digests of the watched files, of those that can't be read what they
-// were. A service that is followed has another container after each start.
-func (h Host) seen(key []byte, r units.Recipe, before map[string]string) map[string]string {
+// watched returns the digests of the watched files, for one that can't be read the digest
+// before. A service that is followed has another one after each start.
+func (r Renderer) watched(key []byte, recipe units.Recipe, before map[string]string) map[string]string {
 	list := map[string]string{}
-	for _, w := range r.Watch {
+	for _, w := range recipe.Watch {
 		name := w.Volume + "/" + w.Path
 		list[name] = before[name]
-		if text, err := h.content(w); err == nil {
+		if text, err := r.content(w); err == nil {
 			list[name] = digest(key, text)
 		}
 	}
-	for _, container := range r.Follow {
+	for _, container := range recipe.Follow {
 		name := "follow " + container
 		list[name] = before[name]
-		if id, err := h.Started(container); err == nil && id != "" {
+		if id, err := r.Started(container); err == nil && id != "" {
 			list[name] = digest(key, id)
 		}
 	}
@@ -311,8 +312,8 @@ func (h Host) seen(key []byte, r units.Recipe, before map[string]string) map[str
 const largest = 1 << 20
 
 // content reads a file in a volume, never what lies outside of it.
-func (h Host) content(w units.VolumeFile) (string, error) {
-	root, err := os.OpenRoot(VolumeDir(h.Storage, w.Volume))
+func (r Renderer) content(w units.VolumeFile) (string, error) {
+	root, err := os.OpenRoot(VolumeDir(r.Storage, w.Volume))
 	if err != nil {
 		return "", err
 	}
@@ -338,7 +339,7 @@ func VolumeDir(storage, volume string) string {
 	return filepath.Join(storage, "volumes", volume, "_data")
 }
 
-// digest sums texts up so that nobody without the key can tell them by trying.
+// digest is a keyed hash: without the key, texts can't be found by trying.
 func digest(key []byte, parts ...string) string {
 	m := hmac.New(sha256.New, key)
 	for _, p := range parts {
@@ -347,17 +348,17 @@ func digest(key []byte, parts ...string) string {
 	return hex.EncodeToString(m.Sum(nil))[:32]
 }
 
-func (h Host) keyPath() string { return filepath.Join(h.State, keyFile) }
+func (r Renderer) keyPath() string { return filepath.Join(r.State, keyFile) }
 
-// key is that of this machine's digests, made when it is first needed.
-func (h Host) key() ([]byte, error) {
+// key returns the key of this machine's digests, and makes it when it is first needed.
+func (r Renderer) key() ([]byte, error) {
 	for {
-		key, err := os.ReadFile(h.keyPath())
+		key, err := os.ReadFile(r.keyPath())
 		if err == nil && len(key) >= sha256.Size {
 			return key, nil
 		}
 		if err == nil {
-			return nil, fmt.Errorf("%s is cut short: remove it; apps with configuration files restart once then", h.keyPath())
+			return nil, fmt.Errorf("%s is cut short: remove it; apps with configuration files restart once then", r.keyPath())
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("reading the key of digests: %w", err)
@@ -366,7 +367,7 @@ func (h Host) key() ([]byte, error) {
 		if _, err := rand.Read(fresh); err != nil {
 			return nil, fmt.Errorf("making a key for digests: %w", err)
 		}
-		if err := durable.CreatePrivate(filepath.Dir(h.keyPath()), filepath.Base(h.keyPath()), fresh, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
+		if err := durable.CreatePrivate(filepath.Dir(r.keyPath()), filepath.Base(r.keyPath()), fresh, 0o600); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, err
 		}
 	}

@@ -20,7 +20,7 @@ import (
 
 // place is a machine with one app, ui, whose secret is `ui.token`.
 type place struct {
-	prestart.Host
+	prestart.Renderer
 	t       *testing.T
 	secrets map[string]string
 }
@@ -29,7 +29,7 @@ func newPlace(t *testing.T) *place {
 	t.Helper()
 	dir := t.TempDir()
 	p := &place{t: t, secrets: map[string]string{"ui.token": "canary"}}
-	p.Host = prestart.Host{
+	p.Renderer = prestart.Renderer{
 		State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"), Storage: filepath.Join(dir, "storage"),
 		Machine: func() configfile.Machine { return configfile.Machine{Memory: 1024, Cores: 2} },
 		Secret: func(name string) (string, error) {
@@ -60,7 +60,7 @@ func (p *place) write(r units.Recipe) {
 // differs reports whether the app would get another configuration now.
 func (p *place) differs(r units.Recipe) bool {
 	p.t.Helper()
-	want, have, err := p.OfService("app@ui.service", r)
+	want, have, err := p.CompareService("app@ui.service", r)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func reloadable(again, once string) units.Recipe {
 // compare says which of the digests differ.
 func (p *place) compare(r units.Recipe) (config, reload bool) {
 	p.t.Helper()
-	want, have, err := p.OfService("app@ui.service", r)
+	want, have, err := p.CompareService("app@ui.service", r)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -228,7 +228,7 @@ func TestNoValue(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "ui.files/ui.conf:2:3: ") {
 		t.Errorf("%v", err)
 	}
-	if _, _, err := p.OfService("app@ui.service", recipe(`{{secret "token"}}`)); err == nil {
+	if _, _, err := p.CompareService("app@ui.service", recipe(`{{secret "token"}}`)); err == nil {
 		t.Error("it can be told")
 	}
 }
@@ -271,7 +271,7 @@ func TestWatched(t *testing.T) {
 	if !p.differs(r) {
 		t.Error("another content does not differ")
 	}
-	if err := p.Look("ui", r); err != nil || p.differs(r) {
+	if err := p.RecordWatched("ui", r); err != nil || p.differs(r) {
 		t.Errorf("after a step that waited for it: %v", err)
 	}
 }

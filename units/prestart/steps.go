@@ -18,7 +18,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/probe"
 )
 
-// describeStep says in a few words what a step does.
+// describeStep names a step in errors.
 func describeStep(s units.Step) string {
 	switch {
 	case s.EnsureDir != nil:
@@ -102,7 +102,7 @@ func (p *Part) poll(ctx context.Context, level string, ask func(context.Context)
 	return nil
 }
 
-// migrate runs a command once for a version of the app.
+// migrate runs a command unless it has succeeded for this version.
 func (p *Part) migrate(ctx context.Context, s units.Step) error {
 	done, err := p.migrated()
 	if err != nil || slices.Contains(done, s.Migrate) {
@@ -118,7 +118,7 @@ func (p *Part) migrate(ctx context.Context, s units.Step) error {
 	return durable.Replace(MigratedDir(p.Renderer.State), p.ID+".json", append(text, '\n'))
 }
 
-// MigratedDir is where it is kept what was migrated, a file for each part.
+// MigratedDir is the directory with the versions at which the migrations of each part ran.
 func MigratedDir(state string) string { return filepath.Join(state, "migrated") }
 
 func (p *Part) migrated() ([]string, error) {
@@ -137,9 +137,9 @@ func (p *Part) migrated() ([]string, error) {
 	return done, nil
 }
 
-// flags is what a container of a step gets. Its part's runtime files are where
-// systemd's manager has them.
-func (p *Part) flags() []string {
+// podmanFlags returns the flags of podman run for a step: those of the recipe, with the
+// runtime directory in place of systemd's specifier.
+func (p *Part) podmanFlags() []string {
 	args := make([]string, 0, len(p.Recipe.Podman))
 	for _, a := range p.Recipe.Podman {
 		args = append(args, strings.Replace(a, "--volume=%t/archipelago/", "--volume="+p.Renderer.Runtime+"/", 1))
@@ -147,13 +147,13 @@ func (p *Part) flags() []string {
 	return args
 }
 
-// run runs a command in the part's image, with what the part has.
+// run runs a command in the part's image, with the mounts, networks and user of the part.
 func (p *Part) run(ctx context.Context, command []string) error {
 	entrypoint, err := json.Marshal(command)
 	if err != nil {
 		return err
 	}
-	args := append([]string{"run", "--rm", "--replace", "--name=" + p.stepContainer(), "--log-driver=none", "--entrypoint=" + string(entrypoint)}, p.flags()...)
+	args := append([]string{"run", "--rm", "--replace", "--name=" + p.stepContainer(), "--log-driver=none", "--entrypoint=" + string(entrypoint)}, p.podmanFlags()...)
 	err = p.Podman(ctx, podmancli.Call{
 		Args: append(args, p.Recipe.Image), Stdout: p.Stderr, Stderr: p.Stderr,
 		// When its container is gone Podman ends. Where there is none yet, the signal ends it.
@@ -171,26 +171,27 @@ func (p *Part) ensureDir(ctx context.Context, d units.EnsureDir) error {
 	entries, err := os.ReadDir(dir)
 	isNew := err == nil && len(entries) == 0 || errors.Is(err, os.ErrNotExist)
 	if isNew && !filepath.IsAbs(d.Volume) {
-		if err := p.fill(ctx); err != nil {
+		if err := p.populate(ctx); err != nil {
 			return err
 		}
 	}
-	uid, err := p.inNamespace(d.UID, "uid=", os.Getuid())
+	uid, err := p.namespaceID(d.UID, "uid=", os.Getuid())
 	if err != nil {
 		return err
 	}
-	gid, err := p.inNamespace(d.GID, "gid=", os.Getgid())
+	gid, err := p.namespaceID(d.GID, "gid=", os.Getgid())
 	if err != nil {
 		return err
 	}
 	return p.volume(ctx, nil, "ensure", dir, d.Path, strconv.Itoa(uid), strconv.Itoa(gid), strconv.FormatUint(uint64(d.Mode), 8))
 }
 
-// fill lets Podman make a volume and give it what the image has at its place, and
-// its owner. It does so only while the volume is empty, as the container is made.
-func (p *Part) fill(ctx context.Context) error {
+// populate lets Podman create the part's volumes, with the content and the owner of the
+// directories that the image has in their places. Podman does so when it creates a
+// container, for volumes that are empty.
+func (p *Part) populate(ctx context.Context) error {
 	args := []string{"create", "--replace", "--name=" + p.stepContainer(), "--network=none"}
-	for _, a := range p.flags() {
+	for _, a := range p.podmanFlags() {
 		if !strings.HasPrefix(a, "--network=") {
 			args = append(args, a)
 		}
@@ -203,8 +204,9 @@ func (p *Part) fill(ctx context.Context) error {
 	return p.removeContainer(ctx)
 }
 
-// inNamespace is what an id of the container is in Podman's user namespace.
-func (p *Part) inNamespace(id int, key string, own int) (int, error) {
+// namespaceID returns the id in Podman's user namespace of an id in the container. key is
+// the option of keep-id that maps the user's own id.
+func (p *Part) namespaceID(id int, key string, own int) (int, error) {
 	mode := ""
 	for _, a := range p.Recipe.Podman {
 		if value, ok := strings.CutPrefix(a, "--userns="); ok {

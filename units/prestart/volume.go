@@ -53,7 +53,7 @@ func Volume(ctx context.Context, args []string, stdin io.Reader) error {
 		}
 		return placeVolume(args[1], args[2], uid, gid)
 	case len(args) == 3 && args[0] == "await":
-		return awaitFile(ctx, args[1], args[2])
+		return waitForFile(ctx, args[1], args[2])
 	case len(args) == 6 && args[0] == "ensure":
 		uid, errUID := strconv.Atoi(args[3])
 		gid, errGID := strconv.Atoi(args[4])
@@ -84,8 +84,8 @@ func ownerOf(text string) (uid, gid int, err error) {
 	return uid, gid, errors.Join(errUID, errGID)
 }
 
-// awaitFile waits until there is a file in a directory.
-func awaitFile(ctx context.Context, dir, path string) error {
+// waitForFile waits until a directory has a file.
+func waitForFile(ctx context.Context, dir, path string) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -115,9 +115,9 @@ func hasFile(dir, path string) (isThere bool, err error) {
 	return err == nil, err
 }
 
-// ensureDirectory makes a directory below another, and gives the directories on
-// the way, where they are new, and itself their owner. It follows no link: the
-// container may have put one there that leads out of its volume.
+// ensureDirectory makes a directory and its parents below another, and sets owner and mode
+// of the directory and of parents that are new. It follows no link: the container may have
+// made one that leads out of its volume.
 func ensureDirectory(dir, path string, uid, gid int, mode uint32) error {
 	at, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -126,7 +126,7 @@ func ensureDirectory(dir, path string, uid, gid int, mode uint32) error {
 	names := strings.Split(path, "/")
 	for i, name := range names {
 		here := strings.Join(names[:i+1], "/")
-		next, isNew, err := enter(at, name, mode)
+		next, isNew, err := openOrMake(at, name, mode)
 		at.Close()
 		if err != nil {
 			return fmt.Errorf("%s in the volume is no directory, or a link, which is not followed: %w", here, err)
@@ -143,8 +143,8 @@ func ensureDirectory(dir, path string, uid, gid int, mode uint32) error {
 	return at.Close()
 }
 
-// enter opens a directory within another, and makes it if there is none.
-func enter(dir *os.File, name string, mode uint32) (inner *os.File, isNew bool, err error) {
+// openOrMake opens a directory within another, and makes it if there is none.
+func openOrMake(dir *os.File, name string, mode uint32) (inner *os.File, isNew bool, err error) {
 	made := unix.Mkdirat(int(dir.Fd()), name, mode)
 	if made != nil && !errors.Is(made, unix.EEXIST) {
 		return nil, false, made
@@ -164,8 +164,8 @@ const (
 	ownedMark = ".archipelago-owner"
 )
 
-// isNewVolume reports whether a volume's directory holds no content and no mark. What
-// can't be read was given to a user before.
+// isNewVolume reports whether a volume's directory has neither content nor a mark. A
+// directory that can't be read has an owner already.
 func isNewVolume(dir string) (bool, error) {
 	if _, err := os.Lstat(filepath.Join(dir, ownedMark)); err == nil {
 		return false, nil
@@ -206,7 +206,7 @@ func placeVolume(from, to string, uid, gid int) error {
 		if err != nil {
 			return err
 		}
-		return giveTo(root, path, uid, gid)
+		return chown(root, path, uid, gid)
 	})
 	if err != nil {
 		return err
@@ -225,9 +225,9 @@ func placeVolume(from, to string, uid, gid int) error {
 	return markOwned(to)
 }
 
-// giveTo changes the owner of a file and keeps its permissions, of which the kernel
-// takes the set-user-ID bit away.
-func giveTo(root *os.Root, path string, uid, gid int) error {
+// chown changes the owner of a file, and restores the set-user-ID bits, which the kernel
+// clears.
+func chown(root *os.Root, path string, uid, gid int) error {
 	before, err := root.Lstat(path)
 	if err != nil {
 		return err
@@ -241,7 +241,7 @@ func giveTo(root *os.Root, path string, uid, gid int) error {
 	return root.Chmod(path, before.Mode())
 }
 
-// markOwned notes that a volume has its owner.
+// markOwned records that a volume has its owner.
 func markOwned(dir string) error {
 	dir, err := filepath.EvalSymlinks(dir) // an administrator may have moved it to another disk
 	if err != nil {
@@ -258,7 +258,7 @@ func markOwned(dir string) error {
 	return flush(dir)
 }
 
-// flush writes a file system to its disk.
+// flush writes the file system of a directory to its disk.
 func flush(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -268,7 +268,7 @@ func flush(dir string) error {
 	return unix.Syncfs(int(f.Fd()))
 }
 
-// leaveVolume notes that Podman decides about the owner of a volume, if it exists.
+// leaveVolume records that Podman decides about the owner of a volume, if it exists.
 func leaveVolume(dir string) error {
 	err := markOwned(dir)
 	if errors.Is(err, fs.ErrNotExist) {

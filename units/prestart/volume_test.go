@@ -50,24 +50,24 @@ func TestEnsureDirectory(t *testing.T) {
 	}
 }
 
-func TestAwaitFile(t *testing.T) {
+func TestWaitForFile(t *testing.T) {
 	volume := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		brief, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if err := awaitFile(brief, volume, "a/ready"); err == nil {
+		if err := waitForFile(brief, volume, "a/ready"); err == nil {
 			t.Error("it was not waited for")
 		}
 		time.AfterFunc(time.Minute, func() { _ = os.MkdirAll(filepath.Join(volume, "a/ready"), 0o755) })
-		if err := awaitFile(t.Context(), volume, "a/ready"); err != nil {
+		if err := waitForFile(t.Context(), volume, "a/ready"); err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// TestInNamespace: in Podman's own user namespace the user is 0, and the ids of a
+// TestNamespaceID: in Podman's own user namespace the user is 0, and the ids of a
 // container stand where its user namespace puts them.
-func TestInNamespace(t *testing.T) {
+func TestNamespaceID(t *testing.T) {
 	for _, c := range []struct {
 		userns   string
 		id, want int
@@ -81,12 +81,12 @@ func TestInNamespace(t *testing.T) {
 		{"keep-id:gid=210,uid=200", 199, 200},
 	} {
 		p := &Part{Recipe: units.Recipe{Podman: []string{"--userns=" + c.userns}}}
-		if got, err := p.inNamespace(c.id, "uid=", 1000); err != nil || got != c.want {
+		if got, err := p.namespaceID(c.id, "uid=", 1000); err != nil || got != c.want {
 			t.Errorf("%s: %d is %d, %v; want %d", c.userns, c.id, got, err, c.want)
 		}
 	}
 	p := &Part{Recipe: units.Recipe{Podman: []string{"--userns=auto"}}}
-	if _, err := p.inNamespace(0, "uid=", 1000); err == nil {
+	if _, err := p.namespaceID(0, "uid=", 1000); err == nil {
 		t.Error("nobody knows the ids of userns auto")
 	}
 }
