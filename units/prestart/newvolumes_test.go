@@ -1,9 +1,19 @@
 package prestart
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // volume makes the directory of a volume.
@@ -102,5 +112,233 @@ func TestHostID(t *testing.T) {
 	}
 	if _, err := hostID(70000, keepID); err == nil {
 		t.Error("an id outside of the namespace was taken")
+	}
+}
+
+// ofUser is the volume ui.data, at /data, as what the user of the image owns.
+func ofUser(isNamed bool) units.Recipe {
+	return units.Recipe{Volumes: []units.NewVolumes{{
+		Image: "docker.io/x:1", Podman: []string{"--userns=keep-id"}, IsNamed: isNamed,
+		List: []units.NewVolume{{Name: "ui.data", Target: "/data", Labels: []string{"archipelago=ui"}}},
+	}}}
+}
+
+// TestNewVolumes: what a volume is before its part starts, and what becomes of it.
+func TestNewVolumes(t *testing.T) {
+	owner := fmt.Sprintf("--opt=o=uid=%d,gid=%d --label=archipelago=ui", os.Getuid(), os.Getgid())
+	created := []string{
+		"create docker.io/x:1", "init ui_step", "container inspect ui_step", "rm ui_step", "ps",
+	}
+	for name, c := range map[string]struct {
+		before func(w *world)
+		recipe units.Recipe
+		// owner is what the volume is created with, empty for one that is not.
+		owner, files, stderr string
+		calls                []string
+	}{
+		"it does not exist": {
+			recipe: ofUser(false),
+			owner:  owner, files: "seed",
+			calls: append(slices.Clone(created), "unshare volume clear", "volume create ui.data", "unshare volume place "+fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), "volume rm ui.data_new"),
+		},
+		"it is empty": {
+			before: func(w *world) { w.makeVolume("ui.data") },
+			recipe: ofUser(false),
+			owner:  owner, files: "seed",
+			calls: append(slices.Clone(created), "unshare volume clear", "volume rm ui.data", "volume create ui.data", "unshare volume place "+fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), "volume rm ui.data_new"),
+		},
+		"it holds data": {
+			before: func(w *world) { w.makeVolume("ui.data", "wallet") },
+			recipe: ofUser(false),
+			files:  "wallet",
+		},
+		"it is empty, and a container uses it": {
+			before: func(w *world) {
+				w.makeVolume("ui.data")
+				w.podman.containers["other"] = map[string]string{"ui.data": "/data"}
+			},
+			recipe: ofUser(false),
+			stderr: "archgen: the volume ui.data is in use and keeps its owner\n",
+			calls:  append(slices.Clone(created), "volume rm ui.data_new"),
+		},
+		"the image's user is root, who may change to another": {
+			before: func(w *world) { w.makeVolume("ui.data"); w.podman.user = 0 },
+			recipe: ofUser(false),
+			calls:  append(slices.Clone(created[:4]), "unshare volume leave", "volume rm ui.data_new"),
+		},
+		"the image's user is root, and there is no volume yet": {
+			before: func(w *world) { w.podman.user = 0 },
+			recipe: ofUser(false),
+			calls:  append(slices.Clone(created[:4]), "unshare volume leave", "volume rm ui.data_new"),
+		},
+		"an earlier start was interrupted": {
+			before: func(w *world) {
+				w.makeVolume("ui.data_new", "half")
+				w.podman.containers["ui_step"] = map[string]string{"ui.data_new": "/data"}
+			},
+			recipe: ofUser(false),
+			owner:  owner, files: "seed",
+			calls: append([]string{"rm ui_step", "volume rm ui.data_new"}, append(slices.Clone(created), "unshare volume clear", "volume create ui.data", "unshare volume place "+fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), "volume rm ui.data_new")...),
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, c.recipe)
+			w.podman.image = map[string][]string{"/data": {"seed"}}
+			if c.before != nil {
+				c.before(w)
+			}
+			if err := w.Configure(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(c.calls, w.podman.taken()); d != "" {
+				t.Errorf("calls, -want +got:\n%s", d)
+			}
+			if got := w.podman.owners["ui.data"]; got != c.owner {
+				t.Errorf("created with %q, want %q", got, c.owner)
+			}
+			if got := names(t, VolumeDir(w.Renderer.Storage, "ui.data")); got != c.files {
+				t.Errorf("it holds %q, want %q", got, c.files)
+			}
+			if w.stderr.String() != c.stderr {
+				t.Errorf("stderr %q, want %q", &w.stderr, c.stderr)
+			}
+			w.isClean(t)
+			if err := w.Configure(t.Context()); err != nil || c.owner != "" && len(w.podman.taken()) > 0 {
+				t.Errorf("the next start: %v, podman %q", err, w.podman.calls)
+			}
+		})
+	}
+}
+
+// isClean reports what only the work on volumes needs and has to be gone after it.
+func (w *world) isClean(t *testing.T) {
+	t.Helper()
+	if _, isLeft := w.podman.containers["ui_step"]; isLeft {
+		t.Error("the container of the step is left")
+	}
+	if _, err := os.Stat(filepath.Dir(VolumeDir(w.Renderer.Storage, "ui.data_new"))); err == nil {
+		t.Error("the staging volume is left")
+	}
+}
+
+// TestNewVolumeOfANamedRoot: a user whom the manifest names gets the volume, root too.
+func TestNewVolumeOfANamedRoot(t *testing.T) {
+	w := newWorld(t, ofUser(true))
+	w.podman.user = 0
+	err := w.Configure(t.Context())
+	if got := w.podman.owners["ui.data"]; got != "--opt=o=uid=100000,gid=100000 --label=archipelago=ui" {
+		t.Errorf("created with %q, %v", got, err)
+	}
+	if os.Getuid() != 0 && err == nil { // only root of a user namespace may give files away
+		t.Error("the files were given away")
+	}
+}
+
+// TestNewVolumesInterrupted: whenever archgen dies, the next start finishes its work, and
+// nothing that an app wrote is lost.
+func TestNewVolumesInterrupted(t *testing.T) {
+	const calls = 10 // of one start, see TestNewVolumes
+	for isDone, moment := range map[bool]string{false: "before", true: "after"} {
+		for n := 1; n <= calls; n++ {
+			t.Run(fmt.Sprintf("%s call %d", moment, n), func(t *testing.T) {
+				w := newWorld(t, ofUser(false))
+				w.podman.image = map[string][]string{"/data": {"seed"}}
+				w.makeVolume("ui.data")
+				isDead := false
+				w.podman.fail = func(_ string, done bool) error {
+					if isDead = isDead || len(w.podman.calls) == n && done == isDone; isDead {
+						return errors.New("signal: killed")
+					}
+					return nil
+				}
+				if err := w.Configure(t.Context()); err == nil {
+					t.Error("it was not interrupted")
+				}
+				w.podman.fail = nil
+				if err := w.Configure(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				w.podman.taken()
+				if err := w.Configure(t.Context()); err != nil || len(w.podman.taken()) > 0 {
+					t.Errorf("it is not done: %v", err)
+				}
+				if got := names(t, VolumeDir(w.Renderer.Storage, "ui.data")); got != "seed" {
+					t.Errorf("it holds %q", got)
+				}
+			})
+		}
+	}
+}
+
+// TestNewVolumesFail: what fails is named, and nothing of the work is left.
+func TestNewVolumesFail(t *testing.T) {
+	for name, c := range map[string]struct {
+		command, want string
+		change        func(w *world)
+	}{
+		"no image": {
+			command: "create docker.io/x:1",
+			want:    "the volumes of app@ui: podman create docker.io/x:1: exit status 125",
+		},
+		"a broken image": {
+			command: "init ui_step",
+			want:    "the volumes of app@ui: podman init ui_step: exit status 125",
+		},
+		"no answer": {
+			command: "container inspect ui_step",
+			want:    "the volumes of app@ui: podman container inspect ui_step: exit status 125",
+		},
+		"an id outside of the namespace": {
+			change: func(w *world) { w.podman.user = 70000 },
+			want:   "the volumes of app@ui: the id 70000 is not one of the container's user namespace",
+		},
+		"who uses it is unknown": {
+			command: "ps",
+			want:    "the volumes of app@ui: giving the new volume ui.data to the container's user: podman ps: exit status 125",
+		},
+		"no space": {
+			command: "volume create ui.data",
+			want:    "the volumes of app@ui: giving the new volume ui.data to the container's user: podman volume create ui.data: exit status 125",
+		},
+		"the verb fails": {
+			command: "unshare volume clear",
+			want:    "the volumes of app@ui: giving the new volume ui.data to the container's user: exit status 125: ",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, ofUser(false))
+			w.podman.fail = func(command string, _ bool) error {
+				if command == c.command {
+					return exitStatus(125)
+				}
+				return nil
+			}
+			if c.change != nil {
+				c.change(w)
+			}
+			if got := message(w.Configure(t.Context())); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+			w.isClean(t)
+		})
+	}
+}
+
+// TestNewVolumesWait: another part of the app gives the same volumes to their user.
+func TestNewVolumesWait(t *testing.T) {
+	w := newWorld(t, ofUser(false))
+	unlock, err := durable.LockFile(t.Context(), w.Renderer.Runtime, "volumes.lock", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	time.AfterFunc(10*time.Millisecond, func() { cancel(errors.New("terminated signal received")) })
+	want := "the volumes of app@ui: waiting for " + filepath.Join(w.Renderer.Runtime, "volumes.lock") + ": terminated signal received"
+	if got := message(w.Configure(ctx)); got != want || len(w.podman.calls) > 0 {
+		t.Errorf("got  %s\nwant %s\npodman %q", got, want, w.podman.calls)
+	}
+	time.AfterFunc(10*time.Millisecond, unlock)
+	if err := w.Configure(t.Context()); err != nil {
+		t.Error(err)
 	}
 }

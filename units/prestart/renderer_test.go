@@ -171,6 +171,9 @@ func TestReload(t *testing.T) {
 	var done []string
 	put := func(f units.RecipeFile, content []byte) error {
 		done = append(done, "put "+f.Name+" "+string(content))
+		if err := os.Chmod(filepath.Join(p.Dir("ui"), f.Name), 0o600); err != nil { // root writes without it
+			return err
+		}
 		return durable.Overwrite(p.Dir("ui"), f.Name, content, fs.FileMode(f.Mode))
 	}
 	var told error
@@ -333,5 +336,49 @@ func TestWatchedOddities(t *testing.T) {
 		if p.differs(r) {
 			t.Errorf("%s was read", name)
 		}
+	}
+}
+
+// TestKey: a key that is cut short would make all digests differ, again and again.
+func TestKey(t *testing.T) {
+	p := newPlace(t)
+	r := recipe("a")
+	p.write(r)
+	key := filepath.Join(p.State, "keys/config")
+	if info, err := os.Stat(key); err != nil || info.Mode() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
+	if err := os.Truncate(key, 3); err != nil {
+		t.Fatal(err)
+	}
+	want := key + " is cut short: remove it; apps with configuration files restart once then"
+	_, _, compared := p.Compare("ui", r)
+	for _, err := range []error{p.Write("ui", r), compared, p.RecordWatched("ui", r), p.Reload("ui", r, nil, nil)} {
+		if err == nil || err.Error() != want {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	if !p.differs(r) {
+		t.Error("with another key the digests are the same")
+	}
+}
+
+// TestDamagedData: what can't be read of a recipe is said with the way to mend it.
+func TestDamagedData(t *testing.T) {
+	r := recipe("a")
+	r.Data = []byte("{")
+	const want = "reading what the templates may name: unexpected end of JSON input; archgen apply writes it anew"
+	if err := newPlace(t).Write("ui", r); err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+}
+
+// TestThisMachine: templates that size something after the machine get no zero.
+func TestThisMachine(t *testing.T) {
+	if m := prestart.ThisMachine(); m.Memory < 64 || m.Cores < 1 {
+		t.Errorf("%+v", m)
 	}
 }

@@ -2,11 +2,17 @@ package prestart
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
+	"testing/iotest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -88,5 +94,88 @@ func TestNamespaceID(t *testing.T) {
 	p := &Part{Recipe: units.Recipe{Podman: []string{"--userns=auto"}}}
 	if _, err := p.namespaceID(0, "uid=", 1000); err == nil {
 		t.Error("nobody knows the ids of userns auto")
+	}
+}
+
+// TestVolume: the arguments of each verb, and what they give.
+func TestVolume(t *testing.T) {
+	const usage = "it is for archgen prepare and archgen files"
+	for name, c := range map[string]struct {
+		args []string // DIR is the directory of a volume with the file data, NEW that of an empty one
+		want string
+		// content is what DIR and NEW hold then.
+		content map[string]string
+	}{
+		"nothing":              {args: nil, want: usage},
+		"an unknown verb":      {args: []string{"format", "DIR"}, want: usage},
+		"a missing argument":   {args: []string{"await", "DIR"}, want: usage},
+		"a volume with data":   {args: []string{"isnew", "DIR"}, want: "the volume is not new"},
+		"an empty volume":      {args: []string{"isnew", "NEW"}},
+		"clear a full volume":  {args: []string{"clear", "DIR"}, want: "remove DIR/_data: directory not empty"},
+		"clear an empty one":   {args: []string{"clear", "NEW"}},
+		"leave one":            {args: []string{"leave", "NEW"}, content: map[string]string{"DIR/_data/data": "old", "NEW/.archipelago-owner": ""}},
+		"leave none":           {args: []string{"leave", "NEW/none"}},
+		"place":                {args: []string{"place", "DIR", "NEW", "OWNER"}, content: map[string]string{"NEW/_data/data": "old", "NEW/.archipelago-owner": ""}},
+		"place over data":      {args: []string{"place", "NEW", "DIR", "OWNER"}, want: "renaming its content into place: directory not empty"},
+		"place for nobody":     {args: []string{"place", "DIR", "NEW", "me"}, want: `strconv.Atoi: parsing "me": invalid syntax` + "\n" + `strconv.Atoi: parsing "": invalid syntax`},
+		"ensure for nobody":    {args: []string{"ensure", "DIR/_data", "a", "me", "0", "700"}, want: `strconv.Atoi: parsing "me": invalid syntax`},
+		"ensure without mode":  {args: []string{"ensure", "DIR/_data", "a", "0", "0", "rwx"}, want: `strconv.ParseUint: parsing "rwx": invalid syntax`},
+		"await a file":         {args: []string{"await", "DIR/_data", "data"}},
+		"overwrite a file":     {args: []string{"overwrite", "DIR/_data", "data", "400"}, content: map[string]string{"DIR/_data/data": "new"}},
+		"overwrite none":       {args: []string{"overwrite", "DIR/_data", "none", "400"}, want: "overwriting DIR/_data/none: no such file or directory"},
+		"overwrite, what mode": {args: []string{"overwrite", "DIR/_data", "data", "999"}, want: `strconv.ParseUint: parsing "999": invalid syntax`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			dir, empty := filepath.Join(root, "DIR"), filepath.Join(root, "NEW")
+			if err := errors.Join(os.MkdirAll(filepath.Join(dir, dataDir), 0o755), os.MkdirAll(filepath.Join(empty, dataDir), 0o755), os.WriteFile(filepath.Join(dir, dataDir, "data"), []byte("old"), 0o600)); err != nil {
+				t.Fatal(err)
+			}
+			replace := strings.NewReplacer("DIR", dir, "NEW", empty, "OWNER", fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()))
+			args := make([]string, 0, len(c.args))
+			for _, a := range c.args {
+				args = append(args, replace.Replace(a))
+			}
+			err := Volume(t.Context(), args, strings.NewReader("new"))
+			if got := strings.ReplaceAll(message(err), root+"/", ""); got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+			isUsage := c.want == usage || strings.HasPrefix(c.want, "strconv.")
+			if _, got := errors.AsType[*UsageError](err); got != isUsage {
+				t.Errorf("%#v; a usage error: %v", err, isUsage)
+			}
+			want := c.content
+			if want == nil {
+				want = map[string]string{"DIR/_data/data": "old"}
+			}
+			if d := cmp.Diff(want, content(t, root)); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+}
+
+// TestLeaveAVolumeElsewhere: the directory of a volume may be a link to another disk.
+func TestLeaveAVolumeElsewhere(t *testing.T) {
+	disk, link := t.TempDir(), filepath.Join(t.TempDir(), "ui.data")
+	if err := os.Symlink(disk, link); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := leaveVolume(link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if isNew, err := isNewVolume(link); isNew || err != nil {
+		t.Errorf("new: %v, %v", isNew, err)
+	}
+}
+
+// TestOverwriteWithoutContent: a file stays as it is where its content can't be read.
+func TestOverwriteWithoutContent(t *testing.T) {
+	dir := volume(t, "data")
+	broken := iotest.ErrReader(errors.New("broken pipe"))
+	if got := message(Volume(t.Context(), []string{"overwrite", filepath.Join(dir, dataDir), "data", "400"}, broken)); got != "reading standard input: broken pipe" {
+		t.Error(got)
 	}
 }

@@ -2,6 +2,7 @@ package prestart
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -17,6 +18,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -74,12 +76,13 @@ type manager struct {
 	barriers int
 }
 
-func (w *waiting) manager(slow time.Duration) *manager {
-	w.t.Helper()
-	w.NotifySocket = filepath.Join(w.t.TempDir(), "notify")
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: w.NotifySocket, Net: "unixgram"})
+// listen lets systemd listen to what a command reports.
+func listen(t *testing.T, e *Env, slow time.Duration) *manager {
+	t.Helper()
+	e.NotifySocket = filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: e.NotifySocket, Net: "unixgram"})
 	if err != nil {
-		w.t.Fatal(err)
+		t.Fatal(err)
 	}
 	m := &manager{conn: conn, slow: slow}
 	done := make(chan struct{})
@@ -88,7 +91,7 @@ func (w *waiting) manager(slow time.Duration) *manager {
 		for m.read() {
 		}
 	}()
-	w.t.Cleanup(func() {
+	t.Cleanup(func() {
 		_ = conn.Close()
 		<-done
 	})
@@ -135,7 +138,7 @@ func TestWaitForALoadingApp(t *testing.T) {
 	defer server.Close()
 	w := waitFor(t, check(server.Listener.Addr().String(), ""))
 	w.MainPID = strconv.Itoa(os.Getpid())
-	m := w.manager(300 * time.Millisecond)
+	m := listen(t, &w.Env, 300*time.Millisecond)
 	took, err := w.run()
 	got, barriers := m.said()
 	want := []string{"STATUS=loading: / answered 503: not yet", "EXTEND_TIMEOUT_USEC=50000000", "STATUS="}
@@ -153,7 +156,7 @@ func TestWaitForAServingApp(t *testing.T) {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()
 	w := waitFor(t, check(server.Listener.Addr().String(), `,"status":[404]`))
-	m := w.manager(0)
+	m := listen(t, &w.Env, 0)
 	took, err := w.run()
 	if got, barriers := m.said(); err != nil || len(got) > 0 || barriers > 0 || took > 5*time.Second {
 		t.Errorf("%v after %v, messages %q, %d barriers", err, took, got, barriers)
@@ -167,7 +170,7 @@ func TestWaitForASickApp(t *testing.T) {
 	defer server.Close()
 	w := waitFor(t, check(server.Listener.Addr().String(), ""))
 	w.Timeout = 300 * time.Millisecond
-	m := w.manager(0)
+	m := listen(t, &w.Env, 0)
 	_, err := w.run()
 	got, barriers := m.said()
 	want := []string{"STATUS=waiting: / answered 404: 404 page not found"}
@@ -187,7 +190,7 @@ func TestWaitForAPerson(t *testing.T) {
 	}))
 	defer server.Close()
 	w := waitFor(t, strings.Replace(check(server.Listener.Addr().String(), ""), `"path":"/"`, `"path":"/v1/state"`, 1))
-	m := w.manager(0)
+	m := listen(t, &w.Env, 0)
 	_, err := w.run()
 	got, barriers := m.said()
 	if want := []string{"STATUS=when it started: the wallet is locked: unlock it"}; err != nil || cmp.Diff(want, got) != "" || barriers != 1 {
@@ -248,5 +251,91 @@ func TestWaitWithoutAManager(t *testing.T) {
 		if !strings.Contains(w.stderr.String(), want) {
 			t.Errorf("stderr %q does not say %q", &w.stderr, want)
 		}
+	}
+}
+
+// TestWaitForRunning: `--level started` asks systemd and nobody else.
+func TestWaitForRunning(t *testing.T) {
+	for name, c := range map[string]struct {
+		systemd      *fakeSystemd
+		connects     error
+		want         string
+		isNotServing bool
+	}{
+		"it runs":                    {systemd: &fakeSystemd{states: []ServiceState{Running}}},
+		"it starts":                  {systemd: &fakeSystemd{states: []ServiceState{Starting, Starting, Running}}},
+		"it fails while it starts":   {systemd: &fakeSystemd{states: []ServiceState{Starting, Stopped}}, want: "app@x does not run, and systemd does not start it", isNotServing: true},
+		"it takes too long":          {systemd: &fakeSystemd{states: []ServiceState{Starting}}, want: "app@x: its container does not run yet", isNotServing: true},
+		"systemd does not answer":    {systemd: &fakeSystemd{err: errors.New("no answer")}, want: "no answer"},
+		"systemd can't be connected": {connects: errors.New("no bus"), want: "no bus"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := Wait{ID: "x", Level: LevelStarted, Env: Env{Systemd: func(ctx context.Context) (Systemd, error) {
+					if c.connects != nil {
+						return nil, c.connects
+					}
+					return c.systemd.connect(ctx)
+				}}}
+				err := w.Run(t.Context())
+				if message(err) != c.want || isNotServing(err) != c.isNotServing {
+					t.Errorf("%#v, want %q", err, c.want)
+				}
+				if c.systemd != nil && (c.systemd.closed != 1 || c.systemd.asked[0] != "app@x.service") {
+					t.Errorf("asked for %q, closed %d times", c.systemd.asked, c.systemd.closed)
+				}
+			})
+		})
+	}
+}
+
+// TestWaitInterrupted: a person who stops waiting has not found that the app is down.
+func TestWaitInterrupted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := waitFor(t, check("127.0.0.1:1", ""))
+	if err := w.Run(ctx); err == nil || isNotServing(err) || err.Error() != "app@x: context canceled; it has given no answer" {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestWaitWithoutACheck: what can't be asked is not waited for; where systemd runs it, a
+// file that can't be read does not end the app.
+func TestWaitWithoutACheck(t *testing.T) {
+	for name, c := range map[string]struct {
+		check, level, mainPID string
+		want, stderr          string
+	}{
+		"no check of the level":              {level: "synced", stderr: "archgen: not waiting for app@x: it has no check for synced that is asked from the host\n"},
+		"a damaged check":                    {level: "serving", check: `{"kind`, want: "reading a probe: "},
+		"a damaged check, at ExecStartPost=": {level: "serving", check: `{"kind`, mainPID: "1", stderr: "archgen: not waiting for app@x: reading a probe: "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := waitFor(t, c.check)
+			w.Level, w.MainPID = c.level, c.mainPID
+			_, err := w.run()
+			if (err == nil) != (c.want == "") || !strings.HasPrefix(message(err), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			if (w.stderr.Len() == 0) != (c.stderr == "") || !strings.HasPrefix(w.stderr.String(), c.stderr) {
+				t.Errorf("stderr %q, want %q", &w.stderr, c.stderr)
+			}
+		})
+	}
+}
+
+// TestReportToAPerson: without systemd, each text is printed once.
+func TestReportToAPerson(t *testing.T) {
+	var stderr bytes.Buffer
+	n := (&Env{Stderr: &stderr}).startNotifier("x", 0)
+	for _, o := range []probe.Outcome{
+		{State: probe.Unreachable, Detail: "nobody listens"}, {State: probe.Unreachable, Detail: "nobody listens"}, {State: probe.Loading, Detail: "43%"},
+	} {
+		n.report(o)
+	}
+	n.status("")
+	n.close()
+	if want := "app@x: waiting: nobody listens\napp@x: loading: 43%\n"; stderr.String() != want {
+		t.Errorf("%q, want %q", &stderr, want)
 	}
 }
