@@ -18,6 +18,15 @@ type Legacy struct {
 // Aside is its name while it is put aside.
 func (c Legacy) Aside() string { return c.Name + ".legacy" }
 
+// Found is what stands in the place of an app.
+type Found struct {
+	Containers []Legacy
+	// Notes says for a person what becomes of what the containers have.
+	Notes []string
+	// Err is why they can't be taken over.
+	Err error
+}
+
 // Adoption is how far an app is with taking the place of containers.
 type Adoption struct {
 	// Containers is those that are put aside, or are about to be, until the app

@@ -11,6 +11,7 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/adopt"
 )
 
 func (c *cli) adoptCommand() *cobra.Command {
@@ -20,7 +21,7 @@ func (c *cli) adoptCommand() *cobra.Command {
 		Short: "Take over containers that somebody else made",
 		Long: `adopt lets apps take the place of containers that have their names and were made
 by hand or by another program. The volumes and directories that a container has
-mounted become those of the app, which an overlay says, ID.d/` + adoptedOverlay + `.
+mounted become those of the app, which an overlay says, ID.d/` + adopt.OverlayName + `.
 The container gets as long to stop as the app does. It is removed only when the
 app serves; where it does not, it gets its place back, and runs again if it ran
 (one that was paused is not paused again), and no unit of the app stays.
@@ -50,7 +51,7 @@ func (c *cli) adopt(o *applyOptions, ids []string) error {
 		return err
 	}
 	inPlaceOf := func(id string) bool {
-		return slices.ContainsFunc(list, func(l legacyContainer) bool { return l.App == id })
+		return slices.ContainsFunc(list, func(l adopt.Container) bool { return l.App == id })
 	}
 	for _, id := range ids {
 		if !inPlaceOf(id) {
@@ -67,7 +68,7 @@ func (c *cli) adopt(o *applyOptions, ids []string) error {
 
 // surveyLegacy lists the containers in the place of installed apps, of all of
 // them where none is named.
-func (c *cli) surveyLegacy(from *source, ids []string) ([]legacyContainer, error) {
+func (c *cli) surveyLegacy(from *source, ids []string) ([]adopt.Container, error) {
 	ctx, stop := interruptible()
 	defer stop()
 	dirs, err := c.appDirs(from)
@@ -88,7 +89,7 @@ func (c *cli) surveyLegacy(from *source, ids []string) ([]legacyContainer, error
 	for _, app := range want.Apps {
 		all = append(all, app.ID)
 	}
-	return legacy{podman: c.podman, compiled: func() *compile.Compiled { return k }, dir: dirs[0]}.survey(ctx, all)
+	return c.adopter(func() *compile.Compiled { return k }, dirs[0]).Survey(ctx, all)
 }
 
 func (c *cli) listLegacy(o *applyOptions) error {
@@ -98,8 +99,8 @@ func (c *cli) listLegacy(o *applyOptions) error {
 	}
 	if o.asJSON {
 		return c.printJSON(struct {
-			Containers []legacyContainer `json:"containers"`
-		}{append([]legacyContainer{}, list...)})
+			Containers []adopt.Container `json:"containers"`
+		}{append([]adopt.Container{}, list...)})
 	}
 	if len(list) == 0 {
 		fmt.Fprintln(c.stdout, "no container has the name of an installed app's")

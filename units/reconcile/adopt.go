@@ -20,7 +20,7 @@ type Legacy interface {
 	// Find looks for containers that have the names of the apps' own and are not
 	// ours, and lets the manifests keep what they mount. changed says that it wrote
 	// for that, so that what is wanted has to be asked for again.
-	Find(ctx context.Context, apps []units.App) (found map[string]Found, changed bool, err error)
+	Find(ctx context.Context, apps []units.App) (found map[string]units.Found, changed bool, err error)
 	// Retire stops a container in the time that the app has for that, and puts it
 	// aside under another name.
 	Retire(ctx context.Context, app units.App, c units.Legacy) error
@@ -28,15 +28,6 @@ type Legacy interface {
 	Restore(ctx context.Context, c units.Legacy) error
 	// Discard removes a container, and none of its volumes.
 	Discard(ctx context.Context, c units.Legacy) error
-}
-
-// Found is what stands in the place of an app.
-type Found struct {
-	Containers []units.Legacy
-	// Notes says for a person what becomes of what the containers have.
-	Notes []string
-	// Err is why they can't be taken over.
-	Err error
 }
 
 // standBack takes apps out of what is wanted that did not serve in the place of
@@ -174,7 +165,7 @@ func (p *pass) find(ctx context.Context, apps []units.App) error {
 	return nil
 }
 
-func (p *pass) claimFor(id string, f Found) {
+func (p *pass) claimFor(id string, f units.Found) {
 	app, isWanted := p.want.Find(id)
 	switch {
 	case f.Err != nil:

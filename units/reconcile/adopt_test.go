@@ -40,9 +40,9 @@ func withLegacy(containers map[string]container) *machine {
 // one is the usual case: x runs.
 func one() map[string]container { return map[string]container{"c1": {"x", true}} }
 
-func (l *legacy) Find(_ context.Context, apps []units.App) (map[string]reconcile.Found, bool, error) {
+func (l *legacy) Find(_ context.Context, apps []units.App) (map[string]units.Found, bool, error) {
 	l.looks++
-	found := map[string]reconcile.Found{}
+	found := map[string]units.Found{}
 	for _, a := range apps {
 		for id, c := range l.containers {
 			if app, _, _ := strings.Cut(c.name, "."); app == a.ID && !strings.HasSuffix(c.name, ".legacy") {

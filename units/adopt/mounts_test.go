@@ -1,41 +1,32 @@
-package main
+package adopt
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/archipelago-os/archipelago/manifests"
 )
 
-// legacyApps is a manifest with a volume of each kind, and the app that one of
-// them belongs to.
-var legacyApps = []string{`
-app:
-  id: x
-  name: x
-  version: 1.0.0
-  secrets: [{name: pass}]
-  container:
-    image: docker.io/library/x:1
-    secrets: [{name: pass, target: /etc/pass}]
-    volumes:
-      - {name: data, target: /data}
-      - {name: cold, target: /cold}
-      - {app: y, name: shared, target: /shared}
-      - {path: /srv/media, target: /media}
-      - {disposable: true, target: /cache}
-  volumes:
-    cold: {existing: chosen}
-`, `
-app:
-  id: y
-  name: y
-  version: 1.0.0
-  shares: [{volume: shared, app: x, write: true}]
-  container: {image: docker.io/library/y:1, volumes: [{name: shared, target: /shared}]}
-`}
+// x is a part with a volume of each kind. cmd/archgen has a test that a manifest which
+// says so becomes this value.
+var x = Part{
+	Name: "main", Container: "x", Image: "docker.io/library/x:1",
+	Volumes: []Volume{
+		{Target: "/data", Source: "x.data", Name: "data", Own: true},
+		{Target: "/cold", Source: "chosen", Name: "cold", Own: true, Existing: "chosen"},
+		{Target: "/shared", Source: "y.shared", Name: "shared"},
+		{Target: "/media", Source: "/srv/media"},
+		{Target: "/cache", Disposable: true},
+	},
+	Rendered: []string{"/etc/x.conf", "/etc/pass"},
+}
+
+// noSpace stands for the pattern of manifests.
+var noSpace = Pattern{
+	Text: "a text without white space",
+	Fits: func(text string) bool { return !strings.ContainsAny(text, " \t") },
+}
 
 // TestWhatAContainerBringsAlong: each mount finds its place in the manifest, or
 // is named.
@@ -90,6 +81,9 @@ func TestWhatAContainerBringsAlong(t *testing.T) {
 		"what a secret takes the place of": {
 			mounts: `[{"Type": "bind", "Source": "/home/me/pass", "Destination": "/etc/pass"}]`,
 		},
+		"what a rendered file takes the place of": {
+			mounts: `[{"Type": "bind", "Source": "/home/me/x.conf", "Destination": "/etc/x.conf"}]`,
+		},
 		"what the image wants and the manifest does without": {
 			mounts: `[{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/var/lib/x"}]`, volumes: map[string]bool{anonymous: true},
 		},
@@ -105,18 +99,16 @@ func TestWhatAContainerBringsAlong(t *testing.T) {
 		},
 		"no manifest can say it": {
 			mounts:  `[{"Type": "bind", "Source": "/home/me/my files", "Destination": "/data"}]`,
-			problem: "it mounts /home/me/my files at /data, and a manifest takes only the name of a volume, or a clean absolute path on the host, without : , $ % or white space",
+			problem: "it mounts /home/me/my files at /data, and a manifest takes only a text without white space",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := podmanContainer{Name: "x"}
+			d := inspected{Name: "x"}
 			if err := json.Unmarshal([]byte(tt.mounts), &d.Mounts); err != nil {
 				t.Fatal(err)
 			}
-			set := resolved(t, legacyApps...)
-			app := set.App("x")
-			mounts, problems := mapping{set: set, app: app, part: app.Part("main"), volumes: tt.volumes}.mounts(d, nil)
+			mounts, problems := mapping{app: "x", part: x, volumes: tt.volumes, source: noSpace}.mounts(d, nil)
 			var got map[string]string
 			for _, m := range mounts {
 				if m.Volume != "" {
@@ -135,23 +127,6 @@ func TestWhatAContainerBringsAlong(t *testing.T) {
 			}
 		})
 	}
-}
-
-func resolved(t *testing.T, texts ...string) *manifests.Set {
-	t.Helper()
-	list := make([]*manifests.Manifest, 0, len(texts))
-	for _, text := range texts {
-		m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: "x.yaml", Data: []byte(text)}})
-		if m == nil {
-			t.Fatal(diags)
-		}
-		list = append(list, m)
-	}
-	set, diags := manifests.Resolve(list, manifests.Settings{})
-	if diags.HasErrors() {
-		t.Fatal(diags)
-	}
-	return set
 }
 
 // TestWhatKeepsAContainerFromBeingTakenOver, whatever it has mounted.
@@ -178,11 +153,11 @@ func TestWhatKeepsAContainerFromBeingTakenOver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var d podmanContainer
+			var d inspected
 			if err := json.Unmarshal([]byte(tt.inspected), &d); err != nil {
 				t.Fatal(err)
 			}
-			c := d.legacy(appPart{"x", "main"})
+			c := d.container(&place{App{ID: "x"}, x})
 			if diff := cmp.Diff(tt.want, c.Problems); diff != "" || c.restart != tt.restart {
 				t.Errorf("restart policy %q, problems, -want +got:\n%s", c.restart, diff)
 			}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"cmp"
+	"path/filepath"
+
+	"github.com/archipelago-os/archipelago/generator"
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/units/adopt"
+)
+
+// adopter takes containers over for the apps that were compiled last. dir is where
+// overlays are written.
+func (c *cli) adopter(compiled func() *compile.Compiled, dir string) adopt.Adopter {
+	return adopt.Adopter{
+		Podman: c.podman,
+		Apps:   func() []adopt.App { return adoptApps(compiled().Set, dir) },
+		Source: adopt.Pattern{
+			Text: manifests.PatternText("source"),
+			Fits: func(text string) bool { return manifests.Fits("source", text) },
+		},
+	}
+}
+
+// adoptApps is what units/adopt needs from the manifests.
+func adoptApps(set *manifests.Set, dir string) []adopt.App {
+	list := make([]adopt.App, 0, len(set.Apps))
+	for _, app := range set.Apps {
+		a := adopt.App{ID: app.ID(), OverlayDir: filepath.Join(dir, manifests.OverlaysDir(app.ID()))}
+		for _, p := range app.Parts {
+			part := adopt.Part{Name: p.Name, Container: generator.ContainerName(app.ID(), p.Name), Image: p.Image}
+			for _, v := range p.Volumes {
+				part.Volumes = append(part.Volumes, adoptVolume(set, app, v))
+			}
+			for _, f := range p.Files {
+				part.Rendered = append(part.Rendered, f.Target)
+			}
+			for _, s := range p.Secrets {
+				part.Rendered = append(part.Rendered, s.Target)
+			}
+			a.Parts = append(a.Parts, part)
+		}
+		list = append(list, a)
+	}
+	return list
+}
+
+func adoptVolume(set *manifests.Set, app *manifests.Resolved, v manifests.Volume) adopt.Volume {
+	volume := adopt.Volume{Target: v.Target, Source: v.Path, Name: v.Name, Disposable: v.Disposable}
+	if v.Name == "" {
+		return volume
+	}
+	owner := app
+	if v.App != "" {
+		owner = set.App(v.App)
+	}
+	if owner == nil { // the manifest has an error, and its app is not started
+		volume.Source = generator.VolumeName(v.App, v.Name)
+		return volume
+	}
+	existing := owner.Existing(v.Name)
+	volume.Source = cmp.Or(existing, generator.VolumeName(owner.ID(), v.Name))
+	if volume.Own = owner == app; volume.Own {
+		volume.Existing = existing
+	}
+	return volume
+}

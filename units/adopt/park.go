@@ -1,0 +1,98 @@
+package adopt
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"regexp"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Retire stops a container in the time that the app has for that, and renames it. A
+// container that is gone is in nobody's way.
+func (a Adopter) Retire(ctx context.Context, app units.App, c units.Legacy) error {
+	now, err := a.inspect(ctx, c.ID)
+	if err != nil || now.ID == "" {
+		return err
+	}
+	if now.State.Status == "paused" { // Podman stops only what runs
+		if err := a.Podman.Run(ctx, "unpause", c.ID); err != nil {
+			return err
+		}
+	}
+	if err := a.Podman.Run(ctx, "stop", "--time="+stopTime(app, c.Name), c.ID); err != nil {
+		return err
+	}
+	if c.Restart != "" {
+		// podman-restart.service would start it at the next boot. Before Podman 5.1
+		// that can't be changed, and there it has to be done with before that.
+		_ = a.Podman.Run(ctx, "update", "--restart=no", c.ID)
+	}
+	if now.Name == c.Aside() {
+		return nil
+	}
+	return a.Podman.Run(ctx, "rename", c.ID, c.Aside())
+}
+
+// Restore gives a container its place back, and starts it if it ran.
+func (a Adopter) Restore(ctx context.Context, c units.Legacy) error {
+	now, err := a.inspect(ctx, c.ID)
+	if err != nil {
+		return err
+	}
+	if now.ID == "" {
+		return fmt.Errorf("the container %s is gone: somebody has removed it", c.Name)
+	}
+	if now.Name != c.Name {
+		if err := a.removeOurs(ctx, c.Name); err != nil {
+			return err
+		}
+		if err := a.Podman.Run(ctx, "rename", c.ID, c.Name); err != nil {
+			return err
+		}
+	}
+	if c.Restart != "" {
+		_ = a.Podman.Run(ctx, "update", "--restart="+c.Restart, c.ID) // as in Retire
+	}
+	if !c.Ran || now.State.Status == "running" {
+		return nil
+	}
+	return a.Podman.Run(ctx, "start", c.ID)
+}
+
+// removeOurs removes what a unit of ours that has ended may have left.
+func (a Adopter) removeOurs(ctx context.Context, name string) error {
+	found, err := a.Podman.Lines(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter=name=^"+regexp.QuoteMeta(name)+"$", "--filter=label="+ourLabel)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	return a.Podman.Run(ctx, append([]string{"rm", "--force", "--ignore"}, found...)...)
+}
+
+// Discard removes a container. Its volumes stay, named or not.
+func (a Adopter) Discard(ctx context.Context, c units.Legacy) error {
+	return a.Podman.Run(ctx, "rm", "--ignore", c.ID)
+}
+
+// inspect inspects one container, and returns none where it is gone.
+func (a Adopter) inspect(ctx context.Context, id string) (inspected, error) {
+	if isThere, err := a.Podman.Exists(ctx, "container", id); err != nil || !isThere {
+		return inspected{}, err
+	}
+	var list []inspected
+	if err := a.Podman.JSON(ctx, &list, "inspect", "--type=container", id); err != nil {
+		return inspected{}, err
+	}
+	if len(list) != 1 {
+		return inspected{}, fmt.Errorf("podman inspect %s told of %d containers", id, len(list))
+	}
+	return list[0], nil
+}
+
+// stopTime is how many seconds the program of a container gets to end, by the
+// unit that takes its place.
+func stopTime(app units.App, container string) string {
+	f, _ := app.Files.Find("app@" + container + ".container")
+	return cmp.Or(f.Value("StopTimeout"), "30")
+}

@@ -1,0 +1,164 @@
+package adopt
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+)
+
+// ourLabel is on every container that runs from a rendered unit.
+const ourLabel = "io.archipelago.app"
+
+// Container is a container that has the name of an app's own and was not made by
+// archgen. It is also what archgen adopt --json prints.
+type Container struct {
+	Name  string `json:"container"`
+	App   string `json:"app"`
+	Part  string `json:"part"`
+	State string `json:"state"`
+	Image string `json:"image"`
+	// ManifestImage is the one that the app will run.
+	ManifestImage string  `json:"manifest_image,omitempty"`
+	Mounts        []Mount `json:"mounts"`
+	// Problems is why it can't be taken over.
+	Problems []string `json:"problems"`
+
+	id, restart, overlayDir string
+}
+
+// Mount is what a container has mounted, and what that is to the app.
+type Mount struct {
+	Source string `json:"source"`
+	Target string `json:"target"`
+	// Volume is the manifest's volume that the source becomes, empty where the
+	// manifest has another use for it.
+	Volume string `json:"volume,omitempty"`
+	// isNew: no manifest says so yet.
+	isNew bool
+}
+
+// Survey lists the containers in the place of these apps, by name. It changes nothing.
+func (a Adopter) Survey(ctx context.Context, ids []string) ([]Container, error) {
+	places := places(a.Apps(), ids)
+	var all []struct {
+		ID     string `json:"Id"`
+		Names  []string
+		Labels map[string]string
+	}
+	if err := a.Podman.JSON(ctx, &all, "ps", "--all", "--format=json"); err != nil {
+		return nil, err
+	}
+	var found []string
+	for _, c := range all {
+		_, isOurs := c.Labels[ourLabel]
+		isWanted := slices.ContainsFunc(c.Names, func(n string) bool { return places[n] != nil })
+		if isWanted && !isOurs {
+			found = append(found, c.ID)
+		}
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	var details []inspected
+	if err := a.Podman.JSON(ctx, &details, append([]string{"inspect", "--type=container"}, found...)...); err != nil {
+		return nil, err
+	}
+	volumes, err := a.volumes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Container, 0, len(details))
+	for _, d := range details {
+		at := places[d.Name]
+		if at == nil {
+			continue // renamed since, and in nobody's place any more
+		}
+		c := d.container(at)
+		c.Mounts, c.Problems = mapping{app: at.app.ID, part: at.part, volumes: volumes, source: a.Source}.mounts(d, c.Problems)
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b Container) int { return cmp.Compare(a.Name, b.Name) })
+	return list, nil
+}
+
+// place is the part of an app that a container's name stands for.
+type place struct {
+	app  App
+	part Part
+}
+
+func places(apps []App, ids []string) map[string]*place {
+	places := map[string]*place{}
+	for _, app := range apps {
+		if !slices.Contains(ids, app.ID) {
+			continue
+		}
+		for _, part := range app.Parts {
+			places[part.Container] = &place{app, part}
+		}
+	}
+	return places
+}
+
+// volumes tells of every volume whether it is anonymous.
+func (a Adopter) volumes(ctx context.Context) (map[string]bool, error) {
+	var list []struct {
+		Name      string
+		Anonymous bool
+	}
+	if err := a.Podman.JSON(ctx, &list, "volume", "ls", "--format=json"); err != nil {
+		return nil, err
+	}
+	volumes := make(map[string]bool, len(list))
+	for _, v := range list {
+		volumes[v.Name] = v.Anonymous
+	}
+	return volumes, nil
+}
+
+// inspected is what matters of what podman inspect prints.
+type inspected struct {
+	ID        string `json:"Id"`
+	Name      string
+	Image     string
+	ImageName string
+	State     struct{ Status string }
+	Config    struct{ Labels map[string]string }
+	Mounts    []struct {
+		Type, Name, Source, Destination string
+	}
+	HostConfig struct {
+		AutoRemove    bool
+		RestartPolicy struct {
+			Name              string
+			MaximumRetryCount int
+		}
+	}
+}
+
+// container is what there is to know of the container, and the problems that it has
+// whatever it mounts.
+func (d inspected) container(at *place) Container {
+	c := Container{
+		Name: d.Name, App: at.app.ID, Part: at.part.Name, State: d.State.Status, Image: d.ImageName, ManifestImage: at.part.Image,
+		Problems: []string{}, id: d.ID, restart: d.HostConfig.RestartPolicy.Name, overlayDir: at.app.OverlayDir,
+	}
+	if n := d.HostConfig.RestartPolicy.MaximumRetryCount; n > 0 {
+		c.restart += ":" + strconv.Itoa(n)
+	}
+	if c.restart == "no" {
+		c.restart = ""
+	}
+	unit := d.Config.Labels["PODMAN_SYSTEMD_UNIT"]
+	switch {
+	case unit != "":
+		c.Problems = append(c.Problems, fmt.Sprintf("the unit %s runs it, and would start it again: systemctl --user disable --now %s, and remove what makes that unit", unit, unit))
+	case d.HostConfig.AutoRemove:
+		c.Problems = append(c.Problems, "it was made with --rm, so that nothing is left of it that could run again once it is stopped: stop it yourself, podman stop --time SECONDS "+d.Name)
+	}
+	return c
+}
+
+func (c Container) ran() bool { return c.State == "running" || c.State == "paused" }
