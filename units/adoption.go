@@ -2,25 +2,25 @@ package units
 
 import "slices"
 
-// Legacy is a container that was there before an app, made by hand or by an
+// ForeignContainer is a container that was there before an app, made by hand or by an
 // older orchestrator, and has the name of one of the app's own.
-type Legacy struct {
+type ForeignContainer struct {
 	// ID is Podman's: the container is renamed on the way.
 	ID   string `json:"id"`
 	Name string `json:"name"`
 	// Ran: it ran when it was found, and has to run again where the app does not
 	// serve in its place.
 	Ran bool `json:"ran,omitempty"`
-	// Restart is its restart policy, which it has not while it is put aside.
+	// Restart is its restart policy, which it does not have while it is parked.
 	Restart string `json:"restart,omitempty"`
 }
 
-// Aside is its name while it is put aside.
-func (c Legacy) Aside() string { return c.Name + ".legacy" }
+// ParkedName is its name while it is parked.
+func (c ForeignContainer) ParkedName() string { return c.Name + ".legacy" }
 
-// Found is what stands in the place of an app.
-type Found struct {
-	Containers []Legacy
+// Foreign is what stands in the place of an app.
+type Foreign struct {
+	Containers []ForeignContainer
 	// Notes says for a person what becomes of what the containers have.
 	Notes []string
 	// Err is why they can't be taken over.
@@ -29,9 +29,9 @@ type Found struct {
 
 // Adoption is how far an app is with taking the place of containers.
 type Adoption struct {
-	// Containers is those that are put aside, or are about to be, until the app
-	// serves in their place.
-	Containers []Legacy `json:"containers,omitempty"`
+	// Containers is those that are parked, or are about to be, until the app serves
+	// in their place.
+	Containers []ForeignContainer `json:"containers,omitempty"`
 	// Withdrawn is the manifest with which the app did not serve: the containers
 	// have their place back, and the app stands back until its manifest changes or
 	// a person asks.
@@ -44,10 +44,10 @@ type Adoptions map[string]Adoption
 
 // Begin notes, before anything is done to them, the containers whose place an
 // app is to take. One that is known already stays as it was found first.
-func (a Adoptions) Begin(id string, found []Legacy) {
+func (a Adoptions) Begin(id string, found []ForeignContainer) {
 	list := slices.Clone(a[id].Containers)
 	for _, c := range found {
-		i := slices.IndexFunc(list, func(o Legacy) bool { return o.Name == c.Name })
+		i := slices.IndexFunc(list, func(o ForeignContainer) bool { return o.Name == c.Name })
 		switch {
 		case i < 0:
 			list = append(list, c)

@@ -34,7 +34,7 @@ Exit status: as of apply; 6 where an app does not serve.`,
   archgen adopt bitcoin-knots`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return c.listLegacy(&o)
+				return c.listForeign(&o)
 			}
 			return c.adopt(&o, args)
 		},
@@ -46,12 +46,12 @@ Exit status: as of apply; 6 where an app does not serve.`,
 // adopt starts the apps in whose place there is something. For the others it is a
 // pass like any other, which ends what one that was killed began.
 func (c *cli) adopt(o *applyOptions, ids []string) error {
-	list, err := c.surveyLegacy(&o.source, ids)
+	list, err := c.surveyForeign(&o.source, ids)
 	if err != nil {
 		return err
 	}
 	inPlaceOf := func(id string) bool {
-		return slices.ContainsFunc(list, func(l adopt.Container) bool { return l.App == id })
+		return slices.ContainsFunc(list, func(f adopt.Container) bool { return f.App == id })
 	}
 	for _, id := range ids {
 		if !inPlaceOf(id) {
@@ -66,9 +66,9 @@ func (c *cli) adopt(o *applyOptions, ids []string) error {
 	})
 }
 
-// surveyLegacy lists the containers in the place of installed apps, of all of
+// surveyForeign lists the containers in the place of installed apps, of all of
 // them where none is named.
-func (c *cli) surveyLegacy(from *source, ids []string) ([]adopt.Container, error) {
+func (c *cli) surveyForeign(from *source, ids []string) ([]adopt.Container, error) {
 	ctx, stop := interruptible()
 	defer stop()
 	dirs, err := c.appDirs(from)
@@ -92,8 +92,8 @@ func (c *cli) surveyLegacy(from *source, ids []string) ([]adopt.Container, error
 	return c.adopter(func() *compile.Compiled { return k }, dirs[0]).Survey(ctx, all)
 }
 
-func (c *cli) listLegacy(o *applyOptions) error {
-	list, err := c.surveyLegacy(&o.source, nil)
+func (c *cli) listForeign(o *applyOptions) error {
+	list, err := c.surveyForeign(&o.source, nil)
 	if err != nil {
 		return err
 	}

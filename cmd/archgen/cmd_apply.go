@@ -128,7 +128,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		return want, err
 	}
 	host := l.host(min(turn, o.timeout), c.progress(o.asJSON))
-	host.Legacy = c.adopter(func() *compile.Compiled { return k }, dirs[0])
+	host.Foreign = c.adopter(func() *compile.Compiled { return k }, dirs[0])
 	want, err := desired()
 	var report reconcile.Report
 	if err == nil {

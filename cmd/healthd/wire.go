@@ -97,7 +97,7 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 				}
 				return nil // Podman may keep them where only it can read them
 			},
-			Strangers: func() ([]string, error) { return podman.Strangers(storage) },
+			ForeignNames: func() ([]string, error) { return podman.ForeignNames(storage) },
 		},
 		Hints:  mergeHints(ctx, manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, places.Units), log.watchDegraded), groups.Events(), asked, places.Units),
 		Follow: groups.Follow,

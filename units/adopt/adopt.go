@@ -73,7 +73,7 @@ type Pattern struct {
 
 // Find surveys the containers in the place of apps, and writes overlays so that the
 // apps keep what those containers mount. changed says that it wrote one.
-func (a Adopter) Find(ctx context.Context, apps []units.App) (map[string]units.Found, bool, error) {
+func (a Adopter) Find(ctx context.Context, apps []units.App) (map[string]units.Foreign, bool, error) {
 	ids := make([]string, 0, len(apps))
 	for _, app := range apps {
 		ids = append(ids, app.ID)
@@ -86,7 +86,7 @@ func (a Adopter) Find(ctx context.Context, apps []units.App) (map[string]units.F
 	for _, c := range list {
 		byApp[c.App] = append(byApp[c.App], c)
 	}
-	found, changed := map[string]units.Found{}, false
+	found, changed := map[string]units.Foreign{}, false
 	for _, id := range slices.Sorted(maps.Keys(byApp)) {
 		f, wrote := claim(id, byApp[id])
 		found[id], changed = f, changed || wrote
@@ -95,10 +95,10 @@ func (a Adopter) Find(ctx context.Context, apps []units.App) (map[string]units.F
 }
 
 // claim has the manifest of an app keep what its containers mount.
-func claim(id string, list []Container) (f units.Found, wrote bool) {
+func claim(id string, list []Container) (f units.Foreign, wrote bool) {
 	keeps := map[string]string{}
 	for _, c := range list {
-		f.Containers = append(f.Containers, units.Legacy{ID: c.id, Name: c.Name, Ran: c.ran(), Restart: c.restart})
+		f.Containers = append(f.Containers, units.ForeignContainer{ID: c.id, Name: c.Name, Ran: c.ran(), Restart: c.restart})
 		f.Notes = append(f.Notes, c.notes()...)
 		for _, m := range c.Mounts {
 			if other, twice := keeps[m.Volume]; m.Volume != "" && twice && other != m.Source {

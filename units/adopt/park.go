@@ -9,9 +9,9 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Retire stops a container in the time that the app has for that, and renames it. A
+// Park stops a container in the time that the app has for that, and renames it. A
 // container that is gone is in nobody's way.
-func (a Adopter) Retire(ctx context.Context, app units.App, c units.Legacy) error {
+func (a Adopter) Park(ctx context.Context, app units.App, c units.ForeignContainer) error {
 	now, err := a.inspect(ctx, c.ID)
 	if err != nil || now.ID == "" {
 		return err
@@ -29,14 +29,14 @@ func (a Adopter) Retire(ctx context.Context, app units.App, c units.Legacy) erro
 		// that can't be changed, and there it has to be done with before that.
 		_ = a.Podman.Run(ctx, "update", "--restart=no", c.ID)
 	}
-	if now.Name == c.Aside() {
+	if now.Name == c.ParkedName() {
 		return nil
 	}
-	return a.Podman.Run(ctx, "rename", c.ID, c.Aside())
+	return a.Podman.Run(ctx, "rename", c.ID, c.ParkedName())
 }
 
-// Restore gives a container its place back, and starts it if it ran.
-func (a Adopter) Restore(ctx context.Context, c units.Legacy) error {
+// Unpark gives a container its place back, and starts it if it ran.
+func (a Adopter) Unpark(ctx context.Context, c units.ForeignContainer) error {
 	now, err := a.inspect(ctx, c.ID)
 	if err != nil {
 		return err
@@ -53,7 +53,7 @@ func (a Adopter) Restore(ctx context.Context, c units.Legacy) error {
 		}
 	}
 	if c.Restart != "" {
-		_ = a.Podman.Run(ctx, "update", "--restart="+c.Restart, c.ID) // as in Retire
+		_ = a.Podman.Run(ctx, "update", "--restart="+c.Restart, c.ID) // as in Park
 	}
 	if !c.Ran || now.State.Status == "running" {
 		return nil
@@ -70,8 +70,8 @@ func (a Adopter) removeOurs(ctx context.Context, name string) error {
 	return a.Podman.Run(ctx, append([]string{"rm", "--force", "--ignore"}, found...)...)
 }
 
-// Discard removes a container. Its volumes stay, named or not.
-func (a Adopter) Discard(ctx context.Context, c units.Legacy) error {
+// Remove removes a container. Its volumes stay, named or not.
+func (a Adopter) Remove(ctx context.Context, c units.ForeignContainer) error {
 	return a.Podman.Run(ctx, "rm", "--ignore", c.ID)
 }
 

@@ -13,21 +13,21 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Legacy is the owner of containers that were there before us. What it does to
-// one may have been done before: a pass that was killed leaves the rest to the
-// next.
-type Legacy interface {
+// ForeignContainers is the owner of containers that were there before us. What it
+// does to one may have been done before: a pass that was killed leaves the rest to
+// the next.
+type ForeignContainers interface {
 	// Find looks for containers that have the names of the apps' own and are not
 	// ours, and lets the manifests keep what they mount. changed says that it wrote
 	// for that, so that what is wanted has to be asked for again.
-	Find(ctx context.Context, apps []units.App) (found map[string]units.Found, changed bool, err error)
-	// Retire stops a container in the time that the app has for that, and puts it
-	// aside under another name.
-	Retire(ctx context.Context, app units.App, c units.Legacy) error
-	// Restore gives a container its place back, and starts it if it ran.
-	Restore(ctx context.Context, c units.Legacy) error
-	// Discard removes a container, and none of its volumes.
-	Discard(ctx context.Context, c units.Legacy) error
+	Find(ctx context.Context, apps []units.App) (found map[string]units.Foreign, changed bool, err error)
+	// Park stops a container in the time that the app has for that, and renames it to
+	// its ParkedName.
+	Park(ctx context.Context, app units.App, c units.ForeignContainer) error
+	// Unpark gives a container its place back, and starts it if it ran.
+	Unpark(ctx context.Context, c units.ForeignContainer) error
+	// Remove removes a container, and none of its volumes.
+	Remove(ctx context.Context, c units.ForeignContainer) error
 }
 
 // standBack takes apps out of what is wanted that did not serve in the place of
@@ -45,7 +45,7 @@ func (p *pass) standBack() {
 		switch {
 		case !stands:
 			apps = append(apps, app)
-		case p.host.Legacy != nil && (isAsked || changed && app.Asked == "" && app.Enabled):
+		case p.host.Foreign != nil && (isAsked || changed && app.Asked == "" && app.Enabled):
 			app.Asked = cmp.Or(app.Asked, units.Start)
 			p.adoptions.Retry(app.ID)
 			apps = append(apps, app)
@@ -92,7 +92,7 @@ func (p *pass) left() []units.Action {
 // claim finds what stands in the place of apps that are about to be started, and
 // takes up what a pass that was killed began.
 func (p *pass) claim(ctx context.Context) error {
-	if p.host.Legacy == nil {
+	if p.host.Foreign == nil {
 		p.yield()
 		return nil
 	}
@@ -109,16 +109,16 @@ func (p *pass) claim(ctx context.Context) error {
 // host can't take it over, and the start of the app would end it.
 func (p *pass) yield() {
 	apps := p.starting()
-	if len(apps) == 0 || p.host.Strangers == nil {
+	if len(apps) == 0 || p.host.ForeignNames == nil {
 		return
 	}
-	strangers, err := p.host.Strangers()
+	foreign, err := p.host.ForeignNames()
 	for _, app := range apps {
 		if err != nil {
 			p.fail(app.ID, Failed, err, nil)
 		}
 		for _, part := range app.Parts {
-			if name := units.ContainerOf(part.Service); slices.Contains(strangers, name) {
+			if name := units.ContainerOf(part.Service); slices.Contains(foreign, name) {
 				p.fail(app.ID, Failed, fmt.Errorf("the container %s was not made by archgen: archgen adopt %s takes it over", name, app.ID), nil)
 			}
 		}
@@ -143,7 +143,7 @@ func isStart(a units.Action) bool {
 }
 
 func (p *pass) find(ctx context.Context, apps []units.App) error {
-	found, changed, err := p.host.Legacy.Find(ctx, apps)
+	found, changed, err := p.host.Foreign.Find(ctx, apps)
 	if err != nil {
 		for _, app := range apps {
 			p.fail(app.ID, Failed, err, nil)
@@ -165,7 +165,7 @@ func (p *pass) find(ctx context.Context, apps []units.App) error {
 	return nil
 }
 
-func (p *pass) claimFor(id string, f units.Found) {
+func (p *pass) claimFor(id string, f units.Foreign) {
 	app, isWanted := p.want.Find(id)
 	switch {
 	case f.Err != nil:
@@ -217,10 +217,10 @@ func (p *pass) repay(ctx context.Context) {
 
 // containers is those whose place an app is about to take, or has taken without
 // anybody having verified that it serves.
-func (p *pass) containers(id string) []units.Legacy {
+func (p *pass) containers(id string) []units.ForeignContainer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.host.Legacy == nil {
+	if p.host.Foreign == nil {
 		return nil
 	}
 	return p.adoptions[id].Containers
@@ -261,7 +261,7 @@ func (p *pass) retireFor(ctx context.Context, app units.App) error {
 	}
 	for _, c := range p.containers(app.ID) {
 		a := units.Action{App: app.ID, Kind: units.Adopt, Target: c.Name, Reason: units.BecauseLegacy}
-		if err := p.act(a, func() error { return p.host.Legacy.Retire(ctx, app, c) }); err != nil {
+		if err := p.act(a, func() error { return p.host.Foreign.Park(ctx, app, c) }); err != nil {
 			return err
 		}
 	}
@@ -298,8 +298,8 @@ func (p *pass) discard(ctx context.Context, app units.App) {
 	}
 	err := p.noteAdoption(func() { p.adoptions.End(app.ID) })
 	for _, c := range list {
-		a := units.Action{App: app.ID, Kind: units.Remove, Target: c.Aside(), Reason: units.BecauseAdopted}
-		err = errors.Join(err, p.act(a, func() error { return p.host.Legacy.Discard(ctx, c) }))
+		a := units.Action{App: app.ID, Kind: units.Remove, Target: c.ParkedName(), Reason: units.BecauseAdopted}
+		err = errors.Join(err, p.act(a, func() error { return p.host.Foreign.Remove(ctx, c) }))
 	}
 	if err != nil {
 		r := p.result(app.ID)
@@ -319,7 +319,7 @@ func (p *pass) giveWay(ctx context.Context, app units.App, why error) error {
 		return fmt.Errorf("%w; giving %s, whose place it was to take, the place back: %w", why, names(list), err)
 	}
 	state := "is as it was"
-	if slices.ContainsFunc(list, func(c units.Legacy) bool { return c.Ran }) {
+	if slices.ContainsFunc(list, func(c units.ForeignContainer) bool { return c.Ran }) {
 		state = "runs again"
 	}
 	return fmt.Errorf("%w; %s, whose place it was to take, %s; archgen adopt %s tries again", why, names(list), state, app.ID)
@@ -334,7 +334,7 @@ func (p *pass) withdraw(ctx context.Context, app units.App) error {
 	errs := []error{p.removeUnits(ctx, app)}
 	for _, c := range slices.Backward(p.containers(app.ID)) { // the main one comes last, as at a start
 		a := units.Action{App: app.ID, Kind: units.Restore, Target: c.Name, Reason: units.BecauseRolledBack}
-		errs = append(errs, p.act(a, func() error { return p.host.Legacy.Restore(ctx, c) }))
+		errs = append(errs, p.act(a, func() error { return p.host.Foreign.Unpark(ctx, c) }))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
@@ -379,7 +379,7 @@ func (p *pass) end(ctx context.Context, app units.App) error {
 	return errors.Join(errs...)
 }
 
-func names(list []units.Legacy) string {
+func names(list []units.ForeignContainer) string {
 	all := make([]string, 0, len(list))
 	for _, c := range list {
 		all = append(all, c.Name)

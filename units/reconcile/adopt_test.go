@@ -13,8 +13,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// legacy is the containers of a simulated machine that were there before us.
-type legacy struct {
+// foreign is the containers of a simulated machine that were there before us.
+type foreign struct {
 	m          *machine
 	containers map[string]container // by id
 	kept       units.Adoptions
@@ -31,90 +31,90 @@ type container struct {
 	running bool
 }
 
-func withLegacy(containers map[string]container) *machine {
+func withForeign(containers map[string]container) *machine {
 	m := newMachine()
-	m.legacy = &legacy{m: m, containers: containers}
+	m.foreign = &foreign{m: m, containers: containers}
 	return m
 }
 
 // one is the usual case: x runs.
 func one() map[string]container { return map[string]container{"c1": {"x", true}} }
 
-func (l *legacy) Find(_ context.Context, apps []units.App) (map[string]units.Found, bool, error) {
-	l.looks++
-	found := map[string]units.Found{}
+func (f *foreign) Find(_ context.Context, apps []units.App) (map[string]units.Foreign, bool, error) {
+	f.looks++
+	found := map[string]units.Foreign{}
 	for _, a := range apps {
-		for id, c := range l.containers {
+		for id, c := range f.containers {
 			if app, _, _ := strings.Cut(c.name, "."); app == a.ID && !strings.HasSuffix(c.name, ".legacy") {
-				f := found[a.ID]
-				f.Containers = append(f.Containers, units.Legacy{ID: id, Name: c.name, Ran: c.running})
-				f.Notes, f.Err = []string{"keeps data"}, l.refuses
-				found[a.ID] = f
+				in := found[a.ID]
+				in.Containers = append(in.Containers, units.ForeignContainer{ID: id, Name: c.name, Ran: c.running})
+				in.Notes, in.Err = []string{"keeps data"}, f.refuses
+				found[a.ID] = in
 			}
 		}
 	}
-	changed := l.rewrites > 0 && len(found) > 0
+	changed := f.rewrites > 0 && len(found) > 0
 	if changed {
-		l.rewrites--
+		f.rewrites--
 	}
 	return found, changed, nil
 }
 
-func (l *legacy) Retire(_ context.Context, _ units.App, c units.Legacy) error {
-	l.m.mu.Lock()
-	defer l.m.mu.Unlock()
-	l.m.note("retire " + c.Name)
-	if l.stuck {
+func (f *foreign) Park(_ context.Context, _ units.App, c units.ForeignContainer) error {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	f.m.note("park " + c.Name)
+	if f.stuck {
 		return errors.New("it does not stop")
 	}
-	if _, there := l.containers[c.ID]; there {
-		l.containers[c.ID] = container{c.Name, false}
-		l.photograph()
-		l.containers[c.ID] = container{c.Name + ".legacy", false}
-		l.photograph()
+	if _, there := f.containers[c.ID]; there {
+		f.containers[c.ID] = container{c.Name, false}
+		f.photograph()
+		f.containers[c.ID] = container{c.Name + ".legacy", false}
+		f.photograph()
 	}
 	return nil
 }
 
-func (l *legacy) Restore(_ context.Context, c units.Legacy) error {
-	l.m.mu.Lock()
-	defer l.m.mu.Unlock()
-	l.m.note("restore " + c.Name)
-	if _, there := l.containers[c.ID]; !there {
+func (f *foreign) Unpark(_ context.Context, c units.ForeignContainer) error {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	f.m.note("unpark " + c.Name)
+	if _, there := f.containers[c.ID]; !there {
 		return errors.New("it is gone")
 	}
-	l.containers[c.ID] = container{c.Name, false}
-	l.photograph()
-	l.containers[c.ID] = container{c.Name, c.Ran}
-	l.photograph()
+	f.containers[c.ID] = container{c.Name, false}
+	f.photograph()
+	f.containers[c.ID] = container{c.Name, c.Ran}
+	f.photograph()
 	return nil
 }
 
-func (l *legacy) Discard(_ context.Context, c units.Legacy) error {
-	l.m.mu.Lock()
-	defer l.m.mu.Unlock()
-	l.m.note("discard " + c.Name)
-	delete(l.containers, c.ID)
+func (f *foreign) Remove(_ context.Context, c units.ForeignContainer) error {
+	f.m.mu.Lock()
+	defer f.m.mu.Unlock()
+	f.m.note("remove " + c.Name)
+	delete(f.containers, c.ID)
 	return nil
 }
 
-func (l *legacy) adoptions() units.Adoptions {
-	if l == nil || l.kept == nil {
+func (f *foreign) adoptions() units.Adoptions {
+	if f == nil || f.kept == nil {
 		return units.Adoptions{}
 	}
-	return maps.Clone(l.kept)
+	return maps.Clone(f.kept)
 }
 
 // photograph keeps the machine as it would be if the pass were killed now.
-func (l *legacy) photograph() {
-	if l == nil {
+func (f *foreign) photograph() {
+	if f == nil {
 		return
 	}
 	n := newMachine()
-	n.files, n.loaded, n.units, n.starts = maps.Clone(l.m.files), maps.Clone(l.m.loaded), maps.Clone(l.m.units), maps.Clone(l.m.starts)
-	n.history, n.commits = maps.Clone(l.m.history), append([]units.Set{}, l.m.commits...)
-	n.legacy = &legacy{m: n, containers: maps.Clone(l.containers), kept: maps.Clone(l.kept)}
-	l.photos = append(l.photos, n)
+	n.files, n.loaded, n.units, n.starts = maps.Clone(f.m.files), maps.Clone(f.m.loaded), maps.Clone(f.m.units), maps.Clone(f.m.starts)
+	n.history, n.commits = maps.Clone(f.m.history), append([]units.Set{}, f.m.commits...)
+	n.foreign = &foreign{m: n, containers: maps.Clone(f.containers), kept: maps.Clone(f.kept)}
+	f.photos = append(f.photos, n)
 }
 
 func (m *machine) doings() []string {
@@ -131,22 +131,22 @@ func (m *machine) doings() []string {
 // app was seen to serve.
 func TestAdopt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := withLegacy(one())
-		m.legacy.rewrites = 1
+		m := withForeign(one())
+		m.foreign.rewrites = 1
 		r := m.run(t, app("x", "1"), app("y", "1"))
 		equal(t, "results", []string{"x done", "y done"}, results(r))
 		equal(t, "notes", []string{"keeps data"}, r.Results[0].Notes)
 		equal(t, "of x", []string{
-			"retire x", "write app@x.container 1", "write app@y.container 1", "reload",
-			"start app@x.service 1", "discard x",
+			"park x", "write app@x.container 1", "write app@y.container 1", "reload",
+			"start app@x.service 1", "remove x",
 		}, without(m.doings(), "start app@y.service 1"))
-		if len(m.legacy.containers)+len(m.legacy.kept) > 0 {
-			t.Errorf("left over: %v, %v", m.legacy.containers, m.legacy.kept)
+		if len(m.foreign.containers)+len(m.foreign.kept) > 0 {
+			t.Errorf("left over: %v, %v", m.foreign.containers, m.foreign.kept)
 		}
-		m.log, m.legacy.looks = nil, 0
+		m.log, m.foreign.looks = nil, 0
 		m.run(t, app("x", "1"), app("y", "1"))
-		if m.legacy.looks > 0 || len(m.log) > 0 {
-			t.Errorf("the second pass looked %d times and did %v", m.legacy.looks, m.log)
+		if m.foreign.looks > 0 || len(m.log) > 0 {
+			t.Errorf("the second pass looked %d times and did %v", m.foreign.looks, m.log)
 		}
 	})
 }
@@ -165,13 +165,13 @@ func without(list []string, word string) []string {
 // container has its place back until a person asks or the manifest changes.
 func TestAdoptionGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := withLegacy(one())
+		m := withForeign(one())
 		equal(t, "results", []string{
 			"x not-serving: app@x.service runs and does not serve: connection refused; the container x, whose place it was to take, runs again; archgen adopt x tries again",
 		}, results(m.run(t, app("x", "1-silent"))))
 		equal(t, "log", []string{
-			"retire x", "write app@x.container 1-silent", "reload", "start app@x.service 1-silent",
-			"stop app@x.service", "reset-failed app@x.service", "remove app@x.container", "reload", "restore x",
+			"park x", "write app@x.container 1-silent", "reload", "start app@x.service 1-silent",
+			"stop app@x.service", "reset-failed app@x.service", "remove app@x.container", "reload", "unpark x",
 		}, m.doings())
 		m.isGivenBack(t)
 		m.log = nil
@@ -185,12 +185,12 @@ func TestAdoptionGivesWay(t *testing.T) {
 		}
 		m.isGivenBack(t)
 		m.run(t)
-		if len(m.legacy.kept) > 0 {
-			t.Errorf("of an app that was removed, %v is on record", m.legacy.kept)
+		if len(m.foreign.kept) > 0 {
+			t.Errorf("of an app that was removed, %v is on record", m.foreign.kept)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		m := withLegacy(one())
+		m := withForeign(one())
 		m.run(t, app("x", "1-silent"))
 		equal(t, "another manifest", []string{"x done"}, results(m.run(t, app("x", "2"))))
 	})
@@ -198,7 +198,7 @@ func TestAdoptionGivesWay(t *testing.T) {
 
 func (m *machine) isGivenBack(t *testing.T) {
 	t.Helper()
-	if c := m.legacy.containers["c1"]; c != (container{"x", true}) {
+	if c := m.foreign.containers["c1"]; c != (container{"x", true}) {
 		t.Errorf("the container is %+v", c)
 	}
 	if len(m.files) > 0 || m.units["app@x.service"].Active == units.Active {
@@ -209,9 +209,9 @@ func (m *machine) isGivenBack(t *testing.T) {
 // TestWhatWasNotRunningStaysSo when the app does not serve in its place.
 func TestWhatWasNotRunningStaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := withLegacy(map[string]container{"c1": {"x", false}})
+		m := withForeign(map[string]container{"c1": {"x", false}})
 		r := m.run(t, app("x", "1-fails"))
-		if c := m.legacy.containers["c1"]; c != (container{"x", false}) {
+		if c := m.foreign.containers["c1"]; c != (container{"x", false}) {
 			t.Errorf("the container is %+v", c)
 		}
 		if !strings.Contains(r.Results[0].Error, "the container x, whose place it was to take, is as it was") {
@@ -227,7 +227,7 @@ func TestNothingIsStoppedForNothing(t *testing.T) {
 		want    string
 	}{
 		"its data would be lost": {
-			func(m *machine) { m.legacy.refuses = errors.New("nobody maps /data") },
+			func(m *machine) { m.foreign.refuses = errors.New("nobody maps /data") },
 			"x failed: nobody maps /data",
 		},
 		"the image can't be had": {
@@ -235,17 +235,17 @@ func TestNothingIsStoppedForNothing(t *testing.T) {
 			"x failed: what it needs can't be had, so nothing of it was changed: no route to registry",
 		},
 		"it does not stop": {
-			func(m *machine) { m.legacy.stuck = true },
+			func(m *machine) { m.foreign.stuck = true },
 			"x failed: it does not stop; the container x, whose place it was to take, runs again; archgen adopt x tries again",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := withLegacy(one())
+				m := withForeign(one())
 				tt.prepare(m)
 				equal(t, "results", []string{tt.want, "y done"}, results(m.run(t, app("x", "1"), app("y", "1"))))
-				if m.legacy.containers["c1"] != (container{"x", true}) || m.starts["app@x.service"] > 0 {
-					t.Errorf("the container is %+v after %v", m.legacy.containers["c1"], m.log)
+				if m.foreign.containers["c1"] != (container{"x", true}) || m.starts["app@x.service"] > 0 {
+					t.Errorf("the container is %+v after %v", m.foreign.containers["c1"], m.log)
 				}
 			})
 		})
@@ -255,7 +255,7 @@ func TestNothingIsStoppedForNothing(t *testing.T) {
 // TestNoUnitCanTakeThePlace: the container has it back at once.
 func TestNoUnitCanTakeThePlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := withLegacy(one())
+		m := withForeign(one())
 		r := m.run(t, app("x", "1-refused"))
 		equal(t, "notes", []string{
 			"keeps data",
@@ -264,13 +264,13 @@ func TestNoUnitCanTakeThePlace(t *testing.T) {
 		m.isGivenBack(t)
 	})
 	synctest.Test(t, func(t *testing.T) {
-		m := withLegacy(one())
+		m := withForeign(one())
 		m.syncFail = errors.New("no space left on device")
 		_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
 			return units.Desired{Apps: []units.App{app("x", "1")}, Whole: true}, nil
 		}, m.host())
-		if err == nil || m.legacy.containers["c1"] != (container{"x", true}) {
-			t.Errorf("error %v; the container is %+v", err, m.legacy.containers["c1"])
+		if err == nil || m.foreign.containers["c1"] != (container{"x", true}) {
+			t.Errorf("error %v; the container is %+v", err, m.foreign.containers["c1"])
 		}
 	})
 }
@@ -279,15 +279,15 @@ func TestNoUnitCanTakeThePlace(t *testing.T) {
 func TestDiskFullAfterTheContainerStopped(t *testing.T) {
 	for saves := range 4 {
 		synctest.Test(t, func(t *testing.T) {
-			m := withLegacy(one())
+			m := withForeign(one())
 			host := m.host()
 			host.Store = &filling{m, saves}
 			_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
 				return units.Desired{Apps: []units.App{app("x", "1")}, Whole: true}, nil
 			}, host)
 			isServed := m.units["app@x.service"].Active == units.Active
-			if isServed == m.legacy.containers["c1"].running {
-				t.Errorf("full after %d writes: error %v, container %+v, app %+v", saves, err, m.legacy.containers["c1"], m.units)
+			if isServed == m.foreign.containers["c1"].running {
+				t.Errorf("full after %d writes: error %v, container %+v, app %+v", saves, err, m.foreign.containers["c1"], m.units)
 			}
 		})
 	}
@@ -322,12 +322,12 @@ func (f *filling) isFull() bool {
 // Podman would end the container of that name in no time.
 func TestContainersStopBeforeAnythingStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := withLegacy(map[string]container{"c1": {"knots", true}, "c2": {"lnd", true}})
+		m := withForeign(map[string]container{"c1": {"knots", true}, "c2": {"lnd", true}})
 		m.run(t, app("knots", "1"), app("lnd", "1", "knots"))
 		var firstStart, lastStop int
 		for i, text := range m.log {
 			switch {
-			case strings.HasPrefix(text, "retire"):
+			case strings.HasPrefix(text, "park"):
 				lastStop = i
 			case strings.HasPrefix(text, "write") && firstStart == 0:
 				firstStart = i
@@ -345,7 +345,7 @@ func TestWithoutPodman(t *testing.T) {
 		m, looks := newMachine(), 0
 		run := func() reconcile.Report {
 			host := m.host()
-			host.Strangers = func() ([]string, error) { looks++; return []string{"x"}, nil }
+			host.ForeignNames = func() ([]string, error) { looks++; return []string{"x"}, nil }
 			want := units.Desired{Apps: []units.App{app("x", "1"), app("y", "1")}, Whole: true}
 			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
 			if err != nil {
@@ -366,10 +366,10 @@ func TestWithoutPodman(t *testing.T) {
 // TestOnePartOnly: what other parts of a running app hold is not pulled away.
 func TestOnePartOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := withLegacy(map[string]container{"c2": {"x.db", true}})
-		m.legacy.containers = map[string]container{}
+		m := withForeign(map[string]container{"c2": {"x.db", true}})
+		m.foreign.containers = map[string]container{}
 		m.run(t, app("x", "1"))
-		m.legacy.containers["c2"] = container{"x.db", true}
+		m.foreign.containers["c2"] = container{"x.db", true}
 		two := app("x", "2")
 		two.Files = append(two.Files, units.File{Name: "app@x.db.container", App: "x", Digest: "2", Content: []byte("2")})
 		two.Parts = append(two.Parts, units.Part{Service: "app@x.db.service", File: "app@x.db.container", Digest: "2"})
@@ -386,16 +386,16 @@ func TestOnePartOnly(t *testing.T) {
 // stays aside, and a later pass brings it to an end.
 func TestSlowAdoption(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := withLegacy(one())
+		m := withForeign(one())
 		equal(t, "results", []string{"x starting: it is not up after 10m0s, and goes on by itself"}, results(m.run(t, app("x", "1-slow"))))
-		if c := m.legacy.containers["c1"]; c != (container{"x.legacy", false}) {
+		if c := m.foreign.containers["c1"]; c != (container{"x.legacy", false}) {
 			t.Errorf("the container is %+v", c)
 		}
 		m.units["app@x.service"] = units.Unit{Active: units.Active, Digest: "1-slow", Invocation: "1"}
 		m.loaded["app@x.service"] = "1" // starting it again takes no time
 		equal(t, "results", []string{"x done"}, results(m.run(t, app("x", "1-slow"))))
-		if len(m.legacy.containers) > 0 {
-			t.Errorf("left over: %v", m.legacy.containers)
+		if len(m.foreign.containers) > 0 {
+			t.Errorf("left over: %v", m.foreign.containers)
 		}
 	})
 }
@@ -403,7 +403,7 @@ func TestSlowAdoption(t *testing.T) {
 // TestAdoptionCalledOff: whoever calls it off has the container run again.
 func TestAdoptionCalledOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		m := withLegacy(one())
+		m := withForeign(one())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		r, err := reconcile.Run(ctx, func() (units.Desired, error) {
@@ -424,12 +424,12 @@ func TestSlowAdoptionThatFails(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := withLegacy(map[string]container{})
+				m := withForeign(map[string]container{})
 				m.run(t, app("x", "0"))
 				stopped := app("x", "0")
 				stopped.Asked = units.Stop
 				m.run(t, stopped)
-				m.legacy.containers["c1"] = container{"x", true}
+				m.foreign.containers["c1"] = container{"x", true}
 				asked := app("x", "1-slow")
 				asked.Asked = units.Start
 				m.run(t, asked)
@@ -437,7 +437,7 @@ func TestSlowAdoptionThatFails(t *testing.T) {
 				m.units["app@x.service"] = end
 				if end.Restarting { // healthd, which can't give the place back, leaves it to who can
 					host := m.host()
-					host.Legacy, m.log = nil, nil
+					host.Foreign, m.log = nil, nil
 					_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
 						return units.Desired{Apps: []units.App{app("x", "1-slow")}, Whole: true}, nil
 					}, host)
@@ -461,12 +461,12 @@ func TestKilledAdoption(t *testing.T) {
 	for _, version := range []string{"1", "1-silent", "1-fails"} {
 		t.Run(version, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				m := withLegacy(one())
+				m := withForeign(one())
 				m.run(t, app("x", version))
-				if len(m.legacy.photos) < 8 {
-					t.Fatalf("only %d moments", len(m.legacy.photos))
+				if len(m.foreign.photos) < 8 {
+					t.Fatalf("only %d moments", len(m.foreign.photos))
 				}
-				for i, killed := range m.legacy.photos {
+				for i, killed := range m.foreign.photos {
 					resumed(t, i, killed, version)
 				}
 			})
@@ -480,14 +480,14 @@ func resumed(t *testing.T, moment int, m *machine, version string) {
 		m.run(t, app("x", version))
 	}
 	isUp := m.units["app@x.service"].Active == units.Active
-	c, there := m.legacy.containers["c1"]
+	c, there := m.foreign.containers["c1"]
 	switch {
 	case version == "1" && (!isUp || there && c.name == "x"):
 		t.Errorf("killed at %d: the app is %+v, the container %+v\n%s", moment, m.units, c, strings.Join(m.log, "\n"))
 	case version != "1" && (isUp || c != (container{"x", true}) || len(m.files) > 0):
 		t.Errorf("killed at %d: the app is %+v, the container %+v, the files %v\n%s", moment, m.units, c, m.files, strings.Join(m.log, "\n"))
 	}
-	if len(m.legacy.kept["x"].Containers) > 0 {
-		t.Errorf("killed at %d: %v is still on record", moment, m.legacy.kept)
+	if len(m.foreign.kept["x"].Containers) > 0 {
+		t.Errorf("killed at %d: %v is still on record", moment, m.foreign.kept)
 	}
 }

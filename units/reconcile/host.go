@@ -25,11 +25,11 @@ type Host struct {
 	// Ran reports whether an app was seen running with the files that it should have,
 	// at the end of an earlier pass. Where it is nil, nobody knows of any.
 	Ran func(app units.App) bool
-	// Legacy takes containers over that were there before us, for which it needs
+	// Foreign takes containers over that were there before us, for which it needs
 	// Podman. Where it is nil, an app is not started that has the name of one of
-	// Strangers, which is asked before a start and may be nil as well.
-	Legacy    Legacy
-	Strangers func() ([]string, error)
+	// ForeignNames, which is asked before a start and may be nil as well.
+	Foreign      ForeignContainers
+	ForeignNames func() ([]string, error)
 	// Config compares configurations. Where it is nil, no app has one.
 	Config Config
 	// Record gives a file of a directory its content, and makes the directory if needed. It

@@ -28,7 +28,7 @@ type machine struct {
 	// mentioned is services that systemd has also without a unit, for another's sake.
 	mentioned map[string]bool
 	history   units.History
-	legacy    *legacy // nil: nobody looks for containers
+	foreign   *foreign // nil: nobody looks for containers
 	commits   []units.Set
 	locked    bool
 	noImage   map[string]bool
@@ -83,8 +83,8 @@ func (m *machine) host() reconcile.Host {
 			return nil
 		},
 	}
-	if m.legacy != nil {
-		host.Legacy = m.legacy
+	if m.foreign != nil {
+		host.Foreign = m.foreign
 	}
 	return host
 }
@@ -169,7 +169,7 @@ func (m *machine) Sync(want units.Set, owns func(units.Mark) bool) error {
 // systemd.
 
 func (m *machine) note(text string) {
-	m.legacy.photograph()
+	m.foreign.photograph()
 	m.log = append(m.log, text)
 }
 
@@ -374,13 +374,13 @@ func (m *machine) SaveHistory(h units.History) error {
 	return nil
 }
 
-func (m *machine) Adoptions() (units.Adoptions, error) { return m.legacy.adoptions(), nil }
+func (m *machine) Adoptions() (units.Adoptions, error) { return m.foreign.adoptions(), nil }
 
 func (m *machine) SaveAdoptions(a units.Adoptions) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.note("remember " + strings.Join(slices.Sorted(maps.Keys(a)), " "))
-	m.legacy.kept = maps.Clone(a)
+	m.foreign.kept = maps.Clone(a)
 	return nil
 }
 

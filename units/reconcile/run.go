@@ -30,7 +30,7 @@ func Run(ctx context.Context, desired func() (units.Desired, error), host Host) 
 	if err != nil {
 		return Report{}, err
 	}
-	p := &pass{host: host, desired: desired, want: want, asked: want.Apps, good: sync.OnceValues(host.Store.Good), started: host.Now(), claims: map[string][]units.Legacy{}, results: map[string]*Result{}}
+	p := &pass{host: host, desired: desired, want: want, asked: want.Apps, good: sync.OnceValues(host.Store.Good), started: host.Now(), claims: map[string][]units.ForeignContainer{}, results: map[string]*Result{}}
 	for _, app := range want.Apps {
 		p.results[app.ID] = &Result{App: app.ID, Outcome: Unchanged}
 	}
@@ -68,7 +68,7 @@ type pass struct {
 	// come to its end, such as one that was killed.
 	unfinished map[string]bool
 	// claims is the containers that were found in the place of apps.
-	claims map[string][]units.Legacy
+	claims map[string][]units.ForeignContainer
 	// standing is the apps that stand back from the place of containers.
 	standing []units.App
 

@@ -177,7 +177,7 @@ func (p *pass) fallen(app units.App) (service string) {
 	case app.Asked == units.Start, app.Asked == units.Restart, !p.unfinished[app.ID]:
 		return ""
 	case p.isInPlace(app.ID):
-		if p.host.Legacy == nil { // it is for a pass that can give the place back
+		if p.host.Foreign == nil { // it is for a pass that can give the place back
 			return ""
 		}
 	case !p.hadOther(app):

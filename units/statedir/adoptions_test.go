@@ -19,7 +19,7 @@ func TestAdoptions(t *testing.T) {
 	store := statedir.Store{State: filepath.Join(t.TempDir(), "state")}
 	file := filepath.Join(store.State, "adoptions.json")
 	kept := units.Adoptions{
-		"x": {Containers: []units.Legacy{{ID: "c1", Name: "x", Ran: true, Restart: "always"}, {ID: "c2", Name: "x.db"}}},
+		"x": {Containers: []units.ForeignContainer{{ID: "c1", Name: "x", Ran: true, Restart: "always"}, {ID: "c2", Name: "x.db"}}},
 		"y": {Withdrawn: "12"},
 	}
 	for _, want := range []units.Adoptions{{}, kept, {}} {

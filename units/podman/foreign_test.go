@@ -11,11 +11,11 @@ import (
 )
 
 // Who made a container is read without Podman.
-func TestStrangers(t *testing.T) {
+func TestForeignNames(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	list := filepath.Join(dir, "overlay-containers")
-	if names, err := podman.Strangers(dir); err != nil || len(names) > 0 {
+	if names, err := podman.ForeignNames(dir); err != nil || len(names) > 0 {
 		t.Errorf("without a store: %v, %v", names, err)
 	}
 	write(t, filepath.Join(list, "containers.json"), `[{"id": "a", "names": ["byhand"]}, {"id": "b", "names": ["created"]}]`)
@@ -23,13 +23,13 @@ func TestStrangers(t *testing.T) {
 	write(t, filepath.Join(list, "a/userdata/config.json"), `{"annotations": {"org.systemd.property.KillSignal": "15"}}`)
 	write(t, filepath.Join(list, "c/userdata/config.json"), `{"annotations": {"io.archipelago.digest": "12"}}`)
 	write(t, filepath.Join(list, "e/userdata/config.json"), `{}`)
-	names, err := podman.Strangers(dir)
+	names, err := podman.ForeignNames(dir)
 	slices.Sort(names)
 	if d := cmp.Diff([]string{"byhand", "created", "shortlived"}, names); d != "" || err != nil {
 		t.Errorf("%v, -want +got:\n%s", err, d)
 	}
 	write(t, filepath.Join(list, "containers.json"), `[{"id": `)
-	if names, err := podman.Strangers(dir); err == nil {
+	if names, err := podman.ForeignNames(dir); err == nil {
 		t.Errorf("from half a list: %v", names)
 	}
 }

@@ -8,12 +8,12 @@ import (
 	"path/filepath"
 )
 
-// Strangers is the names of all containers, running or not, that were not made
+// ForeignNames is the names of all containers, running or not, that were not made
 // from a rendering of ours.
 //
 // Ours are made with --rm, which Podman keeps in another file. One of those that
 // has not come to its start yet is taken for ours.
-func Strangers(storage string) ([]string, error) {
+func ForeignNames(storage string) ([]string, error) {
 	var names []string
 	for file, isOurs := range map[string]bool{"containers.json": false, "volatile-containers.json": true} {
 		found, err := filepath.Glob(filepath.Join(storage, "*-containers", file))
@@ -21,7 +21,7 @@ func Strangers(storage string) ([]string, error) {
 			return nil, err
 		}
 		for _, path := range found {
-			list, err := strangersIn(path, isOurs)
+			list, err := foreignIn(path, isOurs)
 			if err != nil {
 				return nil, fmt.Errorf("reading which containers Podman keeps: %w", err)
 			}
@@ -31,9 +31,9 @@ func Strangers(storage string) ([]string, error) {
 	return names, nil
 }
 
-// strangersIn reads one list. unstarted says whether a container that never
+// foreignIn reads one list. unstarted says whether a container that never
 // started is ours.
-func strangersIn(path string, unstarted bool) ([]string, error) {
+func foreignIn(path string, unstarted bool) ([]string, error) {
 	data, err := read(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
