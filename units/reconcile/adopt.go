@@ -30,15 +30,15 @@ type ForeignContainers interface {
 	Remove(ctx context.Context, c units.ForeignContainer) error
 }
 
-// standBack takes apps out of what is wanted that did not serve in the place of
+// skipReverted takes apps out of what is wanted that did not serve in the place of
 // containers which have it back since. With their units they would take it again
 // at the next boot, without asking anybody.
 //
 // One that is asked for takes it again, and so does one whose manifest changed:
 // whoever changed it wants to know whether it serves now.
-func (p *pass) standBack() {
+func (p *pass) skipReverted() {
 	var apps []units.App
-	p.standing = nil
+	p.reverted = nil
 	for _, app := range p.want.Apps {
 		stands, changed := p.adoptions.StandsBack(app)
 		isAsked := app.Asked == units.Start || app.Asked == units.Restart
@@ -50,13 +50,13 @@ func (p *pass) standBack() {
 			p.adoptions.Retry(app.ID)
 			apps = append(apps, app)
 		default:
-			p.standing = append(p.standing, app)
+			p.reverted = append(p.reverted, app)
 		}
 	}
 	p.want.Apps = apps
 }
 
-// forgetRemoved drops that an app stands back whose manifest was removed.
+// forgetRemoved drops the reverted adoptions of apps whose manifest was removed.
 func (p *pass) forgetRemoved() error {
 	var gone []string
 	for id, a := range p.adoptions {
@@ -76,24 +76,24 @@ func (p *pass) forgetRemoved() error {
 
 // isInstalled reports whether an app has a manifest, as far as this pass can tell.
 func (p *pass) isInstalled(id string) bool {
-	isStanding := slices.ContainsFunc(p.standing, func(a units.App) bool { return a.ID == id })
-	return isStanding || p.isWanted(id) || p.isOther(id)
+	isReverted := slices.ContainsFunc(p.reverted, func(a units.App) bool { return a.ID == id })
+	return isReverted || p.isWanted(id) || p.isOther(id)
 }
 
-// left says that the apps which stand back are left alone.
-func (p *pass) left() []units.Action {
-	list := make([]units.Action, 0, len(p.standing))
-	for _, app := range p.standing {
+// skippedActions says that reverted apps are left alone.
+func (p *pass) skippedActions() []units.Action {
+	list := make([]units.Action, 0, len(p.reverted))
+	for _, app := range p.reverted {
 		list = append(list, units.Action{App: app.ID, Kind: units.Leave, Reason: units.BecauseLegacyRuns})
 	}
 	return list
 }
 
-// claim finds what stands in the place of apps that are about to be started, and
-// takes up what a pass that was killed began.
-func (p *pass) claim(ctx context.Context) error {
+// findForeign finds what stands in the place of apps that are about to be started,
+// and resumes what a pass that was killed began.
+func (p *pass) findForeign(ctx context.Context) error {
 	if p.host.Foreign == nil {
-		p.yield()
+		p.skipIfForeign()
 		return nil
 	}
 	if apps := p.starting(); len(apps) > 0 {
@@ -101,13 +101,13 @@ func (p *pass) claim(ctx context.Context) error {
 			return err
 		}
 	}
-	p.resume()
+	p.resumeAdoption()
 	return nil
 }
 
-// yield leaves apps alone in whose place there is somebody else's container: this
-// host can't take it over, and the start of the app would end it.
-func (p *pass) yield() {
+// skipIfForeign leaves apps alone in whose place there is somebody else's container:
+// this host can't take it over, and the start of the app would end it.
+func (p *pass) skipIfForeign() {
 	apps := p.starting()
 	if len(apps) == 0 || p.host.ForeignNames == nil {
 		return
@@ -160,12 +160,12 @@ func (p *pass) find(ctx context.Context, apps []units.App) error {
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(found)) {
-		p.claimFor(id, found[id])
+		p.acceptForeign(id, found[id])
 	}
 	return nil
 }
 
-func (p *pass) claimFor(id string, f units.Foreign) {
+func (p *pass) acceptForeign(id string, f units.Foreign) {
 	app, isWanted := p.want.Find(id)
 	switch {
 	case f.Err != nil:
@@ -176,15 +176,15 @@ func (p *pass) claimFor(id string, f units.Foreign) {
 		p.fail(id, Failed, fmt.Errorf("%s was not made by archgen, and other parts of %s run: archgen stop %s, then archgen adopt %s",
 			names(f.Containers), id, id, id), nil)
 	default:
-		p.claims[id] = f.Containers
+		p.foreign[id] = f.Containers
 		r := p.result(id)
 		r.Notes = append(r.Notes, f.Notes...)
 	}
 }
 
-// resume plans the end of what a pass that was killed began: the app serves, and
-// the containers go, or it does not, and they have their place back.
-func (p *pass) resume() {
+// resumeAdoption plans the end of what a pass that was killed began: the app serves,
+// and the containers go, or it does not, and they have their place back.
+func (p *pass) resumeAdoption() {
 	for _, app := range p.want.Apps {
 		if !p.isInPlace(app.ID) || app.Asked == units.Stop || len(p.steps(app)) > 0 || p.fallen(app) != "" {
 			continue
@@ -201,15 +201,15 @@ func (p *pass) resume() {
 	}
 }
 
-// owed is the apps that stand back while their containers still have to get their
-// place back: a pass was killed when it was about that.
-func (p *pass) owed() []units.App {
-	return slices.DeleteFunc(slices.Clone(p.standing), func(app units.App) bool { return len(p.containers(app.ID)) == 0 })
+// pendingReverts is the reverted apps whose containers still have to get their place
+// back: a pass was killed when it was about that.
+func (p *pass) pendingReverts() []units.App {
+	return slices.DeleteFunc(slices.Clone(p.reverted), func(app units.App) bool { return len(p.containers(app.ID)) == 0 })
 }
 
-func (p *pass) repay(ctx context.Context) {
-	for _, app := range p.owed() {
-		if err := p.withdraw(ctx, app); err != nil {
+func (p *pass) finishReverts(ctx context.Context) {
+	for _, app := range p.pendingReverts() {
+		if err := p.stopAndUnpark(ctx, app); err != nil {
 			p.fail(app.ID, Failed, err, nil)
 		}
 	}
@@ -234,28 +234,28 @@ func (p *pass) isInPlace(id string) bool {
 	return len(p.adoptions[id].Containers) > 0
 }
 
-// retire puts aside, before there are units in their place, the containers whose
-// place apps take. Later would be too late: the start of what an app needs pulls
-// the app in as well, and Podman ends whatever then has its name.
-func (p *pass) retire(ctx context.Context) {
+// park parks the containers whose place apps take, before there are units in it.
+// Later would be too late: the start of what an app needs pulls the app in as well,
+// and Podman ends whatever then has its name.
+func (p *pass) park(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, app := range p.want.Apps {
 		if p.isBad(app.ID) || app.Asked == units.Stop || len(p.steps(app)) == 0 {
 			continue
 		}
 		wg.Go(func() {
-			if err := p.retireFor(ctx, app); err != nil {
-				p.fail(app.ID, Failed, p.giveWay(ctx, app, err), nil)
+			if err := p.parkFor(ctx, app); err != nil {
+				p.fail(app.ID, Failed, p.revertAdoption(ctx, app, err), nil)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-// retireFor keeps how the containers of an app are before anything is done to them.
-func (p *pass) retireFor(ctx context.Context, app units.App) error {
-	if claimed := p.claims[app.ID]; len(claimed) > 0 {
-		if err := p.noteAdoption(func() { p.adoptions.Begin(app.ID, claimed) }); err != nil {
+// parkFor keeps how the containers of an app are before anything is done to them.
+func (p *pass) parkFor(ctx context.Context, app units.App) error {
+	if found := p.foreign[app.ID]; len(found) > 0 {
+		if err := p.noteAdoption(func() { p.adoptions.Begin(app.ID, found) }); err != nil {
 			return err
 		}
 	}
@@ -268,15 +268,15 @@ func (p *pass) retireFor(ctx context.Context, app units.App) error {
 	return nil
 }
 
-// recall gives containers their place back whose apps will not be started: their
-// units could not be put into place.
-func (p *pass) recall(ctx context.Context, why error) {
+// unparkAborted gives containers their place back whose apps will not be started:
+// their units could not be put into place.
+func (p *pass) unparkAborted(ctx context.Context, why error) {
 	for _, app := range p.want.Apps {
 		isLost := why != nil || p.isBad(app.ID)
-		if !isLost || len(p.claims[app.ID]) == 0 || len(p.containers(app.ID)) == 0 {
+		if !isLost || len(p.foreign[app.ID]) == 0 || len(p.containers(app.ID)) == 0 {
 			continue
 		}
-		err := p.giveWay(ctx, app, cmp.Or(why, errors.New("its units could not be put into place")))
+		err := p.revertAdoption(ctx, app, cmp.Or(why, errors.New("its units could not be put into place")))
 		r := p.result(app.ID)
 		r.Notes = append(r.Notes, err.Error())
 	}
@@ -289,9 +289,9 @@ func (p *pass) noteAdoption(change func()) error {
 	return p.host.Store.SaveAdoptions(p.adoptions)
 }
 
-// discard removes the containers whose place an app has taken: it serves. One
+// removeParked removes the containers whose place an app has taken: it serves. One
 // that is left over is in nobody's way.
-func (p *pass) discard(ctx context.Context, app units.App) {
+func (p *pass) removeParked(ctx context.Context, app units.App) {
 	list := p.containers(app.ID)
 	if len(list) == 0 || app.Asked == units.Stop {
 		return
@@ -307,14 +307,14 @@ func (p *pass) discard(ctx context.Context, app units.App) {
 	}
 }
 
-// giveWay ends an app that does not serve in the place of containers, removes its
-// units, and gives the containers their place back. What came of it is in the
+// revertAdoption ends an app that does not serve in the place of containers, removes
+// its units, and gives the containers their place back. What came of it is in the
 // error. It is not called off: whatever happens, one of the two has to run.
-func (p *pass) giveWay(ctx context.Context, app units.App, why error) error {
+func (p *pass) revertAdoption(ctx context.Context, app units.App, why error) error {
 	ctx = context.WithoutCancel(ctx)
 	list := p.containers(app.ID)
 	// Where nothing can be written any more, the container has to run all the same.
-	err := errors.Join(p.noteAdoption(func() { p.adoptions.Withdraw(app) }), p.withdraw(ctx, app))
+	err := errors.Join(p.noteAdoption(func() { p.adoptions.Withdraw(app) }), p.stopAndUnpark(ctx, app))
 	if err != nil {
 		return fmt.Errorf("%w; giving %s, whose place it was to take, the place back: %w", why, names(list), err)
 	}
@@ -325,9 +325,9 @@ func (p *pass) giveWay(ctx context.Context, app units.App, why error) error {
 	return fmt.Errorf("%w; %s, whose place it was to take, %s; archgen adopt %s tries again", why, names(list), state, app.ID)
 }
 
-// withdraw ends an app, removes its units, which would start it at a boot, and
+// stopAndUnpark ends an app, removes its units, which would start it at a boot, and
 // gives the containers their place back.
-func (p *pass) withdraw(ctx context.Context, app units.App) error {
+func (p *pass) stopAndUnpark(ctx context.Context, app units.App) error {
 	if err := p.end(ctx, app); err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func Run(ctx context.Context, desired func() (units.Desired, error), host Host) 
 	if err != nil {
 		return Report{}, err
 	}
-	p := &pass{host: host, desired: desired, want: want, asked: want.Apps, good: sync.OnceValues(host.Store.Good), started: host.Now(), claims: map[string][]units.ForeignContainer{}, results: map[string]*Result{}}
+	p := &pass{host: host, desired: desired, want: want, asked: want.Apps, good: sync.OnceValues(host.Store.Good), started: host.Now(), foreign: map[string][]units.ForeignContainer{}, results: map[string]*Result{}}
 	for _, app := range want.Apps {
 		p.results[app.ID] = &Result{App: app.ID, Outcome: Unchanged}
 	}
@@ -67,10 +67,11 @@ type pass struct {
 	// unfinished is the apps whose files an earlier pass changed that did not
 	// come to its end, such as one that was killed.
 	unfinished map[string]bool
-	// claims is the containers that were found in the place of apps.
-	claims map[string][]units.ForeignContainer
-	// standing is the apps that stand back from the place of containers.
-	standing []units.App
+	// foreign is the containers that were found in the place of apps.
+	foreign map[string][]units.ForeignContainer
+	// reverted is the apps that did not serve in the place of containers, which have
+	// it back.
+	reverted []units.App
 
 	// kept is the history as it was last written down.
 	kept units.History
@@ -91,14 +92,14 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
-	if err := p.claim(ctx); err != nil {
+	if err := p.findForeign(ctx); err != nil {
 		return err
 	}
 	if err := p.forgetRemoved(); err != nil {
 		return err
 	}
 	p.refuse()
-	if p.plan.Idle() && len(p.unfinished)+len(p.owed()) == 0 && !p.isRotating() && !slices.ContainsFunc(p.want.Apps, p.isUnproven) {
+	if p.plan.Idle() && len(p.unfinished)+len(p.pendingReverts()) == 0 && !p.isRotating() && !slices.ContainsFunc(p.want.Apps, p.isUnproven) {
 		p.supply(ctx)
 		return p.settle()
 	}
@@ -109,13 +110,13 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.stop(ctx); err != nil {
 		return err
 	}
-	p.retire(ctx)
+	p.park(ctx)
 	err := p.files(ctx)
-	p.recall(ctx, err)
+	p.unparkAborted(ctx, err)
 	if err != nil {
 		return err
 	}
-	p.repay(ctx)
+	p.finishReverts(ctx)
 	p.services(ctx)
 	err = p.commit()
 	if err == nil && ctx.Err() == nil {
@@ -151,7 +152,7 @@ func (p *pass) recollect() (err error) {
 	if p.adoptions, err = p.host.Store.Adoptions(); err != nil {
 		return err
 	}
-	p.standBack()
+	p.skipReverted()
 	p.unfinished = map[string]bool{}
 	for id, r := range p.history {
 		if r.Changed && !p.isOther(id) {
@@ -183,7 +184,7 @@ func (p *pass) look(ctx context.Context) (err error) {
 	unknown := p.configure()
 	p.probe(ctx)
 	p.plan = units.Diff(p.want, p.have, p.history, p.started)
-	p.plan.Left = slices.Concat(p.plan.Left, p.left(), unknown)
+	p.plan.Left = slices.Concat(p.plan.Left, p.skippedActions(), unknown)
 	p.done = append(p.done, p.plan.Left...)
 	return nil
 }

@@ -63,7 +63,7 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	steps := slices.DeleteFunc(p.steps(app), func(a units.Action) bool { return p.isMet(ctx, app, a) })
 	if err := p.begin(app, steps, p.have.Units); err != nil {
 		if len(p.containers(app.ID)) > 0 {
-			err = p.giveWay(ctx, app, err)
+			err = p.revertAdoption(ctx, app, err)
 		}
 		p.fail(app.ID, Failed, err, nil)
 		return
@@ -83,12 +83,12 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	switch {
 	case err == nil && len(steps) == 0: // it was only looked at
 	case err == nil:
-		p.discard(ctx, app)
+		p.removeParked(ctx, app)
 		p.met(ctx, app, steps)
 		p.succeed(app.ID)
 	case len(p.containers(app.ID)) > 0 && (ctx.Err() != nil || patient.Err() == nil && !isUnseen(err)):
 		log := p.log(ctx, app)
-		p.fail(app.ID, NotServing, p.giveWay(ctx, app, err), log)
+		p.fail(app.ID, NotServing, p.revertAdoption(ctx, app, err), log)
 	case ctx.Err() != nil:
 		p.fail(app.ID, Failed, fmt.Errorf("the run was called off: %w", err), nil)
 	case isCalled:
@@ -116,7 +116,7 @@ func (p *pass) pickUp(ctx context.Context, app units.App, service string) {
 	log := p.log(ctx, app)
 	why := fmt.Errorf("%s was started and has failed", service)
 	if p.isInPlace(app.ID) {
-		p.fail(app.ID, NotServing, p.giveWay(ctx, app, why), log)
+		p.fail(app.ID, NotServing, p.revertAdoption(ctx, app, why), log)
 		p.endWork(app)
 		return
 	}

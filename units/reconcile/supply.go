@@ -108,7 +108,7 @@ func (p *pass) leave(app units.App, why units.Reason) {
 
 func (p *pass) lackOf(app units.App) Lack {
 	return Lack{
-		Images:  len(p.claims[app.ID]) > 0 || p.wrote(app.ID) && p.isNew(app),
+		Images:  len(p.foreign[app.ID]) > 0 || p.wrote(app.ID) && p.isNew(app),
 		Secrets: len(app.Secrets) > 0 && p.isTouched(app),
 	}
 }
@@ -132,5 +132,5 @@ func (p *pass) isTouched(app units.App) bool {
 	}
 	retries := func(a units.Action) bool { return a.App == app.ID && a.Reason == units.BecauseCrashing }
 	return p.wrote(app.ID) && !app.Runs(p.have.Units) || slices.ContainsFunc(p.steps(app), makes) ||
-		slices.ContainsFunc(p.plan.Left, retries) || len(p.claims[app.ID]) > 0
+		slices.ContainsFunc(p.plan.Left, retries) || len(p.foreign[app.ID]) > 0
 }
