@@ -1,31 +1,28 @@
-package adopt
+package adopt_test
 
 import (
-	"encoding/json"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units/adopt"
 )
 
-// x is a part with a volume of each kind. cmd/archgen has a test that a manifest which
+// x is an app with a volume of each kind. cmd/archgen has a test that a manifest which
 // says so becomes this value.
-var x = Part{
-	Name: "main", Container: "x", Image: "docker.io/library/x:1",
-	Volumes: []Volume{
-		{Target: "/data", Source: "x.data", Name: "data", Own: true},
-		{Target: "/cold", Source: "chosen", Name: "cold", Own: true, Existing: "chosen"},
-		{Target: "/shared", Source: "y.shared", Name: "shared"},
-		{Target: "/media", Source: "/srv/media"},
-		{Target: "/cache", Disposable: true},
-	},
-	Rendered: []string{"/etc/x.conf", "/etc/pass"},
-}
-
-// noSpace stands for the pattern of manifests.
-var noSpace = Pattern{
-	Text: "a text without white space",
-	Fits: func(text string) bool { return !strings.ContainsAny(text, " \t") },
+var x = adopt.App{
+	ID: "x", OverlayDir: "/nowhere",
+	Parts: []adopt.Part{{
+		Name: "main", Container: "x", Image: "docker.io/library/x:1",
+		Volumes: []adopt.Volume{
+			{Target: "/data", Source: "x.data", Name: "data", Own: true},
+			{Target: "/cold", Source: "chosen", Name: "cold", Own: true, Existing: "chosen"},
+			{Target: "/shared", Source: "y.shared", Name: "shared"},
+			{Target: "/media", Source: "/srv/media"},
+			{Target: "/cache", Disposable: true},
+		},
+		Rendered: []string{"/etc/x.conf", "/etc/pass"},
+	}},
 }
 
 // TestWhatAContainerBringsAlong: each mount finds its place in the manifest, or
@@ -40,77 +37,85 @@ func TestWhatAContainerBringsAlong(t *testing.T) {
 		problem string
 	}{
 		"a volume": {
-			mounts: `[{"Type": "volume", "Name": "old", "Source": "/storage/old/_data", "Destination": "/data"}]`,
+			mounts: `{"Type": "volume", "Name": "old", "Source": "/storage/old/_data", "Destination": "/data"}`,
 			want:   map[string]string{"data": "old"},
 		},
 		"a directory, its target not clean": {
-			mounts: `[{"Type": "bind", "Source": "/home/me/x", "Destination": "/data/"}]`,
+			mounts: `{"Type": "bind", "Source": "/home/me/x", "Destination": "/data/"}`,
 			want:   map[string]string{"data": "/home/me/x"},
 		},
 		"the volume that the app would make": {
-			mounts: `[{"Type": "volume", "Name": "x.data", "Destination": "/data"}]`, volumes: map[string]bool{"x.data": false},
+			mounts: `{"Type": "volume", "Name": "x.data", "Destination": "/data"}`, volumes: map[string]bool{"x.data": false},
 		},
 		"the app has data of its own": {
-			mounts: `[{"Type": "volume", "Name": "old", "Destination": "/data"}]`, volumes: map[string]bool{"old": false, "x.data": false},
+			mounts: `{"Type": "volume", "Name": "old", "Destination": "/data"}`, volumes: map[string]bool{"old": false, "x.data": false},
 			problem: "it mounts old at /data, and the app has data of its own already, in the volume x.data: say which one counts, in x.d/NAME.yaml: app: {volumes: {data: {existing: old}}}",
 		},
 		"a person decided already": {
-			mounts: `[{"Type": "volume", "Name": "old", "Destination": "/cold"}]`,
+			mounts: `{"Type": "volume", "Name": "old", "Destination": "/cold"}`,
 		},
 		"an earlier run wrote it down": {
-			mounts: `[{"Type": "volume", "Name": "chosen", "Destination": "/cold"}]`,
+			mounts: `{"Type": "volume", "Name": "chosen", "Destination": "/cold"}`,
 			want:   map[string]string{"cold": "chosen"},
 		},
 		"the same directory of the host": {
-			mounts: `[{"Type": "bind", "Source": "/srv/media", "Destination": "/media"}]`,
+			mounts: `{"Type": "bind", "Source": "/srv/media", "Destination": "/media"}`,
 		},
 		"another directory of the host": {
-			mounts:  `[{"Type": "bind", "Source": "/srv/films", "Destination": "/media"}]`,
+			mounts:  `{"Type": "bind", "Source": "/srv/films", "Destination": "/media"}`,
 			problem: "it mounts /srv/films at /media, where the manifest has /srv/media",
 		},
 		"the volume of the other app": {
-			mounts: `[{"Type": "volume", "Name": "y.shared", "Destination": "/shared"}]`,
+			mounts: `{"Type": "volume", "Name": "y.shared", "Destination": "/shared"}`,
 		},
 		"not the volume of the other app": {
-			mounts:  `[{"Type": "volume", "Name": "old", "Destination": "/shared"}]`,
+			mounts:  `{"Type": "volume", "Name": "old", "Destination": "/shared"}`,
 			problem: "it mounts old at /shared, where the manifest has y.shared",
 		},
 		"what may go": {
-			mounts: `[{"Type": "volume", "Name": "old", "Destination": "/cache"}]`,
+			mounts: `{"Type": "volume", "Name": "old", "Destination": "/cache"}`,
 		},
 		"what a secret takes the place of": {
-			mounts: `[{"Type": "bind", "Source": "/home/me/pass", "Destination": "/etc/pass"}]`,
+			mounts: `{"Type": "bind", "Source": "/home/me/pass", "Destination": "/etc/pass"}`,
 		},
 		"what a rendered file takes the place of": {
-			mounts: `[{"Type": "bind", "Source": "/home/me/x.conf", "Destination": "/etc/x.conf"}]`,
+			mounts: `{"Type": "bind", "Source": "/home/me/x.conf", "Destination": "/etc/x.conf"}`,
 		},
 		"what the image wants and the manifest does without": {
-			mounts: `[{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/var/lib/x"}]`, volumes: map[string]bool{anonymous: true},
+			mounts: `{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/var/lib/x"}`, volumes: map[string]bool{anonymous: true},
+		},
+		"an anonymous volume of what may go": {
+			mounts: `{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/cache"}`, volumes: map[string]bool{anonymous: true},
+		},
+		"data in an anonymous volume, where the manifest has a directory": {
+			mounts: `{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/media"}`, volumes: map[string]bool{anonymous: true},
+			problem: "its data at /media is in the anonymous volume " + anonymous + ", and the manifest has /srv/media there: copy it first",
 		},
 		"data in an anonymous volume": {
-			mounts: `[{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/data"}]`, volumes: map[string]bool{anonymous: true},
+			mounts: `{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/data"}`, volumes: map[string]bool{anonymous: true},
 			problem: "its data at /data is in an anonymous volume, which Podman would delete with the app's container; copy it first: " +
 				"podman stop x; podman volume create x.data; podman volume export " + anonymous + " | podman volume import x.data -; podman rename x x.old",
 		},
 		"nothing in the manifest": {
-			mounts: `[{"Type": "volume", "Name": "old", "Destination": "/srv/a"}, {"Type": "bind", "Source": "/home/me/b", "Destination": "/srv/b"}]`,
+			mounts: `{"Type": "volume", "Name": "old", "Destination": "/srv/a"}, {"Type": "bind", "Source": "/home/me/b", "Destination": "/srv/b"}`,
 			problem: "the manifest has nothing at the places where it mounts old at /srv/a, /home/me/b at /srv/b; give them one under volumes, " +
 				"an overlay in x.d/ will do, or remove the container if the app does without",
 		},
 		"no manifest can say it": {
-			mounts:  `[{"Type": "bind", "Source": "/home/me/my files", "Destination": "/data"}]`,
+			mounts:  `{"Type": "bind", "Source": "/home/me/my files", "Destination": "/data"}`,
 			problem: "it mounts /home/me/my files at /data, and a manifest takes only a text without white space",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			d := inspected{Name: "x"}
-			if err := json.Unmarshal([]byte(tt.mounts), &d.Mounts); err != nil {
-				t.Fatal(err)
+			p := newPodman(t, container{id: "c1", name: "x", state: "running", mounts: tt.mounts})
+			p.volumes = tt.volumes
+			list, err := p.adopter(x).Survey(t.Context(), []string{"x"})
+			if err != nil || len(list) != 1 {
+				t.Fatal(list, err)
 			}
-			mounts, problems := mapping{app: "x", part: x, volumes: tt.volumes, source: noSpace}.mounts(d, nil)
 			var got map[string]string
-			for _, m := range mounts {
+			for _, m := range list[0].Mounts {
 				if m.Volume != "" {
 					got = map[string]string{m.Volume: m.Source}
 				}
@@ -118,48 +123,12 @@ func TestWhatAContainerBringsAlong(t *testing.T) {
 			if d := cmp.Diff(tt.want, got); d != "" && tt.problem == "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
-			var want []string
+			want := []string{}
 			if tt.problem != "" {
-				want = []string{tt.problem}
+				want = append(want, tt.problem)
 			}
-			if d := cmp.Diff(want, problems); d != "" {
+			if d := cmp.Diff(want, list[0].Problems); d != "" {
 				t.Errorf("problems, -want +got:\n%s", d)
-			}
-		})
-	}
-}
-
-// TestWhatKeepsAContainerFromBeingTakenOver, whatever it has mounted.
-func TestWhatKeepsAContainerFromBeingTakenOver(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct {
-		inspected string
-		want      []string
-		restart   string
-	}{
-		"nothing":         {`{"Name": "x", "HostConfig": {"RestartPolicy": {"Name": "no"}}}`, []string{}, ""},
-		"nothing either":  {`{"Name": "x", "HostConfig": {"RestartPolicy": {"Name": "always"}}}`, []string{}, "always"},
-		"limited retries": {`{"Name": "x", "HostConfig": {"RestartPolicy": {"Name": "on-failure", "MaximumRetryCount": 3}}}`, []string{}, "on-failure:3"},
-		"it would be gone": {
-			`{"Name": "x", "HostConfig": {"AutoRemove": true}}`,
-			[]string{"it was made with --rm, so that nothing is left of it that could run again once it is stopped: stop it yourself, podman stop --time SECONDS x"},
-			"",
-		},
-		"a unit runs it": {
-			`{"Name": "x", "HostConfig": {"AutoRemove": true}, "Config": {"Labels": {"PODMAN_SYSTEMD_UNIT": "x.service"}}}`,
-			[]string{"the unit x.service runs it, and would start it again: systemctl --user disable --now x.service, and remove what makes that unit"},
-			"",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var d inspected
-			if err := json.Unmarshal([]byte(tt.inspected), &d); err != nil {
-				t.Fatal(err)
-			}
-			c := d.container(&place{App{ID: "x"}, x})
-			if diff := cmp.Diff(tt.want, c.Problems); diff != "" || c.restart != tt.restart {
-				t.Errorf("restart policy %q, problems, -want +got:\n%s", c.restart, diff)
 			}
 		})
 	}

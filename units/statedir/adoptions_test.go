@@ -41,3 +41,44 @@ func TestAdoptions(t *testing.T) {
 		t.Errorf("half a file: %v, %v", a, err)
 	}
 }
+
+// TestAdoptionsOnDisk: another version of archgen reads the file that this one wrote.
+func TestAdoptionsOnDisk(t *testing.T) {
+	t.Parallel()
+	store := statedir.Store{State: t.TempDir()}
+	err := store.SaveAdoptions(units.Adoptions{
+		"x": {Containers: []units.ForeignContainer{{ID: "c1", Name: "x", Ran: true, Restart: "always"}, {ID: "c2", Name: "x.db"}}},
+		"y": {Withdrawn: "12"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(store.State, "adoptions.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(adoptions, string(got)); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+const adoptions = `{
+  "x": {
+    "containers": [
+      {
+        "id": "c1",
+        "name": "x",
+        "ran": true,
+        "restart": "always"
+      },
+      {
+        "id": "c2",
+        "name": "x.db"
+      }
+    ]
+  },
+  "y": {
+    "withdrawn": "12"
+  }
+}
+`

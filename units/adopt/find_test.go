@@ -1,0 +1,190 @@
+package adopt_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/adopt"
+)
+
+func wanted(ids ...string) []units.App {
+	list := make([]units.App, 0, len(ids))
+	for _, id := range ids {
+		list = append(list, units.App{ID: id})
+	}
+	return list
+}
+
+// find is Find of one app where Podman answers.
+func find(t *testing.T, a adopt.Adopter, id string) (map[string]units.Foreign, bool) {
+	t.Helper()
+	found, changed, err := a.Find(t.Context(), wanted(id))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found, changed
+}
+
+// TestFind: an app keeps what the containers in its place have mounted, or none of
+// them is touched.
+func TestFind(t *testing.T) {
+	t.Parallel()
+	const head = "# Written by archgen: what containers called two had mounted before archgen ran them.\napp:\n  volumes:\n"
+	volume := func(name, target string) string {
+		return `{"Type": "volume", "Name": "` + name + `", "Source": "/storage/` + name + `/_data", "Destination": "` + target + `"}`
+	}
+	for name, tt := range map[string]struct {
+		there   []container
+		found   []units.ForeignContainer
+		notes   []string
+		refused string
+		overlay string
+	}{
+		"nobody in its place": {},
+		"it mounts nothing": {
+			there: []container{{id: "c1", name: "two", state: "running", image: "two:1"}},
+			found: []units.ForeignContainer{{ID: "c1", Name: "two", Ran: true}},
+		},
+		"a volume and a directory": {
+			there: []container{{
+				id: "c1", name: "two", state: "running", image: "two:1", restart: "always",
+				mounts: volume("old", "/logs") + `, {"Type": "bind", "Source": "/home/me/data", "Destination": "/data"}`,
+			}},
+			found:   []units.ForeignContainer{{ID: "c1", Name: "two", Ran: true, Restart: "always"}},
+			notes:   []string{"its volume logs is old, from the container two", "its volume data is /home/me/data, from the container two"},
+			overlay: head + "    data: {existing: \"/home/me/data\"}\n    logs: {existing: \"old\"}\n",
+		},
+		"another image": {
+			there: []container{{id: "c1", name: "two", state: "exited", image: "two:0"}},
+			found: []units.ForeignContainer{{ID: "c1", Name: "two"}},
+			notes: []string{"it has the manifest's image, two:1; the container two had two:0"},
+		},
+		"only the second part, which never ran": {
+			there: []container{{id: "c1", name: "two.db", state: "created", image: "db:1"}},
+			found: []units.ForeignContainer{{ID: "c1", Name: "two.db"}},
+		},
+		"one that is paused runs": {
+			there: []container{{id: "c1", name: "two", state: "paused", image: "two:1"}},
+			found: []units.ForeignContainer{{ID: "c1", Name: "two", Ran: true}},
+		},
+		"two parts with one source for a volume": {
+			there: []container{
+				{id: "c1", name: "two", image: "two:1", mounts: volume("old", "/data")},
+				{id: "c2", name: "two.db", image: "db:1", mounts: volume("old", "/var/lib")},
+			},
+			found:   []units.ForeignContainer{{ID: "c1", Name: "two"}, {ID: "c2", Name: "two.db"}},
+			notes:   []string{"its volume data is old, from the container two", "its volume data is old, from the container two.db"},
+			overlay: head + "    data: {existing: \"old\"}\n",
+		},
+		"two parts with different sources for a volume": {
+			there: []container{
+				{id: "c1", name: "two", image: "two:1", mounts: volume("old", "/data")},
+				{id: "c2", name: "two.db", image: "db:1", mounts: volume("older", "/var/lib")},
+			},
+			found:   []units.ForeignContainer{{ID: "c1", Name: "two"}, {ID: "c2", Name: "two.db"}},
+			notes:   []string{"its volume data is old, from the container two", "its volume data is older, from the container two.db"},
+			refused: "the container two.db was not made by archgen, and can't be taken over: it has older for the volume data, and another part old",
+		},
+		"one part can be taken over, the other can't": {
+			there: []container{
+				{id: "c1", name: "two", image: "two:1", mounts: volume("old", "/data")},
+				{id: "c2", name: "two.db", image: "db:1", mounts: volume("other", "/srv/other")},
+			},
+			found: []units.ForeignContainer{{ID: "c1", Name: "two"}, {ID: "c2", Name: "two.db"}},
+			notes: []string{"its volume data is old, from the container two"},
+			refused: "the container two.db was not made by archgen, and can't be taken over: the manifest has nothing at the places where it mounts other at /srv/other; " +
+				"give them one under volumes, an overlay in two.d/ will do, or remove the container if the app does without",
+		},
+		"neither part can be": {
+			there: []container{
+				{id: "c1", name: "two", image: "two:1", autoRemove: true, mounts: volume("my files", "/data")},
+				{id: "c2", name: "two.db", image: "db:1", autoRemove: true},
+			},
+			found: []units.ForeignContainer{{ID: "c1", Name: "two"}, {ID: "c2", Name: "two.db"}},
+			refused: "the container two was not made by archgen, and can't be taken over: " +
+				"it was made with --rm, so that nothing is left of it that could run again once it is stopped: stop it yourself, podman stop --time SECONDS two; " +
+				"it mounts my files at /data, and a manifest takes only a text without white space",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app := two
+			app.OverlayDir = filepath.Join(t.TempDir(), "two.d")
+			found, changed := find(t, newPodman(t, tt.there...).adopter(app), "two")
+			f := found["two"]
+			if d := cmp.Diff(units.Foreign{Containers: tt.found, Notes: tt.notes}, units.Foreign{Containers: f.Containers, Notes: f.Notes}); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+			refused := ""
+			if f.Err != nil {
+				refused = f.Err.Error()
+			}
+			if d := cmp.Diff(tt.refused, refused); d != "" {
+				t.Errorf("refused for, -want +got:\n%s", d)
+			}
+			overlay, err := os.ReadFile(filepath.Join(app.OverlayDir, adopt.OverlayName))
+			if d := cmp.Diff(tt.overlay, string(overlay)); d != "" || errors.Is(err, fs.ErrNotExist) != (tt.overlay == "") {
+				t.Errorf("%v; overlay, -want +got:\n%s", err, d)
+			}
+			if changed != (tt.overlay != "") {
+				t.Errorf("changed: %v", changed)
+			}
+		})
+	}
+}
+
+// TestFindTwice: the second time the overlay says it already, and nothing is written.
+func TestFindTwice(t *testing.T) {
+	t.Parallel()
+	app := two
+	app.OverlayDir = filepath.Join(t.TempDir(), "two.d")
+	p := newPodman(t, container{id: "c1", name: "two", image: "two:1", mounts: `{"Type": "bind", "Source": "/home/me/data", "Destination": "/data"}`})
+	a := p.adopter()
+	a.Apps = func() []adopt.App { return []adopt.App{app} }
+	if _, changed := find(t, a, "two"); !changed {
+		t.Error("the first time nothing was written")
+	}
+	main := app.Parts[0]
+	main.Volumes = []adopt.Volume{{Target: "/data", Source: "/home/me/data", Name: "data", Own: true, Existing: "/home/me/data"}}
+	app.Parts = []adopt.Part{main}
+	found, changed := find(t, a, "two")
+	want := units.Foreign{
+		Containers: []units.ForeignContainer{{ID: "c1", Name: "two"}},
+		Notes:      []string{"its volume data is /home/me/data, from the container two"},
+	}
+	if d := cmp.Diff(want, found["two"]); d != "" || changed {
+		t.Errorf("changed %v, -want +got:\n%s", changed, d)
+	}
+}
+
+// TestFindWhereNothingCanBeWritten: without its overlay an app would run without its
+// data, so that it is refused. Another is taken over all the same.
+func TestFindWhereNothingCanBeWritten(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	stuck, fine := two, x
+	stuck.OverlayDir, fine.OverlayDir = filepath.Join(file, "two.d"), filepath.Join(dir, "x.d")
+	p := newPodman(t,
+		container{id: "c1", name: "two", image: "two:1", mounts: `{"Type": "volume", "Name": "old", "Destination": "/data"}`},
+		container{id: "c2", name: "x", mounts: `{"Type": "volume", "Name": "older", "Destination": "/data"}`},
+		container{id: "c3", name: "z"},
+	)
+	bare := adopt.App{ID: "z", Parts: []adopt.Part{{Name: "main", Container: "z"}}}
+	found, changed, err := p.adopter(stuck, fine, bare).Find(t.Context(), wanted("two", "x", "z"))
+	if err != nil || !changed || found["two"].Err == nil || found["x"].Err != nil || found["z"].Err != nil {
+		t.Errorf("%v, changed %v, found %v", err, changed, found)
+	}
+	if _, err := os.Stat(filepath.Join(fine.OverlayDir, adopt.OverlayName)); err != nil {
+		t.Error(err)
+	}
+}
