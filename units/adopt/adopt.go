@@ -21,7 +21,7 @@ import (
 )
 
 // OverlayName is the overlay that says which volumes an app has from a container
-// that it took over. It comes early, so that a person's overlay overrides it.
+// that it took over. Overlays of the operator come later and override it.
 const OverlayName = "50-adopted.yaml"
 
 // Adopter takes containers over.

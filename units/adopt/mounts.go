@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// mapping finds the place in a manifest of what a container has mounted.
+// mapping matches the mounts of a container with a part of the manifest.
 type mapping struct {
 	app  string
 	part Part
@@ -16,8 +16,8 @@ type mapping struct {
 	source  Pattern
 }
 
-// mounts goes through everything that a container has mounted. What the manifest
-// has no place for is a problem: the app would run without its data.
+// mounts matches every mount. One that the manifest has no place for is a problem:
+// the app would run without its data.
 func (m mapping) mounts(d inspected, problems []string) ([]Mount, []string) {
 	list := make([]Mount, 0, len(d.Mounts))
 	var homeless []string
@@ -30,7 +30,7 @@ func (m mapping) mounts(d inspected, problems []string) ([]Mount, []string) {
 		v, known := m.at(has.Target)
 		switch {
 		case !known && anonymous:
-			// Nobody chose it: the image asks for it, and the manifest does without.
+			// The image declares it, and the manifest does without.
 		case !known:
 			homeless = append(homeless, has.Source+" at "+has.Target)
 		case v.Disposable:
@@ -51,8 +51,8 @@ func (m mapping) mounts(d inspected, problems []string) ([]Mount, []string) {
 	return list, problems
 }
 
-// at is the volume that the manifest mounts at a place. Rendered files and
-// secrets are known places, too, and need nothing of what was there.
+// at is the volume that the manifest mounts at a target. Rendered files and secrets
+// have known targets too, and replace what was there.
 func (m mapping) at(target string) (Volume, bool) {
 	for _, v := range m.part.Volumes {
 		if v.Target == target {
@@ -62,7 +62,7 @@ func (m mapping) at(target string) (Volume, bool) {
 	return Volume{Disposable: true}, slices.Contains(m.part.Rendered, target)
 }
 
-// use makes what the container has mounted the app's volume at that place.
+// use makes the source of a mount the app's volume at that target.
 func (m mapping) use(has Mount, v Volume) (Mount, string) {
 	_, isThere := m.volumes[v.Source]
 	switch {
@@ -70,7 +70,7 @@ func (m mapping) use(has Mount, v Volume) (Mount, string) {
 		if v.Existing != "" {
 			has.Volume = v.Name
 		}
-	case v.Existing != "": // a person decided
+	case v.Existing != "": // the operator decided
 	case !v.Own:
 		return has, fmt.Sprintf("it mounts %s at %s, where the manifest has %s", has.Source, has.Target, v.Source)
 	case isThere:

@@ -9,8 +9,8 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Park stops a container in the time that the app has for that, and renames it. A
-// container that is gone is in nobody's way.
+// Park stops a container, within the stop timeout of the app, and renames it. For a
+// container that is gone it does nothing.
 func (a Adopter) Park(ctx context.Context, app units.App, c units.ForeignContainer) error {
 	now, err := a.inspect(ctx, c.ID)
 	if err != nil || now.ID == "" {
@@ -35,7 +35,7 @@ func (a Adopter) Park(ctx context.Context, app units.App, c units.ForeignContain
 	return a.Podman.Run(ctx, "rename", c.ID, c.ParkedName())
 }
 
-// Unpark gives a container its place back, and starts it if it ran.
+// Unpark gives a container its name and restart policy again, and starts it if it ran.
 func (a Adopter) Unpark(ctx context.Context, c units.ForeignContainer) error {
 	now, err := a.inspect(ctx, c.ID)
 	if err != nil {
@@ -61,7 +61,7 @@ func (a Adopter) Unpark(ctx context.Context, c units.ForeignContainer) error {
 	return a.Podman.Run(ctx, "start", c.ID)
 }
 
-// removeOurs removes what a unit of ours that has ended may have left.
+// removeOurs removes a container that one of our units left behind.
 func (a Adopter) removeOurs(ctx context.Context, name string) error {
 	found, err := a.Podman.Lines(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter=name=^"+regexp.QuoteMeta(name)+"$", "--filter=label="+ourLabel)
 	if err != nil || len(found) == 0 {
@@ -90,8 +90,7 @@ func (a Adopter) inspect(ctx context.Context, id string) (inspected, error) {
 	return list[0], nil
 }
 
-// stopTime is how many seconds the program of a container gets to end, by the
-// unit that takes its place.
+// stopTime is the stop timeout of the unit that replaces a container, in seconds.
 func stopTime(app units.App, container string) string {
 	f, _ := app.Files.Find("app@" + container + ".container")
 	return cmp.Or(f.Value("StopTimeout"), "30")

@@ -28,7 +28,7 @@ type Container struct {
 	id, restart, overlayDir string
 }
 
-// Mount is what a container has mounted, and what that is to the app.
+// Mount is one mount of a container, and the volume of the app that it becomes.
 type Mount struct {
 	Source string `json:"source"`
 	Target string `json:"target"`
@@ -73,7 +73,7 @@ func (a Adopter) Survey(ctx context.Context, ids []string) ([]Container, error) 
 	for _, d := range details {
 		at := places[d.Name]
 		if at == nil {
-			continue // renamed since, and in nobody's place any more
+			continue // it was renamed meanwhile, and no longer has an app's name
 		}
 		c := d.container(at)
 		c.Mounts, c.Problems = mapping{app: at.app.ID, part: at.part, volumes: volumes, source: a.Source}.mounts(d, c.Problems)
@@ -102,7 +102,7 @@ func places(apps []App, ids []string) map[string]*place {
 	return places
 }
 
-// volumes tells of every volume whether it is anonymous.
+// volumes reports for every volume whether it is anonymous.
 func (a Adopter) volumes(ctx context.Context) (map[string]bool, error) {
 	var list []struct {
 		Name      string
@@ -118,7 +118,7 @@ func (a Adopter) volumes(ctx context.Context) (map[string]bool, error) {
 	return volumes, nil
 }
 
-// inspected is what matters of what podman inspect prints.
+// inspected is the part of podman inspect that matters here.
 type inspected struct {
 	ID        string `json:"Id"`
 	Name      string
@@ -138,8 +138,8 @@ type inspected struct {
 	}
 }
 
-// container is what there is to know of the container, and the problems that it has
-// whatever it mounts.
+// container returns the facts about the container, and the problems that do not
+// depend on its mounts.
 func (d inspected) container(at *place) Container {
 	c := Container{
 		Name: d.Name, App: at.app.ID, Part: at.part.Name, State: d.State.Status, Image: d.ImageName, ManifestImage: at.part.Image,
