@@ -30,7 +30,7 @@ func StaysInside(root, path string) error {
 		case err == nil:
 			return nil
 		case !errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("a link on its path leads out of %s, or can't be followed: %w", root, causeOf(err))
+			return fmt.Errorf("a link on its path leads out of %s, or can't be followed: %w", root, CauseOf(err))
 		}
 	}
 }

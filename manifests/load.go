@@ -46,12 +46,17 @@ func (l *Loaded) LoadFile(path string) diag.List {
 // Overlays are taken from all directories; of those with one name the first
 // wins. A directory that does not exist is empty.
 func (l *Loaded) LoadDirs(dirs []string) diag.List {
-	var diags diag.List
+	files, diags := l.Files(dirs)
+	return append(diags, l.loadAll(files, dirs)...)
+}
+
+// Files lists the manifests that LoadDirs reads, by the ids of their apps.
+func (l *Loaded) Files(dirs []string) (files []string, diags diag.List) {
 	chosen := map[string]string{}
 	for _, dir := range dirs {
 		names, err := l.manifestFiles(dir)
 		if err != nil {
-			diags = append(diags, unreadable(dir, err))
+			diags = append(diags, Unreadable(dir, err))
 		}
 		here := map[string]bool{}
 		for _, name := range names {
@@ -67,13 +72,12 @@ func (l *Loaded) LoadDirs(dirs []string) diag.List {
 			chosen[stem] = filepath.Join(dir, name)
 		}
 	}
-	var paths []string
 	for _, stem := range slices.Sorted(maps.Keys(chosen)) {
 		if !isMask(chosen[stem]) {
-			paths = append(paths, chosen[stem])
+			files = append(files, chosen[stem])
 		}
 	}
-	return append(diags, l.loadAll(paths, dirs)...)
+	return files, diags
 }
 
 // loadAll loads manifests on all cores; it is a third of the work of a render.
@@ -191,7 +195,7 @@ func (l *Loaded) overlays(dirs []string, name string) (list []string, diags diag
 	for _, dir := range dirs {
 		names, err := l.manifestFiles(filepath.Join(dir, name))
 		if err != nil {
-			diags = append(diags, unreadable(filepath.Join(dir, name), err))
+			diags = append(diags, Unreadable(filepath.Join(dir, name), err))
 		}
 		for _, n := range names {
 			if chosen[n] == "" && n != GrantsFile {
@@ -212,7 +216,7 @@ func (l *Loaded) overlays(dirs []string, name string) (list []string, diags diag
 func (l *Loaded) read(path string) (Source, diag.List) {
 	data, err := ReadInside(l.Root, path)
 	if err != nil {
-		return Source{}, diag.List{unreadable(path, err)}
+		return Source{}, diag.List{Unreadable(path, err)}
 	}
 	source := Source{Name: path, Data: data}
 	l.note(source)
@@ -251,12 +255,13 @@ func readRegular(f *os.File) ([]byte, error) {
 	return text.Bytes(), err
 }
 
-func unreadable(path string, err error) diag.Diagnostic {
-	return diag.Diagnostic{Code: diag.Unreadable, File: path, Message: fmt.Sprintf("it can't be read: %v", causeOf(err))}
+// Unreadable is the finding that a file or directory can't be read.
+func Unreadable(path string, err error) diag.Diagnostic {
+	return diag.Diagnostic{Code: diag.Unreadable, File: path, Message: fmt.Sprintf("it can't be read: %v", CauseOf(err))}
 }
 
-// causeOf is an error without the path, for a message that names it already.
-func causeOf(err error) error {
+// CauseOf is an error without the path, for a message that names it already.
+func CauseOf(err error) error {
 	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
 		return pathErr.Err
 	}

@@ -30,6 +30,25 @@ func OverlaysDir(id string) string { return id + ".d" }
 // OverlayFilesDir is where templates lie that take their place on this machine.
 func OverlayFilesDir(id string) string { return filepath.Join(OverlaysDir(id), "files") }
 
+// AppOf is the id of the app that a manifest, an overlay or a template belongs to: all
+// have it in their path. It is empty for any other file.
+func AppOf(file string) string {
+	dir := filepath.Dir(file)
+	if filepath.Base(dir) == "files" { // of an overlay's directory
+		dir = filepath.Dir(dir)
+	}
+	for _, suffix := range []string{".d", ".files"} {
+		if id, isDir := strings.CutSuffix(filepath.Base(dir), suffix); isDir {
+			return id
+		}
+	}
+	name := filepath.Base(file)
+	if !isManifestName(name) {
+		return ""
+	}
+	return strings.TrimSuffix(name, filepath.Ext(name))
+}
+
 // TemplateNames lists the templates that an app uses, sorted.
 func (a *App) TemplateNames() []string {
 	var names []string
@@ -104,7 +123,7 @@ func (l *Loaded) readTemplate(places []string, own, name string) (Source, *diag.
 			continue
 		}
 		if err != nil {
-			return Source{}, &diag.Diagnostic{Code: diag.Unreadable, Message: fmt.Sprintf("the template %s can't be read: %v", path, causeOf(err))}
+			return Source{}, &diag.Diagnostic{Code: diag.Unreadable, Message: fmt.Sprintf("the template %s can't be read: %v", path, CauseOf(err))}
 		}
 		return checkTemplate(Source{path, data})
 	}

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/datasheet"
@@ -136,7 +135,7 @@ func (c *cli) catalogEntries() ([]catalogEntry, diag.List, error) {
 			for _, file := range files {
 				data, err := manifests.ReadFile(file)
 				if err != nil {
-					diags = append(diags, diag.Diagnostic{Code: diag.Unreadable, File: file, Message: fmt.Sprintf("it can't be read: %v", compile.Reason(err))})
+					diags = append(diags, diag.Diagnostic{Code: diag.Unreadable, File: file, Message: fmt.Sprintf("it can't be read: %v", manifests.CauseOf(err))})
 					continue
 				}
 				add(dir, file, data, templatesBeside(file))
@@ -166,7 +165,7 @@ func (e *catalogEntry) addTemplates(m *manifests.Manifest, read func(id, name st
 		data, err := read(e.ID, name)
 		if err != nil {
 			diags = append(diags, diag.Diagnostic{
-				Code: diag.Unreadable, File: m.File, Message: fmt.Sprintf("its template %s can't be read: %v", filepath.Join(manifests.FilesDir(e.ID), name), compile.Reason(err)),
+				Code: diag.Unreadable, File: m.File, Message: fmt.Sprintf("its template %s can't be read: %v", filepath.Join(manifests.FilesDir(e.ID), name), manifests.CauseOf(err)),
 			})
 			continue
 		}

@@ -91,7 +91,7 @@ func invalidApps(k *compile.Compiled, settings []string) (ids []string, isAttrib
 		if d.Severity != diag.Error {
 			continue
 		}
-		id := compile.AppOf(d.File)
+		id := manifests.AppOf(d.File)
 		if id == "" || slices.Contains(settings, d.File) {
 			return nil, false
 		}
@@ -123,7 +123,7 @@ type edge struct {
 // graphOf is the graph of a set without some apps.
 func graphOf(set *manifests.Set, without []string) *graph {
 	g := &graph{Nodes: []node{}, Edges: []edge{}}
-	isShown := func(app *manifests.Resolved) bool { return !slices.Contains(without, compile.AppOf(app.File)) }
+	isShown := func(app *manifests.Resolved) bool { return !slices.Contains(without, manifests.AppOf(app.File)) }
 	for _, app := range set.Apps {
 		if !isShown(app) {
 			continue

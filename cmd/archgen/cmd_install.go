@@ -289,7 +289,7 @@ func (in *installation) choose(arg string) error {
 func (in *installation) chooseFile(path string) error {
 	data, err := manifests.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("%s can't be read: %w", path, compile.Reason(err))
+		return fmt.Errorf("%s can't be read: %w", path, manifests.CauseOf(err))
 	}
 	m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: path, Data: data}})
 	if m == nil || diags.HasErrors() {
@@ -382,7 +382,7 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 				return err
 			})
 		default:
-			return fmt.Errorf("%s can't be read: %w", filepath.Join(into, file), compile.Reason(err))
+			return fmt.Errorf("%s can't be read: %w", filepath.Join(into, file), manifests.CauseOf(err))
 		}
 		return durable.Replace(into, file, data)
 	}
@@ -464,7 +464,7 @@ func (in *installation) takeAway(dir string, m *manifests.Manifest) (back func()
 	}
 	data, err := os.ReadFile(m.File)
 	if err != nil {
-		return back, fmt.Errorf("%s can't be read: %w", m.File, compile.Reason(err))
+		return back, fmt.Errorf("%s can't be read: %w", m.File, manifests.CauseOf(err))
 	}
 	e := entryOf(m, dir, filepath.Base(m.File), data)
 	_ = e.addTemplates(m, templatesBeside(m.File)) // one that only an overlay has stays there

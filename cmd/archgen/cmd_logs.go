@@ -13,7 +13,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -112,8 +111,8 @@ func (c *cli) loggedServices(from *source) (services, installed []string, err er
 	var loaded manifests.Loaded
 	loaded.LoadDirs(dirs) // what is wrong with a manifest is nothing to its log
 	for _, m := range loaded.Manifests {
-		installed = append(installed, compile.AppOf(m.File))
-		services = append(services, "app@"+compile.AppOf(m.File)+".service")
+		installed = append(installed, manifests.AppOf(m.File))
+		services = append(services, "app@"+manifests.AppOf(m.File)+".service")
 	}
 	files, _ := machine.Files(places.Units).Read() // nor is a file that can't be read
 	for _, f := range files {

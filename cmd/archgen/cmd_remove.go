@@ -174,13 +174,13 @@ func stopUnits(ctx context.Context, l *live, isMeant func(systemd.Listed) bool, 
 func manifestFiles(k *compile.Compiled, refused map[string]units.Reason, dirs []string) map[string]string {
 	files := map[string]string{}
 	for _, m := range k.Loaded.Manifests {
-		files[compile.AppOf(m.File)] = m.File
+		files[manifests.AppOf(m.File)] = m.File
 	}
 	for _, dir := range dirs {
 		entries, _ := os.ReadDir(dir) // what can't be read is no manifest to remove
 		for _, e := range entries {
 			file := filepath.Join(dir, e.Name())
-			if id := compile.AppOf(file); refused[id] != "" && files[id] == "" && !e.IsDir() {
+			if id := manifests.AppOf(file); refused[id] != "" && files[id] == "" && !e.IsDir() {
 				files[id] = file
 			}
 		}
@@ -218,13 +218,13 @@ func (c *cli) removable(k *compile.Compiled, files map[string]string, ids []stri
 // companionsOf is the installed companions of an app, also of one with errors.
 func companionsOf(k *compile.Compiled, id string) (ids []string) {
 	list := k.Loaded.Manifests
-	i := slices.IndexFunc(list, func(m *manifests.Manifest) bool { return compile.AppOf(m.File) == id })
+	i := slices.IndexFunc(list, func(m *manifests.Manifest) bool { return manifests.AppOf(m.File) == id })
 	if i < 0 {
 		return nil
 	}
 	for _, m := range list {
 		if manifests.AreCompanions(&list[i].Document.App, &m.Document.App) {
-			ids = append(ids, compile.AppOf(m.File))
+			ids = append(ids, manifests.AppOf(m.File))
 		}
 	}
 	return ids
@@ -233,7 +233,7 @@ func companionsOf(k *compile.Compiled, id string) (ids []string) {
 // removeManifest takes a manifest away with its templates and its grants, or hides one that
 // belongs to the system.
 func removeManifest(file, dir string) error {
-	if err := removeGrants(dir, compile.AppOf(file)); err != nil {
+	if err := removeGrants(dir, manifests.AppOf(file)); err != nil {
 		return err
 	}
 	if filepath.Dir(file) != filepath.Clean(dir) {
@@ -242,7 +242,7 @@ func removeManifest(file, dir string) error {
 	if err := durable.Remove(dir, filepath.Base(file)); err != nil {
 		return err
 	}
-	return os.RemoveAll(filepath.Join(dir, manifests.FilesDir(compile.AppOf(file))))
+	return os.RemoveAll(filepath.Join(dir, manifests.FilesDir(manifests.AppOf(file))))
 }
 
 // removeGrants takes an app's grants away: they were for what was installed, and the next

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd/bus"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -189,7 +188,7 @@ func (c *cli) sayProblems(s *survey) error {
 	}
 	list := s.compiled.Diags
 	if s.compiled.Result != nil { // the rows of the apps say the rest
-		list = slices.DeleteFunc(slices.Clone(list), func(d diag.Diagnostic) bool { return !isError(d) || compile.AppOf(d.File) != "" })
+		list = slices.DeleteFunc(slices.Clone(list), func(d diag.Diagnostic) bool { return !isError(d) || manifests.AppOf(d.File) != "" })
 	}
 	return c.printer(s.compiled).Print(c.stderr, list)
 }
@@ -411,7 +410,7 @@ func exitOf(how, status int32) *int {
 // complaint is the first error of an app's manifest.
 func (s *survey) complaint(id string) string {
 	for _, d := range s.compiled.Diags {
-		if d.Severity == diag.Error && compile.AppOf(d.File) == id {
+		if d.Severity == diag.Error && manifests.AppOf(d.File) == id {
 			return strings.TrimSuffix(d.String(), " ["+string(d.Code)+"]")
 		}
 	}
@@ -419,7 +418,7 @@ func (s *survey) complaint(id string) string {
 }
 
 func (s *survey) manifest(id string) *manifests.Manifest {
-	i := slices.IndexFunc(s.compiled.Loaded.Manifests, func(m *manifests.Manifest) bool { return compile.AppOf(m.File) == id })
+	i := slices.IndexFunc(s.compiled.Loaded.Manifests, func(m *manifests.Manifest) bool { return manifests.AppOf(m.File) == id })
 	if i < 0 {
 		return nil
 	}

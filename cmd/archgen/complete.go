@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
 )
 
 // arguments says what can stand in the place of an argument, by how the usage of a
@@ -64,7 +64,7 @@ func (c *cli) installedIDs(from *source) []string {
 	for _, dir := range dirs {
 		entries, _ := os.ReadDir(dir)
 		for _, e := range entries {
-			if id := compile.AppOf(filepath.Join(dir, e.Name())); id != "" && !e.IsDir() {
+			if id := manifests.AppOf(filepath.Join(dir, e.Name())); id != "" && !e.IsDir() {
 				ids = append(ids, id)
 			}
 		}

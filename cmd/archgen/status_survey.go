@@ -16,6 +16,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/probe"
@@ -199,7 +200,7 @@ func (s *survey) ids() []string {
 	list := slices.Collect(maps.Keys(s.services))
 	list = slices.AppendSeq(list, maps.Keys(s.want.Refused()))
 	for _, m := range s.compiled.Loaded.Manifests {
-		list = append(list, compile.AppOf(m.File))
+		list = append(list, manifests.AppOf(m.File))
 	}
 	slices.Sort(list)
 	return slices.Compact(list)

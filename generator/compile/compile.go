@@ -281,7 +281,7 @@ func (s Source) compileValid(k *Compiled, target generator.Target) (kept []strin
 }
 
 func without(list []*manifests.Manifest, ids []string) []*manifests.Manifest {
-	return slices.DeleteFunc(slices.Clone(list), func(m *manifests.Manifest) bool { return slices.Contains(ids, AppOf(m.File)) })
+	return slices.DeleteFunc(slices.Clone(list), func(m *manifests.Manifest) bool { return slices.Contains(ids, manifests.AppOf(m.File)) })
 }
 
 // faulty lists the apps that errors are about. It reports false where an error
@@ -291,7 +291,7 @@ func faulty(diags diag.List) (ids []string, attributed bool) {
 		if d.Severity != diag.Error {
 			continue
 		}
-		id := AppOf(d.File)
+		id := manifests.AppOf(d.File)
 		if id == "" {
 			return nil, false
 		}

@@ -21,7 +21,7 @@ func (k *Compiled) rights(s Source) (diags diag.List) {
 	}
 	k.Unrecorded = map[string][]string{}
 	for _, app := range k.Set.Apps {
-		id, list := AppOf(app.File), rights.Of(app)
+		id, list := manifests.AppOf(app.File), rights.Of(app)
 		k.Rights[id] = list
 		missing := k.GrantsOf(id).Missing(list)
 		switch {
@@ -61,7 +61,7 @@ func (k *Compiled) GrantsOf(id string) rights.Grants {
 // written a grants.toml for it: it is of the catalog that comes with archgen, word for
 // word, or was rendered before there were grants.
 func (k *Compiled) isGrantedUnasked(app *manifests.Resolved) bool {
-	id := AppOf(app.File)
+	id := manifests.AppOf(app.File)
 	if k.Loaded.Grants[id].File != "" {
 		return false
 	}
@@ -124,7 +124,7 @@ func (s Source) ungranted(k *Compiled, kept []string) (list []string, err error)
 
 // lacksRight reports whether an app was refused for a right.
 func (k *Compiled) lacksRight(id string) bool {
-	return slices.ContainsFunc(k.Diags, func(d diag.Diagnostic) bool { return d.Code == diag.NotGranted && AppOf(d.File) == id })
+	return slices.ContainsFunc(k.Diags, func(d diag.Diagnostic) bool { return d.Code == diag.NotGranted && manifests.AppOf(d.File) == id })
 }
 
 // rightsIn is what an app has by grants as its unit file says, and whether the file is of a

@@ -20,26 +20,6 @@ import (
 // Paths is where things lie for what is compiled.
 func (s Source) Paths() paths.Env { return paths.Env{Scope: s.Scope, Root: s.Root, Getenv: s.Getenv} }
 
-// AppOf is the id of the app that a manifest, an overlay or a template is about:
-// all carry it in their path.
-func AppOf(file string) string {
-	dir := filepath.Dir(file)
-	if filepath.Base(dir) == "files" { // of an overlay's directory
-		dir = filepath.Dir(dir)
-	}
-	for _, suffix := range []string{".d", ".files"} {
-		if id, isDir := strings.CutSuffix(filepath.Base(dir), suffix); isDir {
-			return id
-		}
-	}
-	name := filepath.Base(file)
-	switch filepath.Ext(name) {
-	case ".yaml", ".yml", ".toml":
-		return strings.TrimSuffix(name, filepath.Ext(name))
-	}
-	return ""
-}
-
 // settings reads archipelago.toml, the user's before the machine's.
 func (s Source) settings(k *Compiled) (diags diag.List, err error) {
 	for _, file := range s.Paths().Settings() {
@@ -48,7 +28,7 @@ func (s Source) settings(k *Compiled) (diags diag.List, err error) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s can't be read: %w", file, Reason(err))
+			return nil, fmt.Errorf("%s can't be read: %w", file, manifests.CauseOf(err))
 		}
 		if k.Loaded.Sources == nil {
 			k.Loaded.Sources = map[string][]byte{}
@@ -107,12 +87,4 @@ func answer(program, arg string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(out))
-}
-
-// Reason is an error without the path, for a message that names it already.
-func Reason(err error) error {
-	if pathErr := (*fs.PathError)(nil); errors.As(err, &pathErr) {
-		return pathErr.Err
-	}
-	return err
 }

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -32,7 +32,7 @@ func checkManifests(_ context.Context, e *Env) Result {
 	case errs > 0:
 		first := a.Diags[slices.IndexFunc(a.Diags, func(d diag.Diagnostic) bool { return d.Severity == diag.Error })]
 		remedy := "archgen check"
-		if compile.AppOf(first.File) == "" { // of no manifest
+		if manifests.AppOf(first.File) == "" { // of no manifest
 			remedy = "archgen status"
 		}
 		return problem(remedy, "%s", ui.Count(errs, "error")+"; the first: "+first.String())
