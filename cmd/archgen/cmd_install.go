@@ -18,6 +18,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/durable"
 )
@@ -72,14 +73,22 @@ Exit status: as of apply; 6 where an app does not serve, with its last words.`,
 	return cmd
 }
 
+// chosenApp is an app that is about to be installed. One that is installed already, and is
+// only to be started, has no manifest.
+type chosenApp struct {
+	catalog.Entry
+	// grants is the rights that its file of grants lists then, nil where that stays.
+	grants []string
+}
+
 // installation is manifests that are about to be installed.
 type installation struct {
 	c       *cli
-	catalog []catalogEntry
+	catalog []catalog.Entry
 	// here is the capabilities that installed and chosen apps provide.
 	here map[string]bool
 	// chosen is in the order in which the apps were chosen.
-	chosen []catalogEntry
+	chosen []chosenApp
 	// installed is the apps that are installed already, less those that go.
 	installed map[string]*manifests.Manifest
 	// replaced is the apps that go.
@@ -136,7 +145,7 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 	if err != nil {
 		return errors.Join(err, restore())
 	}
-	isNew := func(e catalogEntry) bool { return in.installed[e.ID] == nil }
+	isNew := func(e chosenApp) bool { return in.installed[e.ID] == nil }
 	if !o.asJSON {
 		c.printNotices(in.chosen, isNew)
 	}
@@ -159,7 +168,7 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 }
 
 // printNotices prints the notices of the apps that are new.
-func (c *cli) printNotices(apps []catalogEntry, isNew func(catalogEntry) bool) {
+func (c *cli) printNotices(apps []chosenApp, isNew func(chosenApp) bool) {
 	for _, e := range apps {
 		if !isNew(e) {
 			continue
@@ -172,12 +181,12 @@ func (c *cli) printNotices(apps []catalogEntry, isNew func(catalogEntry) bool) {
 
 // sayShown says where the secrets are found that a person needs, such as a first
 // password.
-func (c *cli) sayShown(apps []catalogEntry) {
+func (c *cli) sayShown(apps []chosenApp) {
 	for _, e := range apps {
-		if e.manifest == nil { // it was installed before
+		if e.Manifest == nil { // it was installed before
 			continue
 		}
-		for _, s := range e.manifest.Document.App.Secrets {
+		for _, s := range e.Manifest.Document.App.Secrets {
 			if s.Show {
 				fmt.Fprintf(c.stdout, "%s: archgen secret show %s\n", cmp.Or(s.Description, s.Name), generator.SecretName(e.ID, s.Name))
 			}
@@ -274,12 +283,12 @@ func (in *installation) choose(arg string) error {
 	if isPath(arg) {
 		return in.chooseFile(arg)
 	}
-	i := slices.IndexFunc(in.catalog, func(e catalogEntry) bool { return e.ID == arg })
+	i := slices.IndexFunc(in.catalog, func(e catalog.Entry) bool { return e.ID == arg })
 	switch {
 	case i >= 0:
 		in.add(in.catalog[i])
 	case in.installed[arg] != nil:
-		in.chosen = append(in.chosen, catalogEntry{ID: arg})
+		in.chosen = append(in.chosen, chosenApp{Entry: catalog.Entry{ID: arg}})
 	default:
 		return fmt.Errorf("the catalog has no app %q; see archgen catalog, or give the file of a manifest", arg)
 	}
@@ -287,34 +296,28 @@ func (in *installation) choose(arg string) error {
 }
 
 func (in *installation) chooseFile(path string) error {
-	data, err := manifests.ReadFile(path)
+	e, source, diags, err := catalog.ReadEntry(path)
 	if err != nil {
-		return fmt.Errorf("%s can't be read: %w", path, manifests.CauseOf(err))
+		return err
 	}
-	m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: path, Data: data}})
-	if m == nil || diags.HasErrors() {
-		k := &compile.Compiled{Diags: diags, Loaded: manifests.Loaded{Sources: map[string][]byte{path: data}}}
-		return cmp.Or(in.c.report(k, false), errReported)
-	}
-	e := entryOf(m, path, m.Document.App.ID+filepath.Ext(path), data)
-	if diags := e.addTemplates(m, templatesBeside(path)); len(diags) > 0 {
-		k := &compile.Compiled{Diags: diags, Loaded: manifests.Loaded{Sources: map[string][]byte{path: data}}}
+	if len(diags) > 0 {
+		k := &compile.Compiled{Diags: diags, Loaded: manifests.Loaded{Sources: map[string][]byte{path: source}}}
 		return cmp.Or(in.c.report(k, false), errReported)
 	}
 	in.add(e)
 	return nil
 }
 
-func (in *installation) add(e catalogEntry) {
-	if slices.ContainsFunc(in.chosen, func(o catalogEntry) bool { return o.ID == e.ID }) {
+func (in *installation) add(e catalog.Entry) {
+	if slices.ContainsFunc(in.chosen, func(o chosenApp) bool { return o.ID == e.ID }) {
 		return
 	}
-	in.chosen = append(in.chosen, e)
+	in.chosen = append(in.chosen, chosenApp{Entry: e})
 	for _, name := range e.Provides {
 		in.here[name] = true
 	}
 	for _, o := range in.catalog {
-		if manifests.AreCompanions(&e.manifest.Document.App, &o.manifest.Document.App) {
+		if manifests.AreCompanions(&e.Manifest.Document.App, &o.Manifest.Document.App) {
 			in.add(o)
 		}
 	}
@@ -324,11 +327,11 @@ func (in *installation) add(e catalogEntry) {
 // catalog leaves no choice.
 func (in *installation) requirements() error {
 	for i := 0; i < len(in.chosen); i++ {
-		for _, name := range in.chosen[i].needs {
+		for _, name := range in.chosen[i].Needs {
 			if in.here[name] {
 				continue
 			}
-			var offers []catalogEntry
+			var offers []catalog.Entry
 			for _, e := range in.catalog {
 				if slices.Contains(e.Provides, name) {
 					offers = append(offers, e)
@@ -344,7 +347,7 @@ func (in *installation) requirements() error {
 	return nil
 }
 
-func choice(offers []catalogEntry) string {
+func choice(offers []catalog.Entry) string {
 	if len(offers) == 0 {
 		return "which no installed app provides, and none of the catalog"
 	}
@@ -395,19 +398,19 @@ func (in *installation) write(dir string) (restore func() error, err error) {
 	}
 	for _, e := range in.chosen {
 		if e.grants != nil {
-			if err := replace(filepath.Join(dir, manifests.OverlaysDir(e.ID)), manifests.GrantsFile, e.grants); err != nil {
+			if err := replace(filepath.Join(dir, manifests.OverlaysDir(e.ID)), manifests.GrantsFile, manifests.Grants{Allow: e.grants}.Text()); err != nil {
 				return restore, err
 			}
 		}
-		if e.data == nil {
+		if e.Text == nil {
 			continue
 		}
-		for _, name := range slices.Sorted(maps.Keys(e.templates)) {
-			if err := replace(filepath.Join(dir, manifests.FilesDir(e.ID)), name, e.templates[name]); err != nil {
+		for _, name := range slices.Sorted(maps.Keys(e.Templates)) {
+			if err := replace(filepath.Join(dir, manifests.FilesDir(e.ID)), name, e.Templates[name]); err != nil {
 				return restore, err
 			}
 		}
-		if err := replace(dir, e.file, e.data); err != nil {
+		if err := replace(dir, e.File, e.Text); err != nil {
 			return restore, err
 		}
 	}
@@ -441,7 +444,7 @@ func (in *installation) left() (list []*manifests.Manifest) {
 	for _, m := range in.replaced {
 		for _, id := range slices.Sorted(maps.Keys(in.installed)) {
 			companion := in.installed[id]
-			isChosen := slices.ContainsFunc(in.chosen, func(e catalogEntry) bool { return e.ID == id })
+			isChosen := slices.ContainsFunc(in.chosen, func(e chosenApp) bool { return e.ID == id })
 			if manifests.AreCompanions(&m.Document.App, &companion.Document.App) && !isChosen && !slices.Contains(list, companion) {
 				fmt.Fprintf(in.c.stderr, "%s goes with %s\n", id, m.Document.App.ID)
 				list = append(list, companion)
@@ -466,14 +469,19 @@ func (in *installation) takeAway(dir string, m *manifests.Manifest) (back func()
 	if err != nil {
 		return back, fmt.Errorf("%s can't be read: %w", m.File, manifests.CauseOf(err))
 	}
-	e := entryOf(m, dir, filepath.Base(m.File), data)
-	_ = e.addTemplates(m, templatesBeside(m.File)) // one that only an overlay has stays there
+	files := filepath.Join(dir, manifests.FilesDir(m.Document.App.ID))
+	templates := map[string][]byte{}
+	for _, name := range m.Document.App.TemplateNames() {
+		if text, err := manifests.ReadTemplate(files, name); err == nil { // one that only an overlay has stays there
+			templates[name] = text
+		}
+	}
 	back = func() error {
 		errs := []error{grants()}
-		for name, text := range e.templates {
-			errs = append(errs, durable.Replace(filepath.Join(dir, manifests.FilesDir(e.ID)), name, text))
+		for name, text := range templates {
+			errs = append(errs, durable.Replace(files, name, text))
 		}
-		return errors.Join(append(errs, durable.Replace(dir, e.file, e.data))...)
+		return errors.Join(append(errs, durable.Replace(dir, filepath.Base(m.File), data))...)
 	}
 	return back, removeManifest(m.File, dir)
 }

@@ -24,7 +24,7 @@ func parsed(t *testing.T, text string) *manifests.Manifest {
 
 // installing is apps that are about to be installed, with an installed app web that
 // publishes a port, and what is printed.
-func installing(t *testing.T, entries ...catalogEntry) (in *installation, s *staged, out *bytes.Buffer) {
+func installing(t *testing.T, entries ...chosenApp) (in *installation, s *staged, out *bytes.Buffer) {
 	t.Helper()
 	out = &bytes.Buffer{}
 	in = &installation{
@@ -35,11 +35,11 @@ func installing(t *testing.T, entries ...catalogEntry) (in *installation, s *sta
 	s.Loaded.Sources = map[string][]byte{}
 	var all []*manifests.Manifest
 	for _, e := range entries {
-		if e.manifest != nil {
-			set, _ := manifests.Resolve([]*manifests.Manifest{e.manifest}, manifests.Settings{})
+		if e.Manifest != nil {
+			set, _ := manifests.Resolve([]*manifests.Manifest{e.Manifest}, manifests.Settings{})
 			s.Rights[e.ID] = rights.Of(set.Apps[0])
-			s.Loaded.Sources[e.manifest.File] = e.data
-			all = append(all, e.manifest)
+			s.Loaded.Sources[e.Manifest.File] = e.Text
+			all = append(all, e.Manifest)
 		}
 	}
 	s.Set, _ = manifests.Resolve(all, manifests.Settings{})
@@ -48,14 +48,14 @@ func installing(t *testing.T, entries ...catalogEntry) (in *installation, s *sta
 
 const web = "app: {id: web, name: W, version: 1.0.0, provides: [{capability: page}], containers: {main: {image: x, ports: ['0.0.0.0:80:80']}"
 
-func entry(t *testing.T, text string) catalogEntry {
+func entry(t *testing.T, text string) chosenApp {
 	t.Helper()
 	m := parsed(t, text)
-	return catalogEntry{ID: m.Document.App.ID, manifest: m, data: []byte(text)}
+	return chosenApp{Entry: catalog.Entry{ID: m.Document.App.ID, Manifest: m, Text: []byte(text)}}
 }
 
 // ours is an entry of archgen's own catalog.
-func ours(t *testing.T, id string) catalogEntry {
+func ours(t *testing.T, id string) chosenApp {
 	t.Helper()
 	text, err := catalog.Manifest(id)
 	if err != nil {
@@ -65,7 +65,7 @@ func ours(t *testing.T, id string) catalogEntry {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	return catalogEntry{ID: id, manifest: m, data: text}
+	return chosenApp{Entry: catalog.Entry{ID: id, Manifest: m, Text: text}}
 }
 
 // install lists what new apps can do, and what a new manifest adds; not what is in
@@ -80,7 +80,7 @@ func TestInstallSaysRights(t *testing.T) {
 		entry(t, web+", db: {image: y, volumes: [{path: /srv/db, target: /d}]}}}"),
 		ours(t, "sftpgo"),
 		ours(t, "electrs-ui"),
-		catalogEntry{ID: "here"},
+		chosenApp{Entry: catalog.Entry{ID: "here"}},
 	)
 	s.Loaded.Grants = map[string]manifests.Granted{"web": {Grants: manifests.Grants{Allow: []string{"listen"}}}}
 	err := in.grant(s, []string{"privileged", "onion"})
@@ -108,7 +108,7 @@ func TestInstallRespectsRevoked(t *testing.T) {
 	t.Parallel()
 	e := ours(t, "electrs-ui")
 	in, s, _ := installing(t, e)
-	in.installed[e.ID] = e.manifest
+	in.installed[e.ID] = e.Manifest
 	s.Loaded.Grants = map[string]manifests.Granted{e.ID: {File: "grants.toml", Grants: manifests.Grants{Allow: []string{"use:electrum"}}}}
 	if err := in.grant(s, nil); err == nil || !strings.HasSuffix(err.Error(), "add --allow use:bitcoin-rpc") {
 		t.Errorf("%v, want to be asked for use:bitcoin-rpc", err)
@@ -132,9 +132,12 @@ func TestInstallKeepsGrants(t *testing.T) {
 	}
 	have := make([][]string, 0, len(in.chosen))
 	for _, e := range in.chosen {
-		g, diags := manifests.ParseGrants(manifests.Source{Name: "grants.toml", Data: e.grants})
-		if diags.HasErrors() && e.grants != nil {
+		g, diags := manifests.ParseGrants(manifests.Source{Name: "grants.toml", Data: manifests.Grants{Allow: e.grants}.Text()})
+		if diags.HasErrors() {
 			t.Fatal(diags)
+		}
+		if e.grants == nil { // none is written
+			g.Allow = nil
 		}
 		have = append(have, g.Allow)
 	}

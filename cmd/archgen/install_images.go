@@ -42,15 +42,15 @@ func (in *installation) compareImages(o *applyOptions, staged *staged) error {
 // isNewOrOther reports whether an app is installed now, or gets another manifest.
 func (in *installation) isNewOrOther(app *manifests.Resolved) bool {
 	before := in.installed[app.ID()]
-	isChosen := slices.ContainsFunc(in.chosen, func(e catalogEntry) bool { return e.ID == app.ID() && e.data != nil })
+	isChosen := slices.ContainsFunc(in.chosen, func(e chosenApp) bool { return e.ID == app.ID() && e.Text != nil })
 	return isChosen && (before == nil || before.Digest != app.Digest)
 }
 
 // isWrong reports whether an app that was chosen has errors.
 func (in *installation) isWrong(staged *staged) bool {
 	return slices.ContainsFunc(staged.Diags, func(d diag.Diagnostic) bool {
-		isChosen := slices.ContainsFunc(in.chosen, func(e catalogEntry) bool {
-			return d.File == filepath.Join(staged.dir, e.file) || filepath.Base(filepath.Dir(d.File)) == manifests.OverlaysDir(e.ID)
+		isChosen := slices.ContainsFunc(in.chosen, func(e chosenApp) bool {
+			return d.File == filepath.Join(staged.dir, e.File) || filepath.Base(filepath.Dir(d.File)) == manifests.OverlaysDir(e.ID)
 		})
 		return d.Severity == diag.Error && d.Code != diag.NotGranted && isChosen // which is granted by now
 	})
@@ -120,8 +120,8 @@ func (in *installation) unstage(s *staged) {
 			return file
 		}
 		for _, e := range in.chosen {
-			if e.file == name && e.manifest != nil {
-				return cmp.Or(e.manifest.File, name)
+			if e.File == name && e.Manifest != nil {
+				return cmp.Or(e.Manifest.File, name)
 			}
 		}
 		return name

@@ -15,7 +15,7 @@ import (
 
 // request is what a chosen app asks for.
 type request struct {
-	entry   *catalogEntry
+	entry   *chosenApp
 	list    []rights.Right
 	granted rights.Grants
 	// isOurs: its manifest is that of archgen's own catalog.
@@ -57,14 +57,14 @@ func (in *installation) grant(staged *staged, allow []string) error {
 
 // request is what an app asks for and has. An app of our own catalog has what it asks for,
 // except what was revoked. So has an installed app whose rights no file records yet.
-func (in *installation) request(e *catalogEntry, staged *staged) request {
+func (in *installation) request(e *chosenApp, staged *staged) request {
 	r := request{entry: e, list: staged.Rights[e.ID], granted: rights.Grants{App: staged.Loaded.Grants[e.ID].Allow, All: staged.Settings.Allow}}
 	r.isOurs = staged.IsOfCatalog(e.ID)
 	before := in.installed[e.ID]
 	switch isWritten := staged.Loaded.Grants[e.ID].File != ""; {
 	case r.isOurs && isWritten && before != nil:
 		r.take(without(r.missing(), rightsAlone(before)))
-	case r.isOurs, e.data == nil && staged.Unrecorded[e.ID] != nil:
+	case r.isOurs, e.Text == nil && staged.Unrecorded[e.ID] != nil:
 		r.take(r.missing())
 	}
 	return r
@@ -76,7 +76,7 @@ func (r *request) take(list []rights.Right) {
 		return
 	}
 	r.granted.App = slices.Concat(r.granted.App, rights.GrantsFor(list))
-	r.entry.grants = manifests.Grants{Allow: r.granted.App}.Text()
+	r.entry.grants = r.granted.App
 }
 
 // grantedBy says of a right why the app has it.

@@ -1,5 +1,8 @@
-// Package catalog owns the apps that archgen brings along: one YAML manifest
-// each, with its templates in ID.files/, embedded into the program. It holds data and never judges it.
+// Package catalog owns the apps that can be installed: those that are embedded into the
+// program, one YAML manifest each with its templates in ID.files/, and those of directories.
+// Of apps with one id the last directory wins.
+//
+// It never installs an app, writes a file or judges what a manifest asks for.
 package catalog
 
 import (

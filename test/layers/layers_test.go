@@ -22,7 +22,7 @@ var mayImport = map[string][]string{
 	"units":                        {},
 	"manifests/syntax":             {"manifests/diag"},
 	"manifests":                    {"manifests/diag", "manifests/syntax"},
-	"manifests/catalog":            {},
+	"manifests/catalog":            {"manifests", "manifests/diag"},
 	"manifests/imagecheck":         {"manifests", "manifests/diag"},
 	"manifests/catalog/contracts":  {},
 	"manifests/contract":           {"manifests", "manifests/diag", "manifests/imagecheck"},

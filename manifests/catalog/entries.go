@@ -1,0 +1,167 @@
+package catalog
+
+import (
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+// Entry is an app that can be installed.
+type Entry struct {
+	ID          string `json:"id"`
+	Version     string `json:"version"`
+	Name        string `json:"name"`
+	Description string `json:"description"`
+	Icon        string `json:"icon"`
+	// Links is addresses by what is there, such as "website".
+	Links    map[string]string `json:"links"`
+	Provides []string          `json:"provides"`
+	Requires []string          `json:"requires"`
+	// Notices is what a person has to know before the app is installed.
+	Notices []string `json:"notices"`
+	// Networks is the Bitcoin networks that the app can follow, empty for every one.
+	Networks []string `json:"networks"`
+	// From is the directory of the entry, or Embedded.
+	From string `json:"from"`
+	// Hides is where an entry of the same id is from that this one takes the place of,
+	// empty for none.
+	Hides string `json:"hides"`
+
+	// Needs is the capabilities among Requires that are not optional.
+	Needs    []string            `json:"-"`
+	Manifest *manifests.Manifest `json:"-"`
+	// File is the name of the manifest's file, and Text its content.
+	File string `json:"-"`
+	Text []byte `json:"-"`
+	// Templates is the content of the templates that the manifest names, by name.
+	Templates map[string][]byte `json:"-"`
+}
+
+// Embedded is where the entries are from that are part of the program.
+const Embedded = "archgen"
+
+// Origin says where the entry is from, and which one it hides.
+func (e Entry) Origin() string {
+	if e.Hides != "" {
+		return e.From + " (hides that of " + e.Hides + ")"
+	}
+	return e.From
+}
+
+// Entries lists the embedded apps and those of directories, sorted by id. Of entries of
+// one id the last wins. A manifest with errors is no entry: the diagnostics say why.
+func Entries(dirs []string) ([]Entry, diag.List, error) {
+	var (
+		byID  = map[string]Entry{}
+		diags diag.List
+	)
+	add := func(from, file string, text []byte, template readTemplate) {
+		e, found, isValid := newEntry(from, file, text, template)
+		diags = append(diags, found...)
+		if isValid {
+			e.Hides = byID[e.ID].From
+			byID[e.ID] = e
+		}
+	}
+	embedded, err := Files()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, f := range embedded {
+		add(Embedded, f.Name, f.Data, Template)
+	}
+	for _, dir := range dirs {
+		for _, pattern := range []string{"*.yaml", "*.yml", "*.toml"} {
+			files, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil {
+				return nil, nil, err
+			}
+			for _, file := range files {
+				text, err := manifests.ReadFile(file)
+				if err != nil {
+					diags = append(diags, manifests.Unreadable(file, err))
+					continue
+				}
+				add(dir, file, text, beside(file))
+			}
+		}
+	}
+	list := make([]Entry, 0, len(byID))
+	for _, id := range slices.Sorted(maps.Keys(byID)) {
+		list = append(list, byID[id])
+	}
+	return list, diags, nil
+}
+
+// ReadEntry reads a manifest that is in no catalog, with the templates beside it. The
+// diagnostics are empty unless it can't be an entry; they are about the source.
+func ReadEntry(file string) (e Entry, source []byte, diags diag.List, err error) {
+	text, err := manifests.ReadFile(file)
+	if err != nil {
+		return e, nil, nil, fmt.Errorf("%s can't be read: %w", file, manifests.CauseOf(err))
+	}
+	e, diags, _ = newEntry(file, file, text, beside(file))
+	if !diags.HasErrors() {
+		return e, text, nil, nil
+	}
+	return e, text, diags, nil
+}
+
+// readTemplate reads a template of an app.
+type readTemplate func(id, name string) ([]byte, error)
+
+// beside reads templates from beside a manifest.
+func beside(manifest string) readTemplate {
+	return func(id, name string) ([]byte, error) {
+		return manifests.ReadTemplate(filepath.Join(filepath.Dir(manifest), manifests.FilesDir(id)), name)
+	}
+}
+
+// newEntry is the entry of a manifest. One whose templates can't be read is valid, and
+// lacks them.
+func newEntry(from, file string, text []byte, read readTemplate) (e Entry, diags diag.List, isValid bool) {
+	m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: file, Data: text}})
+	if m == nil || diags.HasErrors() {
+		return e, diags, false
+	}
+	e = describe(m)
+	e.From, e.File, e.Text, e.Templates = from, filepath.Base(file), text, map[string][]byte{}
+	for _, name := range m.Document.App.TemplateNames() {
+		template, err := read(e.ID, name)
+		if err != nil {
+			diags = append(diags, diag.Diagnostic{
+				Code: diag.Unreadable, File: m.File,
+				Message: fmt.Sprintf("its template %s can't be read: %v", filepath.Join(manifests.FilesDir(e.ID), name), manifests.CauseOf(err)),
+			})
+			continue
+		}
+		e.Templates[name] = template
+	}
+	return e, diags, true
+}
+
+// describe is what a manifest says of its app. Lists are never nil, so that JSON has them.
+func describe(m *manifests.Manifest) Entry {
+	a := &m.Document.App
+	e := Entry{
+		ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Icon: a.Icon, Manifest: m, Links: a.Links,
+		Provides: []string{}, Requires: []string{}, Notices: append([]string{}, a.Notices...), Networks: append([]string{}, a.Networks...),
+	}
+	if e.Links == nil {
+		e.Links = map[string]string{}
+	}
+	for _, p := range a.Provides {
+		e.Provides = append(e.Provides, p.Capability)
+	}
+	for _, r := range a.Requires {
+		e.Requires = append(e.Requires, r.Capability)
+		if !r.Optional {
+			e.Needs = append(e.Needs, r.Capability)
+		}
+	}
+	return e
+}

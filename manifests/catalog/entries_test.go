@@ -1,0 +1,142 @@
+package catalog_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+)
+
+const (
+	page     = "app: {id: page, name: Page, version: 1.0.0, requires: [{capability: db}, {capability: tor, optional: true}], container: {image: localhost/x:1}}\n"
+	newer    = "app: {id: page, name: Page, version: 2.0.0, container: {image: localhost/x:2}}\n"
+	ownKnots = "app: {id: bitcoin-knots, name: K, version: '99', container: {image: localhost/x:1}}\n"
+	withFile = "app: {id: page, name: Page, version: 1.0.0, container: {image: localhost/x:1, files: [{template: page.conf, target: /etc/page.conf}]}}\n"
+)
+
+// put writes files and links: a content that begins with -> is the target of a link.
+func put(t *testing.T, dir string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		target, isLink := strings.CutPrefix(text, "->")
+		write := func() error { return os.WriteFile(path, []byte(text), 0o600) }
+		if isLink {
+			write = func() error { return os.Symlink(target, path) }
+		}
+		if err := write(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func find(t *testing.T, list []catalog.Entry, id string) catalog.Entry {
+	t.Helper()
+	i := slices.IndexFunc(list, func(e catalog.Entry) bool { return e.ID == id })
+	if i < 0 {
+		t.Fatalf("the catalog has no %s", id)
+	}
+	return list[i]
+}
+
+// TestLastDirectoryWins: a directory adds entries and hides those of one id that come
+// before, embedded ones too.
+func TestLastDirectoryWins(t *testing.T) {
+	t.Parallel()
+	first, last := t.TempDir(), t.TempDir()
+	put(t, first, map[string]string{"page.yaml": page, "bitcoin-knots.yaml": ownKnots})
+	put(t, last, map[string]string{"page.toml": "[app]\nid = 'page'\nname = 'Page'\nversion = '2.0.0'\n[app.container]\nimage = 'localhost/x:2'\n"})
+	list, diags, err := catalog.Entries([]string{first, filepath.Join(first, "absent"), last})
+	if err != nil || len(diags) > 0 {
+		t.Fatal(diags, err)
+	}
+	isSorted := slices.IsSortedFunc(list, func(a, b catalog.Entry) int { return strings.Compare(a.ID, b.ID) })
+	if embedded, err := catalog.Files(); err != nil || len(list) != len(embedded)+1 || !isSorted {
+		t.Errorf("%d entries, sorted %v; %d are embedded; %v", len(list), isSorted, len(embedded), err)
+	}
+	for id, want := range map[string]string{
+		"bitcoin-knots": first + " (hides that of archgen)",
+		"page":          last + " (hides that of " + first + ")",
+		"lnd":           "archgen",
+	} {
+		if got := find(t, list, id).Origin(); got != want {
+			t.Errorf("%s is from %s, want %s", id, got, want)
+		}
+	}
+	if e := find(t, list, "page"); e.Version != "2.0.0" || e.File != "page.toml" {
+		t.Errorf("page is %s of %s", e.Version, e.File)
+	}
+	if e := find(t, list, "lnd"); len(e.Templates) == 0 {
+		t.Error("lnd has no templates")
+	}
+}
+
+// TestBrokenEntry: what can't be an entry is reported and hides none.
+func TestBrokenEntry(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"an error":             {map[string]string{"page.yaml": "app: {id: page, colour: red}"}, `app has no key "colour"`},
+		"another app's name":   {map[string]string{"page.yaml": strings.ReplaceAll(newer, "page", "other")}, "the file is called page.yaml, the app other"},
+		"a link to nothing":    {map[string]string{"page.yaml": "->nowhere"}, "it can't be read: no such file or directory"},
+		"a directory":          {map[string]string{"page.yaml/x": ""}, "it can't be read: it is not a regular file"},
+		"no template":          {map[string]string{"page.yaml": withFile}, "its template page.files/page.conf can't be read: no such file or directory"},
+		"a template elsewhere": {map[string]string{"page.yaml": withFile, "page.files/page.conf": "->/etc/hostname"}, "its template page.files/page.conf can't be read: "},
+	} {
+		good, dir := t.TempDir(), t.TempDir()
+		put(t, good, map[string]string{"page.yaml": page})
+		put(t, dir, c.files)
+		list, diags, err := catalog.Entries([]string{good, dir})
+		if err != nil || !slices.ContainsFunc(diags, func(d diag.Diagnostic) bool { return strings.Contains(d.Message, c.want) }) {
+			t.Errorf("%s: %v, %v", what, diags, err)
+		}
+		hides := strings.Contains(c.want, "template") // its manifest is good
+		if e := find(t, list, "page"); (e.From == dir) != hides {
+			t.Errorf("%s: page is from %s", what, e.Origin())
+		}
+	}
+}
+
+// TestReadEntry: a manifest of no catalog is read with the templates beside it.
+func TestReadEntry(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put(t, dir, map[string]string{
+		"page.yaml": withFile, "page.files/page.conf": "listen=1\n", "page.files/other": "of another version",
+		"lacks/page.yaml": withFile, "broken/page.yaml": "app: {",
+		"needs/page.yaml": page,
+	})
+	e, source, diags, err := catalog.ReadEntry(filepath.Join(dir, "page.yaml"))
+	if err != nil || len(diags) > 0 || string(source) != withFile {
+		t.Fatal(diags, err)
+	}
+	if d := cmp.Diff(map[string][]byte{"page.conf": []byte("listen=1\n")}, e.Templates); d != "" || e.File != "page.yaml" || string(e.Text) != withFile {
+		t.Errorf("%s: -want +got:\n%s", e.File, d)
+	}
+	e, _, _, err = catalog.ReadEntry(filepath.Join(dir, "needs/page.yaml"))
+	if d := cmp.Diff([][]string{{"db", "tor"}, {"db"}}, [][]string{e.Requires, e.Needs}); d != "" || err != nil {
+		t.Errorf("%v, -want +got:\n%s", err, d)
+	}
+	for _, name := range []string{"lacks/page.yaml", "broken/page.yaml"} {
+		if _, _, diags, err := catalog.ReadEntry(filepath.Join(dir, name)); err != nil || !diags.HasErrors() {
+			t.Errorf("%s: %v, %v", name, diags, err)
+		}
+	}
+	absent := filepath.Join(dir, "absent.yaml")
+	if _, _, _, err := catalog.ReadEntry(absent); !errors.Is(err, fs.ErrNotExist) || err.Error() != absent+" can't be read: no such file or directory" {
+		t.Errorf("an absent file: %v", err)
+	}
+}
