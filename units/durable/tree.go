@@ -1,0 +1,65 @@
+package durable
+
+import (
+	"errors"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// RemoveTree removes a directory of a directory, with everything in it. Of a link it
+// removes the link.
+func RemoveTree(dir, name string) error {
+	d, err := Open(dir)
+	if err != nil || d == nil {
+		return err
+	}
+	defer d.Close()
+	if d.Lacks(name) {
+		return nil
+	}
+	if err := os.RemoveAll(d.At(name)); err != nil {
+		return Failed("removing", d.At(name), err)
+	}
+	return d.Sync()
+}
+
+// RemoveEmpty removes a directory of a directory if it is empty.
+func RemoveEmpty(dir, name string) error {
+	d, err := Open(dir)
+	if err != nil || d == nil {
+		return err
+	}
+	defer d.Close()
+	err = retry(func() error { return unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR) })
+	switch {
+	case err == nil:
+		return d.Sync()
+	case IsAbsent(err), errors.Is(err, syscall.ENOTEMPTY), errors.Is(err, syscall.ENOTDIR):
+		return nil
+	}
+	return Failed("removing the directory", d.At(name), err)
+}
+
+// Link puts a symbolic link into a directory, in the place of the file or link that has
+// the name. It makes the directory if needed.
+func Link(dir, name, target string) error {
+	d, err := Make(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	temp := TempName(name)
+	if err := ignoreAbsent(d.Remove(temp)); err != nil {
+		return Failed("removing", d.At(temp), err)
+	}
+	err = os.Symlink(target, d.At(temp))
+	if err == nil {
+		err = d.Rename(temp, name)
+	}
+	if err != nil {
+		return errors.Join(Failed("linking", d.At(name), err), ignoreAbsent(d.Remove(temp)))
+	}
+	return d.Sync()
+}

@@ -1,0 +1,82 @@
+package durable_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/archipelago-os/archipelago/units/durable"
+)
+
+// TestRemoveTree: what a link in the tree, or in its place, leads to stays.
+func TestRemoveTree(t *testing.T) {
+	t.Parallel()
+	dir, other := t.TempDir(), t.TempDir()
+	kept := filepath.Join(other, "kept")
+	if err := errors.Join(
+		os.WriteFile(kept, nil, 0o600), os.MkdirAll(filepath.Join(dir, "tree/below"), 0o755), os.WriteFile(filepath.Join(dir, "tree/below/x"), nil, 0o600),
+		os.Symlink(other, filepath.Join(dir, "tree/link")), os.Symlink(other, filepath.Join(dir, "link")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"tree", "link", "absent"} {
+		if err := durable.RemoveTree(dir, name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if names, err := durable.Names(dir); err != nil || len(names) > 0 {
+		t.Errorf("left: %v, %v", names, err)
+	}
+	if _, err := os.Stat(kept); err != nil {
+		t.Error(err)
+	}
+	if err := durable.RemoveTree(filepath.Join(dir, "absent"), "x"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRemoveEmpty: a directory that holds a file stays, and so does what is no directory.
+func TestRemoveEmpty(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	if err := errors.Join(
+		os.Mkdir(filepath.Join(dir, "empty"), 0o755), os.Mkdir(filepath.Join(dir, "full"), 0o755),
+		os.WriteFile(filepath.Join(dir, "full/x"), nil, 0o600), os.Symlink("full", filepath.Join(dir, "link")),
+	); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"empty", "full", "full/x", "link", "absent"} {
+		if err := durable.RemoveEmpty(dir, name); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		_, err := os.Lstat(filepath.Join(dir, name))
+		if isGone, want := errors.Is(err, fs.ErrNotExist), name == "empty" || name == "absent"; isGone != want {
+			t.Errorf("%s: is gone %v, want %v", name, isGone, want)
+		}
+	}
+}
+
+// TestLink: a link takes the place of a file or a link, and never of a directory.
+func TestLink(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "made")
+	for _, target := range []string{"/dev/null", "elsewhere"} {
+		if err := durable.Link(dir, "x", target); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := os.Readlink(filepath.Join(dir, "x")); got != target {
+			t.Errorf("it leads to %q, want %s; %v", got, target, err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, "directory"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.Link(dir, "directory", "x"); err == nil {
+		t.Error("a link took the place of a directory")
+	}
+	if names, err := durable.Names(dir); err != nil || len(names) != 2 {
+		t.Errorf("%v, %v", names, err)
+	}
+}
