@@ -2,18 +2,12 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/manifests"
-	"github.com/archipelago-os/archipelago/units/durable"
+	"github.com/archipelago-os/archipelago/manifests/installed"
 )
-
-// enabledOverlay is the overlay that enable and disable write. It comes late, so
-// that it counts.
-const enabledOverlay = "90-enabled.yaml"
 
 func (c *cli) enableCommand() *cobra.Command {
 	return c.enabledCommand("enable", true, "Let apps start at boot", `enable lets apps start at boot, and starts those that have not run since.`)
@@ -31,7 +25,7 @@ func (c *cli) enabledCommand(verb string, on bool, short, long string) *cobra.Co
 		Short: short,
 		Long: long + `
 
-It is kept in an overlay, ID.d/` + enabledOverlay + ` beside the manifest.`,
+It is kept in an overlay, ID.d/` + installed.EnabledOverlay + ` beside the manifest.`,
 		Example: "  archgen " + verb + " lnd",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -45,7 +39,7 @@ It is kept in an overlay, ID.d/` + enabledOverlay + ` beside the manifest.`,
 }
 
 func (c *cli) setEnabled(o *applyOptions, ids []string, on bool) error {
-	dirs, err := c.appDirs(&o.source)
+	dir, err := c.directory(&o.source)
 	if err != nil {
 		return err
 	}
@@ -60,8 +54,7 @@ func (c *cli) setEnabled(o *applyOptions, ids []string, on bool) error {
 		if !slices.Contains(ids, app.ID) || app.Enabled == on {
 			continue
 		}
-		text := fmt.Sprintf("# Written by archgen enable and disable.\napp: {enabled: %v}\n", on)
-		if err := durable.Replace(filepath.Join(dirs[0], manifests.OverlaysDir(app.ID)), enabledOverlay, []byte(text)); err != nil {
+		if err := dir.SetEnabled(app.ID, on); err != nil {
 			return err
 		}
 		fmt.Fprintf(c.stderr, "%s: %s\n", app.ID, map[bool]string{true: "is to start at boot", false: "is not to start at boot"}[on])

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -11,8 +10,8 @@ import (
 
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/manifests/rights"
-	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 func (c *cli) grantCommand() *cobra.Command {
@@ -67,7 +66,7 @@ func (o *applyOptions) grantFlags(cmd *cobra.Command) {
 
 // grants is what is granted to one app, and where that is written.
 type grants struct {
-	dir   string
+	dir   installed.Directory
 	allow []string
 	// compiled is the installed apps.
 	compiled *compile.Compiled
@@ -77,7 +76,7 @@ func (c *cli) grantsOf(from *source, id string) (*grants, error) {
 	if !manifests.Fits("id", id) {
 		return nil, usageError{fmt.Errorf("%q is no id of an app", id)}
 	}
-	dirs, err := c.appDirs(from)
+	dir, err := c.directory(from)
 	if err != nil {
 		return nil, err
 	}
@@ -85,18 +84,11 @@ func (c *cli) grantsOf(from *source, id string) (*grants, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := &grants{filepath.Join(dirs[0], manifests.OverlaysDir(id)), k.GrantsOf(id).App, k}
+	g := &grants{dir, k.GrantsOf(id).App, k}
 	if granted := k.Loaded.Grants[id]; granted.Broken {
 		return nil, fmt.Errorf("%s has errors, and would lose what can't be read: mend it first, see archgen check", granted.File)
 	}
 	return g, nil
-}
-
-func (g *grants) write(from *source, allow []string) error {
-	if err := from.staysInside(g.dir); err != nil {
-		return err
-	}
-	return durable.Replace(g.dir, manifests.GrantsFile, manifests.Grants{Allow: allow}.Text())
 }
 
 func (c *cli) grant(o *applyOptions, id string, list []string) error {
@@ -113,7 +105,7 @@ func (c *cli) grant(o *applyOptions, id string, list []string) error {
 			fmt.Fprintf(c.stderr, "archgen: %s does not ask for %s; it is granted all the same\n", id, compile.ShellWord(right))
 		}
 	}
-	if err := g.write(&o.source, slices.Concat(g.allow, list)); err != nil {
+	if err := g.dir.SetGrants(id, slices.Concat(g.allow, list)); err != nil {
 		return err
 	}
 	switch {
@@ -142,7 +134,7 @@ func (c *cli) revoke(o *applyOptions, id string, list []string) error {
 		return errors.Join(errs...)
 	}
 	allow := slices.DeleteFunc(slices.Clone(g.allow), func(right string) bool { return slices.Contains(list, right) })
-	if err := g.write(&o.source, allow); err != nil || o.root != "" {
+	if err := g.dir.SetGrants(id, allow); err != nil || o.root != "" {
 		return err
 	}
 	o.lenient = true // an app that lacks the right now is what was asked for

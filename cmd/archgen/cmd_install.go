@@ -1,14 +1,10 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -19,8 +15,8 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 func (c *cli) installCommand() *cobra.Command {
@@ -84,6 +80,7 @@ type chosenApp struct {
 // installation is manifests that are about to be installed.
 type installation struct {
 	c       *cli
+	dir     installed.Directory
 	catalog []catalog.Entry
 	// here is the capabilities that installed and chosen apps provide.
 	here map[string]bool
@@ -96,7 +93,7 @@ type installation struct {
 }
 
 func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
-	dirs, err := c.appDirs(&o.source)
+	dir, err := c.directory(&o.source)
 	if err != nil {
 		return err
 	}
@@ -105,7 +102,7 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 			return err
 		}
 	}
-	in, err := c.newInstallation(dirs, replaced)
+	in, err := c.newInstallation(dir, replaced)
 	if err != nil {
 		return err
 	}
@@ -118,7 +115,7 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 		return err
 	}
 	in.replaced = append(in.replaced, in.left()...)
-	staged, unstage, err := in.staged(&o.source, dirs)
+	staged, unstage, err := in.staged(&o.source)
 	if err != nil {
 		return err
 	}
@@ -137,13 +134,14 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 	if err := in.compareImages(o, staged); err != nil {
 		return err
 	}
-	restore, err := in.write(dirs[0])
-	var after units.Desired
-	if err == nil {
-		after, err = c.compiles(&o.source, slices.Concat(ids, in.dependable(before)))
-	}
+	gone := idsOf(in.replaced)
+	undo, err := dir.Replace(gone, in.apps()...)
 	if err != nil {
-		return errors.Join(err, restore())
+		return err
+	}
+	after, err := c.compiles(&o.source, slices.Concat(ids, in.dependable(before)))
+	if err != nil {
+		return errors.Join(err, undo())
 	}
 	isNew := func(e chosenApp) bool { return in.installed[e.ID] == nil }
 	if !o.asJSON {
@@ -156,7 +154,7 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 	// minutes to end.
 	o.patience = o.timeout
 	if len(in.replaced) > 0 {
-		err = c.replace(o, in.replaced, ids)
+		err = c.replace(o, gone, ids)
 	} else {
 		o.awaited = ids
 		err = c.apply(o, slices.Concat(ids, rerendered(before, after, ids)), "")
@@ -195,7 +193,7 @@ func (c *cli) sayShown(apps []chosenApp) {
 }
 
 // replace brings the machine to apps that take the place of others.
-func (c *cli) replace(o *applyOptions, replaced []*manifests.Manifest, ids []string) error {
+func (c *cli) replace(o *applyOptions, gone, ids []string) error {
 	if err := c.provideAhead(&o.source, ids); err != nil {
 		return err
 	}
@@ -203,10 +201,6 @@ func (c *cli) replace(o *applyOptions, replaced []*manifests.Manifest, ids []str
 	applied := c.apply(o, nil, "")
 	if applied != nil && !isVerdict(applied) {
 		return applied
-	}
-	gone := make([]string, 0, len(replaced))
-	for _, m := range replaced {
-		gone = append(gone, m.Document.App.ID)
 	}
 	return errors.Join(applied, c.forget(o.scope(), gone, nil))
 }
@@ -251,14 +245,22 @@ func (c *cli) provideAhead(from *source, ids []string) error {
 	return nil
 }
 
-func (c *cli) newInstallation(dirs, replaced []string) (*installation, error) {
+func idsOf(list []*manifests.Manifest) []string {
+	ids := make([]string, 0, len(list))
+	for _, m := range list {
+		ids = append(ids, m.Document.App.ID)
+	}
+	return ids
+}
+
+func (c *cli) newInstallation(dir installed.Directory, replaced []string) (*installation, error) {
 	entries, _, err := c.catalogEntries()
 	if err != nil {
 		return nil, err
 	}
-	in := &installation{c: c, catalog: entries, here: map[string]bool{}, installed: map[string]*manifests.Manifest{}}
+	in := &installation{c: c, dir: dir, catalog: entries, here: map[string]bool{}, installed: map[string]*manifests.Manifest{}}
 	var loaded manifests.Loaded
-	_ = loaded.LoadDirs(dirs) // what is wrong with installed apps is said when they are compiled
+	_ = loaded.LoadDirs(dir.Paths()) // what is wrong with installed apps is said when they are compiled
 	for _, m := range loaded.Manifests {
 		in.installed[m.Document.App.ID] = m
 	}
@@ -358,63 +360,13 @@ func choice(offers []catalog.Entry) string {
 	return "which several apps of the catalog provide: install one of " + strings.Join(ids, ", ") + " first"
 }
 
-// write puts the manifests into place, after their templates. restore takes that
-// back.
-func (in *installation) write(dir string) (restore func() error, err error) {
-	var undo []func() error
-	restore = func() error {
-		var errs []error
-		for _, u := range slices.Backward(undo) {
-			errs = append(errs, u())
-		}
-		return errors.Join(errs...)
-	}
-	replace := func(into, file string, data []byte) error {
-		before, err := os.ReadFile(filepath.Join(into, file))
-		switch {
-		case err == nil && bytes.Equal(before, data):
-			return nil
-		case err == nil:
-			undo = append(undo, func() error { return durable.Replace(into, file, before) })
-		case errors.Is(err, fs.ErrNotExist):
-			undo = append(undo, func() error {
-				err := durable.Remove(into, file)
-				if into != dir {
-					_ = os.Remove(into) // where anything else is in it, it stays
-				}
-				return err
-			})
-		default:
-			return fmt.Errorf("%s can't be read: %w", filepath.Join(into, file), manifests.CauseOf(err))
-		}
-		return durable.Replace(into, file, data)
-	}
-	for _, m := range in.replaced {
-		back, err := in.takeAway(dir, m)
-		undo = append(undo, back)
-		if err != nil {
-			return restore, err
-		}
-	}
+// apps is the chosen apps as they are installed.
+func (in *installation) apps() []installed.App {
+	list := make([]installed.App, 0, len(in.chosen))
 	for _, e := range in.chosen {
-		if e.grants != nil {
-			if err := replace(filepath.Join(dir, manifests.OverlaysDir(e.ID)), manifests.GrantsFile, manifests.Grants{Allow: e.grants}.Text()); err != nil {
-				return restore, err
-			}
-		}
-		if e.Text == nil {
-			continue
-		}
-		for _, name := range slices.Sorted(maps.Keys(e.Templates)) {
-			if err := replace(filepath.Join(dir, manifests.FilesDir(e.ID)), name, e.Templates[name]); err != nil {
-				return restore, err
-			}
-		}
-		if err := replace(dir, e.File, e.Text); err != nil {
-			return restore, err
-		}
+		list = append(list, installed.App{ID: e.ID, File: e.File, Manifest: e.Text, Templates: e.Templates, Grants: e.grants})
 	}
-	return restore, nil
+	return list
 }
 
 // dependable is the apps beside the chosen ones that have to have no errors
@@ -452,48 +404,6 @@ func (in *installation) left() (list []*manifests.Manifest) {
 		}
 	}
 	return list
-}
-
-// takeAway takes the manifest of a replaced app away. back puts it back, with its
-// templates.
-func (in *installation) takeAway(dir string, m *manifests.Manifest) (back func() error, err error) {
-	grants := grantsBeside(dir, m.Document.App.ID)
-	back = grants
-	if filepath.Dir(m.File) != filepath.Clean(dir) {
-		if err := removeManifest(m.File, dir); err != nil {
-			return back, err
-		}
-		return func() error { return errors.Join(grants(), durable.Remove(dir, filepath.Base(m.File))) }, nil
-	}
-	data, err := os.ReadFile(m.File)
-	if err != nil {
-		return back, fmt.Errorf("%s can't be read: %w", m.File, manifests.CauseOf(err))
-	}
-	files := filepath.Join(dir, manifests.FilesDir(m.Document.App.ID))
-	templates := map[string][]byte{}
-	for _, name := range m.Document.App.TemplateNames() {
-		if text, err := manifests.ReadTemplate(files, name); err == nil { // one that only an overlay has stays there
-			templates[name] = text
-		}
-	}
-	back = func() error {
-		errs := []error{grants()}
-		for name, text := range templates {
-			errs = append(errs, durable.Replace(files, name, text))
-		}
-		return errors.Join(append(errs, durable.Replace(dir, filepath.Base(m.File), data))...)
-	}
-	return back, removeManifest(m.File, dir)
-}
-
-// grantsBeside puts the grants of an app back as they were when it was called.
-func grantsBeside(dir, id string) (back func() error) {
-	dir = filepath.Join(dir, manifests.OverlaysDir(id))
-	text, err := os.ReadFile(filepath.Join(dir, manifests.GrantsFile))
-	if err != nil { // there is none, or removing it fails as well
-		return func() error { return nil }
-	}
-	return func() error { return durable.Replace(dir, manifests.GrantsFile, text) }
 }
 
 // compiles demands that the apps have no errors among the others, and is what they

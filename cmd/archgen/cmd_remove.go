@@ -15,6 +15,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/paths"
@@ -51,16 +52,15 @@ says data.retain: false. What that is is named before, and asked for.`,
 }
 
 func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
-	dirs, err := c.appDirs(&o.source)
+	dir, err := c.directory(&o.source)
 	if err != nil {
 		return err
 	}
-	k, want, err := c.installed(&o.source)
+	k, _, err := c.installed(&o.source)
 	if err != nil {
 		return err
 	}
-	files := manifestFiles(k, want.Refused(), dirs)
-	ids, err = c.removable(k, files, ids)
+	ids, err = c.removable(k, dir.Files(), ids)
 	if err != nil {
 		return err
 	}
@@ -76,17 +76,15 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 		if err != nil {
 			return err
 		}
-		if data, err = dataOf(ctx, v, purged, dirs[0]); err != nil {
+		if data, err = dataOf(ctx, v, purged, dir); err != nil {
 			return err
 		}
 		if err := c.confirm(data, yes); err != nil {
 			return err
 		}
 	}
-	for _, id := range ids {
-		if err := removeManifest(files[id], dirs[0]); err != nil {
-			return err
-		}
+	if err := dir.Remove(ids...); err != nil {
+		return err
 	}
 	// healthd or the path unit may have seen it first, and be stopping an app that
 	// takes minutes for it. Nothing that it has may be deleted before.
@@ -169,25 +167,6 @@ func stopUnits(ctx context.Context, l *live, isMeant func(systemd.Listed) bool, 
 	return errors.Join(errs...)
 }
 
-// manifestFiles is the manifests of the installed apps by id, with those that can't be
-// read, of which only the names are known.
-func manifestFiles(k *compile.Compiled, refused map[string]units.Reason, dirs []string) map[string]string {
-	files := map[string]string{}
-	for _, m := range k.Loaded.Manifests {
-		files[manifests.AppOf(m.File)] = m.File
-	}
-	for _, dir := range dirs {
-		entries, _ := os.ReadDir(dir) // what can't be read is no manifest to remove
-		for _, e := range entries {
-			file := filepath.Join(dir, e.Name())
-			if id := manifests.AppOf(file); refused[id] != "" && files[id] == "" && !e.IsDir() {
-				files[id] = file
-			}
-		}
-	}
-	return files
-}
-
 // removable adds companions, and refuses what other apps require.
 func (c *cli) removable(k *compile.Compiled, files map[string]string, ids []string) ([]string, error) {
 	ids = slices.Clone(ids)
@@ -230,32 +209,6 @@ func companionsOf(k *compile.Compiled, id string) (ids []string) {
 	return ids
 }
 
-// removeManifest takes a manifest away with its templates and its grants, or hides one that
-// belongs to the system.
-func removeManifest(file, dir string) error {
-	if err := removeGrants(dir, manifests.AppOf(file)); err != nil {
-		return err
-	}
-	if filepath.Dir(file) != filepath.Clean(dir) {
-		return durable.Mask(dir, filepath.Base(file))
-	}
-	if err := durable.Remove(dir, filepath.Base(file)); err != nil {
-		return err
-	}
-	return os.RemoveAll(filepath.Join(dir, manifests.FilesDir(manifests.AppOf(file))))
-}
-
-// removeGrants takes an app's grants away: they were for what was installed, and the next
-// app of that id may be another one.
-func removeGrants(dir, id string) error {
-	dir = filepath.Join(dir, manifests.OverlaysDir(id))
-	if err := durable.Remove(dir, manifests.GrantsFile); err != nil {
-		return err
-	}
-	_ = os.Remove(dir) // where an overlay is in it, it stays
-	return nil
-}
-
 // forget removes what was rendered for apps that are gone. Of those that were purged the
 // record of what was migrated goes as well: installed again, the app has no data that was.
 func (c *cli) forget(scope units.Scope, ids, purged []string) error {
@@ -280,7 +233,10 @@ func removeOf(ids []string, dir string) error {
 
 // leftData is what is left of apps after their removal.
 type leftData struct {
-	volumes, secrets, overlays []string
+	volumes, secrets []string
+	// overlays is the apps that have overlays in the directory.
+	overlays []string
+	dir      installed.Directory
 	// values is the secrets that have a value of ours, which Podman may not have.
 	values []string
 	vault  vault
@@ -288,8 +244,8 @@ type leftData struct {
 
 // dataOf lists what belongs to apps. Ids hold no dots, so that what begins with
 // ID. is nobody else's.
-func dataOf(ctx context.Context, v vault, ids []string, dir string) (d leftData, err error) {
-	d.vault = v
+func dataOf(ctx context.Context, v vault, ids []string, dir installed.Directory) (d leftData, err error) {
+	d.vault, d.dir = v, dir
 	volumes, err := v.podman.Podman.Lines(ctx, "volume", "ls", "--format={{.Name}}")
 	if err != nil {
 		return d, err
@@ -309,10 +265,8 @@ func dataOf(ctx context.Context, v vault, ids []string, dir string) (d leftData,
 	d.secrets = slices.DeleteFunc(secrets, func(n string) bool { return !own(n) })
 	d.values = slices.DeleteFunc(d.values, func(n string) bool { return !own(n) })
 	for _, id := range ids {
-		path := filepath.Join(dir, manifests.OverlaysDir(id))
-		isOverlay := func(e os.DirEntry) bool { return e.Name() != manifests.GrantsFile }
-		if entries, _ := os.ReadDir(path); slices.ContainsFunc(entries, isOverlay) {
-			d.overlays = append(d.overlays, path)
+		if dir.Overlays(id) != "" {
+			d.overlays = append(d.overlays, id)
 		}
 	}
 	return d, nil
@@ -320,10 +274,14 @@ func dataOf(ctx context.Context, v vault, ids []string, dir string) (d leftData,
 
 // confirm names what is deleted, and asks.
 func (c *cli) confirm(d leftData, yes bool) error {
+	overlays := make([]string, 0, len(d.overlays))
+	for _, id := range d.overlays {
+		overlays = append(overlays, d.dir.Overlays(id))
+	}
 	for _, list := range []struct {
 		what  string
 		names []string
-	}{{"volume", d.volumes}, {"secret", d.allSecrets()}, {"overlays", d.overlays}} {
+	}{{"volume", d.volumes}, {"secret", d.allSecrets()}, {"overlays", overlays}} {
 		for _, name := range list.names {
 			fmt.Fprintf(c.stderr, "deleting the %s %s\n", list.what, name)
 		}
@@ -356,8 +314,8 @@ func (d leftData) delete(ctx context.Context) error {
 	for _, name := range d.values {
 		errs = append(errs, d.vault.Remove(name))
 	}
-	for _, path := range d.overlays {
-		errs = append(errs, os.RemoveAll(path))
+	for _, id := range d.overlays {
+		errs = append(errs, d.dir.RemoveOverlays(id))
 	}
 	return errors.Join(errs...)
 }

@@ -15,7 +15,6 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
@@ -126,19 +125,15 @@ func (c *cli) record(k *compile.Compiled, o *renderOptions, args []string) error
 	if slices.ContainsFunc(args, isPath) {
 		return nil
 	}
-	dirs, err := c.appDirs(&o.source)
+	dir, err := c.directory(&o.source)
 	if err != nil {
 		return err
 	}
-	for id := range k.Unrecorded {
-		u := k.UnrecordedOf(id, dirs[0])
+	for id, rights := range k.Unrecorded {
 		if !k.Owns(id) {
 			continue
 		}
-		if err := o.staysInside(u.Dir); err != nil {
-			return err
-		}
-		if err := durable.Replace(u.Dir, u.Name, u.Content); err != nil {
+		if err := dir.SetGrants(id, rights); err != nil {
 			return err
 		}
 	}

@@ -2,15 +2,12 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
+	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"github.com/archipelago-os/archipelago/manifests"
 )
 
 // arguments says what can stand in the place of an argument, by how the usage of a
@@ -59,18 +56,11 @@ func (c *cli) completeArguments(cmd *cobra.Command) {
 
 // installedIDs is the apps that have a manifest, well or not.
 func (c *cli) installedIDs(from *source) []string {
-	dirs, _ := c.appDirs(from) // what can't be had can't be completed
-	var ids []string
-	for _, dir := range dirs {
-		entries, _ := os.ReadDir(dir)
-		for _, e := range entries {
-			if id := manifests.AppOf(filepath.Join(dir, e.Name())); id != "" && !e.IsDir() {
-				ids = append(ids, id)
-			}
-		}
+	dir, err := c.directory(from)
+	if err != nil { // what can't be had can't be completed
+		return nil
 	}
-	slices.Sort(ids)
-	return slices.Compact(ids)
+	return slices.Sorted(maps.Keys(dir.Files()))
 }
 
 // secretNames is the secrets of the installed apps.

@@ -11,6 +11,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/installed"
 )
 
 // compareImages gets the images of the apps that are about to be installed, and
@@ -64,26 +65,25 @@ type staged struct {
 
 // staged compiles the apps as they will be: the installed ones, the chosen ones, and the
 // overlays that are there for them. Whether they have their rights is another question.
-func (in *installation) staged(from *source, dirs []string) (s *staged, remove func(), err error) {
+func (in *installation) staged(from *source) (s *staged, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "archgen-install-")
 	if err != nil {
 		return nil, nil, err
 	}
 	remove = func() { _ = os.RemoveAll(dir) }
 	s = &staged{&compile.Compiled{}, dir}
-	if err := in.stage(from, s, dirs); err != nil {
+	if err := in.stage(from, s); err != nil {
 		remove()
 		return nil, nil, err
 	}
 	return s, remove, nil
 }
 
-func (in *installation) stage(from *source, s *staged, dirs []string) error {
-	ahead := &installation{c: in.c, chosen: in.chosen}
-	if _, err := ahead.write(s.dir); err != nil {
+func (in *installation) stage(from *source, s *staged) error {
+	if _, err := installed.At(s.dir).Install(in.apps()...); err != nil {
 		return err
 	}
-	found := s.Loaded.LoadDirs(append([]string{s.dir}, dirs...))
+	found := s.Loaded.LoadDirs(append([]string{s.dir}, in.dir.Paths()...))
 	isReplaced := func(m *manifests.Manifest) bool {
 		return slices.ContainsFunc(in.replaced, func(r *manifests.Manifest) bool { return r.Document.App.ID == m.Document.App.ID }) &&
 			filepath.Dir(m.File) != s.dir

@@ -12,6 +12,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
@@ -178,6 +179,11 @@ func (c *cli) findIDs(k *compile.Compiled, s *source, ids []string) error {
 
 // appDirs is where installed apps are, first wins.
 func (c *cli) appDirs(s *source) ([]string, error) { return c.from(s).Paths().Apps() }
+
+// directory is the directory of installed manifests.
+func (c *cli) directory(s *source) (installed.Directory, error) {
+	return installed.Of(c.from(s).Paths())
+}
 
 // narrow keeps only the named apps of what is wanted.
 func narrow(want units.Desired, ids []string) (units.Desired, error) {

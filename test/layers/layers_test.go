@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"manifests/syntax":             {"manifests/diag"},
 	"manifests":                    {"manifests/diag", "manifests/syntax"},
 	"manifests/catalog":            {"manifests", "manifests/diag"},
+	"manifests/installed":          {"manifests", "units/durable", "units/paths"},
 	"manifests/imagecheck":         {"manifests", "manifests/diag"},
 	"manifests/catalog/contracts":  {},
 	"manifests/contract":           {"manifests", "manifests/diag", "manifests/imagecheck"},
@@ -57,7 +58,7 @@ var mayImport = map[string][]string{
 	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "units/probe", "healthd/watch", "units", "units/podman", "units/durable", "units/machine", "units/reconcile", "units/statedir", "units/systemd", "units/paths", "healthd/journal"},
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "generator/compile", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests"},
-	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "units/config"},
+	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "units/config", "manifests/installed"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

@@ -1,0 +1,207 @@
+package installed
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/units/durable"
+)
+
+// change is a change of several files, with what undoes it.
+type change struct {
+	dir  Directory
+	undo []func() error
+}
+
+// change makes a change, or none: what was done before an error is undone.
+func (d Directory) change(do func(*change) error) (undo func() error, err error) {
+	c := &change{dir: d}
+	if err := do(c); err != nil {
+		return nil, errors.Join(err, c.revert())
+	}
+	return c.revert, nil
+}
+
+// revert undoes the change, the last step first.
+func (c *change) revert() error {
+	errs := make([]error, 0, len(c.undo))
+	for _, undo := range slices.Backward(c.undo) {
+		errs = append(errs, undo())
+	}
+	return errors.Join(errs...)
+}
+
+// write gives a file of the directory its content; below is the name of the directory in
+// it that holds the file, or empty.
+func (c *change) write(below, name string, text []byte) error {
+	dir, err := c.place(below, name)
+	if err != nil {
+		return err
+	}
+	was, err := look(dir, name)
+	if err != nil {
+		return err
+	}
+	if was.has(dir, name, text) {
+		return nil
+	}
+	c.undo = append(c.undo, func() error { return c.restore(below, name, was) })
+	return durable.Replace(dir, name, text)
+}
+
+// mask hides a manifest of a directory that comes later.
+func (c *change) mask(name string) error {
+	dir, err := c.place("", name)
+	if err != nil {
+		return err
+	}
+	was, err := look(dir, name)
+	if err != nil {
+		return err
+	}
+	c.undo = append(c.undo, func() error { return c.restore("", name, was) })
+	return durable.Mask(dir, name)
+}
+
+// remove removes a file, and the directory that holds it if it is empty then. What can't be
+// read can be removed, but not restored.
+func (c *change) remove(below, name string) error {
+	dir, err := c.place(below, name)
+	if err != nil {
+		return err
+	}
+	c.willRemove(below, name)
+	if err := durable.Remove(dir, name); err != nil {
+		return err
+	}
+	c.tidy(below)
+	return nil
+}
+
+// removeTree removes a directory with its files.
+func (c *change) removeTree(below string) error {
+	dir, err := c.place("", below)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, below)
+	if names, err := durable.Names(path); err == nil {
+		for _, name := range names {
+			c.willRemove(below, name)
+		}
+	} else {
+		c.willRemove("", below)
+	}
+	return durable.RemoveTree(dir, below)
+}
+
+// willRemove notes how to restore a file that is about to be removed.
+func (c *change) willRemove(below, name string) {
+	dir := filepath.Join(c.dir.Path(), below)
+	was, err := look(dir, name)
+	c.undo = append(c.undo, func() error {
+		if err != nil {
+			return fmt.Errorf("%s can't be restored: %w", filepath.Join(dir, name), err)
+		}
+		return c.restore(below, name, was)
+	})
+}
+
+// restore brings a file back to what it was. It writes nothing if that is what it is:
+// where the disk is full, undoing a write that failed must not fail as well.
+func (c *change) restore(below, name string, was content) error {
+	dir := filepath.Join(c.dir.Path(), below)
+	if now, err := look(dir, name); err == nil && now.equal(was) {
+		c.tidy(below)
+		return nil
+	}
+	switch {
+	case was.link != "":
+		return durable.Link(dir, name, was.link)
+	case !was.isAbsent:
+		return durable.Replace(dir, name, was.text)
+	}
+	err := durable.Remove(dir, name)
+	c.tidy(below)
+	return err
+}
+
+// tidy removes the directory of a file that is gone, unless it holds anything else.
+func (c *change) tidy(below string) {
+	if below != "" {
+		_ = durable.RemoveEmpty(c.dir.Path(), below) // an empty directory means nothing
+	}
+}
+
+// place is the directory of a file, once it is sure that the file lies in it.
+func (c *change) place(below, name string) (string, error) {
+	dir := filepath.Join(c.dir.Path(), below)
+	if err := fits(name); err != nil {
+		return "", err
+	}
+	if err := manifests.StaysInside(c.dir.root, dir); err != nil {
+		return "", fmt.Errorf("nothing can be written to %s: %w", dir, err)
+	}
+	return dir, nil
+}
+
+// fits demands that a name is that of a file in its directory, and leads nowhere else. An
+// id that is none, such as that of a manifest with errors, may fit.
+func fits(name string) error {
+	if name == "" || name == "." || filepath.Base(name) != name || !filepath.IsLocal(name) {
+		return fmt.Errorf("%q is no name of a file", name)
+	}
+	return nil
+}
+
+// content is what a file holds.
+type content struct {
+	isAbsent bool
+	// link is the target if it is a link.
+	link string
+	text []byte
+}
+
+func (c content) equal(o content) bool {
+	return c.isAbsent == o.isAbsent && c.link == o.link && bytes.Equal(c.text, o.text)
+}
+
+// has reports whether reading the file gives a text, also through a link.
+func (c content) has(dir, name string, text []byte) bool {
+	if c.link != "" {
+		behind, err := manifests.ReadFile(filepath.Join(dir, name))
+		return err == nil && bytes.Equal(behind, text)
+	}
+	return !c.isAbsent && bytes.Equal(c.text, text)
+}
+
+// look reads a file as it is, and not what a link leads to.
+func look(dir, name string) (content, error) {
+	path := filepath.Join(dir, name)
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return content{isAbsent: true}, nil
+	case err != nil:
+		return content{}, fmt.Errorf("%s can't be read: %w", path, manifests.CauseOf(err))
+	case info.Mode()&fs.ModeSymlink != 0:
+		target, err := os.Readlink(path)
+		return content{link: target}, err
+	case !info.Mode().IsRegular():
+		return content{}, durable.Failed("reading", path, durable.ErrNotRegular)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return content{}, fmt.Errorf("%s can't be read: %w", path, manifests.CauseOf(err))
+	}
+	return content{text: text}, nil
+}
+
+func sortedKeys(m map[string][]byte) []string { return slices.Sorted(maps.Keys(m)) }

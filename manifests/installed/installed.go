@@ -1,0 +1,192 @@
+// Package installed owns the directory of installed manifests. It installs, replaces and
+// removes an app's manifest with its templates, and writes the overlays and grants that
+// archgen keeps beside it. A change of several files is undone as a whole when a part of
+// it fails.
+//
+// It writes only to the first of the directories that manifests are read from: what the
+// image of an operating system ships in the others is masked, never changed. It never
+// decides which apps may be installed or removed, and compiles nothing.
+package installed
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/units/durable"
+	"github.com/archipelago-os/archipelago/units/paths"
+)
+
+// EnabledOverlay is the overlay that says whether an app starts at boot. Its name sorts
+// late, so that it takes precedence over other overlays.
+const EnabledOverlay = "90-enabled.yaml"
+
+// App is an app to install.
+type App struct {
+	ID string
+	// File is the name of the manifest's file and Manifest its content. Without content
+	// the app is installed already, and only its grants are written.
+	File     string
+	Manifest []byte
+	// Templates is the content of the app's templates, by name.
+	Templates map[string][]byte
+	// Grants is the rights that the app is granted from now on. If nil, its grants stay.
+	Grants []string
+}
+
+// Directory is the directory of installed manifests, and those that it takes precedence
+// over.
+type Directory struct {
+	root  string
+	paths []string
+}
+
+// Of returns the directory of a user, of the system or of a system image.
+func Of(env paths.Env) (Directory, error) {
+	list, err := env.Apps()
+	return Directory{env.Root, list}, err
+}
+
+// At returns a directory of its own, such as one in which an installation is staged.
+func At(path string) Directory { return Directory{paths: []string{path}} }
+
+// Path is the directory that is written to.
+func (d Directory) Path() string { return d.paths[0] }
+
+// Paths is the directories that manifests are read from; the first that has an app wins.
+func (d Directory) Paths() []string { return slices.Clone(d.paths) }
+
+// Files is the manifests of the installed apps by id, including those with errors. What
+// can't be read holds no manifest.
+func (d Directory) Files() map[string]string {
+	loaded := manifests.Loaded{Root: d.root}
+	list, _ := loaded.Files(d.paths)
+	files := make(map[string]string, len(list))
+	for _, file := range list {
+		files[manifests.AppOf(file)] = file
+	}
+	return files
+}
+
+// Install installs apps: all, or on an error none. undo removes them again and restores
+// what they replaced. Of an app that is installed with the same content nothing is written.
+func (d Directory) Install(apps ...App) (undo func() error, err error) {
+	return d.Replace(nil, apps...)
+}
+
+// Replace removes apps and installs others in one change. The overlays of a removed app
+// stay.
+func (d Directory) Replace(removed []string, apps ...App) (undo func() error, err error) {
+	return d.change(func(c *change) error {
+		files := d.Files()
+		for _, id := range removed {
+			if err := c.uninstall(files[id], id); err != nil {
+				return err
+			}
+		}
+		for _, app := range apps {
+			if err := c.install(app); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Remove removes apps with their templates and grants: all, or on an error none. It
+// deletes a manifest of the directory that is written to, and masks any other. Overlays
+// stay.
+func (d Directory) Remove(ids ...string) error {
+	_, err := d.Replace(ids)
+	return err
+}
+
+// install writes the manifest of an app last: only then is the app installed.
+func (c *change) install(app App) error {
+	if err := fits(app.ID); err != nil {
+		return err
+	}
+	if app.Grants != nil {
+		if err := c.write(manifests.OverlaysDir(app.ID), manifests.GrantsFile, manifests.Grants{Allow: app.Grants}.Text()); err != nil {
+			return err
+		}
+	}
+	if app.Manifest == nil {
+		return nil
+	}
+	if manifests.AppOf(app.File) != app.ID {
+		return fmt.Errorf("%q can't be the manifest of %s: name the file %s.yaml or %[2]s.toml", app.File, app.ID, app.ID)
+	}
+	for _, name := range sortedKeys(app.Templates) {
+		if err := c.write(manifests.FilesDir(app.ID), name, app.Templates[name]); err != nil {
+			return err
+		}
+	}
+	return c.write("", app.File, app.Manifest)
+}
+
+// uninstall removes what is installed of an app. Its grants were for this app; the next
+// one with the id may be another. They are restored before the manifest, since an app
+// without its grants is stopped.
+func (c *change) uninstall(file, id string) error {
+	if err := fits(id); err != nil {
+		return err
+	}
+	remove := func() error { return c.removeTree(manifests.FilesDir(id)) }
+	switch {
+	case file == "":
+	case filepath.Dir(file) != filepath.Clean(c.dir.Path()):
+		remove = func() error { return nil } // they belong to the manifest that is masked
+		if err := c.mask(filepath.Base(file)); err != nil {
+			return err
+		}
+	default:
+		if err := c.remove("", filepath.Base(file)); err != nil {
+			return err
+		}
+	}
+	if err := remove(); err != nil {
+		return err
+	}
+	return c.remove(manifests.OverlaysDir(id), manifests.GrantsFile)
+}
+
+// SetEnabled says in an overlay whether an app starts at boot.
+func (d Directory) SetEnabled(id string, on bool) error {
+	return d.WriteOverlay(id, EnabledOverlay, fmt.Appendf(nil, "# Written by archgen enable and disable.\napp: {enabled: %v}\n", on))
+}
+
+// SetGrants writes which rights an app is granted, installed or not.
+func (d Directory) SetGrants(id string, rights []string) error {
+	return d.WriteOverlay(id, manifests.GrantsFile, manifests.Grants{Allow: rights}.Text())
+}
+
+// WriteOverlay writes one of the files that are laid over the manifest of an app.
+func (d Directory) WriteOverlay(id, name string, text []byte) error {
+	if err := fits(id); err != nil {
+		return err
+	}
+	_, err := d.change(func(c *change) error { return c.write(manifests.OverlaysDir(id), name, text) })
+	return err
+}
+
+// Overlays is the directory of what is laid over the manifest of an app, empty if it has
+// nothing but grants.
+func (d Directory) Overlays(id string) string {
+	path := filepath.Join(d.Path(), manifests.OverlaysDir(id))
+	entries, _ := os.ReadDir(path) // it mostly is absent
+	if !slices.ContainsFunc(entries, func(e os.DirEntry) bool { return e.Name() != manifests.GrantsFile }) {
+		return ""
+	}
+	return path
+}
+
+// RemoveOverlays removes everything that is laid over the manifest of an app.
+func (d Directory) RemoveOverlays(id string) error {
+	if err := fits(id); err != nil {
+		return err
+	}
+	return durable.RemoveTree(d.Path(), manifests.OverlaysDir(id))
+}
