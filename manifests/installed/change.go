@@ -14,15 +14,30 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
+// disk is how files are changed. Tests have it fail.
+type disk struct {
+	replace    func(dir, name string, text []byte) error
+	link       func(dir, name, target string) error
+	mask       func(dir, name string) error
+	remove     func(dir, name string) error
+	removeTree func(dir, name string) error
+}
+
+var theDisk = disk{durable.Replace, durable.Link, durable.Mask, durable.Remove, durable.RemoveTree}
+
 // change is a change of several files, with what undoes it.
 type change struct {
 	dir  Directory
+	disk disk
 	undo []func() error
 }
 
 // change makes a change, or none: what was done before an error is undone.
 func (d Directory) change(do func(*change) error) (undo func() error, err error) {
-	c := &change{dir: d}
+	c := &change{dir: d, disk: theDisk}
+	if d.disk != nil {
+		c.disk = *d.disk
+	}
 	if err := do(c); err != nil {
 		return nil, errors.Join(err, c.revert())
 	}
@@ -53,7 +68,7 @@ func (c *change) write(below, name string, text []byte) error {
 		return nil
 	}
 	c.undo = append(c.undo, func() error { return c.restore(below, name, was) })
-	return durable.Replace(dir, name, text)
+	return c.disk.replace(dir, name, text)
 }
 
 // mask hides a manifest of a directory that comes later.
@@ -67,7 +82,7 @@ func (c *change) mask(name string) error {
 		return err
 	}
 	c.undo = append(c.undo, func() error { return c.restore("", name, was) })
-	return durable.Mask(dir, name)
+	return c.disk.mask(dir, name)
 }
 
 // remove removes a file, and the directory that holds it if it is empty then. What can't be
@@ -78,7 +93,7 @@ func (c *change) remove(below, name string) error {
 		return err
 	}
 	c.willRemove(below, name)
-	if err := durable.Remove(dir, name); err != nil {
+	if err := c.disk.remove(dir, name); err != nil {
 		return err
 	}
 	c.tidy(below)
@@ -99,7 +114,7 @@ func (c *change) removeTree(below string) error {
 	} else {
 		c.willRemove("", below)
 	}
-	return durable.RemoveTree(dir, below)
+	return c.disk.removeTree(dir, below)
 }
 
 // willRemove notes how to restore a file that is about to be removed.
@@ -124,11 +139,11 @@ func (c *change) restore(below, name string, was content) error {
 	}
 	switch {
 	case was.link != "":
-		return durable.Link(dir, name, was.link)
+		return c.disk.link(dir, name, was.link)
 	case !was.isAbsent:
-		return durable.Replace(dir, name, was.text)
+		return c.disk.replace(dir, name, was.text)
 	}
-	err := durable.Remove(dir, name)
+	err := c.disk.remove(dir, name)
 	c.tidy(below)
 	return err
 }

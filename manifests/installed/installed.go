@@ -41,12 +41,14 @@ type App struct {
 type Directory struct {
 	root  string
 	paths []string
+	// disk is for tests.
+	disk *disk
 }
 
 // Of returns the directory of a user, of the system or of a system image.
 func Of(env paths.Env) (Directory, error) {
 	list, err := env.Apps()
-	return Directory{env.Root, list}, err
+	return Directory{root: env.Root, paths: list}, err
 }
 
 // At returns a directory of its own, such as one in which an installation is staged.
