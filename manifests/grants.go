@@ -53,9 +53,9 @@ func tomlString(s string) string {
 	return strings.TrimSuffix(b.String(), "\n")
 }
 
-// grants reads what is granted to an app. The first directory that has the file counts,
-// as with other overlays; a link to /dev/null is a file without grants.
-func (l *Loaded) grants(dirs []string, id string) (diags diag.List) {
+// LoadGrants reads what is granted to an app, installed or not. The first directory that
+// has the file counts, as with other overlays; a link to /dev/null is a file without grants.
+func (l *Loaded) LoadGrants(dirs []string, id string) (diags diag.List) {
 	for _, dir := range dirs {
 		path := filepath.Join(dir, OverlaysDir(id), GrantsFile)
 		granted := Granted{File: path}

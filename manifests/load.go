@@ -144,7 +144,7 @@ func isManifestName(name string) bool {
 
 func (l *Loaded) load(path string, overlayDirs []string) diag.List {
 	stem := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	diags := l.grants(overlayDirs, stem)
+	diags := l.LoadGrants(overlayDirs, stem)
 	source, problems := l.read(path)
 	if problems != nil {
 		return append(diags, problems...)

@@ -84,6 +84,9 @@ func (c *cli) grantsOf(from *source, id string) (*grants, error) {
 	if err != nil {
 		return nil, err
 	}
+	if _, isRead := k.Loaded.Grants[id]; !isRead { // it is not installed
+		_ = k.Loaded.LoadGrants(dir.Paths(), id) // a file with errors is refused below
+	}
 	g := &grants{dir, k.GrantsOf(id).App, k}
 	if granted := k.Loaded.Grants[id]; granted.Broken {
 		return nil, fmt.Errorf("%s has errors, and would lose what can't be read: mend it first, see archgen check", granted.File)
