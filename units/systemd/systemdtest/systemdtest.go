@@ -350,11 +350,13 @@ func (m *Manager) reload() {
 func (m *Manager) queue(j Job) (uint32, error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	if m.unit(j.Unit).LoadState != "loaded" {
+	// systemd stops what is active also where the file of the unit is gone.
+	u := m.unit(j.Unit)
+	if u.LoadState != "loaded" && (j.Kind != "stop" || u.ActiveState == "inactive") {
 		return 0, dbus.Error{Name: "org.freedesktop.systemd1.NoSuchUnit", Body: []any{fmt.Sprintf("Unit %s not found.", j.Unit)}}
 	}
 	outcome := m.outcome(j)
-	if j.Kind == "reload" && m.unit(j.Unit).ActiveState != "active" {
+	if j.Kind == "reload" && u.ActiveState != "active" {
 		outcome = Outcome{Result: "invalid", Then: func(*systemd.Unit) {}}
 	}
 	if outcome.Error != nil {
@@ -427,6 +429,9 @@ func (m *Manager) finish(r *running, outcome Outcome) bool {
 		u.InvocationID = fmt.Sprintf("%032x", r.id)
 		u.ActiveEnterTimestamp = uint64(time.Now().UnixMicro())
 		u.InactiveExitTimestamp = u.ActiveEnterTimestamp
+	}
+	if ok && u.LoadState == "not-found" && u.ActiveState == "inactive" { // nothing keeps it in memory
+		delete(m.units, r.Unit)
 	}
 	return true
 }
