@@ -56,8 +56,8 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 func (l *live) close() { l.services.Manager.Close() }
 
 // settleTime is how long a started app has to stay up: programs that find out
-// seconds after their start that they can't go on are common.
-const settleTime = 5 * time.Second
+// seconds after their start that they can't go on are common. Tests have another one.
+var settleTime = 5 * time.Second
 
 // passPatience is how long a verb waits for an app where nothing else is said:
 // longer than the start timeout of all but the slowest apps. turn is how long it

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
@@ -28,8 +30,10 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"archgen": func() {
 			compile.Release = cmp.Or(os.Getenv("ARCHGEN_RELEASE"), "0.0.0-test")
+			settleTime = time.Millisecond
 			main()
 		},
+		"conmon": func() { _, _ = io.Copy(io.Discard, os.Stdin) }, // of a fakeHost
 	})
 }
 
