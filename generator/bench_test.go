@@ -101,7 +101,7 @@ func renderApps(b *testing.B, set *manifests.Set) units.Set {
 
 func syncApps(b *testing.B, dir string, files units.Set, written int) {
 	b.Helper()
-	changes, err := unitdir.Sync(dir, files, func(units.Mark) bool { return true })
+	changes, err := unitdir.Sync(dir, files, func(units.Ownership) bool { return true })
 	if err != nil || len(changes.Written) != written {
 		b.Fatalf("%d files written, want %d: %v", len(changes.Written), written, err)
 	}

@@ -32,7 +32,7 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 		part := units.Part{Service: ServiceName(app.ID(), p.Name), File: containerFile(app.ID(), p.Name), Oneshot: p.Oneshot, After: partsBefore(app, p)}
 		for _, n := range app.Needs {
 			if n.Follow && n.Provider != nil && n.Provider != app && slices.Contains(n.Parts, p.Name) {
-				part.Follow = append(part.Follow, ServiceName(n.Provider.ID(), n.Part))
+				part.TracksAddressOf = append(part.TracksAddressOf, ServiceName(n.Provider.ID(), n.Part))
 			}
 		}
 		if f, ok := files.Find(part.File); ok {
@@ -44,7 +44,7 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 	for _, p := range app.Parts {
 		for _, v := range p.Volumes {
 			if len(v.Watch) > 0 {
-				a.Watches = append(a.Watches, v.App)
+				a.RestartAfter = append(a.RestartAfter, v.App)
 			}
 		}
 	}
@@ -59,7 +59,7 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 		// provider, and would be looked at in the middle of that.
 		a.Needs = append(a.Needs, n.Provider.ID())
 		if n.Follow {
-			a.Watches = append(a.Watches, n.Provider.ID())
+			a.RestartAfter = append(a.RestartAfter, n.Provider.ID())
 		}
 	}
 	return a

@@ -284,7 +284,7 @@ func TestDigestOutlivesUpdates(t *testing.T) {
 // the value says, and the digest of the manifest stands beside it.
 func TestDigestIsWrittenDown(t *testing.T) {
 	for _, f := range renderEdited(t, "", generator.Target{Podman: generator.Default, Generator: "1"}) {
-		mark, ok := units.ReadMark(f.Content)
+		mark, ok := units.ReadOwnership(f.Content)
 		if !ok || mark.Digest != f.Digest || len(f.Digest) != 32 || mark.App != f.App {
 			t.Errorf("%s is marked %+v; its digest is %s", f.Name, mark, f.Digest)
 		}

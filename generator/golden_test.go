@@ -239,7 +239,7 @@ func changes(t *testing.T, files units.Set, target string) string {
 	}
 	var b strings.Builder
 	for _, f := range files {
-		base, ok := likeness(smallest, f)
+		base, ok := podmanName(smallest, f)
 		if !ok {
 			fmt.Fprintf(&b, "new %s\n%s", f.Name, indent(normalize(f.Content)))
 			continue
@@ -256,9 +256,9 @@ func changes(t *testing.T, files units.Set, target string) string {
 	return b.String()
 }
 
-// likeness is the file that one is compared with: of the same name, or for a
+// podmanName is the file that one is compared with: of the same name, or for a
 // container the main one of its app, or that of x.
-func likeness(smallest units.Set, f units.File) (units.File, bool) {
+func podmanName(smallest units.Set, f units.File) (units.File, bool) {
 	names := []string{f.Name}
 	if path.Ext(f.Name) == ".container" {
 		names = append(names, "app@"+f.App+".container", "app@x.container")

@@ -31,7 +31,7 @@ func SecretName(app, secret string) string { return units.SecretName(app, secret
 
 func containerFile(app, part string) string { return units.ContainerFile(ContainerName(app, part)) }
 
-func recipeFile(app, part string) string { return units.RecipeName(ServiceName(app, part)) }
+func recipeFile(app, part string) string { return units.PrestartName(ServiceName(app, part)) }
 
 func appNetwork(app string) network { return networkNamed(units.AppNetwork(app)) }
 

@@ -137,7 +137,7 @@ func (r *renderer) file(app *manifests.Resolved) *writer {
 func (r *renderer) close(name, section string, app *manifests.Resolved, mark func(*writer)) string {
 	w := r.writer
 	digest := w.digest(section)
-	w.begin(units.MarkSection)
+	w.begin(units.OwnershipSection)
 	none := origin{index: -1}
 	f := units.File{Name: name, Digest: digest}
 	if app != nil {

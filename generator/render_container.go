@@ -411,7 +411,7 @@ func (c *container) labels() {
 // Quadlet sets no TimeoutStopSec=, and systemd's 90 s would cut a longer one.
 const stopMargin = manifests.Duration(30 * time.Second)
 
-func (c *container) service(recipe units.Recipe, isNeeded bool) {
+func (c *container) service(recipe units.Prestart, isNeeded bool) {
 	p := c.part
 	c.begin("Service")
 	if p.Oneshot {

@@ -25,13 +25,13 @@ import (
 // but a note of its secrets' values, or of whom it follows, or the owner of a new
 // volume: such a part starts all the same.
 const (
-	preparer        = "archgen"
+	prestartCommand = "archgen"
 	willingPreparer = "-archgen"
 )
 
 // prepared lets systemd run a verb of ours before the container.
-func (c *container) prepared(verb string, r units.Recipe) {
-	args := []string{preparer, verb}
+func (c *container) prepared(verb string, r units.Prestart) {
+	args := []string{prestartCommand, verb}
 	if len(r.Files)+len(r.Watch)+len(r.Steps) == 0 {
 		args[0] = willingPreparer
 	}
@@ -45,7 +45,7 @@ func (c *container) prepared(verb string, r units.Recipe) {
 // has to have written its files before, and to note that it has them after. Quadlet's own
 // ReloadSignal= does neither, and older versions of Podman refuse it.
 func (c *container) reloaded() {
-	args := []string{preparer, "files", "--reload"}
+	args := []string{prestartCommand, "files", "--reload"}
 	if c.target.Scope == units.System {
 		args = append(args, "--system")
 	}
@@ -53,7 +53,7 @@ func (c *container) reloaded() {
 }
 
 // recipe is what the part needs before it starts, if it needs anything.
-func (c *container) recipe() (r units.Recipe, needed bool) {
+func (c *container) recipe() (r units.Prestart, needed bool) {
 	checked := map[string]bool{}
 	for i := range c.part.Files {
 		r.Files = append(r.Files, c.templated(i, checked))
@@ -96,17 +96,17 @@ const maxTemplates = 1 << 20
 
 // templated is a configuration file, checked as far as it can be here. What several files
 // have in common is checked once.
-func (c *container) templated(i int, checked map[string]bool) units.RecipeFile {
+func (c *container) templated(i int, checked map[string]bool) units.PrestartFile {
 	f, at := c.part.Files[i], fmt.Sprintf("%s.files[%d]", c.part.Path, i)
 	source := c.app.Templates[f.Template]
 	before := c.r.templates
 	if c.r.templates += len(source.Data); before > maxTemplates { // which was said
-		return units.RecipeFile{}
+		return units.PrestartFile{}
 	}
 	if c.r.templates > maxTemplates {
 		c.r.diags = append(c.r.diags, c.app.Diag(diag.Error, diag.TooLarge, at, "",
 			"the templates of an app may have %d bytes together, each as often as it is used", maxTemplates))
-		return units.RecipeFile{}
+		return units.PrestartFile{}
 	}
 	if !checked[f.Template] {
 		checked[f.Template] = true
@@ -116,7 +116,7 @@ func (c *container) templated(i int, checked map[string]bool) units.RecipeFile {
 			})
 		}
 	}
-	return units.RecipeFile{Name: f.Template, Mode: uint32(cmp.Or(f.Mode, 0o400)), Template: string(source.Data), Source: path.Base(path.Dir(source.Name)) + "/" + f.Template, Reload: f.Reload}
+	return units.PrestartFile{Name: f.Template, Mode: uint32(cmp.Or(f.Mode, 0o400)), Template: string(source.Data), Source: path.Base(path.Dir(source.Name)) + "/" + f.Template, Reload: f.Reload}
 }
 
 // data is what the part's templates may name: what ${…} may, and secrets.
@@ -233,7 +233,7 @@ func (c *container) addressOf(name string) string {
 
 // stepTime is how long the steps of a part may take together, and a moment to
 // make containers for them.
-func stepTime(r units.Recipe) manifests.Duration {
+func stepTime(r units.Prestart) manifests.Duration {
 	total := time.Duration(0)
 	for _, s := range r.Steps {
 		total += time.Duration(s.Seconds)*time.Second + stepMargin
@@ -305,7 +305,7 @@ func (c *container) podmanArgument(a assignment, value string) []string {
 const maxData = 4 << 20
 
 // facts writes down what the part's templates may name.
-func (r *renderer) facts(app *manifests.Resolved, p *manifests.Part, recipe *units.Recipe) bool {
+func (r *renderer) facts(app *manifests.Resolved, p *manifests.Part, recipe *units.Prestart) bool {
 	before := r.data
 	if before > maxData { // which was said
 		return false
@@ -325,7 +325,7 @@ func (r *renderer) facts(app *manifests.Resolved, p *manifests.Part, recipe *uni
 }
 
 // recipe writes the file of a recipe. It is no unit: nobody but us reads it.
-func (r *renderer) recipe(app *manifests.Resolved, p *manifests.Part, recipe units.Recipe) {
+func (r *renderer) recipe(app *manifests.Resolved, p *manifests.Part, recipe units.Prestart) {
 	if len(recipe.Files) > 0 && !r.facts(app, p, &recipe) {
 		return
 	}
@@ -338,7 +338,7 @@ func (r *renderer) recipe(app *manifests.Resolved, p *manifests.Part, recipe uni
 	var b strings.Builder
 	fmt.Fprintf(&b, "# Rendered by archgen from %s: what has to be there before %s starts.\n", path.Base(app.File), ServiceName(app.ID(), p.Name))
 	b.WriteString("# Changes made here are lost: change the manifest, or the templates in " + manifests.FilesDir(app.ID()) + ".\n\n" + body)
-	fmt.Fprintf(&b, "\n[%s]\nApp=%s\nDigest=%s\nManifestDigest=%s\nGenerator=archgen %s\n", units.MarkSection, app.ID(), digest, app.Digest, r.target.Generator)
+	fmt.Fprintf(&b, "\n[%s]\nApp=%s\nDigest=%s\nManifestDigest=%s\nGenerator=archgen %s\n", units.OwnershipSection, app.ID(), digest, app.Digest, r.target.Generator)
 	name := recipeFile(app.ID(), p.Name)
 	if b.Len() > units.MaxFile {
 		r.diags = append(r.diags, app.Diag(diag.Error, diag.TooLarge, p.Path+".files", "", "the templates of a part may have about %d bytes together", units.MaxFile))

@@ -39,10 +39,10 @@ func manyStarts(w *writer) {
 	}
 }
 
-// madeOrNot lets an app start where its network could not be made. It fails then, and
+// tolerateFailure lets an app start where its network could not be made. It fails then, and
 // systemd starts it again and again, as it does not with one whose requirement failed.
 // Podman's own error is 125; 203 is systemd's where there is no Podman.
-func madeOrNot(w *writer) {
+func tolerateFailure(w *writer) {
 	if !w.target.Podman.before(perStart) {
 		w.put(origin{index: -1}, "SuccessExitStatus", "125 203")
 	}
@@ -84,7 +84,7 @@ func (r *renderer) networkFile(app *manifests.Resolved, n network, d description
 	w.put(none, "Options", "isolate=strict")
 	settings(w)
 	eachStart(w)
-	madeOrNot(w)
+	tolerateFailure(w)
 	quadlet(w, false)
 	r.close(n.file, "Network", app, mark)
 }

@@ -213,7 +213,7 @@ func (w *writer) digest(section string) string {
 		switch a.section {
 		case section:
 		case "Service":
-			if liveDirectives[a.key] || a.key == "ExecStartPre" && strings.TrimPrefix(w.values[a.first], "-") == preparer {
+			if liveDirectives[a.key] || a.key == "ExecStartPre" && strings.TrimPrefix(w.values[a.first], "-") == prestartCommand {
 				continue
 			}
 		default:

@@ -35,7 +35,7 @@ type Machine struct {
 	// Desired returns what the machine should look like. It is called again for
 	// each pass, so it has to be cheap where nothing changed.
 	Desired func() (units.Desired, error)
-	// Host is the machine for a pass. The daemon fills in Health, Ask, Ran, Called and Progress.
+	// Host is the machine for a pass. The daemon fills in Health, Ask, Ran, Preempt and Progress.
 	Host reconcile.Host
 	// Hints is told what may have changed.
 	Hints <-chan Hint

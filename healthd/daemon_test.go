@@ -37,7 +37,7 @@ func TestQuiet(t *testing.T) {
 		if w.passes < 280 || w.passes > 350 {
 			t.Errorf("%d passes, every 5 min is 288", w.passes)
 		}
-		if a := w.status.Apps; len(a) != 2 || a[1].ID != "web" || a[1].State != units.IsRunning || a[1].Level != "serving" || a[1].Reason != "" {
+		if a := w.status.Apps; len(a) != 2 || a[1].ID != "web" || a[1].State != units.PhaseRunning || a[1].Level != "serving" || a[1].Reason != "" {
 			t.Errorf("%+v", a)
 		}
 	})
@@ -118,7 +118,7 @@ func TestForeignFile(t *testing.T) {
 		w.foreign["app@web.container"] = true
 		w.run(time.Hour, func() {})
 		i := slices.IndexFunc(w.entries, func(e journal.Event) bool { return e.Kind == journal.ForeignFile })
-		if i < 0 || w.entries[i].App != "web" || w.entries[i].Target != "app@web.container" || w.entries[i].Reason != units.BecauseForeign {
+		if i < 0 || w.entries[i].App != "web" || w.entries[i].Target != "app@web.container" || w.entries[i].Reason != units.ReasonFileForeign {
 			t.Errorf("%+v", w.entries)
 		}
 		if kinds := w.kinds(); !slices.Equal(kinds, []journal.Kind{journal.ForeignFile}) {
@@ -245,7 +245,7 @@ func TestFailsMeanwhile(t *testing.T) {
 		w := newWorld(t, "web")
 		m := w.machine()
 		var tries []time.Duration
-		m.Host.Supply = func(context.Context, units.App, reconcile.Lack) error {
+		m.Host.Supply = func(context.Context, units.App, reconcile.Prerequisites) error {
 			if n := len(tries); n == 0 || time.Since(w.began) >= tries[n-1]+time.Second<<(n-1) {
 				tries = append(tries, time.Since(w.began))
 				go func() { time.Sleep(100 * time.Millisecond); w.hints <- healthd.Hint{App: "web"} }()
@@ -302,7 +302,7 @@ func TestRolledBackIsAskedAsItIs(t *testing.T) {
 		w.answers["127.0.0.1:1"], w.answers["127.0.0.1:18080"] = serves, refuses
 		w.history["web"] = units.Record{ManifestDigest: "m", RolledBack: true}
 		w.run(time.Hour, nil)
-		if a := w.status.Apps[0]; a.Level != "serving" || a.Reason != units.BecauseRolledBack || len(w.did) > 0 || w.probes["127.0.0.1:18080"] > 0 {
+		if a := w.status.Apps[0]; a.Level != "serving" || a.Reason != units.ReasonRolledBack || len(w.did) > 0 || w.probes["127.0.0.1:18080"] > 0 {
 			t.Errorf("%+v; did %v, asked %v", a, w.did, w.probes)
 		}
 	})
@@ -327,7 +327,7 @@ func TestKeptIsWatched(t *testing.T) {
 		if len(w.did) != 3 || w.did[0] != "0s write app@web.container" || w.did[1] != "0s reload" || !strings.HasSuffix(w.did[2], " restart app@web.service") {
 			t.Errorf("it did %q", w.did)
 		}
-		if a := w.status.Apps[1]; a.Reason != units.BecauseInvalid || a.Level != "serving" {
+		if a := w.status.Apps[1]; a.Reason != units.ReasonInvalidManifest || a.Level != "serving" {
 			t.Errorf("%+v", a)
 		}
 	})
@@ -351,15 +351,15 @@ func TestKept(t *testing.T) {
 			}
 		}
 		w.run(time.Hour, func() {
-			look(healthd.App{State: units.IsRunning, Level: "serving"})
+			look(healthd.App{State: units.PhaseRunning, Level: "serving"})
 			w.mu.Lock()
 			w.apps, w.kept = w.apps[:1], []string{"other"}
 			w.mu.Unlock()
 			w.hints <- healthd.Hint{}
-			look(healthd.App{State: units.IsRunning, Reason: units.BecauseInvalid})
+			look(healthd.App{State: units.PhaseRunning, Reason: units.ReasonInvalidManifest})
 			w.set("app@other.service", func(u *units.Unit) { u.Active = units.Failed })
 			w.hints <- healthd.Hint{App: "other"}
-			look(healthd.App{State: units.IsFailed, Reason: units.BecauseInvalid})
+			look(healthd.App{State: units.PhaseFailed, Reason: units.ReasonInvalidManifest})
 		})
 		if len(w.did) > 0 {
 			t.Errorf("%v", w.did)

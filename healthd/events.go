@@ -16,14 +16,14 @@ func transitions(before, after Status) []journal.Event {
 	for _, a := range after.Apps {
 		b, known := was[a.ID]
 		switch {
-		case a.Reason == units.BecauseGaveUp && b.Reason != units.BecauseGaveUp:
+		case a.Reason == units.ReasonGaveUp && b.Reason != units.ReasonGaveUp:
 			list = append(list, journal.Event{
 				Kind: journal.GaveUp, App: a.ID, Reason: a.Reason, Log: a.Log,
 				Message: a.ID + ": repairs did not help, and are tried once an hour from now on" + clause(a.Error),
 			})
 		case !known:
 		case a.sick && !b.sick:
-			list = append(list, journal.Event{Kind: journal.Unhealthy, App: a.ID, Reason: units.BecauseSick, Message: a.ID + " does not answer as it should" + clause(a.Detail)})
+			list = append(list, journal.Event{Kind: journal.Unhealthy, App: a.ID, Reason: units.ReasonNotServing, Message: a.ID + " does not answer as it should" + clause(a.Detail)})
 		case b.sick && !a.sick:
 			list = append(list, journal.Event{Kind: journal.Recovered, App: a.ID, Message: a.ID + " serves again"})
 		}

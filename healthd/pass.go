@@ -43,19 +43,19 @@ func (w *work) of(want units.Desired) units.Desired {
 	isMeant := func(id string) bool { _, meant := w.apps[id]; return meant }
 	all := w.all || slices.ContainsFunc(slices.Collect(maps.Keys(want.Refused())), isMeant)
 	asked := func(app units.App) units.App {
-		app.Asked = w.apps[app.ID]
+		app.Request = w.apps[app.ID]
 		return app
 	}
 	narrowed := want
 	narrowed.Apps = nil
-	narrowed.Whole = want.Whole && all
+	narrowed.Complete = want.Complete && all
 	for _, app := range want.Apps {
-		if all || isMeant(app.ID) || slices.ContainsFunc(app.Watches, isMeant) {
+		if all || isMeant(app.ID) || slices.ContainsFunc(app.RestartAfter, isMeant) {
 			narrowed.Apps = append(narrowed.Apps, asked(app))
 		}
 	}
 	if !all {
-		narrowed.Kept, narrowed.Ungranted = nil, nil
+		narrowed.Invalid, narrowed.Ungranted = nil, nil
 	}
 	return narrowed
 }
@@ -83,7 +83,7 @@ func (d *daemon) begin(ctx context.Context) {
 	e := passEnd{work: d.todo}
 	d.todo, d.running, d.begun, d.preempt = work{}, true, time.Now(), newPreemption()
 	host := d.Host
-	host.Called = d.preempt.awaited
+	host.Preempt = d.preempt.awaited
 	host.Progress = func(e reconcile.Event) {
 		d.preempt.touch(e.App)
 		d.progress(e)

@@ -52,7 +52,7 @@ func TestOthersDoNotWait(t *testing.T) {
 			t.Errorf("what was done (-want +got):\n%s", d)
 		}
 		for _, a := range w.status.Apps {
-			if a.Error != "" || a.State != units.IsRunning {
+			if a.Error != "" || a.State != units.PhaseRunning {
 				t.Errorf("%s ends %s: %s", a.ID, a.State, a.Error)
 			}
 		}
@@ -79,7 +79,7 @@ func TestCalledPassLeavesPullsAlone(t *testing.T) {
 			w.mu.Lock()
 			w.apps = slices.Clone(w.apps)
 			w.apps[0] = upgraded(w.apps[0])
-			w.lacks, w.missing["app@pull.container"] = map[string]error{"pull": units.ErrUnderWay}, true
+			w.lacks, w.missing["app@pull.container"] = map[string]error{"pull": units.ErrPending}, true
 			w.mu.Unlock()
 			w.set("app@slow.service", func(u *units.Unit) { u.Digest = "old" })
 			w.hints <- healthd.Hint{Urgent: true}
@@ -103,11 +103,11 @@ func TestSlowStopIsOneRepair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "node", "tor", "web")
 		const node, tor = "app@node.service", "app@tor.service"
-		w.apps[0].Watches = []string{"tor"}
-		w.apps[0].Files = append(w.apps[0].Files, units.File{Name: units.RecipeName(node), App: "node", Content: []byte("[Recipe]\nFollow=\"tor\"\n")})
+		w.apps[0].RestartAfter = []string{"tor"}
+		w.apps[0].Files = append(w.apps[0].Files, units.File{Name: units.PrestartName(node), App: "node", Content: []byte("[Recipe]\nFollow=\"tor\"\n")})
 		w.apps[0].Files.Sort()
 		seen := map[string]string{} // the start of tor, by the start of the node
-		w.config = func(string, units.Recipe) (want, have units.ConfigDigests, err error) {
+		w.config = func(string, units.Prestart) (want, have units.ConfigDigests, err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			start := w.units[node].Invocation

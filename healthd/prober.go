@@ -111,7 +111,7 @@ func (d *daemon) probePart(ctx context.Context, app, service, file string, u uni
 
 // targetsOf reads the probes that a unit file carries, by level.
 func targetsOf(file string) map[string]probe.Target {
-	mark, _ := units.ReadMark([]byte(file))
+	mark, _ := units.ReadOwnership([]byte(file))
 	list := map[string]probe.Target{}
 	for _, level := range []string{serving, synced} {
 		if t, err := probe.Parse([]byte(mark.Probe(level))); err == nil {
@@ -238,7 +238,7 @@ func (d *daemon) handleResult(a result) {
 
 // needsPass is what a service has turned to that may want something done. One
 // that does not answer may be paused.
-var needsPass = map[units.Health]bool{units.Unsure: true, units.Sick: true}
+var needsPass = map[units.Health]bool{units.Failing: true, units.Unhealthy: true}
 
 // classify says what an answer means after those before it.
 func (m *prober) classify(o probe.Outcome, now time.Time) units.Health {
@@ -251,13 +251,13 @@ func (m *prober) classify(o probe.Outcome, now time.Time) units.Health {
 	case probe.Unreachable, probe.Wrong:
 	}
 	if o.Reason == probe.NotAsked || o.Reason == probe.NoCredentials {
-		return units.Unprobed // which says nothing about the app
+		return units.HealthUnknown // which says nothing about the app
 	}
 	m.failures++
 	if m.failures < m.serving.Retries || now.Sub(m.since) < m.serving.StartPeriod {
-		return units.Unsure
+		return units.Failing
 	}
-	return units.Sick
+	return units.Unhealthy
 }
 
 // healthCache is what was found of each service, for passes that run beside the loop.
@@ -293,7 +293,7 @@ func (v *healthCache) health(service, invocation string) units.Health {
 	if found := v.list[service]; found.invocation == invocation {
 		return found.health
 	}
-	return units.Unprobed
+	return units.HealthUnknown
 }
 
 // of is how a pass asks what was found already. What Podman's own check found
@@ -301,7 +301,7 @@ func (v *healthCache) health(service, invocation string) units.Health {
 func (v *healthCache) of(_ context.Context, _ units.File, p units.Part, u units.Unit) (units.Health, string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if found := v.list[p.Service]; found.invocation == u.Invocation && found.health != units.Unprobed {
+	if found := v.list[p.Service]; found.invocation == u.Invocation && found.health != units.HealthUnknown {
 		return found.health, found.detail
 	}
 	return u.Health, ""

@@ -23,7 +23,7 @@ type App struct {
 	ID string
 	// State is the worst of its parts', Reason why it is so or what a pass would
 	// do about it, empty where there is nothing to say.
-	State  units.Word
+	State  units.Phase
 	Reason units.Reason
 	// Level is how far it serves: alive, serving, synced, loading, needs-user;
 	// empty where it is down or nobody asks.
@@ -145,16 +145,16 @@ func reasonsOf(r reconcile.Report) map[string]units.Reason {
 // refuse takes in how an app is whose manifest is invalid and that never served, or that
 // may not run: nobody knows what it should be like.
 func (a *App) refuse(found map[string]units.Unit, why units.Reason) {
-	state := units.Word("")
+	state := units.Phase("")
 	for service, u := range found {
-		if word := u.Word(); units.AppOf(service) == a.ID && (state == "" || word.IsWorse(state)) {
+		if word := u.Phase(); units.AppOf(service) == a.ID && (state == "" || word.IsWorse(state)) {
 			state = word
 		}
 	}
-	if why != units.BecauseNotGranted { // whose units are gone
+	if why != units.ReasonNotGranted { // whose units are gone
 		state = cmp.Or(state, a.State)
 	}
-	state = cmp.Or(state, units.IsStopped)
+	state = cmp.Or(state, units.PhaseStopped)
 	if a.State != state || a.Reason != why {
 		a.State, a.Reason, a.Since = state, why, time.Now()
 	}
@@ -162,15 +162,15 @@ func (a *App) refuse(found map[string]units.Unit, why units.Reason) {
 }
 
 func (a *App) note(app units.App, found map[string]units.Unit, reasons map[string]units.Reason, result reconcile.Result) {
-	state, reason := units.Word(""), reasons[app.ID]
-	a.checked = units.Unprobed
+	state, reason := units.Phase(""), reasons[app.ID]
+	a.checked = units.HealthUnknown
 	for _, part := range app.Parts {
 		u := found[part.Service]
 		if before := a.starts[part.Service]; before != "" && before != u.Invocation && u.Invocation != "" {
 			a.Restarts++
 		}
 		a.starts[part.Service] = u.Invocation
-		if word := u.Word(); state == "" || word.IsWorse(state) {
+		if word := u.Phase(); state == "" || word.IsWorse(state) {
 			state = word
 		}
 		reason, a.checked = cmp.Or(reason, reasons[part.Service]), cmp.Or(a.checked, u.Health)
@@ -180,7 +180,7 @@ func (a *App) note(app units.App, found map[string]units.Unit, reasons map[strin
 	}
 	// What went wrong counts until something else is done for the app, or nothing is
 	// left to be done, as after its file could be written.
-	if result.Outcome != reconcile.Unchanged || state == units.IsRunning && reason == "" {
+	if result.Outcome != reconcile.Unchanged || state == units.PhaseRunning && reason == "" {
 		a.Error, a.Log = result.Error, result.Log
 	}
 }
@@ -239,16 +239,16 @@ func (d *daemon) level(app string) {
 // isSick reports whether a part has not answered as often as its manifest allows.
 func (d *daemon) isSick(a *App) bool {
 	for _, m := range d.probers {
-		if m.app == a.ID && d.health.health(m.service, m.invocation) == units.Sick {
+		if m.app == a.ID && d.health.health(m.service, m.invocation) == units.Unhealthy {
 			return true
 		}
 	}
-	return a.checked == units.Sick
+	return a.checked == units.Unhealthy
 }
 
 // levels is what the result of Podman's own check amounts to.
 var levels = map[units.Health]string{
-	units.Serving: serving, units.Loading: loading, units.NeedsUser: needsUser, units.Sick: silent, units.Unsure: silent,
+	units.Serving: serving, units.Loading: loading, units.NeedsUser: needsUser, units.Unhealthy: silent, units.Failing: silent,
 }
 
 // rank orders levels.

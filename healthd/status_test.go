@@ -19,7 +19,7 @@ func TestErrorEnds(t *testing.T) {
 		want   string
 	}{
 		{"", reconcile.Result{Outcome: reconcile.Failed, Error: "its file is immutable"}, "its file is immutable"},
-		{units.BecauseRolledBack, reconcile.Result{Outcome: reconcile.Unchanged}, "its file is immutable"},
+		{units.ReasonRolledBack, reconcile.Result{Outcome: reconcile.Unchanged}, "its file is immutable"},
 		{"", reconcile.Result{Outcome: reconcile.Unchanged}, ""},
 	} {
 		a.note(app, found, map[string]units.Reason{"web": step.reason}, step.result)

@@ -127,11 +127,11 @@ func (w *world) machine() healthd.Machine {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.passes++
-			return units.Desired{Apps: w.apps, Kept: w.kept, Whole: true}, w.failing
+			return units.Desired{Apps: w.apps, Invalid: w.kept, Complete: true}, w.failing
 		},
 		Host: reconcile.Host{
-			Files: w, Services: w, Store: w, Now: time.Now, Settle: 5 * time.Second, Patience: time.Minute, Config: w.config,
-			Supply: func(_ context.Context, app units.App, _ reconcile.Lack) error {
+			Files: w, Services: w, Store: w, Now: time.Now, StabilizationTime: 5 * time.Second, WaitTimeout: time.Minute, Config: w.config,
+			Supply: func(_ context.Context, app units.App, _ reconcile.Prerequisites) error {
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				w.supplies++
@@ -224,7 +224,7 @@ func (w *world) Lost(want units.Set) units.Set {
 	return slices.DeleteFunc(slices.Clone(want), func(f units.File) bool { return !w.missing[f.Name] })
 }
 
-func (w *world) Sync(want units.Set, _ func(units.Mark) bool) error {
+func (w *world) Sync(want units.Set, _ func(units.Ownership) bool) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, f := range want {

@@ -8,11 +8,11 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
-// hatch is what the escape hatch `unit` may set, by section: directives that
+// allowedDirectives is what the escape hatch `unit` may set, by section: directives that
 // bound or order the app itself. `Prefix*` stands for all that begin so. Left
 // out is what runs programs, changes what podman sees, hides files from it
 // (rootless Podman can't run in a sandboxed unit), or reaches other units.
-var hatch = map[string][]string{
+var allowedDirectives = map[string][]string{
 	"Unit": strings.Fields(`After Assert* CollectMode Condition* Documentation JobRunningTimeoutSec JobTimeoutSec
 		RequiresMountsFor StopWhenUnneeded WantsMountsFor`),
 	"Service": strings.Fields(`AllowedCPUs AllowedMemoryNodes CPU* CoredumpFilter DefaultMemory* DefaultStartupMemoryLow
@@ -57,7 +57,7 @@ func (v *validator) unit(p Part) {
 func (v *validator) directive(path, section, key string, known []string) {
 	typed := typedDirectives[section+"."+key]
 	switch {
-	case slices.ContainsFunc(hatch[section], func(h string) bool { return matches(h, key) }) && slices.Contains(known, key):
+	case slices.ContainsFunc(allowedDirectives[section], func(h string) bool { return matches(h, key) }) && slices.Contains(known, key):
 	case typed != "":
 		v.fail(diag.Structure, path, "use the key "+typed, "%s= is written from the key %s", key, typed)
 	case !slices.Contains(known, key):

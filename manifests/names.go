@@ -117,7 +117,7 @@ func (r *resolver) namesOf(network string, m member, relied map[string][]relianc
 				continue
 			}
 			late, path := m.app, taken[name]
-			if elders(m.app, use.by.app) < 0 {
+			if byPrecedence(m.app, use.by.app) < 0 {
 				late, path = use.by.app, use.by.part.Path
 			}
 			if key := late.ID() + " " + path; !said[key] {

@@ -38,8 +38,8 @@ type Manifest struct {
 	// Templates is the templates of configuration files by name, as far as they
 	// could be read.
 	Templates map[string]Source
-	// Standing is given by who knows the machine.
-	Standing Standing
+	// Installed is given by who knows the machine.
+	Standing Installed
 
 	tree *syntax.Node
 }

@@ -363,7 +363,7 @@ func (r *resolver) conflicts(app *Resolved) {
 		if other == nil || other == app {
 			continue
 		}
-		if elders(app, other) < 0 {
+		if byPrecedence(app, other) < 0 {
 			other, newcomer, path = app, other, "app.id"
 		}
 		r.fail(newcomer.Manifest, diag.Conflict, path, "leave one of the two out of the set",
@@ -375,7 +375,7 @@ func (r *resolver) conflicts(app *Resolved) {
 func (r *resolver) competing() {
 	for _, name := range slices.Sorted(maps.Keys(r.set.providers)) {
 		by := slices.Clone(r.set.providers[name])
-		slices.SortStableFunc(by, func(a, b provider) int { return elders(a.app, b.app) })
+		slices.SortStableFunc(by, func(a, b provider) int { return byPrecedence(a.app, b.app) })
 		for _, p := range by[1:] {
 			if p.app == by[0].app || p.offer.Shared && by[0].offer.Shared {
 				continue
@@ -501,7 +501,7 @@ func (r *Resolved) Existing(volume string) string {
 // buildTags reports two builds that make an image of the same name.
 func (r *resolver) buildTags() {
 	seen := map[string]string{}
-	for _, app := range slices.SortedStableFunc(slices.Values(r.set.Apps), elders) {
+	for _, app := range slices.SortedStableFunc(slices.Values(r.set.Apps), byPrecedence) {
 		for _, p := range app.Parts {
 			if p.Build == nil || p.Build.Tag == "" {
 				continue

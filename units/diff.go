@@ -53,13 +53,13 @@ func (d *differ) reload(why Reason) {
 
 // reloadFor is reload for a file that systemd has a unit of.
 func (d *differ) reloadFor(file string, why Reason) {
-	if !IsRecipe(file) {
+	if !IsPrestart(file) {
 		d.reload(why)
 	}
 }
 
 // writeReasons is why a file in each state is written.
-var writeReasons = map[FileState]Reason{FileMissing: BecauseMissing, FileDiffers: BecauseDiffers, FileOdd: BecauseOdd}
+var writeReasons = map[FileState]Reason{FileMissing: ReasonFileMissing, FileDiffers: ReasonFileDiffers, FileOdd: ReasonFileNotRegular}
 
 // files decides about every file that is not right.
 func (d *differ) files() {
@@ -67,7 +67,7 @@ func (d *differ) files() {
 		f := d.have.Files[name]
 		switch f.State {
 		case FileForeign:
-			d.leave(f.App, name, BecauseForeign)
+			d.leave(f.App, name, ReasonFileForeign)
 			continue
 		case FileStale:
 			d.stale(name, f)
@@ -84,11 +84,11 @@ func (d *differ) files() {
 // manifest is invalid, or, for a shared file, may be needed by one.
 func (d *differ) stale(name string, f FoundFile) {
 	switch {
-	case slices.Contains(d.want.Kept, f.App):
+	case slices.Contains(d.want.Invalid, f.App):
 		return
-	case f.App == "" && (!d.want.Whole || len(d.want.Kept) > 0):
+	case f.App == "" && (!d.want.Complete || len(d.want.Invalid) > 0):
 		return
-	case !d.want.Whole && !slices.ContainsFunc(d.want.Apps, func(a App) bool { return a.ID == f.App }):
+	case !d.want.Complete && !slices.ContainsFunc(d.want.Apps, func(a App) bool { return a.ID == f.App }):
 		return
 	}
 	if u, known := d.have.Units[f.Service]; known {
@@ -101,9 +101,9 @@ func (d *differ) stale(name string, f FoundFile) {
 // whyGone is why nothing of an app should be there.
 func (d *differ) whyGone(app string) Reason {
 	if slices.Contains(d.want.Ungranted, app) {
-		return BecauseNotGranted
+		return ReasonNotGranted
 	}
-	return BecauseRemoved
+	return ReasonRemoved
 }
 
 // stop ends the service of an app that is gone.
@@ -121,7 +121,7 @@ func (d *differ) stop(app, service string, u Unit) {
 // orphans ends services that nobody wants and of which no file is left: a removal
 // that was interrupted, or a file that was deleted by hand.
 func (d *differ) orphans() {
-	if !d.want.Whole {
+	if !d.want.Complete {
 		return
 	}
 	accounted := map[string]bool{}
@@ -136,11 +136,11 @@ func (d *differ) orphans() {
 	for _, service := range slices.Sorted(maps.Keys(d.have.Units)) {
 		id, u := AppOf(service), d.have.Units[service]
 		switch {
-		case id == "", accounted[service], slices.Contains(d.want.Kept, id):
+		case id == "", accounted[service], slices.Contains(d.want.Invalid, id):
 		case !u.Loaded:
 			d.stop(id, service, u)
 		case u.NeedsReload:
-			d.reload(BecauseOutdated)
+			d.reload(ReasonNeedsReload)
 		}
 	}
 }
@@ -153,9 +153,9 @@ func (d *differ) pulls() {
 		if id == "" || d.have.Units[unit].Active != Failed || d.mayLack(id) {
 			continue
 		}
-		why := BecauseRemoved
+		why := ReasonRemoved
 		if _, wanted := d.want.Find(id); wanted {
-			why = BecauseSupplied
+			why = ReasonPrerequisitesReady
 		}
 		d.plan.Stops = append(d.plan.Stops, Action{App: id, Kind: ResetFailed, Target: unit, Reason: why})
 	}
@@ -166,7 +166,7 @@ func (d *differ) mayLack(id string) bool {
 	isOf := func(a Action) bool { return a.App == id && a.Kind != Remove }
 	app, wanted := d.want.Find(id)
 	isDown := func(p Part) bool { u := d.have.Units[p.Service]; return u.Restarting || u.Active == Failed }
-	return slices.Contains(d.want.Kept, id) || slices.ContainsFunc(d.plan.Files, isOf) || slices.ContainsFunc(d.plan.Steps, isOf) ||
+	return slices.Contains(d.want.Invalid, id) || slices.ContainsFunc(d.plan.Files, isOf) || slices.ContainsFunc(d.plan.Steps, isOf) ||
 		wanted && slices.ContainsFunc(app.Parts, isDown)
 }
 
@@ -177,9 +177,9 @@ func (d *differ) loading(app App) {
 		switch {
 		case d.blocked(p):
 		case !u.Loaded:
-			d.reload(BecauseNotLoaded)
+			d.reload(ReasonNotLoaded)
 		case u.NeedsReload:
-			d.reload(BecauseOutdated)
+			d.reload(ReasonNeedsReload)
 		}
 	}
 }
@@ -202,7 +202,7 @@ func (d *differ) app(app App) {
 	stopped := len(d.plan.Steps) == at && (u.Active == Inactive || u.Stopped)
 	for _, p := range app.Parts[1:] {
 		if stopped && d.have.Units[p.Service].Active != Active {
-			d.leave(app.ID, p.Service, BecauseMainStopped)
+			d.leave(app.ID, p.Service, ReasonMainStopped)
 			continue
 		}
 		d.part(app, p)
@@ -214,7 +214,7 @@ func (d *differ) app(app App) {
 // plan, are a start or what a person asks for.
 func (d *differ) startsAll(at int) bool {
 	return slices.ContainsFunc(d.plan.Steps[at:], func(a Action) bool {
-		return a.Reason == BecauseAsked || a.Kind == Start || a.Kind == Recreate
+		return a.Reason == ReasonAsked || a.Kind == Start || a.Kind == Recreate
 	})
 }
 
@@ -231,9 +231,9 @@ func (d *differ) order(app App, at int) {
 		switch {
 		case len(own) == 0:
 			isAwaited[p.Service] = d.have.Units[p.Service].IsOnItsWay()
-		case (own[0].Reason == BecauseConfig || app.Rotating) && slices.ContainsFunc(p.After, func(service string) bool { return isAwaited[service] }):
+		case (own[0].Reason == ReasonConfigDiffers || app.Rotating) && slices.ContainsFunc(p.After, func(service string) bool { return isAwaited[service] }):
 			isAwaited[p.Service] = true
-			d.leave(app.ID, p.Service, BecauseWaiting)
+			d.leave(app.ID, p.Service, ReasonDependencyStarting)
 		case takesAlong(steps, p):
 			d.plan.Steps = append(d.plan.Steps, slices.DeleteFunc(own, func(a Action) bool { return a.Kind != ResetFailed })...)
 		default:
@@ -262,15 +262,15 @@ func (d *differ) asked(app App, main Part) bool {
 	u := d.have.Units[main.Service]
 	isDown := u.Active == Inactive || u.Active == Failed || u.Active == "" || u.Restarting
 	switch {
-	case d.blocked(main), u.Masked && app.Asked != Stop, app.Asked == "", app.Asked == Leave, app.Asked == Start && !isDown:
+	case d.blocked(main), u.Masked && app.Request != Stop, app.Request == "", app.Request == Leave, app.Request == Start && !isDown:
 		return false
-	case app.Asked == Stop && isDown && !u.Restarting:
-		d.leave(app.ID, main.Service, BecauseStopped)
+	case app.Request == Stop && isDown && !u.Restarting:
+		d.leave(app.ID, main.Service, ReasonStoppedByOperator)
 		return true
 	case u.Active == Failed:
-		d.step(app, ResetFailed, main.Service, BecauseAsked, false)
+		d.step(app, ResetFailed, main.Service, ReasonAsked, false)
 	}
-	d.step(app, app.Asked, main.Service, BecauseAsked, false)
+	d.step(app, app.Request, main.Service, ReasonAsked, false)
 	return true
 }
 
@@ -280,7 +280,7 @@ func (d *differ) failedParts(app App) []Action {
 	var list []Action
 	for _, p := range app.Parts[1:] {
 		if d.have.Units[p.Service].Active == Failed {
-			list = append(list, Action{App: app.ID, Kind: ResetFailed, Target: p.Service, Reason: BecauseFailed})
+			list = append(list, Action{App: app.ID, Kind: ResetFailed, Target: p.Service, Reason: ReasonFailed})
 		}
 	}
 	return list
@@ -293,58 +293,58 @@ func (d *differ) part(app App, p Part) {
 	case d.blocked(p):
 		// Said by files already.
 	case u.Masked:
-		d.leave(app.ID, p.Service, BecauseMasked)
+		d.leave(app.ID, p.Service, ReasonMasked)
 	case u.Active == Active && u.Job != "" && !app.Rotating:
 		// The job may be that of the last repair. A rotation waits for the same job.
-		d.leave(app.ID, p.Service, BecauseJob)
+		d.leave(app.ID, p.Service, ReasonJobUnderWay)
 	case p.Stale && (u.Active == Active || u.hasEnded() && (!u.Stopped || app.Rotating && p.WasUp)):
 		if app.Rotating || u.Active != Active { // its limit is for what it does by itself
-			d.step(app, ResetFailed, p.Service, BecauseStale, false)
+			d.step(app, ResetFailed, p.Service, ReasonDependencyRestarted, false)
 		}
-		d.restartAlone(app, p, BecauseStale, false)
+		d.restartAlone(app, p, ReasonDependencyRestarted, false)
 	case app.Rotating && p.WasUp && u.hasEnded():
 		d.bringBack(app, p, u)
 	case (u.Active == Active || u.Active == Activating && !u.Restarting) && u.Digest != "" && u.Digest != p.Digest:
 		// While it starts as well: the change may be what lets it serve, and without it
 		// the start would go on, in vain, for as long as it may take.
-		d.step(app, Restart, p.Service, BecauseDigest, false)
+		d.step(app, Restart, p.Service, ReasonDigestDiffers, false)
 	case (u.Active == Active || app.Rotating && u.Active == Activating && !u.Restarting) && p.Config != "" && u.Config != p.Config:
 		// While it starts, too, where a secret is rotated: a program that waits for a
 		// server which refuses its password does not end by itself.
-		d.repair(app, p, BecauseConfig)
-	case u.Active == Active && p.Watched != "" && u.Watched != p.Watched && d.isUp(app.Watches):
-		d.repair(app, p, BecauseWatched)
-	case u.Active == Active && d.startsAnyOf(p.Follow):
+		d.repair(app, p, ReasonConfigDiffers)
+	case u.Active == Active && p.Watched != "" && u.Watched != p.Watched && d.isUp(app.RestartAfter):
+		d.repair(app, p, ReasonWatchedFileDiffers)
+	case u.Active == Active && d.startsAnyOf(p.TracksAddressOf):
 		// Its address is another one when this app's turn comes. The next pass would see
 		// that as well, and there may be none soon: healthd need not run.
-		d.step(app, Restart, p.Service, BecauseWatched, false)
+		d.step(app, Restart, p.Service, ReasonWatchedFileDiffers, false)
 	case u.Active == Active && u.Paused:
-		d.repair(app, p, BecausePaused)
+		d.repair(app, p, ReasonPaused)
 	case u.Active == Active && p.Reloadable != "" && u.Reloadable != p.Reloadable:
-		d.repair(app, p, BecauseReloadable)
+		d.repair(app, p, ReasonReloadableFileDiffers)
 	case u.Active == Active:
 		d.health(app, p, u)
 	case u.Restarting && d.isMended(p):
 		// What it was waiting for may be this change, and its start limit may be used up.
-		d.step(app, ResetFailed, p.Service, BecauseMended, false)
-		d.step(app, Restart, p.Service, BecauseMended, false)
+		d.step(app, ResetFailed, p.Service, ReasonChangedWhileRestarting, false)
+		d.step(app, Restart, p.Service, ReasonChangedWhileRestarting, false)
 	case u.Restarting && p.Config != "" && u.Config != p.Config:
-		d.repair(app, p, BecauseConfig)
+		d.repair(app, p, ReasonConfigDiffers)
 	case u.Restarting:
 		// systemd's own delays and limits come first.
-		d.leave(app.ID, p.Service, BecauseCrashing)
+		d.leave(app.ID, p.Service, ReasonRestartedBySystemd)
 	case u.Active == Activating:
-		d.leave(app.ID, p.Service, BecauseStarting)
+		d.leave(app.ID, p.Service, ReasonStarting)
 	case u.Active == Deactivating:
-		d.leave(app.ID, p.Service, BecauseStopping)
+		d.leave(app.ID, p.Service, ReasonStopping)
 	case !app.Enabled:
-		d.leave(app.ID, p.Service, BecauseDisabled)
+		d.leave(app.ID, p.Service, ReasonDisabled)
 	case u.Stopped && !d.history.of(app).interrupted(p.Service, u):
-		d.leave(app.ID, p.Service, BecauseStopped)
+		d.leave(app.ID, p.Service, ReasonStoppedByOperator)
 	case u.Active == Failed, u.Stopped:
-		d.repair(app, p, BecauseFailed)
+		d.repair(app, p, ReasonFailed)
 	default:
-		d.repair(app, p, BecauseNeverRan)
+		d.repair(app, p, ReasonNeverStarted)
 	}
 }
 
@@ -353,7 +353,7 @@ func (d *differ) part(app App, p Part) {
 func (d *differ) isMended(p Part) bool {
 	u := d.have.Units[p.Service]
 	isWritten := func(a Action) bool {
-		return a.Kind == Write && (a.Target == p.File || a.Target == RecipeName(p.Service))
+		return a.Kind == Write && (a.Target == p.File || a.Target == PrestartName(p.Service))
 	}
 	return u.NeedsReload || slices.ContainsFunc(d.plan.Files, isWritten)
 }
@@ -363,9 +363,9 @@ func (d *differ) isMended(p Part) bool {
 // it has to have now. That counts for a pass that goes on with another one's work, too:
 // systemd may have started the part before the database was up, and in vain.
 func (d *differ) bringBack(app App, p Part, u Unit) {
-	why := BecauseFailed
+	why := ReasonFailed
 	if u.Restarting {
-		why = BecauseCrashing
+		why = ReasonRestartedBySystemd
 	}
 	d.step(app, ResetFailed, p.Service, why, false)
 	d.restartAlone(app, p, why, false)
@@ -390,35 +390,35 @@ func (d *differ) isUp(apps []string) bool {
 // health decides about a service that systemd calls active.
 func (d *differ) health(app App, p Part, u Unit) {
 	switch u.Health {
-	case Unprobed, Serving:
+	case HealthUnknown, Serving:
 	case Loading:
-		d.leave(app.ID, p.Service, BecauseLoading)
+		d.leave(app.ID, p.Service, ReasonLoading)
 	case NeedsUser:
-		d.leave(app.ID, p.Service, BecauseNeedsUser)
-	case Unsure:
-		d.leave(app.ID, p.Service, BecauseUnsure)
-	case Sick:
-		d.repair(app, p, BecauseSick)
+		d.leave(app.ID, p.Service, ReasonNeedsUser)
+	case Failing:
+		d.leave(app.ID, p.Service, ReasonNotAnsweringYet)
+	case Unhealthy:
+		d.repair(app, p, ReasonNotServing)
 	}
 }
 
 // ladders is what is done, try by try, by what is wrong. The last step is taken
 // again and again.
 var ladders = map[Reason][]Kind{
-	BecauseSick:    {Restart, Recreate},
-	BecauseConfig:  {Restart},
-	BecauseWatched: {Restart},
-	BecausePaused:  {Restart, Recreate},
+	ReasonNotServing:         {Restart, Recreate},
+	ReasonConfigDiffers:      {Restart},
+	ReasonWatchedFileDiffers: {Restart},
+	ReasonPaused:             {Restart, Recreate},
 	// Where a reload fails, a start has the files.
-	BecauseReloadable: {ReloadService, Restart},
-	BecauseFailed:     {Start, Recreate},
-	BecauseNeverRan:   {Start, Recreate},
+	ReasonReloadableFileDiffers: {ReloadService, Restart},
+	ReasonFailed:                {Start, Recreate},
+	ReasonNeverStarted:          {Start, Recreate},
 }
 
 // ladder is the one for a reason. Rules of a firewall are root's: only in the
 // system's scope can its reload have cut an app off.
 func (d *differ) ladder(why Reason) []Kind {
-	if why == BecauseSick && d.want.Scope == System {
+	if why == ReasonNotServing && d.want.Scope == System {
 		return append([]Kind{ReloadNetwork}, ladders[why]...)
 	}
 	return ladders[why]
@@ -426,36 +426,36 @@ func (d *differ) ladder(why Reason) []Kind {
 
 // changes is reasons that are no fault of the app: earlier faults don't put off what
 // they want, only they themselves when they come again and again.
-var changes = map[Reason]bool{BecauseConfig: true, BecauseWatched: true, BecauseReloadable: true}
+var changes = map[Reason]bool{ReasonConfigDiffers: true, ReasonWatchedFileDiffers: true, ReasonReloadableFileDiffers: true}
 
 // repair takes the next step of the ladder where the app's budget allows it.
 func (d *differ) repair(app App, p Part, why Reason) {
 	r := d.history.of(app)
 	interrupted := r.interrupted(p.Service, d.have.Units[p.Service])
-	if app.Asked == Leave && !changes[why] && !interrupted { // a start that was never queued is none yet
+	if app.Request == Leave && !changes[why] && !interrupted { // a start that was never queued is none yet
 		d.leave(app.ID, p.Service, why)
 		return
 	}
 	switch {
 	case interrupted, !d.now.Before(r.Next()), d.now.Before(r.Last), // or the clock was set back
 		changes[why] && r.Why != why, app.Rotating:
-		if why == BecauseFailed || app.Rotating { // whose restarts must not use up the part's start limit
+		if why == ReasonFailed || app.Rotating { // whose restarts must not use up the part's start limit
 			d.step(app, ResetFailed, p.Service, why, false)
 		}
 		steps, try := d.ladder(why), r.rung(why)
 		if interrupted && try > 0 {
 			try-- // which was counted, and never made
 		}
-		if why == BecauseConfig {
+		if why == ReasonConfigDiffers {
 			d.restartAlone(app, p, why, true)
 			return
 		}
 		d.step(app, steps[min(try, len(steps)-1)], p.Service, why, true)
 		return
 	case r.GaveUp():
-		d.leave(app.ID, p.Service, BecauseGaveUp)
+		d.leave(app.ID, p.Service, ReasonGaveUp)
 	default:
-		d.leave(app.ID, p.Service, BecauseBackingOff)
+		d.leave(app.ID, p.Service, ReasonBackingOff)
 	}
 	if next := r.Next(); d.plan.Due.IsZero() || next.Before(d.plan.Due) {
 		d.plan.Due = next

@@ -43,7 +43,7 @@ func withReloadable() *units.App {
 
 // following is an app that keeps to another one.
 func following(other string, a *units.App) *units.App {
-	a.Watches = []string{other}
+	a.RestartAfter = []string{other}
 	return a
 }
 
@@ -65,7 +65,7 @@ func TestStateTable(t *testing.T) {
 		want    []string
 	}{
 		"running, serving and as rendered: nothing": {unit: well},
-		"running without a probe: nothing":          {unit: unit(func(u *units.Unit) { u.Health = units.Unprobed })},
+		"running without a probe: nothing":          {unit: unit(func(u *units.Unit) { u.Health = units.HealthUnknown })},
 
 		"file deleted, systemd has not noticed": {
 			unit: unit(func(u *units.Unit) { u.NeedsReload = true }), files: file(units.FileMissing),
@@ -85,7 +85,7 @@ func TestStateTable(t *testing.T) {
 		},
 		"a link, directory or FIFO in the file's place": {
 			unit: well, files: file(units.FileOdd),
-			want: []string{"write app@lnd.container file-odd", "reload  file-odd"},
+			want: []string{"write app@lnd.container file-not-regular", "reload  file-not-regular"},
 		},
 		"somebody else's file in its place": {
 			unit: units.Unit{Loaded: true, Active: units.Inactive}, files: file(units.FileForeign),
@@ -122,7 +122,7 @@ func TestStateTable(t *testing.T) {
 		"a reload that did not help": {
 			app:     withReloadable(),
 			unit:    unit(func(u *units.Unit) { u.Config, u.Watched, u.Reloadable = "new", "seen", "old" }),
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Rung: 1, Why: units.BecauseReloadable, Last: now.Add(-10 * time.Second)}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Escalation: 1, Why: units.ReasonReloadableFileDiffers, Last: now.Add(-10 * time.Second)}},
 			want:    []string{"restart app@lnd.service reloadable-file-differs"},
 		},
 		"nobody can tell what it was started with": {
@@ -144,11 +144,11 @@ func TestStateTable(t *testing.T) {
 			unit: unit(func(u *units.Unit) {
 				u.Config, u.Watched, u.Job, u.Invocation = "new", "seen", "restart", "i1"
 			}),
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Rung: 1, Why: units.BecauseWatched, Last: now, Pending: map[string]string{service: "i1"}}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Escalation: 1, Why: units.ReasonWatchedFileDiffers, Last: now, Pending: map[string]string{service: "i1"}}},
 			want:    []string{"leave app@lnd.service job-under-way"},
 		},
 		"a job is under way, whatever is wrong with it": {
-			unit: unit(func(u *units.Unit) { u.Digest, u.Health, u.Paused, u.Job = "old", units.Sick, true, "stop" }),
+			unit: unit(func(u *units.Unit) { u.Digest, u.Health, u.Paused, u.Job = "old", units.Unhealthy, true, "stop" }),
 			want: []string{"leave app@lnd.service job-under-way"},
 		},
 		"who it follows is about to be restarted": {
@@ -168,7 +168,7 @@ func TestStateTable(t *testing.T) {
 		},
 		"it changed again at once: its own start may do it": {
 			app: withConfig("new", "other"), unit: unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Rung: 1, Why: units.BecauseWatched, Last: now.Add(-time.Second)}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Escalation: 1, Why: units.ReasonWatchedFileDiffers, Last: now.Add(-time.Second)}},
 			want:    []string{"leave app@lnd.service backing-off"},
 		},
 		"a configuration changed while the app is down": {
@@ -186,8 +186,8 @@ func TestStateTable(t *testing.T) {
 
 		"loading":    {unit: unit(func(u *units.Unit) { u.Health = units.Loading }), want: []string{"leave app@lnd.service loading"}},
 		"needs user": {unit: unit(func(u *units.Unit) { u.Health = units.NeedsUser }), want: []string{"leave app@lnd.service needs-user"}},
-		"unsure":     {unit: unit(func(u *units.Unit) { u.Health = units.Unsure }), want: []string{"leave app@lnd.service not-answering-yet"}},
-		"sick":       {unit: unit(func(u *units.Unit) { u.Health = units.Sick }), want: []string{"restart app@lnd.service not-serving"}},
+		"unsure":     {unit: unit(func(u *units.Unit) { u.Health = units.Failing }), want: []string{"leave app@lnd.service not-answering-yet"}},
+		"sick":       {unit: unit(func(u *units.Unit) { u.Health = units.Unhealthy }), want: []string{"restart app@lnd.service not-serving"}},
 		"paused":     {unit: unit(func(u *units.Unit) { u.Paused = true }), want: []string{"restart app@lnd.service paused"}},
 		"starting":   {unit: units.Unit{Loaded: true, Active: units.Activating}, want: []string{"leave app@lnd.service starting"}},
 		"starting with these files": {
@@ -229,7 +229,7 @@ func TestStateTable(t *testing.T) {
 		},
 		"systemd restarts it, and it was restarted for its configuration": {
 			app: withConfig("new", ""), unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true, Config: "old"},
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Rung: 1, Why: units.BecauseConfig, Last: now.Add(-time.Second)}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Escalation: 1, Why: units.ReasonConfigDiffers, Last: now.Add(-time.Second)}},
 			want:    []string{"leave app@lnd.service backing-off"},
 		},
 		"systemd restarts it, with the configuration that it should have": {
@@ -248,7 +248,7 @@ func TestStateTable(t *testing.T) {
 		},
 		"down in the middle of a repair": {
 			unit:    units.Unit{Loaded: true, Active: units.Inactive, Stopped: true, Invocation: "i1"},
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Why: units.BecauseFailed, Rung: 1, Last: now, Pending: map[string]string{service: "i1"}}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Why: units.ReasonFailed, Escalation: 1, Last: now, Pending: map[string]string{service: "i1"}}},
 			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
 		},
 		"stopped by the operator after a repair whose end nobody noted": {
@@ -261,7 +261,7 @@ func TestStateTable(t *testing.T) {
 		},
 		"it had to be killed for a repair": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed, Stopped: true, Invocation: "i1"},
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Why: units.BecauseFailed, Rung: 1, Last: now, Pending: map[string]string{service: "i1"}}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Why: units.ReasonFailed, Escalation: 1, Last: now, Pending: map[string]string{service: "i1"}}},
 			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
 		},
 		"failed": {
@@ -272,7 +272,7 @@ func TestStateTable(t *testing.T) {
 			unit: units.Unit{Loaded: true, Masked: true, Active: units.Inactive}, want: []string{"leave app@lnd.service masked"},
 		},
 		"masked while it runs": {
-			unit: unit(func(u *units.Unit) { u.Masked, u.Digest, u.Health = true, "old", units.Sick }), files: file(units.FileDiffers),
+			unit: unit(func(u *units.Unit) { u.Masked, u.Digest, u.Health = true, "old", units.Unhealthy }), files: file(units.FileDiffers),
 			want: []string{"write app@lnd.container file-differs", "reload  file-differs", "leave app@lnd.service masked"},
 		},
 		"failed, disabled": {
@@ -285,7 +285,7 @@ func TestStateTable(t *testing.T) {
 		},
 		"failed again, the delay is over": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Why: units.BecauseFailed, Rung: 1, Last: now.Add(-10 * time.Second)}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Why: units.ReasonFailed, Escalation: 1, Last: now.Add(-10 * time.Second)}},
 			want:    []string{"reset-failed app@lnd.service failed", "recreate app@lnd.service failed"},
 		},
 		"failed after five tries": {
@@ -295,7 +295,7 @@ func TestStateTable(t *testing.T) {
 		},
 		"given up: one more try an hour": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 50, Why: units.BecauseFailed, Rung: 50, Last: now.Add(-time.Hour)}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 50, Why: units.ReasonFailed, Escalation: 50, Last: now.Add(-time.Hour)}},
 			want:    []string{"reset-failed app@lnd.service failed", "recreate app@lnd.service failed"},
 		},
 		"given up, but the manifest changed": {
@@ -305,12 +305,12 @@ func TestStateTable(t *testing.T) {
 		},
 		"given up for another reason: from the first rung": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 50, Why: units.BecauseSick, Rung: 50, Last: now.Add(-time.Hour)}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 50, Why: units.ReasonNotServing, Escalation: 50, Last: now.Add(-time.Hour)}},
 			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
 		},
 		"the clock was set back": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
-			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 5, Why: units.BecauseFailed, Rung: 5, Last: now.Add(24 * time.Hour)}},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 5, Why: units.ReasonFailed, Escalation: 5, Last: now.Add(24 * time.Hour)}},
 			want:    []string{"reset-failed app@lnd.service failed", "recreate app@lnd.service failed"},
 		},
 	} {
@@ -321,7 +321,7 @@ func TestStateTable(t *testing.T) {
 			}
 			have := units.Observed{Files: tt.files, Units: map[string]units.Unit{service: tt.unit}}
 			maps.Copy(have.Units, tt.others)
-			plan := units.Diff(units.Desired{Apps: []units.App{app}, Whole: true}, have, tt.history, now)
+			plan := units.Diff(units.Desired{Apps: []units.App{app}, Complete: true}, have, tt.history, now)
 			if d := cmp.Diff(tt.want, lines(plan)); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
@@ -340,10 +340,10 @@ func TestStateTable(t *testing.T) {
 // those which keep its address, and those which keep theirs.
 func TestFollowerIsRestartedWithWhatItFollows(t *testing.T) {
 	app := func(id string, follow ...string) units.App {
-		a := units.App{ID: id, ManifestDigest: "m1", Enabled: true, Needs: follow, Watches: follow}
+		a := units.App{ID: id, ManifestDigest: "m1", Enabled: true, Needs: follow, RestartAfter: follow}
 		a.Parts = []units.Part{{Service: "app@" + id + ".service", File: "app@" + id + ".container", Digest: "d2"}}
 		for _, other := range follow {
-			a.Parts[0].Follow = append(a.Parts[0].Follow, "app@"+other+".service")
+			a.Parts[0].TracksAddressOf = append(a.Parts[0].TracksAddressOf, "app@"+other+".service")
 		}
 		return a
 	}
@@ -368,7 +368,7 @@ func TestFollowerIsRestartedWithWhatItFollows(t *testing.T) {
 
 // TestLadder: what is tried first, second and ever after, and when that is due.
 func TestLadder(t *testing.T) {
-	sick := unit(func(u *units.Unit) { u.Health = units.Sick })
+	sick := unit(func(u *units.Unit) { u.Health = units.Unhealthy })
 	paused := unit(func(u *units.Unit) { u.Paused = true })
 	for name, tt := range map[string]struct {
 		scope units.Scope
@@ -437,7 +437,7 @@ func TestAsked(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := disabled(lnd)
-			app.Asked = tt.asked
+			app.Request = tt.asked
 			have := units.Observed{Units: map[string]units.Unit{service: tt.unit}}
 			if d := cmp.Diff(tt.want, lines(units.Diff(units.Desired{Apps: []units.App{app}}, have, spent, now))); d != "" {
 				t.Errorf("-want +got:\n%s", d)
@@ -461,7 +461,7 @@ func TestAwaited(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := lnd
-			app.Asked = units.Leave
+			app.Request = units.Leave
 			have := units.Observed{Units: map[string]units.Unit{service: tt.unit}}
 			history := units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now, Pending: tt.pending}}
 			if d := cmp.Diff(tt.want, lines(units.Diff(units.Desired{Apps: []units.App{app}}, have, history, now))); d != "" {
@@ -489,12 +489,12 @@ func TestRemoval(t *testing.T) {
 		want  units.Desired
 		lines []string
 	}{
-		"whole set": {units.Desired{Apps: []units.App{lnd}, Whole: true}, []string{
+		"whole set": {units.Desired{Apps: []units.App{lnd}, Complete: true}, []string{
 			"stop app@old.service removed",
 			"remove app@old.container removed", "remove app@stopped.container removed", "remove archipelago-app.lnd.volume removed",
 			"remove archipelago-old.d.volume removed", "remove archipelago-shared.x.network removed", "reload  removed",
 		}},
-		"its manifest became invalid": {units.Desired{Apps: []units.App{lnd}, Kept: []string{"old"}, Whole: true}, []string{
+		"its manifest became invalid": {units.Desired{Apps: []units.App{lnd}, Invalid: []string{"old"}, Complete: true}, []string{
 			"remove app@stopped.container removed", "remove archipelago-app.lnd.volume removed", "reload  removed", "leave  invalid-manifest",
 		}},
 		"only some apps are meant": {units.Desired{Apps: []units.App{lnd}}, []string{
@@ -519,7 +519,7 @@ func TestOrphans(t *testing.T) {
 			"app@old.service": gone, "app@lnd.service": well, "app@lnd.dropped.service": gone, "app@invalid.part.service": gone, "app@theirs.service": well,
 		},
 	}
-	want := units.Desired{Apps: []units.App{lnd}, Kept: []string{"invalid"}, Whole: true}
+	want := units.Desired{Apps: []units.App{lnd}, Invalid: []string{"invalid"}, Complete: true}
 	if d := cmp.Diff([]string{
 		"stop app@lnd.dropped.service removed", "stop app@old.service removed",
 		"remove archipelago-old.d.volume removed", "reload  removed", "leave  invalid-manifest",
@@ -541,10 +541,10 @@ func TestPulls(t *testing.T) {
 		files     map[string]units.FoundFile
 		lines     []string
 	}{
-		"the app runs":             {app: well, pull: failed, lines: forget("supplied")},
+		"the app runs":             {app: well, pull: failed, lines: forget("prerequisites-ready")},
 		"nobody wants it any more": {pull: failed, want: units.Desired{Apps: []units.App{}}, lines: forget("removed")},
 		"its manifest is invalid": {
-			app: well, pull: failed, want: units.Desired{Apps: []units.App{}, Kept: []string{"lnd"}}, lines: []string{"leave  invalid-manifest"},
+			app: well, pull: failed, want: units.Desired{Apps: []units.App{}, Invalid: []string{"lnd"}}, lines: []string{"leave  invalid-manifest"},
 		},
 		"its files wait for it": {
 			app: well, pull: failed, files: map[string]units.FoundFile{"app@lnd.container": {State: units.FileDiffers, App: "lnd"}},
@@ -560,7 +560,7 @@ func TestPulls(t *testing.T) {
 			if tt.app.Active != "" {
 				have.Units["app@lnd.service"] = tt.app
 			}
-			tt.want.Whole = true
+			tt.want.Complete = true
 			if tt.want.Apps == nil {
 				tt.want.Apps = []units.App{lnd}
 			}
@@ -626,7 +626,7 @@ func TestBudget(t *testing.T) {
 	delays := make([]time.Duration, 0, 12)
 	at := now
 	for range 12 {
-		h.Repaired(lnd, units.BecauseSick, at)
+		h.Repaired(lnd, units.ReasonNotServing, at)
 		delays = append(delays, h["lnd"].Next().Sub(at))
 		at = h["lnd"].Next()
 	}
@@ -636,20 +636,20 @@ func TestBudget(t *testing.T) {
 	}
 	changed := lnd
 	changed.ManifestDigest = "m2"
-	h.Repaired(changed, units.BecauseSick, at)
+	h.Repaired(changed, units.ReasonNotServing, at)
 	if got := h["lnd"].Tries; got != 1 {
 		t.Errorf("%d tries after the manifest changed, want 1", got)
 	}
-	h.Well("lnd", at.Add(10*time.Minute-1))
+	h.ExpireIfHealthy("lnd", at.Add(10*time.Minute-1))
 	if len(h) != 1 {
 		t.Error("the record is gone before ten minutes")
 	}
-	h.Well("lnd", at.Add(10*time.Minute))
+	h.ExpireIfHealthy("lnd", at.Add(10*time.Minute))
 	if len(h) != 0 {
 		t.Errorf("history is %v after ten good minutes", h)
 	}
-	h.Begin(lnd, "app@lnd.service", "")
-	h.End("lnd")
+	h.MarkPending(lnd, "app@lnd.service", "")
+	h.ClearPending("lnd")
 	if len(h) != 0 {
 		t.Errorf("history is %v after a restart that was no repair", h)
 	}

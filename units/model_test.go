@@ -183,13 +183,13 @@ var faults = []struct {
 		if (a.active == units.Inactive || a.active == units.Failed) && a.loaded > 0 {
 			m.start(a)
 			a.stopped = false
-			m.history.Forget(a.id)
+			m.history.Reset(a.id)
 		}
 	}},
 	{"pause the container", func(_ *machine, _ *rand.Rand, a *simApp) { a.paused = a.active == units.Active }},
 	{"stop answering", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.active == units.Active {
-			a.health = units.Sick
+			a.health = units.Unhealthy
 		}
 	}},
 	{"start what it follows anew", func(_ *machine, _ *rand.Rand, a *simApp) {
@@ -303,7 +303,7 @@ func (a *simApp) isStopped() bool {
 }
 
 func (m *machine) diff() units.Plan {
-	want := units.Desired{Whole: true}
+	want := units.Desired{Complete: true}
 	have := units.Observed{Files: map[string]units.FoundFile{}, Units: map[string]units.Unit{}}
 	for _, a := range m.apps {
 		found := units.FoundFile{App: a.id, Service: a.service()}
@@ -312,7 +312,7 @@ func (m *machine) diff() units.Plan {
 			found.State = units.FileStale
 		case a.removed:
 		case a.invalid:
-			want.Kept = append(want.Kept, a.id)
+			want.Invalid = append(want.Invalid, a.id)
 		case a.disk == 0:
 			found.State = units.FileMissing
 		case a.disk != a.version:
@@ -341,7 +341,7 @@ func (a *simApp) wanted() units.App {
 	part := units.Part{Service: a.service(), File: a.file(), Digest: digest(a.version), Watched: digest(a.followed)}
 	app := units.App{ID: a.id, Enabled: !a.disabled, ManifestDigest: digest(a.version)}
 	if a.follows != nil {
-		app.Needs, app.Watches, part.Follow = []string{a.follows.id}, []string{a.follows.id}, []string{a.follows.service()}
+		app.Needs, app.RestartAfter, part.TracksAddressOf = []string{a.follows.id}, []string{a.follows.id}, []string{a.follows.service()}
 	}
 	app.Parts = []units.Part{part}
 	return app
@@ -378,7 +378,7 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 	}
 	for _, action := range append(plan.Stops, plan.Steps...) {
 		if m.app(action.App).job == "" { // a pass does not wait for a job when others are to be looked at
-			m.history.End(action.App)
+			m.history.ClearPending(action.App)
 		}
 	}
 	for _, a := range mended {
@@ -393,7 +393,7 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 	}
 	for _, a := range m.apps {
 		if a.active == units.Active {
-			m.history.Well(a.id, m.now)
+			m.history.ExpireIfHealthy(a.id, m.now)
 		}
 	}
 }
@@ -412,7 +412,7 @@ func (a *simApp) app() units.App { return units.App{ID: a.id, ManifestDigest: di
 // isMet reports whether an app would be restarted for an address that it has, as that of
 // a service whose start did not come about.
 func (a *simApp) isMet(action units.Action) bool {
-	return action.Reason == units.BecauseWatched && a.seen == a.followed
+	return action.Reason == units.ReasonWatchedFileDiffers && a.seen == a.followed
 }
 
 // isBehind reports whether an app is up, and so is what it follows, and has started since.
@@ -427,10 +427,10 @@ func (m *machine) begin(action units.Action) {
 		m.begun = append(m.begun, action.Target)
 		a := m.app(action.App)
 		if action.Kind == units.Restart && a.active == units.Active {
-			m.history.BeginJob(a.app(), action.Target)
+			m.history.MarkJobPending(a.app(), action.Target)
 			return
 		}
-		m.history.Begin(a.app(), action.Target, strconv.Itoa(a.invocation))
+		m.history.MarkPending(a.app(), action.Target, strconv.Itoa(a.invocation))
 	}
 }
 
@@ -438,7 +438,7 @@ func (m *machine) act(action units.Action) {
 	a := m.app(action.App)
 	switch action.Kind {
 	case units.Stop, units.ResetFailed, units.Start, units.Restart, units.Recreate:
-		if action.Reason != units.BecauseMended {
+		if action.Reason != units.ReasonChangedWhileRestarting {
 			m.begin(action)
 		}
 	case units.Write, units.Remove, units.Reload, units.ReloadService, units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
@@ -463,7 +463,7 @@ func (m *machine) act(action units.Action) {
 		if a.active == units.Failed {
 			a.active, a.limited = units.Inactive, false
 		}
-		if action.Reason == units.BecauseRemoved { // and with the app goes what was done to it
+		if action.Reason == units.ReasonRemoved { // and with the app goes what was done to it
 			a.stopped = false
 		}
 		a.collect()

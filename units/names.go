@@ -80,8 +80,8 @@ func RecreateOf(service string) string {
 	return ownPrefix + "recreate@" + strings.TrimPrefix(service, appPrefix)
 }
 
-// RecipeName is the recipe of a part by its service.
-func RecipeName(service string) string { return ownPrefix + ContainerOf(service) + RecipeSuffix }
+// PrestartName is the recipe of a part by its service.
+func PrestartName(service string) string { return ownPrefix + ContainerOf(service) + PrestartSuffix }
 
 // VolumeName is the Podman volume of an app's named volume.
 func VolumeName(app, volume string) string { return app + "." + volume }

@@ -27,7 +27,7 @@ func TestNames(t *testing.T) {
 		units.VolumeServices("lnd"):                                "archipelago-lnd.*-volume.service",
 		units.ObjectService(units.NetworkFile("private.lnd")):      "archipelago-private.lnd-network",
 		units.RecreateOf("app@ledger.db.service"):                  "archipelago-recreate@ledger.db.service",
-		units.RecipeName("app@ledger.db.service"):                  "archipelago-ledger.db.recipe",
+		units.PrestartName("app@ledger.db.service"):                "archipelago-ledger.db.recipe",
 		units.ObjectOf("archipelago-ledger.db.volume", ".volume"):  "ledger.db",
 		units.ObjectOf("/srv/data", ".volume"):                     "/srv/data",
 		units.AppOf("archipelago-lnd.data-volume.service"):         "",

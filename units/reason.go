@@ -7,49 +7,49 @@ type Reason string
 
 // The reasons.
 const (
-	BecauseMissing     Reason = "file-missing"
-	BecauseDiffers     Reason = "file-differs"
-	BecauseOdd         Reason = "file-odd"
-	BecauseForeign     Reason = "file-foreign"
-	BecauseRemoved     Reason = "removed"
-	BecauseNotGranted  Reason = "not-granted"
-	BecauseUnrecorded  Reason = "grants-unrecorded"
-	BecauseNotLoaded   Reason = "not-loaded"
-	BecauseOutdated    Reason = "needs-reload"
-	BecauseDigest      Reason = "digest-differs"
-	BecauseConfig      Reason = "config-differs"
-	BecauseWatched     Reason = "watched-file-differs"
-	BecauseReloadable  Reason = "reloadable-file-differs"
-	BecauseNoConfig    Reason = "config-unknown"
-	BecausePaused      Reason = "paused"
-	BecauseSick        Reason = "not-serving"
-	BecauseStale       Reason = "dependency-restarted"
-	BecauseUnsure      Reason = "not-answering-yet"
-	BecauseLoading     Reason = "loading"
-	BecauseStarting    Reason = "starting"
-	BecauseWaiting     Reason = "dependency-starting"
-	BecauseStopping    Reason = "stopping"
-	BecauseJob         Reason = "job-under-way"
-	BecauseCrashing    Reason = "restarted-by-systemd"
-	BecauseMended      Reason = "changed-while-restarting"
-	BecauseFailed      Reason = "failed"
-	BecauseNeverRan    Reason = "never-started"
-	BecauseStopped     Reason = "stopped-by-operator"
-	BecauseDisabled    Reason = "disabled"
-	BecauseMasked      Reason = "masked"
-	BecauseNeedsUser   Reason = "needs-user"
-	BecauseInvalid     Reason = "invalid-manifest"
-	BecauseBackingOff  Reason = "backing-off"
-	BecauseGaveUp      Reason = "gave-up"
-	BecauseAsked       Reason = "asked"
-	BecauseRolledBack  Reason = "rolled-back"
-	BecauseMainStopped Reason = "main-stopped"
-	BecausePulling     Reason = "pulling"
-	BecausePullFailed  Reason = "pull-failed"
-	BecauseSupplied    Reason = "supplied"
-	BecauseLegacy      Reason = "legacy"
-	BecauseAdopted     Reason = "adopted"
-	BecauseLegacyRuns  Reason = "legacy-has-its-place"
+	ReasonFileMissing            Reason = "file-missing"
+	ReasonFileDiffers            Reason = "file-differs"
+	ReasonFileNotRegular         Reason = "file-not-regular"
+	ReasonFileForeign            Reason = "file-foreign"
+	ReasonRemoved                Reason = "removed"
+	ReasonNotGranted             Reason = "not-granted"
+	ReasonGrantsUnrecorded       Reason = "grants-unrecorded"
+	ReasonNotLoaded              Reason = "not-loaded"
+	ReasonNeedsReload            Reason = "needs-reload"
+	ReasonDigestDiffers          Reason = "digest-differs"
+	ReasonConfigDiffers          Reason = "config-differs"
+	ReasonWatchedFileDiffers     Reason = "watched-file-differs"
+	ReasonReloadableFileDiffers  Reason = "reloadable-file-differs"
+	ReasonConfigUnknown          Reason = "config-unknown"
+	ReasonPaused                 Reason = "paused"
+	ReasonNotServing             Reason = "not-serving"
+	ReasonDependencyRestarted    Reason = "dependency-restarted"
+	ReasonNotAnsweringYet        Reason = "not-answering-yet"
+	ReasonLoading                Reason = "loading"
+	ReasonStarting               Reason = "starting"
+	ReasonDependencyStarting     Reason = "dependency-starting"
+	ReasonStopping               Reason = "stopping"
+	ReasonJobUnderWay            Reason = "job-under-way"
+	ReasonRestartedBySystemd     Reason = "restarted-by-systemd"
+	ReasonChangedWhileRestarting Reason = "changed-while-restarting"
+	ReasonFailed                 Reason = "failed"
+	ReasonNeverStarted           Reason = "never-started"
+	ReasonStoppedByOperator      Reason = "stopped-by-operator"
+	ReasonDisabled               Reason = "disabled"
+	ReasonMasked                 Reason = "masked"
+	ReasonNeedsUser              Reason = "needs-user"
+	ReasonInvalidManifest        Reason = "invalid-manifest"
+	ReasonBackingOff             Reason = "backing-off"
+	ReasonGaveUp                 Reason = "gave-up"
+	ReasonAsked                  Reason = "asked"
+	ReasonRolledBack             Reason = "rolled-back"
+	ReasonMainStopped            Reason = "main-stopped"
+	ReasonPulling                Reason = "pulling"
+	ReasonPullFailed             Reason = "pull-failed"
+	ReasonPrerequisitesReady     Reason = "prerequisites-ready"
+	ReasonLegacy                 Reason = "legacy"
+	ReasonAdopted                Reason = "adopted"
+	ReasonAdoptionReverted       Reason = "adoption-reverted"
 )
 
 // Meanings says what each reason means and, where a person may want to end it, by which
@@ -58,49 +58,49 @@ var Meanings = []struct {
 	Reason  Reason
 	Meaning string
 }{
-	{BecauseMissing, "a unit file is not there"},
-	{BecauseDiffers, "a unit file is not as the manifest says: it was edited, or the manifest was"},
-	{BecauseOdd, "a link, a directory or junk is in the place of a unit file"},
-	{BecauseForeign, "somebody else's file has the name of a unit file; move it away"},
-	{BecauseRemoved, "its manifest is gone"},
-	{BecauseNotGranted, "it asks for a right that nobody has granted, or that was revoked; archgen rights ID"},
-	{BecauseUnrecorded, "it has rights that are in no grants.toml yet: those of before there were grants, or of the catalog"},
-	{BecauseNotLoaded, "systemd does not know the unit"},
-	{BecauseOutdated, "systemd has not read the unit file since it changed"},
-	{BecauseDigest, "the container was started from another unit file"},
-	{BecauseConfig, "a configuration file or secret is another than when it started"},
-	{BecauseWatched, "what another app writes for it is another than when it started"},
-	{BecauseReloadable, "a configuration file that it reads again without a restart is another than it has read"},
-	{BecauseNoConfig, "what its configuration files should hold can't be told"},
-	{BecausePaused, "its container is paused"},
-	{BecauseSick, "it runs, and has not answered as often as its manifest allows"},
-	{BecauseStale, "it has not served since a container of the same app was restarted"},
-	{BecauseUnsure, "it does not answer, but not for long"},
-	{BecauseLoading, "it answers that it is not ready yet"},
-	{BecauseStarting, "systemd starts it"},
-	{BecauseWaiting, "it is restarted for its configuration once the containers of the same app are up that it is started after"},
-	{BecauseStopping, "systemd stops it"},
-	{BecauseJob, "systemd has a job for it that is not done yet: see systemctl list-jobs"},
-	{BecauseCrashing, "it ended by itself, and systemd starts it again"},
-	{BecauseMended, "its files changed while systemd starts it again and again"},
-	{BecauseFailed, "it ended by itself, and systemd does not start it again"},
-	{BecauseNeverRan, "it has not run since the machine came up, or since it was installed"},
-	{BecauseStopped, "somebody stopped it, or it was to end and did; archgen start ID"},
-	{BecauseDisabled, "it is not to start by itself; archgen enable ID"},
-	{BecauseMasked, "somebody has forbidden systemd to start it"},
-	{BecauseNeedsUser, "it waits for a person, such as for the password of a wallet"},
-	{BecauseInvalid, "its manifest has an error, so it stays as it last was; archgen check"},
-	{BecauseBackingOff, "it was repaired lately; the next try comes later"},
-	{BecauseGaveUp, "repairs did not help; one more is tried every hour"},
-	{BecauseAsked, "a person asked for it"},
-	{BecauseRolledBack, "it did not serve after its last change, and runs as before"},
-	{BecauseMainStopped, "the app's main container is stopped"},
-	{BecausePulling, "images or secrets that it lacks are being got"},
-	{BecausePullFailed, "images or secrets that it lacks can't be had; archgen pull ID"},
-	{BecauseSupplied, "it lacks nothing any more"},
-	{BecauseLegacy, "a container that is not ours has its name"},
-	{BecauseAdopted, "it serves in the place of such a container"},
-	{BecauseLegacyRuns, "it did not serve in the place of such a container, which runs again"},
+	{ReasonFileMissing, "a unit file is not there"},
+	{ReasonFileDiffers, "a unit file is not as the manifest says: it was edited, or the manifest was"},
+	{ReasonFileNotRegular, "a link, a directory or junk is in the place of a unit file"},
+	{ReasonFileForeign, "somebody else's file has the name of a unit file; move it away"},
+	{ReasonRemoved, "its manifest is gone"},
+	{ReasonNotGranted, "it asks for a right that nobody has granted, or that was revoked; archgen rights ID"},
+	{ReasonGrantsUnrecorded, "it has rights that are in no grants.toml yet: those of before there were grants, or of the catalog"},
+	{ReasonNotLoaded, "systemd does not know the unit"},
+	{ReasonNeedsReload, "systemd has not read the unit file since it changed"},
+	{ReasonDigestDiffers, "the container was started from another unit file"},
+	{ReasonConfigDiffers, "a configuration file or secret is another than when it started"},
+	{ReasonWatchedFileDiffers, "what another app writes for it is another than when it started"},
+	{ReasonReloadableFileDiffers, "a configuration file that it reads again without a restart is another than it has read"},
+	{ReasonConfigUnknown, "what its configuration files should hold can't be told"},
+	{ReasonPaused, "its container is paused"},
+	{ReasonNotServing, "it runs, and has not answered as often as its manifest allows"},
+	{ReasonDependencyRestarted, "it has not served since a container of the same app was restarted"},
+	{ReasonNotAnsweringYet, "it does not answer, but not for long"},
+	{ReasonLoading, "it answers that it is not ready yet"},
+	{ReasonStarting, "systemd starts it"},
+	{ReasonDependencyStarting, "it is restarted for its configuration once the containers of the same app are up that it is started after"},
+	{ReasonStopping, "systemd stops it"},
+	{ReasonJobUnderWay, "systemd has a job for it that is not done yet: see systemctl list-jobs"},
+	{ReasonRestartedBySystemd, "it ended by itself, and systemd starts it again"},
+	{ReasonChangedWhileRestarting, "its files changed while systemd starts it again and again"},
+	{ReasonFailed, "it ended by itself, and systemd does not start it again"},
+	{ReasonNeverStarted, "it has not run since the machine came up, or since it was installed"},
+	{ReasonStoppedByOperator, "somebody stopped it, or it was to end and did; archgen start ID"},
+	{ReasonDisabled, "it is not to start by itself; archgen enable ID"},
+	{ReasonMasked, "somebody has forbidden systemd to start it"},
+	{ReasonNeedsUser, "it waits for a person, such as for the password of a wallet"},
+	{ReasonInvalidManifest, "its manifest has an error, so it stays as it last was; archgen check"},
+	{ReasonBackingOff, "it was repaired lately; the next try comes later"},
+	{ReasonGaveUp, "repairs did not help; one more is tried every hour"},
+	{ReasonAsked, "a person asked for it"},
+	{ReasonRolledBack, "it did not serve after its last change, and runs as before"},
+	{ReasonMainStopped, "the app's main container is stopped"},
+	{ReasonPulling, "images or secrets that it lacks are being got"},
+	{ReasonPullFailed, "images or secrets that it lacks can't be had; archgen pull ID"},
+	{ReasonPrerequisitesReady, "it lacks nothing any more"},
+	{ReasonLegacy, "a container that is not ours has its name"},
+	{ReasonAdopted, "it serves in the place of such a container"},
+	{ReasonAdoptionReverted, "it did not serve in the place of such a container, which runs again"},
 }
 
 // Meaning is what a reason means for an app, empty where it is none.

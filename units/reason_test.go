@@ -32,7 +32,7 @@ func TestMeanings(t *testing.T) {
 	if !strings.Contains(string(page), rows.String()) {
 		t.Errorf("docs/operations.md needs the rows\n%s", &rows)
 	}
-	if got, want := units.BecauseDisabled.Meaning("web"), "it is not to start by itself; archgen enable web"; got != want {
+	if got, want := units.ReasonDisabled.Meaning("web"), "it is not to start by itself; archgen enable web"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// What the text of a rendered file tells is read here and in ReadMark and ReadRecipe,
+// What the text of a rendered file tells is read here and in ReadOwnership and ReadPrestart,
 // and nowhere else. Every pass reads every file, and a file on the disk may be damaged:
 // go-systemd's reader, which starts a goroutine a file and refuses a line of more than
 // 2 KiB (v22.7.0), takes twenty times as long.
@@ -89,7 +89,7 @@ func AsRendered(id string, files Set) App {
 	app := App{ID: id}.With(files)
 	if len(app.Parts) > 0 {
 		main, _ := files.Find(app.Parts[0].File)
-		mark, _ := ReadMark(main.Content)
+		mark, _ := ReadOwnership(main.Content)
 		app.ManifestDigest, app.Enabled = mark.ManifestDigest, main.Value("WantedBy") != ""
 	}
 	return app

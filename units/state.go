@@ -10,29 +10,29 @@ import (
 type Desired struct {
 	// Apps is the valid apps, in any order.
 	Apps []App
-	// Kept is the ids of apps whose manifests are invalid: what is there of
+	// Invalid is the ids of apps whose manifests are invalid: what is there of
 	// them stays as it is. A mistake in a manifest is never a removal.
-	Kept []string
+	Invalid []string
 	// Ungranted is the ids of apps of which nothing may be there, although their manifests
 	// are: they ask for a right that nobody granted, and never had it, or have it no more.
 	Ungranted []string
 	// Shared is the files that belong to no single app: capabilities' networks.
 	Shared Set
-	// Whole: Apps and Kept are all apps there are, so that whatever else is
+	// Complete: Apps and Invalid are all apps there are, so that whatever else is
 	// ours is to go.
-	Whole bool
+	Complete bool
 	// Scope is the manager that runs the apps.
 	Scope Scope
 }
 
 // Refused is the ids of the apps that have a manifest and are not among Apps, and why.
 func (d Desired) Refused() map[string]Reason {
-	list := make(map[string]Reason, len(d.Kept)+len(d.Ungranted))
-	for _, id := range d.Kept {
-		list[id] = BecauseInvalid
+	list := make(map[string]Reason, len(d.Invalid)+len(d.Ungranted))
+	for _, id := range d.Invalid {
+		list[id] = ReasonInvalidManifest
 	}
 	for _, id := range d.Ungranted {
-		list[id] = BecauseNotGranted
+		list[id] = ReasonNotGranted
 	}
 	return list
 }
@@ -65,10 +65,10 @@ type App struct {
 	Parts []Part
 	// Needs is the ids of the apps that have to serve first.
 	Needs []string
-	// Watches is the ids of the apps that write files which this one reads when it
+	// RestartAfter is the ids of the apps that write files which this one reads when it
 	// starts, or whose address it looks up then: when one of them starts anew, this
 	// one is to be looked at as well.
-	Watches []string
+	RestartAfter []string
 	// Companions is the ids of the apps that stop and restart with this one.
 	Companions []string
 	// Secrets is what has to have a value before the app starts.
@@ -80,11 +80,11 @@ type App struct {
 	Enabled bool
 	// ManifestDigest tells one version of the manifest from another.
 	ManifestDigest string
-	// Asked is what a person asks for now: Start, Restart or Stop, or nothing. Leave
+	// Request is what a person asks for now: Start, Restart or Stop, or nothing. Leave
 	// asks for no repair: what became of the last one is to be seen.
-	Asked Kind
-	// Awaited: a person waits for it, by name, to serve.
-	Awaited bool
+	Request Kind
+	// IsAwaited: a person waits for it, by name, to serve.
+	IsAwaited bool
 	// Rotating: secrets of it, or of what it needs, are being changed. What follows
 	// from that is not put off, and nobody has seen yet whether it serves with them.
 	Rotating bool
@@ -125,7 +125,7 @@ func (a App) Stale(service string, found map[string]Unit) (App, bool) {
 			}
 		}
 	}
-	a.Asked, a.Parts = "", slices.DeleteFunc(slices.Clone(a.Parts), func(p Part) bool { return p.Service != service })
+	a.Request, a.Parts = "", slices.DeleteFunc(slices.Clone(a.Parts), func(p Part) bool { return p.Service != service })
 	for i := range a.Parts {
 		a.Parts[i].Stale = true
 	}
@@ -155,9 +155,9 @@ type Part struct {
 	// After is the services of the same app that this one is started after, and PartOf
 	// those whose restart restarts this one.
 	After, PartOf []string
-	// Follow is the services of other apps whose addresses this one looks up once, when
+	// TracksAddressOf is the services of other apps whose addresses this one looks up once, when
 	// it starts: each start of theirs may give them another one.
-	Follow []string
+	TracksAddressOf []string
 	// Lends: other parts share its network, and lose it with its container.
 	Lends bool
 }
@@ -245,42 +245,42 @@ type Unit struct {
 	Health Health
 }
 
-// Word is how a service is, in one word for people.
-type Word string
+// Phase is how a service is, in one word for people.
+type Phase string
 
 // The words.
 const (
-	IsRunning    Word = "running"
-	IsDone       Word = "done" // it ended as it should, and counts as active
-	IsStarting   Word = "starting"
-	IsStopping   Word = "stopping"
-	IsRestarting Word = "restarting"
-	IsPaused     Word = "paused"
-	IsFailed     Word = "failed"
-	IsStopped    Word = "stopped"
+	PhaseRunning    Phase = "running"
+	PhaseDone       Phase = "done" // it ended as it should, and counts as active
+	PhaseStarting   Phase = "starting"
+	PhaseStopping   Phase = "stopping"
+	PhaseRestarting Phase = "restarting"
+	PhasePaused     Phase = "paused"
+	PhaseFailed     Phase = "failed"
+	PhaseStopped    Phase = "stopped"
 )
 
 // severity orders the words: an app is what its worst part is.
-var severity = map[Word]int{IsFailed: 7, IsPaused: 6, IsRestarting: 5, IsStopped: 4, IsStopping: 3, IsStarting: 2}
+var severity = map[Phase]int{PhaseFailed: 7, PhasePaused: 6, PhaseRestarting: 5, PhaseStopped: 4, PhaseStopping: 3, PhaseStarting: 2}
 
 // IsWorse reports whether a service is in a worse way than another.
-func (w Word) IsWorse(than Word) bool { return severity[w] > severity[than] }
+func (w Phase) IsWorse(than Phase) bool { return severity[w] > severity[than] }
 
-// Word takes what is known of a service into one word.
-func (u Unit) Word() Word {
+// Phase takes what is known of a service into one word.
+func (u Unit) Phase() Phase {
 	switch {
 	case u.Restarting:
-		return IsRestarting
+		return PhaseRestarting
 	case u.Active == Active && u.Paused:
-		return IsPaused
+		return PhasePaused
 	case u.Stopped:
-		return IsStopped
+		return PhaseStopped
 	}
 	return words[u.Active]
 }
 
-var words = map[ActiveState]Word{
-	Active: IsRunning, Activating: IsStarting, Deactivating: IsStopping, Failed: IsFailed, Inactive: IsStopped, "": IsStopped,
+var words = map[ActiveState]Phase{
+	Active: PhaseRunning, Activating: PhaseStarting, Deactivating: PhaseStopping, Failed: PhaseFailed, Inactive: PhaseStopped, "": PhaseStopped,
 }
 
 // ActiveState is systemd's coarse state of a unit.
@@ -325,17 +325,17 @@ type Health string
 
 // The states of health.
 const (
-	// Unprobed: nothing tells; an active unit is taken to serve.
-	Unprobed Health = ""
-	Serving  Health = "serving"
+	// HealthUnknown: nothing tells; an active unit is taken to serve.
+	HealthUnknown Health = ""
+	Serving       Health = "serving"
 	// Loading: it answers that it is not ready yet.
 	Loading Health = "loading"
 	// NeedsUser: it waits for a person, such as a locked wallet.
 	NeedsUser Health = "needs-user"
-	// Unsure: it does not answer, but not for long enough to act.
-	Unsure Health = "unsure"
+	// Failing: it does not answer, but not for long enough to act.
+	Failing Health = "unsure"
 	// Sick: it has not answered as often as its manifest allows.
-	Sick Health = "sick"
+	Unhealthy Health = "sick"
 )
 
 // Record is what was done to repair an app since it was last well, changed, or
@@ -348,8 +348,8 @@ type Record struct {
 	// Last is when the last one was made.
 	Last time.Time `json:"last"`
 	// Why is what it was for, and Rung how many in a row were for that.
-	Why  Reason `json:"why,omitempty"`
-	Rung int    `json:"rung,omitempty"`
+	Why        Reason `json:"why,omitempty"`
+	Escalation int    `json:"rung,omitempty"`
 	// RolledBack: the app did not serve with this manifest and got its last good
 	// files back. They stay until the manifest changes or a person asks.
 	RolledBack bool `json:"rolled_back,omitempty"`
@@ -400,8 +400,8 @@ func (r Record) Next() time.Time {
 // GaveUp reports whether the budget is used up. Tries go on, an hour apart.
 func (r Record) GaveUp() bool { return r.Tries >= budgetTries }
 
-// Begin notes, before anything is done to a service, its invocation until then.
-func (h History) Begin(app App, service, invocation string) {
+// MarkPending notes, before anything is done to a service, its invocation until then.
+func (h History) MarkPending(app App, service, invocation string) {
 	r := h.of(app)
 	r.Pending = maps.Clone(r.Pending)
 	if r.Pending == nil {
@@ -414,14 +414,14 @@ func (h History) Begin(app App, service, invocation string) {
 // byJob stands in Pending for an invocation, and is none.
 const byJob = "job"
 
-// BeginJob is Begin for what one job of systemd does to a service that is up. The job
+// MarkJobPending is MarkPending for what one job of systemd does to a service that is up. The job
 // goes on without the pass, so a service that is down with no job was stopped by a person.
-func (h History) BeginJob(app App, service string) { h.Begin(app, service, byJob) }
+func (h History) MarkJobPending(app App, service string) { h.MarkPending(app, service, byJob) }
 
 // Repaired counts a repair against the app's budget, before it is made.
 func (h History) Repaired(app App, why Reason, now time.Time) {
 	r := h.of(app)
-	r.Tries, r.Last, r.Rung, r.Why = r.Tries+1, now, r.rung(why)+1, why
+	r.Tries, r.Last, r.Escalation, r.Why = r.Tries+1, now, r.rung(why)+1, why
 	h[app.ID] = r
 }
 
@@ -430,11 +430,11 @@ func (r Record) rung(why Reason) int {
 	if r.Why != why {
 		return 0
 	}
-	return r.Rung
+	return r.Escalation
 }
 
-// End notes that the work on an app is over, whatever came of it.
-func (h History) End(id string) {
+// ClearPending notes that the work on an app is over, whatever came of it.
+func (h History) ClearPending(id string) {
 	r := h[id]
 	r.Pending = nil
 	h[id] = r
@@ -443,24 +443,24 @@ func (h History) End(id string) {
 	}
 }
 
-// Met notes that a repair led to what it was for: the next one for the same reason
+// Resolve notes that a repair led to what it was for: the next one for the same reason
 // comes at once.
-func (h History) Met(id string, why Reason) {
+func (h History) Resolve(id string, why Reason) {
 	if r := h[id]; r.Why == why {
-		r.Tries, r.Rung, r.Why = r.Tries-r.Rung, 0, ""
+		r.Tries, r.Escalation, r.Why = r.Tries-r.Escalation, 0, ""
 		h[id] = r
 	}
 }
 
-// Change notes, before the files of an app are changed, that they will be.
-func (h History) Change(id string) {
+// MarkChanged notes, before the files of an app are changed, that they will be.
+func (h History) MarkChanged(id string) {
 	r := h[id]
 	r.Changed = true
 	h[id] = r
 }
 
-// Verified notes that a pass over an app whose files were changed came to its end.
-func (h History) Verified(id string) {
+// MarkVerified notes that a pass over an app whose files were changed came to its end.
+func (h History) MarkVerified(id string) {
 	r := h[id]
 	if !r.Changed {
 		return
@@ -492,18 +492,18 @@ func (r Record) interrupted(service string, u Unit) bool {
 // forgetAfter is how long an app has to be well until its repairs are forgotten.
 const forgetAfter = 10 * time.Minute
 
-// Well notes that an app was seen well.
-func (h History) Well(id string, now time.Time) {
+// ExpireIfHealthy notes that an app was seen well.
+func (h History) ExpireIfHealthy(id string, now time.Time) {
 	if r, ok := h[id]; ok && !r.RolledBack && !r.Changed && (now.Sub(r.Last) >= forgetAfter || now.Before(r.Last)) {
 		delete(h, id)
 	}
 }
 
-// Removed drops the record of an app that is gone. Of services that were stopped for
+// DropRemoved drops the record of an app that is gone. Of services that were stopped for
 // that it is kept as long as systemd has them, with their past, which it does where
 // another unit mentions them: no person stopped them, should the app come back. Without
 // units nobody knows yet.
-func (h History) Removed(id string, have map[string]Unit) {
+func (h History) DropRemoved(id string, have map[string]Unit) {
 	stopped := maps.Clone(h[id].Pending)
 	maps.DeleteFunc(stopped, func(service, invocation string) bool {
 		u, known := have[service]
@@ -516,9 +516,9 @@ func (h History) Removed(id string, have map[string]Unit) {
 	h[id] = Record{Pending: stopped}
 }
 
-// Forget drops the record of an app: a person has started it. That its files
+// Reset drops the record of an app: a person has started it. That its files
 // were changed stays to be verified.
-func (h History) Forget(id string) {
+func (h History) Reset(id string) {
 	if !h[id].Changed {
 		delete(h, id)
 		return

@@ -15,9 +15,9 @@ import (
 	"slices"
 )
 
-// ErrCalled is the cause for which a context ends that ends a wait and nothing else: what
+// ErrPreempted is the cause for which a context ends that ends a wait and nothing else: what
 // is being asked of systemd is still asked.
-var ErrCalled = errors.New("others had to be looked at")
+var ErrPreempted = errors.New("others had to be looked at")
 
 // Scope is the systemd manager that runs the units.
 type Scope int
@@ -99,23 +99,23 @@ func (a App) Runs(found map[string]Unit) bool {
 	return !slices.ContainsFunc(a.Parts, func(p Part) bool { return p.Digest == "" || found[p.Service].Digest != p.Digest })
 }
 
-// ErrUnderWay says of what an app needs that it is on its way and takes a while.
-var ErrUnderWay = errors.New("what it needs is still on its way, and nothing of it was changed yet")
+// ErrPending says of what an app needs that it is on its way and takes a while.
+var ErrPending = errors.New("what it needs is still on its way, and nothing of it was changed yet")
 
-// StuckError says that what is to be done to one file can't be, while it may be to
+// ImmutableFileError says that what is to be done to one file can't be, while it may be to
 // others: the file is immutable, another user's, or a mount point.
-type StuckError struct {
+type ImmutableFileError struct {
 	File string
 	Err  error
 }
 
-func (e *StuckError) Error() string { return e.Err.Error() }
-func (e *StuckError) Unwrap() error { return e.Err }
+func (e *ImmutableFileError) Error() string { return e.Err.Error() }
+func (e *ImmutableFileError) Unwrap() error { return e.Err }
 
 // MaxFile is the most bytes that a rendered file may have: a unit has a few
 // thousand, a recipe those of its templates.
 const MaxFile = 8 << 20
 
-// MarkSection is the section that marks a file as rendered by archgen. Quadlet
+// OwnershipSection is the section that marks a file as rendered by archgen. Quadlet
 // and systemd ignore sections whose name starts with "X-".
-const MarkSection = "X-Archipelago"
+const OwnershipSection = "X-Archipelago"

@@ -118,12 +118,12 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		if err := c.sayDiagnostics(k, o.asJSON || isSaid); err != nil {
 			return want, err
 		}
-		kept := slices.DeleteFunc(slices.Clone(want.Kept), func(id string) bool { return asked(id) != units.Stop })
+		kept := slices.DeleteFunc(slices.Clone(want.Invalid), func(id string) bool { return asked(id) != units.Stop })
 		want.Apps = slices.Concat(want.Apps, l.asTheyAre(kept))
 		want, err = narrow(want, ids)
 		for i := range want.Apps {
-			want.Apps[i].Asked = asked(want.Apps[i].ID)
-			want.Apps[i].Awaited = slices.Contains(ids, want.Apps[i].ID) || slices.Contains(o.awaited, want.Apps[i].ID)
+			want.Apps[i].Request = asked(want.Apps[i].ID)
+			want.Apps[i].IsAwaited = slices.Contains(ids, want.Apps[i].ID) || slices.Contains(o.awaited, want.Apps[i].ID)
 		}
 		return want, err
 	}

@@ -141,7 +141,7 @@ func holdBack(store statedir.Store, want units.Desired, g statedir.Generation) e
 	}
 	var set units.Set
 	for _, f := range g.Files {
-		if _, isValid := want.Find(f.App); isValid || f.App == "" || slices.Contains(want.Kept, f.App) { // it was not removed since
+		if _, isValid := want.Find(f.App); isValid || f.App == "" || slices.Contains(want.Invalid, f.App) { // it was not removed since
 			set = append(set, f)
 		}
 	}

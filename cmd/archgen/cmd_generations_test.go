@@ -34,7 +34,7 @@ func TestHoldBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The manifest of broken has an error, and new did not serve with its second one.
-	want := units.Desired{Apps: []units.App{app("new", "2"), app("page", "2"), app("same", "1")}, Kept: []string{"broken"}}
+	want := units.Desired{Apps: []units.App{app("new", "2"), app("page", "2"), app("same", "1")}, Invalid: []string{"broken"}}
 	if err := holdBack(store, want, list[1]); err != nil {
 		t.Fatal(err)
 	}

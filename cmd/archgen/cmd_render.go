@@ -109,7 +109,7 @@ func (c *cli) render(o *renderOptions, args []string) error {
 	if err := c.record(k, o, args); err != nil {
 		return err
 	}
-	changes, err := unitdir.Sync(dir, files, func(m units.Mark) bool { return ownsMark(k, m) })
+	changes, err := unitdir.Sync(dir, files, func(m units.Ownership) bool { return ownsMark(k, m) })
 	if o.asJSON {
 		return errors.Join(err, c.printRendered(k, dir, changes))
 	}
@@ -186,7 +186,7 @@ func networksOf(k *compile.Compiled) map[string]bool {
 // ownsMark reports whether a file with that mark may be removed when it is no
 // longer rendered. The network of a capability may have users that are not in
 // a partial set.
-func ownsMark(k *compile.Compiled, m units.Mark) bool {
+func ownsMark(k *compile.Compiled, m units.Ownership) bool {
 	if m.App == "" {
 		return k.Whole
 	}

@@ -183,7 +183,7 @@ func (t *turnover) Serve(ctx context.Context, r *secret.Rotation) error {
 		return want, err
 	}
 	host := t.l.host(min(turn, t.timeout(r)), t.c.progress(t.o.asJSON))
-	host.Settle = settleRotated
+	host.StabilizationTime = settleRotated
 	report, err := reconcile.Await(ctx, desired, host, t.timeout(r))
 	if err != nil {
 		return err
@@ -321,11 +321,11 @@ func (t *turnover) verify(ctx context.Context, r *secret.Rotation) error {
 }
 
 func (t *turnover) hasValue(app units.App, part units.Part) error {
-	file, ok := app.Files.Find(units.RecipeName(part.Service))
+	file, ok := app.Files.Find(units.PrestartName(part.Service))
 	if !ok || t.after[part.Service].State.Active != units.Active {
 		return nil
 	}
-	recipe, err := units.ReadRecipe(file.Content)
+	recipe, err := units.ReadPrestart(file.Content)
 	if err != nil {
 		return err
 	}

@@ -83,7 +83,7 @@ type partStatus struct {
 
 // condition is what apps and their parts have in common.
 type condition struct {
-	State units.Word `json:"state"`
+	State units.Phase `json:"state"`
 	// Reason is empty where there is nothing to say.
 	Reason units.Reason `json:"reason"`
 	Health units.Health `json:"health"`
@@ -227,7 +227,7 @@ func (s *survey) app(id string) appStatus {
 // sum makes of the parts what the app is: what its main part is, but where
 // another is worse off.
 func (a *appStatus) sum() {
-	a.condition = condition{State: units.IsStopped, Ports: []units.Port{}}
+	a.condition = condition{State: units.PhaseStopped, Ports: []units.Port{}}
 	if len(a.Parts) == 0 {
 		return
 	}
@@ -266,37 +266,37 @@ func (s *survey) part(id, service string) partStatus {
 	}
 	p.since = changed(found.Systemd.StateChangeTimestamp)
 	switch p.State {
-	case units.IsRunning, units.IsPaused, units.IsDone:
+	case units.PhaseRunning, units.PhasePaused, units.PhaseDone:
 		p.since = changed(found.Systemd.ActiveEnterTimestamp)
 		p.StartedAt = moment(p.since)
-	case units.IsFailed, units.IsRestarting, units.IsStopped:
+	case units.PhaseFailed, units.PhaseRestarting, units.PhaseStopped:
 		p.ExitCode = exitOf(found.Systemd.ExecMainCode, found.Systemd.ExecMainStatus)
-	case units.IsStarting, units.IsStopping:
+	case units.PhaseStarting, units.PhaseStopping:
 	}
 	p.Created = moment(found.Container.Created)
 	switch p.State {
-	case units.IsRunning:
+	case units.PhaseRunning:
 		p.Health, p.Level, p.detail = u.Health, levelOf(u.Health, answer), answer.detail
-		if u.Health == units.Sick {
+		if u.Health == units.Unhealthy {
 			p.detail = cmp.Or(ui.OneLine(found.Container.Output), p.detail)
 		}
-	case units.IsStarting:
+	case units.PhaseStarting:
 		p.Level, p.detail = levelOfStart(found.Systemd.StatusText)
-	case units.IsFailed, units.IsRestarting:
+	case units.PhaseFailed, units.PhaseRestarting:
 		p.detail = endings[found.Systemd.Result]
-	case units.IsDone, units.IsStopping, units.IsPaused, units.IsStopped:
+	case units.PhaseDone, units.PhaseStopping, units.PhasePaused, units.PhaseStopped:
 	}
 	switch p.Reason {
-	case units.BecauseBackingOff, units.BecauseGaveUp:
+	case units.ReasonBackingOff, units.ReasonGaveUp:
 		p.detail = repairsOf(s.history[id])
-	case units.BecauseMasked:
+	case units.ReasonMasked:
 		p.detail = "to have it started again: " + s.want.Scope.Systemctl("unmask "+service)
-	case units.BecauseRolledBack:
+	case units.ReasonRolledBack:
 		p.detail = cmp.Or(p.detail, "it did not serve with its newest manifest; archgen restart "+id+" tries that again")
 	default: // says enough
 	}
 	p.isRight = isRight(p.condition)
-	if p.State == units.IsRunning && (u.Health == units.Sick || u.Health == units.Unsure) {
+	if p.State == units.PhaseRunning && (u.Health == units.Unhealthy || u.Health == units.Failing) {
 		p.Error = p.detail
 	}
 	return p
@@ -320,27 +320,27 @@ var endings = map[string]string{
 }
 
 // stateOf takes what is known of a service into one word.
-func stateOf(u units.Unit, sub string) units.Word {
-	if word := u.Word(); word != units.IsRunning || sub != "exited" {
+func stateOf(u units.Unit, sub string) units.Phase {
+	if word := u.Phase(); word != units.PhaseRunning || sub != "exited" {
 		return word
 	}
-	return units.IsDone
+	return units.PhaseDone
 }
 
 // isRight reports whether nobody has to look after it.
 func isRight(c condition) bool {
 	switch c.State {
-	case units.IsRunning:
-		return c.Health != units.Sick && c.Health != units.Unsure
-	case units.IsDone, units.IsStarting, units.IsStopping:
+	case units.PhaseRunning:
+		return c.Health != units.Unhealthy && c.Health != units.Failing
+	case units.PhaseDone, units.PhaseStarting, units.PhaseStopping:
 		return true
-	case units.IsStopped:
+	case units.PhaseStopped:
 		return slices.Contains([]units.Reason{
-			units.BecauseStopped, units.BecauseDisabled, units.BecauseMasked, units.BecauseMainStopped, units.BecauseRemoved, units.BecauseInvalid, units.BecauseNotGranted,
+			units.ReasonStoppedByOperator, units.ReasonDisabled, units.ReasonMasked, units.ReasonMainStopped, units.ReasonRemoved, units.ReasonInvalidManifest, units.ReasonNotGranted,
 		}, c.Reason)
-	case units.IsFailed, units.IsRestarting, units.IsPaused:
+	case units.PhaseFailed, units.PhaseRestarting, units.PhasePaused:
 	}
-	return c.Reason == units.BecauseRemoved || c.Reason == units.BecauseDisabled
+	return c.Reason == units.ReasonRemoved || c.Reason == units.ReasonDisabled
 }
 
 // levelOf says how far a running service serves.
@@ -355,7 +355,7 @@ func levelOf(h units.Health, a reply) string {
 			return "synced"
 		}
 		return "serving" + percent(a.progress)
-	case units.Unprobed, units.Unsure, units.Sick:
+	case units.HealthUnknown, units.Failing, units.Unhealthy:
 	}
 	return "alive"
 }

@@ -33,7 +33,7 @@ func seen(u units.Unit, unit systemd.Unit, r reply, actions ...units.Action) *su
 	file := units.File{Name: "app@lnd.container", App: "lnd", Content: []byte("[Container]\nImage=docker.io/x/lnd:1\nPublishPort=0.0.0.0:9735:9735/tcp\n")}
 	return &survey{
 		now: noon, compiled: &compile.Compiled{}, host: netip.MustParseAddr("192.168.1.5"), history: units.History{},
-		want: units.Desired{Whole: true, Apps: []units.App{{
+		want: units.Desired{Complete: true, Apps: []units.App{{
 			ID: "lnd", Enabled: true, Files: units.Set{file}, Parts: []units.Part{{Service: service, File: file.Name}},
 		}}},
 		found:    map[string]machine.Service{service: {State: u, Systemd: unit}},
@@ -66,33 +66,33 @@ func TestStatusOfAnApp(t *testing.T) {
 		"serving":               {unit: running, reply: reply{health: units.Serving}, state: "running", level: "serving"},
 		"catching up":           {unit: running, reply: reply{health: units.Serving, progress: 0.437}, state: "running", level: "serving 43 %"},
 		"caught up":             {unit: running, reply: reply{health: units.Serving, synced: true}, state: "running", level: "synced"},
-		"loading":               {unit: running, reply: reply{health: units.Loading, progress: 0.5}, actions: []units.Action{because(units.BecauseLoading)}, state: "running (loading)", level: "loading 50 %"},
-		"loading, no measure":   {unit: running, reply: reply{health: units.Loading, progress: -1}, actions: []units.Action{because(units.BecauseLoading)}, state: "running (loading)", level: "loading"},
-		"locked wallet":         {unit: running, reply: reply{health: units.NeedsUser}, actions: []units.Action{because(units.BecauseNeedsUser)}, state: "running (needs-user)", level: "needs-user"},
-		"unreachable":           {unit: running, reply: reply{health: units.Unsure}, actions: []units.Action{because(units.BecauseUnsure)}, state: "running (not-answering-yet)", level: "alive", wrong: true},
-		"sick in the container": {unit: units.Unit{Loaded: true, Active: units.Active, Health: units.Sick}, actions: []units.Action{because(units.BecauseSick)}, state: "running (not-serving)", level: "alive", wrong: true},
-		"paused":                {unit: units.Unit{Loaded: true, Active: units.Active, Paused: true}, actions: []units.Action{because(units.BecausePaused)}, state: "paused", wrong: true},
+		"loading":               {unit: running, reply: reply{health: units.Loading, progress: 0.5}, actions: []units.Action{because(units.ReasonLoading)}, state: "running (loading)", level: "loading 50 %"},
+		"loading, no measure":   {unit: running, reply: reply{health: units.Loading, progress: -1}, actions: []units.Action{because(units.ReasonLoading)}, state: "running (loading)", level: "loading"},
+		"locked wallet":         {unit: running, reply: reply{health: units.NeedsUser}, actions: []units.Action{because(units.ReasonNeedsUser)}, state: "running (needs-user)", level: "needs-user"},
+		"unreachable":           {unit: running, reply: reply{health: units.Failing}, actions: []units.Action{because(units.ReasonNotAnsweringYet)}, state: "running (not-answering-yet)", level: "alive", wrong: true},
+		"sick in the container": {unit: units.Unit{Loaded: true, Active: units.Active, Health: units.Unhealthy}, actions: []units.Action{because(units.ReasonNotServing)}, state: "running (not-serving)", level: "alive", wrong: true},
+		"paused":                {unit: units.Unit{Loaded: true, Active: units.Active, Paused: true}, actions: []units.Action{because(units.ReasonPaused)}, state: "paused", wrong: true},
 		"ran to its end":        {unit: running, systemd: systemd.Unit{SubState: "exited"}, state: "done"},
-		"file deleted":          {unit: units.Unit{Active: units.Active}, actions: []units.Action{{App: "lnd", Target: "app@lnd.container", Reason: units.BecauseMissing}}, state: "running (file-missing)", level: "alive"},
+		"file deleted":          {unit: units.Unit{Active: units.Active}, actions: []units.Action{{App: "lnd", Target: "app@lnd.container", Reason: units.ReasonFileMissing}}, state: "running (file-missing)", level: "alive"},
 		"deleted, unplanned":    {unit: units.Unit{Active: units.Active}, state: "running (not-loaded)", level: "alive"},
 		"edited, unplanned":     {unit: units.Unit{Loaded: true, NeedsReload: true, Active: units.Active}, state: "running (needs-reload)", level: "alive"},
-		"another digest":        {unit: running, actions: []units.Action{because(units.BecauseDigest)}, state: "running (digest-differs)", level: "alive"},
-		"starting":              {unit: units.Unit{Loaded: true, Active: units.Activating}, systemd: systemd.Unit{StatusText: "loading: 80 of 100 blocks"}, actions: []units.Action{because(units.BecauseStarting)}, state: "starting", level: "loading"},
-		"starting, no answer":   {unit: units.Unit{Loaded: true, Active: units.Activating}, systemd: systemd.Unit{StatusText: "waiting: nobody listens"}, actions: []units.Action{because(units.BecauseStarting)}, state: "starting"},
-		"stopping":              {unit: units.Unit{Loaded: true, Active: units.Deactivating}, actions: []units.Action{because(units.BecauseStopping)}, state: "stopping"},
-		"crash loop":            {unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, actions: []units.Action{because(units.BecauseCrashing)}, state: "restarting", wrong: true},
-		"failed":                {unit: failed, actions: []units.Action{because(units.BecauseFailed)}, state: "failed", wrong: true},
-		"given up":              {unit: failed, actions: []units.Action{because(units.BecauseGaveUp)}, state: "failed (gave-up)", wrong: true},
-		"backing off":           {unit: failed, actions: []units.Action{because(units.BecauseBackingOff)}, state: "failed (backing-off)", wrong: true},
-		"failed, disabled":      {unit: failed, actions: []units.Action{because(units.BecauseDisabled)}, state: "failed (disabled)"},
-		"stopped by a person":   {unit: stopped, actions: []units.Action{because(units.BecauseStopped)}, state: "stopped-by-operator"},
-		"disabled":              {unit: stopped, actions: []units.Action{because(units.BecauseDisabled)}, state: "stopped (disabled)"},
-		"never started":         {unit: stopped, actions: []units.Action{because(units.BecauseNeverRan)}, state: "stopped (never-started)", wrong: true},
+		"another digest":        {unit: running, actions: []units.Action{because(units.ReasonDigestDiffers)}, state: "running (digest-differs)", level: "alive"},
+		"starting":              {unit: units.Unit{Loaded: true, Active: units.Activating}, systemd: systemd.Unit{StatusText: "loading: 80 of 100 blocks"}, actions: []units.Action{because(units.ReasonStarting)}, state: "starting", level: "loading"},
+		"starting, no answer":   {unit: units.Unit{Loaded: true, Active: units.Activating}, systemd: systemd.Unit{StatusText: "waiting: nobody listens"}, actions: []units.Action{because(units.ReasonStarting)}, state: "starting"},
+		"stopping":              {unit: units.Unit{Loaded: true, Active: units.Deactivating}, actions: []units.Action{because(units.ReasonStopping)}, state: "stopping"},
+		"crash loop":            {unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, actions: []units.Action{because(units.ReasonRestartedBySystemd)}, state: "restarting", wrong: true},
+		"failed":                {unit: failed, actions: []units.Action{because(units.ReasonFailed)}, state: "failed", wrong: true},
+		"given up":              {unit: failed, actions: []units.Action{because(units.ReasonGaveUp)}, state: "failed (gave-up)", wrong: true},
+		"backing off":           {unit: failed, actions: []units.Action{because(units.ReasonBackingOff)}, state: "failed (backing-off)", wrong: true},
+		"failed, disabled":      {unit: failed, actions: []units.Action{because(units.ReasonDisabled)}, state: "failed (disabled)"},
+		"stopped by a person":   {unit: stopped, actions: []units.Action{because(units.ReasonStoppedByOperator)}, state: "stopped-by-operator"},
+		"disabled":              {unit: stopped, actions: []units.Action{because(units.ReasonDisabled)}, state: "stopped (disabled)"},
+		"never started":         {unit: stopped, actions: []units.Action{because(units.ReasonNeverStarted)}, state: "stopped (never-started)", wrong: true},
 		"never applied": {
-			unit: units.Unit{Active: units.Inactive}, actions: []units.Action{{App: "lnd", Target: "app@lnd.container", Reason: units.BecauseMissing}, because(units.BecauseNeverRan)},
+			unit: units.Unit{Active: units.Inactive}, actions: []units.Action{{App: "lnd", Target: "app@lnd.container", Reason: units.ReasonFileMissing}, because(units.ReasonNeverStarted)},
 			state: "stopped (file-missing)", wrong: true,
 		},
-		"manifest invalid": {unit: running, actions: []units.Action{{App: "lnd", Kind: units.Leave, Reason: units.BecauseInvalid}}, state: "running (invalid-manifest)", level: "alive"},
+		"manifest invalid": {unit: running, actions: []units.Action{{App: "lnd", Kind: units.Leave, Reason: units.ReasonInvalidManifest}}, state: "running (invalid-manifest)", level: "alive"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -108,9 +108,9 @@ func TestStatusOfAnApp(t *testing.T) {
 func TestStatusOfWhatIsKept(t *testing.T) {
 	t.Parallel()
 	s := seen(units.Unit{Loaded: true, Active: units.Active}, systemd.Unit{}, reply{},
-		units.Action{App: "lnd", Kind: units.Write, Target: "app@lnd.container", Reason: units.BecauseDiffers},
-		units.Action{App: "lnd", Kind: units.Leave, Reason: units.BecauseInvalid})
-	s.want.Apps, s.want.Kept = nil, []string{"lnd"}
+		units.Action{App: "lnd", Kind: units.Write, Target: "app@lnd.container", Reason: units.ReasonFileDiffers},
+		units.Action{App: "lnd", Kind: units.Leave, Reason: units.ReasonInvalidManifest})
+	s.want.Apps, s.want.Invalid = nil, []string{"lnd"}
 	if a := s.app("lnd"); a.stateText() != "running (invalid-manifest)" {
 		t.Errorf("%q", a.stateText())
 	}
@@ -119,7 +119,7 @@ func TestStatusOfWhatIsKept(t *testing.T) {
 // What an app lacks counts more than what a pass would do about it, while it would.
 func TestStatusOfWhatLacks(t *testing.T) {
 	t.Parallel()
-	missing := units.Action{App: "lnd", Kind: units.Write, Target: "app@lnd.container", Reason: units.BecauseMissing}
+	missing := units.Action{App: "lnd", Kind: units.Write, Target: "app@lnd.container", Reason: units.ReasonFileMissing}
 	for _, tt := range []struct {
 		pull    units.ActiveState
 		actions []units.Action
@@ -128,7 +128,7 @@ func TestStatusOfWhatLacks(t *testing.T) {
 		{units.Activating, []units.Action{missing}, "stopped (pulling)"},
 		{units.Failed, []units.Action{missing}, "stopped (pull-failed)"},
 		{units.Inactive, []units.Action{missing}, "stopped (file-missing)"},
-		{units.Failed, []units.Action{because(units.BecauseMasked)}, "stopped (masked)"},
+		{units.Failed, []units.Action{because(units.ReasonMasked)}, "stopped (masked)"},
 	} {
 		s := seen(units.Unit{Loaded: true, Active: units.Inactive}, systemd.Unit{}, reply{}, tt.actions...)
 		s.found[units.PullOf("lnd")] = machine.Service{State: units.Unit{Loaded: true, Active: tt.pull}}
@@ -141,7 +141,7 @@ func TestStatusOfWhatLacks(t *testing.T) {
 // Where the exit code says nothing, systemd's word does.
 func TestStatusOfATimeout(t *testing.T) {
 	t.Parallel()
-	a := seen(units.Unit{Loaded: true, Active: units.Failed}, systemd.Unit{Result: "oom-kill", ExecMainCode: 2, ExecMainStatus: 9}, reply{}, because(units.BecauseFailed)).app("lnd")
+	a := seen(units.Unit{Loaded: true, Active: units.Failed}, systemd.Unit{Result: "oom-kill", ExecMainCode: 2, ExecMainStatus: 9}, reply{}, because(units.ReasonFailed)).app("lnd")
 	if a.detail != "the kernel killed it: out of memory" || *a.ExitCode != 137 {
 		t.Errorf("%q, exit code %d", a.detail, *a.ExitCode)
 	}
@@ -169,7 +169,7 @@ func TestStatusOfWhatIsNotInstalled(t *testing.T) {
 	if a := s.app("lnd"); a.stateText() != "running (removed)" || !a.isRight {
 		t.Errorf("%q, right %v", a.stateText(), a.isRight)
 	}
-	s.want.Whole = false // the manifests could not be compiled: nothing is known
+	s.want.Complete = false // the manifests could not be compiled: nothing is known
 	if a := s.app("lnd"); a.stateText() != "running" {
 		t.Errorf("%q", a.stateText())
 	}
@@ -187,9 +187,9 @@ func TestStatusOfARollback(t *testing.T) {
 // What was tried is said with when something is tried again.
 func TestStatusOfRepairs(t *testing.T) {
 	t.Parallel()
-	s := seen(units.Unit{Loaded: true, Active: units.Failed}, systemd.Unit{}, reply{}, because(units.BecauseBackingOff))
+	s := seen(units.Unit{Loaded: true, Active: units.Failed}, systemd.Unit{}, reply{}, because(units.ReasonBackingOff))
 	for range 2 {
-		s.history.Repaired(s.want.Apps[0], units.BecauseSick, noon)
+		s.history.Repaired(s.want.Apps[0], units.ReasonNotServing, noon)
 	}
 	want := "2 repairs (not-serving) did not help; the next comes after " + noon.Add(20*time.Second).Local().Format(time.TimeOnly)
 	if a := s.app("lnd"); a.detail != want {
@@ -200,8 +200,8 @@ func TestStatusOfRepairs(t *testing.T) {
 // An app whose manifest never was valid is shown, with the place of the error.
 func TestStatusOfAnInvalidManifest(t *testing.T) {
 	t.Parallel()
-	s := seen(units.Unit{}, systemd.Unit{}, reply{}, units.Action{App: "bad", Kind: units.Leave, Reason: units.BecauseInvalid})
-	s.want.Kept = []string{"bad"}
+	s := seen(units.Unit{}, systemd.Unit{}, reply{}, units.Action{App: "bad", Kind: units.Leave, Reason: units.ReasonInvalidManifest})
+	s.want.Invalid = []string{"bad"}
 	s.compiled.Diags = diag.List{
 		{Severity: diag.Warning, File: "/etc/archipelago/apps/bad.yaml", Line: 1, Column: 1, Message: "old"},
 		{Severity: diag.Error, Code: diag.UnknownKey, File: "/etc/archipelago/apps/bad.d/10.yaml", Line: 5, Column: 3, Message: "what is that?"},
@@ -218,7 +218,7 @@ func TestStatusOfAnInvalidManifest(t *testing.T) {
 // An app is what the worst of its parts is, and says which.
 func TestStatusOfParts(t *testing.T) {
 	t.Parallel()
-	part := func(name string, s units.Word, r units.Reason, right bool, restarts uint32) partStatus {
+	part := func(name string, s units.Phase, r units.Reason, right bool, restarts uint32) partStatus {
 		return partStatus{Name: name, condition: condition{State: s, Reason: r, Restarts: restarts, Ports: []units.Port{}}, isRight: right}
 	}
 	for name, tt := range map[string]struct {
@@ -227,10 +227,10 @@ func TestStatusOfParts(t *testing.T) {
 		detail string
 		right  bool
 	}{
-		"all well":        {[]partStatus{part("a", units.IsRunning, "", true, 1), part("a.db", units.IsDone, "", true, 2)}, "running", "", true},
-		"main part worst": {[]partStatus{part("a", units.IsFailed, units.BecauseFailed, false, 3), part("a.db", units.IsRestarting, units.BecauseCrashing, false, 0)}, "failed", "", false},
-		"other worst":     {[]partStatus{part("a", units.IsRunning, "", true, 1), part("a.db", units.IsFailed, units.BecauseGaveUp, false, 2)}, "failed (gave-up)", "db: failed (gave-up)", false},
-		"stopped":         {[]partStatus{part("a", units.IsStopped, units.BecauseStopped, true, 1), part("a.db", units.IsStopped, units.BecauseMainStopped, true, 2)}, "stopped-by-operator", "", true},
+		"all well":        {[]partStatus{part("a", units.PhaseRunning, "", true, 1), part("a.db", units.PhaseDone, "", true, 2)}, "running", "", true},
+		"main part worst": {[]partStatus{part("a", units.PhaseFailed, units.ReasonFailed, false, 3), part("a.db", units.PhaseRestarting, units.ReasonRestartedBySystemd, false, 0)}, "failed", "", false},
+		"other worst":     {[]partStatus{part("a", units.PhaseRunning, "", true, 1), part("a.db", units.PhaseFailed, units.ReasonGaveUp, false, 2)}, "failed (gave-up)", "db: failed (gave-up)", false},
+		"stopped":         {[]partStatus{part("a", units.PhaseStopped, units.ReasonStoppedByOperator, true, 1), part("a.db", units.PhaseStopped, units.ReasonMainStopped, true, 2)}, "stopped-by-operator", "", true},
 	} {
 		a := appStatus{ID: "a", Parts: tt.parts}
 		a.sum()
@@ -341,11 +341,11 @@ func TestStatusTable(t *testing.T) {
 	t.Parallel()
 	apps := []appStatus{
 		{ID: "bitcoin-knots", LANAddress: "192.168.1.5:8333", isRight: true, condition: condition{
-			State: units.IsRunning, Reason: units.BecauseLoading, Level: "loading 43 %", since: noon.Add(-90 * time.Minute),
+			State: units.PhaseRunning, Reason: units.ReasonLoading, Level: "loading 43 %", since: noon.Add(-90 * time.Minute),
 			Image: "docker.io/x/knots:29@sha256:0123456789abcdef0123456789abcdef", detail: "vérifie les blocs",
 		}},
 		{ID: "lnd", Error: "no such wallet", condition: condition{
-			State: units.IsFailed, Reason: units.BecauseGaveUp, Restarts: 12, since: noon.Add(-50 * time.Hour), Image: "lnd:1",
+			State: units.PhaseFailed, Reason: units.ReasonGaveUp, Restarts: 12, since: noon.Add(-50 * time.Hour), Image: "lnd:1",
 			Ports: []units.Port{{Address: "127.0.0.1", Host: "9735", Container: "9735", Protocol: "tcp"}},
 		}},
 	}
@@ -393,12 +393,12 @@ func TestWatchPrintsChanges(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	w := watcher{cli: &cli{stdout: &out}, shown: map[string]string{}}
-	lnd := appStatus{ID: "lnd", condition: condition{State: units.IsRunning, Level: "serving"}}
-	web := appStatus{ID: "web", condition: condition{State: units.IsStopped, Reason: units.BecauseStopped}}
+	lnd := appStatus{ID: "lnd", condition: condition{State: units.PhaseRunning, Level: "serving"}}
+	web := appStatus{ID: "web", condition: condition{State: units.PhaseStopped, Reason: units.ReasonStoppedByOperator}}
 	w.changes([]appStatus{lnd, web}, noon)
 	lnd.since, lnd.Restarts = noon, 7
 	w.changes([]appStatus{lnd, web}, noon.Add(time.Second))
-	lnd.State, lnd.Level, lnd.Error = units.IsFailed, "", "gone wrong"
+	lnd.State, lnd.Level, lnd.Error = units.PhaseFailed, "", "gone wrong"
 	w.changes([]appStatus{lnd}, noon.Add(2*time.Second))
 	const want = `12:00:00 lnd: running serving
 12:00:00 web: stopped-by-operator

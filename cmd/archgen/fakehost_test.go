@@ -186,7 +186,7 @@ func (h *fakeHost) job(j systemdtest.Job) systemdtest.Outcome {
 // configuration of the container lies.
 func (h *fakeHost) monitor(service, unit string) (pid uint32, err error) {
 	bundle := filepath.Join(h.root, "containers", service)
-	mark, _ := units.ReadMark([]byte(unit))
+	mark, _ := units.ReadOwnership([]byte(unit))
 	config := fmt.Sprintf(`{"annotations": {"io.archipelago.digest": %q}}`, mark.Digest)
 	if err := errors.Join(os.MkdirAll(bundle, 0o755), os.WriteFile(filepath.Join(bundle, "config.json"), []byte(config), 0o600)); err != nil {
 		return 0, err

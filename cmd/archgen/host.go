@@ -71,7 +71,7 @@ const (
 func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcile.Host {
 	return reconcile.Host{
 		Files: machine.Files(l.places.Units), Services: l.services, Store: l.store,
-		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.CompareService, Supply: l.supply, Record: durable.Replace, Now: time.Now, Settle: settleTime, Patience: wait, Progress: progress,
+		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.CompareService, Supply: l.supply, Record: durable.Replace, Now: time.Now, StabilizationTime: settleTime, WaitTimeout: wait, Progress: progress,
 	}
 }
 
@@ -89,7 +89,7 @@ func (l *live) asTheyAre(ids []string) []units.App {
 }
 
 // supply pulls images that an app lacks, and gives its secrets their values.
-func (l *live) supply(ctx context.Context, app units.App, lack reconcile.Lack) error {
+func (l *live) supply(ctx context.Context, app units.App, lack reconcile.Prerequisites) error {
 	if lack.Images {
 		err, tried := l.fetched[app.ID]
 		if !tried {
@@ -123,7 +123,7 @@ func (l *live) fetchAhead(ctx context.Context, want units.Desired, fetched map[s
 			now, differs := found[f.Name]
 			return differs && now.State != units.FileForeign && f.Image() != ""
 		}
-		if app.Asked != units.Stop && slices.ContainsFunc(app.Files, isChanged) {
+		if app.Request != units.Stop && slices.ContainsFunc(app.Files, isChanged) {
 			l.fetched[app.ID] = prefetch(ctx, l.podman, app, pulling)
 		}
 	}

@@ -62,16 +62,16 @@ func (s serviceStates) State(ctx context.Context, service string) (prestart.Serv
 }
 
 // recipeOf reads the recipe of a part.
-func (c *cli) recipeOf(scope units.Scope, app string) (units.Recipe, error) {
-	name := units.RecipeName("app@" + app + ".service")
+func (c *cli) recipeOf(scope units.Scope, app string) (units.Prestart, error) {
+	name := units.PrestartName("app@" + app + ".service")
 	content, err := c.renderedFile(scope, app, name)
 	if err != nil {
-		return units.Recipe{}, err
+		return units.Prestart{}, err
 	}
-	if _, ours := units.ReadMark(content); !ours {
-		return units.Recipe{}, fmt.Errorf("%s is not a whole file of archgen's; archgen apply writes it anew", name)
+	if _, ours := units.ReadOwnership(content); !ours {
+		return units.Prestart{}, fmt.Errorf("%s is not a whole file of archgen's; archgen apply writes it anew", name)
 	}
-	return units.ReadRecipe(content)
+	return units.ReadPrestart(content)
 }
 
 // renderer renders the configuration of this machine's apps.
@@ -106,7 +106,7 @@ func (c *cli) targetOf(scope units.Scope, app, level string) (*probe.Target, err
 	if err != nil {
 		return nil, err
 	}
-	mark, ours := units.ReadMark(content)
+	mark, ours := units.ReadOwnership(content)
 	if !ours {
 		return nil, fmt.Errorf("app@%s.container is not a file of archgen's; archgen apply writes it anew", app)
 	}

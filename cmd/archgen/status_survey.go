@@ -219,7 +219,7 @@ func (s *survey) reason(id, service string) units.Reason {
 	var ofFile, ofApp units.Reason
 	for _, a := range s.plan.Actions() {
 		switch {
-		case a.Target == service && a.Reason != units.BecauseNeverRan:
+		case a.Target == service && a.Reason != units.ReasonNeverStarted:
 			return a.Reason
 		case a.Target == service || a.Target == file:
 			ofFile = cmp.Or(ofFile, a.Reason)
@@ -233,15 +233,15 @@ func (s *survey) reason(id, service string) units.Reason {
 	case ofApp != "":
 		return ofApp
 	case s.isRolledBack(id):
-		return units.BecauseRolledBack
-	case s.want.Whole && !s.isWanted(id):
-		return units.BecauseRemoved
+		return units.ReasonRolledBack
+	case s.want.Complete && !s.isWanted(id):
+		return units.ReasonRemoved
 	case !f.State.Loaded:
-		return units.BecauseNotLoaded
+		return units.ReasonNotLoaded
 	case f.State.NeedsReload:
-		return units.BecauseOutdated
+		return units.ReasonNeedsReload
 	case f.State.Active == units.Failed:
-		return units.BecauseFailed
+		return units.ReasonFailed
 	}
 	return ""
 }
@@ -253,10 +253,10 @@ func (s *survey) lack(id string) units.Reason {
 	}
 	switch s.found[units.PullOf(id)].State.Active {
 	case units.Activating:
-		return units.BecausePulling
+		return units.ReasonPulling
 	case units.Failed:
 		if slices.ContainsFunc(s.plan.Actions(), isForIt) {
-			return units.BecausePullFailed
+			return units.ReasonPullFailed
 		}
 	case units.Active, units.Deactivating, units.Inactive:
 	}
@@ -280,12 +280,12 @@ func (s *survey) lastWords(ctx context.Context, apps []appStatus) {
 	defer cancel()
 	var wg sync.WaitGroup
 	for i := range apps {
-		if apps[i].Reason == units.BecausePullFailed {
+		if apps[i].Reason == units.ReasonPullFailed {
 			wg.Go(func() { apps[i].Error = cmp.Or(apps[i].Error, ui.OneLine(s.PullWords(ctx, apps[i].ID))) })
 		}
 		for j := range apps[i].Parts {
 			p := &apps[i].Parts[j]
-			if p.State != units.IsFailed && p.State != units.IsRestarting {
+			if p.State != units.PhaseFailed && p.State != units.PhaseRestarting {
 				continue
 			}
 			wg.Go(func() { p.Error = ui.OneLine(s.LastWords(ctx, p.Service)) })

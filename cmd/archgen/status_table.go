@@ -69,7 +69,7 @@ func colorOf(c condition, isRight bool) ui.Color {
 	switch {
 	case !isRight:
 		return ui.Red
-	case c.State == units.IsRunning && c.Reason == "", c.State == units.IsDone:
+	case c.State == units.PhaseRunning && c.Reason == "", c.State == units.PhaseDone:
 		return ui.Green
 	}
 	return ui.Yellow
@@ -121,14 +121,14 @@ func (l appearance) one(a appStatus) []string {
 
 // plain is the reasons that say no more than the state.
 var plain = []units.Reason{
-	units.BecauseCrashing, units.BecauseFailed, units.BecausePaused, units.BecauseStarting, units.BecauseStopping,
+	units.ReasonRestartedBySystemd, units.ReasonFailed, units.ReasonPaused, units.ReasonStarting, units.ReasonStopping,
 }
 
 func (c condition) stateText() string {
 	switch {
 	case c.Reason == "", slices.Contains(plain, c.Reason):
 		return string(c.State)
-	case c.Reason == units.BecauseStopped:
+	case c.Reason == units.ReasonStoppedByOperator:
 		return string(c.Reason)
 	}
 	return string(c.State) + " (" + string(c.Reason) + ")"

@@ -83,9 +83,9 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 			Files: machine.Files(places.Units), Services: services,
 			Store:  statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 			Record: durable.Replace,
-			Now:    time.Now, Settle: stabilizationTime, Patience: waitTimeout,
+			Now:    time.Now, StabilizationTime: stabilizationTime, WaitTimeout: waitTimeout,
 			Config: machine.Config(places, storage, services.Started).CompareService,
-			Supply: func(ctx context.Context, app units.App, lack reconcile.Lack) error {
+			Supply: func(ctx context.Context, app units.App, lack reconcile.Prerequisites) error {
 				if (!lack.Images || needsNoPull(app, storage)) && unreadable(app.Secrets, secret) == nil {
 					return nil
 				}

@@ -111,7 +111,7 @@ func (s Source) compile(k *Compiled, list []*manifests.Manifest, kept []string, 
 		return nil, err
 	}
 	for _, m := range list {
-		m.Standing = k.there[m.Document.App.ID].Standing
+		m.Standing = k.there[m.Document.App.ID].Installed
 	}
 	if found.HasErrors() {
 		found = s.compileOnce(k, list, target)
@@ -124,7 +124,7 @@ func (s Source) compile(k *Compiled, list []*manifests.Manifest, kept []string, 
 
 // standing is what an app has on the machine.
 type standing struct {
-	manifests.Standing
+	manifests.Installed
 	// rights is what the app has by grants.
 	rights []string
 	// isOlder: its unit files are of a version that kept no grants.
@@ -221,11 +221,11 @@ func (s Source) Installed() (*Compiled, units.Desired, error) {
 		return k, units.Desired{}, nil
 	}
 	want := k.Result.Desired(k.Set)
-	want.Whole, want.Kept = whole, kept
+	want.Complete, want.Invalid = whole, kept
 	if want.Ungranted, err = s.ungranted(k, kept); err != nil {
 		return nil, units.Desired{}, err
 	}
-	want.Kept = slices.DeleteFunc(kept, func(id string) bool { return slices.Contains(want.Ungranted, id) })
+	want.Invalid = slices.DeleteFunc(kept, func(id string) bool { return slices.Contains(want.Ungranted, id) })
 	for i := range want.Apps {
 		want.Apps[i].Unrecorded = k.UnrecordedOf(want.Apps[i].ID, dirs[0])
 	}

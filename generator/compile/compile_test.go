@@ -67,9 +67,9 @@ func (h *home) pass() (kept []string, diags diag.List) {
 	if err != nil || k.Result == nil {
 		h.t.Fatal(err, k.Diags)
 	}
-	isGone := func(f units.File) bool { return !slices.Contains(want.Kept, f.App) }
+	isGone := func(f units.File) bool { return !slices.Contains(want.Invalid, f.App) }
 	h.files = slices.Concat(slices.DeleteFunc(h.files, isGone), want.Files())
-	return want.Kept, k.Diags
+	return want.Invalid, k.Diags
 }
 
 // isKept demands that one app is kept, with one diagnostic that says a part of a text.
@@ -105,14 +105,14 @@ func TestLostDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	k, want, err := source.Installed()
-	if err != nil || want.Whole || len(k.Diags) != 1 || !strings.Contains(k.Diags[0].Message, "a, b will be left") {
-		t.Errorf("without the directory: whole %v, %v, %v", want.Whole, k.Diags, err)
+	if err != nil || want.Complete || len(k.Diags) != 1 || !strings.Contains(k.Diags[0].Message, "a, b will be left") {
+		t.Errorf("without the directory: whole %v, %v, %v", want.Complete, k.Diags, err)
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if k, want, err = source.Installed(); err != nil || !want.Whole || len(k.Diags) > 0 {
-		t.Errorf("with an empty one: whole %v, %v, %v", want.Whole, k.Diags, err)
+	if k, want, err = source.Installed(); err != nil || !want.Complete || len(k.Diags) > 0 {
+		t.Errorf("with an empty one: whole %v, %v, %v", want.Complete, k.Diags, err)
 	}
 }
 

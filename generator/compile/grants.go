@@ -130,7 +130,7 @@ func (k *Compiled) lacksRight(id string) bool {
 // rightsIn is what an app has by grants as its unit file says, and whether the file is of a
 // version that says nothing. A list that can't be read was damaged, and proves no right.
 func rightsIn(f units.File) (list []string, isOlder bool) {
-	mark, _ := units.ReadMark(f.Content)
+	mark, _ := units.ReadOwnership(f.Content)
 	if mark.Rights == "" {
 		return nil, true
 	}

@@ -47,13 +47,13 @@ func (h *home) verdict() map[string]units.Reason {
 	if err != nil || k.Result == nil {
 		h.t.Fatal(err, k.Diags)
 	}
-	isGone := func(f units.File) bool { return !slices.Contains(want.Kept, f.App) }
+	isGone := func(f units.File) bool { return !slices.Contains(want.Invalid, f.App) }
 	h.files = slices.Concat(slices.DeleteFunc(h.files, isGone), want.Files())
 	list := want.Refused()
 	for _, app := range want.Apps {
 		list[app.ID] = ""
 		if app.Unrecorded != nil {
-			list[app.ID] = units.BecauseUnrecorded
+			list[app.ID] = units.ReasonGrantsUnrecorded
 			name := filepath.Join(filepath.Base(app.Unrecorded.Dir), app.Unrecorded.Name)
 			h.lay(name, string(app.Unrecorded.Content))
 		}
@@ -74,23 +74,23 @@ func TestGrants(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
 	h.write("page", page)
-	h.is("page", units.BecauseNotGranted)
+	h.is("page", units.ReasonNotGranted)
 	h.grants("page", "listen:0.0.0.0:8080/tcp")
 	h.is("page", "")
 	h.write("page", more)
-	h.is("page", units.BecauseInvalid)
+	h.is("page", units.ReasonInvalidManifest)
 	h.grants("page", "listen", "privileged")
 	h.is("page", "")
 	h.write("page", page) // and what was granted for the one before is granted still
 	h.is("page", "")
 	h.grants("page")
-	h.is("page", units.BecauseNotGranted)
-	h.is("page", units.BecauseNotGranted) // and nothing of it comes back
+	h.is("page", units.ReasonNotGranted)
+	h.is("page", units.ReasonNotGranted) // and nothing of it comes back
 	h.grants("page", "listen")
 	h.is("page", "")
 	// Nobody can tell what is granted: nothing is taken away for that.
 	h.lay("page.d/grants.toml", "allow = [")
-	h.is("page", units.BecauseInvalid)
+	h.is("page", units.ReasonInvalidManifest)
 	// What an overlay asks for is the operator's word.
 	h.grants("page")
 	h.lay("page.d/ports.yaml", "app: {container: {ports: ['0.0.0.0:8081:80']}}")
@@ -108,7 +108,7 @@ func TestRightsOfBefore(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(h.dir, "archipelago/apps/page.d")); err != nil {
 		t.Fatal(err)
 	}
-	h.is("page", units.BecauseNotGranted) // this version has rendered it
+	h.is("page", units.ReasonNotGranted) // this version has rendered it
 	h.grants("page", "listen")
 	h.is("page", "")
 	for i, f := range h.files {
@@ -118,16 +118,16 @@ func TestRightsOfBefore(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(h.dir, "archipelago/apps/page.d")); err != nil {
 		t.Fatal(err)
 	}
-	h.is("page", units.BecauseUnrecorded)
+	h.is("page", units.ReasonGrantsUnrecorded)
 	h.is("page", "")
 	h.write("page", more)
-	h.is("page", units.BecauseInvalid)
+	h.is("page", units.ReasonInvalidManifest)
 	// A unit file that is lost says nothing of any version.
 	if err := os.RemoveAll(filepath.Join(h.dir, "archipelago/apps/page.d")); err != nil {
 		t.Fatal(err)
 	}
 	h.files = slices.DeleteFunc(h.files, func(f units.File) bool { return f.Name == "app@page.container" })
-	h.is("page", units.BecauseInvalid)
+	h.is("page", units.ReasonInvalidManifest)
 }
 
 // TestRightsOfCatalog: the catalog that comes with archgen has what it asks for, as long as
@@ -157,17 +157,17 @@ func TestRightsOfCatalog(t *testing.T) {
 		h.files = nil
 	}
 	install()
-	h.is(id, units.BecauseUnrecorded)
+	h.is(id, units.ReasonGrantsUnrecorded)
 	h.is(id, "")
 	install()
 	h.lay(id+".d/files/"+names[0], "# the operator's\n")
-	h.is(id, units.BecauseUnrecorded)
+	h.is(id, units.ReasonGrantsUnrecorded)
 	install()
 	h.lay(id+".files/"+names[0], "# somebody else's\n")
-	h.is(id, units.BecauseNotGranted)
+	h.is(id, units.ReasonNotGranted)
 	install()
 	h.write(id, string(text)+"# a word more\n")
-	h.is(id, units.BecauseNotGranted)
+	h.is(id, units.ReasonNotGranted)
 }
 
 // TestCorpus: of manifests with a trait each, one is refused exactly where it asks for

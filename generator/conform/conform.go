@@ -57,7 +57,7 @@ func Check(set units.Set, scope units.Scope) []Finding {
 func newChecker(set units.Set, scope units.Scope) *checker {
 	c := &checker{user: scope == units.User, refused: map[string]bool{}}
 	for _, f := range set {
-		if units.IsRecipe(f.Name) { // which Podman does not read
+		if units.IsPrestart(f.Name) { // which Podman does not read
 			continue
 		}
 		u, err := parse(f.Name, string(f.Content))

@@ -29,10 +29,10 @@ func someStatus() healthd.Status {
 		Passes: healthd.Passes{Total: 7, Last: 1500 * time.Microsecond, Drift: 2},
 		Apps: []healthd.App{
 			{
-				ID: "knots", State: units.IsRunning, Reason: units.BecauseLoading, Level: "loading", Detail: "verifying blocks", Progress: 0.43,
+				ID: "knots", State: units.PhaseRunning, Reason: units.ReasonLoading, Level: "loading", Detail: "verifying blocks", Progress: 0.43,
 				Since: time.UnixMicro(5), Latency: 3 * time.Millisecond, Restarts: 1, Repairs: map[units.Kind]int{units.Restart: 2}, Log: []string{"last \xffwords\x00"},
 			},
-			{ID: "lnd", State: units.IsFailed, Reason: units.BecauseInvalid, Error: "it \xff crashed", Progress: -1, Since: time.UnixMicro(6)},
+			{ID: "lnd", State: units.PhaseFailed, Reason: units.ReasonInvalidManifest, Error: "it \xff crashed", Progress: -1, Since: time.UnixMicro(6)},
 		},
 	}
 }

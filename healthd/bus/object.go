@@ -133,9 +133,9 @@ func (o *object) pass(sender dbus.Sender, h healthd.Hint) *dbus.Error {
 		switch {
 		case err != nil:
 			return err
-		case h.Asked != "" && a.Reason == units.BecauseInvalid:
+		case h.Asked != "" && a.Reason == units.ReasonInvalidManifest:
 			return refusal(invalidManifest, "the manifest of %s has an error, and until it is mended the app stays as it is: see archgen check", h.App)
-		case h.Asked != "" && a.Reason == units.BecauseNotGranted:
+		case h.Asked != "" && a.Reason == units.ReasonNotGranted:
 			return refusal(invalidManifest, "%s asks for a right that nobody has granted: see archgen rights %s", h.App, h.App)
 		}
 	}

@@ -116,7 +116,7 @@ func OfReport(r reconcile.Report, err error) []Event {
 func foreignFiles(r reconcile.Report) []Event {
 	var list []Event
 	for _, a := range r.Actions {
-		if a.Reason == units.BecauseForeign {
+		if a.Reason == units.ReasonFileForeign {
 			list = append(list, Event{
 				Kind: ForeignFile, App: a.App, Target: a.Target, Reason: a.Reason,
 				Message: fmt.Sprintf("%s: %s was not written by archgen, and stays: move it away, or put what it says into the manifest or an overlay", a.App, a.Target),

@@ -148,8 +148,8 @@ var Families = []Family{
 var build = Family{Name: "archipelago_build_info", Kind: "gauge", Help: "The version of healthd that writes this."}
 
 var stateWords = []string{
-	string(units.IsDone), string(units.IsFailed), string(units.IsPaused), string(units.IsRestarting),
-	string(units.IsRunning), string(units.IsStarting), string(units.IsStopped), string(units.IsStopping),
+	string(units.PhaseDone), string(units.PhaseFailed), string(units.PhasePaused), string(units.PhaseRestarting),
+	string(units.PhaseRunning), string(units.PhaseStarting), string(units.PhaseStopped), string(units.PhaseStopping),
 }
 
 // states makes a sample of each word that an app can be described by.

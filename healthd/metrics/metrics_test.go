@@ -25,8 +25,8 @@ func someStatus() healthd.Status {
 	return healthd.Status{
 		Passes: healthd.Passes{Total: 12, Idle: 7, Failed: 1, Last: 1250 * time.Microsecond, Drift: 3},
 		Apps: []healthd.App{
-			{ID: "knots", State: units.IsRunning, Level: "synced", Latency: 2500 * time.Microsecond, Restarts: 1, Repairs: map[units.Kind]int{units.Write: 2, units.Restart: 1}},
-			{ID: "lnd", State: units.IsFailed, Reason: units.BecauseGaveUp},
+			{ID: "knots", State: units.PhaseRunning, Level: "synced", Latency: 2500 * time.Microsecond, Restarts: 1, Repairs: map[units.Kind]int{units.Write: 2, units.Restart: 1}},
+			{ID: "lnd", State: units.PhaseFailed, Reason: units.ReasonGaveUp},
 		},
 	}
 }

@@ -62,7 +62,7 @@ func render(t *testing.T, set *manifests.Set) map[string]map[string]map[string]s
 			if p.Name != "main" {
 				name += "." + p.Name
 			}
-			all[app.ID()][p.Name] = rendered(t, result.Files, "archipelago-"+name+units.RecipeSuffix, p)
+			all[app.ID()][p.Name] = rendered(t, result.Files, "archipelago-"+name+units.PrestartSuffix, p)
 		}
 	}
 	return all
@@ -75,7 +75,7 @@ func rendered(t *testing.T, files units.Set, name string, p manifests.Part) map[
 	if !ok {
 		return out
 	}
-	recipe, err := units.ReadRecipe(file.Content)
+	recipe, err := units.ReadPrestart(file.Content)
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
@@ -86,7 +86,7 @@ func rendered(t *testing.T, files units.Set, name string, p manifests.Part) map[
 		}
 	}
 	for _, f := range p.Files {
-		i := slices.IndexFunc(recipe.Files, func(r units.RecipeFile) bool { return filepath.Base(r.Source) == f.Template })
+		i := slices.IndexFunc(recipe.Files, func(r units.PrestartFile) bool { return filepath.Base(r.Source) == f.Template })
 		if i < 0 {
 			t.Fatalf("%s: no file is made of the template %s", name, f.Template)
 		}

@@ -118,7 +118,7 @@ func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 		Health: func(context.Context, units.File, units.Part, units.Unit) (units.Health, string) {
 			return units.Serving, ""
 		},
-		Now: time.Now, Settle: time.Second, Patience: patience,
+		Now: time.Now, StabilizationTime: time.Second, WaitTimeout: patience,
 	}
 	once := func() error {
 		report, err := reconcile.Run(ctx, compiler.Desired, host)

@@ -381,7 +381,7 @@ func accepted(set units.Set) []string {
 	}
 	services := []string{}
 	for _, f := range set {
-		if !refused[f.Name] && !units.IsRecipe(f.Name) {
+		if !refused[f.Name] && !units.IsPrestart(f.Name) {
 			services = append(services, serviceOf(f))
 		}
 	}

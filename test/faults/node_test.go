@@ -295,8 +295,8 @@ func (n *node) job(j systemdtest.Job) systemdtest.Outcome {
 	}}
 }
 
-func (n *node) mark(service string) units.Mark {
-	mark, _ := units.ReadMark([]byte(n.read[service]))
+func (n *node) mark(service string) units.Ownership {
+	mark, _ := units.ReadOwnership([]byte(n.read[service]))
 	return mark
 }
 

@@ -125,10 +125,10 @@ func (s *shared) Start(ctx context.Context, name string) error { return s.Restar
 
 func (s *shared) host() reconcile.Host {
 	unprobed := func(context.Context, units.File, units.Part, units.Unit) (units.Health, string) {
-		return units.Unprobed, ""
+		return units.HealthUnknown, ""
 	}
 	return reconcile.Host{
-		Files: s.files, Services: s, Store: s, Health: unprobed, Ask: unprobed, Now: time.Now, Patience: time.Hour,
+		Files: s.files, Services: s, Store: s, Health: unprobed, Ask: unprobed, Now: time.Now, WaitTimeout: time.Hour,
 	}
 }
 
@@ -143,7 +143,7 @@ func TestAThousandTimesTwoPasses(t *testing.T) {
 		files: machine.Files(filepath.Join(root, "units")), loaded: map[string]units.Unit{},
 	}
 	for round := range 1000 {
-		want := units.Desired{Whole: true, Apps: []units.App{edition("a", round), edition("b", round)}}
+		want := units.Desired{Complete: true, Apps: []units.App{edition("a", round), edition("b", round)}}
 		if changed := s.round(ctx, t, want); changed != 1 {
 			t.Fatalf("round %d: %d passes did the work", round, changed)
 		}

@@ -32,7 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func all(units.Mark) bool { return true }
+func all(units.Ownership) bool { return true }
 
 // unit is a rendered file; refers is the name of a file that has to be there
 // whenever this one is.

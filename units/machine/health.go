@@ -16,7 +16,7 @@ type Health struct {
 // meanings is what a probe's answer means for a service.
 var meanings = map[probe.State]units.Health{
 	probe.Serving: units.Serving, probe.Loading: units.Loading, probe.NeedsUser: units.NeedsUser,
-	probe.Unreachable: units.Unsure, probe.Wrong: units.Unsure,
+	probe.Unreachable: units.Failing, probe.Wrong: units.Failing,
 }
 
 // Ask asks a running service once, by the probe that its file carries. Without
@@ -40,7 +40,7 @@ func (h Health) Outcome(ctx context.Context, file units.File) (probe.Outcome, bo
 // Level asks by the probe that a file carries for a level: alive, serving or
 // synced. It reports false without one.
 func (h Health) Level(ctx context.Context, file units.File, level string) (probe.Outcome, bool) {
-	mark, _ := units.ReadMark(file.Content)
+	mark, _ := units.ReadOwnership(file.Content)
 	text := mark.Probe(level)
 	if text == "" {
 		return probe.Outcome{}, false

@@ -42,7 +42,7 @@ func (f Files) Look(want units.Set) (map[string]units.FoundFile, units.Set, erro
 func (f Files) Lost(want units.Set) units.Set { return unitdir.Lost(string(f), want) }
 
 // Sync makes them so.
-func (f Files) Sync(want units.Set, owns func(units.Mark) bool) error {
+func (f Files) Sync(want units.Set, owns func(units.Ownership) bool) error {
 	_, err := unitdir.Sync(string(f), want, owns)
 	return err
 }

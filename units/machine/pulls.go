@@ -42,7 +42,7 @@ type try struct {
 // the manifest is another, or it was some time ago.
 const firstWait, lastWait = 2 * time.Second, 5 * time.Minute
 
-// Get gets what an app lacks. What is not there after a moment is units.ErrUnderWay;
+// Get gets what an app lacks. What is not there after a moment is units.ErrPending;
 // when its unit has ended, Get says how. Where the unit is not installed, images come
 // with the app's start. Soon after a try, it is what came of that.
 func (p *Pulls) Get(ctx context.Context, app units.App) error {
@@ -52,7 +52,7 @@ func (p *Pulls) Get(ctx context.Context, app units.App) error {
 		return before.err
 	}
 	err := p.get(ctx, app)
-	if errors.Is(err, units.ErrUnderWay) || ctx.Err() != nil {
+	if errors.Is(err, units.ErrPending) || ctx.Err() != nil {
 		return err
 	}
 	wait := firstWait
@@ -73,7 +73,7 @@ func (p *Pulls) lastTry(app units.App) try {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	last := p.last[app.ID]
-	if app.Asked != "" || last.manifest != app.ManifestDigest {
+	if app.Request != "" || last.manifest != app.ManifestDigest {
 		return try{}
 	}
 	return last
@@ -102,7 +102,7 @@ func (p *Pulls) get(ctx context.Context, app units.App) error {
 		return nil
 	case moment.Err() != nil && ctx.Err() == nil:
 		p.note(app.ID, app.ManifestDigest)
-		return units.ErrUnderWay
+		return units.ErrPending
 	case err == nil: // in the words of a unit that was waited for
 		return fmt.Errorf("%s %s%s", name, result, p.words(ctx, app.ID))
 	}

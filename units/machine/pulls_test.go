@@ -28,7 +28,7 @@ func TestPullsAreNotTriedAtOnceAgain(t *testing.T) {
 	}{
 		{"at first", units.App{ID: "web", ManifestDigest: "1"}, "failed", 1, true},
 		{"after a failure", units.App{ID: "web", ManifestDigest: "1"}, "failed", 1, true},
-		{"where a person asks", units.App{ID: "web", ManifestDigest: "1", Asked: units.Start}, "failed", 2, true},
+		{"where a person asks", units.App{ID: "web", ManifestDigest: "1", Request: units.Start}, "failed", 2, true},
 		{"for another manifest", units.App{ID: "web", ManifestDigest: "2"}, "done", 3, false},
 		{"after one that has brought nothing", units.App{ID: "web", ManifestDigest: "2"}, "done", 3, false},
 	} {

@@ -211,7 +211,7 @@ func activeState(state string) units.ActiveState {
 }
 
 // checked is what the last check that Podman ran means.
-var checked = map[string]units.Health{"healthy": units.Serving, "starting": units.Loading, "unhealthy": units.Sick}
+var checked = map[string]units.Health{"healthy": units.Serving, "starting": units.Loading, "unhealthy": units.Unhealthy}
 
 // Started is systemd's InvocationID of the last start of a container's service.
 func (s Services) Started(container string) (invocation string, err error) {

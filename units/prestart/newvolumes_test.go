@@ -116,8 +116,8 @@ func TestHostID(t *testing.T) {
 }
 
 // ofUser is the volume ui.data, at /data, as what the user of the image owns.
-func ofUser(isNamed bool) units.Recipe {
-	return units.Recipe{Volumes: []units.NewVolumes{{
+func ofUser(isNamed bool) units.Prestart {
+	return units.Prestart{Volumes: []units.NewVolumes{{
 		Image: "docker.io/x:1", Podman: []string{"--userns=keep-id"}, IsNamed: isNamed,
 		List: []units.NewVolume{{Name: "ui.data", Target: "/data", Labels: []string{"archipelago=ui"}}},
 	}}}
@@ -131,7 +131,7 @@ func TestNewVolumes(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		before func(w *world)
-		recipe units.Recipe
+		recipe units.Prestart
 		// owner is what the volume is created with, empty for one that is not.
 		owner, files, stderr string
 		calls                []string

@@ -70,7 +70,7 @@ type Part struct {
 	// ID is ID or ID.PART, as in app@ID.service: the name of the container.
 	ID     string
 	Scope  units.Scope
-	Recipe units.Recipe
+	Recipe units.Prestart
 	// Renderer renders and compares the part's files.
 	Renderer Renderer
 }
@@ -125,7 +125,7 @@ func (p *Part) Reload(ctx context.Context) error {
 	}
 	// The files belong to the container's user: only root of Podman's user namespace can
 	// write them.
-	overwrite := func(f units.RecipeFile, content []byte) error {
+	overwrite := func(f units.PrestartFile, content []byte) error {
 		mode := strconv.FormatUint(uint64(f.Mode), 8)
 		return p.volume(ctx, bytes.NewReader(content), "overwrite", p.Renderer.Dir(p.ID), f.Name, mode)
 	}

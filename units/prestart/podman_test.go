@@ -243,7 +243,7 @@ type world struct {
 	stderr bytes.Buffer
 }
 
-func newWorld(t *testing.T, recipe units.Recipe) *world {
+func newWorld(t *testing.T, recipe units.Prestart) *world {
 	t.Helper()
 	dir := t.TempDir()
 	storage := filepath.Join(dir, "storage")

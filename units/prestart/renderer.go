@@ -60,7 +60,7 @@ type record struct {
 
 // Write renders the files of a recipe, and records what the container that is about to
 // start is started with. It does not write a file that is right already.
-func (r Renderer) Write(container string, recipe units.Recipe) error {
+func (r Renderer) Write(container string, recipe units.Prestart) error {
 	key, err := r.key()
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func (r Renderer) Write(container string, recipe units.Recipe) error {
 // in place, as the container has it mounted, and signal makes the program read them.
 // Other changes wait for the next start. A file is recorded once the program has its
 // signal, so a reload that fails half-way counts as not done.
-func (r Renderer) Reload(container string, recipe units.Recipe, overwrite func(f units.RecipeFile, content []byte) error, signal func() error) error {
+func (r Renderer) Reload(container string, recipe units.Prestart, overwrite func(f units.PrestartFile, content []byte) error, signal func() error) error {
 	key, err := r.key()
 	if err != nil {
 		return err
@@ -134,7 +134,7 @@ func (r Renderer) Reload(container string, recipe units.Recipe, overwrite func(f
 
 // RecordWatched records the digests of the watched files again: a step before the start may
 // have waited for one of them.
-func (r Renderer) RecordWatched(container string, recipe units.Recipe) error {
+func (r Renderer) RecordWatched(container string, recipe units.Prestart) error {
 	key, err := r.key()
 	if err != nil || len(recipe.Watch)+len(recipe.Follow) == 0 {
 		return err
@@ -156,7 +156,7 @@ func (r Renderer) save(container string, now record) error {
 // Compare returns the digests of what a container would be started with now, and of what
 // it was started with. A watched file that can't be read counts as unchanged: an app that
 // is down has often removed its file, and others need not restart for that.
-func (r Renderer) Compare(container string, recipe units.Recipe) (want, have units.ConfigDigests, err error) {
+func (r Renderer) Compare(container string, recipe units.Prestart) (want, have units.ConfigDigests, err error) {
 	if !recipe.IsConfigured() {
 		return want, have, nil
 	}
@@ -180,12 +180,12 @@ func (r Renderer) Compare(container string, recipe units.Recipe) (want, have uni
 }
 
 // CompareService is Compare for the container of a service.
-func (r Renderer) CompareService(service string, recipe units.Recipe) (want, have units.ConfigDigests, err error) {
+func (r Renderer) CompareService(service string, recipe units.Prestart) (want, have units.ConfigDigests, err error) {
 	return r.Compare(units.ContainerOf(service), recipe)
 }
 
 // render renders the files of a recipe.
-func (r Renderer) render(recipe units.Recipe) ([][]byte, error) {
+func (r Renderer) render(recipe units.Prestart) ([][]byte, error) {
 	if len(recipe.Files) == 0 {
 		return nil, nil
 	}
@@ -210,18 +210,18 @@ func (r Renderer) render(recipe units.Recipe) ([][]byte, error) {
 
 // isIntact reports whether a file is as it was written, by its mode and size: it may
 // belong to the container's user, so that we can't read it.
-func (r Renderer) isIntact(container string, f units.RecipeFile, size int) bool {
+func (r Renderer) isIntact(container string, f units.PrestartFile, size int) bool {
 	info, err := os.Lstat(filepath.Join(r.Dir(container), f.Name))
 	return err == nil && info.Mode() == fs.FileMode(f.Mode).Perm() && info.Size() == int64(size)
 }
 
-func (r Renderer) removeOthers(container string, recipe units.Recipe) error {
+func (r Renderer) removeOthers(container string, recipe units.Prestart) error {
 	names, err := durable.Names(r.Dir(container))
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		isOurs := func(f units.RecipeFile) bool { return f.Name == name }
+		isOurs := func(f units.PrestartFile) bool { return f.Name == name }
 		if name == recordFile || slices.ContainsFunc(recipe.Files, isOurs) {
 			continue
 		}
@@ -244,7 +244,7 @@ func (r Renderer) load(container string) record {
 
 // configDigest covers the values of mounted secrets, and rendered files less those that
 // can be read again.
-func (r Renderer) configDigest(key []byte, recipe units.Recipe, files map[string]string) (string, error) {
+func (r Renderer) configDigest(key []byte, recipe units.Prestart, files map[string]string) (string, error) {
 	parts := make([]string, 0, 2*(len(files)+len(recipe.Secrets)))
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if !recipe.IsReloadable(name) {
@@ -262,7 +262,7 @@ func (r Renderer) configDigest(key []byte, recipe units.Recipe, files map[string
 }
 
 // reloadableDigest covers the files that can be read again, empty where there are none.
-func reloadableDigest(key []byte, recipe units.Recipe, files map[string]string) string {
+func reloadableDigest(key []byte, recipe units.Prestart, files map[string]string) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if recipe.IsReloadable(name) {
@@ -289,7 +289,7 @@ func watchedDigest(key []byte, seen map[string]string) string {
 
 // watched returns the digests of the watched files, for one that can't be read the digest
 // before. A service that is followed has another one after each start.
-func (r Renderer) watched(key []byte, recipe units.Recipe, before map[string]string) map[string]string {
+func (r Renderer) watched(key []byte, recipe units.Prestart, before map[string]string) map[string]string {
 	list := map[string]string{}
 	for _, w := range recipe.Watch {
 		name := w.Volume + "/" + w.Path

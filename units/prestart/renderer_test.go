@@ -42,15 +42,15 @@ func newPlace(t *testing.T) *place {
 	return p
 }
 
-func recipe(template string) units.Recipe {
+func recipe(template string) units.Prestart {
 	data, err := json.Marshal(configfile.Data{App: map[string]string{"id": "ui"}, Secrets: map[string]string{"token": "ui.token"}})
 	if err != nil {
 		panic(err)
 	}
-	return units.Recipe{Data: data, Files: []units.RecipeFile{{Name: "ui.conf", Mode: 0o400, Template: template, Source: "ui.files/ui.conf"}}}
+	return units.Prestart{Data: data, Files: []units.PrestartFile{{Name: "ui.conf", Mode: 0o400, Template: template, Source: "ui.files/ui.conf"}}}
 }
 
-func (p *place) write(r units.Recipe) {
+func (p *place) write(r units.Prestart) {
 	p.t.Helper()
 	if err := p.Write("ui", r); err != nil {
 		p.t.Fatal(err)
@@ -58,7 +58,7 @@ func (p *place) write(r units.Recipe) {
 }
 
 // differs reports whether the app would get another configuration now.
-func (p *place) differs(r units.Recipe) bool {
+func (p *place) differs(r units.Prestart) bool {
 	p.t.Helper()
 	want, have, err := p.CompareService("app@ui.service", r)
 	if err != nil {
@@ -127,7 +127,7 @@ func TestDigests(t *testing.T) {
 	if !p.differs(recipe(`token {{secret "token"}}`)) {
 		t.Error("another secret does not differ")
 	}
-	mounted := units.Recipe{Secrets: []string{"ui.token"}}
+	mounted := units.Prestart{Secrets: []string{"ui.token"}}
 	p.write(mounted)
 	if p.differs(mounted) {
 		t.Error("the same secret differs")
@@ -145,15 +145,15 @@ func TestDigests(t *testing.T) {
 }
 
 // reloadable is a recipe with a file that can be read again, and one that can't.
-func reloadable(again, once string) units.Recipe {
+func reloadable(again, once string) units.Prestart {
 	r := recipe(again)
 	r.Reload, r.Files[0].Reload = "SIGHUP", true
-	r.Files = append(r.Files, units.RecipeFile{Name: "once.conf", Mode: 0o400, Template: once, Source: "ui.files/once.conf"})
+	r.Files = append(r.Files, units.PrestartFile{Name: "once.conf", Mode: 0o400, Template: once, Source: "ui.files/once.conf"})
 	return r
 }
 
 // compare says which of the digests differ.
-func (p *place) compare(r units.Recipe) (config, reload bool) {
+func (p *place) compare(r units.Prestart) (config, reload bool) {
 	p.t.Helper()
 	want, have, err := p.CompareService("app@ui.service", r)
 	if err != nil {
@@ -169,7 +169,7 @@ func TestReload(t *testing.T) {
 	p.write(reloadable("one", "first"))
 	_, before := p.read("ui.conf")
 	var done []string
-	put := func(f units.RecipeFile, content []byte) error {
+	put := func(f units.PrestartFile, content []byte) error {
 		done = append(done, "put "+f.Name+" "+string(content))
 		if err := os.Chmod(filepath.Join(p.Dir("ui"), f.Name), 0o600); err != nil { // root writes without it
 			return err
@@ -185,7 +185,7 @@ func TestReload(t *testing.T) {
 	}
 	for name, broken := range map[string]func() error{
 		"put": func() error {
-			return p.Reload("ui", next, func(units.RecipeFile, []byte) error { return failure }, tell)
+			return p.Reload("ui", next, func(units.PrestartFile, []byte) error { return failure }, tell)
 		},
 		"tell": func() error {
 			told = failure
@@ -250,7 +250,7 @@ func TestWatched(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r := units.Recipe{Watch: []units.VolumeFile{{Volume: "node.data", Path: "cookie"}}}
+	r := units.Prestart{Watch: []units.VolumeFile{{Volume: "node.data", Path: "cookie"}}}
 	p.write(r)
 	if p.differs(r) {
 		t.Error("a file that is not there yet differs")
@@ -283,7 +283,7 @@ func TestWatched(t *testing.T) {
 // does not.
 func TestFollowed(t *testing.T) {
 	p := newPlace(t)
-	r := units.Recipe{Follow: []string{"tor"}}
+	r := units.Prestart{Follow: []string{"tor"}}
 	starts := func(id string, err error) {
 		p.Started = func(container string) (string, error) {
 			if container != "tor" {
@@ -328,7 +328,7 @@ func TestWatchedOddities(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"link", "fifo", "directory", "directory/none"} {
-		r := units.Recipe{Watch: []units.VolumeFile{{Volume: "node.data", Path: name}}}
+		r := units.Prestart{Watch: []units.VolumeFile{{Volume: "node.data", Path: name}}}
 		p.write(r)
 		if err := os.WriteFile(secret, []byte(name), 0o600); err != nil {
 			t.Fatal(err)

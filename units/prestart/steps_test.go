@@ -21,8 +21,8 @@ import (
 )
 
 // ofSteps is a recipe with steps, in an image with one volume.
-func ofSteps(steps ...units.Step) units.Recipe {
-	return units.Recipe{
+func ofSteps(steps ...units.Step) units.Prestart {
+	return units.Prestart{
 		Image: "docker.io/x:1", Podman: []string{"--network=x", "--volume=ui.data:/data", "--volume=%t/archipelago/files/ui:/etc/ui:ro"},
 		Steps: steps,
 	}
@@ -454,7 +454,7 @@ func TestStepThatWatches(t *testing.T) {
 
 // TestConfigureFails: the app whose file can't be rendered is named, with the place.
 func TestConfigureFails(t *testing.T) {
-	w := newWorld(t, units.Recipe{Data: []byte("{}"), Files: []units.RecipeFile{{Name: "ui.conf", Mode: 0o400, Template: `{{setting "x"}}`, Source: "ui.files/ui.conf"}}})
+	w := newWorld(t, units.Prestart{Data: []byte("{}"), Files: []units.PrestartFile{{Name: "ui.conf", Mode: 0o400, Template: `{{setting "x"}}`, Source: "ui.files/ui.conf"}}})
 	for _, err := range []error{w.Configure(t.Context()), func() error { _, _, err := w.Compare(); return err }()} {
 		if want := "the configuration of app@ui: ui.files/ui.conf:1:"; !strings.HasPrefix(message(err), want) {
 			t.Errorf("got  %v\nwant %s…", err, want)
@@ -464,8 +464,8 @@ func TestConfigureFails(t *testing.T) {
 
 // ofReload is a recipe with a file that a running container reads again, and one that it
 // does not.
-func ofReload(again, once string) units.Recipe {
-	return units.Recipe{Data: []byte("{}"), Reload: "SIGHUP", Files: []units.RecipeFile{
+func ofReload(again, once string) units.Prestart {
+	return units.Prestart{Data: []byte("{}"), Reload: "SIGHUP", Files: []units.PrestartFile{
 		{Name: "again.conf", Mode: 0o600, Template: again, Reload: true}, {Name: "once.conf", Mode: 0o400, Template: once},
 	}}
 }

@@ -86,12 +86,12 @@ func TestNamespaceID(t *testing.T) {
 		{"keep-id:uid=200,gid=210", 200, 0},
 		{"keep-id:gid=210,uid=200", 199, 200},
 	} {
-		p := &Part{Recipe: units.Recipe{Podman: []string{"--userns=" + c.userns}}}
+		p := &Part{Recipe: units.Prestart{Podman: []string{"--userns=" + c.userns}}}
 		if got, err := p.namespaceID(c.id, "uid=", 1000); err != nil || got != c.want {
 			t.Errorf("%s: %d is %d, %v; want %d", c.userns, c.id, got, err, c.want)
 		}
 	}
-	p := &Part{Recipe: units.Recipe{Podman: []string{"--userns=auto"}}}
+	p := &Part{Recipe: units.Prestart{Podman: []string{"--userns=auto"}}}
 	if _, err := p.namespaceID(0, "uid=", 1000); err == nil {
 		t.Error("nobody knows the ids of userns auto")
 	}

@@ -41,12 +41,12 @@ func (p *pass) skipReverted() {
 	p.reverted = nil
 	for _, app := range p.want.Apps {
 		stands, changed := p.adoptions.StandsBack(app)
-		isAsked := app.Asked == units.Start || app.Asked == units.Restart
+		isAsked := app.Request == units.Start || app.Request == units.Restart
 		switch {
 		case !stands:
 			apps = append(apps, app)
-		case p.host.Foreign != nil && (isAsked || changed && app.Asked == "" && app.Enabled):
-			app.Asked = cmp.Or(app.Asked, units.Start)
+		case p.host.Foreign != nil && (isAsked || changed && app.Request == "" && app.Enabled):
+			app.Request = cmp.Or(app.Request, units.Start)
 			p.adoptions.Retry(app.ID)
 			apps = append(apps, app)
 		default:
@@ -77,14 +77,14 @@ func (p *pass) forgetRemoved() error {
 // isInstalled reports whether an app has a manifest, as far as this pass can tell.
 func (p *pass) isInstalled(id string) bool {
 	isReverted := slices.ContainsFunc(p.reverted, func(a units.App) bool { return a.ID == id })
-	return isReverted || p.isWanted(id) || p.isOther(id)
+	return isReverted || p.isWanted(id) || p.outOfScope(id)
 }
 
 // skippedActions says that reverted apps are left alone.
 func (p *pass) skippedActions() []units.Action {
 	list := make([]units.Action, 0, len(p.reverted))
 	for _, app := range p.reverted {
-		list = append(list, units.Action{App: app.ID, Kind: units.Leave, Reason: units.BecauseLegacyRuns})
+		list = append(list, units.Action{App: app.ID, Kind: units.Leave, Reason: units.ReasonAdoptionReverted})
 	}
 	return list
 }
@@ -155,7 +155,7 @@ func (p *pass) find(ctx context.Context, apps []units.App) error {
 			return err
 		}
 		p.done = nil
-		if err := p.look(ctx); err != nil {
+		if err := p.observe(ctx); err != nil {
 			return err
 		}
 	}
@@ -186,18 +186,18 @@ func (p *pass) acceptForeign(id string, f units.Foreign) {
 // and the containers go, or it does not, and they have their place back.
 func (p *pass) resumeAdoption() {
 	for _, app := range p.want.Apps {
-		if !p.isInPlace(app.ID) || app.Asked == units.Stop || len(p.steps(app)) > 0 || p.fallen(app) != "" {
+		if !p.isInPlace(app.ID) || app.Request == units.Stop || len(p.steps(app)) > 0 || p.failedPart(app) != "" {
 			continue
 		}
 		main := app.Parts[0].Service
 		switch p.have.Units[main].Active {
 		case units.Failed:
-			p.plan.Steps = append(p.plan.Steps, units.Action{App: app.ID, Kind: units.ResetFailed, Target: main, Reason: units.BecauseLegacy})
+			p.plan.Steps = append(p.plan.Steps, units.Action{App: app.ID, Kind: units.ResetFailed, Target: main, Reason: units.ReasonLegacy})
 		case units.Active, units.Activating:
 		case units.Inactive, units.Deactivating:
 			continue // a person stopped it, and will start it
 		}
-		p.plan.Steps = append(p.plan.Steps, units.Action{App: app.ID, Kind: units.Start, Target: main, Reason: units.BecauseLegacy})
+		p.plan.Steps = append(p.plan.Steps, units.Action{App: app.ID, Kind: units.Start, Target: main, Reason: units.ReasonLegacy})
 	}
 }
 
@@ -240,7 +240,7 @@ func (p *pass) isInPlace(id string) bool {
 func (p *pass) park(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, app := range p.want.Apps {
-		if p.isBad(app.ID) || app.Asked == units.Stop || len(p.steps(app)) == 0 {
+		if p.isBad(app.ID) || app.Request == units.Stop || len(p.steps(app)) == 0 {
 			continue
 		}
 		wg.Go(func() {
@@ -260,7 +260,7 @@ func (p *pass) parkFor(ctx context.Context, app units.App) error {
 		}
 	}
 	for _, c := range p.containers(app.ID) {
-		a := units.Action{App: app.ID, Kind: units.Adopt, Target: c.Name, Reason: units.BecauseLegacy}
+		a := units.Action{App: app.ID, Kind: units.Adopt, Target: c.Name, Reason: units.ReasonLegacy}
 		if err := p.act(a, func() error { return p.host.Foreign.Park(ctx, app, c) }); err != nil {
 			return err
 		}
@@ -293,12 +293,12 @@ func (p *pass) noteAdoption(change func()) error {
 // that is left over is in nobody's way.
 func (p *pass) removeParked(ctx context.Context, app units.App) {
 	list := p.containers(app.ID)
-	if len(list) == 0 || app.Asked == units.Stop {
+	if len(list) == 0 || app.Request == units.Stop {
 		return
 	}
 	err := p.noteAdoption(func() { p.adoptions.End(app.ID) })
 	for _, c := range list {
-		a := units.Action{App: app.ID, Kind: units.Remove, Target: c.ParkedName(), Reason: units.BecauseAdopted}
+		a := units.Action{App: app.ID, Kind: units.Remove, Target: c.ParkedName(), Reason: units.ReasonAdopted}
 		err = errors.Join(err, p.act(a, func() error { return p.host.Foreign.Remove(ctx, c) }))
 	}
 	if err != nil {
@@ -333,7 +333,7 @@ func (p *pass) stopAndUnpark(ctx context.Context, app units.App) error {
 	}
 	errs := []error{p.removeUnits(ctx, app)}
 	for _, c := range slices.Backward(p.containers(app.ID)) { // the main one comes last, as at a start
-		a := units.Action{App: app.ID, Kind: units.Restore, Target: c.Name, Reason: units.BecauseRolledBack}
+		a := units.Action{App: app.ID, Kind: units.Restore, Target: c.Name, Reason: units.ReasonRolledBack}
 		errs = append(errs, p.act(a, func() error { return p.host.Foreign.Unpark(ctx, c) }))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -345,19 +345,19 @@ func (p *pass) stopAndUnpark(ctx context.Context, app units.App) error {
 func (p *pass) removeUnits(ctx context.Context, app units.App) error {
 	_, files, err := p.host.Files.Look(nil)
 	if err == nil {
-		err = p.host.Files.Sync(nil, func(m units.Mark) bool { return m.App == app.ID })
+		err = p.host.Files.Sync(nil, func(m units.Ownership) bool { return m.App == app.ID })
 	}
 	if err != nil {
 		return fmt.Errorf("removing the units of %s: %w", app.ID, err)
 	}
 	own := files.Of(app.ID)
 	for _, f := range own {
-		p.noteDone(units.Action{App: app.ID, Kind: units.Remove, Target: f.Name, Reason: units.BecauseRolledBack})
+		p.noteDone(units.Action{App: app.ID, Kind: units.Remove, Target: f.Name, Reason: units.ReasonRolledBack})
 	}
 	if len(own) == 0 {
 		return nil
 	}
-	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.BecauseRolledBack})
+	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.ReasonRolledBack})
 }
 
 // end stops every service of an app, and leaves none that failed.
@@ -373,7 +373,7 @@ func (p *pass) end(ctx context.Context, app units.App) error {
 			continue
 		}
 		for _, kind := range []units.Kind{units.Stop, units.ResetFailed} {
-			errs = append(errs, p.serviceAct(ctx, units.Action{App: app.ID, Kind: kind, Target: service, Reason: units.BecauseRolledBack}))
+			errs = append(errs, p.serviceAct(ctx, units.Action{App: app.ID, Kind: kind, Target: service, Reason: units.ReasonRolledBack}))
 		}
 	}
 	return errors.Join(errs...)

@@ -175,10 +175,10 @@ func TestAdoptionGivesWay(t *testing.T) {
 		}, m.doings())
 		m.isGivenBack(t)
 		m.log = nil
-		equal(t, "next pass", []string{"legacy-has-its-place"}, reasons(m.run(t, app("x", "1-silent"))))
+		equal(t, "next pass", []string{"adoption-reverted"}, reasons(m.run(t, app("x", "1-silent"))))
 		equal(t, "next log", nil, m.log)
 		asked := app("x", "1-silent")
-		asked.Asked = units.Start
+		asked.Request = units.Start
 		m.run(t, asked)
 		if m.starts["app@x.service"] != 2 {
 			t.Error("it was not tried again, although a person asked")
@@ -267,7 +267,7 @@ func TestNoUnitCanTakeThePlace(t *testing.T) {
 		m := withForeign(one())
 		m.syncFail = errors.New("no space left on device")
 		_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("x", "1")}, Whole: true}, nil
+			return units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}, nil
 		}, m.host())
 		if err == nil || m.foreign.containers["c1"] != (container{"x", true}) {
 			t.Errorf("error %v; the container is %+v", err, m.foreign.containers["c1"])
@@ -283,7 +283,7 @@ func TestDiskFullAfterTheContainerStopped(t *testing.T) {
 			host := m.host()
 			host.Store = &filling{m, saves}
 			_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-				return units.Desired{Apps: []units.App{app("x", "1")}, Whole: true}, nil
+				return units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}, nil
 			}, host)
 			isServed := m.units["app@x.service"].Active == units.Active
 			if isServed == m.foreign.containers["c1"].running {
@@ -346,7 +346,7 @@ func TestWithoutPodman(t *testing.T) {
 		run := func() reconcile.Report {
 			host := m.host()
 			host.ForeignNames = func() ([]string, error) { looks++; return []string{"x"}, nil }
-			want := units.Desired{Apps: []units.App{app("x", "1"), app("y", "1")}, Whole: true}
+			want := units.Desired{Apps: []units.App{app("x", "1"), app("y", "1")}, Complete: true}
 			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
 			if err != nil {
 				t.Fatal(err)
@@ -407,7 +407,7 @@ func TestAdoptionCalledOff(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		r, err := reconcile.Run(ctx, func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("x", "1-slow")}, Whole: true}, nil
+			return units.Desired{Apps: []units.App{app("x", "1-slow")}, Complete: true}, nil
 		}, m.host())
 		if err != nil || r.Results[0].Outcome != reconcile.NotServing {
 			t.Errorf("%v, %v", results(r), err)
@@ -427,11 +427,11 @@ func TestSlowAdoptionThatFails(t *testing.T) {
 				m := withForeign(map[string]container{})
 				m.run(t, app("x", "0"))
 				stopped := app("x", "0")
-				stopped.Asked = units.Stop
+				stopped.Request = units.Stop
 				m.run(t, stopped)
 				m.foreign.containers["c1"] = container{"x", true}
 				asked := app("x", "1-slow")
-				asked.Asked = units.Start
+				asked.Request = units.Start
 				m.run(t, asked)
 				end.Invocation = m.units["app@x.service"].Invocation
 				m.units["app@x.service"] = end
@@ -439,7 +439,7 @@ func TestSlowAdoptionThatFails(t *testing.T) {
 					host := m.host()
 					host.Foreign, m.log = nil, nil
 					_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-						return units.Desired{Apps: []units.App{app("x", "1-slow")}, Whole: true}, nil
+						return units.Desired{Apps: []units.App{app("x", "1-slow")}, Complete: true}, nil
 					}, host)
 					if err != nil || len(m.log) > 0 {
 						t.Errorf("%v, did %v", err, m.log)

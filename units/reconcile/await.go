@@ -45,9 +45,9 @@ func Await(ctx context.Context, desired func() (units.Desired, error), host Host
 // foundOut is what became of an app that somebody waits for and that a pass leaves for a
 // reason.
 var foundOut = map[units.Reason]Outcome{
-	units.BecauseStarting: Starting, units.BecauseWaiting: Starting, units.BecauseStopping: Starting, units.BecauseJob: Starting, units.BecauseUnsure: Starting,
-	units.BecauseCrashing: NotServing, units.BecauseBackingOff: NotServing, units.BecauseGaveUp: NotServing,
-	units.BecauseRolledBack: RolledBack,
+	units.ReasonStarting: Starting, units.ReasonDependencyStarting: Starting, units.ReasonStopping: Starting, units.ReasonJobUnderWay: Starting, units.ReasonNotAnsweringYet: Starting,
+	units.ReasonRestartedBySystemd: NotServing, units.ReasonBackingOff: NotServing, units.ReasonGaveUp: NotServing,
+	units.ReasonRolledBack: RolledBack,
 }
 
 // waitedFor says of apps that are meant by name, and to which nothing was done, what
@@ -57,7 +57,7 @@ func (r Report) waitedFor(want units.Desired) Report {
 	r.Results = slices.Clone(r.Results)
 	for _, a := range r.Actions {
 		app, _ := want.Find(a.App)
-		if want.Whole && !app.Awaited || app.Rotating && a.Reason != units.BecauseWaiting || a.Kind != units.Leave {
+		if want.Complete && !app.IsAwaited || app.Rotating && a.Reason != units.ReasonDependencyStarting || a.Kind != units.Leave {
 			continue
 		}
 		i := slices.IndexFunc(r.Results, func(b Result) bool { return b.App == a.App && b.Outcome == Unchanged })
@@ -83,10 +83,10 @@ func starting(r Report) []string {
 func only(desired func() (units.Desired, error), ids []string) func() (units.Desired, error) {
 	return func() (units.Desired, error) {
 		want, err := desired()
-		want.Whole, want.Kept, want.Ungranted = false, nil, nil
+		want.Complete, want.Invalid, want.Ungranted = false, nil, nil
 		want.Apps = slices.DeleteFunc(slices.Clone(want.Apps), func(a units.App) bool { return !slices.Contains(ids, a.ID) })
 		for i := range want.Apps {
-			want.Apps[i].Asked = units.Leave
+			want.Apps[i].Request = units.Leave
 		}
 		return want, err
 	}
@@ -147,8 +147,8 @@ func (r Report) then(next Report) Report {
 // isOnTheWay is the reasons for which an app is left that may still come up, isUp
 // those for which one is left that has.
 var (
-	isOnTheWay = map[units.Reason]bool{units.BecauseStarting: true, units.BecauseWaiting: true, units.BecauseStopping: true, units.BecauseJob: true, units.BecauseUnsure: true}
-	isUp       = map[units.Reason]bool{units.BecauseLoading: true, units.BecauseNeedsUser: true}
+	isOnTheWay = map[units.Reason]bool{units.ReasonStarting: true, units.ReasonDependencyStarting: true, units.ReasonStopping: true, units.ReasonJobUnderWay: true, units.ReasonNotAnsweringYet: true}
+	isUp       = map[units.Reason]bool{units.ReasonLoading: true, units.ReasonNeedsUser: true}
 )
 
 // lastWords adds to what is said of apps that are not up what they wrote last.

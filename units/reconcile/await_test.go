@@ -34,7 +34,7 @@ func TestAwait(t *testing.T) {
 					m.run(t, app("x", tt.from))
 				}
 				host := m.host()
-				host.Patience = 20 * time.Second
+				host.WaitTimeout = 20 * time.Second
 				began := time.Now()
 				isFree := time.AfterFunc(time.Minute, func() {
 					m.mu.Lock()
@@ -45,7 +45,7 @@ func TestAwait(t *testing.T) {
 				})
 				defer isFree.Stop()
 				r, err := reconcile.Await(t.Context(), func() (units.Desired, error) {
-					return units.Desired{Apps: []units.App{app("x", tt.to), app("y", "1")}, Whole: true}, nil
+					return units.Desired{Apps: []units.App{app("x", tt.to), app("y", "1")}, Complete: true}, nil
 				}, host, tt.timeout)
 				if err != nil {
 					t.Fatal(err)
@@ -88,11 +88,11 @@ func TestAwaitOfOthersWork(t *testing.T) {
 				m := newMachine()
 				m.run(t, app("x", "1"))
 				host := m.host()
-				host.Patience = 15 * time.Second
+				host.WaitTimeout = 15 * time.Second
 				desired := func() (units.Desired, error) {
 					x := app("x", tt.content)
-					x.Awaited = tt.awaited
-					return units.Desired{Apps: []units.App{x}, Whole: tt.whole}, nil
+					x.IsAwaited = tt.awaited
+					return units.Desired{Apps: []units.App{x}, Complete: tt.whole}, nil
 				}
 				if _, err := reconcile.Run(t.Context(), desired, host); err != nil {
 					t.Fatal(err)
@@ -126,8 +126,8 @@ func TestAwaitOfWhatJustStarted(t *testing.T) {
 				go m.crash("app@x.service", m.units["app@x.service"].Invocation)
 				r, err := reconcile.Await(t.Context(), func() (units.Desired, error) {
 					x := app("x", "1")
-					x.Awaited = tt.awaited
-					return units.Desired{Apps: []units.App{x}, Whole: tt.whole}, nil
+					x.IsAwaited = tt.awaited
+					return units.Desired{Apps: []units.App{x}, Complete: tt.whole}, nil
 				}, m.host(), time.Hour)
 				if err != nil {
 					t.Fatal(err)

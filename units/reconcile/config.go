@@ -9,7 +9,7 @@ import (
 
 // Config tells what the container of a service would be started with now beside
 // its file, by its recipe, and what it was started with.
-type Config func(service string, recipe units.Recipe) (want, have units.ConfigDigests, err error)
+type Config func(service string, recipe units.Prestart) (want, have units.ConfigDigests, err error)
 
 // configure fills in the digests of the configuration of what runs, or is restarting. Where nobody
 // can tell one, as when a secret has no value, the container runs on.
@@ -24,7 +24,7 @@ func (p *pass) configure() (unknown []units.Action) {
 			u := p.have.Units[part.Service]
 			want, have, err := p.configOf(app, *part, u)
 			if err != nil {
-				unknown = append(unknown, units.Action{App: app.ID, Kind: units.Leave, Target: part.Service, Reason: units.BecauseNoConfig})
+				unknown = append(unknown, units.Action{App: app.ID, Kind: units.Leave, Target: part.Service, Reason: units.ReasonConfigUnknown})
 				continue
 			}
 			part.Config, part.Watched, part.Reloadable = want.Config, want.Watched, want.Reloadable
@@ -40,12 +40,12 @@ func (p *pass) configure() (unknown []units.Action) {
 // configOf is nothing for a part that has no recipe, or is down for good. While a secret
 // is rotated it counts what a part starts with, too.
 func (p *pass) configOf(app units.App, part units.Part, u units.Unit) (want, have units.ConfigDigests, err error) {
-	file, ok := app.Files.Find(units.RecipeName(part.Service))
+	file, ok := app.Files.Find(units.PrestartName(part.Service))
 	isStarting := app.Rotating && u.Active == units.Activating
 	if !ok || u.Active != units.Active && !u.Restarting && !isStarting {
 		return want, have, nil
 	}
-	recipe, err := units.ReadRecipe(file.Content)
+	recipe, err := units.ReadPrestart(file.Content)
 	if err != nil {
 		return want, have, err
 	}
@@ -53,7 +53,7 @@ func (p *pass) configOf(app units.App, part units.Part, u units.Unit) (want, hav
 }
 
 // ofConfig is the reasons that are over once an app has its configuration.
-var ofConfig = []units.Reason{units.BecauseConfig, units.BecauseReloadable}
+var ofConfig = []units.Reason{units.ReasonConfigDiffers, units.ReasonReloadableFileDiffers}
 
 // met notes that an app which was restarted or reloaded for its configuration has it now.
 func (p *pass) met(ctx context.Context, app units.App, steps []units.Action) {
@@ -83,7 +83,7 @@ func (p *pass) reloaded(ctx context.Context, app units.App, a units.Action, fail
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if isMet {
-		p.history.Met(app.ID, a.Reason)
+		p.history.Resolve(app.ID, a.Reason)
 	} else {
 		p.history.Repaired(app, a.Reason, p.started)
 	}
@@ -103,7 +103,7 @@ func (p *pass) hasReadOther(ctx context.Context, app units.App, service string) 
 // metConfig is for who holds the lock, or needs none.
 func (p *pass) metConfig(app string) {
 	for _, why := range ofConfig {
-		p.history.Met(app, why)
+		p.history.Resolve(app, why)
 	}
 }
 

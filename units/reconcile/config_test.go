@@ -37,13 +37,13 @@ func (c *configs) reload(string) error {
 const uiService = "app@ui.service"
 
 func withRecipe(a units.App, text string) units.App {
-	name := units.RecipeName(a.Parts[0].Service)
+	name := units.PrestartName(a.Parts[0].Service)
 	a.Files = append(a.Files, units.File{Name: name, App: a.ID, Digest: text, Content: []byte("[Recipe]\nSecret=\"" + text + "\"\n")})
 	a.Files.Sort()
 	return a
 }
 
-func (c *configs) compare(string, units.Recipe) (want, have units.ConfigDigests, err error) {
+func (c *configs) compare(string, units.Prestart) (want, have units.ConfigDigests, err error) {
 	c.machine.mu.Lock()
 	defer c.machine.mu.Unlock()
 	n := c.machine.starts[uiService]
@@ -59,12 +59,12 @@ func (c *configs) compare(string, units.Recipe) (want, have units.ConfigDigests,
 func (c *configs) run(t *testing.T, apps ...units.App) reconcile.Report {
 	t.Helper()
 	host := c.machine.host()
-	host.Config, host.Called = c.compare, c.called
-	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Whole: true}, nil }, host)
+	host.Config, host.Preempt = c.compare, c.called
+	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Complete: true}, nil }, host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, _ = c.compare("", units.Recipe{}) // what it was started with
+	_, _, _ = c.compare("", units.Prestart{}) // what it was started with
 	return r
 }
 
@@ -84,7 +84,7 @@ func TestConfigRestartsOnce(t *testing.T) {
 		for i, change := range []string{"b", "c"} {
 			c.now.Config = change
 			r := c.run(t, apps...)
-			if len(r.Actions) != 1 || r.Actions[0].Reason != units.BecauseConfig || r.Actions[0].Kind != units.Restart || r.Actions[0].App != "ui" {
+			if len(r.Actions) != 1 || r.Actions[0].Reason != units.ReasonConfigDiffers || r.Actions[0].Kind != units.Restart || r.Actions[0].App != "ui" {
 				t.Fatalf("change %d: %v", i, r.Actions)
 			}
 			if r := c.run(t, apps...); r.Changed() {
@@ -104,10 +104,10 @@ func TestFollowerRestartsInTheSamePass(t *testing.T) {
 		m := newMachine()
 		const node = "app@node.service"
 		follower := withRecipe(app("ui", "1", "node"), "x")
-		follower.Watches, follower.Parts[0].Follow = []string{"node"}, []string{node}
+		follower.RestartAfter, follower.Parts[0].TracksAddressOf = []string{"node"}, []string{node}
 		at := map[int]string{} // the start of the node, by the start of the follower
 		host := m.host()
-		host.Config = func(string, units.Recipe) (want, have units.ConfigDigests, err error) {
+		host.Config = func(string, units.Prestart) (want, have units.ConfigDigests, err error) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			n := m.starts[uiService]
@@ -118,11 +118,11 @@ func TestFollowerRestartsInTheSamePass(t *testing.T) {
 		}
 		run := func(node units.App) {
 			m.log = nil
-			apps := units.Desired{Apps: []units.App{node, follower}, Whole: true}
+			apps := units.Desired{Apps: []units.App{node, follower}, Complete: true}
 			if _, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return apps, nil }, host); err != nil {
 				t.Fatal(err)
 			}
-			_, _, _ = host.Config("", units.Recipe{})
+			_, _, _ = host.Config("", units.Prestart{})
 		}
 		starts := func() (list []string) {
 			for _, line := range m.log {
@@ -224,7 +224,7 @@ func TestReloadThatFails(t *testing.T) {
 		c.machine.log = nil
 		c.now.Reloadable, c.machine.reloading = "s", func(string) error { return errors.New("no space left") }
 		equal(t, "results", []string{"ui not-serving: no space left"}, results(c.run(t, ui)))
-		equal(t, "reasons", []string{string(units.BecauseBackingOff)}, reasons(c.run(t, ui)))
+		equal(t, "reasons", []string{string(units.ReasonBackingOff)}, reasons(c.run(t, ui)))
 		time.Sleep(20 * time.Second) // after two tries, of which the first was its first start
 		c.run(t, ui)
 		equal(t, "log", []string{"reload-service " + uiService, "start " + uiService + " 1"}, c.machine.log)
@@ -264,7 +264,7 @@ func TestReloadThatEndsTheApp(t *testing.T) {
 				r := c.run(t, changed)
 				if isCalled {
 					equal(t, "first results", []string{"ui starting: whether it serves is still to be seen: others had to be looked at"}, results(r))
-					equal(t, "reasons during the reload", []string{string(units.BecauseJob)}, reasons(c.run(t, changed)))
+					equal(t, "reasons during the reload", []string{string(units.ReasonJobUnderWay)}, reasons(c.run(t, changed)))
 					c.called = nil
 					time.Sleep(2 * time.Second)
 					r = c.run(t, changed)
@@ -289,7 +289,7 @@ func TestConfigUnknown(t *testing.T) {
 		c.run(t, ui)
 		c.now.Config, c.err = "b", errors.New("no such secret")
 		r := c.run(t, ui)
-		if r.Changed() || len(r.Actions) != 1 || r.Actions[0].Reason != units.BecauseNoConfig {
+		if r.Changed() || len(r.Actions) != 1 || r.Actions[0].Reason != units.ReasonConfigUnknown {
 			t.Errorf("%v", r.Actions)
 		}
 	})
@@ -322,7 +322,7 @@ func TestRecipeIsWrittenWithoutReload(t *testing.T) {
 		reloads := c.machine.reloads
 		c.now.Config = "b"
 		r := c.run(t, withRecipe(app("ui", "1"), "y"))
-		if len(r.Actions) != 2 || r.Actions[1].Reason != units.BecauseConfig || c.machine.reloads != reloads {
+		if len(r.Actions) != 2 || r.Actions[1].Reason != units.ReasonConfigDiffers || c.machine.reloads != reloads {
 			t.Errorf("%v, %d reloads", r.Actions, c.machine.reloads-reloads)
 		}
 	})

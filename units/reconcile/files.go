@@ -33,7 +33,7 @@ func (p *pass) restore() {
 	}
 	p.restored = lost
 	for _, f := range lost {
-		p.noteDone(units.Action{App: f.App, Kind: units.Write, Target: f.Name, Reason: units.BecauseMissing})
+		p.noteDone(units.Action{App: f.App, Kind: units.Write, Target: f.Name, Reason: units.ReasonFileMissing})
 	}
 }
 
@@ -43,7 +43,7 @@ func (p *pass) restore() {
 func (p *pass) announce() error {
 	for _, a := range p.plan.Stops {
 		if a.Kind == units.Stop {
-			p.history.Begin(units.App{ID: a.App}, a.Target, p.have.Units[a.Target].Invocation)
+			p.history.MarkPending(units.App{ID: a.App}, a.Target, p.have.Units[a.Target].Invocation)
 		}
 	}
 	for _, a := range slices.Concat(p.plan.Steps, p.plan.Left) {
@@ -53,12 +53,12 @@ func (p *pass) announce() error {
 		u := p.have.Units[a.Target]
 		isMeant := a.Kind != units.Leave || !u.Stopped
 		if u.Active == units.Failed && p.plan.Reload != nil && isWanted && isMeant {
-			p.history.Begin(app, a.Target, u.Invocation)
+			p.history.MarkPending(app, a.Target, u.Invocation)
 		}
 	}
 	for _, a := range p.plan.Files {
 		if !p.isBad(a.App) && !p.isRestored(a) {
-			p.history.Change(a.App)
+			p.history.MarkChanged(a.App)
 		}
 	}
 	return p.keepHistory()
@@ -67,7 +67,7 @@ func (p *pass) announce() error {
 // isRestored reports whether an app gets a lost file back that it runs with.
 func (p *pass) isRestored(a units.Action) bool {
 	app, ok := p.want.Find(a.App)
-	return ok && a.Reason == units.BecauseMissing && app.Runs(p.have.Units)
+	return ok && a.Reason == units.ReasonFileMissing && app.Runs(p.have.Units)
 }
 
 // keepHistory writes down what is to outlive the pass, if it changed.
@@ -91,7 +91,7 @@ func (p *pass) stop(ctx context.Context) error {
 		}
 		p.succeed(a.App)
 		if p.isInstalled(a.App) {
-			p.history.End(a.App)
+			p.history.ClearPending(a.App)
 		}
 	}
 	return p.forget(ctx)
@@ -106,7 +106,7 @@ func (p *pass) revive(ctx context.Context) error {
 		if a.Kind != units.Stop || p.have.Units[a.Target].Loaded || p.isWanted(a.App) || len(set.Of(a.App)) > 0 {
 			continue
 		}
-		good, err := p.goodOf(a.App)
+		good, err := p.lastGood(a.App)
 		if err != nil {
 			return err
 		}
@@ -125,15 +125,15 @@ func (p *pass) revive(ctx context.Context) error {
 		return err
 	}
 	for _, f := range set {
-		remove := units.Action{App: f.App, Kind: units.Remove, Target: f.Name, Reason: units.BecauseRemoved}
+		remove := units.Action{App: f.App, Kind: units.Remove, Target: f.Name, Reason: units.ReasonRemoved}
 		if !slices.Contains(p.plan.Files, remove) {
 			p.plan.Files = append(p.plan.Files, remove)
 		}
 	}
 	if p.plan.Reload == nil {
-		p.plan.Reload = &units.Action{Kind: units.Reload, Reason: units.BecauseRemoved}
+		p.plan.Reload = &units.Action{Kind: units.Reload, Reason: units.ReasonRemoved}
 	}
-	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.BecauseNotLoaded})
+	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.ReasonNotLoaded})
 }
 
 // forget makes systemd forget those that were stopped and did not end well: it
@@ -181,7 +181,7 @@ func (p *pass) files(ctx context.Context) error {
 
 // nothingWritten reports whether a reload is for files of which none was changed.
 func (p *pass) nothingWritten() bool {
-	ofFiles := p.plan.Reload.Reason != units.BecauseNotLoaded && p.plan.Reload.Reason != units.BecauseOutdated
+	ofFiles := p.plan.Reload.Reason != units.ReasonNotLoaded && p.plan.Reload.Reason != units.ReasonNeedsReload
 	return ofFiles && !slices.ContainsFunc(p.plan.Files, func(a units.Action) bool { return !p.isBad(a.App) })
 }
 
@@ -205,7 +205,7 @@ func (p *pass) sync() error {
 	}
 	want.Sort()
 	err := p.host.Files.Sync(want, p.removes())
-	if stuck, ok := errors.AsType[*units.StuckError](err); ok {
+	if stuck, ok := errors.AsType[*units.ImmutableFileError](err); ok {
 		if app := p.have.Files[stuck.File].App; app != "" && !p.isBad(app) {
 			p.fail(app, Failed, err, nil)
 			return p.sync()
@@ -221,7 +221,7 @@ func (p *pass) sync() error {
 
 // removes selects the files that go. Where none does, nobody has to read those
 // that the pass is not about.
-func (p *pass) removes() func(units.Mark) bool {
+func (p *pass) removes() func(units.Ownership) bool {
 	of := map[string]bool{}
 	for _, a := range p.plan.Files {
 		if a.Kind == units.Remove && !p.isBad(a.App) {
@@ -231,7 +231,7 @@ func (p *pass) removes() func(units.Mark) bool {
 	if len(of) == 0 {
 		return nil
 	}
-	return func(m units.Mark) bool { return of[m.App] }
+	return func(m units.Ownership) bool { return of[m.App] }
 }
 
 // noteDone tells of an action that was done together with others.
@@ -266,7 +266,7 @@ func (p *pass) verifyLoaded(ctx context.Context) error {
 			continue
 		}
 		part, advice := app.Parts[i], "archgen doctor looks for what keeps it from doing so"
-		if p.wrote(app.ID) && digests(p.earlier(app.ID)) != digests(app.Files) {
+		if p.wrote(app.ID) && digests(p.previousFiles(app.ID)) != digests(app.Files) {
 			if err := p.giveBack(app); err != nil {
 				return err
 			}
@@ -278,7 +278,7 @@ func (p *pass) verifyLoaded(ctx context.Context) error {
 	if !givenBack {
 		return nil
 	}
-	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.BecauseRolledBack})
+	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.ReasonRolledBack})
 }
 
 // wrote reports whether this pass changed files of an app.
@@ -288,13 +288,13 @@ func (p *pass) wrote(app string) bool {
 
 // giveBack puts the files of an app back that it had before they were changed.
 func (p *pass) giveBack(app units.App) error {
-	before := p.earlier(app.ID)
-	err := p.host.Files.Sync(before, func(m units.Mark) bool { return m.App == app.ID })
+	before := p.previousFiles(app.ID)
+	err := p.host.Files.Sync(before, func(m units.Ownership) bool { return m.App == app.ID })
 	if err != nil {
 		return fmt.Errorf("putting the earlier files of %s back: %w", app.ID, err)
 	}
 	for _, f := range before {
-		p.noteDone(units.Action{App: app.ID, Kind: units.Write, Target: f.Name, Reason: units.BecauseRolledBack})
+		p.noteDone(units.Action{App: app.ID, Kind: units.Write, Target: f.Name, Reason: units.ReasonRolledBack})
 	}
 	return nil
 }

@@ -61,15 +61,15 @@ func TestRestoreFirst(t *testing.T) {
 				m.log, m.syncFail = nil, c.fail
 				host := m.host()
 				host.Services, host.Ran = busy{m}, c.ran
-				want := units.Desired{Apps: []units.App{app("x", "1")}, Whole: true}
+				want := units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}
 				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
 				equal(t, "log", c.want, m.log)
 				if !errors.Is(err, c.fail) {
 					t.Errorf("error %v, want %v", err, c.fail)
 				}
 				actions := []units.Action{
-					{App: "x", Kind: units.Write, Target: "app@x.container", Reason: units.BecauseMissing},
-					{Kind: units.Reload, Reason: units.BecauseMissing},
+					{App: "x", Kind: units.Write, Target: "app@x.container", Reason: units.ReasonFileMissing},
+					{Kind: units.Reload, Reason: units.ReasonFileMissing},
 				}
 				if d := cmp.Diff(actions, r.Actions); c.fail == nil && d != "" {
 					t.Errorf("actions (-want +got):\n%s", d)
@@ -92,7 +92,7 @@ func TestRestoredFilesAreToldOnce(t *testing.T) {
 		clear(m.files)
 		host := m.host()
 		host.Ran = func(units.App) bool { return true }
-		want := units.Desired{Apps: []units.App{y, x}, Whole: true}
+		want := units.Desired{Apps: []units.App{y, x}, Complete: true}
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
 		if len(r.Actions) != 5 || err != nil {
 			t.Errorf("%d actions, want 4 writes and a reload: %v, %v", len(r.Actions), r.Actions, err)
@@ -123,7 +123,7 @@ func TestLostFileIsNoChange(t *testing.T) {
 				m.history, m.log = units.History{}, nil
 				host := m.host()
 				broken(m, &host)
-				want := units.Desired{Apps: []units.App{x}, Whole: true}
+				want := units.Desired{Apps: []units.App{x}, Complete: true}
 				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
 				if failed, _ := r.Count(); err != nil || failed != 1 {
 					t.Errorf("%v, %+v; want the app to fail", err, r.Results)

@@ -36,20 +36,20 @@ type Host struct {
 	// may be nil where no app has anything Unrecorded.
 	Record func(dir, name string, content []byte) error
 	// Supply gets what an app lacks, for several apps at a time. What takes longer
-	// than a pass should goes on without it, and is units.ErrUnderWay until it is
+	// than a pass should goes on without it, and is units.ErrPending until it is
 	// there. It may be nil: images come with a start then.
-	Supply func(ctx context.Context, app units.App, lack Lack) error
+	Supply func(ctx context.Context, app units.App, lack Prerequisites) error
 	// Now is the time.
 	Now func() time.Time
-	// Settle is how long a started app has to stay up before it counts as
+	// StabilizationTime is how long a started app has to stay up before it counts as
 	// started: a program that dies seconds after its start did not start.
-	Settle time.Duration
-	// Patience is how long a pass waits for one app. Starting goes on without it.
-	Patience time.Duration
-	// Called returns what is closed when others are to be looked at than the app, "" for
+	StabilizationTime time.Duration
+	// WaitTimeout is how long a pass waits for one app. Starting goes on without it.
+	WaitTimeout time.Duration
+	// Preempt returns what is closed when others are to be looked at than the app, "" for
 	// none, that the pass does something to: a pass that waits for an app to start, or to
 	// see whether it serves, leaves that to the next one then. It may be nil.
-	Called func(app string) <-chan struct{}
+	Preempt func(app string) <-chan struct{}
 	// Progress is told of every action before it is done and after. It may be nil.
 	Progress func(Event)
 }
@@ -62,7 +62,7 @@ type Files interface {
 	// Lost is those of which nothing is left, as far as that can be seen.
 	Lost(want units.Set) units.Set
 	// Sync makes them so, and removes those that owns selects; nil selects none.
-	Sync(want units.Set, owns func(units.Mark) bool) error
+	Sync(want units.Set, owns func(units.Ownership) bool) error
 }
 
 // Services is the owner of systemd. Its errors say what failed and how to mend it.

@@ -17,8 +17,8 @@ import (
 // and was killed before it could see whether it serves.
 func (m *machine) killedAfterStart(t *testing.T, a units.App) {
 	t.Helper()
-	m.history.Change(a.ID)
-	nobody := func(units.Mark) bool { return false }
+	m.history.MarkChanged(a.ID)
+	nobody := func(units.Ownership) bool { return false }
 	if err := errors.Join(m.Sync(a.Files, nobody), m.Reload(t.Context()), m.Start(t.Context(), a.Parts[0].Service)); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestWhatCantBeSeenIsNoReasonToGoBack(t *testing.T) {
 		m.run(t, app("a", "1"))
 		host := m.host()
 		host.Services = blind{m}
-		want := units.Desired{Whole: true, Apps: []units.App{app("a", "2")}}
+		want := units.Desired{Complete: true, Apps: []units.App{app("a", "2")}}
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
 		if err != nil || r.Results[0].Outcome != reconcile.Failed {
 			t.Errorf("%+v, %v", r.Results, err)

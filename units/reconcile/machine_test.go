@@ -62,12 +62,12 @@ func app(id, version string, needs ...string) units.App {
 func (m *machine) host() reconcile.Host {
 	ask := func(_ context.Context, _ units.File, _ units.Part, u units.Unit) (units.Health, string) {
 		if strings.Contains(u.Digest, "silent") {
-			return units.Unsure, "connection refused"
+			return units.Failing, "connection refused"
 		}
 		return units.Serving, ""
 	}
 	host := reconcile.Host{
-		Files: m, Services: m, Store: m, Now: time.Now, Settle: 5 * time.Second, Patience: 10 * time.Minute,
+		Files: m, Services: m, Store: m, Now: time.Now, StabilizationTime: 5 * time.Second, WaitTimeout: 10 * time.Minute,
 		Health: ask, Ask: ask,
 		Record: func(dir, name string, content []byte) error {
 			if m.full {
@@ -76,7 +76,7 @@ func (m *machine) host() reconcile.Host {
 			m.log = append(m.log, "record "+dir+"/"+name+" "+string(content))
 			return nil
 		},
-		Supply: func(_ context.Context, a units.App, lack reconcile.Lack) error {
+		Supply: func(_ context.Context, a units.App, lack reconcile.Prerequisites) error {
 			if lack.Images && m.noImage[a.ID] {
 				return errors.New("no route to registry")
 			}
@@ -91,7 +91,7 @@ func (m *machine) host() reconcile.Host {
 
 func (m *machine) run(t *testing.T, apps ...units.App) reconcile.Report {
 	t.Helper()
-	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Whole: true}, nil }, m.host())
+	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Complete: true}, nil }, m.host())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,13 +138,13 @@ func (m *machine) Lost(want units.Set) (lost units.Set) {
 	return lost
 }
 
-func (m *machine) Sync(want units.Set, owns func(units.Mark) bool) error {
+func (m *machine) Sync(want units.Set, owns func(units.Ownership) bool) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.syncFail != nil {
 		return m.syncFail
 	}
-	stuck := &units.StuckError{File: m.stuck, Err: errors.New(m.stuck + " is immutable")}
+	stuck := &units.ImmutableFileError{File: m.stuck, Err: errors.New(m.stuck + " is immutable")}
 	for _, f := range want {
 		if string(m.files[f.Name].Content) != string(f.Content) {
 			if f.Name == m.stuck {
@@ -155,7 +155,7 @@ func (m *machine) Sync(want units.Set, owns func(units.Mark) bool) error {
 		m.files[f.Name] = f
 	}
 	for name, f := range m.files {
-		if _, wanted := want.Find(name); !wanted && owns != nil && owns(units.Mark{App: f.App}) {
+		if _, wanted := want.Find(name); !wanted && owns != nil && owns(units.Ownership{App: f.App}) {
 			if name == m.stuck {
 				return stuck
 			}

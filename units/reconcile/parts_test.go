@@ -27,7 +27,7 @@ func explorer() units.App {
 		p.File, p.Digest = strings.TrimSuffix(p.Service, ".service")+".container", version
 		a.Files = append(a.Files, units.File{Name: p.File, App: a.ID, Digest: version, Content: []byte(version)})
 		if p.Service != pageService {
-			a.Files = append(a.Files, units.File{Name: units.RecipeName(p.Service), App: a.ID, Content: []byte("[Recipe]\nSecret=\"x\"\n")})
+			a.Files = append(a.Files, units.File{Name: units.PrestartName(p.Service), App: a.ID, Content: []byte("[Recipe]\nSecret=\"x\"\n")})
 		}
 		a.Parts = append(a.Parts, p)
 	}
@@ -76,7 +76,7 @@ func (m *explorers) keep() {
 func (m *explorers) host() reconcile.Host {
 	host := m.machine.host()
 	host.Services = m
-	host.Config = func(service string, _ units.Recipe) (want, have units.ConfigDigests, err error) {
+	host.Config = func(service string, _ units.Prestart) (want, have units.ConfigDigests, err error) {
 		m.keep()
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -84,7 +84,7 @@ func (m *explorers) host() reconcile.Host {
 	}
 	host.Ask = func(_ context.Context, _ units.File, p units.Part, _ units.Unit) (units.Health, string) {
 		if p.Service == pageService && m.stale {
-			return units.Unsure, "502"
+			return units.Failing, "502"
 		}
 		return units.Serving, ""
 	}
@@ -126,7 +126,7 @@ func (m *explorers) RestartAlone(ctx context.Context, service string) error {
 
 func (m *explorers) pass(t *testing.T, app units.App) reconcile.Report {
 	t.Helper()
-	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app}, Whole: true}, nil }, m.host())
+	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app}, Complete: true}, nil }, m.host())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -184,7 +184,7 @@ func TestSlowServer(t *testing.T) {
 		m := newExplorers()
 		m.password, m.slow = "b", time.Minute
 		host := m.host()
-		host.Patience = 20 * time.Second
+		host.WaitTimeout = 20 * time.Second
 		r, err := reconcile.Await(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{rotating()}}, nil }, host, 10*time.Minute)
 		if err != nil {
 			t.Fatal(err)

@@ -30,7 +30,7 @@ func Run(ctx context.Context, desired func() (units.Desired, error), host Host) 
 	if err != nil {
 		return Report{}, err
 	}
-	p := &pass{host: host, desired: desired, want: want, asked: want.Apps, good: sync.OnceValues(host.Store.Good), started: host.Now(), foreign: map[string][]units.ForeignContainer{}, results: map[string]*Result{}}
+	p := &pass{host: host, desired: desired, want: want, requested: want.Apps, good: sync.OnceValues(host.Store.Good), started: host.Now(), foreign: map[string][]units.ForeignContainer{}, results: map[string]*Result{}}
 	for _, app := range want.Apps {
 		p.results[app.ID] = &Result{App: app.ID, Outcome: Unchanged}
 	}
@@ -43,7 +43,7 @@ func Preview(ctx context.Context, want units.Desired, host Host) (units.Plan, er
 	p := &pass{host: host, want: want, good: sync.OnceValues(host.Store.Good), started: host.Now(), results: map[string]*Result{}}
 	err := p.recollect()
 	if err == nil {
-		err = p.look(ctx)
+		err = p.observe(ctx)
 	}
 	return p.plan, err
 }
@@ -53,11 +53,11 @@ type pass struct {
 	host    Host
 	desired func() (units.Desired, error)
 	// want is what the pass makes of what is desired, asked the apps of that.
-	want    units.Desired
-	asked   []units.App
-	started time.Time
-	have    units.Observed
-	plan    units.Plan
+	want      units.Desired
+	requested []units.App
+	started   time.Time
+	have      units.Observed
+	plan      units.Plan
 	// good is the files of the newest generation.
 	good func() (units.Set, error)
 	// before is the files that were ours when the pass began.
@@ -89,7 +89,7 @@ func (p *pass) run(ctx context.Context) error {
 	if err := p.recollect(); err != nil {
 		return err
 	}
-	if err := p.look(ctx); err != nil {
+	if err := p.observe(ctx); err != nil {
 		return err
 	}
 	if err := p.findForeign(ctx); err != nil {
@@ -100,10 +100,10 @@ func (p *pass) run(ctx context.Context) error {
 	}
 	p.refuse()
 	if p.plan.Idle() && len(p.unfinished)+len(p.pendingReverts()) == 0 && !p.isRotating() && !slices.ContainsFunc(p.want.Apps, p.isUnproven) {
-		p.supply(ctx)
-		return p.settle()
+		p.ensurePrerequisites(ctx)
+		return p.saveHistory()
 	}
-	p.supply(ctx)
+	p.ensurePrerequisites(ctx)
 	if err := p.announce(); err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (p *pass) run(ctx context.Context) error {
 	if err == nil && ctx.Err() == nil {
 		p.finish()
 	}
-	return errors.Join(err, p.settle())
+	return errors.Join(err, p.saveHistory())
 }
 
 // record writes down what nobody could tell any more once the units of an app are others.
@@ -135,10 +135,10 @@ func (p *pass) record() {
 		}
 		if err := p.host.Record(u.Dir, u.Name, u.Content); err != nil {
 			p.fail(app.ID, Failed, err, nil)
-			p.want.Kept = append(slices.Clone(p.want.Kept), app.ID)
+			p.want.Invalid = append(slices.Clone(p.want.Invalid), app.ID)
 			return true
 		}
-		p.noteDone(units.Action{App: app.ID, Kind: units.Write, Target: path.Join(u.Dir, u.Name), Reason: units.BecauseUnrecorded})
+		p.noteDone(units.Action{App: app.ID, Kind: units.Write, Target: path.Join(u.Dir, u.Name), Reason: units.ReasonGrantsUnrecorded})
 		return false
 	})
 }
@@ -155,22 +155,22 @@ func (p *pass) recollect() (err error) {
 	p.skipReverted()
 	p.unfinished = map[string]bool{}
 	for id, r := range p.history {
-		if r.Changed && !p.isOther(id) {
+		if r.Changed && !p.outOfScope(id) {
 			p.unfinished[id] = true
 		}
 	}
 	for _, app := range p.want.Apps {
-		if app.Asked == units.Start || app.Asked == units.Restart {
-			p.history.Forget(app.ID)
+		if app.Request == units.Start || app.Request == units.Restart {
+			p.history.Reset(app.ID)
 		}
 	}
 	return p.keepGood()
 }
 
-// look observes and decides.
-func (p *pass) look(ctx context.Context) (err error) {
+// observe observes and decides.
+func (p *pass) observe(ctx context.Context) (err error) {
 	// Units first: what they are to be reloaded for is then seen in the files.
-	if p.have.Units, err = p.host.Services.Observe(ctx, append(p.serviceNames(), p.pullNames()...), p.want.Whole); err != nil {
+	if p.have.Units, err = p.host.Services.Observe(ctx, append(p.serviceNames(), p.pullNames()...), p.want.Complete); err != nil {
 		return err
 	}
 	if p.have.Files, p.before, err = p.host.Files.Look(p.want.Files()); err != nil {
@@ -198,20 +198,20 @@ func (p *pass) keepGood() error {
 		if !p.history.RolledBack(app) {
 			continue
 		}
-		good, err := p.goodOf(app.ID)
+		good, err := p.lastGood(app.ID)
 		if err != nil {
 			return err
 		}
 		if len(good) > 0 {
 			p.want.Apps[i] = app.With(good)
-			p.leave(app, units.BecauseRolledBack)
+			p.leave(app, units.ReasonRolledBack)
 		}
 	}
-	for _, id := range p.want.Kept {
+	for _, id := range p.want.Invalid {
 		if p.isWanted(id) || p.history[id].Changed { // it is to be stopped as it is
 			continue
 		}
-		good, err := p.goodOf(id)
+		good, err := p.lastGood(id)
 		if err != nil {
 			return err
 		}
@@ -222,8 +222,8 @@ func (p *pass) keepGood() error {
 	return nil
 }
 
-// goodOf is the last good files of an app.
-func (p *pass) goodOf(app string) (units.Set, error) {
+// lastGood is the last good files of an app.
+func (p *pass) lastGood(app string) (units.Set, error) {
 	good, err := p.good()
 	return good.Of(app), err
 }
@@ -274,22 +274,22 @@ func (p *pass) probe(ctx context.Context) {
 	wg.Wait()
 }
 
-// settle brings the records of repairs up to date: of apps that are well they
+// saveHistory brings the records of repairs up to date: of apps that are well they
 // are forgotten after a while, of those that are gone at once.
-func (p *pass) settle() error {
+func (p *pass) saveHistory() error {
 	for _, app := range p.want.Apps {
 		if p.result(app.ID).Outcome == Unchanged && p.isWell(app) {
 			p.metConfig(app.ID) // by a job for which the pass that asked for it did not wait
-			p.history.Well(app.ID, p.started)
+			p.history.ExpireIfHealthy(app.ID, p.started)
 		}
 	}
 	var have map[string]units.Unit
-	if p.want.Whole { // which a look at some apps does not see
+	if p.want.Complete { // which a look at some apps does not see
 		have = p.have.Units
 	}
 	for id := range p.history {
 		if !p.isInstalled(id) {
-			p.history.Removed(id, have)
+			p.history.DropRemoved(id, have)
 		}
 	}
 	return p.keepHistory()
@@ -298,13 +298,13 @@ func (p *pass) settle() error {
 func (p *pass) isWell(app units.App) bool {
 	return !slices.ContainsFunc(app.Parts, func(part units.Part) bool {
 		u := p.have.Units[part.Service]
-		return u.Active != units.Active || u.Config != part.Config || u.Watched != part.Watched || u.Reloadable != part.Reloadable || u.Health != units.Serving && u.Health != units.Unprobed
+		return u.Active != units.Active || u.Config != part.Config || u.Watched != part.Watched || u.Reloadable != part.Reloadable || u.Health != units.Serving && u.Health != units.HealthUnknown
 	})
 }
 
-// isOpen reports whether an earlier pass changed the files of an app and nobody
+// isUnverified reports whether an earlier pass changed the files of an app and nobody
 // can tell yet whether it serves with them: it is still starting, or backing off.
-func (p *pass) isOpen(app units.App) bool {
+func (p *pass) isUnverified(app units.App) bool {
 	isOnItsWay := func(part units.Part) bool { return p.have.Units[part.Service].Active != units.Inactive }
 	return p.unfinished[app.ID] && len(p.steps(app)) == 0 && !p.isUp(app) && slices.ContainsFunc(app.Parts, isOnItsWay)
 }
@@ -333,13 +333,13 @@ func (p *pass) isUp(app units.App) bool {
 // could not be done, nobody knows whether it serves.
 func (p *pass) finish() {
 	for _, app := range p.want.Apps {
-		if o := p.result(app.ID).Outcome; !p.isOpen(app) && o != Failed && o != Starting {
-			p.history.Verified(app.ID)
+		if o := p.result(app.ID).Outcome; !p.isUnverified(app) && o != Failed && o != Starting {
+			p.history.MarkVerified(app.ID)
 		}
 	}
 	for id, r := range p.history { // of apps that are gone
-		if r.Changed && !p.isWanted(id) && !p.isOther(id) {
-			p.history.Verified(id)
+		if r.Changed && !p.isWanted(id) && !p.outOfScope(id) {
+			p.history.MarkVerified(id)
 		}
 	}
 }
@@ -357,9 +357,9 @@ func (p *pass) commit() error {
 	var set units.Set
 	unproven := map[string]bool{}
 	for _, app := range p.want.Apps {
-		if p.isBad(app.ID) || p.isOpen(app) {
+		if p.isBad(app.ID) || p.isUnverified(app) {
 			unproven[app.ID] = true
-			set = append(set, p.earlier(app.ID)...) // what was good stays so
+			set = append(set, p.previousFiles(app.ID)...) // what was good stays so
 		}
 	}
 	for _, f := range p.want.Files() {
@@ -382,13 +382,13 @@ func (p *pass) others(good units.Set) (set units.Set) {
 	for id := range ids {
 		switch own := good.Of(id); {
 		case id == "": // one that is shared may be for another app
-			if !p.want.Whole || len(p.want.Kept) > 0 {
+			if !p.want.Complete || len(p.want.Invalid) > 0 {
 				set = append(set, p.before.Of(id)...)
 			}
 		case p.isWanted(id):
 		case p.isBad(id):
 			set = append(set, p.before.Of(id)...)
-		case !p.isOther(id):
+		case !p.outOfScope(id):
 		case len(own) > 0:
 			set = append(set, own...)
 		case !p.history[id].Changed:
@@ -398,9 +398,9 @@ func (p *pass) others(good units.Set) (set units.Set) {
 	return set
 }
 
-// isOther reports whether a file of ours belongs to nothing that this pass is about.
-func (p *pass) isOther(app string) bool {
-	return !p.isWanted(app) && (!p.want.Whole || slices.Contains(p.want.Kept, app))
+// outOfScope reports whether a file of ours belongs to nothing that this pass is about.
+func (p *pass) outOfScope(app string) bool {
+	return !p.isWanted(app) && (!p.want.Complete || slices.Contains(p.want.Invalid, app))
 }
 
 func (p *pass) isWanted(app string) bool {
@@ -408,12 +408,12 @@ func (p *pass) isWanted(app string) bool {
 	return ok
 }
 
-// earlier is the files of an app from before they were changed: by this pass, or
+// previousFiles is the files of an app from before they were changed: by this pass, or
 // by one that did not come to its end. With what is left where some were lost it
 // never ran.
-func (p *pass) earlier(app string) units.Set {
+func (p *pass) previousFiles(app string) units.Set {
 	if p.unfinished[app] || p.hasLost(app) {
-		if good, err := p.goodOf(app); err == nil {
+		if good, err := p.lastGood(app); err == nil {
 			return good
 		}
 	}
@@ -508,7 +508,7 @@ func (p *pass) tell(e Event) {
 func (p *pass) report() Report {
 	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}, Apps: slices.Clone(p.want.Apps), Units: p.have.Units, Due: p.plan.Due}
 	asked := map[string]bool{}
-	for _, app := range p.asked {
+	for _, app := range p.requested {
 		asked[app.ID] = true
 		if !p.isWanted(app.ID) {
 			r.Apps = append(r.Apps, app)

@@ -53,7 +53,7 @@ func TestUnrecorded(t *testing.T) {
 		m.log, m.full = nil, false
 		r := m.run(t, knots, app("lnd", "2"))
 		equal(t, "later", []string{"record knots.d/grants.toml allow", "write app@knots.container 2", "reload", "start app@knots.service 2"}, m.log)
-		if a := r.Actions[0]; a.Reason != units.BecauseUnrecorded || a.Target != "knots.d/grants.toml" {
+		if a := r.Actions[0]; a.Reason != units.ReasonGrantsUnrecorded || a.Target != "knots.d/grants.toml" {
 			t.Errorf("%+v", a)
 		}
 	})
@@ -89,7 +89,7 @@ func TestRollBack(t *testing.T) {
 		m.run(t, app("knots", "4-silent"), app("lnd", "2", "knots"))
 		m.log = nil
 		asked := app("knots", "4-silent")
-		asked.Asked = units.Restart
+		asked.Request = units.Restart
 		equal(t, "asked", []string{
 			"knots rolled-back: app@knots.service runs and does not serve: connection refused; it runs with its earlier files again", "lnd unchanged",
 		}, results(m.run(t, asked, app("lnd", "2", "knots"))))
@@ -198,7 +198,7 @@ func TestInvalidManifest(t *testing.T) {
 		m.history["changed"] = units.Record{Changed: true}
 		m.log = nil
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("x", "1")}, Kept: []string{"bad", "changed", "removed"}, Whole: true}, nil
+			return units.Desired{Apps: []units.App{app("x", "1")}, Invalid: []string{"bad", "changed", "removed"}, Complete: true}, nil
 		}, m.host())
 		if err != nil {
 			t.Fatal(err)
@@ -243,11 +243,11 @@ func TestEditWhileItLooks(t *testing.T) {
 		m.run(t, web)
 		host := m.host()
 		host.Services = edited{m, "app@web.container"}
-		plan, err := reconcile.Preview(t.Context(), units.Desired{Apps: []units.App{web}, Whole: true}, host)
+		plan, err := reconcile.Preview(t.Context(), units.Desired{Apps: []units.App{web}, Complete: true}, host)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := []units.Action{{App: "web", Kind: units.Write, Target: "app@web.container", Reason: units.BecauseDiffers}}
+		want := []units.Action{{App: "web", Kind: units.Write, Target: "app@web.container", Reason: units.ReasonFileDiffers}}
 		if diff := cmp.Diff(want, plan.Files); diff != "" {
 			t.Error(diff)
 		}
@@ -260,7 +260,7 @@ func TestErrorsOfTheWholePass(t *testing.T) {
 		m := newMachine()
 		m.locked = true
 		want := func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("x", "1")}, Whole: true}, nil
+			return units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}, nil
 		}
 		if _, err := reconcile.Run(t.Context(), want, m.host()); err == nil || err.Error() != "held by process 7" {
 			t.Errorf("error %v", err)
@@ -320,7 +320,7 @@ func TestGeneratorThatReadsNothing(t *testing.T) {
 // TestPreviewDoesNothing and says what Run would do.
 func TestPreviewDoesNothing(t *testing.T) {
 	m := newMachine()
-	plan, err := reconcile.Preview(t.Context(), units.Desired{Apps: []units.App{app("x", "1")}, Whole: true}, m.host())
+	plan, err := reconcile.Preview(t.Context(), units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}, m.host())
 	if err != nil || len(plan.Files) != 1 || len(plan.Steps) != 1 {
 		t.Errorf("plan %v, %v", plan, err)
 	}

@@ -22,7 +22,7 @@ func (p *pass) isRotating() bool {
 // started with that one meanwhile, by systemd or by the restart of what it belongs to. A
 // step for what the part follows is none where that was not started after all.
 func (p *pass) isMet(ctx context.Context, app units.App, a units.Action) bool {
-	isWatched := a.Reason == units.BecauseWatched
+	isWatched := a.Reason == units.ReasonWatchedFileDiffers
 	i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == a.Target })
 	if i < 0 || p.host.Config == nil || !isWatched && !slices.Contains(ofConfig, a.Reason) {
 		return false

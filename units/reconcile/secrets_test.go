@@ -21,7 +21,7 @@ func TestSecretsComeFirst(t *testing.T) {
 		var missing error
 		run := func(version string) reconcile.Report {
 			host := m.host()
-			host.Supply = func(_ context.Context, a units.App, lack reconcile.Lack) error {
+			host.Supply = func(_ context.Context, a units.App, lack reconcile.Prerequisites) error {
 				if !lack.Secrets {
 					return nil
 				}
@@ -31,7 +31,7 @@ func TestSecretsComeFirst(t *testing.T) {
 			ui := app("ui", version)
 			ui.Secrets = []units.Secret{{Name: "ui.token"}}
 			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-				return units.Desired{Apps: []units.App{ui, app("node", version)}, Whole: true}, nil
+				return units.Desired{Apps: []units.App{ui, app("node", version)}, Complete: true}, nil
 			}, host)
 			if err != nil {
 				t.Fatal(err)
@@ -62,7 +62,7 @@ func TestSecretsOfWhatSystemdRestarts(t *testing.T) {
 		m := newMachine()
 		var asked []string
 		host := m.host()
-		host.Supply = func(_ context.Context, a units.App, lack reconcile.Lack) error {
+		host.Supply = func(_ context.Context, a units.App, lack reconcile.Prerequisites) error {
 			if !lack.Secrets {
 				return nil
 			}
@@ -71,7 +71,7 @@ func TestSecretsOfWhatSystemdRestarts(t *testing.T) {
 		}
 		ui := app("ui", "1")
 		ui.Secrets = []units.Secret{{Name: "ui.token"}}
-		desired := func() (units.Desired, error) { return units.Desired{Apps: []units.App{ui}, Whole: true}, nil }
+		desired := func() (units.Desired, error) { return units.Desired{Apps: []units.App{ui}, Complete: true}, nil }
 		for range 2 {
 			if _, err := reconcile.Run(t.Context(), desired, host); err != nil {
 				t.Fatal(err)
@@ -95,14 +95,14 @@ func TestRotatingIsNotPutOff(t *testing.T) {
 		ui := withRecipe(app("ui", "1"), "x")
 		c.run(t, ui)
 		for range 6 {
-			c.machine.history.Repaired(ui, units.BecauseConfig, c.machine.host().Now())
+			c.machine.history.Repaired(ui, units.ReasonConfigDiffers, c.machine.host().Now())
 		}
 		c.now.Config = "b"
 		if r := c.run(t, ui); r.Changed() {
 			t.Fatalf("without a rotation: %v", r.Actions)
 		}
 		ui.Rotating = true
-		if r := c.run(t, ui); len(r.Actions) != 2 || r.Actions[0].Kind != units.ResetFailed || r.Actions[1].Reason != units.BecauseConfig {
+		if r := c.run(t, ui); len(r.Actions) != 2 || r.Actions[0].Kind != units.ResetFailed || r.Actions[1].Reason != units.ReasonConfigDiffers {
 			t.Fatalf("with one: %v", r.Actions)
 		}
 		silent := app("ui", "1-silent")
@@ -123,7 +123,7 @@ func TestTakenAlongIsNotRestartedTwice(t *testing.T) {
 		m := newMachine()
 		now, started := "a", map[string]string{}
 		host := m.host()
-		host.Config = func(service string, _ units.Recipe) (want, have units.ConfigDigests, err error) {
+		host.Config = func(service string, _ units.Prestart) (want, have units.ConfigDigests, err error) {
 			m.mu.Lock()
 			defer m.mu.Unlock()
 			invocation := service + m.units[service].Invocation
@@ -136,7 +136,7 @@ func TestTakenAlongIsNotRestartedTwice(t *testing.T) {
 		node, ui := withRecipe(app("node", "1"), "x"), withRecipe(app("ui", "1", "node"), "x")
 		node.Companions = []string{"ui"}
 		run := func() reconcile.Report {
-			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{ui, node}, Whole: true}, nil }, host)
+			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{ui, node}, Complete: true}, nil }, host)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -19,7 +19,7 @@ import (
 func (p *pass) services(ctx context.Context) {
 	ended := map[string]chan struct{}{}
 	for _, app := range p.want.Apps {
-		if len(p.steps(app)) > 0 || p.unfinished[app.ID] && p.isUp(app) || p.isUnproven(app) || app.Rotating && p.isAtWork(app) || p.fallen(app) != "" {
+		if len(p.steps(app)) > 0 || p.unfinished[app.ID] && p.isUp(app) || p.isUnproven(app) || app.Rotating && p.isAtWork(app) || p.failedPart(app) != "" {
 			ended[app.ID] = make(chan struct{})
 		}
 	}
@@ -50,14 +50,14 @@ func (p *pass) services(ctx context.Context) {
 // isUnproven reports whether somebody waits for an app that another pass, or systemd, has
 // started so lately that it may end again.
 func (p *pass) isUnproven(app units.App) bool {
-	return app.Awaited && app.Asked != units.Stop && p.isUp(app) && age(app, p.have.Units) < p.host.Settle
+	return app.IsAwaited && app.Request != units.Stop && p.isUp(app) && age(app, p.have.Units) < p.host.StabilizationTime
 }
 
 // app does the steps of one app and verifies that it serves. Where it does not
 // after its files were changed, it gets the earlier ones back.
 func (p *pass) app(ctx context.Context, app units.App) {
-	if service := p.fallen(app); service != "" {
-		p.pickUp(ctx, app, service)
+	if service := p.failedPart(app); service != "" {
+		p.rollbackFailed(ctx, app, service)
 		return
 	}
 	steps := slices.DeleteFunc(p.steps(app), func(a units.Action) bool { return p.isMet(ctx, app, a) })
@@ -68,14 +68,14 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		p.fail(app.ID, Failed, err, nil)
 		return
 	}
-	patient, cancel := context.WithTimeout(ctx, p.host.Patience)
+	patient, cancel := context.WithTimeout(ctx, p.host.WaitTimeout)
 	defer cancel()
 	changed := ""
 	if len(steps) > 0 {
 		changed = app.ID
 	}
-	isCalled, err := p.unlessCalled(patient, changed, func(waiting context.Context) error {
-		if err := p.carryOut(patient, waiting, app, steps); err != nil || app.Asked == units.Stop {
+	isCalled, err := p.waitOrPreempt(patient, changed, func(waiting context.Context) error {
+		if err := p.carryOut(patient, waiting, app, steps); err != nil || app.Request == units.Stop {
 			return err
 		}
 		return p.servesAtLast(patient, waiting, app)
@@ -92,13 +92,13 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	case ctx.Err() != nil:
 		p.fail(app.ID, Failed, fmt.Errorf("the run was called off: %w", err), nil)
 	case isCalled:
-		p.fail(app.ID, Starting, fmt.Errorf("whether it serves is still to be seen: %w", units.ErrCalled), nil)
+		p.fail(app.ID, Starting, fmt.Errorf("whether it serves is still to be seen: %w", units.ErrPreempted), nil)
 	case patient.Err() != nil:
 		// Not a reason to go back: a database may take an hour to convert its files.
-		p.fail(app.ID, Starting, fmt.Errorf("it is not up after %v, and goes on by itself", p.host.Patience), nil)
+		p.fail(app.ID, Starting, fmt.Errorf("it is not up after %v, and goes on by itself", p.host.WaitTimeout), nil)
 	case isUnseen(err):
 		p.fail(app.ID, Failed, err, nil)
-	case p.hadOther(app):
+	case p.isRollbackable(app):
 		log := p.log(ctx, app)
 		p.fail(app.ID, RolledBack, p.rollBack(ctx, app, err), log)
 	default:
@@ -109,10 +109,10 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	}
 }
 
-// pickUp gives an app that has fallen its earlier files back, or the containers their
+// rollbackFailed gives an app that has fallen its earlier files back, or the containers their
 // place in which it is. While what it needs is down as well, that may be all that is
 // wrong with it.
-func (p *pass) pickUp(ctx context.Context, app units.App, service string) {
+func (p *pass) rollbackFailed(ctx context.Context, app units.App, service string) {
 	log := p.log(ctx, app)
 	why := fmt.Errorf("%s was started and has failed", service)
 	if p.isInPlace(app.ID) {
@@ -120,7 +120,7 @@ func (p *pass) pickUp(ctx context.Context, app units.App, service string) {
 		p.endWork(app)
 		return
 	}
-	switch need, err := p.lacks(ctx, app); {
+	switch need, err := p.firstDownDependency(ctx, app); {
 	case err != nil:
 		p.fail(app.ID, Failed, err, nil)
 	case need != "":
@@ -131,8 +131,8 @@ func (p *pass) pickUp(ctx context.Context, app units.App, service string) {
 	}
 }
 
-// lacks is the first that is not up of what an app needs.
-func (p *pass) lacks(ctx context.Context, app units.App) (need string, err error) {
+// firstDownDependency is the first that is not up of what an app needs.
+func (p *pass) firstDownDependency(ctx context.Context, app units.App) (need string, err error) {
 	if len(app.Needs) == 0 {
 		return "", nil
 	}
@@ -155,45 +155,45 @@ func (p *pass) lacks(ctx context.Context, app units.App) (need string, err error
 func (p *pass) endWork(app units.App) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.history.End(app.ID)
+	p.history.ClearPending(app.ID)
 }
 
 // refuse says of apps that are to be started, and can't be, how they can.
 func (p *pass) refuse() {
 	for _, app := range p.want.Apps {
 		service := app.Parts[0].Service
-		if p.have.Units[service].Masked && (app.Asked == units.Start || app.Asked == units.Restart) {
+		if p.have.Units[service].Masked && (app.Request == units.Start || app.Request == units.Restart) {
 			unmask := p.want.Scope.Systemctl("unmask " + service)
 			p.fail(app.ID, Failed, fmt.Errorf("%s is masked, and systemd starts nothing that is: %s", service, unmask), nil)
 		}
 	}
 }
 
-// fallen is the part that is down of an app that an earlier pass started with changed
+// failedPart is the part that is down of an app that an earlier pass started with changed
 // files and did not wait for, such as one that takes long to start, and to fail at it.
 // Trying again would only take as long again.
-func (p *pass) fallen(app units.App) (service string) {
+func (p *pass) failedPart(app units.App) (service string) {
 	switch {
-	case app.Asked == units.Start, app.Asked == units.Restart, !p.unfinished[app.ID]:
+	case app.Request == units.Start, app.Request == units.Restart, !p.unfinished[app.ID]:
 		return ""
 	case p.isInPlace(app.ID):
 		if p.host.Foreign == nil { // it is for a pass that can give the place back
 			return ""
 		}
-	case !p.hadOther(app):
+	case !p.isRollbackable(app):
 		return ""
 	}
 	for _, part := range app.Parts {
-		if p.fell(app, part) {
+		if p.failed(app, part) {
 			return part.Service
 		}
 	}
 	return ""
 }
 
-// fell reports whether a part was started by an earlier pass, with the main service where
+// failed reports whether a part was started by an earlier pass, with the main service where
 // not by itself, and failed. That systemd will try again makes it no better.
-func (p *pass) fell(app units.App, part units.Part) bool {
+func (p *pass) failed(app units.App, part units.Part) bool {
 	u, main := p.have.Units[part.Service], p.have.Units[app.Parts[0].Service]
 	if u.Active != units.Failed && !u.Restarting || u.Stopped {
 		return false
@@ -231,13 +231,13 @@ func (p *pass) begin(app units.App, steps []units.Action, found map[string]units
 	for _, a := range steps {
 		switch u := found[a.Target]; {
 		case a.Kind == units.Stop: // which is to last, even if only half of it is done
-		case a.Reason == units.BecauseMended:
+		case a.Reason == units.ReasonChangedWhileRestarting:
 			// What systemd starts again and again is restarted by one job: where it is
 			// found stopped, a person did that.
 		case u.Active == units.Active && (a.Kind == units.Restart || a.Kind == units.ReloadService):
-			p.history.BeginJob(app, a.Target)
+			p.history.MarkJobPending(app, a.Target)
 		default:
-			p.history.Begin(app, a.Target, u.Invocation)
+			p.history.MarkPending(app, a.Target, u.Invocation)
 		}
 	}
 	isTry := func(a units.Action) bool { return a.Repair && a.Kind != units.ReloadService } // which counts if it fails
@@ -299,10 +299,10 @@ func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
 	})
 }
 
-// unlessCalled does what waits, until others are to be looked at than the app that is
+// waitOrPreempt does what waits, until others are to be looked at than the app that is
 // changed.
-func (p *pass) unlessCalled(ctx context.Context, changed string, do func(context.Context) error) (isCalled bool, err error) {
-	if p.host.Called == nil {
+func (p *pass) waitOrPreempt(ctx context.Context, changed string, do func(context.Context) error) (isCalled bool, err error) {
+	if p.host.Preempt == nil {
 		return false, do(ctx)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -314,17 +314,17 @@ func (p *pass) unlessCalled(ctx context.Context, changed string, do func(context
 	})
 	select {
 	case <-ctx.Done():
-	case <-p.host.Called(changed):
-		cancel(units.ErrCalled)
+	case <-p.host.Preempt(changed):
+		cancel(units.ErrPreempted)
 	}
 	ended.Wait()
-	return errors.Is(err, units.ErrCalled), err
+	return errors.Is(err, units.ErrPreempted), err
 }
 
-// serves takes the second look: every part of the app is active, is the same
+// verify takes the second look: every part of the app is active, is the same
 // start a settle time later, and answers. What was up for as long before needs no
 // second one, unless this pass has reloaded it: a program may end because of what it read.
-func (p *pass) serves(ctx context.Context, app units.App) error {
+func (p *pass) verify(ctx context.Context, app units.App) error {
 	first, err := p.up(ctx, app)
 	if err != nil {
 		return err
@@ -334,7 +334,7 @@ func (p *pass) serves(ctx context.Context, app units.App) error {
 	if slices.ContainsFunc(p.steps(app), func(a units.Action) bool { return a.Kind == units.ReloadService }) {
 		up = 0
 	}
-	if wait := p.host.Settle - up; wait > 0 {
+	if wait := p.host.StabilizationTime - up; wait > 0 {
 		if err := pause(ctx, wait); err != nil {
 			return err
 		}
@@ -344,10 +344,10 @@ func (p *pass) serves(ctx context.Context, app units.App) error {
 	}
 	for _, part := range app.Parts {
 		if first[part.Service].Invocation != second[part.Service].Invocation {
-			why := fmt.Sprintf("was started, ended, and was started again within %v", p.host.Settle)
+			why := fmt.Sprintf("was started, ended, and was started again within %v", p.host.StabilizationTime)
 			return &partError{part.Service, why, first}
 		}
-		if err := p.answers(ctx, app, part, second); err != nil {
+		if err := p.probeUntilServing(ctx, app, part, second); err != nil {
 			return err
 		}
 	}
@@ -358,7 +358,7 @@ func (p *pass) serves(ctx context.Context, app units.App) error {
 // part before it was restarted. systemd may start it again by itself meanwhile.
 func (p *pass) servesAtLast(ctx, waiting context.Context, app units.App) error {
 	for {
-		err := p.serves(waiting, app)
+		err := p.verify(waiting, app)
 		fault, ok := errors.AsType[*partError](err)
 		if !ok {
 			return err
@@ -413,7 +413,7 @@ func age(app units.App, found map[string]units.Unit) time.Duration {
 
 // up demands that every part that this pass touched is active.
 func (p *pass) up(ctx context.Context, app units.App) (map[string]units.Unit, error) {
-	found, err := p.arrived(ctx, app)
+	found, err := p.waitActive(ctx, app)
 	if err != nil {
 		return nil, err
 	}
@@ -437,9 +437,9 @@ func isUnseen(err error) bool {
 	return ok
 }
 
-// arrived waits for the parts that are still on their way: the job of the main
+// waitActive waits for the parts that are still on their way: the job of the main
 // service does not wait for those that it only pulls in.
-func (p *pass) arrived(ctx context.Context, app units.App) (map[string]units.Unit, error) {
+func (p *pass) waitActive(ctx context.Context, app units.App) (map[string]units.Unit, error) {
 	names := app.Services()
 	for {
 		found, err := p.host.Services.Observe(ctx, names, false)
@@ -481,9 +481,9 @@ func describe(u units.Unit) string {
 	return string(u.Active)
 }
 
-// answers asks a service as often as its manifest allows. One that is loading,
+// probeUntilServing asks a service as often as its manifest allows. One that is loading,
 // or waits for a person, is started.
-func (p *pass) answers(ctx context.Context, app units.App, part units.Part, found map[string]units.Unit) error {
+func (p *pass) probeUntilServing(ctx context.Context, app units.App, part units.Part, found map[string]units.Unit) error {
 	file, ok := app.Files.Find(part.File)
 	u := found[part.Service]
 	if !ok || u.Active != units.Active {
@@ -501,9 +501,9 @@ func (p *pass) answers(ctx context.Context, app units.App, part units.Part, foun
 			return context.Cause(ctx)
 		}
 		switch u.Health {
-		case units.Unprobed, units.Serving, units.Loading, units.NeedsUser:
+		case units.HealthUnknown, units.Serving, units.Loading, units.NeedsUser:
 			return nil
-		case units.Unsure, units.Sick:
+		case units.Failing, units.Unhealthy:
 		}
 	}
 	return &partError{part.Service, "runs and does not serve: " + said, found}
@@ -523,9 +523,9 @@ const (
 	answerPause = 500 * time.Millisecond
 )
 
-// hadOther reports whether the app ran with other files before they were changed.
-func (p *pass) hadOther(app units.App) bool {
-	before := p.earlier(app.ID)
+// isRollbackable reports whether the app ran with other files before they were changed.
+func (p *pass) isRollbackable(app units.App) bool {
+	before := p.previousFiles(app.ID)
 	if len(before) == 0 {
 		return false
 	}
@@ -548,28 +548,28 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 	p.mu.Lock()
 	p.history.RollBack(app)
 	p.mu.Unlock()
-	earlier := app.With(p.earlier(app.ID))
-	main := units.Action{App: app.ID, Kind: units.Restart, Target: earlier.Parts[0].Service, Reason: units.BecauseRolledBack}
+	earlier := app.With(p.previousFiles(app.ID))
+	main := units.Action{App: app.ID, Kind: units.Restart, Target: earlier.Parts[0].Service, Reason: units.ReasonRolledBack}
 	if err == nil {
 		err = p.carryOut(ctx, ctx, earlier, []units.Action{
-			{Kind: units.Reload, Reason: units.BecauseRolledBack},
-			{App: app.ID, Kind: units.ResetFailed, Target: main.Target, Reason: units.BecauseRolledBack},
+			{Kind: units.Reload, Reason: units.ReasonRolledBack},
+			{App: app.ID, Kind: units.ResetFailed, Target: main.Target, Reason: units.ReasonRolledBack},
 		})
 	}
-	patient, cancel := context.WithTimeout(ctx, p.host.Patience)
+	patient, cancel := context.WithTimeout(ctx, p.host.WaitTimeout)
 	defer cancel()
 	if err == nil {
-		_, err = p.unlessCalled(patient, app.ID, func(waiting context.Context) error {
+		_, err = p.waitOrPreempt(patient, app.ID, func(waiting context.Context) error {
 			if err := p.serviceAct(waiting, main); err != nil {
 				return err
 			}
-			return p.serves(waiting, earlier)
+			return p.verify(waiting, earlier)
 		})
 	}
 	switch {
 	case err == nil:
 		return fmt.Errorf("%w; it runs with its earlier files again", why)
-	case errors.Is(err, units.ErrCalled), ctx.Err() == nil && patient.Err() != nil:
+	case errors.Is(err, units.ErrPreempted), ctx.Err() == nil && patient.Err() != nil:
 		return fmt.Errorf("%w; its earlier files are back, and it is starting with them", why)
 	}
 	return fmt.Errorf("%w; its earlier files are back, and it does not serve with them either: %w", why, err)

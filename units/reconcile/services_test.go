@@ -63,7 +63,7 @@ func TestMasked(t *testing.T) {
 		}
 		equal(t, "what was done", []string{"write app@x.container 2-ok", "reload"}, m.log)
 		asked := app("x", "2-ok")
-		asked.Asked = units.Start
+		asked.Request = units.Start
 		if r := m.run(t, asked); r.Results[0].Outcome != reconcile.Failed || !strings.HasSuffix(r.Results[0].Error, "systemctl --user unmask app@x.service") {
 			t.Errorf("%+v", r.Results)
 		}
@@ -110,9 +110,9 @@ func TestCalled(t *testing.T) {
 				called := make(chan struct{})
 				time.AfterFunc(time.Second, func() { close(called) })
 				host := m.host()
-				host.Called = func(string) <-chan struct{} { return called }
+				host.Preempt = func(string) <-chan struct{} { return called }
 				want := func() (units.Desired, error) {
-					return units.Desired{Apps: []units.App{app("x", c.version)}, Whole: true}, nil
+					return units.Desired{Apps: []units.App{app("x", c.version)}, Complete: true}, nil
 				}
 				began := time.Now()
 				r, err := reconcile.Run(t.Context(), want, host)
@@ -144,16 +144,16 @@ func TestCalledWhileItAsks(t *testing.T) {
 		m.run(t, app("x", "1"))
 		host := m.host()
 		called, asked := make(chan struct{}), 0
-		host.Called = func(string) <-chan struct{} { return called }
+		host.Preempt = func(string) <-chan struct{} { return called }
 		host.Ask = func(ctx context.Context, _ units.File, _ units.Part, _ units.Unit) (units.Health, string) {
 			if asked++; asked == 5 {
 				close(called)
 				<-ctx.Done()
 			}
-			return units.Unsure, "no answer"
+			return units.Failing, "no answer"
 		}
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("x", "2")}, Whole: true}, nil
+			return units.Desired{Apps: []units.App{app("x", "2")}, Complete: true}, nil
 		}, host)
 		equal(t, "results", []string{"x starting: whether it serves is still to be seen: others had to be looked at"}, results(r))
 		if err != nil {
@@ -174,10 +174,10 @@ func TestCalledWhileItStarts(t *testing.T) {
 				called := make(chan struct{})
 				time.AfterFunc(after, func() { close(called) })
 				synctest.Wait()
-				host.Called = func(string) <-chan struct{} { return called }
+				host.Preempt = func(string) <-chan struct{} { return called }
 				began := time.Now()
 				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-					return units.Desired{Apps: []units.App{app("x", "2-late")}, Whole: true}, nil
+					return units.Desired{Apps: []units.App{app("x", "2-late")}, Complete: true}, nil
 				}, host)
 				if took := time.Since(began); err != nil || took != after {
 					t.Errorf("the pass that was called took %v, want %v: %v", took, after, err)
@@ -250,12 +250,12 @@ func TestSlowWayBack(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1-late"))
 		host := m.host()
-		host.Patience = 15 * time.Second
+		host.WaitTimeout = 15 * time.Second
 		began := time.Now()
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("x", "2-fails")}, Whole: true}, nil
+			return units.Desired{Apps: []units.App{app("x", "2-fails")}, Complete: true}, nil
 		}, host)
-		if took := time.Since(began); err != nil || took != host.Patience {
+		if took := time.Since(began); err != nil || took != host.WaitTimeout {
 			t.Errorf("it took %v, %v", took, err)
 		}
 		equal(t, "results", []string{

@@ -56,7 +56,7 @@ func TestClientOfRestartedDatabase(t *testing.T) {
 						time.AfterFunc(4*time.Second, func() { m.put(page, tt.later) })
 					}
 				}}
-				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{shop("2")}, Whole: true}, nil }, host)
+				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{shop("2")}, Complete: true}, nil }, host)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -10,8 +10,8 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Lack is what an app may be without when its containers are made.
-type Lack struct {
+// Prerequisites is what an app may be without when its containers are made.
+type Prerequisites struct {
 	// Images may be missing: the app doesn't run with those that it is to have.
 	Images bool
 	// Secrets may have no value yet.
@@ -21,25 +21,25 @@ type Lack struct {
 // suppliers is how many apps are supplied at a time.
 const suppliers = 4
 
-// supply gets what apps lack that are about to be changed or started, and before
+// ensurePrerequisites gets what apps lack that are about to be changed or started, and before
 // anything is: where it can't be had, the app that runs goes on running. Nobody
 // else waits longer for it than for an app that starts.
-func (p *pass) supply(ctx context.Context) {
+func (p *pass) ensurePrerequisites(ctx context.Context) {
 	if p.host.Supply == nil {
 		return
 	}
-	p.putOff()
+	p.deferStopped()
 	var all sync.WaitGroup
 	var asked []units.App
 	slots := make(chan struct{}, suppliers)
 	for _, app := range p.want.Apps {
 		lack := p.lackOf(app)
-		if lack == (Lack{}) || p.isBad(app.ID) {
+		if lack == (Prerequisites{}) || p.isBad(app.ID) {
 			continue
 		}
 		slots <- struct{}{}
-		if now := p.host.Now(); now.Sub(p.started) > p.host.Patience {
-			p.supplied(app, units.ErrUnderWay)
+		if now := p.host.Now(); now.Sub(p.started) > p.host.WaitTimeout {
+			p.supplied(app, units.ErrPending)
 			p.plan.Due = now
 			<-slots
 			continue
@@ -51,15 +51,15 @@ func (p *pass) supply(ctx context.Context) {
 		})
 	}
 	all.Wait()
-	p.confirm(asked)
+	p.recheckManifests(asked)
 }
 
-// putOff leaves the files as they are of apps that are to stop, and would need something
+// deferStopped leaves the files as they are of apps that are to stop, and would need something
 // for others: a stop waits for no registry. The next pass changes them.
-func (p *pass) putOff() {
+func (p *pass) deferStopped() {
 	var list []units.App
 	for _, app := range p.want.Apps {
-		if app.Asked == units.Stop && p.lackOf(app) != (Lack{}) {
+		if app.Request == units.Stop && p.lackOf(app) != (Prerequisites{}) {
 			p.plan.Files = slices.DeleteFunc(p.plan.Files, func(a units.Action) bool { return a.App == app.ID })
 			app = app.With(p.before.Of(app.ID))
 		}
@@ -70,9 +70,9 @@ func (p *pass) putOff() {
 	p.want.Apps = list
 }
 
-// confirm puts apps off whose manifests changed while what they lack was got: who got
+// recheckManifests puts apps off whose manifests changed while what they lack was got: who got
 // it may have seen the new one, and have got nothing for the one of this pass.
-func (p *pass) confirm(apps []units.App) {
+func (p *pass) recheckManifests(apps []units.App) {
 	if len(apps) == 0 {
 		return
 	}
@@ -80,7 +80,7 @@ func (p *pass) confirm(apps []units.App) {
 	for _, app := range apps {
 		i := slices.IndexFunc(now.Apps, func(a units.App) bool { return a.ID == app.ID })
 		if err != nil || i < 0 || now.Apps[i].ManifestDigest != app.ManifestDigest {
-			p.supplied(app, units.ErrUnderWay)
+			p.supplied(app, units.ErrPending)
 			p.plan.Due = p.host.Now()
 		}
 	}
@@ -90,11 +90,11 @@ func (p *pass) confirm(apps []units.App) {
 func (p *pass) supplied(app units.App, err error) {
 	switch {
 	case err == nil:
-	case errors.Is(err, units.ErrUnderWay):
-		p.leave(app, units.BecausePulling)
+	case errors.Is(err, units.ErrPending):
+		p.leave(app, units.ReasonPulling)
 		p.fail(app.ID, Starting, err, nil)
 	default:
-		p.leave(app, units.BecausePullFailed)
+		p.leave(app, units.ReasonPullFailed)
 		p.fail(app.ID, Failed, fmt.Errorf("what it needs can't be had, so nothing of it was changed: %w", err), nil)
 	}
 }
@@ -106,8 +106,8 @@ func (p *pass) leave(app units.App, why units.Reason) {
 	p.done = append(p.done, units.Action{App: app.ID, Kind: units.Leave, Reason: why})
 }
 
-func (p *pass) lackOf(app units.App) Lack {
-	return Lack{
+func (p *pass) lackOf(app units.App) Prerequisites {
+	return Prerequisites{
 		Images:  len(p.foreign[app.ID]) > 0 || p.wrote(app.ID) && p.isNew(app),
 		Secrets: len(app.Secrets) > 0 && p.isTouched(app),
 	}
@@ -120,7 +120,7 @@ func (p *pass) isNew(app units.App) bool {
 	if app.Runs(p.have.Units) || digests(p.before.Of(app.ID)) == wanted {
 		return false
 	}
-	good, err := p.goodOf(app.ID)
+	good, err := p.lastGood(app.ID)
 	return err != nil || digests(good) != wanted
 }
 
@@ -130,7 +130,7 @@ func (p *pass) isTouched(app units.App) bool {
 	makes := func(a units.Action) bool {
 		return a.Kind == units.Start || a.Kind == units.Restart || a.Kind == units.Recreate
 	}
-	retries := func(a units.Action) bool { return a.App == app.ID && a.Reason == units.BecauseCrashing }
+	retries := func(a units.Action) bool { return a.App == app.ID && a.Reason == units.ReasonRestartedBySystemd }
 	return p.wrote(app.ID) && !app.Runs(p.have.Units) || slices.ContainsFunc(p.steps(app), makes) ||
 		slices.ContainsFunc(p.plan.Left, retries) || len(p.foreign[app.ID]) > 0
 }

@@ -55,7 +55,7 @@ func TestStopWaitsForNoImage(t *testing.T) {
 		m.log = nil
 		m.noImage["web"], m.noImage["new"] = true, true
 		changed, added := app("web", "2"), app("new", "1")
-		changed.Asked, added.Asked = units.Stop, units.Stop
+		changed.Request, added.Request = units.Stop, units.Stop
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
 			return units.Desired{Apps: []units.App{added, changed}}, nil
 		}, m.host())
@@ -77,18 +77,18 @@ func TestSlowImages(t *testing.T) {
 		m.log = nil
 		var came bool
 		host := m.host()
-		host.Supply = func(_ context.Context, a units.App, _ reconcile.Lack) error {
+		host.Supply = func(_ context.Context, a units.App, _ reconcile.Prerequisites) error {
 			if a.ID == "slow" && !came {
-				return units.ErrUnderWay
+				return units.ErrPending
 			}
 			return nil
 		}
 		desired := func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("slow", "2"), app("web", "1")}, Whole: true}, nil
+			return units.Desired{Apps: []units.App{app("slow", "2"), app("web", "1")}, Complete: true}, nil
 		}
 		r, err := reconcile.Run(t.Context(), desired, host)
-		equal(t, "results", []string{"slow starting: " + units.ErrUnderWay.Error(), "web unchanged"}, results(r))
-		if !slices.Contains(r.Actions, units.Action{App: "slow", Kind: units.Leave, Reason: units.BecausePulling}) {
+		equal(t, "results", []string{"slow starting: " + units.ErrPending.Error(), "web unchanged"}, results(r))
+		if !slices.Contains(r.Actions, units.Action{App: "slow", Kind: units.Leave, Reason: units.ReasonPulling}) {
 			t.Errorf("nothing says that the app waits: %v", r.Actions)
 		}
 		equal(t, "log", []string{"write app@web.container 1", "reload"}, m.log)
@@ -109,12 +109,12 @@ func TestEditWhileImagesCome(t *testing.T) {
 		m.log = nil
 		version := "2"
 		host := m.host()
-		host.Supply = func(context.Context, units.App, reconcile.Lack) error {
+		host.Supply = func(context.Context, units.App, reconcile.Prerequisites) error {
 			version = "1"
 			return nil
 		}
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("web", version)}, Whole: true}, nil
+			return units.Desired{Apps: []units.App{app("web", version)}, Complete: true}, nil
 		}, host)
 		equal(t, "log", nil, m.log)
 		if err != nil || r.Results[0].Outcome != reconcile.Starting || r.Due.IsZero() {
@@ -129,19 +129,19 @@ func TestSuppliesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		host := m.host()
-		host.Patience = 10 * time.Second
+		host.WaitTimeout = 10 * time.Second
 		var asked atomic.Int32
-		host.Supply = func(context.Context, units.App, reconcile.Lack) error {
+		host.Supply = func(context.Context, units.App, reconcile.Prerequisites) error {
 			asked.Add(1)
 			time.Sleep(6 * time.Second)
-			return units.ErrUnderWay
+			return units.ErrPending
 		}
 		apps := make([]units.App, 0, 50)
 		for i := range cap(apps) {
 			apps = append(apps, app(fmt.Sprint("a", i), "1"))
 		}
 		began := time.Now()
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Whole: true}, nil }, host)
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Complete: true}, nil }, host)
 		if took := time.Since(began); err != nil || took > 20*time.Second || asked.Load() > 12 || r.Due.After(time.Now()) || r.Due.IsZero() {
 			t.Errorf("%v, %v, asked %d times, due %v", err, took, asked.Load(), r.Due)
 		}

@@ -43,7 +43,7 @@ type queueFunc func(c *sdbus.Conn, ctx context.Context, name, mode string, resul
 
 // Start starts a unit and waits for the job to end, however long that takes:
 // the context bounds the wait, and leaves the job alone when it ends. Where it ends
-// with units.ErrCalled, the job is queued in any case.
+// with units.ErrPreempted, the job is queued in any case.
 func (m *Manager) Start(ctx context.Context, name, mode string) (JobResult, error) {
 	return m.job(ctx, starting, name, mode, (*sdbus.Conn).StartUnitContext)
 }
@@ -110,11 +110,11 @@ func (m *Manager) job(ctx context.Context, doing, name, mode string, queue queue
 	return m.await(ctx, j)
 }
 
-// untilCalledOff is a context without the end that units.ErrCalled makes of it.
+// untilCalledOff is a context without the end that units.ErrPreempted makes of it.
 func untilCalledOff(ctx context.Context) (context.Context, func()) {
 	c, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
-		if cause := context.Cause(ctx); !errors.Is(cause, units.ErrCalled) {
+		if cause := context.Cause(ctx); !errors.Is(cause, units.ErrPreempted) {
 			end(cause)
 		}
 	})

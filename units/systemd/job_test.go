@@ -188,8 +188,8 @@ func TestACallEndsTheWaitForAJobAndNotTheJob(t *testing.T) {
 	fake.Set(systemd.Unit{Name: app})
 	fake.OnJob(func(systemdtest.Job) systemdtest.Outcome { return systemdtest.Outcome{Delay: time.Hour} })
 	ctx, cancel := context.WithCancelCause(t.Context())
-	cancel(units.ErrCalled)
-	if _, err := m.Start(ctx, app, systemd.Replace); !errors.Is(err, units.ErrCalled) {
+	cancel(units.ErrPreempted)
+	if _, err := m.Start(ctx, app, systemd.Replace); !errors.Is(err, units.ErrPreempted) {
 		t.Errorf("start: %v", err)
 	}
 	if n := len(fake.Calls("StartUnit")); n != 1 {

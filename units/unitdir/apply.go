@@ -168,7 +168,7 @@ func (p *plan) moveAside(name string) error {
 func (p *plan) stuck(doing, name string, err error) error {
 	failure := durable.Failed(doing, p.dir.At(name), err)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EBUSY) {
-		return &units.StuckError{File: name, Err: failure}
+		return &units.ImmutableFileError{File: name, Err: failure}
 	}
 	return failure
 }

@@ -44,7 +44,7 @@ func (p *plan) verdict() error {
 }
 
 // compare finds out what differs from what is wanted. It changes nothing.
-func compare(d *durable.Directory, want units.Set, owns func(units.Mark) bool) (*plan, error) {
+func compare(d *durable.Directory, want units.Set, owns func(units.Ownership) bool) (*plan, error) {
 	p := &plan{dir: d, names: map[string]fs.FileMode{}, found: map[string]units.FoundFile{}, aside: map[string]bool{}}
 	entries, err := d.List()
 	if err != nil {
@@ -75,7 +75,7 @@ func compare(d *durable.Directory, want units.Set, owns func(units.Mark) bool) (
 }
 
 // compareOwn is compare, and an error where somebody else's files have wanted names.
-func compareOwn(d *durable.Directory, want units.Set, owns func(units.Mark) bool) (*plan, error) {
+func compareOwn(d *durable.Directory, want units.Set, owns func(units.Ownership) bool) (*plan, error) {
 	p, err := compare(d, want, owns)
 	if err == nil && len(p.changes.Foreign) > 0 {
 		slices.Sort(p.changes.Foreign)
@@ -110,7 +110,7 @@ func (p *plan) compareFile(f units.File) error {
 	same := bytes.Equal(content, f.Content)
 	if same {
 		p.ours = append(p.ours, f)
-	} else if mark, ours := units.ReadMark(content); ours {
+	} else if mark, ours := units.ReadOwnership(content); ours {
 		p.keep(f.Name, content, mark)
 	}
 	switch {
@@ -143,7 +143,7 @@ func permits(perm fs.FileMode) bool { return perm&0o444 == 0o444 && perm&0o022 =
 
 // isOurs reports whether a file is one that archgen wrote, or what is left of one.
 func isOurs(content []byte) bool {
-	_, marked := units.ReadMark(content)
+	_, marked := units.ReadOwnership(content)
 	return marked || isRemains(content)
 }
 
@@ -163,7 +163,7 @@ func isText(content []byte) bool {
 }
 
 // compareRest looks at what is not wanted.
-func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(units.Mark) bool) error {
+func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(units.Ownership) bool) error {
 	name := e.Name()
 	switch {
 	case !e.Type().IsRegular():
@@ -191,7 +191,7 @@ func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(unit
 		return err
 	}
 	p.buf = content
-	mark, ours := units.ReadMark(content)
+	mark, ours := units.ReadOwnership(content)
 	if !ours {
 		return nil
 	}
@@ -204,6 +204,6 @@ func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(unit
 }
 
 // keep keeps a file of ours that is in the room of buf.
-func (p *plan) keep(name string, content []byte, mark units.Mark) {
+func (p *plan) keep(name string, content []byte, mark units.Ownership) {
 	p.ours = append(p.ours, units.File{Name: name, App: mark.App, Digest: mark.Digest, Content: slices.Clone(content)})
 }

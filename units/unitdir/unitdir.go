@@ -57,7 +57,7 @@ func (e *ForeignError) Error() string {
 
 // suffixes is what Podman takes for a unit, and recipes, in the order in which a
 // set is written: what is referred to comes before what refers to it.
-var suffixes = []string{units.RecipeSuffix, ".image", ".artifact", ".network", ".volume", ".build", ".pod", ".kube", ".container"}
+var suffixes = []string{units.PrestartSuffix, ".image", ".artifact", ".network", ".volume", ".build", ".pod", ".kube", ".container"}
 
 func rank(name string) int { return slices.Index(suffixes, filepath.Ext(name)) }
 
@@ -80,7 +80,7 @@ const maxFile = units.MaxFile
 //
 // On an error, and after a kill at any moment, every file is as it was before
 // or as it is wanted, and the next run completes the work.
-func Sync(dir string, want units.Set, owns func(units.Mark) bool) (Changes, error) {
+func Sync(dir string, want units.Set, owns func(units.Ownership) bool) (Changes, error) {
 	if err := check(want); err != nil {
 		return Changes{}, err
 	}
@@ -136,7 +136,7 @@ func Look(dir string, want units.Set) (map[string]units.FoundFile, units.Set, er
 		return found, nil, nil
 	}
 	defer d.Close()
-	p, err := compare(d, want, func(units.Mark) bool { return true })
+	p, err := compare(d, want, func(units.Ownership) bool { return true })
 	p.ours.Sort()
 	return p.found, p.ours, err
 }
@@ -162,14 +162,14 @@ func Lost(dir string, want units.Set) units.Set {
 func check(want units.Set) error {
 	seen := make(map[string]bool, len(want))
 	for _, f := range want {
-		_, marked := units.ReadMark(f.Content)
+		_, marked := units.ReadOwnership(f.Content)
 		switch {
 		case strings.ContainsAny(f.Name, "/\x00") || strings.HasPrefix(f.Name, ".") || !isUnit(f.Name):
 			return fmt.Errorf("%q can't be the name of a unit file", f.Name)
 		case seen[f.Name]:
 			return fmt.Errorf("%s is in the set twice", f.Name)
 		case !marked:
-			return fmt.Errorf("%s has no section [%s]: it would not be known as ours later", f.Name, units.MarkSection)
+			return fmt.Errorf("%s has no section [%s]: it would not be known as ours later", f.Name, units.OwnershipSection)
 		case len(f.Content) > maxFile:
 			return fmt.Errorf("%s has %d bytes; a unit file may have %d", f.Name, len(f.Content), maxFile)
 		}
@@ -182,7 +182,7 @@ func check(want units.Set) error {
 type Entry struct {
 	// File has its App and Digest from the mark.
 	units.File
-	Mark units.Mark
+	Mark units.Ownership
 }
 
 // Read lists the marked files in the directory by name. A directory that is
@@ -194,7 +194,7 @@ func Read(dir string) ([]Entry, error) {
 	}
 	list := make([]Entry, 0, len(ours))
 	for _, f := range ours {
-		mark, _ := units.ReadMark(f.Content)
+		mark, _ := units.ReadOwnership(f.Content)
 		list = append(list, Entry{f, mark})
 	}
 	return list, nil

@@ -25,7 +25,7 @@ func unit(name, app, body string) units.File {
 	return units.File{Name: name, App: app, Digest: "0a", Content: []byte(text)}
 }
 
-func all(units.Mark) bool { return true }
+func all(units.Ownership) bool { return true }
 
 func mustSync(t *testing.T, dir string, want ...units.File) Changes {
 	t.Helper()
@@ -155,7 +155,7 @@ func TestSyncRemovesOnlyWhatItMay(t *testing.T) {
 	}
 	put(t, filepath.Join(dropin, "10-mine.conf"), string(b.Content), 0o644)
 
-	ch, err := Sync(dir, units.Set{a}, func(m units.Mark) bool { return m.App == "b" })
+	ch, err := Sync(dir, units.Set{a}, func(m units.Ownership) bool { return m.App == "b" })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestStuckFile(t *testing.T) {
 	} {
 		err := p.stuck("removing", "a", errno)
 		file := ""
-		if stuck, ok := errors.AsType[*units.StuckError](err); ok {
+		if stuck, ok := errors.AsType[*units.ImmutableFileError](err); ok {
 			file = stuck.File
 		}
 		if file != want || !errors.Is(err, errno) {
@@ -358,7 +358,7 @@ func TestReadListsOurFiles(t *testing.T) {
 	put(t, filepath.Join(dir, "hand.container"), "[Container]\n", 0o644)
 	put(t, filepath.Join(dir, "copy.txt"), string(a.Content), 0o644)
 	got, err := Read(dir)
-	want := []Entry{{a, units.Mark{App: "a", Digest: "0a"}}, {b, units.Mark{App: "b", Digest: "0a"}}}
+	want := []Entry{{a, units.Ownership{App: "a", Digest: "0a"}}, {b, units.Ownership{App: "b", Digest: "0a"}}}
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Error(d, err)
 	}

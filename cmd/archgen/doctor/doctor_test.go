@@ -404,7 +404,7 @@ func TestDoctorLeavesKeptFiles(t *testing.T) {
 	expect(t, judgeUnitFiles(a, history), Warning, "1 file is not")
 	history.RollBack(web)
 	expect(t, judgeUnitFiles(a, history), OK, "1 file")
-	a.Want = units.Desired{Kept: []string{"web"}}
+	a.Want = units.Desired{Invalid: []string{"web"}}
 	expect(t, judgeUnitFiles(a, nil), OK, "1 file")
 }
 

@@ -83,7 +83,7 @@ func judgeUnitFiles(a Apps, history units.History) Result {
 // error or is out of reach, or it did not serve with it.
 func (a Apps) keeps(id string, history units.History) bool {
 	app, isWanted := a.Want.Find(id)
-	return slices.Contains(a.Want.Kept, id) || !a.Want.Whole && !isWanted || isWanted && history.RolledBack(app)
+	return slices.Contains(a.Want.Invalid, id) || !a.Want.Complete && !isWanted || isWanted && history.RolledBack(app)
 }
 
 func judgeFound(dir string, found map[string]units.FoundFile, ours units.Set) Result {

@@ -24,6 +24,6 @@ func sync(dir, list string) error {
 	if err := json.Unmarshal([]byte(list), &set); err != nil {
 		return fmt.Errorf("read the set: %w", err)
 	}
-	_, err := unitdir.Sync(dir, set, func(units.Mark) bool { return true })
+	_, err := unitdir.Sync(dir, set, func(units.Ownership) bool { return true })
 	return err
 }

@@ -11,17 +11,17 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
-// Standing is what an app has on the machine already. Who has what two manifests
+// Installed is what an app has on the machine already. Who has what two manifests
 // claim keeps it; else who is there; else who comes first by id.
-type Standing struct {
+type Installed struct {
 	// Rendered: the app has unit files.
 	Rendered bool
 	// Ports is the host ports that they publish.
 	Ports []Port
 }
 
-// elders orders apps that are on the machine before those that are new.
-func elders(a, b *Resolved) int {
+// byPrecedence orders apps that are on the machine before those that are new.
+func byPrecedence(a, b *Resolved) int {
 	switch {
 	case a.Standing.Rendered == b.Standing.Rendered:
 		return 0
@@ -66,7 +66,7 @@ func (l listener) wants(p Port) bool {
 func first(a, b listener) int {
 	switch {
 	case a.held() == b.held():
-		return elders(a.app, b.app)
+		return byPrecedence(a.app, b.app)
 	case a.held():
 		return -1
 	}

@@ -12,21 +12,21 @@ import (
 	"github.com/coreos/go-systemd/v22/unit"
 )
 
-// RecipeSuffix is that of a file which says what a part needs before it starts.
+// PrestartSuffix is that of a file which says what a part needs before it starts.
 // Podman reads no such files: they lie beside the units so that they come, go and
 // are taken back with them.
-const RecipeSuffix = ".recipe"
+const PrestartSuffix = ".recipe"
 
-// IsRecipe tells a recipe from what Podman makes a unit of.
-func IsRecipe(file string) bool { return strings.HasSuffix(file, RecipeSuffix) }
+// IsPrestart tells a recipe from what Podman makes a unit of.
+func IsPrestart(file string) bool { return strings.HasSuffix(file, PrestartSuffix) }
 
-// Recipe is what a part needs before it starts. It holds no secrets, and is all
+// Prestart is what a part needs before it starts. It holds no secrets, and is all
 // that is needed then: no manifest, and no other app's.
-type Recipe struct {
+type Prestart struct {
 	// Data is what the templates may name.
 	Data json.RawMessage
 	// Files is the configuration files.
-	Files []RecipeFile
+	Files []PrestartFile
 	// Secrets is the full names of the secrets that the container mounts.
 	Secrets []string
 	// Watch is files of other apps that the container has mounted and reads when
@@ -50,7 +50,7 @@ type Recipe struct {
 
 // IsConfigured reports whether the container is started with something that can be
 // another at its next start: files, secrets, or what it watches.
-func (r Recipe) IsConfigured() bool {
+func (r Prestart) IsConfigured() bool {
 	return len(r.Files)+len(r.Secrets)+len(r.Watch)+len(r.Follow) > 0
 }
 
@@ -79,8 +79,8 @@ type NewVolume struct {
 // container can read again, empty without any; they are not in Config.
 type ConfigDigests struct{ Config, Watched, Reloadable string }
 
-// RecipeFile is a configuration file.
-type RecipeFile struct {
+// PrestartFile is a configuration file.
+type PrestartFile struct {
 	Name     string `json:"name"`
 	Mode     uint32 `json:"mode"`
 	Template string `json:"template"`
@@ -91,8 +91,8 @@ type RecipeFile struct {
 }
 
 // IsReloadable reports whether a running container can read a file again.
-func (r Recipe) IsReloadable(name string) bool {
-	isNot := func(f RecipeFile) bool { return f.Name == name && !f.Reload }
+func (r Prestart) IsReloadable(name string) bool {
+	isNot := func(f PrestartFile) bool { return f.Name == name && !f.Reload }
 	return r.Reload != "" && !slices.ContainsFunc(r.Files, isNot)
 }
 
@@ -130,7 +130,7 @@ type EnsureDir struct {
 const recipeSection = "Recipe"
 
 // Text is the section of a recipe's file: a line of JSON for each thing.
-func (r Recipe) Text() (string, error) {
+func (r Prestart) Text() (string, error) {
 	var options []*unit.UnitOption
 	var err error
 	put := func(key string, v any) {
@@ -172,10 +172,10 @@ func (r Recipe) Text() (string, error) {
 	return string(text), errors.Join(err, readErr)
 }
 
-// ReadRecipe reads the file of a recipe. What it does not know, it refuses: an
+// ReadPrestart reads the file of a recipe. What it does not know, it refuses: an
 // app must not start without what an archgen that is older can't do.
-func ReadRecipe(content []byte) (Recipe, error) {
-	var r Recipe
+func ReadPrestart(content []byte) (Prestart, error) {
+	var r Prestart
 	inside := false
 	for line := range strings.Lines(string(content)) {
 		line = strings.TrimSuffix(line, "\n")
@@ -192,7 +192,7 @@ func ReadRecipe(content []byte) (Recipe, error) {
 	return r, nil
 }
 
-func (r *Recipe) set(key string, value []byte) error {
+func (r *Prestart) set(key string, value []byte) error {
 	switch key {
 	case "Data":
 		return json.Unmarshal(value, &r.Data)

@@ -14,15 +14,15 @@ import (
 // on the machine yet, whatever its id; of two that are alike the later by id.
 func TestNewcomersGiveWay(t *testing.T) {
 	t.Parallel()
-	there := manifests.Standing{Rendered: true}
-	publishing := func(port, count int) manifests.Standing {
-		return manifests.Standing{Rendered: true, Ports: []manifests.Port{{Host: port, Count: count, Protocol: "tcp"}}}
+	there := manifests.Installed{Rendered: true}
+	publishing := func(port, count int) manifests.Installed {
+		return manifests.Installed{Rendered: true, Ports: []manifests.Port{{Host: port, Count: count, Protocol: "tcp"}}}
 	}
 	const ports = "container: {image: x, ports: [{host: 80, container: 8080}]}"
 	for name, c := range map[string]struct {
 		// a and b are what the two apps say beside their names.
 		a, b     string
-		aIs, bIs manifests.Standing
+		aIs, bIs manifests.Installed
 		code     diag.Code
 		blamed   []string
 	}{

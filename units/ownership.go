@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// Mark is what the ownership section of a file says.
-type Mark struct {
+// Ownership is what the ownership section of a file says.
+type Ownership struct {
 	// App is the app's id, empty for the network of a capability.
 	App string
 	// Capability is the capability whose network the file is.
@@ -25,7 +25,7 @@ type Mark struct {
 
 // Probe is the probe that is asked for a level: alive, serving or synced. A part
 // that is known to be alive but not whether it serves is taken to serve.
-func (m Mark) Probe(level string) string {
+func (m Ownership) Probe(level string) string {
 	switch level {
 	case "alive":
 		return m.Alive
@@ -37,13 +37,13 @@ func (m Mark) Probe(level string) string {
 	return ""
 }
 
-// ReadMark reads the ownership section of a file. It reports false where there
+// ReadOwnership reads the ownership section of a file. It reports false where there
 // is none: then the file is not ours, whatever its name.
 //
 // The file may have been edited, cut short or overwritten: line ends of other
 // systems and a byte order mark are no hindrance, and a value that can't have
 // been written by us counts as absent.
-func ReadMark(content []byte) (m Mark, ok bool) {
+func ReadOwnership(content []byte) (m Ownership, ok bool) {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
 	inside, continued := false, false
 	for line := range bytes.Lines(content) {
@@ -53,7 +53,7 @@ func ReadMark(content []byte) (m Mark, ok bool) {
 		switch key, value, found := bytes.Cut(line, []byte("=")); {
 		case isValue || isComment(line):
 		case bytes.HasPrefix(line, []byte("[")):
-			inside = string(line) == "["+MarkSection+"]"
+			inside = string(line) == "["+OwnershipSection+"]"
 			ok = ok || inside
 		case inside && found:
 			m.set(string(bytes.TrimSpace(key)), string(bytes.TrimSpace(value)))
@@ -66,7 +66,7 @@ func isComment(line []byte) bool {
 	return len(line) > 0 && (line[0] == '#' || line[0] == ';')
 }
 
-func (m *Mark) set(key, value string) {
+func (m *Ownership) set(key, value string) {
 	if !utf8.ValidString(value) || strings.ContainsFunc(value, unicode.IsControl) {
 		return
 	}

@@ -10,9 +10,9 @@ import (
 )
 
 func TestRecipe(t *testing.T) {
-	want := units.Recipe{
+	want := units.Prestart{
 		Data:    json.RawMessage(`{"app":{"id":"x"}}`),
-		Files:   []units.RecipeFile{{Name: "x.conf", Mode: 0o400, Template: "[X-Archipelago]\nApp=y\\\n<&>\u2028\x01", Source: "x.files/x.conf", Reload: true}},
+		Files:   []units.PrestartFile{{Name: "x.conf", Mode: 0o400, Template: "[X-Archipelago]\nApp=y\\\n<&>\u2028\x01", Source: "x.files/x.conf", Reload: true}},
 		Reload:  "SIGHUP",
 		Secrets: []string{"x.token"}, Watch: []units.VolumeFile{{Volume: "node.data", Path: ".cookie"}},
 		Steps: []units.Step{{Run: []string{"a", "b c"}, Migrate: "v1", Seconds: 60}, {EnsureDir: &units.EnsureDir{UID: 1, Mode: 0o700}, Seconds: 1}},
@@ -22,18 +22,18 @@ func TestRecipe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := units.ReadRecipe([]byte(text))
+	got, err := units.ReadPrestart([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	if m, ours := units.ReadMark([]byte(text)); ours {
+	if m, ours := units.ReadOwnership([]byte(text)); ours {
 		t.Errorf("a template was taken for the mark: %v", m)
 	}
 	// What this archgen can't do, it must not pass over.
-	if _, err := units.ReadRecipe([]byte(text + "Firewall={}\n")); err == nil {
+	if _, err := units.ReadPrestart([]byte(text + "Firewall={}\n")); err == nil {
 		t.Error("an unknown line was read")
 	}
 }
