@@ -43,13 +43,13 @@ func beginWithin(ctx context.Context, t *testing.T, fake *systemdtest.Manager, m
 		ended <- ending{result, err}
 	}()
 	eventually(t, "the job is queued", func() bool { return fake.Jobs() > before })
-	settle(t, m)
+	answered(t, m) //nolint:contextcheck // the wait may end meanwhile, and this does not
 	return ended
 }
 
-// settle returns once the calls before it are answered: they go over one
+// answered returns once the calls before it are answered: they go over one
 // connection, in order.
-func settle(t *testing.T, m *systemd.Manager) {
+func answered(t *testing.T, m *systemd.Manager) {
 	t.Helper()
 	if _, err := m.ListByPatterns(within(t, long), "none"); err != nil {
 		t.Fatal(err)
@@ -279,7 +279,7 @@ func TestAJobIsJudgedByItsUnitWhenTheConnectionIsLost(t *testing.T) {
 			ended <- ending{result, err}
 		}()
 		eventually(t, "the job is queued", func() bool { return fake.Jobs() == 1 })
-		settle(t, m)
+		answered(t, m)
 		fake.Stop()
 		release()
 		fake.Start()
