@@ -17,7 +17,7 @@ FUZZTIME ?= 30s
 # The Debian release of the test machines: trixie has Podman 5.4, forky 5.8.
 SUITE ?= $(or $(ARCHIPELAGO_HOST_SUITE),trixie)
 
-.PHONY: help setup build test unit race model model-test lint fmt generate check golden fuzz cover bench demo machine e2e e2e-podman install uninstall compile check-package dist deb rpm clean
+.PHONY: layers help setup build test unit race model model-test lint fmt generate check golden fuzz cover bench demo machine e2e e2e-podman install uninstall compile check-package dist deb rpm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -58,6 +58,9 @@ lint: setup $(GOLANGCI) ## Linters, formatting, layers, stale generated files
 	go run ./manifests/internal/reference -check
 	go test ./test/words
 	go test ./cmd/archgen -run '^TestManualPage$$'
+
+layers: ## Print the packages, the lowest first, and what each imports
+	@go run ./test/layers/show
 
 fmt: setup $(GOFUMPT) ## Format the sources
 	$(GOFUMPT) -w cmd generator healthd manifests test units
