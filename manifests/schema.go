@@ -560,7 +560,7 @@ type Step struct {
 	Run Words `key:"run"`
 	// Part before whose start it is done.
 	Part string `key:"part" pattern:"id" default:"main"`
-	// Time for the step. What `wait_for` says goes first.
+	// Time for the step. The timeout of `wait_for` takes precedence.
 	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"1m"`
 }
 
@@ -586,8 +586,8 @@ type WaitFor struct {
 	Capability string `key:"capability" pattern:"id"`
 	// What the provider of the capability has to have reached.
 	Until string `key:"until" enum:"started|serving|synced" default:"serving"`
-	// How long to wait.
-	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"1m"`
+	// How long to wait; the timeout of the step when left out.
+	Timeout Duration `key:"timeout" min:"1s" max:"1d"`
 }
 
 // Onion is a port with a Tor hidden service.

@@ -271,6 +271,12 @@ func (s sheet) question(p *manifests.Probe) string {
 		return strings.Join(words, " ")
 	case p.Electrum != nil:
 		return s.mark("server.version") + " answers"
+	case p.Postgres != nil:
+		return "PostgreSQL accepts a startup message"
+	case p.Redis != nil:
+		return s.mark("PING") + " is answered"
+	case p.MySQL != nil:
+		return "the MySQL server greets"
 	case len(p.Exec) > 0:
 		return s.mark(p.Exec[0]) + " in the container succeeds"
 	}

@@ -117,3 +117,27 @@ func TestNothingOptional(t *testing.T) {
 		}
 	}
 }
+
+// TestProbeKinds: each kind of probe has a sentence of its own.
+func TestProbeKinds(t *testing.T) {
+	t.Parallel()
+	for probe, want := range map[string]string{
+		"tcp: {port: web}":      "its port is open",
+		"electrum: {port: web}": "<server.version> answers",
+		"postgres: {port: web}": "PostgreSQL accepts a startup message",
+		"redis: {port: web}":    "<PING> is answered",
+		"mysql: {port: web}":    "the MySQL server greets",
+	} {
+		text := "app: {id: x, name: X, version: 1.0.0, container: {image: localhost/x:1, ports: [{name: web, host: 80, container: 80}], health: {serving: {" + probe + "}}}}\n"
+		m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: "x.yaml", Data: []byte(text)}})
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+		for _, table := range datasheet.Of(set.Apps, func(name string) string { return "<" + name + ">" }) {
+			if table.Title == "Times and checks" && table.Rows[0][3] != want {
+				t.Errorf("%s: %q, want %q", probe, table.Rows[0][3], want)
+			}
+		}
+	}
+}
