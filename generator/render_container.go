@@ -440,7 +440,7 @@ func (c *container) service(recipe units.Prestart, isNeeded bool) {
 	c.ceiling()
 	c.takeBackNetwork()
 	for _, a := range c.awaited {
-		c.awaits(a)
+		c.waitForRunning(a)
 	}
 	if isNeeded {
 		c.prepared("files", recipe)

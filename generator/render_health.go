@@ -37,9 +37,9 @@ func (c *container) checkedFromHost() bool {
 	return p != nil && len(p.Exec) == 0
 }
 
-// awaits has the start wait until another part's container runs. Where archgen is not
+// waitForRunning has the start wait until another part's container runs. Where archgen is not
 // installed, nobody waits.
-func (c *container) awaits(a awaited) {
+func (c *container) waitForRunning(a awaited) {
 	args := []string{willingPreparer, "wait", "--level=started"}
 	if c.target.Scope == units.System {
 		args = append(args, "--system")

@@ -19,7 +19,7 @@ func (c *container) unit() {
 	c.partOrder()
 	c.companions()
 	for _, p := range c.providers() {
-		c.comeAfter(p.origin, p.app, p.part, p.until)
+		c.orderAfter(p.origin, p.app, p.part, p.until)
 	}
 	if limit := c.part.Restart.Limit; limit != nil {
 		c.put(c.at("restart.limit.interval"), "StartLimitIntervalSec", limit.Interval.String())
@@ -77,24 +77,24 @@ func (c *container) providers() []provider {
 	return list
 }
 
-// follow orders this unit after another and pulls that one in, unless it is
+// orderAndPull orders this unit after another and pulls that one in, unless it is
 // itself pulled in by that one. systemd starts what a unit wants at once when the
 // unit is about to be restarted (retroactively, systemd 257); if that wanted the
 // unit in turn, it would be started without its delay, again and again.
-func (c *container) follow(o origin, pull, service string) {
+func (c *container) orderAndPull(o origin, pull, service string) {
 	if !c.pulledBy(service) {
 		c.put(o, pull, service)
 	}
 	c.put(o, "After", service)
 }
 
-// comeAfter has this part start after another one has come to a level. That systemd
+// orderAfter has this part start after another one has come to a level. That systemd
 // can wait for the end of a start, which is when a part serves: one that only has to
 // run is waited for by archgen.
-func (c *container) comeAfter(o origin, app *manifests.Resolved, part, until string) {
+func (c *container) orderAfter(o origin, app *manifests.Resolved, part, until string) {
 	service := ServiceName(app.ID(), part)
-	if until != "started" || !startTellsMore(app, part) {
-		c.follow(o, "Wants", service)
+	if until != "started" || !startMeansServing(app, part) {
+		c.orderAndPull(o, "Wants", service)
 		return
 	}
 	if !c.pulledBy(service) {
@@ -103,8 +103,8 @@ func (c *container) comeAfter(o origin, app *manifests.Resolved, part, until str
 	c.awaited = append(c.awaited, awaited{o, ContainerName(app.ID(), part)})
 }
 
-// startTellsMore reports whether a part's start ends later than its container runs.
-func startTellsMore(app *manifests.Resolved, part string) bool {
+// startMeansServing reports whether a part's start ends later than its container runs.
+func startMeansServing(app *manifests.Resolved, part string) bool {
 	i := slices.IndexFunc(app.Parts, func(p manifests.Part) bool { return p.Name == part })
 	other := container{part: &app.Parts[i]}
 	return !other.part.Oneshot && (other.checkedInside() != nil || other.checkedFromHost())
@@ -139,13 +139,13 @@ func (c *container) partOrder() {
 	for i, a := range c.part.After {
 		if a.Until == "completed" {
 			// What a failed preparation was for must not start.
-			c.follow(c.at("after").at(i), "Requires", ServiceName(id, a.Part))
+			c.orderAndPull(c.at("after").at(i), "Requires", ServiceName(id, a.Part))
 			continue
 		}
-		c.comeAfter(c.at("after").at(i), c.app, a.Part, a.Until)
+		c.orderAfter(c.at("after").at(i), c.app, a.Part, a.Until)
 	}
 	if other, ok := strings.CutPrefix(c.part.Network, "part:"); ok {
-		c.follow(c.at("network"), "Wants", ServiceName(id, other))
+		c.orderAndPull(c.at("network"), "Wants", ServiceName(id, other))
 		c.put(c.at("network"), "PartOf", ServiceName(id, other))
 	}
 }

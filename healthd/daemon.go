@@ -83,10 +83,10 @@ type daemon struct {
 	health *healthCache
 
 	// todo is what has to be looked at; running is what a pass looks at now.
-	todo    work
+	pending work
 	running bool
 	begun   time.Time
-	ended   chan passEnd
+	ended   chan passResult
 	// restless: everything was looked at since the last rest.
 	mayRelease bool
 	// preempt is the running pass's.
@@ -103,7 +103,7 @@ type daemon struct {
 	apps    map[string]*App
 	// made is the apps as the last pass over each took them: not each with the files of
 	// its manifest.
-	made map[string]units.App
+	planned map[string]units.App
 	// ran is the files with which apps ran at the end of the last pass over them. Only
 	// the end of a pass changes it, and only passes read it.
 	ran map[string]units.Set
@@ -125,14 +125,14 @@ type daemon struct {
 // start can write there.
 func Run(ctx context.Context, m Machine) error {
 	d := &daemon{
-		Machine: m, health: newHealthCache(), ended: make(chan passEnd), results: make(chan result),
-		epoch: time.Now(), probers: map[string]*prober{}, apps: map[string]*App{}, made: map[string]units.App{}, ran: map[string]units.Set{}, payloads: map[string]string{},
+		Machine: m, health: newHealthCache(), ended: make(chan passResult), results: make(chan result),
+		epoch: time.Now(), probers: map[string]*prober{}, apps: map[string]*App{}, planned: map[string]units.App{}, ran: map[string]units.Set{}, payloads: map[string]string{},
 		start: stopped(), again: stopped(), resync: time.NewTimer(m.Resync),
 	}
 	d.Host.Health, d.Host.Ask, d.Host.Ran = d.health.of, d.ask, d.hasRun
 	passes, callOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer callOff()
-	d.todo.all = true
+	d.pending.all = true
 	d.arm()
 	for {
 		select {
@@ -141,7 +141,7 @@ func Run(ctx context.Context, m Machine) error {
 				d.Hints = nil // the end of the context comes next
 				continue
 			}
-			d.todo.add(h)
+			d.pending.add(h)
 			if d.running && h.Urgent {
 				d.preempt.request(h.App)
 			}
@@ -157,11 +157,11 @@ func Run(ctx context.Context, m Machine) error {
 			d.handleResult(a)
 		case <-d.again.C:
 			d.againAt = time.Time{}
-			d.todo.all = true
+			d.pending.all = true
 			d.arm()
 		case <-d.resync.C:
 			d.resync.Reset(jitter(d.Resync))
-			d.todo.all = true
+			d.pending.all = true
 			d.arm()
 		case <-d.Watchdog:
 			d.Alive()

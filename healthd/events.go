@@ -22,9 +22,9 @@ func transitions(before, after Status) []journal.Event {
 				Message: a.ID + ": repairs did not help, and are tried once an hour from now on" + clause(a.Error),
 			})
 		case !known:
-		case a.sick && !b.sick:
+		case a.unhealthy && !b.unhealthy:
 			list = append(list, journal.Event{Kind: journal.Unhealthy, App: a.ID, Reason: units.ReasonNotServing, Message: a.ID + " does not answer as it should" + clause(a.Detail)})
-		case b.sick && !a.sick:
+		case b.unhealthy && !a.unhealthy:
 			list = append(list, journal.Event{Kind: journal.Recovered, App: a.ID, Message: a.ID + " serves again"})
 		}
 	}

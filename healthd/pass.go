@@ -60,8 +60,8 @@ func (w *work) of(want units.Desired) units.Desired {
 	return narrowed
 }
 
-// passEnd is what came of a pass.
-type passEnd struct {
+// passResult is what came of a pass.
+type passResult struct {
 	work work
 	// want is what is wanted of all, meant what of that the pass was about.
 	want, meant units.Desired
@@ -72,7 +72,7 @@ type passEnd struct {
 
 // arm sees to it that a pass begins as soon as one may.
 func (d *daemon) arm() {
-	if d.running || d.todo.isEmpty() {
+	if d.running || d.pending.isEmpty() {
 		return
 	}
 	d.start.Reset(max(0, minPassInterval-time.Since(d.begun)))
@@ -80,8 +80,8 @@ func (d *daemon) arm() {
 
 // begin runs a pass over what is to be looked at, beside the loop.
 func (d *daemon) begin(ctx context.Context) {
-	e := passEnd{work: d.todo}
-	d.todo, d.running, d.begun, d.preempt = work{}, true, time.Now(), newPreemption()
+	e := passResult{work: d.pending}
+	d.pending, d.running, d.begun, d.preempt = work{}, true, time.Now(), newPreemption()
 	host := d.Host
 	host.Preempt = d.preempt.awaited
 	host.Progress = func(e reconcile.Event) {
@@ -103,7 +103,7 @@ func (d *daemon) begin(ctx context.Context) {
 }
 
 // end takes in what a pass found and did.
-func (d *daemon) end(ctx context.Context, e passEnd) {
+func (d *daemon) end(ctx context.Context, e passResult) {
 	d.running = false
 	if d.preempt.isPreempted() {
 		d.resume(e.report)
@@ -114,8 +114,8 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 	// What failed is not the app's own doing, which is bounded by its budget.
 	case e.err != nil, e.report.Has(reconcile.Failed):
 		d.postpone()
-		if !d.todo.urgent { // such as its own reload, which did not help, and would not now
-			d.todo.all = false
+		if !d.pending.urgent { // such as its own reload, which did not help, and would not now
+			d.pending.all = false
 		}
 	default:
 		if !e.report.Has(reconcile.Starting) { // nobody knows yet what becomes of that
@@ -137,7 +137,7 @@ func (d *daemon) end(ctx context.Context, e passEnd) {
 func (d *daemon) resume(r reconcile.Report) {
 	for _, a := range r.Results {
 		if a.Outcome == reconcile.Starting && d.preempt.isTouched(a.App) {
-			d.todo.add(Hint{App: a.App})
+			d.pending.add(Hint{App: a.App})
 		}
 	}
 }
@@ -158,7 +158,7 @@ func (d *daemon) hasRun(app units.App) bool {
 }
 
 // logFailures says what went wrong, once until it is something else.
-func (d *daemon) logFailures(e passEnd) {
+func (d *daemon) logFailures(e passResult) {
 	list := journal.OfReport(e.report, e.err)
 	text := fmt.Sprint(list)
 	if text == d.failed {

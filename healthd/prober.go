@@ -42,9 +42,9 @@ const (
 
 // startProbers begins to ask what runs since the pass, and ends asking what does not
 // run any more.
-func (d *daemon) startProbers(ctx context.Context, e passEnd) {
+func (d *daemon) startProbers(ctx context.Context, e passResult) {
 	seen := map[string]bool{}
-	for _, app := range d.made {
+	for _, app := range d.planned {
 		for _, part := range app.Parts {
 			seen[part.Service] = true
 			u, looked := e.report.Units[part.Service]
@@ -63,7 +63,7 @@ func (d *daemon) startProbers(ctx context.Context, e passEnd) {
 			d.stopProber(m)
 		}
 	}
-	for id := range d.made {
+	for id := range d.planned {
 		d.level(id)
 	}
 	d.follow(seen)
@@ -231,7 +231,7 @@ func (d *daemon) handleResult(a result) {
 	d.health.set(m.service, cachedHealth{m.invocation, now, a.outcome.Detail})
 	d.level(m.app)
 	if before != now && needsPass[now] {
-		d.todo.add(Hint{App: m.app})
+		d.pending.add(Hint{App: m.app})
 		d.arm()
 	}
 }

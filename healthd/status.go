@@ -46,11 +46,11 @@ type App struct {
 	Log   []string
 
 	// sick: it counted as sick, and has not served since, whatever was done.
-	sick bool
+	unhealthy bool
 	// starts is the last start that was seen of each service, checked what
 	// Podman's own check said of the first that has one.
-	starts  map[string]string
-	checked units.Health
+	starts       map[string]string
+	podmanHealth units.Health
 }
 
 // Passes counts what was done so far.
@@ -64,7 +64,7 @@ type Passes struct {
 	Drift int
 }
 
-func (p *Passes) count(e passEnd) {
+func (p *Passes) count(e passResult) {
 	p.Total++
 	p.Last = e.took
 	switch {
@@ -81,7 +81,7 @@ func (p *Passes) count(e passEnd) {
 }
 
 // note takes in what a pass found of apps.
-func (d *daemon) note(e passEnd) {
+func (d *daemon) note(e passResult) {
 	d.dirty = true
 	results, reasons := resultsOf(e.report), reasonsOf(e.report)
 	wanted, seen := map[string]bool{}, map[string]bool{}
@@ -90,7 +90,7 @@ func (d *daemon) note(e passEnd) {
 	}
 	for _, app := range e.report.Apps {
 		seen[app.ID] = true
-		d.made[app.ID] = app
+		d.planned[app.ID] = app
 		d.appOf(app.ID).note(app, e.report.Units, reasons, results[app.ID])
 		d.remember(app, e.report.Units)
 	}
@@ -104,12 +104,12 @@ func (d *daemon) note(e passEnd) {
 	}
 	for id, why := range e.meant.Refused() {
 		if !seen[id] {
-			delete(d.made, id)
+			delete(d.planned, id)
 			d.appOf(id).refuse(e.report.Units, why)
 		}
 	}
 	maps.DeleteFunc(d.apps, func(id string, _ *App) bool { return !wanted[id] })
-	maps.DeleteFunc(d.made, func(id string, _ units.App) bool { return !wanted[id] })
+	maps.DeleteFunc(d.planned, func(id string, _ units.App) bool { return !wanted[id] })
 	maps.DeleteFunc(d.ran, func(id string, _ units.Set) bool { return !wanted[id] })
 }
 
@@ -163,7 +163,7 @@ func (a *App) refuse(found map[string]units.Unit, why units.Reason) {
 
 func (a *App) note(app units.App, found map[string]units.Unit, reasons map[string]units.Reason, result reconcile.Result) {
 	state, reason := units.Phase(""), reasons[app.ID]
-	a.checked = units.HealthUnknown
+	a.podmanHealth = units.HealthUnknown
 	for _, part := range app.Parts {
 		u := found[part.Service]
 		if before := a.starts[part.Service]; before != "" && before != u.Invocation && u.Invocation != "" {
@@ -173,7 +173,7 @@ func (a *App) note(app units.App, found map[string]units.Unit, reasons map[strin
 		if word := u.Phase(); state == "" || word.IsWorse(state) {
 			state = word
 		}
-		reason, a.checked = cmp.Or(reason, reasons[part.Service]), cmp.Or(a.checked, u.Health)
+		reason, a.podmanHealth = cmp.Or(reason, reasons[part.Service]), cmp.Or(a.podmanHealth, u.Health)
 	}
 	if a.State != state || a.Reason != reason {
 		a.State, a.Reason, a.Since = state, reason, time.Now()
@@ -225,14 +225,14 @@ func (d *daemon) level(app string) {
 	if least != nil {
 		level, detail, progress = least.last.word(), least.last.outcome.Detail, least.last.outcome.Progress
 	}
-	level = cmp.Or(level, levels[a.checked])
+	level = cmp.Or(level, levels[a.podmanHealth])
 	if a.Level != level {
 		a.Since = time.Now()
 	}
 	before := *a
 	a.Level, a.Detail, a.Progress, a.Latency = level, detail, progress, latency
-	a.sick = level != serving && level != synced && (a.sick || d.isSick(a))
-	d.dirty = d.dirty || a.Level != before.Level || a.Detail != before.Detail || a.Progress != before.Progress || a.sick != before.sick
+	a.unhealthy = level != serving && level != synced && (a.unhealthy || d.isSick(a))
+	d.dirty = d.dirty || a.Level != before.Level || a.Detail != before.Detail || a.Progress != before.Progress || a.unhealthy != before.unhealthy
 	d.stale = d.stale || a.Latency != before.Latency
 }
 
@@ -243,7 +243,7 @@ func (d *daemon) isSick(a *App) bool {
 			return true
 		}
 	}
-	return a.checked == units.Unhealthy
+	return a.podmanHealth == units.Unhealthy
 }
 
 // levels is what the result of Podman's own check amounts to.

@@ -402,9 +402,9 @@ func (d *differ) health(app App, p Part, u Unit) {
 	}
 }
 
-// ladders is what is done, try by try, by what is wrong. The last step is taken
+// escalations is what is done, try by try, by what is wrong. The last step is taken
 // again and again.
-var ladders = map[Reason][]Kind{
+var escalations = map[Reason][]Kind{
 	ReasonNotServing:         {Restart, Recreate},
 	ReasonConfigDiffers:      {Restart},
 	ReasonWatchedFileDiffers: {Restart},
@@ -415,13 +415,13 @@ var ladders = map[Reason][]Kind{
 	ReasonNeverStarted:          {Start, Recreate},
 }
 
-// ladder is the one for a reason. Rules of a firewall are root's: only in the
+// escalation is the one for a reason. Rules of a firewall are root's: only in the
 // system's scope can its reload have cut an app off.
-func (d *differ) ladder(why Reason) []Kind {
+func (d *differ) escalation(why Reason) []Kind {
 	if why == ReasonNotServing && d.want.Scope == System {
-		return append([]Kind{ReloadNetwork}, ladders[why]...)
+		return append([]Kind{ReloadNetwork}, escalations[why]...)
 	}
-	return ladders[why]
+	return escalations[why]
 }
 
 // changes is reasons that are no fault of the app: earlier faults don't put off what
@@ -442,7 +442,7 @@ func (d *differ) repair(app App, p Part, why Reason) {
 		if why == ReasonFailed || app.Rotating { // whose restarts must not use up the part's start limit
 			d.step(app, ResetFailed, p.Service, why, false)
 		}
-		steps, try := d.ladder(why), r.rung(why)
+		steps, try := d.escalation(why), r.escalation(why)
 		if interrupted && try > 0 {
 			try-- // which was counted, and never made
 		}

@@ -421,12 +421,12 @@ func (h History) MarkJobPending(app App, service string) { h.MarkPending(app, se
 // Repaired counts a repair against the app's budget, before it is made.
 func (h History) Repaired(app App, why Reason, now time.Time) {
 	r := h.of(app)
-	r.Tries, r.Last, r.Escalation, r.Why = r.Tries+1, now, r.rung(why)+1, why
+	r.Tries, r.Last, r.Escalation, r.Why = r.Tries+1, now, r.escalation(why)+1, why
 	h[app.ID] = r
 }
 
-// rung is how far up its ladder a trouble has come.
-func (r Record) rung(why Reason) int {
+// escalation is how far up its ladder a trouble has come.
+func (r Record) escalation(why Reason) int {
 	if r.Why != why {
 		return 0
 	}

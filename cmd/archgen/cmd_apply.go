@@ -68,7 +68,7 @@ type applyOptions struct {
 func (o *applyOptions) flags(cmd *cobra.Command) {
 	scopeFlags(cmd, &o.source)
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print what was done as JSON")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", passPatience, "how long to wait for an app")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", waitTimeout, "how long to wait for an app")
 }
 
 // scopeFlags are those of verbs that are about what runs on this machine.
@@ -102,7 +102,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.Close()
 	l.store.LockTimeout = o.patience
 	left := c.resumeRotation(ctx, l, o)
 	if left != nil {
@@ -119,7 +119,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 			return want, err
 		}
 		kept := slices.DeleteFunc(slices.Clone(want.Invalid), func(id string) bool { return asked(id) != units.Stop })
-		want.Apps = slices.Concat(want.Apps, l.asTheyAre(kept))
+		want.Apps = slices.Concat(want.Apps, l.renderedApps(kept))
 		want, err = narrow(want, ids)
 		for i := range want.Apps {
 			want.Apps[i].Request = asked(want.Apps[i].ID)

@@ -56,7 +56,7 @@ func (c *cli) preview(from *source, ids []string) (units.Plan, *compile.Compiled
 	if err != nil {
 		return units.Plan{}, nil, err
 	}
-	defer l.close()
+	defer l.Close()
 	k, want, err := c.installed(from)
 	if err != nil {
 		return units.Plan{}, nil, err
@@ -67,7 +67,7 @@ func (c *cli) preview(from *source, ids []string) (units.Plan, *compile.Compiled
 	if want, err = narrow(want, ids); err != nil {
 		return units.Plan{}, nil, err
 	}
-	plan, err := reconcile.Preview(ctx, want, l.host(passPatience, nil))
+	plan, err := reconcile.Preview(ctx, want, l.host(waitTimeout, nil))
 	return plan, k, err
 }
 

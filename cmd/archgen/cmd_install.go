@@ -160,7 +160,7 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 		err = c.apply(o, slices.Concat(ids, rerendered(before, after, ids)), "")
 	}
 	if err == nil && !o.asJSON {
-		c.sayShown(in.chosen)
+		c.printSecretHints(in.chosen)
 	}
 	return err
 }
@@ -177,9 +177,9 @@ func (c *cli) printNotices(apps []chosenApp, isNew func(chosenApp) bool) {
 	}
 }
 
-// sayShown says where the secrets are found that a person needs, such as a first
+// printSecretHints says where the secrets are found that a person needs, such as a first
 // password.
-func (c *cli) sayShown(apps []chosenApp) {
+func (c *cli) printSecretHints(apps []chosenApp) {
 	for _, e := range apps {
 		if e.Manifest == nil { // it was installed before
 			continue

@@ -116,7 +116,7 @@ func disposable(k *compile.Compiled, ids []string) (list []string) {
 // removeNetworks removes the networks of apps that are gone, of capabilities that no app
 // has to do with any more, and of a version that named them otherwise: ours of which there
 // is no file. They hold nothing.
-func (c *cli) removeNetworks(ctx context.Context, l *live, scope units.Scope) error {
+func (c *cli) removeNetworks(ctx context.Context, l *host, scope units.Scope) error {
 	files, err := durable.Names(l.places.Units)
 	if err != nil {
 		return err
@@ -151,12 +151,12 @@ func (c *cli) stopVolumes(ctx context.Context, scope units.Scope, ids []string) 
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.Close()
 	return stopUnits(ctx, l, func(systemd.Listed) bool { return true }, patterns...)
 }
 
 // stopUnits stops the units of some patterns that are meant.
-func stopUnits(ctx context.Context, l *live, isMeant func(systemd.Listed) bool, patterns ...string) error {
+func stopUnits(ctx context.Context, l *host, isMeant func(systemd.Listed) bool, patterns ...string) error {
 	list, err := l.services.Manager.ListByPatterns(ctx, patterns...)
 	errs := []error{err}
 	for _, u := range list {
@@ -239,12 +239,12 @@ type leftData struct {
 	dir      installed.Directory
 	// values is the secrets that have a value of ours, which Podman may not have.
 	values []string
-	vault  vault
+	vault  secretService
 }
 
 // dataOf lists what belongs to apps. Ids hold no dots, so that what begins with
 // ID. is nobody else's.
-func dataOf(ctx context.Context, v vault, ids []string, dir installed.Directory) (d leftData, err error) {
+func dataOf(ctx context.Context, v secretService, ids []string, dir installed.Directory) (d leftData, err error) {
 	d.vault, d.dir = v, dir
 	volumes, err := v.podman.Podman.Lines(ctx, "volume", "ls", "--format={{.Name}}")
 	if err != nil {

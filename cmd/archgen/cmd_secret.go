@@ -151,7 +151,7 @@ func (c *cli) secretList(from *source, asJSON bool) error {
 }
 
 // entries is the secrets of installed apps, and values that none of them uses.
-func (v vault) entries(k *compile.Compiled, want units.Desired) ([]secretEntry, error) {
+func (v secretService) entries(k *compile.Compiled, want units.Desired) ([]secretEntry, error) {
 	kept, err := v.Names()
 	if err != nil {
 		return nil, err
@@ -234,7 +234,7 @@ func (c *cli) secretSet(from *source, name, file string) error {
 
 // keepSecret sets a value while no pass is at work, and lets the app that is
 // installed have it.
-func (c *cli) keepSecret(ctx context.Context, v vault, from *source, app units.App, name, value string) error {
+func (c *cli) keepSecret(ctx context.Context, v secretService, from *source, app units.App, name, value string) error {
 	store, err := c.storeOf(from)
 	if err != nil {
 		return err

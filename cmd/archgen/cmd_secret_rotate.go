@@ -48,7 +48,7 @@ holds the lock.`,
 		RunE: func(_ *cobra.Command, args []string) error { return c.rotate(&o, args[0], from) },
 	}
 	scopeFlags(cmd, &o.source)
-	cmd.Flags().DurationVar(&o.timeout, "timeout", passPatience, "how long to wait for an app")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", waitTimeout, "how long to wait for an app")
 	cmd.Flags().StringVar(&from, "from", "", "read the new value from `FILE`, - for standard input")
 	return cmd
 }
@@ -70,7 +70,7 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.Close()
 	release, err := l.vault.Hold(ctx)
 	if err != nil {
 		return err
@@ -104,7 +104,7 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 }
 
 // up is the services of apps that are up, or on their way.
-func (l *live) up(ctx context.Context, want units.Desired) ([]string, error) {
+func (l *host) up(ctx context.Context, want units.Desired) ([]string, error) {
 	var names []string
 	for _, app := range want.Apps {
 		names = append(names, app.Services()...)
@@ -115,7 +115,7 @@ func (l *live) up(ctx context.Context, want units.Desired) ([]string, error) {
 
 // resumeRotation goes on with a rotation that somebody did not bring to its end,
 // unless that one is still at it.
-func (c *cli) resumeRotation(ctx context.Context, l *live, o *applyOptions) error {
+func (c *cli) resumeRotation(ctx context.Context, l *host, o *applyOptions) error {
 	r, release, err := l.vault.Abandoned(ctx)
 	if err != nil || r == nil {
 		return err
@@ -133,9 +133,9 @@ func (c *cli) resumeRotation(ctx context.Context, l *live, o *applyOptions) erro
 }
 
 // completeRotation carries a rotation to its end, and tells what it cost.
-func (c *cli) completeRotation(ctx context.Context, l *live, o *applyOptions, r *secret.Rotation) error {
-	t := &turnover{Secrets: l.vault.podman, c: c, l: l, o: o}
-	before, err := t.look(ctx, r)
+func (c *cli) completeRotation(ctx context.Context, l *host, o *applyOptions, r *secret.Rotation) error {
+	t := &rotationHost{Secrets: l.vault.podman, c: c, l: l, o: o}
+	before, err := t.observe(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -149,18 +149,20 @@ func (c *cli) completeRotation(ctx context.Context, l *live, o *applyOptions, r 
 	return err
 }
 
-// turnover is the machine for a rotation.
-type turnover struct {
+// rotationHost is the machine for a rotation.
+type rotationHost struct {
 	podmancli.Secrets
 	c *cli
-	l *live
+	l *host
 	o *applyOptions
 	// after is how the services that use the secret were in the end.
 	after map[string]machine.Service
 }
 
 // Lock keeps passes out.
-func (t *turnover) Lock(ctx context.Context) (unlock func(), err error) { return t.l.store.Lock(ctx) }
+func (t *rotationHost) Lock(ctx context.Context) (unlock func(), err error) {
+	return t.l.store.Lock(ctx)
+}
 
 // settleRotated is how long an app has to stay up that was restarted for a secret:
 // one that refuses its value does so at once, and others wait meanwhile.
@@ -168,8 +170,8 @@ const settleRotated = time.Second
 
 // Serve restarts what runs with another value than it should, by the one pass that
 // changes what runs.
-func (t *turnover) Serve(ctx context.Context, r *secret.Rotation) error {
-	if err := t.arrive(ctx, r); err != nil {
+func (t *rotationHost) Serve(ctx context.Context, r *secret.Rotation) error {
+	if err := t.waitStopped(ctx, r); err != nil {
 		return err
 	}
 	desired := func() (units.Desired, error) {
@@ -198,16 +200,16 @@ func (t *turnover) Serve(ctx context.Context, r *secret.Rotation) error {
 
 // timeout is how long to wait for an app. With the old value it serves: a short timeout
 // is one for the new value.
-func (t *turnover) timeout(r *secret.Rotation) time.Duration {
+func (t *rotationHost) timeout(r *secret.Rotation) time.Duration {
 	if r.Reverting {
-		return max(t.o.timeout, passPatience)
+		return max(t.o.timeout, waitTimeout)
 	}
 	return t.o.timeout
 }
 
 // users is the apps that may use the secrets of a rotation: the one that they
 // belong to, and those that require a capability which exports one.
-func (t *turnover) users(r *secret.Rotation) (units.Desired, error) {
+func (t *rotationHost) users(r *secret.Rotation) (units.Desired, error) {
 	k, want, err := t.c.installed(&t.o.source)
 	if err != nil {
 		return want, err
@@ -244,13 +246,13 @@ func uses(set *manifests.Set, app *manifests.Resolved, names []string) bool {
 	return false
 }
 
-// arrive waits until nothing that uses the secrets is stopping: a run that was killed
+// waitStopped waits until nothing that uses the secrets is stopping: a run that was killed
 // leaves systemd at work. What is starting is for the pass to wait for, or to restart.
-func (t *turnover) arrive(ctx context.Context, r *secret.Rotation) error {
+func (t *rotationHost) waitStopped(ctx context.Context, r *secret.Rotation) error {
 	limited, cancel := context.WithTimeout(ctx, t.timeout(r))
 	defer cancel()
 	for {
-		found, err := t.look(ctx, r)
+		found, err := t.observe(ctx, r)
 		if err != nil {
 			return err
 		}
@@ -270,8 +272,8 @@ func (t *turnover) arrive(ctx context.Context, r *secret.Rotation) error {
 
 const arrivePause = 200 * time.Millisecond
 
-// look finds the services that may use the secrets as they are.
-func (t *turnover) look(ctx context.Context, r *secret.Rotation) (map[string]machine.Service, error) {
+// observe finds the services that may use the secrets as they are.
+func (t *rotationHost) observe(ctx context.Context, r *secret.Rotation) (map[string]machine.Service, error) {
 	want, err := t.users(r)
 	if err != nil {
 		return nil, err
@@ -299,12 +301,12 @@ func isDown(app units.App, found map[string]machine.Service, r *secret.Rotation)
 
 // verify demands that what runs has the value that it should, and that nothing has
 // failed.
-func (t *turnover) verify(ctx context.Context, r *secret.Rotation) error {
+func (t *rotationHost) verify(ctx context.Context, r *secret.Rotation) error {
 	want, err := t.users(r)
 	if err != nil {
 		return err
 	}
-	if t.after, err = t.look(ctx, r); err != nil {
+	if t.after, err = t.observe(ctx, r); err != nil {
 		return err
 	}
 	for _, app := range want.Apps {
@@ -320,7 +322,7 @@ func (t *turnover) verify(ctx context.Context, r *secret.Rotation) error {
 	return nil
 }
 
-func (t *turnover) hasValue(app units.App, part units.Part) error {
+func (t *rotationHost) hasValue(app units.App, part units.Part) error {
 	file, ok := app.Files.Find(units.PrestartName(part.Service))
 	if !ok || t.after[part.Service].State.Active != units.Active {
 		return nil
@@ -337,7 +339,7 @@ func (t *turnover) hasValue(app units.App, part units.Part) error {
 }
 
 // printDowntimes tells how long each service was down that was restarted.
-func (c *cli) printDowntimes(before map[string]machine.Service, t *turnover, r *secret.Rotation) {
+func (c *cli) printDowntimes(before map[string]machine.Service, t *rotationHost, r *secret.Rotation) {
 	names := make([]string, 0, len(t.after))
 	for name := range t.after {
 		names = append(names, name)

@@ -111,7 +111,7 @@ func (c *cli) status(from *source, args []string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.Close()
 	s, err := c.survey(ctx, l, from)
 	if err != nil {
 		return err
@@ -155,7 +155,7 @@ func noSuchApp(id string, ids []string) error {
 	return fmt.Errorf("there is no app %q; there are: %s", id, strings.Join(ids, ", "))
 }
 
-func (c *cli) printStatus(s *survey, apps []appStatus, args []string, asJSON bool) error {
+func (c *cli) printStatus(s *snapshot, apps []appStatus, args []string, asJSON bool) error {
 	if asJSON {
 		return c.printJSON(statusDocument(apps))
 	}
@@ -182,7 +182,7 @@ func statusDocument(apps []appStatus) any {
 }
 
 // sayProblems says what keeps more than one app from being judged.
-func (c *cli) sayProblems(s *survey) error {
+func (c *cli) sayProblems(s *snapshot) error {
 	for _, err := range s.problems {
 		c.say(err)
 	}
@@ -196,7 +196,7 @@ func (c *cli) sayProblems(s *survey) error {
 func isError(d diag.Diagnostic) bool { return d.Severity == diag.Error }
 
 // apps is how each app is that is installed or of which something is there.
-func (s *survey) apps(ctx context.Context) []appStatus {
+func (s *snapshot) apps(ctx context.Context) []appStatus {
 	list := make([]appStatus, 0, len(s.services))
 	for _, id := range s.ids() {
 		list = append(list, s.app(id))
@@ -205,7 +205,7 @@ func (s *survey) apps(ctx context.Context) []appStatus {
 	return list
 }
 
-func (s *survey) app(id string) appStatus {
+func (s *snapshot) app(id string) appStatus {
 	a := appStatus{ID: id, Parts: []partStatus{}, Rights: rightsOfApp(s.compiled, id)}
 	if m := s.manifest(id); m != nil {
 		a.Name, a.Version = m.Document.App.Name, m.Document.App.Version
@@ -253,7 +253,7 @@ func (a *appStatus) sum() {
 }
 
 // part is how a service is.
-func (s *survey) part(id, service string) partStatus {
+func (s *snapshot) part(id, service string) partStatus {
 	found, answer := s.found[service], s.answers[service]
 	u := found.State
 	u.Health = cmp.Or(answer.health, u.Health)
@@ -408,7 +408,7 @@ func exitOf(how, status int32) *int {
 }
 
 // complaint is the first error of an app's manifest.
-func (s *survey) complaint(id string) string {
+func (s *snapshot) complaint(id string) string {
 	for _, d := range s.compiled.Diags {
 		if d.Severity == diag.Error && manifests.AppOf(d.File) == id {
 			return strings.TrimSuffix(d.String(), " ["+string(d.Code)+"]")
@@ -417,7 +417,7 @@ func (s *survey) complaint(id string) string {
 	return ""
 }
 
-func (s *survey) manifest(id string) *manifests.Manifest {
+func (s *snapshot) manifest(id string) *manifests.Manifest {
 	i := slices.IndexFunc(s.compiled.Loaded.Manifests, func(m *manifests.Manifest) bool { return manifests.AppOf(m.File) == id })
 	if i < 0 {
 		return nil
@@ -444,7 +444,7 @@ func (c *cli) watchStatus(from *source, args []string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	defer l.close()
+	defer l.Close()
 	tick := time.NewTicker(lookAlone)
 	defer tick.Stop()
 	told := bus.Watch(ctx, from.scope())

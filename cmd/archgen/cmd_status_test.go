@@ -28,10 +28,10 @@ var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 func stamp(ago time.Duration) uint64 { return uint64(noon.Add(-ago).UnixMicro()) }
 
 // seen is a survey of one app with one service, as it would be after a look.
-func seen(u units.Unit, unit systemd.Unit, r reply, actions ...units.Action) *survey {
+func seen(u units.Unit, unit systemd.Unit, r reply, actions ...units.Action) *snapshot {
 	const service = "app@lnd.service"
 	file := units.File{Name: "app@lnd.container", App: "lnd", Content: []byte("[Container]\nImage=docker.io/x/lnd:1\nPublishPort=0.0.0.0:9735:9735/tcp\n")}
-	return &survey{
+	return &snapshot{
 		now: noon, compiled: &compile.Compiled{}, host: netip.MustParseAddr("192.168.1.5"), history: units.History{},
 		want: units.Desired{Complete: true, Apps: []units.App{{
 			ID: "lnd", Enabled: true, Files: units.Set{file}, Parts: []units.Part{{Service: service, File: file.Name}},
@@ -305,7 +305,7 @@ func TestExitCode(t *testing.T) {
 
 func TestLANAddress(t *testing.T) {
 	t.Parallel()
-	s := &survey{host: netip.MustParseAddr("192.168.1.5")}
+	s := &snapshot{host: netip.MustParseAddr("192.168.1.5")}
 	for _, tt := range []struct {
 		want  string
 		ports []units.Port

@@ -18,21 +18,21 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// live is this machine, as verbs that change or show what runs need it.
-type live struct {
+// host is this machine, as verbs that change or show what runs need it.
+type host struct {
 	places   paths.Paths
 	services machine.Services
 	health   machine.Health
 	store    statedir.Store
 	config   prestart.Renderer
-	vault    vault
+	vault    secretService
 	podman   podmancli.Runner
 	// fetched is what came of fetching the images of apps ahead of a pass.
 	fetched map[string]error
 }
 
 // connect finds the machine's places and its systemd.
-func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
+func (c *cli) connect(ctx context.Context, scope units.Scope) (*host, error) {
 	places, err := paths.Of(scope, c.getenv)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 		return nil, err
 	}
 	services := machine.Services{Manager: manager, Scope: scope}
-	return &live{
+	return &host{
 		places:   places,
 		services: services,
 		health:   machine.Health{Prober: &probe.Prober{}, Credentials: c.podmanSecrets(scope).Secret},
@@ -53,31 +53,31 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*live, error) {
 	}, nil
 }
 
-func (l *live) close() { l.services.Manager.Close() }
+func (l *host) Close() { l.services.Manager.Close() }
 
-// settleTime is how long a started app has to stay up: programs that find out
+// stabilizationTime is how long a started app has to stay up: programs that find out
 // seconds after their start that they can't go on are common. Tests have another one.
-var settleTime = 5 * time.Second
+var stabilizationTime = 5 * time.Second
 
 // passPatience is how long a verb waits for an app where nothing else is said:
 // longer than the start timeout of all but the slowest apps. turn is how long it
 // keeps other passes waiting at a time.
 const (
-	passPatience = 10 * time.Minute
-	turn         = 20 * time.Second
+	waitTimeout = 10 * time.Minute
+	turn        = 20 * time.Second
 )
 
 // host is the machine for a pass.
-func (l *live) host(wait time.Duration, progress func(reconcile.Event)) reconcile.Host {
+func (l *host) host(wait time.Duration, progress func(reconcile.Event)) reconcile.Host {
 	return reconcile.Host{
 		Files: machine.Files(l.places.Units), Services: l.services, Store: l.store,
-		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.CompareService, Supply: l.supply, Record: durable.Replace, Now: time.Now, StabilizationTime: settleTime, WaitTimeout: wait, Progress: progress,
+		Health: l.health.Ask, Ask: l.health.Ask, Config: l.config.CompareService, Supply: l.supply, Record: durable.Replace, Now: time.Now, StabilizationTime: stabilizationTime, WaitTimeout: wait, Progress: progress,
 	}
 }
 
-// asTheyAre is apps whose manifests can't be compiled, as they were rendered last: what
+// renderedApps is apps whose manifests can't be compiled, as they were rendered last: what
 // can't be changed can be stopped.
-func (l *live) asTheyAre(ids []string) []units.App {
+func (l *host) renderedApps(ids []string) []units.App {
 	var list []units.App
 	files, _ := machine.Files(l.places.Units).Read() // the pass meets an error too, and says so
 	for _, id := range ids {
@@ -89,7 +89,7 @@ func (l *live) asTheyAre(ids []string) []units.App {
 }
 
 // supply pulls images that an app lacks, and gives its secrets their values.
-func (l *live) supply(ctx context.Context, app units.App, lack reconcile.Prerequisites) error {
+func (l *host) supply(ctx context.Context, app units.App, lack reconcile.Prerequisites) error {
 	if lack.Images {
 		err, tried := l.fetched[app.ID]
 		if !tried {
@@ -108,7 +108,7 @@ func (l *live) supply(ctx context.Context, app units.App, lack reconcile.Prerequ
 // fetchAhead pulls the images of apps whose containers are about to be changed, which
 // a pass would have all others wait for. Those that were fetched already are not
 // tried again.
-func (l *live) fetchAhead(ctx context.Context, want units.Desired, fetched map[string]error, pulling func(app, image string)) {
+func (l *host) fetchAhead(ctx context.Context, want units.Desired, fetched map[string]error, pulling func(app, image string)) {
 	found, _, err := machine.Files(l.places.Units).Look(want.Files())
 	if err != nil {
 		return // the pass meets it too, and says so

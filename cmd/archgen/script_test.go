@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"archgen": func() {
 			compile.Release = cmp.Or(os.Getenv("ARCHGEN_RELEASE"), "0.0.0-test")
-			settleTime = time.Millisecond
+			stabilizationTime = time.Millisecond
 			main()
 		},
 		"conmon": func() { _, _ = io.Copy(io.Discard, os.Stdin) }, // of a fakeHost

@@ -15,26 +15,26 @@ import (
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
-// vault is the secrets of a scope: their values, and what Podman has of them.
-type vault struct {
+// secretService is the secrets of a scope: their values, and what Podman has of them.
+type secretService struct {
 	secret.Store
 	podman podmancli.Secrets
 }
 
-func (c *cli) vaultOf(scope units.Scope) (vault, error) {
+func (c *cli) vaultOf(scope units.Scope) (secretService, error) {
 	places, err := paths.Of(scope, c.getenv)
 	return c.vaultAt(places, scope), err
 }
 
-func (c *cli) vaultAt(places paths.Paths, scope units.Scope) vault {
-	return vault{
+func (c *cli) vaultAt(places paths.Paths, scope units.Scope) secretService {
+	return secretService{
 		Store:  machine.Secrets(places, scope),
 		podman: c.podmanSecrets(scope),
 	}
 }
 
 // provide gives an app's secrets their values before it is touched.
-func (v vault) provide(ctx context.Context, app units.App) error {
+func (v secretService) provide(ctx context.Context, app units.App) error {
 	return v.Provide(ctx, v.podman, app.Secrets)
 }
 

@@ -23,9 +23,9 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// survey is one look at everything. It is the Services of a preview, so that
+// snapshot is one look at everything. It is the Services of a preview, so that
 // what a pass would do, and what status shows, come of the same look.
-type survey struct {
+type snapshot struct {
 	machine.Services
 	health   machine.Health
 	compiled *compile.Compiled
@@ -56,12 +56,12 @@ type reply struct {
 const probeTime = 2 * time.Second
 
 // survey looks at the manifests, the unit files, systemd, and asks what runs.
-func (c *cli) survey(ctx context.Context, l *live, from *source) (*survey, error) {
+func (c *cli) survey(ctx context.Context, l *host, from *source) (*snapshot, error) {
 	k, want, err := c.installed(from)
 	if err != nil {
 		return nil, err
 	}
-	s := &survey{
+	s := &snapshot{
 		Services: l.services, compiled: k, want: want, now: time.Now(), answers: map[string]reply{},
 		health: l.health, host: hostAddress(),
 	}
@@ -87,7 +87,7 @@ func (c *cli) survey(ctx context.Context, l *live, from *source) (*survey, error
 }
 
 // Observe keeps everything that is known, and asks what runs.
-func (s *survey) Observe(ctx context.Context, names []string, _ bool) (map[string]units.Unit, error) {
+func (s *snapshot) Observe(ctx context.Context, names []string, _ bool) (map[string]units.Unit, error) {
 	found, err := s.All(ctx, names)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (s *survey) Observe(ctx context.Context, names []string, _ bool) (map[strin
 }
 
 // ask asks every running service at the same time.
-func (s *survey) ask(ctx context.Context) {
+func (s *snapshot) ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -125,7 +125,7 @@ func (s *survey) ask(ctx context.Context) {
 }
 
 // levels asks whether a service serves, and if so whether it has caught up.
-func (s *survey) levels(ctx context.Context, file units.File) (reply, bool) {
+func (s *snapshot) levels(ctx context.Context, file units.File) (reply, bool) {
 	o, ok := s.health.Level(ctx, file, "serving")
 	if !ok {
 		return reply{}, false
@@ -145,14 +145,14 @@ func (s *survey) levels(ctx context.Context, file units.File) (reply, bool) {
 }
 
 // healthOf is what a service answered already.
-func (s *survey) healthOf(_ context.Context, _ units.File, p units.Part, u units.Unit) (units.Health, string) {
+func (s *snapshot) healthOf(_ context.Context, _ units.File, p units.Part, u units.Unit) (units.Health, string) {
 	a := s.answers[p.Service]
 	return cmp.Or(a.health, u.Health), a.detail
 }
 
 // file is the container file of a service: the one that is there, else the one
 // that should be.
-func (s *survey) file(service string) (units.File, bool) {
+func (s *snapshot) file(service string) (units.File, bool) {
 	name := strings.TrimSuffix(service, ".service") + ".container"
 	if f, ok := s.disk.Find(name); ok {
 		return f, true
@@ -167,7 +167,7 @@ func (s *survey) file(service string) (units.File, bool) {
 
 // group finds the services of every app that is wanted, has a file, or is known
 // to systemd as more than a name.
-func (s *survey) group() {
+func (s *snapshot) group() {
 	s.services = map[string][]string{}
 	add := func(id, service string) {
 		if id != "" && !slices.Contains(s.services[id], service) {
@@ -196,7 +196,7 @@ func (s *survey) group() {
 
 // ids lists the apps that are installed, well or not, and those of which
 // something is still there.
-func (s *survey) ids() []string {
+func (s *snapshot) ids() []string {
 	list := slices.Collect(maps.Keys(s.services))
 	list = slices.AppendSeq(list, maps.Keys(s.want.Refused()))
 	for _, m := range s.compiled.Loaded.Manifests {
@@ -208,7 +208,7 @@ func (s *survey) ids() []string {
 
 // reason is why a service is as it is, or what a pass would do to it. What is
 // wrong with its file counts where nothing else does.
-func (s *survey) reason(id, service string) units.Reason {
+func (s *snapshot) reason(id, service string) units.Reason {
 	if why := s.lack(id); why != "" {
 		return why
 	}
@@ -247,7 +247,7 @@ func (s *survey) reason(id, service string) units.Reason {
 }
 
 // lack is what systemd has to say of what an app lacks, where it matters.
-func (s *survey) lack(id string) units.Reason {
+func (s *snapshot) lack(id string) units.Reason {
 	isForIt := func(a units.Action) bool {
 		return a.App == id && a.Kind != units.Leave && a.Kind != units.ResetFailed
 	}
@@ -263,19 +263,19 @@ func (s *survey) lack(id string) units.Reason {
 	return ""
 }
 
-func (s *survey) isWanted(id string) bool {
+func (s *snapshot) isWanted(id string) bool {
 	_, ok := s.want.Find(id)
 	return ok
 }
 
-func (s *survey) isRolledBack(id string) bool {
+func (s *snapshot) isRolledBack(id string) bool {
 	app, ok := s.want.Find(id)
 	return ok && s.history.RolledBack(app)
 }
 
 // lastWords finds what those said last that are down for no good reason, and why what
 // they lack can't be had.
-func (s *survey) lastWords(ctx context.Context, apps []appStatus) {
+func (s *snapshot) lastWords(ctx context.Context, apps []appStatus) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -313,7 +313,7 @@ func firstError(a appStatus) string {
 }
 
 // lanAddress is where the first port is reached from elsewhere, empty where none is.
-func (s *survey) lanAddress(ports []units.Port) string {
+func (s *snapshot) lanAddress(ports []units.Port) string {
 	for _, p := range ports {
 		address, err := netip.ParseAddr(p.Address)
 		switch {

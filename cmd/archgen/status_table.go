@@ -163,7 +163,7 @@ type watcher struct {
 	shown  map[string]string
 }
 
-func (w *watcher) look(ctx context.Context, l *live, from *source) error {
+func (w *watcher) look(ctx context.Context, l *host, from *source) error {
 	s, err := w.cli.survey(ctx, l, from)
 	if err != nil {
 		return err
