@@ -205,26 +205,6 @@ func publish(p *manifests.Port) string {
 	return bind + ":" + host + ":" + inside + "/" + p.Protocol
 }
 
-// Published reads the host ports that a file which we rendered publishes.
-func Published(content []byte) (list []manifests.Port) {
-	for line := range strings.Lines(string(content)) {
-		value, ok := strings.CutPrefix(strings.TrimSpace(line), "PublishPort=")
-		address, protocol, _ := strings.Cut(value, "/")
-		fields := strings.Split(address, ":") // of which an IPv6 address has many
-		if !ok || len(fields) < 3 {
-			continue
-		}
-		first, last, isRange := strings.Cut(fields[len(fields)-2], "-")
-		p := manifests.Port{Count: 1, Protocol: protocol}
-		p.Host, _ = strconv.Atoi(first)
-		if end, err := strconv.Atoi(last); isRange && err == nil {
-			p.Count += end - p.Host
-		}
-		list = append(list, p)
-	}
-	return list
-}
-
 func (c *container) mounts() {
 	for i := range c.part.Volumes {
 		c.put(c.at("volumes").at(i), "Volume", c.volume(&c.part.Volumes[i]))

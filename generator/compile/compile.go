@@ -12,6 +12,7 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/generator"
@@ -143,13 +144,27 @@ func (s Source) survey(k *Compiled) error {
 	k.there = map[string]standing{}
 	for _, f := range files {
 		st := k.there[f.App]
-		st.Rendered, st.Ports = true, append(st.Ports, generator.Published(f.Content)...)
+		st.Rendered, st.Ports = true, append(st.Ports, hostPorts(f)...)
 		if f.Name == units.ContainerFile(f.App) {
 			st.rights, st.isOlder = rightsIn(f)
 		}
 		k.there[f.App] = st
 	}
 	return nil
+}
+
+// hostPorts is the ports of the host that a rendered file publishes.
+func hostPorts(f units.File) (list []manifests.Port) {
+	for _, published := range f.Ports() {
+		first, last, isRange := strings.Cut(published.Host, "-")
+		p := manifests.Port{Count: 1, Protocol: published.Protocol}
+		p.Host, _ = strconv.Atoi(first) // archgen wrote it
+		if end, err := strconv.Atoi(last); isRange && err == nil {
+			p.Count += end - p.Host
+		}
+		list = append(list, p)
+	}
+	return list
 }
 
 // compileOnce resolves, renders and checks manifests, as far as there is no error.
