@@ -114,7 +114,7 @@ rows() {
 lnd() {
 	path=$1
 	shift
-	curl -skf --max-time 20 ${1:+--data-binary "$1"} --header "Grpc-Metadata-macaroon: $(cat macaroon 2>/dev/null)" "https://127.0.0.1:8080/v1/$path"
+	curl -skf --max-time 120 ${1:+--data-binary "$1"} --header "Grpc-Metadata-macaroon: $(cat macaroon 2>/dev/null)" "https://127.0.0.1:8080/v1/$path"
 }
 
 # wallet makes one in lnd.
