@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -44,6 +46,8 @@ func TestMain(m *testing.M) {
 //	remember DIR…     note the state of everything in the directories
 //	untouched DIR…    nothing in them has been written since, not even in vain
 //	odd KIND FILE     make a fifo or a socket
+//	listen            be the service manager that later commands notify
+//	heard TEXT        wait until one of them has sent a message that contains TEXT
 //
 // There is no Podman unless a script puts one into bin/.
 func TestScripts(t *testing.T) {
@@ -59,6 +63,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("TERM", "xterm")
 			e.Setenv("GORACE", noExitDelay)
 			e.Values["remembered"] = map[string]map[string]string{}
+			e.Values["messages"] = make(chan string, 100)
 			if err := os.Mkdir(bin, 0o755); err != nil {
 				return err
 			}
@@ -66,6 +71,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "remember": remember, "untouched": untouched, "odd": odd,
+			"listen": listen, "heard": heard,
 		},
 	})
 }
@@ -131,4 +137,34 @@ func odd(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("usage: odd fifo|socket FILE")
 	}
 	ts.Check(syscall.Mknod(ts.MkAbs(args[1]), kinds[args[0]]|0o644, 0))
+}
+
+func listen(ts *testscript.TestScript, _ bool, _ []string) {
+	path := ts.MkAbs("notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	ts.Check(err)
+	ts.Defer(func() { _ = conn.Close() })
+	ts.Setenv("NOTIFY_SOCKET", path)
+	messages := ts.Value("messages").(chan string)
+	go func() {
+		buffer := make([]byte, 4<<10)
+		for {
+			n, err := conn.Read(buffer) // the kernel closes the descriptor of a barrier
+			if err != nil {
+				return
+			}
+			select {
+			case messages <- string(buffer[:n]):
+			default: // no command waits for so many
+			}
+		}
+	}()
+}
+
+func heard(ts *testscript.TestScript, _ bool, args []string) {
+	for message := range ts.Value("messages").(chan string) {
+		if strings.Contains(message, args[0]) {
+			return
+		}
+	}
 }
