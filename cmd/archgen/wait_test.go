@@ -66,7 +66,7 @@ func TestWaitForSystemd(t *testing.T) {
 			got = append(got, string(text[:n]))
 		}
 	}()
-	code := p.run("--timeout", "200ms")
+	code := p.run("--timeout", "2s")
 	_ = socket.Close()
 	<-heard
 	if d := cmp.Diff([]string{"STATUS=waiting: nobody listens on 127.0.0.1:1", "BARRIER=1"}, got); d != "" || code != exitNotServing {
@@ -102,7 +102,7 @@ func TestWaitWithASecret(t *testing.T) {
 	}))
 	p := newPlace(t, fmt.Sprintf(`Serving={"kind":"jsonrpc","address":%q,"path":"/","method":"getinfo","user":"me","password_secret":"x.pass","interval":"30s","timeout":"20s","retries":3}`, server.Listener.Addr()))
 	p.env["XDG_DATA_HOME"] = data
-	code := p.run("--timeout", "20s")
+	code := p.run("--timeout", "10m")
 	server.Close()
 	if code != exitDone {
 		t.Errorf("exit code %d: %s", code, &p.stderr)
