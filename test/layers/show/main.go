@@ -3,7 +3,7 @@
 package main
 
 import (
-	"bufio"
+	"bytes"
 	"fmt"
 	"maps"
 	"os"
@@ -27,11 +27,11 @@ func main() {
 		}
 		return strings.Compare(a, b)
 	})
-	out := bufio.NewWriter(os.Stdout)
-	defer out.Flush()
+	var out bytes.Buffer
 	for _, name := range names {
-		fmt.Fprintf(out, "%2d  %-28s %s\n", levels[name], name, strings.Join(imports[name], " "))
+		fmt.Fprintf(&out, "%2d  %-28s %s\n", levels[name], name, strings.Join(imports[name], " "))
 	}
+	fmt.Print(out.String()) //nolint:forbidigo // it is all that the command does
 }
 
 // graph is what each package imports of the others.
