@@ -159,13 +159,10 @@ func (v *values) count() int {
 func (v *values) manifest() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	list := func(key string, values []string, expand bool) {
+	list := func(key string, values []string) {
 		line("      %s:", key)
 		for _, s := range values {
-			if expand {
-				s = literal(s)
-			}
-			line("        - %s", strconv.QuoteToASCII(s))
+			line("        - %s", strconv.QuoteToASCII(literal(s)))
 		}
 	}
 	line("app:\n  id: values\n  name: Values\n  version: 1.0.0\n  secrets:")
@@ -178,18 +175,18 @@ func (v *values) manifest() string {
 	}
 	line("      labels:")
 	for i, s := range v.labels {
-		line("        l%d: %s", i, strconv.QuoteToASCII(s))
+		line("        l%d: %s", i, strconv.QuoteToASCII(literal(s)))
 	}
-	list("command", v.command, true)
-	line("    second:\n      image: localhost/noshell:1\n      working_dir: %s", strconv.QuoteToASCII(v.workIn[0]))
-	list("entrypoint", v.entrypoint, true)
+	list("command", v.command)
+	line("    second:\n      image: localhost/noshell:1\n      working_dir: %s", strconv.QuoteToASCII(literal(v.workIn[0])))
+	list("entrypoint", v.entrypoint)
 	line("      health:\n        serving:\n          exec: [%s]", quoted(v.exec))
-	list("podman_args", prefixed("--annotation=a%d=", v.annotations), false)
+	list("podman_args", prefixed("--annotation=a%d=", v.annotations))
 	for key, paths := range map[string][]string{"tmpfs": v.tmpfs, "volumes": v.volumes, "secrets": v.secrets} {
 		line("      %s:", key)
 		for i, path := range paths {
 			more := map[string]string{"volumes": ", disposable: true", "secrets": fmt.Sprintf(", name: s%d", i)}[key]
-			line("        - {target: %s%s}", strconv.QuoteToASCII(path), more)
+			line("        - {target: %s%s}", strconv.QuoteToASCII(literal(path)), more)
 		}
 	}
 	return b.String()
