@@ -2,34 +2,35 @@ package main
 
 import (
 	"cmp"
-	"path/filepath"
 
-	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/installed"
+	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/adopt"
 )
 
-// adopter takes containers over for the apps that were compiled last. dir is where
-// overlays are written.
-func (c *cli) adopter(compiled func() *compile.Compiled, dir string) adopt.Adopter {
+// adopter takes containers over for the apps that were compiled last. Their overlays go to
+// the directory of manifests.
+func (c *cli) adopter(compiled func() *compile.Compiled, dir installed.Directory) adopt.Adopter {
 	return adopt.Adopter{
 		Podman: c.podman,
-		Apps:   func() []adopt.App { return adoptApps(compiled().Set, dir) },
+		Apps:   func() []adopt.App { return adoptApps(compiled().Set) },
 		Source: adopt.Pattern{
 			Text: manifests.PatternText("source"),
 			Fits: func(text string) bool { return manifests.Fits("source", text) },
 		},
+		WriteOverlay: func(app string, text []byte) error { return dir.WriteOverlay(app, adopt.OverlayName, text) },
 	}
 }
 
 // adoptApps is what units/adopt needs from the manifests.
-func adoptApps(set *manifests.Set, dir string) []adopt.App {
+func adoptApps(set *manifests.Set) []adopt.App {
 	list := make([]adopt.App, 0, len(set.Apps))
 	for _, app := range set.Apps {
-		a := adopt.App{ID: app.ID(), OverlayDir: filepath.Join(dir, manifests.OverlaysDir(app.ID()))}
+		a := adopt.App{ID: app.ID()}
 		for _, p := range app.Parts {
-			part := adopt.Part{Name: p.Name, Container: generator.ContainerName(app.ID(), p.Name), Image: p.Image}
+			part := adopt.Part{Name: p.Name, Container: manifests.ContainerName(app.ID(), p.Name), Image: p.Image}
 			for _, v := range p.Volumes {
 				part.Volumes = append(part.Volumes, adoptVolume(set, app, v))
 			}
@@ -56,11 +57,11 @@ func adoptVolume(set *manifests.Set, app *manifests.Resolved, v manifests.Volume
 		owner = set.App(v.App)
 	}
 	if owner == nil { // the manifest has an error, and its app is not started
-		volume.Source = generator.VolumeName(v.App, v.Name)
+		volume.Source = units.VolumeName(v.App, v.Name)
 		return volume
 	}
 	existing := owner.Existing(v.Name)
-	volume.Source = cmp.Or(existing, generator.VolumeName(owner.ID(), v.Name))
+	volume.Source = cmp.Or(existing, units.VolumeName(owner.ID(), v.Name))
 	if volume.Own = owner == app; volume.Own {
 		volume.Existing = existing
 	}

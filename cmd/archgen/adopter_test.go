@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -8,6 +10,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units/adopt"
 )
 
@@ -55,7 +58,7 @@ app:
 		t.Fatal(diags)
 	}
 	want := []adopt.App{
-		{ID: "x", OverlayDir: "/apps/x.d", Parts: []adopt.Part{{
+		{ID: "x", Parts: []adopt.Part{{
 			Name: "main", Container: "x", Image: "docker.io/library/x:1",
 			Volumes: []adopt.Volume{
 				{Target: "/data", Source: "x.data", Name: "data", Own: true},
@@ -66,14 +69,14 @@ app:
 			},
 			Rendered: []string{"/etc/x.conf", "/etc/pass"},
 		}}},
-		{ID: "y", OverlayDir: "/apps/y.d", Parts: []adopt.Part{{
+		{ID: "y", Parts: []adopt.Part{{
 			Name: "main", Container: "y", Image: "docker.io/library/y:1",
 			Volumes: []adopt.Volume{
 				{Target: "/shared", Source: "y.shared", Name: "shared", Own: true},
 				{Target: "/moved", Source: "elsewhere", Name: "moved", Own: true, Existing: "elsewhere"},
 			},
 		}}},
-		{ID: "z", OverlayDir: "/apps/z.d", Parts: []adopt.Part{
+		{ID: "z", Parts: []adopt.Part{
 			{
 				Name: "main", Container: "z", Image: "docker.io/library/z:1",
 				Volumes: []adopt.Volume{
@@ -84,7 +87,7 @@ app:
 			{Name: "db", Container: "z.db", Image: "docker.io/library/db:1"},
 		}},
 	}
-	if d := cmp.Diff(want, adoptApps(set, "/apps")); d != "" {
+	if d := cmp.Diff(want, adoptApps(set)); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 }
@@ -103,9 +106,22 @@ app:
 	if !diags.HasErrors() {
 		t.Fatal("the manifest has no error")
 	}
-	got := adoptApps(set, "/apps")[0].Parts[0].Volumes
+	got := adoptApps(set)[0].Parts[0].Volumes
 	if d := cmp.Diff([]adopt.Volume{{Target: "/data", Source: "gone.data", Name: "data"}}, got); d != "" {
 		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+// TestAdopterWritesOverlaysBesideManifests: the manifest keeps what the container mounts.
+func TestAdopterWritesOverlaysBesideManifests(t *testing.T) {
+	t.Parallel()
+	c, dir := cli{}, t.TempDir()
+	adopter := c.adopter(func() *compile.Compiled { return nil }, installed.At(dir))
+	if err := adopter.WriteOverlay("x", []byte("app: {}\n")); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(filepath.Join(dir, "x.d", adopt.OverlayName)); err != nil || string(text) != "app: {}\n" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 
@@ -113,7 +129,7 @@ app:
 func TestAdopterKnowsWhatAManifestCanMount(t *testing.T) {
 	t.Parallel()
 	c := cli{}
-	source := c.adopter(func() *compile.Compiled { return nil }, "").Source
+	source := c.adopter(func() *compile.Compiled { return nil }, installed.Directory{}).Source
 	const want = "the name of a volume, or a clean absolute path on the host, without : , $ % or white space"
 	if source.Text != want || !source.Fits("/home/me/x") || source.Fits("/home/me/my files") {
 		t.Errorf("%q: %v, %v", source.Text, source.Fits("/home/me/x"), source.Fits("/home/me/my files"))

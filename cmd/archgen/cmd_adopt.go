@@ -71,7 +71,7 @@ func (c *cli) adopt(o *applyOptions, ids []string) error {
 func (c *cli) surveyForeign(from *source, ids []string) ([]adopt.Container, error) {
 	ctx, stop := interruptible()
 	defer stop()
-	dirs, err := c.appDirs(from)
+	dir, err := c.directory(from)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (c *cli) surveyForeign(from *source, ids []string) ([]adopt.Container, erro
 	for _, app := range want.Apps {
 		all = append(all, app.ID)
 	}
-	return c.adopter(func() *compile.Compiled { return k }, dirs[0]).Survey(ctx, all)
+	return c.adopter(func() *compile.Compiled { return k }, dir).Survey(ctx, all)
 }
 
 func (c *cli) listForeign(o *applyOptions) error {

@@ -92,7 +92,7 @@ func (c *cli) apply(o *applyOptions, ids []string, asked units.Kind) error {
 
 // pass is apply where not the same is asked of every app.
 func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Kind) error {
-	dirs, err := c.appDirs(&o.source)
+	dir, err := c.directory(&o.source)
 	if err != nil {
 		return err
 	}
@@ -128,7 +128,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		return want, err
 	}
 	host := l.host(min(turn, o.timeout), c.progress(o.asJSON))
-	host.Foreign = c.adopter(func() *compile.Compiled { return k }, dirs[0])
+	host.Foreign = c.adopter(func() *compile.Compiled { return k }, dir)
 	want, err := desired()
 	var report reconcile.Report
 	if err == nil {

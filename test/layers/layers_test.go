@@ -44,7 +44,7 @@ var mayImport = map[string][]string{
 	"units/podman":                 {"units"},
 	"units/podman/podmancli":       {"units/podman", "units/secret"},
 	"units/prestart":               {"units", "units/durable", "units/podman/podmancli", "units/probe", "generator/configfile"},
-	"units/adopt":                  {"units", "units/durable", "units/podman/podmancli"},
+	"units/adopt":                  {"units", "units/podman/podmancli"},
 	"units/systemd":                {"units", "units/paths"},
 	"units/systemd/systemdtest":    {"units/systemd"},
 	"units/reconcile":              {"units"},

@@ -1,5 +1,5 @@
 // Package adopt owns taking over containers that ran before archgen. It surveys
-// them with Podman, matches what they mount with the apps' manifests, writes the
+// them with Podman, matches what they mount with the apps' manifests, makes the
 // overlay that keeps their data, parks them while the app is tried, and unparks or
 // removes them afterwards.
 //
@@ -16,7 +16,6 @@ import (
 	"strings"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
@@ -31,14 +30,14 @@ type Adopter struct {
 	Apps func() []App
 	// Source is the pattern of what a manifest can mount.
 	Source Pattern
+	// WriteOverlay gives the overlay OverlayName of an app its content.
+	WriteOverlay func(app string, text []byte) error
 }
 
 // App is what a takeover needs from an app's manifest.
 type App struct {
-	ID string
-	// OverlayDir is the directory of the app's overlays.
-	OverlayDir string
-	Parts      []Part
+	ID    string
+	Parts []Part
 }
 
 // Part is one container of an app.
@@ -88,14 +87,14 @@ func (a Adopter) Find(ctx context.Context, apps []units.App) (map[string]units.F
 	}
 	found, changed := map[string]units.Foreign{}, false
 	for _, id := range slices.Sorted(maps.Keys(byApp)) {
-		f, wrote := claim(id, byApp[id])
+		f, wrote := a.claim(id, byApp[id])
 		found[id], changed = f, changed || wrote
 	}
 	return found, changed, nil
 }
 
 // claim has the manifest of an app keep what its containers mount.
-func claim(id string, list []Container) (f units.Foreign, wrote bool) {
+func (a Adopter) claim(id string, list []Container) (f units.Foreign, wrote bool) {
 	keeps := map[string]string{}
 	for _, c := range list {
 		f.Containers = append(f.Containers, units.ForeignContainer{ID: c.id, Name: c.Name, Ran: c.ran(), Restart: c.restart})
@@ -116,7 +115,7 @@ func claim(id string, list []Container) (f units.Foreign, wrote bool) {
 	if f.Err != nil || !wrote {
 		return f, false
 	}
-	f.Err = durable.Replace(list[0].overlayDir, OverlayName, overlay(id, keeps))
+	f.Err = a.WriteOverlay(id, overlay(id, keeps))
 	return f, true
 }
 

@@ -2,9 +2,6 @@ package adopt_test
 
 import (
 	"errors"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -114,9 +111,8 @@ func TestFind(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			app := two
-			app.OverlayDir = filepath.Join(t.TempDir(), "two.d")
-			found, changed := find(t, newPodman(t, tt.there...).adopter(app), "two")
+			p := newPodman(t, tt.there...)
+			found, changed := find(t, p.adopter(two), "two")
 			f := found["two"]
 			if d := cmp.Diff(units.Foreign{Containers: tt.found, Notes: tt.notes}, units.Foreign{Containers: f.Containers, Notes: f.Notes}); d != "" {
 				t.Errorf("-want +got:\n%s", d)
@@ -128,9 +124,9 @@ func TestFind(t *testing.T) {
 			if d := cmp.Diff(tt.refused, refused); d != "" {
 				t.Errorf("refused for, -want +got:\n%s", d)
 			}
-			overlay, err := os.ReadFile(filepath.Join(app.OverlayDir, adopt.OverlayName))
-			if d := cmp.Diff(tt.overlay, string(overlay)); d != "" || errors.Is(err, fs.ErrNotExist) != (tt.overlay == "") {
-				t.Errorf("%v; overlay, -want +got:\n%s", err, d)
+			overlay, isWritten := p.overlays["two"]
+			if d := cmp.Diff(tt.overlay, overlay); d != "" || isWritten != (tt.overlay != "") {
+				t.Errorf("written: %v; overlay, -want +got:\n%s", isWritten, d)
 			}
 			if changed != (tt.overlay != "") {
 				t.Errorf("changed: %v", changed)
@@ -143,7 +139,6 @@ func TestFind(t *testing.T) {
 func TestFindTwice(t *testing.T) {
 	t.Parallel()
 	app := two
-	app.OverlayDir = filepath.Join(t.TempDir(), "two.d")
 	p := newPodman(t, container{id: "c1", name: "two", image: "two:1", mounts: `{"Type": "bind", "Source": "/home/me/data", "Destination": "/data"}`})
 	a := p.adopter()
 	a.Apps = func() []adopt.App { return []adopt.App{app} }
@@ -167,24 +162,25 @@ func TestFindTwice(t *testing.T) {
 // data, so that it is refused. Another is taken over all the same.
 func TestFindWhereNothingCanBeWritten(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	file := filepath.Join(dir, "file")
-	if err := os.WriteFile(file, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	stuck, fine := two, x
-	stuck.OverlayDir, fine.OverlayDir = filepath.Join(file, "two.d"), filepath.Join(dir, "x.d")
 	p := newPodman(t,
 		container{id: "c1", name: "two", image: "two:1", mounts: `{"Type": "volume", "Name": "old", "Destination": "/data"}`},
 		container{id: "c2", name: "x", mounts: `{"Type": "volume", "Name": "older", "Destination": "/data"}`},
 		container{id: "c3", name: "z"},
 	)
 	bare := adopt.App{ID: "z", Parts: []adopt.Part{{Name: "main", Container: "z"}}}
-	found, changed, err := p.adopter(stuck, fine, bare).Find(t.Context(), wanted("two", "x", "z"))
+	a := p.adopter(two, x, bare)
+	write := a.WriteOverlay
+	a.WriteOverlay = func(app string, text []byte) error {
+		if app == "two" {
+			return errors.New("no space left on device")
+		}
+		return write(app, text)
+	}
+	found, changed, err := a.Find(t.Context(), wanted("two", "x", "z"))
 	if err != nil || !changed || found["two"].Err == nil || found["x"].Err != nil || found["z"].Err != nil {
 		t.Errorf("%v, changed %v, found %v", err, changed, found)
 	}
-	if _, err := os.Stat(filepath.Join(fine.OverlayDir, adopt.OverlayName)); err != nil {
-		t.Error(err)
+	if p.overlays["x"] == "" {
+		t.Error("the overlay of x is not written")
 	}
 }

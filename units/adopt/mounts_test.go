@@ -11,7 +11,7 @@ import (
 // x is an app with a volume of each kind. cmd/archgen has a test that a manifest which
 // says so becomes this value.
 var x = adopt.App{
-	ID: "x", OverlayDir: "/nowhere",
+	ID: "x",
 	Parts: []adopt.Part{{
 		Name: "main", Container: "x", Image: "docker.io/library/x:1",
 		Volumes: []adopt.Volume{

@@ -92,6 +92,6 @@ func (a Adopter) inspect(ctx context.Context, id string) (inspected, error) {
 
 // stopTime is the stop timeout of the unit that replaces a container, in seconds.
 func stopTime(app units.App, container string) string {
-	f, _ := app.Files.Find("app@" + container + ".container")
+	f, _ := app.Files.Find(units.ContainerFile(container))
 	return cmp.Or(f.Value("StopTimeout"), "30")
 }

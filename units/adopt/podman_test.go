@@ -29,6 +29,8 @@ type podman struct {
 	containers []container
 	// volumes is whether each is anonymous.
 	volumes map[string]bool
+	// overlays is what was written, by app.
+	overlays map[string]string
 	// old: before 5.1, update can't change the restart policy.
 	old bool
 	// done is what changed something, as it was told.
@@ -51,12 +53,18 @@ type container struct {
 
 func newPodman(t *testing.T, containers ...container) *podman {
 	t.Helper()
-	return &podman{containers: containers, gone: exec.CommandContext(t.Context(), "false").Run()}
+	return &podman{containers: containers, overlays: map[string]string{}, gone: exec.CommandContext(t.Context(), "false").Run()}
 }
 
 // adopter takes over what Podman has.
 func (p *podman) adopter(apps ...adopt.App) adopt.Adopter {
-	return adopt.Adopter{Podman: p.run, Apps: func() []adopt.App { return apps }, Source: noSpace}
+	return adopt.Adopter{
+		Podman: p.run, Apps: func() []adopt.App { return apps }, Source: noSpace,
+		WriteOverlay: func(app string, text []byte) error {
+			p.overlays[app] = string(text)
+			return nil
+		},
+	}
 }
 
 // noSpace stands for the pattern of manifests.

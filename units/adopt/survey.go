@@ -25,7 +25,7 @@ type Container struct {
 	// Problems is why it can't be taken over.
 	Problems []string `json:"problems"`
 
-	id, restart, overlayDir string
+	id, restart string
 }
 
 // Mount is one mount of a container, and the volume of the app that it becomes.
@@ -143,7 +143,7 @@ type inspected struct {
 func (d inspected) container(at *place) Container {
 	c := Container{
 		Name: d.Name, App: at.app.ID, Part: at.part.Name, State: d.State.Status, Image: d.ImageName, ManifestImage: at.part.Image,
-		Problems: []string{}, id: d.ID, restart: d.HostConfig.RestartPolicy.Name, overlayDir: at.app.OverlayDir,
+		Problems: []string{}, id: d.ID, restart: d.HostConfig.RestartPolicy.Name,
 	}
 	if n := d.HostConfig.RestartPolicy.MaximumRetryCount; n > 0 {
 		c.restart += ":" + strconv.Itoa(n)

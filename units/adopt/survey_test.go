@@ -13,7 +13,7 @@ import (
 
 // two is an app of two parts that share a volume.
 var two = adopt.App{
-	ID: "two", OverlayDir: "/nowhere",
+	ID: "two",
 	Parts: []adopt.Part{
 		{Name: "main", Container: "two", Image: "two:1", Volumes: []adopt.Volume{
 			{Target: "/data", Source: "two.data", Name: "data", Own: true},
