@@ -29,10 +29,10 @@ func (r *Result) Desired(set *manifests.Set) units.Desired {
 func desired(app *manifests.Resolved, files units.Set) units.App {
 	a := units.App{ID: app.ID(), Files: files, Enabled: app.Enabled(), ManifestDigest: app.Digest}
 	for _, p := range app.Parts {
-		part := units.Part{Service: ServiceName(app.ID(), p.Name), File: containerFile(app.ID(), p.Name), Oneshot: p.Oneshot, After: partsBefore(app, p)}
+		part := units.Part{Service: serviceName(app.ID(), p.Name), File: containerFile(app.ID(), p.Name), Oneshot: p.Oneshot, After: partsBefore(app, p)}
 		for _, n := range app.Needs {
 			if n.Follow && n.Provider != nil && n.Provider != app && slices.Contains(n.Parts, p.Name) {
-				part.TracksAddressOf = append(part.TracksAddressOf, ServiceName(n.Provider.ID(), n.Part))
+				part.TracksAddressOf = append(part.TracksAddressOf, serviceName(n.Provider.ID(), n.Part))
 			}
 		}
 		if f, ok := files.Find(part.File); ok {
@@ -69,20 +69,20 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 func partsBefore(app *manifests.Resolved, p manifests.Part) []string {
 	var list []string
 	for _, a := range p.After {
-		list = append(list, ServiceName(app.ID(), a.Part))
+		list = append(list, serviceName(app.ID(), a.Part))
 	}
 	if other, shares := strings.CutPrefix(p.Network, "part:"); shares {
-		list = append(list, ServiceName(app.ID(), other))
+		list = append(list, serviceName(app.ID(), other))
 	}
 	return list
 }
 
 // secretOf is a secret by its full name, and how its value is made.
 func secretOf(app string, s manifests.Secret) units.Secret {
-	made := units.Secret{Name: SecretName(app, s.Name)}
+	made := units.Secret{Name: units.SecretName(app, s.Name)}
 	switch {
 	case s.Derive != nil:
-		made.From, made.Method = SecretName(app, s.Derive.From), s.Derive.Method
+		made.From, made.Method = units.SecretName(app, s.Derive.From), s.Derive.Method
 	case s.Generate != nil:
 		made.Length, made.Alphabet = cmp.Or(s.Generate.Length, 32), cmp.Or(s.Generate.Alphabet, "url")
 	}

@@ -17,7 +17,7 @@ import (
 // container renders the .container file of a part. image is the digest of the
 // unit that builds or pulls its image, if there is one.
 func (r *renderer) container(app *manifests.Resolved, p *manifests.Part, image string) {
-	c := &container{writer: r.file(app), r: r, app: app, part: p, name: ContainerName(app.ID(), p.Name)}
+	c := &container{writer: r.file(app), r: r, app: app, part: p, name: manifests.ContainerName(app.ID(), p.Name)}
 	c.image = image
 	c.unit()
 	c.begin("Container")
@@ -71,11 +71,11 @@ func (c *container) identity() {
 	c.put(c.at(""), "ContainerName", c.name)
 	switch {
 	case p.Build != nil:
-		c.put(c.at("build"), "Image", units.BuildFile(ContainerName(c.app.ID(), p.Name)))
+		c.put(c.at("build"), "Image", units.BuildFile(manifests.ContainerName(c.app.ID(), p.Name)))
 		c.put(c.at("build"), "Pull", "never")
 		return
 	case p.Prefetch:
-		c.put(c.at("image"), "Image", units.ImageFile(ContainerName(c.app.ID(), p.Name)))
+		c.put(c.at("image"), "Image", units.ImageFile(manifests.ContainerName(c.app.ID(), p.Name)))
 	default:
 		c.put(c.at("image"), "Image", p.Image)
 	}
@@ -158,7 +158,7 @@ func (c *container) networks() {
 	p := c.part
 	switch other, shared := strings.CutPrefix(p.Network, "part:"); {
 	case shared:
-		c.put(c.at("network"), "Network", "container:"+ContainerName(c.app.ID(), other))
+		c.put(c.at("network"), "Network", "container:"+manifests.ContainerName(c.app.ID(), other))
 	case p.Network != "app":
 		c.put(c.at("network"), "Network", p.Network)
 	default:
@@ -228,7 +228,7 @@ func (c *container) volumeSource(app, name string) (source string, isOurs bool) 
 	if existing := c.r.set.App(app).Existing(name); existing != "" {
 		return existing, false
 	}
-	return VolumeName(app, name), true
+	return units.VolumeName(app, name), true
 }
 
 func (c *container) volume(v *manifests.Volume) string {
@@ -281,7 +281,7 @@ func tmpfs(t manifests.Tmpfs) string {
 // secret mounts a Podman secret. The file belongs to the container's user
 // where that is a number: mode 0400 of root would keep the program out.
 func (c *container) secret(s *manifests.SecretMount) string {
-	name := SecretName(c.app.ID(), s.Name)
+	name := units.SecretName(c.app.ID(), s.Name)
 	if s.Env != "" {
 		return name + ",type=env,target=" + s.Env
 	}

@@ -253,7 +253,7 @@ func (p *HostProbe) rpc(j *manifests.JSONRPCProbe, app string) (port string) {
 		p.Path = "/"
 	}
 	if j.PasswordSecret != "" {
-		p.PasswordSecret = SecretName(app, j.PasswordSecret)
+		p.PasswordSecret = units.SecretName(app, j.PasswordSecret)
 	}
 	return j.Port
 }

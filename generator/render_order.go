@@ -41,9 +41,9 @@ func (c *container) companions() {
 	for _, h := range c.r.hosts {
 		switch c.app {
 		case h.app:
-			c.put(origin{base: "app", field: "companions", index: -1}, "Wants", ServiceName(h.companion.ID(), "main"))
+			c.put(origin{base: "app", field: "companions", index: -1}, "Wants", serviceName(h.companion.ID(), "main"))
 		case h.companion:
-			c.put(origin{base: "app", field: "id", index: -1}, "PartOf", ServiceName(h.app.ID(), "main"))
+			c.put(origin{base: "app", field: "id", index: -1}, "PartOf", serviceName(h.app.ID(), "main"))
 		}
 	}
 }
@@ -92,7 +92,7 @@ func (c *container) orderAndPull(o origin, pull, service string) {
 // can wait for the end of a start, which is when a part serves: one that only has to
 // run is waited for by archgen.
 func (c *container) orderAfter(o origin, app *manifests.Resolved, part, until string) {
-	service := ServiceName(app.ID(), part)
+	service := serviceName(app.ID(), part)
 	if until != "started" || !startMeansServing(app, part) {
 		c.orderAndPull(o, "Wants", service)
 		return
@@ -100,7 +100,7 @@ func (c *container) orderAfter(o origin, app *manifests.Resolved, part, until st
 	if !c.pulledBy(service) {
 		c.put(o, "Wants", service)
 	}
-	c.awaited = append(c.awaited, awaited{o, ContainerName(app.ID(), part)})
+	c.awaited = append(c.awaited, awaited{o, manifests.ContainerName(app.ID(), part)})
 }
 
 // startMeansServing reports whether a part's start ends later than its container runs.
@@ -113,11 +113,11 @@ func startMeansServing(app *manifests.Resolved, part string) bool {
 // pulledBy reports whether another unit starts this one: the main part starts
 // its app's others, and an app its companions.
 func (c *container) pulledBy(service string) bool {
-	if c.part.Name != "main" && service == ServiceName(c.app.ID(), "main") {
+	if c.part.Name != "main" && service == serviceName(c.app.ID(), "main") {
 		return true
 	}
 	return slices.ContainsFunc(c.r.hosts, func(h host) bool {
-		return h.companion == c.app && service == ServiceName(h.app.ID(), "main")
+		return h.companion == c.app && service == serviceName(h.app.ID(), "main")
 	})
 }
 
@@ -131,22 +131,22 @@ func (c *container) partOrder() {
 			if c.follows(other.Name) {
 				continue // written below
 			}
-			c.put(origin{base: other.Path, index: -1}, "Wants", ServiceName(id, other.Name))
+			c.put(origin{base: other.Path, index: -1}, "Wants", serviceName(id, other.Name))
 		}
 	} else {
-		c.put(c.at(""), "PartOf", ServiceName(id, "main"))
+		c.put(c.at(""), "PartOf", serviceName(id, "main"))
 	}
 	for i, a := range c.part.After {
 		if a.Until == "completed" {
 			// What a failed preparation was for must not start.
-			c.orderAndPull(c.at("after").at(i), "Requires", ServiceName(id, a.Part))
+			c.orderAndPull(c.at("after").at(i), "Requires", serviceName(id, a.Part))
 			continue
 		}
 		c.orderAfter(c.at("after").at(i), c.app, a.Part, a.Until)
 	}
 	if other, ok := strings.CutPrefix(c.part.Network, "part:"); ok {
-		c.orderAndPull(c.at("network"), "Wants", ServiceName(id, other))
-		c.put(c.at("network"), "PartOf", ServiceName(id, other))
+		c.orderAndPull(c.at("network"), "Wants", serviceName(id, other))
+		c.put(c.at("network"), "PartOf", serviceName(id, other))
 	}
 }
 

@@ -63,7 +63,7 @@ func addVolume(list []units.NewVolumes, app *manifests.Resolved, part *manifests
 	if part.UserNS != "" {
 		by.Podman = append(by.Podman, "--userns="+part.UserNS)
 	}
-	v := units.NewVolume{Name: VolumeName(app.ID(), mount.Name), Target: mount.Target, Labels: volumeLabels(app, mount.Name)}
+	v := units.NewVolume{Name: units.VolumeName(app.ID(), mount.Name), Target: mount.Target, Labels: volumeLabels(app, mount.Name)}
 	i := slices.IndexFunc(list, func(o units.NewVolumes) bool {
 		return o.Image == by.Image && o.IsNamed == by.IsNamed && slices.Equal(o.Podman, by.Podman)
 	})

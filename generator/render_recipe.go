@@ -69,7 +69,7 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 	}
 	for _, n := range c.app.Needs {
 		if n.Follow && n.Provider != nil && slices.Contains(n.Parts, c.part.Name) {
-			r.Follow = append(r.Follow, ContainerName(n.Provider.ID(), n.Part))
+			r.Follow = append(r.Follow, manifests.ContainerName(n.Provider.ID(), n.Part))
 		}
 	}
 	for _, s := range c.app.Document.App.Hooks.PreStart {
@@ -82,7 +82,7 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 		return r, false
 	}
 	for _, s := range c.part.Secrets {
-		r.Secrets = append(r.Secrets, SecretName(c.app.ID(), s.Name))
+		r.Secrets = append(r.Secrets, units.SecretName(c.app.ID(), s.Name))
 	}
 	if len(r.Steps) > 0 {
 		r.Image, r.Podman = ImageOf(c.app, c.part), c.podmanArguments()
@@ -129,7 +129,7 @@ func (c *container) data() configfile.Data {
 		offer := map[string]string{}
 		provider, secrets := c.r.set.ExportedSecrets(n.Capability, c.app.ID())
 		for export, name := range secrets {
-			offer[export] = SecretName(provider.ID(), name)
+			offer[export] = units.SecretName(provider.ID(), name)
 		}
 		d.Capabilities[n.Capability] = offer
 	}
@@ -144,7 +144,7 @@ func (c *container) data() configfile.Data {
 		d.Capabilities[capability][export] = value
 	}
 	for _, s := range c.app.Document.App.Secrets {
-		d.Secrets[s.Name] = SecretName(c.app.ID(), s.Name)
+		d.Secrets[s.Name] = units.SecretName(c.app.ID(), s.Name)
 	}
 	if provider, _ := c.r.set.Provider(manifests.TorCapability); provider == c.app {
 		d.Onions = onions(c.r.set)
@@ -160,7 +160,7 @@ func onions(set *manifests.Set) (list []configfile.Onion) {
 				if port := p.Port(o.Port); port != nil {
 					virtual := cmp.Or(o.Virtual, port.Container)
 					list = append(list, configfile.Onion{
-						App: app.ID(), Host: ContainerName(app.ID(), p.Name), Port: port.Container, Virtual: virtual, Address: loopback(app.ID(), virtual),
+						App: app.ID(), Host: manifests.ContainerName(app.ID(), p.Name), Port: port.Container, Virtual: virtual, Address: loopback(app.ID(), virtual),
 					})
 				}
 			}
@@ -202,7 +202,7 @@ func (c *container) step(s manifests.Step) []units.Step {
 		if provider == nil {
 			return nil
 		}
-		done.Service, done.Level = ServiceName(provider.ID(), part), cmp.Or(w.Until, "serving")
+		done.Service, done.Level = serviceName(provider.ID(), part), cmp.Or(w.Until, "serving")
 	}
 	done.Seconds = int((time.Duration(timeout) + time.Second - 1) / time.Second)
 	return []units.Step{done}
@@ -336,7 +336,7 @@ func (r *renderer) recipe(app *manifests.Resolved, p *manifests.Part, recipe uni
 	sum := sha256.Sum256([]byte(body))
 	digest := hex.EncodeToString(sum[:])[:digestLen]
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Rendered by archgen from %s: what has to be there before %s starts.\n", path.Base(app.File), ServiceName(app.ID(), p.Name))
+	fmt.Fprintf(&b, "# Rendered by archgen from %s: what has to be there before %s starts.\n", path.Base(app.File), serviceName(app.ID(), p.Name))
 	b.WriteString("# Changes made here are lost: change the manifest, or the templates in " + manifests.FilesDir(app.ID()) + ".\n\n" + body)
 	fmt.Fprintf(&b, "\n[%s]\nApp=%s\nDigest=%s\nManifestDigest=%s\nGenerator=archgen %s\n", units.OwnershipSection, app.ID(), digest, app.Digest, r.target.Generator)
 	name := recipeFile(app.ID(), p.Name)

@@ -102,7 +102,7 @@ func (r *renderer) volume(app *manifests.Resolved, name string) {
 		manyStarts(w)
 	}
 	w.begin("Volume")
-	w.put(at, "VolumeName", VolumeName(app.ID(), name))
+	w.put(at, "VolumeName", units.VolumeName(app.ID(), name))
 	w.put(none, "ServiceName", units.ObjectService(file))
 	if o != nil {
 		optional(w, at, "device", "Device", o.Device)
@@ -132,7 +132,7 @@ func optional(w *writer, at origin, field, key, value string) {
 func (r *renderer) build(app *manifests.Resolved, p *manifests.Part) string {
 	w := r.file(app)
 	at := origin{base: p.Path + ".build", index: -1}
-	file := units.BuildFile(ContainerName(app.ID(), p.Name))
+	file := units.BuildFile(manifests.ContainerName(app.ID(), p.Name))
 	context := p.Build.Context
 	if !path.IsAbs(context) {
 		context = path.Join(app.Dir, context)
@@ -161,7 +161,7 @@ func (r *renderer) build(app *manifests.Resolved, p *manifests.Part) string {
 func (r *renderer) image(app *manifests.Resolved, p *manifests.Part) string {
 	w := r.file(app)
 	at := origin{base: p.Path, index: -1}
-	file := units.ImageFile(ContainerName(app.ID(), p.Name))
+	file := units.ImageFile(manifests.ContainerName(app.ID(), p.Name))
 	policy := p.Pull
 	if policy == "" {
 		policy = "missing"

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/doctor"
-	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
@@ -186,7 +185,7 @@ func (c *cli) printSecretHints(apps []chosenApp) {
 		}
 		for _, s := range e.Manifest.Document.App.Secrets {
 			if s.Show {
-				fmt.Fprintf(c.stdout, "%s: archgen secret show %s\n", cmp.Or(s.Description, s.Name), generator.SecretName(e.ID, s.Name))
+				fmt.Fprintf(c.stdout, "%s: archgen secret show %s\n", cmp.Or(s.Description, s.Name), units.SecretName(e.ID, s.Name))
 			}
 		}
 	}

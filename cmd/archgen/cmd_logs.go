@@ -112,7 +112,7 @@ func (c *cli) loggedServices(from *source) (services, installed []string, err er
 	loaded.LoadDirs(dirs) // what is wrong with a manifest is nothing to its log
 	for _, m := range loaded.Manifests {
 		installed = append(installed, manifests.AppOf(m.File))
-		services = append(services, "app@"+manifests.AppOf(m.File)+".service")
+		services = append(services, units.ServiceName(manifests.AppOf(m.File)))
 	}
 	files, _ := machine.Files(places.Units).Read() // nor is a file that can't be read
 	for _, f := range files {

@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/installed"
@@ -122,15 +121,15 @@ func (c *cli) removeNetworks(ctx context.Context, l *host, scope units.Scope) er
 		return err
 	}
 	isLeft := func(name string) bool {
-		_, isWanted := slices.BinarySearch(files, generator.NetworkFile(name))
-		return generator.IsNetworkName(name) && !isWanted
+		_, isWanted := slices.BinarySearch(files, units.NetworkFile(name))
+		return units.IsNetworkName(name) && !isWanted
 	}
 	if !slices.ContainsFunc(podman.Networks(scope, paths.Storage(scope, c.getenv)), isLeft) {
 		return nil
 	}
 	// Before Podman 5.3 their units stay active.
 	isGone := func(u systemd.Listed) bool { return u.LoadState == "not-found" }
-	err = stopUnits(ctx, l, isGone, generator.NetworkServices)
+	err = stopUnits(ctx, l, isGone, units.NetworkServices)
 	networks, unlisted := c.podman.Lines(ctx, "network", "ls", "--format={{.Name}}={{.Labels}}")
 	for _, n := range networks {
 		if name, labels, _ := strings.Cut(n, "="); isLeft(name) && strings.Contains(labels, "io.archipelago.") {
@@ -145,7 +144,7 @@ func (c *cli) removeNetworks(ctx context.Context, l *host, scope units.Scope) er
 func (c *cli) stopVolumes(ctx context.Context, scope units.Scope, ids []string) error {
 	patterns := make([]string, 0, len(ids))
 	for _, id := range ids {
-		patterns = append(patterns, generator.VolumeServices(id))
+		patterns = append(patterns, units.VolumeServices(id))
 	}
 	l, err := c.connect(ctx, scope)
 	if err != nil {

@@ -176,7 +176,7 @@ func networksOf(k *compile.Compiled) map[string]bool {
 	for id := range k.Only {
 		for _, p := range k.Set.App(id).Parts {
 			for _, capability := range append(p.Provides, p.Uses...) {
-				names[generator.CapabilityNetworkFile(capability)] = true
+				names[units.NetworkFile(units.CapabilityNetwork(capability))] = true
 			}
 		}
 	}

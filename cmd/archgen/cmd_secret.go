@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/secret"
@@ -163,7 +162,7 @@ func (v secretService) entries(k *compile.Compiled, want units.Desired) ([]secre
 	descriptions := map[string]string{}
 	for _, m := range k.Loaded.Manifests {
 		for _, s := range m.Document.App.Secrets {
-			descriptions[generator.SecretName(m.Document.App.ID, s.Name)] = s.Description
+			descriptions[units.SecretName(m.Document.App.ID, s.Name)] = s.Description
 		}
 	}
 	list := []secretEntry{}

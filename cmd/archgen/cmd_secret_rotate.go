@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -231,14 +230,14 @@ func (t *rotationHost) users(r *secret.Rotation) (units.Desired, error) {
 
 func uses(set *manifests.Set, app *manifests.Resolved, names []string) bool {
 	for _, s := range app.Document.App.Secrets {
-		if slices.Contains(names, generator.SecretName(app.ID(), s.Name)) {
+		if slices.Contains(names, units.SecretName(app.ID(), s.Name)) {
 			return true
 		}
 	}
 	for _, n := range app.Needs {
 		provider, exports := set.ExportedSecrets(n.Capability, app.ID())
 		for _, name := range exports {
-			if slices.Contains(names, generator.SecretName(provider.ID(), name)) {
+			if slices.Contains(names, units.SecretName(provider.ID(), name)) {
 				return true
 			}
 		}

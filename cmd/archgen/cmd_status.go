@@ -215,7 +215,7 @@ func (s *snapshot) app(id string) appStatus {
 	}
 	a.sum()
 	if len(a.Parts) == 0 {
-		a.Reason = s.reason(id, "app@"+id+".service")
+		a.Reason = s.reason(id, units.ServiceName(id))
 	}
 	a.LANAddress = s.lanAddress(a.Ports)
 	if d := s.complaint(id); d != "" {
@@ -257,7 +257,7 @@ func (s *snapshot) part(id, service string) partStatus {
 	found, answer := s.found[service], s.answers[service]
 	u := found.State
 	u.Health = cmp.Or(answer.health, u.Health)
-	name := strings.TrimSuffix(strings.TrimPrefix(service, "app@"), ".service")
+	name := units.ContainerOf(service)
 	p := partStatus{Name: name, Service: service, condition: condition{
 		State: stateOf(u, found.Systemd.SubState), Reason: s.reason(id, service), Restarts: found.Systemd.NRestarts, Ports: []units.Port{},
 	}}

@@ -63,7 +63,7 @@ func (s serviceStates) State(ctx context.Context, service string) (prestart.Serv
 
 // recipeOf reads the recipe of a part.
 func (c *cli) recipeOf(scope units.Scope, app string) (units.Prestart, error) {
-	name := units.PrestartName("app@" + app + ".service")
+	name := units.PrestartName(units.ServiceName(app))
 	content, err := c.renderedFile(scope, app, name)
 	if err != nil {
 		return units.Prestart{}, err
@@ -102,7 +102,7 @@ func (c *cli) runBySystemd() bool { return c.getenv("SYSTEMD_EXEC_PID") == strco
 // targetOf reads the check of an app from its unit file. It is nil where there
 // is none of that level.
 func (c *cli) targetOf(scope units.Scope, app, level string) (*probe.Target, error) {
-	content, err := c.renderedFile(scope, app, "app@"+app+".container")
+	content, err := c.renderedFile(scope, app, units.ContainerFile(app))
 	if err != nil {
 		return nil, err
 	}

@@ -153,7 +153,7 @@ func (s *snapshot) healthOf(_ context.Context, _ units.File, p units.Part, u uni
 // file is the container file of a service: the one that is there, else the one
 // that should be.
 func (s *snapshot) file(service string) (units.File, bool) {
-	name := strings.TrimSuffix(service, ".service") + ".container"
+	name := units.ContainerFile(units.ContainerOf(service))
 	if f, ok := s.disk.Find(name); ok {
 		return f, true
 	}
@@ -215,7 +215,7 @@ func (s *snapshot) reason(id, service string) units.Reason {
 	if why := s.want.Refused()[id]; why != "" { // which a person has to mend, and all else is mended
 		return why
 	}
-	file := strings.TrimSuffix(service, ".service") + ".container"
+	file := units.ContainerFile(units.ContainerOf(service))
 	var ofFile, ofApp units.Reason
 	for _, a := range s.plan.Actions() {
 		switch {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
 )
 
@@ -105,7 +106,7 @@ func (w *Wait) waitForRunning(ctx context.Context) error {
 	}
 	defer manager.Close()
 	for backoff := (probe.Backoff{}); ; {
-		state, err := manager.State(ctx, "app@"+w.ID+".service")
+		state, err := manager.State(ctx, units.ServiceName(w.ID))
 		switch {
 		case err != nil:
 			return err

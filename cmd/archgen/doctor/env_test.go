@@ -87,8 +87,8 @@ func sound(t *testing.T, scope units.Scope) *fake {
 			Paths: paths.Paths{Units: filepath.Join(e.Root, "units"), State: filepath.Join(e.Root, "state")},
 		},
 		units: fakeManager{
-			"-.slice":   {ControlGroup: "/slice"},
-			healthdUnit: {LoadState: "loaded", ActiveState: "active", UnitFileState: "enabled"},
+			"-.slice":            {ControlGroup: "/slice"},
+			units.HealthdService: {LoadState: "loaded", ActiveState: "active", UnitFileState: "enabled"},
 		},
 		secrets: &fakeSecrets{},
 		disk:    unix.Statfs_t{Type: unix.CGROUP2_SUPER_MAGIC, Bavail: 1 << 30, Bsize: 4096, Files: 1 << 20, Ffree: 1 << 20},
@@ -232,7 +232,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		{"no manifests", "ports", noApps, Warning, []string{"without the manifests: it is gone"}},
 		{"no services", "ports", func(f *fake) { f.Services = func() (map[string]machine.Service, error) { return nil, errGone } }, Warning, []string{"without the manager: it is gone"}},
 		{"no manager", "healthd", noManager, Warning, []string{"without the manager: it is gone"}},
-		{"no unit", "healthd", none, Warning, []string{healthdUnit + " can't be seen"}},
+		{"no unit", "healthd", none, Warning, []string{units.HealthdService + " can't be seen"}},
 		{"no manifests", "stop timeout", noApps, Warning, []string{"without the manifests: it is gone"}},
 		{"no timeout", "stop timeout", fails("TimeoutStopUSec"), Warning, []string{"can't be seen: executable file not found"}},
 		{"an endless timeout", "stop timeout", func(f *fake) {
