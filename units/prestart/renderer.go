@@ -61,18 +61,13 @@ type record struct {
 // Write renders the files of a recipe, and records what the container that is about to
 // start is started with. It does not write a file that is right already.
 func (r Renderer) Write(container string, recipe units.Prestart) error {
-	key, err := r.key()
-	if err != nil {
-		return err
-	}
-	texts, err := r.render(recipe)
+	key, texts, digests, err := r.renderDigested(recipe)
 	if err != nil {
 		return err
 	}
 	before := r.load(container)
-	now := record{Files: map[string]string{}, Seen: r.watched(key, recipe, nil)}
+	now := record{Files: digests, Seen: r.watched(key, recipe, nil)}
 	for i, f := range recipe.Files {
-		now.Files[f.Name] = digest(key, fmt.Sprintf("%o", f.Mode), string(texts[i]))
 		if before.Files[f.Name] == now.Files[f.Name] && r.isIntact(container, f, len(texts[i])) {
 			continue
 		}
@@ -94,11 +89,7 @@ func (r Renderer) Write(container string, recipe units.Prestart) error {
 // Other changes wait for the next start. A file is recorded once the program has its
 // signal, so a reload that fails half-way counts as not done.
 func (r Renderer) Reload(container string, recipe units.Prestart, overwrite func(f units.PrestartFile, content []byte) error, signal func() error) error {
-	key, err := r.key()
-	if err != nil {
-		return err
-	}
-	texts, err := r.render(recipe)
+	key, texts, digests, err := r.renderDigested(recipe)
 	if err != nil {
 		return err
 	}
@@ -108,7 +99,7 @@ func (r Renderer) Reload(container string, recipe units.Prestart, overwrite func
 		if !recipe.IsReloadable(f.Name) {
 			continue
 		}
-		fresh[f.Name] = digest(key, fmt.Sprintf("%o", f.Mode), string(texts[i]))
+		fresh[f.Name] = digests[f.Name]
 		if now.Files[f.Name] == fresh[f.Name] && r.isIntact(container, f, len(texts[i])) {
 			continue
 		}
@@ -160,28 +151,36 @@ func (r Renderer) Compare(container string, recipe units.Prestart) (want, have u
 	if !recipe.IsConfigured() {
 		return want, have, nil
 	}
-	key, err := r.key()
-	if err != nil {
-		return want, have, err
-	}
-	texts, err := r.render(recipe)
+	key, _, digests, err := r.renderDigested(recipe)
 	if err != nil {
 		return want, have, err
 	}
 	before := r.load(container)
-	files := map[string]string{}
-	for i, f := range recipe.Files {
-		files[f.Name] = digest(key, fmt.Sprintf("%o", f.Mode), string(texts[i]))
-	}
-	want.Config, err = r.configDigest(key, recipe, files)
+	want.Config, err = r.configDigest(key, recipe, digests)
 	want.Watched = watchedDigest(key, r.watched(key, recipe, before.Seen))
-	want.Reloadable = reloadableDigest(key, recipe, files)
+	want.Reloadable = reloadableDigest(key, recipe, digests)
 	return want, units.ConfigDigests{Config: before.Config, Watched: before.Watched, Reloadable: before.Reloadable}, err
 }
 
 // CompareService is Compare for the container of a service.
 func (r Renderer) CompareService(service string, recipe units.Prestart) (want, have units.ConfigDigests, err error) {
 	return r.Compare(units.ContainerOf(service), recipe)
+}
+
+// renderDigested renders the files of a recipe, with the digest of each with its mode by
+// name, and the key with which digests are made.
+func (r Renderer) renderDigested(recipe units.Prestart) (key []byte, texts [][]byte, digests map[string]string, err error) {
+	if key, err = r.key(); err != nil {
+		return nil, nil, nil, err
+	}
+	if texts, err = r.render(recipe); err != nil {
+		return nil, nil, nil, err
+	}
+	digests = make(map[string]string, len(texts))
+	for i, f := range recipe.Files {
+		digests[f.Name] = digest(key, fmt.Sprintf("%o", f.Mode), string(texts[i]))
+	}
+	return key, texts, digests, nil
 }
 
 // render renders the files of a recipe.

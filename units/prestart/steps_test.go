@@ -375,7 +375,7 @@ func TestStepInterrupted(t *testing.T) {
 // nobody is an address that nothing listens on.
 const nobody = "127.0.0.1:1"
 
-// server listens on a port of this machine.
+// server listens on a port of this machine, accepts connections and never answers.
 func server(t *testing.T) (address string) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -201,22 +201,11 @@ func TestWaitForAPerson(t *testing.T) {
 	}
 }
 
-// deaf accepts connections and never answers.
-func deaf(t *testing.T) string {
-	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = listener.Close() })
-	return listener.Addr().String()
-}
-
 // When the main process has ended, wait fails at once: in the middle of a
 // question, and although nobody has collected the process's exit code.
 func TestWaitFailsWithTheMainProcess(t *testing.T) {
 	t.Parallel()
-	w := waitFor(t, check(deaf(t), ""))
+	w := waitFor(t, check(server(t), ""))
 	process := exec.CommandContext(t.Context(), "sleep", "0.3")
 	if err := process.Start(); err != nil {
 		t.Fatal(err)
