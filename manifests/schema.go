@@ -278,7 +278,7 @@ type File struct {
 type Secret struct {
 	// Name of the secret within the app.
 	Name string `key:"name" need:"required" pattern:"id"`
-	// What the secret is for, shown to whoever has to supply it.
+	// What the secret is for, shown to the person who supplies it.
 	Description string `key:"description" pattern:"line"`
 	// Make a random value. Left out, the operator supplies one.
 	Generate *Generate `key:"generate"`

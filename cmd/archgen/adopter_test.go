@@ -92,8 +92,8 @@ app:
 	}
 }
 
-// TestAdoptAppsOfManifestsWithErrors: of an app whose volume nobody has there is
-// something to say all the same. It is not started, but others are.
+// TestAdoptAppsOfManifestsWithErrors: a volume of an app that is not installed has a name
+// all the same. The app is not started, but others are.
 func TestAdoptAppsOfManifestsWithErrors(t *testing.T) {
 	t.Parallel()
 	set, diags := resolved(t, `

@@ -133,7 +133,7 @@ func (c *cli) removeNetworks(ctx context.Context, l *host, scope units.Scope) er
 	networks, unlisted := c.podman.Lines(ctx, "network", "ls", "--format={{.Name}}={{.Labels}}")
 	for _, n := range networks {
 		if name, labels, _ := strings.Cut(n, "="); isLeft(name) && strings.Contains(labels, "io.archipelago.") {
-			_ = c.podman.Run(ctx, "network", "rm", "--", name) // one that a container of somebody else's is in stays
+			_ = c.podman.Run(ctx, "network", "rm", "--", name) // one that a foreign container uses stays
 		}
 	}
 	return errors.Join(err, unlisted)

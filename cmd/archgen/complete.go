@@ -57,7 +57,7 @@ func (c *cli) completeArguments(cmd *cobra.Command) {
 // installedIDs is the apps that have a manifest, well or not.
 func (c *cli) installedIDs(from *source) []string {
 	dir, err := c.directory(from)
-	if err != nil { // what can't be had can't be completed
+	if err != nil { // completion offers nothing then
 		return nil
 	}
 	return slices.Sorted(maps.Keys(dir.Files()))

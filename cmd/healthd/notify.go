@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notify says something to systemd. Where nobody listens that is in vain. By way of
-// package net it would wake three threads, and it is all that happens on a quiet
-// machine.
+// notify sends a message to systemd, and does nothing without a notification socket.
+// Package net would wake three threads for it, and on a quiet machine it is all that
+// healthd does.
 func notify(state string) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
@@ -39,8 +39,8 @@ func watchdogInterval() time.Duration {
 	return interval / 2
 }
 
-// watchdogTicks ticks until the context ends; a tick for which nobody waits is dropped. It
-// is a timer of the kernel's: for one of Go's a thread waits in epoll, which the
+// watchdogTicks ticks until the context ends; a tick that is not received in
+// time is dropped. It is a timer of the kernel: for one of Go's a thread waits in epoll, which the
 // kernel wakes late by a thousandth of the time (select(2) and epoll_wait(2) do
 // not say so, fs/select.c does), and for so long another thread of Go's runtime
 // wakes over and over to see whether the timer got stuck.

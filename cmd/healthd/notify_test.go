@@ -9,7 +9,7 @@ import (
 )
 
 func TestTell(t *testing.T) {
-	notify("READY=1") // nobody listens
+	notify("READY=1") // there is no socket
 
 	for name, address := range map[string]string{
 		"a socket":              filepath.Join(t.TempDir(), "notify"),

@@ -10,8 +10,8 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// startPublishers lets others see the apps, until the context ends. It returns what is to be
-// told of each change, and what others ask for.
+// startPublishers publishes the apps on the bus and for Prometheus until the context ends.
+// It returns the function that takes each new status, and the requests of clients.
 func startPublishers(ctx context.Context, scope units.Scope, runtime string, log log) (publish func(healthd.Status), asked <-chan healthd.Hint) {
 	asks := make(chan healthd.Hint)
 	onBus, inFile := healthd.NewStatusFeed(), healthd.NewStatusFeed()

@@ -14,7 +14,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// Event is something that a person may look for later. A healthy probe makes none.
+// Event is a message about an app, or about healthd itself. A healthy probe makes none.
 type Event struct {
 	Kind Kind
 	// Message is one sentence.
