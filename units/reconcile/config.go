@@ -55,9 +55,15 @@ func (p *pass) configOf(app units.App, part units.Part, u units.Unit) (want, hav
 // ofConfig is the reasons that are over once an app has its configuration.
 var ofConfig = []units.Reason{units.ReasonConfigDiffers, units.ReasonReloadableFileDiffers}
 
-// met notes that an app which was restarted or reloaded for its configuration has it now.
+// met notes that an app which was restarted or reloaded for its configuration has it now,
+// and that one which was restarted for what it watches has seen that. An app whose own
+// start changes what it watches has not, and its tries go on to count.
 func (p *pass) met(ctx context.Context, app units.App, steps []units.Action) {
-	if !slices.ContainsFunc(steps, func(a units.Action) bool { return slices.Contains(ofConfig, a.Reason) }) {
+	isFor := func(reasons ...units.Reason) bool {
+		return slices.ContainsFunc(steps, func(a units.Action) bool { return slices.Contains(reasons, a.Reason) })
+	}
+	isConfigured, isUpToDate := isFor(ofConfig...), isFor(units.ReasonWatchedFileDiffers)
+	if !isConfigured && !isUpToDate {
 		return
 	}
 	found, err := p.host.Services.Observe(ctx, app.Services(), false)
@@ -66,13 +72,20 @@ func (p *pass) met(ctx context.Context, app units.App, steps []units.Action) {
 	}
 	for _, part := range app.Parts {
 		want, have, err := p.configOf(app, part, found[part.Service])
-		if err != nil || !hasConfig(want, have) {
+		if err != nil {
 			return
 		}
+		isConfigured = isConfigured && hasConfig(want, have)
+		isUpToDate = isUpToDate && want.Watched == have.Watched
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.metConfig(app.ID)
+	if isConfigured {
+		p.metConfig(app.ID)
+	}
+	if isUpToDate {
+		p.history.Resolve(app.ID, units.ReasonWatchedFileDiffers)
+	}
 }
 
 // reloaded notes what came of a reload at once. One by which the service has read other

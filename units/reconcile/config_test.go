@@ -97,6 +97,24 @@ func TestConfigRestartsOnce(t *testing.T) {
 	})
 }
 
+// TestWatchedRestartsAtOnce: each change of what an app watches restarts it at once, however
+// often that was so before: it has done what it was for, and the app keeps an address at which
+// nobody answers until then.
+func TestWatchedRestartsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConfigs()
+		ui := withRecipe(app("ui", "1"), "x")
+		c.run(t, ui)
+		for i := range 8 {
+			c.now.Watched += "+"
+			r := c.run(t, ui)
+			if len(r.Actions) != 1 || r.Actions[0].Reason != units.ReasonWatchedFileDiffers || r.Actions[0].Kind != units.Restart {
+				t.Fatalf("change %d: %v", i, r.Actions)
+			}
+		}
+	})
+}
+
 // TestFollowerRestartsInTheSamePass: an app that keeps the address of another one is restarted
 // after that by the pass which starts it, and not where its start does not come about.
 func TestFollowerRestartsInTheSamePass(t *testing.T) {
