@@ -2,7 +2,7 @@
 // something may have changed, asks running apps again and again whether they
 // serve, and runs a pass of units/reconcile over what needs one.
 //
-// It never decides what a pass does (units.Diff does), never runs Podman, and
+// It never decides what a pass does (units.Decide does), never runs Podman, and
 // never takes an event for the truth: an event only says where to look, and a
 // slow look at everything finds what no event told.
 package healthd

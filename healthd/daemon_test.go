@@ -17,7 +17,6 @@ import (
 	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
-	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
 // TestQuiet: a day of an app that serves costs its probes and a look now and
@@ -245,7 +244,7 @@ func TestFailsMeanwhile(t *testing.T) {
 		w := newWorld(t, "web")
 		m := w.machine()
 		var tries []time.Duration
-		m.Host.Supply = func(context.Context, units.App, reconcile.Prerequisites) error {
+		m.Host.Supply = func(context.Context, units.App, units.Prerequisites) error {
 			if n := len(tries); n == 0 || time.Since(w.began) >= tries[n-1]+time.Second<<(n-1) {
 				tries = append(tries, time.Since(w.began))
 				go func() { time.Sleep(100 * time.Millisecond); w.hints <- healthd.Hint{App: "web"} }()

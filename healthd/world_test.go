@@ -131,7 +131,7 @@ func (w *world) machine() healthd.Machine {
 		},
 		Host: reconcile.Host{
 			Files: w, Services: w, Store: w, Now: time.Now, StabilizationTime: 5 * time.Second, WaitTimeout: time.Minute, Config: w.config,
-			Supply: func(_ context.Context, app units.App, _ reconcile.Prerequisites) error {
+			Supply: func(_ context.Context, app units.App, _ units.Prerequisites) error {
 				w.mu.Lock()
 				defer w.mu.Unlock()
 				w.supplies++

@@ -1,6 +1,9 @@
 package units
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // ForeignContainer is a container that was there before an app, made by hand or by an
 // older orchestrator, and has the name of one of the app's own.
@@ -17,6 +20,18 @@ type ForeignContainer struct {
 
 // ParkedName is its name while it is parked.
 func (c ForeignContainer) ParkedName() string { return c.Name + ".legacy" }
+
+// ForeignNames names containers for a person.
+func ForeignNames(list []ForeignContainer) string {
+	all := make([]string, 0, len(list))
+	for _, c := range list {
+		all = append(all, c.Name)
+	}
+	if len(all) == 1 {
+		return "the container " + all[0]
+	}
+	return "the containers " + strings.Join(all, ", ")
+}
 
 // Foreign is what stands in the place of an app.
 type Foreign struct {

@@ -7,34 +7,35 @@ import (
 	"time"
 )
 
-// Diff compares what should be with what is, and says what to do and why. It
-// is the only place where that is decided. A second Diff after a plan was
-// carried out finds nothing to do.
-func Diff(want Desired, have Observed, history History, now time.Time) Plan {
-	d := &differ{want: want, have: have, history: history, now: now}
+// differ compares what should be with what is.
+type differ struct {
+	basis   Basis
+	want    Desired
+	have    Observed
+	history History
+	now     time.Time
+	plan    Plan
+	// reloads is why systemd has to read files, and for which app.
+	reloads []Action
+}
+
+// diff decides about files and services. A second one after its plan was carried out finds
+// nothing to do.
+func (d *differ) diff() {
 	d.files()
 	d.orphans()
-	apps := appsInOrder(want.Apps)
+	apps := appsInOrder(d.want.Apps)
 	for _, app := range apps {
 		d.loading(app)
 	}
 	for _, app := range apps {
 		d.app(app)
 	}
-	refused := want.Refused()
+	refused := d.want.Refused()
 	for _, id := range slices.Sorted(maps.Keys(refused)) {
 		d.leave(id, "", refused[id])
 	}
 	d.pulls()
-	return d.plan
-}
-
-type differ struct {
-	want    Desired
-	have    Observed
-	history History
-	now     time.Time
-	plan    Plan
 }
 
 func (d *differ) leave(app, target string, why Reason) {
@@ -45,16 +46,14 @@ func (d *differ) step(app App, kind Kind, service string, why Reason, repair boo
 	d.plan.Steps = append(d.plan.Steps, Action{App: app.ID, Kind: kind, Target: service, Reason: why, Repair: repair})
 }
 
-func (d *differ) reload(why Reason) {
-	if d.plan.Reload == nil {
-		d.plan.Reload = &Action{Kind: Reload, Reason: why}
-	}
+func (d *differ) reload(app string, why Reason) {
+	d.reloads = append(d.reloads, Action{App: app, Kind: Reload, Reason: why})
 }
 
 // reloadFor is reload for a file that systemd has a unit of.
-func (d *differ) reloadFor(file string, why Reason) {
+func (d *differ) reloadFor(app, file string, why Reason) {
 	if !IsPrestart(file) {
-		d.reload(why)
+		d.reload(app, why)
 	}
 }
 
@@ -76,7 +75,7 @@ func (d *differ) files() {
 		}
 		why := writeReasons[f.State]
 		d.plan.Files = append(d.plan.Files, Action{App: f.App, Kind: Write, Target: name, Reason: why})
-		d.reloadFor(name, why)
+		d.reloadFor(f.App, name, why)
 	}
 }
 
@@ -95,13 +94,16 @@ func (d *differ) stale(name string, f FoundFile) {
 		d.stop(f.App, f.Service, u)
 	}
 	d.plan.Files = append(d.plan.Files, Action{App: f.App, Kind: Remove, Target: name, Reason: d.whyGone(f.App)})
-	d.reloadFor(name, d.whyGone(f.App))
+	d.reloadFor(f.App, name, d.whyGone(f.App))
 }
 
 // whyGone is why nothing of an app should be there.
 func (d *differ) whyGone(app string) Reason {
-	if slices.Contains(d.want.Ungranted, app) {
+	switch {
+	case slices.Contains(d.want.Ungranted, app):
 		return ReasonNotGranted
+	case slices.ContainsFunc(d.basis.Reverted, func(a App) bool { return a.ID == app }):
+		return ReasonAdoptionReverted
 	}
 	return ReasonRemoved
 }
@@ -140,7 +142,7 @@ func (d *differ) orphans() {
 		case !u.Loaded:
 			d.stop(id, service, u)
 		case u.NeedsReload:
-			d.reload(ReasonNeedsReload)
+			d.reload(id, ReasonNeedsReload)
 		}
 	}
 }
@@ -177,9 +179,9 @@ func (d *differ) loading(app App) {
 		switch {
 		case d.blocked(p):
 		case !u.Loaded:
-			d.reload(ReasonNotLoaded)
+			d.reload(app.ID, ReasonNotLoaded)
 		case u.NeedsReload:
-			d.reload(ReasonNeedsReload)
+			d.reload(app.ID, ReasonNeedsReload)
 		}
 	}
 }

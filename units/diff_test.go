@@ -47,6 +47,11 @@ func following(other string, a *units.App) *units.App {
 	return a
 }
 
+// decide is units.Decide where no earlier pass left more than a history.
+func decide(want units.Desired, have units.Observed, history units.History, at time.Time) units.Plan {
+	return units.Decide(units.Basis{Desired: want, Past: units.Past{History: history}}, have, at)
+}
+
 // TestStateTable holds one case for each row of the design's state table, and
 // for what lies between the rows. What is wanted is a line an action:
 // kind target reason.
@@ -321,7 +326,7 @@ func TestStateTable(t *testing.T) {
 			}
 			have := units.Observed{Files: tt.files, Units: map[string]units.Unit{service: tt.unit}}
 			maps.Copy(have.Units, tt.others)
-			plan := units.Diff(units.Desired{Apps: []units.App{app}, Complete: true}, have, tt.history, now)
+			plan := decide(units.Desired{Apps: []units.App{app}, Complete: true}, have, tt.history, now)
 			if d := cmp.Diff(tt.want, lines(plan)); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
@@ -351,7 +356,7 @@ func TestFollowerIsRestartedWithWhatItFollows(t *testing.T) {
 		return units.Unit{Loaded: true, Active: units.Active, Digest: digest, Health: units.Serving}
 	}
 	stopped := units.Unit{Loaded: true, Active: units.Inactive, Stopped: true}
-	plan := units.Diff(
+	plan := decide(
 		units.Desired{Apps: []units.App{app("a-wallet", "node"), app("node"), app("page", "a-wallet"), app("other"), app("idle", "node")}},
 		units.Observed{Units: map[string]units.Unit{
 			"app@a-wallet.service": running("d2"), "app@node.service": running("d1"), "app@page.service": running("d2"),
@@ -385,13 +390,13 @@ func TestLadder(t *testing.T) {
 			history, at := units.History{}, now
 			have := units.Observed{Units: map[string]units.Unit{"app@lnd.service": tt.unit}}
 			for try, kind := range tt.want {
-				plan := units.Diff(units.Desired{Apps: []units.App{lnd}, Scope: tt.scope}, have, history, at)
+				plan := decide(units.Desired{Apps: []units.App{lnd}, Scope: tt.scope}, have, history, at)
 				if len(plan.Steps) != 1 || plan.Steps[0].Kind != kind || !plan.Steps[0].Repair || !plan.Due.IsZero() {
 					t.Errorf("try %d: %v, due %v, want %s", try, plan.Steps, plan.Due, kind)
 				}
 				history.Repaired(lnd, plan.Steps[len(plan.Steps)-1].Reason, at)
 				next := history["lnd"].Next()
-				early := units.Diff(units.Desired{Apps: []units.App{lnd}, Scope: tt.scope}, have, history, next.Add(-1))
+				early := decide(units.Desired{Apps: []units.App{lnd}, Scope: tt.scope}, have, history, next.Add(-1))
 				if !early.Idle() || !early.Due.Equal(next) {
 					t.Errorf("try %d, too early: %v, due %v, want %v", try, early.Steps, early.Due, next)
 				}
@@ -439,7 +444,7 @@ func TestAsked(t *testing.T) {
 			app := disabled(lnd)
 			app.Request = tt.asked
 			have := units.Observed{Units: map[string]units.Unit{service: tt.unit}}
-			if d := cmp.Diff(tt.want, lines(units.Diff(units.Desired{Apps: []units.App{app}}, have, spent, now))); d != "" {
+			if d := cmp.Diff(tt.want, lines(decide(units.Desired{Apps: []units.App{app}}, have, spent, now))); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})
@@ -464,7 +469,7 @@ func TestAwaited(t *testing.T) {
 			app.Request = units.Leave
 			have := units.Observed{Units: map[string]units.Unit{service: tt.unit}}
 			history := units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now, Pending: tt.pending}}
-			if d := cmp.Diff(tt.want, lines(units.Diff(units.Desired{Apps: []units.App{app}}, have, history, now))); d != "" {
+			if d := cmp.Diff(tt.want, lines(decide(units.Desired{Apps: []units.App{app}}, have, history, now))); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})
@@ -502,7 +507,7 @@ func TestRemoval(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if d := cmp.Diff(tt.lines, lines(units.Diff(tt.want, have, nil, now))); d != "" {
+			if d := cmp.Diff(tt.lines, lines(decide(tt.want, have, nil, now))); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})
@@ -523,7 +528,7 @@ func TestOrphans(t *testing.T) {
 	if d := cmp.Diff([]string{
 		"stop app@lnd.dropped.service removed", "stop app@old.service removed",
 		"remove archipelago-old.d.volume removed", "reload  removed", "leave  invalid-manifest",
-	}, lines(units.Diff(want, have, nil, now))); d != "" {
+	}, lines(decide(want, have, nil, now))); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 }
@@ -564,7 +569,7 @@ func TestPulls(t *testing.T) {
 			if tt.want.Apps == nil {
 				tt.want.Apps = []units.App{lnd}
 			}
-			if d := cmp.Diff(tt.lines, lines(units.Diff(tt.want, have, nil, now))); d != "" {
+			if d := cmp.Diff(tt.lines, lines(decide(tt.want, have, nil, now))); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})
@@ -600,7 +605,7 @@ func TestParts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			have := units.Observed{Units: map[string]units.Unit{"app@shop.service": tt.main, "app@shop.db.service": tt.db}}
-			if d := cmp.Diff(tt.want, lines(units.Diff(units.Desired{Apps: []units.App{app}}, have, nil, now))); d != "" {
+			if d := cmp.Diff(tt.want, lines(decide(units.Desired{Apps: []units.App{app}}, have, nil, now))); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})
@@ -615,7 +620,7 @@ func TestOrder(t *testing.T) {
 	want := units.Desired{Apps: []units.App{app("a", "lnd"), app("lnd", "knots", "tor"), app("tor"), app("b", "absent"), app("knots")}}
 	if d := cmp.Diff([]string{
 		"start knots never-started", "start tor never-started", "start lnd never-started", "start a never-started", "start b never-started",
-	}, lines(units.Diff(want, units.Observed{}, nil, now))[1:]); d != "" {
+	}, lines(decide(want, units.Observed{}, nil, now))[1:]); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 }

@@ -333,7 +333,7 @@ func (m *machine) diff() units.Plan {
 		}
 		have.Units[a.service()] = u
 	}
-	return units.Diff(want, have, m.history, m.now)
+	return decide(want, have, m.history, m.now)
 }
 
 // wanted is the app as its manifest says.
@@ -441,7 +441,7 @@ func (m *machine) act(action units.Action) {
 		if action.Reason != units.ReasonChangedWhileRestarting {
 			m.begin(action)
 		}
-	case units.Write, units.Remove, units.Reload, units.ReloadService, units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
+	case units.Write, units.Remove, units.Reload, units.ReloadService, units.ReloadNetwork, units.Adopt, units.Restore, units.Acquire, units.Leave:
 	}
 	if action.Repair {
 		m.history.Repaired(a.app(), action.Reason, m.now)
@@ -477,7 +477,7 @@ func (m *machine) act(action units.Action) {
 			return
 		}
 		m.start(a)
-	case units.ReloadService, units.ReloadNetwork, units.Adopt, units.Restore, units.Leave:
+	case units.ReloadService, units.ReloadNetwork, units.Adopt, units.Restore, units.Acquire, units.Leave:
 	}
 }
 

@@ -107,7 +107,7 @@ func TestPartsInOrder(t *testing.T) {
 			app := explorer(tt.change)
 			app.Rotating = tt.rotating
 			have := units.Observed{Units: map[string]units.Unit{page: tt.page, api: tt.api, db: tt.db}}
-			plan := units.Diff(units.Desired{Apps: []units.App{app}}, have, nil, now)
+			plan := decide(units.Desired{Apps: []units.App{app}}, have, nil, now)
 			got := lines(plan)
 			for i, a := range plan.Actions() {
 				if a.Alone {
@@ -137,7 +137,7 @@ func TestNotAlone(t *testing.T) {
 			app := explorer(tt.change)
 			app.Companions = tt.companions
 			got := map[string]bool{}
-			for _, a := range units.Diff(units.Desired{Apps: []units.App{app}}, units.Observed{Units: map[string]units.Unit{page: well, api: well, db: well}}, nil, now).Steps {
+			for _, a := range decide(units.Desired{Apps: []units.App{app}}, units.Observed{Units: map[string]units.Unit{page: well, api: well, db: well}}, nil, now).Steps {
 				got[a.Target] = a.Alone
 			}
 			if d := cmp.Diff(tt.want, got); d != "" {
@@ -179,7 +179,7 @@ func TestStale(t *testing.T) {
 			if !isStale {
 				return
 			}
-			if d := cmp.Diff(tt.want, lines(units.Diff(units.Desired{Apps: []units.App{part}}, units.Observed{Units: found}, nil, now))); d != "" {
+			if d := cmp.Diff(tt.want, lines(decide(units.Desired{Apps: []units.App{part}}, units.Observed{Units: found}, nil, now))); d != "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})

@@ -46,6 +46,7 @@ const (
 	ReasonMainStopped            Reason = "main-stopped"
 	ReasonPulling                Reason = "pulling"
 	ReasonPullFailed             Reason = "pull-failed"
+	ReasonMayLack                Reason = "may-lack-prerequisites"
 	ReasonPrerequisitesReady     Reason = "prerequisites-ready"
 	ReasonLegacy                 Reason = "legacy"
 	ReasonAdopted                Reason = "adopted"
@@ -97,6 +98,7 @@ var Meanings = []struct {
 	{ReasonMainStopped, "the app's main container is stopped"},
 	{ReasonPulling, "images or secrets that it lacks are being got"},
 	{ReasonPullFailed, "images or secrets that it lacks can't be had; archgen pull ID"},
+	{ReasonMayLack, "images or secrets that it needs may be missing; what is missing is got before anything is changed"},
 	{ReasonPrerequisitesReady, "it lacks nothing any more"},
 	{ReasonLegacy, "a container that is not ours has its name"},
 	{ReasonAdopted, "it serves in the place of such a container"},

@@ -2,6 +2,7 @@ package units
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -23,6 +24,11 @@ type Desired struct {
 	Complete bool
 	// Scope is the manager that runs the apps.
 	Scope Scope
+	// Adopts: apps may take the place of foreign containers.
+	Adopts bool
+	// StabilizationTime is how long a started app has to stay up before it counts as
+	// started.
+	StabilizationTime time.Duration
 }
 
 // Refused is the ids of the apps that have a manifest and are not among Apps, and why.
@@ -132,6 +138,35 @@ func (a App) Stale(service string, found map[string]Unit) (App, bool) {
 	return a, isStale
 }
 
+// Age is how long the part of the app has been up that came up last.
+func (a App) Age(found map[string]Unit) time.Duration {
+	least := time.Duration(math.MaxInt64)
+	for _, p := range a.Parts {
+		if u := found[p.Service]; u.Active == Active {
+			least = min(least, u.Up)
+		}
+	}
+	return least
+}
+
+// IsUp reports whether the app is where a start leads to: some parts run, and the
+// others are stopped.
+func (a App) IsUp(found map[string]Unit) bool {
+	some := false
+	for _, p := range a.Parts {
+		u := found[p.Service]
+		switch {
+		case u.IsOnItsWay():
+			return false
+		case u.Active == Active:
+			some = true
+		case u.Active != Inactive:
+			return false
+		}
+	}
+	return some
+}
+
 // Part is one service of an app.
 type Part struct {
 	// Service is the systemd unit, File the Quadlet file that it is made from.
@@ -180,6 +215,10 @@ type Observed struct {
 	Files map[string]FoundFile
 	// Units is what systemd says of each service, by name.
 	Units map[string]Unit
+	// Ours is every file of ours.
+	Ours Set
+	// Foreign is what stands in the place of apps, by app, as far as somebody looked.
+	Foreign map[string]Foreign
 }
 
 // FoundFile is a file that is not as it should be.
@@ -240,6 +279,8 @@ type Unit struct {
 	Config, Watched, Reloadable string
 	// Payload is the control group of the container's processes, empty where none runs.
 	Payload string
+	// ConfigUnknown: nobody can tell what it would be started with now.
+	ConfigUnknown bool
 	// Paused: the container's processes are frozen.
 	Paused bool
 	Health Health

@@ -1,7 +1,7 @@
 // Package units owns the pure values that stand for unit files: what a file is
 // called, whose it is, what it holds, and how it is told from a foreign one.
 //
-// It also owns every decision about them: Diff compares what should be with what
+// It also owns every decision about them: Decide compares what should be with what
 // is and says what to do, and why.
 //
 // It never touches a disk or a bus, is told the time instead of asking for it,

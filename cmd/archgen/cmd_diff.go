@@ -67,7 +67,15 @@ func (c *cli) preview(from *source, ids []string) (units.Plan, *compile.Compiled
 	if want, err = narrow(want, ids); err != nil {
 		return units.Plan{}, nil, err
 	}
-	plan, err := reconcile.Preview(ctx, want, l.host(waitTimeout, nil))
+	dir, err := c.directory(from)
+	if err != nil {
+		return units.Plan{}, nil, err
+	}
+	host := l.host(waitTimeout, nil)
+	adopter := c.adopter(func() *compile.Compiled { return k }, dir)
+	adopter.WriteOverlay = func(string, []byte) error { return nil }
+	host.Foreign = adopter
+	plan, err := reconcile.Preview(ctx, want, host)
 	return plan, k, err
 }
 

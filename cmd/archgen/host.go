@@ -89,7 +89,7 @@ func (l *host) renderedApps(ids []string) []units.App {
 }
 
 // supply pulls images that an app lacks, and gives its secrets their values.
-func (l *host) supply(ctx context.Context, app units.App, lack reconcile.Prerequisites) error {
+func (l *host) supply(ctx context.Context, app units.App, lack units.Prerequisites) error {
 	if lack.Images {
 		err, tried := l.fetched[app.ID]
 		if !tried {

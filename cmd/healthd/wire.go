@@ -85,7 +85,7 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 			Record: durable.Replace,
 			Now:    time.Now, StabilizationTime: stabilizationTime, WaitTimeout: waitTimeout,
 			Config: machine.Config(places, storage, services.Started).CompareService,
-			Supply: func(ctx context.Context, app units.App, lack reconcile.Prerequisites) error {
+			Supply: func(ctx context.Context, app units.App, lack units.Prerequisites) error {
 				if (!lack.Images || needsNoPull(app, storage)) && unreadable(app.Secrets, secret) == nil {
 					return nil
 				}

@@ -6,6 +6,7 @@ package journal
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/coreos/go-systemd/v22/journal"
@@ -103,6 +104,9 @@ func OfReport(r reconcile.Report, err error) []Event {
 	}
 	list := foreignFiles(r)
 	for _, a := range r.Results {
+		if slices.ContainsFunc(list, func(e Event) bool { return e.Kind == ForeignFile && e.App == a.App }) {
+			continue // the same again, with less about what to do
+		}
 		switch a.Outcome {
 		case reconcile.Failed, reconcile.NotServing, reconcile.RolledBack:
 			list = append(list, Event{Kind: Trouble, Message: a.App + ": " + string(a.Outcome) + ": " + a.Error, App: a.App, Log: a.Log})

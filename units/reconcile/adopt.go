@@ -5,9 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"reflect"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/archipelago-os/archipelago/units"
@@ -30,187 +29,75 @@ type ForeignContainers interface {
 	Remove(ctx context.Context, c units.ForeignContainer) error
 }
 
-// skipReverted takes apps out of what is wanted that did not serve in the place of
-// containers which have it back since. With their units they would take it again
-// at the next boot, without asking anybody.
-//
-// One that is asked for takes it again, and so does one whose manifest changed:
-// whoever changed it wants to know whether it serves now.
-func (p *pass) skipReverted() {
-	var apps []units.App
-	p.reverted = nil
-	for _, app := range p.want.Apps {
-		stands, changed := p.adoptions.StandsBack(app)
-		isAsked := app.Request == units.Start || app.Request == units.Restart
-		switch {
-		case !stands:
-			apps = append(apps, app)
-		case p.host.Foreign != nil && (isAsked || changed && app.Request == "" && app.Enabled):
-			app.Request = cmp.Or(app.Request, units.Start)
-			p.adoptions.Retry(app.ID)
-			apps = append(apps, app)
-		default:
-			p.reverted = append(p.reverted, app)
-		}
-	}
-	p.want.Apps = apps
-}
-
-// forgetRemoved drops the reverted adoptions of apps whose manifest was removed.
-func (p *pass) forgetRemoved() error {
-	var gone []string
-	for id, a := range p.adoptions {
-		if len(a.Containers) == 0 && !p.isInstalled(id) {
-			gone = append(gone, id)
-		}
-	}
-	if len(gone) == 0 {
-		return nil
-	}
-	return p.noteAdoption(func() {
-		for _, id := range gone {
-			delete(p.adoptions, id)
-		}
-	})
-}
-
-// isInstalled reports whether an app has a manifest, as far as this pass can tell.
-func (p *pass) isInstalled(id string) bool {
-	isReverted := slices.ContainsFunc(p.reverted, func(a units.App) bool { return a.ID == id })
-	return isReverted || p.isWanted(id) || p.outOfScope(id)
-}
-
-// skippedActions says that reverted apps are left alone.
-func (p *pass) skippedActions() []units.Action {
-	list := make([]units.Action, 0, len(p.reverted))
-	for _, app := range p.reverted {
-		list = append(list, units.Action{App: app.ID, Kind: units.Leave, Reason: units.ReasonAdoptionReverted})
-	}
-	return list
-}
-
-// findForeign finds what stands in the place of apps that are about to be started,
-// and resumes what a pass that was killed began.
-func (p *pass) findForeign(ctx context.Context) error {
+// findForeign looks for what stands in the place of apps that are about to be started.
+// changed says that manifests are others because of it.
+func (p *pass) findForeign(ctx context.Context, apps []units.App) (found map[string]units.Foreign, changed bool) {
 	if p.host.Foreign == nil {
-		p.skipIfForeign()
-		return nil
+		return p.foreignNamed(apps), false
 	}
-	if apps := p.starting(); len(apps) > 0 {
-		if err := p.find(ctx, apps); err != nil {
-			return err
-		}
+	found, changed, err := p.host.Foreign.Find(ctx, apps)
+	if err != nil {
+		return refuseAll(apps, err), false
 	}
-	p.resumeAdoption()
-	return nil
+	return found, changed
 }
 
-// skipIfForeign leaves apps alone in whose place there is somebody else's container:
-// this host can't take it over, and the start of the app would end it.
-func (p *pass) skipIfForeign() {
-	apps := p.starting()
-	if len(apps) == 0 || p.host.ForeignNames == nil {
-		return
+// foreignNamed finds apps in whose place there is a foreign container by its name: this host
+// can't take it over, and the start of the app would end it.
+func (p *pass) foreignNamed(apps []units.App) map[string]units.Foreign {
+	if p.host.ForeignNames == nil {
+		return nil
 	}
 	foreign, err := p.host.ForeignNames()
+	if err != nil {
+		return refuseAll(apps, err)
+	}
+	found := map[string]units.Foreign{}
 	for _, app := range apps {
-		if err != nil {
-			p.fail(app.ID, Failed, err, nil)
-		}
 		for _, part := range app.Parts {
 			if name := units.ContainerOf(part.Service); slices.Contains(foreign, name) {
-				p.fail(app.ID, Failed, fmt.Errorf("the container %s was not made by archgen: archgen adopt %s takes it over", name, app.ID), nil)
+				found[app.ID] = units.Foreign{Err: fmt.Errorf("the container %s was not made by archgen: archgen adopt %s takes it over", name, app.ID)}
+				break
 			}
 		}
 	}
+	return found
 }
 
-// starting is the apps of which a service is about to be started that is down:
-// only then can somebody else's container have its name.
-func (p *pass) starting() []units.App {
-	var list []units.App
-	for _, app := range p.want.Apps {
-		isDown := func(part units.Part) bool { return p.have.Units[part.Service].Active != units.Active }
-		if slices.ContainsFunc(p.steps(app), isStart) && slices.ContainsFunc(app.Parts, isDown) {
-			list = append(list, app)
+// refuseAll is that nobody knows what stands in the place of apps.
+func refuseAll(apps []units.App, err error) map[string]units.Foreign {
+	all := map[string]units.Foreign{}
+	for _, app := range apps {
+		all[app.ID] = units.Foreign{Err: err}
+	}
+	return all
+}
+
+// keepAdoptions drops the reverted adoptions of apps whose manifest was removed, and of those
+// that are tried again.
+func (p *pass) keepAdoptions() error {
+	for id, a := range p.adoptions {
+		if len(a.Containers) == 0 && !p.plan.Basis.IsInstalled(id) {
+			delete(p.adoptions, id)
 		}
 	}
-	return list
-}
-
-func isStart(a units.Action) bool {
-	return a.Kind == units.Start || a.Kind == units.Restart || a.Kind == units.Recreate
-}
-
-func (p *pass) find(ctx context.Context, apps []units.App) error {
-	found, changed, err := p.host.Foreign.Find(ctx, apps)
-	if err != nil {
-		for _, app := range apps {
-			p.fail(app.ID, Failed, err, nil)
-		}
+	if reflect.DeepEqual(p.adoptions, p.past.Adoptions) {
 		return nil
 	}
-	if changed {
-		if p.want, err = p.desired(); err != nil {
-			return err
-		}
-		p.done = nil
-		if err := p.observe(ctx); err != nil {
-			return err
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(found)) {
-		p.acceptForeign(id, found[id])
-	}
-	return nil
+	return p.noteAdoption(func() {})
 }
 
-func (p *pass) acceptForeign(id string, f units.Foreign) {
-	app, isWanted := p.want.Find(id)
-	switch {
-	case f.Err != nil:
-		p.fail(id, Failed, f.Err, nil)
-	case !isWanted:
-		p.fail(id, Failed, errors.New("its manifest has errors with what the container mounts; see archgen check"), nil)
-	case slices.ContainsFunc(app.Parts, func(part units.Part) bool { return p.have.Units[part.Service].Active == units.Active }):
-		p.fail(id, Failed, fmt.Errorf("%s was not made by archgen, and other parts of %s run: archgen stop %s, then archgen adopt %s",
-			names(f.Containers), id, id, id), nil)
-	default:
-		p.foreign[id] = f.Containers
-		r := p.result(id)
-		r.Notes = append(r.Notes, f.Notes...)
-	}
-}
-
-// resumeAdoption plans the end of what a pass that was killed began: the app serves,
-// and the containers go, or it does not, and they have their place back.
-func (p *pass) resumeAdoption() {
-	for _, app := range p.want.Apps {
-		if !p.isInPlace(app.ID) || app.Request == units.Stop || len(p.steps(app)) > 0 || p.failedPart(app) != "" {
-			continue
-		}
-		main := app.Parts[0].Service
-		switch p.have.Units[main].Active {
-		case units.Failed:
-			p.plan.Steps = append(p.plan.Steps, units.Action{App: app.ID, Kind: units.ResetFailed, Target: main, Reason: units.ReasonLegacy})
-		case units.Active, units.Activating:
-		case units.Inactive, units.Deactivating:
-			continue // a person stopped it, and will start it
-		}
-		p.plan.Steps = append(p.plan.Steps, units.Action{App: app.ID, Kind: units.Start, Target: main, Reason: units.ReasonLegacy})
-	}
-}
-
-// pendingReverts is the reverted apps whose containers still have to get their place
-// back: a pass was killed when it was about that.
-func (p *pass) pendingReverts() []units.App {
-	return slices.DeleteFunc(slices.Clone(p.reverted), func(app units.App) bool { return len(p.containers(app.ID)) == 0 })
-}
-
+// finishReverts gives containers their place back of which an earlier pass was killed when it
+// was about that.
 func (p *pass) finishReverts(ctx context.Context) {
-	for _, app := range p.pendingReverts() {
-		if err := p.stopAndUnpark(ctx, app); err != nil {
-			p.fail(app.ID, Failed, err, nil)
+	for _, r := range p.plan.Reverts {
+		for _, app := range p.plan.Basis.Reverted {
+			if app.ID != r.App {
+				continue
+			}
+			if err := p.stopAndUnpark(ctx, app); err != nil {
+				p.fail(app.ID, Failed, err, nil)
+			}
 		}
 	}
 }
@@ -226,21 +113,13 @@ func (p *pass) containers(id string) []units.ForeignContainer {
 	return p.adoptions[id].Containers
 }
 
-// isInPlace reports whether an app has the place of containers, and nobody has verified
-// that it serves there.
-func (p *pass) isInPlace(id string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return len(p.adoptions[id].Containers) > 0
-}
-
 // park parks the containers whose place apps take, before there are units in it.
 // Later would be too late: the start of what an app needs pulls the app in as well,
 // and Podman ends whatever then has its name.
 func (p *pass) park(ctx context.Context) {
 	var wg sync.WaitGroup
-	for _, app := range p.want.Apps {
-		if p.isBad(app.ID) || app.Request == units.Stop || len(p.steps(app)) == 0 {
+	for _, app := range p.plan.Basis.Apps {
+		if _, adopts := p.plan.Adopts[app.ID]; !adopts || p.isBad(app.ID) {
 			continue
 		}
 		wg.Go(func() {
@@ -254,7 +133,7 @@ func (p *pass) park(ctx context.Context) {
 
 // parkFor keeps how the containers of an app are before anything is done to them.
 func (p *pass) parkFor(ctx context.Context, app units.App) error {
-	if found := p.foreign[app.ID]; len(found) > 0 {
+	if found := p.have.Foreign[app.ID].Containers; len(found) > 0 {
 		if err := p.noteAdoption(func() { p.adoptions.Begin(app.ID, found) }); err != nil {
 			return err
 		}
@@ -271,9 +150,9 @@ func (p *pass) parkFor(ctx context.Context, app units.App) error {
 // unparkAborted gives containers their place back whose apps will not be started:
 // their units could not be put into place.
 func (p *pass) unparkAborted(ctx context.Context, why error) {
-	for _, app := range p.want.Apps {
+	for _, app := range p.plan.Basis.Apps {
 		isLost := why != nil || p.isBad(app.ID)
-		if !isLost || len(p.foreign[app.ID]) == 0 || len(p.containers(app.ID)) == 0 {
+		if !isLost || len(p.have.Foreign[app.ID].Containers) == 0 || len(p.containers(app.ID)) == 0 {
 			continue
 		}
 		err := p.revertAdoption(ctx, app, cmp.Or(why, errors.New("its units could not be put into place")))
@@ -316,13 +195,13 @@ func (p *pass) revertAdoption(ctx context.Context, app units.App, why error) err
 	// Where nothing can be written any more, the container has to run all the same.
 	err := errors.Join(p.noteAdoption(func() { p.adoptions.Withdraw(app) }), p.stopAndUnpark(ctx, app))
 	if err != nil {
-		return fmt.Errorf("%w; giving %s, whose place it was to take, the place back: %w", why, names(list), err)
+		return fmt.Errorf("%w; giving %s, whose place it was to take, the place back: %w", why, units.ForeignNames(list), err)
 	}
 	state := "is as it was"
 	if slices.ContainsFunc(list, func(c units.ForeignContainer) bool { return c.Ran }) {
 		state = "runs again"
 	}
-	return fmt.Errorf("%w; %s, whose place it was to take, %s; archgen adopt %s tries again", why, names(list), state, app.ID)
+	return fmt.Errorf("%w; %s, whose place it was to take, %s; archgen adopt %s tries again", why, units.ForeignNames(list), state, app.ID)
 }
 
 // stopAndUnpark ends an app, removes its units, which would start it at a boot, and
@@ -377,15 +256,4 @@ func (p *pass) end(ctx context.Context, app units.App) error {
 		}
 	}
 	return errors.Join(errs...)
-}
-
-func names(list []units.ForeignContainer) string {
-	all := make([]string, 0, len(list))
-	for _, c := range list {
-		all = append(all, c.Name)
-	}
-	if len(all) == 1 {
-		return "the container " + all[0]
-	}
-	return "the containers " + strings.Join(all, ", ")
 }

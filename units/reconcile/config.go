@@ -13,18 +13,18 @@ type Config func(service string, recipe units.Prestart) (want, have units.Config
 
 // configure fills in the digests of the configuration of what runs, or is restarting. Where nobody
 // can tell one, as when a secret has no value, the container runs on.
-func (p *pass) configure() (unknown []units.Action) {
+func (p *pass) configure(basis units.Basis) {
 	if p.host.Config == nil {
-		return nil
+		return
 	}
-	for i, app := range p.want.Apps {
-		p.want.Apps[i].Parts = slices.Clone(app.Parts)
+	for i, app := range basis.Apps {
+		basis.Apps[i].Parts = slices.Clone(app.Parts)
 		for j := range app.Parts {
-			part := &p.want.Apps[i].Parts[j]
+			part := &basis.Apps[i].Parts[j]
 			u := p.have.Units[part.Service]
 			want, have, err := p.configOf(app, *part, u)
-			if err != nil {
-				unknown = append(unknown, units.Action{App: app.ID, Kind: units.Leave, Target: part.Service, Reason: units.ReasonConfigUnknown})
+			if u.ConfigUnknown = err != nil; u.ConfigUnknown {
+				p.have.Units[part.Service] = u
 				continue
 			}
 			part.Config, part.Watched, part.Reloadable = want.Config, want.Watched, want.Reloadable
@@ -34,7 +34,6 @@ func (p *pass) configure() (unknown []units.Action) {
 			}
 		}
 	}
-	return unknown
 }
 
 // configOf is nothing for a part that has no recipe, or is down for good. While a secret

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -49,7 +48,7 @@ func (p *pass) announce() error {
 	for _, a := range slices.Concat(p.plan.Steps, p.plan.Left) {
 		// What failed without its unit looks stopped by somebody once it has it back, also
 		// where it is left for now: disabled, or backing off.
-		app, isWanted := p.want.Find(a.App)
+		app, isWanted := p.plan.Basis.Find(a.App)
 		u := p.have.Units[a.Target]
 		isMeant := a.Kind != units.Leave || !u.Stopped
 		if u.Active == units.Failed && p.plan.Reload != nil && isWanted && isMeant {
@@ -66,7 +65,7 @@ func (p *pass) announce() error {
 
 // isRestored reports whether an app gets a lost file back that it runs with.
 func (p *pass) isRestored(a units.Action) bool {
-	app, ok := p.want.Find(a.App)
+	app, ok := p.plan.Basis.Find(a.App)
 	return ok && a.Reason == units.ReasonFileMissing && app.Runs(p.have.Units)
 }
 
@@ -90,48 +89,26 @@ func (p *pass) stop(ctx context.Context) error {
 			continue
 		}
 		p.succeed(a.App)
-		if p.isInstalled(a.App) {
+		if p.plan.Basis.IsInstalled(a.App) {
 			p.history.ClearPending(a.App)
 		}
 	}
 	return p.forget(ctx)
 }
 
-// revive gives services that are to end, but have lost their units, the last ones
-// back until they have ended: without, systemd knows neither how long an app may
-// take to stop, nor that Podman has to tidy up after it.
+// revive gives services that are to stop, and have lost their units, the last ones
+// back until they have stopped.
 func (p *pass) revive(ctx context.Context) error {
-	var set units.Set
-	for _, a := range p.plan.Stops {
-		if a.Kind != units.Stop || p.have.Units[a.Target].Loaded || p.isWanted(a.App) || len(set.Of(a.App)) > 0 {
-			continue
-		}
-		good, err := p.lastGood(a.App)
-		if err != nil {
-			return err
-		}
-		set = append(set, good...)
-	}
-	if len(set) == 0 {
+	if len(p.plan.Revives) == 0 {
 		return nil
 	}
-	set.Sort()
-	found, _, err := p.host.Files.Look(set)
+	found, _, err := p.host.Files.Look(p.plan.Revives)
 	if err != nil {
 		return err
 	}
-	set = slices.DeleteFunc(set, func(f units.File) bool { return found[f.Name].State == units.FileForeign })
+	set := slices.DeleteFunc(slices.Clone(p.plan.Revives), func(f units.File) bool { return found[f.Name].State == units.FileForeign })
 	if err := p.host.Files.Sync(set, nil); err != nil {
 		return err
-	}
-	for _, f := range set {
-		remove := units.Action{App: f.App, Kind: units.Remove, Target: f.Name, Reason: units.ReasonRemoved}
-		if !slices.Contains(p.plan.Files, remove) {
-			p.plan.Files = append(p.plan.Files, remove)
-		}
-	}
-	if p.plan.Reload == nil {
-		p.plan.Reload = &units.Action{Kind: units.Reload, Reason: units.ReasonRemoved}
 	}
 	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.ReasonNotLoaded})
 }
@@ -165,7 +142,7 @@ func (p *pass) forget(ctx context.Context) error {
 // files writes and removes, lets systemd read the result, and makes sure that
 // it did: a reload that succeeds proves nothing.
 func (p *pass) files(ctx context.Context) error {
-	if len(p.plan.Files)+len(p.unfinished) > 0 { // a pass that was killed may have left temporary files
+	if len(p.plan.Files)+len(p.plan.Basis.Unfinished) > 0 { // a pass that was killed may have left temporary files
 		if err := p.sync(); err != nil {
 			return err
 		}
@@ -188,17 +165,10 @@ func (p *pass) nothingWritten() bool {
 // sync brings the directory to what is wanted, less what belongs to apps for
 // which something went wrong: of those everything stays as it is.
 func (p *pass) sync() error {
-	foreign := func(app units.App) bool {
-		return slices.ContainsFunc(app.Files, func(f units.File) bool { return p.have.Files[f.Name].State == units.FileForeign })
-	}
-	want := slices.Clone(p.want.Shared)
-	for _, app := range p.want.Apps {
-		if foreign(app) {
-			p.fail(app.ID, Failed, fmt.Errorf("a file with the name of one of its units was not written by archgen: %s; move it away",
-				strings.Join(p.foreignNames(app), ", ")), nil)
-		}
-		if p.isBad(app.ID) {
-			want = append(want, p.before.Of(app.ID)...)
+	want := slices.Clone(p.plan.Basis.Shared)
+	for _, app := range p.plan.Basis.Apps {
+		if p.isBad(app.ID) || p.hasForeignFile(app) {
+			want = append(want, p.plan.Ours.Of(app.ID)...)
 			continue
 		}
 		want = append(want, app.Files...)
@@ -242,31 +212,25 @@ func (p *pass) noteDone(a units.Action) {
 	p.tell(Event{Action: a, Ended: true})
 }
 
-func (p *pass) foreignNames(app units.App) []string {
-	var names []string
-	for _, f := range app.Files {
-		if p.have.Files[f.Name].State == units.FileForeign {
-			names = append(names, f.Name)
-		}
-	}
-	return names
+func (p *pass) hasForeignFile(app units.App) bool {
+	return slices.ContainsFunc(app.Files, func(f units.File) bool { return p.have.Files[f.Name].State == units.FileForeign })
 }
 
 // verifyLoaded demands that systemd has every unit that should be there. An app
 // without gets its earlier files back, and what Podman's generator said about it.
 func (p *pass) verifyLoaded(ctx context.Context) error {
-	now, err := p.host.Services.Observe(ctx, p.serviceNames(), false)
+	now, err := p.host.Services.Observe(ctx, serviceNames(p.plan.Basis), false)
 	if err != nil {
 		return err
 	}
 	var givenBack bool
-	for _, app := range p.want.Apps {
+	for _, app := range p.plan.Basis.Apps {
 		i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return !now[part.Service].Loaded })
 		if i < 0 || p.isBad(app.ID) {
 			continue
 		}
 		part, advice := app.Parts[i], "archgen doctor looks for what keeps it from doing so"
-		if p.wrote(app.ID) && digests(p.previousFiles(app.ID)) != digests(app.Files) {
+		if p.plan.Writes(app.ID) && !p.plan.PreviousFiles(app.ID).SameContainers(app.Files) {
 			if err := p.giveBack(app); err != nil {
 				return err
 			}
@@ -281,14 +245,9 @@ func (p *pass) verifyLoaded(ctx context.Context) error {
 	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.ReasonRolledBack})
 }
 
-// wrote reports whether this pass changed files of an app.
-func (p *pass) wrote(app string) bool {
-	return slices.ContainsFunc(p.plan.Files, func(a units.Action) bool { return a.App == app })
-}
-
 // giveBack puts the files of an app back that it had before they were changed.
 func (p *pass) giveBack(app units.App) error {
-	before := p.previousFiles(app.ID)
+	before := p.plan.PreviousFiles(app.ID)
 	err := p.host.Files.Sync(before, func(m units.Ownership) bool { return m.App == app.ID })
 	if err != nil {
 		return fmt.Errorf("putting the earlier files of %s back: %w", app.ID, err)

@@ -1,8 +1,10 @@
-// Package reconcile owns the one operation that changes what runs: Run looks at
-// the machine, lets units.Diff decide, does it app by app, and looks again. It
-// says of an app that it was started only after that second look.
+// Package reconcile owns the one operation that changes what runs. Run observes the
+// machine and carries out the plan that units.Decide makes: it acquires images and secrets,
+// records grants, stops, writes, starts app by app, verifies, and commits a generation. It
+// says of an app that it was started only after it was seen to serve.
 //
-// It never decides what a unit holds or when one is restarted, and touches the
+// It never decides what is done or why, and never changes a plan. It reacts to how an app
+// fares: one that does not serve after a change gets its earlier files back. It touches the
 // machine only through the Host that its caller hands it.
 package reconcile
 
@@ -38,7 +40,7 @@ type Host struct {
 	// Supply gets what an app lacks, for several apps at a time. What takes longer
 	// than a pass should goes on without it, and is units.ErrPending until it is
 	// there. It may be nil: images come with a start then.
-	Supply func(ctx context.Context, app units.App, lack Prerequisites) error
+	Supply func(ctx context.Context, app units.App, lack units.Prerequisites) error
 	// Now is the time.
 	Now func() time.Time
 	// StabilizationTime is how long a started app has to stay up before it counts as

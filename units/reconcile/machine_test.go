@@ -76,7 +76,7 @@ func (m *machine) host() reconcile.Host {
 			m.log = append(m.log, "record "+dir+"/"+name+" "+string(content))
 			return nil
 		},
-		Supply: func(_ context.Context, a units.App, lack reconcile.Prerequisites) error {
+		Supply: func(_ context.Context, a units.App, lack units.Prerequisites) error {
 			if lack.Images && m.noImage[a.ID] {
 				return errors.New("no route to registry")
 			}
@@ -89,13 +89,56 @@ func (m *machine) host() reconcile.Host {
 	return host
 }
 
+// run is a pass over some apps. What it does is what a preview of it said.
 func (m *machine) run(t *testing.T, apps ...units.App) reconcile.Report {
 	t.Helper()
-	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Complete: true}, nil }, m.host())
+	want := units.Desired{Apps: apps, Complete: true}
+	plan := m.preview(t, want)
+	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, m.host())
 	if err != nil {
 		t.Fatal(err)
 	}
+	if d := deviations(plan, r); len(d) > 0 {
+		t.Errorf("the preview and the pass differ:\n%s", strings.Join(d, "\n"))
+	}
 	return r
+}
+
+// preview is the plan of a pass. It leaves no trace on the machine.
+func (m *machine) preview(t *testing.T, want units.Desired) units.Plan {
+	t.Helper()
+	if m.foreign != nil {
+		defer func(was foreign) { m.foreign.looks, m.foreign.rewrites = was.looks, was.rewrites }(*m.foreign)
+	}
+	plan, err := reconcile.Preview(t.Context(), want, m.host())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// deviations is what a pass did and its preview did not say, and the other way round. How an
+// app fares is not known before: what follows from that, and what is not done because of it, is
+// no deviation.
+func deviations(plan units.Plan, r reconcile.Report) (list []string) {
+	isBad := map[string]bool{}
+	for _, a := range r.Results {
+		isBad[a.App] = a.Outcome != reconcile.Done && a.Outcome != reconcile.Unchanged
+	}
+	planned := plan.Actions()
+	for _, a := range r.Actions {
+		if i := slices.Index(planned, a); i >= 0 {
+			planned = slices.Delete(planned, i, i+1)
+		} else if isStopped := a.Kind == units.ResetFailed && slices.Contains(r.Actions, units.Action{App: a.App, Kind: units.Stop, Target: a.Target, Reason: a.Reason}); a.App != "" && !isBad[a.App] && !isStopped {
+			list = append(list, fmt.Sprintf("done, and not planned: %+v", a))
+		}
+	}
+	for _, a := range planned {
+		if a.App != "" && !isBad[a.App] {
+			list = append(list, fmt.Sprintf("planned, and not done: %+v", a))
+		}
+	}
+	return list
 }
 
 // The files.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -30,7 +29,8 @@ func Run(ctx context.Context, desired func() (units.Desired, error), host Host) 
 	if err != nil {
 		return Report{}, err
 	}
-	p := &pass{host: host, desired: desired, want: want, requested: want.Apps, good: sync.OnceValues(host.Store.Good), started: host.Now(), foreign: map[string][]units.ForeignContainer{}, results: map[string]*Result{}}
+	p := newPass(host, want)
+	p.desired = desired
 	for _, app := range want.Apps {
 		p.results[app.ID] = &Result{App: app.ID, Outcome: Unchanged}
 	}
@@ -38,41 +38,39 @@ func Run(ctx context.Context, desired func() (units.Desired, error), host Host) 
 	return p.report(), err
 }
 
-// Preview says what Run would do, and does nothing.
+// Preview says what Run would do, and does nothing. Foreign of host has to write nothing.
 func Preview(ctx context.Context, want units.Desired, host Host) (units.Plan, error) {
-	p := &pass{host: host, want: want, good: sync.OnceValues(host.Store.Good), started: host.Now(), results: map[string]*Result{}}
+	p := newPass(host, want)
 	err := p.recollect()
 	if err == nil {
-		err = p.observe(ctx)
+		err = p.decide(ctx)
 	}
 	return p.plan, err
+}
+
+func newPass(host Host, want units.Desired) *pass {
+	p := &pass{host: host, started: host.Now(), results: map[string]*Result{}}
+	p.good = sync.OnceValues(host.Store.Good)
+	p.setDesired(want)
+	return p
 }
 
 // pass is one run.
 type pass struct {
 	host    Host
 	desired func() (units.Desired, error)
-	// want is what the pass makes of what is desired, asked the apps of that.
-	want      units.Desired
-	requested []units.App
-	started   time.Time
-	have      units.Observed
-	plan      units.Plan
+	want    units.Desired
+	started time.Time
+	past    units.Past
+	have    units.Observed
+	// plan is what the pass does. Its basis is what the pass is about.
+	plan units.Plan
 	// good is the files of the newest generation.
 	good func() (units.Set, error)
-	// before is the files that were ours when the pass began.
-	before units.Set
 	// restored is the files that were put back before anything else.
 	restored units.Set
-	// unfinished is the apps whose files an earlier pass changed that did not
-	// come to its end, such as one that was killed.
-	unfinished map[string]bool
-	// foreign is the containers that were found in the place of apps.
-	foreign map[string][]units.ForeignContainer
-	// reverted is the apps that did not serve in the place of containers, which have
-	// it back.
-	reverted []units.App
-
+	// due is when something can be done that this pass could not wait for.
+	due time.Time
 	// kept is the history as it was last written down.
 	kept units.History
 
@@ -83,27 +81,29 @@ type pass struct {
 	done      []units.Action
 }
 
+// setDesired takes over what is desired, for what this host can do.
+func (p *pass) setDesired(want units.Desired) {
+	want.Adopts, want.StabilizationTime = p.host.Foreign != nil, p.host.StabilizationTime
+	p.want = want
+}
+
 func (p *pass) run(ctx context.Context) error {
-	p.record()
 	p.restore()
 	if err := p.recollect(); err != nil {
 		return err
 	}
-	if err := p.observe(ctx); err != nil {
+	if err := p.decide(ctx); err != nil {
 		return err
 	}
-	if err := p.findForeign(ctx); err != nil {
+	p.sayDecided()
+	if err := p.keepAdoptions(); err != nil {
 		return err
 	}
-	if err := p.forgetRemoved(); err != nil {
-		return err
-	}
-	p.refuse()
-	if p.plan.Idle() && len(p.unfinished)+len(p.pendingReverts()) == 0 && !p.isRotating() && !slices.ContainsFunc(p.want.Apps, p.isUnproven) {
-		p.ensurePrerequisites(ctx)
+	p.record()
+	p.acquire(ctx)
+	if p.plan.Idle() && len(p.plan.Basis.Unfinished)+len(p.plan.Verifies) == 0 {
 		return p.saveHistory()
 	}
-	p.ensurePrerequisites(ctx)
 	if err := p.announce(); err != nil {
 		return err
 	}
@@ -125,55 +125,94 @@ func (p *pass) run(ctx context.Context) error {
 	return errors.Join(err, p.saveHistory())
 }
 
+// recollect reads what earlier passes left.
+func (p *pass) recollect() (err error) {
+	if p.past.History, err = p.host.Store.History(); err != nil {
+		return err
+	}
+	p.kept = maps.Clone(p.past.History)
+	p.past.Adoptions, err = p.host.Store.Adoptions()
+	p.past.Good = p.lastGood
+	return err
+}
+
+// decide observes and decides. Where foreign containers have the names of apps that the plan
+// starts, or where the manifests are others because of what those containers mount, that is
+// decided once more.
+func (p *pass) decide(ctx context.Context) error {
+	if err := p.observeAndDecide(ctx); err != nil {
+		return err
+	}
+	apps := p.plan.Starting(p.have)
+	if len(apps) == 0 {
+		return nil
+	}
+	found, changed := p.findForeign(ctx, apps)
+	if changed && p.desired != nil {
+		want, err := p.desired()
+		if err != nil {
+			return err
+		}
+		p.setDesired(want)
+		if err := p.observeAndDecide(ctx); err != nil {
+			return err
+		}
+	}
+	if len(found) > 0 {
+		p.have.Foreign = found
+		p.plan = units.Decide(p.plan.Basis, p.have, p.started)
+	}
+	return nil
+}
+
+func (p *pass) observeAndDecide(ctx context.Context) error {
+	basis, err := units.BasisOf(p.want, p.past)
+	if err != nil {
+		return err
+	}
+	if err := p.observe(ctx, basis); err != nil {
+		return err
+	}
+	p.plan = units.Decide(basis, p.have, p.started)
+	p.history, p.adoptions = maps.Clone(basis.Past.History), maps.Clone(basis.Past.Adoptions)
+	return nil
+}
+
+// sayDecided tells of what the plan leaves as it is, and of the apps for which it can do
+// nothing.
+func (p *pass) sayDecided() {
+	p.done = append(p.done, p.plan.Left...)
+	for _, r := range p.plan.Refused {
+		p.fail(r.App, Failed, r.Err, nil)
+	}
+	for id := range p.plan.Adopts {
+		r := p.result(id)
+		r.Notes = append(r.Notes, p.have.Foreign[id].Notes...)
+	}
+}
+
 // record writes down what nobody could tell any more once the units of an app are others.
 // An app for which that fails stays as it is.
 func (p *pass) record() {
-	p.want.Apps = slices.DeleteFunc(slices.Clone(p.want.Apps), func(app units.App) bool {
+	for _, a := range p.plan.Records {
+		app, _ := p.plan.Basis.Find(a.App)
 		u := app.Unrecorded
-		if u == nil {
-			return false
-		}
 		if err := p.host.Record(u.Dir, u.Name, u.Content); err != nil {
 			p.fail(app.ID, Failed, err, nil)
-			p.want.Invalid = append(slices.Clone(p.want.Invalid), app.ID)
-			return true
+			continue
 		}
-		p.noteDone(units.Action{App: app.ID, Kind: units.Write, Target: path.Join(u.Dir, u.Name), Reason: units.ReasonGrantsUnrecorded})
-		return false
-	})
+		p.noteDone(a)
+	}
 }
 
-// recollect reads what earlier passes left, and what of the manifests counts then.
-func (p *pass) recollect() (err error) {
-	if p.history, err = p.host.Store.History(); err != nil {
-		return err
-	}
-	p.kept = maps.Clone(p.history)
-	if p.adoptions, err = p.host.Store.Adoptions(); err != nil {
-		return err
-	}
-	p.skipReverted()
-	p.unfinished = map[string]bool{}
-	for id, r := range p.history {
-		if r.Changed && !p.outOfScope(id) {
-			p.unfinished[id] = true
-		}
-	}
-	for _, app := range p.want.Apps {
-		if app.Request == units.Start || app.Request == units.Restart {
-			p.history.Reset(app.ID)
-		}
-	}
-	return p.keepGood()
-}
-
-// observe observes and decides.
-func (p *pass) observe(ctx context.Context) (err error) {
+// observe looks at everything that a basis is about.
+func (p *pass) observe(ctx context.Context, basis units.Basis) (err error) {
+	p.have = units.Observed{}
 	// Units first: what they are to be reloaded for is then seen in the files.
-	if p.have.Units, err = p.host.Services.Observe(ctx, append(p.serviceNames(), p.pullNames()...), p.want.Complete); err != nil {
+	if p.have.Units, err = p.host.Services.Observe(ctx, slices.Concat(serviceNames(basis), pullNames(basis)), basis.Complete); err != nil {
 		return err
 	}
-	if p.have.Files, p.before, err = p.host.Files.Look(p.want.Files()); err != nil {
+	if p.have.Files, p.have.Ours, err = p.host.Files.Look(basis.Files()); err != nil {
 		return err
 	}
 	for _, f := range p.restored { // systemd has to read them all the same
@@ -181,44 +220,8 @@ func (p *pass) observe(ctx context.Context) (err error) {
 			p.have.Files[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
 		}
 	}
-	unknown := p.configure()
-	p.probe(ctx)
-	p.plan = units.Diff(p.want, p.have, p.history, p.started)
-	p.plan.Left = slices.Concat(p.plan.Left, p.skippedActions(), unknown)
-	p.done = append(p.done, p.plan.Left...)
-	return nil
-}
-
-// keepGood puts the last good files in the place of those of a manifest that was
-// tried and did not serve, or that has an error. While nobody knows whether an app
-// serves with the files that it has, one with an error is left as it is.
-func (p *pass) keepGood() error {
-	p.want.Apps = slices.Clone(p.want.Apps)
-	for i, app := range p.want.Apps {
-		if !p.history.RolledBack(app) {
-			continue
-		}
-		good, err := p.lastGood(app.ID)
-		if err != nil {
-			return err
-		}
-		if len(good) > 0 {
-			p.want.Apps[i] = app.With(good)
-			p.leave(app, units.ReasonRolledBack)
-		}
-	}
-	for _, id := range p.want.Invalid {
-		if p.isWanted(id) || p.history[id].Changed { // it is to be stopped as it is
-			continue
-		}
-		good, err := p.lastGood(id)
-		if err != nil {
-			return err
-		}
-		if len(good) > 0 {
-			p.want.Apps = append(p.want.Apps, units.AsRendered(id, good))
-		}
-	}
+	p.configure(basis)
+	p.probe(ctx, basis)
 	return nil
 }
 
@@ -228,18 +231,18 @@ func (p *pass) lastGood(app string) (units.Set, error) {
 	return good.Of(app), err
 }
 
-func (p *pass) serviceNames() []string {
+func serviceNames(basis units.Basis) []string {
 	var names []string
-	for _, app := range p.want.Apps {
+	for _, app := range basis.Apps {
 		names = append(names, app.Services()...)
 	}
 	return names
 }
 
 // pullNames is what gets what the apps lack.
-func (p *pass) pullNames() []string {
-	names := make([]string, 0, len(p.want.Apps))
-	for _, app := range p.want.Apps {
+func pullNames(basis units.Basis) []string {
+	names := make([]string, 0, len(basis.Apps))
+	for _, app := range basis.Apps {
 		names = append(names, units.PullOf(app.ID))
 	}
 	return names
@@ -249,10 +252,10 @@ func (p *pass) pullNames() []string {
 const probers = 16
 
 // probe asks every running service whether it serves.
-func (p *pass) probe(ctx context.Context) {
+func (p *pass) probe(ctx context.Context, basis units.Basis) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, probers)
-	for _, app := range p.want.Apps {
+	for _, app := range basis.Apps {
 		for _, part := range app.Parts {
 			p.mu.Lock()
 			u := p.have.Units[part.Service]
@@ -277,18 +280,18 @@ func (p *pass) probe(ctx context.Context) {
 // saveHistory brings the records of repairs up to date: of apps that are well they
 // are forgotten after a while, of those that are gone at once.
 func (p *pass) saveHistory() error {
-	for _, app := range p.want.Apps {
+	for _, app := range p.plan.Basis.Apps {
 		if p.result(app.ID).Outcome == Unchanged && p.isWell(app) {
 			p.metConfig(app.ID) // by a job for which the pass that asked for it did not wait
 			p.history.ExpireIfHealthy(app.ID, p.started)
 		}
 	}
 	var have map[string]units.Unit
-	if p.want.Complete { // which a look at some apps does not see
+	if p.plan.Basis.Complete { // which a look at some apps does not see
 		have = p.have.Units
 	}
 	for id := range p.history {
-		if !p.isInstalled(id) {
+		if !p.plan.Basis.IsInstalled(id) {
 			p.history.DropRemoved(id, have)
 		}
 	}
@@ -306,39 +309,19 @@ func (p *pass) isWell(app units.App) bool {
 // can tell yet whether it serves with them: it is still starting, or backing off.
 func (p *pass) isUnverified(app units.App) bool {
 	isOnItsWay := func(part units.Part) bool { return p.have.Units[part.Service].Active != units.Inactive }
-	return p.unfinished[app.ID] && len(p.steps(app)) == 0 && !p.isUp(app) && slices.ContainsFunc(app.Parts, isOnItsWay)
-}
-
-// isUp reports whether an app is where a start leads to: some parts run, and the
-// others are stopped.
-func (p *pass) isUp(app units.App) bool {
-	some := false
-	for _, part := range app.Parts {
-		u := p.have.Units[part.Service]
-		if u.IsOnItsWay() {
-			return false
-		}
-		switch u.Active {
-		case units.Active:
-			some = true
-		case units.Inactive:
-		default:
-			return false
-		}
-	}
-	return some
+	return p.plan.Basis.Unfinished[app.ID] && !p.plan.HasSteps(app.ID) && !app.IsUp(p.have.Units) && slices.ContainsFunc(app.Parts, isOnItsWay)
 }
 
 // finish notes that this pass came to its end. Of an app for which something
 // could not be done, nobody knows whether it serves.
 func (p *pass) finish() {
-	for _, app := range p.want.Apps {
+	for _, app := range p.plan.Basis.Apps {
 		if o := p.result(app.ID).Outcome; !p.isUnverified(app) && o != Failed && o != Starting {
 			p.history.MarkVerified(app.ID)
 		}
 	}
 	for id, r := range p.history { // of apps that are gone
-		if r.Changed && !p.isWanted(id) && !p.outOfScope(id) {
+		if r.Changed && !p.plan.Basis.IsWanted(id) && !p.plan.Basis.OutOfScope(id) {
 			p.history.MarkVerified(id)
 		}
 	}
@@ -347,7 +330,7 @@ func (p *pass) finish() {
 // commit keeps what is on the disk now as a generation, if every app whose
 // files changed was verified to serve.
 func (p *pass) commit() error {
-	if len(p.plan.Files) == 0 && len(p.unfinished) == 0 {
+	if len(p.plan.Files) == 0 && len(p.plan.Basis.Unfinished) == 0 {
 		return nil
 	}
 	good, err := p.good()
@@ -356,13 +339,13 @@ func (p *pass) commit() error {
 	}
 	var set units.Set
 	unproven := map[string]bool{}
-	for _, app := range p.want.Apps {
+	for _, app := range p.plan.Basis.Apps {
 		if p.isBad(app.ID) || p.isUnverified(app) {
 			unproven[app.ID] = true
-			set = append(set, p.previousFiles(app.ID)...) // what was good stays so
+			set = append(set, p.plan.PreviousFiles(app.ID)...) // what was good stays so
 		}
 	}
-	for _, f := range p.want.Files() {
+	for _, f := range p.plan.Basis.Files() {
 		if !unproven[f.App] {
 			set = append(set, f)
 		}
@@ -376,63 +359,32 @@ func (p *pass) commit() error {
 // those that were found, and of apps that it could not remove.
 func (p *pass) others(good units.Set) (set units.Set) {
 	ids := map[string]bool{}
-	for _, f := range slices.Concat(good, p.before) {
+	for _, f := range slices.Concat(good, p.plan.Ours) {
 		ids[f.App] = true
 	}
 	for id := range ids {
 		switch own := good.Of(id); {
 		case id == "": // one that is shared may be for another app
-			if !p.want.Complete || len(p.want.Invalid) > 0 {
-				set = append(set, p.before.Of(id)...)
+			if !p.plan.Basis.Complete || len(p.plan.Basis.Invalid) > 0 {
+				set = append(set, p.plan.Ours.Of(id)...)
 			}
-		case p.isWanted(id):
+		case p.plan.Basis.IsWanted(id):
 		case p.isBad(id):
-			set = append(set, p.before.Of(id)...)
-		case !p.outOfScope(id):
+			set = append(set, p.plan.Ours.Of(id)...)
+		case !p.plan.Basis.OutOfScope(id):
 		case len(own) > 0:
 			set = append(set, own...)
 		case !p.history[id].Changed:
-			set = append(set, p.before.Of(id)...)
+			set = append(set, p.plan.Ours.Of(id)...)
 		}
 	}
 	return set
 }
 
-// outOfScope reports whether a file of ours belongs to nothing that this pass is about.
-func (p *pass) outOfScope(app string) bool {
-	return !p.isWanted(app) && (!p.want.Complete || slices.Contains(p.want.Invalid, app))
-}
-
-func (p *pass) isWanted(app string) bool {
-	_, ok := p.want.Find(app)
-	return ok
-}
-
-// previousFiles is the files of an app from before they were changed: by this pass, or
-// by one that did not come to its end. With what is left where some were lost it
-// never ran.
-func (p *pass) previousFiles(app string) units.Set {
-	if p.unfinished[app] || p.hasLost(app) {
-		if good, err := p.lastGood(app); err == nil {
-			return good
-		}
-	}
-	return p.before.Of(app)
-}
-
-// hasLost reports whether files of an app were not there, or had nothing left in them
-// that tells whose they are.
-func (p *pass) hasLost(app string) bool {
-	return slices.ContainsFunc(p.plan.Files, func(a units.Action) bool {
-		_, found := p.before.Find(a.Target)
-		return a.App == app && a.Kind == units.Write && !found
-	})
-}
-
 // why sums up the reasons for the changes of files.
 func (p *pass) why() string {
-	list := make([]string, 0, len(p.plan.Files)+len(p.unfinished))
-	for app := range p.unfinished {
+	list := make([]string, 0, len(p.plan.Files)+len(p.plan.Basis.Unfinished))
+	for app := range p.plan.Basis.Unfinished {
 		list = append(list, "verify "+app+" (interrupted)")
 	}
 	for _, a := range p.plan.Files {
@@ -505,12 +457,21 @@ func (p *pass) tell(e Event) {
 	}
 }
 
+// dueTime is when the next pass can do what this one could not, the zero time where nothing is
+// put off.
+func (p *pass) dueTime() time.Time {
+	if p.due.IsZero() {
+		return p.plan.Due
+	}
+	return p.due
+}
+
 func (p *pass) report() Report {
-	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}, Apps: slices.Clone(p.want.Apps), Units: p.have.Units, Due: p.plan.Due}
+	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}, Apps: slices.Clone(p.plan.Basis.Apps), Units: p.have.Units, Due: p.dueTime()}
 	asked := map[string]bool{}
-	for _, app := range p.requested {
+	for _, app := range p.plan.Basis.Requested {
 		asked[app.ID] = true
-		if !p.isWanted(app.ID) {
+		if !p.plan.Basis.IsWanted(app.ID) {
 			r.Apps = append(r.Apps, app)
 		}
 	}

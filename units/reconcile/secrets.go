@@ -7,17 +7,6 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// isAtWork reports whether systemd runs an app, or tries to. One that ends again
-// and again with a new value is no app that was stopped.
-func (p *pass) isAtWork(app units.App) bool {
-	u := p.have.Units[app.Parts[0].Service]
-	return u.Active != units.Inactive && u.Active != ""
-}
-
-func (p *pass) isRotating() bool {
-	return slices.ContainsFunc(p.want.Apps, func(app units.App) bool { return app.Rotating })
-}
-
 // isMet reports whether a step for a configuration is not needed any more: the part was
 // started with that one meanwhile, by systemd or by the restart of what it belongs to. A
 // step for what the part follows is none where that was not started after all.

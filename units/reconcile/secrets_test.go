@@ -21,7 +21,7 @@ func TestSecretsComeFirst(t *testing.T) {
 		var missing error
 		run := func(version string) reconcile.Report {
 			host := m.host()
-			host.Supply = func(_ context.Context, a units.App, lack reconcile.Prerequisites) error {
+			host.Supply = func(_ context.Context, a units.App, lack units.Prerequisites) error {
 				if !lack.Secrets {
 					return nil
 				}
@@ -62,7 +62,7 @@ func TestSecretsOfWhatSystemdRestarts(t *testing.T) {
 		m := newMachine()
 		var asked []string
 		host := m.host()
-		host.Supply = func(_ context.Context, a units.App, lack reconcile.Prerequisites) error {
+		host.Supply = func(_ context.Context, a units.App, lack units.Prerequisites) error {
 			if !lack.Secrets {
 				return nil
 			}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -18,13 +16,13 @@ import (
 // needs another waits until that one was dealt with, whatever came of it.
 func (p *pass) services(ctx context.Context) {
 	ended := map[string]chan struct{}{}
-	for _, app := range p.want.Apps {
-		if len(p.steps(app)) > 0 || p.unfinished[app.ID] && p.isUp(app) || p.isUnproven(app) || app.Rotating && p.isAtWork(app) || p.failedPart(app) != "" {
+	for _, app := range p.plan.Basis.Apps {
+		if p.plan.HasSteps(app.ID) || p.plan.Rollback(app.ID) != nil || slices.Contains(p.plan.Verifies, app.ID) {
 			ended[app.ID] = make(chan struct{})
 		}
 	}
 	var wg sync.WaitGroup
-	for _, app := range p.want.Apps {
+	for _, app := range p.plan.Basis.Apps {
 		end := ended[app.ID]
 		if end == nil {
 			continue
@@ -47,20 +45,14 @@ func (p *pass) services(ctx context.Context) {
 	wg.Wait()
 }
 
-// isUnproven reports whether somebody waits for an app that another pass, or systemd, has
-// started so lately that it may end again.
-func (p *pass) isUnproven(app units.App) bool {
-	return app.IsAwaited && app.Request != units.Stop && p.isUp(app) && age(app, p.have.Units) < p.host.StabilizationTime
-}
-
 // app does the steps of one app and verifies that it serves. Where it does not
 // after its files were changed, it gets the earlier ones back.
 func (p *pass) app(ctx context.Context, app units.App) {
-	if service := p.failedPart(app); service != "" {
-		p.rollbackFailed(ctx, app, service)
+	if r := p.plan.Rollback(app.ID); r != nil {
+		p.rollbackFailed(ctx, app, r.Service)
 		return
 	}
-	steps := slices.DeleteFunc(p.steps(app), func(a units.Action) bool { return p.isMet(ctx, app, a) })
+	steps := slices.DeleteFunc(p.plan.StepsOf(app.ID), func(a units.Action) bool { return p.isMet(ctx, app, a) })
 	if err := p.begin(app, steps, p.have.Units); err != nil {
 		if len(p.containers(app.ID)) > 0 {
 			err = p.revertAdoption(ctx, app, err)
@@ -98,7 +90,7 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		p.fail(app.ID, Starting, fmt.Errorf("it is not up after %v, and goes on by itself", p.host.WaitTimeout), nil)
 	case isUnseen(err):
 		p.fail(app.ID, Failed, err, nil)
-	case p.isRollbackable(app):
+	case p.plan.IsRollbackable(app):
 		log := p.log(ctx, app)
 		p.fail(app.ID, RolledBack, p.rollBack(ctx, app, err), log)
 	default:
@@ -115,7 +107,7 @@ func (p *pass) app(ctx context.Context, app units.App) {
 func (p *pass) rollbackFailed(ctx context.Context, app units.App, service string) {
 	log := p.log(ctx, app)
 	why := fmt.Errorf("%s was started and has failed", service)
-	if p.isInPlace(app.ID) {
+	if p.plan.Basis.IsInPlace(app.ID) {
 		p.fail(app.ID, NotServing, p.revertAdoption(ctx, app, why), log)
 		p.endWork(app)
 		return
@@ -156,71 +148,6 @@ func (p *pass) endWork(app units.App) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.history.ClearPending(app.ID)
-}
-
-// refuse says of apps that are to be started, and can't be, how they can.
-func (p *pass) refuse() {
-	for _, app := range p.want.Apps {
-		service := app.Parts[0].Service
-		if p.have.Units[service].Masked && (app.Request == units.Start || app.Request == units.Restart) {
-			unmask := p.want.Scope.Systemctl("unmask " + service)
-			p.fail(app.ID, Failed, fmt.Errorf("%s is masked, and systemd starts nothing that is: %s", service, unmask), nil)
-		}
-	}
-}
-
-// failedPart is the part that is down of an app that an earlier pass started with changed
-// files and did not wait for, such as one that takes long to start, and to fail at it.
-// Trying again would only take as long again.
-func (p *pass) failedPart(app units.App) (service string) {
-	switch {
-	case app.Request == units.Start, app.Request == units.Restart, !p.unfinished[app.ID]:
-		return ""
-	case p.isInPlace(app.ID):
-		if p.host.Foreign == nil { // it is for a pass that can give the place back
-			return ""
-		}
-	case !p.isRollbackable(app):
-		return ""
-	}
-	for _, part := range app.Parts {
-		if p.failed(app, part) {
-			return part.Service
-		}
-	}
-	return ""
-}
-
-// failed reports whether a part was started by an earlier pass, with the main service where
-// not by itself, and failed. That systemd will try again makes it no better.
-func (p *pass) failed(app units.App, part units.Part) bool {
-	u, main := p.have.Units[part.Service], p.have.Units[app.Parts[0].Service]
-	if u.Active != units.Failed && !u.Restarting || u.Stopped {
-		return false
-	}
-	if before, begun := p.pending(app.ID, part.Service); begun {
-		return before != u.Invocation
-	}
-	before, begun := p.pending(app.ID, app.Parts[0].Service)
-	isUntouched := before == main.Invocation && (main.Active == units.Active || main.Active == units.Deactivating)
-	return begun && !isUntouched
-}
-
-func (p *pass) pending(app, service string) (invocation string, begun bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	invocation, begun = p.history[app].Pending[service]
-	return invocation, begun
-}
-
-func (p *pass) steps(app units.App) []units.Action {
-	var list []units.Action
-	for _, a := range p.plan.Steps {
-		if a.App == app.ID {
-			list = append(list, a)
-		}
-	}
-	return list
 }
 
 // begin keeps, before anything is done, what is about to be done: a pass that is
@@ -293,7 +220,7 @@ func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
 			return s.ReloadNetwork(ctx)
 		case units.Reload:
 			return s.Reload(ctx)
-		case units.Write, units.Remove, units.Adopt, units.Restore, units.Leave:
+		case units.Write, units.Remove, units.Adopt, units.Restore, units.Acquire, units.Leave:
 		}
 		return fmt.Errorf("%s is not for systemd to do", a.Kind)
 	})
@@ -330,8 +257,8 @@ func (p *pass) verify(ctx context.Context, app units.App) error {
 		return err
 	}
 	second := first
-	up := age(app, first)
-	if slices.ContainsFunc(p.steps(app), func(a units.Action) bool { return a.Kind == units.ReloadService }) {
+	up := app.Age(first)
+	if slices.ContainsFunc(p.plan.StepsOf(app.ID), func(a units.Action) bool { return a.Kind == units.ReloadService }) {
 		up = 0
 	}
 	if wait := p.host.StabilizationTime - up; wait > 0 {
@@ -354,7 +281,7 @@ func (p *pass) verify(ctx context.Context, app units.App) error {
 	return nil
 }
 
-// servesAtLast is serves, and has Diff decide about a part that does not serve since a
+// servesAtLast is verify, and has units.Decide decide about a part that does not serve since a
 // part before it was restarted. systemd may start it again by itself meanwhile.
 func (p *pass) servesAtLast(ctx, waiting context.Context, app units.App) error {
 	for {
@@ -376,7 +303,7 @@ func (p *pass) servesAtLast(ctx, waiting context.Context, app units.App) error {
 	}
 }
 
-// stale is what Diff says of a part that does not serve, once it is not on its way.
+// stale is what units.Decide says of a part that does not serve, once it is not on its way.
 // isComing: it was started meanwhile, or the steps start it.
 func (p *pass) stale(ctx context.Context, app units.App, service string) (steps []units.Action, isComing bool, err error) {
 	for {
@@ -389,9 +316,7 @@ func (p *pass) stale(ctx context.Context, app units.App, service string) (steps 
 			return nil, true, nil
 		}
 		if !found[service].IsOnItsWay() {
-			p.mu.Lock()
-			plan := units.Diff(units.Desired{Apps: []units.App{part}, Scope: p.want.Scope}, units.Observed{Units: found}, p.history, p.started)
-			p.mu.Unlock()
+			plan := p.decideStale(part, found)
 			return plan.Steps, len(plan.Steps) > 0, p.begin(app, plan.Steps, found)
 		}
 		if err := pause(ctx, answerPause); err != nil {
@@ -400,15 +325,13 @@ func (p *pass) stale(ctx context.Context, app units.App, service string) (steps 
 	}
 }
 
-// age is how long the part of an app has been up that came up last.
-func age(app units.App, found map[string]units.Unit) time.Duration {
-	least := time.Duration(math.MaxInt64)
-	for _, part := range app.Parts {
-		if u := found[part.Service]; u.Active == units.Active {
-			least = min(least, u.Up)
-		}
-	}
-	return least
+// decideStale decides about a part that does not serve since a part before it was restarted.
+// Nothing of it is unfinished: its earlier files are for when this does not help.
+func (p *pass) decideStale(part units.App, found map[string]units.Unit) units.Plan {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	basis := units.Basis{Desired: units.Desired{Apps: []units.App{part}, Scope: p.want.Scope}, Past: units.Past{History: p.history}}
+	return units.Decide(basis, units.Observed{Units: found}, p.started)
 }
 
 // up demands that every part that this pass touched is active.
@@ -523,24 +446,6 @@ const (
 	answerPause = 500 * time.Millisecond
 )
 
-// isRollbackable reports whether the app ran with other files before they were changed.
-func (p *pass) isRollbackable(app units.App) bool {
-	before := p.previousFiles(app.ID)
-	if len(before) == 0 {
-		return false
-	}
-	return (p.wrote(app.ID) || p.unfinished[app.ID]) && digests(before) != digests(app.Files)
-}
-
-// digests tells two renderings of an app apart that differ for its containers.
-func digests(set units.Set) string {
-	var text strings.Builder
-	for _, f := range set {
-		text.WriteString(f.Name + " " + f.Digest + "\n")
-	}
-	return text.String()
-}
-
 // rollBack gives an app that does not serve its earlier files back and starts it
 // with them. What came of it is in the error.
 func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
@@ -548,7 +453,7 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 	p.mu.Lock()
 	p.history.RollBack(app)
 	p.mu.Unlock()
-	earlier := app.With(p.previousFiles(app.ID))
+	earlier := app.With(p.plan.PreviousFiles(app.ID))
 	main := units.Action{App: app.ID, Kind: units.Restart, Target: earlier.Parts[0].Service, Reason: units.ReasonRolledBack}
 	if err == nil {
 		err = p.carryOut(ctx, ctx, earlier, []units.Action{

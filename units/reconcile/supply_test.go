@@ -77,7 +77,7 @@ func TestSlowImages(t *testing.T) {
 		m.log = nil
 		var came bool
 		host := m.host()
-		host.Supply = func(_ context.Context, a units.App, _ reconcile.Prerequisites) error {
+		host.Supply = func(_ context.Context, a units.App, _ units.Prerequisites) error {
 			if a.ID == "slow" && !came {
 				return units.ErrPending
 			}
@@ -109,7 +109,7 @@ func TestEditWhileImagesCome(t *testing.T) {
 		m.log = nil
 		version := "2"
 		host := m.host()
-		host.Supply = func(context.Context, units.App, reconcile.Prerequisites) error {
+		host.Supply = func(context.Context, units.App, units.Prerequisites) error {
 			version = "1"
 			return nil
 		}
@@ -131,7 +131,7 @@ func TestSuppliesEnd(t *testing.T) {
 		host := m.host()
 		host.WaitTimeout = 10 * time.Second
 		var asked atomic.Int32
-		host.Supply = func(context.Context, units.App, reconcile.Prerequisites) error {
+		host.Supply = func(context.Context, units.App, units.Prerequisites) error {
 			asked.Add(1)
 			time.Sleep(6 * time.Second)
 			return units.ErrPending

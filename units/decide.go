@@ -1,0 +1,334 @@
+package units
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Decide makes every decision of a pass: what is done, in which order, why, and what is left
+// as it is. It goes by nothing but what it is given, and its plan is not changed afterwards. A
+// second plan after the first was carried out has nothing to do.
+//
+// What comes of an action is not known yet: an app that does not serve after it gets its earlier
+// files back, and the apps that need it wait.
+func Decide(b Basis, have Observed, now time.Time) Plan {
+	d := &differ{basis: b, want: b.Desired, have: have, history: b.Past.History, now: now, plan: Plan{Basis: b, Ours: have.Ours}}
+	for _, id := range b.RolledBack {
+		d.leave(id, "", ReasonRolledBack)
+	}
+	d.diff()
+	d.leaveKnown()
+	d.record()
+	d.refuse()
+	d.rollBackFailed()
+	d.adopt()
+	d.resumeAdoptions()
+	d.acquire()
+	d.revive()
+	d.verify()
+	d.plan.Basis = d.basis
+	d.plan.Reload = d.firstReload()
+	return d.plan
+}
+
+// leaveKnown says what is left for what is known before anything is compared.
+func (d *differ) leaveKnown() {
+	for _, app := range d.basis.Reverted {
+		d.leave(app.ID, "", ReasonAdoptionReverted)
+	}
+	for _, app := range d.want.Apps {
+		for _, p := range app.Parts {
+			if d.have.Units[p.Service].ConfigUnknown {
+				d.leave(app.ID, p.Service, ReasonConfigUnknown)
+			}
+		}
+	}
+}
+
+// record writes grants down that nobody could tell any more once the units of an app are others.
+func (d *differ) record() {
+	for _, app := range d.want.Apps {
+		if u := app.Unrecorded; u != nil {
+			d.plan.Records = append(d.plan.Records, Action{App: app.ID, Kind: Write, Target: u.Dir + "/" + u.Name, Reason: ReasonGrantsUnrecorded})
+		}
+	}
+}
+
+// refuse finds the apps for which the pass can't do what it should, and does nothing for them.
+func (d *differ) refuse() {
+	for _, app := range d.want.Apps {
+		if err := d.refusal(app); err != nil {
+			d.drop(app.ID)
+			d.plan.Refused = append(d.plan.Refused, Refusal{App: app.ID, Err: err})
+		}
+	}
+	errInvalid := errors.New("its manifest has errors with what the container mounts; see archgen check")
+	for _, id := range slices.Sorted(maps.Keys(d.have.Foreign)) {
+		if !d.basis.IsWanted(id) {
+			d.plan.Refused = append(d.plan.Refused, Refusal{App: id, Err: cmp.Or(d.have.Foreign[id].Err, errInvalid)})
+		}
+	}
+}
+
+func (d *differ) refusal(app App) error {
+	main := app.Parts[0].Service
+	foreign, inPlace := d.have.Foreign[app.ID]
+	switch {
+	case d.have.Units[main].Masked && (app.Request == Start || app.Request == Restart):
+		return fmt.Errorf("%s is masked, and systemd starts nothing that is: %s", main, d.want.Scope.Systemctl("unmask "+main))
+	case len(d.foreignFiles(app)) > 0:
+		return fmt.Errorf("a file with the name of one of its units was not written by archgen: %s; move it away", strings.Join(d.foreignFiles(app), ", "))
+	case !inPlace:
+		return nil
+	case foreign.Err != nil:
+		return foreign.Err
+	case slices.ContainsFunc(app.Parts, func(p Part) bool { return d.have.Units[p.Service].Active == Active }):
+		return fmt.Errorf("%s was not made by archgen, and other parts of %s run: archgen stop %s, then archgen adopt %s",
+			ForeignNames(foreign.Containers), app.ID, app.ID, app.ID)
+	}
+	return nil
+}
+
+func (d *differ) foreignFiles(app App) (names []string) {
+	for _, f := range app.Files {
+		if d.have.Files[f.Name].State == FileForeign {
+			names = append(names, f.Name)
+		}
+	}
+	return names
+}
+
+// drop takes what is done for an app out of the plan.
+func (d *differ) drop(app string) {
+	isOf := func(a Action) bool { return a.App == app }
+	d.plan.Files = slices.DeleteFunc(d.plan.Files, isOf)
+	d.plan.Steps = slices.DeleteFunc(d.plan.Steps, isOf)
+	d.plan.Records = slices.DeleteFunc(d.plan.Records, isOf)
+	d.reloads = slices.DeleteFunc(d.reloads, isOf)
+}
+
+// firstReload is the reload that systemd has to do, nil where it has to do none.
+func (d *differ) firstReload() *Action {
+	if len(d.reloads) == 0 {
+		return nil
+	}
+	return &Action{Kind: Reload, Reason: d.reloads[0].Reason}
+}
+
+// rollBackFailed gives apps their earlier files, or foreign containers their place, back that
+// an earlier pass started with changed files and did not wait for, such as one that takes long
+// to start, and to fail at it. Trying again would only take as long again.
+func (d *differ) rollBackFailed() {
+	for _, app := range d.want.Apps {
+		service := d.failedPart(app)
+		if service == "" || d.isRefused(app.ID) {
+			continue
+		}
+		d.plan.Steps = slices.DeleteFunc(d.plan.Steps, func(a Action) bool { return a.App == app.ID })
+		d.plan.Rollbacks = append(d.plan.Rollbacks, Rollback{App: app.ID, Service: service, Actions: d.rollback(app)})
+	}
+}
+
+// rollback is what gives an app back what it was. Where an app that it needs is down as well,
+// and stays so, that is nothing.
+func (d *differ) rollback(app App) []Action {
+	isDown := func(id string) bool {
+		service := ServiceName(id)
+		starts := func(a Action) bool { return a.Target == service && a.isStart() }
+		return d.have.Units[service].Active != Active && !slices.ContainsFunc(d.plan.Steps, starts)
+	}
+	switch {
+	case d.basis.IsInPlace(app.ID):
+		return d.plan.revertActions(app, d.have.Units)
+	case slices.ContainsFunc(app.Needs, isDown):
+		return nil
+	}
+	return RollbackActions(app.With(d.plan.PreviousFiles(app.ID)))
+}
+
+// failedPart is the service of such an app that is down.
+func (d *differ) failedPart(app App) (service string) {
+	switch {
+	case app.Request == Start, app.Request == Restart, !d.basis.Unfinished[app.ID]:
+		return ""
+	case d.basis.IsInPlace(app.ID):
+		if !d.want.Adopts { // it is for a pass that can give the place back
+			return ""
+		}
+	case !d.plan.IsRollbackable(app):
+		return ""
+	}
+	for _, p := range app.Parts {
+		if d.hasFailed(app, p) {
+			return p.Service
+		}
+	}
+	return ""
+}
+
+// hasFailed reports whether a part was started by an earlier pass, with the main service where
+// not by itself, and failed. That systemd will try again makes it no better.
+func (d *differ) hasFailed(app App, p Part) bool {
+	main := app.Parts[0].Service
+	u, ofMain := d.have.Units[p.Service], d.have.Units[main]
+	if u.Active != Failed && !u.Restarting || u.Stopped {
+		return false
+	}
+	pending := d.history[app.ID].Pending
+	if before, begun := pending[p.Service]; begun {
+		return before != u.Invocation
+	}
+	before, begun := pending[main]
+	isUntouched := before == ofMain.Invocation && (ofMain.Active == Active || ofMain.Active == Deactivating)
+	return begun && !isUntouched
+}
+
+func (d *differ) isRefused(app string) bool {
+	return slices.ContainsFunc(d.plan.Refused, func(r Refusal) bool { return r.App == app })
+}
+
+// adopt parks the containers whose place apps take, and those that an earlier pass set about
+// parking.
+func (d *differ) adopt() {
+	d.plan.Adopts = map[string][]ForeignContainer{}
+	for _, app := range d.want.Apps {
+		if d.isRefused(app.ID) || app.Request == Stop || !d.want.Adopts || !d.plan.HasSteps(app.ID) {
+			continue
+		}
+		adoptions := maps.Clone(d.basis.Past.Adoptions)
+		if adoptions == nil {
+			adoptions = Adoptions{}
+		}
+		if found := d.have.Foreign[app.ID].Containers; len(found) > 0 {
+			adoptions.Begin(app.ID, found)
+		}
+		if list := adoptions[app.ID].Containers; len(list) > 0 {
+			d.plan.Adopts[app.ID] = list
+		}
+	}
+	for _, app := range d.basis.Reverted {
+		if d.want.Adopts && d.basis.IsInPlace(app.ID) {
+			d.plan.Reverts = append(d.plan.Reverts, Rollback{App: app.ID, Actions: d.unpark(app)})
+		}
+	}
+}
+
+// unpark gives containers their place back. A plan for all apps stops the app and removes its
+// files beside, as those of any that is not wanted.
+func (d *differ) unpark(app App) []Action {
+	list := d.plan.revertActions(app, d.have.Units)
+	if d.want.Complete {
+		list = slices.DeleteFunc(list, func(a Action) bool { return a.Kind != Restore })
+	}
+	return list
+}
+
+// resumeAdoptions goes on with what a pass that was killed began: the app serves, and the
+// containers go, or it does not, and they have their place back.
+func (d *differ) resumeAdoptions() {
+	for _, app := range d.want.Apps {
+		if !d.want.Adopts || !d.basis.IsInPlace(app.ID) || app.Request == Stop || d.plan.HasSteps(app.ID) || d.plan.rollsBack(app.ID) || d.isRefused(app.ID) {
+			continue
+		}
+		main := app.Parts[0].Service
+		switch d.have.Units[main].Active {
+		case Failed:
+			d.step(app, ResetFailed, main, ReasonLegacy, false)
+		case Active, Activating:
+		case Inactive, Deactivating:
+			continue // a person stopped it, and will start it
+		}
+		d.step(app, Start, main, ReasonLegacy, false)
+		d.plan.Adopts[app.ID] = d.basis.Past.Adoptions[app.ID].Containers
+	}
+}
+
+// acquire finds what apps may lack that are changed or started. An app that is to stop waits
+// for no registry: its files stay as they are, and the next pass changes them.
+func (d *differ) acquire() {
+	var apps []App
+	for _, app := range d.want.Apps {
+		lack := d.lackOf(app)
+		switch {
+		case d.isRefused(app.ID):
+		case app.Request == Stop && lack != (Prerequisites{}):
+			d.plan.Files = slices.DeleteFunc(d.plan.Files, func(a Action) bool { return a.App == app.ID })
+			d.reloads = slices.DeleteFunc(d.reloads, func(a Action) bool { return a.App == app.ID })
+			app = app.With(d.have.Ours.Of(app.ID))
+		case lack != (Prerequisites{}):
+			d.plan.Acquisitions = append(d.plan.Acquisitions, Acquisition{App: app.ID, Prerequisites: lack})
+		}
+		if len(app.Parts) > 0 { // there is something of it to stop
+			apps = append(apps, app)
+		}
+	}
+	d.basis.Apps = apps
+}
+
+func (d *differ) lackOf(app App) Prerequisites {
+	adopts := len(d.have.Foreign[app.ID].Containers) > 0
+	return Prerequisites{
+		Images:  adopts || d.plan.Writes(app.ID) && d.isNew(app),
+		Secrets: len(app.Secrets) > 0 && (adopts || d.makesContainers(app)),
+	}
+}
+
+// isNew reports whether an app never ran with the files that it should have. One
+// that has lost its files, and was stopped, did.
+func (d *differ) isNew(app App) bool {
+	if app.Runs(d.have.Units) || d.have.Ours.Of(app.ID).SameContainers(app.Files) {
+		return false
+	}
+	good, err := d.basis.Past.good(app.ID)
+	return err != nil || !good.SameContainers(app.Files)
+}
+
+// makesContainers reports whether containers of an app are made by this pass, or later
+// from files that it writes, or by systemd, which tries again and again.
+func (d *differ) makesContainers(app App) bool {
+	starts := func(a Action) bool { return a.App == app.ID && a.isStart() }
+	retries := func(a Action) bool { return a.App == app.ID && a.Reason == ReasonRestartedBySystemd }
+	return d.plan.Writes(app.ID) && !app.Runs(d.have.Units) || slices.ContainsFunc(d.plan.Steps, starts) || slices.ContainsFunc(d.plan.Left, retries)
+}
+
+// revive gives services that are to stop, but have lost their units, the last ones back until
+// they have stopped: without, systemd knows neither how long an app may take to stop, nor that
+// Podman has to tidy up after it.
+func (d *differ) revive() {
+	for _, a := range d.plan.Stops {
+		if a.Kind != Stop || d.have.Units[a.Target].Loaded || d.basis.IsWanted(a.App) || len(d.plan.Revives.Of(a.App)) > 0 {
+			continue
+		}
+		good, err := d.basis.Past.good(a.App)
+		if err != nil {
+			continue // it is stopped without
+		}
+		d.plan.Revives = append(d.plan.Revives, good...)
+	}
+	d.plan.Revives.Sort()
+	for _, f := range d.plan.Revives {
+		remove := Action{App: f.App, Kind: Remove, Target: f.Name, Reason: ReasonRemoved}
+		if !slices.Contains(d.plan.Files, remove) {
+			d.plan.Files = append(d.plan.Files, remove)
+		}
+		d.reload(f.App, ReasonRemoved)
+	}
+}
+
+// verify finds the apps that are looked at though nothing is done to them.
+func (d *differ) verify() {
+	for _, app := range d.basis.Apps {
+		isUp := app.IsUp(d.have.Units)
+		isUnproven := app.IsAwaited && app.Request != Stop && isUp && app.Age(d.have.Units) < d.want.StabilizationTime
+		u := d.have.Units[app.Parts[0].Service]
+		isAtWork := u.Active != Inactive && u.Active != "" // one that ends again and again is no app that was stopped
+		if !d.plan.HasSteps(app.ID) && !d.plan.rollsBack(app.ID) && (d.basis.Unfinished[app.ID] && isUp || isUnproven || app.Rotating && isAtWork) {
+			d.plan.Verifies = append(d.plan.Verifies, app.ID)
+		}
+	}
+}

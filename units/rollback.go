@@ -1,0 +1,85 @@
+package units
+
+import "slices"
+
+// PreviousFiles is the files of an app from before they were changed: by this plan, or
+// by a pass that did not come to its end. With what is left where some were lost it
+// never ran.
+func (p Plan) PreviousFiles(app string) Set {
+	if p.Basis.Unfinished[app] || p.hasLost(app) {
+		if good, err := p.Basis.Past.good(app); err == nil {
+			return good
+		}
+	}
+	return p.Ours.Of(app)
+}
+
+// hasLost reports whether files of an app are not there, or have nothing left in them
+// that tells whose they are.
+func (p Plan) hasLost(app string) bool {
+	return slices.ContainsFunc(p.Files, func(a Action) bool {
+		_, found := p.Ours.Find(a.Target)
+		return a.App == app && a.Kind == Write && !found
+	})
+}
+
+// IsRollbackable reports whether an app ran with other files before they were changed.
+func (p Plan) IsRollbackable(app App) bool {
+	previous := p.PreviousFiles(app.ID)
+	return len(previous) > 0 && (p.Writes(app.ID) || p.Basis.Unfinished[app.ID]) && !previous.SameContainers(app.Files)
+}
+
+// SameContainers reports whether two renderings of an app make the same containers.
+func (s Set) SameContainers(other Set) bool {
+	return slices.EqualFunc(s, other, func(a, b File) bool { return a.Name == b.Name && a.Digest == b.Digest })
+}
+
+// RollbackActions is what starts an app with the files that it had before.
+func RollbackActions(previous App) []Action {
+	list := make([]Action, 0, len(previous.Files)+3)
+	for _, f := range previous.Files {
+		list = append(list, Action{App: previous.ID, Kind: Write, Target: f.Name, Reason: ReasonRolledBack})
+	}
+	main := previous.Parts[0].Service
+	return append(list,
+		Action{Kind: Reload, Reason: ReasonRolledBack},
+		Action{App: previous.ID, Kind: ResetFailed, Target: main, Reason: ReasonRolledBack},
+		Action{App: previous.ID, Kind: Restart, Target: main, Reason: ReasonRolledBack},
+	)
+}
+
+// rollsBack reports whether the plan gives an app back what it was.
+func (p Plan) rollsBack(app string) bool { return p.Rollback(app) != nil }
+
+// Rollback is what gives an app back what it was, nil where nothing does.
+func (p Plan) Rollback(app string) *Rollback {
+	i := slices.IndexFunc(p.Rollbacks, func(r Rollback) bool { return r.App == app })
+	if i < 0 {
+		return nil
+	}
+	return &p.Rollbacks[i]
+}
+
+// revertActions is what ends an app and gives foreign containers their place back.
+func (p Plan) revertActions(app App, found map[string]Unit) []Action {
+	var list []Action
+	for _, service := range app.Services() {
+		if u := found[service]; u.Active == "" || u.Active == Inactive {
+			continue
+		}
+		for _, kind := range []Kind{Stop, ResetFailed} {
+			list = append(list, Action{App: app.ID, Kind: kind, Target: service, Reason: ReasonRolledBack})
+		}
+	}
+	own := p.Ours.Of(app.ID)
+	for _, f := range own {
+		list = append(list, Action{App: app.ID, Kind: Remove, Target: f.Name, Reason: ReasonRolledBack})
+	}
+	if len(own) > 0 {
+		list = append(list, Action{Kind: Reload, Reason: ReasonRolledBack})
+	}
+	for _, c := range slices.Backward(p.Basis.Past.Adoptions[app.ID].Containers) { // the main one comes last, as at a start
+		list = append(list, Action{App: app.ID, Kind: Restore, Target: c.Name, Reason: ReasonRolledBack})
+	}
+	return list
+}
