@@ -95,7 +95,7 @@ func (d *daemon) note(e passResult) {
 		d.remember(app, e.report.Units)
 	}
 	for _, a := range e.report.Actions {
-		if a.App != "" && a.Kind != units.Leave && wanted[a.App] {
+		if a.App != "" && a.Changes() && wanted[a.App] {
 			d.appOf(a.App).Repairs[a.Kind]++
 		}
 	}

@@ -23,11 +23,9 @@ func Decide(b Basis, have Observed, now time.Time) Plan {
 	}
 	d.diff()
 	d.leaveKnown()
+	d.refuseUnwanted()
 	d.record()
-	d.refuse()
-	d.rollBackFailed()
 	d.adopt()
-	d.resumeAdoptions()
 	d.acquire()
 	d.revive()
 	d.verify()
@@ -53,20 +51,34 @@ func (d *differ) leaveKnown() {
 // record writes grants down that nobody could tell any more once the units of an app are others.
 func (d *differ) record() {
 	for _, app := range d.want.Apps {
-		if u := app.Unrecorded; u != nil {
+		if u := app.Unrecorded; u != nil && !d.isRefused(app.ID) {
 			d.plan.Records = append(d.plan.Records, Action{App: app.ID, Kind: Write, Target: u.Dir + "/" + u.Name, Reason: ReasonGrantsUnrecorded})
 		}
 	}
 }
 
-// refuse finds the apps for which the pass can't do what it should, and does nothing for them.
-func (d *differ) refuse() {
-	for _, app := range d.want.Apps {
-		if err := d.refusal(app); err != nil {
-			d.drop(app.ID)
-			d.plan.Refused = append(d.plan.Refused, Refusal{App: app.ID, Err: err})
-		}
+// decideApp decides about the services of one app, or that nothing can be done for it, or that
+// it gets back what it was.
+func (d *differ) decideApp(app App) {
+	at := len(d.plan.Steps)
+	d.app(app)
+	service := d.failedPart(app)
+	err := d.refusal(app, service)
+	switch {
+	case err != nil:
+		d.drop(app.ID)
+		d.plan.Refused = append(d.plan.Refused, Refusal{App: app.ID, Err: err})
+	case service != "":
+		d.plan.Steps = d.plan.Steps[:at]
+		d.plan.Rollbacks = append(d.plan.Rollbacks, Rollback{App: app.ID, Service: service, Actions: d.rollback(app)})
+	case len(d.plan.Steps) == at:
+		d.resumeAdoption(app)
 	}
+}
+
+// refuseUnwanted refuses apps whose manifests are invalid since foreign containers were found in
+// their place.
+func (d *differ) refuseUnwanted() {
 	errInvalid := errors.New("its manifest has errors with what the container mounts; see archgen check")
 	for _, id := range slices.Sorted(maps.Keys(d.have.Foreign)) {
 		if !d.basis.IsWanted(id) {
@@ -75,7 +87,8 @@ func (d *differ) refuse() {
 	}
 }
 
-func (d *differ) refusal(app App) error {
+// refusal is why nothing can be done for an app, of which a part may have failed.
+func (d *differ) refusal(app App, failed string) error {
 	main := app.Parts[0].Service
 	foreign, inPlace := d.have.Foreign[app.ID]
 	switch {
@@ -90,6 +103,9 @@ func (d *differ) refusal(app App) error {
 	case slices.ContainsFunc(app.Parts, func(p Part) bool { return d.have.Units[p.Service].Active == Active }):
 		return fmt.Errorf("%s was not made by archgen, and other parts of %s run: archgen stop %s, then archgen adopt %s",
 			ForeignNames(foreign.Containers), app.ID, app.ID, app.ID)
+	case failed != "":
+		return fmt.Errorf("%s was not made by archgen, and %s did not serve after its last change: archgen adopt %s tries it again in that place",
+			ForeignNames(foreign.Containers), app.ID, app.ID)
 	}
 	return nil
 }
@@ -108,7 +124,6 @@ func (d *differ) drop(app string) {
 	isOf := func(a Action) bool { return a.App == app }
 	d.plan.Files = slices.DeleteFunc(d.plan.Files, isOf)
 	d.plan.Steps = slices.DeleteFunc(d.plan.Steps, isOf)
-	d.plan.Records = slices.DeleteFunc(d.plan.Records, isOf)
 	d.reloads = slices.DeleteFunc(d.reloads, isOf)
 }
 
@@ -118,20 +133,6 @@ func (d *differ) firstReload() *Action {
 		return nil
 	}
 	return &Action{Kind: Reload, Reason: d.reloads[0].Reason}
-}
-
-// rollBackFailed gives apps their earlier files, or foreign containers their place, back that
-// an earlier pass started with changed files and did not wait for, such as one that takes long
-// to start, and to fail at it. Trying again would only take as long again.
-func (d *differ) rollBackFailed() {
-	for _, app := range d.want.Apps {
-		service := d.failedPart(app)
-		if service == "" || d.isRefused(app.ID) {
-			continue
-		}
-		d.plan.Steps = slices.DeleteFunc(d.plan.Steps, func(a Action) bool { return a.App == app.ID })
-		d.plan.Rollbacks = append(d.plan.Rollbacks, Rollback{App: app.ID, Service: service, Actions: d.rollback(app)})
-	}
 }
 
 // rollback is what gives an app back what it was. Where an app that it needs is down as well,
@@ -151,10 +152,15 @@ func (d *differ) rollback(app App) []Action {
 	return RollbackActions(app.With(d.plan.PreviousFiles(app.ID)))
 }
 
-// failedPart is the service of such an app that is down.
+// failedPart is the service that is down of an app that an earlier pass started with changed
+// files and did not wait for, such as one that takes long to start, and to fail at it. The app
+// gets its earlier files, or a foreign container its place, back: trying again would only take
+// as long again.
 func (d *differ) failedPart(app App) (service string) {
 	switch {
 	case app.Request == Start, app.Request == Restart, !d.basis.Unfinished[app.ID]:
+		return ""
+	case !d.have.Ours.Of(app.ID).SameContainers(app.Files): // what has failed is not what the app is to be now
 		return ""
 	case d.basis.IsInPlace(app.ID):
 		if !d.want.Adopts { // it is for a pass that can give the place back
@@ -179,12 +185,12 @@ func (d *differ) hasFailed(app App, p Part) bool {
 	if u.Active != Failed && !u.Restarting || u.Stopped {
 		return false
 	}
-	pending := d.history[app.ID].Pending
-	if before, begun := pending[p.Service]; begun {
-		return before != u.Invocation
+	record := d.history[app.ID]
+	if started, begun := record.hasStarted(p.Service, u); begun {
+		return started
 	}
-	before, begun := pending[main]
-	isUntouched := before == ofMain.Invocation && (ofMain.Active == Active || ofMain.Active == Deactivating)
+	started, begun := record.hasStarted(main, ofMain)
+	isUntouched := !started && (ofMain.Active == Active || ofMain.Active == Deactivating)
 	return begun && !isUntouched
 }
 
@@ -228,24 +234,19 @@ func (d *differ) unpark(app App) []Action {
 	return list
 }
 
-// resumeAdoptions goes on with what a pass that was killed began: the app serves, and the
-// containers go, or it does not, and they have their place back.
-func (d *differ) resumeAdoptions() {
-	for _, app := range d.want.Apps {
-		if !d.want.Adopts || !d.basis.IsInPlace(app.ID) || app.Request == Stop || d.plan.HasSteps(app.ID) || d.plan.rollsBack(app.ID) || d.isRefused(app.ID) {
-			continue
-		}
-		main := app.Parts[0].Service
-		switch d.have.Units[main].Active {
-		case Failed:
-			d.step(app, ResetFailed, main, ReasonLegacy, false)
-		case Active, Activating:
-		case Inactive, Deactivating:
-			continue // a person stopped it, and will start it
-		}
-		d.step(app, Start, main, ReasonLegacy, false)
-		d.plan.Adopts[app.ID] = d.basis.Past.Adoptions[app.ID].Containers
+// resumeAdoption goes on with what a pass that was killed began: the app serves, and the
+// containers go, or it does not, and they have their place back. An app that is down was stopped
+// by a person, who will start it.
+func (d *differ) resumeAdoption(app App) {
+	main := app.Parts[0].Service
+	u := d.have.Units[main]
+	if !d.want.Adopts || !d.basis.IsInPlace(app.ID) || app.Request == Stop || u.IsAtRest() || u.Active == Deactivating {
+		return
 	}
+	if u.Active == Failed {
+		d.step(app, ResetFailed, main, ReasonLegacy, false)
+	}
+	d.step(app, Start, main, ReasonLegacy, false)
 }
 
 // acquire finds what apps may lack that are changed or started. An app that is to stop waits

@@ -29,7 +29,7 @@ func (d *differ) diff() {
 		d.loading(app)
 	}
 	for _, app := range apps {
-		d.app(app)
+		d.decideApp(app)
 	}
 	refused := d.want.Refused()
 	for _, id := range slices.Sorted(maps.Keys(refused)) {
@@ -375,9 +375,9 @@ func (d *differ) bringBack(app App, p Part, u Unit) {
 
 // startsAnyOf reports whether the plan starts one of some services of apps that come before.
 func (d *differ) startsAnyOf(services []string) bool {
-	return slices.ContainsFunc(d.plan.Steps, func(a Action) bool {
-		return (a.Kind == Start || a.Kind == Restart || a.Kind == Recreate) && slices.Contains(services, a.Target)
-	})
+	starts := func(a Action) bool { return a.isStart() && slices.Contains(services, a.Target) }
+	return slices.ContainsFunc(d.plan.Steps, starts) ||
+		slices.ContainsFunc(d.plan.Rollbacks, func(r Rollback) bool { return slices.ContainsFunc(r.Actions, starts) })
 }
 
 // isUp reports whether none of these apps is known to be down, or on its way: one that

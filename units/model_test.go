@@ -17,9 +17,11 @@ import (
 )
 
 // TestModel plays random schedules of faults against a simulated machine and
-// checks, after the faults stop, that Diff leads to what is wanted: every app
+// checks, after the faults stop, that Decide leads to what is wanted: every app
 // as its manifest says, at most one start for each fault, nothing to do on the
-// next pass, and nothing ever done to an app that no fault hit.
+// next pass, nothing ever done to an app that no fault hit, an app that does not
+// serve after a change back at its last good files, and no foreign container lost
+// whose place an app does not serve in.
 //
 // MODEL_SCHEDULES sets how many schedules: 100,000 in make test, a million in
 // make model.
@@ -59,8 +61,10 @@ type simApp struct {
 	// limited: systemd gave up on it.
 	limited    bool
 	restarting bool
-	// bad is a version that ends right after each start.
+	// bad is a version that ends right after each start, ended those that have ended by
+	// themselves.
 	bad    int
+	ended  []int
 	paused bool
 	health units.Health
 	// What it follows: which start of that there is, and with which it was started.
@@ -73,18 +77,34 @@ type simApp struct {
 	// started: systemd knows that it was; invocation counts the starts.
 	started    bool
 	invocation int
+	// good is the version with which it was last verified to serve, 0 where it never was.
+	good int
+	// foreign is the container by its name that somebody else made.
+	foreign place
 
 	faults, starts, writes int
 }
+
+// place is where a foreign container is.
+type place int
+
+const (
+	nowhere place = iota
+	inPlace
+	parked
+)
 
 func (a *simApp) service() string { return "app@" + a.id + ".service" }
 func (a *simApp) file() string    { return "app@" + a.id + ".container" }
 func digest(version int) string   { return strconv.Itoa(version) }
 
 type machine struct {
-	apps    []*simApp
-	history units.History
-	now     time.Time
+	apps      []*simApp
+	history   units.History
+	adoptions units.Adoptions
+	now       time.Time
+	// lost is the first foreign container that Podman removed for an app.
+	lost error
 	// begun is the services on which this pass has begun to work.
 	begun []string
 	// late is the first app that a whole pass left waiting though it changed its files.
@@ -98,7 +118,7 @@ func (m *machine) note(format string, args ...any) {
 
 func play(seed uint64) error {
 	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a schedule has to be repeatable
-	m := &machine{history: units.History{}, now: now}
+	m := &machine{history: units.History{}, adoptions: units.Adoptions{}, now: now}
 	for i := range 2 + r.IntN(3) {
 		m.apps = append(m.apps, &simApp{id: string(rune('a' + i)), version: 1, active: units.Inactive})
 	}
@@ -117,7 +137,7 @@ func play(seed uint64) error {
 	for range 1 + r.IntN(12) {
 		m.fault(r, victims[r.IntN(len(victims))])
 		// Events get lost, and a pass may be killed at any moment.
-		if plan := m.diff(); r.IntN(3) > 0 {
+		if plan := m.decide(); r.IntN(3) > 0 {
 			m.carryOut(plan, r.IntN(1+len(plan.Actions())))
 		}
 	}
@@ -127,13 +147,13 @@ func play(seed uint64) error {
 	if err := m.settle(); err != nil {
 		return m.explain(err)
 	}
-	return m.explain(errors.Join(m.late, m.check()))
+	return m.explain(errors.Join(m.late, m.lost, m.check()))
 }
 
 // mendManifest ends what only a person can end.
 func (a *simApp) mendManifest() {
 	a.invalid = false
-	if a.bad == a.version {
+	if a.bad > 0 {
 		a.version++
 	}
 }
@@ -155,7 +175,7 @@ var faults = []struct {
 	{"cut the file short", func(_ *machine, _ *rand.Rand, a *simApp) { a.disk = -1 }},
 	{"kill the container", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.active == units.Active {
-			a.active, a.restarting, a.paused, a.job = units.Activating, true, false, ""
+			a.active, a.restarting, a.paused, a.job, a.ended = units.Activating, true, false, "", append(a.ended, a.running)
 			if a.loaded <= 0 { // systemd has forgotten Restart=
 				a.active, a.restarting = units.Failed, false
 			}
@@ -164,12 +184,12 @@ var faults = []struct {
 	{"crash until systemd gives up", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.active == units.Active {
 			a.end(units.Failed)
-			a.limited = true
+			a.limited, a.ended = true, append(a.ended, a.running)
 		}
 	}},
 	{"crash again and again with this manifest", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.active == units.Active && a.loaded > 0 && a.loaded == a.version && !a.invalid && !a.removed {
-			a.bad, a.active, a.restarting, a.paused = a.loaded, units.Activating, true, false
+			a.bad, a.active, a.restarting, a.paused, a.ended = a.loaded, units.Activating, true, false, append(a.ended, a.running)
 		}
 	}},
 	{"start of what is at its limit by another unit", func(_ *machine, _ *rand.Rand, a *simApp) {
@@ -180,7 +200,7 @@ var faults = []struct {
 	{"stop by the operator", func(_ *machine, _ *rand.Rand, a *simApp) { a.stopByHand(units.Inactive) }},
 	{"stop of what has to be killed", func(_ *machine, _ *rand.Rand, a *simApp) { a.stopByHand(units.Failed) }},
 	{"start by the operator", func(m *machine, _ *rand.Rand, a *simApp) {
-		if (a.active == units.Inactive || a.active == units.Failed) && a.loaded > 0 {
+		if (a.active == units.Inactive || a.active == units.Failed) && a.loaded > 0 && a.foreign != inPlace {
 			m.start(a)
 			a.stopped = false
 			m.history.Reset(a.id)
@@ -195,6 +215,11 @@ var faults = []struct {
 	{"start what it follows anew", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.follows == nil {
 			a.followed++
+		}
+	}},
+	{"a container by its name, made by somebody else", func(_ *machine, _ *rand.Rand, a *simApp) {
+		if (a.active == units.Inactive || a.active == units.Failed) && a.foreign == nowhere {
+			a.foreign = inPlace
 		}
 	}},
 	{"take long to stop", func(_ *machine, _ *rand.Rand, a *simApp) { a.slow = !a.slow }},
@@ -240,6 +265,9 @@ func (a *simApp) end(state units.ActiveState) {
 }
 
 func (m *machine) start(a *simApp) {
+	if a.foreign == inPlace {
+		m.lost = fmt.Errorf("%s was started in the place of a container that was not parked", a.id)
+	}
 	a.invocation++
 	a.active, a.running, a.started, a.restarting, a.paused, a.health = units.Active, a.loaded, true, false, false, units.Serving
 	a.limited, a.seen, a.job = false, a.followed, ""
@@ -302,44 +330,86 @@ func (a *simApp) isStopped() bool {
 	return a.started && (a.active == units.Inactive || a.active == units.Failed && a.loaded > 0 && !a.limited)
 }
 
-func (m *machine) diff() units.Plan {
-	want := units.Desired{Complete: true}
-	have := units.Observed{Files: map[string]units.FoundFile{}, Units: map[string]units.Unit{}}
+// decide is a pass up to its plan.
+func (m *machine) decide() units.Plan {
+	want := units.Desired{Complete: true, Adopts: true}
 	for _, a := range m.apps {
-		found := units.FoundFile{App: a.id, Service: a.service()}
 		switch {
-		case a.removed && a.disk != 0:
-			found.State = units.FileStale
 		case a.removed:
 		case a.invalid:
 			want.Invalid = append(want.Invalid, a.id)
-		case a.disk == 0:
-			found.State = units.FileMissing
-		case a.disk != a.version:
-			found.State = units.FileDiffers
-		}
-		if found.State != "" {
-			have.Files[a.file()] = found
-		}
-		if !a.removed && !a.invalid {
+		default:
 			want.Apps = append(want.Apps, a.wanted())
 		}
-		u := units.Unit{
-			Loaded: a.loaded > 0, NeedsReload: a.loaded > 0 && a.loaded != a.disk, Active: a.active, Restarting: a.restarting,
-			Stopped: a.isStopped(), Paused: a.paused, Invocation: strconv.Itoa(a.invocation),
-		}
-		if a.active == units.Active {
-			u.Digest, u.Health, u.Watched, u.Job = digest(a.running), a.health, digest(a.seen), a.job
-		}
-		have.Units[a.service()] = u
 	}
-	return decide(want, have, m.history, m.now)
+	good := func(id string) (units.Set, error) { return m.app(id).rendered(m.app(id).good), nil }
+	basis, err := units.BasisOf(want, units.Past{History: m.history, Adoptions: m.adoptions, Good: good})
+	if err != nil {
+		panic(err)
+	}
+	have := units.Observed{Files: map[string]units.FoundFile{}, Units: map[string]units.Unit{}}
+	for _, a := range m.apps {
+		a.observe(basis, &have)
+	}
+	for _, app := range basis.Apps { // by its recipe, whatever the files
+		app.Parts[0].Watched = digest(m.app(app.ID).followed)
+	}
+	plan := units.Decide(basis, have, m.now)
+	if apps := plan.Starting(have); len(apps) > 0 {
+		have.Foreign = map[string]units.Foreign{}
+		for _, app := range apps {
+			if m.app(app.ID).foreign == inPlace {
+				have.Foreign[app.ID] = units.Foreign{Containers: []units.ForeignContainer{{ID: "1", Name: app.ID, Ran: true}}}
+			}
+		}
+		plan = units.Decide(basis, have, m.now)
+	}
+	return plan
+}
+
+// rendered is the files of a version, none of version 0.
+func (a *simApp) rendered(version int) units.Set {
+	if version <= 0 {
+		return nil
+	}
+	text := "[Install]\nWantedBy=default.target\n"
+	if a.disabled {
+		text = ""
+	}
+	return units.Set{{Name: a.file(), App: a.id, Digest: digest(version), Content: []byte(text + "[X-Archipelago]\nApp=" + a.id + "\nManifestDigest=" + digest(version) + "\n")}}
+}
+
+// observe adds what is found of the app.
+func (a *simApp) observe(basis units.Basis, have *units.Observed) {
+	found := units.FoundFile{App: a.id, Service: a.service()}
+	app, isWanted := basis.Find(a.id)
+	switch {
+	case !isWanted && a.disk != 0:
+		found.State = units.FileStale
+	case !isWanted:
+	case a.disk == 0:
+		found.State = units.FileMissing
+	case digest(a.disk) != app.Files[0].Digest:
+		found.State = units.FileDiffers
+	}
+	if found.State != "" {
+		have.Files[a.file()] = found
+	}
+	have.Ours = append(have.Ours, a.rendered(a.disk)...)
+	u := units.Unit{
+		Loaded: a.loaded > 0, NeedsReload: a.loaded > 0 && a.loaded != a.disk, Active: a.active, Restarting: a.restarting,
+		Stopped: a.isStopped(), Paused: a.paused, Invocation: strconv.Itoa(a.invocation),
+	}
+	if a.active == units.Active {
+		u.Digest, u.Health, u.Watched, u.Job = digest(a.running), a.health, digest(a.seen), a.job
+	}
+	have.Units[a.service()] = u
 }
 
 // wanted is the app as its manifest says.
 func (a *simApp) wanted() units.App {
 	part := units.Part{Service: a.service(), File: a.file(), Digest: digest(a.version), Watched: digest(a.followed)}
-	app := units.App{ID: a.id, Enabled: !a.disabled, ManifestDigest: digest(a.version)}
+	app := units.App{ID: a.id, Enabled: !a.disabled, ManifestDigest: digest(a.version), Files: a.rendered(a.version)}
 	if a.follows != nil {
 		app.Needs, app.RestartAfter, part.TracksAddressOf = []string{a.follows.id}, []string{a.follows.id}, []string{a.follows.service()}
 	}
@@ -349,20 +419,14 @@ func (a *simApp) wanted() units.App {
 
 // carryOut does the first actions of a plan, as reconcile does them.
 func (m *machine) carryOut(plan units.Plan, most int) {
-	m.begun = nil
+	m.begun, m.history, m.adoptions = nil, plan.Basis.Past.History, plan.Basis.Past.Adoptions
+	if most > 0 {
+		m.announce(plan)
+	}
 	var mended []*simApp
 	for _, action := range plan.Files {
 		if a := m.app(action.App); a.restarting && action.Kind == units.Write {
 			mended = append(mended, a)
-		}
-	}
-	if plan.Reload != nil { // as announce does
-		for _, action := range slices.Concat(plan.Steps, plan.Left) {
-			a := m.app(action.App)
-			isMeant := action.Kind != units.Leave || !a.isStopped()
-			if isMeant && !a.invalid && a.active == units.Failed && most > 0 {
-				m.begin(action)
-			}
 		}
 	}
 	for i, action := range plan.Actions() {
@@ -374,13 +438,52 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 			continue
 		}
 		m.note("  %s %s (%s)", action.Kind, action.Target, action.Reason)
-		m.act(action)
+		m.act(plan, action)
 	}
+	m.checkLate(plan, mended)
+	m.verify(plan)
 	for _, action := range append(plan.Stops, plan.Steps...) {
 		if m.app(action.App).job == "" { // a pass does not wait for a job when others are to be looked at
 			m.history.ClearPending(action.App)
 		}
 	}
+	for _, a := range m.apps {
+		if a.active == units.Active {
+			m.history.ExpireIfHealthy(a.id, m.now)
+		}
+	}
+}
+
+// announce leaves word of what is about to be done, as pass.announce does.
+func (m *machine) announce(plan units.Plan) {
+	for _, action := range plan.Files {
+		a := m.app(action.App)
+		m.history.DropStarted(a.id, map[string]units.Unit{a.service(): {Invocation: strconv.Itoa(a.invocation)}})
+	}
+	for id := range plan.Adopts {
+		if a := m.app(id); a.active != units.Active && a.active != units.Activating {
+			m.begin(units.Action{App: id, Kind: units.Start, Target: a.service()})
+		}
+	}
+	for _, action := range slices.Concat(plan.Steps, plan.Left) {
+		a := m.app(action.App)
+		isMeant := action.Kind != units.Leave || !a.isStopped()
+		if plan.Reload != nil && isMeant && plan.Basis.IsWanted(action.App) && a.active == units.Failed {
+			m.begin(action)
+		}
+	}
+	for _, action := range plan.Files {
+		a := m.app(action.App)
+		app, isWanted := plan.Basis.Find(a.id)
+		isRestored := isWanted && action.Reason == units.ReasonFileMissing && a.active == units.Active && digest(a.running) == app.Files[0].Digest
+		if !isRestored {
+			m.history.MarkChanged(a.id)
+		}
+	}
+}
+
+// checkLate finds apps that a whole pass leaves waiting.
+func (m *machine) checkLate(plan units.Plan, mended []*simApp) {
 	for _, a := range mended {
 		if a.restarting && a.running != a.loaded {
 			m.late = fmt.Errorf("%s got other files, and waits for an automatic start with them", a.id)
@@ -391,11 +494,65 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 			m.late = fmt.Errorf("%s keeps to an address that %s had before the pass", a.id, a.follows.id)
 		}
 	}
-	for _, a := range m.apps {
-		if a.active == units.Active {
-			m.history.ExpireIfHealthy(a.id, m.now)
+}
+
+// verify is the end of a pass: what serves is kept, and what does not goes back.
+func (m *machine) verify(plan units.Plan) {
+	for _, app := range plan.Basis.Apps {
+		a := m.app(app.ID)
+		isOver := plan.HasSteps(a.id) || slices.Contains(plan.Verifies, a.id)
+		hasFailed := a.restarting || a.active == units.Failed && a.limited
+		switch {
+		case a.job != "": // it is for a later pass
+		case isOver && hasFailed && m.adoptions[a.id].Containers != nil:
+			m.revert(a, app)
+		case isOver && hasFailed && plan.IsRollbackable(app):
+			m.note("  %s does not serve with version %d", a.id, a.disk)
+			m.giveBack(a, app, plan)
+			m.start(a)
+			m.history.MarkVerified(a.id)
+		case !isOver && plan.Basis.Unfinished[a.id] && !app.IsUp(map[string]units.Unit{a.service(): {Active: a.active, Restarting: a.restarting, Job: a.job}}) && a.active != units.Inactive:
+			// Nobody can tell yet.
+		default:
+			if a.active == units.Active && a.adopts() {
+				m.note("  %s serves in its place", a.id)
+				a.foreign = nowhere
+				m.adoptions.End(a.id)
+			}
+			if !hasFailed && a.disk > 0 && digest(a.disk) == app.Files[0].Digest {
+				a.good = a.disk
+			}
+			m.history.MarkVerified(a.id)
 		}
 	}
+	for _, a := range m.apps {
+		if a.removed {
+			a.good = 0
+			m.history.MarkVerified(a.id)
+		}
+	}
+}
+
+// giveBack gives an app the files that it had before.
+func (m *machine) giveBack(a *simApp, app units.App, plan units.Plan) {
+	version, err := strconv.Atoi(plan.PreviousFiles(a.id)[0].Digest)
+	if err != nil {
+		panic(err)
+	}
+	a.disk, a.loaded = version, version
+	m.history.RollBack(app)
+}
+
+// adopts reports whether the app has the place of a container.
+func (a *simApp) adopts() bool { return a.foreign == parked }
+
+// revert ends an app in the place of a container, which has it back.
+func (m *machine) revert(a *simApp, app units.App) {
+	m.note("  %s does not serve in its place", a.id)
+	m.adoptions.Withdraw(app)
+	a.end(units.Inactive)
+	a.disk, a.loaded, a.started, a.foreign = 0, 0, false, inPlace
+	m.adoptions.End(a.id)
 }
 
 func (m *machine) app(id string) *simApp {
@@ -427,18 +584,23 @@ func (m *machine) begin(action units.Action) {
 		m.begun = append(m.begun, action.Target)
 		a := m.app(action.App)
 		if action.Kind == units.Restart && a.active == units.Active {
-			m.history.MarkJobPending(a.app(), action.Target)
+			m.history.MarkJobPending(a.app(), action.Target, strconv.Itoa(a.invocation))
 			return
 		}
 		m.history.MarkPending(a.app(), action.Target, strconv.Itoa(a.invocation))
 	}
 }
 
-func (m *machine) act(action units.Action) {
+func (m *machine) act(plan units.Plan, action units.Action) {
 	a := m.app(action.App)
+	if app, isWanted := plan.Basis.Find(action.App); isWanted && action.Reason == units.ReasonRolledBack && plan.Basis.IsInPlace(app.ID) {
+		m.adoptions.Withdraw(app) // which is kept before anything is done
+	}
 	switch action.Kind {
 	case units.Stop, units.ResetFailed, units.Start, units.Restart, units.Recreate:
-		if action.Reason != units.ReasonChangedWhileRestarting {
+		isNone := action.Kind == units.Start && a.active == units.Active
+		isRestarted := action.Reason == units.ReasonChangedWhileRestarting || action.Reason == units.ReasonRolledBack && a.restarting
+		if !isRestarted && !isNone {
 			m.begin(action)
 		}
 	case units.Write, units.Remove, units.Reload, units.ReloadService, units.ReloadNetwork, units.Adopt, units.Restore, units.Acquire, units.Leave:
@@ -453,10 +615,17 @@ func (m *machine) act(action units.Action) {
 		}
 		a.collect()
 	case units.Write:
-		a.disk = a.version
-		a.writes++
+		m.write(a, plan, action)
 	case units.Remove:
-		a.disk = 0
+		if action.Target == a.file() {
+			a.disk = 0
+		}
+	case units.Adopt:
+		m.adoptions.Begin(a.id, plan.Adopts[a.id])
+		a.foreign = parked
+	case units.Restore:
+		app := plan.Basis.Requested[slices.IndexFunc(plan.Basis.Requested, func(app units.App) bool { return app.ID == a.id })]
+		m.revert(a, app)
 	case units.Reload:
 		m.reloadUnseen(func(a *simApp) bool { return a.invalid })
 	case units.ResetFailed:
@@ -468,17 +637,34 @@ func (m *machine) act(action units.Action) {
 		}
 		a.collect()
 	case units.Start, units.Restart, units.Recreate:
-		if a.loaded <= 0 {
+		if a.loaded <= 0 || action.Kind == units.Start && a.active == units.Active {
 			return
 		}
-		a.starts++
+		if action.Reason != units.ReasonRolledBack && action.Reason != units.ReasonLegacy { // which are for what an earlier pass started
+			a.starts++
+		}
 		if a.slow && action.Kind == units.Restart && a.active == units.Active {
 			a.job = "restart"
 			return
 		}
 		m.start(a)
-	case units.ReloadService, units.ReloadNetwork, units.Adopt, units.Restore, units.Acquire, units.Leave:
+	case units.ReloadService, units.ReloadNetwork, units.Acquire, units.Leave:
 	}
+}
+
+// write writes a file of an app: the one that counts, or the one that it had before.
+func (m *machine) write(a *simApp, plan units.Plan, action units.Action) {
+	app, _ := plan.Basis.Find(a.id)
+	if action.Reason == units.ReasonRolledBack {
+		m.giveBack(a, app, plan)
+		return
+	}
+	version, err := strconv.Atoi(app.Files[0].Digest)
+	if err != nil {
+		panic(err)
+	}
+	a.disk = version
+	a.writes++
 }
 
 // settle runs passes, an hour apart, until there is nothing to do.
@@ -486,21 +672,21 @@ func (m *machine) settle() error {
 	for range 8 {
 		m.systemd()
 		m.now = m.now.Add(time.Hour)
-		plan := m.diff()
+		plan := m.decide()
 		if plan.Idle() {
 			return nil
 		}
 		m.note("pass")
 		m.carryOut(plan, 1<<30)
 	}
-	return fmt.Errorf("still busy after 8 passes: %v", m.diff().Actions())
+	return fmt.Errorf("still busy after 8 passes: %v", m.decide().Actions())
 }
 
 func (m *machine) check() error {
 	hit := map[string]bool{}
 	for _, a := range m.apps {
 		hit[a.id] = a.faults > 0
-		if err := a.check(); err != nil {
+		if err := a.check(m.history.RolledBack(a.app())); err != nil {
 			return fmt.Errorf("%s: %w", a.id, err)
 		}
 		if !hit[a.id] && a.starts+a.writes > 0 {
@@ -513,18 +699,28 @@ func (m *machine) check() error {
 	return nil
 }
 
-func (a *simApp) check() error {
+// check reports what is wrong with the app in the end. One that ended by itself before anybody
+// saw it serve with a version may be back at the one before.
+func (a *simApp) check(isRolledBack bool) error {
+	version := a.version
+	if isRolledBack && slices.Contains(a.ended, version) && a.good > 0 {
+		version = a.good
+	}
 	switch {
 	case a.removed && (a.disk != 0 || a.active != units.Inactive):
 		return fmt.Errorf("removed, but its file is %d and it is %s", a.disk, a.active)
 	case a.removed:
-	case a.disk != a.version || a.loaded != a.version:
-		return fmt.Errorf("its file is %d, systemd has %d, wanted %d", a.disk, a.loaded, a.version)
+	case a.foreign == parked && !a.stopped && !a.disabled: // which archgen start goes on with
+		return errors.New("its container is still parked")
+	case a.foreign == inPlace && (a.disk == 0 || slices.Contains(a.ended, version)): // it did not serve in the place of that, or before
+	case a.disk != version || a.loaded != version:
+		return fmt.Errorf("its file is %d, systemd has %d, wanted %d", a.disk, a.loaded, version)
 	case a.stopped && a.active != units.Inactive && a.active != units.Failed:
 		return fmt.Errorf("stopped by the operator, and %s", a.active)
 	case a.stopped || a.disabled:
-	case a.active != units.Active || a.running != a.version || a.paused || a.health != units.Serving, a.seen != a.followed && (a.follows == nil || a.follows.active == units.Active):
-		return fmt.Errorf("%s, runs %d of %d, paused %v, %s, follows %d of %d", a.active, a.running, a.version, a.paused, a.health, a.seen, a.followed)
+	case a.follows != nil && a.follows.active != units.Active && slices.Contains(a.ended, version): // that may be all that is wrong
+	case a.active != units.Active || a.running != version || a.paused || a.health != units.Serving, a.seen != a.followed && (a.follows == nil || a.follows.active == units.Active):
+		return fmt.Errorf("%s, runs %d of %d, paused %v, %s, follows %d of %d", a.active, a.running, version, a.paused, a.health, a.seen, a.followed)
 	}
 	return nil
 }

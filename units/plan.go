@@ -54,6 +54,9 @@ type Action struct {
 	Alone bool `json:"alone,omitempty"`
 }
 
+// Changes reports whether an action does something to the machine's units or services.
+func (a Action) Changes() bool { return a.Kind != Leave && a.Kind != Acquire }
+
 // isStart reports whether an action makes a container of its target.
 func (a Action) isStart() bool { return a.Kind == Start || a.Kind == Restart || a.Kind == Recreate }
 
@@ -131,7 +134,8 @@ type Rollback struct {
 
 // Idle reports whether there is nothing to do.
 func (p Plan) Idle() bool {
-	return len(p.Records)+len(p.Revives)+len(p.Stops)+len(p.Files)+len(p.Reverts)+len(p.Steps)+len(p.Rollbacks) == 0 && p.Reload == nil
+	rollsBack := slices.ContainsFunc(p.Rollbacks, func(r Rollback) bool { return len(r.Actions) > 0 })
+	return len(p.Records)+len(p.Revives)+len(p.Stops)+len(p.Files)+len(p.Reverts)+len(p.Steps) == 0 && p.Reload == nil && !rollsBack
 }
 
 // StepsOf is what is done to the services of an app.
@@ -162,7 +166,8 @@ func (p Plan) Starting(have Observed) []App {
 	for _, app := range p.Basis.Apps {
 		isStart := func(a Action) bool { return a.App == app.ID && a.isStart() }
 		isDown := func(part Part) bool { return have.Units[part.Service].Active != Active }
-		if slices.ContainsFunc(p.Steps, isStart) && slices.ContainsFunc(app.Parts, isDown) {
+		restarts := slices.ContainsFunc(p.Rollbacks, func(r Rollback) bool { return slices.ContainsFunc(r.Actions, isStart) })
+		if (slices.ContainsFunc(p.Steps, isStart) || restarts) && slices.ContainsFunc(app.Parts, isDown) {
 			list = append(list, app)
 		}
 	}

@@ -41,12 +41,16 @@ func (f File) Image() string {
 }
 
 // With is the app with other files: those of an earlier rendering. Without any it has
-// no parts.
+// no parts. Which addresses a part looks up is not in its files, and stays.
 func (a App) With(files Set) App {
+	tracks := map[string][]string{}
+	for _, p := range a.Parts {
+		tracks[p.Service] = p.TracksAddressOf
+	}
 	a.Files, a.Parts = files, nil
 	for _, f := range files {
 		if service := ServiceOf(f.Name); service != "" {
-			a.Parts = append(a.Parts, Part{Service: service, Digest: f.Digest, After: f.servicesOf(a.ID, "After")}.In(files, f))
+			a.Parts = append(a.Parts, Part{Service: service, Digest: f.Digest, After: f.servicesOf(a.ID, "After"), TracksAddressOf: tracks[service]}.In(files, f))
 		}
 	}
 	// The main service has the shortest name.

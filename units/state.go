@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -452,12 +453,14 @@ func (h History) MarkPending(app App, service, invocation string) {
 	h[app.ID] = r
 }
 
-// byJob stands in Pending for an invocation, and is none.
-const byJob = "job"
+// byJob comes before an invocation in Pending.
+const byJob = "job "
 
 // MarkJobPending is MarkPending for what one job of systemd does to a service that is up. The job
 // goes on without the pass, so a service that is down with no job was stopped by a person.
-func (h History) MarkJobPending(app App, service string) { h.MarkPending(app, service, byJob) }
+func (h History) MarkJobPending(app App, service, invocation string) {
+	h.MarkPending(app, service, byJob+invocation)
+}
 
 // Repaired counts a repair against the app's budget, before it is made.
 func (h History) Repaired(app App, why Reason, now time.Time) {
@@ -522,6 +525,28 @@ func (h History) RollBack(app App) {
 
 // RolledBack reports whether the app's manifest was tried and did not serve.
 func (h History) RolledBack(app App) bool { return h.of(app).RolledBack }
+
+// hasStarted reports whether work on a service has begun, and the service was started since.
+func (r Record) hasStarted(service string, u Unit) (started, begun bool) {
+	before, begun := r.Pending[service]
+	return begun && strings.TrimPrefix(before, byJob) != u.Invocation, begun
+}
+
+// DropStarted forgets the work on services of an app that led to a start: the files of the app
+// change once more, and what became of that start says nothing of them.
+func (h History) DropStarted(id string, found map[string]Unit) {
+	r, ok := h[id]
+	if !ok {
+		return
+	}
+	r.Pending = maps.Clone(r.Pending)
+	for service := range r.Pending {
+		if started, _ := r.hasStarted(service, found[service]); started {
+			delete(r.Pending, service)
+		}
+	}
+	h[id] = r
+}
 
 // interrupted reports whether work on a service has begun that never came to
 // the start of it.

@@ -219,6 +219,7 @@ func (s *snapshot) reason(id, service string) units.Reason {
 	var ofFile, ofApp units.Reason
 	for _, a := range s.plan.Actions() {
 		switch {
+		case a.Kind == units.Acquire: // which says nothing of how the app is
 		case a.Target == service && a.Reason != units.ReasonNeverStarted:
 			return a.Reason
 		case a.Target == service || a.Target == file:

@@ -20,7 +20,8 @@ import (
 // TestFaults those of test/faults/script, which stage faults under healthd.
 // Beside testscript's commands a script has:
 //
-//	user CMD...          run CMD as the unprivileged user; `stdout` sees its output
+//	user CMD...          run CMD as the unprivileged user; `stdout` sees its output. What
+//	                     archgen apply does is compared with what archgen diff says before
 //	root CMD...          the same as root
 //	install              what make install installs, on the machine
 //	push FILE DEST       copy a file or directory to the machine
@@ -108,7 +109,15 @@ type steps struct {
 }
 
 func (s *steps) user(ts *testscript.TestScript, neg bool, args []string) {
+	if !isApply(args) {
+		s.exec(ts, neg, "user", args)
+		return
+	}
+	planned, ok := s.previewed(args[2:])
 	s.exec(ts, neg, "user", args)
+	if ok {
+		comparePreview(ts, planned, !neg)
+	}
 }
 
 func (s *steps) root(ts *testscript.TestScript, neg bool, args []string) {

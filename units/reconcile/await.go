@@ -119,9 +119,10 @@ func arrival(ctx context.Context, ids []string, host Host, deadline time.Time) e
 func (r Report) then(next Report) Report {
 	left := map[string]units.Reason{}
 	for _, a := range next.Actions {
-		if a.Kind == units.Leave {
+		switch {
+		case a.Kind == units.Leave:
 			left[a.App] = a.Reason
-		} else {
+		case a.Changes():
 			r.Actions = append(r.Actions, a)
 		}
 	}

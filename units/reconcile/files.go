@@ -40,6 +40,18 @@ func (p *pass) restore() {
 // which apps files are changed: a pass that is killed in between leaves word. An
 // app that gets back what it runs with is not changed, and has it sooner.
 func (p *pass) announce() error {
+	for _, a := range p.plan.Files {
+		p.history.DropStarted(a.App, p.have.Units)
+	}
+	for id := range p.plan.Adopts {
+		// Between parking the containers and the start nothing runs, and an app that has
+		// the place back for another try was stopped when it gave it up.
+		app, _ := p.plan.Basis.Find(id)
+		main := app.Parts[0].Service
+		if u := p.have.Units[main]; u.Active != units.Active && u.Active != units.Activating {
+			p.history.MarkPending(app, main, u.Invocation)
+		}
+	}
 	for _, a := range p.plan.Stops {
 		if a.Kind == units.Stop {
 			p.history.MarkPending(units.App{ID: a.App}, a.Target, p.have.Units[a.Target].Invocation)

@@ -57,7 +57,7 @@ type Report struct {
 
 // Changed reports whether the pass changed anything.
 func (r Report) Changed() bool {
-	return slices.ContainsFunc(r.Actions, func(a units.Action) bool { return a.Kind != units.Leave && a.Kind != units.Acquire })
+	return slices.ContainsFunc(r.Actions, units.Action.Changes)
 }
 
 // Has reports whether the pass came to that for an app.

@@ -158,11 +158,14 @@ func (p *pass) begin(app units.App, steps []units.Action, found map[string]units
 	for _, a := range steps {
 		switch u := found[a.Target]; {
 		case a.Kind == units.Stop: // which is to last, even if only half of it is done
+		case a.Kind == units.Start && u.Active == units.Active: // which is no start
 		case a.Reason == units.ReasonChangedWhileRestarting:
 			// What systemd starts again and again is restarted by one job: where it is
 			// found stopped, a person did that.
-		case u.Active == units.Active && (a.Kind == units.Restart || a.Kind == units.ReloadService):
-			p.history.MarkJobPending(app, a.Target)
+		case u.Active == units.Active && a.Kind == units.Restart:
+			p.history.MarkJobPending(app, a.Target, u.Invocation)
+		case u.Active == units.Active && a.Kind == units.ReloadService:
+			p.history.MarkJobPending(app, a.Target, "") // what runs has the new files
 		default:
 			p.history.MarkPending(app, a.Target, u.Invocation)
 		}
@@ -456,6 +459,9 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 	earlier := app.With(p.plan.PreviousFiles(app.ID))
 	main := units.Action{App: app.ID, Kind: units.Restart, Target: earlier.Parts[0].Service, Reason: units.ReasonRolledBack}
 	if err == nil {
+		err = p.beginRollBack(ctx, app, main.Target)
+	}
+	if err == nil {
 		err = p.carryOut(ctx, ctx, earlier, []units.Action{
 			{Kind: units.Reload, Reason: units.ReasonRolledBack},
 			{App: app.ID, Kind: units.ResetFailed, Target: main.Target, Reason: units.ReasonRolledBack},
@@ -478,6 +484,19 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 		return fmt.Errorf("%w; its earlier files are back, and it is starting with them", why)
 	}
 	return fmt.Errorf("%w; its earlier files are back, and it does not serve with them either: %w", why, err)
+}
+
+// beginRollBack leaves word that a service which failed is started again: between the two, it
+// looks as if a person had stopped it.
+func (p *pass) beginRollBack(ctx context.Context, app units.App, service string) error {
+	found, err := p.host.Services.Observe(ctx, []string{service}, false)
+	if err != nil || found[service].Active != units.Failed {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.history.MarkPending(app, service, found[service].Invocation)
+	return p.keepHistory()
 }
 
 // logLines is how much of an app's log stands in a report.

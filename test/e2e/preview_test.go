@@ -1,0 +1,70 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// isApply reports whether a command is archgen apply, perhaps of some apps, and nothing else.
+func isApply(args []string) bool {
+	isFlag := func(arg string) bool { return strings.HasPrefix(arg, "-") }
+	return len(args) >= 2 && args[0] == "archgen" && args[1] == "apply" && !slices.ContainsFunc(args, isFlag)
+}
+
+// previewed is what archgen diff says that archgen apply does to these apps. It is nothing where
+// healthd runs, which may do it before, and where the manifests can't be compiled.
+func (s *steps) previewed(apps []string) (planned []string, ok bool) {
+	script := "systemctl --user is-active -q archipelago-healthd || archgen diff --json " + strings.Join(apps, " ") + " 2>/dev/null"
+	text, err := s.machine.User("sh", "-c", script)
+	if err != nil || text == "" {
+		return nil, false
+	}
+	var diff struct {
+		Actions []units.Action `json:"actions"`
+	}
+	if err := json.Unmarshal([]byte(text), &diff); err != nil {
+		return nil, false
+	}
+	for _, a := range diff.Actions {
+		if a.Kind != units.Leave && a.Kind != units.Acquire {
+			planned = append(planned, line(string(a.Kind), a.Target, string(a.Reason)))
+		}
+	}
+	return planned, true
+}
+
+func line(kind, target, reason string) string {
+	return strings.Join(strings.Fields(kind+" "+target+" ("+reason+")"), " ")
+}
+
+// progress is a line of archgen apply about an action.
+var progress = regexp.MustCompile(`(?m)^([a-z-]+)( \S+)? \(([a-z-]+)\)( …)?$`)
+
+// comparePreview fails where archgen apply did what archgen diff had not said, or where it
+// succeeded without doing all of that. That a service which was stopped has failed, and that an
+// app does not serve and gets its earlier files back, is not known before.
+func comparePreview(ts *testscript.TestScript, planned []string, succeeded bool) {
+	done := progress.FindAllStringSubmatch(ts.ReadFile("stderr"), -1)
+	for _, a := range done {
+		text := line(a[1], a[2], a[3])
+		isReaction := a[3] == string(units.ReasonRolledBack) || a[1] == string(units.ResetFailed) && slices.ContainsFunc(done, func(b []string) bool {
+			return b[1] == string(units.Stop) && b[2] == a[2]
+		})
+		if i := slices.Index(planned, text); i >= 0 {
+			planned = slices.Delete(planned, i, i+1)
+		} else if !isReaction {
+			ts.Fatalf("archgen apply did what archgen diff had not said: %s", text)
+		}
+	}
+	if succeeded && len(planned) > 0 {
+		ts.Fatalf("archgen diff had said, and archgen apply did not do: %s", strings.Join(planned, "; "))
+	}
+}
