@@ -285,6 +285,7 @@ type Unit struct {
 	// Paused: the container's processes are frozen.
 	Paused bool
 	Health Health
+	Run    Run
 }
 
 // Phase is how a service is, in one word for people.
@@ -315,6 +316,8 @@ func (u Unit) Phase() Phase {
 		return PhaseRestarting
 	case u.Active == Active && u.Paused:
 		return PhasePaused
+	case u.Active == Active && u.Run.Exited:
+		return PhaseDone
 	case u.Stopped:
 		return PhaseStopped
 	}

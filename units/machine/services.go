@@ -48,7 +48,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	}
 	var up []string
 	var down []systemd.Listed
-	jobs := make(map[string]string, len(listed))
+	inShort := make(map[string]systemd.Listed, len(listed))
 	list := make(map[string]units.Unit, len(listed)+len(forgotten))
 	for _, u := range forgotten {
 		if u.ActiveState != string(units.Inactive) || u.JobID != 0 { // it was started since
@@ -58,7 +58,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 		list[u.Name] = units.Unit{Loaded: isLoaded(u.LoadState), Masked: u.LoadState == masked, Active: units.Inactive}
 	}
 	for _, u := range listed {
-		jobs[u.Name] = u.JobType
+		inShort[u.Name] = u
 		if u.LoadState == "loaded" && u.ActiveState == string(units.Active) {
 			up = append(up, u.Name)
 		} else {
@@ -71,8 +71,9 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	}
 	for _, u := range current {
 		state := units.Unit{
-			Loaded: true, NeedsReload: u.NeedDaemonReload, Active: units.Active, Job: jobs[u.Name], Invocation: u.InvocationID,
-			Up: age(u.ActiveEnterMonotonic),
+			Loaded: true, NeedsReload: u.NeedDaemonReload, Active: units.Active, Job: inShort[u.Name].JobType, Invocation: u.InvocationID,
+			Up:  age(u.ActiveEnterMonotonic),
+			Run: units.Run{Since: moment(u.ActiveEnterTimestamp), Restarts: u.NRestarts, Exited: inShort[u.Name].SubState == exited},
 		}
 		if _, err := look(&state, u.MainPID, u.ControlGroup); err != nil {
 			return nil, fmt.Errorf("looking at the container of %s: %w", u.Name, err)
@@ -164,7 +165,7 @@ func service(u systemd.Unit, job string) (Service, error) {
 	s := Service{Systemd: u, State: units.Unit{
 		Loaded: isLoaded(u.LoadState), Masked: u.LoadState == masked, NeedsReload: u.NeedDaemonReload, Active: activeState(u.ActiveState),
 		Restarting: strings.HasPrefix(u.SubState, "auto-restart"),
-		Job:        job, Invocation: u.InvocationID, Up: age(u.ActiveEnterMonotonic),
+		Job:        job, Invocation: u.InvocationID, Up: age(u.ActiveEnterMonotonic), Run: runOf(u),
 	}}
 	if u.IsStranded() {
 		s.State.Active, s.State.Restarting = units.Failed, false
@@ -178,8 +179,47 @@ func service(u systemd.Unit, job string) (Service, error) {
 	return s, err
 }
 
-// masked is the state of a unit that may not be started.
-const masked = "masked"
+// runOf is what only a status shows of a service.
+func runOf(u systemd.Unit) units.Run {
+	r := units.Run{
+		Since: moment(u.StateChangeTimestamp), Restarts: u.NRestarts, Exited: u.SubState == exited, StatusText: u.StatusText,
+	}
+	if u.Result != "success" {
+		r.Result = u.Result
+	}
+	if activeState(u.ActiveState) == units.Active {
+		r.Since = moment(u.ActiveEnterTimestamp)
+	}
+	r.ExitCode, r.HasExitCode = exitOf(u.ExecMainCode, u.ExecMainStatus)
+	return r
+}
+
+// moment is a time of systemd's, in microseconds since 1970.
+func moment(microseconds uint64) time.Time {
+	if microseconds == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(int64(microseconds)).UTC().Truncate(time.Second)
+}
+
+// exitOf is the exit code of a shell for how a process ended: 1 means that it exited, 2
+// and 3 that a signal ended it. It reports false where none has ended.
+func exitOf(how, status int32) (code int, hasEnded bool) {
+	switch how {
+	case 1:
+		return int(status), true
+	case 2, 3:
+		return 128 + int(status), true
+	}
+	return 0, false
+}
+
+const (
+	// masked is the state of a unit that may not be started, exited the one of a service
+	// whose process has ended as it should.
+	masked = "masked"
+	exited = "exited"
+)
 
 func isLoaded(state string) bool { return state == "loaded" || state == masked }
 
@@ -193,6 +233,7 @@ func look(state *units.Unit, monitor uint32, controlGroup string) (podman.Runnin
 		return running, err
 	}
 	state.Digest, state.Payload, state.Paused, state.Health = running.Digest, running.Payload, running.Paused, checked[running.Check]
+	state.Run.Created, state.Run.CheckOutput = running.Created, running.Output
 	if running.Ended && state.Active == units.Active {
 		state.Active = units.Deactivating // systemd hears of it once the monitor has tidied up
 	}

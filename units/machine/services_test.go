@@ -91,7 +91,7 @@ func TestForgotten(t *testing.T) {
 	s := Services{Manager: fake.Connect(), Scope: units.User}
 	got, err := s.Observe(t.Context(), []string{"app@failed.service", "app@gone.service", "app@kept.service", "app@masked.service"}, true)
 	want := map[string]units.Unit{
-		"app@failed.service": {Loaded: true, Active: units.Failed, Invocation: "01"},
+		"app@failed.service": {Loaded: true, Active: units.Failed, Invocation: "01", Run: units.Run{Result: "exit-code"}},
 		"app@gone.service":   {Active: units.Inactive},
 		"app@masked.service": {Loaded: true, Masked: true, Active: units.Active},
 		"app@kept.service":   {Loaded: true, Active: units.Inactive, Stopped: true},
@@ -116,7 +116,7 @@ func TestPulls(t *testing.T) {
 	s := Services{Manager: fake.Connect(), Scope: units.User}
 	for names, want := range map[string]map[string]units.Unit{
 		"app@web.service archipelago-pull@web.service": {
-			"app@web.service": {Loaded: true, Active: units.Inactive}, units.PullOf("web"): {Loaded: true, Active: units.Failed},
+			"app@web.service": {Loaded: true, Active: units.Inactive}, units.PullOf("web"): {Loaded: true, Active: units.Failed, Run: units.Run{Result: "exit-code"}},
 		},
 		"app@web.service archipelago-pull@idle.service": {"app@web.service": {Loaded: true, Active: units.Inactive}},
 		"app@web.service": {"app@web.service": {Loaded: true, Active: units.Inactive}},
@@ -148,5 +148,47 @@ func TestAge(t *testing.T) {
 		if got := age(at); got != 0 {
 			t.Errorf("%d is %v ago", at, got)
 		}
+	}
+}
+
+func TestExitCode(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ how, status, want int32 }{{0, 0, -1}, {1, 0, 0}, {1, 125, 125}, {2, 9, 137}, {3, 11, 139}} {
+		got := int32(-1)
+		if code, hasEnded := exitOf(tt.how, tt.status); hasEnded {
+			got = int32(code)
+		}
+		if got != tt.want {
+			t.Errorf("how %d, status %d: %d, want %d", tt.how, tt.status, got, tt.want)
+		}
+	}
+}
+
+// TestRun: what a status shows of a service is the same whether systemd was asked for
+// little, as of one that is up, or for all.
+func TestRun(t *testing.T) {
+	fake := systemdtest.New(t)
+	at := uint64(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC).UnixMicro())
+	fake.Set(
+		systemd.Unit{Name: "app@up.service", LoadState: "loaded", ActiveState: "active", SubState: "running", NRestarts: 2, ActiveEnterTimestamp: at, StateChangeTimestamp: at},
+		systemd.Unit{Name: "app@once.service", LoadState: "loaded", ActiveState: "active", SubState: "exited", ActiveEnterTimestamp: at, StateChangeTimestamp: at},
+	)
+	s := Services{Manager: fake.Connect(), Scope: units.User}
+	little, err := s.Observe(t.Context(), nil, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := s.All(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, phase := range map[string]units.Phase{"app@up.service": units.PhaseRunning, "app@once.service": units.PhaseDone} {
+		u := little[name]
+		if d := cmp.Diff(all[name].State.Run, u.Run); d != "" || u.Phase() != phase || !u.Run.Since.Equal(time.UnixMicro(int64(at))) {
+			t.Errorf("%s is %s, -all +little:\n%s", name, u.Phase(), d)
+		}
+	}
+	if n := little["app@up.service"].Run.Restarts; n != 2 {
+		t.Errorf("%d restarts", n)
 	}
 }

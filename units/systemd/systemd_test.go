@@ -140,15 +140,15 @@ func TestCurrentAsksOnlyForWhatMayHaveChanged(t *testing.T) {
 		pid    uint32
 		asked  int
 	}{
-		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 6},
 		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 8},
-		{systemd.Unit{Name: app, InvocationID: "02"}, 0, 14},
-		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 20},
-		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 22},
+		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 10},
+		{systemd.Unit{Name: app, InvocationID: "02"}, 0, 18},
+		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 26},
+		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 28},
 		// One that is still starting has the time of an earlier start, so it is not kept.
-		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 4, InactiveExitMonotonic: 5}, 9, 28},
-		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 6, InactiveExitMonotonic: 5}, 9, 34},
-		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 6, InactiveExitMonotonic: 5}, 9, 36},
+		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 4, InactiveExitMonotonic: 5}, 9, 36},
+		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 6, InactiveExitMonotonic: 5}, 9, 44},
+		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 6, InactiveExitMonotonic: 5}, 9, 46},
 	} {
 		fake.Set(step.change)
 		got, err := m.Current(t.Context(), app)

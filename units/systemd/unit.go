@@ -164,11 +164,13 @@ type Current struct {
 	InvocationID string
 	// NeedDaemonReload: a file of the unit changed since the manager read it.
 	NeedDaemonReload bool
-	// MainPID, ControlGroup and when it came up, in microseconds since the machine did,
-	// are a service's, empty for another unit.
+	// MainPID, ControlGroup, NRestarts and when it came up, in microseconds since the machine
+	// did and since 1970, are a service's, empty for another unit.
 	MainPID              uint32
 	ControlGroup         string
+	NRestarts            uint32
 	ActiveEnterMonotonic uint64
+	ActiveEnterTimestamp uint64
 }
 
 // parallel is how many units are asked for at a time.
@@ -223,13 +225,13 @@ func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, erro
 		if !strings.HasSuffix(name, ".service") || m.seen.fill(&c) {
 			return c, nil
 		}
-		since, err := together(ctx, name, []string{"ActiveEnterTimestampMonotonic", "InactiveExitTimestampMonotonic"}, l.calls.GetUnitPropertyContext)
+		since, err := together(ctx, name, []string{"ActiveEnterTimestamp", "ActiveEnterTimestampMonotonic", "InactiveExitTimestampMonotonic"}, l.calls.GetUnitPropertyContext)
 		if err != nil {
 			return c, err
 		}
-		p, err = together(ctx, name, []string{"MainPID", "ControlGroup"}, l.calls.GetServicePropertyContext)
-		c.MainPID, c.ControlGroup = value[uint32](p, "MainPID"), text(p, "ControlGroup")
-		c.ActiveEnterMonotonic = value[uint64](since, "ActiveEnterTimestampMonotonic")
+		p, err = together(ctx, name, []string{"MainPID", "ControlGroup", "NRestarts"}, l.calls.GetServicePropertyContext)
+		c.MainPID, c.ControlGroup, c.NRestarts = value[uint32](p, "MainPID"), text(p, "ControlGroup"), value[uint32](p, "NRestarts")
+		c.ActiveEnterMonotonic, c.ActiveEnterTimestamp = value[uint64](since, "ActiveEnterTimestampMonotonic"), value[uint64](since, "ActiveEnterTimestamp")
 		// Until the service has come up, that is the time of an earlier start.
 		if c.ActiveEnterMonotonic >= value[uint64](since, "InactiveExitTimestampMonotonic") {
 			m.seen.note(c)
