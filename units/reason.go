@@ -1,7 +1,5 @@
 package units
 
-import "strings"
-
 // Reason says why. Tests, journal entries and reports rely on the words.
 type Reason string
 
@@ -53,8 +51,7 @@ const (
 	ReasonAdoptionReverted       Reason = "adoption-reverted"
 )
 
-// Meanings says what each reason means and, where a person may want to end it, by which
-// command for the app ID.
+// Meanings says what each reason means.
 var Meanings = []struct {
 	Reason  Reason
 	Meaning string
@@ -64,7 +61,7 @@ var Meanings = []struct {
 	{ReasonFileNotRegular, "a link, a directory or junk is in the place of a unit file"},
 	{ReasonFileForeign, "somebody else's file has the name of a unit file; move it away"},
 	{ReasonRemoved, "its manifest is gone"},
-	{ReasonNotGranted, "it asks for a right that nobody has granted, or that was revoked; archgen rights ID"},
+	{ReasonNotGranted, "it asks for a right that nobody has granted, or that was revoked"},
 	{ReasonGrantsUnrecorded, "it has rights that are in no grants.toml yet: those of before there were grants, or of the catalog"},
 	{ReasonNotLoaded, "systemd does not know the unit"},
 	{ReasonNeedsReload, "systemd has not read the unit file since it changed"},
@@ -86,18 +83,18 @@ var Meanings = []struct {
 	{ReasonChangedWhileRestarting, "its files changed while systemd starts it again and again"},
 	{ReasonFailed, "it ended by itself, and systemd does not start it again"},
 	{ReasonNeverStarted, "it has not run since the machine came up, or since it was installed"},
-	{ReasonStoppedByOperator, "somebody stopped it, or it was to end and did; archgen start ID"},
-	{ReasonDisabled, "it is not to start by itself; archgen enable ID"},
+	{ReasonStoppedByOperator, "somebody stopped it, or it was to end and did"},
+	{ReasonDisabled, "it is not to start by itself"},
 	{ReasonMasked, "somebody has forbidden systemd to start it"},
 	{ReasonNeedsUser, "it waits for a person, such as for the password of a wallet"},
-	{ReasonInvalidManifest, "its manifest has an error, so it stays as it last was; archgen check"},
+	{ReasonInvalidManifest, "its manifest has an error, so it stays as it last was"},
 	{ReasonBackingOff, "it was repaired lately; the next try comes later"},
 	{ReasonGaveUp, "repairs did not help; one more is tried every hour"},
 	{ReasonAsked, "a person asked for it"},
 	{ReasonRolledBack, "it did not serve after its last change, and runs as before"},
 	{ReasonMainStopped, "the app's main container is stopped"},
 	{ReasonPulling, "images or secrets that it lacks are being got"},
-	{ReasonPullFailed, "images or secrets that it lacks can't be had; archgen pull ID"},
+	{ReasonPullFailed, "images or secrets that it lacks can't be had"},
 	{ReasonMayLack, "images or secrets that it needs may be missing; what is missing is got before anything is changed"},
 	{ReasonPrerequisitesReady, "it lacks nothing any more"},
 	{ReasonLegacy, "a container that is not ours has its name"},
@@ -105,11 +102,11 @@ var Meanings = []struct {
 	{ReasonAdoptionReverted, "it did not serve in the place of such a container, which runs again"},
 }
 
-// Meaning is what a reason means for an app, empty where it is none.
-func (r Reason) Meaning(app string) string {
+// Meaning is what a reason means, empty where it is none.
+func (r Reason) Meaning() string {
 	for _, m := range Meanings {
 		if m.Reason == r {
-			return strings.ReplaceAll(m.Meaning, "ID", app)
+			return m.Meaning
 		}
 	}
 	return ""

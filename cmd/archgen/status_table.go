@@ -84,7 +84,8 @@ func (l appearance) one(a appStatus) []string {
 		}
 	}
 	say("state", l.Paint(colorOf(a.condition, a.isRight), a.stateText()))
-	say("why", a.Reason.Meaning(a.ID))
+	say("why", a.Reason.Meaning())
+	say("mend", a.Reason.Mend(a.ID, units.User))
 	say("level", a.Level)
 	say("detail", a.detail)
 	if a.Error != a.detail {

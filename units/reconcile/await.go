@@ -62,7 +62,7 @@ func (r Report) waitedFor(want units.Desired) Report {
 		}
 		i := slices.IndexFunc(r.Results, func(b Result) bool { return b.App == a.App && b.Outcome == Unchanged })
 		if outcome, known := foundOut[a.Reason]; known && i >= 0 {
-			r.Results[i].Outcome, r.Results[i].Error = outcome, a.Reason.Meaning(a.App)
+			r.Results[i].Outcome, r.Results[i].Error = outcome, a.Reason.Meaning()
 		}
 	}
 	return r
