@@ -422,11 +422,11 @@ type RestartLimit struct {
 type Health struct {
 	// Turn off the health check that the image brings.
 	Disable bool `key:"disable"`
-	// The process answers at all.
+	// The app answers at all.
 	Alive *Probe `key:"alive"`
-	// The app does its work; the unit's start waits for this.
+	// The app answers correctly; the unit's start waits for this.
 	Serving *Probe `key:"serving"`
-	// The app has caught up with the world.
+	// The app has caught up.
 	Synced *Probe `key:"synced"`
 }
 

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/units/prestart"
-	"github.com/archipelago-os/archipelago/units/probe"
+	"github.com/archipelago-os/archipelago/units/status"
 )
 
 // waited is what wait is asked for.
@@ -32,10 +32,10 @@ it ends as soon as the app's main process has ended, systemctl status shows what
 it waits for, and an app that says that it is loading has its start timeout
 extended. An app without a check of that level is not waited for.
 
-Levels: started (its container runs), alive (it answers at all), serving, synced
-(it has caught up). Without --timeout it gives up after 5 minutes, and never
-where systemd runs it, whose own timeout ends it. For started it gives up as
-soon as systemd does not start the app any more.
+Levels: started (its container runs), alive (it answers at all), serving (it
+answers correctly), synced (it has caught up). Without --timeout it gives up
+after 5 minutes, and never where systemd runs it, whose own timeout ends it. For
+started it gives up as soon as systemd does not start the app any more.
 
 Exit status: 0 it serves; 1 it could not be asked; 6 it did not serve in time,
 or its main process has ended.`,
@@ -59,7 +59,7 @@ or its main process has ended.`,
 }
 
 func (w *waited) check(timeoutGiven bool) error {
-	if probe.Reached(w.level) == nil && w.level != prestart.LevelStarted {
+	if status.Reached(status.Level(w.level)) == nil && w.level != prestart.LevelStarted {
 		return fmt.Errorf("there is no level %q: it is started, alive, serving or synced", w.level)
 	}
 	if timeoutGiven && w.timeout <= 0 {

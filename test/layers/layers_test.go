@@ -43,7 +43,8 @@ var mayImport = map[string][]string{
 	"units/secret":                 {"units", "units/durable"},
 	"units/podman":                 {"units"},
 	"units/podman/podmancli":       {"units/podman", "units/secret"},
-	"units/prestart":               {"units", "units/durable", "units/podman/podmancli", "units/probe", "generator/configfile"},
+	"units/status":                 {"units", "units/probe"},
+	"units/prestart":               {"units", "units/durable", "units/podman/podmancli", "units/probe", "units/status", "generator/configfile"},
 	"units/adopt":                  {"units", "units/podman/podmancli"},
 	"units/systemd":                {"units", "units/paths"},
 	"units/systemd/systemdtest":    {"units/systemd"},
@@ -58,7 +59,7 @@ var mayImport = map[string][]string{
 	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "units/probe", "healthd/watch", "units", "units/podman", "units/durable", "units/machine", "units/reconcile", "units/statedir", "units/systemd", "units/paths", "healthd/journal"},
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "generator/compile", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests"},
-	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "manifests/installed"},
+	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may
@@ -77,6 +78,7 @@ var onlyImporter = map[string][]string{
 // what they import of ours.
 var pure = map[string][]string{
 	"units":                {"os", "os/exec", "net/http"},
+	"units/status":         {"os", "os/exec", "net/http"},
 	"generator":            {"os", "os/exec", "net/http"},
 	"generator/configfile": {"os", "os/exec", "net/http"},
 	"manifests/diag":       {"os", "os/exec", "net/http"},

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/units/probe"
+	"github.com/archipelago-os/archipelago/units/status"
 )
 
 // notifier reports what a command waits for: to systemd where it listens, else to a
@@ -54,11 +55,7 @@ func (e *Env) startNotifier(app string, timeout time.Duration) *notifier {
 
 // report passes on an answer that does not reach the level yet.
 func (n *notifier) report(o probe.Outcome) {
-	text := "waiting: "
-	if o.State == probe.Loading {
-		text = "loading: "
-	}
-	n.status(text + o.Detail)
+	n.status(status.StartText(o))
 	if o.State == probe.Loading && n.systemd != nil && time.Since(n.extended) >= renewal {
 		n.extended = time.Now()
 		n.send(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", n.extension.Microseconds()))

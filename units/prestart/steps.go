@@ -16,6 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/probe"
+	"github.com/archipelago-os/archipelago/units/status"
 )
 
 // describeStep names a step in errors.
@@ -94,7 +95,7 @@ func (p *Part) poll(ctx context.Context, level string, ask func(context.Context)
 	}
 	out := p.startNotifier(p.ID, 0)
 	defer out.close()
-	last, err := probe.PollUntil(ctx, probe.Reached(level), ask, out.report)
+	last, err := probe.PollUntil(ctx, status.Reached(status.Level(level)), ask, out.report)
 	out.status("")
 	if err != nil {
 		return fmt.Errorf("its last answer: %s", last.Detail)

@@ -12,10 +12,11 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
+	"github.com/archipelago-os/archipelago/units/status"
 )
 
 // LevelStarted is the level of a part whose main process runs, whatever it answers. The
-// other levels are those of probe.Reached.
+// other levels are those of status.Reached.
 const LevelStarted = "started"
 
 // manualTimeout is how long a person waits who gives no timeout.
@@ -80,7 +81,7 @@ func (w *Wait) waitForTarget(ctx context.Context, target probe.Target) error {
 	}
 	out := w.startNotifier(w.ID, target.Timeout)
 	defer out.close()
-	last, err := probe.PollUntil(ctx, probe.Reached(w.Level), probe.Asker(target, w.Credentials), out.report)
+	last, err := probe.PollUntil(ctx, status.Reached(status.Level(w.Level)), probe.Asker(target, w.Credentials), out.report)
 	switch {
 	case err != nil && last.State == "":
 		return givenUp(fmt.Errorf("app@%s: %w; it has given no answer", w.ID, err))

@@ -6,16 +6,6 @@ import (
 	"time"
 )
 
-// Reached returns the states in which an app has reached a level: alive (it answers at
-// all), serving, or synced (it has caught up). It is nil for any other level.
-func Reached(level string) []State { return reached[level] }
-
-var reached = map[string][]State{
-	"alive":   {Serving, NeedsUser, Loading},
-	"serving": {Serving, NeedsUser},
-	"synced":  {Serving},
-}
-
 // Asker returns a function that asks a target. Each question reads the password of the
 // target again: a secret may be rotated while the app is waited for.
 func Asker(t Target, credentials Credentials) func(context.Context) Outcome {

@@ -5,31 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-// Which answers end the waiting, by level.
-func TestReached(t *testing.T) {
-	t.Parallel()
-	for _, state := range []State{Serving, NeedsUser, Loading, Wrong, Unreachable} {
-		var levels []string
-		for _, level := range []string{"alive", "serving", "synced"} {
-			if slices.Contains(Reached(level), state) {
-				levels = append(levels, level)
-			}
-		}
-		want := map[State]string{
-			Serving: "alive serving synced", NeedsUser: "alive serving", Loading: "alive",
-		}[state]
-		if got := strings.Join(levels, " "); got != want {
-			t.Errorf("an app that is %s has reached %q, want %q", state, got, want)
-		}
-	}
-}
+// serves is the states in which the tests stop asking.
+var serves = []State{Serving, NeedsUser}
 
 // answers is an app that gives one answer after the other, and stays with the
 // last. It notes when it was asked.
@@ -65,7 +47,7 @@ func TestPollUntil(t *testing.T) {
 				defer cancel()
 				a := answers{states: c.states, begin: time.Now()}
 				var told []string
-				last, err := PollUntil(ctx, Reached("serving"), a.ask, func(o Outcome) { told = append(told, o.Detail) })
+				last, err := PollUntil(ctx, serves, a.ask, func(o Outcome) { told = append(told, o.Detail) })
 				if !errors.Is(err, c.err) || len(a.asked) != c.asked || last.Detail != fmt.Sprintf("answer %d", c.asked) {
 					t.Errorf("asked %d times, last %q, error %v; want %d times, error %v", len(a.asked), last.Detail, err, c.asked, c.err)
 				}
@@ -88,7 +70,7 @@ func TestPauses(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		a := answers{states: []State{Unreachable}, begin: time.Now()}
-		_, _ = PollUntil(ctx, Reached("serving"), a.ask, func(Outcome) {})
+		_, _ = PollUntil(ctx, serves, a.ask, func(Outcome) {})
 		for i, at := range a.asked[1:] {
 			pause := at - a.asked[i]
 			if want := time.Duration(min(50*math.Pow(1.5, float64(i)), 1000) * 1e6); (pause - want).Abs() > 10*time.Millisecond {
@@ -109,7 +91,7 @@ func TestPollUntilKeepsTheLastAnswer(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		first := true
-		last, err := PollUntil(ctx, Reached("serving"), func(ctx context.Context) Outcome {
+		last, err := PollUntil(ctx, serves, func(ctx context.Context) Outcome {
 			if first {
 				first = false
 				return Outcome{State: Loading, Detail: "verifying"}

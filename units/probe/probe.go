@@ -1,7 +1,7 @@
 // Package probe asks an app from the host's side whether it serves: one
 // question over one connection, in this process, within a time limit that holds
-// whatever the peer does. It owns what the answers of each protocol mean, which of
-// them reach a level, and the pauses between two questions.
+// whatever the peer does. It owns what the answers of each protocol mean, and the pauses
+// between two questions.
 //
 // It never runs a program, resolves a name, reads a file or changes anything;
 // what to do about an answer is for the caller to decide.
