@@ -35,6 +35,11 @@ type Machine struct {
 	// Desired returns what the machine should look like. It is called again for
 	// each pass, so it has to be cheap where nothing changed.
 	Desired func() (units.Desired, error)
+	// Diagnostics returns the first error of each manifest that has one, by app, as Desired
+	// found it last.
+	Diagnostics func() map[string]string
+	// LastLines returns the last lines that a unit wrote. It may take a while.
+	LastLines func(ctx context.Context, unit string) []string
 	// Host is the machine for a pass. The daemon fills in Health, Ask, Ran, Preempt and Progress.
 	Host reconcile.Host
 	// Hints is told what may have changed.
@@ -109,7 +114,12 @@ type daemon struct {
 	ran map[string]units.Set
 	// payloads is the control groups of running containers, by service.
 	payloads map[string]string
-	passes   Passes
+	// lines is what units wrote last that went wrong, by unit; read is told of what was read,
+	// and reading held by who reads.
+	lines   map[string]unitLines
+	read    chan unitLines
+	reading chan struct{}
+	passes  Passes
 	// dirty: the status differs from the published one. stale: it does in nothing
 	// but how fast apps answered. Every healthy probe brings that, so it waits.
 	dirty, stale bool
@@ -127,6 +137,7 @@ func Run(ctx context.Context, m Machine) error {
 	d := &daemon{
 		Machine: m, health: newHealthCache(), ended: make(chan passResult), results: make(chan result),
 		epoch: time.Now(), probers: map[string]*prober{}, apps: map[string]*App{}, planned: map[string]units.App{}, ran: map[string]units.Set{}, payloads: map[string]string{},
+		lines: map[string]unitLines{}, read: make(chan unitLines), reading: make(chan struct{}, readers),
 		start: stopped(), again: stopped(), resync: time.NewTimer(m.Resync),
 	}
 	d.Host.Health, d.Host.Ask, d.Host.Ran = d.health.of, d.ask, d.hasRun
@@ -155,6 +166,8 @@ func Run(ctx context.Context, m Machine) error {
 			}
 		case a := <-d.results:
 			d.handleResult(a)
+		case l := <-d.read:
+			d.noteLines(l)
 		case <-d.again.C:
 			d.againAt = time.Time{}
 			d.pending.all = true

@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
+	"github.com/archipelago-os/archipelago/units/status"
 )
 
 // TestQuiet: a day of an app that serves costs its probes and a look now and
@@ -337,7 +338,7 @@ func TestKeptIsWatched(t *testing.T) {
 func TestKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web", "other")
-		look := func(want healthd.App) {
+		look := func(want status.Condition) {
 			t.Helper()
 			time.Sleep(2 * time.Second)
 			synctest.Wait()
@@ -350,15 +351,15 @@ func TestKept(t *testing.T) {
 			}
 		}
 		w.run(time.Hour, func() {
-			look(healthd.App{State: units.PhaseRunning, Level: "serving"})
+			look(status.Condition{State: units.PhaseRunning, Level: "serving"})
 			w.mu.Lock()
 			w.apps, w.kept = w.apps[:1], []string{"other"}
 			w.mu.Unlock()
 			w.hints <- healthd.Hint{}
-			look(healthd.App{State: units.PhaseRunning, Reason: units.ReasonInvalidManifest})
+			look(status.Condition{State: units.PhaseRunning, Reason: units.ReasonInvalidManifest})
 			w.set("app@other.service", func(u *units.Unit) { u.Active = units.Failed })
 			w.hints <- healthd.Hint{App: "other"}
-			look(healthd.App{State: units.PhaseFailed, Reason: units.ReasonInvalidManifest})
+			look(status.Condition{State: units.PhaseFailed, Reason: units.ReasonInvalidManifest})
 		})
 		if len(w.did) > 0 {
 			t.Errorf("%v", w.did)

@@ -26,7 +26,13 @@ type Compiler struct {
 	said  map[string]bool
 	stamp string
 	want  units.Desired
+	// diagnostics is the first error of each app's manifest.
+	diagnostics map[string]string
 }
+
+// Diagnostics is the first error of each manifest that has one, by app, as of the last call
+// of Desired.
+func (c *Compiler) Diagnostics() map[string]string { return c.diagnostics }
 
 // Desired is what the machine should look like. That no file changed is seen by
 // looking at each, not taken from an event.
@@ -43,6 +49,7 @@ func (c *Compiler) Desired() (units.Desired, error) {
 		return units.Desired{}, err
 	}
 	c.diagnose(compiled.Diags)
+	c.diagnostics = compiled.FirstErrors()
 	if compiled.Result == nil && compiled.Diags.HasErrors() {
 		return units.Desired{}, fmt.Errorf("the manifests can't be compiled, so everything stays as it is: %v; see archgen check", firstError(compiled.Diags))
 	}

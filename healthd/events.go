@@ -1,6 +1,8 @@
 package healthd
 
 import (
+	"cmp"
+
 	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
@@ -18,8 +20,8 @@ func transitions(before, after Status) []journal.Event {
 		switch {
 		case a.Reason == units.ReasonGaveUp && b.Reason != units.ReasonGaveUp:
 			list = append(list, journal.Event{
-				Kind: journal.GaveUp, App: a.ID, Reason: a.Reason, Log: a.Log,
-				Message: a.ID + ": repairs did not help, and are tried once an hour from now on" + clause(a.Error),
+				Kind: journal.GaveUp, App: a.ID, Reason: a.Reason, Log: a.PassLog,
+				Message: a.ID + ": repairs did not help, and are tried once an hour from now on" + clause(cmp.Or(a.Error, a.PassError)),
 			})
 		case !known:
 		case a.unhealthy && !b.unhealthy:

@@ -68,6 +68,10 @@ type passResult struct {
 	report      reconcile.Report
 	err         error
 	took        time.Duration
+	// diagnostics is the first error of each manifest, by app, and history that of repairs
+	// after the pass.
+	diagnostics map[string]string
+	history     units.History
 }
 
 // arm sees to it that a pass begins as soon as one may.
@@ -93,11 +97,13 @@ func (d *daemon) begin(ctx context.Context) {
 		desired := func() (units.Desired, error) {
 			var err error
 			e.want, err = d.Desired()
+			e.diagnostics = d.Diagnostics()
 			e.meant = e.work.of(e.want)
 			return e.meant, err
 		}
 		e.report, e.err = reconcile.Run(ctx, desired, host)
 		e.took = time.Since(start)
+		e.history, _ = d.Host.Store.History() // which the pass has read, or said why not
 		d.ended <- e
 	}()
 }
@@ -126,7 +132,7 @@ func (d *daemon) end(ctx context.Context, e passResult) {
 		}
 	}
 	if e.err == nil {
-		d.note(e)
+		d.note(ctx, e)
 		d.startProbers(ctx, e)
 	}
 	d.mayRelease = d.mayRelease || e.work.all

@@ -8,6 +8,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
+	"github.com/archipelago-os/archipelago/units/status"
 )
 
 // prober asks one start of one service again and again. It ends with that start.
@@ -21,24 +22,18 @@ type prober struct {
 	// failures is how often in a row it did not answer as it should.
 	failures int
 	serving  probe.Target
-	// last is what it said last; before that, its monitor is nil.
-	last result
+	// answer is what it answered last, and latency how long that took.
+	answer      status.Answer
+	latency     time.Duration
+	hasAnswered bool
 }
 
 // result is what a service said.
 type result struct {
 	prober  *prober
-	level   string
+	answer  status.Answer
 	outcome probe.Outcome
 }
-
-// The levels that are asked for. A level above another is asked for only where
-// that one is reached.
-const (
-	alive   = "alive"
-	serving = "serving"
-	synced  = "synced"
-)
 
 // startProbers begins to ask what runs since the pass, and ends asking what does not
 // run any more.
@@ -55,16 +50,17 @@ func (d *daemon) startProbers(ctx context.Context, e passResult) {
 			if !looked || !ok {
 				continue
 			}
-			d.probePart(ctx, app.ID, part.Service, string(file.Content), u)
+			d.probePart(ctx, app.ID, part.Service, file, u)
 		}
 	}
 	for service, m := range d.probers {
 		if !seen[service] {
 			d.stopProber(m)
+			d.refresh(m.app)
 		}
 	}
-	for id := range d.planned {
-		d.level(id)
+	for _, app := range e.report.Apps {
+		d.refresh(app.ID)
 	}
 	d.follow(seen)
 }
@@ -87,10 +83,10 @@ func (d *daemon) stopProber(m *prober) {
 	d.health.forget(m.service)
 }
 
-func (d *daemon) probePart(ctx context.Context, app, service, file string, u units.Unit) {
+func (d *daemon) probePart(ctx context.Context, app, service string, file units.File, u units.Unit) {
 	m := d.probers[service]
 	isUp := u.Active == units.Active
-	if m != nil && isUp && m.invocation == u.Invocation && m.file == file {
+	if m != nil && isUp && m.invocation == u.Invocation && m.file == string(file.Content) {
 		return
 	}
 	if m != nil {
@@ -99,32 +95,14 @@ func (d *daemon) probePart(ctx context.Context, app, service, file string, u uni
 	if !isUp {
 		return
 	}
-	targets := targetsOf(file)
+	targets := status.TargetsOf(file)
 	if len(targets) == 0 {
 		return
 	}
-	m = &prober{app: app, service: service, invocation: u.Invocation, file: file, since: time.Now(), serving: targets[serving]}
+	m = &prober{app: app, service: service, invocation: u.Invocation, file: string(file.Content), since: time.Now(), serving: targets[status.Serving]}
 	ctx, m.end = context.WithCancel(ctx)
 	d.probers[service] = m
 	d.startProbeLoop(ctx, m, targets)
-}
-
-// targetsOf reads the probes that a unit file carries, by level.
-func targetsOf(file string) map[string]probe.Target {
-	mark, _ := units.ReadOwnership([]byte(file))
-	list := map[string]probe.Target{}
-	for _, level := range []string{serving, synced} {
-		if t, err := probe.Parse([]byte(mark.Probe(level))); err == nil {
-			list[level] = t
-		}
-	}
-	if _, ok := list[serving]; !ok {
-		return nil
-	}
-	if t, err := probe.Parse([]byte(mark.Alive)); err == nil && mark.Alive != mark.Probe(serving) {
-		list[alive] = t
-	}
-	return list
 }
 
 // probeLoop is what a service is asked again and again. Each has its own turn, so
@@ -133,17 +111,19 @@ func targetsOf(file string) map[string]probe.Target {
 type probeLoop struct {
 	*daemon
 	prober  *prober
-	targets map[string]probe.Target
+	targets map[status.Level]probe.Target
 	timer   *time.Timer
-	// syncedNext is when it is to be asked again whether it is synced.
+	// synced is what it answered last when it was asked whether it is synced, nil since it
+	// did not serve, and syncedNext when it is to be asked again.
+	synced     *probe.Outcome
 	syncedNext time.Time
 }
 
 // startProbeLoop asks until the context ends.
-func (d *daemon) startProbeLoop(ctx context.Context, m *prober, targets map[string]probe.Target) {
+func (d *daemon) startProbeLoop(ctx context.Context, m *prober, targets map[status.Level]probe.Target) {
 	q := &probeLoop{daemon: d, prober: m, targets: targets}
 	q.timer = time.AfterFunc(time.Hour, func() { q.ask(ctx) })
-	q.timer.Reset(jitter(min(targets[serving].Interval, time.Second)))
+	q.timer.Reset(jitter(min(targets[status.Serving].Interval, time.Second)))
 	context.AfterFunc(ctx, func() { q.timer.Stop() })
 }
 
@@ -152,34 +132,40 @@ func (q *probeLoop) ask(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	level, o := q.answer(ctx)
+	answer, o := q.answer(ctx)
 	select {
-	case q.results <- result{q.prober, level, o}:
-		interval := q.targets[serving].Interval
+	case q.results <- result{q.prober, answer, o}:
+		interval := q.targets[status.Serving].Interval
 		q.timer.Reset(time.Until(q.aligned(jitter(pace(interval, o)), interval)))
 	case <-ctx.Done():
 	}
 }
 
-// answer is what the service says, and how far it is, empty for as far as it was.
-func (q *probeLoop) answer(ctx context.Context) (level string, o probe.Outcome) {
-	o = q.Probe(ctx, q.targets[serving])
-	t, ok := q.targets[synced]
+// answer is what the service answers, and how it answers the question whether it serves.
+func (q *probeLoop) answer(ctx context.Context) (status.Answer, probe.Outcome) {
+	o := q.Probe(ctx, q.targets[status.Serving])
+	t, hasSynced := q.targets[status.Synced]
 	switch {
 	case o.State != probe.Serving:
-		return q.fallBack(ctx, q.targets, o), o
-	case !ok:
-		return serving, o
-	case time.Now().Before(q.syncedNext):
-		return "", o
+		q.synced = nil
+		return status.AnswerOf(o, q.askAlive(ctx, o), nil), o
+	case hasSynced && (q.synced == nil || !time.Now().Before(q.syncedNext)):
+		q.syncedNext = time.Now().Add(t.Interval)
+		further := q.Probe(ctx, t)
+		q.synced = &further
 	}
-	q.syncedNext = time.Now().Add(t.Interval)
-	further := q.Probe(ctx, t)
-	if further.State == probe.Serving {
-		return synced, o
+	return status.AnswerOf(o, nil, q.synced), o
+}
+
+// askAlive asks a service that does not serve whether it answers at all, nil where nothing
+// asks that, or the answer is known.
+func (q *probeLoop) askAlive(ctx context.Context, serving probe.Outcome) *probe.Outcome {
+	t, hasAlive := q.targets[status.Alive]
+	if !hasAlive || status.HealthOf(serving) != units.Failing {
+		return nil
 	}
-	o.Detail, o.Progress = further.Detail, further.Progress
-	return serving, o
+	o := q.Probe(ctx, t)
+	return &o
 }
 
 // pace is the time until a service is asked again. One that does not answer is
@@ -199,16 +185,6 @@ func (d *daemon) aligned(wait, interval time.Duration) time.Time {
 	return d.epoch.Add((time.Since(d.epoch) + wait).Round(beat))
 }
 
-// fallBack is the level of a service that does not serve.
-func (d *daemon) fallBack(ctx context.Context, targets map[string]probe.Target, o probe.Outcome) string {
-	t, ok := targets[alive]
-	switch {
-	case o.State == probe.Loading || o.State == probe.NeedsUser, ok && d.Probe(ctx, t).State == probe.Serving:
-		return alive
-	}
-	return ""
-}
-
 // handleResult takes an answer in. Only a change of what is to be done wants a pass.
 func (d *daemon) handleResult(a result) {
 	m := a.prober
@@ -219,17 +195,16 @@ func (d *daemon) handleResult(a result) {
 	if isSilent && d.running && d.preempt.isTouched(m.app) {
 		return // for what is being done to it
 	}
-	if a.level == "" && a.outcome.State == probe.Serving {
-		a.level = m.last.level
-		if a.level != synced {
-			a.level, a.outcome.Detail, a.outcome.Progress = serving, m.last.outcome.Detail, m.last.outcome.Progress
-		}
-	}
 	before := d.health.health(m.service, m.invocation)
 	now := m.classify(a.outcome, time.Now())
-	m.last = a
+	isNew := !m.hasAnswered || m.answer != a.answer || before != now
+	m.answer, m.latency, m.hasAnswered = a.answer, a.outcome.Latency, true
 	d.health.set(m.service, cachedHealth{m.invocation, now, a.outcome.Detail})
-	d.level(m.app)
+	if isNew {
+		d.refresh(m.app)
+	} else if app := d.apps[m.app]; app != nil {
+		d.measure(app)
+	}
 	if before != now && needsPass[now] {
 		d.pending.add(Hint{App: m.app})
 		d.arm()
@@ -242,22 +217,20 @@ var needsPass = map[units.Health]bool{units.Failing: true, units.Unhealthy: true
 
 // classify says what an answer means after those before it.
 func (m *prober) classify(o probe.Outcome, now time.Time) units.Health {
-	switch o.State {
-	case probe.Serving, probe.Loading, probe.NeedsUser:
-		m.failures = 0
-		return map[probe.State]units.Health{
-			probe.Serving: units.Serving, probe.Loading: units.Loading, probe.NeedsUser: units.NeedsUser,
-		}[o.State]
-	case probe.Unreachable, probe.Wrong:
+	health := status.HealthOf(o)
+	switch health {
+	case units.HealthUnknown:
+		return health
+	case units.Failing:
+		m.failures++
+		if m.failures >= m.serving.Retries && now.Sub(m.since) >= m.serving.StartPeriod {
+			return units.Unhealthy
+		}
+		return health
+	case units.Serving, units.Loading, units.NeedsUser, units.Unhealthy:
 	}
-	if o.Reason == probe.NotAsked || o.Reason == probe.NoCredentials {
-		return units.HealthUnknown // which says nothing about the app
-	}
-	m.failures++
-	if m.failures < m.serving.Retries || now.Sub(m.since) < m.serving.StartPeriod {
-		return units.Failing
-	}
-	return units.Unhealthy
+	m.failures = 0
+	return health
 }
 
 // healthCache is what was found of each service, for passes that run beside the loop.
@@ -309,7 +282,7 @@ func (v *healthCache) of(_ context.Context, _ units.File, p units.Part, u units.
 
 // ask asks a service now, once. A pass does so with what it has just started.
 func (d *daemon) ask(ctx context.Context, file units.File, _ units.Part, u units.Unit) (units.Health, string) {
-	t, ok := targetsOf(string(file.Content))[serving]
+	t, ok := status.TargetsOf(file)[status.Serving]
 	if !ok {
 		return u.Health, "its check fails in the container"
 	}

@@ -2,13 +2,15 @@ package healthd
 
 import (
 	"cmp"
+	"context"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/status"
 )
 
 // Status is how all apps are at one moment.
@@ -18,39 +20,22 @@ type Status struct {
 	Passes Passes
 }
 
-// App is how an app is.
+// App is how an app is, and what healthd alone knows of it.
 type App struct {
-	ID string
-	// State is the worst of its parts', Reason why it is so or what a pass would
-	// do about it, empty where there is nothing to say.
-	State  units.Phase
-	Reason units.Reason
-	// Level is how far it serves: alive, serving, synced, loading, needs-user;
-	// empty where it is down or nobody asks.
-	Level string
-	// Detail says more for people, Progress how far a loading app is, -1 where it
-	// does not say.
-	Detail   string
-	Progress float64
-	// Since is when State, Reason or Level came to be what they are.
-	Since time.Time
+	status.App
 	// Latency is how long the last answer took, 0 where there was none.
 	Latency time.Duration
-	// Restarts is how many starts of its services after the first were seen, Repairs how many
-	// actions were done for it, by kind.
-	Restarts int
-	Repairs  map[units.Kind]int
-	// Error is what went wrong in the last pass that changed something, Log the
-	// last lines that the app wrote then.
-	Error string
-	Log   []string
+	// Repairs is how many actions were done for it, by kind.
+	Repairs map[units.Kind]int
+	// PassError is what went wrong in the last pass that changed something, until nothing is
+	// amiss; PassLog is the last lines that the app wrote then.
+	PassError string
+	PassLog   []string
 
-	// sick: it counted as sick, and has not served since, whatever was done.
+	// scene is what was seen of the app, without the answers of its services.
+	scene status.Scene
+	// unhealthy: it counted as unhealthy, and has not served since, whatever was done.
 	unhealthy bool
-	// starts is the last start that was seen of each service, checked what
-	// Podman's own check said of the first that has one.
-	starts       map[string]string
-	podmanHealth units.Health
 }
 
 // Passes counts what was done so far.
@@ -81,18 +66,34 @@ func (p *Passes) count(e passResult) {
 }
 
 // note takes in what a pass found of apps.
-func (d *daemon) note(e passResult) {
+func (d *daemon) note(ctx context.Context, e passResult) {
 	d.dirty = true
-	results, reasons := resultsOf(e.report), reasonsOf(e.report)
-	wanted, seen := map[string]bool{}, map[string]bool{}
-	for _, app := range e.want.Apps {
-		wanted[app.ID] = true
+	for id := range e.meant.Refused() {
+		delete(d.planned, id)
 	}
 	for _, app := range e.report.Apps {
-		seen[app.ID] = true
 		d.planned[app.ID] = app
-		d.appOf(app.ID).note(app, e.report.Units, reasons, results[app.ID])
 		d.remember(app, e.report.Units)
+	}
+	results := resultsOf(e.report)
+	for id, scene := range e.scenes() {
+		a := d.appOf(id)
+		if len(scene.Services) == 0 && !e.meant.Complete { // such a pass does not look for them
+			scene.Services = a.scene.Services
+		}
+		a.scene = scene
+		d.refresh(id)
+		a.judge(results[id])
+		d.readLines(ctx, a, e.work.all)
+	}
+	d.forget(e)
+}
+
+// forget forgets the apps that are gone, and counts what was done for the others.
+func (d *daemon) forget(e passResult) {
+	wanted := map[string]bool{}
+	for _, app := range e.want.Apps {
+		wanted[app.ID] = true
 	}
 	for _, a := range e.report.Actions {
 		if a.App != "" && a.Changes() && wanted[a.App] {
@@ -102,24 +103,47 @@ func (d *daemon) note(e passResult) {
 	for id := range e.want.Refused() {
 		wanted[id] = true
 	}
-	for id, why := range e.meant.Refused() {
-		if !seen[id] {
-			delete(d.planned, id)
-			d.appOf(id).refuse(e.report.Units, why)
-		}
-	}
 	maps.DeleteFunc(d.apps, func(id string, _ *App) bool { return !wanted[id] })
 	maps.DeleteFunc(d.planned, func(id string, _ units.App) bool { return !wanted[id] })
 	maps.DeleteFunc(d.ran, func(id string, _ units.Set) bool { return !wanted[id] })
+	maps.DeleteFunc(d.lines, func(unit string, _ unitLines) bool {
+		return !wanted[cmp.Or(units.AppOfPull(unit), units.AppOf(unit))]
+	})
 }
 
 func (d *daemon) appOf(id string) *App {
 	a := d.apps[id]
 	if a == nil {
-		a = &App{ID: id, Repairs: map[units.Kind]int{}, Progress: -1, Since: time.Now(), starts: map[string]string{}}
+		a = &App{App: status.App{ID: id}, Repairs: map[units.Kind]int{}}
 		d.apps[id] = a
 	}
 	return a
+}
+
+// scenes is what a pass saw of the apps that it was about. What it did counts no more: the
+// next pass sees what came of that.
+func (e passResult) scenes() map[string]status.Scene {
+	look := status.Look{Want: e.want, Units: e.report.Units, History: e.history}
+	for _, a := range e.report.Actions {
+		if a.Kind == units.Leave {
+			look.Actions = append(look.Actions, a)
+		}
+	}
+	files := map[string]units.Set{}
+	for _, app := range e.report.Apps {
+		files[app.ID] = app.Files
+	}
+	ids := slices.AppendSeq(slices.Collect(maps.Keys(files)), maps.Keys(e.meant.Refused()))
+	scenes, services := look.Scenes(ids), status.Services(e.report.Apps, nil, e.report.Units)
+	for id, scene := range scenes {
+		for _, name := range services[id] {
+			file, _ := files[id].Find(units.ContainerFile(units.ContainerOf(name)))
+			scene.Services = append(scene.Services, status.Service{Name: name, Unit: e.report.Units[name], File: file})
+		}
+		scene.Diagnostic = e.diagnostics[id]
+		scenes[id] = scene
+	}
+	return scenes
 }
 
 // resultsOf is the results of a pass by app.
@@ -131,58 +155,115 @@ func resultsOf(r reconcile.Report) map[string]reconcile.Result {
 	return list
 }
 
-// reasonsOf is why services are left as they are.
-func reasonsOf(r reconcile.Report) map[string]units.Reason {
-	list := map[string]units.Reason{}
-	for _, a := range r.Actions {
-		if a.Kind == units.Leave {
-			list[cmp.Or(a.Target, a.App)] = a.Reason
-		}
+// judge keeps what went wrong in a pass. It counts until something else is done for the
+// app, or nothing is left to be done, as after its file could be written.
+func (a *App) judge(result reconcile.Result) {
+	hasChanged := result.Outcome != "" && result.Outcome != reconcile.Unchanged
+	if hasChanged || a.State == units.PhaseRunning && a.Reason == "" {
+		a.PassError, a.PassLog = result.Error, result.Log
 	}
-	return list
 }
 
-// refuse takes in how an app is whose manifest is invalid and that never served, or that
-// may not run: nobody knows what it should be like.
-func (a *App) refuse(found map[string]units.Unit, why units.Reason) {
-	state := units.Phase("")
-	for service, u := range found {
-		if word := u.Phase(); units.AppOf(service) == a.ID && (state == "" || word.IsWorse(state)) {
-			state = word
+// refresh makes the status of an app anew of what is known of it.
+func (d *daemon) refresh(id string) {
+	a := d.apps[id]
+	if a == nil {
+		return
+	}
+	scene := a.scene
+	scene.Services, scene.Lines = slices.Clone(scene.Services), map[string][]string{}
+	for i, v := range scene.Services {
+		m := d.probers[v.Name]
+		if m == nil || !m.hasAnswered || m.invocation != v.Unit.Invocation {
+			continue
 		}
+		v.Answer = m.answer
+		v.Answer.Health = d.health.health(v.Name, m.invocation)
+		scene.Services[i] = v
 	}
-	if why != units.ReasonNotGranted { // whose units are gone
-		state = cmp.Or(state, a.State)
+	for _, unit := range a.units() {
+		scene.Lines[unit] = d.lines[unit].lines
 	}
-	state = cmp.Or(state, units.PhaseStopped)
-	if a.State != state || a.Reason != why {
-		a.State, a.Reason, a.Since = state, why, time.Now()
-	}
-	a.Level, a.Detail, a.Progress, a.Latency = "", "", -1, 0
+	now := status.Of(scene)
+	isUnhealthy := func(p status.Part) bool { return p.Health == units.Unhealthy }
+	unhealthy := now.Level != status.Serving && now.Level != status.Synced && (a.unhealthy || slices.ContainsFunc(now.Parts, isUnhealthy))
+	d.dirty = d.dirty || unhealthy != a.unhealthy || !reflect.DeepEqual(now, a.App)
+	a.App, a.unhealthy = now, unhealthy
+	d.measure(a)
 }
 
-func (a *App) note(app units.App, found map[string]units.Unit, reasons map[string]units.Reason, result reconcile.Result) {
-	state, reason := units.Phase(""), reasons[app.ID]
-	a.podmanHealth = units.HealthUnknown
-	for _, part := range app.Parts {
-		u := found[part.Service]
-		if before := a.starts[part.Service]; before != "" && before != u.Invocation && u.Invocation != "" {
-			a.Restarts++
+// measure takes in how long the last answers of an app took.
+func (d *daemon) measure(a *App) {
+	latency := time.Duration(0)
+	for _, v := range a.scene.Services {
+		if m := d.probers[v.Name]; m != nil {
+			latency = max(latency, m.latency)
 		}
-		a.starts[part.Service] = u.Invocation
-		if word := u.Phase(); state == "" || word.IsWorse(state) {
-			state = word
+	}
+	d.stale = d.stale || latency != a.Latency
+	a.Latency = latency
+}
+
+// units is the units of an app that may have to say what went wrong.
+func (a *App) units() []string {
+	list := make([]string, 0, len(a.scene.Services)+1)
+	for _, v := range a.scene.Services {
+		list = append(list, v.Name)
+	}
+	return append(list, units.PullOf(a.ID))
+}
+
+// unitLines is the last lines that a unit wrote in one of its starts.
+type unitLines struct {
+	unit, app string
+	// start tells one end of the unit from another.
+	start string
+	lines []string
+}
+
+// readers is how many units' lines are read at a time.
+const readers = 4
+
+// readLines reads, beside the loop, what the units of an app wrote last that went wrong.
+// What the journal did not have yet is read again at a look at everything.
+func (d *daemon) readLines(ctx context.Context, a *App, again bool) {
+	for _, unit := range a.Unexplained() {
+		i := slices.IndexFunc(a.scene.Services, func(v status.Service) bool { return v.Name == unit })
+		start := string(a.scene.Pull)
+		if i >= 0 {
+			start = a.scene.Services[i].Unit.Invocation + string(a.scene.Services[i].Unit.Phase())
 		}
-		reason, a.podmanHealth = cmp.Or(reason, reasons[part.Service]), cmp.Or(a.podmanHealth, u.Health)
+		known, isKnown := d.lines[unit]
+		if isKnown && known.start == start && (len(known.lines) > 0 || !again) {
+			continue
+		}
+		known.unit, known.app, known.start = unit, a.ID, start
+		d.lines[unit] = known
+		go d.readLinesOf(ctx, known)
 	}
-	if a.State != state || a.Reason != reason {
-		a.State, a.Reason, a.Since = state, reason, time.Now()
+}
+
+func (d *daemon) readLinesOf(ctx context.Context, l unitLines) {
+	select {
+	case d.reading <- struct{}{}:
+	case <-ctx.Done():
+		return
 	}
-	// What went wrong counts until something else is done for the app, or nothing is
-	// left to be done, as after its file could be written.
-	if result.Outcome != reconcile.Unchanged || state == units.PhaseRunning && reason == "" {
-		a.Error, a.Log = result.Error, result.Log
+	l.lines = d.LastLines(ctx, l.unit)
+	<-d.reading
+	select {
+	case d.read <- l:
+	case <-ctx.Done():
 	}
+}
+
+// noteLines takes lines in, unless the unit was started anew meanwhile.
+func (d *daemon) noteLines(l unitLines) {
+	if d.lines[l.unit].start != l.start {
+		return
+	}
+	d.lines[l.unit] = l
+	d.refresh(l.app)
 }
 
 // publish tells of a change.
@@ -202,76 +283,4 @@ func (d *daemon) publish() {
 	}
 	d.published = s
 	d.Publish(s)
-}
-
-// level fills in what the probes say of an app: the least of its answers. Where
-// nobody asks, what Podman's own check says counts.
-func (d *daemon) level(app string) {
-	a := d.apps[app]
-	if a == nil {
-		return
-	}
-	level, detail, progress, latency := "", "", -1.0, time.Duration(0)
-	var least *prober
-	for _, m := range d.probers {
-		if m.app != app || m.last.prober == nil {
-			continue
-		}
-		if least == nil || cmp.Or(cmp.Compare(rank[m.last.word()], rank[least.last.word()]), cmp.Compare(m.service, least.service)) < 0 {
-			least = m
-		}
-		latency = max(latency, m.last.outcome.Latency)
-	}
-	if least != nil {
-		level, detail, progress = least.last.word(), least.last.outcome.Detail, least.last.outcome.Progress
-	}
-	level = cmp.Or(level, levels[a.podmanHealth])
-	if a.Level != level {
-		a.Since = time.Now()
-	}
-	before := *a
-	a.Level, a.Detail, a.Progress, a.Latency = level, detail, progress, latency
-	a.unhealthy = level != serving && level != synced && (a.unhealthy || d.isSick(a))
-	d.dirty = d.dirty || a.Level != before.Level || a.Detail != before.Detail || a.Progress != before.Progress || a.unhealthy != before.unhealthy
-	d.stale = d.stale || a.Latency != before.Latency
-}
-
-// isSick reports whether a part has not answered as often as its manifest allows.
-func (d *daemon) isSick(a *App) bool {
-	for _, m := range d.probers {
-		if m.app == a.ID && d.health.health(m.service, m.invocation) == units.Unhealthy {
-			return true
-		}
-	}
-	return a.podmanHealth == units.Unhealthy
-}
-
-// levels is what the result of Podman's own check amounts to.
-var levels = map[units.Health]string{
-	units.Serving: serving, units.Loading: loading, units.NeedsUser: needsUser, units.Unhealthy: silent, units.Failing: silent,
-}
-
-// rank orders levels.
-var rank = map[string]int{silent: 1, alive: 2, loading: 3, needsUser: 4, serving: 5, synced: 6}
-
-// Levels is all levels, for who shows them.
-var Levels = []string{silent, alive, loading, needsUser, serving, synced}
-
-// Words for levels that are no target of a probe.
-const (
-	silent    = "silent"
-	loading   = "loading"
-	needsUser = "needs-user"
-)
-
-// word is the level of an answer.
-func (a result) word() string {
-	switch a.outcome.State {
-	case probe.Loading:
-		return loading
-	case probe.NeedsUser:
-		return needsUser
-	case probe.Serving, probe.Unreachable, probe.Wrong:
-	}
-	return cmp.Or(a.level, silent)
 }

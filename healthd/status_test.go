@@ -5,14 +5,13 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/status"
 )
 
 // TestErrorEnds: what went wrong is told as long as something is amiss.
 func TestErrorEnds(t *testing.T) {
 	t.Parallel()
-	app := units.App{ID: "web", Parts: []units.Part{{Service: "app@web.service"}}}
-	found := map[string]units.Unit{"app@web.service": {Loaded: true, Active: units.Active}}
-	a := App{ID: "web", starts: map[string]string{}}
+	a := App{App: status.App{ID: "web", Condition: status.Condition{State: units.PhaseRunning}}}
 	for _, step := range []struct {
 		reason units.Reason
 		result reconcile.Result
@@ -22,9 +21,9 @@ func TestErrorEnds(t *testing.T) {
 		{units.ReasonRolledBack, reconcile.Result{Outcome: reconcile.Unchanged}, "its file is immutable"},
 		{"", reconcile.Result{Outcome: reconcile.Unchanged}, ""},
 	} {
-		a.note(app, found, map[string]units.Reason{"web": step.reason}, step.result)
-		if a.Error != step.want {
-			t.Errorf("%+v: %q", step, a.Error)
+		a.Reason = step.reason
+		if a.judge(step.result); a.PassError != step.want {
+			t.Errorf("%+v: %q", step, a.PassError)
 		}
 	}
 }

@@ -58,7 +58,10 @@ type world struct {
 	// followed is the control groups that are followed, with the apps of each.
 	followed map[string]string
 	kept     []string
-	good     units.Set
+	// diagnostics is the errors of manifests, lines what units wrote last.
+	diagnostics map[string]string
+	lines       map[string][]string
+	good        units.Set
 	// rests is when it rested.
 	rests []time.Duration
 }
@@ -129,6 +132,8 @@ func (w *world) machine() healthd.Machine {
 			w.passes++
 			return units.Desired{Apps: w.apps, Invalid: w.kept, Complete: true}, w.failing
 		},
+		Diagnostics: func() map[string]string { return w.diagnostics },
+		LastLines:   w.LastLines,
 		Host: reconcile.Host{
 			Files: w, Services: w, Store: w, Now: time.Now, StabilizationTime: 5 * time.Second, WaitTimeout: time.Minute, Config: w.config,
 			Supply: func(_ context.Context, app units.App, _ units.Prerequisites) error {
@@ -319,6 +324,11 @@ func (w *world) ReloadService(_ context.Context, s string) error {
 func (w *world) ReloadNetwork(context.Context) error       { return nil }
 func (w *world) Stop(context.Context, string) error        { return nil }
 func (w *world) ResetFailed(context.Context, string) error { return nil }
+func (w *world) LastLines(_ context.Context, unit string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lines[unit]
+}
 func (w *world) Log(context.Context, string, int) []string { return []string{"its last words"} }
 func (w *world) GeneratorLog(context.Context, string, time.Time) []string {
 	return nil

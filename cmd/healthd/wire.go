@@ -78,7 +78,7 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	publish, asked := startPublishers(ctx, scope, places.Runtime, log)
 	groups := watch.NewGroups(ctx, "/sys/fs/cgroup")
 	m := healthd.Machine{
-		Desired: resuming(ctx, machine.Secrets(places, scope), services.Complete, compiler.Desired),
+		Desired: resuming(ctx, machine.Secrets(places, scope), services.Complete, compiler.Desired), Diagnostics: compiler.Diagnostics, LastLines: services.LastLines,
 		Host: reconcile.Host{
 			Files: machine.Files(places.Units), Services: services,
 			Store:  statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},

@@ -3,8 +3,10 @@ package bus
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,18 +23,25 @@ import (
 
 	"github.com/archipelago-os/archipelago/healthd"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/status"
 )
 
 // A status as the loop posts it.
 func someStatus() healthd.Status {
+	progress, began, failed := 0.43, time.UnixMicro(5), time.UnixMicro(6)
 	return healthd.Status{
 		Passes: healthd.Passes{Total: 7, Last: 1500 * time.Microsecond, Drift: 2},
 		Apps: []healthd.App{
 			{
-				ID: "knots", State: units.PhaseRunning, Reason: units.ReasonLoading, Level: "loading", Detail: "verifying blocks", Progress: 0.43,
-				Since: time.UnixMicro(5), Latency: 3 * time.Millisecond, Restarts: 1, Repairs: map[units.Kind]int{units.Restart: 2}, Log: []string{"last \xffwords\x00"},
+				App: status.App{ID: "knots", Condition: status.Condition{
+					State: units.PhaseRunning, Reason: units.ReasonLoading, Level: status.Loading, Health: units.Loading, Detail: "verifying blocks", Progress: &progress,
+					Since: &began, Restarts: 1, Log: []string{"last \xffwords\x00"},
+				}},
+				Latency: 3 * time.Millisecond, Repairs: map[units.Kind]int{units.Restart: 2}, PassLog: []string{"said before"},
 			},
-			{ID: "lnd", State: units.PhaseFailed, Reason: units.ReasonInvalidManifest, Error: "it \xff crashed", Progress: -1, Since: time.UnixMicro(6)},
+			{App: status.App{ID: "lnd", Condition: status.Condition{
+				State: units.PhaseFailed, Reason: units.ReasonInvalidManifest, Error: "it \xff crashed", Since: &failed,
+			}}, PassError: "its file \xff is immutable"},
 		},
 	}
 }
@@ -52,13 +61,13 @@ func TestWhatCallersSee(t *testing.T) {
 	s.call(t, Name+".GetApp", "knots").mustStore(t, &knots)
 	s.call(t, Name+".GetApp", "lnd").mustStore(t, &lnd)
 	if d := cmp.Diff(map[string]any{
-		"State": "running", "Reason": "loading", "Level": "loading", "Detail": "verifying blocks", "Error": "", "Progress": 0.43,
-		"SinceUSec": uint64(5), "Restarts": uint64(1), "Repairs": map[string]uint64{"restart": 2}, "LatencyUSec": uint64(3000),
-		"Log": []string{"last \uFFFDwords\uFFFD"},
+		"State": "running", "Reason": "loading", "Meaning": "", "Mend": "", "Health": "loading", "Level": "loading", "Detail": "verifying blocks",
+		"Error": "", "PassError": "", "Progress": 0.43, "SinceUSec": uint64(5), "NextRepairUSec": uint64(0), "Restarts": uint64(1),
+		"Repairs": map[string]uint64{"restart": 2}, "LatencyUSec": uint64(3000), "Log": []string{"last \uFFFDwords\uFFFD"}, "PassLog": []string{"said before"},
 	}, plain(knots)); d != "" {
 		t.Errorf("GetApp knots (-want +have):\n%s", d)
 	}
-	if lnd["Error"].Value() != "it \uFFFD crashed" || !reflect.DeepEqual(lnd["Log"].Value(), []string{}) || lnd["Progress"].Value() != nil {
+	if lnd["Error"].Value() != "it \uFFFD crashed" || lnd["PassError"].Value() != "its file \uFFFD is immutable" || !reflect.DeepEqual(lnd["Log"].Value(), []string{}) || lnd["Progress"].Value() != nil {
 		t.Errorf("GetApp lnd: %v", lnd)
 	}
 
@@ -69,11 +78,64 @@ func TestWhatCallersSee(t *testing.T) {
 		all["Drift"].Value() != uint64(2) || apps["knots"]["State"].Value() != "running" {
 		t.Errorf("properties: %v", all)
 	}
-	for _, name := range []string{"LatencyUSec", "Log"} {
+	for _, name := range []string{"LatencyUSec", "Log", "PassLog"} {
 		if _, ok := apps["knots"][name]; ok {
 			t.Errorf("the property Apps has %s, which changes without a signal", name)
 		}
 	}
+}
+
+// What D-Bus tells of an app is what archgen status --json does, key by key.
+func TestSameAsJSON(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	service := func(u units.Unit, a status.Answer) []status.Service {
+		u.Loaded, u.Run.Since, u.Run.Restarts = true, now, 3
+		return []status.Service{{Name: "app@web.service", Unit: u, Answer: a}}
+	}
+	for name, scene := range map[string]status.Scene{
+		"loading": {Services: service(units.Unit{Active: units.Active}, status.Answer{Health: units.Loading, Level: status.Loading, Progress: 0.43, Detail: "verifying blocks"})},
+		"done":    {Services: service(units.Unit{Active: units.Active, Run: units.Run{Exited: true}}, status.Answer{})},
+		"failed": {
+			Services: service(units.Unit{Active: units.Failed, Run: units.Run{HasExitCode: true, ExitCode: 137, Result: "oom-kill"}}, status.Answer{}),
+			Actions:  []units.Action{{Kind: units.Leave, Target: "app@web.service", Reason: units.ReasonGaveUp}},
+			Record:   units.Record{Tries: 9, Last: now}, Lines: map[string][]string{"app@web.service": {"opening the wallet", "no such wallet"}},
+		},
+		"invalid": {Refused: units.ReasonInvalidManifest, Diagnostic: "web.yaml:5:15: error: what is that?"},
+	} {
+		scene.ID = "web"
+		app := status.Of(scene)
+		var asJSON map[string]any
+		text, err := json.Marshal(app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(text, &asJSON); err != nil {
+			t.Fatal(err)
+		}
+		facts := factsOf(healthd.App{App: app})
+		facts["Log"] = texts(app.Log)
+		for fact, key := range map[string]string{
+			"State": "state", "Reason": "reason", "Meaning": "meaning", "Mend": "mend", "Health": "health", "Level": "level", "Progress": "progress",
+			"Detail": "detail", "Error": "error", "Log": "log", "ExitCode": "exit_code", "Restarts": "restarts", "SinceUSec": "since", "NextRepairUSec": "next_repair_at",
+		} {
+			if said, told := fmt.Sprint(asJSON[key]), fmt.Sprint(inJSON(facts[fact], strings.HasSuffix(fact, "USec"))); said != told {
+				t.Errorf("%s: %s is %q, and %s %q", name, key, said, fact, told)
+			}
+		}
+	}
+}
+
+// inJSON is a fact as JSON has it.
+func inJSON(fact any, isTime bool) any {
+	n, _ := fact.(uint64)
+	switch {
+	case isTime && n == 0:
+		return nil
+	case isTime:
+		return time.UnixMicro(int64(n)).UTC().Format(time.RFC3339)
+	}
+	return fact
 }
 
 // What an app of the system said is for root: everyone gets the signals of that bus.
@@ -90,7 +152,7 @@ func TestSystemTellsNoWords(t *testing.T) {
 	}
 	for _, a := range someStatus().Apps {
 		told := withoutWords(a)
-		if told.Error != "" || told.Detail != "" || len(told.Log) > 0 || told.State != a.State || told.Reason != a.Reason {
+		if told.Error+told.PassError+told.Detail != "" || len(told.Log)+len(told.PassLog) > 0 || told.State != a.State || told.Reason != a.Reason {
 			t.Errorf("%+v", told)
 		}
 	}

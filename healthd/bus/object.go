@@ -51,7 +51,7 @@ func (o *object) ListApps() ([]row, *dbus.Error) {
 	status, _ := o.StatusFeed.Status()
 	rows := make([]row, 0, len(status.Apps))
 	for _, a := range status.Apps {
-		rows = append(rows, row{a.ID, string(a.State), string(a.Reason), a.Level})
+		rows = append(rows, row{a.ID, string(a.State), string(a.Reason), string(a.Level)})
 	}
 	return rows, nil
 }
@@ -70,18 +70,14 @@ func (o *object) GetApp(sender dbus.Sender, id string) (map[string]dbus.Variant,
 	if a.Latency > 0 {
 		facts["LatencyUSec"] = microseconds(a.Latency)
 	}
-	lines := make([]string, 0, len(a.Log))
-	for _, line := range a.Log {
-		lines = append(lines, text(line))
-	}
-	facts["Log"] = lines
+	facts["Log"], facts["PassLog"] = texts(a.Log), texts(a.PassLog)
 	return variants(facts), nil
 }
 
 // withoutWords is an app without what it said, which may hold passwords: the system's
 // journal shows it to few.
 func withoutWords(a healthd.App) healthd.App {
-	a.Log, a.Detail, a.Error = nil, "", ""
+	a.Log, a.Detail, a.Error, a.PassLog, a.PassError = nil, "", "", nil, ""
 	return a
 }
 
@@ -217,13 +213,25 @@ func factsOf(a healthd.App) map[string]any {
 		repairs[string(kind)] = uint64(n)
 	}
 	facts := map[string]any{
-		"State": string(a.State), "Reason": string(a.Reason), "Level": a.Level, "Detail": text(a.Detail), "Error": text(a.Error),
-		"SinceUSec": uint64(a.Since.UnixMicro()), "Restarts": uint64(a.Restarts), "Repairs": repairs,
+		"State": string(a.State), "Reason": string(a.Reason), "Meaning": a.Meaning, "Mend": a.Mend,
+		"Health": string(a.Health), "Level": string(a.Level), "Detail": text(a.Detail), "Error": text(a.Error), "PassError": text(a.PassError),
+		"SinceUSec": sinceEpoch(a.Since), "NextRepairUSec": sinceEpoch(a.NextRepairAt), "Restarts": uint64(a.Restarts), "Repairs": repairs,
 	}
-	if a.Progress >= 0 {
-		facts["Progress"] = a.Progress
+	if a.Progress != nil {
+		facts["Progress"] = *a.Progress
+	}
+	if a.ExitCode != nil {
+		facts["ExitCode"] = int32(*a.ExitCode)
 	}
 	return facts
+}
+
+// sinceEpoch is a time in microseconds since 1970, 0 for none.
+func sinceEpoch(t *time.Time) uint64 {
+	if t == nil {
+		return 0
+	}
+	return uint64(t.UnixMicro())
 }
 
 func variants(values map[string]any) map[string]dbus.Variant {
@@ -240,4 +248,12 @@ func microseconds(d time.Duration) uint64 { return uint64(d.Microseconds()) }
 // anything else.
 func text(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+func texts(lines []string) []string {
+	list := make([]string, 0, len(lines))
+	for _, line := range lines {
+		list = append(list, text(line))
+	}
+	return list
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/healthd"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/durable"
+	"github.com/archipelago-os/archipelago/units/status"
 )
 
 // FileName is that of the file in the runtime directory.
@@ -86,7 +87,7 @@ var Families = []Family{
 	},
 	{
 		"archipelago_app_level", "gauge", "Whether an app serves that far, 1 or 0.",
-		states(func(a healthd.App) string { return a.Level }, "level", healthd.Levels),
+		states(func(a healthd.App) string { return string(a.Level) }, "level", levelWords()),
 	},
 	{
 		"archipelago_app_reason", "gauge", "Why an app is as it is, or is left so; only where there is a reason.",
@@ -109,7 +110,7 @@ var Families = []Family{
 		},
 	},
 	{
-		"archipelago_app_restarts_total", "counter", "Starts of an app's services after the first that was seen.",
+		"archipelago_app_restarts_total", "counter", "Automatic restarts of an app's services by systemd (NRestarts); begins at 0 with each start by a job.",
 		func(put sink, s healthd.Status) {
 			for _, a := range s.Apps {
 				put(float64(a.Restarts), "app", a.ID)
@@ -150,6 +151,14 @@ var build = Family{Name: "archipelago_build_info", Kind: "gauge", Help: "The ver
 var stateWords = []string{
 	string(units.PhaseDone), string(units.PhaseFailed), string(units.PhasePaused), string(units.PhaseRestarting),
 	string(units.PhaseRunning), string(units.PhaseStarting), string(units.PhaseStopped), string(units.PhaseStopping),
+}
+
+func levelWords() []string {
+	words := make([]string, 0, len(status.Levels))
+	for _, l := range status.Levels {
+		words = append(words, string(l))
+	}
+	return words
 }
 
 // states makes a sample of each word that an app can be described by.

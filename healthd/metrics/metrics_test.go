@@ -17,6 +17,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/healthd"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/status"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden file")
@@ -25,8 +26,11 @@ func someStatus() healthd.Status {
 	return healthd.Status{
 		Passes: healthd.Passes{Total: 12, Idle: 7, Failed: 1, Last: 1250 * time.Microsecond, Drift: 3},
 		Apps: []healthd.App{
-			{ID: "knots", State: units.PhaseRunning, Level: "synced", Latency: 2500 * time.Microsecond, Restarts: 1, Repairs: map[units.Kind]int{units.Write: 2, units.Restart: 1}},
-			{ID: "lnd", State: units.PhaseFailed, Reason: units.ReasonGaveUp},
+			{
+				App:     status.App{ID: "knots", Condition: status.Condition{State: units.PhaseRunning, Level: status.Synced, Restarts: 1}},
+				Latency: 2500 * time.Microsecond, Repairs: map[units.Kind]int{units.Write: 2, units.Restart: 1},
+			},
+			{App: status.App{ID: "lnd", Condition: status.Condition{State: units.PhaseFailed, Reason: units.ReasonGaveUp}}},
 		},
 	}
 }

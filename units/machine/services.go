@@ -360,6 +360,22 @@ func telling(lines []string, name string) []string {
 	})
 }
 
+// LastLines is the last lines that a service's container wrote, or what Podman or a check
+// said of its start where that came later; of a unit that gets what an app lacks it is all
+// that the unit wrote. It is empty where nothing was written.
+func (s Services) LastLines(ctx context.Context, unit string) []string {
+	matches := written(s.Scope, unit)
+	if units.AppOfPull(unit) != "" {
+		matches = []string{writtenIn(s.Scope, unit)}
+	}
+	lines := s.journal(ctx, append([]string{"--lines=20"}, matches...)...)
+	lines = slices.DeleteFunc(lines, func(line string) bool { return strings.TrimSpace(line) == "" || isContainerID(line) })
+	return lines[max(0, len(lines)-lastLines):]
+}
+
+// lastLines is how many lines tell enough of what went wrong.
+const lastLines = 10
+
 // LastWords is the last line that a service's container wrote, or what Podman or
 // a check said of its start where that came later. It is empty where nothing was
 // written.

@@ -1,0 +1,89 @@
+package compile
+
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/rights"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/status"
+)
+
+// Description is what the manifest of an app says to a person. The names of the fields are a
+// contract.
+type Description struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	// UI is where a person finds the app, null without a port of the host for that.
+	UI *status.UI `json:"ui"`
+	// Rights is what the app can do beyond its own containers, or asks for; empty where its
+	// manifest can't be read, or is gone.
+	Rights []ListedRight `json:"rights"`
+}
+
+// ListedRight is a right, and why the app has it.
+type ListedRight struct {
+	rights.Right
+	Granted rights.Origin `json:"granted"`
+}
+
+// Describe describes an app of a machine that others reach at an address.
+func (k *Compiled) Describe(id, address string) Description {
+	d := Description{Rights: k.RightsOf(id)}
+	isIts := func(m *manifests.Manifest) bool { return manifests.AppOf(m.File) == id }
+	if i := slices.IndexFunc(k.Loaded.Manifests, isIts); i >= 0 {
+		app := k.Loaded.Manifests[i].Document.App
+		d.Name, d.Version = app.Name, app.Version
+	}
+	if k.Set != nil {
+		d.UI = uiOf(k.Set.App(id), address)
+	}
+	return d
+}
+
+// RightsOf is the rights of an app. It is never nil, which JSON would show as null.
+func (k *Compiled) RightsOf(id string) []ListedRight {
+	granted := k.GrantsOf(id)
+	list := make([]ListedRight, 0, len(k.Rights[id]))
+	for _, r := range k.Rights[id] {
+		list = append(list, ListedRight{r, granted.Origin(r)})
+	}
+	return list
+}
+
+func uiOf(app *manifests.Resolved, address string) *status.UI {
+	if app == nil || app.Document.App.UI == nil {
+		return nil
+	}
+	ui := app.Document.App.UI
+	for _, part := range app.Parts {
+		p := part.Port(ui.Port)
+		if p == nil || p.Host == 0 {
+			continue
+		}
+		scheme := "http"
+		if serving := part.Health.Serving; serving != nil && serving.HTTPS != nil && serving.HTTPS.Port == ui.Port {
+			scheme = "https"
+		}
+		port := units.Port{Address: p.Bind, Host: strconv.Itoa(p.Host)}
+		return status.UI{Scheme: scheme, Port: p.Host, Path: cmp.Or(ui.Path, "/")}.With(port, address)
+	}
+	return nil
+}
+
+// FirstErrors is the first error of each app's manifest, with its place and without its
+// code, by the id of the app.
+func (k *Compiled) FirstErrors() map[string]string {
+	list := map[string]string{}
+	for _, d := range k.Diags {
+		id := manifests.AppOf(d.File)
+		if d.Severity == diag.Error && id != "" && list[id] == "" {
+			list[id] = strings.TrimSuffix(d.String(), " ["+string(d.Code)+"]")
+		}
+	}
+	return list
+}
