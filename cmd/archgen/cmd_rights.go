@@ -9,7 +9,6 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
-	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
 func (c *cli) rightsCommand() *cobra.Command {
@@ -55,14 +54,8 @@ Exit status: 0 done; 1 a manifest has errors, which are printed as by check.`,
 
 // appRights is what one app can do. The names of the fields are a contract.
 type appRights struct {
-	ID     string        `json:"id"`
-	Rights []listedRight `json:"rights"`
-}
-
-// listedRight is a right, and why the app has it.
-type listedRight struct {
-	rights.Right
-	Granted rights.Origin `json:"granted"`
+	ID     string                `json:"id"`
+	Rights []compile.ListedRight `json:"rights"`
 }
 
 // rightsOf lists the rights of the apps that were asked for.
@@ -70,18 +63,8 @@ func rightsOf(k *compile.Compiled) []appRights {
 	list := []appRights{}
 	for _, app := range k.Set.Apps {
 		if k.Only == nil || k.Only[app.ID()] {
-			list = append(list, appRights{app.ID(), rightsOfApp(k, app.ID())})
+			list = append(list, appRights{app.ID(), k.RightsOf(app.ID())})
 		}
-	}
-	return list
-}
-
-// rightsOfApp is never nil, which JSON would show as null.
-func rightsOfApp(k *compile.Compiled, id string) []listedRight {
-	granted := k.GrantsOf(id)
-	list := make([]listedRight, 0, len(k.Rights[id]))
-	for _, r := range k.Rights[id] {
-		list = append(list, listedRight{r, granted.Origin(r)})
 	}
 	return list
 }

@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"units/systemd":                {"units", "units/paths"},
 	"units/systemd/systemdtest":    {"units/systemd"},
 	"units/reconcile":              {"units"},
-	"units/machine":                {"units", "units/prestart", "units/secret", "units/unitdir", "units/systemd", "units/podman", "units/probe", "units/paths"},
+	"units/machine":                {"units", "units/prestart", "units/secret", "units/unitdir", "units/systemd", "units/podman", "units/probe", "units/paths", "units/reconcile", "units/status"},
 	"units/probe":                  {},
 	"healthd/journal":              {"units", "units/reconcile"},
 	"healthd/watch":                {},
@@ -58,8 +58,9 @@ var mayImport = map[string][]string{
 	"healthd/metrics":              {"healthd", "units", "units/durable", "units/status"},
 	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "units/probe", "healthd/watch", "units", "units/podman", "units/durable", "units/machine", "units/reconcile", "units/statedir", "units/systemd", "units/paths", "healthd/journal"},
 	"cmd/archgen/ui":               {},
+	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests/rights", "units", "units/status"},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "generator/compile", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests"},
-	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status"},
+	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

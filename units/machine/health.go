@@ -1,10 +1,12 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
+	"github.com/archipelago-os/archipelago/units/status"
 )
 
 // Health asks services from the host's side.
@@ -13,41 +15,19 @@ type Health struct {
 	Credentials probe.Credentials
 }
 
-// meanings is what a probe's answer means for a service.
-var meanings = map[probe.State]units.Health{
-	probe.Serving: units.Serving, probe.Loading: units.Loading, probe.NeedsUser: units.NeedsUser,
-	probe.Unreachable: units.Failing, probe.Wrong: units.Failing,
-}
-
 // Ask asks a running service once, by the probe that its file carries. Without
-// one, what the unit is known to be counts.
+// one, what the unit is known to be counts. A pass that asks once takes a service that could
+// not be asked for one that does not answer.
 func (h Health) Ask(ctx context.Context, file units.File, _ units.Part, u units.Unit) (units.Health, string) {
-	o, ok := h.Outcome(ctx, file)
+	t, ok := status.TargetsOf(file)[status.Serving]
 	if !ok {
 		return u.Health, "its check fails in the container"
 	}
-	return Meaning(o), o.Detail
+	o := h.Probe(ctx, t)
+	return cmp.Or(status.HealthOf(o), units.Failing), o.Detail
 }
 
-// Meaning is what an answer means for a service.
-func Meaning(o probe.Outcome) units.Health { return meanings[o.State] }
-
-// Outcome asks by the probe that a file carries, and reports false without one.
-func (h Health) Outcome(ctx context.Context, file units.File) (probe.Outcome, bool) {
-	return h.Level(ctx, file, "serving")
-}
-
-// Level asks by the probe that a file carries for a level: alive, serving or
-// synced. It reports false without one.
-func (h Health) Level(ctx context.Context, file units.File, level string) (probe.Outcome, bool) {
-	mark, _ := units.ReadOwnership(file.Content)
-	text := mark.Probe(level)
-	if text == "" {
-		return probe.Outcome{}, false
-	}
-	target, err := probe.Parse([]byte(text))
-	if err != nil {
-		return probe.Outcome{State: probe.Wrong, Reason: probe.NotAsked, Detail: err.Error()}, true
-	}
-	return h.Prober.Probe(ctx, target, h.Credentials), true
+// Probe asks a target once.
+func (h Health) Probe(ctx context.Context, t probe.Target) probe.Outcome {
+	return h.Prober.Probe(ctx, t, h.Credentials)
 }

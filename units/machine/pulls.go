@@ -123,18 +123,9 @@ func (p *Pulls) note(app, manifest string) (before string) {
 
 // words is what the unit said last, after a colon.
 func (p *Pulls) words(ctx context.Context, app string) string {
-	text := p.Services.PullWords(ctx, app)
-	if text == "" {
-		return ""
-	}
-	return ": " + text
-}
-
-// PullWords is what the unit said last that gets what an app lacks, empty for nothing.
-func (s Services) PullWords(ctx context.Context, app string) string {
-	lines := s.journal(ctx, "--lines=1", writtenIn(s.Scope, units.PullOf(app)))
+	lines := p.Services.LastLines(ctx, units.PullOf(app))
 	if len(lines) == 0 {
 		return ""
 	}
-	return strings.TrimSpace(lines[0])
+	return ": " + strings.TrimSpace(lines[len(lines)-1])
 }

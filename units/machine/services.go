@@ -376,19 +376,6 @@ func (s Services) LastLines(ctx context.Context, unit string) []string {
 // lastLines is how many lines tell enough of what went wrong.
 const lastLines = 10
 
-// LastWords is the last line that a service's container wrote, or what Podman or
-// a check said of its start where that came later. It is empty where nothing was
-// written.
-func (s Services) LastWords(ctx context.Context, name string) string {
-	lines := s.journal(ctx, append([]string{"--lines=20"}, written(s.Scope, name)...)...)
-	for _, line := range slices.Backward(lines) {
-		if line = strings.TrimSpace(line); line != "" && !isContainerID(line) {
-			return line
-		}
-	}
-	return ""
-}
-
 // LogMatches selects in the journal what a service wrote and what systemd did
 // with it. Podman's events and conmon's remarks are not in it.
 func LogMatches(scope units.Scope, name string) []string {

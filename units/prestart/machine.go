@@ -13,7 +13,7 @@ import (
 // whoever asks, or a file that is rendered before a start would differ from the
 // one that is compared with it.
 func ThisMachine() configfile.Machine {
-	m := configfile.Machine{Cores: runtime.NumCPU(), Address: address()}
+	m := configfile.Machine{Cores: runtime.NumCPU(), Address: Address()}
 	var info unix.Sysinfo_t
 	if err := unix.Sysinfo(&info); err == nil {
 		m.Memory = int(uint64(info.Totalram) * uint64(info.Unit) >> 20) //nolint:unconvert // it is no uint64 on every machine
@@ -21,8 +21,9 @@ func ThisMachine() configfile.Machine {
 	return m
 }
 
-// address is the one that connections to elsewhere leave from. No packet is sent.
-func address() string {
+// Address is that of this machine in its network: the one that connections to elsewhere
+// leave from, empty where none do. No packet is sent.
+func Address() string {
 	c, err := net.Dial("udp", "192.0.2.1:9") //nolint:noctx // it only asks the kernel for a route
 	if err != nil {
 		return ""
