@@ -79,8 +79,8 @@ func TestAwaitOfOthersWork(t *testing.T) {
 		"it is on its way":                         {"2-late", false, true, []string{"x done"}},
 		"it is on its way, and nobody asks for it": {"2-late", true, false, []string{"x unchanged"}},
 		"it is on its way, meant among all":        {"2-late", true, true, []string{"x done"}},
-		"it was rolled back":                       {"2-fails", false, true, []string{"x rolled-back: it did not serve after its last change, and runs as before"}},
-		"it was rolled back, meant among all":      {"2-fails", true, true, []string{"x rolled-back: it did not serve after its last change, and runs as before"}},
+		"it was rolled back":                       {"2-fails", false, true, []string{"x rolled-back: it did not serve after its last change and has its last good files"}},
+		"it was rolled back, meant among all":      {"2-fails", true, true, []string{"x rolled-back: it did not serve after its last change and has its last good files"}},
 		"it runs":                                  {"2", false, true, []string{"x unchanged"}},
 	} {
 		t.Run(name, func(t *testing.T) {
