@@ -54,6 +54,8 @@ type simApp struct {
 	version           int
 	removed, stopped  bool
 	invalid, disabled bool
+	// isEither: the operator stopped it, and systemd has forgotten that or not.
+	isEither bool
 	// What is there. A file of version 0 is missing, of -1 cut short.
 	disk, loaded int
 	active       units.ActiveState
@@ -321,6 +323,7 @@ func (m *machine) reloadUnseen(by func(*simApp) bool) {
 // operator stopped it. One that failed is remembered, and not how it was to be restarted.
 func (a *simApp) collect() {
 	if a.loaded == 0 && a.active != units.Active {
+		a.isEither = a.isEither || a.stopped && a.active == units.Failed
 		a.started, a.stopped = a.active == units.Failed, false
 	}
 }
@@ -717,7 +720,7 @@ func (a *simApp) check(isRolledBack bool) error {
 		return fmt.Errorf("its file is %d, systemd has %d, wanted %d", a.disk, a.loaded, version)
 	case a.stopped && a.active != units.Inactive && a.active != units.Failed:
 		return fmt.Errorf("stopped by the operator, and %s", a.active)
-	case a.stopped || a.disabled:
+	case a.stopped, a.disabled, a.isEither && a.active == units.Failed:
 	case a.follows != nil && a.follows.active != units.Active && slices.Contains(a.ended, version): // that may be all that is wrong
 	case a.active != units.Active || a.running != version || a.paused || a.health != units.Serving, a.seen != a.followed && (a.follows == nil || a.follows.active == units.Active):
 		return fmt.Errorf("%s, runs %d of %d, paused %v, %s, follows %d of %d", a.active, a.running, version, a.paused, a.health, a.seen, a.followed)
