@@ -19,6 +19,7 @@ import (
 	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
@@ -58,7 +59,7 @@ type applyOptions struct {
 	// awaited is apps that a pass over all is waited for, beside those that are named.
 	awaited []string
 	// fetched is what came of getting the images of apps before the pass.
-	fetched map[string]error
+	fetched machine.Fetched
 	// lenient: that manifests have errors is no failure of the verb.
 	lenient bool
 	// idle is what is said where the pass finds nothing to do, if not that.
@@ -103,7 +104,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		return err
 	}
 	defer l.Close()
-	l.store.LockTimeout = o.patience
+	l.Store.LockTimeout = o.patience
 	left := c.resumeRotation(ctx, l, o)
 	if left != nil {
 		c.say(left)
@@ -119,7 +120,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 			return want, err
 		}
 		kept := slices.DeleteFunc(slices.Clone(want.Invalid), func(id string) bool { return asked(id) != units.Stop })
-		want.Apps = slices.Concat(want.Apps, l.renderedApps(kept))
+		want.Apps = slices.Concat(want.Apps, l.Files().Rendered(kept))
 		want, err = narrow(want, ids)
 		for i := range want.Apps {
 			want.Apps[i].Request = asked(want.Apps[i].ID)
@@ -127,13 +128,14 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		}
 		return want, err
 	}
-	host := l.host(min(turn, o.timeout), c.progress(o.asJSON))
-	host.Foreign = c.adopter(func() *compile.Compiled { return k }, dir)
 	want, err := desired()
 	var report reconcile.Report
 	if err == nil {
-		l.fetchAhead(ctx, want, o.fetched, c.sayPulling)
-		report, err = reconcile.Await(ctx, desired, host, o.timeout)
+		report, err = reconcile.Await(ctx, desired, l.ForApply(machine.Apply{
+			WaitTimeout: min(turn, o.timeout), StabilizationTime: stabilizationTime, Progress: c.progress(o.asJSON),
+			Foreign: c.adopter(func() *compile.Compiled { return k }, dir),
+			Fetched: l.FetchAhead(ctx, want, o.fetched, c.sayPulling),
+		}), o.timeout)
 		for _, e := range journal.OfReport(report, err) {
 			record(e)
 		}

@@ -71,7 +71,7 @@ func (c *cli) preview(from *source, ids []string) (units.Plan, *compile.Compiled
 	if err != nil {
 		return units.Plan{}, nil, err
 	}
-	host := l.host(waitTimeout, nil)
+	host := l.ForPreview()
 	adopter := c.adopter(func() *compile.Compiled { return k }, dir)
 	adopter.WriteOverlay = func(string, []byte) error { return nil }
 	host.Foreign = adopter

@@ -99,7 +99,10 @@ func (c *cli) doctorEnv(ctx context.Context, from *source) *doctor.Env {
 		return systemd.Connect(ctx, systemd.Options{Scope: scope})
 	})
 	e.Manager = func() (doctor.Manager, error) { return connect() }
-	e.Secrets = func() (doctor.Secrets, error) { return c.vaultOf(scope) }
+	e.Secrets = func() (doctor.Secrets, error) {
+		l, err := c.local(scope)
+		return l.Secrets, err
+	}
 	e.Services = sync.OnceValues(func() (map[string]machine.Service, error) {
 		manager, err := connect()
 		if err != nil {

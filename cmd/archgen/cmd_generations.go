@@ -12,7 +12,6 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
@@ -28,11 +27,11 @@ serve, the newest first, with what led to each.`,
   archgen rollback 12`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			store, err := c.storeOf(&from)
+			l, err := c.local(from.scope())
 			if err != nil {
 				return err
 			}
-			list, err := store.Generations()
+			list, err := l.Store.Generations()
 			if err != nil {
 				return err
 			}
@@ -42,11 +41,6 @@ serve, the newest first, with what led to each.`,
 	scopeFlags(cmd, &from)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	return cmd
-}
-
-func (c *cli) storeOf(from *source) (statedir.Store, error) {
-	places, err := paths.Of(from.scope(), c.getenv)
-	return statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now}, err
 }
 
 func (c *cli) printGenerations(list []statedir.Generation, asJSON bool) error {
@@ -83,11 +77,11 @@ Apps that are installed now and were not then stay as they are.`,
 }
 
 func (c *cli) rollback(o *applyOptions, args []string) error {
-	store, err := c.storeOf(&o.source)
+	l, err := c.local(o.scope())
 	if err != nil {
 		return err
 	}
-	g, err := chosenGeneration(store, args)
+	g, err := chosenGeneration(l.Store, args)
 	if err != nil {
 		return err
 	}
@@ -95,7 +89,7 @@ func (c *cli) rollback(o *applyOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := holdBack(store, want, g); err != nil {
+	if err := holdBack(l.Store, want, g); err != nil {
 		return err
 	}
 	return c.apply(o, nil, "")

@@ -218,17 +218,13 @@ func (c *cli) provideAhead(from *source, ids []string) error {
 	if err != nil {
 		return err
 	}
-	v, err := c.vaultOf(from.scope())
-	if err != nil {
-		return err
-	}
-	store, err := c.storeOf(from)
+	l, err := c.local(from.scope())
 	if err != nil {
 		return err
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	unlock, err := store.Lock(ctx)
+	unlock, err := l.Store.Lock(ctx)
 	if err != nil {
 		return err
 	}
@@ -237,7 +233,7 @@ func (c *cli) provideAhead(from *source, ids []string) error {
 		if !slices.Contains(ids, app.ID) {
 			continue
 		}
-		if err := v.provide(ctx, app); err != nil {
+		if err := l.Secrets.ProvideFor(ctx, app); err != nil {
 			return fmt.Errorf("the secrets of %s can't be had: %w", app.ID, err)
 		}
 	}

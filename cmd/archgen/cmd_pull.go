@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/units/machine"
 )
 
 func (c *cli) pullCommand() *cobra.Command {
@@ -43,15 +45,15 @@ func (c *cli) pull(from *source, ids []string) error {
 	if want, err = narrow(want, ids); err != nil {
 		return err
 	}
-	v, err := c.vaultOf(from.scope())
+	l, err := c.local(from.scope())
 	if err != nil {
 		return err
 	}
 	var failed, well int
 	for _, app := range want.Apps {
-		err := prefetch(ctx, c.podman, app, c.sayPulling)
+		err := machine.FetchImages(ctx, c.podman, app, c.sayPulling)
 		if err == nil {
-			err = v.provide(ctx, app)
+			err = l.Secrets.ProvideFor(ctx, app)
 		}
 		if err != nil {
 			c.say(fmt.Errorf("%s: %w", app.ID, err))

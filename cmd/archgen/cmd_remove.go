@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/durable"
+	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/prestart"
@@ -71,11 +72,11 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	}
 	var data leftData
 	if len(purged) > 0 {
-		v, err := c.vaultOf(o.scope())
+		l, err := c.local(o.scope())
 		if err != nil {
 			return err
 		}
-		if data, err = dataOf(ctx, v, purged, dir); err != nil {
+		if data, err = dataOf(ctx, l.Secrets, purged, dir); err != nil {
 			return err
 		}
 		if err := c.confirm(data, yes); err != nil {
@@ -115,8 +116,8 @@ func disposable(k *compile.Compiled, ids []string) (list []string) {
 // removeNetworks removes the networks of apps that are gone, of capabilities that no app
 // has to do with any more, and of a version that named them otherwise: ours of which there
 // is no file. They hold nothing.
-func (c *cli) removeNetworks(ctx context.Context, l *host, scope units.Scope) error {
-	files, err := durable.Names(l.places.Units)
+func (c *cli) removeNetworks(ctx context.Context, l *machine.Machine, scope units.Scope) error {
+	files, err := durable.Names(l.Paths.Units)
 	if err != nil {
 		return err
 	}
@@ -155,12 +156,12 @@ func (c *cli) stopVolumes(ctx context.Context, scope units.Scope, ids []string) 
 }
 
 // stopUnits stops the units of some patterns that are meant.
-func stopUnits(ctx context.Context, l *host, isMeant func(systemd.Listed) bool, patterns ...string) error {
-	list, err := l.services.Manager.ListByPatterns(ctx, patterns...)
+func stopUnits(ctx context.Context, l *machine.Machine, isMeant func(systemd.Listed) bool, patterns ...string) error {
+	list, err := l.Services.Manager.ListByPatterns(ctx, patterns...)
 	errs := []error{err}
 	for _, u := range list {
 		if isMeant(u) {
-			errs = append(errs, l.services.Stop(ctx, u.Name))
+			errs = append(errs, l.Services.Stop(ctx, u.Name))
 		}
 	}
 	return errors.Join(errs...)
@@ -211,11 +212,11 @@ func companionsOf(k *compile.Compiled, id string) (ids []string) {
 // forget removes what was rendered for apps that are gone. Of those that were purged the
 // record of what was migrated goes as well: installed again, the app has no data that was.
 func (c *cli) forget(scope units.Scope, ids, purged []string) error {
-	renderer, err := c.renderer(scope)
+	l, err := c.local(scope)
 	if err != nil {
 		return err
 	}
-	return errors.Join(removeOf(ids, filepath.Dir(renderer.Dir("x"))), removeOf(purged, prestart.MigratedDir(renderer.State)))
+	return errors.Join(removeOf(ids, filepath.Dir(l.Renderer().Dir("x"))), removeOf(purged, prestart.MigratedDir(l.Paths.State)))
 }
 
 // removeOf removes what a directory has of apps.
@@ -238,18 +239,18 @@ type leftData struct {
 	dir      installed.Directory
 	// values is the secrets that have a value of ours, which Podman may not have.
 	values []string
-	vault  secretService
+	vault  machine.Secrets
 }
 
 // dataOf lists what belongs to apps. Ids hold no dots, so that what begins with
 // ID. is nobody else's.
-func dataOf(ctx context.Context, v secretService, ids []string, dir installed.Directory) (d leftData, err error) {
+func dataOf(ctx context.Context, v machine.Secrets, ids []string, dir installed.Directory) (d leftData, err error) {
 	d.vault, d.dir = v, dir
-	volumes, err := v.podman.Podman.Lines(ctx, "volume", "ls", "--format={{.Name}}")
+	volumes, err := v.Podman.Podman.Lines(ctx, "volume", "ls", "--format={{.Name}}")
 	if err != nil {
 		return d, err
 	}
-	secrets, err := v.podman.Podman.Lines(ctx, "secret", "ls", "--format={{.Name}}")
+	secrets, err := v.Podman.Podman.Lines(ctx, "secret", "ls", "--format={{.Name}}")
 	if err != nil {
 		return d, err
 	}
@@ -307,7 +308,7 @@ func (d leftData) delete(ctx context.Context) error {
 		names []string
 	}{{"volume", d.volumes}, {"secret", d.secrets}} {
 		if len(list.names) > 0 {
-			errs = append(errs, d.vault.podman.Podman.Run(ctx, append([]string{list.kind, "rm", "--"}, list.names...)...))
+			errs = append(errs, d.vault.Podman.Podman.Run(ctx, append([]string{list.kind, "rm", "--"}, list.names...)...))
 		}
 	}
 	for _, name := range d.values {

@@ -14,6 +14,7 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
@@ -111,7 +112,7 @@ type secretEntry struct {
 }
 
 func (c *cli) secretList(from *source, asJSON bool) error {
-	v, err := c.vaultOf(from.scope())
+	l, err := c.local(from.scope())
 	if err != nil {
 		return err
 	}
@@ -119,7 +120,7 @@ func (c *cli) secretList(from *source, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	list, err := v.entries(k, want)
+	list, err := secretEntries(l.Secrets, k, want)
 	if err != nil {
 		return err
 	}
@@ -149,8 +150,8 @@ func (c *cli) secretList(from *source, asJSON bool) error {
 	return w.Flush()
 }
 
-// entries is the secrets of installed apps, and values that none of them uses.
-func (v secretService) entries(k *compile.Compiled, want units.Desired) ([]secretEntry, error) {
+// secretEntries is the secrets of installed apps, and values that none of them uses.
+func secretEntries(v machine.Secrets, k *compile.Compiled, want units.Desired) ([]secretEntry, error) {
 	kept, err := v.Names()
 	if err != nil {
 		return nil, err
@@ -170,7 +171,7 @@ func (v secretService) entries(k *compile.Compiled, want units.Desired) ([]secre
 		for _, d := range app.Secrets {
 			e := secretEntry{Name: d.Name, Kind: kindOf(d), From: d.From, IsSet: slices.Contains(kept, d.Name), Description: descriptions[d.Name]}
 			if !e.IsSet {
-				_, err := v.podman.Secret(d.Name)
+				_, err := v.Podman.Secret(d.Name)
 				e.IsSet = err == nil
 			}
 			list = append(list, e)
@@ -202,7 +203,7 @@ func (c *cli) secretSet(from *source, name, file string) error {
 	if err := secret.CheckName(name); err != nil {
 		return usageError{err}
 	}
-	v, err := c.vaultOf(from.scope())
+	l, err := c.local(from.scope())
 	if err != nil {
 		return err
 	}
@@ -220,36 +221,32 @@ func (c *cli) secretSet(from *source, name, file string) error {
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	release, err := v.Hold(ctx)
+	release, err := l.Secrets.Hold(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if r, err := v.Rotation(); err != nil || r != nil && slices.Contains(r.Names(), name) {
+	if r, err := l.Secrets.Rotation(); err != nil || r != nil && slices.Contains(r.Names(), name) {
 		return cmp.Or(err, fmt.Errorf("a rotation of %s has not come to its end: archgen apply goes on with it", name))
 	}
-	return c.keepSecret(ctx, v, from, app, name, value)
+	return keepSecret(ctx, l, app, name, value)
 }
 
 // keepSecret sets a value while no pass is at work, and lets the app that is
 // installed have it.
-func (c *cli) keepSecret(ctx context.Context, v secretService, from *source, app units.App, name, value string) error {
-	store, err := c.storeOf(from)
-	if err != nil {
-		return err
-	}
-	unlock, err := store.Lock(ctx)
+func keepSecret(ctx context.Context, l machine.Base, app units.App, name, value string) error {
+	unlock, err := l.Store.Lock(ctx)
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if err := v.Set(ctx, name, value); err != nil {
+	if err := l.Secrets.Set(ctx, name, value); err != nil {
 		return err
 	}
 	if app.ID == "" {
 		return nil
 	}
-	err = v.provide(ctx, app)
+	err = l.Secrets.ProvideFor(ctx, app)
 	if _, isMissing := errors.AsType[*secret.MissingError](err); isMissing {
 		return nil // which is said when the app is to start
 	}
@@ -273,15 +270,15 @@ func (c *cli) secretShow(from *source, name string, force bool) error {
 	if _, isShown := ui.Terminal(c.stdout); !isShown && !force {
 		return usageError{errors.New("standard output is no terminal: --force prints the secret all the same")}
 	}
-	v, err := c.vaultOf(from.scope())
+	l, err := c.local(from.scope())
 	if err != nil {
 		return err
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	value, err := v.Get(ctx, name)
+	value, err := l.Secrets.Get(ctx, name)
 	if errors.Is(err, secret.ErrNone) {
-		value, err = v.podman.Secret(name)
+		value, err = l.Secrets.Podman.Secret(name)
 	}
 	if errors.Is(err, secret.ErrNone) {
 		return fmt.Errorf("the secret %s has no value; see archgen secret list", name)

@@ -70,12 +70,12 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 		return err
 	}
 	defer l.Close()
-	release, err := l.vault.Hold(ctx)
+	release, err := l.Secrets.Hold(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	left, err := l.vault.Rotation()
+	left, err := l.Secrets.Rotation()
 	if err != nil {
 		return err
 	}
@@ -91,11 +91,11 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 	if refused := slices.Sorted(maps.Keys(want.Refused())); len(refused) > 0 {
 		return fmt.Errorf("the manifest of %s has errors, so it is unknown whether it uses %s: see archgen check", strings.Join(refused, ", "), name)
 	}
-	up, err := l.up(ctx, want)
+	up, err := up(ctx, l, want)
 	if err != nil {
 		return err
 	}
-	r, err := l.vault.Begin(ctx, appOfSecret(want, name).Secrets, secret.Request{Name: name, Value: value, Up: up, Now: time.Now()})
+	r, err := l.Secrets.Begin(ctx, appOfSecret(want, name).Secrets, secret.Request{Name: name, Value: value, Up: up, Now: time.Now()})
 	if err != nil {
 		return err
 	}
@@ -103,19 +103,19 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 }
 
 // up is the services of apps that are up, or on their way.
-func (l *host) up(ctx context.Context, want units.Desired) ([]string, error) {
+func up(ctx context.Context, l *machine.Machine, want units.Desired) ([]string, error) {
 	var names []string
 	for _, app := range want.Apps {
 		names = append(names, app.Services()...)
 	}
-	found, err := l.services.All(ctx, names)
+	found, err := l.Services.All(ctx, names)
 	return slices.DeleteFunc(names, func(name string) bool { return found[name].State.IsAtRest() }), err
 }
 
 // resumeRotation goes on with a rotation that somebody did not bring to its end,
 // unless that one is still at it.
-func (c *cli) resumeRotation(ctx context.Context, l *host, o *applyOptions) error {
-	r, release, err := l.vault.Abandoned(ctx)
+func (c *cli) resumeRotation(ctx context.Context, l *machine.Machine, o *applyOptions) error {
+	r, release, err := l.Secrets.Abandoned(ctx)
 	if err != nil || r == nil {
 		return err
 	}
@@ -132,13 +132,13 @@ func (c *cli) resumeRotation(ctx context.Context, l *host, o *applyOptions) erro
 }
 
 // completeRotation carries a rotation to its end, and tells what it cost.
-func (c *cli) completeRotation(ctx context.Context, l *host, o *applyOptions, r *secret.Rotation) error {
-	t := &rotationHost{Secrets: l.vault.podman, c: c, l: l, o: o}
+func (c *cli) completeRotation(ctx context.Context, l *machine.Machine, o *applyOptions, r *secret.Rotation) error {
+	t := &rotationHost{Secrets: l.Secrets.Podman, c: c, l: l, o: o}
 	before, err := t.observe(ctx, r)
 	if err != nil {
 		return err
 	}
-	err = l.vault.Complete(ctx, t, r)
+	err = l.Secrets.Complete(ctx, t, r)
 	if ctx.Err() == nil && !o.asJSON {
 		c.printDowntimes(before, t, r)
 	}
@@ -152,7 +152,7 @@ func (c *cli) completeRotation(ctx context.Context, l *host, o *applyOptions, r 
 type rotationHost struct {
 	podmancli.Secrets
 	c *cli
-	l *host
+	l *machine.Machine
 	o *applyOptions
 	// after is how the services that use the secret were in the end.
 	after map[string]machine.Service
@@ -160,7 +160,7 @@ type rotationHost struct {
 
 // Lock keeps passes out.
 func (t *rotationHost) Lock(ctx context.Context) (unlock func(), err error) {
-	return t.l.store.Lock(ctx)
+	return t.l.Store.Lock(ctx)
 }
 
 // settleRotated is how long an app has to stay up that was restarted for a secret:
@@ -183,8 +183,9 @@ func (t *rotationHost) Serve(ctx context.Context, r *secret.Rotation) error {
 		}
 		return want, err
 	}
-	host := t.l.host(min(turn, t.timeout(r)), t.c.progress(t.o.asJSON))
-	host.StabilizationTime = settleRotated
+	host := t.l.ForApply(machine.Apply{
+		WaitTimeout: min(turn, t.timeout(r)), StabilizationTime: settleRotated, Progress: t.c.progress(t.o.asJSON),
+	})
 	report, err := reconcile.Await(ctx, desired, host, t.timeout(r))
 	if err != nil {
 		return err
@@ -281,7 +282,7 @@ func (t *rotationHost) observe(ctx context.Context, r *secret.Rotation) (map[str
 	for _, app := range want.Apps {
 		names = append(names, app.Services()...)
 	}
-	all, err := t.l.services.All(ctx, names)
+	all, err := t.l.Services.All(ctx, names)
 	found := make(map[string]machine.Service, len(names))
 	for _, name := range names {
 		found[name] = all[name]
@@ -330,7 +331,7 @@ func (t *rotationHost) hasValue(app units.App, part units.Part) error {
 	if err != nil {
 		return err
 	}
-	want, have, err := t.l.config.CompareService(part.Service, recipe)
+	want, have, err := t.l.Config.CompareService(part.Service, recipe)
 	if err == nil && want.Config != have.Config {
 		err = fmt.Errorf("%s runs with another value than it should", part.Service)
 	}

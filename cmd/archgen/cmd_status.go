@@ -75,14 +75,14 @@ type survey struct {
 }
 
 // survey looks at the manifests, the unit files, systemd, and asks what runs.
-func (c *cli) survey(ctx context.Context, l *host, from *source) (*survey, error) {
+func (c *cli) survey(ctx context.Context, l *machine.Machine, from *source) (*survey, error) {
 	k, want, err := c.installed(from)
 	if err != nil {
 		return nil, err
 	}
 	want.Scope = from.scope()
 	reader := machine.StatusReader{
-		Host: l.host(0, nil), Files: machine.Files(l.places.Units), Probe: l.health.Probe, LastLines: l.services.LastLines,
+		Host: l.ForPreview(), Files: l.Files(), Probe: l.Health.Probe, LastLines: l.Services.LastLines,
 	}
 	ids := make([]string, 0, len(k.Loaded.Manifests))
 	for _, m := range k.Loaded.Manifests {
@@ -248,7 +248,7 @@ type watcher struct {
 	document string
 }
 
-func (w *watcher) look(ctx context.Context, l *host, from *source) error {
+func (w *watcher) look(ctx context.Context, l *machine.Machine, from *source) error {
 	s, err := w.cli.survey(ctx, l, from)
 	if err != nil {
 		return err

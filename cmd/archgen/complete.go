@@ -77,11 +77,11 @@ func (c *cli) secretNames(from *source) []string {
 
 // generationNumbers is the generations with what led to each.
 func (c *cli) generationNumbers(from *source) []string {
-	store, err := c.storeOf(from)
+	l, err := c.local(from.scope())
 	if err != nil {
 		return nil
 	}
-	list, _ := store.Generations()
+	list, _ := l.Store.Generations()
 	numbers := make([]string, 0, len(list))
 	for _, g := range list {
 		numbers = append(numbers, fmt.Sprintf("%d\t%s, %s", g.Number, g.Time.Local().Format(time.DateTime), g.Reason))

@@ -12,6 +12,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/installed"
+	"github.com/archipelago-os/archipelago/units/machine"
 )
 
 // compareImages gets the images of the apps that are about to be installed, and
@@ -97,7 +98,7 @@ func (in *installation) stage(from *source, s *staged) error {
 // fetch gets the images of an app, and reports whether it has them all.
 func (in *installation) fetch(ctx context.Context, o *applyOptions, app *manifests.Resolved) bool {
 	if o.fetched == nil {
-		o.fetched = map[string]error{}
+		o.fetched = machine.Fetched{}
 	}
 	for _, p := range app.Parts {
 		if p.Build != nil || p.Pull == "never" {

@@ -11,8 +11,8 @@ import (
 	"strings"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/prestart"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/systemd"
@@ -24,11 +24,11 @@ func (c *cli) part(scope units.Scope, app string) (*prestart.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	renderer, err := c.renderer(scope)
+	l, err := c.local(scope)
 	if err != nil {
 		return nil, err
 	}
-	return &prestart.Part{Env: c.prestartEnv(scope), ID: app, Scope: scope, Recipe: recipe, Renderer: renderer}, nil
+	return &prestart.Part{Env: c.prestartEnv(scope), ID: app, Scope: scope, Recipe: recipe, Renderer: l.Renderer()}, nil
 }
 
 // prestartEnv is this machine, for the commands that systemd runs around a start.
@@ -40,7 +40,7 @@ func (c *cli) prestartEnv(scope units.Scope) prestart.Env {
 			return serviceStates{manager}, err
 		},
 		Target:      func(container, level string) (*probe.Target, error) { return c.targetOf(scope, container, level) },
-		Credentials: c.podmanSecrets(scope).Secret, NotifySocket: c.getenv("NOTIFY_SOCKET"), Stderr: c.stderr,
+		Credentials: podmancli.Secrets{Storage: paths.Storage(scope, c.getenv), Podman: c.podman}.Secret, NotifySocket: c.getenv("NOTIFY_SOCKET"), Stderr: c.stderr,
 	}
 }
 
@@ -72,27 +72,6 @@ func (c *cli) recipeOf(scope units.Scope, app string) (units.Prestart, error) {
 		return units.Prestart{}, fmt.Errorf("%s is not a whole file of archgen's; archgen apply writes it anew", name)
 	}
 	return units.ReadPrestart(content)
-}
-
-// renderer renders the configuration of this machine's apps.
-func (c *cli) renderer(scope units.Scope) (prestart.Renderer, error) {
-	places, err := paths.Of(scope, c.getenv)
-	if err != nil {
-		return prestart.Renderer{}, err
-	}
-	return machine.Config(places, paths.Storage(scope, c.getenv), startedBy(scope)), nil
-}
-
-// startedBy asks the systemd of a scope, which only a part that follows another needs.
-func startedBy(scope units.Scope) func(container string) (invocation string, err error) {
-	return func(container string) (string, error) {
-		manager, err := systemd.Connect(context.Background(), systemd.Options{Scope: scope})
-		if err != nil {
-			return "", err
-		}
-		defer manager.Close()
-		return machine.Services{Manager: manager, Scope: scope}.Started(container)
-	}
 }
 
 // runBySystemd tells a command of a unit from one that a person types: what the

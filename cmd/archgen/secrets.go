@@ -1,47 +1,14 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/paths"
-	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/secret"
 )
-
-// secretService is the secrets of a scope: their values, and what Podman has of them.
-type secretService struct {
-	secret.Store
-	podman podmancli.Secrets
-}
-
-func (c *cli) vaultOf(scope units.Scope) (secretService, error) {
-	places, err := paths.Of(scope, c.getenv)
-	return c.vaultAt(places, scope), err
-}
-
-func (c *cli) vaultAt(places paths.Paths, scope units.Scope) secretService {
-	return secretService{
-		Store:  machine.Secrets(places, scope),
-		podman: c.podmanSecrets(scope),
-	}
-}
-
-// provide gives an app's secrets their values before it is touched.
-func (v secretService) provide(ctx context.Context, app units.App) error {
-	return v.Provide(ctx, v.podman, app.Secrets)
-}
-
-// podmanSecrets is what Podman keeps of secrets in a scope.
-func (c *cli) podmanSecrets(scope units.Scope) podmancli.Secrets {
-	return podmancli.Secrets{Storage: paths.Storage(scope, c.getenv), Podman: c.podman}
-}
 
 // value reads the value of a secret from a file, or from standard input where that
 // is "-". The newline at the end of a single line belongs to no value.

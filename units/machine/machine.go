@@ -1,58 +1,126 @@
-// Package machine owns the view of the real machine that a pass needs: it puts
-// the owner of the unit files, the owner of systemd's bus, and what is known of
-// containers together into one reconcile.Host.
+// Package machine owns the view of the real machine that a pass needs: it opens the
+// owner of the unit files, the owner of systemd's bus, the state directory, the secrets
+// and the renderer of configuration, and makes a reconcile.Host of them for each mode:
+// ForApply, ForPreview and ForDaemon. archgen and healthd have their machine from here.
 //
-// It never decides anything, and never runs Podman: what needs Podman is handed
-// in by its caller.
+// It never decides what is done to an app. In the mode of a daemon it never runs Podman;
+// systemd runs archgen for that.
 package machine
 
 import (
+	"context"
+	"time"
+
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/prestart"
+	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/secret"
-	"github.com/archipelago-os/archipelago/units/unitdir"
+	"github.com/archipelago-os/archipelago/units/statedir"
+	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// Secrets is where the secrets of a scope are kept.
-func Secrets(p paths.Paths, scope units.Scope) secret.Store {
-	return secret.Store{Dir: p.Secrets(), Runtime: p.SecretsLock(), Scope: scope}
+// Options says which machine is meant.
+type Options struct {
+	Scope units.Scope
+	// Getenv reads the environment of the user whose apps they are.
+	Getenv func(string) string
+	// Podman runs Podman. A program that never does, such as healthd, leaves it out.
+	Podman podmancli.Runner
+	// Record writes a file of grants, as reconcile.Host.Record does. A program that makes no
+	// passes leaves it out.
+	Record func(dir, name string, content []byte) error
+	// Reuse is how long probes use a connection again. By default they don't.
+	Reuse time.Duration
 }
 
-// Config renders and compares the configuration of apps, with the secrets
-// and volumes of Podman's storage. started is prestart.Renderer's.
-func Config(p paths.Paths, storage string, started func(container string) (invocation string, err error)) prestart.Renderer {
+// Base is the part of the machine that needs no connection to systemd.
+type Base struct {
+	Scope units.Scope
+	Paths paths.Paths
+	// Storage is the directory where Podman keeps images, volumes and secrets.
+	Storage string
+	Store   statedir.Store
+	Secrets Secrets
+	Podman  podmancli.Runner
+}
+
+// Find returns the machine without its systemd.
+func Find(o Options) (Base, error) {
+	places, err := paths.Of(o.Scope, o.Getenv)
+	if err != nil {
+		return Base{}, err
+	}
+	storage := paths.Storage(o.Scope, o.Getenv)
+	return Base{
+		Scope: o.Scope, Paths: places, Storage: storage, Podman: o.Podman,
+		Store: statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
+		Secrets: Secrets{
+			Store:  secret.Store{Dir: places.Secrets(), Runtime: places.SecretsLock(), Scope: o.Scope},
+			Podman: podmancli.Secrets{Storage: storage, Podman: o.Podman},
+		},
+	}, nil
+}
+
+// Files is the unit files.
+func (b Base) Files() Files { return Files(b.Paths.Units) }
+
+// Renderer renders and compares the configuration of apps. It connects to systemd only for
+// a part that follows another.
+func (b Base) Renderer() prestart.Renderer {
 	return prestart.Renderer{
-		State: p.State, Runtime: p.Runtime, Storage: storage, Started: started, Machine: prestart.ThisMachine,
-		Secret: func(name string) (string, error) { return podman.Secret(storage, name) },
+		State: b.Paths.State, Runtime: b.Paths.Runtime, Storage: b.Storage, Started: b.started, Machine: prestart.ThisMachine,
+		Secret: b.keptSecret,
 	}
 }
 
-// Files is the unit files of a directory.
-type Files string
+// keptSecret reads a secret from Podman's files.
+func (b Base) keptSecret(name string) (string, error) { return podman.Secret(b.Storage, name) }
 
-// Look says which files are not as they should be, and what those that are ours
-// are like.
-func (f Files) Look(want units.Set) (map[string]units.FoundFile, units.Set, error) {
-	return unitdir.Look(string(f), want)
-}
-
-// Lost is those of which nothing is left.
-func (f Files) Lost(want units.Set) units.Set { return unitdir.Lost(string(f), want) }
-
-// Sync makes them so.
-func (f Files) Sync(want units.Set, owns func(units.Ownership) bool) error {
-	_, err := unitdir.Sync(string(f), want, owns)
-	return err
-}
-
-// Read lists the files that are ours.
-func (f Files) Read() (units.Set, error) {
-	entries, err := unitdir.Read(string(f))
-	set := make(units.Set, 0, len(entries))
-	for _, e := range entries {
-		set = append(set, e.File)
+// started is Services.Started over a connection of its own.
+func (b Base) started(container string) (invocation string, err error) {
+	manager, err := systemd.Connect(context.Background(), systemd.Options{Scope: b.Scope})
+	if err != nil {
+		return "", err
 	}
-	return set, err
+	defer manager.Close()
+	return Services{Manager: manager, Scope: b.Scope}.Started(container)
 }
+
+// Machine is the machine with its systemd.
+type Machine struct {
+	Base
+	Services Services
+	Health   Health
+	Config   prestart.Renderer
+	Record   func(dir, name string, content []byte) error
+}
+
+// Open finds the machine and connects to its systemd.
+func Open(ctx context.Context, o Options) (*Machine, error) {
+	base, err := Find(o)
+	if err != nil {
+		return nil, err
+	}
+	manager, err := systemd.Connect(ctx, systemd.Options{Scope: o.Scope})
+	if err != nil {
+		return nil, err
+	}
+	m := &Machine{
+		Base:     base,
+		Services: Services{Manager: manager, Scope: o.Scope},
+		Health:   Health{Prober: &probe.Prober{Reuse: o.Reuse}, Credentials: base.keptSecret},
+		Config:   base.Renderer(),
+		Record:   o.Record,
+	}
+	m.Config.Started = m.Services.Started
+	if o.Podman != nil {
+		m.Health.Credentials = base.Secrets.Podman.Secret
+	}
+	return m, nil
+}
+
+// Close closes the connection to systemd.
+func (m *Machine) Close() { m.Services.Manager.Close() }

@@ -1,0 +1,61 @@
+package machine
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/podman"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
+)
+
+// Fetched is the apps whose images were fetched ahead of a pass, each with the error of that.
+type Fetched map[string]error
+
+// FetchImages pulls the images of an app that are missing, and calls pulling before each.
+func FetchImages(ctx context.Context, run podmancli.Runner, app units.App, pulling func(app, image string)) error {
+	for _, f := range app.Files {
+		if err := run.PullMissing(ctx, f.Image(), func() { pulling(app.ID, f.Image()) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// FetchAhead fetches the images of apps whose containers are about to be changed. In a pass
+// all other apps would wait for them. It does not try again what was fetched before, and
+// returns that with its own.
+func (b Base) FetchAhead(ctx context.Context, want units.Desired, before Fetched, pulling func(app, image string)) Fetched {
+	found, _, err := b.Files().Look(want.Files())
+	if err != nil {
+		return before // the pass has the same error, and reports it
+	}
+	all := maps.Clone(before)
+	if all == nil {
+		all = Fetched{}
+	}
+	for _, app := range want.Apps {
+		if _, isFetched := before[app.ID]; isFetched {
+			continue
+		}
+		isChanged := func(f units.File) bool {
+			now, differs := found[f.Name]
+			return differs && now.State != units.FileForeign && f.Image() != ""
+		}
+		if app.Request != units.Stop && slices.ContainsFunc(app.Files, isChanged) {
+			all[app.ID] = FetchImages(ctx, b.Podman, app, pulling)
+		}
+	}
+	return all
+}
+
+// hasImages reports whether Podman has all images of an app, as far as its files tell. For
+// an app with secrets it is false: archgen pulls for it in any case, and makes its secrets.
+func hasImages(app units.App, storage string) bool {
+	if len(app.Secrets) > 0 {
+		return false
+	}
+	names := podman.Images(storage)
+	return !slices.ContainsFunc(app.Files, func(f units.File) bool { return f.Image() != "" && !names[f.Image()] })
+}
