@@ -93,6 +93,16 @@ func (s Set) Equal(other Set) bool {
 	return slices.EqualFunc(s, other, func(a, b File) bool { return a.Name == b.Name && bytes.Equal(a.Content, b.Content) })
 }
 
+// OwnerOf is the valid app that a secret belongs to, empty where no app has it.
+func (d Desired) OwnerOf(secret string) App {
+	for _, app := range d.Apps {
+		if slices.ContainsFunc(app.Secrets, func(s Secret) bool { return s.Name == secret }) {
+			return app
+		}
+	}
+	return App{}
+}
+
 // Runs reports whether all containers of an app were started from the files that it
 // should have.
 func (a App) Runs(found map[string]Unit) bool {

@@ -69,7 +69,7 @@ type applyOptions struct {
 func (o *applyOptions) flags(cmd *cobra.Command) {
 	scopeFlags(cmd, &o.source)
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print what was done as JSON")
-	cmd.Flags().DurationVar(&o.timeout, "timeout", waitTimeout, "how long to wait for an app")
+	cmd.Flags().DurationVar(&o.timeout, "timeout", machine.WaitTimeout, "how long to wait for an app")
 }
 
 // scopeFlags are those of verbs that are about what runs on this machine.
@@ -132,7 +132,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	var report reconcile.Report
 	if err == nil {
 		report, err = reconcile.Await(ctx, desired, l.ForApply(machine.Apply{
-			WaitTimeout: min(turn, o.timeout), StabilizationTime: stabilizationTime, Progress: c.progress(o.asJSON),
+			Timeout: o.timeout, StabilizationTime: stabilizationTime, Progress: c.progress(o.asJSON),
 			Foreign: c.adopter(func() *compile.Compiled { return k }, dir),
 			Fetched: l.FetchAhead(ctx, want, o.fetched, c.sayPulling),
 		}), o.timeout)

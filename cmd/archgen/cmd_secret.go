@@ -211,7 +211,7 @@ func (c *cli) secretSet(from *source, name, file string) error {
 	if err != nil {
 		return err
 	}
-	app := appOfSecret(want, name)
+	app := want.OwnerOf(name)
 	if i := slices.IndexFunc(app.Secrets, func(d units.Secret) bool { return d.Name == name && d.Method != "" }); i >= 0 {
 		return fmt.Errorf("%s is derived: set %s, and it follows", name, app.Secrets[i].From)
 	}
@@ -251,16 +251,6 @@ func keepSecret(ctx context.Context, l machine.Base, app units.App, name, value 
 		return nil // which is said when the app is to start
 	}
 	return err
-}
-
-// appOfSecret is the installed app that a secret belongs to, empty where none is.
-func appOfSecret(want units.Desired, name string) units.App {
-	for _, app := range want.Apps {
-		if slices.ContainsFunc(app.Secrets, func(d units.Secret) bool { return d.Name == name }) {
-			return app
-		}
-	}
-	return units.App{}
 }
 
 func (c *cli) secretShow(from *source, name string, force bool) error {

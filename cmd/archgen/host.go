@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/durable"
@@ -11,14 +10,6 @@ import (
 
 // stabilizationTime is how long a started app has to stay up. Tests have another one.
 var stabilizationTime = machine.StabilizationTime
-
-// waitTimeout is how long a verb waits for an app where nothing else is said: longer than
-// the start timeout of all but the slowest apps. turn is how long it keeps other passes
-// waiting at a time.
-const (
-	waitTimeout = 10 * time.Minute
-	turn        = 20 * time.Second
-)
 
 // connect opens the machine of a scope with its systemd.
 func (c *cli) connect(ctx context.Context, scope units.Scope) (*machine.Machine, error) {

@@ -50,6 +50,7 @@ var mayImport = map[string][]string{
 	"units/systemd/systemdtest":    {"units/systemd"},
 	"units/reconcile":              {"units"},
 	"units/machine":                {"units", "units/prestart", "units/secret", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/podman/podmancli", "units/probe", "units/paths", "units/reconcile", "units/status"},
+	"units/rotation":               {"units", "units/machine", "units/podman/podmancli", "units/reconcile", "units/secret"},
 	"units/probe":                  {},
 	"healthd/journal":              {"units", "units/reconcile"},
 	"healthd/watch":                {},
@@ -60,7 +61,7 @@ var mayImport = map[string][]string{
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests/rights", "units", "units/status"},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "generator/compile", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests"},
-	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status"},
+	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

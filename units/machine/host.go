@@ -15,14 +15,23 @@ import (
 // seconds after their start that they can't go on are common.
 const StabilizationTime = 5 * time.Second
 
+// WaitTimeout is how long a person waits for an app who says nothing else: longer than the
+// start timeout of all but the slowest apps.
+const WaitTimeout = 10 * time.Minute
+
+// turn is how long a pass that a person asks for keeps other passes waiting.
+const turn = 20 * time.Second
+
 // daemonWait is how long a pass of a daemon waits for an app: events tell of its arrival,
 // and the next pass verifies it.
 const daemonWait = 15 * time.Second
 
 // Apply is a pass that a person or a unit asks for, which may run Podman.
 type Apply struct {
-	// WaitTimeout and StabilizationTime are those of reconcile.Host.
-	WaitTimeout, StabilizationTime time.Duration
+	// Timeout is how long an app is waited for, by one pass or several.
+	Timeout time.Duration
+	// StabilizationTime is how long a started app has to stay up.
+	StabilizationTime time.Duration
 	// Fetched is the images that are not tried again.
 	Fetched Fetched
 	// Progress is told of every action; nil tells nobody.
@@ -35,7 +44,7 @@ type Apply struct {
 // and keeps the secrets of the apps.
 func (m *Machine) ForApply(a Apply) reconcile.Host {
 	host := m.ForPreview()
-	host.StabilizationTime, host.WaitTimeout = a.StabilizationTime, a.WaitTimeout
+	host.StabilizationTime, host.WaitTimeout = a.StabilizationTime, min(turn, a.Timeout)
 	host.Record, host.Progress, host.Foreign = m.Record, a.Progress, a.Foreign
 	host.Supply = func(ctx context.Context, app units.App, lack units.Prerequisites) error {
 		return m.supply(ctx, app, lack, a.Fetched)

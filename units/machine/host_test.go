@@ -101,7 +101,7 @@ func TestModes(t *testing.T) {
 	m := testMachine(t, (&fakePodman{}).run, func(string, string, []byte) error { return nil })
 	got := map[string]string{
 		"preview": has(m.ForPreview()), "daemon": has(m.ForDaemon()),
-		"apply": has(m.ForApply(Apply{WaitTimeout: 1, Progress: func(reconcile.Event) {}})),
+		"apply": has(m.ForApply(Apply{Timeout: 1, Progress: func(reconcile.Event) {}})),
 	}
 	want := map[string]string{
 		"preview": "health config", "apply": "health config supply record wait progress", "daemon": "config supply record names wait",

@@ -1,0 +1,528 @@
+package rotation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/generator/configfile"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/paths"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
+	"github.com/archipelago-os/archipelago/units/prestart"
+	"github.com/archipelago-os/archipelago/units/probe"
+	"github.com/archipelago-os/archipelago/units/secret"
+	"github.com/archipelago-os/archipelago/units/statedir"
+	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
+)
+
+// TestMain has secrets kept without systemd-creds, which there may be none of, and takes an
+// app that is up for one that stays up.
+func TestMain(m *testing.M) {
+	stabilizationTime = time.Millisecond
+	dir, err := os.MkdirTemp("", "rotation")
+	if err != nil {
+		panic(err)
+	}
+	for _, name := range []string{"systemd-creds", "journalctl"} {
+		err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), []byte("#!/bin/sh\nexit 1\n"), 0o755))
+	}
+	if err := errors.Join(err, os.Setenv("PATH", dir+":"+os.Getenv("PATH"))); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	if err := os.RemoveAll(dir); err != nil {
+		panic(err)
+	}
+	os.Exit(code)
+}
+
+const (
+	node, client = "app@node.service", "app@client.service"
+	password     = "node.password"
+)
+
+// world is a machine on which node has a password that client has to know, too.
+type world struct {
+	t       *testing.T
+	systemd *systemdtest.Manager
+	rotator Rotator
+	results []Result
+
+	mutex sync.Mutex
+	// values is what Podman has of secrets.
+	values map[string]string
+	// runs is the password that each service was started with, by service.
+	runs map[string]string
+	// refuses is a value with which a service does not start, by service.
+	refuses map[string]string
+	// jobs is what systemd did, in order.
+	jobs []string
+	// clock is the time of the fake systemd, in microseconds.
+	clock uint64
+	// onJob is called at each job.
+	onJob func(systemdtest.Job)
+}
+
+// newWorld is a machine on which everything runs with the first password.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	dir := t.TempDir()
+	w := &world{
+		t: t, systemd: systemdtest.New(t), values: map[string]string{}, runs: map[string]string{}, refuses: map[string]string{},
+		clock: 1_000_000, onJob: func(systemdtest.Job) {},
+	}
+	places := paths.Paths{Units: filepath.Join(dir, "units"), State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run")}
+	base := machine.Base{
+		Scope: units.User, Paths: places, Podman: w.podman,
+		Store: statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
+		Secrets: machine.Secrets{
+			Store:  secret.Store{Dir: places.Secrets(), Runtime: places.SecretsLock(), Scope: units.User},
+			Podman: podmancli.Secrets{Storage: filepath.Join(dir, "storage"), Podman: w.podman},
+		},
+	}
+	m := &machine.Machine{
+		Base: base, Services: machine.Services{Manager: w.systemd.Connect(), Scope: units.User},
+		Health: machine.Health{Prober: &probe.Prober{}},
+		Config: prestart.Renderer{State: places.State, Runtime: places.Runtime, Secret: w.secret, Machine: func() configfile.Machine { return configfile.Machine{} }},
+	}
+	w.rotator = Rotator{
+		Machine: m, Timeout: 10 * time.Second,
+		Installed: func() (units.Desired, error) { return w.desired(), nil },
+		Users:     func([]string) (units.Desired, error) { return w.desired(), nil },
+		Ended:     func(r Result) { w.results = append(w.results, r) },
+	}
+	w.systemd.OnJob(w.job)
+	if err := errors.Join(m.Files().Sync(w.desired().Files(), nil), m.Secrets.ProvideFor(t.Context(), w.desired().Apps[0])); err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range []string{node, client} {
+		if err := w.start(service); err != nil {
+			t.Fatal(err)
+		}
+		w.systemd.Set(systemd.Unit{Name: service, ActiveState: "active", SubState: "running", InvocationID: strings.Repeat("a", 32)})
+	}
+	return w
+}
+
+// desired is the two apps. client starts after node.
+func (w *world) desired() units.Desired {
+	app := func(id string, needs ...string) units.App {
+		recipe, err := units.Prestart{Secrets: []string{password}}.Text()
+		if err != nil {
+			w.t.Error(err)
+		}
+		own, service := "[X-Archipelago]\nApp="+id+"\n", units.ServiceName(id)
+		container := units.ContainerFile(id)
+		return units.App{
+			ID: id, Needs: needs, Enabled: true,
+			Parts: []units.Part{{Service: service, File: container}},
+			Files: units.Set{
+				{Name: container, App: id, Content: []byte(own + "[Container]\nImage=x\n")},
+				{Name: units.PrestartName(service), App: id, Content: []byte(own + recipe)},
+			},
+		}
+	}
+	provider := app("node")
+	provider.Secrets = []units.Secret{
+		{Name: password, Length: 16, Alphabet: "hex"}, {Name: "node.token", From: password, Method: "hmac"},
+	}
+	return units.Desired{Apps: []units.App{provider, app("client", "node")}}
+}
+
+// podman is a podmancli.Runner that keeps secrets.
+func (w *world) podman(_ context.Context, call podmancli.Call) error {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	if strings.Join(call.Args[:2], " ") != "secret create" {
+		return fmt.Errorf("unexpected: podman %v", call.Args)
+	}
+	value, err := io.ReadAll(call.Stdin)
+	w.values[call.Args[len(call.Args)-2]] = string(value)
+	return err
+}
+
+// secret is what Podman has of one. It is for who renders a configuration.
+func (w *world) secret(name string) (string, error) {
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	value, has := w.values[name]
+	if !has {
+		return "", secret.ErrNone
+	}
+	return value, nil
+}
+
+// start starts a service as its commands before the start do.
+func (w *world) start(service string) error {
+	app, _ := w.desired().Find(units.AppOf(service))
+	file, _ := app.Files.Find(units.PrestartName(service))
+	recipe, err := units.ReadPrestart(file.Content)
+	if err != nil {
+		return err
+	}
+	if err := w.rotator.Machine.Config.Write(units.ContainerOf(service), recipe); err != nil {
+		return err
+	}
+	value, err := w.secret(password)
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	w.runs[service] = value
+	return err
+}
+
+// job stops or starts a service. A stop takes a tenth of a second of the fake clock, and
+// the start after it two.
+func (w *world) job(j systemdtest.Job) systemdtest.Outcome {
+	w.onJob(j)
+	w.mutex.Lock()
+	w.jobs = append(w.jobs, j.Kind+" "+j.Unit)
+	w.clock += 100_000
+	stopped := w.clock
+	w.clock += 200_000
+	started := w.clock
+	w.mutex.Unlock()
+	if j.Kind != "stop" {
+		if err := w.start(j.Unit); err != nil {
+			w.t.Error(err)
+		}
+	}
+	w.mutex.Lock()
+	isRefused := j.Kind != "stop" && w.refuses[j.Unit] == w.runs[j.Unit]
+	w.mutex.Unlock()
+	result := ""
+	if isRefused {
+		result = "failed"
+	}
+	return systemdtest.Outcome{Result: result, Then: func(u *systemd.Unit) {
+		u.ActiveExitTimestamp = stopped
+		switch {
+		case isRefused:
+			u.ActiveState, u.SubState, u.Result = "failed", "failed", "exit-code"
+			u.InvocationID = fmt.Sprintf("%032x", started)
+		case j.Kind == "stop":
+			u.ActiveState, u.SubState, u.Result = "inactive", "dead", "success"
+		default:
+			u.ActiveState, u.SubState, u.Result = "active", "running", "success"
+			u.InvocationID, u.ActiveEnterTimestamp = fmt.Sprintf("%032x", started), started
+		}
+	}}
+}
+
+// value is the password that is in force.
+func (w *world) value() string {
+	w.t.Helper()
+	value, err := w.rotator.Machine.Secrets.Get(w.t.Context(), password)
+	if err != nil {
+		w.t.Error(err)
+	}
+	return value
+}
+
+// isConsistent demands that all have one password, and that nothing is left of a rotation.
+func (w *world) isConsistent() {
+	w.t.Helper()
+	left, err := w.rotator.Machine.Secrets.Rotation()
+	if left != nil || err != nil {
+		w.t.Errorf("left: %v, %v", left, err)
+	}
+	value := w.value()
+	w.mutex.Lock()
+	defer w.mutex.Unlock()
+	want := map[string]string{node: value, client: value}
+	if d := cmp.Diff(want, w.runs); d != "" || w.values[password] != value {
+		w.t.Errorf("Podman has %q; services run with: -want +got:\n%s", w.values[password], d)
+	}
+}
+
+// TestRotate: the app that the secret belongs to restarts first, then the one that requires
+// it. How long each was down is measured.
+func TestRotate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	before := w.value()
+	if err := w.rotator.Rotate(t.Context(), password, ""); err != nil {
+		t.Fatal(err)
+	}
+	w.isConsistent()
+	if w.value() == before {
+		t.Error("it has the value that it had")
+	}
+	if d := cmp.Diff([]string{"restart " + node, "restart " + client}, w.jobs); d != "" {
+		t.Errorf("jobs: -want +got:\n%s", d)
+	}
+	const down = 200 * time.Millisecond
+	want := []Result{{Name: password, Downtimes: []Downtime{{client, down}, {node, down}}, Span: 500 * time.Millisecond}}
+	if d := cmp.Diff(want, w.results); d != "" {
+		t.Errorf("results: -want +got:\n%s", d)
+	}
+}
+
+// TestSuppliedValue: a value that is given is the new one, and what is derived from it
+// follows.
+func TestSuppliedValue(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	token := w.values["node.token"]
+	if err := w.rotator.Rotate(t.Context(), password, "given"); err != nil {
+		t.Fatal(err)
+	}
+	w.isConsistent()
+	if w.value() != "given" || w.values["node.token"] == token {
+		t.Errorf("%q, and the token %q was %q", w.value(), w.values["node.token"], token)
+	}
+}
+
+// TestRefusedValue: where a service does not start with the new value, all have the old one
+// again.
+func TestRefusedValue(t *testing.T) {
+	t.Parallel()
+	for _, service := range []string{node, client} {
+		t.Run(service, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			before := w.value()
+			w.refuses[service] = "refused"
+			err := w.rotator.Rotate(t.Context(), password, "refused")
+			if _, isBack := errors.AsType[*secret.RevertedError](err); !isBack || !strings.Contains(err.Error(), units.AppOf(service)+": ") {
+				t.Errorf("%v", err)
+			}
+			w.isConsistent()
+			if w.value() != before {
+				t.Error("the old value is not back")
+			}
+			if len(w.results) != 1 || !errors.Is(w.results[0].Err, err) {
+				t.Errorf("%+v", w.results)
+			}
+		})
+	}
+}
+
+// TestStoppedApps: what a person stopped stays so, and has the new value at its next start.
+func TestStoppedApps(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.systemd.Set(systemd.Unit{Name: client, ActiveState: "inactive", SubState: "dead", Result: "success", InactiveExitTimestamp: 1, InactiveEnterTimestamp: 2})
+	if err := w.rotator.Rotate(t.Context(), password, ""); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"restart " + node}, w.jobs); d != "" {
+		t.Errorf("jobs: -want +got:\n%s", d)
+	}
+	if len(w.results) != 1 || len(w.results[0].Downtimes) != 1 {
+		t.Errorf("%+v", w.results)
+	}
+}
+
+// TestWhatIsStopping: a rotation waits until systemd has stopped what a run before it was
+// about, but not for longer than for an app.
+func TestWhatIsStopping(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		timeout time.Duration
+		looks   int
+	}{"until it has stopped": {10 * time.Second, 2}, "no longer": {0, 1}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			w.systemd.Set(systemd.Unit{Name: client, ActiveState: "deactivating", SubState: "stop-sigterm"})
+			looks := 0
+			w.rotator.Timeout = c.timeout
+			w.rotator.Users = func([]string) (units.Desired, error) {
+				if looks++; looks == 2 {
+					w.systemd.Set(systemd.Unit{Name: client, ActiveState: "inactive", SubState: "dead"})
+				}
+				return w.desired(), nil
+			}
+			h := &host{Rotator: w.rotator}
+			if err := h.waitStopped(t.Context(), &secret.Rotation{}); err != nil || looks != c.looks {
+				t.Errorf("%d looks, %v", looks, err)
+			}
+		})
+	}
+}
+
+// TestCutOff: interrupted at any job, a rotation is completed by the next run: all have one
+// value, and nothing is left of it.
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+	for at := range 2 {
+		for how, c := range map[string]struct {
+			next    func(w *world) error
+			results int
+		}{
+			"resumed": {func(w *world) error {
+				var told []string
+				err := w.rotator.Resume(w.t.Context(), func(r *secret.Rotation) { told = append(told, r.Name) })
+				if !slices.Equal(told, []string{password}) {
+					w.t.Errorf("told of %q", told)
+				}
+				return err
+			}, 2},
+			"rotated again": {func(w *world) error { return w.rotator.Rotate(w.t.Context(), password, "third") }, 3},
+		} {
+			t.Run(fmt.Sprintf("%s after %d jobs", how, at), func(t *testing.T) {
+				t.Parallel()
+				w := newWorld(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				w.onJob = func(systemdtest.Job) {
+					if len(w.jobs) == at {
+						cancel()
+					}
+				}
+				if err := w.rotator.Rotate(ctx, password, "second"); err == nil || !strings.Contains(err.Error(), "archgen apply goes on with it") {
+					t.Errorf("interrupted: %v", err)
+				}
+				if len(w.results) != 1 || w.results[0].Downtimes != nil {
+					t.Errorf("interrupted: %+v", w.results)
+				}
+				w.onJob = func(systemdtest.Job) {}
+				if err := c.next(w); err != nil || len(w.results) != c.results {
+					t.Errorf("%v, %+v", err, w.results)
+				}
+				w.isConsistent()
+			})
+		}
+	}
+}
+
+// TestNothingToResume: without a rotation, and while somebody is at work on one, there is
+// nothing to do.
+func TestNothingToResume(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	resume := func() {
+		t.Helper()
+		if err := w.rotator.Resume(t.Context(), func(*secret.Rotation) { t.Error("it is resumed") }); err != nil {
+			t.Error(err)
+		}
+	}
+	resume()
+	release, err := w.rotator.Machine.Secrets.Hold(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer release()
+	if _, err := w.rotator.begin(t.Context(), password, ""); err != nil {
+		t.Fatal(err)
+	}
+	resume()
+}
+
+// TestRotationsThatDoNotBegin change nothing and say why.
+func TestRotationsThatDoNotBegin(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("it is broken")
+	for name, c := range map[string]struct {
+		change func(*world)
+		want   string
+	}{
+		"broken manifests": {func(w *world) { w.rotator.Installed = func() (units.Desired, error) { return units.Desired{}, broken } }, "it is broken"},
+		"an invalid manifest": {func(w *world) {
+			w.rotator.Installed = func() (units.Desired, error) {
+				want := w.desired()
+				want.Invalid = []string{"other"}
+				return want, nil
+			}
+		}, "the manifest of other has errors"},
+		"unknown secret": {func(w *world) { w.rotator.Installed = func() (units.Desired, error) { return units.Desired{}, nil } }, "no installed app has a secret " + password},
+		"no systemd":     {func(w *world) { w.systemd.Fail("ListUnitsByPatterns", broken) }, "it is broken"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			before := w.value()
+			c.change(w)
+			if err := w.rotator.Rotate(t.Context(), password, ""); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+			if len(w.results)+len(w.jobs) > 0 || w.value() != before {
+				t.Errorf("%v, %v", w.results, w.jobs)
+			}
+			w.isConsistent()
+		})
+	}
+}
+
+// TestUsersThatAreUnknown: where nobody can tell any more which apps use the secret, the
+// rotation is left for a later run.
+func TestUsersThatAreUnknown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.rotator.Users = func([]string) (units.Desired, error) { return units.Desired{}, errors.New("unknown") }
+	if err := w.rotator.Rotate(t.Context(), password, ""); err == nil || !strings.Contains(err.Error(), "unknown") {
+		t.Errorf("%v", err)
+	}
+	if left, err := w.rotator.Machine.Secrets.Rotation(); left == nil || err != nil {
+		t.Errorf("%v, %v", left, err)
+	}
+}
+
+// TestVerify: a service that runs with another value, or does not run, is no end of a
+// rotation.
+func TestVerify(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(*world)
+		want   string
+	}{
+		"all is well":       {func(*world) {}, ""},
+		"another value":     {func(w *world) { w.values[password] = "other" }, "app@node.service runs with another value than it should"},
+		"down":              {func(w *world) { w.systemd.Set(systemd.Unit{Name: client, ActiveState: "failed", Result: "exit-code"}) }, "client does not stay up"},
+		"without its value": {func(w *world) { delete(w.values, password) }, secret.ErrNone.Error()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			c.change(w)
+			h := &host{Rotator: w.rotator, Secrets: w.rotator.Machine.Secrets.Podman}
+			err := h.verify(t.Context(), &secret.Rotation{Name: password})
+			if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+				t.Errorf("%v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+// TestTimeout: a short timeout is one for the new value.
+func TestTimeout(t *testing.T) {
+	t.Parallel()
+	h := &host{Rotator: Rotator{Timeout: time.Second}}
+	for isReverting, want := range map[bool]time.Duration{false: time.Second, true: machine.WaitTimeout} {
+		if got := h.timeout(&secret.Rotation{Reverting: isReverting}); got != want {
+			t.Errorf("reverting %v: %v, want %v", isReverting, got, want)
+		}
+	}
+}
+
+// TestDowntimes: only a service that was stopped and started between the two looks was down.
+func TestDowntimes(t *testing.T) {
+	t.Parallel()
+	at := func(invocation string, exit, enter uint64) machine.Service {
+		return machine.Service{Systemd: systemd.Unit{InvocationID: invocation, ActiveExitTimestamp: exit, ActiveEnterTimestamp: enter}}
+	}
+	before := map[string]machine.Service{
+		"restarted": at("1", 0, 5), "other": at("1", 0, 5), "untouched": at("1", 3, 5), "stopped": at("1", 0, 5), "first": at("", 0, 0),
+	}
+	after := map[string]machine.Service{
+		"restarted": at("2", 20_000, 50_000), "other": at("2", 10_000, 30_000), "untouched": at("1", 3, 5), "stopped": at("", 40_000, 5), "first": at("1", 0, 60_000),
+	}
+	var got Result
+	got.measure(before, after)
+	want := Result{Downtimes: []Downtime{{"other", 20 * time.Millisecond}, {"restarted", 30 * time.Millisecond}}, Span: 40 * time.Millisecond}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
