@@ -16,6 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
 // source is the part of the command line that says which manifests are meant
@@ -62,7 +63,7 @@ func (s *source) staysInside(dir string) error {
 }
 
 // installedPodman is asked once: manifests are compiled before a pass, and in it.
-var installedPodman = sync.OnceValue(compile.InstalledPodman)
+var installedPodman = sync.OnceValue(podmancli.InstalledVersion)
 
 // from is what the command line says, for the compiler.
 func (c *cli) from(s *source) compile.Source {

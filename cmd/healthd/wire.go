@@ -16,6 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
 const (
@@ -40,7 +41,7 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	debug.SetGCPercent(gcPercent)
 	runtime.GOMAXPROCS(1) // it waits nearly always, and each further thread takes memory and wakes others
 	source := compile.Source{Scope: scope, Generator: compile.Version(), Getenv: os.Getenv, Rendered: here.Files().Read}
-	source.Ask = healthd.AskOnce(compile.InstalledPodman, func() (string, error) { return exec.LookPath("podman") })
+	source.Ask = healthd.AskOnce(podmancli.InstalledVersion, func() (string, error) { return exec.LookPath("podman") })
 	dirs, err := source.Paths().Apps()
 	if err != nil {
 		return err

@@ -1,14 +1,9 @@
 package compile
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"time"
 
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/manifests"
@@ -59,32 +54,4 @@ func (s Source) target(settings manifests.Settings) (generator.Target, error) {
 	}
 	t.Podman = v
 	return t, nil
-}
-
-// InstalledPodman is the version of this machine's Podman, or empty. Its
-// generator, which is what will read the files, says it in an eighth of the time.
-func InstalledPodman() string {
-	podman, err := exec.LookPath("podman")
-	if err != nil {
-		return ""
-	}
-	for _, dir := range []string{"libexec", "lib"} {
-		v := answer(filepath.Join(filepath.Dir(podman), "..", dir, "podman/quadlet"), "-version")
-		if _, err := generator.ParseVersion(v); err == nil {
-			return v
-		}
-	}
-	_, v, _ := strings.Cut(answer(podman, "--version"), "podman version ")
-	return v
-}
-
-// answer is what a program prints, or empty.
-func answer(program, arg string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, program, arg).Output()
-	if err != nil {
-		return ""
-	}
-	return strings.TrimSpace(string(out))
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/systemd"
@@ -110,7 +111,7 @@ func (b *bench) roundsOf(ctx context.Context, p *nullPass) error {
 // inProcess makes the passes that healthd makes.
 func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 	source := compile.Source{Scope: units.User, Generator: compile.Version(), Getenv: os.Getenv}
-	source.Ask = healthd.AskOnce(compile.InstalledPodman, func() (string, error) { return exec.LookPath("podman") })
+	source.Ask = healthd.AskOnce(podmancli.InstalledVersion, func() (string, error) { return exec.LookPath("podman") })
 	compiler := healthd.Compiler{Source: source, Diagnose: func(diag.List) {}}
 	host := reconcile.Host{
 		Files: machine.Files(f.places.Units), Services: machine.Services{Manager: f.manager, Scope: units.User},

@@ -57,7 +57,7 @@ var mayImport = map[string][]string{
 	"healthd":                      {"generator/compile", "manifests/diag", "units/probe", "units", "units/reconcile", "units/status", "healthd/journal"},
 	"healthd/bus":                  {"healthd", "units", "units/paths"},
 	"healthd/metrics":              {"healthd", "units", "units/durable", "units/status"},
-	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/watch", "units", "units/durable", "units/machine", "units/systemd", "units/paths", "healthd/journal"},
+	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/watch", "units", "units/durable", "units/machine", "units/systemd", "units/paths", "healthd/journal", "units/podman/podmancli"},
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests/rights", "units", "units/status"},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "generator/compile", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests"},
@@ -94,7 +94,7 @@ var pure = map[string][]string{
 
 // mayExecute is the packages that start processes. Podman is podmancli's to run.
 var mayExecute = []string{
-	"generator/compile", "packaging/sbom", "units/machine", "units/podman/podmancli", "units/secret",
+	"packaging/sbom", "units/machine", "units/podman/podmancli", "units/secret",
 	"healthd/journal", "cmd/archgen/doctor", "cmd/archgen", "cmd/healthd",
 }
 
