@@ -13,7 +13,7 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/statusview"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/healthd/bus"
+	"github.com/archipelago-os/archipelago/healthd/busclient"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -215,7 +215,7 @@ func (c *cli) watchStatus(from *source, args []string, asJSON bool) error {
 	defer l.Close()
 	tick := time.NewTicker(lookAlone)
 	defer tick.Stop()
-	told := bus.Watch(ctx, from.scope())
+	told := busclient.Bus{Scope: from.scope()}.Watch(ctx)
 	w := watcher{cli: c, args: args, asJSON: asJSON}
 	for {
 		err := w.look(ctx, l, from)

@@ -1,6 +1,6 @@
 // Package bus owns the name org.archipelago.Manager1 on the session bus, or on
 // the system bus: it shows what healthd knows of the apps to whoever asks, tells
-// of changes, and passes on what the owner of the apps asks for. It also is the
+// of changes, and passes on what the owner of the apps asks for. busclient is the
 // way in which programs of ours hear of changes.
 //
 // It decides nothing and changes nothing itself. healthd never waits for a bus:
@@ -11,7 +11,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"reflect"
 	"time"
 
@@ -19,18 +18,17 @@ import (
 	"github.com/godbus/dbus/v5/introspect"
 
 	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/healthd/busclient"
 	"github.com/archipelago-os/archipelago/units"
-
-	"github.com/archipelago-os/archipelago/units/paths"
 )
 
 const (
 	// Name is both that on the bus and that of the interface.
-	Name = "org.archipelago.Manager1"
+	Name = busclient.Name
 	// Path is the one object.
-	Path = dbus.ObjectPath("/org/archipelago/Manager1")
+	Path = busclient.Path
 
-	properties     = "org.freedesktop.DBus.Properties"
+	properties     = busclient.Properties
 	introspectable = "org.freedesktop.DBus.Introspectable"
 )
 
@@ -86,11 +84,11 @@ func rest(ctx context.Context, d time.Duration) {
 
 // stand stands on the bus until it goes away. It calls stood once it does.
 func (s Server) stand(ctx context.Context, stood func()) error {
-	conn, err := connect(ctx, s.Scope, s.Address)
+	conn, err := busclient.Bus{Scope: s.Scope, Address: s.Address}.Connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer closeConn(conn)
+	defer busclient.Close(conn)
 	o := &object{Server: s, conn: conn, ctx: ctx}
 	err = errors.Join(
 		conn.Export(o, Path, Name),
@@ -142,26 +140,4 @@ func (o *object) tell(ctx context.Context, told map[string]any) error {
 		}
 		rest(ctx, spacing)
 	}
-}
-
-// connect connects to the bus of a scope. The connection ends with the context.
-func connect(ctx context.Context, scope units.Scope, address string) (*dbus.Conn, error) {
-	if address == "" {
-		address = addressOf(scope)
-	}
-	return dbus.Connect(address, dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
-}
-
-// closeConn closes a connection. There is nothing to say about an error of one
-// that is of no use any more.
-func closeConn(conn *dbus.Conn) { _ = conn.Close() }
-
-// addressOf is where the bus of a scope listens. godbus would start a bus where
-// it finds none.
-func addressOf(scope units.Scope) string {
-	if address := os.Getenv(paths.BusVariable(scope)); address != "" {
-		return address
-	}
-	_, socket := paths.Sockets(scope, os.Getenv)
-	return "unix:path=" + dbus.EscapeBusAddressValue(socket)
 }

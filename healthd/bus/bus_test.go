@@ -1,14 +1,11 @@
 package bus
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -22,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/healthd/busclient/bustest"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/status"
 )
@@ -256,9 +254,9 @@ func TestTheBusComesBack(t *testing.T) {
 	t.Parallel()
 	s := onPrivateBus(t)
 	s.board.Set(someStatus())
-	s.daemon.stop()
+	s.daemon.Stop()
 	<-s.client.Context().Done()
-	s.daemon.start(t)
+	s.daemon.Start()
 	s.connect(t)
 	s.call(t, Name+".Restart", "knots").mustStore(t)
 	<-s.asked
@@ -270,7 +268,7 @@ func TestASecondOneWaits(t *testing.T) {
 	s := onPrivateBus(t)
 	second := healthd.NewStatusFeed()
 	second.Set(someStatus())
-	go Server{Address: s.daemon.address, Version: "second", StatusFeed: second, Complain: func(err error) { t.Error(err) }}.Run(t.Context())
+	go Server{Address: s.daemon.Address, Version: "second", StatusFeed: second, Complain: func(err error) { t.Error(err) }}.Run(t.Context())
 	if v := s.version(t); v != "1.2" {
 		t.Errorf("the name was taken by %s", v)
 	}
@@ -293,32 +291,6 @@ func TestNoBus(t *testing.T) {
 			t.Errorf("complaints: %q", complaints)
 		}
 	})
-}
-
-func TestWatch(t *testing.T) {
-	t.Parallel()
-	s := onPrivateBus(t)
-	told := watch(t.Context(), units.User, s.daemon.address)
-	if !<-told {
-		t.Error("healthd stands on the bus, and is not seen")
-	}
-	s.board.Set(someStatus())
-	if !<-told {
-		t.Error("after a change healthd is seen no more")
-	}
-	s.end()
-	for stands := range told {
-		if !stands {
-			break
-		}
-	}
-	s.daemon.stop()
-	if stands, more := <-told; more {
-		t.Errorf("without a bus there still is word: %v", stands)
-	}
-	if _, more := <-watch(t.Context(), units.User, s.daemon.address); more {
-		t.Error("there is word of a bus that is not there")
-	}
 }
 
 // The shipped file says what the object does.
@@ -366,7 +338,7 @@ func TestIntrospection(t *testing.T) {
 
 // stage is a server on a bus of its own, and a client.
 type stage struct {
-	daemon  *daemon
+	daemon  *bustest.Daemon
 	board   *healthd.StatusFeed
 	asked   chan healthd.Hint
 	end     context.CancelFunc
@@ -376,11 +348,11 @@ type stage struct {
 
 func onPrivateBus(t *testing.T) *stage {
 	t.Helper()
-	s := &stage{daemon: newDaemon(t), board: healthd.NewStatusFeed(), asked: make(chan healthd.Hint, 16)}
+	s := &stage{daemon: bustest.New(t), board: healthd.NewStatusFeed(), asked: make(chan healthd.Hint, 16)}
 	ctx, end := context.WithCancel(t.Context())
 	s.end = end
 	go Server{
-		Address: s.daemon.address, Version: "1.2", StatusFeed: s.board, Ask: s.asked, Complain: func(err error) { t.Error(err) },
+		Address: s.daemon.Address, Version: "1.2", StatusFeed: s.board, Ask: s.asked, Complain: func(err error) { t.Error(err) },
 	}.Run(ctx)
 	s.connect(t)
 	return s
@@ -389,7 +361,7 @@ func onPrivateBus(t *testing.T) *stage {
 // connect connects the client, and waits until the server is there.
 func (s *stage) connect(t *testing.T) {
 	t.Helper()
-	client, err := dbus.Connect(s.daemon.address, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	client, err := dbus.Connect(s.daemon.Address, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -467,50 +439,4 @@ func plain(values map[string]dbus.Variant) map[string]any {
 		list[name] = v.Value()
 	}
 	return list
-}
-
-// daemon is a dbus-daemon that only this test knows.
-type daemon struct {
-	address string
-	config  string
-	stop    func()
-}
-
-func newDaemon(t *testing.T) *daemon {
-	t.Helper()
-	dir := t.TempDir()
-	d := &daemon{address: "unix:path=" + filepath.Join(dir, "bus"), config: filepath.Join(dir, "bus.conf")}
-	err := os.WriteFile(d.config, []byte(`<busconfig>
-  <type>session</type>
-  <listen>`+d.address+`</listen>
-  <policy context="default">
-    <allow send_destination="*" eavesdrop="true"/>
-    <allow eavesdrop="true"/>
-    <allow own="*"/>
-  </policy>
-</busconfig>
-`), 0o644)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d.start(t)
-	t.Cleanup(func() { d.stop() })
-	return d
-}
-
-func (d *daemon) start(t *testing.T) {
-	t.Helper()
-	ctx, kill := context.WithCancel(t.Context())
-	cmd := exec.CommandContext(ctx, "dbus-daemon", "--config-file="+d.config, "--nofork", "--print-address")
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatalf("%v: test/setup installs it", err)
-	}
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
-		t.Fatalf("dbus-daemon does not listen: %v", err)
-	}
-	d.stop = func() { kill(); _ = cmd.Wait() }
 }

@@ -55,13 +55,15 @@ var mayImport = map[string][]string{
 	"healthd/journal":              {"units", "units/reconcile"},
 	"healthd/watch":                {},
 	"healthd":                      {"generator/compile", "manifests/diag", "units/probe", "units", "units/reconcile", "units/status", "healthd/journal"},
-	"healthd/bus":                  {"healthd", "units", "units/paths"},
+	"healthd/busclient":            {"units", "units/paths"},
+	"healthd/busclient/bustest":    {},
+	"healthd/bus":                  {"healthd", "units", "healthd/busclient"},
 	"healthd/metrics":              {"healthd", "units", "units/durable", "units/status"},
 	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/watch", "units", "units/durable", "units/machine", "units/systemd", "units/paths", "healthd/journal", "units/podman/podmancli"},
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests/rights", "units", "units/status"},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "generator/compile", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests"},
-	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "healthd/bus", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation"},
+	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may
@@ -70,7 +72,7 @@ var onlyImporter = map[string][]string{
 	"github.com/containers/podman/v5/pkg/systemd/quadlet": {"generator/conform"},
 	"github.com/containers/podman/v5/pkg/systemd/parser":  {"generator/conform"},
 	"github.com/coreos/go-systemd/v22/dbus":               {"units/systemd", "units/systemd/systemdtest"},
-	"github.com/godbus/dbus/v5":                           {"units/systemd", "units/systemd/systemdtest", "healthd/bus"},
+	"github.com/godbus/dbus/v5":                           {"units/systemd", "units/systemd/systemdtest", "healthd/bus", "healthd/busclient"},
 	"github.com/godbus/dbus/v5/introspect":                {"healthd/bus"},
 	"github.com/spf13/cobra":                              {"cmd/archgen"},
 	"golang.org/x/term":                                   {"cmd/archgen/ui"},
@@ -95,7 +97,7 @@ var pure = map[string][]string{
 // mayExecute is the packages that start processes. Podman is podmancli's to run.
 var mayExecute = []string{
 	"packaging/sbom", "units/machine", "units/podman/podmancli", "units/secret",
-	"healthd/journal", "cmd/archgen/doctor", "cmd/archgen", "cmd/healthd",
+	"healthd/busclient/bustest", "healthd/journal", "cmd/archgen/doctor", "cmd/archgen", "cmd/healthd",
 }
 
 type goPackage struct {

@@ -1,30 +1,24 @@
-package bus
+package busclient
 
 import (
 	"context"
 
 	"github.com/godbus/dbus/v5"
-
-	"github.com/archipelago-os/archipelago/units"
 )
 
 // Watch tells when something may have changed. Each value says whether healthd
 // stands on the bus to tell of the next change. The channel is closed when the
 // context ends, or when nothing more is told because there is no bus. healthd is
 // not started for it.
-func Watch(ctx context.Context, scope units.Scope) <-chan bool {
-	return watch(ctx, scope, "")
-}
-
-func watch(ctx context.Context, scope units.Scope, address string) <-chan bool {
+func (b Bus) Watch(ctx context.Context) <-chan bool {
 	out := make(chan bool, 1)
 	go func() {
 		defer close(out)
-		conn, err := connect(ctx, scope, address)
+		conn, err := b.Connect(ctx)
 		if err != nil {
 			return
 		}
-		defer closeConn(conn)
+		defer Close(conn)
 		signals := make(chan *dbus.Signal, 64)
 		conn.Signal(signals)
 		stands, err := listen(ctx, conn)
@@ -33,7 +27,9 @@ func watch(ctx context.Context, scope units.Scope, address string) <-chan bool {
 		}
 		put(out, stands)
 		for s := range signals { // the end of the connection closes it
-			put(out, standsAfter(s))
+			if stands, isAbout := standsAfter(s); isAbout {
+				put(out, stands)
+			}
 		}
 	}()
 	return out
@@ -42,7 +38,7 @@ func watch(ctx context.Context, scope units.Scope, address string) <-chan bool {
 // listen asks for the signals, and whether anybody sends them.
 func listen(ctx context.Context, conn *dbus.Conn) (stands bool, err error) {
 	for _, rule := range [][]dbus.MatchOption{
-		{dbus.WithMatchSender(Name), dbus.WithMatchObjectPath(Path), dbus.WithMatchInterface(properties), dbus.WithMatchMember("PropertiesChanged")},
+		{dbus.WithMatchSender(Name), dbus.WithMatchObjectPath(Path), dbus.WithMatchInterface(Properties), dbus.WithMatchMember("PropertiesChanged")},
 		{dbus.WithMatchSender("org.freedesktop.DBus"), dbus.WithMatchMember("NameOwnerChanged"), dbus.WithMatchArg(0, Name)},
 	} {
 		if err := conn.AddMatchSignalContext(ctx, rule...); err != nil {
@@ -53,13 +49,17 @@ func listen(ctx context.Context, conn *dbus.Conn) (stands bool, err error) {
 	return stands, err
 }
 
-// standsAfter reports whether healthd stands on the bus after a signal.
-func standsAfter(s *dbus.Signal) bool {
-	if s.Name != "org.freedesktop.DBus.NameOwnerChanged" || len(s.Body) < 3 {
-		return true
+// standsAfter reports whether healthd stands on the bus after a signal, and whether the
+// signal is about that: the bus greets each connection with one of its own.
+func standsAfter(s *dbus.Signal) (stands, isAbout bool) {
+	switch {
+	case s.Name == Properties+".PropertiesChanged":
+		return true, true
+	case s.Name == "org.freedesktop.DBus.NameOwnerChanged" && len(s.Body) == 3:
+		owner, _ := s.Body[2].(string)
+		return owner != "", true
 	}
-	owner, _ := s.Body[2].(string)
-	return owner != ""
+	return false, false
 }
 
 // put leaves the newest value for a slow reader.
