@@ -3,8 +3,8 @@ package main
 import (
 	"context"
 
+	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
 )
 
@@ -20,5 +20,5 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*machine.Machine,
 func (c *cli) local(scope units.Scope) (machine.Base, error) { return machine.Find(c.machineOf(scope)) }
 
 func (c *cli) machineOf(scope units.Scope) machine.Options {
-	return machine.Options{Scope: scope, Getenv: c.getenv, Podman: c.podman, Record: durable.Replace}
+	return machine.Options{Scope: scope, Getenv: c.getenv, Podman: c.podman, Record: installed.Record}
 }

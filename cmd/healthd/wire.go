@@ -13,8 +13,8 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd"
 	"github.com/archipelago-os/archipelago/healthd/watch"
+	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
@@ -33,7 +33,7 @@ const (
 
 // watchApps watches over the apps of a scope until the context ends.
 func watchApps(ctx context.Context, scope units.Scope) error {
-	here, err := machine.Open(ctx, machine.Options{Scope: scope, Getenv: os.Getenv, Record: durable.Replace, Reuse: reuse})
+	here, err := machine.Open(ctx, machine.Options{Scope: scope, Getenv: os.Getenv, Record: installed.Record, Reuse: reuse})
 	if err != nil {
 		return err
 	}

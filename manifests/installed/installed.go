@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units/durable"
@@ -172,6 +173,16 @@ func (d Directory) WriteOverlay(id, name string, text []byte) error {
 	}
 	_, err := d.change(func(c *change) error { return c.write(manifests.OverlaysDir(id), name, text) })
 	return err
+}
+
+// Record writes one of those files by the path of their directory: a pass knows no more of a
+// file that it finds to be missing.
+func Record(overlays, name string, text []byte) error {
+	id, isOverlays := strings.CutSuffix(filepath.Base(overlays), manifests.OverlaysDir(""))
+	if !isOverlays {
+		return fmt.Errorf("%s holds no overlays of an app", overlays)
+	}
+	return At(filepath.Dir(overlays)).WriteOverlay(id, name, text)
 }
 
 // Overlays is the directory of what is laid over the manifest of an app, empty if it has

@@ -454,6 +454,23 @@ func TestOverlays(t *testing.T) {
 	}
 }
 
+// TestRecord: a file is written where the compiler says that it is missing, and nowhere else.
+func TestRecord(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "apps")
+	if err := installed.Record(filepath.Join(dir, "web.d"), manifests.GrantsFile, []byte(granted("use:bitcoin-rpc"))); err != nil {
+		t.Fatal(err)
+	}
+	want := tree{"web.d/grants.toml": granted("use:bitcoin-rpc")}
+	expect(t, "recorded", dir, want)
+	for _, odd := range []struct{ overlays, name string }{{"web", "grants.toml"}, {".d", "grants.toml"}, {"web.d", "../grants.toml"}} {
+		if err := installed.Record(filepath.Join(dir, odd.overlays), odd.name, nil); err == nil {
+			t.Errorf("%s/%s was written", odd.overlays, odd.name)
+		}
+	}
+	expect(t, "after what is refused", dir, want)
+}
+
 // TestNamesStayInside: no id and no name of a file leads out of the directory.
 func TestNamesStayInside(t *testing.T) {
 	t.Parallel()
