@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,9 +11,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
@@ -98,19 +96,6 @@ func (c *cli) secretShowCommand() *cobra.Command {
 	return cmd
 }
 
-// secretEntry is a secret as list shows it.
-type secretEntry struct {
-	Name string `json:"name"`
-	// Kind is generated, derived or supplied, empty where no installed app has it.
-	Kind string `json:"kind,omitempty"`
-	// From is what it is derived from.
-	From  string `json:"from,omitempty"`
-	IsSet bool   `json:"set"`
-	// Rotating: it is being changed, or was when somebody was killed.
-	Rotating    bool   `json:"rotating,omitempty"`
-	Description string `json:"description,omitempty"`
-}
-
 func (c *cli) secretList(from *source, asJSON bool) error {
 	l, err := c.local(from.scope())
 	if err != nil {
@@ -120,19 +105,20 @@ func (c *cli) secretList(from *source, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	list, err := secretEntries(l.Secrets, k, want)
+	list, err := l.Secrets.List(l.Secrets.Podman, want.Apps)
 	if err != nil {
 		return err
 	}
+	describe(list, k.Loaded.Manifests)
 	if asJSON {
 		return c.printJSON(struct {
-			Secrets []secretEntry `json:"secrets"`
+			Secrets []secret.Entry `json:"secrets"`
 		}{list})
 	}
 	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "NAME\tKIND\tVALUE\tDESCRIPTION")
 	for _, e := range list {
-		kind := cmp.Or(e.Kind, "unused")
+		kind := cmp.Or(string(e.Kind), "unused")
 		if e.From != "" {
 			kind += " from " + e.From
 		}
@@ -142,7 +128,7 @@ func (c *cli) secretList(from *source, asJSON bool) error {
 			value = "rotating"
 		case e.IsSet:
 			value = "set"
-		case e.Kind != "supplied":
+		case e.Kind != secret.Supplied:
 			value = "at the first start"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Name, kind, value, ui.Printable(e.Description))
@@ -150,53 +136,19 @@ func (c *cli) secretList(from *source, asJSON bool) error {
 	return w.Flush()
 }
 
-// secretEntries is the secrets of installed apps, and values that none of them uses.
-func secretEntries(v machine.Secrets, k *compile.Compiled, want units.Desired) ([]secretEntry, error) {
-	kept, err := v.Names()
-	if err != nil {
-		return nil, err
-	}
-	r, err := v.Rotation()
-	if err != nil {
-		return nil, err
-	}
+// describe adds what manifests say of the secrets that are in use.
+func describe(list []secret.Entry, from []*manifests.Manifest) {
 	descriptions := map[string]string{}
-	for _, m := range k.Loaded.Manifests {
+	for _, m := range from {
 		for _, s := range m.Document.App.Secrets {
 			descriptions[units.SecretName(m.Document.App.ID, s.Name)] = s.Description
 		}
 	}
-	list := []secretEntry{}
-	for _, app := range want.Apps {
-		for _, d := range app.Secrets {
-			e := secretEntry{Name: d.Name, Kind: kindOf(d), From: d.From, IsSet: slices.Contains(kept, d.Name), Description: descriptions[d.Name]}
-			if !e.IsSet {
-				_, err := v.Podman.Secret(d.Name)
-				e.IsSet = err == nil
-			}
-			list = append(list, e)
+	for i, e := range list {
+		if e.Kind != "" {
+			list[i].Description = descriptions[e.Name]
 		}
 	}
-	for _, name := range kept {
-		if !slices.ContainsFunc(list, func(e secretEntry) bool { return e.Name == name }) {
-			list = append(list, secretEntry{Name: name, IsSet: true})
-		}
-	}
-	for i := range list {
-		list[i].Rotating = r != nil && slices.Contains(r.Names(), list[i].Name)
-	}
-	slices.SortFunc(list, func(a, b secretEntry) int { return cmp.Compare(a.Name, b.Name) })
-	return list, nil
-}
-
-func kindOf(d units.Secret) string {
-	switch {
-	case d.Method != "":
-		return "derived"
-	case d.Length > 0:
-		return "generated"
-	}
-	return "supplied"
 }
 
 func (c *cli) secretSet(from *source, name, file string) error {
@@ -221,36 +173,7 @@ func (c *cli) secretSet(from *source, name, file string) error {
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	release, err := l.Secrets.Hold(ctx)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if r, err := l.Secrets.Rotation(); err != nil || r != nil && slices.Contains(r.Names(), name) {
-		return cmp.Or(err, fmt.Errorf("a rotation of %s has not come to its end: archgen apply goes on with it", name))
-	}
-	return keepSecret(ctx, l, app, name, value)
-}
-
-// keepSecret sets a value while no pass is at work, and lets the app that is
-// installed have it.
-func keepSecret(ctx context.Context, l machine.Base, app units.App, name, value string) error {
-	unlock, err := l.Store.Lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if err := l.Secrets.Set(ctx, name, value); err != nil {
-		return err
-	}
-	if app.ID == "" {
-		return nil
-	}
-	err = l.Secrets.ProvideFor(ctx, app)
-	if _, isMissing := errors.AsType[*secret.MissingError](err); isMissing {
-		return nil // which is said when the app is to start
-	}
-	return err
+	return l.SetSecret(ctx, app, name, value)
 }
 
 func (c *cli) secretShow(from *source, name string, force bool) error {

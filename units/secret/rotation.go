@@ -198,9 +198,7 @@ func (e *RevertedError) Unwrap() error { return e.Why }
 
 // Machine is what a rotation needs of the machine.
 type Machine interface {
-	Containers
-	// Lock keeps passes from handing values to containers until unlock is called.
-	Lock(ctx context.Context) (unlock func(), err error)
+	Passes
 	// Serve restarts what runs with another value than it should, and reports what
 	// does not serve then. r says whether that is about the old values.
 	Serve(ctx context.Context, r *Rotation) error
