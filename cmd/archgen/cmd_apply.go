@@ -132,7 +132,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	var report reconcile.Report
 	if err == nil {
 		report, err = reconcile.Await(ctx, desired, l.ForApply(machine.Apply{
-			Timeout: o.timeout, StabilizationTime: stabilizationTime, Progress: c.progress(o.asJSON),
+			Timeout: o.timeout, Progress: c.progress(o.asJSON),
 			Foreign: c.adopter(func() *compile.Compiled { return k }, dir),
 			Fetched: l.FetchAhead(ctx, want, o.fetched, c.sayPulling),
 		}), o.timeout)

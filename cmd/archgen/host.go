@@ -2,14 +2,16 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 )
 
-// stabilizationTime is how long a started app has to stay up. Tests have another one.
-var stabilizationTime = machine.StabilizationTime
+// stabilizationTime is how long a started app has to stay up, if not as long as always. Tests
+// have another one.
+var stabilizationTime time.Duration
 
 // connect opens the machine of a scope with its systemd.
 func (c *cli) connect(ctx context.Context, scope units.Scope) (*machine.Machine, error) {
@@ -20,5 +22,5 @@ func (c *cli) connect(ctx context.Context, scope units.Scope) (*machine.Machine,
 func (c *cli) local(scope units.Scope) (machine.Base, error) { return machine.Find(c.machineOf(scope)) }
 
 func (c *cli) machineOf(scope units.Scope) machine.Options {
-	return machine.Options{Scope: scope, Getenv: c.getenv, Podman: c.podman, Record: installed.Record}
+	return machine.Options{Scope: scope, Getenv: c.getenv, Podman: c.podman, Record: installed.Record, StabilizationTime: stabilizationTime}
 }

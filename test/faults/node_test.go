@@ -28,7 +28,7 @@ import (
 // quicker is what differs in the archgen under test: constants of time, so that
 // thousands of runs need not wait for what is tested elsewhere.
 var quicker = []struct{ file, is, becomes string }{
-	{"units/machine/host.go", "StabilizationTime = 5 * time.Second", "StabilizationTime = time.Millisecond"},
+	{"units/machine/host.go", "stabilizationTime = 5 * time.Second", "stabilizationTime = time.Millisecond"},
 	{"units/unitdir/unitdir.go", "lockTimeout = 30 * time.Second", "lockTimeout = 8 * time.Second"},
 	{"units/statedir/statedir.go", "lockTimeout    = 30 * time.Second", "lockTimeout    = 8 * time.Second"},
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// StabilizationTime is how long a started app has to stay up: programs that find out
+// stabilizationTime is how long a started app has to stay up: programs that find out
 // seconds after their start that they can't go on are common.
-const StabilizationTime = 5 * time.Second
+const stabilizationTime = 5 * time.Second
 
 // WaitTimeout is how long a person waits for an app who says nothing else: longer than the
 // start timeout of all but the slowest apps.
@@ -30,8 +30,6 @@ const daemonWait = 15 * time.Second
 type Apply struct {
 	// Timeout is how long an app is waited for, by one pass or several.
 	Timeout time.Duration
-	// StabilizationTime is how long a started app has to stay up.
-	StabilizationTime time.Duration
 	// Fetched is the images that are not tried again.
 	Fetched Fetched
 	// Progress is told of every action; nil tells nobody.
@@ -44,7 +42,7 @@ type Apply struct {
 // and keeps the secrets of the apps.
 func (m *Machine) ForApply(a Apply) reconcile.Host {
 	host := m.ForPreview()
-	host.StabilizationTime, host.WaitTimeout = a.StabilizationTime, min(turn, a.Timeout)
+	host.WaitTimeout = min(turn, a.Timeout)
 	host.Record, host.Progress, host.Foreign = m.Record, a.Progress, a.Foreign
 	host.Supply = func(ctx context.Context, app units.App, lack units.Prerequisites) error {
 		return m.supply(ctx, app, lack, a.Fetched)
@@ -58,7 +56,7 @@ func (m *Machine) ForPreview() reconcile.Host {
 	return reconcile.Host{
 		Files: m.Files(), Services: m.Services, Store: m.Store,
 		Health: m.Health.Ask, Ask: m.Health.Ask, Config: m.Config.CompareService,
-		Now: time.Now, StabilizationTime: StabilizationTime,
+		Now: time.Now, StabilizationTime: m.StabilizationTime,
 	}
 }
 

@@ -109,8 +109,10 @@ func TestModes(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	if host := m.ForDaemon(); host.StabilizationTime != StabilizationTime {
-		t.Errorf("a daemon waits %v for an app to stay up", host.StabilizationTime)
+	for mode, host := range map[string]reconcile.Host{"preview": m.ForPreview(), "daemon": m.ForDaemon(), "apply": m.ForApply(Apply{})} {
+		if host.StabilizationTime != stabilizationTime {
+			t.Errorf("%s: an app has to stay up for %v", mode, host.StabilizationTime)
+		}
 	}
 	if names, err := m.ForDaemon().ForeignNames(); err != nil || len(names) > 0 {
 		t.Errorf("foreign containers of an empty storage: %v, %v", names, err)

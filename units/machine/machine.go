@@ -8,6 +8,7 @@
 package machine
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -32,6 +33,9 @@ type Options struct {
 	// Record writes a file of grants, as reconcile.Host.Record does. A program that makes no
 	// passes leaves it out.
 	Record func(dir, name string, content []byte) error
+	// StabilizationTime is how long a started app has to stay up, a few seconds where it is
+	// zero. Tests don't wait.
+	StabilizationTime time.Duration
 	// Reuse is how long probes use a connection again. By default they don't.
 	Reuse time.Duration
 }
@@ -95,7 +99,9 @@ type Machine struct {
 	Services Services
 	Health   Health
 	Config   prestart.Renderer
-	Record   func(dir, name string, content []byte) error
+	// Record and StabilizationTime are those of reconcile.Host.
+	Record            func(dir, name string, content []byte) error
+	StabilizationTime time.Duration
 }
 
 // Open finds the machine and connects to its systemd.
@@ -113,7 +119,7 @@ func Open(ctx context.Context, o Options) (*Machine, error) {
 		Services: Services{Manager: manager, Scope: o.Scope},
 		Health:   Health{Prober: &probe.Prober{Reuse: o.Reuse}, Credentials: base.keptSecret},
 		Config:   base.Renderer(),
-		Record:   o.Record,
+		Record:   o.Record, StabilizationTime: cmp.Or(o.StabilizationTime, stabilizationTime),
 	}
 	m.Config.Started = m.Services.Started
 	if o.Podman != nil {

@@ -39,7 +39,8 @@ func (h *host) Serve(ctx context.Context, r *secret.Rotation) error {
 	if err := h.waitStopped(ctx, r); err != nil {
 		return err
 	}
-	pass := h.Machine.ForApply(machine.Apply{Timeout: h.timeout(r), StabilizationTime: stabilizationTime, Progress: h.Progress})
+	pass := h.Machine.ForApply(machine.Apply{Timeout: h.timeout(r), Progress: h.Progress})
+	pass.StabilizationTime = stabilizationTime
 	report, err := reconcile.Await(ctx, func() (units.Desired, error) { return h.rotating(r) }, pass, h.timeout(r))
 	if err != nil {
 		return err
