@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
+	"github.com/archipelago-os/archipelago/units/rotation"
 )
 
 const (
@@ -57,7 +58,7 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	publish, asked := startPublishers(ctx, scope, here.Paths.Runtime, log)
 	groups := watch.NewGroups(ctx, "/sys/fs/cgroup")
 	m := healthd.Machine{
-		Desired: resuming(ctx, here.Secrets.Store, here.Services.Complete, compiler.Desired), Diagnostics: compiler.Diagnostics, LastLines: here.Services.LastLines,
+		Desired: rotation.Resuming(ctx, here.Secrets.Store, here.Services.Complete, compiler.Desired), Diagnostics: compiler.Diagnostics, LastLines: here.Services.LastLines,
 		Host:    here.ForDaemon(),
 		Hints:   mergeHints(ctx, here.Services.Manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, here.Paths.Units), log.watchDegraded), groups.Events(), asked, here.Paths.Units),
 		Follow:  groups.Follow,

@@ -59,7 +59,7 @@ var mayImport = map[string][]string{
 	"healthd/busclient/bustest":    {},
 	"healthd/bus":                  {"healthd", "units", "healthd/busclient"},
 	"healthd/metrics":              {"healthd", "units", "units/durable", "units/status"},
-	"cmd/healthd":                  {"units/secret", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/watch", "units", "units/durable", "units/machine", "units/systemd", "units/paths", "healthd/journal", "units/podman/podmancli", "manifests/installed"},
+	"cmd/healthd":                  {"units/rotation", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/watch", "units", "units/durable", "units/machine", "units/systemd", "units/paths", "healthd/journal", "units/podman/podmancli", "manifests/installed"},
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests/rights", "units", "units/status"},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "generator/compile", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests"},
