@@ -59,10 +59,10 @@ var mayImport = map[string][]string{
 	"healthd/busclient/bustest":    {},
 	"healthd/bus":                  {"healthd", "units", "healthd/busclient"},
 	"healthd/metrics":              {"healthd", "units", "units/durable", "units/status"},
-	"cmd/healthd":                  {"units/rotation", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/watch", "units", "units/durable", "units/machine", "units/systemd", "units/paths", "healthd/journal", "units/podman/podmancli", "manifests/installed"},
+	"cmd/healthd":                  {"units/rotation", "generator/compile", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/watch", "units", "units/machine", "units/systemd", "healthd/journal", "units/podman/podmancli", "manifests/installed"},
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests/rights", "units", "units/status"},
-	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "generator/compile", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests"},
+	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests"},
 	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient"},
 }
 
