@@ -32,7 +32,7 @@ const rot13 = `tr A-Za-z N-ZA-Mn-za-m`
 
 func newStore(t *testing.T) secret.Store {
 	t.Helper()
-	return secret.Store{Dir: filepath.Join(t.TempDir(), "secrets")}
+	return secret.Store{Dir: filepath.Join(t.TempDir(), "secrets"), Runtime: t.TempDir()}
 }
 
 // podman stands for the secrets that Podman keeps.
