@@ -59,11 +59,11 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	groups := watch.NewGroups(ctx, "/sys/fs/cgroup")
 	m := healthd.Machine{
 		Desired: rotation.Resuming(ctx, here.Secrets.Store, here.Services.Complete, compiler.Desired), Diagnostics: compiler.Diagnostics, LastLines: here.Services.LastLines,
-		Host:    here.ForDaemon(),
-		Hints:   mergeHints(ctx, here.Services.Manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, here.Paths.Units), log.watchDegraded), groups.Events(), asked, here.Paths.Units),
-		Follow:  groups.Follow,
-		Probe:   here.Health.Probe,
-		Resync:  resync, Log: log.event, Publish: publish,
+		Host:   here.ForDaemon(),
+		Hints:  mergeHints(ctx, here.Services.Manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, here.Paths.Units), log.watchDegraded), groups.Events(), asked, here.Paths.Units),
+		Follow: groups.Follow,
+		Probe:  here.Health.Probe,
+		Resync: resync, Log: log.event, Publish: publish,
 		ReleaseMemory: releaseMemory, Watchdog: beats, Alive: func() { alive(end) },
 	}
 	notify(daemon.SdNotifyReady)
