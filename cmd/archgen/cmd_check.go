@@ -8,6 +8,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/install/images"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/strict"
 	"github.com/archipelago-os/archipelago/units"
@@ -15,8 +16,8 @@ import (
 
 func (c *cli) checkCommand() *cobra.Command {
 	var (
-		from                   source
-		strict, asJSON, images bool
+		from                       source
+		strict, asJSON, withImages bool
 	)
 	cmd := &cobra.Command{
 		Use:   "check [PATH…|ID…]",
@@ -38,14 +39,14 @@ missing are named. install does the same before it starts an app.`,
   archgen check --images lnd
   archgen check --strict --json ./apps`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			if images && from.root != "" {
+			if withImages && from.root != "" {
 				return usageError{errors.New("--images reads the images of this machine, not those of --root")}
 			}
 			k, err := c.load(&from, args)
 			if err != nil {
 				return err
 			}
-			if images && !k.Diags.HasErrors() {
+			if withImages && !k.Diags.HasErrors() {
 				if err := c.compareImages(k, from.scope()); err != nil {
 					return err
 				}
@@ -64,7 +65,7 @@ missing are named. install does the same before it starts an app.`,
 	}
 	from.flags(cmd)
 	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings and on what wants a second look")
-	cmd.Flags().BoolVar(&images, "images", false, "compare the apps with the images on this machine")
+	cmd.Flags().BoolVar(&withImages, "images", false, "compare the apps with the images on this machine")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the diagnostics as JSON")
 	return cmd
 }
@@ -73,12 +74,12 @@ missing are named. install does the same before it starts an app.`,
 func (c *cli) compareImages(k *compile.Compiled, scope units.Scope) error {
 	ctx, stop := interruptible()
 	defer stop()
-	r := &imageReader{scope: scope, podman: c.podman}
+	r := &images.Reader{Scope: scope, Podman: c.podman}
 	for _, app := range k.Set.Apps {
 		if k.Only != nil && !k.Only[app.ID()] {
 			continue
 		}
-		diags, notes, err := r.check(ctx, app)
+		diags, notes, err := r.Check(ctx, app)
 		if err != nil {
 			return err
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/install/images"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/installed"
@@ -24,14 +25,14 @@ func (in *installation) compareImages(o *applyOptions, staged *staged) error {
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	r := &imageReader{scope: o.scope(), podman: in.c.podman}
+	r := &images.Reader{Scope: o.scope(), Podman: in.c.podman}
 	k := staged.Compiled
 	k.Diags = nil
 	for _, app := range k.Set.Apps {
 		if !in.isNewOrOther(app) || !in.fetch(ctx, o, app) {
 			continue
 		}
-		diags, _, err := r.check(ctx, app)
+		diags, _, err := r.Check(ctx, app)
 		if err != nil {
 			return err
 		}

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/install/images"
+)
+
+// imageCommand is for check and install, which run it in Podman's user namespace.
+func (c *cli) imageCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "image IMAGE [PATH…]",
+		Hidden:  true,
+		Short:   "Tell what an image has at paths, as JSON",
+		Example: `  podman unshare archgen image localhost/app:1 /bin/sh`,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usageError{errors.New("name an image")}
+			}
+			ctx, stop := interruptible()
+			defer stop()
+			found, err := images.Look(ctx, c.podman, args[0], args[1:])
+			if err != nil {
+				return err
+			}
+			return json.NewEncoder(c.stdout).Encode(found)
+		},
+	}
+}
