@@ -2,14 +2,11 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/manifests"
-	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/graph"
 )
 
 func (c *cli) graphCommand() *cobra.Command {
@@ -18,7 +15,7 @@ func (c *cli) graphCommand() *cobra.Command {
 		format string
 		asJSON bool
 	)
-	formats := map[string]func(*graph) string{"dot": (*graph).dot, "mermaid": (*graph).mermaid}
+	formats := map[string]func(*graph.Graph) string{"dot": (*graph.Graph).DOT, "mermaid": (*graph.Graph).Mermaid}
 	cmd := &cobra.Command{
 		Use:   "graph [PATH…|ID…]",
 		Short: "Draw which app uses which",
@@ -64,13 +61,13 @@ errors.`,
 }
 
 // graph loads manifests and returns the graph of the apps that have no errors.
-func (c *cli) graph(from *source, args []string) (*graph, error) {
+func (c *cli) graph(from *source, args []string) (*graph.Graph, error) {
 	k, err := c.load(from, args)
 	if err != nil {
 		return nil, err
 	}
-	invalid, isAttributed := invalidApps(k, c.from(from).Paths().Settings())
-	g := graphOf(k.Set, invalid)
+	invalid, isAttributed := c.from(from).Faulty(k.Diags)
+	g := graph.Of(k.Set, invalid)
 	if !isAttributed || len(invalid) > 0 && len(g.Nodes) == 0 {
 		return nil, c.report(k, false)
 	}
@@ -82,94 +79,4 @@ func (c *cli) graph(from *source, args []string) (*graph, error) {
 		c.say(fmt.Errorf("left out because of these errors: %s", strings.Join(invalid, ", ")))
 	}
 	return g, nil
-}
-
-// invalidApps is the apps whose manifests have errors. It reports false where an error
-// belongs to no app, but to the settings or a directory.
-func invalidApps(k *compile.Compiled, settings []string) (ids []string, isAttributed bool) {
-	for _, d := range k.Diags {
-		if d.Severity != diag.Error {
-			continue
-		}
-		id := manifests.AppOf(d.File)
-		if id == "" || slices.Contains(settings, d.File) {
-			return nil, false
-		}
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	return slices.Compact(ids), true
-}
-
-// graph is apps and what they use of each other. The names of the fields are a contract.
-type graph struct {
-	Nodes []node `json:"nodes"`
-	Edges []edge `json:"edges"`
-}
-
-type node struct {
-	ID   string `json:"id"`
-	Name string `json:"name"`
-}
-
-// edge leads from an app to the provider of what it requires.
-type edge struct {
-	From       string `json:"from"`
-	To         string `json:"to"`
-	Capability string `json:"capability"`
-	Optional   bool   `json:"optional"`
-}
-
-// graphOf is the graph of a set without some apps.
-func graphOf(set *manifests.Set, without []string) *graph {
-	g := &graph{Nodes: []node{}, Edges: []edge{}}
-	isShown := func(app *manifests.Resolved) bool { return !slices.Contains(without, manifests.AppOf(app.File)) }
-	for _, app := range set.Apps {
-		if !isShown(app) {
-			continue
-		}
-		g.Nodes = append(g.Nodes, node{ID: app.ID(), Name: app.Document.App.Name})
-		for _, n := range app.Needs {
-			if n.Provider != nil && n.Provider != app && isShown(n.Provider) {
-				g.Edges = append(g.Edges, edge{app.ID(), n.Provider.ID(), n.Capability, n.Optional})
-			}
-		}
-	}
-	return g
-}
-
-func (g *graph) dot() string {
-	var b strings.Builder
-	b.WriteString("digraph archipelago {\n  rankdir=BT;\n  node [shape=box, style=rounded, fontname=\"sans-serif\"];\n  edge [fontname=\"sans-serif\", fontsize=10];\n")
-	for _, n := range g.Nodes {
-		fmt.Fprintf(&b, "  %q [label=%q];\n", n.ID, n.Name)
-	}
-	for _, e := range g.Edges {
-		style := ""
-		if e.Optional {
-			style = ", style=dashed"
-		}
-		fmt.Fprintf(&b, "  %q -> %q [label=%q%s];\n", e.From, e.To, e.Capability, style)
-	}
-	b.WriteString("}\n")
-	return b.String()
-}
-
-func (g *graph) mermaid() string {
-	var b strings.Builder
-	b.WriteString("flowchart BT\n")
-	quote := strings.NewReplacer("#", "#35;", "&", "#amp;", "<", "#lt;", ">", "#gt;", `"`, "#quot;")
-	number := map[string]int{}
-	for i, n := range g.Nodes {
-		number[n.ID] = i
-		fmt.Fprintf(&b, "  n%d[\"%s\"]\n", i, quote.Replace(n.Name))
-	}
-	for _, e := range g.Edges {
-		arrow := "-->"
-		if e.Optional {
-			arrow = "-.->"
-		}
-		fmt.Fprintf(&b, "  n%d %s|%s| n%d\n", number[e.From], arrow, e.Capability, number[e.To])
-	}
-	return b.String()
 }

@@ -276,7 +276,7 @@ func (s Source) isWhole(k *Compiled, dir string, kept []string) (bool, error) {
 // belongs to no app.
 func (s Source) compileValid(k *Compiled, target generator.Target) (kept []string, err error) {
 	valid := k.Loaded.Manifests
-	bad, attributed := faulty(k.Diags)
+	bad, attributed := s.Faulty(k.Diags)
 	for attributed {
 		kept = append(kept, bad...)
 		valid = without(valid, bad)
@@ -288,7 +288,7 @@ func (s Source) compileValid(k *Compiled, target generator.Target) (kept []strin
 		if !found.HasErrors() {
 			return slices.Compact(slices.Sorted(slices.Values(kept))), nil
 		}
-		bad, attributed = faulty(found)
+		bad, attributed = s.Faulty(found)
 		attributed = attributed && len(without(valid, bad)) < len(valid)
 	}
 	k.Result = nil
@@ -299,18 +299,20 @@ func without(list []*manifests.Manifest, ids []string) []*manifests.Manifest {
 	return slices.DeleteFunc(slices.Clone(list), func(m *manifests.Manifest) bool { return slices.Contains(ids, manifests.AppOf(m.File)) })
 }
 
-// faulty lists the apps that errors are about. It reports false where an error
-// is about none.
-func faulty(diags diag.List) (ids []string, attributed bool) {
+// Faulty lists the apps that errors are about. It reports false where an error is about
+// none, but about the settings or a directory.
+func (s Source) Faulty(diags diag.List) (ids []string, isAttributed bool) {
+	settings := s.Paths().Settings()
 	for _, d := range diags {
 		if d.Severity != diag.Error {
 			continue
 		}
 		id := manifests.AppOf(d.File)
-		if id == "" {
+		if id == "" || slices.Contains(settings, d.File) {
 			return nil, false
 		}
 		ids = append(ids, id)
 	}
-	return ids, true
+	slices.Sort(ids)
+	return slices.Compact(ids), true
 }
