@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -11,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
@@ -89,7 +89,7 @@ func (c *cli) rollback(o *applyOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := holdBack(l.Store, want, g); err != nil {
+	if err := l.Store.RollBack(context.Background(), want, g); err != nil {
 		return err
 	}
 	return c.apply(o, nil, "")
@@ -97,13 +97,12 @@ func (c *cli) rollback(o *applyOptions, args []string) error {
 
 func chosenGeneration(store statedir.Store, args []string) (statedir.Generation, error) {
 	list, err := store.Generations()
-	if err != nil {
+	switch {
+	case err != nil:
 		return statedir.Generation{}, err
-	}
-	if len(args) == 0 {
-		if len(list) < 2 {
-			return statedir.Generation{}, fmt.Errorf("there is no earlier generation; see archgen generations")
-		}
+	case len(args) == 0 && len(list) < 2:
+		return statedir.Generation{}, errors.New("there is no earlier generation; see archgen generations")
+	case len(args) == 0:
 		return list[1], nil
 	}
 	n, err := strconv.Atoi(args[0])
@@ -115,43 +114,4 @@ func chosenGeneration(store statedir.Store, args []string) (statedir.Generation,
 		return statedir.Generation{}, fmt.Errorf("there is no generation %d (any more); see archgen generations", n)
 	}
 	return list[i], nil
-}
-
-// holdBack keeps the generation's files as each app's last good ones, and notes
-// of every app that is different now that it is to have them.
-func holdBack(store statedir.Store, want units.Desired, g statedir.Generation) error {
-	unlock, err := store.Lock(context.Background())
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	history, err := store.History()
-	if err != nil {
-		return err
-	}
-	good, err := store.Good()
-	if err != nil {
-		return err
-	}
-	var set units.Set
-	for _, f := range g.Files {
-		if _, isValid := want.Find(f.App); isValid || f.App == "" || slices.Contains(want.Invalid, f.App) { // it was not removed since
-			set = append(set, f)
-		}
-	}
-	for _, f := range good {
-		if len(g.Files.Of(f.App)) == 0 { // it was installed since
-			set = append(set, f)
-		}
-	}
-	for _, app := range want.Apps {
-		if then := g.Files.Of(app.ID); len(then) > 0 && !then.Equal(app.Files) {
-			history.RollBack(app)
-		}
-	}
-	set.Sort()
-	if err := store.Commit(set, fmt.Sprintf("rollback to generation %d", g.Number)); err != nil {
-		return err
-	}
-	return store.SaveHistory(history)
 }

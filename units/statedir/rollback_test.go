@@ -1,48 +1,46 @@
-package main
+package statedir
 
 import (
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
-// TestHoldBack: the way back to a generation is for the apps that it has and that are
+// TestRollBack: the way back to a generation is for the apps that it has and that are
 // still installed. Those that came since keep what was good of them, which is not what
 // their manifests say where that did not serve.
-func TestHoldBack(t *testing.T) {
+func TestRollBack(t *testing.T) {
 	file := func(app, content string) units.File {
 		return units.File{Name: "app@" + app + ".container", App: app, Digest: content, Content: []byte(content)}
 	}
 	app := func(id, content string) units.App {
 		return units.App{ID: id, ManifestDigest: content}.With(units.Set{file(id, content)})
 	}
-	store := statedir.Store{State: t.TempDir(), Runtime: t.TempDir(), Now: time.Now}
+	s := store(t)
 	for _, set := range []units.Set{
 		{file("broken", "1"), file("page", "1"), file("removed", "1"), file("same", "1")},
 		{file("broken", "2"), file("new", "1"), file("page", "2"), file("same", "1")},
 	} {
-		if err := store.Commit(set, "a test"); err != nil {
+		if err := s.Commit(set, "a test"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	list, err := store.Generations()
+	list, err := s.Generations()
 	if err != nil {
 		t.Fatal(err)
 	}
 	// The manifest of broken has an error, and new did not serve with its second one.
 	want := units.Desired{Apps: []units.App{app("new", "2"), app("page", "2"), app("same", "1")}, Invalid: []string{"broken"}}
-	if err := holdBack(store, want, list[1]); err != nil {
+	if err := s.RollBack(t.Context(), want, list[1]); err != nil {
 		t.Fatal(err)
 	}
-	good, err := store.Good()
+	good, err := s.Good()
 	if d := cmp.Diff(units.Set{file("broken", "1"), file("new", "1"), file("page", "1"), file("same", "1")}, good); d != "" || err != nil {
 		t.Errorf("%v, -want +good:\n%s", err, d)
 	}
-	history, err := store.History()
+	history, err := s.History()
 	if d := cmp.Diff(units.History{"page": {ManifestDigest: "2", RolledBack: true}}, history); d != "" || err != nil {
 		t.Errorf("%v, -want +history:\n%s", err, d)
 	}
