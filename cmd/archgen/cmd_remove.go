@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -20,7 +18,6 @@ import (
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman"
-	"github.com/archipelago-os/archipelago/units/prestart"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -216,19 +213,7 @@ func (c *cli) forget(scope units.Scope, ids, purged []string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(removeOf(ids, filepath.Dir(l.Renderer().Dir("x"))), removeOf(purged, prestart.MigratedDir(l.Paths.State)))
-}
-
-// removeOf removes what a directory has of apps.
-func removeOf(ids []string, dir string) error {
-	names, err := durable.Names(dir)
-	errs := []error{err}
-	for _, name := range names {
-		if id, _, _ := strings.Cut(name, "."); slices.Contains(ids, id) {
-			errs = append(errs, os.RemoveAll(filepath.Join(dir, name)))
-		}
-	}
-	return errors.Join(errs...)
+	return l.Renderer().Forget(ids, purged)
 }
 
 // leftData is what is left of apps after their removal.

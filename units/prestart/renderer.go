@@ -40,7 +40,10 @@ type Renderer struct {
 }
 
 // Dir is the directory of a container's files.
-func (r Renderer) Dir(container string) string { return filepath.Join(r.Runtime, "files", container) }
+func (r Renderer) Dir(container string) string { return filepath.Join(r.filesDir(), container) }
+
+// filesDir is the directory of all containers' files.
+func (r Renderer) filesDir() string { return filepath.Join(r.Runtime, "files") }
 
 const (
 	// recordFile can't be the name of a template.

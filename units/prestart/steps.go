@@ -116,14 +116,14 @@ func (p *Part) migrate(ctx context.Context, s units.Step) error {
 	if err != nil {
 		return err
 	}
-	return durable.Replace(MigratedDir(p.Renderer.State), p.ID+".json", append(text, '\n'))
+	return durable.Replace(migratedDir(p.Renderer.State), p.ID+".json", append(text, '\n'))
 }
 
-// MigratedDir is the directory with the versions at which the migrations of each part ran.
-func MigratedDir(state string) string { return filepath.Join(state, "migrated") }
+// migratedDir is the directory with the versions at which the migrations of each part ran.
+func migratedDir(state string) string { return filepath.Join(state, "migrated") }
 
 func (p *Part) migrated() ([]string, error) {
-	path := filepath.Join(MigratedDir(p.Renderer.State), p.ID+".json")
+	path := filepath.Join(migratedDir(p.Renderer.State), p.ID+".json")
 	text, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil

@@ -239,7 +239,7 @@ func TestSteps(t *testing.T) {
 			change: func(w *world) { w.podman.program = expect(w.t, nil, "migrate") },
 			calls:  []string{"run docker.io/x:1"},
 			check: func(w *world) {
-				if d := cmp.Diff(map[string]string{"ui.json": "[\"2.0.0\"]\n"}, content(w.t, MigratedDir(w.Renderer.State))); d != "" {
+				if d := cmp.Diff(map[string]string{"ui.json": "[\"2.0.0\"]\n"}, content(w.t, migratedDir(w.Renderer.State))); d != "" {
 					w.t.Errorf("-want +got:\n%s", d)
 				}
 			},
@@ -257,7 +257,7 @@ func TestSteps(t *testing.T) {
 			want:  "(migrate 2.0.0): exit status 1",
 			calls: []string{"run docker.io/x:1"},
 			check: func(w *world) {
-				if got := content(w.t, MigratedDir(w.Renderer.State))["ui.json"]; got != `["1.0.0"]` {
+				if got := content(w.t, migratedDir(w.Renderer.State))["ui.json"]; got != `["1.0.0"]` {
 					w.t.Errorf("the record is %q", got)
 				}
 			},
@@ -299,7 +299,7 @@ func TestSteps(t *testing.T) {
 
 func (w *world) setMigrated(text string) {
 	w.t.Helper()
-	dir := MigratedDir(w.Renderer.State)
+	dir := migratedDir(w.Renderer.State)
 	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(filepath.Join(dir, "ui.json"), []byte(text), 0o600)); err != nil {
 		w.t.Fatal(err)
 	}
