@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd/journal"
+	"github.com/archipelago-os/archipelago/install"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -144,7 +145,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		return err
 	}
 	if len(ids) == 0 {
-		if err := c.removeNetworks(ctx, l, o.scope()); err != nil {
+		if err := install.RemoveNetworks(ctx, l); err != nil {
 			return fmt.Errorf("networks that no app is on any more can't be removed: %w", err)
 		}
 	}

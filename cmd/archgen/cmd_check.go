@@ -75,10 +75,7 @@ func (c *cli) compareImages(k *compile.Compiled, scope units.Scope) error {
 	ctx, stop := interruptible()
 	defer stop()
 	r := &images.Reader{Scope: scope, Podman: c.podman}
-	for _, app := range k.Set.Apps {
-		if k.Only != nil && !k.Only[app.ID()] {
-			continue
-		}
+	for _, app := range k.Asked() {
 		diags, notes, err := r.Check(ctx, app)
 		if err != nil {
 			return err

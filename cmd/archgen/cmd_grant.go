@@ -1,16 +1,13 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/install"
 	"github.com/archipelago-os/archipelago/manifests"
-	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
@@ -64,15 +61,8 @@ func (o *applyOptions) grantFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.root, "root", "", "work on the system image below `DIR`, not this machine")
 }
 
-// grants is what is granted to one app, and where that is written.
-type grants struct {
-	dir   installed.Directory
-	allow []string
-	// compiled is the installed apps.
-	compiled *compile.Compiled
-}
-
-func (c *cli) grantsOf(from *source, id string) (*grants, error) {
+// grantsOf is what is granted to an app.
+func (c *cli) grantsOf(from *source, id string) (*install.Grants, error) {
 	if !manifests.Fits("id", id) {
 		return nil, usageError{fmt.Errorf("%q is no id of an app", id)}
 	}
@@ -84,37 +74,24 @@ func (c *cli) grantsOf(from *source, id string) (*grants, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, isRead := k.Loaded.Grants[id]; !isRead { // it is not installed
-		_ = k.Loaded.LoadGrants(dir.Paths(), id) // a file with errors is refused below
-	}
-	g := &grants{dir, k.GrantsOf(id).App, k}
-	if granted := k.Loaded.Grants[id]; granted.Broken {
-		return nil, fmt.Errorf("%s has errors, and would lose what can't be read: mend it first, see archgen check", granted.File)
-	}
-	return g, nil
+	return install.GrantsOf(id, dir, k)
 }
 
 func (c *cli) grant(o *applyOptions, id string, list []string) error {
-	if err := areRights(list); err != nil {
-		return err
+	if err := rights.CheckGrants(list); err != nil {
+		return usageError{err}
 	}
 	g, err := c.grantsOf(&o.source, id)
 	if err != nil {
 		return err
 	}
-	asked, isInstalled := g.compiled.Rights[id]
-	for _, right := range list {
-		if isInstalled && !rights.ListsAny(right, asked) {
-			fmt.Fprintf(c.stderr, "archgen: %s does not ask for %s; it is granted all the same\n", id, compile.ShellWord(right))
-		}
+	for _, right := range g.Unasked(list) {
+		fmt.Fprintf(c.stderr, "archgen: %s does not ask for %s; it is granted all the same\n", id, compile.ShellWord(right))
 	}
-	if err := g.dir.SetGrants(id, slices.Concat(g.allow, list)); err != nil {
+	switch err := g.Add(list); {
+	case err != nil || o.root != "":
 		return err
-	}
-	switch {
-	case o.root != "":
-		return nil
-	case !isInstalled:
+	case !g.IsInstalled:
 		fmt.Fprintf(c.stderr, "archgen: %s is not installed; it has the grant when it is\n", id)
 		return nil
 	}
@@ -127,33 +104,9 @@ func (c *cli) revoke(o *applyOptions, id string, list []string) error {
 	if err != nil {
 		return err
 	}
-	var errs []error
-	for _, right := range list {
-		if !slices.Contains(g.allow, right) {
-			errs = append(errs, notGranted(g, id, right))
-		}
-	}
-	if len(errs) > 0 {
-		return errors.Join(errs...)
-	}
-	allow := slices.DeleteFunc(slices.Clone(g.allow), func(right string) bool { return slices.Contains(list, right) })
-	if err := g.dir.SetGrants(id, allow); err != nil || o.root != "" {
+	if err := g.Revoke(list); err != nil || o.root != "" {
 		return err
 	}
 	o.lenient = true // an app that lacks the right now is what was asked for
 	return c.apply(o, nil, "")
-}
-
-// notGranted says why a right can't be taken from an app by its grants.
-func notGranted(g *grants, id, right string) error {
-	kind, _, _ := strings.Cut(right, ":")
-	switch origin := g.compiled.GrantsOf(id).OriginIn(g.compiled.Rights[id], right); {
-	case slices.Contains(g.allow, kind):
-		return fmt.Errorf("%s is granted all rights of the kind %s: revoke %s, and grant those that it is to keep", id, kind, kind)
-	case origin == rights.ByOverlay:
-		return fmt.Errorf("an overlay of %s asks for %s: change the overlay, archgen rights %s names it", id, right, id)
-	case origin == rights.BySettings:
-		return fmt.Errorf("archipelago.toml allows %s to all apps: change it there", right)
-	}
-	return fmt.Errorf("%s is not granted %s; see archgen rights %s", id, right, id)
 }

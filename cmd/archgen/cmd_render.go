@@ -13,6 +13,7 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/install"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/unitdir"
@@ -129,15 +130,7 @@ func (c *cli) record(k *compile.Compiled, o *renderOptions, args []string) error
 	if err != nil {
 		return err
 	}
-	for id, rights := range k.Unrecorded {
-		if !k.Owns(id) {
-			continue
-		}
-		if err := dir.SetGrants(id, rights); err != nil {
-			return err
-		}
-	}
-	return nil
+	return install.RecordGrants(dir, k)
 }
 
 // live reports whether the files go where this machine's systemd finds them.

@@ -9,6 +9,7 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
 func (c *cli) rightsCommand() *cobra.Command {
@@ -54,23 +55,15 @@ Exit status: 0 done; 1 a manifest has errors, which are printed as by check.`,
 
 // appRights is what one app can do. The names of the fields are a contract.
 type appRights struct {
-	ID     string                `json:"id"`
-	Rights []compile.ListedRight `json:"rights"`
-}
-
-// rightsOf lists the rights of the apps that were asked for.
-func rightsOf(k *compile.Compiled) []appRights {
-	list := []appRights{}
-	for _, app := range k.Set.Apps {
-		if k.Only == nil || k.Only[app.ID()] {
-			list = append(list, appRights{app.ID(), k.RightsOf(app.ID())})
-		}
-	}
-	return list
+	ID     string           `json:"id"`
+	Rights []rights.Granted `json:"rights"`
 }
 
 func (c *cli) listRights(k *compile.Compiled, asJSON bool) error {
-	list := rightsOf(k)
+	list := []appRights{}
+	for _, app := range k.Asked() {
+		list = append(list, appRights{app.ID(), k.RightsOf(app.ID())})
+	}
 	if asJSON {
 		k.Diags.Sort()
 		err := c.printJSON(struct {

@@ -77,6 +77,12 @@ func (k *Compiled) Owns(app string) bool {
 	return k.Whole || k.Set.App(app) != nil
 }
 
+// Asked is the apps that were asked for.
+func (k *Compiled) Asked() []*manifests.Resolved {
+	isOther := func(app *manifests.Resolved) bool { return k.Only != nil && !k.Only[app.ID()] }
+	return slices.DeleteFunc(slices.Clone(k.Set.Apps), isOther)
+}
+
 // Compile compiles the manifests that were loaded, all or nothing.
 func (s Source) Compile(k *Compiled) error {
 	problems, err := s.settings(k)

@@ -22,13 +22,7 @@ type Description struct {
 	UI *status.UI `json:"ui"`
 	// Rights is what the app can do beyond its own containers, or asks for; empty where its
 	// manifest can't be read, or is gone.
-	Rights []ListedRight `json:"rights"`
-}
-
-// ListedRight is a right, and why the app has it.
-type ListedRight struct {
-	rights.Right
-	Granted rights.Origin `json:"granted"`
+	Rights []rights.Granted `json:"rights"`
 }
 
 // Describe describes an app of a machine that others reach at an address.
@@ -45,15 +39,8 @@ func (k *Compiled) Describe(id, address string) Description {
 	return d
 }
 
-// RightsOf is the rights of an app. It is never nil, which JSON would show as null.
-func (k *Compiled) RightsOf(id string) []ListedRight {
-	granted := k.GrantsOf(id)
-	list := make([]ListedRight, 0, len(k.Rights[id]))
-	for _, r := range k.Rights[id] {
-		list = append(list, ListedRight{r, granted.Origin(r)})
-	}
-	return list
-}
+// RightsOf is the rights of an app, and why it has each.
+func (k *Compiled) RightsOf(id string) []rights.Granted { return k.GrantsOf(id).Explain(k.Rights[id]) }
 
 func uiOf(app *manifests.Resolved, address string) *status.UI {
 	if app == nil || app.Document.App.UI == nil {

@@ -6,6 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units/status"
 )
 
@@ -27,7 +28,7 @@ func TestDescribe(t *testing.T) {
 	if d := cmp.Diff(&status.UI{Scheme: "https", Port: 8443, Path: "/x", URL: "https://[::1]:8443/x"}, d.UI); d != "" {
 		t.Errorf("UI (-want +got):\n%s", d)
 	}
-	if d := cmp.Diff(compile.Description{Rights: []compile.ListedRight{}}, k.Describe("none", "")); d != "" {
+	if d := cmp.Diff(compile.Description{Rights: []rights.Granted{}}, k.Describe("none", "")); d != "" {
 		t.Errorf("an app without a manifest (-want +got):\n%s", d)
 	}
 	want := map[string]string{"bad": h.dir + "/archipelago/apps/bad.yaml:1:41: error: one of build, image is needed"}

@@ -1,6 +1,7 @@
 package rights
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
@@ -96,15 +97,44 @@ func GrantsFor(list []Right) []string {
 	return texts
 }
 
-// IsKind reports whether a grant is of a kind that there is.
-func IsKind(grant string) bool {
-	kind, _, _ := strings.Cut(grant, ":")
-	return slices.ContainsFunc(Kinds, func(e Entry) bool { return string(e.Kind) == kind })
+// CheckGrants demands that every text of a list is a right, or a kind of rights.
+func CheckGrants(list []string) error {
+	for _, text := range list {
+		kind, _, _ := strings.Cut(text, ":")
+		isKind := slices.ContainsFunc(Kinds, func(e Entry) bool { return string(e.Kind) == kind })
+		if !isKind || !manifests.Fits("right", text) {
+			return fmt.Errorf("%q is no right: write KIND:SUBJECT as archgen rights lists it, or KIND; docs/rights.md lists the kinds", text)
+		}
+	}
+	return nil
+}
+
+// Granted is a right, and why the app has it. The names of the fields are a contract.
+type Granted struct {
+	Right
+	Granted Origin `json:"granted"`
+}
+
+// Explain says of each right of a list why the app has it. It is never nil, which JSON would
+// show as null.
+func (g Grants) Explain(list []Right) []Granted {
+	explained := make([]Granted, 0, len(list))
+	for _, r := range list {
+		explained = append(explained, Granted{r, g.Origin(r)})
+	}
+	return explained
 }
 
 // Beyond keeps the rights beyond the safe set, of each ID the first.
 func Beyond(list []Right) []Right {
 	return slices.DeleteFunc(once(list), func(r Right) bool { return !r.BeyondSafe() })
+}
+
+// Without is the rights of a list whose IDs another does not have.
+func Without(list, other []Right) []Right {
+	return slices.DeleteFunc(slices.Clone(list), func(r Right) bool {
+		return slices.ContainsFunc(other, func(o Right) bool { return o.ID == r.ID })
+	})
 }
 
 // once keeps the first right of each ID.

@@ -37,6 +37,7 @@ var mayImport = map[string][]string{
 	"generator/configfile":         {},
 	"generator/conform":            {"units"},
 	"generator/compile":            {"generator", "generator/conform", "manifests", "manifests/catalog", "manifests/diag", "manifests/rights", "units", "units/paths", "units/status"},
+	"install":                      {"generator/compile", "install/images", "manifests", "manifests/catalog", "manifests/diag", "manifests/installed", "manifests/rights", "units", "units/durable", "units/machine", "units/podman", "units/systemd"},
 	"install/images":               {"generator", "manifests", "manifests/diag", "manifests/imagecheck", "units", "units/podman/podmancli"},
 	"units/paths":                  {"units"},
 	"units/durable":                {},
@@ -65,7 +66,7 @@ var mayImport = map[string][]string{
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests/rights", "units", "units/status"},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests", "generator/compile"},
-	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "healthd/bus", "manifests/graph", "install/images"},
+	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "healthd/bus", "manifests/graph", "install/images", "install"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

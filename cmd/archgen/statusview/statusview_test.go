@@ -53,7 +53,7 @@ func TestStatusOfOne(t *testing.T) {
 	})
 	a.Name, a.Version, a.LANAddress, a.UI = "L", "1.0.0", "192.168.1.5:8443", &status.UI{URL: "https://192.168.1.5:8443/x"}
 	a.NextRepairAt = ago(-time.Hour)
-	a.Rights = []compile.ListedRight{{Right: rights.Right{ID: "privileged", Severity: rights.Critical}, Granted: rights.Nobody}}
+	a.Rights = []rights.Granted{{Right: rights.Right{ID: "privileged", Severity: rights.Critical}, Granted: rights.Nobody}}
 	want := `
 lnd  L 1.0.0
   state     failed (backing-off)

@@ -1,0 +1,224 @@
+// Package install owns what happens to the manifests and the data of apps when they are
+// installed, replaced or removed: which manifests come along or go as well, which rights an
+// operator has to grant, whether the apps fit their images, and what of a removed app is
+// deleted.
+//
+// It writes manifests through manifests/installed, never starts or stops an app (the next
+// pass does), asks nobody and prints nothing.
+package install
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/installed"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// App is an app that is about to be installed. One that is installed already, and is only
+// to be started, has no manifest.
+type App struct {
+	catalog.Entry
+	// before is the manifest that is installed, nil for a new app.
+	before *manifests.Manifest
+	// grants is the rights that its file of grants lists then, nil where that stays.
+	grants []string
+}
+
+// IsNew reports whether the app is not installed yet.
+func (a *App) IsNew() bool { return a.before == nil }
+
+// Installation is apps that are about to be installed, and those that they replace.
+type Installation struct {
+	// Apps is in the order in which they were chosen.
+	Apps []*App
+	// Notes says what is installed or removed beside what was asked for.
+	Notes []string
+
+	dir     installed.Directory
+	catalog []catalog.Entry
+	// installed is the apps that are installed already, less those that go.
+	installed map[string]*manifests.Manifest
+	// replaced is the apps that go.
+	replaced []*manifests.Manifest
+}
+
+// New begins an installation from a catalog, in which installed apps are replaced.
+func New(dir installed.Directory, entries []catalog.Entry, replaced []string) (*Installation, error) {
+	in := &Installation{dir: dir, catalog: entries, installed: map[string]*manifests.Manifest{}}
+	var loaded manifests.Loaded
+	_ = loaded.LoadDirs(dir.Paths()) // the errors of installed apps are reported when they are compiled
+	for _, m := range loaded.Manifests {
+		in.installed[m.Document.App.ID] = m
+	}
+	for _, id := range replaced {
+		m := in.installed[id]
+		if m == nil {
+			return nil, fmt.Errorf("no app %q is installed that could be replaced; see archgen status", id)
+		}
+		delete(in.installed, id)
+		in.replaced = append(in.replaced, m)
+	}
+	return in, nil
+}
+
+// Choose adds an app of the catalog with its companions, or one that is installed.
+func (in *Installation) Choose(id string) error {
+	i := slices.IndexFunc(in.catalog, func(e catalog.Entry) bool { return e.ID == id })
+	switch {
+	case i >= 0:
+		in.Add(in.catalog[i])
+	case in.installed[id] != nil:
+		in.Apps = append(in.Apps, &App{Entry: catalog.Entry{ID: id}, before: in.installed[id]})
+	default:
+		return fmt.Errorf("the catalog has no app %q; see archgen catalog, or give the file of a manifest", id)
+	}
+	return nil
+}
+
+// Add adds an app with its companions.
+func (in *Installation) Add(e catalog.Entry) {
+	if in.isChosen(e.ID) {
+		return
+	}
+	in.Apps = append(in.Apps, &App{Entry: e, before: in.installed[e.ID]})
+	for _, o := range in.catalog {
+		if manifests.AreCompanions(&e.Manifest.Document.App, &o.Manifest.Document.App) {
+			in.Add(o)
+		}
+	}
+}
+
+func (in *Installation) isChosen(id string) bool {
+	return slices.ContainsFunc(in.Apps, func(a *App) bool { return a.ID == id })
+}
+
+// Complete adds the apps that the chosen ones require and nobody provides, where the
+// catalog leaves no choice, and removes the companions of replaced apps that the chosen
+// ones do not have.
+func (in *Installation) Complete() error {
+	for i := 0; i < len(in.Apps); i++ {
+		for _, capability := range in.Apps[i].Needs {
+			if err := in.provide(in.Apps[i].ID, capability); err != nil {
+				return err
+			}
+		}
+	}
+	for _, m := range slices.Clone(in.replaced) {
+		in.removeCompanions(m)
+	}
+	return nil
+}
+
+// provide adds the app that provides what another requires, unless there is one.
+func (in *Installation) provide(id, capability string) error {
+	provides := func(a *manifests.App) bool {
+		return slices.ContainsFunc(a.Provides, func(p manifests.Provide) bool { return p.Capability == capability })
+	}
+	for _, m := range in.installed {
+		if provides(&m.Document.App) {
+			return nil
+		}
+	}
+	if slices.ContainsFunc(in.Apps, func(a *App) bool { return slices.Contains(a.Provides, capability) }) {
+		return nil
+	}
+	var offers []catalog.Entry
+	for _, e := range in.catalog {
+		if slices.Contains(e.Provides, capability) {
+			offers = append(offers, e)
+		}
+	}
+	if len(offers) != 1 {
+		return fmt.Errorf("%s requires %s, %s", id, capability, choice(offers))
+	}
+	in.note("%s requires %s: installing %s as well", id, capability, offers[0].ID)
+	in.Add(offers[0])
+	return nil
+}
+
+func choice(offers []catalog.Entry) string {
+	if len(offers) == 0 {
+		return "which no installed app provides, and none of the catalog"
+	}
+	ids := make([]string, 0, len(offers))
+	for _, e := range offers {
+		ids = append(ids, e.ID)
+	}
+	return "which several apps of the catalog provide: install one of " + strings.Join(ids, ", ") + " first"
+}
+
+// removeCompanions lets the companions of a replaced app go that are not chosen.
+func (in *Installation) removeCompanions(m *manifests.Manifest) {
+	for _, id := range slices.Sorted(maps.Keys(in.installed)) {
+		companion := in.installed[id]
+		if manifests.AreCompanions(&m.Document.App, &companion.Document.App) && !in.isChosen(id) && !slices.Contains(in.replaced, companion) {
+			in.note("%s goes with %s", id, m.Document.App.ID)
+			in.replaced = append(in.replaced, companion)
+		}
+	}
+}
+
+func (in *Installation) note(format string, args ...any) {
+	in.Notes = append(in.Notes, fmt.Sprintf(format, args...))
+}
+
+// IDs is the apps that are installed.
+func (in *Installation) IDs() []string {
+	ids := make([]string, 0, len(in.Apps))
+	for _, a := range in.Apps {
+		ids = append(ids, a.ID)
+	}
+	return ids
+}
+
+// Replaced is the apps that go.
+func (in *Installation) Replaced() []string {
+	ids := make([]string, 0, len(in.replaced))
+	for _, m := range in.replaced {
+		ids = append(ids, m.Document.App.ID)
+	}
+	return ids
+}
+
+// Write installs the apps, and removes those that they replace: all, or on an error none.
+// undo restores what was there before.
+func (in *Installation) Write() (undo func() error, err error) {
+	return in.dir.Replace(in.Replaced(), in.files()...)
+}
+
+// files is the apps as they are installed.
+func (in *Installation) files() []installed.App {
+	list := make([]installed.App, 0, len(in.Apps))
+	for _, a := range in.Apps {
+		list = append(list, installed.App{ID: a.ID, File: a.File, Manifest: a.Text, Templates: a.Templates, Grants: a.grants})
+	}
+	return list
+}
+
+// MustCompile is the apps that have to have no errors afterwards: the chosen ones, and
+// where others go, those that had none before.
+func (in *Installation) MustCompile(before units.Desired) []string {
+	ids := in.IDs()
+	if len(in.replaced) == 0 {
+		return ids
+	}
+	refused := before.Refused()
+	return append(ids, slices.DeleteFunc(slices.Sorted(maps.Keys(in.installed)), func(id string) bool { return refused[id] != "" })...)
+}
+
+// Rerendered is the apps beside the chosen ones that are rendered in another way since those
+// have their manifests, such as Tor, which has the onions of others in its configuration.
+func (in *Installation) Rerendered(before, after units.Desired) (ids []string) {
+	for _, app := range after.Apps {
+		was, isOld := before.Find(app.ID)
+		if isOld && !in.isChosen(app.ID) && !app.Files.Equal(was.Files) {
+			ids = append(ids, app.ID)
+		}
+	}
+	return ids
+}

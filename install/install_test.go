@@ -1,0 +1,160 @@
+package install_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/install"
+	"github.com/archipelago-os/archipelago/manifests/catalog"
+)
+
+// manifest is that of an app without much.
+func manifest(id, more string) string {
+	return fmt.Sprintf("app: {id: %s, name: X, version: 1.0.0, container: {image: 'localhost/%[1]s:1', ports: [{name: web, container: 80}]}%s}\n", id, more)
+}
+
+const (
+	asksPage = ", requires: [{capability: page}]"
+	isPage   = ", provides: [{capability: page, port: web}]"
+)
+
+// TestChoose: an app brings its companions, and what it requires where the catalog leaves no
+// choice. A replaced one takes its companions with it.
+func TestChoose(t *testing.T) {
+	t.Parallel()
+	shelf := map[string]string{
+		"gate":    manifest("gate", asksPage+", companions: [gate-ui]"),
+		"gate-ui": manifest("gate-ui", ", companion_of: [gate]"),
+		"page":    manifest("page", isPage), "leaf": manifest("leaf", isPage),
+		"door": manifest("door", ""), "lone": manifest("lone", ", requires: [{capability: moon}]"),
+	}
+	for what, c := range map[string]struct {
+		catalog, installed, replaced, args []string
+		apps, gone, notes                  []string
+		err                                string
+	}{
+		"a companion, and the one provider": {
+			catalog: []string{"gate", "gate-ui", "page"}, args: []string{"gate"},
+			apps: []string{"gate", "gate-ui", "page"}, notes: []string{"gate requires page: installing page as well"},
+		},
+		"a provider that is installed": {
+			catalog: []string{"gate", "page"}, installed: []string{"leaf"}, args: []string{"gate", "gate"}, apps: []string{"gate"},
+		},
+		"a provider that is chosen": {
+			catalog: []string{"gate", "page", "leaf"}, args: []string{"gate", "leaf"}, apps: []string{"gate", "leaf"},
+		},
+		"several providers": {
+			catalog: []string{"gate", "leaf", "page"}, args: []string{"gate"},
+			err: "gate requires page, which several apps of the catalog provide: install one of leaf, page first",
+		},
+		"no provider": {
+			catalog: []string{"lone"}, args: []string{"lone"}, err: "lone requires moon, which no installed app provides, and none of the catalog",
+		},
+		"a provider that goes": {
+			catalog: []string{"gate", "page"}, installed: []string{"leaf"}, replaced: []string{"leaf"}, args: []string{"gate"},
+			apps: []string{"gate", "page"}, gone: []string{"leaf"}, notes: []string{"gate requires page: installing page as well"},
+		},
+		"a companion that goes": {
+			catalog: []string{"door"}, installed: []string{"gate", "gate-ui", "page"}, replaced: []string{"gate"}, args: []string{"door"},
+			apps: []string{"door"}, gone: []string{"gate", "gate-ui"}, notes: []string{"gate-ui goes with gate"},
+		},
+		"a companion that stays": {
+			catalog: []string{"door", "gate-ui"}, installed: []string{"gate", "gate-ui", "page"}, replaced: []string{"gate"}, args: []string{"door", "gate-ui"},
+			apps: []string{"door", "gate-ui"}, gone: []string{"gate"},
+		},
+		"an installed app": {installed: []string{"door"}, args: []string{"door"}, apps: []string{"door"}},
+		"no app":           {args: []string{"door"}, err: `the catalog has no app "door"; see archgen catalog, or give the file of a manifest`},
+		"none to replace":  {replaced: []string{"door"}, err: `no app "door" is installed that could be replaced; see archgen status`},
+	} {
+		w := newWorld(t)
+		for _, id := range c.installed {
+			w.put(map[string]string{id + ".yaml": shelf[id]})
+		}
+		entries := make([]catalog.Entry, 0, len(c.catalog))
+		for _, id := range c.catalog {
+			entries = append(entries, w.entry(id+".yaml", shelf[id]))
+		}
+		in, err := choose(w, entries, c.replaced, c.args)
+		if err != nil || c.err != "" {
+			if err == nil || err.Error() != c.err {
+				t.Errorf("%s: %v, want %s", what, err, c.err)
+			}
+			continue
+		}
+		want, have := [][]string{c.apps, c.gone, c.notes}, [][]string{in.IDs(), in.Replaced(), in.Notes}
+		if fmt.Sprint(want) != fmt.Sprint(have) {
+			t.Errorf("%s: -want +got:\n%s", what, cmp.Diff(want, have))
+		}
+	}
+}
+
+func choose(w *world, entries []catalog.Entry, replaced, args []string) (*install.Installation, error) {
+	in, err := install.New(w.dir(), entries, replaced)
+	if err != nil {
+		return nil, err
+	}
+	for _, arg := range args {
+		if err := in.Choose(arg); err != nil {
+			return nil, err
+		}
+	}
+	return in, in.Complete()
+}
+
+// TestWrite: the new apps are in the place of the old ones, or nothing is changed. Those that
+// stay must compile if they did before, and one that is rendered in another way is named.
+func TestWrite(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(map[string]string{
+		"leaf.yaml": manifest("leaf", isPage), "gate.yaml": manifest("gate", asksPage), "gate.d/grants.toml": "allow = [\"use\"]\n",
+		"broken.yaml": "app: {id: broken, colour: red}", "door.yaml": manifest("door", ""),
+	})
+	_, before := w.compiled()
+	in := w.install([]string{"leaf"}, w.entry("page.yaml", strings.Replace(manifest("page", isPage), "container: 80", "container: 81", 1)))
+	if !in.Apps[0].IsNew() {
+		t.Error("page is not new")
+	}
+	if d := cmp.Diff([]string{"page", "door", "gate"}, in.MustCompile(before)); d != "" {
+		t.Errorf("what has to have no errors: -want +got:\n%s", d)
+	}
+	undo, err := in.Write()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after := w.compiled()
+	if d := cmp.Diff([]string{"gate"}, in.Rerendered(before, after)); d != "" {
+		t.Errorf("what is rendered in another way: -want +got:\n%s", d)
+	}
+	if w.has("leaf.yaml") != "" || w.has("page.yaml") == "" {
+		t.Error("leaf is not replaced")
+	}
+	if err := undo(); err != nil || w.has("leaf.yaml") == "" || w.has("page.yaml") != "" {
+		t.Errorf("it is not undone: %v", err)
+	}
+	if d := cmp.Diff([]string{"door"}, w.install(nil, w.entry("door.yaml", manifest("door", ""))).MustCompile(before)); d != "" {
+		t.Errorf("where none goes: -want +got:\n%s", d)
+	}
+}
+
+// TestStage: the chosen apps are compiled beside those that stay, and the directory in
+// which they were is removed.
+func TestStage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(map[string]string{"leaf.yaml": manifest("leaf", isPage), "page.d/mine.yaml": "app: {version: 2.0.0}\n"})
+	s := w.stage(w.install([]string{"leaf"}, w.entry("page.yaml", manifest("page", isPage))))
+	if len(s.Set.Apps) != 1 || s.Set.Apps[0].Document.App.Version != "2.0.0" || s.Diags.HasErrors() {
+		t.Errorf("%d apps, %v", len(s.Set.Apps), s.Diags)
+	}
+	staged := filepath.Dir(s.Set.Apps[0].File)
+	s.Remove()
+	if _, err := os.Stat(staged); err == nil {
+		t.Errorf("%s is left", staged)
+	}
+}

@@ -1,0 +1,63 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman"
+	"github.com/archipelago-os/archipelago/units/systemd"
+)
+
+// RemoveNetworks removes the networks of apps that are gone, of capabilities that no app
+// has to do with any more, and of a version that named them otherwise: ours of which there
+// is no file. They hold nothing.
+func RemoveNetworks(ctx context.Context, m *machine.Machine) error {
+	files, err := durable.Names(m.Paths.Units)
+	if err != nil {
+		return err
+	}
+	isLeft := func(name string) bool {
+		_, isWanted := slices.BinarySearch(files, units.NetworkFile(name))
+		return units.IsNetworkName(name) && !isWanted
+	}
+	if !slices.ContainsFunc(podman.Networks(m.Scope, m.Storage), isLeft) {
+		return nil
+	}
+	// Before Podman 5.3 their units stay active.
+	isGone := func(u systemd.Listed) bool { return u.LoadState == "not-found" }
+	err = stop(ctx, m.Services, isGone, units.NetworkServices)
+	networks, unlisted := m.Podman.Lines(ctx, "network", "ls", "--format={{.Name}}={{.Labels}}")
+	for _, n := range networks {
+		if name, labels, _ := strings.Cut(n, "="); isLeft(name) && strings.Contains(labels, "io.archipelago.") {
+			_ = m.Podman.Run(ctx, "network", "rm", "--", name) // one that a foreign container uses stays
+		}
+	}
+	return errors.Join(err, unlisted)
+}
+
+// StopVolumes stops the units that made the volumes of apps. One that stays active would
+// make none when the app is installed again.
+func StopVolumes(ctx context.Context, services machine.Services, ids []string) error {
+	patterns := make([]string, 0, len(ids))
+	for _, id := range ids {
+		patterns = append(patterns, units.VolumeServices(id))
+	}
+	return stop(ctx, services, func(systemd.Listed) bool { return true }, patterns...)
+}
+
+// stop stops the units of some patterns that are meant.
+func stop(ctx context.Context, services machine.Services, isMeant func(systemd.Listed) bool, patterns ...string) error {
+	list, err := services.Manager.ListByPatterns(ctx, patterns...)
+	errs := []error{err}
+	for _, u := range list {
+		if isMeant(u) {
+			errs = append(errs, services.Stop(ctx, u.Name))
+		}
+	}
+	return errors.Join(errs...)
+}

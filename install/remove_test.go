@@ -1,0 +1,214 @@
+package install_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/install"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
+)
+
+// TestRemovable: an app goes with its companions, and only if no other requires it.
+func TestRemovable(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(map[string]string{
+		"page.yaml":   manifest("page", isPage+", companions: [ui], data: {retain: false}"),
+		"ui.yaml":     manifest("ui", ", companion_of: [page]"),
+		"gate.yaml":   manifest("gate", asksPage),
+		"may.yaml":    manifest("may", ", requires: [{capability: page, optional: true}]"),
+		"broken.yaml": "{{{",
+	})
+	w.put(map[string]string{"gate.d/grants.toml": "allow = [\"use\"]\n", "may.d/grants.toml": "allow = [\"use\"]\n"})
+	k, _ := w.compiled()
+	for what, c := range map[string]struct {
+		ids, all, notes []string
+		err             string
+	}{
+		"a companion":             {[]string{"gate", "page"}, []string{"gate", "page", "ui"}, []string{"ui goes with page"}, ""},
+		"named companions":        {[]string{"gate", "page", "ui"}, []string{"gate", "page", "ui"}, nil, ""},
+		"what is required":        {[]string{"page"}, nil, []string{"ui goes with page"}, "gate requires page, which page provides: remove gate as well, or first"},
+		"what nobody requires":    {[]string{"gate"}, []string{"gate"}, nil, ""},
+		"one that can't be read":  {[]string{"broken"}, []string{"broken"}, nil, ""},
+		"one that does not exist": {[]string{"none"}, nil, nil, `no app "none" is installed; see archgen status`},
+	} {
+		all, notes, err := install.Removable(k, w.dir(), c.ids)
+		if (err != nil) != (c.err != "") || err != nil && err.Error() != c.err {
+			t.Errorf("%s: %v, want %s", what, err, c.err)
+		}
+		if err == nil && !slices.Equal(all, c.all) || !slices.Equal(notes, c.notes) {
+			t.Errorf("%s: %q, %q", what, all, notes)
+		}
+	}
+	if d := cmp.Diff([]string{"page"}, install.Disposable(k, []string{"page", "ui"})); d != "" {
+		t.Errorf("data that goes: -want +got:\n%s", d)
+	}
+	if list := install.Disposable(k, []string{"ui"}); len(list) > 0 {
+		t.Errorf("%q is not removed", list)
+	}
+}
+
+// TestData: what belongs to an app is deleted, wherever it is kept, and nothing of others.
+func TestData(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.answers = map[string]string{
+		"volume ls": "web.data\nwebsite.data\nweb\n", "secret ls": "web.a\nother.a\n", "volume rm": "", "secret rm": "",
+	}
+	w.put(map[string]string{"web.d/mine.yaml": "app: {}\n", "page.d/grants.toml": "allow = []\n", "other.d/mine.yaml": "app: {}\n"})
+	m := w.machine()
+	for _, name := range []string{"web.a", "web.b", "other.b"} {
+		if err := durable.Replace(m.Secrets.Dir, name, []byte("x")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d, err := install.DataOf(t.Context(), m.Secrets, w.dir(), []string{"web", "page"})
+	if err != nil || d.IsEmpty() {
+		t.Fatal(d, err)
+	}
+	want := [][]string{{"web.data"}, {"web.a", "web.b"}, {filepath.Join(w.apps(), "web.d")}}
+	if d := cmp.Diff(want, [][]string{d.Volumes, d.Secrets, d.Overlays}); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	w.asked = nil
+	if err := d.Delete(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"volume rm -- web.data", "secret rm -- web.a"}, w.asked); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	left, err := m.Secrets.Names()
+	if d := cmp.Diff([]string{"other.b"}, left); d != "" || err != nil || w.has("web.d/mine.yaml") != "" || w.has("other.d/mine.yaml") == "" {
+		t.Errorf("%v, secrets that are left: -want +got:\n%s", err, d)
+	}
+	d, err = install.DataOf(t.Context(), m.Secrets, w.dir(), []string{"page"})
+	if err != nil || !d.IsEmpty() {
+		t.Errorf("page has nothing but grants: %+v, %v", d, err)
+	}
+}
+
+// TestDataIsUnknown: what can't be listed is not deleted, and a failure does not keep the
+// rest.
+func TestDataIsUnknown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	m := w.machine()
+	for _, answers := range []map[string]string{{}, {"volume ls": ""}} {
+		w.answers = answers
+		if _, err := install.DataOf(t.Context(), m.Secrets, w.dir(), []string{"web"}); err == nil {
+			t.Errorf("Podman answers %q only, and there is no error", answers)
+		}
+	}
+	w.answers = map[string]string{"volume ls": "web.data", "secret ls": ""}
+	w.put(map[string]string{"web.d/mine.yaml": "app: {}\n"})
+	d, err := install.DataOf(t.Context(), m.Secrets, w.dir(), []string{"web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Delete(t.Context()); err == nil || w.has("web.d/mine.yaml") != "" {
+		t.Errorf("the volume is in use: %v; the overlays are left: %v", err, w.has("web.d/mine.yaml") != "")
+	}
+}
+
+// TestRemoveNetworks: our networks without a file go, and those of others stay. Podman is
+// not asked where there is nothing to do.
+func TestRemoveNetworks(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	fake := systemdtest.New(t)
+	fake.Set(
+		systemd.Unit{Name: "archipelago-private.gone-network.service", LoadState: "not-found", ActiveState: "active", SubState: "exited"},
+		systemd.Unit{Name: "archipelago-private.here-network.service", ActiveState: "active", SubState: "exited"},
+	)
+	m := &machine.Machine{Base: w.machine(), Services: machine.Services{Manager: fake.Connect(), Scope: units.User}}
+	network := func(name string) {
+		dir := filepath.Join(m.Storage, "networks")
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, name+".json"), nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := durable.Replace(m.Paths.Units, units.NetworkFile("private.here"), []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	network("podman")
+	network("private.here")
+	if err := install.RemoveNetworks(t.Context(), m); err != nil || len(w.asked) > 0 {
+		t.Errorf("%v; Podman was asked %q", err, w.asked)
+	}
+	network("private.gone")
+	w.answers = map[string]string{
+		"network ls": "private.gone=map[io.archipelago.network:x]\nprivate.here=map[io.archipelago.network:x]\nprivate.foreign=map[]\npodman=map[]\n",
+	}
+	if err := install.RemoveNetworks(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.asked[len(w.asked)-1]; len(w.asked) != 2 || got != "network rm -- private.gone" {
+		t.Errorf("Podman was asked %q", w.asked)
+	}
+	for name, want := range map[string]string{"gone": "inactive", "here": "active"} {
+		if got := fake.Unit("archipelago-private." + name + "-network.service").ActiveState; got != want {
+			t.Errorf("the unit of the network private.%s is %s, want %s", name, got, want)
+		}
+	}
+}
+
+// TestStopVolumes: the units of an app's volumes are stopped, and of no other's.
+func TestStopVolumes(t *testing.T) {
+	t.Parallel()
+	fake := systemdtest.New(t)
+	name := func(app string) string { return units.ObjectService(units.VolumeUnitFile(app, "data")) + ".service" }
+	for _, app := range []string{"web", "website"} {
+		fake.Set(systemd.Unit{Name: name(app), ActiveState: "active", SubState: "exited"})
+	}
+	if err := install.StopVolumes(t.Context(), machine.Services{Manager: fake.Connect(), Scope: units.User}, []string{"web"}); err != nil {
+		t.Fatal(err)
+	}
+	for app, want := range map[string]string{"web": "inactive", "website": "active"} {
+		if got := fake.Unit(name(app)).ActiveState; got != want {
+			t.Errorf("%s is %s, want %s", name(app), got, want)
+		}
+	}
+}
+
+// TestProvideSecrets: the new apps have their secrets, and no other has.
+func TestProvideSecrets(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.answers = map[string]string{"secret create": ""}
+	m := w.machine()
+	of := func(id string, length int) units.App {
+		return units.App{ID: id, Secrets: []units.Secret{{Name: id + ".password", Length: length, Alphabet: "hex"}}}
+	}
+	want := units.Desired{Apps: []units.App{of("web", 8), of("other", 8), of("asks", 0)}}
+	if err := install.ProvideSecrets(t.Context(), m, want, []string{"web"}); err != nil {
+		t.Fatal(err)
+	}
+	if names, err := m.Secrets.Names(); fmt.Sprint(names) != "[web.password]" || err != nil {
+		t.Errorf("%q, %v", names, err)
+	}
+	if err := install.ProvideSecrets(t.Context(), m, want, []string{"asks"}); err == nil || !strings.HasPrefix(err.Error(), "the secrets of asks can't be had: ") {
+		t.Errorf("%v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	unlock, err := m.Store.Lock(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	cancel()
+	if err := install.ProvideSecrets(ctx, m, want, []string{"web"}); err == nil {
+		t.Error("another pass holds the lock")
+	}
+}
