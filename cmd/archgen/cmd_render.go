@@ -94,7 +94,7 @@ func (c *cli) render(o *renderOptions, args []string) error {
 			return err
 		}
 	}
-	files := filesOf(k)
+	files := k.Files()
 	if o.checkImages {
 		return c.printImages(files)
 	}
@@ -110,7 +110,7 @@ func (c *cli) render(o *renderOptions, args []string) error {
 	if err := c.record(k, o, args); err != nil {
 		return err
 	}
-	changes, err := unitdir.Sync(dir, files, func(m units.Ownership) bool { return ownsMark(k, m) })
+	changes, err := unitdir.Sync(dir, files, k.OwnsFile)
 	if o.asJSON {
 		return errors.Join(err, c.printRendered(k, dir, changes))
 	}
@@ -145,45 +145,6 @@ func (c *cli) unitDir(o *renderOptions) (string, error) {
 		return o.out, nil
 	}
 	return c.from(&o.source).Paths().Units()
-}
-
-// filesOf is what is to be written: everything, or the files of the apps that
-// were asked for and the networks that they use.
-func filesOf(k *compile.Compiled) units.Set {
-	if k.Only == nil {
-		return k.Result.Files
-	}
-	networks := networksOf(k)
-	var set units.Set
-	for _, f := range k.Result.Files {
-		if k.Only[f.App] || networks[f.Name] {
-			set = append(set, f)
-		}
-	}
-	return set
-}
-
-// networksOf is the capability networks that the asked-for apps join.
-func networksOf(k *compile.Compiled) map[string]bool {
-	names := map[string]bool{}
-	for id := range k.Only {
-		for _, p := range k.Set.App(id).Parts {
-			for _, capability := range append(p.Provides, p.Uses...) {
-				names[units.NetworkFile(units.CapabilityNetwork(capability))] = true
-			}
-		}
-	}
-	return names
-}
-
-// ownsMark reports whether a file with that mark may be removed when it is no
-// longer rendered. The network of a capability may have users that are not in
-// a partial set.
-func ownsMark(k *compile.Compiled, m units.Ownership) bool {
-	if m.App == "" {
-		return k.Whole
-	}
-	return k.Owns(m.App)
 }
 
 func (c *cli) printFiles(k *compile.Compiled, files units.Set, asJSON bool) error {

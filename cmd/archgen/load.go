@@ -2,8 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"slices"
 	"strings"
 	"sync"
 
@@ -84,40 +82,12 @@ func (c *cli) installed(s *source) (*compile.Compiled, units.Desired, error) {
 	return c.from(s).Installed()
 }
 
-// load reads the manifests that the arguments name and compiles them.
+// load compiles the manifests that the arguments name.
 func (c *cli) load(s *source, args []string) (*compile.Compiled, error) {
-	k := &compile.Compiled{Loaded: manifests.Loaded{Root: s.root}}
-	if info, err := os.Stat(s.root); s.root != "" && (err != nil || !info.IsDir()) {
-		return nil, fmt.Errorf("%s is not a directory, so it can't be the root of a system image", s.root)
-	}
 	if s.podman != "" {
 		if _, err := generator.ParseVersion(s.podman); err != nil {
 			return nil, usageError{err}
 		}
-	}
-	if err := c.find(k, s, args); err != nil {
-		return nil, err
-	}
-	from := c.from(s)
-	from.Ungranted = s.grants == nowhere || s.grants == whereInstalled && slices.ContainsFunc(args, isPath)
-	if slices.ContainsFunc(args, isPath) {
-		from.Rendered = nil // manifests that are not installed meet nothing on this machine
-		from.ByPath = true
-	}
-	return k, from.Compile(k)
-}
-
-func isPath(arg string) bool { return strings.ContainsAny(arg, "/.") }
-
-// find reads the manifests.
-func (c *cli) find(k *compile.Compiled, s *source, args []string) error {
-	if len(args) == 0 {
-		dirs, err := c.appDirs(s)
-		if err != nil {
-			return err
-		}
-		c.findAll(k, dirs)
-		return nil
 	}
 	var paths, ids []string
 	for _, arg := range args {
@@ -127,56 +97,22 @@ func (c *cli) find(k *compile.Compiled, s *source, args []string) error {
 			ids = append(ids, arg)
 		}
 	}
-	switch {
-	case len(paths) == 0:
-		return c.findIDs(k, s, ids)
-	case len(ids) > 0:
-		return usageError{fmt.Errorf("%s is a path and %s the id of an installed app: give either paths or ids", paths[0], ids[0])}
+	if len(paths) > 0 && len(ids) > 0 {
+		return nil, usageError{fmt.Errorf("%s is a path and %s the id of an installed app: give either paths or ids", paths[0], ids[0])}
 	}
-	for _, path := range paths {
-		c.findPath(k, path)
+	from := c.from(s)
+	from.Ungranted = s.grants == nowhere || s.grants == whereInstalled && len(paths) > 0
+	k, err := from.Named(paths, ids)
+	if err != nil {
+		return nil, err
 	}
-	return nil
-}
-
-// findAll reads directories that hold all apps there are.
-func (c *cli) findAll(k *compile.Compiled, dirs []string) {
-	k.Whole = true
-	k.Diags = append(k.Diags, k.Loaded.LoadDirs(dirs)...)
-	if len(k.Loaded.Manifests) == 0 && !k.Diags.HasErrors() {
+	for _, dirs := range k.Empty {
 		fmt.Fprintf(c.stderr, "archgen: there is no manifest in %s\n", strings.Join(dirs, ", "))
 	}
+	return k, nil
 }
 
-func (c *cli) findPath(k *compile.Compiled, path string) {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		c.findAll(k, []string{path})
-		return
-	}
-	k.Diags = append(k.Diags, k.Loaded.LoadFile(path)...)
-}
-
-// findIDs loads every installed app, since the ones that are asked for may
-// need others, and notes which are meant.
-func (c *cli) findIDs(k *compile.Compiled, s *source, ids []string) error {
-	dirs, err := c.appDirs(s)
-	if err != nil {
-		return err
-	}
-	k.Diags = append(k.Diags, k.Loaded.LoadDirs(dirs)...)
-	k.Only = map[string]bool{}
-	for _, id := range ids {
-		k.Only[id] = true
-		if !slices.ContainsFunc(k.Loaded.Manifests, func(m *manifests.Manifest) bool { return m.Document.App.ID == id }) {
-			hint := "give the path of a file or directory"
-			if _, err := os.Stat(id); err == nil {
-				hint = "write ./" + id + " to mean the file or directory here"
-			}
-			return fmt.Errorf("no app %q is installed in %s; %s", id, strings.Join(dirs, ", "), hint)
-		}
-	}
-	return nil
-}
+func isPath(arg string) bool { return strings.ContainsAny(arg, "/.") }
 
 // appDirs is where installed apps are, first wins.
 func (c *cli) appDirs(s *source) ([]string, error) { return c.from(s).Paths().Apps() }

@@ -39,8 +39,6 @@ type Source struct {
 	// Rendered reads the unit files of the machine, which tell who had first what two
 	// installed apps claim. Where it is nil the ids alone decide.
 	Rendered func() (units.Set, error)
-	// ByPath: the manifests were named by their path, and are no installed ones.
-	ByPath bool
 	// Ungranted: what is compiled is not run, so it needs no grants.
 	Ungranted bool
 }
@@ -56,6 +54,8 @@ type Compiled struct {
 	Diags  diag.List
 	// Whole: the set is all apps there are, so files of others are stale.
 	Whole bool
+	// Empty is directories that were read together and hold no manifest.
+	Empty [][]string
 	// Only is the apps that were asked for by id; nil means all.
 	Only map[string]bool
 	// Rights is what the apps ask for, by id; also those that could not be compiled for
@@ -65,6 +65,8 @@ type Compiled struct {
 	// whoever writes the units of such an app writes that down first.
 	Unrecorded map[string][]string
 
+	// byPath: the manifests were named by their path, and are no installed ones.
+	byPath bool
 	// there is what apps have on the machine, by id, as far as anybody had to know.
 	there map[string]standing
 }
@@ -75,12 +77,6 @@ func (k *Compiled) Owns(app string) bool {
 		return k.Only[app]
 	}
 	return k.Whole || k.Set.App(app) != nil
-}
-
-// Asked is the apps that were asked for.
-func (k *Compiled) Asked() []*manifests.Resolved {
-	isOther := func(app *manifests.Resolved) bool { return k.Only != nil && !k.Only[app.ID()] }
-	return slices.DeleteFunc(slices.Clone(k.Set.Apps), isOther)
 }
 
 // Compile compiles the manifests that were loaded, all or nothing.

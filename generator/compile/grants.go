@@ -30,7 +30,7 @@ func (k *Compiled) rights(s Source) (diags diag.List) {
 			k.Unrecorded[id] = rights.GrantsFor(rights.Needed(list))
 		default:
 			for _, r := range missing {
-				diags = append(diags, app.Diag(diag.Error, diag.NotGranted, r.Path, s.howToGrant(id, r),
+				diags = append(diags, app.Diag(diag.Error, diag.NotGranted, r.Path, k.howToGrant(s, id, r),
 					"%s asks for a right that nobody has granted: to %s", app.ID(), r.Allows))
 			}
 		}
@@ -39,12 +39,12 @@ func (k *Compiled) rights(s Source) (diags diag.List) {
 }
 
 // howToGrant is what an operator does to grant a right.
-func (s Source) howToGrant(id string, r rights.Right) string {
+func (k *Compiled) howToGrant(s Source, id string, r rights.Right) string {
 	options := ""
 	switch {
 	case s.Root != "":
 		options = "--root " + ShellWord(s.Root) + " "
-	case s.ByPath:
+	case k.byPath:
 		return "list " + r.Grant() + " in " + filepath.Join(manifests.OverlaysDir(id), manifests.GrantsFile) + " beside the manifest"
 	case s.Scope == units.System:
 		options = "--system "
