@@ -7,27 +7,17 @@ import (
 	"os/exec"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/paths"
 )
 
-// wantedLog is what is asked of the journal.
-type wantedLog struct {
-	from         source
-	follow       bool
-	lines, since string
-}
-
 func (c *cli) logsCommand() *cobra.Command {
-	var w wantedLog
+	var from source
+	var w machine.Logs
 	cmd := &cobra.Command{
 		Use:   "logs ID",
 		Short: "Show what an app wrote",
@@ -42,99 +32,54 @@ journalctl --user --unit='app@ID.service' --unit='app@ID.*.service'`,
   archgen logs -n all --since yesterday bitcoin-knots`,
 		Args: usageArgs(oneOf("app")),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if n, err := strconv.Atoi(w.lines); w.lines != "all" && (err != nil || n < 0) {
-				return usageError{fmt.Errorf("%q is no number of lines: give one, or all", w.lines)}
+			if n, err := strconv.Atoi(w.Lines); w.Lines != "all" && (err != nil || n < 0) {
+				return usageError{fmt.Errorf("%q is no number of lines: give one, or all", w.Lines)}
 			}
-			return c.logs(&w, args[0])
+			return c.logs(&from, &w, args[0])
 		},
 	}
-	scopeFlags(cmd, &w.from)
+	scopeFlags(cmd, &from)
 	f := cmd.Flags()
-	f.BoolVarP(&w.follow, "follow", "f", false, "go on with what is written from now on")
-	f.StringVarP(&w.lines, "lines", "n", "100", "the last `NUMBER` of lines, or all")
-	f.StringVar(&w.since, "since", "", "what was written since a `TIME`, as journalctl takes it")
+	f.BoolVarP(&w.Follow, "follow", "f", false, "go on with what is written from now on")
+	f.StringVarP(&w.Lines, "lines", "n", "100", "the last `NUMBER` of lines, or all")
+	f.StringVar(&w.Since, "since", "", "what was written since a `TIME`, as journalctl takes it")
 	return cmd
 }
 
-// journalTime is how long the journal may take to say whose lines it has.
-const journalTime = 10 * time.Second
-
 // logs becomes journalctl.
-func (c *cli) logs(w *wantedLog, id string) error {
-	services, known, err := c.loggedServices(&w.from)
+func (c *cli) logs(from *source, w *machine.Logs, id string) error {
+	services, known, err := c.loggedServices(from)
 	if err != nil {
 		return err
 	}
-	services = slices.DeleteFunc(services, func(s string) bool { return units.AppOf(s) != id })
-	if len(services) == 0 {
+	w.Scope, w.Services = from.scope(), slices.DeleteFunc(services, func(s string) bool { return units.AppOf(s) != id })
+	if len(w.Services) == 0 {
 		return noSuchApp(id, known)
 	}
 	program, err := exec.LookPath("journalctl")
 	if err != nil {
 		return fmt.Errorf("the journal can't be read without journalctl, which comes with systemd: %w", err)
 	}
-	args := append([]string{"journalctl"}, w.arguments(services)...)
+	args := append([]string{"journalctl"}, w.Arguments()...)
 	return fmt.Errorf("running %s: %w", program, syscall.Exec(program, args, os.Environ())) //nolint:gosec // the arguments are ours, and no shell reads them
-}
-
-func (w *wantedLog) arguments(services []string) []string {
-	args := []string{"--no-hostname", "--lines=" + w.lines}
-	if w.from.scope() == units.User {
-		args = append(args, "--user")
-	}
-	if w.follow {
-		args = append(args, "--follow")
-	}
-	if w.since != "" {
-		args = append(args, "--since="+w.since)
-	}
-	for i, service := range services {
-		if i > 0 {
-			args = append(args, "+")
-		}
-		args = append(args, machine.LogMatches(w.from.scope(), service)...)
-	}
-	return args
 }
 
 // loggedServices is the services of apps that are installed, have a unit file, or
 // ever wrote something, and the ids of the apps that are installed.
 func (c *cli) loggedServices(from *source) (services, installed []string, err error) {
-	places, err := paths.Of(from.scope(), c.getenv)
+	l, err := c.local(from.scope())
 	if err != nil {
 		return nil, nil, err
 	}
-	dirs, err := c.appDirs(from)
-	if err != nil {
-		return nil, nil, err
+	installed = c.installedIDs(from)
+	for _, id := range installed {
+		services = append(services, units.ServiceName(id))
 	}
-	var loaded manifests.Loaded
-	loaded.LoadDirs(dirs) // what is wrong with a manifest is nothing to its log
-	for _, m := range loaded.Manifests {
-		installed = append(installed, manifests.AppOf(m.File))
-		services = append(services, units.ServiceName(manifests.AppOf(m.File)))
-	}
-	files, _ := machine.Files(places.Units).Read() // nor is a file that can't be read
+	files, _ := l.Files().Read() // a file that can't be read is nothing to a log
 	for _, f := range files {
 		services = append(services, units.ServiceOf(f.Name))
 	}
-	services = append(services, loggers(from.scope())...)
+	services = append(services, machine.Logged(context.Background(), from.scope())...)
 	slices.Sort(services)
-	slices.Sort(installed)
-	return slices.Compact(services), slices.Compact(installed), nil
-}
-
-// loggers is the services that the journal has lines of.
-func loggers(scope units.Scope) []string {
-	ctx, cancel := context.WithTimeout(context.Background(), journalTime)
-	defer cancel()
-	args := []string{"--quiet", "--field=_SYSTEMD_UNIT"}
-	if scope == units.User {
-		args = []string{"--quiet", "--user", "--field=_SYSTEMD_USER_UNIT"}
-	}
-	out, err := exec.CommandContext(ctx, "journalctl", args...).Output() //nolint:gosec // they are those above
-	if err != nil {
-		return nil // journalctl itself will say why
-	}
-	return slices.DeleteFunc(strings.Fields(string(out)), func(s string) bool { return units.AppOf(s) == "" })
+	return slices.Compact(services), installed, nil
 }

@@ -114,9 +114,6 @@ func (c *cli) load(s *source, args []string) (*compile.Compiled, error) {
 
 func isPath(arg string) bool { return strings.ContainsAny(arg, "/.") }
 
-// appDirs is where installed apps are, first wins.
-func (c *cli) appDirs(s *source) ([]string, error) { return c.from(s).Paths().Apps() }
-
 // directory is the directory of installed manifests.
 func (c *cli) directory(s *source) (installed.Directory, error) {
 	return installed.Of(c.from(s).Paths())

@@ -1,0 +1,47 @@
+package machine
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+func TestLogs(t *testing.T) {
+	t.Parallel()
+	l := Logs{Scope: units.System, Services: []string{"app@web.service", "app@web.db.service"}, Lines: "all", Since: "yesterday", Follow: true}
+	want := []string{"--no-hostname", "--lines=all", "--follow", "--since=yesterday"}
+	want = append(want, LogMatches(units.System, "app@web.service")...)
+	want = append(append(want, "+"), LogMatches(units.System, "app@web.db.service")...)
+	if d := cmp.Diff(want, l.Arguments()); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	l = Logs{Scope: units.User, Lines: "5"}
+	if d := cmp.Diff([]string{"--no-hostname", "--lines=5", "--user"}, l.Arguments()); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+// TestLogged: of the units of the journal, those of apps are listed.
+func TestLogged(t *testing.T) {
+	bin := t.TempDir()
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	program := func(script string) {
+		if err := os.WriteFile(filepath.Join(bin, "journalctl"), []byte("#!/bin/sh\n"+script), 0o755); err != nil { //nolint:gosec // it has to be executable
+			t.Fatal(err)
+		}
+	}
+	program(`case $* in "--quiet --user --field=_SYSTEMD_USER_UNIT") printf '%s\n' app@web.service init.scope ;; *) echo app@root.service ;; esac`)
+	for scope, want := range map[units.Scope][]string{units.User: {"app@web.service"}, units.System: {"app@root.service"}} {
+		if d := cmp.Diff(want, Logged(t.Context(), scope)); d != "" {
+			t.Errorf("%v: -want +got:\n%s", scope, d)
+		}
+	}
+	program("exit 1")
+	if list := Logged(t.Context(), units.User); list != nil {
+		t.Errorf("%q", list)
+	}
+}
