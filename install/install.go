@@ -1,7 +1,7 @@
 // Package install owns what happens to the manifests and the data of apps when they are
-// installed, replaced or removed: which manifests come along or go as well, which rights an
-// operator has to grant, whether the apps fit their images, and what of a removed app is
-// deleted.
+// installed, replaced, adopted or removed: which manifests come along or go as well, which
+// rights an operator has to grant, whether the apps fit their images, which volumes of a
+// foreign container become an app's, and what of a removed app is deleted.
 //
 // It writes manifests through manifests/installed, never starts or stops an app (the next
 // pass does), asks nobody and prints nothing.

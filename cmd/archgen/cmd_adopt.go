@@ -10,6 +10,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/install"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/adopt"
 )
@@ -89,7 +90,7 @@ func (c *cli) surveyForeign(from *source, ids []string) ([]adopt.Container, erro
 	for _, app := range want.Apps {
 		all = append(all, app.ID)
 	}
-	return c.adopter(func() *compile.Compiled { return k }, dir).Survey(ctx, all)
+	return install.Adopter(c.podman, dir, func() *compile.Compiled { return k }).Survey(ctx, all)
 }
 
 func (c *cli) listForeign(o *applyOptions) error {

@@ -134,7 +134,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	if err == nil {
 		report, err = reconcile.Await(ctx, desired, l.ForApply(machine.Apply{
 			Timeout: o.timeout, Progress: c.progress(o.asJSON),
-			Foreign: c.adopter(func() *compile.Compiled { return k }, dir),
+			Foreign: install.Adopter(c.podman, dir, func() *compile.Compiled { return k }),
 			Fetched: l.FetchAhead(ctx, want, o.fetched, c.sayPulling),
 		}), o.timeout)
 		for _, e := range journal.OfReport(report, err) {

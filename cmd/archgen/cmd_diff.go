@@ -9,6 +9,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/install"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -72,7 +73,7 @@ func (c *cli) preview(from *source, ids []string) (units.Plan, *compile.Compiled
 		return units.Plan{}, nil, err
 	}
 	host := l.ForPreview()
-	adopter := c.adopter(func() *compile.Compiled { return k }, dir)
+	adopter := install.Adopter(c.podman, dir, func() *compile.Compiled { return k })
 	adopter.WriteOverlay = func(string, []byte) error { return nil }
 	host.Foreign = adopter
 	plan, err := reconcile.Preview(ctx, want, host)

@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"generator/configfile":         {},
 	"generator/conform":            {"units"},
 	"generator/compile":            {"generator", "generator/conform", "manifests", "manifests/catalog", "manifests/diag", "manifests/rights", "units", "units/paths", "units/status"},
-	"install":                      {"generator/compile", "install/images", "manifests", "manifests/catalog", "manifests/diag", "manifests/installed", "manifests/rights", "units", "units/durable", "units/machine", "units/podman", "units/systemd"},
+	"install":                      {"generator/compile", "install/images", "manifests", "manifests/catalog", "manifests/diag", "manifests/installed", "manifests/rights", "units", "units/durable", "units/machine", "units/podman", "units/systemd", "units/adopt", "units/podman/podmancli"},
 	"install/images":               {"generator", "manifests", "manifests/diag", "manifests/imagecheck", "units", "units/podman/podmancli"},
 	"units/paths":                  {"units"},
 	"units/durable":                {},

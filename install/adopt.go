@@ -1,4 +1,4 @@
-package main
+package install
 
 import (
 	"cmp"
@@ -8,13 +8,14 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/adopt"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
-// adopter takes containers over for the apps that were compiled last. Their overlays go to
+// Adopter takes containers over for the apps that were compiled last. Their overlays go to
 // the directory of manifests.
-func (c *cli) adopter(compiled func() *compile.Compiled, dir installed.Directory) adopt.Adopter {
+func Adopter(podman podmancli.Runner, dir installed.Directory, compiled func() *compile.Compiled) adopt.Adopter {
 	return adopt.Adopter{
-		Podman: c.podman,
+		Podman: podman,
 		Apps:   func() []adopt.App { return adoptApps(compiled().Set) },
 		Source: adopt.Pattern{
 			Text: manifests.PatternText("source"),

@@ -1,4 +1,4 @@
-package main
+package install
 
 import (
 	"os"
@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/installed"
@@ -115,8 +114,8 @@ app:
 // TestAdopterWritesOverlaysBesideManifests: the manifest keeps what the container mounts.
 func TestAdopterWritesOverlaysBesideManifests(t *testing.T) {
 	t.Parallel()
-	c, dir := cli{}, t.TempDir()
-	adopter := c.adopter(func() *compile.Compiled { return nil }, installed.At(dir))
+	dir := t.TempDir()
+	adopter := Adopter(nil, installed.At(dir), nil)
 	if err := adopter.WriteOverlay("x", []byte("app: {}\n")); err != nil {
 		t.Fatal(err)
 	}
@@ -128,8 +127,7 @@ func TestAdopterWritesOverlaysBesideManifests(t *testing.T) {
 // TestAdopterKnowsWhatAManifestCanMount, and how to say it.
 func TestAdopterKnowsWhatAManifestCanMount(t *testing.T) {
 	t.Parallel()
-	c := cli{}
-	source := c.adopter(func() *compile.Compiled { return nil }, installed.Directory{}).Source
+	source := Adopter(nil, installed.Directory{}, nil).Source
 	const want = "the name of a volume, or a clean absolute path on the host, without : , $ % or white space"
 	if source.Text != want || !source.Fits("/home/me/x") || source.Fits("/home/me/my files") {
 		t.Errorf("%q: %v, %v", source.Text, source.Fits("/home/me/x"), source.Fits("/home/me/my files"))
