@@ -9,11 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/prestart"
@@ -36,32 +34,10 @@ func run() int {
 	c := &cli{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, podman: podmancli.Exec}
 	code := c.exitCode(c.root().Execute())
 	if c.runBySystemd() {
-		awaitReader(os.Stdout)
-		awaitReader(os.Stderr)
+		journal.AwaitReader(os.Stdout)
+		journal.AwaitReader(os.Stderr)
 	}
 	return code
-}
-
-// readerTime bounds the waiting for a journal that is busy.
-const readerTime = time.Second
-
-// awaitReader waits until the journal has read what was written. It tells whose it
-// is by the process, and what it reads after the end of that is in no unit's log.
-func awaitReader(socket *os.File) {
-	deadline := time.After(readerTime)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		unread, err := unix.IoctlGetInt(int(socket.Fd()), unix.SIOCOUTQ)
-		if err != nil || unread == 0 {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-deadline:
-			return
-		}
-	}
 }
 
 // usageError is a command line that can't be understood.
