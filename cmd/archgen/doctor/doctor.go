@@ -1,9 +1,9 @@
 // Package doctor owns the checks of archgen doctor: what apps need of a machine, how
 // each need is judged, and the commands that fix what is missing.
 //
-// It changes nothing on the machine and prints nothing. What it knows of the machine it
+// It changes nothing on the machine and prints nothing. What a check knows of the machine it
 // gets from an Env and from files below its root; it never connects to systemd and
-// executes a program only through the Env.
+// executes a program only through the Env, which ThisMachine makes.
 package doctor
 
 import (
@@ -153,8 +153,8 @@ func run(ctx context.Context, list []check, e *Env, limit time.Duration) []Resul
 	return results
 }
 
-// Exec executes a program of the machine.
-func Exec(ctx context.Context, program string, args ...string) (Output, error) {
+// execute executes a program of the machine.
+func execute(ctx context.Context, program string, args ...string) (Output, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	var stdout, stderr strings.Builder
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

@@ -42,7 +42,7 @@ func onTree(t *testing.T, files map[string]string) *Env {
 		}
 		return ""
 	}
-	return &Env{Root: root, UID: 1000, User: "archy", Getenv: getenv, Exec: Exec}
+	return &Env{Root: root, UID: 1000, User: "archy", Getenv: getenv, Exec: execute}
 }
 
 // expect compares a Result with its Severity and with words that it has to say.

@@ -254,7 +254,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 // The error of a program ends with what it complained about last.
 func TestDoctorQuotesPrograms(t *testing.T) {
 	t.Parallel()
-	e := &Env{Exec: Exec}
+	e := &Env{Exec: execute}
 	text, err := e.said(t.Context(), "sh", "-c", "echo ' out '; echo first >&2; printf 'la\\033st\\n' >&2; exit 3")
 	if text != "out" || err == nil || err.Error() != "exit status 3: last" {
 		t.Errorf("%q, %v", text, err)
