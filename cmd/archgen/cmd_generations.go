@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"text/tabwriter"
 	"time"
@@ -96,22 +94,12 @@ func (c *cli) rollback(o *applyOptions, args []string) error {
 }
 
 func chosenGeneration(store statedir.Store, args []string) (statedir.Generation, error) {
-	list, err := store.Generations()
-	switch {
-	case err != nil:
-		return statedir.Generation{}, err
-	case len(args) == 0 && len(list) < 2:
-		return statedir.Generation{}, errors.New("there is no earlier generation; see archgen generations")
-	case len(args) == 0:
-		return list[1], nil
+	if len(args) == 0 {
+		return store.Earlier()
 	}
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
 		return statedir.Generation{}, usageError{fmt.Errorf("%q is not the number of a generation; see archgen generations", args[0])}
 	}
-	i := slices.IndexFunc(list, func(g statedir.Generation) bool { return g.Number == n })
-	if i < 0 {
-		return statedir.Generation{}, fmt.Errorf("there is no generation %d (any more); see archgen generations", n)
-	}
-	return list[i], nil
+	return store.Numbered(n)
 }

@@ -2,11 +2,33 @@ package statedir
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/archipelago-os/archipelago/units"
 )
+
+// Earlier is the generation before the newest.
+func (s Store) Earlier() (Generation, error) {
+	list, err := s.Generations()
+	if err == nil && len(list) < 2 {
+		err = errors.New("there is no earlier generation; see archgen generations")
+	}
+	if err != nil {
+		return Generation{}, err
+	}
+	return list[1], nil
+}
+
+// Numbered is the generation with a number.
+func (s Store) Numbered(number int) (Generation, error) {
+	g, ok, err := s.generation(number)
+	if err == nil && !ok {
+		err = fmt.Errorf("there is no generation %d (any more); see archgen generations", number)
+	}
+	return g, err
+}
 
 // RollBack makes the files of a generation the last-good files of each app that it has and
 // that was not removed since, and records of every app that differs from them now that it

@@ -1,6 +1,7 @@
 package statedir
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -43,5 +44,28 @@ func TestRollBack(t *testing.T) {
 	history, err := s.History()
 	if d := cmp.Diff(units.History{"page": {ManifestDigest: "2", RolledBack: true}}, history); d != "" || err != nil {
 		t.Errorf("%v, -want +history:\n%s", err, d)
+	}
+}
+
+func TestEarlier(t *testing.T) {
+	s := store(t)
+	if _, err := s.Earlier(); err == nil || err.Error() != "there is no earlier generation; see archgen generations" {
+		t.Errorf("%v", err)
+	}
+	for _, body := range []string{"1", "2", "3"} {
+		if err := s.Commit(units.Set{unit("app@a.container", "a", body)}, "a test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if g, err := s.Earlier(); err != nil || g.Number != 2 {
+		t.Errorf("%d, %v", g.Number, err)
+	}
+	if g, err := s.Numbered(1); err != nil || g.Number != 1 {
+		t.Errorf("%d, %v", g.Number, err)
+	}
+	for _, number := range []int{0, 4} {
+		if _, err := s.Numbered(number); err == nil || err.Error() != fmt.Sprintf("there is no generation %d (any more); see archgen generations", number) {
+			t.Errorf("%v", err)
+		}
 	}
 }
