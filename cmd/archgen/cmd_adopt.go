@@ -83,7 +83,7 @@ func (c *cli) surveyForeign(from *source, ids []string) ([]adopt.Container, erro
 	if k.Result == nil {
 		return nil, cmp.Or(c.report(k, false), errReported)
 	}
-	if want, err = narrow(want, ids); err != nil {
+	if want, err = want.Only(ids); err != nil {
 		return nil, err
 	}
 	all := make([]string, 0, len(want.Apps))

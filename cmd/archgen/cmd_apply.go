@@ -122,7 +122,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		}
 		kept := slices.DeleteFunc(slices.Clone(want.Invalid), func(id string) bool { return asked(id) != units.Stop })
 		want.Apps = slices.Concat(want.Apps, l.Files().Rendered(kept))
-		want, err = narrow(want, ids)
+		want, err = want.Only(ids)
 		for i := range want.Apps {
 			want.Apps[i].Request = asked(want.Apps[i].ID)
 			want.Apps[i].IsAwaited = slices.Contains(ids, want.Apps[i].ID) || slices.Contains(o.awaited, want.Apps[i].ID)

@@ -65,7 +65,7 @@ func (c *cli) preview(from *source, ids []string) (units.Plan, *compile.Compiled
 	if k.Result == nil {
 		return units.Plan{}, nil, errors.Join(c.sayDiagnostics(k, false))
 	}
-	if want, err = narrow(want, ids); err != nil {
+	if want, err = want.Only(ids); err != nil {
 		return units.Plan{}, nil, err
 	}
 	dir, err := c.directory(from)

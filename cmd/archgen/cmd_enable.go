@@ -47,7 +47,7 @@ func (c *cli) setEnabled(o *applyOptions, ids []string, on bool) error {
 	if err != nil {
 		return err
 	}
-	if _, err := narrow(want, ids); err != nil {
+	if _, err := want.Only(ids); err != nil {
 		return err
 	}
 	for _, app := range want.Apps {

@@ -42,7 +42,7 @@ func (c *cli) pull(from *source, ids []string) error {
 	if err := c.sayDiagnostics(k, false); err != nil {
 		return err
 	}
-	if want, err = narrow(want, ids); err != nil {
+	if want, err = want.Only(ids); err != nil {
 		return err
 	}
 	l, err := c.local(from.scope())

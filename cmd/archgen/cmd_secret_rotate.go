@@ -134,7 +134,7 @@ func (c *cli) usersOf(from *source, secrets []string) (units.Desired, error) {
 	if len(ids) == 0 { // it was removed meanwhile
 		return units.Desired{Scope: want.Scope}, nil
 	}
-	return narrow(want, ids)
+	return want.Only(ids)
 }
 
 func uses(set *manifests.Set, app *manifests.Resolved, names []string) bool {

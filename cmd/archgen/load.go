@@ -118,23 +118,3 @@ func isPath(arg string) bool { return strings.ContainsAny(arg, "/.") }
 func (c *cli) directory(s *source) (installed.Directory, error) {
 	return installed.Of(c.from(s).Paths())
 }
-
-// narrow keeps only the named apps of what is wanted.
-func narrow(want units.Desired, ids []string) (units.Desired, error) {
-	if len(ids) == 0 {
-		return want, nil
-	}
-	narrowed := units.Desired{Shared: want.Shared, Scope: want.Scope}
-	for _, id := range ids {
-		app, isValid := want.Find(id)
-		switch {
-		case isValid:
-			narrowed.Apps = append(narrowed.Apps, app)
-		case want.Refused()[id] != "":
-			return want, fmt.Errorf("the manifest of %s has errors; see archgen check", id)
-		default:
-			return want, fmt.Errorf("no app %q is installed; see archgen status", id)
-		}
-	}
-	return narrowed, nil
-}
