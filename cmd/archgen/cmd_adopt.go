@@ -4,11 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/install"
 	"github.com/archipelago-os/archipelago/units"
@@ -103,26 +102,5 @@ func (c *cli) listForeign(o *applyOptions) error {
 			Containers []adopt.Container `json:"containers"`
 		}{append([]adopt.Container{}, list...)})
 	}
-	if len(list) == 0 {
-		fmt.Fprintln(c.stdout, "no container has the name of an installed app's")
-		return nil
-	}
-	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "CONTAINER\tSTATE\tIMAGE\tMOUNTS\tAPP")
-	for _, l := range list {
-		mounts := make([]string, 0, len(l.Mounts))
-		for _, m := range l.Mounts {
-			mounts = append(mounts, m.Source+":"+m.Target)
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", l.Name, l.State, l.Image, ui.DashList(mounts), l.App)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	for _, l := range list {
-		for _, p := range l.Problems {
-			fmt.Fprintf(c.stdout, "%s can't be taken over: %s\n", l.Name, p)
-		}
-	}
-	return nil
+	return view.Containers(c.stdout, list)
 }

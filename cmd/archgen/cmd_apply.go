@@ -8,13 +8,12 @@ import (
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/install"
@@ -171,22 +170,12 @@ func (c *cli) sayDiagnostics(k *compile.Compiled, asJSON bool) error {
 
 // progress says what is done as it is done, and leaves word of it in the journal.
 func (c *cli) progress(quiet bool) func(reconcile.Event) {
-	out := ui.Progress{To: c.stderr}
 	return func(e reconcile.Event) {
 		if event, ok := journal.OfAction(e); ok {
 			record(event)
 		}
-		step := string(e.Kind) + ui.Prefix(" ", e.Target)
-		switch {
-		case quiet:
-		case e.Kind == units.Write || e.Kind == units.Remove || e.Kind == units.Reload:
-			if e.Ended && e.Err == nil {
-				out.Done(step, string(e.Reason))
-			}
-		case !e.Ended:
-			out.Begin(step, string(e.Reason))
-		case e.Err != nil:
-			out.Failed(step)
+		if !quiet {
+			view.Step(c.stderr, e)
 		}
 	}
 }
@@ -212,37 +201,9 @@ func (c *cli) conclude(k *compile.Compiled, r reconcile.Report, err error, o *ap
 			return printErr
 		}
 	} else if err == nil {
-		c.printResults(r, cmp.Or(o.idle, "nothing to do"))
+		view.Report(c.stdout, r, cmp.Or(o.idle, "nothing to do"))
 	}
 	return err
-}
-
-func (c *cli) printResults(r reconcile.Report, idle string) {
-	explained := map[string]bool{} // by its result
-	for _, a := range r.Results {
-		explained[a.App] = a.Error != ""
-	}
-	for _, a := range r.Actions {
-		if a.Kind == units.Leave && !explained[a.App] {
-			fmt.Fprintf(c.stdout, "%s: left as it is (%s)\n", strings.TrimSpace(a.App+ui.Prefix(" ", a.Target)), a.Reason)
-		}
-	}
-	for _, a := range r.Results {
-		if a.Outcome == reconcile.Unchanged {
-			continue
-		}
-		fmt.Fprintf(c.stdout, "%s: %s%s\n", a.App, a.Outcome, ui.Prefix(": ", ui.Printable(a.Error)))
-		for _, note := range a.Notes {
-			fmt.Fprintf(c.stdout, "    %s\n", note)
-		}
-		for _, line := range a.Log {
-			fmt.Fprintf(c.stdout, "    %s\n", ui.Printable(line))
-		}
-	}
-	isTold := func(a reconcile.Result) bool { return a.Outcome != reconcile.Unchanged }
-	if !r.Changed() && !slices.ContainsFunc(r.Results, isTold) {
-		fmt.Fprintln(c.stdout, idle)
-	}
 }
 
 // verdict is the error of a pass in which something went wrong with apps.

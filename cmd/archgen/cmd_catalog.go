@@ -1,17 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
-	"io"
-	"maps"
 	"slices"
-	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/datasheet"
@@ -90,12 +86,7 @@ func (c *cli) listCatalog(asJSON bool) error {
 	if err := (diag.Printer{Color: ui.HasColor(c.stderr, c.getenv)}).Print(c.stderr, diags); err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tVERSION\tPROVIDES\tREQUIRES\tFROM\tDESCRIPTION")
-	for _, e := range entries {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", e.ID, ui.OneLine(e.Version), ui.DashList(e.Provides), ui.DashList(e.Requires), ui.OneLine(e.Origin()), ui.OneLine(e.Description))
-	}
-	return w.Flush()
+	return view.Catalog(c.stdout, entries)
 }
 
 // catalogIDs is the apps that can be installed, each with its description after a tab.
@@ -132,47 +123,5 @@ func (c *cli) showCatalog(id string, asManifest, asJSON bool) error {
 			Rights []rights.Right `json:"rights"`
 		}{entries[i], append([]rights.Right{}, rights.Of(set.Apps[0])...)})
 	}
-	return printSheet(c.stdout, entries[i], datasheet.Of(set.Apps, func(name string) string { return name }))
-}
-
-// printSheet prints what there is to know of one app: what it is line by line, where to
-// read on, and a table of each thing that it has.
-func printSheet(to io.Writer, e catalog.Entry, tables []datasheet.Table) error {
-	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	overview, rest := tables[0], tables[1:]
-	for i, text := range overview.Rows[0] {
-		if text != "" {
-			fmt.Fprintf(w, "%s\t%s\n", overview.Heads[i], ui.OneLine(text))
-		}
-	}
-	fmt.Fprintf(w, "from\t%s\n", ui.OneLine(e.Origin()))
-	for _, name := range slices.Sorted(maps.Keys(e.Links)) {
-		fmt.Fprintf(w, "%s\t%s\n", name, ui.OneLine(e.Links[name]))
-	}
-	if overview.Text != "" {
-		fmt.Fprintf(w, "\n%s\n", overview.Text)
-	}
-	for _, t := range rest {
-		if len(t.Rows) == 0 {
-			continue
-		}
-		fmt.Fprintf(w, "\n%s\n", t.Title)
-		if t.Text != "" {
-			fmt.Fprintln(w, t.Text)
-		}
-		fmt.Fprintf(w, "  %s\n", strings.ToUpper(strings.Join(t.Heads, "\t")))
-		for _, cells := range t.Rows {
-			fmt.Fprintf(w, "  %s\n", strings.Join(filled(cells), "\t"))
-		}
-	}
-	return w.Flush()
-}
-
-// filled is cells of which none is empty, fit for a terminal.
-func filled(cells []string) []string {
-	out := make([]string, 0, len(cells))
-	for _, text := range cells {
-		out = append(out, cmp.Or(ui.OneLine(text), "-"))
-	}
-	return out
+	return view.Sheet(c.stdout, entries[i], datasheet.Of(set.Apps, func(name string) string { return name }))
 }

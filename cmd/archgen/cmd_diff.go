@@ -1,13 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/install"
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -90,11 +88,6 @@ func (c *cli) printPlan(plan units.Plan, k *compile.Compiled, asJSON bool) error
 	if err := c.sayDiagnostics(k, false); err != nil {
 		return err
 	}
-	for _, a := range plan.Actions() {
-		fmt.Fprintf(c.stdout, "%s%s (%s)\n", a.Kind, ui.Prefix(" ", cmp.Or(a.Target, a.App)), a.Reason)
-	}
-	if plan.Idle() {
-		fmt.Fprintln(c.stdout, "nothing to do")
-	}
+	view.Plan(c.stdout, plan)
 	return nil
 }

@@ -4,12 +4,10 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
@@ -47,12 +45,7 @@ func (c *cli) printGenerations(list []statedir.Generation, asJSON bool) error {
 			Generations []statedir.Generation `json:"generations"`
 		}{append([]statedir.Generation{}, list...)})
 	}
-	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NUMBER\tTIME\tFILES\tREASON")
-	for _, g := range list {
-		fmt.Fprintf(w, "%d\t%s\t%d\t%s\n", g.Number, g.Time.Local().Format(time.DateTime), len(g.Files), ui.Shorten(g.Reason, 100))
-	}
-	return w.Flush()
+	return view.Generations(c.stdout, list)
 }
 
 func (c *cli) rollbackCommand() *cobra.Command {

@@ -1,15 +1,11 @@
 package main
 
 import (
-	"fmt"
-	"text/tabwriter"
-
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/diag"
-	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
 func (c *cli) rightsCommand() *cobra.Command {
@@ -53,39 +49,23 @@ Exit status: 0 done; 1 a manifest has errors, which are printed as by check.`,
 	return cmd
 }
 
-// appRights is what one app can do. The names of the fields are a contract.
-type appRights struct {
-	ID     string           `json:"id"`
-	Rights []rights.Granted `json:"rights"`
-}
-
 func (c *cli) listRights(k *compile.Compiled, asJSON bool) error {
-	list := []appRights{}
+	list := []view.AppRights{}
 	for _, app := range k.Asked() {
-		list = append(list, appRights{app.ID(), k.RightsOf(app.ID())})
+		list = append(list, view.AppRights{ID: app.ID(), Rights: k.RightsOf(app.ID())})
 	}
 	if asJSON {
 		k.Diags.Sort()
 		err := c.printJSON(struct {
-			Apps        []appRights `json:"apps"`
-			Diagnostics diag.List   `json:"diagnostics"`
+			Apps        []view.AppRights `json:"apps"`
+			Diagnostics diag.List        `json:"diagnostics"`
 		}{list, append(diag.List{}, k.Diags...)})
 		if err == nil && k.Diags.HasErrors() {
 			return errReported
 		}
 		return err
 	}
-	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "APP\tSEVERITY\tRIGHT\tGRANTED\tALLOWS THE APP TO\tWHERE")
-	for _, a := range list {
-		for _, r := range a.Rights {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s:%d:%d\n", a.ID, r.Severity, ui.OneLine(r.ID), r.Granted, ui.OneLine(r.Allows), ui.OneLine(r.File), r.Line, r.Column)
-		}
-		if len(a.Rights) == 0 {
-			fmt.Fprintf(w, "%s\t-\tnone\t-\t-\t-\n", a.ID)
-		}
-	}
-	if err := w.Flush(); err != nil {
+	if err := view.Rights(c.stdout, list); err != nil {
 		return err
 	}
 	return c.report(k, false)

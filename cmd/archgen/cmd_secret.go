@@ -1,16 +1,15 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/secret"
@@ -115,25 +114,7 @@ func (c *cli) secretList(from *source, asJSON bool) error {
 			Secrets []secret.Entry `json:"secrets"`
 		}{list})
 	}
-	w := tabwriter.NewWriter(c.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "NAME\tKIND\tVALUE\tDESCRIPTION")
-	for _, e := range list {
-		kind := cmp.Or(string(e.Kind), "unused")
-		if e.From != "" {
-			kind += " from " + e.From
-		}
-		value := "missing"
-		switch {
-		case e.Rotating:
-			value = "rotating"
-		case e.IsSet:
-			value = "set"
-		case e.Kind != secret.Supplied:
-			value = "at the first start"
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", e.Name, kind, value, ui.Printable(e.Description))
-	}
-	return w.Flush()
+	return view.Secrets(c.stdout, list)
 }
 
 // describe adds what manifests say of the secrets that are in use.

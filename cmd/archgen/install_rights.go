@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/install"
 	"github.com/archipelago-os/archipelago/manifests/rights"
@@ -37,14 +37,6 @@ func (c *cli) grantRights(staged *install.Staged, allow []string) error {
 	return nil
 }
 
-// grantedBy says of a right why the app has it.
-var grantedBy = map[rights.Origin]string{
-	rights.ByOverlay:  "an overlay asks for it",
-	rights.ByGrant:    "granted",
-	rights.BySettings: "archipelago.toml allows it",
-	rights.Nobody:     "not granted",
-}
-
 // sayRights lists what an app can do beyond the safe set: one that is new, or what a new
 // manifest adds.
 func (c *cli) sayRights(r *install.Request) {
@@ -60,11 +52,7 @@ func (c *cli) sayRights(r *install.Request) {
 		from = ", which come with its manifest from archgen's own catalog"
 	}
 	fmt.Fprintf(c.stderr, "%s %s%s:\n", title, r.App.ID, from)
-	w := tabwriter.NewWriter(c.stderr, 0, 0, 2, ' ', 0)
-	for _, x := range list {
-		fmt.Fprintf(w, "  %s\t%s\t%s\t(%s)\n", x.Severity, ui.OneLine(x.ID), ui.OneLine(x.Allows), grantedBy[x.Granted])
-	}
-	_ = w.Flush() // as with Fprintf: a message that can't be printed stops no installation
+	_ = view.Granted(c.stderr, list) // as with Fprintf: a message that can't be printed stops no installation
 }
 
 // askFor asks the operator to grant what apps lack. Without a terminal it fails, and says

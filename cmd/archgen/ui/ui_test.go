@@ -108,18 +108,6 @@ func TestTable(t *testing.T) {
 	}
 }
 
-func TestProgress(t *testing.T) {
-	t.Parallel()
-	var out bytes.Buffer
-	p := ui.Progress{To: &out}
-	p.Done("write x", "missing")
-	p.Begin("start x", "new")
-	p.Failed("start x")
-	if d := cmp.Diff("write x (missing)\nstart x (new) …\nstart x failed\n", out.String()); d != "" {
-		t.Error(d)
-	}
-}
-
 func TestRedraw(t *testing.T) {
 	t.Parallel()
 	lines := []string{"1", "2", "3", "4"}

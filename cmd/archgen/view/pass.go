@@ -1,0 +1,65 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+)
+
+// Step prints what a pass does as it is done. Files are written together, and said when
+// they are.
+func Step(w io.Writer, e reconcile.Event) {
+	step := string(e.Kind) + ui.Prefix(" ", e.Target)
+	isFile := e.Kind == units.Write || e.Kind == units.Remove || e.Kind == units.Reload
+	switch {
+	case isFile && e.Ended && e.Err == nil:
+		fmt.Fprintf(w, "%s (%s)\n", step, e.Reason)
+	case isFile:
+	case !e.Ended:
+		fmt.Fprintf(w, "%s (%s) …\n", step, e.Reason)
+	case e.Err != nil:
+		fmt.Fprintf(w, "%s failed\n", step)
+	}
+}
+
+// Report prints what came of a pass, idle where nothing did.
+func Report(w io.Writer, r reconcile.Report, idle string) {
+	explained := map[string]bool{} // by its result
+	for _, a := range r.Results {
+		explained[a.App] = a.Error != ""
+	}
+	for _, a := range r.Actions {
+		if a.Kind == units.Leave && !explained[a.App] {
+			fmt.Fprintf(w, "%s: left as it is (%s)\n", strings.TrimSpace(a.App+ui.Prefix(" ", a.Target)), a.Reason)
+		}
+	}
+	isTold := func(a reconcile.Result) bool { return a.Outcome != reconcile.Unchanged }
+	for _, a := range r.Results {
+		if !isTold(a) {
+			continue
+		}
+		fmt.Fprintf(w, "%s: %s%s\n", a.App, a.Outcome, ui.Prefix(": ", ui.Printable(a.Error)))
+		for _, line := range slices.Concat(a.Notes, a.Log) {
+			fmt.Fprintf(w, "    %s\n", ui.Printable(line))
+		}
+	}
+	if !r.Changed() && !slices.ContainsFunc(r.Results, isTold) {
+		fmt.Fprintln(w, idle)
+	}
+}
+
+// Plan prints what a pass would do.
+func Plan(w io.Writer, plan units.Plan) {
+	for _, a := range plan.Actions() {
+		fmt.Fprintf(w, "%s%s (%s)\n", a.Kind, ui.Prefix(" ", cmp.Or(a.Target, a.App)), a.Reason)
+	}
+	if plan.Idle() {
+		fmt.Fprintln(w, "nothing to do")
+	}
+}

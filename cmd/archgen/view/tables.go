@@ -1,0 +1,162 @@
+package view
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/datasheet"
+	"github.com/archipelago-os/archipelago/manifests/rights"
+	"github.com/archipelago-os/archipelago/units/adopt"
+	"github.com/archipelago-os/archipelago/units/secret"
+	"github.com/archipelago-os/archipelago/units/statedir"
+)
+
+// Catalog prints the apps that can be installed.
+func Catalog(w io.Writer, entries []catalog.Entry) error {
+	t := newTable(w, "ID", "VERSION", "PROVIDES", "REQUIRES", "FROM", "DESCRIPTION")
+	for _, e := range entries {
+		t.row("", e.ID, e.Version, ui.DashList(e.Provides), ui.DashList(e.Requires), e.Origin(), e.Description)
+	}
+	return t.Flush()
+}
+
+// Sheet prints what there is to know of one app: what it is line by line, where to read
+// on, and a table of each thing that it has.
+func Sheet(w io.Writer, e catalog.Entry, tables []datasheet.Table) error {
+	t := newTable(w)
+	overview, rest := tables[0], tables[1:]
+	for i, text := range overview.Rows[0] {
+		if text != "" {
+			t.row("", overview.Heads[i], text)
+		}
+	}
+	t.row("", "from", e.Origin())
+	for _, name := range slices.Sorted(maps.Keys(e.Links)) {
+		t.row("", name, e.Links[name])
+	}
+	if overview.Text != "" {
+		fmt.Fprintf(t, "\n%s\n", overview.Text)
+	}
+	for _, x := range rest {
+		if len(x.Rows) == 0 {
+			continue
+		}
+		fmt.Fprintf(t, "\n%s\n", x.Title)
+		if x.Text != "" {
+			fmt.Fprintln(t, x.Text)
+		}
+		for _, cells := range slices.Concat([][]string{upper(x.Heads)}, x.Rows) {
+			t.row("  ", dashed(cells)...)
+		}
+	}
+	return t.Flush()
+}
+
+func upper(texts []string) []string {
+	return strings.Split(strings.ToUpper(strings.Join(texts, "\t")), "\t")
+}
+
+// dashed is cells of which none is empty.
+func dashed(texts []string) []any {
+	cells := make([]any, 0, len(texts))
+	for _, text := range texts {
+		cells = append(cells, cmp.Or(ui.OneLine(text), "-"))
+	}
+	return cells
+}
+
+// AppRights is what one app can do. The names of the fields are a contract.
+type AppRights struct {
+	ID     string           `json:"id"`
+	Rights []rights.Granted `json:"rights"`
+}
+
+// Rights prints what apps can do, and where their manifests ask for it.
+func Rights(w io.Writer, list []AppRights) error {
+	t := newTable(w, "APP", "SEVERITY", "RIGHT", "GRANTED", "ALLOWS THE APP TO", "WHERE")
+	for _, a := range list {
+		for _, r := range a.Rights {
+			t.row("", a.ID, r.Severity, r.ID, r.Granted, r.Allows, fmt.Sprintf("%s:%d:%d", r.File, r.Line, r.Column))
+		}
+		if len(a.Rights) == 0 {
+			t.row("", a.ID, "-", "none", "-", "-", "-")
+		}
+	}
+	return t.Flush()
+}
+
+// grantedBy says of a right why the app has it.
+var grantedBy = map[rights.Origin]string{
+	rights.ByOverlay:  "an overlay asks for it",
+	rights.ByGrant:    "granted",
+	rights.BySettings: "archipelago.toml allows it",
+	rights.Nobody:     "not granted",
+}
+
+// Granted prints rights, and why an app has them.
+func Granted(w io.Writer, list []rights.Granted) error {
+	t := newTable(w)
+	for _, r := range list {
+		t.row("  ", r.Severity, r.ID, r.Allows, "("+grantedBy[r.Granted]+")")
+	}
+	return t.Flush()
+}
+
+// Containers prints what could be taken over, and what keeps the rest from it.
+func Containers(w io.Writer, list []adopt.Container) error {
+	if len(list) == 0 {
+		_, err := fmt.Fprintln(w, "no container has the name of an installed app's")
+		return err
+	}
+	t := newTable(w, "CONTAINER", "STATE", "IMAGE", "MOUNTS", "APP")
+	for _, l := range list {
+		mounts := make([]string, 0, len(l.Mounts))
+		for _, m := range l.Mounts {
+			mounts = append(mounts, m.Source+":"+m.Target)
+		}
+		t.row("", l.Name, l.State, l.Image, ui.DashList(mounts), l.App)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, l := range list {
+		for _, p := range l.Problems {
+			fmt.Fprintf(w, "%s can't be taken over: %s\n", l.Name, p)
+		}
+	}
+	return nil
+}
+
+// Secrets prints secrets without their values.
+func Secrets(w io.Writer, list []secret.Entry) error {
+	t := newTable(w, "NAME", "KIND", "VALUE", "DESCRIPTION")
+	for _, e := range list {
+		value := "missing"
+		switch {
+		case e.Rotating:
+			value = "rotating"
+		case e.IsSet:
+			value = "set"
+		case e.Kind != secret.Supplied:
+			value = "at the first start"
+		}
+		t.row("", e.Name, cmp.Or(string(e.Kind), "unused")+ui.Prefix(" from ", e.From), value, e.Description)
+	}
+	return t.Flush()
+}
+
+// Generations prints sets of unit files that were good.
+func Generations(w io.Writer, list []statedir.Generation) error {
+	t := newTable(w, "NUMBER", "TIME", "FILES", "REASON")
+	for _, g := range list {
+		t.row("", g.Number, g.Time.Local().Format(time.DateTime), len(g.Files), ui.Shorten(g.Reason, 100))
+	}
+	return t.Flush()
+}

@@ -1,0 +1,177 @@
+package view_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"regexp"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
+	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/datasheet"
+	"github.com/archipelago-os/archipelago/manifests/rights"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/adopt"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/secret"
+	"github.com/archipelago-os/archipelago/units/statedir"
+)
+
+// prints demands that a view is a text.
+func prints(t *testing.T, want string, show func(io.Writer) error) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := show(&out); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, trailing.ReplaceAllString(out.String(), "")); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+// trailing is the space after the last cell of a row.
+var trailing = regexp.MustCompile(`(?m) +$`)
+
+// TestStep: a start is said when it begins, a file when it is written.
+func TestStep(t *testing.T) {
+	t.Parallel()
+	start := units.Action{Kind: units.Start, Target: "app@web.service", Reason: units.ReasonNeverStarted}
+	write := units.Action{Kind: units.Write, Target: "app@web.container", Reason: units.ReasonFileMissing}
+	failed := errors.New("no space left on device")
+	prints(t, `write app@web.container (file-missing)
+start app@web.service (never-started) …
+start app@web.service failed
+`, func(w io.Writer) error {
+		for _, e := range []reconcile.Event{
+			{Action: write},
+			{Action: write, Ended: true},
+			{Action: write, Ended: true, Err: failed},
+			{Action: start},
+			{Action: start, Ended: true},
+			{Action: start, Ended: true, Err: failed},
+		} {
+			view.Step(w, e)
+		}
+		return nil
+	})
+}
+
+// TestReport: what was left is said once, and what went well only where it was changed.
+func TestReport(t *testing.T) {
+	t.Parallel()
+	report := func(r reconcile.Report) func(io.Writer) error {
+		return func(w io.Writer) error {
+			view.Report(w, r, "nothing to do")
+			return nil
+		}
+	}
+	leave := func(app, target string) units.Action {
+		return units.Action{Kind: units.Leave, App: app, Target: target, Reason: units.ReasonFileForeign}
+	}
+	prints(t, `db app@db.container: left as it is (file-foreign)
+web: done
+bad: failed: it does  not
+    it was restored
+    last words
+`, report(reconcile.Report{
+		Actions: []units.Action{leave("db", "app@db.container"), leave("bad", "")},
+		Results: []reconcile.Result{
+			{App: "same", Outcome: reconcile.Unchanged},
+			{App: "web", Outcome: reconcile.Done},
+			{App: "bad", Outcome: reconcile.Failed, Error: "it does \n\x1bnot", Notes: []string{"it was restored"}, Log: []string{"last\x07 words"}},
+		},
+	}))
+	prints(t, "nothing to do\n", report(reconcile.Report{Results: []reconcile.Result{{App: "same", Outcome: reconcile.Unchanged}}}))
+}
+
+func TestCatalog(t *testing.T) {
+	t.Parallel()
+	web := catalog.Entry{
+		ID: "web", Version: "1.0.0", Description: "A\npage", Provides: []string{"page"}, Requires: []string{"db", "tor"}, From: "archgen",
+		Links: map[string]string{"website": "https://example.org", "source": "https://example.org/src"},
+	}
+	prints(t, `ID   VERSION  PROVIDES  REQUIRES  FROM     DESCRIPTION
+web  1.0.0    page      db,tor    archgen  A page
+`, func(w io.Writer) error { return view.Catalog(w, []catalog.Entry{web}) })
+	tables := []datasheet.Table{
+		{Heads: []string{"app", "version", "provides"}, Rows: [][]string{{"web", "1.0.0", ""}}, Text: "What is optional stands in brackets."},
+		{Title: "Ports", Heads: []string{"app", "port"}, Rows: [][]string{{"web", ""}}, Text: "All of them."},
+		{Title: "Networks", Heads: []string{"app"}},
+	}
+	prints(t, `app      web
+version  1.0.0
+from     archgen
+source   https://example.org/src
+website  https://example.org
+
+What is optional stands in brackets.
+
+Ports
+All of them.
+  APP  PORT
+  web  -
+`, func(w io.Writer) error { return view.Sheet(w, web, tables) })
+}
+
+func TestRights(t *testing.T) {
+	t.Parallel()
+	listen := rights.Right{ID: "listen:0.0.0.0:80/tcp", Kind: rights.Listen, Severity: rights.Medium, Allows: "accept connections", File: "web.yaml", Line: 1, Column: 2}
+	list := []rights.Granted{{Right: listen, Granted: rights.ByGrant}}
+	prints(t, `APP   SEVERITY  RIGHT                  GRANTED  ALLOWS THE APP TO   WHERE
+web   medium    listen:0.0.0.0:80/tcp  grant    accept connections  web.yaml:1:2
+calm  -         none                   -        -                   -
+`, func(w io.Writer) error {
+		return view.Rights(w, []view.AppRights{{ID: "web", Rights: list}, {ID: "calm"}})
+	})
+	list = append(list, rights.Granted{Right: rights.Right{ID: "onion:web", Severity: rights.Medium, Allows: "be reached"}, Granted: rights.Nobody})
+	prints(t, `  medium  listen:0.0.0.0:80/tcp  accept connections  (granted)
+  medium  onion:web              be reached          (not granted)
+`, func(w io.Writer) error { return view.Granted(w, list) })
+}
+
+func TestContainers(t *testing.T) {
+	t.Parallel()
+	prints(t, "no container has the name of an installed app's\n", func(w io.Writer) error { return view.Containers(w, nil) })
+	list := []adopt.Container{
+		{Name: "web", State: "running", Image: "web:1", Mounts: []adopt.Mount{{Source: "/srv", Target: "/data"}}, App: "web"},
+		{Name: "db", State: "exited", Image: "db:1", App: "db", Problems: []string{"it is of a pod"}},
+	}
+	prints(t, `CONTAINER  STATE    IMAGE  MOUNTS      APP
+web        running  web:1  /srv:/data  web
+db         exited   db:1   -           db
+db can't be taken over: it is of a pod
+`, func(w io.Writer) error { return view.Containers(w, list) })
+}
+
+func TestSecrets(t *testing.T) {
+	t.Parallel()
+	prints(t, `NAME    KIND                VALUE               DESCRIPTION
+web.a   generated           set                 A password
+web.b   derived from web.a  rotating
+web.c   supplied            missing
+web.d   generated           at the first start
+gone.a  unused              set
+`, func(w io.Writer) error {
+		return view.Secrets(w, []secret.Entry{
+			{Name: "web.a", Kind: secret.Generated, IsSet: true, Description: "A password"},
+			{Name: "web.b", Kind: secret.Derived, From: "web.a", IsSet: true, Rotating: true},
+			{Name: "web.c", Kind: secret.Supplied},
+			{Name: "web.d", Kind: secret.Generated},
+			{Name: "gone.a", IsSet: true},
+		})
+	})
+}
+
+func TestGenerations(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.Local)
+	prints(t, `NUMBER  TIME                 FILES  REASON
+2       2026-01-02 03:04:05  1      start web
+`, func(w io.Writer) error {
+		return view.Generations(w, []statedir.Generation{{Number: 2, Time: at, Files: units.Set{{Name: "app@web.container"}}, Reason: "start web"}})
+	})
+}
