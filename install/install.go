@@ -8,6 +8,7 @@
 package install
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -183,6 +184,34 @@ func (in *Installation) Replaced() []string {
 		ids = append(ids, m.Document.App.ID)
 	}
 	return ids
+}
+
+// Notices is what a person has to know of the apps that are new.
+func (in *Installation) Notices() (lines []string) {
+	for _, a := range in.Apps {
+		for _, text := range a.Notices {
+			if a.IsNew() {
+				lines = append(lines, a.ID+": "+text)
+			}
+		}
+	}
+	return lines
+}
+
+// SecretHints says where the secrets are found that a person needs, such as a first
+// password.
+func (in *Installation) SecretHints() (lines []string) {
+	for _, a := range in.Apps {
+		if a.Manifest == nil { // it was installed before
+			continue
+		}
+		for _, s := range a.Manifest.Document.App.Secrets {
+			if s.Show {
+				lines = append(lines, cmp.Or(s.Description, s.Name)+": archgen secret show "+units.SecretName(a.ID, s.Name))
+			}
+		}
+	}
+	return lines
 }
 
 // Write installs the apps, and removes those that they replace: all, or on an error none.

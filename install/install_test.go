@@ -158,3 +158,26 @@ func TestStage(t *testing.T) {
 		t.Errorf("%s is left", staged)
 	}
 }
+
+// TestHints: a person is told of what is new, and of the secrets of a manifest that is
+// installed now.
+func TestHints(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.put(map[string]string{"old.yaml": manifest("old", ", notices: [It is old.]"), "here.yaml": manifest("here", ", notices: [It is here.]")})
+	secrets := ", secrets: [{name: first, description: The first password, generate: {}, show: true}, {name: other, generate: {}}, {name: key, generate: {}, show: true}]"
+	in := w.install(nil, w.entry("web.yaml", manifest("web", ", notices: [It has no login.]"+secrets)), w.entry("old.yaml", manifest("old", ", notices: [It is old.]"+secrets)))
+	if err := in.Choose("here"); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"web: It has no login."}, in.Notices()); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	var want []string
+	for _, id := range []string{"web", "old"} {
+		want = append(want, "The first password: archgen secret show "+id+".first", "key: archgen secret show "+id+".key")
+	}
+	if d := cmp.Diff(want, in.SecretHints()); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+}

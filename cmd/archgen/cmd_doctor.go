@@ -1,14 +1,13 @@
 package main
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/doctor"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -50,26 +49,10 @@ func (c *cli) doctor(from *source, asJSON bool) error {
 			return err
 		}
 	} else {
-		c.printChecks(results)
+		view.Checks(c.stdout, ui.StyleOf(c.stdout, c.getenv), results)
 	}
 	if slices.ContainsFunc(results, func(r doctor.Result) bool { return r.Severity == doctor.Problem }) {
 		return errReported
 	}
 	return nil
-}
-
-func (c *cli) printChecks(results []doctor.Result) {
-	colors := map[doctor.Severity]ui.Color{doctor.OK: ui.Green, doctor.Warning: ui.Yellow, doctor.Problem: ui.Red}
-	style := ui.StyleOf(c.stdout, c.getenv)
-	width := 0
-	for _, r := range results {
-		width = max(width, len(r.Name))
-	}
-	for _, r := range results {
-		severity := style.Paint(colors[r.Severity], fmt.Sprintf("%-7s", r.Severity))
-		fmt.Fprintf(c.stdout, "%s  %-*s  %s\n", severity, width, r.Name, r.Detail)
-		for line := range strings.Lines(r.Fix) {
-			fmt.Fprintf(c.stdout, "         %s\n", strings.TrimSuffix(line, "\n"))
-		}
-	}
 }

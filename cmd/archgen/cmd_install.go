@@ -93,9 +93,7 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 	if err != nil {
 		return errors.Join(err, undo())
 	}
-	if !o.asJSON {
-		c.printNotices(in.Apps)
-	}
+	c.printLines(o, in.Notices())
 	o.awaited = in.IDs()
 	if slices.ContainsFunc(in.Apps, (*install.App).IsNew) {
 		o.idle = strings.Join(o.awaited, ", ") + ": installed; healthd or the path unit was first"
@@ -108,10 +106,19 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 	} else {
 		err = c.apply(o, slices.Concat(o.awaited, in.Rerendered(before, after)), "")
 	}
-	if err == nil && !o.asJSON {
-		c.printSecretHints(in.Apps)
+	if err == nil {
+		c.printLines(o, in.SecretHints())
 	}
 	return err
+}
+
+// printLines prints what a person has to know, but not among JSON.
+func (c *cli) printLines(o *applyOptions, lines []string) {
+	for _, line := range lines {
+		if !o.asJSON {
+			fmt.Fprintln(c.stdout, line)
+		}
+	}
 }
 
 // installation is the apps that the arguments name, with those that come along.
@@ -212,31 +219,4 @@ func (c *cli) compiles(from *source, ids []string) (units.Desired, error) {
 		return want, nil
 	}
 	return want, cmp.Or(c.report(k, false), errReported)
-}
-
-// printNotices prints the notices of the apps that are new.
-func (c *cli) printNotices(apps []*install.App) {
-	for _, a := range apps {
-		if !a.IsNew() {
-			continue
-		}
-		for _, text := range a.Notices {
-			fmt.Fprintf(c.stdout, "%s: %s\n", a.ID, text)
-		}
-	}
-}
-
-// printSecretHints says where the secrets are found that a person needs, such as a first
-// password.
-func (c *cli) printSecretHints(apps []*install.App) {
-	for _, a := range apps {
-		if a.Manifest == nil { // it was installed before
-			continue
-		}
-		for _, s := range a.Manifest.Document.App.Secrets {
-			if s.Show {
-				fmt.Fprintf(c.stdout, "%s: archgen secret show %s\n", cmp.Or(s.Description, s.Name), units.SecretName(a.ID, s.Name))
-			}
-		}
-	}
 }

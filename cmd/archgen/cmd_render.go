@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -10,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/install"
@@ -112,9 +111,15 @@ func (c *cli) render(o *renderOptions, args []string) error {
 	}
 	changes, err := unitdir.Sync(dir, files, k.OwnsFile)
 	if o.asJSON {
-		return errors.Join(err, c.printRendered(k, dir, changes))
+		return errors.Join(err, c.printJSON(struct {
+			view.ChangesDocument
+			Diagnostics diag.List `json:"diagnostics"`
+		}{view.ChangesJSON(dir, changes), append(diag.List{}, k.Diags...)}))
 	}
-	c.summarize(dir, changes, err)
+	for _, name := range changes.MovedAside {
+		fmt.Fprintf(c.stderr, "archgen: what was in the way of a file is now %s\n", filepath.Join(dir, name))
+	}
+	view.Changes(c.stdout, dir, changes, err)
 	if o.live() && len(changes.Written)+len(changes.Removed) > 0 {
 		fmt.Fprintf(c.stdout, "tell systemd: systemctl --%v daemon-reload\n", o.scope())
 	}
@@ -148,80 +153,22 @@ func (c *cli) unitDir(o *renderOptions) (string, error) {
 }
 
 func (c *cli) printFiles(k *compile.Compiled, files units.Set, asJSON bool) error {
-	if asJSON {
-		type file struct {
-			Name    string `json:"name"`
-			App     string `json:"app,omitempty"`
-			Content string `json:"content"`
-		}
-		list := make([]file, 0, len(files))
-		for _, f := range files {
-			list = append(list, file{f.Name, f.App, string(f.Content)})
-		}
-		return c.printJSON(struct {
-			Files       []file    `json:"files"`
-			Diagnostics diag.List `json:"diagnostics"`
-		}{list, append(diag.List{}, k.Diags...)})
+	if !asJSON {
+		return view.Files(c.stdout, files)
 	}
-	var b bytes.Buffer
-	for i, f := range files {
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		fmt.Fprintf(&b, "# --- %s ---\n%s", f.Name, f.Content)
-	}
-	_, err := c.stdout.Write(b.Bytes())
-	return err
+	return c.printJSON(struct {
+		Files       []view.File `json:"files"`
+		Diagnostics diag.List   `json:"diagnostics"`
+	}{view.FilesJSON(files), append(diag.List{}, k.Diags...)})
 }
 
 // printImages lists what has to be pulled, for a build that wants the same each time.
 func (c *cli) printImages(files units.Set) error {
-	var images, floating []string
-	for _, f := range files {
-		if image := f.Image(); image != "" {
-			images = append(images, image)
-		}
-	}
-	slices.Sort(images)
-	for _, image := range slices.Compact(images) {
-		fmt.Fprintln(c.stdout, image)
-		if !strings.Contains(image, "@sha256:") {
-			floating = append(floating, image)
-		}
-	}
+	isPinned := func(image string) bool { return strings.Contains(image, "@sha256:") }
+	floating := slices.DeleteFunc(view.Images(c.stdout, files), isPinned)
 	if len(floating) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%s: not named by digest, so another build may get something else; write NAME@sha256:…, as `skopeo inspect --format '{{.Digest}}' docker://NAME` prints it",
 		strings.Join(floating, ", "))
-}
-
-func (c *cli) printRendered(k *compile.Compiled, dir string, ch unitdir.Changes) error {
-	return c.printJSON(struct {
-		Directory   string    `json:"directory"`
-		Written     []string  `json:"written"`
-		Removed     []string  `json:"removed"`
-		MovedAside  []string  `json:"moved_aside"`
-		Foreign     []string  `json:"foreign"`
-		Unreadable  []string  `json:"unreadable"`
-		Unchanged   int       `json:"unchanged"`
-		Diagnostics diag.List `json:"diagnostics"`
-	}{dir, list(ch.Written), list(ch.Removed), list(ch.MovedAside), list(ch.Foreign), list(ch.Unreadable), ch.Unchanged, append(diag.List{}, k.Diags...)})
-}
-
-// list keeps an empty list from being null in JSON.
-func list(names []string) []string { return append([]string{}, names...) }
-
-// summarize says what was done, a line each for what a person should notice. A
-// run that failed may have done a part.
-func (c *cli) summarize(dir string, ch unitdir.Changes, failure error) {
-	for _, name := range ch.MovedAside {
-		fmt.Fprintf(c.stderr, "archgen: what was in the way of a file is now %s\n", filepath.Join(dir, name))
-	}
-	switch {
-	case len(ch.Written)+len(ch.Removed) > 0:
-		fmt.Fprintf(c.stdout, "%s: %d written, %d removed, %d unchanged\n", dir, len(ch.Written), len(ch.Removed), ch.Unchanged)
-	case failure == nil:
-		fmt.Fprintf(c.stdout, "%s: %s, nothing changed\n", dir, ui.Count(ch.Unchanged, "file"))
-	}
 }

@@ -66,8 +66,8 @@ var mayImport = map[string][]string{
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests/rights", "units", "units/status"},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests", "generator/compile"},
+	"cmd/archgen/view":             {"cmd/archgen/doctor", "cmd/archgen/ui", "manifests/catalog", "manifests/datasheet", "manifests/rights", "units", "units/adopt", "units/reconcile", "units/secret", "units/statedir", "units/unitdir"},
 	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/imagecheck", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/probe", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "healthd/bus", "manifests/graph", "install/images", "install", "cmd/archgen/view"},
-	"cmd/archgen/view":             {"cmd/archgen/ui", "manifests/catalog", "manifests/datasheet", "manifests/rights", "units", "units/adopt", "units/reconcile", "units/secret", "units/statedir"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

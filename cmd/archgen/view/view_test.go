@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/doctor"
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/datasheet"
@@ -19,6 +21,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/secret"
 	"github.com/archipelago-os/archipelago/units/statedir"
+	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 // prints demands that a view is a text.
@@ -174,4 +177,64 @@ func TestGenerations(t *testing.T) {
 `, func(w io.Writer) error {
 		return view.Generations(w, []statedir.Generation{{Number: 2, Time: at, Files: units.Set{{Name: "app@web.container"}}, Reason: "start web"}})
 	})
+}
+
+func TestChecks(t *testing.T) {
+	t.Parallel()
+	prints(t, `ok       podman    5.4.2
+problem  user ids  none
+         do this
+         then that
+`, func(w io.Writer) error {
+		view.Checks(w, ui.Style{}, []doctor.Result{
+			{Name: "podman", Severity: doctor.OK, Detail: "5.4.2"},
+			{Name: "user ids", Severity: doctor.Problem, Detail: "none", Fix: "do this\nthen that"},
+		})
+		return nil
+	})
+}
+
+func TestRendered(t *testing.T) {
+	t.Parallel()
+	files := units.Set{
+		{Name: "app@db.container", App: "db", Content: []byte("[Container]\nImage=db:1\n")},
+		{Name: "app@web.container", App: "web", Content: []byte("[Container]\nImage=db:1\n")},
+		{Name: "cap.network", Content: []byte("[Network]\n")},
+	}
+	prints(t, `# --- app@db.container ---
+[Container]
+Image=db:1
+
+# --- app@web.container ---
+[Container]
+Image=db:1
+
+# --- cap.network ---
+[Network]
+`, func(w io.Writer) error { return view.Files(w, files) })
+	if d := cmp.Diff(view.File{Name: "cap.network", Content: "[Network]\n"}, view.FilesJSON(files)[2]); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	prints(t, "db:1\n", func(w io.Writer) error {
+		if d := cmp.Diff([]string{"db:1"}, view.Images(w, files)); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+		return nil
+	})
+	for want, c := range map[string]struct {
+		unitdir.Changes
+		failure error
+	}{
+		"units: 1 written, 0 removed, 2 unchanged\n": {unitdir.Changes{Written: []string{"x"}, Unchanged: 2}, errors.New("it failed later")},
+		"units: 1 file, nothing changed\n":           {unitdir.Changes{Unchanged: 1}, nil},
+		"":                                           {unitdir.Changes{Unchanged: 1}, errors.New("it failed")},
+	} {
+		prints(t, want, func(w io.Writer) error {
+			view.Changes(w, "units", c.Changes, c.failure)
+			return nil
+		})
+	}
+	if doc := view.ChangesJSON("units", unitdir.Changes{}); doc.Written == nil || doc.Removed == nil || doc.MovedAside == nil || doc.Foreign == nil || doc.Unreadable == nil {
+		t.Errorf("a list is null: %+v", doc)
+	}
 }
