@@ -93,14 +93,12 @@ func (c *cli) surveyForeign(from *source, ids []string) ([]adopt.Container, erro
 }
 
 func (c *cli) listForeign(o *applyOptions) error {
-	list, err := c.surveyForeign(&o.source, nil)
+	found, err := c.surveyForeign(&o.source, nil)
 	if err != nil {
 		return err
 	}
 	if o.asJSON {
-		return c.printJSON(struct {
-			Containers []adopt.Container `json:"containers"`
-		}{append([]adopt.Container{}, list...)})
+		return c.printJSON(document{"containers": list(found)})
 	}
-	return view.Containers(c.stdout, list)
+	return view.Containers(c.stdout, found)
 }

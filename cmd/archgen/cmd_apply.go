@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -197,7 +196,7 @@ func (c *cli) conclude(k *compile.Compiled, r reconcile.Report, err error, o *ap
 		if printErr := c.printJSON(struct {
 			reconcile.Report
 			Diagnostics diag.List `json:"diagnostics"`
-		}{r, append(diag.List{}, diags...)}); printErr != nil {
+		}{r, list(diags)}); printErr != nil {
 			return printErr
 		}
 	} else if err == nil {
@@ -209,16 +208,22 @@ func (c *cli) conclude(k *compile.Compiled, r reconcile.Report, err error, o *ap
 // verdict is the error of a pass in which something went wrong with apps.
 func verdict(r reconcile.Report, invalid bool) error {
 	failed, well := r.Count()
+	if failed == 0 && invalid {
+		failed = 1
+	}
+	if failed > 0 && well == 0 && (r.Has(reconcile.NotServing) || r.Has(reconcile.Starting)) {
+		return notServingError{errReported}
+	}
+	return outcome(failed, well)
+}
+
+// outcome is the error of a verb that failed for some apps.
+func outcome(failed, well int) error {
 	switch {
-	case failed == 0 && !invalid:
+	case failed == 0:
 		return nil
 	case well > 0:
 		return partError{errReported}
-	}
-	for _, a := range r.Results {
-		if a.Outcome == reconcile.NotServing || a.Outcome == reconcile.Starting {
-			return notServingError{errReported}
-		}
 	}
 	return errReported
 }
@@ -231,5 +236,3 @@ type notServingError struct{ error }
 
 func (e partError) Unwrap() error       { return e.error }
 func (e notServingError) Unwrap() error { return e.error }
-
-var errNothingAsked = usageError{errors.New("name the apps that are meant; archgen status lists them")}

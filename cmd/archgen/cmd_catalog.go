@@ -78,10 +78,7 @@ func (c *cli) listCatalog(asJSON bool) error {
 		return err
 	}
 	if asJSON {
-		return c.printJSON(struct {
-			Apps        []catalog.Entry `json:"apps"`
-			Diagnostics diag.List       `json:"diagnostics"`
-		}{append([]catalog.Entry{}, entries...), append(diag.List{}, diags...)})
+		return c.printJSON(document{"apps": list(entries), "diagnostics": list(diags)})
 	}
 	if err := (diag.Printer{Color: ui.HasColor(c.stderr, c.getenv)}).Print(c.stderr, diags); err != nil {
 		return err
@@ -121,7 +118,7 @@ func (c *cli) showCatalog(id string, asManifest, asJSON bool) error {
 		return c.printJSON(struct {
 			catalog.Entry
 			Rights []rights.Right `json:"rights"`
-		}{entries[i], append([]rights.Right{}, rights.Of(set.Apps[0])...)})
+		}{entries[i], list(rights.Of(set.Apps[0]))})
 	}
 	return view.Sheet(c.stdout, entries[i], datasheet.Of(set.Apps, func(name string) string { return name }))
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/install"
-	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
@@ -80,10 +79,7 @@ func (c *cli) preview(from *source, ids []string) (units.Plan, *compile.Compiled
 
 func (c *cli) printPlan(plan units.Plan, k *compile.Compiled, asJSON bool) error {
 	if asJSON {
-		return c.printJSON(struct {
-			Actions     []units.Action `json:"actions"`
-			Diagnostics diag.List      `json:"diagnostics"`
-		}{plan.Actions(), append(diag.List{}, k.Diags...)})
+		return c.printJSON(document{"actions": plan.Actions(), "diagnostics": list(k.Diags)})
 	}
 	if err := c.sayDiagnostics(k, false); err != nil {
 		return err

@@ -42,10 +42,7 @@ func (c *cli) doctor(from *source, asJSON bool) error {
 		return c.installed(from)
 	}))
 	if asJSON {
-		err := c.printJSON(struct {
-			Checks []doctor.Result `json:"checks"`
-		}{results})
-		if err != nil {
+		if err := c.printJSON(document{"checks": results}); err != nil {
 			return err
 		}
 	} else {

@@ -27,12 +27,8 @@ func (c *cli) enabledCommand(verb string, on bool, short, long string) *cobra.Co
 
 It is kept in an overlay, ID.d/` + installed.EnabledOverlay + ` beside the manifest.`,
 		Example: "  archgen " + verb + " lnd",
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errNothingAsked
-			}
-			return c.setEnabled(&o, args, on)
-		},
+		Args:    some(nameApps),
+		RunE:    func(_ *cobra.Command, args []string) error { return c.setEnabled(&o, args, on) },
 	}
 	o.flags(cmd)
 	return cmd

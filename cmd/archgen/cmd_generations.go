@@ -27,25 +27,19 @@ serve, the newest first, with what led to each.`,
 			if err != nil {
 				return err
 			}
-			list, err := l.Store.Generations()
-			if err != nil {
+			generations, err := l.Store.Generations()
+			switch {
+			case err != nil:
 				return err
+			case asJSON:
+				return c.printJSON(document{"generations": list(generations)})
 			}
-			return c.printGenerations(list, asJSON)
+			return view.Generations(c.stdout, generations)
 		},
 	}
 	scopeFlags(cmd, &from)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	return cmd
-}
-
-func (c *cli) printGenerations(list []statedir.Generation, asJSON bool) error {
-	if asJSON {
-		return c.printJSON(struct {
-			Generations []statedir.Generation `json:"generations"`
-		}{append([]statedir.Generation{}, list...)})
-	}
-	return view.Generations(c.stdout, list)
 }
 
 func (c *cli) rollbackCommand() *cobra.Command {

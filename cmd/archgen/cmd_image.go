@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -16,10 +15,8 @@ func (c *cli) imageCommand() *cobra.Command {
 		Hidden:  true,
 		Short:   "Tell what an image has at paths, as JSON",
 		Example: `  podman unshare archgen image localhost/app:1 /bin/sh`,
+		Args:    some("name an image"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usageError{errors.New("name an image")}
-			}
 			ctx, stop := interruptible()
 			defer stop()
 			found, err := images.Look(ctx, c.podman, args[0], args[1:])

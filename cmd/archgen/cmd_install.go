@@ -55,12 +55,8 @@ Exit status: as of apply; 6 where an app does not serve, with its last words.`,
 		Example: `  archgen install bitcoin-knots
   archgen install ./my-app.yaml
   archgen install --replace electrs fulcrum`,
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return usageError{errors.New("name an app of the catalog (archgen catalog) or the file of a manifest")}
-			}
-			return c.install(&o, args, replaced, allow)
-		},
+		Args: some("name an app of the catalog (archgen catalog) or the file of a manifest"),
+		RunE: func(_ *cobra.Command, args []string) error { return c.install(&o, args, replaced, allow) },
 	}
 	o.flags(cmd)
 	cmd.Flags().StringArrayVar(&allow, "allow", nil, "grant the app `RIGHT`, or all rights of a kind")

@@ -62,11 +62,5 @@ func (c *cli) pull(from *source, ids []string) error {
 		}
 		well++
 	}
-	switch {
-	case failed == 0:
-		return nil
-	case well > 0:
-		return partError{errReported}
-	}
-	return errReported
+	return outcome(failed, well)
 }

@@ -25,12 +25,8 @@ With --purge they are deleted, too, and so are those of an app whose manifest
 says data.retain: false. What that is is named before, and asked for.`,
 		Example: `  archgen remove lnd
   archgen remove --purge lnd`,
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errNothingAsked
-			}
-			return c.remove(&o, args, purge, yes)
-		},
+		Args: some(nameApps),
+		RunE: func(_ *cobra.Command, args []string) error { return c.remove(&o, args, purge, yes) },
 	}
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&purge, "purge", false, "delete volumes, secrets and overlays as well")

@@ -114,7 +114,7 @@ func (c *cli) render(o *renderOptions, args []string) error {
 		return errors.Join(err, c.printJSON(struct {
 			view.ChangesDocument
 			Diagnostics diag.List `json:"diagnostics"`
-		}{view.ChangesJSON(dir, changes), append(diag.List{}, k.Diags...)}))
+		}{view.ChangesJSON(dir, changes), list(k.Diags)}))
 	}
 	for _, name := range changes.MovedAside {
 		fmt.Fprintf(c.stderr, "archgen: what was in the way of a file is now %s\n", filepath.Join(dir, name))
@@ -159,7 +159,7 @@ func (c *cli) printFiles(k *compile.Compiled, files units.Set, asJSON bool) erro
 	return c.printJSON(struct {
 		Files       []view.File `json:"files"`
 		Diagnostics diag.List   `json:"diagnostics"`
-	}{view.FilesJSON(files), append(diag.List{}, k.Diags...)})
+	}{view.FilesJSON(files), list(k.Diags)})
 }
 
 // printImages lists what has to be pulled, for a build that wants the same each time.

@@ -5,7 +5,6 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
 func (c *cli) rightsCommand() *cobra.Command {
@@ -50,22 +49,19 @@ Exit status: 0 done; 1 a manifest has errors, which are printed as by check.`,
 }
 
 func (c *cli) listRights(k *compile.Compiled, asJSON bool) error {
-	list := []view.AppRights{}
+	apps := []view.AppRights{}
 	for _, app := range k.Asked() {
-		list = append(list, view.AppRights{ID: app.ID(), Rights: k.RightsOf(app.ID())})
+		apps = append(apps, view.AppRights{ID: app.ID(), Rights: k.RightsOf(app.ID())})
 	}
 	if asJSON {
 		k.Diags.Sort()
-		err := c.printJSON(struct {
-			Apps        []view.AppRights `json:"apps"`
-			Diagnostics diag.List        `json:"diagnostics"`
-		}{list, append(diag.List{}, k.Diags...)})
+		err := c.printJSON(document{"apps": apps, "diagnostics": list(k.Diags)})
 		if err == nil && k.Diags.HasErrors() {
 			return errReported
 		}
 		return err
 	}
-	if err := view.Rights(c.stdout, list); err != nil {
+	if err := view.Rights(c.stdout, apps); err != nil {
 		return err
 	}
 	return c.report(k, false)

@@ -110,9 +110,7 @@ func (c *cli) secretList(from *source, asJSON bool) error {
 	}
 	describe(list, k.Loaded.Manifests)
 	if asJSON {
-		return c.printJSON(struct {
-			Secrets []secret.Entry `json:"secrets"`
-		}{list})
+		return c.printJSON(document{"secrets": list})
 	}
 	return view.Secrets(c.stdout, list)
 }

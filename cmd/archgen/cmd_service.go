@@ -33,12 +33,8 @@ func (c *cli) serviceCommand(kind units.Kind, short, long string) *cobra.Command
 systemctl does the same for a unit that is in place:
 systemctl --user ` + string(kind) + ` app@ID`,
 		Example: "  archgen " + string(kind) + " lnd",
-		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errNothingAsked
-			}
-			return c.apply(&o, args, kind)
-		},
+		Args:    some(nameApps),
+		RunE:    func(_ *cobra.Command, args []string) error { return c.apply(&o, args, kind) },
 	}
 	o.flags(cmd)
 	return cmd

@@ -12,15 +12,11 @@ import (
 func (c *cli) report(k *compile.Compiled, asJSON bool) error {
 	k.Diags.Sort()
 	if asJSON {
-		if err := c.printJSON(struct {
-			Diagnostics diag.List `json:"diagnostics"`
-		}{append(diag.List{}, k.Diags...)}); err != nil {
+		if err := c.printJSON(document{"diagnostics": list(k.Diags)}); err != nil {
 			return err
 		}
-	} else {
-		if err := c.printer(k).Print(c.stderr, k.Diags); err != nil {
-			return fmt.Errorf("printing diagnostics: %w", err)
-		}
+	} else if err := c.printer(k).Print(c.stderr, k.Diags); err != nil {
+		return fmt.Errorf("printing diagnostics: %w", err)
 	}
 	if k.Diags.HasErrors() {
 		return errReported
@@ -32,6 +28,12 @@ func (c *cli) report(k *compile.Compiled, asJSON bool) error {
 func (c *cli) printer(k *compile.Compiled) diag.Printer {
 	return diag.Printer{Source: func(file string) []byte { return k.Loaded.Sources[file] }, Color: ui.HasColor(c.stderr, c.getenv)}
 }
+
+// document is what a verb prints as JSON, by the names of its fields, which are a contract.
+type document map[string]any
+
+// list keeps an empty list from being null in JSON.
+func list[T any](all []T) []T { return append([]T{}, all...) }
 
 // printJSON prints a value as JSON.
 func (c *cli) printJSON(v any) error { return ui.JSON(c.stdout, v) }

@@ -141,6 +141,18 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
+// some asks for one argument or more.
+func some(ask string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return usageError{errors.New(ask)}
+		}
+		return nil
+	}
+}
+
+const nameApps = "name the apps that are meant; archgen status lists them"
+
 // oneOf asks for exactly one argument, and says what it is.
 func oneOf(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
