@@ -61,14 +61,15 @@ func TestCompareImages(t *testing.T) {
 		if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s: %v", what, err)
 		}
-		finding := ""
+		found := make([]string, 0, len(s.Diags))
 		for _, d := range s.Diags {
 			rel, _ := filepath.Rel(w.home, d.File)
-			finding += rel + ": " + d.Message
+			found = append(found, rel+": "+d.Message)
 			if s.Loaded.Sources[d.File] == nil {
 				t.Errorf("%s: there is no text of %s", what, d.File)
 			}
 		}
+		finding := strings.Join(found, "\n")
 		if (finding != "") != (c.finding != "") || !strings.HasPrefix(finding, c.finding) {
 			t.Errorf("%s: found %q", what, finding)
 		}

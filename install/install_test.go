@@ -173,9 +173,9 @@ func TestHints(t *testing.T) {
 	if d := cmp.Diff([]string{"web: It has no login."}, in.Notices()); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	var want []string
-	for _, id := range []string{"web", "old"} {
-		want = append(want, "The first password: archgen secret show "+id+".first", "key: archgen secret show "+id+".key")
+	want := []string{
+		"The first password: archgen secret show web.first", "key: archgen secret show web.key",
+		"The first password: archgen secret show old.first", "key: archgen secret show old.key",
 	}
 	if d := cmp.Diff(want, in.SecretHints()); d != "" {
 		t.Errorf("-want +got:\n%s", d)

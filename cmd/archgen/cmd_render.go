@@ -13,6 +13,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/install"
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/unitdir"
@@ -103,8 +104,8 @@ func (c *cli) render(o *renderOptions, args []string) error {
 	if !k.Whole && len(files) == 0 {
 		return errors.New("there is nothing to render")
 	}
-	if err := o.staysInside(dir); err != nil {
-		return err
+	if err := manifests.StaysInside(o.root, dir); err != nil {
+		return fmt.Errorf("nothing can be written to %s: %w", dir, err)
 	}
 	if err := c.record(k, o, args); err != nil {
 		return err

@@ -49,8 +49,9 @@ Exit status: 0 done; 1 a manifest has errors, which are printed as by check.`,
 }
 
 func (c *cli) listRights(k *compile.Compiled, asJSON bool) error {
-	apps := []view.AppRights{}
-	for _, app := range k.Asked() {
+	asked := k.Asked()
+	apps := make([]view.AppRights, 0, len(asked))
+	for _, app := range asked {
 		apps = append(apps, view.AppRights{ID: app.ID(), Rights: k.RightsOf(app.ID())})
 	}
 	if asJSON {

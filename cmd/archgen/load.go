@@ -9,7 +9,6 @@ import (
 
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -50,14 +49,6 @@ func (s *source) scope() units.Scope {
 		return units.System
 	}
 	return units.User
-}
-
-// staysInside demands that a directory of the image that is worked on is in the image.
-func (s *source) staysInside(dir string) error {
-	if err := manifests.StaysInside(s.root, dir); err != nil {
-		return fmt.Errorf("nothing can be written to %s: %w", dir, err)
-	}
-	return nil
 }
 
 // installedPodman is asked once: manifests are compiled before a pass, and in it.

@@ -42,15 +42,15 @@ func Sheet(w io.Writer, e catalog.Entry, tables []datasheet.Table) error {
 		t.row("", name, e.Links[name])
 	}
 	if overview.Text != "" {
-		fmt.Fprintf(t, "\n%s\n", overview.Text)
+		fmt.Fprintf(t.Writer, "\n%s\n", overview.Text)
 	}
 	for _, x := range rest {
 		if len(x.Rows) == 0 {
 			continue
 		}
-		fmt.Fprintf(t, "\n%s\n", x.Title)
+		fmt.Fprintf(t.Writer, "\n%s\n", x.Title)
 		if x.Text != "" {
-			fmt.Fprintln(t, x.Text)
+			fmt.Fprintln(t.Writer, x.Text)
 		}
 		for _, cells := range slices.Concat([][]string{upper(x.Heads)}, x.Rows) {
 			t.row("  ", dashed(cells)...)

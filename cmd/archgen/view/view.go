@@ -32,5 +32,5 @@ func (t table) row(indent string, cells ...any) {
 	for _, c := range cells {
 		texts = append(texts, ui.OneLine(fmt.Sprint(c)))
 	}
-	fmt.Fprintf(t, "%s%s\n", indent, strings.Join(texts, "\t"))
+	fmt.Fprintf(t.Writer, "%s%s\n", indent, strings.Join(texts, "\t"))
 }

@@ -130,10 +130,12 @@ calm  -         none                   -        -                   -
 `, func(w io.Writer) error {
 		return view.Rights(w, []view.AppRights{{ID: "web", Rights: list}, {ID: "calm"}})
 	})
-	list = append(list, rights.Granted{Right: rights.Right{ID: "onion:web", Severity: rights.Medium, Allows: "be reached"}, Granted: rights.Nobody})
+	onion := rights.Right{ID: "onion:web", Severity: rights.Medium, Allows: "be reached"}
 	prints(t, `  medium  listen:0.0.0.0:80/tcp  accept connections  (granted)
   medium  onion:web              be reached          (not granted)
-`, func(w io.Writer) error { return view.Granted(w, list) })
+`, func(w io.Writer) error {
+		return view.Granted(w, append(list, rights.Granted{Right: onion, Granted: rights.Nobody}))
+	})
 }
 
 func TestContainers(t *testing.T) {
