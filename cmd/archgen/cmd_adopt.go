@@ -7,9 +7,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/install"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/install"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/adopt"
 )

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/install/images"
+	"github.com/archipelago-os/archipelago/cmd/archgen/install/images"
 )
 
 // imageCommand is for check and install, which run it in Podman's user namespace.

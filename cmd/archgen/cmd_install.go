@@ -10,9 +10,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/doctor"
+	"github.com/archipelago-os/archipelago/cmd/archgen/install"
+	"github.com/archipelago-os/archipelago/cmd/archgen/install/images"
 	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/install"
-	"github.com/archipelago-os/archipelago/install/images"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/units"

@@ -7,8 +7,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/install"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/install"
 )
 
 func (c *cli) removeCommand() *cobra.Command {

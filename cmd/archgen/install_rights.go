@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/install"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/install"
 	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 

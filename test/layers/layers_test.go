@@ -37,8 +37,8 @@ var mayImport = map[string][]string{
 	"generator/configfile":         {},
 	"generator/conform":            {"units"},
 	"generator/compile":            {"generator", "generator/conform", "manifests", "manifests/catalog", "manifests/diag", "manifests/rights", "units", "units/paths", "units/status"},
-	"install":                      {"generator/compile", "install/images", "manifests", "manifests/catalog", "manifests/diag", "manifests/installed", "manifests/rights", "units", "units/durable", "units/machine", "units/podman", "units/systemd", "units/adopt", "units/podman/podmancli"},
-	"install/images":               {"generator", "manifests", "manifests/diag", "manifests/imagecheck", "units", "units/podman/podmancli"},
+	"cmd/archgen/install":          {"generator/compile", "cmd/archgen/install/images", "manifests", "manifests/catalog", "manifests/diag", "manifests/installed", "manifests/rights", "units", "units/durable", "units/machine", "units/podman", "units/systemd", "units/adopt", "units/podman/podmancli"},
+	"cmd/archgen/install/images":   {"generator", "manifests", "manifests/diag", "manifests/imagecheck", "units", "units/podman/podmancli"},
 	"units/paths":                  {"units"},
 	"units/durable":                {},
 	"units/unitdir":                {"units", "units/durable"},
@@ -67,7 +67,7 @@ var mayImport = map[string][]string{
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests/rights", "units", "units/status"},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "manifests/diag", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests", "generator/compile"},
 	"cmd/archgen/view":             {"cmd/archgen/doctor", "cmd/archgen/ui", "manifests/catalog", "manifests/datasheet", "manifests/rights", "units", "units/adopt", "units/reconcile", "units/secret", "units/statedir", "units/unitdir"},
-	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "manifests/graph", "install/images", "install", "cmd/archgen/view"},
+	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "manifests/graph", "cmd/archgen/install/images", "cmd/archgen/install", "cmd/archgen/view"},
 }
 
 // onlyImporter is outside packages that exactly one of ours, and its fake, may

@@ -8,8 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/install/images"
 	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/install/images"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/installed"

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/archipelago-os/archipelago/install"
+	"github.com/archipelago-os/archipelago/cmd/archgen/install"
 )
 
 // TestGrants: rights are granted to an app that is installed or not, and taken where its

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/archipelago-os/archipelago/install/images"
+	"github.com/archipelago-os/archipelago/cmd/archgen/install/images"
 	"github.com/archipelago-os/archipelago/units"
 )
 

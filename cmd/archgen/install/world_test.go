@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/install"
 	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/install"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/installed"
