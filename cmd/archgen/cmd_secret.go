@@ -10,7 +10,6 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
-	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/secret"
 )
@@ -108,26 +107,16 @@ func (c *cli) secretList(from *source, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	describe(list, k.Loaded.Manifests)
+	descriptions := k.SecretDescriptions()
+	for i, e := range list {
+		if e.Kind != "" { // it is in use
+			list[i].Description = descriptions[e.Name]
+		}
+	}
 	if asJSON {
 		return c.printJSON(document{"secrets": list})
 	}
 	return view.Secrets(c.stdout, list)
-}
-
-// describe adds what manifests say of the secrets that are in use.
-func describe(list []secret.Entry, from []*manifests.Manifest) {
-	descriptions := map[string]string{}
-	for _, m := range from {
-		for _, s := range m.Document.App.Secrets {
-			descriptions[units.SecretName(m.Document.App.ID, s.Name)] = s.Description
-		}
-	}
-	for i, e := range list {
-		if e.Kind != "" {
-			list[i].Description = descriptions[e.Name]
-		}
-	}
 }
 
 func (c *cli) secretSet(from *source, name, file string) error {

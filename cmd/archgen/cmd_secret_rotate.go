@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/rotation"
@@ -115,8 +113,7 @@ func (c *cli) printRotation(r rotation.Result) {
 	}
 }
 
-// usersOf is the apps that may use one of some secrets: the one that the secret belongs to,
-// and those that require a capability which exports it.
+// usersOf is the apps that may use one of some secrets.
 func (c *cli) usersOf(from *source, secrets []string) (units.Desired, error) {
 	k, want, err := c.installed(from)
 	if err != nil {
@@ -125,31 +122,9 @@ func (c *cli) usersOf(from *source, secrets []string) (units.Desired, error) {
 	if k.Set == nil {
 		return want, errors.New("the manifests can't be compiled; see archgen check")
 	}
-	var ids []string
-	for _, app := range k.Set.Apps {
-		if uses(k.Set, app, secrets) {
-			ids = append(ids, app.ID())
-		}
-	}
+	ids := k.UsersOf(secrets)
 	if len(ids) == 0 { // it was removed meanwhile
 		return units.Desired{Scope: want.Scope}, nil
 	}
 	return want.Only(ids)
-}
-
-func uses(set *manifests.Set, app *manifests.Resolved, names []string) bool {
-	for _, s := range app.Document.App.Secrets {
-		if slices.Contains(names, units.SecretName(app.ID(), s.Name)) {
-			return true
-		}
-	}
-	for _, n := range app.Needs {
-		provider, exports := set.ExportedSecrets(n.Capability, app.ID())
-		for _, name := range exports {
-			if slices.Contains(names, units.SecretName(provider.ID(), name)) {
-				return true
-			}
-		}
-	}
-	return false
 }
