@@ -47,7 +47,7 @@ var mayImport = map[string][]string{
 	"units/podman":                 {"units"},
 	"units/podman/podmancli":       {"units/podman", "units/secret"},
 	"units/status":                 {"units", "units/probe"},
-	"units/prestart":               {"units", "units/durable", "units/podman/podmancli", "units/probe", "units/status", "generator/configfile", "units/systemd"},
+	"units/prestart":               {"units", "units/statedir", "units/durable", "units/podman/podmancli", "units/probe", "units/status", "generator/configfile", "units/systemd"},
 	"units/adopt":                  {"units", "units/podman/podmancli"},
 	"units/systemd":                {"units", "units/paths"},
 	"units/systemd/systemdtest":    {"units/systemd"},

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/probe"
+	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/status"
 )
 
@@ -105,37 +105,15 @@ func (p *Part) poll(ctx context.Context, level string, ask func(context.Context)
 
 // migrate runs a command unless it has succeeded for this version.
 func (p *Part) migrate(ctx context.Context, s units.Step) error {
-	done, err := p.migrated()
+	store := statedir.Store{State: p.Renderer.State}
+	done, err := store.Migrated(p.ID)
 	if err != nil || slices.Contains(done, s.Migrate) {
 		return err
 	}
 	if err := p.run(ctx, s.Run); err != nil {
 		return err
 	}
-	text, err := json.Marshal(append(done, s.Migrate))
-	if err != nil {
-		return err
-	}
-	return durable.Replace(migratedDir(p.Renderer.State), p.ID+".json", append(text, '\n'))
-}
-
-// migratedDir is the directory with the versions at which the migrations of each part ran.
-func migratedDir(state string) string { return filepath.Join(state, "migrated") }
-
-func (p *Part) migrated() ([]string, error) {
-	path := filepath.Join(migratedDir(p.Renderer.State), p.ID+".json")
-	text, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	var done []string
-	if err == nil {
-		err = json.Unmarshal(text, &done)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading what was migrated from %s: %w; correct it by hand, it lists versions", path, err)
-	}
-	return done, nil
+	return store.SaveMigrated(p.ID, append(done, s.Migrate))
 }
 
 // podmanFlags returns the flags of podman run for a step: those of the recipe, with the

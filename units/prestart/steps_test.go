@@ -297,6 +297,9 @@ func TestSteps(t *testing.T) {
 	}
 }
 
+// migratedDir is where units/statedir keeps what was migrated.
+func migratedDir(state string) string { return filepath.Join(state, "migrated") }
+
 func (w *world) setMigrated(text string) {
 	w.t.Helper()
 	dir := migratedDir(w.Renderer.State)

@@ -1,5 +1,6 @@
 // Package statedir owns the layout of the state directory: generations of unit files,
-// the record of repairs, and adoptions. It owns the lock that keeps passes apart, too.
+// the record of repairs, adoptions, and what was migrated. It owns the lock that keeps
+// passes apart, too.
 //
 // It never decides what is good or due, and writes through durable only.
 package statedir
