@@ -3,9 +3,6 @@ package manifests
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -59,11 +56,11 @@ func (l *Loaded) LoadGrants(dirs []string, id string) (diags diag.List) {
 	for _, dir := range dirs {
 		path := filepath.Join(dir, OverlaysDir(id), GrantsFile)
 		granted := Granted{File: path}
-		switch _, err := os.Lstat(path); {
-		case errors.Is(err, fs.ErrNotExist):
-			continue
+		switch isThere, err := exists(path); {
 		case err != nil:
 			granted.Broken = true // which is said of the directory
+		case !isThere:
+			continue
 		case isMask(path):
 		default:
 			granted.Grants, diags = l.readGrants(path)

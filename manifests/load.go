@@ -1,20 +1,16 @@
 package manifests
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/syntax"
@@ -30,6 +26,8 @@ type Loaded struct {
 	Manifests []*Manifest
 	// Grants is what the operator grants to apps, by id.
 	Grants map[string]Granted
+	// Absent is the directories of manifests that do not exist.
+	Absent []string
 	// Sources is the text of every file that was read, for excerpts.
 	Sources map[string][]byte
 	// Root is taken off paths that end up in unit files, for image builds.
@@ -54,9 +52,12 @@ func (l *Loaded) LoadDirs(dirs []string) diag.List {
 func (l *Loaded) Files(dirs []string) (files []string, diags diag.List) {
 	chosen := map[string]string{}
 	for _, dir := range dirs {
-		names, err := l.manifestFiles(dir)
+		names, isAbsent, err := l.manifestFiles(dir)
 		if err != nil {
 			diags = append(diags, Unreadable(dir, err))
+		}
+		if isAbsent {
+			l.Absent = append(l.Absent, dir)
 		}
 		here := map[string]bool{}
 		for _, name := range names {
@@ -110,28 +111,15 @@ func (l *Loaded) loadAll(paths, overlayDirs []string) (diags diag.List) {
 	return diags
 }
 
-// isMask reports whether the file is a link to /dev/null, as systemd masks units.
-func isMask(path string) bool {
-	target, err := os.Readlink(path)
-	return err == nil && target == os.DevNull
-}
-
 // manifestFiles lists a directory's manifests, sorted. Hidden files are editors'.
-func (l *Loaded) manifestFiles(dir string) ([]string, error) {
-	if err := StaysInside(l.Root, dir); err != nil {
-		return nil, err
-	}
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	var names []string
+func (l *Loaded) manifestFiles(dir string) (names []string, isAbsent bool, err error) {
+	entries, isAbsent, err := list(l.Root, dir)
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), ".") && isManifestName(e.Name()) && !e.IsDir() {
 			names = append(names, e.Name())
 		}
 	}
-	return names, err
+	return names, isAbsent, err
 }
 
 func isManifestName(name string) bool {
@@ -149,7 +137,7 @@ func (l *Loaded) load(path string, overlayDirs []string) diag.List {
 	if problems != nil {
 		return append(diags, problems...)
 	}
-	in := Input{Manifest: source, Dir: l.targetDir(path)}
+	in := Input{Manifest: source, Dir: targetDir(l.Root, path)}
 	files, problems := l.overlays(overlayDirs, OverlaysDir(stem))
 	diags = append(diags, problems...)
 	for _, overlay := range files {
@@ -170,30 +158,11 @@ func (l *Loaded) load(path string, overlayDirs []string) diag.List {
 	return diags
 }
 
-// targetDir is the manifest's directory on the machine that runs the units.
-func (l *Loaded) targetDir(path string) string {
-	dir, err := filepath.Abs(filepath.Dir(path))
-	if err != nil {
-		return filepath.Dir(path)
-	}
-	root, err := filepath.Abs(l.Root)
-	if l.Root == "" || err != nil {
-		return dir
-	}
-	if dir == root {
-		return "/"
-	}
-	if rel, ok := strings.CutPrefix(dir, strings.TrimSuffix(root, "/")+"/"); ok {
-		return "/" + rel
-	}
-	return dir
-}
-
 // overlays lists the overlay files for one manifest in the order they apply.
 func (l *Loaded) overlays(dirs []string, name string) (list []string, diags diag.List) {
 	chosen := map[string]string{}
 	for _, dir := range dirs {
-		names, err := l.manifestFiles(filepath.Join(dir, name))
+		names, _, err := l.manifestFiles(filepath.Join(dir, name))
 		if err != nil {
 			diags = append(diags, Unreadable(filepath.Join(dir, name), err))
 		}
@@ -228,31 +197,6 @@ func (l *Loaded) note(s Source) {
 		l.Sources = map[string][]byte{}
 	}
 	l.Sources[s.Name] = s.Data
-}
-
-// ReadFile reads a regular file of at most MaxFileSize bytes, and one more so
-// that Parse can tell a larger one.
-func ReadFile(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return readRegular(f)
-}
-
-func readRegular(f *os.File) ([]byte, error) {
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("it is not a regular file (%v)", info.Mode().Type())
-	}
-	var text bytes.Buffer
-	text.Grow(int(min(info.Size(), MaxFileSize)) + bytes.MinRead)
-	_, err = text.ReadFrom(io.LimitReader(f, MaxFileSize+1))
-	return text.Bytes(), err
 }
 
 // Unreadable is the finding that a file or directory can't be read.

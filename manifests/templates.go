@@ -2,18 +2,15 @@ package manifests
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"unicode/utf8"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -144,37 +141,6 @@ func (l *Loaded) templateIn(place, name string, isOwn bool) ([]byte, error) {
 	}
 	return ReadTemplate(place, name)
 }
-
-// ReadTemplate reads a template that lies beside a manifest, in its directory ID.files.
-// It follows no link, which could lead to any file that the caller can read.
-func ReadTemplate(dir, name string) ([]byte, error) {
-	if info, err := os.Lstat(dir); err != nil || info.Mode()&fs.ModeSymlink != 0 {
-		return nil, cmp.Or(err, errLink)
-	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = root.Close() }() // nothing was written
-	info, err := root.Lstat(name)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode()&fs.ModeSymlink != 0 {
-		return nil, errLink
-	}
-	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if opened, err := f.Stat(); err != nil || !os.SameFile(info, opened) {
-		return nil, cmp.Or(err, errors.New("it was replaced while it was read"))
-	}
-	return readRegular(f)
-}
-
-var errLink = errors.New("it is a link, and templates of a manifest are read without following any: put the file there")
 
 func checkTemplate(s Source) (Source, *diag.Diagnostic) {
 	if len(s.Data) > MaxFileSize {

@@ -7,10 +7,7 @@
 package compile
 
 import (
-	"errors"
-	"io/fs"
 	"maps"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -253,7 +250,7 @@ func (s Source) Installed() (*Compiled, units.Desired, error) {
 // into which apps are installed is gone itself, as with a disk that is not mounted,
 // nobody has removed them one by one, and all would be stopped at once.
 func (s Source) isWhole(k *Compiled, dir string, kept []string) (bool, error) {
-	if _, err := os.Stat(dir); s.Rendered == nil || !errors.Is(err, fs.ErrNotExist) {
+	if s.Rendered == nil || !slices.Contains(k.Loaded.Absent, dir) {
 		return true, nil
 	}
 	if err := s.survey(k); err != nil {
