@@ -83,7 +83,7 @@ func parseApps(b *testing.B) []*manifests.Manifest {
 
 func resolveApps(b *testing.B, list []*manifests.Manifest) *manifests.Set {
 	b.Helper()
-	set, diags := manifests.Resolve(list, manifests.Settings{})
+	set, diags := manifests.Resolve(list, manifests.DefaultSettings())
 	if len(diags) > 0 {
 		b.Fatal(diags[0])
 	}

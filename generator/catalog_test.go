@@ -79,7 +79,7 @@ var catalogSets = map[string][]string{
 func TestCatalogKnows(t *testing.T) {
 	seen := map[string]bool{}
 	for _, m := range catalogManifests(t) {
-		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 		for _, p := range set.Apps[0].Parts {
 			name := m.Document.App.ID
 			if p.Name != "main" {
@@ -260,7 +260,7 @@ func TestCatalogIsConfined(t *testing.T) {
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
-		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 		lines := strings.Split(string(f.Data), "\n")
 		for _, p := range set.Apps[0].Parts {
 			_, line, _ := m.Position(p.Path + ".image")

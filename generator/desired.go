@@ -1,7 +1,6 @@
 package generator
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -27,7 +26,7 @@ func (r *Result) Desired(set *manifests.Set) units.Desired {
 }
 
 func desired(app *manifests.Resolved, files units.Set) units.App {
-	a := units.App{ID: app.ID(), Files: files, Enabled: app.Enabled(), ManifestDigest: app.Digest}
+	a := units.App{ID: app.ID(), Files: files, Enabled: app.Document.App.Enabled, ManifestDigest: app.Digest}
 	for _, p := range app.Parts {
 		part := units.Part{Service: serviceName(app.ID(), p.Name), File: containerFile(app.ID(), p.Name), Oneshot: p.Oneshot, After: partsBefore(app, p)}
 		for _, n := range app.Needs {
@@ -84,7 +83,7 @@ func secretOf(app string, s manifests.Secret) units.Secret {
 	case s.Derive != nil:
 		made.From, made.Method = units.SecretName(app, s.Derive.From), s.Derive.Method
 	case s.Generate != nil:
-		made.Length, made.Alphabet = cmp.Or(s.Generate.Length, 32), cmp.Or(s.Generate.Alphabet, "url")
+		made.Length, made.Alphabet = s.Generate.Length, s.Generate.Alphabet
 	}
 	return made
 }

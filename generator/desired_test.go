@@ -24,7 +24,7 @@ func TestNeeds(t *testing.T) {
 	}
 	var loaded manifests.Loaded
 	diags := loaded.LoadDirs([]string{dir})
-	set, problems := manifests.Resolve(loaded.Manifests, manifests.Settings{})
+	set, problems := manifests.Resolve(loaded.Manifests, manifests.DefaultSettings())
 	result, more := generator.Render(set, parseTarget(t, "5.4 user"))
 	if diags = append(append(diags, problems...), more...); diags.HasErrors() {
 		t.Fatal(diags)
@@ -58,7 +58,7 @@ func TestPartsAfter(t *testing.T) {
 `))
 	var loaded manifests.Loaded
 	diags := loaded.LoadDirs([]string{filepath.Dir(file)})
-	set, problems := manifests.Resolve(loaded.Manifests, manifests.Settings{})
+	set, problems := manifests.Resolve(loaded.Manifests, manifests.DefaultSettings())
 	result, more := generator.Render(set, parseTarget(t, "5.4 user"))
 	if diags = append(append(diags, problems...), more...); diags.HasErrors() {
 		t.Fatal(diags)

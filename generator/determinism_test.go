@@ -153,7 +153,7 @@ func TestRenderLeavesItsInput(t *testing.T) {
 		}
 		list = append(list, m)
 	}
-	set, problems := manifests.Resolve(list, manifests.Settings{})
+	set, problems := manifests.Resolve(list, manifests.DefaultSettings())
 	if problems.HasErrors() {
 		t.Fatal(problems)
 	}

@@ -207,7 +207,7 @@ func TestDigestAndFiles(t *testing.T) {
 			t.Fatal(diags)
 		}
 		m.Templates = map[string]manifests.Source{"a.conf": {Name: "x.files/a.conf", Data: []byte(text)}}
-		set, diags := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+		set, diags := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
@@ -347,7 +347,7 @@ func render(t *testing.T, inputs []manifests.Input, target generator.Target) uni
 			list = append(list, m)
 		}
 	}
-	set, problems := manifests.Resolve(list, manifests.Settings{})
+	set, problems := manifests.Resolve(list, manifests.DefaultSettings())
 	diags = append(diags, problems...)
 	if diags.HasErrors() {
 		t.Fatal(diags)

@@ -117,7 +117,7 @@ func FuzzRenderParse(f *testing.F) {
 		}
 		m.Document.App.Requires = nil // who provides it is not in this set
 		diags = append(diags, manifests.Validate(m)...)
-		set, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+		set, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 		if diags = append(diags, problems...); diags.HasErrors() {
 			explained(t, diags)
 			return

@@ -160,7 +160,7 @@ func compile(t *testing.T, root, target string, isStrict bool) (units.Set, diag.
 	t.Helper()
 	loaded := manifests.Loaded{Root: root}
 	dir := filepath.Join(root, appsDir)
-	settings := manifests.Settings{}
+	settings := manifests.DefaultSettings()
 	settingsFile := filepath.Join(filepath.Dir(dir), settingsName)
 	var diags diag.List
 	if data, err := os.ReadFile(settingsFile); err == nil {

@@ -79,7 +79,7 @@ func (c *container) identity() {
 	default:
 		c.put(c.at("image"), "Image", p.Image)
 	}
-	if p.Pull != "" && p.Pull != "missing" {
+	if p.Pull != "missing" {
 		c.put(c.at("pull"), "Pull", p.Pull)
 	}
 	if policy := c.autoUpdate(); policy != noUpdate {
@@ -286,7 +286,7 @@ func (c *container) secret(s *manifests.SecretMount) string {
 		return name + ",type=env,target=" + s.Env
 	}
 	user, group, _ := strings.Cut(c.part.User, ":")
-	text := name + ",type=mount,target=" + cmp.Or(s.Target, "/run/secrets/"+s.Name) + ",mode=" + cmp.Or(s.Mode, 0o400).String()
+	text := name + ",type=mount,target=" + s.Target + ",mode=" + s.Mode.String()
 	if id := owner(s.UID, user); id != "" {
 		text += ",uid=" + id
 	}
@@ -457,7 +457,7 @@ func doublings(d, longest manifests.Duration) int {
 // install enables the app: it starts at boot. What it needs does not want it in
 // turn (see follow): with Wants= it does not stop when that does.
 func (c *container) install() {
-	if !c.app.Enabled() || c.part.Name != "main" {
+	if !c.app.Document.App.Enabled || c.part.Name != "main" {
 		return
 	}
 	c.begin("Install")

@@ -184,11 +184,7 @@ func (c *container) mark(w *writer) {
 	c.hostProbe("Synced", "synced", h.Synced)
 	for i, o := range c.app.Document.App.Onion {
 		if port := c.part.Port(o.Port); port != nil {
-			virtual := o.Virtual
-			if virtual == 0 {
-				virtual = port.Container
-			}
-			w.put(origin{base: "app", field: "onion", index: i}, "Onion", fmt.Sprintf("%d:%d", virtual, port.Container))
+			w.put(origin{base: "app", field: "onion", index: i}, "Onion", fmt.Sprintf("%d:%d", o.VirtualPort(port), port.Container))
 		}
 	}
 }
@@ -241,17 +237,11 @@ func (c *container) hostProbe(key, level string, p *manifests.Probe) {
 
 func (p *HostProbe) http(h *manifests.HTTPProbe) (port string) {
 	p.Path, p.Status, p.Contains = h.Path, h.Status, h.Contains
-	if p.Path == "" {
-		p.Path = "/"
-	}
 	return h.Port
 }
 
 func (p *HostProbe) rpc(j *manifests.JSONRPCProbe, app string) (port string) {
 	p.Path, p.Method, p.User, p.Expect = j.Path, j.Method, j.User, j.Expect
-	if p.Path == "" {
-		p.Path = "/"
-	}
 	if j.PasswordSecret != "" {
 		p.PasswordSecret = units.SecretName(app, j.PasswordSecret)
 	}

@@ -56,7 +56,7 @@ func firstWriter(app *manifests.Resolved, volume string) (part *manifests.Part, 
 
 // addVolume adds a volume to those of the same container.
 func addVolume(list []units.NewVolumes, app *manifests.Resolved, part *manifests.Part, mount *manifests.Volume) []units.NewVolumes {
-	by := units.NewVolumes{Image: ImageOf(app, part), IsNamed: part.User != ""}
+	by := units.NewVolumes{Image: ImageOf(part), IsNamed: part.User != ""}
 	if part.User != "" {
 		by.Podman = append(by.Podman, "--user="+part.User)
 	}
@@ -88,9 +88,9 @@ func volumeLabels(app *manifests.Resolved, volume string) (list []string) {
 }
 
 // ImageOf is the name of the image that a part runs.
-func ImageOf(app *manifests.Resolved, part *manifests.Part) string {
+func ImageOf(part *manifests.Part) string {
 	if part.Build != nil {
-		return manifests.BuiltImage(&app.Document.App, part)
+		return part.Build.Tag
 	}
 	return part.Image
 }

@@ -1,7 +1,6 @@
 package generator
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -73,7 +72,7 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 		}
 	}
 	for _, s := range c.app.Document.App.Hooks.PreStart {
-		if cmp.Or(s.Part, "main") == c.part.Name {
+		if s.Part == c.part.Name {
 			r.Steps = append(r.Steps, c.step(s)...)
 		}
 	}
@@ -85,7 +84,7 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 		r.Secrets = append(r.Secrets, units.SecretName(c.app.ID(), s.Name))
 	}
 	if len(r.Steps) > 0 {
-		r.Image, r.Podman = ImageOf(c.app, c.part), c.podmanArguments()
+		r.Image, r.Podman = ImageOf(c.part), c.podmanArguments()
 	}
 	return r, true
 }
@@ -116,7 +115,7 @@ func (c *container) templated(i int, checked map[string]bool) units.PrestartFile
 			})
 		}
 	}
-	return units.PrestartFile{Name: f.Template, Mode: uint32(cmp.Or(f.Mode, 0o400)), Template: string(source.Data), Source: path.Base(path.Dir(source.Name)) + "/" + f.Template, Reload: f.Reload}
+	return units.PrestartFile{Name: f.Template, Mode: uint32(f.Mode), Template: string(source.Data), Source: path.Base(path.Dir(source.Name)) + "/" + f.Template, Reload: f.Reload}
 }
 
 // data is what the part's templates may name: what ${…} may, and secrets.
@@ -158,7 +157,7 @@ func onions(set *manifests.Set) (list []configfile.Onion) {
 		for _, o := range app.Document.App.Onion {
 			for _, p := range app.Parts {
 				if port := p.Port(o.Port); port != nil {
-					virtual := cmp.Or(o.Virtual, port.Container)
+					virtual := o.VirtualPort(port)
 					list = append(list, configfile.Onion{
 						App: app.ID(), Host: manifests.ContainerName(app.ID(), p.Name), Port: port.Container, Virtual: virtual, Address: loopback(app.ID(), virtual),
 					})
@@ -182,27 +181,27 @@ func loopback(app string, virtual int) string {
 // step is a step as it is done on the machine: nothing where it is for a
 // capability that nobody provides.
 func (c *container) step(s manifests.Step) []units.Step {
-	timeout := cmp.Or(s.Timeout, manifests.Duration(time.Minute))
+	timeout := s.Timeout
 	done := units.Step{Run: s.Run, Migrate: s.Migrate}
+	if s.WaitFor != nil {
+		timeout = s.WaitFor.Timeout
+	}
 	switch w := s.WaitFor; {
 	case s.EnsureDir != nil:
 		done.EnsureDir = c.ensureDir(s.EnsureDir)
 	case w == nil:
 	case w.File != "":
-		timeout = cmp.Or(w.Timeout, timeout)
 		volume, file, _ := strings.Cut(w.File, "/")
 		source, _ := c.volumeSource(c.app.ID(), volume)
 		done.File = &units.VolumeFile{Volume: source, Path: file}
 	case w.Port != "":
-		timeout = cmp.Or(w.Timeout, timeout)
 		done.Address = c.addressOf(w.Port)
 	default:
-		timeout = cmp.Or(w.Timeout, timeout)
 		provider, part := c.r.set.Provider(w.Capability)
 		if provider == nil {
 			return nil
 		}
-		done.Service, done.Level = serviceName(provider.ID(), part), cmp.Or(w.Until, "serving")
+		done.Service, done.Level = serviceName(provider.ID(), part), w.Until
 	}
 	done.Seconds = int((time.Duration(timeout) + time.Second - 1) / time.Second)
 	return []units.Step{done}
@@ -210,7 +209,7 @@ func (c *container) step(s manifests.Step) []units.Step {
 
 func (c *container) ensureDir(d *manifests.EnsureDir) *units.EnsureDir {
 	source, _ := c.volumeSource(c.app.ID(), d.Volume)
-	dir := &units.EnsureDir{VolumeFile: units.VolumeFile{Volume: source, Path: d.Path}, Mode: uint32(cmp.Or(d.Mode, 0o750))}
+	dir := &units.EnsureDir{VolumeFile: units.VolumeFile{Volume: source, Path: d.Path}, Mode: uint32(d.Mode)}
 	dir.UID, dir.GID, _ = d.Owners() // checked when the manifest was
 	if dir.UID < 0 {
 		own := manifests.EnsureDir{Owner: c.part.User}

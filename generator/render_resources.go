@@ -137,17 +137,13 @@ func (r *renderer) build(app *manifests.Resolved, p *manifests.Part) string {
 	if !path.IsAbs(context) {
 		context = path.Join(app.Dir, context)
 	}
-	containerfile := p.Build.Containerfile
-	if containerfile == "" {
-		containerfile = "Containerfile"
-	}
 	w.begin("Unit")
 	w.put(at, "Description", "Image of "+app.Document.App.Name)
 	w.begin("Build")
-	w.put(at, "ImageTag", manifests.BuiltImage(&app.Document.App, p))
+	w.put(at, "ImageTag", p.Build.Tag)
 	w.put(origin{index: -1}, "ServiceName", units.ObjectService(file))
 	w.put(origin{base: at.base, field: "context", index: -1}, "SetWorkingDirectory", context)
-	w.put(origin{base: at.base, field: "containerfile", index: -1}, "File", path.Join(context, containerfile))
+	w.put(origin{base: at.base, field: "containerfile", index: -1}, "File", path.Join(context, p.Build.Containerfile))
 	optional(w, at, "target", "Target", p.Build.Target)
 	for _, k := range slices.Sorted(maps.Keys(p.Build.Args)) {
 		w.put(origin{base: at.base, field: "args." + k, index: -1}, "BuildArg", k+"="+p.Build.Args[k])
@@ -162,15 +158,11 @@ func (r *renderer) image(app *manifests.Resolved, p *manifests.Part) string {
 	w := r.file(app)
 	at := origin{base: p.Path, index: -1}
 	file := units.ImageFile(manifests.ContainerName(app.ID(), p.Name))
-	policy := p.Pull
-	if policy == "" {
-		policy = "missing"
-	}
 	w.begin("Unit")
 	w.put(at, "Description", "Image of "+app.Document.App.Name)
 	w.begin("Image")
 	w.put(origin{base: p.Path, field: "image", index: -1}, "Image", p.Image)
-	w.put(origin{base: p.Path, field: "prefetch", index: -1}, "Policy", policy)
+	w.put(origin{base: p.Path, field: "prefetch", index: -1}, "Policy", p.Pull)
 	w.put(origin{index: -1}, "ServiceName", units.ObjectService(file))
 	quadlet(w, app.Document.App.WaitOnline)
 	return r.close(file, "Image", app, noMark)

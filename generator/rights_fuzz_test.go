@@ -73,7 +73,7 @@ func beside(t *testing.T, data []byte) (*manifests.Set, bool) {
 		}
 		all = append(all, m)
 	}
-	set, diags := manifests.Resolve(all, manifests.Settings{})
+	set, diags := manifests.Resolve(all, manifests.DefaultSettings())
 	return set, !diags.HasErrors() && set.App("x") != nil
 }
 

@@ -111,7 +111,7 @@ func TestNewcomersGiveWay(t *testing.T) {
 				t.Fatal(diags)
 			}
 			l.Manifests[0].Standing, l.Manifests[1].Standing = c.aIs, c.bIs
-			_, diags := manifests.Resolve(l.Manifests, manifests.Settings{})
+			_, diags := manifests.Resolve(l.Manifests, manifests.DefaultSettings())
 			blamed := make([]string, 0, len(diags))
 			for _, d := range diags {
 				if d.Code != c.code {

@@ -29,6 +29,8 @@ type plan struct {
 	fields []fieldPlan
 	byKey  map[string]int
 	keys   []string
+	// filled is the structure with the defaults that depend on nothing.
+	filled reflect.Value
 }
 
 type fieldPlan struct {
@@ -37,6 +39,7 @@ type fieldPlan struct {
 	enum     []string
 	pattern  *pattern
 	min, max string
+	fallback defaultTag
 	// hasVariables: ${…} is replaced in the value.
 	hasVariables bool
 }
@@ -57,10 +60,14 @@ func planOf(t reflect.Type) *plan {
 		if name := tag.Get("pattern"); name != "" {
 			f.pattern = patterns[name]
 		}
+		if text := tag.Get("default"); text != "" {
+			f.fallback = readDefault(text, t.Field(i).Type)
+		}
 		p.byKey[f.key] = i
 		p.keys = append(p.keys, f.key)
 		p.fields = append(p.fields, f)
 	}
+	p.fill(t)
 	plans.Store(t, p)
 	return p
 }
@@ -108,6 +115,9 @@ func (d *decoder) fileName(id string) {
 
 // value decodes n into v. f says what the field demands of scalars in it.
 func (d *decoder) value(n *syntax.Node, v reflect.Value, at *step, f *fieldPlan) {
+	if v.Kind() == reflect.Struct {
+		v.Set(planOf(v.Type()).filled)
+	}
 	if n.Kind == syntax.BrokenNode || d.special(n, v.Addr().Interface(), at, f) {
 		return
 	}
@@ -207,7 +217,7 @@ func (d *decoder) list(n *syntax.Node, v reflect.Value, at *step, f *fieldPlan) 
 		here := &step{up: at, index: i}
 		if item.Kind == syntax.NullNode {
 			d.fail(item.At, here, diag.WrongType, "", "%s is empty", here)
-			continue
+			item = &syntax.Node{Kind: syntax.BrokenNode}
 		}
 		d.value(item, v.Index(i), here, f)
 	}

@@ -101,7 +101,7 @@ func judge(in manifests.Input) (*manifests.Manifest, diag.List) {
 		return nil, diags
 	}
 	diags = append(diags, manifests.Validate(m)...)
-	set, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+	set, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 	diags = append(diags, problems...)
 	for _, app := range set.Apps {
 		if found := strict.Check(app); !diags.HasErrors() { // of any manifest, but only good ones are judged

@@ -118,7 +118,7 @@ func TestHostileFiles(t *testing.T) {
 			m, diags := manifests.Parse(manifests.Input{Manifest: src, Overlays: []manifests.Source{src}})
 			if m != nil {
 				diags = append(diags, manifests.Validate(m)...)
-				_, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+				_, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 				diags = append(diags, problems...)
 			}
 			printer := diag.Printer{Source: func(string) []byte { return src.Data }}

@@ -109,7 +109,7 @@ func TestTwoFilesOfOneApp(t *testing.T) {
 	if diags := l.LoadDirs([]string{root}); len(diags) > 0 || len(l.Manifests) != 2 {
 		t.Fatalf("%d manifests, %v", len(l.Manifests), diags)
 	}
-	_, diags := manifests.Resolve(l.Manifests, manifests.Settings{})
+	_, diags := manifests.Resolve(l.Manifests, manifests.DefaultSettings())
 	if len(diags) != 1 || diags[0].Code != diag.IDClash {
 		t.Errorf("%v, want one id-clash", diags)
 	}

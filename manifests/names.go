@@ -18,14 +18,6 @@ func ContainerName(app, part string) string {
 	return app + "." + part
 }
 
-// BuiltImage is the name of the image that is built for a part.
-func BuiltImage(app *App, p *Part) string {
-	if p.Build.Tag != "" {
-		return p.Build.Tag
-	}
-	return "localhost/" + ContainerName(app.ID, p.Name) + ":" + app.Version
-}
-
 // member is a part on the network of a capability.
 type member struct {
 	app  *Resolved

@@ -68,6 +68,7 @@ func Parse(in Input) (*Manifest, diag.List) {
 	}
 	d := &decoder{m: m, diags: r.Diags}
 	d.root(&m.Document)
+	m.Document.App.complete()
 	if m.Document.App.ID != "" {
 		d.fileName(m.Document.App.ID)
 	}
@@ -77,12 +78,15 @@ func Parse(in Input) (*Manifest, diag.List) {
 // ParseSettings decodes archipelago.toml.
 func ParseSettings(src Source) (Settings, diag.List) { return parseAlone[Settings](src) }
 
+// DefaultSettings is the settings of a node that has no archipelago.toml.
+func DefaultSettings() Settings { return withDefaults[Settings]() }
+
 // parseAlone decodes a file over which no overlays are laid.
 func parseAlone[T any](src Source) (v T, _ diag.List) {
 	r := &syntax.Reader{File: src.Name}
 	m := &Manifest{File: src.Name, tree: r.Read(src.Data)}
 	if m.tree == nil {
-		return v, r.Diags
+		return withDefaults[T](), r.Diags
 	}
 	d := &decoder{m: m, diags: r.Diags, isVerbatim: true}
 	d.root(&v)
@@ -121,6 +125,13 @@ func (m *Manifest) lookup(path string) *syntax.Node {
 		n, _, path = n.Step(path)
 	}
 	return n
+}
+
+// isGiven reports whether the manifest has a value at a path. One that is left out may have
+// a default.
+func (m *Manifest) isGiven(path string) bool {
+	n := m.lookup(path)
+	return n != nil && n.Kind != syntax.NullNode
 }
 
 // Position is where the value of a path stands, or else its nearest ancestor.

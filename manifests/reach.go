@@ -1,7 +1,6 @@
 package manifests
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -34,7 +33,7 @@ func (r *Resolved) reaches(p *Part, capability string) bool {
 // reach reports capabilities, and hidden services, of parts that are not on their networks.
 func (r *resolver) reach(app *Resolved) {
 	for i, offer := range app.Document.App.Provides {
-		p := app.Part(cmp.Or(offer.Part, "main"))
+		p := app.Part(offer.Part)
 		if p == nil || p.Network == "app" {
 			continue
 		}
@@ -61,11 +60,11 @@ func (r *resolver) reach(app *Resolved) {
 // for it here.
 func (r *resolver) requiringParts(app *Resolved, index int, req Require) {
 	at := fmt.Sprintf("app.requires[%d]", index)
-	names, path := req.Parts, func(i int) string { return fmt.Sprintf("%s.parts[%d]", at, i) }
-	if len(names) == 0 {
-		names, path = []string{"main"}, func(int) string { return at + ".capability" }
+	path := func(i int) string { return fmt.Sprintf("%s.parts[%d]", at, i) }
+	if !app.isGiven(at + ".parts") {
+		path = func(int) string { return at + ".capability" }
 	}
-	for i, name := range names {
+	for i, name := range req.Parts {
 		p := app.Part(name)
 		if p == nil || app.reaches(p, req.Capability) {
 			continue

@@ -4,10 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"path"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
@@ -61,13 +59,7 @@ func (r *Resolved) Part(name string) *Part {
 	return &r.Parts[i]
 }
 
-// Enabled reports whether the app starts at boot.
-func (r *Resolved) Enabled() bool {
-	e := r.Document.App.Enabled
-	return e == nil || *e
-}
-
-// Part is one container of an app, with every default filled in.
+// Part is one container of an app.
 type Part struct {
 	*Container
 	// Name is "main" or the key in `containers`.
@@ -155,19 +147,35 @@ func (r *resolver) add(m *Manifest) {
 		return
 	}
 	app.Parts = parts(&m.Document.App)
+	for i := range app.Parts {
+		app.Parts[i].Container = app.Parts[i].clone()
+	}
 	r.set.byID[id] = app
 	r.set.Apps = append(r.set.Apps, app)
 }
 
-// parts lists the containers with defaults, main first.
+// clone is the container with values of its own where variables are replaced: the manifest
+// may be resolved again, with other settings.
+func (c *Container) clone() *Container {
+	own := *c
+	for _, p := range []**Probe{&own.Health.Alive, &own.Health.Serving, &own.Health.Synced} {
+		if *p != nil {
+			probe := **p
+			*p = &probe
+		}
+	}
+	return &own
+}
+
+// parts lists the containers, main first.
 func parts(app *App) []Part {
 	var list []Part
 	if app.Container != nil {
-		list = append(list, Part{Container: withDefaults(app, app.Container), Name: "main", Path: "app.container"})
+		list = append(list, Part{Container: app.Container, Name: "main", Path: "app.container"})
 	}
 	for _, name := range slices.Sorted(maps.Keys(app.Containers)) {
 		if c := app.Containers[name]; c != nil {
-			list = append(list, Part{Container: withDefaults(app, c), Name: name, Path: "app.containers." + name})
+			list = append(list, Part{Container: c, Name: name, Path: "app.containers." + name})
 		}
 	}
 	if i := slices.IndexFunc(list, func(p Part) bool { return p.Name == "main" }); i > 0 {
@@ -176,91 +184,6 @@ func parts(app *App) []Part {
 		list[0] = main
 	}
 	return list
-}
-
-// container returns the part of that name as the manifest gives it, or nil.
-func (a *App) container(part string) *Container {
-	if part == "main" && a.Container != nil {
-		return a.Container
-	}
-	return a.Containers[part]
-}
-
-// stopTimeouts is how long a program of each kind gets to end before it is
-// killed. Databases and chain daemons that were killed while flushing lost
-// data or hours of work (facts: Fulcrum #41, electrumx #41, raspibolt #1035).
-var stopTimeouts = map[string]Duration{
-	"service":  Duration(30 * time.Second),
-	"database": Duration(2 * time.Minute),
-	"chain":    Duration(30 * time.Minute),
-}
-
-// kinds tells the kind of a program from the last element of its image's name.
-var kinds = map[string]string{
-	"postgres": "database", "postgresql": "database", "mariadb": "database", "mysql": "database",
-	"mongo": "database", "mongodb": "database", "redis": "database", "valkey": "database",
-	"influxdb": "database", "clickhouse": "database", "etcd": "database", "couchdb": "database",
-	"bitcoin": "chain", "bitcoind": "chain", "bitcoin-core": "chain", "bitcoin-knots": "chain", "bitcoinknots": "chain",
-	"docker-bitcoind": "chain", "umbrel-bitcoin": "chain", "umbrel-bitcoin-knots": "chain",
-	"electrs": "chain", "electrumx": "chain", "fulcrum": "chain", "lnd": "chain",
-	"lightningd": "chain", "core-lightning": "chain", "monero": "chain", "monerod": "chain", "litecoind": "chain", "geth": "chain",
-}
-
-// kindOf guesses what sort of program an image holds.
-func kindOf(image string) string {
-	name, _, _ := strings.Cut(image, "@")
-	name = path.Base(name)
-	name, _, _ = strings.Cut(name, ":")
-	return cmp.Or(kinds[name], "service")
-}
-
-// withDefaults returns a copy of the container with every default filled in.
-func withDefaults(app *App, c *Container) *Container {
-	d := *c
-	d.Kind = cmp.Or(d.Kind, kindOf(d.Image))
-	d.Network = cmp.Or(d.Network, "app")
-	d.Start.Timeout = cmp.Or(d.Start.Timeout, Duration(5*time.Minute))
-	d.Stop.Timeout = cmp.Or(d.Stop.Timeout, stopTimeouts[d.Kind])
-	if d.Restart.Policy == "" {
-		d.Restart.Policy = "always"
-		if d.Oneshot {
-			d.Restart.Policy = "no"
-		}
-	}
-	d.Restart.Delay = cmp.Or(d.Restart.Delay, Duration(5*time.Second))
-	if d.Restart.MaxDelay == 0 {
-		d.Restart.MaxDelay = max(Duration(5*time.Minute), d.Restart.Delay)
-	}
-	d.Ports = slices.Clone(d.Ports)
-	for i := range d.Ports {
-		p := &d.Ports[i]
-		p.Protocol = cmp.Or(p.Protocol, "tcp")
-		p.Bind = cmp.Or(p.Bind, "127.0.0.1")
-		p.Count = cmp.Or(p.Count, 1)
-	}
-	d.Health.Alive = probeDefaults(d.Health.Alive)
-	d.Health.Serving = probeDefaults(cmp.Or(d.Health.Serving, uiProbe(app, c)))
-	d.Health.Synced = probeDefaults(d.Health.Synced)
-	return &d
-}
-
-// uiProbe is the probe of a container that serves the user interface.
-func uiProbe(app *App, c *Container) *Probe {
-	if app.UI == nil || c.Health.Disable || c.port(app.UI.Port) == nil {
-		return nil
-	}
-	return &Probe{HTTP: &HTTPProbe{Port: app.UI.Port, Path: app.UI.Path}}
-}
-
-func probeDefaults(p *Probe) *Probe {
-	if p == nil {
-		return nil
-	}
-	d := *p
-	d.Interval = cmp.Or(d.Interval, Duration(30*time.Second))
-	d.Timeout = cmp.Or(d.Timeout, min(Duration(5*time.Second), d.Interval))
-	d.Retries = cmp.Or(d.Retries, 3)
-	return &d
 }
 
 // port returns the container's port of that name, or nil.
@@ -275,10 +198,12 @@ func (c *Container) port(name string) *Port {
 // Port returns the container's port of that name, or nil.
 func (p *Part) Port(name string) *Port { return p.port(name) }
 
+// VirtualPort is the port of the hidden service that leads to a port of a container.
+func (o Onion) VirtualPort(p *Port) int { return cmp.Or(o.Virtual, p.Container) }
+
 // offers notes what an app provides.
 func (r *resolver) offers(app *Resolved) {
 	for i, offer := range app.Document.App.Provides {
-		offer.Part = cmp.Or(offer.Part, "main")
 		r.set.providers[offer.Capability] = append(r.set.providers[offer.Capability], provider{app, offer, i})
 		r.capabilities = append(r.capabilities, offer.Capability)
 		if p := app.Part(offer.Part); p != nil {
@@ -311,7 +236,9 @@ func (r *resolver) onions(app *Resolved) {
 	}
 	i := slices.IndexFunc(app.Needs, func(n Need) bool { return n.Capability == TorCapability })
 	if i < 0 {
-		r.require(app, Require{Capability: TorCapability, Optional: true, Parts: parts}, -1)
+		tor := withDefaults[Require]()
+		tor.Capability, tor.Optional, tor.Parts = TorCapability, true, parts
+		r.require(app, tor, -1)
 		return
 	}
 	app.Needs[i].Parts = slices.Concat(app.Needs[i].Parts, parts)
@@ -319,10 +246,6 @@ func (r *resolver) onions(app *Resolved) {
 }
 
 func (r *resolver) require(app *Resolved, req Require, index int) {
-	req.Until = cmp.Or(req.Until, "serving")
-	if len(req.Parts) == 0 {
-		req.Parts = []string{"main"}
-	}
 	r.capabilities = append(r.capabilities, req.Capability)
 	need := Need{Require: req, Index: index}
 	need.Provider, need.Part = r.set.Provider(req.Capability)
@@ -349,7 +272,7 @@ func (r *resolver) join(app *Resolved, capability string, parts []string) {
 // would fail at each start.
 func (r *resolver) network(app *Resolved) {
 	known := app.Document.App.Networks
-	want := r.set.settings.network()
+	want := r.set.settings.Network
 	if len(known) == 0 || slices.Contains(known, want) {
 		return
 	}
@@ -503,7 +426,7 @@ func (r *resolver) buildTags() {
 	seen := map[string]string{}
 	for _, app := range slices.SortedStableFunc(slices.Values(r.set.Apps), byPrecedence) {
 		for _, p := range app.Parts {
-			if p.Build == nil || p.Build.Tag == "" {
+			if p.Build == nil {
 				continue
 			}
 			if other, ok := seen[p.Build.Tag]; ok {

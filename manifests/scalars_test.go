@@ -135,12 +135,12 @@ func TestDecimalsStayAsWritten(t *testing.T) {
 
 func TestShortPorts(t *testing.T) {
 	for text, want := range map[string]manifests.Port{
-		"80":                           {Container: 80},
-		"8080:80":                      {Host: 8080, Container: 80},
-		"53:53/udp":                    {Host: 53, Container: 53, Protocol: "udp"},
-		"0.0.0.0:8080:80":              {Bind: "0.0.0.0", Host: 8080, Container: 80},
-		"[::1]:8080:80/tcp":            {Bind: "::1", Host: 8080, Container: 80, Protocol: "tcp"},
-		"8000-8009:9000-9009":          {Host: 8000, Container: 9000, Count: 10},
+		"80":                           {Container: 80, Count: 1, Protocol: "tcp", Bind: "127.0.0.1"},
+		"8080:80":                      {Host: 8080, Container: 80, Count: 1, Protocol: "tcp", Bind: "127.0.0.1"},
+		"53:53/udp":                    {Host: 53, Container: 53, Count: 1, Protocol: "udp", Bind: "127.0.0.1"},
+		"0.0.0.0:8080:80":              {Bind: "0.0.0.0", Host: 8080, Container: 80, Count: 1, Protocol: "tcp"},
+		"[::1]:8080:80/tcp":            {Bind: "::1", Host: 8080, Container: 80, Count: 1, Protocol: "tcp"},
+		"8000-8009:9000-9009":          {Host: 8000, Container: 9000, Count: 10, Protocol: "tcp", Bind: "127.0.0.1"},
 		"[::]:7000-7001:7000-7001/udp": {Bind: "::", Host: 7000, Container: 7000, Count: 2, Protocol: "udp"},
 	} {
 		c, diags := container(t, "ports: ["+quote(text)+"]")

@@ -15,7 +15,7 @@ package manifests
 //	enum:"a|b"        the accepted words
 //	pattern:"name"    a named pattern of patterns.go
 //	min:"1" max:"9"   range of a number
-//	default:"text"    documentation of the default, filled in by resolve.go
+//	default:"text"    the value of a key that is left out, given by defaults.go
 //	variables:"yes"   ${…} variables are replaced, by variables.go
 //
 // A test demands a case in testdata for every key.
@@ -81,7 +81,7 @@ type App struct {
 	// How new images reach the app.
 	Update Update `key:"update"`
 	// Whether the app starts at boot.
-	Enabled *bool `key:"enabled" default:"true"`
+	Enabled bool `key:"enabled" default:"true"`
 	// Wait for the machine to be online before the first start. Costs up to 90 s at boot where nothing brings the network up; leave it off for apps that cope.
 	WaitOnline bool `key:"wait_online"`
 }
@@ -104,7 +104,7 @@ type Container struct {
 	Pull string `key:"pull" enum:"missing|always|newer|never" default:"missing"`
 	// Pull the image in a unit of its own (`.image`), outside the container's start timeout.
 	Prefetch bool `key:"prefetch"`
-	// What sort of program it is; decides the default stop timeout (database 120 s, chain daemon 1800 s, else 30 s). Guessed from the image's name where left out.
+	// What sort of program it is; decides the default of `stop.timeout`. Guessed from the image's name where left out.
 	Kind string `key:"kind" enum:"service|database|chain"`
 	// Program to run instead of the image's entrypoint: a list, or one string that is split like a shell would, without a shell. `${…}` variables are replaced.
 	Entrypoint Words `key:"entrypoint" variables:"yes"`
@@ -197,7 +197,7 @@ type Build struct {
 	// Stage of the Containerfile to stop at.
 	Target string `key:"target" pattern:"option"`
 	// Name of the built image.
-	Tag string `key:"tag" pattern:"image" default:"localhost/ID:VERSION, localhost/ID.PART:VERSION"`
+	Tag string `key:"tag" pattern:"image" default:"localhost/ID:VERSION; localhost/ID.PART:VERSION for another part"`
 }
 
 // Port is a port that a container listens on. In short: "host:container", "bind:host:container" or "container", with "/udp" for UDP.
@@ -385,9 +385,9 @@ type Start struct {
 // Stop bounds the end of a container.
 type Stop struct {
 	// How long the program may take to end before it is killed. systemd waits 30 s longer.
-	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"30s; database 2m; chain 30m"`
-	// Signal that asks the program to end.
-	Signal string `key:"signal" pattern:"signal" default:"the image's, else SIGTERM"`
+	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"30s; 2m for database; 30m for chain"`
+	// Signal that asks the program to end; the image's, else SIGTERM, when left out.
+	Signal string `key:"signal" pattern:"signal"`
 	// Exit codes that the program has after a clean end, beside 0, 130, 131 and 143. With one of these the unit is not failed, and `restart.policy: on-failure` does not restart it.
 	SuccessExitCodes []int `key:"success_exit_codes" min:"1" max:"255"`
 }
@@ -405,7 +405,7 @@ type Restart struct {
 	// Wait before the first restart. Later ones wait longer and longer.
 	Delay Duration `key:"delay" min:"100ms" max:"1h" default:"5s"`
 	// The longest wait.
-	MaxDelay Duration `key:"max_delay" min:"100ms" max:"1d" default:"5m"`
+	MaxDelay Duration `key:"max_delay" min:"100ms" max:"1d" default:"5m; at least delay"`
 	// Give up after so many starts in a time.
 	Limit *RestartLimit `key:"limit"`
 }
@@ -453,7 +453,7 @@ type Probe struct {
 	// Time between two probes.
 	Interval Duration `key:"interval" min:"1s" max:"1d" default:"30s"`
 	// Time for one answer.
-	Timeout Duration `key:"timeout" min:"100ms" max:"10m" default:"5s"`
+	Timeout Duration `key:"timeout" min:"100ms" max:"10m" default:"5s; at most interval"`
 	// Failures in a row until the container counts as sick.
 	Retries int `key:"retries" min:"1" max:"1000" default:"3"`
 	// Time after the start in which failures don't count.
@@ -601,7 +601,7 @@ type Onion struct {
 // Data says what happens to data.
 type Data struct {
 	// Keep volumes, secrets and overlays when the app is removed by `archgen remove`. Without, it deletes them, and asks before.
-	Retain *bool `key:"retain" default:"true"`
+	Retain bool `key:"retain" default:"true"`
 	// What a backup holds.
 	Backup Backup `key:"backup"`
 }

@@ -48,7 +48,7 @@ func TestEarlierShares(t *testing.T) {
 		}
 		old = append(old, m)
 	}
-	if _, diags := manifests.Resolve(old, manifests.Settings{}); len(diags) != 1 || diags[0].Path != "app.container.volumes[0].app" {
+	if _, diags := manifests.Resolve(old, manifests.DefaultSettings()); len(diags) != 1 || diags[0].Path != "app.container.volumes[0].app" {
 		t.Errorf("%v, want thief to be refused alone", diags)
 	}
 }

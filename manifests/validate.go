@@ -1,7 +1,6 @@
 package manifests
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -121,8 +120,10 @@ func (v *validator) containers() {
 	}
 }
 
+// partNames is the parts that other keys can name. That main is missing is said once, and not
+// for each key whose default it is.
 func (v *validator) partNames() []string {
-	names := make([]string, 0, len(v.parts))
+	names := append(make([]string, 0, len(v.parts)+1), "main")
 	for _, p := range v.parts {
 		names = append(names, p.Name)
 	}
@@ -269,13 +270,11 @@ func (v *validator) part(p Part) {
 
 // buildName demands that the name of an image that is built can be one.
 func (v *validator) buildName(p Part) {
-	if p.Build == nil || p.Build.Tag != "" || v.app.ID == "" || v.app.Version == "" {
+	if p.Build == nil || v.app.ID == "" || v.app.Version == "" || isImage(p.Build.Tag) {
 		return
 	}
-	if name := BuiltImage(v.app, &p); !isImage(name) {
-		v.fail(diag.BadValue, p.Path+".build", "name it in build: `tag: localhost/NAME:TAG`",
-			"the image can't be called %s, after the app's id and version: that is no valid image reference", name)
-	}
+	v.fail(diag.BadValue, p.Path+".build", "name it in build: `tag: localhost/NAME:TAG`",
+		"the image can't be called %s, after the app's id and version: that is no valid image reference", p.Build.Tag)
 }
 
 // autoUpdate refuses to ask a registry for a newer image under a name that stands for one
@@ -379,7 +378,8 @@ func (v *validator) onions() {
 		port := o.Virtual
 		for i := range v.parts {
 			if p := v.parts[i].port(o.Port); p != nil {
-				port = cmp.Or(port, p.Container)
+				port = o.VirtualPort(p)
+				break
 			}
 		}
 		virtual = append(virtual, strconv.Itoa(port))
@@ -392,7 +392,7 @@ func (v *validator) secretMounts(p Part) {
 	for i, s := range p.Secrets {
 		at := fmt.Sprintf("%s.secrets[%d]", p.Path, i)
 		v.reference(at+".name", "secret", s.Name, v.secretNames())
-		if s.Env != "" && (s.Target != "" || s.Mode != 0 || s.UID != nil || s.GID != nil) {
+		if s.Env != "" && (s.Target != "" || v.m.isGiven(at+".mode") || s.UID != nil || s.GID != nil) {
 			v.fail(diag.Exclusive, at, "", "env excludes target, mode, uid and gid: the secret is either a file or a variable")
 		}
 		targets = append(targets, s.Target)
@@ -431,11 +431,11 @@ func (v *validator) health(p Part) {
 		if levels[level] == nil {
 			continue
 		}
-		if level == "serving" && v.app.container(p.Name).Health.Serving == nil {
+		at := p.Path + ".health." + level
+		if level == "serving" && !v.m.isGiven(at) {
 			v.uiProbe(p)
 			continue
 		}
-		at := p.Path + ".health." + level
 		if p.Health.Disable {
 			v.fail(diag.Exclusive, at, "", "health.disable excludes probes")
 		}
@@ -548,7 +548,7 @@ func (v *validator) hooks() {
 			v.ensureDir(at+".ensure_dir", s.EnsureDir)
 		}
 		if s.WaitFor != nil {
-			v.waitFor(at+".wait_for", s.WaitFor, cmp.Or(s.Part, "main"))
+			v.waitFor(at+".wait_for", s.WaitFor, s.Part)
 		}
 		if s.Migrate != "" && len(s.Run) == 0 {
 			v.fail(diag.MissingKey, at, "add `run:` with the command", "migrate says when a command runs once, and there is no command")

@@ -179,9 +179,9 @@ func (s *Set) Values(app *Resolved) map[string]string {
 	v := map[string]string{
 		"app.id":             app.ID(),
 		"app.version":        app.Document.App.Version,
-		"settings.network":   s.settings.network(),
+		"settings.network":   s.settings.Network,
 		"settings.chain":     s.settings.chain(),
-		"settings.host_name": s.settings.hostName(),
+		"settings.host_name": s.settings.HostName,
 	}
 	for _, part := range app.Parts {
 		for _, p := range part.Ports {
@@ -244,24 +244,10 @@ func (s *Set) ExportedSecrets(capability, consumer string) (provider *Resolved, 
 	return by[0].app, names
 }
 
-func (s Settings) network() string {
-	if s.Network == "" {
-		return "mainnet"
-	}
-	return s.Network
-}
-
 // chain is the network as bitcoind names it.
 func (s Settings) chain() string {
-	if n := s.network(); n != "mainnet" {
-		return n
+	if s.Network == "mainnet" {
+		return "main"
 	}
-	return "main"
-}
-
-func (s Settings) hostName() string {
-	if s.HostName == "" {
-		return "localhost"
-	}
-	return s.HostName
+	return s.Network
 }

@@ -113,7 +113,7 @@ func (c *cli) showCatalog(id string, asManifest, asJSON bool) error {
 		return err
 	}
 	// What it requires of others is not there, and is not asked for.
-	set, _ := manifests.Resolve([]*manifests.Manifest{entries[i].Manifest}, manifests.Settings{})
+	set, _ := manifests.Resolve([]*manifests.Manifest{entries[i].Manifest}, manifests.DefaultSettings())
 	if asJSON {
 		return c.printJSON(struct {
 			catalog.Entry

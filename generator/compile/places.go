@@ -32,6 +32,7 @@ func (s Source) settings(k *Compiled) (diags diag.List, err error) {
 		k.Settings, diags = manifests.ParseSettings(manifests.Source{Name: file, Data: data})
 		return diags, nil
 	}
+	k.Settings = manifests.DefaultSettings()
 	return nil, nil
 }
 

@@ -201,7 +201,7 @@ func (v values) render(t rapid.TB, podman generator.Version) (service string, di
 		return "", diags
 	}
 	diags = append(diags, manifests.Validate(m)...)
-	set, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+	set, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 	diags = append(diags, problems...)
 	result, problems := generator.Render(set, generator.Target{Podman: podman, Generator: "test"})
 	diags = append(diags, problems...)

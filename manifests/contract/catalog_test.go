@@ -70,7 +70,7 @@ func TestContractsAreUsed(t *testing.T) {
 	var loaded manifests.Loaded
 	loaded.LoadDirs([]string{catalogDir})
 	for _, m := range loaded.Manifests {
-		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 		for _, p := range set.Apps[0].Parts {
 			if c := known.Of(p.Image); c != nil {
 				used[c.Name] = true

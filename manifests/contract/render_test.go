@@ -41,7 +41,9 @@ func load(t *testing.T, dir, network string, without ...string) []contract.App {
 		t.Fatal(diags)
 	}
 	list := slices.DeleteFunc(loaded.Manifests, func(m *manifests.Manifest) bool { return slices.Contains(without, m.Document.App.ID) })
-	set, _ := manifests.Resolve(list, manifests.Settings{Network: network})
+	settings := manifests.DefaultSettings()
+	settings.Network = network
+	set, _ := manifests.Resolve(list, settings)
 	apps := make([]contract.App, 0, len(set.Apps))
 	files := render(t, set)
 	for _, a := range set.Apps {

@@ -4,7 +4,6 @@
 package datasheet
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -284,7 +283,7 @@ func (s sheet) question(p *manifests.Probe) string {
 }
 
 func (s sheet) page(scheme string, h *manifests.HTTPProbe) string {
-	text := scheme + " " + s.mark(cmp.Or(h.Path, "/")) + " answers"
+	text := scheme + " " + s.mark(h.Path) + " answers"
 	if h.Contains != "" {
 		text += " with " + s.mark(h.Contains)
 	}

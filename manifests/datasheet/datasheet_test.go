@@ -50,7 +50,7 @@ func TestOf(t *testing.T) {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+	set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 	got := map[string][][]string{}
 	for _, table := range datasheet.Of(set.Apps, func(name string) string { return "<" + name + ">" }) {
 		got[table.Title] = table.Rows
@@ -133,7 +133,7 @@ func TestProbeKinds(t *testing.T) {
 		if diags.HasErrors() {
 			t.Fatal(diags)
 		}
-		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 		for _, table := range datasheet.Of(set.Apps, func(name string) string { return "<" + name + ">" }) {
 			if table.Title == "Times and checks" && table.Rows[0][3] != want {
 				t.Errorf("%s: %q, want %q", probe, table.Rows[0][3], want)

@@ -26,7 +26,7 @@ func TestGraph(t *testing.T) {
 		}
 		list = append(list, m)
 	}
-	set, _ := manifests.Resolve(list, manifests.Settings{})
+	set, _ := manifests.Resolve(list, manifests.DefaultSettings())
 	g := graph.Of(set, []string{"broken"})
 	want := &graph.Graph{
 		Nodes: []graph.Node{{"db", `The "DB" #1`}, {"page", "Page"}, {"web", "Web"}},

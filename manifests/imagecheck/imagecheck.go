@@ -83,7 +83,7 @@ func (c *check) ports() {
 		for _, e := range c.facts.Ports {
 			if e.Protocol == p.Protocol {
 				others = append(others, strconv.Itoa(e.Number))
-				exposed = exposed || e.Number >= p.Container && e.Number < p.Container+max(p.Count, 1)
+				exposed = exposed || e.Number >= p.Container && e.Number < p.Container+p.Count
 			}
 		}
 		if exposed || len(others) == 0 || c.mentions(p.Container) {
@@ -196,7 +196,7 @@ func (c *check) runs() (list []run) {
 		}
 	}
 	for i, s := range c.app.Document.App.Hooks.PreStart {
-		if cmp.Or(s.Part, "main") == c.part.Name && len(s.Run) > 0 {
+		if s.Part == c.part.Name && len(s.Run) > 0 {
 			list = append(list, run{fmt.Sprintf("app.hooks.pre_start[%d].run", i), s.Run, "the program of the step"})
 		}
 	}
@@ -255,7 +255,9 @@ func (c *check) mounted() []string {
 		list = append(list, path.Clean(f.Target))
 	}
 	for _, s := range c.part.Secrets {
-		list = append(list, cmp.Or(s.Target, "/run/secrets/"+s.Name))
+		if s.Env == "" {
+			list = append(list, s.Target)
+		}
 	}
 	return list
 }

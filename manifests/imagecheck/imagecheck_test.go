@@ -28,7 +28,7 @@ func resolved(t *testing.T, container string, templates map[string]string) *mani
 	for name, data := range templates {
 		m.Templates[name] = manifests.Source{Name: name, Data: []byte(data)}
 	}
-	set, diags := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+	set, diags := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
@@ -206,7 +206,7 @@ func TestCatalog(t *testing.T) {
 	}
 	for _, f := range files {
 		m, _ := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: f.Name, Data: f.Data}})
-		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 		for _, app := range set.Apps {
 			for i := range app.Parts {
 				ports := make([]imagecheck.Port, 0, len(app.Parts[i].Ports))

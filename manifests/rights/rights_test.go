@@ -79,7 +79,7 @@ func resolved(t *testing.T, a *txtar.Archive) *manifests.Resolved {
 		}
 		all = append(all, m)
 	}
-	set, diags := manifests.Resolve(all, manifests.Settings{})
+	set, diags := manifests.Resolve(all, manifests.DefaultSettings())
 	if diags.HasErrors() {
 		t.Fatalf("%s: %v", a.Comment, diags)
 	}

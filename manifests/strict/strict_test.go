@@ -55,7 +55,7 @@ func TestRightsThatWantASecondLook(t *testing.T) {
 		if diags.HasErrors() {
 			t.Fatalf("%s: %v", name, diags)
 		}
-		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 		var got []diag.Code
 		for _, d := range strict.Check(set.Apps[0]) {
 			got = append(got, d.Code)

@@ -463,7 +463,7 @@ func rendered(t *testing.T, dir string, without ...string) units.Set {
 		return nil
 	}
 	chosen := slices.DeleteFunc(loaded.Manifests, func(m *manifests.Manifest) bool { return slices.Contains(without, m.Document.App.ID) })
-	set, diags := manifests.Resolve(chosen, manifests.Settings{})
+	set, diags := manifests.Resolve(chosen, manifests.DefaultSettings())
 	if diags.HasErrors() {
 		return nil
 	}

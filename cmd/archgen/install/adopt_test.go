@@ -144,5 +144,5 @@ func resolved(t *testing.T, texts ...string) (*manifests.Set, diag.List) {
 		}
 		list = append(list, m)
 	}
-	return manifests.Resolve(list, manifests.Settings{})
+	return manifests.Resolve(list, manifests.DefaultSettings())
 }

@@ -66,7 +66,7 @@ func requiredOf(k *compile.Compiled, ids []string) error {
 func Disposable(k *compile.Compiled, ids []string) (list []string) {
 	for _, m := range k.Loaded.Manifests {
 		app := m.Document.App
-		if slices.Contains(ids, app.ID) && app.Data.Retain != nil && !*app.Data.Retain {
+		if slices.Contains(ids, app.ID) && !app.Data.Retain {
 			list = append(list, app.ID)
 		}
 	}

@@ -80,6 +80,6 @@ func (r *Request) Further() []rights.Granted {
 // alone is the rights of a manifest beyond the safe set, each ID once, whatever else is
 // installed.
 func alone(m *manifests.Manifest) []rights.Right {
-	set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+	set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 	return rights.Beyond(rights.Of(set.Apps[0]))
 }

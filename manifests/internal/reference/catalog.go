@@ -206,7 +206,7 @@ func catalogApps() ([]*manifests.Resolved, error) {
 			return nil, fmt.Errorf("the catalog has a mistake: %v", diags[0])
 		}
 		// What it requires of others is not there, and is not asked for.
-		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+		set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 		apps = append(apps, set.Apps...)
 	}
 	slices.SortFunc(apps, func(a, b *manifests.Resolved) int { return cmp.Compare(a.ID(), b.ID()) })

@@ -29,7 +29,7 @@ func TestSources(t *testing.T) {
 		}
 		list = append(list, m)
 	}
-	if _, diags := manifests.Resolve(list, manifests.Settings{}); len(diags) > 0 {
+	if _, diags := manifests.Resolve(list, manifests.DefaultSettings()); len(diags) > 0 {
 		t.Errorf("the set does not fit together: %v", diags[0])
 	}
 	for i, again := range apps.Sources(100) {

@@ -73,7 +73,7 @@ func (s *settings) facts() imagecheck.Facts {
 func (r *Reader) Check(ctx context.Context, app *manifests.Resolved) (diags diag.List, notes []string, err error) {
 	for i := range app.Parts {
 		part := &app.Parts[i]
-		image := generator.ImageOf(app, part)
+		image := generator.ImageOf(part)
 		s, err := r.inspect(ctx, image)
 		if err != nil {
 			return diags, notes, err

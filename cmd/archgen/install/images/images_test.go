@@ -46,7 +46,7 @@ func app(t *testing.T, text string) *manifests.Resolved {
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	set, diags := manifests.Resolve([]*manifests.Manifest{m}, manifests.Settings{})
+	set, diags := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
