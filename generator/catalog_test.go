@@ -3,7 +3,6 @@ package generator_test
 import (
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -232,17 +231,11 @@ func catalogManifests(t *testing.T) []*manifests.Manifest {
 
 // kindOfProbe is how a probe asks, as the manifest calls it.
 func kindOfProbe(p *manifests.Probe) string {
-	if p == nil {
-		return ""
-	}
-	kinds := map[string]bool{
-		"http": p.HTTP != nil, "https": p.HTTPS != nil, "tcp": p.TCP != nil, "jsonrpc": p.JSONRPC != nil, "electrum": p.Electrum != nil,
-		"exec": len(p.Exec) > 0,
-	}
-	for _, kind := range slices.Sorted(maps.Keys(kinds)) {
-		if kinds[kind] {
-			return kind
-		}
+	switch q := p.Question(); {
+	case q != nil:
+		return q.Kind
+	case p != nil:
+		return "exec"
 	}
 	return ""
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/probe"
 )
 
 // startupInterval is how often a starting container is asked. One check costs
@@ -141,36 +142,6 @@ func podmanDuration(d manifests.Duration) string {
 	return strconv.FormatInt(int64(time.Duration(d)/time.Second), 10) + "s"
 }
 
-// HostProbe is a probe from the host's side as it is carried in the ownership
-// section, one JSON object a level.
-type HostProbe struct {
-	// Kind is http, https, tcp, jsonrpc, electrum, postgres, redis or mysql.
-	Kind string `json:"kind"`
-	// Address is host:port.
-	Address string `json:"address"`
-	// Path is the path of an HTTP request.
-	Path string `json:"path,omitempty"`
-	// Status is the accepted status codes; empty means below 400.
-	Status []int `json:"status,omitempty"`
-	// Contains is text that the body has to contain.
-	Contains string `json:"contains,omitempty"`
-	// Method is the JSON-RPC method.
-	Method string `json:"method,omitempty"`
-	// User is the user for basic authentication.
-	User string `json:"user,omitempty"`
-	// PasswordSecret is the Podman secret that holds the password.
-	PasswordSecret string `json:"password_secret,omitempty"`
-	// Expect is members of the result and their values.
-	Expect map[string]string `json:"expect,omitempty"`
-	// Interval and Timeout are durations such as 30s.
-	Interval string `json:"interval"`
-	Timeout  string `json:"timeout"`
-	// Retries is the failures in a row until the app counts as sick.
-	Retries int `json:"retries"`
-	// StartPeriod is the time after a start in which failures don't count.
-	StartPeriod string `json:"start_period,omitempty"`
-}
-
 // mark writes what later readers of the file need to know of the part.
 func (c *container) mark(w *writer) {
 	if c.part.Name == "main" {
@@ -199,53 +170,20 @@ func (c *container) granted(w *writer) {
 }
 
 func (c *container) hostProbe(key, level string, p *manifests.Probe) {
-	if p == nil || len(p.Exec) > 0 {
+	q := p.Question()
+	if q == nil {
 		return
 	}
-	probe := HostProbe{
-		Interval: podmanDuration(p.Interval), Timeout: podmanDuration(p.Timeout), Retries: p.Retries,
-	}
-	if p.StartPeriod > 0 {
-		probe.StartPeriod = podmanDuration(p.StartPeriod)
-	}
-	port := ""
-	switch {
-	case p.HTTP != nil:
-		probe.Kind, port = "http", probe.http(p.HTTP)
-	case p.HTTPS != nil:
-		probe.Kind, port = "https", probe.http(p.HTTPS)
-	case p.JSONRPC != nil:
-		probe.Kind, port = "jsonrpc", probe.rpc(p.JSONRPC, c.app.ID())
-	case p.TCP != nil:
-		probe.Kind, port = "tcp", p.TCP.Port
-	case p.Electrum != nil:
-		probe.Kind, port = "electrum", p.Electrum.Port
-	case p.Postgres != nil:
-		probe.Kind, port = "postgres", p.Postgres.Port
-	case p.Redis != nil:
-		probe.Kind, port = "redis", p.Redis.Port
-	case p.MySQL != nil:
-		probe.Kind, port = "mysql", p.MySQL.Port
-	}
-	probe.Address = c.hostAddress(port)
-	text, err := json.Marshal(probe)
+	t, err := probe.New(q.Kind, q.Options)
 	if err != nil {
-		panic(fmt.Sprintf("encoding a probe as JSON: %v", err))
+		panic(fmt.Sprintf("the schema and the probes disagree: %v", err))
 	}
-	c.put(c.at("health."+level), key, string(text))
-}
-
-func (p *HostProbe) http(h *manifests.HTTPProbe) (port string) {
-	p.Path, p.Status, p.Contains = h.Path, h.Status, h.Contains
-	return h.Port
-}
-
-func (p *HostProbe) rpc(j *manifests.JSONRPCProbe, app string) (port string) {
-	p.Path, p.Method, p.User, p.Expect = j.Path, j.Method, j.User, j.Expect
-	if j.PasswordSecret != "" {
-		p.PasswordSecret = units.SecretName(app, j.PasswordSecret)
+	t.Address, t.Retries = c.hostAddress(q.Port), p.Retries
+	t.Interval, t.Timeout, t.StartPeriod = time.Duration(p.Interval), time.Duration(p.Timeout), time.Duration(p.StartPeriod)
+	if t.PasswordSecret != "" {
+		t.PasswordSecret = units.SecretName(c.app.ID(), t.PasswordSecret)
 	}
-	return j.Port
+	c.put(c.at("health."+level), key, t.Text())
 }
 
 // hostAddress is where the host reaches a port of the container.

@@ -462,34 +462,23 @@ func (v *validator) uiProbe(p Part) {
 func isReached(p Part, port *Port) bool { return port.Host != 0 || p.Network == "host" }
 
 func (v *validator) probe(p Part, at string, probe *Probe) {
-	ports := map[string]string{}
-	given := map[string]bool{
-		"http": probe.HTTP != nil, "https": probe.HTTPS != nil, "tcp": probe.TCP != nil, "jsonrpc": probe.JSONRPC != nil, "electrum": probe.Electrum != nil,
-		"postgres": probe.Postgres != nil, "redis": probe.Redis != nil, "mysql": probe.MySQL != nil, "exec": len(probe.Exec) > 0,
+	given := map[string]bool{"exec": len(probe.Exec) > 0}
+	questions := probe.questions()
+	for _, q := range questions {
+		given[q.Kind] = q.Options != nil
+		if secret, isText := q.Options["password_secret"].(string); isText {
+			v.reference(at+"."+q.Kind+".password_secret", "secret", secret, v.secretNames())
+		}
 	}
 	v.exactlyOne(at, given)
-	for kind, target := range map[string]*HTTPProbe{"http": probe.HTTP, "https": probe.HTTPS} {
-		if target != nil {
-			ports[kind] = target.Port
-		}
-	}
-	for kind, target := range map[string]*TCPProbe{"tcp": probe.TCP, "electrum": probe.Electrum, "postgres": probe.Postgres, "redis": probe.Redis, "mysql": probe.MySQL} {
-		if target != nil {
-			ports[kind] = target.Port
-		}
-	}
-	if rpc := probe.JSONRPC; rpc != nil {
-		ports["jsonrpc"] = rpc.Port
-		v.reference(at+".jsonrpc.password_secret", "secret", rpc.PasswordSecret, v.secretNames())
-	}
 	known := make([]string, 0, len(p.Ports))
 	for _, port := range p.Ports {
 		known = append(known, port.Name)
 	}
-	for _, kind := range sortedKeys(ports) {
-		path := at + "." + kind + ".port"
-		v.reference(path, "port", ports[kind], known)
-		if port := p.port(ports[kind]); port != nil && !isReached(p, port) {
+	for _, q := range questions {
+		path := at + "." + q.Kind + ".port"
+		v.reference(path, "port", q.Port, known)
+		if port := p.port(q.Port); port != nil && !isReached(p, port) {
 			v.fail(diag.MissingKey, path, "give the port a `host:`, or ask with `exec`", "the probe asks from the host, and the port %s has no host port", port.Name)
 		}
 	}

@@ -5,7 +5,6 @@ package datasheet
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/rights"
+	"github.com/archipelago-os/archipelago/units/probe"
 )
 
 // Table is what there is to know of one kind.
@@ -255,42 +255,17 @@ func within(volume string, entries []string) []string {
 
 // question is what a probe asks, in a few words.
 func (s sheet) question(p *manifests.Probe) string {
-	switch {
-	case p == nil:
-		return ""
-	case p.HTTP != nil:
-		return s.page("http", p.HTTP)
-	case p.HTTPS != nil:
-		return s.page("https", p.HTTPS)
-	case p.JSONRPC != nil:
-		words := []string{s.mark(p.JSONRPC.Method), "answers"}
-		for _, k := range slices.Sorted(maps.Keys(p.JSONRPC.Expect)) {
-			words = append(words, "with", s.mark(k+": "+p.JSONRPC.Expect[k]))
+	switch q := p.Question(); {
+	case q != nil:
+		t, err := probe.New(q.Kind, q.Options)
+		if err != nil {
+			panic(fmt.Sprintf("the schema and the probes disagree: %v", err))
 		}
-		return strings.Join(words, " ")
-	case p.Electrum != nil:
-		return s.mark("server.version") + " answers"
-	case p.Postgres != nil:
-		return "PostgreSQL accepts a startup message"
-	case p.Redis != nil:
-		return s.mark("PING") + " is answered"
-	case p.MySQL != nil:
-		return "the MySQL server greets"
-	case len(p.Exec) > 0:
+		return t.Shows(s.mark)
+	case p != nil && len(p.Exec) > 0:
 		return s.mark(p.Exec[0]) + " in the container succeeds"
 	}
-	return "its port is open"
-}
-
-func (s sheet) page(scheme string, h *manifests.HTTPProbe) string {
-	text := scheme + " " + s.mark(h.Path) + " answers"
-	if h.Contains != "" {
-		text += " with " + s.mark(h.Contains)
-	}
-	if len(h.Status) > 0 {
-		text += " " + strings.Trim(strings.ReplaceAll(fmt.Sprint(h.Status), " ", ", "), "[]")
-	}
-	return text
+	return ""
 }
 
 // digest is the beginning of one, enough to tell it from others.

@@ -140,38 +140,27 @@ func (p *Prober) Probe(ctx context.Context, t Target, credentials Credentials) O
 }
 
 func (p *Prober) ask(ctx context.Context, t *Target, credentials Credentials) Outcome {
-	switch t.Kind {
-	case HTTP, HTTPS:
-		return p.askPage(ctx, t)
-	case JSONRPC:
-		return p.askRPC(ctx, t, credentials)
-	case TCP:
-		return once(ctx, t, askOpen)
-	case Electrum:
-		return once(ctx, t, askElectrum)
-	case Postgres:
-		return once(ctx, t, askPostgres)
-	case Redis:
-		return once(ctx, t, askRedis)
-	case MySQL:
-		return once(ctx, t, askMySQL)
+	if known := t.protocol(); known != nil {
+		return known.ask(p, ctx, t, credentials)
 	}
 	return outcome(Unreachable, NotAsked, "no probe of kind %q is known", t.Kind)
 }
 
-// once holds a conversation over a connection that is not kept.
-func once(ctx context.Context, t *Target, talk func(*exchange) (Outcome, error)) Outcome {
-	l, err := open(ctx, t)
-	if err != nil {
-		return unconnected(t, err)
+// once asks by a conversation over a connection that is not kept.
+func once(talk func(*exchange) (Outcome, error)) func(*Prober, context.Context, *Target, Credentials) Outcome {
+	return func(_ *Prober, ctx context.Context, t *Target, _ Credentials) Outcome {
+		l, err := open(ctx, t)
+		if err != nil {
+			return unconnected(t, err)
+		}
+		x := begin(ctx, l)
+		defer x.end()
+		o, err := talk(x)
+		if err != nil {
+			return x.failed(t, err)
+		}
+		return o
 	}
-	x := begin(ctx, l)
-	defer x.end()
-	o, err := talk(x)
-	if err != nil {
-		return x.failed(t, err)
-	}
-	return o
 }
 
 func outcome(s State, r Reason, format string, args ...any) Outcome {

@@ -7,24 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
-)
-
-// Kind is the protocol in which a target is asked.
-type Kind string
-
-// The kinds of probes from the host's side.
-const (
-	HTTP     Kind = "http"
-	HTTPS    Kind = "https"
-	TCP      Kind = "tcp"
-	JSONRPC  Kind = "jsonrpc"
-	Electrum Kind = "electrum"
-	Postgres Kind = "postgres"
-	Redis    Kind = "redis"
-	MySQL    Kind = "mysql"
 )
 
 // Target is what is asked, as it stands in the ownership section of a unit
@@ -35,38 +21,63 @@ type Target struct {
 	// Address is IP:port. Names are not allowed: looking one up can hang.
 	Address string `json:"address"`
 	// Path is the path and query of an HTTP request.
-	Path string `json:"path"`
+	Path string `json:"path,omitempty"`
 	// Status is the accepted status codes; empty means below 400.
-	Status []int `json:"status"`
+	Status []int `json:"status,omitempty"`
 	// Contains is text that the body has to contain.
-	Contains string `json:"contains"`
+	Contains string `json:"contains,omitempty"`
 	// Method is the JSON-RPC method.
-	Method string `json:"method"`
+	Method string `json:"method,omitempty"`
 	// User is the user for basic authentication. Without one, the secret holds
 	// user:password, as the cookie file of bitcoind does.
-	User string `json:"user"`
+	User string `json:"user,omitempty"`
 	// PasswordSecret is the name of the secret that holds the password.
-	PasswordSecret string `json:"password_secret"`
+	PasswordSecret string `json:"password_secret,omitempty"`
 	// Expect is members of the result, by dotted path, and their values.
-	Expect map[string]string `json:"expect"`
+	Expect map[string]string `json:"expect,omitempty"`
 	// Interval is the time between two probes.
 	Interval time.Duration `json:"-"`
 	// Timeout is the time for one probe.
 	Timeout time.Duration `json:"-"`
 	// Retries is the failures in a row until the app counts as sick.
-	Retries int `json:"retries"`
+	Retries int `json:"-"`
 	// StartPeriod is the time after a start in which failures don't count.
 	StartPeriod time.Duration `json:"-"`
 }
 
+// encoded is a target as it stands in the ownership section.
+type encoded struct {
+	Target
+	Interval    string `json:"interval"`
+	Timeout     string `json:"timeout"`
+	Retries     int    `json:"retries"`
+	StartPeriod string `json:"start_period,omitempty"`
+}
+
+// Text writes a target as Parse reads it.
+func (t *Target) Text() string {
+	w := encoded{Target: *t, Interval: seconds(t.Interval), Timeout: seconds(t.Timeout), Retries: t.Retries}
+	if t.StartPeriod > 0 {
+		w.StartPeriod = seconds(t.StartPeriod)
+	}
+	text, err := json.Marshal(w)
+	if err != nil {
+		panic(fmt.Sprintf("encoding a probe as JSON: %v", err))
+	}
+	return string(text)
+}
+
+// seconds writes a duration in seconds, or in milliseconds where it has a part of one.
+func seconds(d time.Duration) string {
+	if d%time.Second != 0 {
+		return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
+	}
+	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
+}
+
 // Parse reads a target and rejects what it could not ask exactly.
 func Parse(text []byte) (Target, error) {
-	var w struct {
-		Target
-		Interval    string `json:"interval"`
-		Timeout     string `json:"timeout"`
-		StartPeriod string `json:"start_period"`
-	}
+	var w encoded
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&w); err != nil {
@@ -76,6 +87,7 @@ func Parse(text []byte) (Target, error) {
 		return Target{}, errors.New("reading a probe: there is more after it; `archgen apply` writes it anew")
 	}
 	t := w.Target
+	t.Retries = w.Retries
 	errs := []error{
 		duration(&t.Interval, "interval", w.Interval),
 		duration(&t.Timeout, "timeout", w.Timeout),
@@ -115,28 +127,33 @@ func (t *Target) check() []error {
 	fail(t.Retries > 0, "retries: %d is below 1", t.Retries)
 	fail(t.Timeout <= t.Interval, "timeout: %v is longer than the interval %v", t.Timeout, t.Interval)
 
-	web, rpc := false, false
-	switch t.Kind {
-	case HTTP, HTTPS:
-		web = true
-	case JSONRPC:
-		rpc = true
-	case TCP, Electrum, Postgres, Redis, MySQL:
-	default:
+	takes := func(members) bool { return false }
+	if p := t.protocol(); p != nil {
+		takes = func(m members) bool { return p.takes&m != 0 }
+	} else {
 		fail(false, "kind: %q is unknown", t.Kind)
 	}
-	fail((web || rpc) == strings.HasPrefix(t.Path, "/") && isWord(t.Path), "path: %q; http, https and jsonrpc need one that begins with / and has no white space, others have none", t.Path)
-	fail(web || len(t.Status) == 0 && t.Contains == "", "status and contains belong to http and https")
+	fail(takes(aPath) == strings.HasPrefix(t.Path, "/") && isWord(t.Path), "path: %q; %s need one that begins with / and has no white space, others have none", t.Path, listed(aPath))
+	fail(takes(aPage) || len(t.Status) == 0 && t.Contains == "", "status and contains belong to %s", listed(aPage))
 	for _, s := range t.Status {
 		fail(s >= 100 && s <= 599, "status: %d is not from 100 to 599", s)
 	}
-	fail(rpc == (t.Method != ""), "method: %q; jsonrpc needs one, others have none", t.Method)
-	fail(rpc || t.User == "" && t.PasswordSecret == "" && len(t.Expect) == 0, "user, password_secret and expect belong to jsonrpc")
+	fail(takes(aCall) == (t.Method != ""), "method: %q; %s needs one, others have none", t.Method, listed(aCall))
+	fail(takes(aCall) || t.User == "" && t.PasswordSecret == "" && len(t.Expect) == 0, "user, password_secret and expect belong to %s", listed(aCall))
 	fail(isLine(t.User) && !strings.Contains(t.User, ":"), "user: %q has a colon or a control character", t.User)
 	for path := range t.Expect {
 		fail(path != "", "expect: the name of a member is empty")
 	}
 	return errs
+}
+
+// listed names the kinds that have members, for a message.
+func listed(m members) string {
+	names := kindsWith(m)
+	if last := len(names) - 1; last > 0 {
+		return strings.Join(names[:last], ", ") + " and " + names[last]
+	}
+	return names[0]
 }
 
 // isWord tells whether text can stand in a request line.

@@ -15,7 +15,7 @@ type peer struct {
 	address string
 }
 
-func (p *Prober) askPage(ctx context.Context, t *Target) Outcome {
+func (p *Prober) askPage(ctx context.Context, t *Target, _ Credentials) Outcome {
 	return p.request(ctx, t, append(p.head("GET", t), "\r\n"...), judgePage)
 }
 
