@@ -278,11 +278,16 @@ func (v *validator) buildName(p Part) {
 }
 
 // autoUpdate refuses to ask a registry for a newer image under a name that stands for one
-// image only: podman auto-update takes no name with a tag and a digest.
+// image only: podman auto-update takes no name with a tag and a digest, and no registry has
+// an image that is built here.
 func (v *validator) autoUpdate(p Part) {
 	if _, _, isPinned := strings.Cut(p.Image, "@"); isPinned && v.app.Update.Policy == "registry" {
 		v.fail(diag.Exclusive, p.Path+".image", "remove the digest, or write `update: {policy: manual}`",
 			"podman auto-update can't look for a newer image of one that is pinned by digest")
+	}
+	if p.Build != nil && v.app.Update.Policy == "registry" {
+		v.fail(diag.Exclusive, p.Path+".build", "write `update: {policy: manual}`, or use an image of a registry",
+			"podman auto-update can't look for a newer image of one that is built on this machine")
 	}
 }
 
