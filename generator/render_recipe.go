@@ -110,9 +110,12 @@ func (c *container) templated(i int, checked map[string]bool) units.PrestartFile
 	if !checked[f.Template] {
 		checked[f.Template] = true
 		for _, e := range configfile.Check(string(source.Data), c.data(), &c.r.budget) {
-			c.r.diags = append(c.r.diags, diag.Diagnostic{
-				Code: diag.Template, File: source.Name, Line: e.Line, Column: e.Column, Path: at, Message: e.Message,
-			})
+			d := diag.Diagnostic{Code: diag.Template, File: source.Name, Line: e.Line, Column: e.Column, Path: at, Message: e.Message}
+			if e.OutOfReach != "" {
+				d.Code = diag.Unreachable
+				_, d.Hint = c.app.OutOfReach(c.part, e.OutOfReach)
+			}
+			c.r.diags = append(c.r.diags, d)
 		}
 	}
 	return units.PrestartFile{Name: f.Template, Mode: uint32(f.Mode), Template: string(source.Data), Source: path.Base(path.Dir(source.Name)) + "/" + f.Template, Reload: f.Reload}
@@ -122,7 +125,7 @@ func (c *container) templated(i int, checked map[string]bool) units.PrestartFile
 func (c *container) data() configfile.Data {
 	d := configfile.Data{
 		App: map[string]string{"part": c.part.Name}, Settings: map[string]string{}, Ports: map[string]string{}, ContainerPorts: map[string]string{},
-		Capabilities: map[string]map[string]string{}, Secrets: map[string]string{},
+		Capabilities: map[string]map[string]string{}, OutOfReach: map[string]string{}, Secrets: map[string]string{},
 	}
 	for _, n := range c.app.Needs {
 		offer := map[string]string{}
@@ -131,6 +134,9 @@ func (c *container) data() configfile.Data {
 			offer[export] = units.SecretName(provider.ID(), name)
 		}
 		d.Capabilities[n.Capability] = offer
+		if why, _ := c.app.OutOfReach(c.part, n.Capability); why != "" {
+			d.OutOfReach[n.Capability] = why
+		}
 	}
 	kinds := map[string]map[string]string{"app": d.App, "settings": d.Settings, "port": d.Ports, "container_port": d.ContainerPorts}
 	for name, value := range c.r.set.Values(c.app) {

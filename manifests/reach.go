@@ -78,11 +78,26 @@ func (r *resolver) requiringParts(app *Resolved, index int, req Require) {
 }
 
 func (r *resolver) unreachable(app *Resolved, p *Part, severity diag.Severity, path, what, hint string) {
+	r.diags = append(r.diags, app.Diag(severity, diag.Unreachable, path, hint, "%s: %s", what, p.offNetwork()))
+}
+
+// offNetwork says why the part is not reached, or does not reach others, on the network of
+// a capability.
+func (p *Part) offNetwork() string {
 	why := "it is not on the network of the capability"
 	if p.Network != "app" {
 		why = "with `network: " + p.Network + "` " + why
 	}
-	r.diags = append(r.diags, app.Diag(severity, diag.Unreachable, path, hint, "%s: %s", what, why))
+	return why
+}
+
+// OutOfReach says why a part can't reach a capability, and what to do about it. Both are
+// empty if it can.
+func (r *Resolved) OutOfReach(p *Part, capability string) (why, hint string) {
+	if r.reaches(p, capability) {
+		return "", ""
+	}
+	return p.Name + " can't reach " + capability + ": " + p.offNetwork(), r.useHint(p)
 }
 
 // offerHint says how others reach what a part has, which is on the network of another.

@@ -151,8 +151,11 @@ func (r *resolver) capabilityHost(app *Resolved, path, name string) {
 	capability, isCapability := strings.CutPrefix(name, "capability.")
 	capability, isHost := strings.CutSuffix(capability, ".host")
 	isRequired := slices.ContainsFunc(app.Needs, func(n Need) bool { return n.Capability == capability })
-	if isCapability && isHost && isRequired && !app.reaches(r.part, capability) {
-		r.unreachable(app, r.part, diag.Error, path, r.part.Name+" can't reach "+capability, app.useHint(r.part))
+	if !isCapability || !isHost || !isRequired {
+		return
+	}
+	if why, hint := app.OutOfReach(r.part, capability); why != "" {
+		r.fail(app.Manifest, diag.Unreachable, path, hint, "%s", why)
 	}
 }
 

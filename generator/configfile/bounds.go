@@ -172,11 +172,11 @@ func located(text string, err error) *Error {
 		return at(text, e.at, "%s", e.why)
 	}
 	if errors.Is(err, errTooLong) {
-		return &Error{1, 1, errTooLong.Error()}
+		return &Error{Line: 1, Column: 1, Message: errTooLong.Error()}
 	}
 	m := said.FindStringSubmatch(err.Error())
 	if m == nil {
-		return &Error{1, 1, err.Error()}
+		return &Error{Line: 1, Column: 1, Message: err.Error()}
 	}
 	e := &Error{Line: number(m[1]), Column: number(m[2]) + 1, Message: strings.ReplaceAll(m[3], name+":", "line ")}
 	if m[2] == "" {
@@ -209,5 +209,7 @@ func columnOf(text string, line int, message string) int {
 // at is an error at an offset.
 func at(text string, offset int, format string, args ...any) *Error {
 	before := text[:min(max(offset, 0), len(text))]
-	return &Error{1 + strings.Count(before, "\n"), len(before) - strings.LastIndexByte(before, '\n'), fmt.Sprintf(format, args...)}
+	return &Error{
+		Line: 1 + strings.Count(before, "\n"), Column: len(before) - strings.LastIndexByte(before, '\n'), Message: fmt.Sprintf(format, args...),
+	}
 }

@@ -28,6 +28,9 @@ type Data struct {
 	// Capabilities is what the app requires: host, port, and what the provider
 	// exports. One that is optional and provided by nobody is empty.
 	Capabilities map[string]map[string]string `json:"capabilities,omitempty"`
+	// OutOfReach is the capabilities that the part can't reach, with the reason: it may not
+	// name their host. Only Check needs it.
+	OutOfReach map[string]string `json:"-"`
 	// Secrets is the full names of the app's own secrets by name.
 	Secrets map[string]string `json:"secrets,omitempty"`
 	// Onions is the ports that want a hidden service, for the app that provides them.
@@ -59,6 +62,8 @@ type Machine struct {
 type Error struct {
 	Line, Column int
 	Message      string
+	// OutOfReach is the capability whose host is named by a part that can't reach it.
+	OutOfReach string
 }
 
 func (e *Error) Error() string {
@@ -87,8 +92,8 @@ func Check(text string, data Data, b *Budget) []*Error {
 	if err != nil {
 		return []*Error{err}
 	}
-	w := &walker{text: text, data: data, exported: data.exported()}
-	w.list(t.Root, true)
+	w := &walker{text: text, data: data, exported: data.exported(), variables: map[string]string{}}
+	w.list(t.Root, dot{isRoot: true})
 	if len(w.errors) > 0 {
 		return w.errors
 	}
@@ -117,9 +122,9 @@ func Render(text string, data Data, m Machine, secret func(string) (string, erro
 func (b *Budget) parse(text string, funcs template.FuncMap) (*template.Template, *Error) {
 	switch {
 	case len(text) > MaxTemplate:
-		return nil, &Error{1, 1, fmt.Sprintf("a template may have %d bytes, and this one has %d", MaxTemplate, len(text))}
+		return nil, &Error{Line: 1, Column: 1, Message: fmt.Sprintf("a template may have %d bytes, and this one has %d", MaxTemplate, len(text))}
 	case strings.Count(text, "{{") > maxActions:
-		return nil, &Error{1, 1, fmt.Sprintf("the template has more than %d actions", maxActions)}
+		return nil, &Error{Line: 1, Column: 1, Message: fmt.Sprintf("the template has more than %d actions", maxActions)}
 	}
 	funcs[toll] = b.turn
 	t, err := template.New(name).Option("missingkey=error").Funcs(funcs).Parse(text)
@@ -136,7 +141,7 @@ func (b *Budget) parse(text string, funcs template.FuncMap) (*template.Template,
 	}
 	charge(t.Root)
 	if err := b.step(weightOf(t.Root)); err != nil {
-		return nil, &Error{1, 1, err.Error()}
+		return nil, &Error{Line: 1, Column: 1, Message: err.Error()}
 	}
 	return t, nil
 }

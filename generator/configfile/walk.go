@@ -11,6 +11,15 @@ type walker struct {
 	data     Data
 	errors   []*Error
 	exported map[string]bool
+	// variables is the capabilities that variables hold, by their names.
+	variables map[string]string
+}
+
+// dot is what the dot stands for: what the template began with, what a capability offers, or
+// something that only a machine knows.
+type dot struct {
+	isRoot     bool
+	capability string
 }
 
 func (w *walker) fail(n parse.Node, format string, args ...any) {
@@ -21,65 +30,107 @@ func (w *walker) failAt(offset int, format string, args ...any) {
 	w.errors = append(w.errors, at(w.text, offset, format, args...))
 }
 
-// list looks at a list of nodes. In isRoot, the dot is what the template began with.
-func (w *walker) list(l *parse.ListNode, isRoot bool) {
+// list looks at a list of nodes.
+func (w *walker) list(l *parse.ListNode, d dot) {
 	if l == nil {
 		return
 	}
 	for _, n := range l.Nodes {
 		switch n := n.(type) {
 		case *parse.ActionNode:
-			w.pipe(n.Pipe, isRoot)
+			w.pipe(n.Pipe, d)
 		case *parse.IfNode:
-			w.branch(&n.BranchNode, isRoot, isRoot)
+			w.branch(&n.BranchNode, d, d)
 		case *parse.WithNode:
-			w.branch(&n.BranchNode, isRoot, false)
+			w.branch(&n.BranchNode, d, dot{capability: w.capability(n.Pipe, d)})
 		case *parse.RangeNode:
-			w.branch(&n.BranchNode, isRoot, false)
+			w.branch(&n.BranchNode, d, dot{})
 		case *parse.TemplateNode:
 			w.fail(n, "a template uses no others: write the text where it is used")
 		}
 	}
 }
 
-func (w *walker) branch(b *parse.BranchNode, isRoot, insideIsRoot bool) {
-	w.pipe(b.Pipe, isRoot)
-	w.list(b.List, insideIsRoot)
-	w.list(b.ElseList, isRoot)
+func (w *walker) branch(b *parse.BranchNode, outside, inside dot) {
+	w.pipe(b.Pipe, outside)
+	if b.NodeType == parse.NodeRange { // its variables are an element, and where it is
+		w.assign(b.Pipe, "")
+	}
+	w.list(b.List, inside)
+	w.list(b.ElseList, outside)
 }
 
-func (w *walker) pipe(p *parse.PipeNode, isRoot bool) {
+func (w *walker) pipe(p *parse.PipeNode, d dot) {
 	if p == nil {
 		return
 	}
 	for _, c := range p.Cmds {
-		w.command(c)
+		w.command(c, d)
 		for _, arg := range c.Args {
-			w.value(arg, isRoot)
+			w.value(arg, d)
+		}
+	}
+	w.assign(p, w.capability(p, d))
+}
+
+// assign notes which capability the variables of a pipeline hold, if any.
+func (w *walker) assign(p *parse.PipeNode, capability string) {
+	for _, v := range p.Decl {
+		w.variables[v.Ident[0]] = capability
+	}
+}
+
+func (w *walker) value(n parse.Node, d dot) {
+	switch n := n.(type) {
+	case *parse.PipeNode:
+		w.pipe(n, d)
+	case *parse.ChainNode:
+		w.value(n.Node, d)
+		w.offer(n, w.capability(n.Node, d), n.Field[0])
+	case *parse.FieldNode:
+		if d.isRoot {
+			w.field(n, n.Ident)
+		}
+		w.offer(n, d.capability, n.Ident[0])
+	case *parse.VariableNode:
+		switch {
+		case len(n.Ident) < 2:
+		case n.Ident[0] == "$":
+			w.field(n, n.Ident[1:])
+		default:
+			w.offer(n, w.variables[n.Ident[0]], n.Ident[1])
 		}
 	}
 }
 
-func (w *walker) value(n parse.Node, isRoot bool) {
+// capability is the one that a value is what it offers, empty for any other value.
+func (w *walker) capability(n parse.Node, d dot) string {
 	switch n := n.(type) {
 	case *parse.PipeNode:
-		w.pipe(n, isRoot)
-	case *parse.ChainNode:
-		w.value(n.Node, isRoot)
-		w.chain(n)
-	case *parse.FieldNode:
-		if isRoot {
-			w.field(n, n.Ident)
+		if len(n.Cmds) != 1 {
+			return ""
 		}
+		if function, arg := call(n.Cmds[0]); arg != nil && function == "capability" {
+			return arg.Text
+		}
+		if len(n.Cmds[0].Args) == 1 {
+			return w.capability(n.Cmds[0].Args[0], d)
+		}
+	case *parse.DotNode:
+		return d.capability
 	case *parse.VariableNode:
-		if n.Ident[0] == "$" && len(n.Ident) > 1 {
-			w.field(n, n.Ident[1:])
+		if len(n.Ident) == 1 {
+			return w.variables[n.Ident[0]]
 		}
 	}
+	return ""
 }
 
 // command looks at a call of a function with a name that stands there.
-func (w *walker) command(c *parse.CommandNode) {
+func (w *walker) command(c *parse.CommandNode, d dot) {
+	if len(c.Args) == 3 && c.Args[0].String() == "index" && c.Args[2].String() == `"host"` { // any other name may be absent
+		w.offer(c.Args[2], w.capability(c.Args[1], d), "host")
+	}
 	function, arg := call(c)
 	switch {
 	case arg == nil:
@@ -107,19 +158,16 @@ func call(c *parse.CommandNode) (function string, arg *parse.StringNode) {
 	return id.Ident, arg
 }
 
-// chain looks at (capability "x").name.
-func (w *walker) chain(n *parse.ChainNode) {
-	p, ok := n.Node.(*parse.PipeNode)
-	if !ok || len(p.Cmds) != 1 {
-		return
-	}
-	function, arg := call(p.Cmds[0])
-	if arg == nil || function != "capability" {
-		return
-	}
-	offer := w.data.Capabilities[arg.Text]
-	if _, ok := offer[n.Field[0]]; len(offer) > 0 && !ok {
-		w.fail(n, "the provider of %s exports no %s%s", arg.Text, n.Field[0], listed("there is", offer))
+// offer looks at a value that a capability offers.
+func (w *walker) offer(n parse.Node, capability, name string) {
+	offer := w.data.Capabilities[capability]
+	why, isOutOfReach := w.data.OutOfReach[capability]
+	switch _, isThere := offer[name]; {
+	case name == "host" && isOutOfReach:
+		w.fail(n, "%s", why)
+		w.errors[len(w.errors)-1].OutOfReach = capability
+	case len(offer) > 0 && !isThere:
+		w.fail(n, "the provider of %s exports no %s%s", capability, name, listed("there is", offer))
 	}
 }
 
