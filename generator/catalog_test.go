@@ -43,8 +43,8 @@ var catalogParts = map[string]catalogPart{
 	"electrs-ui":              {30 * time.Second, "nothing to lose", "http", nil},
 	"electrumx":               {30 * time.Minute, "electrumx contrib/systemd/electrumx.service", "electrum", []string{"/data"}},
 	"electrumx-ui":            {30 * time.Second, "nothing to lose", "http", nil},
-	"fedimint":                {2 * time.Minute, "nobody says; a database", "http", []string{"/data"}},
-	"fedimint-gateway":        {2 * time.Minute, "nobody says; a database", "http", nil},
+	"fedimint":                {2 * time.Minute, "not documented; a database", "http", []string{"/data"}},
+	"fedimint-gateway":        {2 * time.Minute, "not documented; a database", "http", nil},
 	"fulcrum":                 {5 * time.Minute, "Umbrel, raspiblitz; Fulcrum 41", "electrum", []string{"/data"}},
 	"fulcrum-ui":              {30 * time.Second, "nothing to lose", "http", nil},
 	"i2pd":                    {30 * time.Second, "nothing to lose", "http", []string{"/home/i2pd/data"}},
@@ -166,9 +166,9 @@ func TestCatalogExcludes(t *testing.T) {
 	}
 }
 
-// TestCatalogOnions: Tor is told of each page of the catalog, by an address that the relay
-// hands on to the app. Another page, or one less, changes neither the address of one that
-// stays nor the unit files of Tor.
+// TestCatalogOnions: Tor's configuration lists each page of the catalog under an address from
+// which the relay forwards to the app. Adding or removing a page changes neither the address
+// of another one nor the unit files of Tor.
 func TestCatalogOnions(t *testing.T) {
 	of := func(without ...string) units.Set {
 		files, diags := compile(t, catalogSet(t, append(without, catalogSets["knots, electrs"]...), "mainnet"), "5.4 user", false)

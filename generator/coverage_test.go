@@ -20,8 +20,8 @@ import (
 )
 
 // TestEveryKeyHasACase demands that each key of the schema, and each word that
-// a key takes, stands in the input of a case in testdata/keys. Whoever adds a
-// key learns here that it needs one.
+// a key takes, is in the input of a case in testdata/keys. It fails for a new
+// key without one.
 func TestEveryKeyHasACase(t *testing.T) {
 	used := usage{}
 	for file, a := range cases(t, "testdata/keys/*.txtar") {
@@ -169,8 +169,8 @@ func cases(tb testing.TB, pattern string) map[string]*txtar.Archive {
 	return all
 }
 
-// TestCasesAreUsed finds what TestGolden would pass over in silence: an archive
-// in the wrong place, one without a manifest, a file in it that nobody reads.
+// TestCasesAreUsed finds what TestGolden would skip silently: an archive in the wrong
+// directory, one without a manifest, a file in it that no test reads.
 func TestCasesAreUsed(t *testing.T) {
 	all := cases(t, "testdata/*/*.txtar")
 	err := filepath.WalkDir("testdata", func(file string, d fs.DirEntry, err error) error {
@@ -191,7 +191,7 @@ func TestCasesAreUsed(t *testing.T) {
 			switch inOverlay := strings.Contains(f.Name, ".d/"); {
 			case f.Name == settingsName || f.Name == "targets" || f.Name == "strict" || isTemplate(f.Name):
 			case !isManifest(f.Name):
-				t.Errorf("%s: nobody reads %s", file, f.Name)
+				t.Errorf("%s: no test reads %s", file, f.Name)
 			default:
 				manifest = manifest || !inOverlay
 			}

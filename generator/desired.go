@@ -54,8 +54,8 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 		if n.Provider == nil || n.Provider == app {
 			continue
 		}
-		// Whatever it has to have reached: a companion is restarted along with its
-		// provider, and would be looked at in the middle of that.
+		// Also for until=started: a companion is restarted with its provider, and must not be
+		// checked during that restart.
 		a.Needs = append(a.Needs, n.Provider.ID())
 		if n.Follow {
 			a.RestartAfter = append(a.RestartAfter, n.Provider.ID())

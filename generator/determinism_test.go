@@ -109,7 +109,7 @@ func TestRenderIgnoresOrder(t *testing.T) {
 	}
 }
 
-// shuffled writes manifests anew with the keys of every map in another order.
+// shuffled rewrites manifests with the keys of every map in another order.
 func shuffled(t *testing.T, random *rand.Rand, set []manifests.Input) []manifests.Input {
 	t.Helper()
 	list := make([]manifests.Input, 0, len(set))

@@ -178,8 +178,8 @@ func TestDigestChangesExactlyWithARestart(t *testing.T) {
 	}
 }
 
-// TestDigestKnowsEveryKey: whoever adds a key has to say above whether it
-// restarts containers.
+// TestDigestKnowsEveryKey: a new key has to be listed above, with whether it restarts
+// containers.
 func TestDigestKnowsEveryKey(t *testing.T) {
 	used := usage{}
 	for _, edit := range append(inMain(append(restarts, stays...)...), append(appRestarts, appStays...)...) {

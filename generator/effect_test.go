@@ -25,7 +25,7 @@ var readElsewhere = map[string]string{
 	"Backup.include":           "archgen catalog show",
 	"Data.backup":              "archgen catalog show",
 	"Data.retain":              "archgen remove",
-	"Document.schema":          "whoever reads a manifest",
+	"Document.schema":          "every program that reads a manifest",
 	"Generate.alphabet":        "archgen pull",
 	"Generate.alphabet=alnum":  "archgen pull",
 	"Generate.alphabet=base64": "archgen pull",
@@ -38,9 +38,9 @@ var readElsewhere = map[string]string{
 	"SecretMount.waiver":       "archgen check --strict",
 }
 
-// TestEveryKeyHasAnEffect takes each key out of the cases that have it: what is rendered
-// has to be another then, or somebody else has to read it. A key or word that is taken
-// and changes nothing is a promise that nobody keeps.
+// TestEveryKeyHasAnEffect removes each key from the cases that have it. The rendered files
+// have to differ then, or another command has to read the key. A key that is accepted and
+// has no effect is a promise that archgen does not keep.
 func TestEveryKeyHasAnEffect(t *testing.T) {
 	effects := map[string]bool{}
 	for file, a := range cases(t, "testdata/keys/*.txtar") {

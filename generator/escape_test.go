@@ -111,7 +111,7 @@ func TestRefusedValues(t *testing.T) {
 	}
 }
 
-// The longest value that is accepted is written; whoever reads it has limits too.
+// The longest accepted value is written; its readers have limits, too.
 func TestLongestValue(t *testing.T) {
 	value := strings.Repeat("$", longest)
 	text, err := appendEscaped(nil, words, value)

@@ -20,7 +20,7 @@ const (
 	directive
 	// command: an Exec line that systemd itself splits into words.
 	command
-	// inert: read as it stands, or by nobody but us.
+	// inert: read as it stands, or only by archgen and healthd.
 	inert
 )
 
@@ -155,9 +155,9 @@ func classOf(section, key string) class {
 	return sectionClass[section]
 }
 
-// liveDirectives are [Service] directives that a daemon-reload applies to a
-// running unit, or that only look on while a container starts. They do not
-// count for the digest, so changing one restarts nobody.
+// liveDirectives are [Service] directives that a daemon-reload applies to a running unit, or
+// that act only while a container starts. The digest does not cover them, so changing one
+// restarts no app.
 var liveDirectives = map[string]bool{
 	"Restart": true, "RestartMode": true, "RestartSec": true, "RestartSteps": true, "RestartMaxDelaySec": true, "RemainAfterExit": true,
 	"TimeoutStartSec": true, "TimeoutStopSec": true, "SuccessExitStatus": true, "ExecStartPost": true,

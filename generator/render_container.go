@@ -479,9 +479,9 @@ func (c *container) raw(section string) {
 	}
 }
 
-// memoryCeiling is how much of the machine's memory the containers of one service may have:
-// one that goes wild is killed before the machine has none left for the others. systemd
-// works it out on the machine that runs the unit.
+// memoryCeiling is how much of the machine's memory the containers of one service may use. A
+// container that uses more and more is killed before the others have none left. systemd
+// computes the value on the machine that runs the unit.
 const memoryCeiling = "80%"
 
 func (c *container) ceiling() {

@@ -38,8 +38,8 @@ func (c *container) checkedFromHost() bool {
 	return p != nil && len(p.Exec) == 0
 }
 
-// waitForRunning has the start wait until another part's container runs. Where archgen is not
-// installed, nobody waits.
+// waitForRunning makes the start wait until another part's container runs. Without archgen on
+// the machine it does not wait.
 func (c *container) waitForRunning(a awaited) {
 	args := []string{willingPreparer, "wait", "--level=started"}
 	if c.target.Scope == units.System {

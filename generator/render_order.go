@@ -121,9 +121,8 @@ func (c *container) pulledBy(service string) bool {
 	})
 }
 
-// partOrder ties the parts together: starting main starts them all, and a stop or
-// restart of main that is asked for is one of them, too. See restartMode for an end that
-// nobody asked for.
+// partOrder ties the parts together: starting main starts them all, and a requested stop or
+// restart of main stops or restarts them, too. restartMode covers a main that ends by itself.
 func (c *container) partOrder() {
 	id := c.app.ID()
 	if c.part.Name == "main" {

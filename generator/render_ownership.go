@@ -10,10 +10,10 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// newVolumes is the named volumes of the part, by the container to whose user they
-// belong while they are new. Podman would give them the owner of the directory that
-// the image has at their place, and Quadlet's User= and Group= in [Volume] say it only
-// for numbers, not for what the image brings along, and not in a user namespace.
+// newVolumes is the named volumes of the part, grouped by the container whose user owns them
+// while they are new. Podman would give them the owner of the image's directory at the mount
+// point. Quadlet's User= and Group= in [Volume] take numbers only, do not cover the content
+// that the image includes, and ignore the user namespace.
 func (c *container) newVolumes() (list []units.NewVolumes) {
 	for _, v := range c.part.Volumes {
 		owner := c.r.set.App(cmp.Or(v.App, c.app.ID()))

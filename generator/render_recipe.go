@@ -184,8 +184,8 @@ func loopback(app string, virtual int) string {
 	return fmt.Sprintf("127.%d.%d.%d:%d", 1+int(sum[0])%254, sum[1], 1+int(sum[2])%254, port)
 }
 
-// step is a step as it is done on the machine: nothing where it is for a
-// capability that nobody provides.
+// step is a step as the machine runs it: none if it waits for a capability without a
+// provider.
 func (c *container) step(s manifests.Step) []units.Step {
 	timeout := s.Timeout
 	done := units.Step{Run: s.Run, Migrate: s.Migrate}
@@ -305,8 +305,8 @@ func (c *container) podmanArgument(a assignment, value string) []string {
 	return nil
 }
 
-// maxData is the most bytes that is written down of what the templates of an app may name:
-// its secrets and capabilities, for each part anew.
+// maxData is the most bytes that the recipes of an app have for what its templates may name:
+// its secrets and capabilities, repeated for each part.
 const maxData = 4 << 20
 
 // facts writes down what the part's templates may name.
@@ -329,7 +329,7 @@ func (r *renderer) facts(app *manifests.Resolved, p *manifests.Part, recipe *uni
 	return true
 }
 
-// recipe writes the file of a recipe. It is no unit: nobody but us reads it.
+// recipe writes the file of a recipe. It is not a unit: only archgen reads it.
 func (r *renderer) recipe(app *manifests.Resolved, p *manifests.Part, recipe units.Prestart) {
 	if len(recipe.Files) > 0 && !r.facts(app, p, &recipe) {
 		return

@@ -18,9 +18,9 @@ func appLabel(w *writer, app string) {
 // at each start: before, it has RemainAfterExit=yes whatever its file says.
 var perStart = Version{5, 3}
 
-// eachStart lets a service run at each start of an app that requires it, by systemd
-// also at those after a crash, so that what somebody removed is made again: by podman
-// system prune, say, while the app was stopped. Making what is there does nothing.
+// eachStart makes a service run at each start of an app that requires it, including automatic
+// restarts. It so recreates an object that was removed while the app was stopped, for example
+// by podman system prune. For an object that exists it does nothing.
 func eachStart(w *writer) {
 	if w.target.Podman.before(perStart) {
 		return

@@ -49,8 +49,8 @@ func hostile() *rapid.Generator[string] {
 	)
 }
 
-// TestEveryKeyKeepsEveryValue is the promise for each Quadlet key, also where
-// an older Podman lacks it and an argument takes its place.
+// TestEveryKeyKeepsEveryValue: each Quadlet key carries each value unchanged, also if an older
+// Podman lacks the key and an argument replaces it.
 func TestEveryKeyKeepsEveryValue(t *testing.T) {
 	for _, section := range slices.Sorted(maps.Keys(quadletKeys)) {
 		for _, key := range slices.Sorted(maps.Keys(quadletKeys[section])) {

@@ -141,9 +141,9 @@ func replacement(flag, value string) string {
 // flag writes an argument of the podman command.
 func (w *writer) flag(o origin, arg string) { w.assign(o, "PodmanArgs", words, arg) }
 
-// runtimeVolume mounts what lies in the manager's runtime directory, read-only
-// and for the container's user, whoever that is: Podman gives it to that user (U).
-// The directory is systemd's to name: a user's is not known before it runs.
+// runtimeVolume mounts a path in the manager's runtime directory, read-only. Podman gives it
+// to the container's user (U). systemd names the directory (%t): that of a user is unknown
+// before the unit runs.
 func (w *writer) runtimeVolume(o origin, path, target string) {
 	if w.target.Scope == units.System {
 		w.put(o, "Volume", "/run/"+path+":"+target+":ro,U,Z")

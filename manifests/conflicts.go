@@ -116,8 +116,8 @@ func (s *Set) Taken(by string, ports []Port) (diags diag.List) {
 		for _, part := range app.Parts {
 			for _, l := range listeners(app, part) {
 				if i := slices.IndexFunc(ports, l.wants); i >= 0 && !l.held() {
-					diags = append(diags, app.Diag(diag.Error, diag.PortClash, l.path(), "mend the manifest of "+by+" first, or publish another host port",
-						"the host port %d/%s is still published by %s, which stays as it is", max(l.first, ports[i].Host), l.protocol, by))
+					diags = append(diags, app.Diag(diag.Error, diag.PortClash, l.path(), "correct the manifest of "+by+" first, or publish another host port",
+						"the host port %d/%s is still published by %s, which stays unchanged", max(l.first, ports[i].Host), l.protocol, by))
 				}
 			}
 		}

@@ -11,8 +11,8 @@ import (
 )
 
 // GrantsFile is the file among the overlays of an app that lists the rights which the
-// operator grants it. A manifest can't grant itself any: only who installs an app writes
-// into the directory of its overlays.
+// operator grants it. A manifest can't grant itself any: only the operator writes into the
+// directory of its overlays.
 const GrantsFile = "grants.toml"
 
 // Granted is the grants of one app as they were read.
@@ -20,7 +20,7 @@ type Granted struct {
 	Grants
 	// File is where they were read.
 	File string
-	// Broken: the file has errors, so that nobody can tell what is granted.
+	// Broken: the file has errors, so the grants are unknown.
 	Broken bool
 }
 
@@ -31,7 +31,7 @@ func ParseGrants(src Source) (Grants, diag.List) { return parseAlone[Grants](src
 func (g Grants) Text() []byte {
 	var b bytes.Buffer
 	b.WriteString("# What the operator lets the app do beyond its own containers: see archgen rights.\n")
-	b.WriteString("# archgen grant and archgen revoke write this file anew.\n\nallow = [\n")
+	b.WriteString("# archgen grant and archgen revoke rewrite this file.\n\nallow = [\n")
 	for _, right := range slices.Compact(slices.Sorted(slices.Values(g.Allow))) {
 		b.WriteString("  " + tomlString(right) + ",\n")
 	}

@@ -81,7 +81,7 @@ func TestOverlaysOfAllDirectories(t *testing.T) {
 		"user/a.d/30.toml":  "app.container.env.A = 'user30'\n",
 		"user/a.d/40.txt":   "no overlay",
 		"user/a.d/50.yaml":  "-> /dev/null",
-		"user/b.d/10.yaml":  "app: of nobody",
+		"user/b.d/10.yaml":  "app: of none",
 		"etc/a.d/.15.yaml":  overlay("A", "hidden"),
 		"user/a.d/x.yaml/y": "a directory",
 	})

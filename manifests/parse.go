@@ -18,7 +18,7 @@ type Source struct {
 	Data []byte
 }
 
-// Input is a manifest with the overlays that are laid over it, in order.
+// Input is a manifest with its overlays, in the order in which they are merged.
 type Input struct {
 	Manifest Source
 	Overlays []Source
@@ -81,7 +81,7 @@ func ParseSettings(src Source) (Settings, diag.List) { return parseAlone[Setting
 // DefaultSettings is the settings of a node that has no archipelago.toml.
 func DefaultSettings() Settings { return withDefaults[Settings]() }
 
-// parseAlone decodes a file over which no overlays are laid.
+// parseAlone decodes a file that has no overlays.
 func parseAlone[T any](src Source) (v T, _ diag.List) {
 	r := &syntax.Reader{File: src.Name}
 	m := &Manifest{File: src.Name, tree: r.Read(src.Data)}

@@ -32,7 +32,7 @@ func TestPositions(t *testing.T) {
 	for _, c := range []struct{ what, name, text string }{
 		{"block", "x.yaml", "# comment\n⟦app⟧app:\n  id: ⟦app.id⟧x\n  name:   ⟦app.name⟧\"x\" # comment\n  ⟦app.container⟧container:\n    image: ⟦app.container.image⟧x\n    ports: \n    ⟦app.container.ports⟧- ⟦app.container.ports[0]⟧80\n    - ⟦app.container.ports[1]⟧container: ⟦app.container.ports[1].container⟧81\n"},
 		{"flow", "x.yaml", "{⟦app⟧app: {id: ⟦app.id⟧x, ⟦app.container⟧container: {command: ⟦app.container.command⟧[⟦app.container.command[0]⟧a, ⟦app.container.command[1]⟧'b']}}}"},
-		{"block scalars", "x.yaml", "app:\n  description: ⟦app.description⟧|-\n    one\n    two\n  name: ⟦app.name⟧>-\n    three\n  version: ⟦app.version⟧plain\n   goes on\n  id: ⟦app.id⟧x\n"},
+		{"block scalars", "x.yaml", "app:\n  description: ⟦app.description⟧|-\n    one\n    two\n  name: ⟦app.name⟧>-\n    three\n  version: ⟦app.version⟧plain\n   and more\n  id: ⟦app.id⟧x\n"},
 		{"other letters", "x.yaml", "app: {name: \"Ünïcödé 日本 😀\", id: ⟦app.id⟧x, container: {env: {B: ä, C: ⟦app.container.env.C⟧ö}}}\n"},
 		{"keys with dots", "x.yaml", "app:\n  container:\n    labels:\n      a.b: ⟦app.container.labels.a.b⟧x\n      a: ⟦app.container.labels.a⟧y\n      \"a.b.c\": ⟦app.container.labels.a.b.c⟧z\n"},
 		{"nothing behind a key", "x.yaml", "app:\n  id: x\n  ⟦app.container⟧container:\n  ⟦app.ui⟧ui: ~\n"},

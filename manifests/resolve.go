@@ -26,8 +26,8 @@ type Set struct {
 // App returns the app of that id, or nil.
 func (s *Set) App(id string) *Resolved { return s.byID[id] }
 
-// Provider is the app and the part that consumers of a capability reach, nil
-// where nobody provides it.
+// Provider is the app and the part that consumers of a capability reach, nil without a
+// provider.
 func (s *Set) Provider(capability string) (app *Resolved, part string) {
 	by := s.providers[capability]
 	if len(by) == 0 {
@@ -41,7 +41,7 @@ type Resolved struct {
 	*Manifest
 	// Parts is the app's containers, main first, then by name.
 	Parts []Part
-	// Needs is what the app requires, with whoever provides it.
+	// Needs is what the app requires, with the providers.
 	Needs []Need
 	// Companions is the apps that stop and restart with this one, and agree to.
 	Companions []*Resolved
@@ -75,7 +75,7 @@ type Part struct {
 // Need is a requirement and its provider.
 type Need struct {
 	Require
-	// Provider is nil where the requirement is optional and nobody provides it.
+	// Provider is nil for an optional requirement without a provider.
 	Provider *Resolved
 	// Part is the provider's part.
 	Part string
@@ -213,7 +213,7 @@ func (r *resolver) offers(app *Resolved) {
 	}
 }
 
-// requirements ties what an app requires to whoever provides it.
+// requirements ties what an app requires to the providers.
 func (r *resolver) requirements(app *Resolved) {
 	for i, req := range app.Document.App.Requires {
 		r.require(app, req, i)
@@ -412,8 +412,8 @@ func (r *Resolved) VolumeNames() []string {
 	return slices.Compact(names)
 }
 
-// Existing is what takes the place of a named volume of the app, empty where
-// nothing does.
+// Existing is the existing volume or directory that replaces a named volume of the app, empty
+// for none.
 func (r *Resolved) Existing(volume string) string {
 	if o := r.Document.App.Volumes[volume]; o != nil {
 		return o.Existing

@@ -137,7 +137,7 @@ func parseMode(s string) (Mode, error) {
 		return 0, fmt.Errorf(`write permissions in octal with four digits, such as "0400"`)
 	}
 	if n == 0 {
-		return 0, fmt.Errorf("nobody could read it")
+		return 0, fmt.Errorf("no user could read it")
 	}
 	return Mode(n), nil
 }

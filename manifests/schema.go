@@ -36,57 +36,57 @@ type Document struct {
 type App struct {
 	// Identifies the app on the machine: the unit is `app@ID.service`, the container `ID`. The file is named ID.yaml or ID.toml.
 	ID string `key:"id" need:"required" pattern:"id"`
-	// The name that people read.
+	// Display name.
 	Name string `key:"name" need:"required" pattern:"line"`
 	// Version of the app, as text: `1.10` stays `1.10`.
 	Version string `key:"version" need:"required" pattern:"line"`
-	// One sentence that says what the app is for.
+	// Purpose of the app, one sentence.
 	Description string `key:"description" pattern:"line"`
 	// Name of an icon, for user interfaces.
 	Icon string `key:"icon" pattern:"id"`
-	// Links for people: `website`, `source`, `documentation`, `support` or any other word, each a URL.
+	// Links to show: `website`, `source`, `documentation`, `support` or any other word, each a URL.
 	Links map[string]string `key:"links" pattern:"url"`
-	// What a person has to know before the app is installed, one or two sentences each: it has no login, needs the internet at its first start, or can't go back to an earlier version. `archgen install` prints them when the app is new, `archgen catalog show` always.
+	// Facts to know before installing the app, one or two sentences each: it has no login, needs the internet at its first start, or can't be downgraded. `archgen install` prints them for a new app, `archgen catalog show` always.
 	Notices []string `key:"notices" pattern:"line"`
-	// Bitcoin networks that the app can follow; every one when left out. Where `network` of the settings is another one, the app is refused.
+	// Bitcoin networks that the app supports; all when left out. If `network` of the settings is not among them, the app is refused.
 	Networks []string `key:"networks" enum:"mainnet|testnet4|signet|regtest"`
 	// The app's only container; the same as `containers: {main: …}`.
 	Container *Container `key:"container"`
 	// The app's containers ("parts") by name. `main` is `app@ID.service`, another part is `app@ID.PART.service`.
 	Containers map[string]*Container `key:"containers"`
-	// Where the user interface is; also gives the main container a default probe.
+	// Address of the user interface; also gives the container with that port a default probe.
 	UI *UI `key:"ui"`
-	// Settings of the app's named volumes, by name. A volume that a container mounts need not be listed.
+	// Settings of the app's named volumes, by name. Volumes without settings need not be listed.
 	Volumes map[string]*VolumeOptions `key:"volumes"`
 	// Volumes of the app that other apps may mount.
 	Shares []Share `key:"shares"`
-	// What other apps can use of this one.
+	// Capabilities that the app offers to other apps.
 	Provides []Provide `key:"provides"`
-	// What this app uses of others.
+	// Capabilities that the app uses.
 	Requires []Require `key:"requires"`
-	// Ids of apps that can't be in the same set.
+	// Ids of apps that can't be installed together with this one.
 	Conflicts []string `key:"conflicts" pattern:"id"`
-	// Ids of apps that are installed, started, stopped and removed with this one, such as a user interface, where they say so in `companion_of`. A crash of this app does not restart them.
+	// Ids of apps that are installed, started, stopped and removed with this one, such as a user interface, if they agree in `companion_of`. A crash of this app does not restart them.
 	Companions []string `key:"companions" pattern:"id"`
-	// Ids of apps whose companion this one is, where they list it in `companions`.
+	// Ids of apps whose companion this one is, if they list it in `companions`.
 	CompanionOf []string `key:"companion_of" pattern:"id"`
-	// Secrets of the app. Their values never stand in a manifest.
+	// Secrets of the app. A manifest never holds their values.
 	Secrets []Secret `key:"secrets"`
-	// Work that has to be done around the life of the app.
+	// Steps around the start of the app.
 	Hooks Hooks `key:"hooks"`
-	// Ports that get a Tor hidden service where an app provides the capability `tor`.
+	// Ports that get a Tor hidden service if an app provides the capability `tor`.
 	Onion []Onion `key:"onion"`
 	// What happens to the app's data.
 	Data Data `key:"data"`
-	// How new images reach the app.
+	// How the app gets new images.
 	Update Update `key:"update"`
 	// Whether the app starts at boot.
 	Enabled bool `key:"enabled" default:"true"`
-	// Wait for the machine to be online before the first start. Costs up to 90 s at boot where nothing brings the network up; leave it off for apps that cope.
+	// Wait until the machine is online before the first start. Without a network, this delays the boot by up to 90 s; leave it off for apps that start without one.
 	WaitOnline bool `key:"wait_online"`
 }
 
-// UI is where a person finds the app.
+// UI is the address of the app's user interface.
 type UI struct {
 	// Name of the port that serves the user interface.
 	Port string `key:"port" need:"required" pattern:"id"`
@@ -100,15 +100,15 @@ type Container struct {
 	Image string `key:"image" pattern:"image"`
 	// Build the image from a Containerfile instead of pulling one.
 	Build *Build `key:"build"`
-	// When the image is pulled at a start: only when it is missing, always, only when newer, or never.
+	// Whether a start pulls the image: only if it is missing, always, only if a newer one exists, or never.
 	Pull string `key:"pull" enum:"missing|always|newer|never" default:"missing"`
-	// Pull the image in a unit of its own (`.image`), outside the container's start timeout.
+	// Pull the image in a separate unit (`.image`), outside the container's start timeout.
 	Prefetch bool `key:"prefetch"`
-	// What sort of program it is; decides the default of `stop.timeout`. Guessed from the image's name where left out.
+	// Kind of program; decides the default of `stop.timeout`. Guessed from the image's name when left out.
 	Kind string `key:"kind" enum:"service|database|chain"`
-	// Program to run instead of the image's entrypoint: a list, or one string that is split like a shell would, without a shell. `${…}` variables are replaced.
+	// Program to run instead of the image's entrypoint: a list, or one string that is split as by a shell, without running one. `${…}` variables are replaced.
 	Entrypoint Words `key:"entrypoint" variables:"yes"`
-	// Arguments of the entrypoint: a list, or one string that is split like a shell would, without a shell. `${…}` variables are replaced.
+	// Arguments of the entrypoint: a list, or one string that is split as by a shell, without running one. `${…}` variables are replaced.
 	Command Words `key:"command" variables:"yes"`
 	// User and group in the container, `uid`, `uid:gid` or names.
 	User string `key:"user" pattern:"user"`
@@ -116,33 +116,33 @@ type Container struct {
 	GroupAdd []string `key:"group_add" pattern:"user"`
 	// User namespace, such as `keep-id` or `keep-id:uid=1000,gid=1000`. A named volume needs none.
 	UserNS string `key:"userns" pattern:"option"`
-	// Directory that the program starts in.
+	// Working directory of the program.
 	WorkingDir string `key:"working_dir" pattern:"target"`
 	// Host name inside the container.
 	Hostname string `key:"hostname" pattern:"hostname"`
-	// Time zone inside the container, `local` for the host's.
+	// Time zone in the container; `local` is the host's.
 	Timezone string `key:"timezone" pattern:"timezone"`
 	// Environment variables. Values are text as written; `${…}` variables are replaced.
 	Env Env `key:"env" variables:"yes"`
-	// Files of NAME=value lines on the host, read at start.
+	// Files on the host with NAME=value lines, read at each start.
 	EnvFiles []string `key:"env_files" pattern:"path"`
 	// Ports that the container listens on.
 	Ports []Port `key:"ports"`
-	// Where data is mounted. Every VOLUME of the image must be mapped: what is not is deleted at each stop.
+	// Volumes and host paths to mount. Map every VOLUME of the image: Podman deletes the content of an unmapped one at each stop.
 	Volumes []Volume `key:"volumes"`
-	// Memory file systems.
+	// Memory file systems (tmpfs).
 	Tmpfs []Tmpfs `key:"tmpfs"`
-	// Configuration files that are rendered for the container.
+	// Configuration files to render for the container.
 	Files []File `key:"files"`
-	// Secrets that are mounted into the container.
+	// Secrets to mount into the container.
 	Secrets []SecretMount `key:"secrets"`
-	// Devices of the host.
+	// Devices of the host to add.
 	Devices []Device `key:"devices"`
-	// The image's file system is read-only; /run, /tmp and /var/tmp are memory file systems.
+	// Mount the image's file system read-only; /run, /tmp and /var/tmp are memory file systems.
 	ReadOnly bool `key:"read_only"`
-	// All rights of the user that runs Podman. Flagged by `check --strict`.
+	// Give the container all privileges of the user that runs Podman. Flagged by `check --strict`.
 	Privileged bool `key:"privileged"`
-	// Linux capabilities. All are dropped but those added here.
+	// Linux capabilities. All others are dropped.
 	Capabilities Capabilities `key:"capabilities"`
 	// Confinement by the kernel's security modules.
 	Security Security `key:"security"`
@@ -150,37 +150,37 @@ type Container struct {
 	Limits Limits `key:"limits"`
 	// Kernel parameters of the container's namespaces.
 	Sysctls map[string]string `key:"sysctls" pattern:"option"`
-	// Run a minimal init as process 1 that reaps children. Leave it off where the image brings its own.
+	// Run a minimal init as process 1 that reaps children. Leave it off if the image has its own.
 	Init bool `key:"init"`
 	// Keep standard input open.
 	Stdin bool `key:"stdin"`
 	// Give the container a terminal.
 	TTY bool `key:"tty"`
-	// Network of the container: `app` (its own network and those of its capabilities), `host`, `none`, or `part:NAME` to share the network of another part.
+	// Network of the container: `app` (the app's own network and those of its capabilities), `host`, `none`, or `part:NAME` to share the network of another part.
 	Network string `key:"network" pattern:"network" default:"app"`
-	// Additional names of the container on the app's network. The part's name is always one.
+	// Additional names of the container on the app's network. The name of the part is always one of them.
 	Aliases []string `key:"aliases" pattern:"hostname"`
 	// Additional host names: name to address, or `host-gateway`.
 	Hosts map[string]string `key:"hosts" pattern:"address"`
-	// Name servers instead of the network's.
+	// Name servers to use instead of the network's.
 	DNS []string `key:"dns" pattern:"address"`
 	// Labels of the container.
 	Labels map[string]string `key:"labels"`
-	// The container does its work and ends; its unit stays active.
+	// The container exits when its work is done; its unit stays active.
 	Oneshot bool `key:"oneshot"`
-	// Starting.
+	// How the container starts.
 	Start Start `key:"start"`
-	// Stopping.
+	// How the container stops.
 	Stop Stop `key:"stop"`
-	// Reloading: the running program reads the files marked with `reload: true` again where one of them changed, and is not restarted for them.
+	// How the running program reloads the files marked with `reload: true`. A change of one of them then restarts nothing.
 	Reload *Reload `key:"reload"`
-	// Restarting after a failure.
+	// How systemd restarts the container.
 	Restart Restart `key:"restart"`
-	// How to tell whether the container works.
+	// Probes that check whether the container works.
 	Health Health `key:"health"`
-	// Parts of the same app that come first.
+	// Parts of the same app that start before this one.
 	After []After `key:"after"`
-	// Escape hatch: further arguments of `podman run` that change nothing but the container, each in one word (`--flag=value`). Flagged by `check --strict`.
+	// Escape hatch: further arguments of `podman run` that change only the container, each as one word (`--flag=value`). Flagged by `check --strict`.
 	PodmanArgs []string `key:"podman_args"`
 	// Escape hatch: further directives, section to directive to values. Flagged by `check --strict`.
 	Unit map[string]map[string][]string `key:"unit"`
@@ -188,13 +188,13 @@ type Container struct {
 
 // Build makes an image from a Containerfile.
 type Build struct {
-	// Directory that is the build's context; relative to the manifest's directory.
+	// Build context, a directory; relative to the manifest's directory.
 	Context string `key:"context" need:"required" pattern:"line"`
-	// The Containerfile; relative to the context.
+	// Path of the Containerfile; relative to the context.
 	Containerfile string `key:"containerfile" pattern:"line" default:"Containerfile"`
 	// Build arguments.
 	Args map[string]string `key:"args"`
-	// Stage of the Containerfile to stop at.
+	// Stage of the Containerfile to build.
 	Target string `key:"target" pattern:"option"`
 	// Name of the built image.
 	Tag string `key:"tag" pattern:"image" default:"localhost/ID:VERSION; localhost/ID.PART:VERSION for another part"`
@@ -202,9 +202,9 @@ type Build struct {
 
 // Port is a port that a container listens on. In short: "host:container", "bind:host:container" or "container", with "/udp" for UDP.
 type Port struct {
-	// Name that other keys refer to.
+	// Name for other keys to refer to.
 	Name string `key:"name" pattern:"id"`
-	// Port of the host. Left out, the port is reachable only from other containers.
+	// Port of the host. Without one, only other containers reach the port.
 	Host int `key:"host" min:"1" max:"65535"`
 	// Port in the container.
 	Container int `key:"container" need:"required" min:"1" max:"65535"`
@@ -224,21 +224,21 @@ type Volume struct {
 	App string `key:"app" pattern:"id"`
 	// A file or directory of the host.
 	Path string `key:"path" pattern:"path"`
-	// Content that may go at each stop, such as an image's VOLUME nobody needs.
+	// The content is deleted at each stop. For a VOLUME of the image whose content is not needed.
 	Disposable bool `key:"disposable"`
-	// Where it is mounted in the container.
+	// Mount point in the container.
 	Target string `key:"target" need:"required" pattern:"target"`
-	// The container can't write to it.
+	// Mount it read-only.
 	ReadOnly bool `key:"read_only"`
-	// Give the content to the container's user at each start (Podman's `U`). For host paths. A new named volume belongs to the container's user without it, with the content that the image puts there, whoever owns the directory in the image. Where several parts mount the volume, the user is that of the first part that can write to it, `main` first. A volume that holds data keeps its owners. A volume with `device`, `type` or `options` has those of its file system. Where the manifest sets no `user` and the image starts as root, the volume keeps the owner of the image's directory: such an image changes its user by itself.
+	// Change the owner of the content to the container's user at each start (Podman's `U`). For host paths. A new named volume needs no `chown`: it belongs to the container's user, with the content of the image's directory, regardless of that directory's owner. If several parts mount the volume, it belongs to the user of the first part that can write to it, `main` first. A volume that holds data keeps its owners. A volume with `device`, `type` or `options` has those of its file system. If the manifest sets no `user` and the image starts as root, the volume keeps the owner of the image's directory: such an image changes its user by itself.
 	Chown bool `key:"chown"`
 	// SELinux label: `shared` between containers or `private` to this one.
 	Relabel string `key:"relabel" enum:"shared|private"`
-	// Files in the volume of another app that the container reads when it starts, such as a `.cookie`: where the content of one changes, the container is restarted once. The volume has to be mounted `read_only`.
+	// Files in the volume of another app that the container reads only at its start, such as a `.cookie`. When the content of one changes, the container is restarted once. The volume must be mounted `read_only`.
 	Watch []string `key:"watch" pattern:"relpath"`
 }
 
-// VolumeOptions are settings of a named volume; they act when it is created.
+// VolumeOptions are settings of a named volume. They apply when it is created.
 type VolumeOptions struct {
 	// Device or directory that backs the volume.
 	Device string `key:"device" pattern:"path"`
@@ -248,7 +248,7 @@ type VolumeOptions struct {
 	Options string `key:"options" pattern:"option"`
 	// Labels of the volume.
 	Labels map[string]string `key:"labels"`
-	// A volume of Podman, or a directory of the host, that is there already and takes the place of the volume `ID.NAME`. `archgen adopt` writes it for what a container brings along.
+	// An existing volume of Podman, or directory of the host, that replaces the volume `ID.NAME`. `archgen adopt` writes this key for the volumes and directories of the container that it adopts.
 	Existing string `key:"existing" pattern:"source"`
 }
 
@@ -256,43 +256,43 @@ type VolumeOptions struct {
 type Tmpfs struct {
 	// Where it is mounted in the container.
 	Target string `key:"target" need:"required" pattern:"target"`
-	// The most it may hold.
+	// Maximum size.
 	Size Size `key:"size" min:"4k"`
-	// Permissions of its root.
+	// Permissions of its root directory.
 	Mode Mode `key:"mode"`
 }
 
 // File is a configuration file, rendered from a template.
 type File struct {
-	// Name of the template in ID.files/ beside the manifest, or in ID.d/files/, which comes first. docs/files.md says what it may hold.
+	// Name of the template in ID.files/ beside the manifest. A file of that name in ID.d/files/ takes precedence. docs/files.md describes the syntax.
 	Template string `key:"template" need:"required" pattern:"filename"`
-	// Where it is mounted in the container, read-only.
+	// Mount point in the container, read-only.
 	Target string `key:"target" need:"required" pattern:"target"`
-	// Permissions of the file, which belongs to the container's user.
+	// Permissions of the file. Its owner is the container's user.
 	Mode Mode `key:"mode" default:"0400"`
-	// The running program can read the file again: where it changed, the container is reloaded, not restarted. The container needs `reload`.
+	// The running program can read the file again: a change reloads the container instead of restarting it. The container needs `reload`.
 	Reload bool `key:"reload"`
 }
 
-// Secret is a value that nobody but its users may see.
+// Secret is a value that only the containers that use it can read.
 type Secret struct {
 	// Name of the secret within the app.
 	Name string `key:"name" need:"required" pattern:"id"`
-	// What the secret is for, shown to the person who supplies it.
+	// Purpose of the secret, shown to the operator who supplies it.
 	Description string `key:"description" pattern:"line"`
-	// Make a random value. Left out, the operator supplies one.
+	// Generate a random value. Without it, the operator supplies the value.
 	Generate *Generate `key:"generate"`
-	// Make the value from another secret of the app.
+	// Derive the value from another secret of the app.
 	Derive *Derive `key:"derive"`
-	// A person needs the value, such as the first password of a user interface: `archgen install` says where it is found.
+	// The operator needs the value, such as the first password of a user interface: `archgen install` prints the command that shows it.
 	Show bool `key:"show"`
 }
 
-// Generate says how a random secret looks.
+// Generate describes a random secret.
 type Generate struct {
 	// Number of characters.
 	Length int `key:"length" min:"8" max:"1024" default:"32"`
-	// Characters used.
+	// Set of characters.
 	Alphabet string `key:"alphabet" enum:"alnum|hex|url|base64" default:"url"`
 }
 
@@ -300,7 +300,7 @@ type Generate struct {
 type Derive struct {
 	// Name of the other secret.
 	From string `key:"from" need:"required" pattern:"id"`
-	// What is done to its value. docs/secrets.md says what each gives.
+	// How the value is derived. docs/secrets.md describes the methods.
 	Method string `key:"method" need:"required" enum:"hmac|bcrypt|rpcauth|base64"`
 }
 
@@ -308,7 +308,7 @@ type Derive struct {
 type SecretMount struct {
 	// Name of a secret of the app.
 	Name string `key:"name" need:"required" pattern:"id"`
-	// Where it is mounted in the container.
+	// Path of the file in the container.
 	Target string `key:"target" pattern:"target" default:"/run/secrets/NAME"`
 	// Permissions of the file.
 	Mode Mode `key:"mode" default:"0400"`
@@ -316,9 +316,9 @@ type SecretMount struct {
 	UID *int `key:"uid" min:"0" max:"4294967294"`
 	// Group of the file.
 	GID *int `key:"gid" min:"0" max:"4294967294"`
-	// Hand it over in this environment variable instead, for programs that can't read a file.
+	// Environment variable that gets the value instead of a file, for programs that can't read one.
 	Env string `key:"env" pattern:"envname"`
-	// Why the environment has to be used.
+	// Reason for using the environment.
 	Waiver string `key:"waiver" pattern:"line"`
 }
 
@@ -328,9 +328,9 @@ type Device struct {
 	Path string `key:"path" need:"required" pattern:"devpath"`
 	// Path in the container; the same when left out.
 	Target string `key:"target" pattern:"devpath"`
-	// Rights: any of r (read), w (write), m (make nodes).
+	// Permissions: any of r (read), w (write), m (make nodes).
 	Permissions string `key:"permissions" enum:"r|w|m|rw|rm|wm|rwm"`
-	// Start without it where the host has none.
+	// Start without the device if the host does not have it.
 	Optional bool `key:"optional"`
 }
 
@@ -340,15 +340,15 @@ type Capabilities struct {
 	Add []string `key:"add" pattern:"capability"`
 }
 
-// Security is confinement beyond capabilities.
+// Security configures the confinement beyond Linux capabilities.
 type Security struct {
-	// Processes may gain rights through set-user-ID programs.
+	// Processes can gain privileges through set-user-ID programs.
 	AllowNewPrivileges bool `key:"allow_new_privileges"`
 	// Seccomp profile on the host, or `unconfined`.
 	Seccomp string `key:"seccomp" pattern:"profile"`
 	// AppArmor profile, or `unconfined`.
 	AppArmor string `key:"apparmor" pattern:"option"`
-	// Turn SELinux separation off.
+	// Disable SELinux separation.
 	LabelDisable bool `key:"label_disable"`
 	// SELinux process type.
 	LabelType string `key:"label_type" pattern:"option"`
@@ -358,11 +358,11 @@ type Security struct {
 	Unmask []string `key:"unmask" pattern:"unmask"`
 }
 
-// Limits bound what a container may use.
+// Limits bound the resources of a container.
 type Limits struct {
-	// Memory. Whatever it is, the containers of a service have at most 80% of the machine's memory together (`MemoryMax=`).
+	// Memory. All containers of a service together never get more than 80% of the machine's memory (`MemoryMax=`).
 	Memory Size `key:"memory" min:"6m"`
-	// Processor cores; fractions are fine.
+	// Processor cores; fractions are allowed.
 	CPUs Decimal `key:"cpus"`
 	// Processes and threads; Podman's default, 2048, when left out.
 	Pids int `key:"pids" min:"1" max:"4194304"`
@@ -376,91 +376,91 @@ type Limits struct {
 	Shm Size `key:"shm" min:"4k"`
 }
 
-// Start bounds the start of a container.
+// Start configures the start of a container.
 type Start struct {
-	// How long the container may take until it serves.
+	// Time limit until the container serves.
 	Timeout Duration `key:"timeout" min:"1s" max:"7d" default:"5m"`
 }
 
-// Stop bounds the end of a container.
+// Stop configures the stop of a container.
 type Stop struct {
-	// How long the program may take to end before it is killed. systemd waits 30 s longer.
+	// Time limit for the program to exit before it is killed. systemd waits 30 s longer.
 	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"30s; 2m for database; 30m for chain"`
-	// Signal that asks the program to end; the image's, else SIGTERM, when left out.
+	// Signal that asks the program to exit; that of the image, or SIGTERM, when left out.
 	Signal string `key:"signal" pattern:"signal"`
-	// Exit codes that the program has after a clean end, beside 0, 130, 131 and 143. With one of these the unit is not failed, and `restart.policy: on-failure` does not restart it.
+	// Exit codes of a clean exit, besides 0, 130, 131 and 143. With one of these the unit does not count as failed, and `restart.policy: on-failure` does not restart it.
 	SuccessExitCodes []int `key:"success_exit_codes" min:"1" max:"255"`
 }
 
-// Reload has a running program read files again.
+// Reload makes a running program read its files again.
 type Reload struct {
 	// Signal that makes the program read its files again, such as `SIGHUP`. Process 1 of the container gets it.
 	Signal string `key:"signal" need:"required" pattern:"signal"`
 }
 
-// Restart says what systemd does when the container ends.
+// Restart configures what systemd does when the container exits.
 type Restart struct {
-	// When to restart.
+	// When systemd restarts the container.
 	Policy string `key:"policy" enum:"always|on-failure|no" default:"always; no for oneshot"`
-	// Wait before the first restart. Later ones wait longer and longer.
+	// Delay before the first restart. It grows with each further one.
 	Delay Duration `key:"delay" min:"100ms" max:"1h" default:"5s"`
-	// The longest wait.
+	// Longest delay.
 	MaxDelay Duration `key:"max_delay" min:"100ms" max:"1d" default:"5m; at least delay"`
-	// Give up after so many starts in a time.
+	// Stop restarting after a number of starts within a time.
 	Limit *RestartLimit `key:"limit"`
 }
 
-// RestartLimit ends a restart loop in the state `failed`. Without it systemd goes on at MaxDelay. Each part has its own; a crash of another part does not count.
+// RestartLimit ends a restart loop in the state `failed`. Without it systemd restarts the container every `max_delay`. Each part has its own limit; crashes of other parts do not count.
 type RestartLimit struct {
 	// Number of starts.
 	Burst int `key:"burst" need:"required" min:"1" max:"1000"`
-	// Time in which they are counted.
+	// Time within which starts are counted.
 	Interval Duration `key:"interval" need:"required" min:"1s" max:"30d"`
 }
 
-// Health says how to tell whether a container works, at three levels.
+// Health configures the probes of a container at three levels.
 type Health struct {
-	// Turn off the health check that the image brings.
+	// Disable the health check of the image.
 	Disable bool `key:"disable"`
 	// The app answers at all.
 	Alive *Probe `key:"alive"`
-	// The app answers correctly; the unit's start waits for this.
+	// The app answers correctly. The start of the unit waits for this.
 	Serving *Probe `key:"serving"`
-	// The app has caught up.
+	// The app has caught up, for example with the blockchain.
 	Synced *Probe `key:"synced"`
 }
 
-// Probe is one question to a container. Exactly one kind is given.
+// Probe is one question to a container. It has exactly one kind.
 type Probe struct {
-	// HTTP request; the status has to be below 400.
+	// HTTP request; the status must be below 400.
 	HTTP *HTTPProbe `key:"http"`
 	// The same over TLS; the certificate is not verified.
 	HTTPS *HTTPProbe `key:"https"`
-	// A connection that stays open for 300 ms. Says little: a forwarded port accepts connections for an app that is dead.
+	// A connection that stays open for 300 ms. This proves little: a forwarded port accepts connections for an app that is down.
 	TCP *TCPProbe `key:"tcp"`
 	// JSON-RPC 1.0 or 2.0 over HTTP.
 	JSONRPC *JSONRPCProbe `key:"jsonrpc"`
-	// Electrum protocol: server.version has to give a result.
+	// Electrum protocol: server.version returns a result.
 	Electrum *TCPProbe `key:"electrum"`
 	// PostgreSQL: the server accepts a startup message.
 	Postgres *TCPProbe `key:"postgres"`
-	// Redis or Valkey: PING gives PONG, or asks for a password.
+	// Redis or Valkey: PING returns PONG, or asks for a password.
 	Redis *TCPProbe `key:"redis"`
-	// MySQL or MariaDB: the server greets.
+	// MySQL or MariaDB: the server sends its greeting.
 	MySQL *TCPProbe `key:"mysql"`
-	// A command in the container that exits with 0; it needs a time limit of its own. `${…}` variables are replaced.
+	// A command in the container that exits with 0. It has to limit its own run time. `${…}` variables are replaced.
 	Exec Words `key:"exec" variables:"yes"`
 	// Time between two probes.
 	Interval Duration `key:"interval" min:"1s" max:"1d" default:"30s"`
-	// Time for one answer.
+	// Time limit for one answer.
 	Timeout Duration `key:"timeout" min:"100ms" max:"10m" default:"5s; at most interval"`
-	// Failures in a row until the container counts as sick.
+	// Failures in a row after which the container counts as unhealthy.
 	Retries int `key:"retries" min:"1" max:"1000" default:"3"`
-	// Time after the start in which failures don't count.
+	// Time after the start during which failures don't count.
 	StartPeriod Duration `key:"start_period" max:"7d" default:"0s"`
 }
 
-// HTTPProbe asks for a page.
+// HTTPProbe requests a page.
 type HTTPProbe struct {
 	// Name of a port of the container.
 	Port string `key:"port" need:"required" pattern:"id"`
@@ -468,7 +468,7 @@ type HTTPProbe struct {
 	Path string `key:"path" pattern:"urlpath" default:"/"`
 	// Accepted status codes; any below 400 when left out.
 	Status []int `key:"status" min:"100" max:"599"`
-	// Text that the body has to contain.
+	// Text that the body must contain.
 	Contains string `key:"contains" pattern:"text"`
 }
 
@@ -490,7 +490,7 @@ type JSONRPCProbe struct {
 	User string `key:"user" pattern:"line"`
 	// Name of the secret that holds the password.
 	PasswordSecret string `key:"password_secret" pattern:"id"`
-	// Members that the result must have, with their values.
+	// Members that the result must have, and their values.
 	Expect map[string]string `key:"expect"`
 }
 
@@ -498,7 +498,7 @@ type JSONRPCProbe struct {
 type After struct {
 	// Name of the other part.
 	Part string `key:"part" need:"required" pattern:"id"`
-	// What the other part has to have reached: that its container runs, that it serves, or that it is done.
+	// State that the other part must have reached: its container runs, it serves, or its work is done.
 	Until string `key:"until" enum:"started|serving|completed" default:"serving"`
 }
 
@@ -508,59 +508,59 @@ type Share struct {
 	Volume string `key:"volume" need:"required" pattern:"id"`
 	// The app that may mount it.
 	App string `key:"app" need:"required" pattern:"id"`
-	// It may change what is in the volume. Otherwise it has to mount it `read_only`.
+	// It can change the content. Otherwise it has to mount the volume `read_only`.
 	Write bool `key:"write"`
 }
 
-// Provide offers a capability to other apps: they reach the part under the capability's name on the capability's network.
+// Provide offers a capability to other apps. They reach the part under the name of the capability on the network of the capability.
 type Provide struct {
 	// Name of the capability.
 	Capability string `key:"capability" need:"required" pattern:"id"`
 	// Part that provides it.
 	Part string `key:"part" pattern:"id" default:"main"`
-	// Name of the port that it is reached at.
+	// Name of the port at which consumers reach it.
 	Port string `key:"port" pattern:"id"`
-	// Named values for consumers. One whose name ends in `_secret` names a secret. `host` is reserved, and so is `port` beside the key `port`: they say where consumers reach the part.
+	// Named values for consumers. A name that ends in `_secret` exports a secret. `host` is reserved, and so is `port` together with the key `port`: they are the address of the part.
 	Exports map[string]string `key:"exports" pattern:"line"`
-	// Exports for one app, by its id: they take the place of those of the same names. No other app gets them.
+	// Exports for single apps, by id. They replace the exports of the same names. No other app gets them.
 	For map[string]map[string]string `key:"for" pattern:"line"`
-	// Several apps may provide it at the same time; consumers get the first by id.
+	// Other apps can provide the capability at the same time; consumers get the first by id.
 	Shared bool `key:"shared"`
 }
 
-// Require uses a capability that another app provides.
+// Require asks for a capability that another app provides.
 type Require struct {
 	// Name of the capability.
 	Capability string `key:"capability" need:"required" pattern:"id"`
 	// Parts that use it.
 	Parts []string `key:"parts" pattern:"id" default:"[main]"`
-	// What the provider has to have reached before this app starts: that its container runs, or that it serves.
+	// State that the provider must have reached before this app starts: its container runs, or it serves.
 	Until string `key:"until" enum:"started|serving" default:"serving"`
 	// The app works without it.
 	Optional bool `key:"optional"`
-	// The app looks the provider's address up only when it starts, so it is restarted when the provider was started anew and serves.
+	// The app resolves the provider's address only at its start. It is restarted when the provider was restarted and serves.
 	Follow bool `key:"follow"`
 }
 
-// Hooks is work around the life of an app. Nothing runs on the host: steps are declarations, or commands in the app's own image.
+// Hooks are steps around the start of an app. Nothing runs on the host: steps are declarations, or commands in the app's own image.
 type Hooks struct {
 	// Steps before each start, in order.
 	PreStart []Step `key:"pre_start"`
 }
 
-// Step is one piece of work. Exactly one of `ensure_dir`, `wait_for` and `run` is given. A step that fails, or takes too long, fails the start of its part.
+// Step is one prestart step. It has exactly one of `ensure_dir`, `wait_for` and `run`. A step that fails or exceeds its timeout fails the start of its part.
 type Step struct {
-	// A directory that has to exist. Links are not followed.
+	// Create a directory. Links are not followed.
 	EnsureDir *EnsureDir `key:"ensure_dir"`
-	// Something that has to be there.
+	// Wait for a file, a port or a capability.
 	WaitFor *WaitFor `key:"wait_for"`
-	// Let the command of `run` run once, when the app comes to this version, also where it is new.
+	// Name of a migration: the command of `run` runs once for it, also for a new app.
 	Migrate string `key:"migrate" pattern:"line"`
-	// A command in the part's image, with its user, mounts, networks and environment.
+	// Run a command in the part's image, with its user, mounts, networks and environment.
 	Run Words `key:"run"`
-	// Part before whose start it is done.
+	// Part before whose start the step runs.
 	Part string `key:"part" pattern:"id" default:"main"`
-	// Time for the step. The timeout of `wait_for` takes precedence.
+	// Time limit of the step. The timeout of `wait_for` takes precedence.
 	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"1m"`
 }
 
@@ -584,9 +584,9 @@ type WaitFor struct {
 	Port string `key:"port" pattern:"id"`
 	// A capability that the app requires.
 	Capability string `key:"capability" pattern:"id"`
-	// What the provider of the capability has to have reached.
+	// State that the provider of the capability must have reached.
 	Until string `key:"until" enum:"started|serving|synced" default:"serving"`
-	// How long to wait; the timeout of the step when left out.
+	// Time limit; the timeout of the step when left out.
 	Timeout Duration `key:"timeout" min:"1s" max:"1d"`
 }
 
@@ -598,41 +598,41 @@ type Onion struct {
 	Virtual int `key:"virtual" min:"1" max:"65535"`
 }
 
-// Data says what happens to data.
+// Data configures what happens to the app's data.
 type Data struct {
-	// Keep volumes, secrets and overlays when the app is removed by `archgen remove`. Without, it deletes them, and asks before.
+	// Keep volumes, secrets and overlays when `archgen remove` removes the app. With `false` it deletes them, after asking.
 	Retain bool `key:"retain" default:"true"`
-	// What a backup holds.
+	// Content of a backup.
 	Backup Backup `key:"backup"`
 }
 
 // Backup selects data. Entries are VOLUME or VOLUME/PATH; `*` matches within a name.
 type Backup struct {
-	// Only these; everything when left out.
+	// Include only these; everything when left out.
 	Include []string `key:"include" pattern:"glob"`
-	// Not these.
+	// Exclude these.
 	Exclude []string `key:"exclude" pattern:"glob"`
 }
 
-// Update says how new images reach the app.
+// Update configures how the app gets new images.
 type Update struct {
-	// `manual`: only with a new manifest. `registry` or `local`: `podman auto-update` may do it.
+	// `manual`: only with a new manifest. `registry` or `local`: `podman auto-update` updates them.
 	Policy string `key:"policy" enum:"manual|registry|local" default:"manual"`
 }
 
-// Settings are what differs by node, from archipelago.toml.
+// Settings are what differs between nodes, from archipelago.toml.
 type Settings struct {
 	// Bitcoin network, `${settings.network}`.
 	Network string `key:"network" enum:"mainnet|testnet4|signet|regtest" default:"mainnet"`
-	// Name that people reach the machine by, `${settings.host_name}`.
+	// Host name of the machine for its users, `${settings.host_name}`.
 	HostName string `key:"host_name" pattern:"hostname" default:"localhost"`
 	// Podman version to render for.
 	Podman string `key:"podman" pattern:"podman"`
-	// Rights that every app has beyond the safe set, as in `grants.toml`: better `KIND` than `KIND:SUBJECT`.
+	// Rights that every app has beyond the safe set, as in `grants.toml`. Prefer `KIND` to `KIND:SUBJECT`.
 	Allow []string `key:"allow" pattern:"right"`
 }
 
-// Grants is what the operator lets one app do, from grants.toml in the directory of its overlays.
+// Grants is what the operator grants to one app, from grants.toml in the directory of its overlays.
 type Grants struct {
 	// Rights that the app has beyond the safe set: `KIND:SUBJECT` as `archgen rights` lists them, or `KIND` for all of that kind.
 	Allow []string `key:"allow" need:"required" pattern:"right"`

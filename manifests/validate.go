@@ -346,7 +346,7 @@ func (v *validator) mounts(p Part) {
 			v.fail(diag.MissingKey, at, "", "app needs the name of the volume")
 		}
 		if len(m.Watch) > 0 && (m.App == "" || m.App == v.app.ID || !m.ReadOnly) {
-			v.fail(diag.Exclusive, at+".watch", "mount another app's volume, `read_only: true`", "only what another app writes can be watched: a container that changes it itself would be restarted for ever")
+			v.fail(diag.Exclusive, at+".watch", "mount another app's volume, `read_only: true`", "only a file that another app writes can be watched: a container that writes it itself would be restarted forever")
 		}
 		if m.Disposable && (m.ReadOnly || m.Chown || m.Relabel != "") {
 			v.fail(diag.Exclusive, at, "", "a disposable volume takes no other options")

@@ -231,8 +231,7 @@ func (o *Provide) exports(consumer string) map[string]string {
 }
 
 // ExportedSecrets is the secrets that the provider of a capability exports to a consumer,
-// as names of its own, by the names of the exports. provider is nil where nobody
-// provides it.
+// as names of its own, by the names of the exports. provider is nil if there is none.
 func (s *Set) ExportedSecrets(capability, consumer string) (provider *Resolved, names map[string]string) {
 	by := s.providers[capability]
 	if len(by) == 0 {

@@ -55,16 +55,16 @@ type Compiled struct {
 	Empty [][]string
 	// Only is the apps that were asked for by id; nil means all.
 	Only map[string]bool
-	// Rights is what the apps ask for, by id; also those that could not be compiled for
-	// another reason than that they could not be read.
+	// Rights is what the apps ask for, by id, including apps that could be read and not
+	// compiled.
 	Rights map[string][]rights.Right
-	// Unrecorded is the rights that apps have although no grants.toml lists them, by id:
-	// whoever writes the units of such an app writes that down first.
+	// Unrecorded is the rights that apps have although no grants.toml lists them, by id. A
+	// pass that writes the units of such an app writes the grants first.
 	Unrecorded map[string][]string
 
-	// byPath: the manifests were named by their path, and are no installed ones.
+	// byPath: the manifests were named by path and are not installed.
 	byPath bool
-	// there is what apps have on the machine, by id, as far as anybody had to know.
+	// there is what apps have on the machine, by id; nil until it is needed.
 	there map[string]standing
 }
 
@@ -99,9 +99,9 @@ func (s Source) Compile(k *Compiled) error {
 	return err
 }
 
-// compile compiles manifests, without those of the apps that stay as they are. Where
-// something is wrong the unit files are looked at before anybody is blamed: a newcomer
-// gives way to an app that may be running.
+// compile compiles manifests, without those of the apps that stay as they are. If there are
+// errors it reads the unit files and compiles again: of two apps that conflict, the one
+// without unit files gets the error, since the other may be running.
 func (s Source) compile(k *Compiled, list []*manifests.Manifest, kept []string, target generator.Target) (diag.List, error) {
 	found := s.compileOnce(k, list, target)
 	if s.Rendered == nil || !found.HasErrors() && len(kept) == 0 {
@@ -199,9 +199,8 @@ func conformity(result *generator.Result, t generator.Target) diag.List {
 	return diags
 }
 
-// Installed compiles the installed apps one by one as far as they can be: an app
-// with an error is kept as it is, with all that need it, and keeps no other from
-// being put right.
+// Installed compiles the installed apps. An app with an error stays as it is, with all apps
+// that need it. The others are compiled without it.
 func (s Source) Installed() (*Compiled, units.Desired, error) {
 	k := &Compiled{Whole: true, Loaded: manifests.Loaded{Root: s.Root}}
 	dirs, err := s.Paths().Apps()
@@ -246,9 +245,9 @@ func (s Source) Installed() (*Compiled, units.Desired, error) {
 	return k, want, nil
 }
 
-// isWhole reports whether an app without a manifest was removed. Where the directory
-// into which apps are installed is gone itself, as with a disk that is not mounted,
-// nobody has removed them one by one, and all would be stopped at once.
+// isWhole reports whether the set is complete, so that an app without a manifest was removed.
+// If the directory of manifests itself is absent, as on a disk that is not mounted, no app
+// was removed, and a pass must not stop them all.
 func (s Source) isWhole(k *Compiled, dir string, kept []string) (bool, error) {
 	if s.Rendered == nil || !slices.Contains(k.Loaded.Absent, dir) {
 		return true, nil
@@ -263,8 +262,8 @@ func (s Source) isWhole(k *Compiled, dir string, kept []string) (bool, error) {
 	if len(there) > 0 {
 		k.Diags = append(k.Diags, diag.Diagnostic{
 			Code: diag.Unreadable, File: dir,
-			Message: "it is gone, so nobody can tell which apps were removed: " + strings.Join(slices.Sorted(maps.Keys(there)), ", ") + " will be left as they are",
-			Hint:    "bring it back; to have them removed, make it anew: mkdir -p " + dir,
+			Message: "the directory does not exist, so archgen can't tell which apps were removed and leaves them unchanged: " + strings.Join(slices.Sorted(maps.Keys(there)), ", "),
+			Hint:    "restore the directory; to remove the apps, create it empty: mkdir -p " + dir,
 		})
 	}
 	return false, nil

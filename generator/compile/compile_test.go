@@ -105,7 +105,7 @@ func TestLostDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	k, want, err := source.Installed()
-	if err != nil || want.Complete || len(k.Diags) != 1 || !strings.Contains(k.Diags[0].Message, "a, b will be left") {
+	if err != nil || want.Complete || len(k.Diags) != 1 || !strings.Contains(k.Diags[0].Message, "unchanged: a, b") {
 		t.Errorf("without the directory: whole %v, %v, %v", want.Complete, k.Diags, err)
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -140,8 +140,8 @@ func TestWhoWasThereFirst(t *testing.T) {
 	h.isKept("m", "already published by a")
 }
 
-// TestPortOfABrokenManifest: nobody gets the port of an app while it stays as it is
-// because its manifest is broken, as one is that is being saved.
+// TestPortOfABrokenManifest: no other app gets the port of an app whose manifest is broken,
+// for example while an editor saves it.
 func TestPortOfABrokenManifest(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)

@@ -14,7 +14,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// rights notes what the apps ask for, and reports what nobody has granted them.
+// rights records what the apps ask for, and reports what is not granted.
 func (k *Compiled) rights(s Source) (diags diag.List) {
 	if k.Rights == nil {
 		k.Rights = map[string][]rights.Right{}
@@ -31,7 +31,7 @@ func (k *Compiled) rights(s Source) (diags diag.List) {
 		default:
 			for _, r := range missing {
 				diags = append(diags, app.Diag(diag.Error, diag.NotGranted, r.Path, k.howToGrant(s, id, r),
-					"%s asks for a right that nobody has granted: to %s", app.ID(), r.Allows))
+					"%s asks for a right that is not granted: to %s", app.ID(), r.Allows))
 			}
 		}
 	}
@@ -57,9 +57,9 @@ func (k *Compiled) GrantsOf(id string) rights.Grants {
 	return rights.Grants{App: slices.Concat(k.Loaded.Grants[id].Allow, k.Unrecorded[id]), All: k.Settings.Allow}
 }
 
-// isGrantedUnasked reports whether an app has what it asks for as long as nobody has
-// written a grants.toml for it: it is of the catalog that comes with archgen, word for
-// word, or was rendered before there were grants.
+// isGrantedUnasked reports whether an app without a grants.toml has the rights that it asks
+// for. That is an app of the embedded catalog, unchanged, or one that was rendered by a
+// version without grants.
 func (k *Compiled) isGrantedUnasked(app *manifests.Resolved) bool {
 	id := manifests.AppOf(app.File)
 	if k.Loaded.Grants[id].File != "" {
@@ -88,7 +88,7 @@ func (k *Compiled) IsOfCatalog(id string) bool {
 	return true
 }
 
-// UnrecordedOf is the grants.toml that an app is to have and nobody has written.
+// UnrecordedOf is the grants.toml that a pass has to write for an app, or nil.
 func (k *Compiled) UnrecordedOf(id, dir string) *units.Unrecorded {
 	list := k.Unrecorded[id]
 	if list == nil {
@@ -99,9 +99,9 @@ func (k *Compiled) UnrecordedOf(id, dir string) *units.Unrecorded {
 	}
 }
 
-// ungranted is those of the apps that can't be compiled of which nothing may be there: one
-// that was rendered with a right that is granted no more, and one that lacks a right and was
-// not rendered at all. What is granted to one whose grants have errors, nobody can tell.
+// ungranted lists the apps that can't be compiled and whose units must not exist: those
+// rendered with a right that was revoked, and those that lack a right and were never rendered.
+// An app whose grants.toml has errors is not listed: its grants are unknown.
 func (s Source) ungranted(k *Compiled, kept []string) (list []string, err error) {
 	if len(kept) == 0 || s.Rendered == nil {
 		return nil, nil

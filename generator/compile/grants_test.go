@@ -40,7 +40,7 @@ func (h *home) lay(name, text string) {
 	}
 }
 
-// verdict is what becomes of the installed apps: "" for one that is rendered.
+// verdict is the reason why each installed app is not rendered, "" for one that is.
 func (h *home) verdict() map[string]units.Reason {
 	h.t.Helper()
 	k, want, err := h.source().Installed()
@@ -68,8 +68,8 @@ func (h *home) is(id string, want units.Reason) {
 	}
 }
 
-// TestGrants: an app with a right that nobody granted stays as it is, and one that was
-// rendered with a right which is granted no more goes.
+// TestGrants: an app with a right that is not granted stays as it is. One that was rendered
+// with a right that is revoked is removed.
 func TestGrants(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
@@ -85,10 +85,10 @@ func TestGrants(t *testing.T) {
 	h.is("page", "")
 	h.grants("page")
 	h.is("page", units.ReasonNotGranted)
-	h.is("page", units.ReasonNotGranted) // and nothing of it comes back
+	h.is("page", units.ReasonNotGranted) // and stays removed
 	h.grants("page", "listen")
 	h.is("page", "")
-	// Nobody can tell what is granted: nothing is taken away for that.
+	// The grants are unknown: no right is revoked for that.
 	h.lay("page.d/grants.toml", "allow = [")
 	h.is("page", units.ReasonInvalidManifest)
 	// What an overlay asks for is the operator's word.
@@ -130,8 +130,8 @@ func TestRightsOfBefore(t *testing.T) {
 	h.is("page", units.ReasonInvalidManifest)
 }
 
-// TestRightsOfCatalog: the catalog that comes with archgen has what it asks for, as long as
-// not a word of it is another one.
+// TestRightsOfCatalog: an app of the embedded catalog has the rights that it asks for, as long
+// as it is unchanged.
 func TestRightsOfCatalog(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
@@ -163,7 +163,7 @@ func TestRightsOfCatalog(t *testing.T) {
 	h.lay(id+".d/files/"+names[0], "# the operator's\n")
 	h.is(id, units.ReasonGrantsUnrecorded)
 	install()
-	h.lay(id+".files/"+names[0], "# somebody else's\n")
+	h.lay(id+".files/"+names[0], "# from another source\n")
 	h.is(id, units.ReasonNotGranted)
 	install()
 	h.write(id, string(text)+"# a word more\n")

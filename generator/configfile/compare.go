@@ -7,8 +7,8 @@ import (
 	"reflect"
 )
 
-// The functions here take the place of text/template's own, which may look at any amount of
-// text for nothing.
+// The functions here replace those of text/template, which compare any amount of text
+// without spending the budget.
 
 // eq reports whether the first value equals one of the others.
 func (b *Budget) eq(x any, others ...any) (bool, error) {

@@ -2,9 +2,8 @@
 // template may name, the functions that it has, what is checked before anything
 // is started, and how far it may go.
 //
-// It is pure: it reads no file, asks no host and keeps no secret. A template sees
-// what its caller hands it and nothing else, calls no method, can't be made to run
-// on, and can't make more text than a configuration file has.
+// It is pure: it reads no file, contacts no host and stores no secret. A template sees
+// only what the caller passes, calls no method, and is bounded in work and output.
 package configfile
 
 import (
@@ -26,7 +25,7 @@ type Data struct {
 	Ports          map[string]string `json:"ports,omitempty"`
 	ContainerPorts map[string]string `json:"container_ports,omitempty"`
 	// Capabilities is what the app requires: host, port, and what the provider
-	// exports. One that is optional and provided by nobody is empty.
+	// exports. An optional one without a provider is empty.
 	Capabilities map[string]map[string]string `json:"capabilities,omitempty"`
 	// OutOfReach is the capabilities that the part can't reach, with the reason: it may not
 	// name their host. Only Check needs it.

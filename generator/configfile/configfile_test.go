@@ -31,7 +31,7 @@ func TestRender(t *testing.T) {
 		{"facts of the app", "{{.app.id}} {{.app.version}} {{.port.web}} {{.container_port.web}} {{.settings.chain}}", "ui 1.2 8080 80 regtest"},
 		{"a capability", `{{with capability "bitcoin-rpc"}}{{.host}}:{{.port}} {{.user}}{{end}}`, "bitcoin-rpc:8332 archipelago"},
 		{"a value of one", `{{(capability "bitcoin-rpc").user}}`, "archipelago"},
-		{"one that nobody provides", `{{with capability "tor"}}proxy={{.host}}{{else}}no tor{{end}}`, "no tor"},
+		{"one without a provider", `{{with capability "tor"}}proxy={{.host}}{{else}}no tor{{end}}`, "no tor"},
 		{"a secret", `{{secret "token"}}`, "value of ui.token"},
 		{"a secret that a capability exports", `{{secret (capability "bitcoin-rpc").password_secret}}`, "value of knots.rpc-password"},
 		{"a share of the memory", `{{max 300 (min (div .machine.memory 8) 4096)}}`, "1024"},
@@ -66,7 +66,7 @@ func TestCheck(t *testing.T) {
 		{"no end", "a\n  {{if .app.id}}", 2, 3, "unexpected EOF"},
 		{"an unknown function", "a\nb {{ env \"HOME\" }}", 2, 6, `function "env" not defined`},
 		{"an unknown secret", "x\n{{if false}}{{secret \"tokn\"}}{{end}}", 2, 22, "no secret tokn here; the app has token"},
-		{"somebody else's secret", `{{secret "lnd.seed"}}`, 1, 10, "no secret lnd.seed"},
+		{"a secret of another app", `{{secret "lnd.seed"}}`, 1, 10, "no secret lnd.seed"},
 		{"a secret by a name that is made up", `{{secret (print "lnd" ".seed")}}`, 1, 3, "no secret lnd.seed"},
 		{"a capability that is not required", `{{(capability "lnd").host}}`, 1, 15, "does not require the capability lnd"},
 		{"a value that is not exported", "\n{{if false}}{{(capability \"bitcoin-rpc\").zmq}}{{end}}", 2, 41, "exports no zmq; there is host, password_secret, port, user"},
@@ -140,7 +140,7 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestComparisons: what takes the place of text/template's own functions gives the same.
+// TestComparisons: the functions that replace those of text/template give the same results.
 func TestComparisons(t *testing.T) {
 	for template, want := range map[string]string{
 		`{{eq .app.id "ui"}}{{eq 1 2 1}}{{eq true false}}{{eq true true}}{{ne "a" "b"}}{{ne 1 1}}`: "truetruefalsetruetruefalse",

@@ -21,7 +21,7 @@ type FunctionDoc struct{ Name, Arguments, Meaning string }
 // and, or, not, eq, ne, lt, le, gt, ge, index, len, print, printf, urlquery.
 var Functions = []FunctionDoc{
 	{"secret", "NAME", "value of a secret of the app, or of one that a capability exports: `secret (capability \"bitcoin-rpc\").password_secret`"},
-	{"capability", "NAME", "what the provider of a required capability offers: host, port and its exports; empty where it is optional and nobody provides it"},
+	{"capability", "NAME", "what the provider of a required capability offers: host, port and its exports; empty if it is optional and has no provider"},
 	{"default", "FALLBACK VALUE", "the value, or the fallback where it is empty"},
 	{"rpcauth", "USER PASSWORD", "what follows `rpcauth=` in bitcoin.conf: USER:SALT$HMAC; the same for the same user and password"},
 	{"bcrypt", "PASSWORD", "bcrypt hash of a password; the same for the same password"},

@@ -262,9 +262,9 @@ func (t *trial) last(key []int, holds func(result) bool) int {
 	return key[n]
 }
 
-// incomplete reports containers that Podman would start without what it has
-// refused: in the place of a volume there would be one without a name, whose
-// content goes at the next stop.
+// incomplete reports containers that Podman would start without a unit that it refused. If
+// that is a volume, the container would get an anonymous one, whose content is deleted at the
+// next stop.
 func (c *checker) incomplete(set units.Set) {
 	for _, u := range c.units {
 		if path.Ext(u.Filename) != ".container" || c.refused[u.Filename] {

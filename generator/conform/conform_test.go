@@ -118,7 +118,7 @@ func TestCommandThatSystemdCannotRead(t *testing.T) {
 	}
 	got := Check(set("x.container", b.String()), units.User)
 	if len(got) != 1 || !strings.Contains(got[0].Message, "no line of more than 1048576") || got[0].Line != 4 {
-		t.Errorf("want a finding on line 4, the first whose absence mends it, got %s", list(got))
+		t.Errorf("want a finding on line 4, the first whose absence fixes it, got %s", list(got))
 	}
 	if got := Check(set("x.container", strings.ReplaceAll(b.String(), " ", "-")), units.User); len(got) != 0 {
 		t.Errorf("without quoting it fits, got %s", list(got))
@@ -140,7 +140,7 @@ func TestPanicIsAFinding(t *testing.T) {
 	}
 }
 
-// The directory that the converter is told of is made up, and is no help.
+// The converter gets a directory that does not exist; messages must not name it.
 func TestMessagesAreOneLineWithoutTheMadeUpDirectory(t *testing.T) {
 	err := errors.Join(errors.New("bad key in "+unitDir+"x.container"), errors.New("see "+unitDir+"y.volume"))
 	if got := clean(err, "x.container"); got != "bad key; see y.volume" {

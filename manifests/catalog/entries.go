@@ -21,14 +21,13 @@ type Entry struct {
 	Links    map[string]string `json:"links"`
 	Provides []string          `json:"provides"`
 	Requires []string          `json:"requires"`
-	// Notices is what a person has to know before the app is installed.
+	// Notices is what the operator has to know before the app is installed.
 	Notices []string `json:"notices"`
-	// Networks is the Bitcoin networks that the app can follow, empty for every one.
+	// Networks is the Bitcoin networks that the app supports, empty for all.
 	Networks []string `json:"networks"`
 	// From is the directory of the entry, or Embedded.
 	From string `json:"from"`
-	// Hides is where an entry of the same id is from that this one takes the place of,
-	// empty for none.
+	// Hides is where the entry of the same id is from that this one hides, empty for none.
 	Hides string `json:"hides"`
 
 	// Needs is the capabilities among Requires that are not optional.

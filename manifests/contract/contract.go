@@ -36,8 +36,8 @@ type Contract struct {
 	Evidence string `yaml:"evidence"`
 	// Unknown is what was looked for and not found.
 	Unknown []string `yaml:"unknown"`
-	// Tested is the program that the end-to-end tests run; where there is none, a
-	// stand-in of the contract takes its place.
+	// Tested is the program that the end-to-end tests run. If it is empty, they run a
+	// stand-in made from the contract.
 	Tested string `yaml:"tested"`
 
 	User        *User        `yaml:"user"`
@@ -233,7 +233,7 @@ type Internet struct {
 	Ends    *Refusal `yaml:"ends"`
 	// AvoidedBy is the setting with which the program does not ask.
 	AvoidedBy Setting `yaml:"avoided_by"`
-	// Through is the SOCKS proxy that it asks through, where it is told of one.
+	// Through is the SOCKS proxy that it uses if one is configured.
 	Through *Address `yaml:"through"`
 	// Resolves: the name has to resolve, and nothing more.
 	Resolves bool `yaml:"resolves"`
@@ -255,7 +255,7 @@ type Limit struct {
 type Login struct {
 	// Kind is password, cookie or none.
 	Kind string `yaml:"kind"`
-	// Exposes is what somebody without a login gets, empty where it harms nobody.
+	// Exposes is what a user without a login can do, empty if that is harmless.
 	Exposes string `yaml:"exposes"`
 	Fact    `yaml:",inline"`
 }

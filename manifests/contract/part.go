@@ -321,7 +321,7 @@ func (p *part) owner(dir string) Directory {
 	return best
 }
 
-// within reports that a path is a directory or lies in it.
+// within reports whether a path is a directory or is in it.
 func within(name, dir string) bool {
 	return name == dir || dir == "/" || strings.HasPrefix(name, dir+"/")
 }

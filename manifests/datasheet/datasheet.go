@@ -1,6 +1,6 @@
-// Package datasheet owns what a person wants to know of apps before they install
-// them: what each is, and what it wants of the machine and can do to it, with every
-// default filled in. It reads resolved manifests, and never prints.
+// Package datasheet owns the tables about apps that an operator reads before installing them:
+// what each app is, what it needs from the machine and what it can do to it. It reads resolved
+// manifests and never prints.
 package datasheet
 
 import (
@@ -104,8 +104,8 @@ func reach(bind string) string {
 func (s sheet) data(apps []*manifests.Resolved) Table {
 	t := Table{
 		Title: "Data", Heads: []string{"app", "volume", "in the container", "in a backup"},
-		Text: "Volumes are " + s.mark("ID.NAME") + " to Podman. All stay when an app is removed, unless with " + s.mark("--purge") + " or where the manifest says " + s.mark("retain: false") +
-			". What is in no backup is made anew, or has to be written into another volume before, as by a dump of a database.",
+		Text: "Volumes are " + s.mark("ID.NAME") + " to Podman. They remain when an app is removed, except with " + s.mark("--purge") + " or if the manifest has " + s.mark("retain: false") +
+			". The app recreates what no backup contains, or it has to be exported into another volume first, such as the dump of a database.",
 	}
 	eachPart(apps, func(app *manifests.Resolved, p manifests.Part) {
 		for _, v := range p.Volumes {
@@ -122,7 +122,7 @@ func (s sheet) data(apps []*manifests.Resolved) Table {
 	return t
 }
 
-// volume is a volume of the app, with what takes its place.
+// volume is a volume of the app, with the existing one that replaces it.
 func (s sheet) volume(app *manifests.Resolved, name string) string {
 	if existing := app.Existing(name); existing != "" {
 		return s.mark(name) + ", stored in " + s.mark(existing)

@@ -46,7 +46,7 @@ type Diagnostic struct {
 	// Path is the manifest path, such as app.container.ports[0].host.
 	Path    string `json:"path,omitempty"`
 	Message string `json:"message"`
-	// Hint says how to mend it, where that can be guessed.
+	// Hint says how to fix it, if that can be guessed.
 	Hint string `json:"hint,omitempty"`
 }
 

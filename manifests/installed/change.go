@@ -155,7 +155,7 @@ func (c *change) tidy(below string) {
 	}
 }
 
-// place is the directory of a file, once it is sure that the file lies in it.
+// place returns the directory of a file, after checking that the file is in it.
 func (c *change) place(below, name string) (string, error) {
 	dir := filepath.Join(c.dir.Path(), below)
 	if err := fits(name); err != nil {

@@ -166,7 +166,7 @@ func (d Directory) SetGrants(id string, rights []string) error {
 	return d.WriteOverlay(id, manifests.GrantsFile, manifests.Grants{Allow: rights}.Text())
 }
 
-// WriteOverlay writes one of the files that are laid over the manifest of an app.
+// WriteOverlay writes an overlay of an app.
 func (d Directory) WriteOverlay(id, name string, text []byte) error {
 	if err := fits(id); err != nil {
 		return err
@@ -175,8 +175,8 @@ func (d Directory) WriteOverlay(id, name string, text []byte) error {
 	return err
 }
 
-// Record writes one of those files by the path of their directory: a pass knows no more of a
-// file that it finds to be missing.
+// Record writes an overlay by the path of the app's directory of overlays, which is all that a
+// pass knows of a file that is missing.
 func Record(overlays, name string, text []byte) error {
 	id, isOverlays := strings.CutSuffix(filepath.Base(overlays), manifests.OverlaysDir(""))
 	if !isOverlays {
@@ -185,8 +185,7 @@ func Record(overlays, name string, text []byte) error {
 	return At(filepath.Dir(overlays)).WriteOverlay(id, name, text)
 }
 
-// Overlays is the directory of what is laid over the manifest of an app, empty if it has
-// nothing but grants.
+// Overlays is the directory of an app's overlays, empty if it has none but grants.
 func (d Directory) Overlays(id string) string {
 	path := filepath.Join(d.Path(), manifests.OverlaysDir(id))
 	entries, _ := os.ReadDir(path) // it mostly is absent
@@ -196,7 +195,7 @@ func (d Directory) Overlays(id string) string {
 	return path
 }
 
-// RemoveOverlays removes everything that is laid over the manifest of an app.
+// RemoveOverlays removes all overlays of an app.
 func (d Directory) RemoveOverlays(id string) error {
 	if err := fits(id); err != nil {
 		return err

@@ -164,9 +164,9 @@ func TestInstall(t *testing.T) {
 		},
 		"an app of the image takes grants only": {nil, []installed.App{{ID: "web", Grants: []string{"use"}}}, tree{"web.d/grants.toml": granted("use")}},
 		"an app that is only started":           {both, []installed.App{{ID: "web"}}, both},
-		"in the place of a mask":                {tree{"db.toml": "->/dev/null"}, []installed.App{db}, tree{"db.toml": "db 1"}},
-		"in the place of a link":                {tree{"db.toml": "->kept", "kept": "db 0"}, []installed.App{db}, tree{"db.toml": "db 1", "kept": "db 0"}},
-		"in the place of a link to nothing":     {tree{"db.toml": "->nowhere"}, []installed.App{db}, tree{"db.toml": "db 1"}},
+		"replacing a mask":                      {tree{"db.toml": "->/dev/null"}, []installed.App{db}, tree{"db.toml": "db 1"}},
+		"replacing a link":                      {tree{"db.toml": "->kept", "kept": "db 0"}, []installed.App{db}, tree{"db.toml": "db 1", "kept": "db 0"}},
+		"replacing a link to nothing":           {tree{"db.toml": "->nowhere"}, []installed.App{db}, tree{"db.toml": "db 1"}},
 		"a link to the same manifest stays":     {tree{"db.toml": "->kept", "kept": "db 1"}, []installed.App{db}, tree{"db.toml": "->kept", "kept": "db 1"}},
 		"nothing":                               {webbed, nil, webbed},
 	} {
@@ -193,7 +193,7 @@ func TestInstall(t *testing.T) {
 	}
 }
 
-// TestInTheWay: what is in the way of the last file leaves nothing of the others.
+// TestInTheWay: if the last file can't be written, none of the others remains.
 func TestInTheWay(t *testing.T) {
 	t.Parallel()
 	const move = "move it away"
@@ -217,7 +217,7 @@ func TestInTheWay(t *testing.T) {
 	}
 }
 
-// TestUnwritable: /proc lets nobody write, not even root.
+// TestUnwritable: no user can write to /proc, not even root.
 func TestUnwritable(t *testing.T) {
 	t.Parallel()
 	dir := installed.At("/proc/archipelago")
@@ -254,9 +254,9 @@ func TestRemove(t *testing.T) {
 		}},
 		"one of the image is masked":                  {tree{"lamp.d/grants.toml": granted("use")}, []string{"lamp"}, tree{"lamp.yaml": "->/dev/null"}},
 		"one that is masked stays so":                 {tree{"lamp.yaml": "->/dev/null"}, []string{"lamp"}, tree{"lamp.yaml": "->/dev/null"}},
-		"a manifest that nobody can read":             {tree{"web.yaml": "{{{", "db.toml": "->nowhere"}, []string{"web", "db"}, tree{}},
+		"a manifest that is unreadable":               {tree{"web.yaml": "{{{", "db.toml": "->nowhere"}, []string{"web", "db"}, tree{}},
 		"of two manifests the one that is read last":  {tree{"web.yaml": "1", "web.toml": "2"}, []string{"web"}, tree{"web.toml": "2"}},
-		"a link in the place of the templates":        {tree{"db.toml": "db 1", "db.files": "->/etc"}, []string{"db"}, tree{}},
+		"a link instead of the templates":             {tree{"db.toml": "db 1", "db.files": "->/etc"}, []string{"db"}, tree{}},
 		"templates without a manifest":                {tree{"gone.files/x": "x", "gone.d/grants.toml": ""}, []string{"gone"}, tree{}},
 		"an app that is not there":                    {webbed, []string{"other"}, webbed},
 		"a name that is no id, of a file with errors": {tree{"Bad_Name.yaml": "x"}, []string{"Bad_Name"}, tree{}},

@@ -48,8 +48,8 @@ func foreignVolume(c *collector, at string, v *manifests.Volume) {
 	}
 }
 
-// existing reports what takes the place of the app's own volume. Volumes of apps
-// are called ID.NAME.
+// existing reports the volume or directory that replaces the app's own volume. Volumes of
+// apps are called ID.NAME.
 func existing(c *collector, at string, o *manifests.VolumeOptions) {
 	if strings.HasPrefix(o.Existing, "/") {
 		c.hostPath(at, o.Existing, true)

@@ -21,7 +21,7 @@ const (
 	ByGrant Origin = "grant"
 	// BySettings: archipelago.toml lists it, or its kind, for all apps.
 	BySettings Origin = "settings"
-	// Nobody has granted it: the app is refused.
+	// Nobody: it is not granted, so the app is refused.
 	Nobody Origin = "nobody"
 )
 
@@ -44,8 +44,8 @@ func (g Grants) Origin(r Right) Origin {
 	}
 }
 
-// OriginIn says why the app has a right by its ID, for which a list may ask in several
-// places: one that nobody has granted counts before all others.
+// OriginIn says why the app has a right by its ID. A list may ask for it in several places; one
+// that is not granted takes precedence.
 func (g Grants) OriginIn(list []Right, id string) Origin {
 	origin := Safe
 	for _, r := range list {
@@ -59,7 +59,7 @@ func (g Grants) OriginIn(list []Right, id string) Origin {
 	return origin
 }
 
-// Missing is the rights of a list that nobody has granted, each ID once.
+// Missing is the rights of a list that are not granted, each ID once.
 func (g Grants) Missing(list []Right) []Right {
 	isGranted := func(r Right) bool { return g.Origin(r) != Nobody }
 	return once(slices.DeleteFunc(slices.Clone(list), isGranted))

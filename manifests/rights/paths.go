@@ -226,8 +226,8 @@ func (c *collector) isOfAnother(name string) bool {
 	return (ext == ".d" || ext == ".files") && strings.TrimSuffix(first, ext) != c.app.ID()
 }
 
-// beside is a path that is relative to the manifest's directory, where that is
-// known: it is not for an app of the catalog that is only looked at.
+// beside is a path that is relative to the manifest's directory, if that is known. It is
+// unknown for an app of the catalog that is not installed.
 func (c *collector) beside(name string) string {
 	if path.IsAbs(name) {
 		return name

@@ -84,7 +84,7 @@ type collector struct {
 	// part is the container that is walked, nil outside of one.
 	part  *manifests.Part
 	found []Right
-	// written is the paths of the host that the app can write to, once somebody asked.
+	// written is the paths of the host that the app can write to; nil until it is needed.
 	written map[string]bool
 }
 

@@ -88,7 +88,7 @@ func TestOverlay(t *testing.T) {
 	}
 }
 
-// FuzzRead: no file makes the reader panic, and every place lies in the file.
+// FuzzRead: no file makes the reader panic, and every position is in the file.
 func FuzzRead(f *testing.F) {
 	for _, text := range []string{"app: {id: x, ports: [80]}\n", "[app]\nid = 'x'\n[[app.ports]]\nhost = 80\n", "a: &x [*x]\n", "a: |\n  text\n", "\"a\\tb\" = 1"} {
 		f.Add([]byte(text), true)

@@ -68,8 +68,8 @@ func foreignBreak(data []byte) (i, size int) {
 	return -1, 0
 }
 
-// columns turns columns in characters into columns in bytes. Places come in
-// the order of the file, so it goes on where it was.
+// columns turns columns in characters into columns in bytes. Positions come in the order of
+// the file, so it continues where it stopped.
 type columns struct {
 	lines               [][]byte
 	line, runes, offset int

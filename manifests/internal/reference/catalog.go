@@ -17,21 +17,21 @@ const catalogIntro = `# The catalog
 
 <!-- Generated from manifests/catalog by make generate. -->
 
-The apps that archgen brings: a whole Bitcoin node. ` + "`archgen catalog`" + ` lists them,
-` + "`archgen catalog show ID`" + ` prints what this page has of one, and with ` + "`--manifest`" + ` its
-manifest, whose comments say why each value is what it is. ` + "`archgen install ID`" + ` installs
-one with its companions, and ` + "`archgen graph`" + ` draws what is installed. [Rights](#rights)
-lists what each app can do beyond its own containers, [rights.md](rights.md) what the words
-mean.
+The apps that archgen includes: a complete Bitcoin node. ` + "`archgen catalog`" + ` lists them.
+` + "`archgen catalog show ID`" + ` prints this page for one app, and with ` + "`--manifest`" + ` its
+manifest, whose comments give the reason for each value. ` + "`archgen install ID`" + ` installs an
+app with its companions, and ` + "`archgen graph`" + ` draws the installed apps. [Rights](#rights)
+lists what each app can do beyond its own containers; [rights.md](rights.md) explains the
+rights.
 
     archgen install bitcoin-knots
     archgen install electrs mempool lnd
 
-## One network for all
+## Bitcoin network
 
-` + "`network`" + ` in ` + "`archipelago.toml`" + ` is ` + "`mainnet`" + `, ` + "`testnet4`" + `, ` + "`signet`" + ` or ` + "`regtest`" + `, for every app
-at once. The ports of this page are the same on each. An app that does not know the
-network is refused by ` + "`archgen check`" + ` and ` + "`install`" + `.
+` + "`network`" + ` in ` + "`archipelago.toml`" + ` is ` + "`mainnet`" + `, ` + "`testnet4`" + `, ` + "`signet`" + ` or ` + "`regtest`" + `, for all apps.
+The ports of this page are the same on each. ` + "`archgen check`" + ` and ` + "`install`" + ` refuse an app
+that does not support the network.
 
     network = "signet"
 
@@ -40,11 +40,11 @@ network is refused by ` + "`archgen check`" + ` and ` + "`install`" + `.
     podman exec bitcoin-knots bitcoin-cli -getinfo
     podman exec -it lnd lncli --network signet getinfo
 
-## One app in place of another
+## Replacing an app
 
-Apps that provide the same capability take each other's place: consumers name the
-capability, and are restarted with the new password. The blocks need not be
-downloaded again, since the volumes of Knots and Core fit each other. In
+An app can replace another one that provides the same capability: consumers name the
+capability, and are restarted with the new password. Knots and Core can use each other's
+volumes, so the blocks are not downloaded again. In
 ` + "`~/.config/archipelago/apps/bitcoin-core.d/data.yaml`" + `:
 
     app:
@@ -54,93 +54,93 @@ downloaded again, since the volumes of Knots and Core fit each other. In
 
     archgen install --replace bitcoin-knots bitcoin-core
 
-The volumes and secrets of what is replaced stay. The same is done with electrs, Fulcrum
-and ElectrumX.
+The volumes and secrets of the replaced app remain. Electrs, Fulcrum and ElectrumX can
+replace each other in the same way.
 
-A newer version of the same may change the data so that an older one can't read it.
+A newer version of an app may change the data so that an older one can't read it.
 
-## Who may do what with the node
+## RPC users of the node
 
-The node has an RPC user for each app of the catalog that asks it, with a password of its
-own, such as the secret ` + "`bitcoin-knots.rpc-electrs`" + `. Most may ask for the chain and send
-transactions, and can't stop the node nor use its wallet; btcpay-server, fedimint and
-fedimint-gateway may do everything. An app that is not of the catalog is the user ` + "`guest`" + `,
-with the same limits. ` + "`archipelago`" + ` may do everything and is for people:
+The node has an RPC user for each app of the catalog that uses its RPC, with a separate
+password, such as the secret ` + "`bitcoin-knots.rpc-electrs`" + `. Most users can query the chain and
+send transactions, but can't stop the node or use its wallet; btcpay-server, fedimint and
+fedimint-gateway have full access. An app that is not in the catalog is the user ` + "`guest`" + `,
+with the same limits. The user ` + "`archipelago`" + ` has full access and is for the operator:
 
     archgen secret show bitcoin-knots.rpc-password
 
 ## Hidden services
 
-Where tor is installed, the pages that have a login have a hidden service each: BTCPay
-Server, Fedimint and its gateway. Tor makes its address when it starts:
+If tor is installed, each page with a login has a hidden service: BTCPay Server, Fedimint
+and its gateway. Tor creates the address when it starts:
 
     archgen install tor
     podman exec tor cat /data/onion-btcpay-server-80/hostname
 
-Everyone who knows the address sees the login. A page without one has no hidden service;
-an overlay gives it one, such as ` + "`mempool.d/onion.yaml`" + `:
+Everyone who knows the address sees the login. A page without a login has no hidden service;
+an overlay such as ` + "`mempool.d/onion.yaml`" + ` adds one:
 
     app: {onion: [{port: web, virtual: 80}]}
 
-Do not do that for lnd-ui: everyone who knows the address could spend the money of LND.
+Do not do that for lnd-ui: everyone who knows the address could spend the funds of LND.
 
-## Reached from outside
+## Access from the network
 
-User interfaces, RPC and databases listen on this machine alone; what other nodes have to
-reach listens on every address. An overlay opens more, such as
-` + "`electrs.d/open.yaml`" + ` for wallets in the network:
+User interfaces, RPC and databases listen on loopback only. Ports for other nodes listen on
+every address. An overlay opens another port, such as ` + "`electrs.d/open.yaml`" + ` for wallets in
+the local network:
 
     app: {container: {ports: [{name: electrum, host: 50001, container: 50001, bind: 0.0.0.0}]}}
 
-Don't open the page of LND: it has no login.
+Do not open the page of LND: it has no login.
 
 ## Electrum servers
 
-The page of Fulcrum and that of ElectrumX ask the server's admin port, which can stop the
-server and asks for no password. That port listens on a network that only the page shares
-and that Podman does not route to others. Neither server counts connections or requests
-by address: all clients arrive with one.
+The pages of Fulcrum and ElectrumX use the server's admin port, which can stop the server
+and needs no password. That port listens on a network that only the page shares and that
+Podman does not route to others. Neither server limits connections or requests by address,
+since all clients have the same one.
 
 ## Lightning
 
-The page of LND makes a wallet with a password of its own, the secret
-` + "`lnd-ui.wallet-password`" + `, and unlocks it after each restart. Once the wallet is made, the
+The page of LND creates a wallet with a separate password, the secret
+` + "`lnd-ui.wallet-password`" + `, and unlocks it after each restart. Once the wallet exists, the
 secret can't be rotated: the page does not start with another value, and
-` + "`archgen secret rotate`" + ` puts the earlier one back. A wallet that was made with a version of
-the catalog before that secret keeps the password that is in the source of the page,
-` + "`moneyprintergobrrr`" + `, until ` + "`lncli changepassword`" + ` gives it another; the page then no longer
-unlocks it. A wallet that ` + "`lncli create`" + ` made is unlocked by hand:
+` + "`archgen secret rotate`" + ` restores the previous one. A wallet that was created with a version
+of the catalog before that secret keeps the password from the source of the page,
+` + "`moneyprintergobrrr`" + `, until ` + "`lncli changepassword`" + ` changes it; the page then no longer
+unlocks it. Unlock a wallet that ` + "`lncli create`" + ` created by hand:
 
     podman exec -it lnd lncli unlock
 
-The page keeps the seed in the file ` + "`state.json`" + ` of its volume, which no backup has. It
-uploads nothing, unless automatic backups are turned on in its pages; an installation of
-an earlier version has them on.
+The page stores the seed in the file ` + "`state.json`" + ` of its volume, which no backup contains.
+It uploads nothing unless automatic backups are enabled in its settings; an installation of
+an earlier version has them enabled.
 
 ## The database of BTCPay
 
-A dump of the database belongs into every backup. It goes into the volume ` + "`dump`" + `:
+Every backup needs a dump of the database. Write it to the volume ` + "`dump`" + `:
 
     podman exec btcpay-server.db sh -c 'pg_dumpall -U btcpay >/dump/btcpay.sql'
 
-To restore, put the volumes ` + "`web`" + `, ` + "`nbxplorer`" + ` and ` + "`dump`" + ` back, and install
-` + "`btcpay-server`" + `: where there is no database, the dump is read at the first start.
+To restore, restore the volumes ` + "`web`" + `, ` + "`nbxplorer`" + ` and ` + "`dump`" + `, and install
+` + "`btcpay-server`" + `: without a database, it reads the dump at its first start.
 
-An installation with PostgreSQL 13 writes a dump before it is updated. Without it the
-update fails, and the earlier version goes on running:
+Write a dump before you update an installation with PostgreSQL 13. Without it the update
+fails, and the previous version keeps running:
 
     podman exec btcpay-server.db sh -c 'pg_dumpall -U btcpay >/var/lib/postgresql/data/btcpay.sql'
     archgen install btcpay-server
 
-The data of version 13 stays in the volume, beside the directory ` + "`17`" + ` of the new one. Once
-the shop works, delete it and the dump:
+The data of version 13 remains in the volume, beside the directory ` + "`17`" + ` of the new one. When
+the shop works, delete the old data and the dump:
 
     podman exec btcpay-server.db sh -c 'cd /var/lib/postgresql/data && find . -mindepth 1 -maxdepth 1 ! -name 17 -exec rm -r {} +'
 
 ## The database of mempool
 
-MariaDB brings the database of an earlier version to its own at the first start. There is
-no way back. If that fails, the database can be made again from the chain:
+MariaDB upgrades the database of an earlier version at its first start. This can't be undone.
+If it fails, mempool can rebuild the database from the chain:
 
     archgen stop mempool
     podman volume rm mempool.db
@@ -148,32 +148,31 @@ no way back. If that fails, the database can be made again from the chain:
 
 ## Files
 
-SFTPGo takes the place of File Browser, whose authors ended it on 2026-09-01 without
-fixing known faults in its logins. SFTPGo was chosen because it is maintained, has a login
-for each user, runs without rights of its own in an image without a shell, and keeps files
-as they are in a directory. The first password comes from a secret:
+SFTPGo replaces File Browser, whose authors discontinued it on 2026-09-01 without fixing
+known vulnerabilities in its login. SFTPGo is maintained, has a login for each user, runs
+unprivileged in an image without a shell, and stores files unchanged in a directory. The
+first password is a secret:
 
     archgen secret show sftpgo.password
 
-To go over with the files, name the volume of File Browser in
+To keep the files, name the volume of File Browser in
 ` + "`~/.config/archipelago/apps/sftpgo.d/data.yaml`" + `:
 
     app: {volumes: {files: {existing: filebrowser.files}}}
 
     archgen install --replace filebrowser sftpgo
 
-Users and shares have to be made again. The volumes ` + "`filebrowser.database`" + ` and
-` + "`filebrowser.config`" + ` are not used any more.
+Create users and shares again. The volumes ` + "`filebrowser.database`" + ` and
+` + "`filebrowser.config`" + ` are no longer used.
 
 ## Without the internet
 
-Everything starts without the internet except mempool, whose API ends until it has read
-the list of mining pools once, and fedimint, where guardians reach each other over the
-internet. The node downloads blocks when it is online.
+All apps start without the internet except two. The API of mempool exits until it has
+downloaded the list of mining pools once. The guardians of fedimint reach each other over
+the internet. The node downloads blocks when it is online.
 `
 
-// catalogPage writes what the catalog's apps are, and what each wants of the
-// machine, with every default filled in.
+// catalogPage describes the apps of the catalog, and what each needs from the machine.
 func catalogPage() ([]byte, error) {
 	apps, err := catalogApps()
 	if err != nil {

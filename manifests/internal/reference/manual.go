@@ -14,7 +14,7 @@ func manifestManual(types []structType) []byte {
 	var b bytes.Buffer
 	b.WriteString(".\\\" Generated from manifests/schema.go by make generate.\n" +
 		".TH ARCHIPELAGO\\-MANIFEST 5 \"\" archipelago \"File Formats\"\n" +
-		".SH NAME\narchipelago\\-manifest \\- what describes an app\n.SH DESCRIPTION\n")
+		".SH NAME\narchipelago\\-manifest \\- description of an app\n.SH DESCRIPTION\n")
 	fenced := false
 	_, intro, _ := strings.Cut(manifestIntro, "-->\n\n")
 	for line := range strings.Lines(strings.TrimSpace(intro) + "\n") {
@@ -30,7 +30,7 @@ func manifestManual(types []structType) []byte {
 			b.WriteString(roff(line) + "\n")
 		}
 	}
-	b.WriteString(".SH VARIABLES\nThe values of \\fBenv\\fR, \\fBcommand\\fR, \\fBentrypoint\\fR and the \\fBexec\\fR of a probe may hold\nthese; ${NAME:\\-default} gives a value where there is none. In other keys nothing is replaced:\none of these is refused there, and any other ${...} gets a warning. $${ is a literal ${\neverywhere.\n")
+	b.WriteString(".SH VARIABLES\nThe values of \\fBenv\\fR, \\fBcommand\\fR, \\fBentrypoint\\fR and the \\fBexec\\fR of a probe can contain\nthese; ${NAME:\\-default} has a value for a variable that is empty. No other key replaces variables:\narchgen refuses one of these there, and warns about any other ${...}. $${ is a literal ${\neverywhere.\n")
 	for _, v := range manifests.Variables {
 		fmt.Fprintf(&b, ".TP\n\\fB${%s}\\fR\n%s\n", roff(v.Name), roff(v.Meaning))
 	}

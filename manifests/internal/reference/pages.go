@@ -24,10 +24,10 @@ Values are text as written: ` + "`1.10`" + ` stays ` + "`1.10`" + `. Anchors and
 
 ## Overlays
 
-Files in ` + "`ID.d/`" + ` beside the manifest, ` + "`*.yaml`" + ` or ` + "`*.toml`" + `, are laid over it in the order
-of their names. Maps are merged by key, other values replaced. Lists are replaced
+Files in ` + "`ID.d/`" + ` beside the manifest, ` + "`*.yaml`" + ` or ` + "`*.toml`" + `, are merged over it in the order
+of their names. Maps are merged by key; other values are replaced. Lists are replaced,
 too, unless the overlay writes the key with a plus: ` + "`ports+: […]`" + ` appends. ` + "`key: null`" + `
-takes a value away.
+removes a value.
 
 `
 
@@ -35,7 +35,7 @@ takes a value away.
 func manifestPage(types []structType) []byte {
 	var b bytes.Buffer
 	b.WriteString(manifestIntro)
-	b.WriteString("## Variables\n\nThe values of `env`, `command`, `entrypoint` and the `exec` of a probe may hold\n`${NAME}`, or `${NAME:-default}`. In other keys nothing is replaced: a variable of this list\nis refused there, and any other `${…}` gets a warning. `$${` is a literal `${` everywhere.\n\n| variable | meaning |\n|---|---|\n")
+	b.WriteString("## Variables\n\nThe values of `env`, `command`, `entrypoint` and the `exec` of a probe can contain\n`${NAME}` or `${NAME:-default}`. No other key replaces variables: archgen refuses a variable of\nthis list there, and warns about any other `${…}`. `$${` is a literal `${` everywhere.\n\n| variable | meaning |\n|---|---|\n")
 	for _, v := range manifests.Variables {
 		fmt.Fprintf(&b, "| `${%s}` | %s |\n", v.Name, v.Meaning)
 	}

@@ -12,37 +12,36 @@ const rightsIntro = `# Rights
 <!-- Generated from manifests/rights by make generate. -->
 
 A right is something that an app can do beyond its own containers. The manifest asks for
-it by a key, such as a host path or a published port. Beyond the safe set an app has only
-the rights that the operator grants it. An app that asks for another one is refused; if it
-is installed, its previous version keeps running. archgen lists the rights of an app in
-these places:
+it with a key, such as a host path or a published port. Beyond the safe set, an app has only
+the rights that the operator grants. archgen refuses an app that asks for another one; if it
+is installed, its previous version keeps running. These commands list the rights of an app:
 
-| where | what |
+| command | rights |
 |---|---|
 | ` + "`archgen catalog show ID`" + ` | of an app of the catalog, before it is installed |
 | ` + "`archgen rights FILE`" + ` | of a manifest, with the line and column that ask for each right |
-| ` + "`archgen install`" + ` | of a new app, or those that a new manifest adds, before anything is started; without those of the safe set |
+| ` + "`archgen install`" + ` | of a new app, or those that a new manifest adds, before it starts anything; without the safe set |
 | ` + "`archgen rights`, `archgen status ID`" + ` | of installed apps, with their overlays |
 | ` + "`archgen check --strict`" + ` | fails for a right that is high or critical |
 
 ## Grants
 
-An app has a right beyond the safe set where one of these says so:
+An app has a right beyond the safe set for one of these reasons:
 
 | | |
 |---|---|
 | a grant | ` + "`ID.d/grants.toml`" + ` beside the manifest: ` + "`allow = [\"use:bitcoin-rpc\", \"listen\"]`" + `. A right is granted by its ID, or by its kind. ` + "`archgen install`" + ` writes the file from the answer to its question or from ` + "`--allow`" + `, ` + "`archgen grant`" + ` and ` + "`archgen revoke`" + ` change it, and so can a text editor or an image build (` + "`archgen grant --root`" + `). As with other overlays, the first directory that has the file counts. |
 | the settings | ` + "`allow`" + ` in ` + "`archipelago.toml`" + `, for all apps. |
 | an overlay | What an overlay asks for needs no grant: only the operator writes one. |
-| the catalog of archgen | An app whose manifest and templates are those of archgen's own catalog, word for word, has what it asks for; the first pass writes that down. An entry of another catalog needs grants like any manifest. |
-| before there were grants | An app that was rendered by a version without grants keeps what it has; the first pass writes that down. |
+| the catalog of archgen | An app whose manifest and templates are those of archgen's own catalog, unchanged, has what it asks for; the first pass writes the grants. An entry of another catalog needs grants like any manifest. |
+| before there were grants | An app that was rendered by a version without grants keeps what it has; the first pass writes the grants. |
 
-A manifest can't grant itself anything: ` + "`allow`" + ` is no key of it, and ` + "`archgen install`" + ` copies
-the manifest and its templates, never what lies in ` + "`ID.d`" + `.
+A manifest can't grant itself anything: it has no key ` + "`allow`" + `, and ` + "`archgen install`" + ` copies
+the manifest and its templates, never the content of ` + "`ID.d`" + `.
 
-A new manifest that asks for more waits: the version that runs goes on until the right is
-granted. A right that is taken away from an app that runs with it stops the app and removes
-its units; its data stays. ` + "`archgen remove`" + ` takes the grants away with the app.
+A new manifest that asks for more waits: the running version keeps running until the right is
+granted. Revoking a right of a running app stops the app and removes its units; its data
+remains. ` + "`archgen remove`" + ` removes the grants with the app.
 ` + "`archgen render FILE`" + ` and ` + "`archgen check FILE`" + ` of a manifest that is not installed need grants
 only where unit files are written.
 
@@ -50,14 +49,14 @@ only where unit files are written.
 
 | severity | the app can |
 |---|---|
-| ` + "`low`" + ` | be noticed by other apps that do not have to trust it. These rights are the safe set. |
+| ` + "`low`" + ` | be noticed by other apps, none of which has to trust it. These rights are the safe set. |
 | ` + "`medium`" + ` | reach the network or an app that offers itself, be reached from outside, or weaken a limit. |
 | ` + "`high`" + ` | read or change what belongs to the host or to another app, or run with less confinement. |
 | ` + "`critical`" + ` | take over the account that runs the apps (root, with ` + "`--system`" + `), or another app. |
 
 ` + "`check --strict`" + ` does not report rights that are low or medium: a node has to listen on every
-address for other nodes, and a wallet has to use the node. They are needs, not mistakes. A
-database that listens beyond loopback has a code of its own, ` + "`published-database`" + `.
+address for other nodes, and a wallet has to use the node. A database that listens beyond
+loopback has a separate code, ` + "`published-database`" + `.
 
 ## Kinds
 

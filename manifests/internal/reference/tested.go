@@ -14,7 +14,7 @@ import (
 // testedText explains the table of what the tests run.
 const testedText = `The tests reach no image registry. Where Debian or the Go module proxy has a program,
 the end-to-end tests run it under the manifest of the catalog. Otherwise a stand-in
-takes its place. The stand-in behaves as the contract of the image says: its user and
+replaces it. The stand-in behaves as the contract of the image says: its user and
 directories, the files that it writes, its ports, the logins that it makes, its networks,
 its signals and its exit codes. The contracts are in
 [manifests/catalog/contracts](../manifests/catalog/contracts). They give the place
