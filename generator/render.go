@@ -1,9 +1,9 @@
-// Package generator owns the way from an app to the text of its Quadlet files:
-// which units there are, which keys they hold for a given Podman, and how a
-// value is written so that it arrives unchanged.
+// Package generator owns the rendering of apps to Quadlet files: which units an app has, which
+// keys they have for a version of Podman, and how a value is written so that it arrives
+// unchanged.
 //
-// It is pure: it reads no file, runs nothing, asks no clock and no host, and
-// gives the same bytes for the same input, always.
+// It is pure: it reads no file, runs nothing and uses no clock. The same input always gives
+// the same bytes.
 package generator
 
 import (

@@ -155,7 +155,7 @@ func (r *resolver) cycles() {
 		loop = startingAt(loop, max(0, slices.IndexFunc(loop, isNew)))
 		app := r.set.byID[loop[0]]
 		r.fail(app.Manifest, diag.Cycle, fmt.Sprintf("app.requires[%d]", at[[2]string{loop[0], loop[1%len(loop)]}]),
-			"make one of the requirements go away; an optional one waits as well",
+			"remove one of the requirements; an optional one waits, too",
 			"the apps wait for each other: %s", strings.Join(append(loop, loop[0]), " -> "))
 	}
 }

@@ -69,7 +69,7 @@ func ReadTemplate(dir, name string) ([]byte, error) {
 	return readRegular(f)
 }
 
-var errLink = errors.New("it is a link, and templates of a manifest are read without following any: put the file there")
+var errLink = errors.New("it is a link, and templates of a manifest must be files: put the file there")
 
 // list lists a directory, sorted.
 func list(root, dir string) (entries []fs.DirEntry, isAbsent bool, err error) {

@@ -268,7 +268,7 @@ func (r *resolver) join(app *Resolved, capability string, parts []string) {
 	}
 }
 
-// network refuses an app that can't follow the Bitcoin network of the settings: it
+// network refuses an app that does not support the Bitcoin network of the settings: it
 // would fail at each start.
 func (r *resolver) network(app *Resolved) {
 	known := app.Document.App.Networks
@@ -277,7 +277,7 @@ func (r *resolver) network(app *Resolved) {
 		return
 	}
 	r.fail(app.Manifest, diag.UnknownNetwork, "app.networks", "set another network in archipelago.toml, or leave the app out of the set",
-		"%s can't follow network = %q of the settings; it knows %s", app.ID(), want, strings.Join(known, ", "))
+		"%s does not support network = %q of the settings; it supports %s", app.ID(), want, strings.Join(known, ", "))
 }
 
 func (r *resolver) conflicts(app *Resolved) {

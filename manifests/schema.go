@@ -1,9 +1,9 @@
-// Package manifests owns what a manifest means: its schema, the two encodings
-// (YAML, TOML), overlays, validation, and the resolution of a set of manifests
-// against each other (capabilities, clashes, order).
+// Package manifests owns the meaning of a manifest: its schema with the defaults, overlays,
+// validation, and the resolution of a set of manifests against each other (capabilities,
+// conflicts, order).
 //
-// It never renders a unit, never talks to Podman, systemd or the network, and
-// reads files only through Load.
+// It never renders a unit and never talks to Podman, systemd or the network. Only Loaded reads
+// files.
 package manifests
 
 // The schema. A key is one field: its doc comment is the reference

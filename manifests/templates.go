@@ -126,7 +126,7 @@ func (l *Loaded) readTemplate(places []string, own, name string) (Source, *diag.
 	}
 	return Source{}, &diag.Diagnostic{
 		Code: diag.Unreadable, Message: "there is no template " + name,
-		Hint: "lay it into " + own,
+		Hint: "put it into " + own,
 	}
 }
 

@@ -182,14 +182,14 @@ func (v *validator) appNames() {
 			v.fail(diag.MissingKey, "app.volumes."+name, "", "type and options need a device")
 		}
 		if o := a.Volumes[name]; o != nil && o.Existing != "" && (o.Device != "" || len(o.Labels) > 0) {
-			v.fail(diag.Exclusive, "app.volumes."+name, "", "an existing volume takes no settings: they act when a volume is created")
+			v.fail(diag.Exclusive, "app.volumes."+name, "", "an existing volume takes no settings: they apply when a volume is created")
 		}
 	}
 	for i, s := range a.Shares {
 		at := fmt.Sprintf("app.shares[%d]", i)
 		v.reference(at+".volume", "volume", s.Volume, owned)
 		if s.App == a.ID {
-			v.fail(diag.Exclusive, at+".app", "", "an app has its own volumes without sharing them")
+			v.fail(diag.Exclusive, at+".app", "", "an app can mount its own volumes without sharing them")
 		}
 	}
 	v.capabilities(secrets)
@@ -445,7 +445,7 @@ func (v *validator) health(p Part) {
 			v.fail(diag.Exclusive, at, "", "health.disable excludes probes")
 		}
 		if p.Oneshot {
-			v.fail(diag.Exclusive, at, "", "a oneshot container is over before it could be asked")
+			v.fail(diag.Exclusive, at, "", "a oneshot container exits before a probe can ask it")
 		}
 		v.probe(p, at, levels[level])
 	}
@@ -545,7 +545,7 @@ func (v *validator) hooks() {
 			v.waitFor(at+".wait_for", s.WaitFor, s.Part)
 		}
 		if s.Migrate != "" && len(s.Run) == 0 {
-			v.fail(diag.MissingKey, at, "add `run:` with the command", "migrate says when a command runs once, and there is no command")
+			v.fail(diag.MissingKey, at, "add `run:` with the command", "migrate needs a command to run once")
 		}
 	}
 }

@@ -1,9 +1,9 @@
-// Package compile owns the way from the manifests of a machine to checked unit
-// files: where installed apps and settings lie, for which Podman is rendered,
-// and which apps stay as they are because something about them is wrong.
+// Package compile owns the compilation of the manifests of a machine to checked unit files:
+// where installed apps and settings are, which version of Podman is the target, and which
+// apps stay as they are because of an error.
 //
-// It reads files and never writes one, looks at nothing that runs, and prints
-// nothing: what is wrong is in the diagnostics.
+// It reads files and never writes one, inspects nothing that runs, and prints nothing: errors
+// are in the diagnostics.
 package compile
 
 import (

@@ -1,6 +1,5 @@
-// Package configfile owns the language of configuration files' templates: what a
-// template may name, the functions that it has, what is checked before anything
-// is started, and how far it may go.
+// Package configfile owns the language of templates of configuration files: what a template
+// can name, its functions, the checks before a start, and its limits.
 //
 // It is pure: it reads no file, contacts no host and stores no secret. A template sees
 // only what the caller passes, calls no method, and is bounded in work and output.

@@ -2,9 +2,8 @@
 // only importer of Podman's Quadlet converter and lets it read a whole set in
 // memory, as Podman's generator would at a daemon-reload.
 //
-// It reads no file, runs nothing and never decides what a manifest may say: the
-// converter accepts much that does not work, so it is the second net, not the
-// validator.
+// It reads no file, runs nothing and does not validate manifests: the converter accepts much
+// that does not work, so it is only a second check.
 package conform
 
 import (

@@ -1,11 +1,10 @@
-// Package contract owns what the programs in container images do at their boundary:
-// the user they run as, what they write and where, the ports they open, the variables
-// they read, how they end, what they need of the internet. A contract records these
-// facts with the place upstream that each comes from, and Check holds a resolved app
-// against the contracts of its images.
+// Package contract owns the contracts of container images: the user that the program runs as,
+// the files that it writes, the ports that it opens, the variables that it reads, its exit
+// codes, and what it needs from the internet. A contract records each fact with its upstream
+// source. Check compares a resolved app with the contracts of its images.
 //
-// It is pure: it reads no file, asks no registry and no Podman. What a contract does
-// not say is unknown, and no rule judges it.
+// It is pure: it reads no file and contacts no registry. A fact that a contract does not have
+// is unknown, and no rule reports it.
 package contract
 
 import (

@@ -39,7 +39,7 @@ func (s sheet) overview(apps []*manifests.Resolved) Table {
 	for _, a := range apps {
 		app := &a.Document.App
 		if slices.ContainsFunc(app.Requires, func(r manifests.Require) bool { return r.Optional }) {
-			t.Text = "What is optional stands in brackets."
+			t.Text = "Optional requirements are in brackets."
 		}
 		t.add(s.mark(app.ID), app.Version, app.Description, s.provided(app), s.required(app), s.marks(app.Companions))
 	}
@@ -48,7 +48,7 @@ func (s sheet) overview(apps []*manifests.Resolved) Table {
 
 // notices is what a person has to know before the apps are installed.
 func (s sheet) notices(apps []*manifests.Resolved) Table {
-	t := Table{Title: "Notices", Heads: []string{"app", "know before you install it"}}
+	t := Table{Title: "Notices", Heads: []string{"app", "know before installing"}}
 	for _, a := range apps {
 		for _, text := range a.Document.App.Notices {
 			t.add(s.mark(a.ID()), text)
@@ -57,9 +57,9 @@ func (s sheet) notices(apps []*manifests.Resolved) Table {
 	return t
 }
 
-// networks is the apps that can't follow every Bitcoin network.
+// networks is the apps that do not support every Bitcoin network.
 func (s sheet) networks(apps []*manifests.Resolved) Table {
-	t := Table{Title: "Networks", Heads: []string{"app", "knows only"}, Text: "Apps that are not listed follow every network."}
+	t := Table{Title: "Networks", Heads: []string{"app", "supports only"}, Text: "Apps that are not listed support all networks."}
 	for _, a := range apps {
 		if known := a.Document.App.Networks; len(known) > 0 {
 			t.add(s.mark(a.ID()), s.marks(known))
@@ -158,7 +158,7 @@ func (s sheet) rights(apps []*manifests.Resolved) Table {
 func (s sheet) times(apps []*manifests.Resolved) Table {
 	t := Table{
 		Title: "Times and checks", Heads: []string{"app", "start", "stop", "serves when", "has caught up when"},
-		Text: "A start that is not done in its time has failed, but for an app that says it is loading. An end that is not done in its time is cut off.",
+		Text: "A start that exceeds its time has failed, unless the app answers that it is loading. A program that exceeds its stop time is killed.",
 	}
 	eachPart(apps, func(app *manifests.Resolved, p manifests.Part) {
 		t.add(s.part(app, p), p.Start.Timeout.String(), p.Stop.Timeout.String(), s.question(p.Health.Serving), s.question(p.Health.Synced))

@@ -108,7 +108,7 @@ func TestOf(t *testing.T) {
 func TestNothingOptional(t *testing.T) {
 	t.Parallel()
 	for text, list := range map[string][]manifests.Require{
-		"": {{Capability: "tor"}}, "What is optional stands in brackets.": {{Capability: "tor", Optional: true}},
+		"": {{Capability: "tor"}}, "Optional requirements are in brackets.": {{Capability: "tor", Optional: true}},
 	} {
 		app := &manifests.Resolved{Manifest: &manifests.Manifest{}}
 		app.Document.App.Requires = list

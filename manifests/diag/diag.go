@@ -1,9 +1,8 @@
-// Package diag owns what the project says about bad or doubtful input: one
-// Diagnostic type, the table of stable codes, and the two ways of printing a
-// list (for a person with a caret excerpt, for a program as JSON).
+// Package diag owns diagnostics, the findings about input: the type, the table of stable codes,
+// and the two forms of output (text with an excerpt, and JSON).
 //
-// It never decides what is wrong and never reads files: callers hand it the
-// text that an excerpt is cut from. It imports nothing of ours.
+// It never decides what is wrong and never reads files: callers pass the text for an excerpt.
+// It imports no other package of this module.
 package diag
 
 import (

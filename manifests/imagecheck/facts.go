@@ -1,8 +1,8 @@
-// Package imagecheck compares what a manifest declares with what is known of the
-// image: its ports, volumes, user, programs, directories and architecture.
+// Package imagecheck compares a manifest with the facts about its image: ports, volumes, user,
+// programs, directories and architecture.
 //
-// It is pure: it reads no image and runs nothing. Facts come from the caller, and a
-// fact that is not known is never an error.
+// It is pure: it reads no image and runs nothing. The caller supplies the facts, and an unknown
+// fact is never an error.
 package imagecheck
 
 import (

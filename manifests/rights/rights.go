@@ -1,9 +1,8 @@
-// Package rights owns what a manifest asks for beyond its own containers: a list
-// of rights, each with a severity, one sentence, and the place in the manifest
-// that asks for it.
+// Package rights owns the rights that a manifest asks for beyond its own containers, each with
+// a severity, one sentence, and the position in the manifest that asks for it.
 //
-// It reads resolved manifests, and says which rights an app has only by a grant. It
-// refuses nothing, looks at no machine, and never prints.
+// It reads resolved manifests and says which rights need a grant. It refuses nothing, inspects
+// no machine, and never prints.
 package rights
 
 import (

@@ -1,8 +1,8 @@
-// Package strict owns what `archgen check --strict` reports beyond errors: what
-// a manifest may say, and what wants a second look all the same.
+// Package strict owns the findings of `archgen check --strict` beyond errors: what a manifest
+// may contain and a reviewer should check.
 //
-// It reads resolved manifests, and never prints. What an app can do beyond its
-// own containers it takes from manifests/rights.
+// It reads resolved manifests and never prints. What an app can do beyond its own containers
+// is decided by manifests/rights.
 package strict
 
 import (

@@ -1,7 +1,7 @@
-// Package syntax owns the way from the bytes of a YAML or TOML file to a tree in which
-// every value knows its line and column, and laying one tree over another.
+// Package syntax owns the parsing of YAML and TOML to a tree in which every value has its line
+// and column, and the merging of one tree over another.
 //
-// It knows no key of the schema, reads no file, and bounds what a hostile file costs.
+// It knows no key of the schema and reads no file. It bounds the cost of a hostile file.
 package syntax
 
 import (

@@ -1,6 +1,5 @@
-// Package contracts owns what is known of the images of the catalog: one file an
-// image, with the place upstream that each fact comes from. It holds data and never
-// judges it.
+// Package contracts owns the facts about the images of the catalog: one file per image, with
+// the upstream source of each fact. It holds data and never evaluates it.
 package contracts
 
 import (

@@ -1,7 +1,7 @@
-// Command reference writes what is generated from the schema's fields:
-// docs/manifest.md, docs/diagnostics.md, manifests/schema.json and the manual page
-// archipelago-manifest(5); docs/rights.md; and docs/catalog.md from the catalog. It is run by
-// `make generate`; with -check it only says whether they are current.
+// Command reference generates docs/manifest.md, manifests/schema.json and the manual page
+// archipelago-manifest(5) from the schema, docs/diagnostics.md from the codes, docs/rights.md
+// from the rights, and docs/catalog.md from the catalog. `make generate` runs it. With -check
+// it only reports stale files.
 package main
 
 import (
