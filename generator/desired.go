@@ -64,7 +64,7 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 	return a
 }
 
-// partsBefore is the services of the app's parts that have to come before one of them.
+// partsBefore is the services of the app's parts that start before a part.
 func partsBefore(app *manifests.Resolved, p manifests.Part) []string {
 	var list []string
 	for _, a := range p.After {

@@ -32,9 +32,9 @@ func appendEscaped(dst []byte, c class, value string) ([]byte, error) {
 const runtimePrefix = "%t/"
 
 // appendWord appends one word for a parser that unquotes and C-unescapes.
-// Words that need no quotes are written as they are: unit files are read by
-// people too. Podman escapes what systemd sees of a word but never % and $;
-// in a line that systemd splits itself the same two are doubled.
+// Words that need no quotes are written without, so that unit files are easy to
+// read. Podman escapes words for systemd except % and $; in a line that systemd
+// splits itself the same two are doubled.
 func appendWord(dst []byte, word string) []byte {
 	if isPlain(word) {
 		return append(dst, word...)

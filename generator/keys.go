@@ -24,7 +24,7 @@ const (
 	inert
 )
 
-// keyInfo says what is known of one Quadlet key.
+// keyInfo is the properties of one Quadlet key.
 type keyInfo struct {
 	class class
 	since Version
@@ -124,8 +124,8 @@ var quadletKeys = map[string]map[string]keyInfo{
 	},
 	"Image": {
 		"Image": {class: single, since: Version{4, 8}},
-		// Without it every start asks the registry, and a node that is offline
-		// could not start an app whose image it has.
+		// Without it every start contacts the registry, and an offline node could not
+		// start an app whose image it has.
 		"Policy":      {class: single, since: Version{5, 6}},
 		"ServiceName": {class: single, since: Version{5, 3}, omit: true},
 	},
@@ -135,7 +135,7 @@ var quadletKeys = map[string]map[string]keyInfo{
 	},
 }
 
-// sectionClass is the class of sections whose keys are systemd's or our own.
+// sectionClass is the class of the keys of systemd's sections and of the ownership section.
 var sectionClass = map[string]class{"Unit": directive, "Service": directive, "Install": directive, "X-Archipelago": inert}
 
 // literalDirectives are [Service] directives in which systemd expands no %.

@@ -113,7 +113,7 @@ func (r *renderer) app(app *manifests.Resolved) {
 		r.network(app)
 	}
 	for _, name := range app.VolumeNames() {
-		if app.Existing(name) == "" { // else it is not ours to make
+		if app.Existing(name) == "" { // else the volume exists already
 			r.volume(app, name)
 		}
 	}

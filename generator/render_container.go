@@ -54,7 +54,8 @@ type container struct {
 	awaited []awaited
 }
 
-// awaited is a part, by the name of its container, and who wants it awaited.
+// awaited is a part that must run first, by the name of its container, and the key that
+// requires it.
 type awaited struct {
 	origin
 	name string
@@ -97,7 +98,7 @@ func (c *container) autoUpdate() string {
 
 const noUpdate = "disabled"
 
-// process is what runs in the container, and as whom.
+// process is the program in the container and its user.
 func (c *container) process() {
 	p := c.part
 	if len(p.Entrypoint) > 0 {
@@ -223,7 +224,8 @@ func (c *container) mounts() {
 	}
 }
 
-// volumeSource is what a named volume is to Podman, with isOurs a unit of ours.
+// volumeSource is Podman's name of a named volume; isOurs reports whether archgen renders a unit
+// for it.
 func (c *container) volumeSource(app, name string) (source string, isOurs bool) {
 	if existing := c.r.set.App(app).Existing(name); existing != "" {
 		return existing, false
@@ -454,8 +456,8 @@ func doublings(d, longest manifests.Duration) int {
 	return n
 }
 
-// install enables the app: it starts at boot. What it needs does not want it in
-// turn (see follow): with Wants= it does not stop when that does.
+// install enables the app: it starts at boot. A provider does not pull its consumers in: they
+// have Wants= and do not stop with it.
 func (c *container) install() {
 	if !c.app.Document.App.Enabled || c.part.Name != "main" {
 		return

@@ -41,7 +41,7 @@ func (c *container) checkedFromHost() bool {
 // waitForRunning makes the start wait until another part's container runs. Without archgen on
 // the machine it does not wait.
 func (c *container) waitForRunning(a awaited) {
-	args := []string{willingPreparer, "wait", "--level=started"}
+	args := []string{optionalPrestart, "wait", "--level=started"}
 	if c.target.Scope == units.System {
 		args = append(args, "--system")
 	}
@@ -60,7 +60,7 @@ func (c *container) untilServing() {
 		if c.target.Scope == units.System {
 			scope = "--system "
 		}
-		// Where archgen is not installed, the app runs all the same.
+		// Without archgen on the machine the app starts without waiting.
 		c.exec(c.at("health"), "ExecStartPost", "/bin/sh", "-c", "command -v archgen >/dev/null || exit 0; exec archgen wait "+scope+c.name)
 	}
 }
@@ -101,7 +101,7 @@ func (c *container) health() {
 	c.put(o, "HealthOnFailure", "kill")
 }
 
-// checkable says why Podman would run something else than the check, or nil.
+// checkable is an error if Podman would run something else than the check.
 func checkable(argv []string) error {
 	switch strings.ToUpper(argv[0]) {
 	case "CMD", "CMD-SHELL", "NONE":
@@ -114,7 +114,7 @@ func checkable(argv []string) error {
 }
 
 // healthCommand writes a check in the form that needs no shell in the image. A
-// JSON array of one element would be handed to /bin/sh (Podman 5.4).
+// JSON array of one element would be passed to /bin/sh (Podman 5.4).
 func healthCommand(argv []string) string {
 	if len(argv) == 1 {
 		return "CMD " + argv[0]

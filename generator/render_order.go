@@ -8,7 +8,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 )
 
-// unit is what systemd calls the part, what comes before it, and how often it may start.
+// unit writes the description of the part, its order, and its limit of starts.
 func (c *container) unit() {
 	c.begin("Unit")
 	description := c.app.Document.App.Name
@@ -25,15 +25,15 @@ func (c *container) unit() {
 		c.put(c.at("restart.limit.interval"), "StartLimitIntervalSec", limit.Interval.String())
 		c.put(c.at("restart.limit.burst"), "StartLimitBurst", strconv.Itoa(limit.Burst))
 	} else {
-		// The growing delay bounds what a crash loop costs; giving up for good
-		// after five quick failures would leave the app dead until a person looks.
+		// The growing delay bounds the cost of a crash loop. With a limit, five quick
+		// failures would leave the app down until an operator starts it.
 		c.put(c.at("restart"), "StartLimitIntervalSec", "0")
 	}
 	c.raw("Unit")
 }
 
-// companions ties them to the app: it starts them, and a stop or restart of it that is
-// asked for is one of them, too.
+// companions ties the companions to the app: it starts them, and a requested stop or restart
+// of the app stops or restarts them, too.
 func (c *container) companions() {
 	if c.part.Name != "main" {
 		return
@@ -77,10 +77,10 @@ func (c *container) providers() []provider {
 	return list
 }
 
-// orderAndPull orders this unit after another and pulls that one in, unless it is
-// itself pulled in by that one. systemd starts what a unit wants at once when the
-// unit is about to be restarted (retroactively, systemd 257); if that wanted the
-// unit in turn, it would be started without its delay, again and again.
+// orderAndPull orders this unit after another one and pulls that one in, unless the other one
+// pulls this one in. When a unit enters auto-restart, systemd starts what it wants at once
+// (systemd 257); if that wanted the unit, it would start the unit without its delay, in a
+// loop.
 func (c *container) orderAndPull(o origin, pull, service string) {
 	if !c.pulledBy(service) {
 		c.put(o, pull, service)
@@ -88,9 +88,8 @@ func (c *container) orderAndPull(o origin, pull, service string) {
 	c.put(o, "After", service)
 }
 
-// orderAfter has this part start after another one has come to a level. That systemd
-// can wait for the end of a start, which is when a part serves: one that only has to
-// run is waited for by archgen.
+// orderAfter starts this part after another one has reached a level. systemd waits for the end
+// of a start, which is when a part serves. If the part only has to run, archgen waits for it.
 func (c *container) orderAfter(o origin, app *manifests.Resolved, part, until string) {
 	service := serviceName(app.ID(), part)
 	if until != "started" || !startMeansServing(app, part) {
@@ -178,10 +177,10 @@ func (c *container) lendsNetwork() bool {
 
 func (c *container) lendsTo(p manifests.Part) bool { return p.Network == "part:"+c.part.Name }
 
-// takeBackNetwork removes the containers that share the network of one that has ended:
-// they have lost it, and Podman starts no other in its place while they are there. Their
-// own Restart= brings them back, after this part. One that restarts on failure only has
-// to be killed for that: on a signal it may end well.
+// takeBackNetwork removes the containers that share the network of one that has exited: they
+// have lost the network, and Podman starts no new container while they exist. Their own
+// Restart= starts them again, after this part. One with on-failure must be killed for that:
+// on a signal it may exit cleanly.
 func (c *container) takeBackNetwork() {
 	if !c.lendsNetwork() {
 		return

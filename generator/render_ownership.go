@@ -31,14 +31,13 @@ func (c *container) newVolumes() (list []units.NewVolumes) {
 	return list
 }
 
-// isElsewhere reports whether a volume is a file system of its own, whose owner that
-// file system has.
+// isElsewhere reports whether a volume is a separate file system, which has its own owners.
 func isElsewhere(o *manifests.VolumeOptions) bool {
 	return o != nil && (o.Device != "" || o.Type != "" || o.Options != "")
 }
 
-// firstWriter is the part of an app to whose user a new volume belongs: the first
-// that can write to it, main before the others, or else the first that mounts it.
+// firstWriter is the part of an app whose user owns a new volume: the first one that can write
+// to it, main before the others, or else the first one that mounts it.
 func firstWriter(app *manifests.Resolved, volume string) (part *manifests.Part, mount *manifests.Volume) {
 	for i := range app.Parts {
 		for j := range app.Parts[i].Volumes {

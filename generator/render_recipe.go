@@ -18,21 +18,20 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// preparer is the program that systemd runs before a part that has a recipe, and
-// looks for itself. The start fails where there is none: an app must not start
-// without its configuration. willingPreparer is for a part that needs nothing of it
-// but a note of its secrets' values, or of whom it follows, or the owner of a new
-// volume: such a part starts all the same.
+// prestartCommand is the program that systemd runs before a part with a recipe; systemd
+// searches for it. Without it the start fails: an app must not start without its
+// configuration. optionalPrestart is for a part whose recipe only records secrets and
+// addresses or sets the owner of a new volume: such a part starts without archgen, too.
 const (
-	prestartCommand = "archgen"
-	willingPreparer = "-archgen"
+	prestartCommand  = "archgen"
+	optionalPrestart = "-archgen"
 )
 
-// prepared lets systemd run a verb of ours before the container.
+// prepared makes systemd run a verb of archgen before the container.
 func (c *container) prepared(verb string, r units.Prestart) {
 	args := []string{prestartCommand, verb}
 	if len(r.Files)+len(r.Watch)+len(r.Steps) == 0 {
-		args[0] = willingPreparer
+		args[0] = optionalPrestart
 	}
 	if c.target.Scope == units.System {
 		args = append(args, "--system")
@@ -40,9 +39,9 @@ func (c *container) prepared(verb string, r units.Prestart) {
 	c.exec(c.at(""), "ExecStartPre", append(args, c.name)...)
 }
 
-// reloaded lets systemd run archgen where the part is reloaded: what signals the program
-// has to have written its files before, and to note that it has them after. Quadlet's own
-// ReloadSignal= does neither, and older versions of Podman refuse it.
+// reloaded makes systemd run archgen to reload the part: archgen writes the files before it
+// signals the program, and records the reload after. Quadlet's ReloadSignal= does neither,
+// and older versions of Podman refuse it.
 func (c *container) reloaded() {
 	args := []string{prestartCommand, "files", "--reload"}
 	if c.target.Scope == units.System {
@@ -157,7 +156,7 @@ func (c *container) data() configfile.Data {
 	return d
 }
 
-// onions is the ports of all apps that want a hidden service.
+// onions is the ports of all apps that get a hidden service.
 func onions(set *manifests.Set) (list []configfile.Onion) {
 	for _, app := range set.Apps {
 		for _, o := range app.Document.App.Onion {
@@ -174,8 +173,8 @@ func onions(set *manifests.Set) (list []configfile.Onion) {
 	return list
 }
 
-// loopback is an address of the loopback interface for the hidden service of an app,
-// which stays when other apps come and go. Its 36 bits make it unlikely that two of a
+// loopback is an address of the loopback interface for the hidden service of an app. It does
+// not depend on other apps. Its 36 bits make it unlikely that two of a
 // thousand services have the same: one in 100,000.
 func loopback(app string, virtual int) string {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%s:%d", app, virtual))

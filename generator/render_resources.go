@@ -9,7 +9,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// appLabel tells people and tools whose a Podman object is.
+// appLabel names the app of a Podman object for other tools.
 func appLabel(w *writer, app string) {
 	w.put(origin{index: -1}, "Label", "io.archipelago.app="+app)
 }
@@ -39,9 +39,9 @@ func manyStarts(w *writer) {
 	}
 }
 
-// tolerateFailure lets an app start where its network could not be made. It fails then, and
-// systemd starts it again and again, as it does not with one whose requirement failed.
-// Podman's own error is 125; 203 is systemd's where there is no Podman.
+// tolerateFailure lets an app start although its network could not be created. The app then
+// fails, and systemd restarts it, which it does not do for a unit whose requirement failed.
+// 125 is Podman's own error; 203 is that of systemd without Podman.
 func tolerateFailure(w *writer) {
 	if !w.target.Podman.before(perStart) {
 		w.put(origin{index: -1}, "SuccessExitStatus", "125 203")
@@ -62,14 +62,14 @@ func (r *renderer) capability(name string) {
 		func(w *writer) { w.put(none, "Capability", name) })
 }
 
-// description is what a unit is to people, and where that comes from.
+// description is the description of a unit and its origin.
 type description struct {
 	origin origin
 	text   string
 }
 
-// networkFile renders a .network file; settings are those of
-// the network and tell Podman whose it is, mark tells us.
+// networkFile renders a .network file. settings writes the keys of the network with its label,
+// mark its ownership section.
 func (r *renderer) networkFile(app *manifests.Resolved, n network, d description, settings, mark func(*writer)) {
 	w := r.file(app)
 	none := origin{index: -1}

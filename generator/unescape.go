@@ -7,10 +7,10 @@ import (
 )
 
 // matchEscaped reads one value of class c from the start of text and compares
-// it with want. It returns the rest of the text. It is written from the
-// readers' side (podman's parser, systemd.syntax(7)), not as the inverse of
-// appendEscaped, so that a mistake in one does not hide in the other. Of what
-// the readers accept it accepts only what means the same to all of them.
+// it with want. It returns the rest of the text. It follows the readers
+// (Podman's parser, systemd.syntax(7)) and is not the inverse of appendEscaped,
+// so that a mistake in one does not hide in the other. It accepts only what all
+// readers understand in the same way.
 func matchEscaped(text string, c class, want string) (rest string, err error) {
 	var room [128]byte // on the stack; most values fit
 	got := room[:0]

@@ -11,8 +11,8 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// origin says which manifest value an assignment comes from. The path is only
-// put together when a diagnostic needs it.
+// origin is the manifest value that an assignment comes from. The path is only
+// composed when a diagnostic needs it.
 type origin struct {
 	base  string // "app", "app.container", "app.containers.db"
 	field string
@@ -192,9 +192,9 @@ func (w *writer) escaped(a assignment, i int, v string) bool {
 	return false
 }
 
-// reserveDigest writes what tells a container of this rendering from one of
-// another: a label for people, and an annotation, which can be read without
-// Podman while the container runs. The values are filled in by finish.
+// reserveDigest writes the digest by which a container of this rendering differs from one of
+// another: as a label for users, and as an annotation, which can be read without Podman while
+// the container runs. finish fills in the values.
 func (w *writer) reserveDigest() {
 	for _, key := range []string{"Label", "Annotation"} {
 		w.put(origin{index: -1}, key, digestLabel+strings.Repeat("0", digestLen))
@@ -202,10 +202,10 @@ func (w *writer) reserveDigest() {
 	}
 }
 
-// digest sums up what a running container has of the file: the section that
-// Podman reads, how its image is made, and the [Service] directives that only a
-// restart applies. Order, wants, limits of restarting and comments are not in
-// it, nor whether a key or its replacement says the same.
+// digest is the checksum of what a running container has of the file: the section that Podman
+// reads, how its image is built, and the [Service] directives that only a restart applies. It
+// does not cover order, dependencies, restart limits and comments, and is the same for a key
+// and its replacement.
 func (w *writer) digest(section string) string {
 	h := sha256.New()
 	h.Write([]byte(w.image))

@@ -30,13 +30,13 @@ type Source struct {
 	Podman string
 	// Ask returns the version of this machine's Podman, or nothing.
 	Ask func() string
-	// Generator is the version of ours that rendered files carry.
+	// Generator is the version of archgen that rendered files name.
 	Generator string
 	Getenv    func(string) string
-	// Rendered reads the unit files of the machine, which tell who had first what two
-	// installed apps claim. Where it is nil the ids alone decide.
+	// Rendered reads the unit files of the machine. Of two installed apps that conflict, the
+	// one with unit files takes precedence; without Rendered the ids decide.
 	Rendered func() (units.Set, error)
-	// Ungranted: what is compiled is not run, so it needs no grants.
+	// Ungranted: the result does not run, so it needs no grants.
 	Ungranted bool
 }
 

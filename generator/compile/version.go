@@ -6,9 +6,9 @@ import "runtime/debug"
 // (-X github.com/archipelago-os/archipelago/generator/compile.Release=…).
 var Release string
 
-// Version is ours, which rendered files carry: the release, or the module's
-// version where it was built by `go install`, or "devel". Two programs of one
-// build say the same, or each would rewrite the other's files.
+// Version is the version that rendered files name: the release, or the module's version of a
+// build by `go install`, or "devel". The two programs of one build have the same version;
+// otherwise each would rewrite the files of the other.
 func Version() string {
 	if Release != "" {
 		return Release

@@ -31,20 +31,20 @@ type Data struct {
 	OutOfReach map[string]string `json:"-"`
 	// Secrets is the full names of the app's own secrets by name.
 	Secrets map[string]string `json:"secrets,omitempty"`
-	// Onions is the ports that want a hidden service, for the app that provides them.
+	// Onions is the ports that get a hidden service; only the provider of Tor sees them.
 	Onions []Onion `json:"onions,omitempty"`
 }
 
-// Onion is a port of an app that wants a hidden service.
+// Onion is a port of an app that gets a hidden service.
 type Onion struct {
 	App string `json:"app"`
-	// Host and Port are where it is reached.
+	// Host and Port are its address.
 	Host string `json:"host"`
 	Port int    `json:"port"`
 	// Virtual is the port of the hidden service.
 	Virtual int `json:"virtual"`
-	// Address is one of the loopback interface, for a program that hands connections on
-	// to the port. It depends on App and Virtual only.
+	// Address is on the loopback interface, for a relay that forwards connections to the
+	// port. It depends only on App and Virtual.
 	Address string `json:"address"`
 }
 
@@ -60,7 +60,8 @@ type Machine struct {
 type Error struct {
 	Line, Column int
 	Message      string
-	// OutOfReach is the capability whose host is named by a part that can't reach it.
+	// OutOfReach is the capability whose host the template names although the part can't
+	// reach it.
 	OutOfReach string
 }
 
@@ -162,8 +163,8 @@ func (b *Budget) run(t *template.Template, text string, data Data, m Machine) ([
 	return out.Bytes(), nil
 }
 
-// rehearsal stands for secrets, and rehearsalMachine for the machine, where a
-// template is only checked.
+// rehearsal and rehearsalMachine replace the secrets and the machine while a template is
+// checked.
 var (
 	rehearsal        = source{secret: func(string) (string, error) { return strings.Repeat("x", 32), nil }, cost: 4}
 	rehearsalMachine = Machine{Memory: 4096, Cores: 4, Address: "192.168.1.2"}

@@ -5,7 +5,7 @@ import (
 	"text/template/parse"
 )
 
-// walker looks at what a template names, also where no rehearsal would come by.
+// walker checks the names in a template, also in branches that Check does not execute.
 type walker struct {
 	text     string
 	data     Data
@@ -15,8 +15,8 @@ type walker struct {
 	variables map[string]string
 }
 
-// dot is what the dot stands for: what the template began with, what a capability offers, or
-// something that only a machine knows.
+// dot is the meaning of the dot: the data of the template, the offer of a capability, or a
+// value that is unknown here.
 type dot struct {
 	isRoot     bool
 	capability string
@@ -30,7 +30,7 @@ func (w *walker) failAt(offset int, format string, args ...any) {
 	w.errors = append(w.errors, at(w.text, offset, format, args...))
 }
 
-// list looks at a list of nodes.
+// list checks a list of nodes.
 func (w *walker) list(l *parse.ListNode, d dot) {
 	if l == nil {
 		return
@@ -103,7 +103,7 @@ func (w *walker) value(n parse.Node, d dot) {
 	}
 }
 
-// capability is the one that a value is what it offers, empty for any other value.
+// capability is the capability whose offer a value is, empty for any other value.
 func (w *walker) capability(n parse.Node, d dot) string {
 	switch n := n.(type) {
 	case *parse.PipeNode:
@@ -126,7 +126,7 @@ func (w *walker) capability(n parse.Node, d dot) string {
 	return ""
 }
 
-// command looks at a call of a function with a name that stands there.
+// command checks a call of a function with a literal name.
 func (w *walker) command(c *parse.CommandNode, d dot) {
 	if len(c.Args) == 3 && c.Args[0].String() == "index" && c.Args[2].String() == `"host"` { // any other name may be absent
 		w.offer(c.Args[2], w.capability(c.Args[1], d), "host")
@@ -158,7 +158,7 @@ func call(c *parse.CommandNode) (function string, arg *parse.StringNode) {
 	return id.Ident, arg
 }
 
-// offer looks at a value that a capability offers.
+// offer checks a member of what a capability offers.
 func (w *walker) offer(n parse.Node, capability, name string) {
 	offer := w.data.Capabilities[capability]
 	why, isOutOfReach := w.data.OutOfReach[capability]
@@ -173,14 +173,14 @@ func (w *walker) offer(n parse.Node, capability, name string) {
 
 var machineFacts = []string{"memory", "cores", "address"}
 
-// field looks at .app.id and the like.
+// field checks names such as .app.id.
 func (w *walker) field(n parse.Node, ident []string) {
 	roots := map[string]map[string]string{
 		"app": w.data.App, "settings": w.data.Settings, "port": w.data.Ports, "container_port": w.data.ContainerPorts, "machine": nil, "onions": nil,
 	}
 	values, known := roots[ident[0]]
 	switch {
-	case !known && len(ident) > 1: // whose place is that of the second name
+	case !known && len(ident) > 1: // whose position is that of the second name
 		w.failAt(int(n.Position())-len(ident[0])-1, "there is no .%s%s", ident[0], listed("a template knows", roots))
 	case !known:
 		w.fail(n, "there is no .%s%s", ident[0], listed("a template knows", roots))

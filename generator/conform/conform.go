@@ -31,7 +31,7 @@ type Finding struct {
 	File string
 	// Line is the line of the file that caused it, 0 when that can't be told.
 	Line int
-	// Warning: the unit would be made all the same.
+	// Warning: Podman creates the unit anyway.
 	Warning bool
 	// Message is what Podman says.
 	Message string
@@ -125,8 +125,8 @@ func (c *checker) unit(u *parser.UnitFile) {
 	}
 }
 
-// longestLine is what systemd reads as one line of a unit file. It gives up on
-// a file with a longer one, and the unit is not there.
+// longestLine is the longest line of a unit file that systemd reads. It ignores a file with a
+// longer one.
 const longestLine = 1 << 20
 
 // convert converts one unit. A panic of the converter is a refusal too.
@@ -164,10 +164,10 @@ func clean(err error, name string) string {
 	return strings.ReplaceAll(strings.ReplaceAll(text, unitDir, ""), "\n", "; ")
 }
 
-// cause finds the line that a complaint is about, 0 where none is. The converter does not
-// say, so lines are left out: those without which the complaint goes away hold the one.
-// Leaving a needed line out brings another complaint, so one without which there is none is
-// preferred. The lines of a key are left out together first, then fewer and fewer of them:
+// cause finds the line that causes a message, 0 for none. The converter does not name it, so
+// cause converts the file without some lines: the message disappears without the line that
+// causes it. Removing a required line causes another message, so a line without which there
+// is no message at all is preferred. cause removes all lines of a key first and then fewer:
 // a file of thousands of lines takes some dozens of trials.
 func (c *checker) cause(u *parser.UnitFile, message string, isWarning bool) int {
 	text, err := u.ToString()
