@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// elsewhere is how a manifest says what Compose, Kubernetes or Podman's own units call
-// by another name, or have in another place: the first that fits where the key stands.
+// elsewhere maps keys of Compose, Kubernetes and Podman's own units to the keys of a manifest:
+// the first one that fits in that place is suggested.
 var elsewhere = map[string][]string{
 	"args":              {"command"},
 	"cap_add":           {"capabilities.add"},

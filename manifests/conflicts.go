@@ -11,8 +11,8 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
-// Installed is what an app has on the machine already. Who has what two manifests
-// claim keeps it; else who is there; else who comes first by id.
+// Installed is what an app has on the machine. If two manifests claim the same thing, the app
+// that has it keeps it; else the app with unit files; else the first one by id.
 type Installed struct {
 	// Rendered: the app has unit files.
 	Rendered bool
@@ -23,9 +23,9 @@ type Installed struct {
 // byPrecedence orders apps that are on the machine before those that are new.
 func byPrecedence(a, b *Resolved) int {
 	switch {
-	case a.Standing.Rendered == b.Standing.Rendered:
+	case a.Installed.Rendered == b.Installed.Rendered:
 		return 0
-	case a.Standing.Rendered:
+	case a.Installed.Rendered:
 		return -1
 	}
 	return 1
@@ -56,13 +56,13 @@ func (l listener) overlaps(o listener) bool {
 }
 
 // held reports whether the app's unit files publish one of the ports already.
-func (l listener) held() bool { return slices.ContainsFunc(l.app.Standing.Ports, l.wants) }
+func (l listener) held() bool { return slices.ContainsFunc(l.app.Installed.Ports, l.wants) }
 
 func (l listener) wants(p Port) bool {
 	return p.Protocol == l.protocol && p.Host <= l.last && l.first <= p.Host+p.Count-1
 }
 
-// first orders who holds a port before who does not, and elders before others.
+// first orders apps that hold a port before others, and installed apps before new ones.
 func first(a, b listener) int {
 	switch {
 	case a.held() == b.held():
@@ -73,7 +73,7 @@ func first(a, b listener) int {
 	return 1
 }
 
-// ports reports host ports that two containers want, at the later of the two.
+// ports reports host ports that two containers publish, at the later of the two.
 func (r *resolver) ports() {
 	var all []listener
 	for _, app := range r.set.Apps {
@@ -150,7 +150,7 @@ func (r *resolver) cycles() {
 			}
 		}
 	}
-	isNew := func(id string) bool { return !r.set.byID[id].Standing.Rendered }
+	isNew := func(id string) bool { return !r.set.byID[id].Installed.Rendered }
 	for _, loop := range loops(waits) {
 		loop = startingAt(loop, max(0, slices.IndexFunc(loop, isNew)))
 		app := r.set.byID[loop[0]]

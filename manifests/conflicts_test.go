@@ -110,7 +110,7 @@ func TestNewcomersGiveWay(t *testing.T) {
 			if diags := l.LoadDirs([]string{root}); diags.HasErrors() {
 				t.Fatal(diags)
 			}
-			l.Manifests[0].Standing, l.Manifests[1].Standing = c.aIs, c.bIs
+			l.Manifests[0].Installed, l.Manifests[1].Installed = c.aIs, c.bIs
 			_, diags := manifests.Resolve(l.Manifests, manifests.DefaultSettings())
 			blamed := make([]string, 0, len(diags))
 			for _, d := range diags {

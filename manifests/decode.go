@@ -190,7 +190,7 @@ func (d *decoder) structure(n *syntax.Node, v reflect.Value, at *step) {
 	}
 }
 
-// missing points at the key whose value lacks something.
+// missing reports a required key that is absent, at the structure that needs it.
 func (d *decoder) missing(n *syntax.Node, at *step, key string) {
 	where := n.At
 	if at != nil {

@@ -8,10 +8,10 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
-// allowedDirectives is what the escape hatch `unit` may set, by section: directives that
-// bound or order the app itself. `Prefix*` stands for all that begin so. Left
-// out is what runs programs, changes what podman sees, hides files from it
-// (rootless Podman can't run in a sandboxed unit), or reaches other units.
+// allowedDirectives is the directives that `unit` can set, by section: those that bound or
+// order the app itself. `Prefix*` is all directives with that prefix. It omits directives that
+// run programs, change what podman sees, hide files from it (rootless Podman can't run in a
+// sandboxed unit), or affect other units.
 var allowedDirectives = map[string][]string{
 	"Unit": strings.Fields(`After Assert* CollectMode Condition* Documentation JobRunningTimeoutSec JobTimeoutSec
 		RequiresMountsFor StopWhenUnneeded WantsMountsFor`),
@@ -68,7 +68,7 @@ func (v *validator) directive(path, section, key string, known []string) {
 	}
 }
 
-// matches compares a directive with an entry of hatch.
+// matches compares a directive with an entry of allowedDirectives.
 func matches(entry, key string) bool {
 	if prefix, ok := strings.CutSuffix(entry, "*"); ok {
 		return strings.HasPrefix(key, prefix)

@@ -24,8 +24,8 @@ type member struct {
 	part *Part
 }
 
-// taken is the names that the part answers to on every network that it is on, with where
-// they stand: Podman's name server knows a container by its name and its hostname.
+// taken is the names that the part answers to on each of its networks, with their paths in the
+// manifest: Podman's name server resolves a container's name and its hostname.
 func (m member) taken() map[string]string {
 	names := map[string]string{searched(ContainerName(m.app.ID(), m.part.Name)): "app.id"}
 	if m.part.Hostname != "" {
@@ -34,8 +34,8 @@ func (m member) taken() map[string]string {
 	return names
 }
 
-// reliance is that a part is reached, or reaches others, by a name. what says with its
-// app's id what the name stands for. That of a capability is its provider's to take.
+// reliance is a name by which a part is reached or reaches others. what describes the name,
+// together with the app's id. The provider of a capability may take the capability's name.
 type reliance struct {
 	by           member
 	what         string

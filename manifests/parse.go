@@ -26,20 +26,20 @@ type Input struct {
 	Dir string
 }
 
-// Manifest is a decoded manifest. It remembers where every value stands.
+// Manifest is a decoded manifest with the position of each value.
 type Manifest struct {
 	Document Document
 	// File is the manifest's name as given.
 	File string
 	// Dir is the manifest's directory on the machine that runs the units.
 	Dir string
-	// Digest stands for the texts of manifest, overlays and templates; lower-case hex.
+	// Digest is the checksum of the manifest, its overlays and templates, in lower-case hex.
 	Digest string
 	// Templates is the templates of configuration files by name, as far as they
 	// could be read.
 	Templates map[string]Source
-	// Installed is given by who knows the machine.
-	Standing Installed
+	// Installed is set by callers that know the machine.
+	Installed Installed
 
 	tree *syntax.Node
 }
@@ -134,7 +134,7 @@ func (m *Manifest) isGiven(path string) bool {
 	return n != nil && n.Kind != syntax.NullNode
 }
 
-// Position is where the value of a path stands, or else its nearest ancestor.
+// Position is the position of the value of a path, or that of its nearest ancestor.
 func (m *Manifest) Position(path string) (file string, line, column int) {
 	n, at := m.tree, syntax.Position{File: m.File, Line: 1, Column: 1}
 	for path != "" && n != nil {

@@ -125,7 +125,7 @@ func isLine(s string) bool {
 		!strings.HasPrefix(s, `"`) && !strings.HasSuffix(s, `"`)
 }
 
-// lineHint says what keeps a text from being a line, where that is hard to see.
+// lineHint names the character that keeps a text from being one line, if it is hard to see.
 func lineHint(s string) string {
 	switch {
 	case len(s) > 1024:

@@ -20,12 +20,12 @@ var switches = strings.Fields(`
 	--env-host --http-proxy --init --interactive --no-healthcheck --no-hostname --no-hosts --oom-kill-disable --privileged
 	--publish-all --quiet --read-only --read-only-tmpfs --tls-verify --tty --unsetenv-all`)
 
-// valued are the arguments of podman run with a value that change the container and
-// nothing beside it. Not among them are Podman's own, with which it runs programs of the
-// host (--runtime, --conmon, --hooks-dir, --module), other containers and their place
-// (--requires, --volumes-from, --cgroup-parent, --init-path), images (--rmi), names that
-// other apps rely on (--hostname, --network-alias), and volumes and secrets, for which keys
-// of the manifest know whose they are (--volume, --mount, --secret).
+// valued are the arguments of podman run with a value that change only the container. They do
+// not include arguments that make Podman run programs of the host (--runtime, --conmon,
+// --hooks-dir, --module), that affect other containers (--requires, --volumes-from,
+// --cgroup-parent, --init-path) or images (--rmi), that set names on which other apps rely
+// (--hostname, --network-alias), and those for volumes and secrets, which have keys in the
+// manifest that record their owner (--volume, --mount, --secret).
 var valued = strings.Fields(`
 	--add-host --annotation --arch --blkio-weight --blkio-weight-device --cap-add --cap-drop --cgroup-conf --cgroupns
 	--chrootdirs --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems
@@ -39,8 +39,8 @@ var valued = strings.Fields(`
 	--shm-size --shm-size-systemd --stop-signal --subgidname --subuidname --sysctl --systemd --timeout --tmpfs --tz --uidmap --ulimit --umask
 	--unsetenv --user --uts --variant --workdir`)
 
-// podmanArg keeps the escape hatch from breaking the command that it is put in, and from
-// reaching beyond the container.
+// podmanArg refuses an argument that would break the podman command or reach beyond the
+// container.
 func (v *validator) podmanArg(path, arg string) {
 	flag, value, hasValue := strings.Cut(arg, "=")
 	label, _, _ := strings.Cut(value, "=")

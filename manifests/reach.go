@@ -8,8 +8,8 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
-// networkOf is the part whose network a part is on: itself, or with `network: part:NAME` the
-// part of that name. It is nil if there is no such part, or if parts share in a circle.
+// networkOf is the part whose network a part uses: itself, or with `network: part:NAME` the
+// part of that name. It is nil if that part does not exist, or if parts share in a cycle.
 func (r *Resolved) networkOf(p *Part) *Part {
 	for range r.Parts {
 		other, isShared := strings.CutPrefix(p.Network, "part:")
@@ -55,9 +55,9 @@ func (r *resolver) reach(app *Resolved) {
 	}
 }
 
-// requiringParts reports the parts that an app requires a capability for, and that can't
-// reach it. One on the host's network may find the provider at a host port, and only wait
-// for it here.
+// requiringParts reports parts that require a capability and can't reach it. A part on the
+// host's network gets a warning only: it may use a host port of the provider, and the
+// requirement only makes it wait.
 func (r *resolver) requiringParts(app *Resolved, index int, req Require) {
 	at := fmt.Sprintf("app.requires[%d]", index)
 	path := func(i int) string { return fmt.Sprintf("%s.parts[%d]", at, i) }
@@ -100,7 +100,7 @@ func (r *Resolved) OutOfReach(p *Part, capability string) (why, hint string) {
 	return p.Name + " can't reach " + capability + ": " + p.offNetwork(), r.useHint(p)
 }
 
-// offerHint says how others reach what a part has, which is on the network of another.
+// offerHint says how other apps can reach a part that is not on the network of a capability.
 func (r *Resolved) offerHint(p *Part) string {
 	if on := r.networkOf(p); on != nil && on.Network == "app" {
 		return "use a port of " + on.Name + ", whose network it shares"
@@ -108,7 +108,7 @@ func (r *Resolved) offerHint(p *Part) string {
 	return "leave `network` out"
 }
 
-// useHint says how a part comes on the network of a capability.
+// useHint says how a part joins the network of a capability.
 func (r *Resolved) useHint(p *Part) string {
 	if on := r.networkOf(p); on.Network == "app" {
 		return "add " + on.Name + " to the `parts` of the requirement"

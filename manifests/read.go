@@ -40,8 +40,8 @@ func readRegular(f *os.File) ([]byte, error) {
 	return text.Bytes(), err
 }
 
-// ReadTemplate reads a template that lies beside a manifest, in its directory ID.files.
-// It follows no link, which could lead to any file that the caller can read.
+// ReadTemplate reads a template beside a manifest, from its directory ID.files. It follows no
+// link: a link could lead to any file that the caller can read.
 func ReadTemplate(dir, name string) ([]byte, error) {
 	if info, err := os.Lstat(dir); err != nil || info.Mode()&fs.ModeSymlink != 0 {
 		return nil, cmp.Or(err, errLink)
@@ -83,7 +83,7 @@ func list(root, dir string) (entries []fs.DirEntry, isAbsent bool, err error) {
 	return entries, false, err
 }
 
-// exists reports whether a path is there, also as a link that leads nowhere.
+// exists reports whether a path exists, including a link without a target.
 func exists(path string) (bool, error) {
 	_, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -117,9 +117,9 @@ func targetDir(root, path string) string {
 	return dir
 }
 
-// StaysInside demands that no link on the way to a path below the root of a system image
-// leads out of the image: to the machine that builds it, whose files are none of its. What
-// is not there yet leads nowhere. Without a root everything is of this machine.
+// StaysInside demands that no link on a path below the root of a system image leads out of the
+// image, to files of the machine that builds it. A path that does not exist yet passes. So
+// does any path without a root.
 func StaysInside(root, path string) error {
 	if root == "" {
 		return nil
@@ -144,7 +144,7 @@ func StaysInside(root, path string) error {
 	}
 }
 
-// ReadInside is ReadFile for a file that has to stay inside of the root of a system image.
+// ReadInside is ReadFile for a file that must be inside the root of a system image.
 func ReadInside(root, path string) ([]byte, error) {
 	if err := StaysInside(root, path); err != nil {
 		return nil, err

@@ -64,7 +64,7 @@ type Part struct {
 	*Container
 	// Name is "main" or the key in `containers`.
 	Name string
-	// Path is where the part stands in the manifest.
+	// Path is the path of the part in the manifest.
 	Path string
 	// Provides is the capabilities that the part provides, sorted.
 	Provides []string
@@ -102,7 +102,7 @@ func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
 	}
 	slices.SortFunc(r.set.Apps, func(a, b *Resolved) int { return cmp.Compare(a.ID(), b.ID()) })
 	for _, app := range r.set.Apps {
-		r.offers(app)
+		r.registerProviders(app)
 	}
 	for _, app := range r.set.Apps {
 		r.network(app)
@@ -201,8 +201,8 @@ func (p *Part) Port(name string) *Port { return p.port(name) }
 // VirtualPort is the port of the hidden service that leads to a port of a container.
 func (o Onion) VirtualPort(p *Port) int { return cmp.Or(o.Virtual, p.Container) }
 
-// offers notes what an app provides.
-func (r *resolver) offers(app *Resolved) {
+// registerProviders records what an app provides.
+func (r *resolver) registerProviders(app *Resolved) {
 	for i, offer := range app.Document.App.Provides {
 		r.set.providers[offer.Capability] = append(r.set.providers[offer.Capability], provider{app, offer, i})
 		r.capabilities = append(r.capabilities, offer.Capability)
@@ -340,8 +340,8 @@ func (r *resolver) foreignVolumes(app *Resolved) {
 	}
 }
 
-// companions finds the companions of an app. An app that does not agree to be one is left
-// alone: its host would start, stop and restart it.
+// companions finds the companions of an app. An app that does not agree is ignored: its host
+// would start, stop and restart it.
 func (r *resolver) companions(app *Resolved) {
 	for i, id := range app.Document.App.Companions {
 		switch companion := r.set.byID[id]; {
@@ -355,7 +355,7 @@ func (r *resolver) companions(app *Resolved) {
 	}
 }
 
-// AreCompanions reports whether an app is a companion of a host, as both say.
+// AreCompanions reports whether an app is a companion of a host, which both must declare.
 func AreCompanions(host, app *App) bool {
 	hosts := app.CompanionOf
 	if hosts == nil {
@@ -364,8 +364,8 @@ func AreCompanions(host, app *App) bool {
 	return slices.Contains(host.Companions, app.ID) && slices.Contains(hosts, host.ID)
 }
 
-// earlierHosts is the hosts of companions of the catalog whose manifest was installed before
-// there was a key for them.
+// earlierHosts is the hosts of companions of the catalog whose installed manifest is older than
+// the key `companion_of`.
 var earlierHosts = map[string][]string{
 	"bitcoin-ui":   {"bitcoin-core", "bitcoin-knots"},
 	"electrs-ui":   {"electrs"},
@@ -374,14 +374,14 @@ var earlierHosts = map[string][]string{
 	"lnd-ui":       {"lnd"},
 }
 
-// earlierShares is what apps of the catalog share whose manifest was installed before
-// there was a key for it.
+// earlierShares is the shares of apps of the catalog whose installed manifest is older than the
+// key `shares`.
 var earlierShares = map[string][]Share{
 	"lnd":     {{Volume: "data", App: "lnd-ui"}, {Volume: "data", App: "fedimint-gateway"}},
 	"fulcrum": {{Volume: "logs", App: "fulcrum-ui"}},
 }
 
-// share demands that the owner of a volume lets an app mount it so.
+// share demands that the owner of a volume shares it with an app in this way.
 func (r *resolver) share(app *Resolved, at string, v Volume, owner *Resolved) {
 	shares := owner.Document.App.Shares
 	if shares == nil {

@@ -5,12 +5,12 @@ import (
 	"strings"
 )
 
-// shellOnly is characters that only a shell gives a meaning. Where one stands
-// outside quotes, the author expects a shell that is not there.
+// shellOnly is characters that only a shell interprets. One outside quotes shows
+// that the author expects a shell, and none runs.
 const shellOnly = ";&|<>`"
 
-// splitWords splits a command like a shell, without a shell: quotes and
-// backslashes work, nothing is expanded.
+// splitWords splits a command as a shell does, without running one: it
+// interprets quotes and backslashes, and expands nothing.
 func splitWords(s string) (Words, error) {
 	var (
 		list   Words

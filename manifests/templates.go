@@ -21,10 +21,11 @@ import (
 // FilesDir is the directory of an app's templates, beside its manifest.
 func FilesDir(id string) string { return id + ".files" }
 
-// OverlaysDir is the directory of what an operator lays over a manifest, beside it.
+// OverlaysDir is the directory of the operator's overlays of a manifest, beside it.
 func OverlaysDir(id string) string { return id + ".d" }
 
-// OverlayFilesDir is where templates lie that take their place on this machine.
+// OverlayFilesDir is the directory of the operator's templates, which replace those of the
+// manifest on this machine.
 func OverlayFilesDir(id string) string { return filepath.Join(OverlaysDir(id), "files") }
 
 // AppOf is the id of the app that a manifest, an overlay or a template belongs to: all

@@ -55,7 +55,7 @@ func (v *validator) reference(path, what, name string, known []string) {
 	v.fail(diag.UnknownName, path, hint, "there is no %s %s", what, name)
 }
 
-// unique demands that no name comes twice; path gets the index.
+// unique demands that no name occurs twice; path gets the index.
 func (v *validator) unique(path, what string, names []string) {
 	seen := map[string]int{}
 	for i, n := range names {
@@ -91,8 +91,8 @@ func (v *validator) exactlyOne(path string, given map[string]bool) {
 	}
 }
 
-// written reports whether the file has one of the keys, or no map that could
-// have one: then a diagnostic about the value is there already.
+// written reports whether the file has one of the keys, or a value that is not a map, for
+// which there is a diagnostic already.
 func (v *validator) written(path string, keys []string) bool {
 	n := v.m.lookup(path)
 	return n == nil || n.Kind != syntax.MapNode || slices.ContainsFunc(keys, func(k string) bool { return n.Find(k) >= 0 })
@@ -361,7 +361,7 @@ func (v *validator) mounts(p Part) {
 	}
 }
 
-// reload checks that what is reloaded, and how, are there both.
+// reload checks that a container has both `reload` and a file that it reloads, or neither.
 func (v *validator) reload(p Part) {
 	isAny := false
 	for i, f := range p.Files {

@@ -127,7 +127,7 @@ func isVariable(name string) bool {
 	return isOne && (kind+"." == secretPrefix || slices.ContainsFunc(Variables, isKind))
 }
 
-// quoteVariable shortens what stands behind a ${ for a message.
+// quoteVariable shortens the text after a ${ for a message.
 func quoteVariable(s string) string { return s[:min(len(s), 30)] }
 
 func (r *resolver) value(app *Resolved, path, expr string) string {

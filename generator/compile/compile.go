@@ -111,7 +111,7 @@ func (s Source) compile(k *Compiled, list []*manifests.Manifest, kept []string, 
 		return nil, err
 	}
 	for _, m := range list {
-		m.Standing = k.there[m.Document.App.ID].Installed
+		m.Installed = k.there[m.Document.App.ID].Installed
 	}
 	if found.HasErrors() {
 		found = s.compileOnce(k, list, target)

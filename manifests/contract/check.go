@@ -86,7 +86,7 @@ func (c *checker) image(p *part) {
 	}
 }
 
-// programs finds what a start script hands over to that the image does not have.
+// programs finds programs that a start script executes and that the image does not have.
 func (c *checker) programs(p *part) {
 	if p.about.Programs == nil {
 		return
@@ -155,7 +155,7 @@ func (c *checker) write(p *part, w Write, dir string) {
 	}
 }
 
-// mount is what a path of the container lies on.
+// mount is what a path of the container is on.
 type mount struct {
 	kind   mountKind
 	target string

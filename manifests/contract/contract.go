@@ -27,9 +27,9 @@ type Contract struct {
 	// Image is the repository, and Tags are the versions that the facts hold for.
 	Image string   `yaml:"image"`
 	Tags  []string `yaml:"tags"`
-	// Program is what people call it, with its version.
+	// Program is the name of the program, with its version.
 	Program string `yaml:"program"`
-	// Verified says how the facts were found, where a fact says nothing else.
+	// Verified says how the facts were found; a fact can override it.
 	Verified Verified `yaml:"verified"`
 	// Evidence is what was run, or which source was read.
 	Evidence string `yaml:"evidence"`
@@ -61,16 +61,16 @@ type Verified string
 
 // The ways in which a fact was found.
 const (
-	// Run: the program was run, and did it.
+	// Run: the program was run and did it.
 	Run Verified = "run"
-	// Read: it stands in upstream's source or documentation.
+	// Read: upstream's source or documentation says it.
 	Read Verified = "read"
-	// Unknown: it was not found out; what is recorded is what platforms that run the
-	// image assume.
+	// Unknown: it could not be determined; the fact is what platforms that run the image
+	// assume.
 	Unknown Verified = "unknown"
 )
 
-// Fact is where a statement comes from.
+// Fact is the source of a statement.
 type Fact struct {
 	// Source is a file of upstream's repository, with the line where that helps.
 	Source   string   `yaml:"source"`
@@ -156,11 +156,11 @@ type Answer struct {
 	Path   string `yaml:"path"`
 	Status int    `yaml:"status"`
 	Body   string `yaml:"body"`
-	// Proxy hands the request to the host and port of these settings.
+	// Proxy forwards the request to the host and port of these settings.
 	Proxy *Address `yaml:"proxy"`
 }
 
-// Address is where a setting says that another program is.
+// Address is the address of another program, as settings give it.
 type Address struct {
 	Host Setting `yaml:"host"`
 	Port Setting `yaml:"port"`
@@ -177,7 +177,7 @@ type Environment struct {
 // Variable is a variable that the program reads.
 type Variable struct {
 	Name string `yaml:"name"`
-	// Unset is what goes wrong where it is not set, on the networks given or on all.
+	// Unset is what fails if it is not set, on the given networks or on all.
 	Unset    string   `yaml:"unset"`
 	Networks []string `yaml:"networks"`
 	Fact     `yaml:",inline"`

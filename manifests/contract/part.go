@@ -92,7 +92,7 @@ func (p *part) words() []string {
 	return slices.Concat(entrypoint, command)
 }
 
-// executed is the words of the programs that start scripts hand over to.
+// executed is the command lines of the programs that start scripts execute.
 func (p *part) executed() [][]string {
 	var list [][]string
 	for _, f := range p.Files {
@@ -309,8 +309,8 @@ func (c *Contract) has(program string) bool {
 	return slices.Contains(c.Programs.Names, path.Base(program)) || slices.Contains(c.Programs.Names, program)
 }
 
-// owner is who owns a directory of the image: the nearest one that the contract names,
-// or root.
+// owner is the owner of a directory of the image: that of the nearest directory that the
+// contract names, or root.
 func (p *part) owner(dir string) Directory {
 	best := Directory{Path: "/"}
 	for _, d := range p.about.Directories {

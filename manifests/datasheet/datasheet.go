@@ -15,10 +15,10 @@ import (
 	"github.com/archipelago-os/archipelago/units/probe"
 )
 
-// Table is what there is to know of one kind.
+// Table is the facts of one kind.
 type Table struct {
 	Title string
-	// Text is what has to be known to read it, if anything.
+	// Text explains the table, if it needs that.
 	Text  string
 	Heads []string
 	// Rows have a cell for each head, which may be empty.
@@ -46,7 +46,7 @@ func (s sheet) overview(apps []*manifests.Resolved) Table {
 	return t
 }
 
-// notices is what a person has to know before the apps are installed.
+// notices is what an operator has to know before installing the apps.
 func (s sheet) notices(apps []*manifests.Resolved) Table {
 	t := Table{Title: "Notices", Heads: []string{"app", "know before installing"}}
 	for _, a := range apps {

@@ -23,7 +23,7 @@ const (
 	Warning
 )
 
-// String returns the lower-case name that people and JSON see.
+// String returns the lower-case name for text and JSON.
 func (s Severity) String() string {
 	if s == Error {
 		return "error"

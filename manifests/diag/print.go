@@ -12,7 +12,7 @@ import (
 // excerptWidth is the most bytes of a source line that an excerpt shows.
 const excerptWidth = 160
 
-// Printer writes findings for a person.
+// Printer writes findings as text.
 type Printer struct {
 	// Source returns the text of a file for the excerpt, nil when there is none.
 	Source func(file string) []byte

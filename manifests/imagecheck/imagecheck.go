@@ -222,8 +222,8 @@ func (c *check) programs() {
 
 var shells = []string{"sh", "bash", "ash", "dash"}
 
-// lacks says why a command can't run, or nothing. A program that is mounted, or whose
-// candidates are not all known, may be right.
+// lacks is the reason why a command can't run, or empty. A program that is mounted, or whose
+// candidates are not all known, may exist.
 func (c *check) lacks(argv []string) string {
 	list := c.candidates(argv)
 	mounted := c.mounted()

@@ -79,8 +79,8 @@ func ListsAny(grant string, list []Right) bool {
 	return slices.ContainsFunc(list, func(r Right) bool { return Lists([]string{grant}, r.ID) })
 }
 
-// Grant is what grants the right: its ID, or its kind where the ID is no text for a file
-// that people write, such as one with control characters.
+// Grant is the text that grants the right: its ID, or its kind if the ID can't be written in a
+// text file, for example because of control characters.
 func (r Right) Grant() string {
 	if manifests.Fits("right", r.ID) {
 		return r.ID

@@ -187,8 +187,8 @@ func volumeType(c *collector, at string, o *manifests.VolumeOptions) {
 	}
 }
 
-// openDevices is beginnings of names below /dev that lead to memory, to all that
-// is on a disk, or to what a person types.
+// openDevices is prefixes of names below /dev that give access to memory, to whole disks, or
+// to keyboard input.
 var openDevices = []string{"mem", "kmem", "port", "sd", "hd", "vd", "xvd", "nvme", "mmcblk", "dm-", "md", "mapper", "disk", "block", "loop", "input", "uinput"}
 
 func device(c *collector, at string, d *manifests.Device) { c.hostPath(at, d.Path, true) }

@@ -16,7 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 )
 
-// Severity says how far a right reaches.
+// Severity is how far a right reaches.
 type Severity int
 
 // The severities, least severe first.
@@ -35,7 +35,7 @@ const (
 // Severities is the names of the severities, least severe first.
 var Severities = []string{Low: "low", Medium: "medium", High: "high", Critical: "critical"}
 
-// String returns the lower-case name that people and JSON see.
+// String returns the lower-case name for text and JSON.
 func (s Severity) String() string { return Severities[s] }
 
 // MarshalJSON writes the severity by name.

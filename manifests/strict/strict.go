@@ -15,7 +15,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
-// Check reports what wants a second look.
+// Check reports what a reviewer should check.
 func Check(app *manifests.Resolved) diag.List {
 	s := &checker{app: app}
 	for _, p := range app.Parts {

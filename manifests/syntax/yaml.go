@@ -48,8 +48,8 @@ func (r *Reader) yaml(data []byte) *Node {
 	return tree
 }
 
-// foreignBreak finds a line break that only YAML knows. A comment that holds one
-// would hide the keys behind it from a person.
+// foreignBreak finds a line break that only YAML knows. Keys behind one in a comment look like
+// a part of the comment in an editor.
 func foreignBreak(data []byte) (i, size int) {
 	for i := range data {
 		switch data[i] {
