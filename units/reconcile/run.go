@@ -63,6 +63,8 @@ type pass struct {
 	started time.Time
 	past    units.Past
 	have    units.Observed
+	// basis is what the plan was decided by.
+	basis units.Basis
 	// plan is what the pass does. Its basis is what the pass is about.
 	plan units.Plan
 	// good is the files of the newest generation.
@@ -160,7 +162,7 @@ func (p *pass) decide(ctx context.Context) error {
 	}
 	if len(found) > 0 {
 		p.have.Foreign = found
-		p.plan = units.Decide(p.plan.Basis, p.have, p.started)
+		p.plan = units.Decide(p.basis, p.have, p.started)
 	}
 	return nil
 }
@@ -173,7 +175,7 @@ func (p *pass) observeAndDecide(ctx context.Context) error {
 	if err := p.observe(ctx, basis); err != nil {
 		return err
 	}
-	p.plan = units.Decide(basis, p.have, p.started)
+	p.basis, p.plan = basis, units.Decide(basis, p.have, p.started)
 	p.history, p.adoptions = maps.Clone(basis.Past.History), maps.Clone(basis.Past.Adoptions)
 	return nil
 }
