@@ -5,6 +5,7 @@
 package words
 
 import (
+	"bytes"
 	"cmp"
 	"flag"
 	"fmt"
@@ -218,11 +219,20 @@ var (
 	notLineEnd = regexp.MustCompile(`[^\n]`)
 	// marks is what a text of Go has at the begin of a line or between lines.
 	marks = regexp.MustCompile("(?m)^[ \\t]*(//|/?\\*)|[\"`]|\\\\n")
+	// doc is a comment of Go up to the name that it may document.
+	doc = regexp.MustCompile(`(?m)^[ \t]*// (\w+) .*\n(?:[ \t]*//.*\n)*[ \t]*(?:(?:func|type|var|const) )?(?:\([^)]*\) )?(\w+)`)
 )
 
 // goProse is the comments and strings of a Go file. The marks of comments are blanked out,
-// so that a phrase is found across lines. Code keeps two texts apart.
+// so that a phrase is found across lines. Code keeps two texts apart, and a name that a comment
+// documents is code.
 func goProse(source []byte) string {
+	source = slices.Clone(source)
+	for _, at := range doc.FindAllSubmatchIndex(source, -1) {
+		if name := source[at[2]:at[3]]; bytes.Equal(name, source[at[4]:at[5]]) {
+			copy(name, bytes.Repeat([]byte{'.'}, len(name)))
+		}
+	}
 	text := slices.Clone(source)
 	for i, c := range text {
 		if c != '\n' {

@@ -4,7 +4,7 @@ package code
 
 import "fmt"
 
-// somebody is a name, and this comment is no help to it.
+// somebody is a name, and nobody is prose.
 func somebody(put, back int) error {
 	/*
 	 * A file
