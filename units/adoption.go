@@ -5,23 +5,22 @@ import (
 	"strings"
 )
 
-// ForeignContainer is a container that was there before an app, made by hand or by an
-// older orchestrator, and has the name of one of the app's own.
+// ForeignContainer is a container that archgen did not make, from before the app was installed,
+// and that has the name of one of the app's containers.
 type ForeignContainer struct {
-	// ID is Podman's: the container is renamed on the way.
+	// ID is Podman's id. The name changes during an adoption.
 	ID   string `json:"id"`
 	Name string `json:"name"`
-	// Ran: it ran when it was found, and has to run again where the app does not
-	// serve in its place.
+	// Ran: it ran when archgen found it, and is started again if the app does not serve.
 	Ran bool `json:"ran,omitempty"`
-	// Restart is its restart policy, which it does not have while it is parked.
+	// Restart is its restart policy, which is switched off while it is parked.
 	Restart string `json:"restart,omitempty"`
 }
 
 // ParkedName is its name while it is parked.
 func (c ForeignContainer) ParkedName() string { return c.Name + ".legacy" }
 
-// ForeignNames names containers for a person.
+// ForeignNames lists containers in a message.
 func ForeignNames(list []ForeignContainer) string {
 	all := make([]string, 0, len(list))
 	for _, c := range list {
@@ -33,32 +32,30 @@ func ForeignNames(list []ForeignContainer) string {
 	return "the containers " + strings.Join(all, ", ")
 }
 
-// Foreign is what stands in the place of an app.
+// Foreign is the foreign containers that have the names of an app's containers.
 type Foreign struct {
 	Containers []ForeignContainer
-	// Notes says for a person what becomes of what the containers have.
+	// Notes tells the operator what an adoption does with the mounts of the containers.
 	Notes []string
-	// Err is why they can't be taken over.
+	// Err is why archgen can't adopt them.
 	Err error
 }
 
-// Adoption is how far an app is with taking the place of containers.
+// Adoption is the state of the adoption of an app's foreign containers.
 type Adoption struct {
-	// Containers is those that are parked, or are about to be, until the app serves
-	// in their place.
+	// Containers is those that are parked or about to be. They are removed once the app serves.
 	Containers []ForeignContainer `json:"containers,omitempty"`
-	// Withdrawn is the manifest with which the app did not serve: the containers
-	// have their place back, and the app stands back until its manifest changes or
-	// a person asks.
+	// Withdrawn is the digest of the manifest with which the app did not serve. Its containers are
+	// restored, and the app is skipped until its manifest changes or an operator requests it.
 	Withdrawn string `json:"withdrawn,omitempty"`
 }
 
-// Adoptions is what is known of them, by app. Other than of repairs it is kept
-// where what is lost can't be found out again: how containers were.
+// Adoptions is the adoptions by app. They are stored durably, because the original state of a
+// container can't be found out again.
 type Adoptions map[string]Adoption
 
-// Begin notes, before anything is done to them, the containers whose place an
-// app is to take. One that is known already stays as it was found first.
+// Begin records the containers that an app is about to replace, before anything is done to them. A
+// container that is recorded already keeps its first record.
 func (a Adoptions) Begin(id string, found []ForeignContainer) {
 	list := slices.Clone(a[id].Containers)
 	for _, c := range found {
@@ -73,22 +70,22 @@ func (a Adoptions) Begin(id string, found []ForeignContainer) {
 	a[id] = Adoption{Containers: list}
 }
 
-// Withdraw notes that an app did not serve in the place of its containers.
+// Withdraw records that an app did not serve when it replaced its foreign containers.
 func (a Adoptions) Withdraw(app App) {
 	a[app.ID] = Adoption{Containers: a[app.ID].Containers, Withdrawn: app.ManifestDigest}
 }
 
-// StandsBack reports whether an app did, with this manifest or, changed, with
-// an earlier one.
+// StandsBack reports whether the adoption of an app was reverted, and whether its manifest changed
+// since.
 func (a Adoptions) StandsBack(app App) (stands, changed bool) {
 	digest := a[app.ID].Withdrawn
 	return digest != "", digest != app.ManifestDigest
 }
 
-// Retry forgets that an app stands back: a person has asked for it.
+// Retry lets an app adopt again: an operator requests it.
 func (a Adoptions) Retry(id string) { a.keep(id, Adoption{Containers: a[id].Containers}) }
 
-// End notes that the containers of an app are done with.
+// End records that the containers of an app are removed or restored.
 func (a Adoptions) End(id string) { a.keep(id, Adoption{Withdrawn: a[id].Withdrawn}) }
 
 func (a Adoptions) keep(id string, adoption Adoption) {

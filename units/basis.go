@@ -10,32 +10,32 @@ import (
 type Past struct {
 	History   History
 	Adoptions Adoptions
-	// Good returns the files with which an app was last verified to serve, none where it
-	// never was. It may be nil where that is so for every app.
+	// Good returns the last-good files of an app, none if it was never verified to serve. It is
+	// nil if no app was.
 	Good func(app string) (Set, error)
 }
 
-// Basis is what a pass decides by: the desired state as far as earlier passes let it count.
+// Basis is what a pass decides from: the desired state, corrected by what earlier passes found.
 type Basis struct {
-	// Desired has the last good files for apps that were rolled back, or whose manifests are
-	// invalid, and lacks the apps of Reverted.
+	// Desired has the last-good files of apps that were rolled back or have an invalid manifest.
+	// It lacks the apps of Reverted.
 	Desired
-	// Requested is the apps as they are desired.
+	// Requested is the apps of the desired state, uncorrected.
 	Requested []App
-	// Reverted is the apps that did not serve in the place of foreign containers. With
-	// their units they would take that place again at the next boot.
+	// Reverted is the apps whose adoption was reverted. If their units stayed, they would replace
+	// the foreign containers again at the next boot.
 	Reverted []App
-	// Unfinished is the apps whose files an earlier pass changed that did not come to its
-	// end, such as one that was killed.
+	// Unfinished is the apps whose files an earlier pass changed without finishing, for example
+	// because it was killed.
 	Unfinished map[string]bool
-	// RolledBack is the apps that have their last good files in place of their manifest's.
+	// RolledBack is the apps that have their last-good files instead of those of the manifest.
 	RolledBack []string
-	// Past is what earlier passes left, without what a person's request makes void.
+	// Past is what earlier passes left, without what an operator's request cancels.
 	Past Past
 }
 
-// BasisOf says what counts of a desired state. It fails where last good files count and can't
-// be read.
+// BasisOf corrects a desired state by what earlier passes left. It fails if it needs last-good
+// files and can't read them.
 func BasisOf(want Desired, past Past) (Basis, error) {
 	past.History, past.Adoptions = maps.Clone(past.History), maps.Clone(past.Adoptions)
 	if past.History == nil {
@@ -56,9 +56,9 @@ func BasisOf(want Desired, past Past) (Basis, error) {
 	return b, b.keepGood()
 }
 
-// leaveReverted takes apps out that did not serve in the place of foreign containers. One that
-// a person asks for takes the place again, and so does one whose manifest changed: a person who
-// changes it wants to know whether it serves now.
+// leaveReverted removes the apps whose adoption was reverted. An operator's request and a changed
+// manifest retry the adoption: an operator who changes the manifest wants to know whether the app
+// serves now.
 func (b *Basis) leaveReverted() {
 	var apps []App
 	for _, app := range b.Apps {
@@ -78,9 +78,8 @@ func (b *Basis) leaveReverted() {
 	b.Apps = apps
 }
 
-// keepGood puts the last good files in place of those of a manifest that was tried and did not
-// serve, or that is invalid. While nobody knows whether an app serves with the files that it
-// has, one with an invalid manifest is left as it is.
+// keepGood uses the last-good files for a manifest that did not serve or is invalid. An app with
+// an invalid manifest stays as it is while it is not known whether it serves with its files.
 func (b *Basis) keepGood() error {
 	for i, app := range b.Apps {
 		if !b.Past.History.RolledBack(app) {
@@ -96,7 +95,7 @@ func (b *Basis) keepGood() error {
 		}
 	}
 	for _, id := range b.Invalid {
-		if b.IsWanted(id) || b.Past.History[id].Changed { // it is to be stopped as it is
+		if b.IsWanted(id) || b.Past.History[id].Changed { // it is stopped with the files that it has
 			continue
 		}
 		good, err := b.Past.good(id)
@@ -117,23 +116,23 @@ func (p Past) good(app string) (Set, error) {
 	return p.Good(app)
 }
 
-// IsWanted reports whether an app is one of those that count.
+// IsWanted reports whether the desired state has an app.
 func (b Basis) IsWanted(app string) bool {
 	_, ok := b.Find(app)
 	return ok
 }
 
-// OutOfScope reports whether the pass is not about an app: nothing of that is touched.
+// OutOfScope reports whether the pass must leave an app alone.
 func (b Basis) OutOfScope(app string) bool {
 	return !b.IsWanted(app) && (!b.Complete || slices.Contains(b.Invalid, app))
 }
 
-// IsInstalled reports whether an app has a manifest, as far as the pass can tell.
+// IsInstalled reports whether an app has a manifest, as far as the pass knows.
 func (b Basis) IsInstalled(id string) bool {
 	isReverted := slices.ContainsFunc(b.Reverted, func(a App) bool { return a.ID == id })
 	return isReverted || b.IsWanted(id) || b.OutOfScope(id)
 }
 
-// IsInPlace reports whether an app has the place of foreign containers, and was not verified
-// to serve there.
+// IsInPlace reports whether the app has replaced foreign containers and was not yet verified to
+// serve.
 func (b Basis) IsInPlace(id string) bool { return len(b.Past.Adoptions[id].Containers) > 0 }

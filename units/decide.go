@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// Decide makes every decision of a pass: what is done, in which order, why, and what is left
-// as it is. It goes by nothing but what it is given, and its plan is not changed afterwards. A
-// second plan after the first was carried out has nothing to do.
+// Decide makes every decision of a pass: the actions, their order and reasons, and what stays as
+// it is. The result depends on the arguments only, and nothing changes the plan afterwards. Decide
+// finds nothing to do after its plan was carried out.
 //
-// What comes of an action is not known yet: an app that does not serve after it gets its earlier
-// files back, and the apps that need it wait.
+// The plan does not cover the outcome of its actions: an app that does not serve after them
+// returns to its previous files, and the apps that need it wait.
 func Decide(b Basis, have Observed, now time.Time) Plan {
 	d := &differ{basis: b, want: b.Desired, have: have, history: b.Past.History, now: now, plan: Plan{Basis: b, Ours: have.Ours}}
 	for _, id := range b.RolledBack {
@@ -34,7 +34,7 @@ func Decide(b Basis, have Observed, now time.Time) Plan {
 	return d.plan
 }
 
-// leaveKnown says what is left for what is known before anything is compared.
+// leaveKnown lists what stays as it is whatever the comparison finds.
 func (d *differ) leaveKnown() {
 	for _, app := range d.basis.Reverted {
 		d.leave(app.ID, "", ReasonAdoptionReverted)
@@ -48,7 +48,7 @@ func (d *differ) leaveKnown() {
 	}
 }
 
-// record writes grants down that nobody could tell any more once the units of an app are others.
+// record writes the grants that only the old units of an app record.
 func (d *differ) record() {
 	for _, app := range d.want.Apps {
 		if u := app.Unrecorded; u != nil && !d.isRefused(app.ID) {
@@ -57,8 +57,7 @@ func (d *differ) record() {
 	}
 }
 
-// decideApp decides about the services of one app, or that nothing can be done for it, or that
-// it gets back what it was.
+// decideApp decides about the services of one app: its steps, a refusal or a rollback.
 func (d *differ) decideApp(app App) {
 	at := len(d.plan.Steps)
 	d.app(app)
@@ -76,10 +75,9 @@ func (d *differ) decideApp(app App) {
 	}
 }
 
-// refuseUnwanted refuses apps whose manifests are invalid since foreign containers were found in
-// their place.
+// refuseUnwanted refuses apps that have foreign containers and whose manifests are invalid.
 func (d *differ) refuseUnwanted() {
-	errInvalid := errors.New("its manifest has errors with what the container mounts; see archgen check")
+	errInvalid := errors.New("its manifest is invalid with the mounts of the foreign container; see archgen check")
 	for _, id := range slices.Sorted(maps.Keys(d.have.Foreign)) {
 		if !d.basis.IsWanted(id) {
 			d.plan.Refused = append(d.plan.Refused, Refusal{App: id, Err: cmp.Or(d.have.Foreign[id].Err, errInvalid)})
@@ -87,24 +85,24 @@ func (d *differ) refuseUnwanted() {
 	}
 }
 
-// refusal is why nothing can be done for an app, of which a part may have failed.
+// refusal is why the pass can do nothing for an app. failed is the part that failed, if any.
 func (d *differ) refusal(app App, failed string) error {
 	main := app.Parts[0].Service
 	foreign, inPlace := d.have.Foreign[app.ID]
 	switch {
 	case d.have.Units[main].Masked && (app.Request == Start || app.Request == Restart):
-		return fmt.Errorf("%s is masked, and systemd starts nothing that is: %s", main, d.want.Scope.Systemctl("unmask "+main))
+		return fmt.Errorf("%s is masked, and systemd starts no masked unit; unmask it with %s", main, d.want.Scope.Systemctl("unmask "+main))
 	case len(d.foreignFiles(app)) > 0:
-		return fmt.Errorf("a file with the name of one of its units was not written by archgen: %s; move it away", strings.Join(d.foreignFiles(app), ", "))
+		return fmt.Errorf("archgen did not write a file that has the name of one of its units: %s; move the file away", strings.Join(d.foreignFiles(app), ", "))
 	case !inPlace:
 		return nil
 	case foreign.Err != nil:
 		return foreign.Err
 	case slices.ContainsFunc(app.Parts, func(p Part) bool { return d.have.Units[p.Service].Active == Active }):
-		return fmt.Errorf("%s was not made by archgen, and other parts of %s run: archgen stop %s, then archgen adopt %s",
+		return fmt.Errorf("archgen did not create %s, and other parts of %s run; run archgen stop %s, then archgen adopt %s",
 			ForeignNames(foreign.Containers), app.ID, app.ID, app.ID)
 	case failed != "":
-		return fmt.Errorf("%s was not made by archgen, and %s did not serve after its last change: archgen adopt %s tries it again in that place",
+		return fmt.Errorf("archgen did not create %s, and %s did not serve after its last change; archgen adopt %s tries again",
 			ForeignNames(foreign.Containers), app.ID, app.ID)
 	}
 	return nil
@@ -119,7 +117,7 @@ func (d *differ) foreignFiles(app App) (names []string) {
 	return names
 }
 
-// drop takes what is done for an app out of the plan.
+// drop removes the actions of an app from the plan.
 func (d *differ) drop(app string) {
 	isOf := func(a Action) bool { return a.App == app }
 	d.plan.Files = slices.DeleteFunc(d.plan.Files, isOf)
@@ -127,7 +125,7 @@ func (d *differ) drop(app string) {
 	d.reloads = slices.DeleteFunc(d.reloads, isOf)
 }
 
-// firstReload is the reload that systemd has to do, nil where it has to do none.
+// firstReload is the one daemon-reload of the plan, nil if there is none.
 func (d *differ) firstReload() *Action {
 	if len(d.reloads) == 0 {
 		return nil
@@ -135,8 +133,8 @@ func (d *differ) firstReload() *Action {
 	return &Action{Kind: Reload, Reason: d.reloads[0].Reason}
 }
 
-// rollback is what gives an app back what it was. Where an app that it needs is down as well,
-// and stays so, that is nothing.
+// rollback is the actions that return an app to its previous files or containers. There are none
+// while an app that it needs is down and the plan does not start it.
 func (d *differ) rollback(app App) []Action {
 	isDown := func(id string) bool {
 		service := ServiceName(id)
@@ -152,18 +150,17 @@ func (d *differ) rollback(app App) []Action {
 	return RollbackActions(app.With(d.plan.PreviousFiles(app.ID)))
 }
 
-// failedPart is the service that is down of an app that an earlier pass started with changed
-// files and did not wait for, such as one that takes long to start, and to fail at it. The app
-// gets its earlier files, or a foreign container its place, back: trying again would only take
-// as long again.
+// failedPart is the service that failed of an app that an earlier pass started with changed files
+// without waiting, because it starts slowly. The app is rolled back, or its adoption reverted:
+// another start would fail as slowly.
 func (d *differ) failedPart(app App) (service string) {
 	switch {
 	case app.Request == Start, app.Request == Restart, !d.basis.Unfinished[app.ID]:
 		return ""
-	case !d.have.Ours.Of(app.ID).SameContainers(app.Files): // what has failed is not what the app is to be now
+	case !d.have.Ours.Of(app.ID).SameContainers(app.Files): // other files failed than those of the plan
 		return ""
 	case d.basis.IsInPlace(app.ID):
-		if !d.want.Adopts { // it is for a pass that can give the place back
+		if !d.want.Adopts { // only a pass that adopts can revert
 			return ""
 		}
 	case !d.plan.IsRollbackable(app):
@@ -177,8 +174,8 @@ func (d *differ) failedPart(app App) (service string) {
 	return ""
 }
 
-// hasFailed reports whether a part was started by an earlier pass, with the main service where
-// not by itself, and failed. That systemd will try again makes it no better.
+// hasFailed reports whether a part failed after an earlier pass started it, alone or with the main
+// service. A part that systemd restarts has failed, too.
 func (d *differ) hasFailed(app App, p Part) bool {
 	main := app.Parts[0].Service
 	u, ofMain := d.have.Units[p.Service], d.have.Units[main]
@@ -198,8 +195,7 @@ func (d *differ) isRefused(app string) bool {
 	return slices.ContainsFunc(d.plan.Refused, func(r Refusal) bool { return r.App == app })
 }
 
-// adopt parks the containers whose place apps take, and those that an earlier pass set about
-// parking.
+// adopt parks the foreign containers of apps, and those that an earlier pass began to park.
 func (d *differ) adopt() {
 	d.plan.Adopts = map[string][]ForeignContainer{}
 	for _, app := range d.want.Apps {
@@ -224,8 +220,8 @@ func (d *differ) adopt() {
 	}
 }
 
-// unpark gives containers their place back. A plan for all apps stops the app and removes its
-// files beside, as those of any that is not wanted.
+// unpark restores foreign containers. A plan for all apps also stops the app and removes its
+// files, as for any app that is not wanted.
 func (d *differ) unpark(app App) []Action {
 	list := d.plan.revertActions(app, d.have.Units)
 	if d.want.Complete {
@@ -234,9 +230,9 @@ func (d *differ) unpark(app App) []Action {
 	return list
 }
 
-// resumeAdoption goes on with what a pass that was killed began: the app serves, and the
-// containers go, or it does not, and they have their place back. An app that is down was stopped
-// by a person, who will start it.
+// resumeAdoption finishes the adoption of a pass that was killed: the containers are removed if
+// the app serves, and restored otherwise. An app that is down was stopped by an operator, who
+// starts it again.
 func (d *differ) resumeAdoption(app App) {
 	main := app.Parts[0].Service
 	u := d.have.Units[main]
@@ -249,8 +245,8 @@ func (d *differ) resumeAdoption(app App) {
 	d.step(app, Start, main, ReasonLegacy, false)
 }
 
-// acquire finds what apps may lack that are changed or started. An app that is to stop waits
-// for no registry: its files stay as they are, and the next pass changes them.
+// acquire finds the images and secrets that changed or started apps may lack. An app that is being
+// stopped does not wait for a registry: it keeps its files, and the next pass changes them.
 func (d *differ) acquire() {
 	var apps []App
 	for _, app := range d.want.Apps {
@@ -264,7 +260,7 @@ func (d *differ) acquire() {
 		case lack != (Prerequisites{}):
 			d.plan.Acquisitions = append(d.plan.Acquisitions, Acquisition{App: app.ID, Prerequisites: lack})
 		}
-		if len(app.Parts) > 0 { // there is something of it to stop
+		if len(app.Parts) > 0 { // it has something to stop
 			apps = append(apps, app)
 		}
 	}
@@ -279,8 +275,8 @@ func (d *differ) lackOf(app App) Prerequisites {
 	}
 }
 
-// isNew reports whether an app never ran with the files that it should have. One
-// that has lost its files, and was stopped, did.
+// isNew reports whether an app never ran with the files that it should have. An app that lost its
+// files and was stopped is not new.
 func (d *differ) isNew(app App) bool {
 	if app.Runs(d.have.Units) || d.have.Ours.Of(app.ID).SameContainers(app.Files) {
 		return false
@@ -289,17 +285,17 @@ func (d *differ) isNew(app App) bool {
 	return err != nil || !good.SameContainers(app.Files)
 }
 
-// makesContainers reports whether containers of an app are made by this pass, or later
-// from files that it writes, or by systemd, which tries again and again.
+// makesContainers reports whether containers of an app are created: by this pass, by a later start
+// of files that it writes, or by systemd's restarts.
 func (d *differ) makesContainers(app App) bool {
 	starts := func(a Action) bool { return a.App == app.ID && a.isStart() }
 	retries := func(a Action) bool { return a.App == app.ID && a.Reason == ReasonRestartedBySystemd }
 	return d.plan.Writes(app.ID) && !app.Runs(d.have.Units) || slices.ContainsFunc(d.plan.Steps, starts) || slices.ContainsFunc(d.plan.Left, retries)
 }
 
-// revive gives services that are to stop, but have lost their units, the last ones back until
-// they have stopped: without, systemd knows neither how long an app may take to stop, nor that
-// Podman has to tidy up after it.
+// revive restores the last-good units of services that must stop and have lost their units, until
+// they have stopped. Without a unit systemd does not know the app's stop timeout, nor that Podman
+// has to clean up after it.
 func (d *differ) revive() {
 	for _, a := range d.plan.Stops {
 		if a.Kind != Stop || d.have.Units[a.Target].Loaded || d.basis.IsWanted(a.App) || len(d.plan.Revives.Of(a.App)) > 0 {
@@ -307,7 +303,7 @@ func (d *differ) revive() {
 		}
 		good, err := d.basis.Past.good(a.App)
 		if err != nil {
-			continue // it is stopped without
+			continue // it is stopped without its unit
 		}
 		d.plan.Revives = append(d.plan.Revives, good...)
 	}
@@ -321,13 +317,13 @@ func (d *differ) revive() {
 	}
 }
 
-// verify finds the apps that are looked at though nothing is done to them.
+// verify finds the apps that the pass verifies without an action.
 func (d *differ) verify() {
 	for _, app := range d.basis.Apps {
 		isUp := app.IsUp(d.have.Units)
 		isUnproven := app.IsAwaited && app.Request != Stop && isUp && app.Age(d.have.Units) < d.want.StabilizationTime
 		u := d.have.Units[app.Parts[0].Service]
-		isAtWork := u.Active != Inactive && u.Active != "" // one that ends again and again is no app that was stopped
+		isAtWork := u.Active != Inactive && u.Active != "" // an app in a crash loop is not stopped
 		if !d.plan.HasSteps(app.ID) && !d.plan.rollsBack(app.ID) && (d.basis.Unfinished[app.ID] && isUp || isUnproven || app.Rotating && isAtWork) {
 			d.plan.Verifies = append(d.plan.Verifies, app.ID)
 		}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// differ compares what should be with what is.
+// differ compares the desired state with the observed one.
 type differ struct {
 	basis   Basis
 	want    Desired
@@ -15,12 +15,11 @@ type differ struct {
 	history History
 	now     time.Time
 	plan    Plan
-	// reloads is why systemd has to read files, and for which app.
+	// reloads is the reasons for a daemon-reload, with their apps.
 	reloads []Action
 }
 
-// diff decides about files and services. A second one after its plan was carried out finds
-// nothing to do.
+// diff decides about files and services.
 func (d *differ) diff() {
 	d.files()
 	d.orphans()
@@ -50,17 +49,17 @@ func (d *differ) reload(app string, why Reason) {
 	d.reloads = append(d.reloads, Action{App: app, Kind: Reload, Reason: why})
 }
 
-// reloadFor is reload for a file that systemd has a unit of.
+// reloadFor is reload for a file from which Quadlet makes a unit.
 func (d *differ) reloadFor(app, file string, why Reason) {
 	if !IsPrestart(file) {
 		d.reload(app, why)
 	}
 }
 
-// writeReasons is why a file in each state is written.
+// writeReasons is the reason for writing a file, by its state.
 var writeReasons = map[FileState]Reason{FileMissing: ReasonFileMissing, FileDiffers: ReasonFileDiffers, FileOdd: ReasonFileNotRegular}
 
-// files decides about every file that is not right.
+// files decides about every file that is not as it should be.
 func (d *differ) files() {
 	for _, name := range slices.Sorted(maps.Keys(d.have.Files)) {
 		f := d.have.Files[name]
@@ -79,8 +78,8 @@ func (d *differ) files() {
 	}
 }
 
-// stale removes what is ours and not wanted, unless it belongs to an app whose
-// manifest is invalid, or, for a shared file, may be needed by one.
+// stale removes a file of ours that is not wanted. It keeps those of an app whose manifest is
+// invalid, and shared files that such an app may need.
 func (d *differ) stale(name string, f FoundFile) {
 	switch {
 	case slices.Contains(d.want.Invalid, f.App):
@@ -97,7 +96,7 @@ func (d *differ) stale(name string, f FoundFile) {
 	d.reloadFor(f.App, name, d.whyGone(f.App))
 }
 
-// whyGone is why nothing of an app should be there.
+// whyGone is why an app must have no files or services.
 func (d *differ) whyGone(app string) Reason {
 	switch {
 	case slices.Contains(d.want.Ungranted, app):
@@ -108,20 +107,20 @@ func (d *differ) whyGone(app string) Reason {
 	return ReasonRemoved
 }
 
-// stop ends the service of an app that is gone.
+// stop stops the service of an app that is not wanted.
 func (d *differ) stop(app, service string, u Unit) {
 	switch u.Active {
 	case Inactive:
 	case Failed:
-		// Stopping does nothing to it, and it would be listed for ever.
+		// A stop does not change its state, and systemd would list it as failed forever.
 		d.plan.Stops = append(d.plan.Stops, Action{App: app, Kind: ResetFailed, Target: service, Reason: d.whyGone(app)})
 	case Active, Activating, Deactivating:
 		d.plan.Stops = append(d.plan.Stops, Action{App: app, Kind: Stop, Target: service, Reason: d.whyGone(app)})
 	}
 }
 
-// orphans ends services that nobody wants and of which no file is left: a removal
-// that was interrupted, or a file that was deleted by hand.
+// orphans stops services that are not wanted and have no file, for example after an interrupted
+// removal.
 func (d *differ) orphans() {
 	if !d.want.Complete {
 		return
@@ -147,8 +146,8 @@ func (d *differ) orphans() {
 	}
 }
 
-// pulls makes systemd forget that what an app lacks could not be had, once it lacks
-// nothing: a unit that is listed as failed is one that somebody has to look at.
+// pulls resets the failed pull unit of an app that lacks nothing any more. A failed unit in
+// systemd's list has to mean that an operator should act.
 func (d *differ) pulls() {
 	for _, unit := range slices.Sorted(maps.Keys(d.have.Units)) {
 		id := AppOfPull(unit)
@@ -163,7 +162,7 @@ func (d *differ) pulls() {
 	}
 }
 
-// mayLack reports whether an app is not as it should be yet.
+// mayLack reports whether an app may still lack images or secrets.
 func (d *differ) mayLack(id string) bool {
 	isOf := func(a Action) bool { return a.App == id && a.Kind != Remove }
 	app, wanted := d.want.Find(id)
@@ -172,7 +171,7 @@ func (d *differ) mayLack(id string) bool {
 		wanted && slices.ContainsFunc(app.Parts, isDown)
 }
 
-// loading makes sure that systemd has read the units as they are on the disk.
+// loading reloads systemd if it has not read the units as they are on disk.
 func (d *differ) loading(app App) {
 	for _, p := range app.Parts {
 		u := d.have.Units[p.Service]
@@ -186,11 +185,11 @@ func (d *differ) loading(app App) {
 	}
 }
 
-// blocked: somebody else's file is in the place of the part's.
+// blocked reports whether a foreign file has the name of the part's file.
 func (d *differ) blocked(p Part) bool { return d.have.Files[p.File].State == FileForeign }
 
-// app decides about the services of one app. A start of the main service starts the
-// others, so they are looked at only where main is not started.
+// app decides about the services of one app. Starting the main service starts the others, so they
+// get steps of their own only if main does not start.
 func (d *differ) app(app App) {
 	main, at := app.Parts[0], len(d.plan.Steps)
 	if !d.asked(app, main) {
@@ -212,18 +211,18 @@ func (d *differ) app(app App) {
 	d.order(app, at)
 }
 
-// startsAll reports whether the steps of the main service, which begin at a place in the
-// plan, are a start or what a person asks for.
+// startsAll reports whether the steps of the main service, from the index at, start it or carry
+// out a request.
 func (d *differ) startsAll(at int) bool {
 	return slices.ContainsFunc(d.plan.Steps[at:], func(a Action) bool {
 		return a.Reason == ReasonAsked || a.Kind == Start || a.Kind == Recreate
 	})
 }
 
-// order puts the steps of an app, which begin at a place in the plan, into the order of
-// its parts. What is on its way up or down is waited for before a part that is started
-// after it is restarted for its configuration, or for a rotation: a database has to have
-// the password first. A part that another one's restart takes along needs none of its own.
+// order sorts the steps of an app, from the index at, by the order of its parts. A part waits for
+// the parts that it is ordered after before it restarts for its configuration or a rotation: the
+// database needs the new password first. A part that another restart includes needs no restart of
+// its own.
 func (d *differ) order(app App, at int) {
 	steps := slices.Clone(d.plan.Steps[at:])
 	d.plan.Steps = d.plan.Steps[:at]
@@ -244,22 +243,22 @@ func (d *differ) order(app App, at int) {
 	}
 }
 
-// takesAlong reports whether one of some steps restarts a part with another one.
+// takesAlong reports whether one of the steps restarts a part together with another one.
 func takesAlong(steps []Action, p Part) bool {
 	return slices.ContainsFunc(steps, func(a Action) bool {
 		return a.Kind == Restart && !a.Alone && slices.Contains(p.PartOf, a.Target)
 	})
 }
 
-// restartAlone restarts a part and leaves the others alone, except for companions of the
-// app and for parts that share the network of the part, which goes with it.
+// restartAlone restarts a part without the others, except companions of the app and parts that
+// share the part's network namespace, which ends with it.
 func (d *differ) restartAlone(app App, p Part, why Reason, repair bool) {
 	takes := p.Lends || len(app.Companions) > 0 && p.Service == ServiceName(app.ID)
 	d.plan.Steps = append(d.plan.Steps, Action{App: app.ID, Kind: Restart, Target: p.Service, Reason: why, Repair: repair, Alone: !takes})
 }
 
-// asked does what a person asks for, whatever the state and the budget; it
-// reports false where that is nothing, or is so already.
+// asked carries out an operator's request, whatever the state and the budget. It reports false if
+// there is nothing to do.
 func (d *differ) asked(app App, main Part) bool {
 	u := d.have.Units[main.Service]
 	isDown := u.Active == Inactive || u.Active == Failed || u.Active == "" || u.Restarting
@@ -276,8 +275,8 @@ func (d *differ) asked(app App, main Part) bool {
 	return true
 }
 
-// failedParts lets systemd start the failed parts again that the main service
-// pulls in: their limits may be used up.
+// failedParts resets the failed parts that the main service starts: their start limits may be used
+// up.
 func (d *differ) failedParts(app App) []Action {
 	var list []Action
 	for _, p := range app.Parts[1:] {
@@ -288,37 +287,37 @@ func (d *differ) failedParts(app App) []Action {
 	return list
 }
 
-// part is the state table: one row a case.
+// part is the state table, one row for each case.
 func (d *differ) part(app App, p Part) {
 	u := d.have.Units[p.Service]
 	switch {
 	case d.blocked(p):
-		// Said by files already.
+		// The decision about files reports it.
 	case u.Masked:
 		d.leave(app.ID, p.Service, ReasonMasked)
 	case u.Active == Active && u.Job != "" && !app.Rotating:
-		// The job may be that of the last repair. A rotation waits for the same job.
+		// The job may be part of the last repair. A rotation waits for the job instead.
 		d.leave(app.ID, p.Service, ReasonJobUnderWay)
 	case p.Stale && (u.Active == Active || u.hasEnded() && (!u.Stopped || app.Rotating && p.WasUp)):
-		if app.Rotating || u.Active != Active { // its limit is for what it does by itself
+		if app.Rotating || u.Active != Active { // the start limit is for its own failures
 			d.step(app, ResetFailed, p.Service, ReasonDependencyRestarted, false)
 		}
 		d.restartAlone(app, p, ReasonDependencyRestarted, false)
 	case app.Rotating && p.WasUp && u.hasEnded():
 		d.bringBack(app, p, u)
 	case (u.Active == Active || u.Active == Activating && !u.Restarting) && u.Digest != "" && u.Digest != p.Digest:
-		// While it starts as well: the change may be what lets it serve, and without it
-		// the start would go on, in vain, for as long as it may take.
+		// Also while it starts: the change may be what lets it serve, and without the change it
+		// may wait in vain until its start timeout.
 		d.step(app, Restart, p.Service, ReasonDigestDiffers, false)
 	case (u.Active == Active || app.Rotating && u.Active == Activating && !u.Restarting) && p.Config != "" && u.Config != p.Config:
-		// While it starts, too, where a secret is rotated: a program that waits for a
-		// server which refuses its password does not end by itself.
+		// During a rotation also while it starts: a program does not exit because a server refuses
+		// its password.
 		d.repair(app, p, ReasonConfigDiffers)
 	case u.Active == Active && p.Watched != "" && u.Watched != p.Watched && d.isUp(app.RestartAfter):
 		d.repair(app, p, ReasonWatchedFileDiffers)
 	case u.Active == Active && d.startsAnyOf(p.TracksAddressOf):
-		// Its address is another one when this app's turn comes. The next pass would see
-		// that as well, and there may be none soon: healthd need not run.
+		// Its address changes in this pass. The next pass would find that, too, but there may be
+		// none soon, because healthd need not run.
 		d.step(app, Restart, p.Service, ReasonWatchedFileDiffers, false)
 	case u.Active == Active && u.Paused:
 		d.repair(app, p, ReasonPaused)
@@ -327,13 +326,13 @@ func (d *differ) part(app App, p Part) {
 	case u.Active == Active:
 		d.health(app, p, u)
 	case u.Restarting && d.isMended(p):
-		// What it was waiting for may be this change, and its start limit may be used up.
+		// The change may be the fix, and its start limit may be used up.
 		d.step(app, ResetFailed, p.Service, ReasonChangedWhileRestarting, false)
 		d.step(app, Restart, p.Service, ReasonChangedWhileRestarting, false)
 	case u.Restarting && p.Config != "" && u.Config != p.Config:
 		d.repair(app, p, ReasonConfigDiffers)
 	case u.Restarting:
-		// systemd's own delays and limits come first.
+		// systemd's restart delay and start limit apply first.
 		d.leave(app.ID, p.Service, ReasonRestartedBySystemd)
 	case u.Active == Activating:
 		d.leave(app.ID, p.Service, ReasonStarting)
@@ -350,8 +349,8 @@ func (d *differ) part(app App, p Part) {
 	}
 }
 
-// isMended reports whether files of a service that systemd starts again and again are
-// other ones than at its last start: this pass writes them, or systemd has not read them.
+// isMended reports whether the files of a service that systemd restarts repeatedly differ from
+// those of its last start: this pass writes them, or systemd has not read them.
 func (d *differ) isMended(p Part) bool {
 	u := d.have.Units[p.Service]
 	isWritten := func(a Action) bool {
@@ -360,10 +359,9 @@ func (d *differ) isMended(p Part) bool {
 	return u.NeedsReload || slices.ContainsFunc(d.plan.Files, isWritten)
 }
 
-// bringBack starts a part that was up when a rotation of secrets began and has ended
-// since. How it ended, and how often, says nothing of how it runs with the values that
-// it has to have now. That counts for a pass that goes on with another one's work, too:
-// systemd may have started the part before the database was up, and in vain.
+// bringBack starts a part that was up when a rotation began and has ended since. How it ended says
+// nothing about the new values: systemd may have started the part before the database was up. This
+// also applies to a pass that resumes a rotation.
 func (d *differ) bringBack(app App, p Part, u Unit) {
 	why := ReasonFailed
 	if u.Restarting {
@@ -373,15 +371,15 @@ func (d *differ) bringBack(app App, p Part, u Unit) {
 	d.restartAlone(app, p, why, false)
 }
 
-// startsAnyOf reports whether the plan starts one of some services of apps that come before.
+// startsAnyOf reports whether the plan so far starts one of some services.
 func (d *differ) startsAnyOf(services []string) bool {
 	starts := func(a Action) bool { return a.isStart() && slices.Contains(services, a.Target) }
 	return slices.ContainsFunc(d.plan.Steps, starts) ||
 		slices.ContainsFunc(d.plan.Rollbacks, func(r Rollback) bool { return slices.ContainsFunc(r.Actions, starts) })
 }
 
-// isUp reports whether none of these apps is known to be down, or on its way: one that
-// follows another is restarted once it can reach it.
+// isUp reports whether these apps are up, with no job. A follower restarts only once it can reach
+// the app that it follows.
 func (d *differ) isUp(apps []string) bool {
 	return !slices.ContainsFunc(apps, func(id string) bool {
 		u, known := d.have.Units[ServiceName(id)]
@@ -389,7 +387,7 @@ func (d *differ) isUp(apps []string) bool {
 	})
 }
 
-// health decides about a service that systemd calls active.
+// health decides about a service that is active in systemd.
 func (d *differ) health(app App, p Part, u Unit) {
 	switch u.Health {
 	case HealthUnknown, Serving:
@@ -404,21 +402,20 @@ func (d *differ) health(app App, p Part, u Unit) {
 	}
 }
 
-// escalations is what is done, try by try, by what is wrong. The last step is taken
-// again and again.
+// escalations is the repairs for each reason, in order. The last one repeats.
 var escalations = map[Reason][]Kind{
 	ReasonNotServing:         {Restart, Recreate},
 	ReasonConfigDiffers:      {Restart},
 	ReasonWatchedFileDiffers: {Restart},
 	ReasonPaused:             {Restart, Recreate},
-	// Where a reload fails, a start has the files.
+	// A start also reads the files, if the reload fails.
 	ReasonReloadableFileDiffers: {ReloadService, Restart},
 	ReasonFailed:                {Start, Recreate},
 	ReasonNeverStarted:          {Start, Recreate},
 }
 
-// escalation is the one for a reason. Rules of a firewall are root's: only in the
-// system's scope can its reload have cut an app off.
+// escalation is the repairs for a reason. Only root changes firewall rules, so a firewall reload
+// can cut off an app only in the system scope.
 func (d *differ) escalation(why Reason) []Kind {
 	if why == ReasonNotServing && d.want.Scope == System {
 		return append([]Kind{ReloadNetwork}, escalations[why]...)
@@ -426,27 +423,27 @@ func (d *differ) escalation(why Reason) []Kind {
 	return escalations[why]
 }
 
-// changes is reasons that are no fault of the app: earlier faults don't put off what
-// they want, only they themselves when they come again and again.
+// changes is the reasons that are not failures of the app. Backoff from failures does not delay
+// them; only repeating the same reason does.
 var changes = map[Reason]bool{ReasonConfigDiffers: true, ReasonWatchedFileDiffers: true, ReasonReloadableFileDiffers: true}
 
-// repair takes the next step of the ladder where the app's budget allows it.
+// repair makes the next repair of the escalation if the app's budget allows it.
 func (d *differ) repair(app App, p Part, why Reason) {
 	r := d.history.of(app)
 	interrupted := r.interrupted(p.Service, d.have.Units[p.Service])
-	if app.Request == Leave && !changes[why] && !interrupted { // a start that was never queued is none yet
+	if app.Request == Leave && !changes[why] && !interrupted { // a start that was never queued may still be made
 		d.leave(app.ID, p.Service, why)
 		return
 	}
 	switch {
 	case interrupted, !d.now.Before(r.Next()), d.now.Before(r.Last), // or the clock was set back
 		changes[why] && r.Why != why, app.Rotating:
-		if why == ReasonFailed || app.Rotating { // whose restarts must not use up the part's start limit
+		if why == ReasonFailed || app.Rotating { // a rotation must not use up the part's start limit
 			d.step(app, ResetFailed, p.Service, why, false)
 		}
 		steps, try := d.escalation(why), r.escalation(why)
 		if interrupted && try > 0 {
-			try-- // which was counted, and never made
+			try-- // it was counted but never made
 		}
 		if why == ReasonConfigDiffers {
 			d.restartAlone(app, p, why, true)
@@ -464,14 +461,13 @@ func (d *differ) repair(app App, p Part, why Reason) {
 	}
 }
 
-// appsInOrder sorts apps so that each comes after all that it needs, and by id
-// where nothing else decides. Resolving has refused circles.
+// appsInOrder sorts apps by id, and each after the apps that it needs. Resolve has refused cycles.
 func appsInOrder(apps []App) []App {
 	byID := slices.SortedFunc(slices.Values(apps), func(a, b App) int { return cmp.Compare(a.ID, b.ID) })
 	return inOrder(byID, func(a App) string { return a.ID }, func(a App) []string { return a.Needs })
 }
 
-// inOrder puts each item after those that it names, and otherwise keeps their order.
+// inOrder puts each item after those that it names, and otherwise keeps the order.
 func inOrder[T any](items []T, name func(T) string, after func(T) []string) []T {
 	byName := make(map[string]T, len(items))
 	for _, item := range items {

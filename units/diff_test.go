@@ -17,7 +17,7 @@ var (
 	well = units.Unit{Loaded: true, Active: units.Active, Digest: "new", Health: units.Serving}
 )
 
-// unit is the well unit with something changed.
+// unit is the well unit after a change.
 func unit(change func(*units.Unit)) units.Unit {
 	u := well
 	change(&u)
@@ -34,27 +34,26 @@ func withConfig(config, watched string) *units.App {
 	return &a
 }
 
-// withReloadable is the app with a digest of what it can read again.
+// withReloadable is the app with a digest of the files that it can read again.
 func withReloadable() *units.App {
 	a := withConfig("new", "seen")
 	a.Parts[0].Reloadable = "new"
 	return a
 }
 
-// following is an app that keeps to another one.
+// following is an app that tracks the address of another one.
 func following(other string, a *units.App) *units.App {
 	a.RestartAfter = []string{other}
 	return a
 }
 
-// decide is units.Decide where no earlier pass left more than a history.
+// decide is units.Decide with a history as the only result of earlier passes.
 func decide(want units.Desired, have units.Observed, history units.History, at time.Time) units.Plan {
 	return units.Decide(units.Basis{Desired: want, Past: units.Past{History: history}}, have, at)
 }
 
-// TestStateTable holds one case for each row of the design's state table, and
-// for what lies between the rows. What is wanted is a line an action:
-// kind target reason.
+// TestStateTable holds one case for each row of the state table of the design, and for the
+// combinations between the rows. An expected action is one line: kind target reason.
 func TestStateTable(t *testing.T) {
 	const container, service = "app@lnd.container", "app@lnd.service"
 	file := func(s units.FileState) map[string]units.FoundFile {
@@ -88,18 +87,18 @@ func TestStateTable(t *testing.T) {
 			unit: unit(func(u *units.Unit) { u.NeedsReload = true }), files: file(units.FileDiffers),
 			want: []string{"write app@lnd.container file-differs", "reload  file-differs"},
 		},
-		"a link, directory or FIFO in the file's place": {
+		"a link, directory or FIFO with the file's name": {
 			unit: well, files: file(units.FileOdd),
 			want: []string{"write app@lnd.container file-not-regular", "reload  file-not-regular"},
 		},
-		"somebody else's file in its place": {
+		"foreign file with its name": {
 			unit: units.Unit{Loaded: true, Active: units.Inactive}, files: file(units.FileForeign),
 			want: []string{"leave app@lnd.container file-foreign"},
 		},
 		"file right, unit not loaded": {
 			unit: orphan, want: []string{"reload  not-loaded"},
 		},
-		"file right, read by systemd before it was": {
+		"file right, systemd read an earlier one": {
 			unit: unit(func(u *units.Unit) { u.NeedsReload = true }), want: []string{"reload  needs-reload"},
 		},
 		"recipe deleted or edited: systemd reads none": {
@@ -130,21 +129,21 @@ func TestStateTable(t *testing.T) {
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Escalation: 1, Why: units.ReasonReloadableFileDiffers, Last: now.Add(-10 * time.Second)}},
 			want:    []string{"restart app@lnd.service reloadable-file-differs"},
 		},
-		"nobody can tell what it was started with": {
+		"the configuration that it was started with is unknown": {
 			app: withConfig("new", ""), unit: well, want: []string{"restart app@lnd.service config-differs"},
 		},
-		"a configuration that nobody can tell": {
+		"the configuration that it would be started with is unknown": {
 			app: withConfig("", ""), unit: unit(func(u *units.Unit) { u.Config = "old" }),
 		},
 		"the same configuration": {
 			app: withConfig("new", "seen"), unit: unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
 		},
-		"who it follows is not up again": {
+		"the app that it follows is not up again": {
 			app:    following("node", withConfig("new", "other")),
 			unit:   unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
 			others: map[string]units.Unit{"app@node.service": {Loaded: true, Active: units.Activating}},
 		},
-		"its restart is under way, and what it follows is another still": {
+		"its restart job is running, and the app that it follows restarted again": {
 			app: withConfig("new", "other"),
 			unit: unit(func(u *units.Unit) {
 				u.Config, u.Watched, u.Job, u.Invocation = "new", "seen", "restart", "i1"
@@ -152,16 +151,16 @@ func TestStateTable(t *testing.T) {
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Escalation: 1, Why: units.ReasonWatchedFileDiffers, Last: now, Pending: map[string]string{service: "i1"}}},
 			want:    []string{"leave app@lnd.service job-under-way"},
 		},
-		"a job is under way, whatever is wrong with it": {
+		"a job is running, whatever else is wrong": {
 			unit: unit(func(u *units.Unit) { u.Digest, u.Health, u.Paused, u.Job = "old", units.Unhealthy, true, "stop" }),
 			want: []string{"leave app@lnd.service job-under-way"},
 		},
-		"who it follows is about to be restarted": {
+		"the app that it follows is about to restart": {
 			app:    following("node", withConfig("new", "other")),
 			unit:   unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
 			others: map[string]units.Unit{"app@node.service": {Loaded: true, Active: units.Active, Job: "restart"}},
 		},
-		"who it follows was started anew, and serves": {
+		"the app that it follows restarted and serves": {
 			app:    following("node", withConfig("new", "other")),
 			unit:   unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
 			others: map[string]units.Unit{"app@node.service": {Loaded: true, Active: units.Active}},
@@ -171,7 +170,7 @@ func TestStateTable(t *testing.T) {
 			app: withConfig("new", "other"), unit: unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
 			want: []string{"restart app@lnd.service watched-file-differs"},
 		},
-		"it changed again at once: its own start may do it": {
+		"it changed again at once: its own start may change it": {
 			app: withConfig("new", "other"), unit: unit(func(u *units.Unit) { u.Config, u.Watched = "new", "seen" }),
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Escalation: 1, Why: units.ReasonWatchedFileDiffers, Last: now.Add(-time.Second)}},
 			want:    []string{"leave app@lnd.service backing-off"},
@@ -184,10 +183,10 @@ func TestStateTable(t *testing.T) {
 			unit: unit(func(u *units.Unit) { u.Digest = "old" }), files: file(units.FileDiffers),
 			want: []string{"write app@lnd.container file-differs", "reload  file-differs", "restart app@lnd.service digest-differs"},
 		},
-		"file right, container of an older one": {
+		"file right, container of an older file": {
 			unit: unit(func(u *units.Unit) { u.Digest = "old" }), want: []string{"restart app@lnd.service digest-differs"},
 		},
-		"nothing tells which container runs": {unit: unit(func(u *units.Unit) { u.Digest = "" })},
+		"the running container is unknown": {unit: unit(func(u *units.Unit) { u.Digest = "" })},
 
 		"loading":    {unit: unit(func(u *units.Unit) { u.Health = units.Loading }), want: []string{"leave app@lnd.service loading"}},
 		"needs user": {unit: unit(func(u *units.Unit) { u.Health = units.NeedsUser }), want: []string{"leave app@lnd.service needs-user"}},
@@ -214,7 +213,7 @@ func TestStateTable(t *testing.T) {
 				"reset-failed app@lnd.service changed-while-restarting", "restart app@lnd.service changed-while-restarting",
 			},
 		},
-		"systemd restarts it, and what comes before its start changed": {
+		"systemd restarts it, and its prestart steps changed": {
 			unit:  units.Unit{Loaded: true, Active: units.Activating, Restarting: true},
 			files: map[string]units.FoundFile{"archipelago-lnd.recipe": {State: units.FileDiffers, App: "lnd"}},
 			want: []string{
@@ -248,7 +247,7 @@ func TestStateTable(t *testing.T) {
 		"never active, disabled": {
 			app: new(disabled(lnd)), unit: units.Unit{Loaded: true, Active: units.Inactive}, want: []string{"leave app@lnd.service disabled"},
 		},
-		"ended cleanly: the operator stopped it": {
+		"exited successfully: the operator stopped it": {
 			unit: units.Unit{Loaded: true, Active: units.Inactive, Stopped: true}, want: []string{"leave app@lnd.service stopped-by-operator"},
 		},
 		"down in the middle of a repair": {
@@ -256,15 +255,15 @@ func TestStateTable(t *testing.T) {
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Why: units.ReasonFailed, Escalation: 1, Last: now, Pending: map[string]string{service: "i1"}}},
 			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
 		},
-		"stopped by the operator after a repair whose end nobody noted": {
+		"stopped by the operator after a repair that was not recorded as finished": {
 			unit:    units.Unit{Loaded: true, Active: units.Inactive, Stopped: true, Invocation: "i2"},
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Last: now, Pending: map[string]string{service: "i1"}}},
 			want:    []string{"leave app@lnd.service stopped-by-operator"},
 		},
-		"it had to be killed: the operator stopped it all the same": {
+		"the operator stopped it, and systemd had to kill it": {
 			unit: units.Unit{Loaded: true, Active: units.Failed, Stopped: true}, want: []string{"leave app@lnd.service stopped-by-operator"},
 		},
-		"it had to be killed for a repair": {
+		"a repair stopped it, and systemd had to kill it": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed, Stopped: true, Invocation: "i1"},
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 1, Why: units.ReasonFailed, Escalation: 1, Last: now, Pending: map[string]string{service: "i1"}}},
 			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
@@ -298,7 +297,7 @@ func TestStateTable(t *testing.T) {
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 5, Last: now.Add(-time.Minute)}},
 			want:    []string{"leave app@lnd.service gave-up"},
 		},
-		"given up: one more try an hour": {
+		"given up: one more repair an hour": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 50, Why: units.ReasonFailed, Escalation: 50, Last: now.Add(-time.Hour)}},
 			want:    []string{"reset-failed app@lnd.service failed", "recreate app@lnd.service failed"},
@@ -308,7 +307,7 @@ func TestStateTable(t *testing.T) {
 			history: units.History{"lnd": {ManifestDigest: "m0", Tries: 5, Last: now}},
 			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
 		},
-		"given up for another reason: from the first rung": {
+		"given up for another reason: from the first escalation": {
 			unit:    units.Unit{Loaded: true, Active: units.Failed},
 			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 50, Why: units.ReasonNotServing, Escalation: 50, Last: now.Add(-time.Hour)}},
 			want:    []string{"reset-failed app@lnd.service failed", "start app@lnd.service failed"},
@@ -341,8 +340,8 @@ func TestStateTable(t *testing.T) {
 	}
 }
 
-// TestFollowerIsRestartedWithWhatItFollows: a plan that starts an app anew restarts after it
-// those which keep its address, and those which keep theirs.
+// TestFollowerIsRestartedWithWhatItFollows: a plan that restarts an app also restarts the apps
+// that track its address, directly or through another one, after it.
 func TestFollowerIsRestartedWithWhatItFollows(t *testing.T) {
 	app := func(id string, follow ...string) units.App {
 		a := units.App{ID: id, ManifestDigest: "m1", Enabled: true, Needs: follow, RestartAfter: follow}
@@ -371,7 +370,7 @@ func TestFollowerIsRestartedWithWhatItFollows(t *testing.T) {
 	}
 }
 
-// TestLadder: what is tried first, second and ever after, and when that is due.
+// TestLadder: the kinds of successive repairs, and when each is due.
 func TestLadder(t *testing.T) {
 	sick := unit(func(u *units.Unit) { u.Health = units.Unhealthy })
 	paused := unit(func(u *units.Unit) { u.Paused = true })
@@ -418,7 +417,7 @@ func lines(p units.Plan) []string {
 	return list
 }
 
-// TestAsked: a person's word counts more than state and budget.
+// TestAsked: a request takes precedence over state and budget.
 func TestAsked(t *testing.T) {
 	const service = "app@lnd.service"
 	spent := units.History{"lnd": {ManifestDigest: "m1", Tries: 5, Last: now}}
@@ -451,8 +450,8 @@ func TestAsked(t *testing.T) {
 	}
 }
 
-// TestAwaited: a pass that only waits for an app repairs nothing, and queues the start that
-// an earlier pass noted and did not come to.
+// TestAwaited: a pass that only waits for an app makes no repair, but it queues the start that an
+// earlier pass recorded and did not make.
 func TestAwaited(t *testing.T) {
 	const service = "app@lnd.service"
 	for name, tt := range map[string]struct {
@@ -476,8 +475,8 @@ func TestAwaited(t *testing.T) {
 	}
 }
 
-// TestRemoval: what is gone from a whole and valid set is stopped and removed;
-// everything else stays.
+// TestRemoval: apps missing from a complete and valid set are stopped and removed; everything else
+// stays.
 func TestRemoval(t *testing.T) {
 	const service = "app@old.service"
 	stale := map[string]units.FoundFile{
@@ -502,7 +501,7 @@ func TestRemoval(t *testing.T) {
 		"its manifest became invalid": {units.Desired{Apps: []units.App{lnd}, Invalid: []string{"old"}, Complete: true}, []string{
 			"remove app@stopped.container removed", "remove archipelago-app.lnd.volume removed", "reload  removed", "leave  invalid-manifest",
 		}},
-		"only some apps are meant": {units.Desired{Apps: []units.App{lnd}}, []string{
+		"only some apps are in scope": {units.Desired{Apps: []units.App{lnd}}, []string{
 			"remove archipelago-app.lnd.volume removed", "reload  removed",
 		}},
 	} {
@@ -514,8 +513,8 @@ func TestRemoval(t *testing.T) {
 	}
 }
 
-// TestOrphans: what nobody wants and no file describes any more is stopped, with
-// or without other files of its app; what may be wanted stays.
+// TestOrphans: services that are not wanted and have no file are stopped, whether or not other
+// files of the app exist; services that may be wanted stay.
 func TestOrphans(t *testing.T) {
 	gone := unit(func(u *units.Unit) { u.Loaded = false })
 	have := units.Observed{
@@ -533,8 +532,8 @@ func TestOrphans(t *testing.T) {
 	}
 }
 
-// TestPulls: that what an app lacks could not be had is forgotten once it lacks
-// nothing, or is wanted by nobody, and not before.
+// TestPulls: a failed pull unit is reset once its app lacks nothing or is not wanted, and not
+// before.
 func TestPulls(t *testing.T) {
 	forget := func(why units.Reason) []string {
 		return []string{"reset-failed archipelago-pull@lnd.service " + string(why)}
@@ -546,8 +545,8 @@ func TestPulls(t *testing.T) {
 		files     map[string]units.FoundFile
 		lines     []string
 	}{
-		"the app runs":             {app: well, pull: failed, lines: forget("prerequisites-ready")},
-		"nobody wants it any more": {pull: failed, want: units.Desired{Apps: []units.App{}}, lines: forget("removed")},
+		"the app runs":       {app: well, pull: failed, lines: forget("prerequisites-ready")},
+		"the app is removed": {pull: failed, want: units.Desired{Apps: []units.App{}}, lines: forget("removed")},
 		"its manifest is invalid": {
 			app: well, pull: failed, want: units.Desired{Apps: []units.App{}, Invalid: []string{"lnd"}}, lines: []string{"leave  invalid-manifest"},
 		},
@@ -555,10 +554,10 @@ func TestPulls(t *testing.T) {
 			app: well, pull: failed, files: map[string]units.FoundFile{"app@lnd.container": {State: units.FileDiffers, App: "lnd"}},
 			lines: []string{"write app@lnd.container file-differs", "reload  file-differs"},
 		},
-		"systemd starts the app again and again": {
+		"systemd restarts the app repeatedly": {
 			app: units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, pull: failed, lines: []string{"leave app@lnd.service restarted-by-systemd"},
 		},
-		"it is under way": {app: well, pull: units.Unit{Loaded: true, NeedsReload: true, Active: units.Activating}},
+		"it is running": {app: well, pull: units.Unit{Loaded: true, NeedsReload: true, Active: units.Activating}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			have := units.Observed{Files: tt.files, Units: map[string]units.Unit{units.PullOf("lnd"): tt.pull}}
@@ -612,7 +611,7 @@ func TestParts(t *testing.T) {
 	}
 }
 
-// TestOrder: an app comes after all that it needs, and ids decide the rest.
+// TestOrder: an app comes after the apps that it needs; otherwise ids decide.
 func TestOrder(t *testing.T) {
 	app := func(id string, needs ...string) units.App {
 		return units.App{ID: id, Enabled: true, Needs: needs, Parts: []units.Part{{Service: id}}}

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// mends is the command that fixes a reason of the app ID, or shows what has to be fixed.
-// A reason that ends by itself, and one that no command of archgen ends, has none.
+// mends is the command that fixes a reason of the app ID, or shows what has to be fixed. A reason
+// that ends by itself has none, nor one that no command of archgen fixes.
 var mends = map[Reason]string{
 	ReasonFileMissing:           "archgen apply",
 	ReasonFileDiffers:           "archgen apply",
@@ -34,7 +34,7 @@ var mends = map[Reason]string{
 	ReasonLegacy:                "archgen adopt ID",
 }
 
-// Mend is the command that fixes the reason for the state of an app, empty where none does.
+// Mend is the command that fixes the reason for the state of an app, empty if there is none.
 func (r Reason) Mend(app string, scope Scope) string {
 	command := strings.ReplaceAll(mends[r], "ID", app)
 	if scope != System || command == "" {

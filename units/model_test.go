@@ -16,12 +16,11 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// TestModel plays random schedules of faults against a simulated machine and
-// checks, after the faults stop, that Decide leads to what is wanted: every app
-// as its manifest says, at most one start for each fault, nothing to do on the
-// next pass, nothing ever done to an app that no fault hit, an app that does not
-// serve after a change back at its last good files, and no foreign container lost
-// whose place an app does not serve in.
+// TestModel plays random schedules of faults against a simulated machine. After the faults stop it
+// checks that Decide leads to the desired state: every app as its manifest says, at most one start
+// for each fault, nothing to do on the next pass, no action on an app that no fault hit, an app
+// that does not serve after a change back at its last-good files, and no foreign container lost
+// whose app does not serve.
 //
 // MODEL_SCHEDULES sets how many schedules: 100,000 in make test, a million in
 // make model.
@@ -50,38 +49,37 @@ func TestModel(t *testing.T) {
 // simApp is one app of the simulated machine. Versions count from 1.
 type simApp struct {
 	id string
-	// What is wanted.
+	// What the manifest says.
 	version           int
 	removed, stopped  bool
 	invalid, disabled bool
-	// isEither: the operator stopped it, and systemd has forgotten that or not.
+	// isEither: the operator stopped it, and systemd may have forgotten that.
 	isEither bool
-	// What is there. A file of version 0 is missing, of -1 cut short.
+	// What exists. A file of version 0 is missing, of -1 truncated.
 	disk, loaded int
 	active       units.ActiveState
 	running      int
 	// limited: systemd gave up on it.
 	limited    bool
 	restarting bool
-	// bad is a version that ends right after each start, ended those that have ended by
-	// themselves.
+	// bad is a version that exits right after each start, ended the versions that did.
 	bad    int
 	ended  []int
 	paused bool
 	health units.Health
-	// What it follows: which start of that there is, and with which it was started.
+	// The starts of the app that it follows: how many there were, and at which one it started.
 	followed, seen int
-	// follows is an app of the machine whose starts count for that.
+	// follows is the app of the machine whose starts count.
 	follows *simApp
-	// slow: it takes long to stop, and job is what systemd has to do to it meanwhile.
+	// slow: it stops slowly, and job is the job that systemd has for it meanwhile.
 	slow bool
 	job  string
-	// started: systemd knows that it was; invocation counts the starts.
+	// started: systemd remembers a start; invocation counts the starts.
 	started    bool
 	invocation int
-	// good is the version with which it was last verified to serve, 0 where it never was.
+	// good is the last version that was verified to serve, 0 if none was.
 	good int
-	// foreign is the container by its name that somebody else made.
+	// foreign is the foreign container with its name.
 	foreign place
 
 	faults, starts, writes int
@@ -109,7 +107,7 @@ type machine struct {
 	lost error
 	// begun is the services on which this pass has begun to work.
 	begun []string
-	// late is the first app that a whole pass left waiting though it changed its files.
+	// late is the first app that a complete pass left waiting although it changed its files.
 	late error
 	log  []string
 }
@@ -119,7 +117,7 @@ func (m *machine) note(format string, args ...any) {
 }
 
 func play(seed uint64) error {
-	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a schedule has to be repeatable
+	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a schedule must be repeatable
 	m := &machine{history: units.History{}, adoptions: units.Adoptions{}, now: now}
 	for i := range 2 + r.IntN(3) {
 		m.apps = append(m.apps, &simApp{id: string(rune('a' + i)), version: 1, active: units.Inactive})
@@ -130,7 +128,7 @@ func play(seed uint64) error {
 	for _, a := range m.apps {
 		a.starts, a.writes = 0, 0
 	}
-	victims := m.apps[:1+r.IntN(len(m.apps))] // the others have to stay as they are
+	victims := m.apps[:1+r.IntN(len(m.apps))] // the others must stay as they are
 	for i, a := range victims[1:] {
 		if r.IntN(3) == 0 {
 			a.follows = victims[i]
@@ -152,7 +150,7 @@ func play(seed uint64) error {
 	return m.explain(errors.Join(m.late, m.lost, m.check()))
 }
 
-// mendManifest ends what only a person can end.
+// mendManifest ends what only an operator can end.
 func (a *simApp) mendManifest() {
 	a.invalid = false
 	if a.bad > 0 {
@@ -167,14 +165,14 @@ func (m *machine) explain(err error) error {
 	return fmt.Errorf("%w\n  %s", err, strings.Join(m.log, "\n  "))
 }
 
-// faults is what may happen to an app.
+// faults is what can happen to an app.
 var faults = []struct {
 	name string
 	do   func(*machine, *rand.Rand, *simApp)
 }{
 	{"edit the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.version++ }},
 	{"delete the file", func(_ *machine, _ *rand.Rand, a *simApp) { a.disk = 0 }},
-	{"cut the file short", func(_ *machine, _ *rand.Rand, a *simApp) { a.disk = -1 }},
+	{"truncate the file", func(_ *machine, _ *rand.Rand, a *simApp) { a.disk = -1 }},
 	{"kill the container", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.active == units.Active {
 			a.active, a.restarting, a.paused, a.job, a.ended = units.Activating, true, false, "", append(a.ended, a.running)
@@ -183,24 +181,24 @@ var faults = []struct {
 			}
 		}
 	}},
-	{"crash until systemd gives up", func(_ *machine, _ *rand.Rand, a *simApp) {
+	{"crash until systemd stops restarting it", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.active == units.Active {
 			a.end(units.Failed)
 			a.limited, a.ended = true, append(a.ended, a.running)
 		}
 	}},
-	{"crash again and again with this manifest", func(_ *machine, _ *rand.Rand, a *simApp) {
+	{"crash repeatedly with this manifest", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.active == units.Active && a.loaded > 0 && a.loaded == a.version && !a.invalid && !a.removed {
 			a.bad, a.active, a.restarting, a.paused, a.ended = a.loaded, units.Activating, true, false, append(a.ended, a.running)
 		}
 	}},
-	{"start of what is at its limit by another unit", func(_ *machine, _ *rand.Rand, a *simApp) {
+	{"start by another unit at the start limit", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.restarting && a.loaded > 0 { // it is refused
 			a.active, a.restarting, a.limited = units.Failed, false, true
 		}
 	}},
 	{"stop by the operator", func(_ *machine, _ *rand.Rand, a *simApp) { a.stopByHand(units.Inactive) }},
-	{"stop of what has to be killed", func(_ *machine, _ *rand.Rand, a *simApp) { a.stopByHand(units.Failed) }},
+	{"stop that has to kill it", func(_ *machine, _ *rand.Rand, a *simApp) { a.stopByHand(units.Failed) }},
 	{"start by the operator", func(m *machine, _ *rand.Rand, a *simApp) {
 		if (a.active == units.Inactive || a.active == units.Failed) && a.loaded > 0 && a.foreign != inPlace {
 			m.start(a)
@@ -214,22 +212,22 @@ var faults = []struct {
 			a.health = units.Unhealthy
 		}
 	}},
-	{"start what it follows anew", func(_ *machine, _ *rand.Rand, a *simApp) {
+	{"restart the app that it follows", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if a.follows == nil {
 			a.followed++
 		}
 	}},
-	{"a container by its name, made by somebody else", func(_ *machine, _ *rand.Rand, a *simApp) {
+	{"create a foreign container with its name", func(_ *machine, _ *rand.Rand, a *simApp) {
 		if (a.active == units.Inactive || a.active == units.Failed) && a.foreign == nowhere {
 			a.foreign = inPlace
 		}
 	}},
-	{"take long to stop", func(_ *machine, _ *rand.Rand, a *simApp) { a.slow = !a.slow }},
-	{"daemon-reload by somebody else", func(m *machine, _ *rand.Rand, _ *simApp) { m.reloadUnseen(func(*simApp) bool { return true }) }},
+	{"stop slowly", func(_ *machine, _ *rand.Rand, a *simApp) { a.slow = !a.slow }},
+	{"daemon-reload by another program", func(m *machine, _ *rand.Rand, _ *simApp) { m.reloadUnseen(func(*simApp) bool { return true }) }},
 	{"remove the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.removed = true }},
-	{"bring the manifest back", func(_ *machine, _ *rand.Rand, a *simApp) { a.removed = false }},
+	{"restore the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.removed = false }},
 	{"break the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.invalid = true }},
-	{"mend the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.invalid = false }},
+	{"fix the manifest", func(_ *machine, _ *rand.Rand, a *simApp) { a.invalid = false }},
 	{"disable", func(_ *machine, _ *rand.Rand, a *simApp) { a.disabled = true }},
 	{"enable", func(_ *machine, _ *rand.Rand, a *simApp) { a.disabled = false }},
 	{"clock jump", func(m *machine, r *rand.Rand, _ *simApp) {
@@ -248,8 +246,7 @@ func (m *machine) fault(r *rand.Rand, a *simApp) {
 	}
 }
 
-// systemd does what systemd does by itself: it starts again what ended, and comes to the
-// end of its jobs.
+// systemd does what systemd does by itself: it restarts what exited, and finishes its jobs.
 func (m *machine) systemd() {
 	for _, a := range m.apps {
 		switch {
@@ -268,7 +265,7 @@ func (a *simApp) end(state units.ActiveState) {
 
 func (m *machine) start(a *simApp) {
 	if a.foreign == inPlace {
-		m.lost = fmt.Errorf("%s was started in the place of a container that was not parked", a.id)
+		m.lost = fmt.Errorf("%s was started although the foreign container was not parked", a.id)
 	}
 	a.invocation++
 	a.active, a.running, a.started, a.restarting, a.paused, a.health = units.Active, a.loaded, true, false, false, units.Serving
@@ -284,7 +281,7 @@ func (m *machine) start(a *simApp) {
 	}
 }
 
-// stopByHand leaves an app down, in the state in which it came to be.
+// stopByHand leaves an app down in the given state.
 func (a *simApp) stopByHand(state units.ActiveState) {
 	if a.loaded > 0 && (a.active == units.Active || a.restarting) {
 		a.end(state)
@@ -292,8 +289,8 @@ func (a *simApp) stopByHand(state units.ActiveState) {
 	}
 }
 
-// reload lets systemd read the files: a missing or broken one has no unit, but
-// what runs goes on, and what does not run is forgotten.
+// reload lets systemd read the files: a missing or truncated one has no unit, but a running
+// service continues, and one that is down is forgotten.
 func (m *machine) reload() {
 	for _, a := range m.apps {
 		a.loaded = max(a.disk, 0)
@@ -304,8 +301,8 @@ func (m *machine) reload() {
 	}
 }
 
-// reloadUnseen is a reload while nobody looks at some apps. What of them crashed while
-// systemd had no unit of it looks from then on as if it had been stopped.
+// reloadUnseen is a reload while no pass runs. An app that crashed while systemd had no unit for
+// it looks from then on as if it was stopped.
 func (m *machine) reloadUnseen(by func(*simApp) bool) {
 	var unseen []*simApp
 	for _, a := range m.apps {
@@ -319,8 +316,8 @@ func (m *machine) reloadUnseen(by func(*simApp) bool) {
 	}
 }
 
-// collect forgets a unit without a file that does not run, and with it that the
-// operator stopped it. One that failed is remembered, and not how it was to be restarted.
+// collect drops a unit that has no file and is down, and with it that the operator stopped it. A
+// failed unit is remembered, but not its Restart=.
 func (a *simApp) collect() {
 	if a.loaded == 0 && a.active != units.Active {
 		a.isEither = a.isEither || a.stopped && a.active == units.Failed
@@ -354,7 +351,7 @@ func (m *machine) decide() units.Plan {
 	for _, a := range m.apps {
 		a.observe(basis, &have)
 	}
-	for _, app := range basis.Apps { // by its recipe, whatever the files
+	for _, app := range basis.Apps { // by its recipe, whatever the files are
 		app.Parts[0].Watched = digest(m.app(app.ID).followed)
 	}
 	plan := units.Decide(basis, have, m.now)
@@ -382,7 +379,7 @@ func (a *simApp) rendered(version int) units.Set {
 	return units.Set{{Name: a.file(), App: a.id, Digest: digest(version), Content: []byte(text + "[X-Archipelago]\nApp=" + a.id + "\nManifestDigest=" + digest(version) + "\n")}}
 }
 
-// observe adds what is found of the app.
+// observe adds what a pass observes of the app.
 func (a *simApp) observe(basis units.Basis, have *units.Observed) {
 	found := units.FoundFile{App: a.id, Service: a.service()}
 	app, isWanted := basis.Find(a.id)
@@ -420,7 +417,7 @@ func (a *simApp) wanted() units.App {
 	return app
 }
 
-// carryOut does the first actions of a plan, as reconcile does them.
+// carryOut carries out the first actions of a plan, as reconcile does.
 func (m *machine) carryOut(plan units.Plan, most int) {
 	m.begun, m.history, m.adoptions = nil, plan.Basis.Past.History, plan.Basis.Past.Adoptions
 	if most > 0 {
@@ -446,7 +443,7 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 	m.checkLate(plan, mended)
 	m.verify(plan)
 	for _, action := range append(plan.Stops, plan.Steps...) {
-		if m.app(action.App).job == "" { // a pass does not wait for a job when others are to be looked at
+		if m.app(action.App).job == "" { // a pass that is preempted does not wait for a job
 			m.history.ClearPending(action.App)
 		}
 	}
@@ -457,7 +454,7 @@ func (m *machine) carryOut(plan units.Plan, most int) {
 	}
 }
 
-// announce leaves word of what is about to be done, as pass.announce does.
+// announce records what is about to be done, as pass.announce does.
 func (m *machine) announce(plan units.Plan) {
 	for _, action := range plan.Files {
 		a := m.app(action.App)
@@ -485,28 +482,28 @@ func (m *machine) announce(plan units.Plan) {
 	}
 }
 
-// checkLate finds apps that a whole pass leaves waiting.
+// checkLate finds apps that a complete pass leaves waiting.
 func (m *machine) checkLate(plan units.Plan, mended []*simApp) {
 	for _, a := range mended {
 		if a.restarting && a.running != a.loaded {
-			m.late = fmt.Errorf("%s got other files, and waits for an automatic start with them", a.id)
+			m.late = fmt.Errorf("%s got other files and waits for an automatic restart with them", a.id)
 		}
 	}
 	for _, a := range m.apps {
 		if isFollower := a.follows != nil && slices.ContainsFunc(plan.Steps, func(s units.Action) bool { return s.Target == a.follows.service() }); isFollower && a.isBehind() {
-			m.late = fmt.Errorf("%s keeps to an address that %s had before the pass", a.id, a.follows.id)
+			m.late = fmt.Errorf("%s uses an address that %s had before the pass", a.id, a.follows.id)
 		}
 	}
 }
 
-// verify is the end of a pass: what serves is kept, and what does not goes back.
+// verify is the end of a pass: it keeps what serves, and rolls back what does not.
 func (m *machine) verify(plan units.Plan) {
 	for _, app := range plan.Basis.Apps {
 		a := m.app(app.ID)
 		isOver := plan.HasSteps(a.id) || slices.Contains(plan.Verifies, a.id)
 		hasFailed := a.restarting || a.active == units.Failed && a.limited
 		switch {
-		case a.job != "": // it is for a later pass
+		case a.job != "": // a later pass verifies it
 		case isOver && hasFailed && m.adoptions[a.id].Containers != nil:
 			m.revert(a, app)
 		case isOver && hasFailed && plan.IsRollbackable(app):
@@ -515,10 +512,10 @@ func (m *machine) verify(plan units.Plan) {
 			m.start(a)
 			m.history.MarkVerified(a.id)
 		case !isOver && plan.Basis.Unfinished[a.id] && !app.IsUp(map[string]units.Unit{a.service(): {Active: a.active, Restarting: a.restarting, Job: a.job}}) && a.active != units.Inactive:
-			// Nobody can tell yet.
+			// Not known yet.
 		default:
 			if a.active == units.Active && a.adopts() {
-				m.note("  %s serves in its place", a.id)
+				m.note("  %s serves and replaces the foreign container", a.id)
 				a.foreign = nowhere
 				m.adoptions.End(a.id)
 			}
@@ -536,7 +533,7 @@ func (m *machine) verify(plan units.Plan) {
 	}
 }
 
-// giveBack gives an app the files that it had before.
+// giveBack restores the files that an app had before.
 func (m *machine) giveBack(a *simApp, app units.App, plan units.Plan) {
 	version, err := strconv.Atoi(plan.PreviousFiles(a.id)[0].Digest)
 	if err != nil {
@@ -546,12 +543,12 @@ func (m *machine) giveBack(a *simApp, app units.App, plan units.Plan) {
 	m.history.RollBack(app)
 }
 
-// adopts reports whether the app has the place of a container.
+// adopts reports whether the app has replaced a foreign container.
 func (a *simApp) adopts() bool { return a.foreign == parked }
 
-// revert ends an app in the place of a container, which has it back.
+// revert stops an app and restores its foreign container.
 func (m *machine) revert(a *simApp, app units.App) {
-	m.note("  %s does not serve in its place", a.id)
+	m.note("  %s does not serve after the adoption", a.id)
 	m.adoptions.Withdraw(app)
 	a.end(units.Inactive)
 	a.disk, a.loaded, a.started, a.foreign = 0, 0, false, inPlace
@@ -569,19 +566,18 @@ func (m *machine) app(id string) *simApp {
 
 func (a *simApp) app() units.App { return units.App{ID: a.id, ManifestDigest: digest(a.version)} }
 
-// isMet reports whether an app would be restarted for an address that it has, as that of
-// a service whose start did not come about.
+// isMet reports whether an action would restart an app for an address that it already has.
 func (a *simApp) isMet(action units.Action) bool {
 	return action.Reason == units.ReasonWatchedFileDiffers && a.seen == a.followed
 }
 
-// isBehind reports whether an app is up, and so is what it follows, and has started since.
+// isBehind reports whether an app is up and the app that it follows restarted since.
 func (a *simApp) isBehind() bool {
 	return a.active == units.Active && a.job == "" && a.health == units.Serving && !a.paused && !a.removed && !a.invalid &&
 		a.follows.active == units.Active && a.follows.job == "" && a.seen != a.followed
 }
 
-// begin notes that work on a service begins, once in a pass.
+// begin records that work on a service begins, once in a pass.
 func (m *machine) begin(action units.Action) {
 	if !slices.Contains(m.begun, action.Target) {
 		m.begun = append(m.begun, action.Target)
@@ -597,7 +593,7 @@ func (m *machine) begin(action units.Action) {
 func (m *machine) act(plan units.Plan, action units.Action) {
 	a := m.app(action.App)
 	if app, isWanted := plan.Basis.Find(action.App); isWanted && action.Reason == units.ReasonRolledBack && plan.Basis.IsInPlace(app.ID) {
-		m.adoptions.Withdraw(app) // which is kept before anything is done
+		m.adoptions.Withdraw(app) // which is saved before anything is done
 	}
 	switch action.Kind {
 	case units.Stop, units.ResetFailed, units.Start, units.Restart, units.Recreate:
@@ -635,7 +631,7 @@ func (m *machine) act(plan units.Plan, action units.Action) {
 		if a.active == units.Failed {
 			a.active, a.limited = units.Inactive, false
 		}
-		if action.Reason == units.ReasonRemoved { // and with the app goes what was done to it
+		if action.Reason == units.ReasonRemoved { // the record of a removed app is dropped
 			a.stopped = false
 		}
 		a.collect()
@@ -643,7 +639,7 @@ func (m *machine) act(plan units.Plan, action units.Action) {
 		if a.loaded <= 0 || action.Kind == units.Start && a.active == units.Active {
 			return
 		}
-		if action.Reason != units.ReasonRolledBack && action.Reason != units.ReasonLegacy { // which are for what an earlier pass started
+		if action.Reason != units.ReasonRolledBack && action.Reason != units.ReasonLegacy { // which concern what an earlier pass started
 			a.starts++
 		}
 		if a.slow && action.Kind == units.Restart && a.active == units.Active {
@@ -655,7 +651,7 @@ func (m *machine) act(plan units.Plan, action units.Action) {
 	}
 }
 
-// write writes a file of an app: the one that counts, or the one that it had before.
+// write writes a file of an app: of the manifest, or of before.
 func (m *machine) write(a *simApp, plan units.Plan, action units.Action) {
 	app, _ := plan.Basis.Find(a.id)
 	if action.Reason == units.ReasonRolledBack {
@@ -702,8 +698,8 @@ func (m *machine) check() error {
 	return nil
 }
 
-// check reports what is wrong with the app in the end. One that ended by itself before anybody
-// saw it serve with a version may be back at the one before.
+// check reports what is wrong with the app in the end. An app that exited before it was verified
+// with a version may be back at the previous one.
 func (a *simApp) check(isRolledBack bool) error {
 	version := a.version
 	if isRolledBack && slices.Contains(a.ended, version) && a.good > 0 {
@@ -713,15 +709,15 @@ func (a *simApp) check(isRolledBack bool) error {
 	case a.removed && (a.disk != 0 || a.active != units.Inactive):
 		return fmt.Errorf("removed, but its file is %d and it is %s", a.disk, a.active)
 	case a.removed:
-	case a.foreign == parked && !a.stopped && !a.disabled: // which archgen start goes on with
+	case a.foreign == parked && !a.stopped && !a.disabled: // archgen start resumes it
 		return errors.New("its container is still parked")
-	case a.foreign == inPlace && (a.disk == 0 || slices.Contains(a.ended, version)): // it did not serve in the place of that, or before
+	case a.foreign == inPlace && (a.disk == 0 || slices.Contains(a.ended, version)): // it did not serve after the adoption, or before
 	case a.disk != version || a.loaded != version:
 		return fmt.Errorf("its file is %d, systemd has %d, wanted %d", a.disk, a.loaded, version)
 	case a.stopped && a.active != units.Inactive && a.active != units.Failed:
-		return fmt.Errorf("stopped by the operator, and %s", a.active)
+		return fmt.Errorf("stopped by the operator, but %s", a.active)
 	case a.stopped, a.disabled, a.isEither && a.active == units.Failed:
-	case a.follows != nil && a.follows.active != units.Active && slices.Contains(a.ended, version): // that may be all that is wrong
+	case a.follows != nil && a.follows.active != units.Active && slices.Contains(a.ended, version): // that may be the only cause
 	case a.active != units.Active || a.running != version || a.paused || a.health != units.Serving, a.seen != a.followed && (a.follows == nil || a.follows.active == units.Active):
 		return fmt.Errorf("%s, runs %d of %d, paused %v, %s, follows %d of %d", a.active, a.running, version, a.paused, a.health, a.seen, a.followed)
 	}

@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// Names on a machine, in both directions. Ids and part names hold no dots, so a dot
-// between them keeps two apps apart: `a` with `b-c` and `a-b` with `c` differ. Only
-// containers start with "app@": systemd would take any other unit of that prefix
-// for an app. Everything else starts with "archipelago-".
+// Names on a machine, and what they stand for. Ids and part names contain no dots, so a dot
+// between them is unambiguous: the part `b-c` of `a` and the part `c` of `a-b` differ. Only the
+// services of containers start with "app@": any other unit with that prefix would be taken for an
+// app. All other units start with "archipelago-".
 const (
 	appPrefix       = "app@"
 	ownPrefix       = "archipelago-"
@@ -19,21 +19,20 @@ const (
 	AppServices = appPrefix + "*" + serviceSuffix
 	// NetworkServices is a pattern of the services that make networks.
 	NetworkServices = ownPrefix + "*-network" + serviceSuffix
-	// ReconcileService runs one pass, NetworkReloadService lets Podman write its
-	// firewall rules again.
+	// ReconcileService runs one pass. NetworkReloadService lets Podman write its firewall rules
+	// again.
 	ReconcileService     = ownPrefix + "reconcile" + serviceSuffix
 	NetworkReloadService = ownPrefix + "netreload" + serviceSuffix
 	HealthdService       = ownPrefix + "healthd" + serviceSuffix
 )
 
-// ServiceName is the service of a container: that of the part of an app, ID or ID.PART.
+// ServiceName is the service of a container, which is named ID or ID.PART.
 func ServiceName(container string) string { return appPrefix + container + serviceSuffix }
 
 // ContainerFile is the Quadlet file of a container.
 func ContainerFile(container string) string { return appPrefix + container + containerSuffix }
 
-// ServiceOf is the service that Quadlet makes of a container file, empty for
-// another file.
+// ServiceOf is the service that Quadlet makes of a container file, empty for any other file.
 func ServiceOf(file string) string {
 	name, isContainer := strings.CutSuffix(file, containerSuffix)
 	if !isContainer {
@@ -42,14 +41,12 @@ func ServiceOf(file string) string {
 	return name + serviceSuffix
 }
 
-// ContainerOf is the container of an app's service: app@ID.PART.service runs
-// ID.PART.
+// ContainerOf is the container of an app's service: app@ID.PART.service runs ID.PART.
 func ContainerOf(service string) string {
 	return strings.TrimPrefix(strings.TrimSuffix(service, serviceSuffix), appPrefix)
 }
 
-// AppOf is the id of the app that a service belongs to: app@ID.service and
-// app@ID.PART.service. It is empty for another unit.
+// AppOf is the id of the app that a service belongs to, empty for any other unit.
 func AppOf(service string) string {
 	name, isApp := strings.CutPrefix(strings.TrimSuffix(service, serviceSuffix), appPrefix)
 	if !isApp {
@@ -59,14 +56,14 @@ func AppOf(service string) string {
 	return id
 }
 
-// pullPrefix and an id are the unit that gets what an app lacks before it starts:
-// images, and values of secrets.
+// pullPrefix and an id name the unit that acquires the images and secrets that an app lacks before
+// it starts.
 const pullPrefix = ownPrefix + "pull@"
 
-// PullOf is the unit that gets what an app lacks.
+// PullOf is the unit that acquires what an app lacks.
 func PullOf(app string) string { return pullPrefix + app + serviceSuffix }
 
-// AppOfPull is the app for which a unit gets what it lacks, empty for another unit.
+// AppOfPull is the app of such a unit, empty for any other unit.
 func AppOfPull(unit string) string {
 	app, isPull := strings.CutPrefix(strings.TrimSuffix(unit, serviceSuffix), pullPrefix)
 	if !isPull {
@@ -80,7 +77,7 @@ func RecreateOf(service string) string {
 	return ownPrefix + "recreate@" + strings.TrimPrefix(service, appPrefix)
 }
 
-// PrestartName is the recipe of a part by its service.
+// PrestartName is the recipe of the part with a service.
 func PrestartName(service string) string { return ownPrefix + ContainerOf(service) + PrestartSuffix }
 
 // VolumeName is the Podman volume of an app's named volume.
@@ -96,8 +93,8 @@ func VolumeServices(app string) string {
 	return ObjectService(VolumeUnitFile(app, "*")) + serviceSuffix
 }
 
-// ObjectService is the service, without its suffix, that makes what a Quadlet file other
-// than a container's stands for: NAME.volume has NAME-volume.
+// ObjectService is the service, without its suffix, that Quadlet makes of a file other than a
+// container's: NAME-volume for NAME.volume.
 func ObjectService(file string) string {
 	i := strings.LastIndexByte(file, '.')
 	return file[:i] + "-" + file[i+1:]
@@ -112,25 +109,25 @@ func BuildFile(container string) string { return ownPrefix + container + ".build
 // ImageFile is the Quadlet file that pulls the image of a container.
 func ImageFile(container string) string { return ownPrefix + container + ".image" }
 
-// AppNetwork is the network of an app alone. It was app.ID before networks were isolated:
-// Podman gives no network that exists another option.
+// AppNetwork is the network of one app. Before networks were isolated it was app.ID: Podman can't
+// change an option of an existing network.
 func AppNetwork(app string) string { return "private." + app }
 
-// CapabilityNetwork is the network that the provider of a capability shares with those
-// that require it. It was cap.NAME before.
+// CapabilityNetwork is the network that the provider of a capability shares with its consumers. It
+// was cap.NAME before.
 func CapabilityNetwork(capability string) string { return "shared." + capability }
 
 // NetworkFile is the Quadlet file of a network.
 func NetworkFile(network string) string { return ownPrefix + network + ".network" }
 
-// IsNetworkName reports whether a network may be ours by its name.
+// IsNetworkName reports whether a network may be ours, judging by its name.
 func IsNetworkName(name string) bool {
 	kind, _, _ := strings.Cut(name, ".")
 	return slices.Contains([]string{"private", "shared", "app", "cap"}, kind)
 }
 
-// ObjectOf is what Podman calls the object that a Quadlet file with a suffix stands for.
-// Another name is returned as it is.
+// ObjectOf is Podman's name of the object that a Quadlet file with a suffix makes. It returns any
+// other name unchanged.
 func ObjectOf(name, suffix string) string {
 	stem, isFile := strings.CutSuffix(name, suffix)
 	if !isFile {

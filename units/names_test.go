@@ -6,7 +6,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// TestNames: names lead back to what they were made of.
+// TestNames: a name leads back to what it was made of.
 func TestNames(t *testing.T) {
 	for _, c := range []struct{ container, app string }{{"lnd", "lnd"}, {"ledger.db", "ledger"}} {
 		service := units.ServiceName(c.container)

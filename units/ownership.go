@@ -8,23 +8,23 @@ import (
 	"unicode/utf8"
 )
 
-// Ownership is what the ownership section of a file says.
+// Ownership is the content of a file's ownership section.
 type Ownership struct {
 	// App is the app's id, empty for the network of a capability.
 	App string
-	// Capability is the capability whose network the file is.
+	// Capability is the capability that a network file belongs to.
 	Capability string
-	// Digest, ManifestDigest and Generator are as written.
+	// Digest, ManifestDigest and Generator are unchecked text.
 	Digest, ManifestDigest, Generator string
-	// Rights is the rights that the app has by grants, as a JSON list. It is empty in a file
-	// of a version that kept none.
+	// Rights is the rights that the app has by grants, as a JSON list. It is empty in a file of a
+	// version without grants.
 	Rights string
-	// Alive, Serving and Synced are the probes from the host's side, as JSON.
+	// Alive, Serving and Synced are the probes from the host, as JSON.
 	Alive, Serving, Synced string
 }
 
-// Probe is the probe that is asked for a level: alive, serving or synced. A part
-// that is known to be alive but not whether it serves is taken to serve.
+// Probe is the probe for a level: alive, serving or synced. Without a probe for serving, the one
+// for alive is used.
 func (m Ownership) Probe(level string) string {
 	switch level {
 	case "alive":
@@ -37,18 +37,17 @@ func (m Ownership) Probe(level string) string {
 	return ""
 }
 
-// ReadOwnership reads the ownership section of a file. It reports false where there
-// is none: then the file is not ours, whatever its name.
+// ReadOwnership reads the ownership section of a file. It reports false if there is none: then the
+// file is foreign, whatever its name.
 //
-// The file may have been edited, cut short or overwritten: line ends of other
-// systems and a byte order mark are no hindrance, and a value that can't have
-// been written by us counts as absent.
+// The file may be edited, truncated or damaged: CRLF line ends and a byte order mark are accepted,
+// and a value that archgen can't have written counts as absent.
 func ReadOwnership(content []byte) (m Ownership, ok bool) {
 	content = bytes.TrimPrefix(content, []byte("\ufeff"))
 	inside, continued := false, false
 	for line := range bytes.Lines(content) {
 		line = bytes.TrimSpace(line)
-		isValue := continued // systemd takes the line after a backslash for a part of the value
+		isValue := continued // after a backslash systemd continues the value
 		continued = bytes.HasSuffix(line, []byte(`\`)) && !isComment(line)
 		switch key, value, found := bytes.Cut(line, []byte("=")); {
 		case isValue || isComment(line):

@@ -25,25 +25,25 @@ func TestReadMark(t *testing.T) {
 		want    Ownership
 		ours    bool
 	}{
-		"as rendered":            {marked, whole, true},
-		"CRLF":                   {strings.ReplaceAll(marked, "\n", "\r\n"), whole, true},
-		"byte order mark":        {"\ufeff" + marked, whole, true},
-		"mark behind a BOM":      {"\ufeff[X-Archipelago]\nApp=lnd\n", Ownership{App: "lnd"}, true},
-		"no newline at the end":  {"[X-Archipelago]\nApp=lnd", Ownership{App: "lnd"}, true},
-		"indented and spaced":    {"  [X-Archipelago]\n\tApp = lnd \n", Ownership{App: "lnd"}, true},
-		"capability":             {"[X-Archipelago]\nCapability=bitcoin-rpc\n", Ownership{Capability: "bitcoin-rpc"}, true},
-		"sections after it":      {marked + "[Install]\nApp=other\n", whole, true},
-		"binary before it":       {"\x00\xff\xfe\n" + marked, whole, true},
-		"empty section":          {"[X-Archipelago]\n", Ownership{}, true},
-		"value with an escape":   {"[X-Archipelago]\nApp=\x1b[31mlnd\nDigest=1\n", Ownership{Digest: "1"}, true},
-		"value in no UTF-8":      {"[X-Archipelago]\nApp=\xff\nDigest=1\n", Ownership{Digest: "1"}, true},
-		"empty":                  {"", Ownership{}, false},
-		"another section":        {"[X-Other]\nApp=lnd\n", Ownership{}, false},
-		"only a comment":         {"# [X-Archipelago]\n; [X-Archipelago]\nApp=lnd\n", Ownership{}, false},
-		"only a value":           {"[Container]\nExec=a \\\n[X-Archipelago]\nApp=lnd\n", Ownership{}, false},
-		"comment with backslash": {"# a \\\n[X-Archipelago]\nApp=lnd\n", Ownership{App: "lnd"}, true},
-		"longer name":            {"[X-Archipelago-Note]\nApp=lnd\n", Ownership{}, false},
-		"cut in the header":      {"[X-Archipel", Ownership{}, false},
+		"as rendered":             {marked, whole, true},
+		"CRLF":                    {strings.ReplaceAll(marked, "\n", "\r\n"), whole, true},
+		"byte order mark":         {"\ufeff" + marked, whole, true},
+		"mark behind a BOM":       {"\ufeff[X-Archipelago]\nApp=lnd\n", Ownership{App: "lnd"}, true},
+		"no newline at the end":   {"[X-Archipelago]\nApp=lnd", Ownership{App: "lnd"}, true},
+		"indented and spaced":     {"  [X-Archipelago]\n\tApp = lnd \n", Ownership{App: "lnd"}, true},
+		"capability":              {"[X-Archipelago]\nCapability=bitcoin-rpc\n", Ownership{Capability: "bitcoin-rpc"}, true},
+		"sections after it":       {marked + "[Install]\nApp=other\n", whole, true},
+		"binary before it":        {"\x00\xff\xfe\n" + marked, whole, true},
+		"empty section":           {"[X-Archipelago]\n", Ownership{}, true},
+		"value with an escape":    {"[X-Archipelago]\nApp=\x1b[31mlnd\nDigest=1\n", Ownership{Digest: "1"}, true},
+		"value that is not UTF-8": {"[X-Archipelago]\nApp=\xff\nDigest=1\n", Ownership{Digest: "1"}, true},
+		"empty":                   {"", Ownership{}, false},
+		"another section":         {"[X-Other]\nApp=lnd\n", Ownership{}, false},
+		"only a comment":          {"# [X-Archipelago]\n; [X-Archipelago]\nApp=lnd\n", Ownership{}, false},
+		"only a value":            {"[Container]\nExec=a \\\n[X-Archipelago]\nApp=lnd\n", Ownership{}, false},
+		"comment with backslash":  {"# a \\\n[X-Archipelago]\nApp=lnd\n", Ownership{App: "lnd"}, true},
+		"longer name":             {"[X-Archipelago-Note]\nApp=lnd\n", Ownership{}, false},
+		"cut in the header":       {"[X-Archipel", Ownership{}, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -55,8 +55,8 @@ func TestReadMark(t *testing.T) {
 	}
 }
 
-// A part that is only known to be alive is taken to serve; nothing stands in for
-// being alive or synced.
+// A part that is only known to be alive is assumed to serve; no other probe replaces those for
+// alive and synced.
 func TestMarkProbe(t *testing.T) {
 	t.Parallel()
 	all, _ := ReadOwnership([]byte("[X-Archipelago]\nAlive={1}\nServing={2}\nSynced={3}\n"))
@@ -71,8 +71,8 @@ func TestMarkProbe(t *testing.T) {
 	}
 }
 
-// FuzzReadMark: whatever lies in a file, the reader neither panics nor returns
-// what can't be printed, and line ends make no difference.
+// FuzzReadMark: for any content the reader neither panics nor returns unprintable text, and line
+// ends make no difference.
 func FuzzReadMark(f *testing.F) {
 	f.Add([]byte(marked))
 	f.Add([]byte("\ufeff[X-Archipelago]\r\nApp=lnd\r\n"))

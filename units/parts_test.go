@@ -9,12 +9,12 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// The parts of an explorer: a page in front of an API, which logs in to a database.
+// The parts of an explorer: a page in front of an API, which uses a database.
 const (
 	page, api, db = "app@explorer.service", "app@explorer.api.service", "app@explorer.db.service"
 )
 
-// explorer is the app with parts changed. Its parts are in the order of their names.
+// explorer is the app with changed parts, in the order of their names.
 func explorer(change func(part *units.Part)) units.App {
 	app := units.App{ID: "explorer", Enabled: true, ManifestDigest: "m1", Parts: []units.Part{
 		{Service: page, After: []string{api}}, {Service: api, After: []string{db}}, {Service: db},
@@ -26,8 +26,8 @@ func explorer(change func(part *units.Part)) units.App {
 	return app
 }
 
-// TestPartsInOrder: what parts are started after is restarted before them, for whatever
-// reason, and so that only what has to is restarted.
+// TestPartsInOrder: a part restarts after the parts that it is ordered after, for any reason, and
+// only the parts that must restart do.
 func TestPartsInOrder(t *testing.T) {
 	asIs := func(*units.Part) {}
 	partOfPage := func(p *units.Part) {
@@ -62,16 +62,16 @@ func TestPartsInOrder(t *testing.T) {
 		"the images of all changed": {asIs, false, old, old, old, []string{
 			"restart " + db + " digest-differs", "restart " + api + " digest-differs", "restart " + page + " digest-differs",
 		}},
-		"the images of all changed, and main takes the others along": {partOfPage, false, old, old, old, []string{
+		"the images of all changed, and a restart of main includes the others": {partOfPage, false, old, old, old, []string{
 			"restart " + page + " digest-differs",
 		}},
-		"main takes a failed one along": {partOfPage, false, old, well, atItsLimit, []string{
+		"a restart of main includes a failed one": {partOfPage, false, old, well, atItsLimit, []string{
 			"reset-failed " + db + " failed", "restart " + page + " digest-differs",
 		}},
 		"the database is starting with the new password": {configured, false, runs("new"), runs("old"), starting("new"), []string{
 			"leave " + db + " starting", "leave " + api + " dependency-starting",
 		}},
-		"what waits is waited for": {configured, false, runs("old"), runs("old"), starting("new"), []string{
+		"a part waits for one that is itself waiting": {configured, false, runs("old"), runs("old"), starting("new"), []string{
 			"leave " + db + " starting", "leave " + api + " dependency-starting", "leave " + page + " dependency-starting",
 		}},
 		"the database is stopping": {configured, false, runs("new"), runs("old"), units.Unit{Loaded: true, Active: units.Deactivating}, []string{
@@ -121,8 +121,8 @@ func TestPartsInOrder(t *testing.T) {
 	}
 }
 
-// TestNotAlone: companions restart with their app, and what shares a network with the
-// part that has it.
+// TestNotAlone: companions restart with their app, and parts that share a network namespace with
+// the part that owns it.
 func TestNotAlone(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change     func(*units.Part)
@@ -147,8 +147,8 @@ func TestNotAlone(t *testing.T) {
 	}
 }
 
-// TestStale: a part that does not serve is restarted where one before it has come up
-// later than it.
+// TestStale: a part that does not serve is restarted if a part that it is ordered after came up
+// later.
 func TestStale(t *testing.T) {
 	app := explorer(func(*units.Part) {})
 	up := func(d time.Duration) units.Unit { return unit(func(u *units.Unit) { u.Up = d }) }
@@ -165,10 +165,10 @@ func TestStale(t *testing.T) {
 		"nothing was":                     {page, up(time.Hour), up(time.Hour), up(time.Hour), nil},
 		"only what comes after it was":    {db, up(time.Second), up(time.Hour), up(time.Hour), nil},
 		"the API is down":                 {page, up(time.Hour), units.Unit{Active: units.Failed}, up(2 * time.Hour), nil},
-		"nobody knows since when it runs": {page, well, up(time.Second), up(time.Hour), nil},
-		"it ends without the API":         {page, ended(units.Unit{Loaded: true, Active: units.Activating, Restarting: true}), up(time.Second), up(time.Hour), restarted},
+		"its start time is unknown":       {page, well, up(time.Second), up(time.Hour), nil},
+		"it exits without the API":        {page, ended(units.Unit{Loaded: true, Active: units.Activating, Restarting: true}), up(time.Second), up(time.Hour), restarted},
 		"and has reached its start limit": {page, ended(units.Unit{Loaded: true, Active: units.Failed}), up(time.Second), up(time.Hour), restarted},
-		"it has ended by itself":          {page, ended(units.Unit{Loaded: true, Active: units.Activating, Restarting: true}), up(2 * time.Hour), up(2 * time.Hour), nil},
+		"it exited by itself":             {page, ended(units.Unit{Loaded: true, Active: units.Activating, Restarting: true}), up(2 * time.Hour), up(2 * time.Hour), nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			found := map[string]units.Unit{page: tt.page, api: tt.api, db: tt.db}
@@ -186,7 +186,7 @@ func TestStale(t *testing.T) {
 	}
 }
 
-// TestPartsAsRendered: files of an earlier rendering tell the order of parts, too.
+// TestPartsAsRendered: the order of parts is read from the files of an earlier rendering, too.
 func TestPartsAsRendered(t *testing.T) {
 	files := units.Set{
 		{Name: "app@x.api.container", App: "x", Content: []byte("[Unit]\nPartOf=app@x.service\nAfter=app@x.db.service\nAfter=app@node.service\n[Container]\nNetwork=container:x.vpn\n")},

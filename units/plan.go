@@ -6,43 +6,42 @@ import (
 	"time"
 )
 
-// Kind is what is done to a target.
+// Kind is the kind of an action.
 type Kind string
 
-// The kinds of actions, in the order in which a plan does them.
+// The kinds of actions, in the order in which a plan carries them out.
 const (
-	// Stop ends a service: its app was removed, or a person asks for it.
+	// Stop stops a service: its app was removed, or an operator requests it.
 	Stop Kind = "stop"
-	// Write puts a file into place, Remove takes one away.
+	// Write writes a file, Remove removes one.
 	Write  Kind = "write"
 	Remove Kind = "remove"
-	// Reload lets systemd read the unit files again.
+	// Reload makes systemd read the unit files again.
 	Reload Kind = "reload"
-	// Start starts a service, Restart ends it before. ResetFailed makes systemd
-	// forget that it failed, so that its limits don't keep it from starting.
+	// Start starts a service, Restart stops it before. ResetFailed resets the failed state and the
+	// start limit of a service.
 	ResetFailed Kind = "reset-failed"
 	Start       Kind = "start"
 	Restart     Kind = "restart"
-	// ReloadService has a service that runs read its configuration files again.
+	// ReloadService makes a running service read its configuration files again.
 	ReloadService Kind = "reload-service"
-	// Recreate stops a service, removes its container by force, never a volume of
-	// it, and starts the service. ReloadNetwork makes Podman set up the network of
-	// its containers anew: a firewall that was reloaded has forgotten it.
+	// Recreate stops a service, removes its container by force, but no volume of it, and starts
+	// the service. ReloadNetwork makes Podman set up the network of its containers again: a
+	// firewall reload deletes Podman's rules.
 	Recreate      Kind = "recreate"
 	ReloadNetwork Kind = "reload-network"
-	// Adopt stops a container that is not ours and puts it aside, so that an app
-	// takes its place. Restore gives it that back.
+	// Adopt parks a foreign container, so that the app replaces it. Restore undoes that.
 	Adopt   Kind = "adopt"
 	Restore Kind = "restore"
-	// Acquire gets the images and secrets that an app lacks, if it lacks any.
+	// Acquire pulls the images and creates the secrets that an app lacks, if any.
 	Acquire Kind = "acquire"
-	// Leave does nothing, for a reason that a person may want to know.
+	// Leave does nothing, for a reason that may interest the operator.
 	Leave Kind = "leave"
 )
 
-// Action is one thing that is done, or knowingly left.
+// Action is one action of a plan, or the decision to do nothing about a target.
 type Action struct {
-	// App is the app that it is done for, empty for what all share.
+	// App is the app of the target, empty for a target that all apps share.
 	App  string `json:"app,omitempty"`
 	Kind Kind   `json:"action"`
 	// Target is a file or a service.
@@ -50,85 +49,82 @@ type Action struct {
 	Reason Reason `json:"reason"`
 	// Repair: it counts against the app's budget.
 	Repair bool `json:"repair,omitempty"`
-	// Alone: a restart leaves the units alone that are PartOf= the target.
+	// Alone: a restart does not include the units that are PartOf= the target.
 	Alone bool `json:"alone,omitempty"`
 }
 
-// Changes reports whether an action does something to the machine's units or services.
+// Changes reports whether an action changes units or services of the machine.
 func (a Action) Changes() bool { return a.Kind != Leave && a.Kind != Acquire }
 
-// isStart reports whether an action makes a container of its target.
+// isStart reports whether an action creates a container.
 func (a Action) isStart() bool { return a.Kind == Start || a.Kind == Restart || a.Kind == Recreate }
 
-// Plan is everything that leads from what is to what should be, in the order of its fields. It
-// is made by Decide, and not changed afterwards.
+// Plan is every action from the observed to the desired state, in the order of the fields. Decide
+// makes it, and nothing changes it afterwards.
 type Plan struct {
-	// Basis is what the plan goes by, less what is put off: an app that is to stop keeps
-	// the files that it has where others would have to be got first.
+	// Basis is what the plan was made from, without what waits: an app that stops keeps its files
+	// if others would need a pull first.
 	Basis Basis
-	// Ours is the files of ours that are there before the plan is carried out.
+	// Ours is the files of ours before the plan is carried out.
 	Ours Set
-	// Refused is the apps for which nothing can be done.
+	// Refused is the apps for which the plan does nothing.
 	Refused []Refusal
-	// Acquisitions is what has to be there before anything of an app is changed.
+	// Acquisitions is what has to be available before an app is changed.
 	Acquisitions []Acquisition
-	// Records is files of grants, see App.Unrecorded.
+	// Records is the files of grants to write, see App.Unrecorded.
 	Records []Action
-	// Revives is the files of services that are to stop and have lost them.
+	// Revives is the files of services that must stop and have lost their files.
 	Revives Set
-	// Stops are done while systemd still knows how to stop the services that go.
+	// Stops are carried out while systemd still has the units of the services.
 	Stops []Action
-	// Adopts is the foreign containers that are parked, by app, and removed once it serves.
+	// Adopts is the foreign containers to park, by app. They are removed once the app serves.
 	Adopts map[string][]ForeignContainer
 	// Files are written and removed together.
 	Files []Action
-	// Reload is nil where systemd has to read nothing.
+	// Reload is nil if systemd has to read nothing.
 	Reload *Action
-	// Reverts is the apps of Basis.Reverted whose containers still have to get their place
-	// back.
+	// Reverts is the apps of Basis.Reverted whose containers are not restored yet.
 	Reverts []Rollback
-	// Steps is what is done to services, app by app: an app comes after all
-	// that it needs.
+	// Steps is the actions on services, app by app: an app comes after the apps that it needs.
 	Steps []Action
-	// Rollbacks is the apps that get back what they were before they were changed.
+	// Rollbacks is the apps that return to what they were before they were changed.
 	Rollbacks []Rollback
-	// Verifies is the apps that are looked at though nothing is done to them: nobody has seen
-	// yet whether they serve.
+	// Verifies is the apps that the pass verifies without an action, because it is not known yet
+	// whether they serve.
 	Verifies []string
-	// Left is what was seen and is left as it is.
+	// Left is what the pass found and leaves as it is.
 	Left []Action
-	// Due is when the first repair may be made that is put off, the zero time
-	// where none is.
+	// Due is when the first delayed repair may be made, the zero time if there is none.
 	Due time.Time
 }
 
-// Refusal is why nothing can be done for an app.
+// Refusal is why the plan does nothing for an app.
 type Refusal struct {
 	App string
 	Err error
 }
 
-// Prerequisites is what an app may be without when its containers are made.
+// Prerequisites is what an app may lack when its containers are created.
 type Prerequisites struct {
-	// Images may be missing: the app doesn't run with those that it is to have.
+	// Images: the app does not run with its desired images, so they may be missing.
 	Images bool
-	// Secrets may have no value yet.
+	// Secrets: secrets may have no value yet.
 	Secrets bool
 }
 
-// Acquisition is what an app may be without.
+// Acquisition is what an app may lack.
 type Acquisition struct {
 	App string
 	Prerequisites
 }
 
-// Rollback is an app that gets back what it was.
+// Rollback is an app that returns to what it was before its last change.
 type Rollback struct {
 	App string
-	// Service is the part that has failed since an earlier pass changed the app.
+	// Service is the part that failed after an earlier pass changed the app.
 	Service string
-	// Actions is what gives the app back what it was, empty where an app that it needs is down
-	// as well: that may be all that is wrong with it.
+	// Actions carries out the rollback. It is empty if an app that it needs is down, too: that may
+	// be the only cause.
 	Actions []Action
 }
 
@@ -138,7 +134,7 @@ func (p Plan) Idle() bool {
 	return len(p.Records)+len(p.Revives)+len(p.Stops)+len(p.Files)+len(p.Reverts)+len(p.Steps) == 0 && p.Reload == nil && !rollsBack
 }
 
-// StepsOf is what is done to the services of an app.
+// StepsOf is the actions on the services of an app.
 func (p Plan) StepsOf(app string) []Action {
 	var list []Action
 	for _, a := range p.Steps {
@@ -149,17 +145,17 @@ func (p Plan) StepsOf(app string) []Action {
 	return list
 }
 
-// HasSteps reports whether something is done to services of an app.
+// HasSteps reports whether the plan has actions on the services of an app.
 func (p Plan) HasSteps(app string) bool {
 	return slices.ContainsFunc(p.Steps, func(a Action) bool { return a.App == app })
 }
 
-// Writes reports whether files of an app are changed.
+// Writes reports whether the plan changes files of an app.
 func (p Plan) Writes(app string) bool {
 	return slices.ContainsFunc(p.Files, func(a Action) bool { return a.App == app })
 }
 
-// Starting is the apps of which a service is started that is down: only then can a foreign
+// Starting is the apps of which the plan starts a service that is down. Only then can a foreign
 // container have its name.
 func (p Plan) Starting(have Observed) []App {
 	var list []App
@@ -174,7 +170,7 @@ func (p Plan) Starting(have Observed) []App {
 	return list
 }
 
-// Actions lists everything in the order in which it is done, then what is left.
+// Actions lists all actions in order, then what is left as it is.
 func (p Plan) Actions() []Action {
 	list := slices.Clone(p.Records)
 	for _, a := range p.Acquisitions {

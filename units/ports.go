@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Port is a port of the host that leads to a container. Either side may be a range,
+// Port is a port of the host that is published for a container. Host and Container may be ranges,
 // FIRST-LAST.
 type Port struct {
 	Address   string `json:"address"`
@@ -14,8 +14,8 @@ type Port struct {
 	Protocol  string `json:"protocol"`
 }
 
-// Ports is the ports that a container file publishes, without those for which Podman
-// chooses the port of the host.
+// Ports is the ports that a container file publishes, without those whose host port Podman
+// chooses.
 func (f File) Ports() []Port {
 	list := []Port{}
 	for _, text := range f.Values("PublishPort") {

@@ -12,71 +12,69 @@ import (
 	"github.com/coreos/go-systemd/v22/unit"
 )
 
-// PrestartSuffix is that of a file which says what a part needs before it starts.
-// Podman reads no such files: they lie beside the units so that they come, go and
-// are taken back with them.
+// PrestartSuffix is the suffix of a recipe, which says what a part needs before it starts. Podman
+// ignores such files. They are beside the Quadlet files so that they are written, removed and
+// rolled back with them.
 const PrestartSuffix = ".recipe"
 
-// IsPrestart tells a recipe from what Podman makes a unit of.
+// IsPrestart reports whether a file is a recipe, and not a Quadlet file.
 func IsPrestart(file string) bool { return strings.HasSuffix(file, PrestartSuffix) }
 
-// Prestart is what a part needs before it starts. It holds no secrets, and is all
-// that is needed then: no manifest, and no other app's.
+// Prestart is what a part needs before it starts, complete without the manifest and without other
+// apps. It holds no secret values.
 type Prestart struct {
-	// Data is what the templates may name.
+	// Data is the data of the templates.
 	Data json.RawMessage
 	// Files is the configuration files.
 	Files []PrestartFile
 	// Secrets is the full names of the secrets that the container mounts.
 	Secrets []string
-	// Watch is files of other apps that the container has mounted and reads when
-	// it starts.
+	// Watch is files of other apps that the container mounts and reads when it starts.
 	Watch []VolumeFile
-	// Follow is the containers whose addresses the part looks up once, when it starts.
+	// Follow is the containers whose addresses the part looks up only when it starts.
 	Follow []string
-	// Reload is the signal that makes a running container read the files marked with
-	// Reload again, empty where there are none.
+	// Reload is the signal on which a running container reads the files with Reload again. It is
+	// empty if there are none.
 	Reload string
-	// Steps is done before each start, in order.
+	// Steps is the prestart steps, in order.
 	Steps []Step
-	// Volumes is the named volumes of the part that are given to a user while they
-	// are new.
+	// Volumes is the named volumes of the part whose owner is set while they are new.
 	Volumes []NewVolumes
-	// Image is the part's, and Podman what podman run needs beside it so that a
-	// command finds what the part's program does.
+	// Image is the part's image, and Podman the arguments of podman run with which a command finds
+	// the same mounts and environment as the part's program.
 	Image  string
 	Podman []string
 }
 
-// IsConfigured reports whether the container is started with something that can be
-// another at its next start: files, secrets, or what it watches.
+// IsConfigured reports whether something beside the unit file determines how the container starts:
+// files, secrets, or what it watches.
 func (r Prestart) IsConfigured() bool {
 	return len(r.Files)+len(r.Secrets)+len(r.Watch)+len(r.Follow) > 0
 }
 
-// NewVolumes is named volumes that belong to the user of one container: the first
-// that writes to them.
+// NewVolumes is named volumes that belong to the user of one container: the first one that writes
+// to them.
 type NewVolumes struct {
-	// Image and Podman make a container that has that user.
+	// Image and Podman create a container with that user.
 	Image  string   `json:"image"`
 	Podman []string `json:"podman,omitempty"`
-	// IsNamed: the manifest names the user. Where only the image does and the user is
-	// root, the program may change to another, and Podman decides about the owner.
+	// IsNamed: the manifest names the user. If only the image names it and it is root, the program
+	// may switch to another user, so the owner is Podman's choice.
 	IsNamed bool        `json:"named,omitempty"`
 	List    []NewVolume `json:"list"`
 }
 
-// NewVolume is a volume, and what it has where it does not exist.
+// NewVolume is a volume, and the labels that it is created with if it does not exist.
 type NewVolume struct {
 	Name   string   `json:"name"`
 	Target string   `json:"target"`
 	Labels []string `json:"labels,omitempty"`
 }
 
-// ConfigDigests tells two configurations of a part apart: Config is that of rendered
-// files and mounted secrets, Watched that of files which other apps write, and of the
-// containers that the part follows. Reloadable is that of rendered files which a running
-// container can read again, empty without any; they are not in Config.
+// ConfigDigests identifies the configuration of a part: Config covers rendered files and mounted
+// secrets, Watched the files of other apps and the containers that the part follows. Reloadable
+// covers the rendered files that a running container can read again, which Config does not; it is
+// empty if there are none.
 type ConfigDigests struct{ Config, Watched, Reloadable string }
 
 // PrestartFile is a configuration file.
@@ -84,7 +82,7 @@ type PrestartFile struct {
 	Name     string `json:"name"`
 	Mode     uint32 `json:"mode"`
 	Template string `json:"template"`
-	// Source is where the template was read.
+	// Source is the file that the template was read from.
 	Source string `json:"source"`
 	// Reload: a running container can read it again.
 	Reload bool `json:"reload,omitempty"`
@@ -96,30 +94,30 @@ func (r Prestart) IsReloadable(name string) bool {
 	return r.Reload != "" && !slices.ContainsFunc(r.Files, isNot)
 }
 
-// VolumeFile is a file or directory in a volume: Podman's name of it, or a
-// directory of the host, and the path within.
+// VolumeFile is a file or directory in a volume. The volume is Podman's name of it, or a directory
+// of the host.
 type VolumeFile struct {
 	Volume string `json:"volume"`
 	Path   string `json:"path"`
 }
 
-// Step is one piece of work before a start.
+// Step is one prestart step.
 type Step struct {
 	EnsureDir *EnsureDir `json:"ensure_dir,omitempty"`
-	// File is waited for, or the address that is connected to, or the service that
-	// reaches a level: started, serving or synced.
+	// The step waits for File, for a connection to Address, or for Service to reach Level:
+	// started, serving or synced.
 	File    *VolumeFile `json:"file,omitempty"`
 	Address string      `json:"address,omitempty"`
 	Service string      `json:"service,omitempty"`
 	Level   string      `json:"level,omitempty"`
-	// Run is a command in the part's image, Migrate the version at which it runs once.
+	// Run is a command in the part's image. With Migrate, it runs once for that version.
 	Run     []string `json:"run,omitempty"`
 	Migrate string   `json:"migrate,omitempty"`
-	// Seconds is how long the step may take.
+	// Seconds is the timeout of the step.
 	Seconds int `json:"seconds"`
 }
 
-// EnsureDir is a directory that has to exist, by the ids within the container.
+// EnsureDir is a directory that the step creates, with ids as in the container.
 type EnsureDir struct {
 	VolumeFile
 	UID  int    `json:"uid"`
@@ -129,7 +127,7 @@ type EnsureDir struct {
 
 const recipeSection = "Recipe"
 
-// Text is the section of a recipe's file: a line of JSON for each thing.
+// Text is the section of a recipe: one line of JSON for each value.
 func (r Prestart) Text() (string, error) {
 	var options []*unit.UnitOption
 	var err error
@@ -172,8 +170,8 @@ func (r Prestart) Text() (string, error) {
 	return string(text), errors.Join(err, readErr)
 }
 
-// ReadPrestart reads the file of a recipe. What it does not know, it refuses: an
-// app must not start without what an archgen that is older can't do.
+// ReadPrestart reads a recipe. It refuses unknown keys: an app must not start without a prestart
+// step that this version of archgen does not support.
 func ReadPrestart(content []byte) (Prestart, error) {
 	var r Prestart
 	inside := false
@@ -185,7 +183,7 @@ func ReadPrestart(content []byte) (Prestart, error) {
 			inside = line == "["+recipeSection+"]"
 		case inside && isValue:
 			if err := r.set(key, []byte(value)); err != nil {
-				return r, fmt.Errorf("reading %s= of a recipe: %w; archgen apply writes it anew", key, err)
+				return r, fmt.Errorf("reading %s= of a recipe: %w; archgen apply rewrites it", key, err)
 			}
 		}
 	}
@@ -215,7 +213,7 @@ func (r *Prestart) set(key string, value []byte) error {
 	case "Podman":
 		return json.Unmarshal(value, &r.Podman)
 	}
-	return errors.New("this archgen does not know it")
+	return errors.New("this version of archgen does not support it")
 }
 
 func appendJSON[T any](list *[]T, value []byte) error {

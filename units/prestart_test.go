@@ -32,7 +32,7 @@ func TestRecipe(t *testing.T) {
 	if m, ours := units.ReadOwnership([]byte(text)); ours {
 		t.Errorf("a template was taken for the mark: %v", m)
 	}
-	// What this archgen can't do, it must not pass over.
+	// This version must not skip a step that it does not support.
 	if _, err := units.ReadPrestart([]byte(text + "Firewall={}\n")); err == nil {
 		t.Error("an unknown line was read")
 	}

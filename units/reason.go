@@ -1,6 +1,6 @@
 package units
 
-// Reason says why. Tests, journal entries and reports rely on the words.
+// Reason says why. Its text is part of the contract of the journal and of reports.
 type Reason string
 
 // The reasons.
@@ -51,7 +51,7 @@ const (
 	ReasonAdoptionReverted       Reason = "adoption-reverted"
 )
 
-// Meanings says what each reason means.
+// Meanings explains each reason.
 var Meanings = []struct {
 	Reason  Reason
 	Meaning string
@@ -102,7 +102,7 @@ var Meanings = []struct {
 	{ReasonAdoptionReverted, "it did not serve when it replaced such a container, which is restored"},
 }
 
-// Meaning is what a reason means, empty where it is none.
+// Meaning explains a reason. It is empty for an unknown one.
 func (r Reason) Meaning() string {
 	for _, m := range Meanings {
 		if m.Reason == r {

@@ -10,7 +10,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// TestMeanings: every reason that is told is explained, in docs/operations.md as well.
+// TestMeanings: every reason has a meaning, which docs/operations.md shows, too.
 func TestMeanings(t *testing.T) {
 	source, err := os.ReadFile("reason.go")
 	if err != nil {

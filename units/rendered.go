@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// What the text of a rendered file tells is read here and in ReadOwnership and ReadPrestart,
-// and nowhere else. Every pass reads every file, and a file on the disk may be damaged:
-// go-systemd's reader, which starts a goroutine a file and refuses a line of more than
-// 2 KiB (v22.7.0), takes twenty times as long.
+// This file, ReadOwnership and ReadPrestart are the only readers of rendered files. Every pass
+// reads every file, and a file on the disk may be damaged: go-systemd's reader, which starts a
+// goroutine for each file and refuses a line of more than 2 KiB (v22.7.0), takes twenty times as
+// long.
 
-// Value is the first value of a key in a file that was rendered, empty where it has none.
+// Value is the first value of a key in a rendered file, empty if there is none.
 func (f File) Value(key string) string {
 	for _, value := range f.Values(key) {
 		return value
@@ -19,7 +19,7 @@ func (f File) Value(key string) string {
 	return ""
 }
 
-// Values is all values of a key in a file that was rendered.
+// Values is all values of a key in a rendered file.
 func (f File) Values(key string) []string {
 	var list []string
 	for line := range strings.Lines(string(f.Content)) {
@@ -30,8 +30,8 @@ func (f File) Values(key string) []string {
 	return list
 }
 
-// Image is the image that a container file names, empty where Podman makes or pulls
-// it by a unit of its own, and for another file.
+// Image is the image that a container file names. It is empty if a unit of its own builds or pulls
+// the image, and for any other file.
 func (f File) Image() string {
 	image := f.Value("Image")
 	if !strings.HasSuffix(f.Name, ".container") || strings.HasSuffix(image, ".build") || strings.HasSuffix(image, ".image") {
@@ -40,8 +40,8 @@ func (f File) Image() string {
 	return image
 }
 
-// With is the app with other files: those of an earlier rendering. Without any it has
-// no parts. Which addresses a part looks up is not in its files, and stays.
+// With is the app with the files of an earlier rendering, without any parts if there are no files.
+// TracksAddressOf stays, because the files do not record it.
 func (a App) With(files Set) App {
 	tracks := map[string][]string{}
 	for _, p := range a.Parts {
@@ -60,21 +60,21 @@ func (a App) With(files Set) App {
 	return a
 }
 
-// In is the part with what only the rendered files of its app tell.
+// In adds to a part what the rendered files of its app tell.
 func (p Part) In(files Set, f File) Part {
 	p.Lends = files.lends(p.Service)
 	p.File, p.PartOf = f.Name, f.servicesOf(f.App, "PartOf")
 	return p
 }
 
-// lends reports whether one of some rendered files shares the network of a service.
+// lends reports whether a file of the set shares the network of a service.
 func (s Set) lends(service string) bool {
 	return slices.ContainsFunc(s, func(f File) bool {
 		return ServiceOf(f.Name) != "" && f.Value("Network") == "container:"+ContainerOf(service)
 	})
 }
 
-// servicesOf is the services of an app that a key of a rendered file names.
+// servicesOf is the services of an app in the values of a key of a rendered file.
 func (f File) servicesOf(app, key string) []string {
 	var list []string
 	for _, names := range f.Values(key) {
@@ -87,8 +87,8 @@ func (f File) servicesOf(app, key string) []string {
 	return list
 }
 
-// AsRendered is an app as far as its rendered files tell: not what it needs and follows,
-// nor how its secrets are made.
+// AsRendered is an app as far as its rendered files tell. They do not record which apps it needs
+// and follows, nor how its secrets are created.
 func AsRendered(id string, files Set) App {
 	app := App{ID: id}.With(files)
 	if len(app.Parts) > 0 {

@@ -2,9 +2,8 @@ package units
 
 import "slices"
 
-// PreviousFiles is the files of an app from before they were changed: by this plan, or
-// by a pass that did not come to its end. With what is left where some were lost it
-// never ran.
+// PreviousFiles is the files of an app before they were changed, by this plan or by a pass that
+// did not finish. If some of them are lost, it is the last-good files instead.
 func (p Plan) PreviousFiles(app string) Set {
 	if p.Basis.Unfinished[app] || p.hasLost(app) {
 		if good, err := p.Basis.Past.good(app); err == nil {
@@ -14,8 +13,7 @@ func (p Plan) PreviousFiles(app string) Set {
 	return p.Ours.Of(app)
 }
 
-// hasLost reports whether files of an app are not there, or have nothing left in them
-// that tells whose they are.
+// hasLost reports whether files of an app are missing or have lost their ownership section.
 func (p Plan) hasLost(app string) bool {
 	return slices.ContainsFunc(p.Files, func(a Action) bool {
 		_, found := p.Ours.Find(a.Target)
@@ -34,7 +32,7 @@ func (s Set) SameContainers(other Set) bool {
 	return slices.EqualFunc(s, other, func(a, b File) bool { return a.Name == b.Name && a.Digest == b.Digest })
 }
 
-// RollbackActions is what starts an app with the files that it had before.
+// RollbackActions restarts an app with its previous files.
 func RollbackActions(previous App) []Action {
 	list := make([]Action, 0, len(previous.Files)+3)
 	for _, f := range previous.Files {
@@ -48,10 +46,10 @@ func RollbackActions(previous App) []Action {
 	)
 }
 
-// rollsBack reports whether the plan gives an app back what it was.
+// rollsBack reports whether the plan rolls an app back.
 func (p Plan) rollsBack(app string) bool { return p.Rollback(app) != nil }
 
-// Rollback is what gives an app back what it was, nil where nothing does.
+// Rollback is the rollback of an app, nil if there is none.
 func (p Plan) Rollback(app string) *Rollback {
 	i := slices.IndexFunc(p.Rollbacks, func(r Rollback) bool { return r.App == app })
 	if i < 0 {
@@ -60,7 +58,7 @@ func (p Plan) Rollback(app string) *Rollback {
 	return &p.Rollbacks[i]
 }
 
-// revertActions is what ends an app and gives foreign containers their place back.
+// revertActions stops an app and restores its foreign containers.
 func (p Plan) revertActions(app App, found map[string]Unit) []Action {
 	var list []Action
 	for _, service := range app.Services() {
@@ -78,7 +76,7 @@ func (p Plan) revertActions(app App, found map[string]Unit) []Action {
 	if len(own) > 0 {
 		list = append(list, Action{Kind: Reload, Reason: ReasonRolledBack})
 	}
-	for _, c := range slices.Backward(p.Basis.Past.Adoptions[app.ID].Containers) { // the main one comes last, as at a start
+	for _, c := range slices.Backward(p.Basis.Past.Adoptions[app.ID].Containers) { // the main container is last, as in a start
 		list = append(list, Action{App: app.ID, Kind: Restore, Target: c.Name, Reason: ReasonRolledBack})
 	}
 	return list

@@ -8,31 +8,30 @@ import (
 	"time"
 )
 
-// Desired is what the machine should look like.
+// Desired is the desired state of the machine.
 type Desired struct {
 	// Apps is the valid apps, in any order.
 	Apps []App
-	// Invalid is the ids of apps whose manifests are invalid: what is there of
-	// them stays as it is. A mistake in a manifest is never a removal.
+	// Invalid is the ids of apps whose manifests are invalid. Everything of them stays as it is: a
+	// mistake in a manifest never removes an app.
 	Invalid []string
-	// Ungranted is the ids of apps of which nothing may be there, although their manifests
-	// are: they ask for a right that nobody granted, and never had it, or have it no more.
+	// Ungranted is the ids of apps that must have no files although they have manifests: a right
+	// that they need was never granted, or no longer is.
 	Ungranted []string
-	// Shared is the files that belong to no single app: capabilities' networks.
+	// Shared is the files that belong to no single app: the networks of capabilities.
 	Shared Set
-	// Complete: Apps and Invalid are all apps there are, so that whatever else is
-	// ours is to go.
+	// Complete: Apps and Invalid are all apps of the machine, so every other file of ours is
+	// removed.
 	Complete bool
 	// Scope is the manager that runs the apps.
 	Scope Scope
-	// Adopts: apps may take the place of foreign containers.
+	// Adopts: apps may replace foreign containers.
 	Adopts bool
-	// StabilizationTime is how long a started app has to stay up before it counts as
-	// started.
+	// StabilizationTime is how long a started app has to stay up before it counts as started.
 	StabilizationTime time.Duration
 }
 
-// Refused is the ids of the apps that have a manifest and are not among Apps, and why.
+// Refused is the apps that have a manifest but are not in Apps, with the reason.
 func (d Desired) Refused() map[string]Reason {
 	list := make(map[string]Reason, len(d.Invalid)+len(d.Ungranted))
 	for _, id := range d.Invalid {
@@ -53,7 +52,7 @@ func (d Desired) Find(id string) (App, bool) {
 	return d.Apps[i], true
 }
 
-// Files is every file that should be there, sorted.
+// Files is every file of the desired state, sorted.
 func (d Desired) Files() Set {
 	set := slices.Clone(d.Shared)
 	for _, app := range d.Apps {
@@ -70,35 +69,33 @@ type App struct {
 	Files Set
 	// Parts is the app's services, main first.
 	Parts []Part
-	// Needs is the ids of the apps that have to serve first.
+	// Needs is the ids of the apps that have to serve before it starts.
 	Needs []string
-	// RestartAfter is the ids of the apps that write files which this one reads when it
-	// starts, or whose address it looks up then: when one of them starts anew, this
-	// one is to be looked at as well.
+	// RestartAfter is the ids of the apps that write files which this one reads when it starts, or
+	// whose address it looks up then. When one of them restarts, this one is checked, too.
 	RestartAfter []string
 	// Companions is the ids of the apps that stop and restart with this one.
 	Companions []string
-	// Secrets is what has to have a value before the app starts.
+	// Secrets is the secrets that must have a value before the app starts.
 	Secrets []Secret
-	// Unrecorded is a file that is written before the app's units are, nil where there is
-	// nothing to write.
+	// Unrecorded is a file that is written before the app's units, nil if there is none.
 	Unrecorded *Unrecorded
-	// Enabled: the app starts at boot, and is started when it never was.
+	// Enabled: the app starts at boot, and a pass starts it if it was never started.
 	Enabled bool
-	// ManifestDigest tells one version of the manifest from another.
+	// ManifestDigest identifies the version of the manifest.
 	ManifestDigest string
-	// Request is what a person asks for now: Start, Restart or Stop, or nothing. Leave
-	// asks for no repair: what became of the last one is to be seen.
+	// Request is the operator's request: Start, Restart, Stop or none. Leave makes no repair, so
+	// that the outcome of the last one can be seen.
 	Request Kind
-	// IsAwaited: a person waits for it, by name, to serve.
+	// IsAwaited: an operator waits for this app to serve.
 	IsAwaited bool
-	// Rotating: secrets of it, or of what it needs, are being changed. What follows
-	// from that is not put off, and nobody has seen yet whether it serves with them.
+	// Rotating: a rotation changes secrets of the app or of an app that it needs. What follows
+	// from that is not delayed, and the app is not yet verified with the new values.
 	Rotating bool
 }
 
-// Unrecorded is a file of grants that nobody has written yet: with the app's next units
-// nobody could tell any more that the app has them.
+// Unrecorded is a file of grants that is not written yet. Only the app's old units record that the
+// app has them.
 type Unrecorded struct {
 	Dir, Name string
 	Content   []byte
@@ -113,14 +110,14 @@ func (a App) Services() []string {
 	return names
 }
 
-// PartsInOrder is the app's parts, each after the parts that it is started after.
+// PartsInOrder is the app's parts, each after the parts that it is ordered after.
 func (a App) PartsInOrder() []Part {
 	return inOrder(a.Parts, func(p Part) string { return p.Service }, func(p Part) []string { return p.After })
 }
 
-// Stale is the app as far as one service of it, which does not serve, and whether the
-// service is Stale: one that it is started after has come up later than it. That one may
-// have another address since, and has closed every connection.
+// Stale is the app with only the given service, which does not serve, and whether that service is
+// Stale: a part that it is ordered after came up later. That part may have another address now,
+// and has closed every connection.
 func (a App) Stale(service string, found map[string]Unit) (App, bool) {
 	before, isStale := map[string]bool{service: true}, false
 	for _, p := range slices.Backward(a.PartsInOrder()) {
@@ -139,7 +136,7 @@ func (a App) Stale(service string, found map[string]Unit) (App, bool) {
 	return a, isStale
 }
 
-// Age is how long the part of the app has been up that came up last.
+// Age is how long ago the app's most recently started part came up.
 func (a App) Age(found map[string]Unit) time.Duration {
 	least := time.Duration(math.MaxInt64)
 	for _, p := range a.Parts {
@@ -150,8 +147,7 @@ func (a App) Age(found map[string]Unit) time.Duration {
 	return least
 }
 
-// IsUp reports whether the app is where a start leads to: some parts run, and the
-// others are stopped.
+// IsUp reports whether the app is started: some parts run, and the others were stopped.
 func (a App) IsUp(found map[string]Unit) bool {
 	some := false
 	for _, p := range a.Parts {
@@ -172,62 +168,60 @@ func (a App) IsUp(found map[string]Unit) bool {
 type Part struct {
 	// Service is the systemd unit, File the Quadlet file that it is made from.
 	Service, File string
-	// Digest is that of a container which matches the file.
+	// Digest is that of the file, and of a container that matches it.
 	Digest string
-	// Config and Watched are digests of what the container would be started with
-	// now beside its file: Config of its configuration files and secrets, Watched of
-	// files that other apps write, Reloadable of configuration files that it can read
-	// again while it runs. Empty: it needs none, or nobody can tell.
+	// Config, Watched and Reloadable are the digests of what the container would be started with
+	// now beside its file: configuration files and secrets, files that other apps write, and
+	// configuration files that it can read again while it runs. A digest is empty if the container
+	// needs none or the digest is unknown.
 	Config, Watched, Reloadable string
-	// Oneshot: the container ends, and its unit stays active.
+	// Oneshot: the container exits, and its unit stays active.
 	Oneshot bool
-	// Stale: it has not served since a part was restarted that it is started after. It is a
-	// proxy that keeps the address which a server had before, or a client that ends without
-	// its database.
+	// Stale: it does not serve since a part that it is ordered after restarted. It may be a proxy
+	// that keeps the old address of a server, or a client that exits without its database.
 	Stale bool
-	// WasUp: it was up, or on its way, when the rotation of secrets began for which the
-	// app is Rotating.
+	// WasUp: it was up or starting when the rotation of Rotating began.
 	WasUp bool
-	// After is the services of the same app that this one is started after, and PartOf
-	// those whose restart restarts this one.
+	// After is the services of the same app that this one is ordered after. PartOf is those whose
+	// restart restarts this one.
 	After, PartOf []string
-	// TracksAddressOf is the services of other apps whose addresses this one looks up once, when
-	// it starts: each start of theirs may give them another one.
+	// TracksAddressOf is the services of other apps whose addresses this one looks up only when it
+	// starts. Each start can give those another address.
 	TracksAddressOf []string
-	// Lends: other parts share its network, and lose it with its container.
+	// Lends: other parts share its network namespace, and lose it with its container.
 	Lends bool
 }
 
-// Secret is a value that nobody but its users may see. Names are full ones: ID.NAME.
+// Secret is a value that only its users may read. Names are full names, ID.NAME.
 type Secret struct {
 	Name string
-	// Length and Alphabet say how a random value looks. Without, a person supplies
-	// one, unless it is derived From the value of another secret, by a Method.
+	// Length and Alphabet describe a random value. A secret without them is entered by an
+	// operator, or derived From the value of another secret by a Method.
 	Length   int
 	Alphabet string
 	From     string
 	Method   string
 }
 
-// Observed is what was found on the machine.
+// Observed is the observed state of the machine.
 type Observed struct {
-	// Files has every wanted file that is not right, and every file of ours
-	// that is not wanted, by name. A file that is not in it is right.
+	// Files has every wanted file that is not as it should be, and every file of ours that is not
+	// wanted, by name. A wanted file that is missing here is right.
 	Files map[string]FoundFile
-	// Units is what systemd says of each service, by name.
+	// Units is what systemd reports about each service, by name.
 	Units map[string]Unit
 	// Ours is every file of ours.
 	Ours Set
-	// Foreign is what stands in the place of apps, by app, as far as somebody looked.
+	// Foreign is the foreign containers of each app for which they were looked up.
 	Foreign map[string]Foreign
 }
 
 // FoundFile is a file that is not as it should be.
 type FoundFile struct {
 	State FileState
-	// App is whose the file is, empty for a shared one.
+	// App is the app that the file belongs to, empty for a shared one.
 	App string
-	// Service is the unit that Quadlet makes of a container file of ours.
+	// Service is the service that Quadlet makes of it, if it is a container file of ours.
 	Service string
 }
 
@@ -236,51 +230,49 @@ type FileState string
 
 // The states of files.
 const (
-	// FileMissing: nothing is there.
+	// FileMissing: there is no file.
 	FileMissing FileState = "missing"
-	// FileDiffers: it is ours, and was edited, cut short, or rendered from
-	// something else.
+	// FileDiffers: the file is ours and was edited, truncated, or rendered from something else.
 	FileDiffers FileState = "differs"
-	// FileOdd: a link, a directory, a FIFO, junk lies in its place.
+	// FileOdd: a link, a directory, a FIFO or damaged data has the name.
 	FileOdd FileState = "odd"
-	// FileForeign: somebody else's file has the name. It is never replaced.
+	// FileForeign: a foreign file has the name. It is never replaced.
 	FileForeign FileState = "foreign"
-	// FileStale: it is ours and not wanted.
+	// FileStale: the file is ours and not wanted.
 	FileStale FileState = "stale"
 )
 
 // Unit is a service as systemd knows it.
 type Unit struct {
-	// Loaded: systemd has a valid unit, or a masked one. An app may run without one,
-	// when its file was deleted.
+	// Loaded: systemd has a valid or a masked unit. An app may run without one after its file was
+	// deleted.
 	Loaded bool
-	// Masked: somebody forbade systemd to start it, by systemctl mask, whatever its
-	// file says.
+	// Masked: systemctl mask forbids systemd to start it, whatever its file says.
 	Masked bool
 	// NeedsReload: the unit's file changed since systemd read it.
 	NeedsReload bool
 	Active      ActiveState
-	// Job is the type of the job that systemd has queued or runs for the unit, such as
-	// "restart", and empty without one. The unit stays Active until the job's turn comes:
-	// units that have to stop before it may take minutes to.
+	// Job is the type of the job that systemd has queued or runs for the unit, such as "restart",
+	// and empty without one. The unit stays Active until the job runs, which takes minutes if
+	// other units have to stop first.
 	Job string
 	// Invocation is systemd's id of the last start, empty before the first.
 	Invocation string
-	// Up is how long ago the unit came up last, 0 where that is unknown.
+	// Up is how long ago the unit last became active, 0 if unknown.
 	Up time.Duration
 	// Restarting: the unit waits for its next automatic start.
 	Restarting bool
-	// Stopped: the unit was started, and is down because somebody ended it. Had it ended
-	// by itself, systemd would be starting it again, or it was not to be.
+	// Stopped: the unit was started, and is down because it was stopped, or because it exited as
+	// configured. After any other exit systemd would restart it.
 	Stopped bool
-	// Digest is that of the running container, empty where nothing tells.
+	// Digest is that of the running container, empty if unknown.
 	Digest string
-	// Config and Watched are what it was started with, Reloadable what it has read last,
-	// see Part.
+	// Config and Watched are the digests that it was started with, and Reloadable that of the
+	// files that it read last, see Part.
 	Config, Watched, Reloadable string
-	// Payload is the control group of the container's processes, empty where none runs.
+	// Payload is the control group of the container's processes, empty if none runs.
 	Payload string
-	// ConfigUnknown: nobody can tell what it would be started with now.
+	// ConfigUnknown: the digests of what it would be started with now are unknown.
 	ConfigUnknown bool
 	// Paused: the container's processes are frozen.
 	Paused bool
@@ -288,13 +280,13 @@ type Unit struct {
 	Run    Run
 }
 
-// Phase is how a service is, in one word for people.
+// Phase is the state of a service, as shown to users.
 type Phase string
 
-// The words.
+// The phases.
 const (
 	PhaseRunning    Phase = "running"
-	PhaseDone       Phase = "done" // it ended as it should, and counts as active
+	PhaseDone       Phase = "done" // it exited successfully and stays active
 	PhaseStarting   Phase = "starting"
 	PhaseStopping   Phase = "stopping"
 	PhaseRestarting Phase = "restarting"
@@ -303,13 +295,13 @@ const (
 	PhaseStopped    Phase = "stopped"
 )
 
-// severity orders the words: an app is what its worst part is.
+// severity orders the phases: the part in the worst state speaks for the app.
 var severity = map[Phase]int{PhaseFailed: 7, PhasePaused: 6, PhaseRestarting: 5, PhaseStopped: 4, PhaseStopping: 3, PhaseStarting: 2}
 
-// IsWorse reports whether a service is in a worse way than another.
+// IsWorse reports whether a phase is worse than another.
 func (w Phase) IsWorse(than Phase) bool { return severity[w] > severity[than] }
 
-// Phase takes what is known of a service into one word.
+// Phase is the one word for what is known of a service.
 func (u Unit) Phase() Phase {
 	switch {
 	case u.Restarting:
@@ -328,7 +320,7 @@ var words = map[ActiveState]Phase{
 	Active: PhaseRunning, Activating: PhaseStarting, Deactivating: PhaseStopping, Failed: PhaseFailed, Inactive: PhaseStopped, "": PhaseStopped,
 }
 
-// ActiveState is systemd's coarse state of a unit.
+// ActiveState is systemd's ActiveState of a unit.
 type ActiveState string
 
 // The states, as systemd names them.
@@ -340,88 +332,86 @@ const (
 	Failed       ActiveState = "failed"
 )
 
-// IsOnItsWay reports whether the unit is about to be up or down. One that waits
-// for its next automatic start may come and go for ever.
+// IsOnItsWay reports whether the unit is about to be up or down. One that waits for its next
+// automatic start does not count: it may restart forever.
 func (u Unit) IsOnItsWay() bool {
 	return u.Active == Deactivating || u.Active == Activating && !u.Restarting || u.Active == Active && u.Job != ""
 }
 
-// IsComing reports whether the unit is on its way, and up is where that leads: one that
-// stops may have a job that starts it again.
+// IsComing reports whether the unit is about to be up. One that is stopping may have a job that
+// starts it again.
 func (u Unit) IsComing() bool {
 	return u.IsOnItsWay() && (u.Active != Deactivating || u.HasStartJob())
 }
 
-// HasStartJob reports whether systemd is to start the unit, be it after a stop.
+// HasStartJob reports whether systemd has a job that starts the unit, perhaps after a stop.
 func (u Unit) HasStartJob() bool { return u.Job == "start" || u.Job == "restart" }
 
-// IsAtRest reports whether the unit neither runs nor is to be started by systemd.
+// IsAtRest reports whether the unit is down and systemd won't start it by itself.
 func (u Unit) IsAtRest() bool {
 	return u.Active == "" || u.Active == Inactive || u.Active == Failed && u.Stopped
 }
 
-// hasEnded reports whether the unit was started and has ended, in whatever way.
+// hasEnded reports whether the unit was started and has exited, successfully or not.
 func (u Unit) hasEnded() bool {
 	return u.Restarting || u.Stopped || u.Active == Failed
 }
 
-// Health is what the probes say of a service.
+// Health is what the probes of a service say.
 type Health string
 
 // The states of health.
 const (
-	// HealthUnknown: nothing tells; an active unit is taken to serve.
+	// HealthUnknown: there is no answer. An active unit is assumed to serve.
 	HealthUnknown Health = ""
 	Serving       Health = "serving"
 	// Loading: it answers that it is not ready yet.
 	Loading Health = "loading"
-	// NeedsUser: it waits for a person, such as a locked wallet.
+	// NeedsUser: it waits for a person, for example to unlock a wallet.
 	NeedsUser Health = "needs-user"
-	// Failing: it does not answer, but not for long enough to act.
+	// Failing: its probe fails, but not as often as its manifest allows.
 	Failing Health = "unsure"
-	// Sick: it has not answered as often as its manifest allows.
+	// Unhealthy: its probe failed as often as its manifest allows.
 	Unhealthy Health = "sick"
 )
 
-// Record is what was done to repair an app since it was last well, changed, or
-// started by a person.
+// Record is the repairs of an app since it was last healthy, changed, or started by an operator.
 type Record struct {
-	// ManifestDigest is the manifest that the record belongs to.
+	// ManifestDigest identifies the manifest that the record belongs to.
 	ManifestDigest string `json:"manifest_digest"`
 	// Tries is the number of repairs.
 	Tries int `json:"tries"`
-	// Last is when the last one was made.
+	// Last is when the last repair was made.
 	Last time.Time `json:"last"`
-	// Why is what it was for, and Rung how many in a row were for that.
+	// Why is the reason for the last repair, and Escalation how many in a row had it.
 	Why        Reason `json:"why,omitempty"`
 	Escalation int    `json:"rung,omitempty"`
-	// RolledBack: the app did not serve with this manifest and got its last good
-	// files back. They stay until the manifest changes or a person asks.
+	// RolledBack: the app did not serve with this manifest and has its last-good files until the
+	// manifest changes or an operator requests the app.
 	RolledBack bool `json:"rolled_back,omitempty"`
-	// Changed: a pass set about changing the app's files, and has not come to its
-	// end: nobody knows yet whether the app serves with them.
+	// Changed: a pass began to change the app's files and did not finish. It is not known yet
+	// whether the app serves with them.
 	Changed bool `json:"changed,omitempty"`
-	// Pending is the services on which work has begun and whose end nobody has
-	// noted, with the invocation that each had before. One that is down and has
-	// not been started since was not stopped by a person: starting it again may
-	// begin with making systemd forget that it failed. Of an app that is gone, those
-	// that were stopped for that.
+	// Pending is the services on which work began and is not known to have finished, with the
+	// invocation that each had before. A service that is down and has not been started since was
+	// not stopped by an operator, although it looks so after a reset-failed. In the record of a
+	// removed app it is the services that the removal stopped.
 	Pending map[string]string `json:"pending,omitempty"`
 }
 
 // History is the records of apps by id.
 type History map[string]Record
 
-// The budget of repairs. The first comes at once; each further one waits
-// longer, up to an hour. After budgetTries the app counts as given up.
+// The budget of repairs. The first one is made at once. The delay before each further one grows,
+// up to an hour. After budgetTries the app counts as given up (gave-up).
 const (
 	budgetTries = 5
 	firstDelay  = 10 * time.Second
 	lastDelay   = time.Hour
 )
 
-// of returns the record of an app. The repairs of another manifest don't count,
-// but that work has begun does.
+// of returns the record of an app. Repairs for another manifest don't count, but pending work
+// does.
 func (h History) of(app App) Record {
 	r := h[app.ID]
 	if r.ManifestDigest == app.ManifestDigest {
@@ -436,16 +426,16 @@ func (r Record) Next() time.Time {
 		return time.Time{}
 	}
 	delay := lastDelay
-	if n := r.Tries - 1; n < 9 { // 10 s doubled nine times is more than an hour
+	if n := r.Tries - 1; n < 9 { // 10 s doubled nine times exceeds an hour
 		delay = min(firstDelay<<n, lastDelay)
 	}
 	return r.Last.Add(delay)
 }
 
-// GaveUp reports whether the budget is used up. Tries go on, an hour apart.
+// GaveUp reports whether the budget is used up. Repairs continue, an hour apart.
 func (r Record) GaveUp() bool { return r.Tries >= budgetTries }
 
-// MarkPending notes, before anything is done to a service, its invocation until then.
+// MarkPending records the invocation of a service before anything is done to it.
 func (h History) MarkPending(app App, service, invocation string) {
 	r := h.of(app)
 	r.Pending = maps.Clone(r.Pending)
@@ -456,23 +446,24 @@ func (h History) MarkPending(app App, service, invocation string) {
 	h[app.ID] = r
 }
 
-// byJob comes before an invocation in Pending.
+// byJob is the prefix of an invocation in Pending for MarkJobPending.
 const byJob = "job "
 
-// MarkJobPending is MarkPending for what one job of systemd does to a service that is up. The job
-// goes on without the pass, so a service that is down with no job was stopped by a person.
+// MarkJobPending is MarkPending for a single systemd job on a service that is up. The job
+// continues without the pass, so a service that is then down without a job was stopped by an
+// operator.
 func (h History) MarkJobPending(app App, service, invocation string) {
 	h.MarkPending(app, service, byJob+invocation)
 }
 
-// Repaired counts a repair against the app's budget, before it is made.
+// Repaired counts a repair against the app's budget before the repair is made.
 func (h History) Repaired(app App, why Reason, now time.Time) {
 	r := h.of(app)
 	r.Tries, r.Last, r.Escalation, r.Why = r.Tries+1, now, r.escalation(why)+1, why
 	h[app.ID] = r
 }
 
-// escalation is how far up its ladder a trouble has come.
+// escalation is how many repairs in a row were made for a reason.
 func (r Record) escalation(why Reason) int {
 	if r.Why != why {
 		return 0
@@ -480,7 +471,7 @@ func (r Record) escalation(why Reason) int {
 	return r.Escalation
 }
 
-// ClearPending notes that the work on an app is over, whatever came of it.
+// ClearPending records that the work on an app finished, whatever its outcome.
 func (h History) ClearPending(id string) {
 	r := h[id]
 	r.Pending = nil
@@ -490,8 +481,7 @@ func (h History) ClearPending(id string) {
 	}
 }
 
-// Resolve notes that a repair led to what it was for: the next one for the same reason
-// comes at once.
+// Resolve records that a repair helped: the next one for the same reason is made at once.
 func (h History) Resolve(id string, why Reason) {
 	if r := h[id]; r.Why == why {
 		r.Tries, r.Escalation, r.Why = r.Tries-r.Escalation, 0, ""
@@ -499,14 +489,14 @@ func (h History) Resolve(id string, why Reason) {
 	}
 }
 
-// MarkChanged notes, before the files of an app are changed, that they will be.
+// MarkChanged records that the files of an app are about to change.
 func (h History) MarkChanged(id string) {
 	r := h[id]
 	r.Changed = true
 	h[id] = r
 }
 
-// MarkVerified notes that a pass over an app whose files were changed came to its end.
+// MarkVerified records that a pass that changed the files of an app finished.
 func (h History) MarkVerified(id string) {
 	r := h[id]
 	if !r.Changed {
@@ -519,24 +509,24 @@ func (h History) MarkVerified(id string) {
 	}
 }
 
-// RollBack notes that a manifest did not serve.
+// RollBack records that a manifest did not serve.
 func (h History) RollBack(app App) {
 	r := h.of(app)
 	r.RolledBack = true
 	h[app.ID] = r
 }
 
-// RolledBack reports whether the app's manifest was tried and did not serve.
+// RolledBack reports whether the app's manifest did not serve and was rolled back.
 func (h History) RolledBack(app App) bool { return h.of(app).RolledBack }
 
-// hasStarted reports whether work on a service has begun, and the service was started since.
+// hasStarted reports whether work on a service is pending, and whether it was started since.
 func (r Record) hasStarted(service string, u Unit) (started, begun bool) {
 	before, begun := r.Pending[service]
 	return begun && strings.TrimPrefix(before, byJob) != u.Invocation, begun
 }
 
-// DropStarted forgets the work on services of an app that led to a start: the files of the app
-// change once more, and what became of that start says nothing of them.
+// DropStarted drops pending work on the services of an app that were started since. The files of
+// the app change again, and the outcome of that start says nothing about them.
 func (h History) DropStarted(id string, found map[string]Unit) {
 	r, ok := h[id]
 	if !ok {
@@ -551,27 +541,25 @@ func (h History) DropStarted(id string, found map[string]Unit) {
 	h[id] = r
 }
 
-// interrupted reports whether work on a service has begun that never came to
-// the start of it.
+// interrupted reports whether work on a service is pending that never started it.
 func (r Record) interrupted(service string, u Unit) bool {
 	before, begun := r.Pending[service]
 	return begun && before == u.Invocation
 }
 
-// forgetAfter is how long an app has to be well until its repairs are forgotten.
+// forgetAfter is how long an app has to stay healthy until its repairs are forgotten.
 const forgetAfter = 10 * time.Minute
 
-// ExpireIfHealthy notes that an app was seen well.
+// ExpireIfHealthy drops the record of a healthy app after a while.
 func (h History) ExpireIfHealthy(id string, now time.Time) {
 	if r, ok := h[id]; ok && !r.RolledBack && !r.Changed && (now.Sub(r.Last) >= forgetAfter || now.Before(r.Last)) {
 		delete(h, id)
 	}
 }
 
-// DropRemoved drops the record of an app that is gone. Of services that were stopped for
-// that it is kept as long as systemd has them, with their past, which it does where
-// another unit mentions them: no person stopped them, should the app come back. Without
-// units nobody knows yet.
+// DropRemoved drops the record of a removed app. It keeps the services that the removal stopped as
+// long as systemd remembers them, which it does while another unit mentions them: if the app is
+// installed again, no operator stopped them. have is nil if the units are unknown.
 func (h History) DropRemoved(id string, have map[string]Unit) {
 	stopped := maps.Clone(h[id].Pending)
 	maps.DeleteFunc(stopped, func(service, invocation string) bool {
@@ -585,8 +573,8 @@ func (h History) DropRemoved(id string, have map[string]Unit) {
 	h[id] = Record{Pending: stopped}
 }
 
-// Reset drops the record of an app: a person has started it. That its files
-// were changed stays to be verified.
+// Reset drops the record of an app that an operator starts, except that its changed files are not
+// verified.
 func (h History) Reset(id string) {
 	if !h[id].Changed {
 		delete(h, id)

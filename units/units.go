@@ -1,11 +1,10 @@
-// Package units owns the pure values that stand for unit files: what a file is
-// called, whose it is, what it holds, and how it is told from a foreign one.
+// Package units owns the pure values of reconciliation: rendered files, their names and owners,
+// apps, observed units, and the history of repairs.
 //
-// It also owns every decision about them: Decide compares what should be with what
-// is and says what to do, and why.
+// It also owns every decision about them: Decide compares the desired state with the observed one
+// and makes the plan, with a reason for each action.
 //
-// It never touches a disk or a bus, is told the time instead of asking for it,
-// and imports nothing of ours.
+// It never reads a disk, a bus or the clock, and imports no other package of the project.
 package units
 
 import (
@@ -15,9 +14,9 @@ import (
 	"slices"
 )
 
-// ErrPreempted is the cause for which a context ends that ends a wait and nothing else: what
-// is being asked of systemd is still asked.
-var ErrPreempted = errors.New("others had to be looked at")
+// ErrPreempted is the cause of a context that cancels a wait only; systemd jobs that were
+// requested keep running.
+var ErrPreempted = errors.New("interrupted by a change to another app")
 
 // Scope is the systemd manager that runs the units.
 type Scope int
@@ -38,7 +37,7 @@ func (s Scope) String() string {
 	return "user"
 }
 
-// Systemctl is a command of systemctl, for people, of the scope.
+// Systemctl is a command of systemctl in the scope, for messages.
 func (s Scope) Systemctl(verb string) string {
 	if s == System {
 		return "systemctl " + verb
@@ -46,15 +45,15 @@ func (s Scope) Systemctl(verb string) string {
 	return "systemctl --user " + verb
 }
 
-// File is one rendered Quadlet file.
+// File is one rendered file.
 type File struct {
 	// Name is the file name, without a directory.
 	Name string
-	// App is the id of the app that the file belongs to. It is empty for the
-	// network of a capability, which belongs to every app that uses it.
+	// App is the id of the app that the file belongs to. It is empty for the network of a
+	// capability, which belongs to every app that uses it.
 	App string
-	// Digest stands for what a running container has of the file: it differs
-	// exactly when the container has to be restarted to match. Lower-case hex.
+	// Digest identifies what a running container has of the file. It differs exactly if the
+	// container has to restart to match. Lower-case hex.
 	Digest string
 	// Content is the text of the file.
 	Content []byte
@@ -74,7 +73,7 @@ func (s Set) Of(app string) Set {
 	return list
 }
 
-// Sort puts the set into its canonical order, and of files of one name the first first.
+// Sort sorts the set by name. Files of the same name keep their order.
 func (s Set) Sort() {
 	slices.SortStableFunc(s, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
 }
@@ -93,7 +92,7 @@ func (s Set) Equal(other Set) bool {
 	return slices.EqualFunc(s, other, func(a, b File) bool { return a.Name == b.Name && bytes.Equal(a.Content, b.Content) })
 }
 
-// OwnerOf is the valid app that a secret belongs to, empty where no app has it.
+// OwnerOf returns the app with a secret, the zero value if no valid app has it.
 func (d Desired) OwnerOf(secret string) App {
 	for _, app := range d.Apps {
 		if slices.ContainsFunc(app.Secrets, func(s Secret) bool { return s.Name == secret }) {
@@ -103,17 +102,16 @@ func (d Desired) OwnerOf(secret string) App {
 	return App{}
 }
 
-// Runs reports whether all containers of an app were started from the files that it
-// should have.
+// Runs reports whether all containers of an app were started from the app's files.
 func (a App) Runs(found map[string]Unit) bool {
 	return !slices.ContainsFunc(a.Parts, func(p Part) bool { return p.Digest == "" || found[p.Service].Digest != p.Digest })
 }
 
-// ErrPending says of what an app needs that it is on its way and takes a while.
-var ErrPending = errors.New("what it needs is still on its way, and nothing of it was changed yet")
+// ErrPending says that images or secrets of an app are still being acquired.
+var ErrPending = errors.New("its images and secrets are still being acquired; it was left unchanged")
 
-// ImmutableFileError says that what is to be done to one file can't be, while it may be to
-// others: the file is immutable, another user's, or a mount point.
+// ImmutableFileError says that one file can't be changed, while others may: the file is immutable,
+// another user's, or a mount point.
 type ImmutableFileError struct {
 	File string
 	Err  error
@@ -122,8 +120,8 @@ type ImmutableFileError struct {
 func (e *ImmutableFileError) Error() string { return e.Err.Error() }
 func (e *ImmutableFileError) Unwrap() error { return e.Err }
 
-// MaxFile is the most bytes that a rendered file may have: a unit has a few
-// thousand, a recipe those of its templates.
+// MaxFile is the maximum size of a rendered file in bytes. A unit has a few thousand; a recipe
+// also contains its templates.
 const MaxFile = 8 << 20
 
 // OwnershipSection is the section that marks a file as rendered by archgen. Quadlet

@@ -6,7 +6,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// TestImage: an image that a unit of its own brings about is not one to be looked for.
+// TestImage: an image that a unit of its own builds or pulls is not one to pull.
 func TestImage(t *testing.T) {
 	for _, c := range []struct{ name, content, want string }{
 		{"app@x.container", "[Container]\nImage=docker.io/library/x:1\nEnvironment=Image=y\n", "docker.io/library/x:1"},
@@ -22,7 +22,7 @@ func TestImage(t *testing.T) {
 	}
 }
 
-// TestAppOfPull: the end of a unit that gets what an app lacks is about that app.
+// TestAppOfPull: a pull unit belongs to one app.
 func TestAppOfPull(t *testing.T) {
 	for unit, want := range map[string]string{units.PullOf("web"): "web", "app@web.service": "", "archipelago-recreate@web.service": ""} {
 		if got := units.AppOfPull(unit); got != want {

@@ -374,7 +374,7 @@ func TestOnePartOnly(t *testing.T) {
 		two.Files = append(two.Files, units.File{Name: "app@x.db.container", App: "x", Digest: "2", Content: []byte("2")})
 		two.Parts = append(two.Parts, units.Part{Service: "app@x.db.service", File: "app@x.db.container", Digest: "2"})
 		equal(t, "results", []string{
-			"x failed: the container x.db was not made by archgen, and other parts of x run: archgen stop x, then archgen adopt x",
+			"x failed: archgen did not create the container x.db, and other parts of x run; run archgen stop x, then archgen adopt x",
 		}, results(m.run(t, two)))
 		if u := m.units["app@x.service"]; u.Digest != "1" {
 			t.Errorf("the app is %+v, want untouched", u)

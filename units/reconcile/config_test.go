@@ -281,7 +281,7 @@ func TestReloadThatEndsTheApp(t *testing.T) {
 				c.now.Reloadable = "s"
 				r := c.run(t, changed)
 				if isCalled {
-					equal(t, "first results", []string{"ui starting: whether it serves is still to be seen: others had to be looked at"}, results(r))
+					equal(t, "first results", []string{"ui starting: whether it serves is still to be seen: interrupted by a change to another app"}, results(r))
 					equal(t, "reasons during the reload", []string{string(units.ReasonJobUnderWay)}, reasons(c.run(t, changed)))
 					c.called = nil
 					time.Sleep(2 * time.Second)

@@ -120,7 +120,7 @@ func TestOneBadAppHurtsNoOther(t *testing.T) {
 				m.files["app@bad.container"] = units.File{Name: "app@bad.container", Content: []byte("foreign")}
 			},
 			bad:     app("bad", "2"),
-			want:    "bad failed: a file with the name of one of its units was not written by archgen: app@bad.container; move it away",
+			want:    "bad failed: archgen did not write a file that has the name of one of its units: app@bad.container; move the file away",
 			version: "foreign",
 		},
 	} {

@@ -119,7 +119,7 @@ func TestCalled(t *testing.T) {
 				if err != nil || time.Since(began) != time.Second {
 					t.Errorf("the pass that was called took %v: %v", time.Since(began), err)
 				}
-				equal(t, "called", []string{"x starting: whether it serves is still to be seen: others had to be looked at"}, results(r))
+				equal(t, "called", []string{"x starting: whether it serves is still to be seen: interrupted by a change to another app"}, results(r))
 				u := m.units["app@x.service"]
 				u.Up = c.up
 				m.units["app@x.service"] = u
@@ -155,7 +155,7 @@ func TestCalledWhileItAsks(t *testing.T) {
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
 			return units.Desired{Apps: []units.App{app("x", "2")}, Complete: true}, nil
 		}, host)
-		equal(t, "results", []string{"x starting: whether it serves is still to be seen: others had to be looked at"}, results(r))
+		equal(t, "results", []string{"x starting: whether it serves is still to be seen: interrupted by a change to another app"}, results(r))
 		if err != nil {
 			t.Error(err)
 		}
@@ -182,7 +182,7 @@ func TestCalledWhileItStarts(t *testing.T) {
 				if took := time.Since(began); err != nil || took != after {
 					t.Errorf("the pass that was called took %v, want %v: %v", took, after, err)
 				}
-				equal(t, "called", []string{"x starting: whether it serves is still to be seen: others had to be looked at"}, results(r))
+				equal(t, "called", []string{"x starting: whether it serves is still to be seen: interrupted by a change to another app"}, results(r))
 				if n := m.starts["app@x.service"]; n != 2 {
 					t.Errorf("it was started %d times, want 2", n)
 				}
