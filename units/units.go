@@ -108,7 +108,7 @@ func (a App) Runs(found map[string]Unit) bool {
 }
 
 // ErrPending says that images or secrets of an app are still being acquired.
-var ErrPending = errors.New("its images and secrets are still being acquired; it was left unchanged")
+var ErrPending = errors.New("left unchanged until its images and secrets are acquired")
 
 // ImmutableFileError says that one file can't be changed, while others may: the file is immutable,
 // another user's, or a mount point.

@@ -12,25 +12,23 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// ForeignContainers is the owner of containers that were there before us. What it
-// does to one may have been done before: a pass that was killed leaves the rest to
-// the next.
+// ForeignContainers is the owner of foreign containers. Each method also succeeds if its work is
+// done already: the next pass resumes what a killed pass began.
 type ForeignContainers interface {
-	// Find looks for containers that have the names of the apps' own and are not
-	// ours, and lets the manifests keep what they mount. changed says that it wrote
-	// for that, so that what is wanted has to be asked for again.
+	// Find looks for foreign containers that have the names of the apps' containers, and adds
+	// their mounts to the manifests. changed reports that it changed manifests, so that the caller
+	// must read the desired state again.
 	Find(ctx context.Context, apps []units.App) (found map[string]units.Foreign, changed bool, err error)
-	// Park stops a container in the time that the app has for that, and renames it to
-	// its ParkedName.
+	// Park stops a container within the app's stop timeout and renames it to its ParkedName.
 	Park(ctx context.Context, app units.App, c units.ForeignContainer) error
-	// Unpark gives a container its place back, and starts it if it ran.
+	// Unpark gives a container its name back, and starts it if it ran.
 	Unpark(ctx context.Context, c units.ForeignContainer) error
-	// Remove removes a container, and none of its volumes.
+	// Remove removes a container, but none of its volumes.
 	Remove(ctx context.Context, c units.ForeignContainer) error
 }
 
-// findForeign looks for what stands in the place of apps that are about to be started.
-// changed says that manifests are others because of it.
+// findForeign looks for foreign containers of apps that are about to start. changed reports that
+// manifests changed because of them.
 func (p *pass) findForeign(ctx context.Context, apps []units.App) (found map[string]units.Foreign, changed bool) {
 	if p.host.Foreign == nil {
 		return p.foreignNamed(apps), false
@@ -42,8 +40,8 @@ func (p *pass) findForeign(ctx context.Context, apps []units.App) (found map[str
 	return found, changed
 }
 
-// foreignNamed finds apps in whose place there is a foreign container by its name: this host
-// can't take it over, and the start of the app would end it.
+// foreignNamed refuses apps that have a foreign container. This host can't adopt it, and a start
+// of the app would remove it.
 func (p *pass) foreignNamed(apps []units.App) map[string]units.Foreign {
 	if p.host.ForeignNames == nil {
 		return nil
@@ -56,7 +54,7 @@ func (p *pass) foreignNamed(apps []units.App) map[string]units.Foreign {
 	for _, app := range apps {
 		for _, part := range app.Parts {
 			if name := units.ContainerOf(part.Service); slices.Contains(foreign, name) {
-				found[app.ID] = units.Foreign{Err: fmt.Errorf("the container %s was not made by archgen: archgen adopt %s takes it over", name, app.ID)}
+				found[app.ID] = units.Foreign{Err: fmt.Errorf("archgen did not create the container %s; run archgen adopt %s to adopt it", name, app.ID)}
 				break
 			}
 		}
@@ -64,7 +62,7 @@ func (p *pass) foreignNamed(apps []units.App) map[string]units.Foreign {
 	return found
 }
 
-// refuseAll is that nobody knows what stands in the place of apps.
+// refuseAll refuses all apps, because the foreign containers are unknown.
 func refuseAll(apps []units.App, err error) map[string]units.Foreign {
 	all := map[string]units.Foreign{}
 	for _, app := range apps {
@@ -73,8 +71,7 @@ func refuseAll(apps []units.App, err error) map[string]units.Foreign {
 	return all
 }
 
-// keepAdoptions drops the reverted adoptions of apps whose manifest was removed, and of those
-// that are tried again.
+// keepAdoptions drops the reverted adoptions of removed apps, and of apps that adopt again.
 func (p *pass) keepAdoptions() error {
 	for id, a := range p.adoptions {
 		if len(a.Containers) == 0 && !p.plan.Basis.IsInstalled(id) {
@@ -87,8 +84,7 @@ func (p *pass) keepAdoptions() error {
 	return p.noteAdoption(func() {})
 }
 
-// finishReverts gives containers their place back of which an earlier pass was killed when it
-// was about that.
+// finishReverts finishes the reverts of a pass that was killed.
 func (p *pass) finishReverts(ctx context.Context) {
 	for _, r := range p.plan.Reverts {
 		for _, app := range p.plan.Basis.Reverted {
@@ -102,8 +98,8 @@ func (p *pass) finishReverts(ctx context.Context) {
 	}
 }
 
-// containers is those whose place an app is about to take, or has taken without
-// anybody having verified that it serves.
+// containers is the foreign containers that an app is about to replace, or has replaced without
+// being verified to serve.
 func (p *pass) containers(id string) []units.ForeignContainer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -113,9 +109,9 @@ func (p *pass) containers(id string) []units.ForeignContainer {
 	return p.adoptions[id].Containers
 }
 
-// park parks the containers whose place apps take, before there are units in it.
-// Later would be too late: the start of what an app needs pulls the app in as well,
-// and Podman ends whatever then has its name.
+// park parks the foreign containers before their apps' units are written. Later is too late: a
+// start of an app that it needs also starts the app, and Podman removes any container that has its
+// name.
 func (p *pass) park(ctx context.Context) {
 	var wg sync.WaitGroup
 	for _, app := range p.plan.Basis.Apps {
@@ -131,7 +127,7 @@ func (p *pass) park(ctx context.Context) {
 	wg.Wait()
 }
 
-// parkFor keeps how the containers of an app are before anything is done to them.
+// parkFor records the containers of an app before anything is done to them, and parks them.
 func (p *pass) parkFor(ctx context.Context, app units.App) error {
 	if found := p.have.Foreign[app.ID].Containers; len(found) > 0 {
 		if err := p.noteAdoption(func() { p.adoptions.Begin(app.ID, found) }); err != nil {
@@ -147,15 +143,15 @@ func (p *pass) parkFor(ctx context.Context, app units.App) error {
 	return nil
 }
 
-// unparkAborted gives containers their place back whose apps will not be started:
-// their units could not be put into place.
+// unparkAborted restores the containers of apps that won't start because their unit files could
+// not be written.
 func (p *pass) unparkAborted(ctx context.Context, why error) {
 	for _, app := range p.plan.Basis.Apps {
 		isLost := why != nil || p.isBad(app.ID)
 		if !isLost || len(p.have.Foreign[app.ID].Containers) == 0 || len(p.containers(app.ID)) == 0 {
 			continue
 		}
-		err := p.revertAdoption(ctx, app, cmp.Or(why, errors.New("its units could not be put into place")))
+		err := p.revertAdoption(ctx, app, cmp.Or(why, errors.New("its unit files could not be written")))
 		r := p.result(app.ID)
 		r.Notes = append(r.Notes, err.Error())
 	}
@@ -168,8 +164,8 @@ func (p *pass) noteAdoption(change func()) error {
 	return p.host.Store.SaveAdoptions(p.adoptions)
 }
 
-// removeParked removes the containers whose place an app has taken: it serves. One
-// that is left over is in nobody's way.
+// removeParked removes the containers that an app has replaced, now that it serves. One that can't
+// be removed does no harm.
 func (p *pass) removeParked(ctx context.Context, app units.App) {
 	list := p.containers(app.ID)
 	if len(list) == 0 || app.Request == units.Stop {
@@ -182,36 +178,36 @@ func (p *pass) removeParked(ctx context.Context, app units.App) {
 	}
 	if err != nil {
 		r := p.result(app.ID)
-		r.Notes = append(r.Notes, "it runs; what it took the place of is left over: "+err.Error())
+		r.Notes = append(r.Notes, "it serves, but the container that it replaced was not removed: "+err.Error())
 	}
 }
 
-// revertAdoption ends an app that does not serve in the place of containers, removes
-// its units, and gives the containers their place back. What came of it is in the
-// error. It is not called off: whatever happens, one of the two has to run.
+// revertAdoption stops an app that does not serve after its adoption, removes its unit files and
+// restores the containers. It returns why, with the outcome. It can't be canceled: either the app
+// or the containers must run.
 func (p *pass) revertAdoption(ctx context.Context, app units.App, why error) error {
 	ctx = context.WithoutCancel(ctx)
 	list := p.containers(app.ID)
-	// Where nothing can be written any more, the container has to run all the same.
+	// Even if nothing can be written any more, the container must run.
 	err := errors.Join(p.noteAdoption(func() { p.adoptions.Withdraw(app) }), p.stopAndUnpark(ctx, app))
 	if err != nil {
-		return fmt.Errorf("%w; giving %s, whose place it was to take, the place back: %w", why, units.ForeignNames(list), err)
+		return fmt.Errorf("%w; restoring %s failed: %w", why, units.ForeignNames(list), err)
 	}
-	state := "is as it was"
+	state := "restored"
 	if slices.ContainsFunc(list, func(c units.ForeignContainer) bool { return c.Ran }) {
-		state = "runs again"
+		state = "restarted"
 	}
-	return fmt.Errorf("%w; %s, whose place it was to take, %s; archgen adopt %s tries again", why, units.ForeignNames(list), state, app.ID)
+	return fmt.Errorf("%w; %s %s; archgen adopt %s tries again", why, state, units.ForeignNames(list), app.ID)
 }
 
-// stopAndUnpark ends an app, removes its units, which would start it at a boot, and
-// gives the containers their place back.
+// stopAndUnpark stops an app, removes its unit files, which would start it at the next boot, and
+// restores the containers.
 func (p *pass) stopAndUnpark(ctx context.Context, app units.App) error {
 	if err := p.end(ctx, app); err != nil {
 		return err
 	}
 	errs := []error{p.removeUnits(ctx, app)}
-	for _, c := range slices.Backward(p.containers(app.ID)) { // the main one comes last, as at a start
+	for _, c := range slices.Backward(p.containers(app.ID)) { // the main container is last, as in a start
 		a := units.Action{App: app.ID, Kind: units.Restore, Target: c.Name, Reason: units.ReasonRolledBack}
 		errs = append(errs, p.act(a, func() error { return p.host.Foreign.Unpark(ctx, c) }))
 	}
@@ -239,7 +235,7 @@ func (p *pass) removeUnits(ctx context.Context, app units.App) error {
 	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.ReasonRolledBack})
 }
 
-// end stops every service of an app, and leaves none that failed.
+// end stops every service of an app, and resets those that failed.
 func (p *pass) end(ctx context.Context, app units.App) error {
 	services := app.Services()
 	found, err := p.host.Services.Observe(ctx, services, false)

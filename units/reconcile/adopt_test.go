@@ -13,13 +13,13 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// foreign is the containers of a simulated machine that were there before us.
+// foreign is the foreign containers of a simulated machine.
 type foreign struct {
 	m          *machine
 	containers map[string]container // by id
 	kept       units.Adoptions
 	looks      int
-	// rewrites is how often Find changes manifests first, refuses why it can't.
+	// rewrites is how many calls of Find change manifests, refuses why it can't adopt.
 	rewrites int
 	refuses  error
 	stuck    bool // nothing can be stopped
@@ -37,7 +37,7 @@ func withForeign(containers map[string]container) *machine {
 	return m
 }
 
-// one is the usual case: x runs.
+// one is the usual case: the container x runs.
 func one() map[string]container { return map[string]container{"c1": {"x", true}} }
 
 func (f *foreign) Find(_ context.Context, apps []units.App) (map[string]units.Foreign, bool, error) {
@@ -105,7 +105,7 @@ func (f *foreign) adoptions() units.Adoptions {
 	return maps.Clone(f.kept)
 }
 
-// photograph keeps the machine as it would be if the pass were killed now.
+// photograph keeps the machine as it would be if the pass was killed now.
 func (f *foreign) photograph() {
 	if f == nil {
 		return
@@ -127,8 +127,8 @@ func (m *machine) doings() []string {
 	return list
 }
 
-// TestAdopt: the container stops before the unit starts, and goes only after the
-// app was seen to serve.
+// TestAdopt: the container stops before the unit starts, and is removed only after the app was
+// verified to serve.
 func TestAdopt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(one())
@@ -161,13 +161,13 @@ func without(list []string, word string) []string {
 	return rest
 }
 
-// TestAdoptionGivesWay: an app that does not serve leaves no unit behind, and the
-// container has its place back until a person asks or the manifest changes.
+// TestAdoptionGivesWay: an app that does not serve leaves no unit, and the container is restored
+// until an operator requests the app or the manifest changes.
 func TestAdoptionGivesWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(one())
 		equal(t, "results", []string{
-			"x not-serving: app@x.service runs and does not serve: connection refused; the container x, whose place it was to take, runs again; archgen adopt x tries again",
+			"x not-serving: app@x.service runs and does not serve: connection refused; restarted the container x; archgen adopt x tries again",
 		}, results(m.run(t, app("x", "1-silent"))))
 		equal(t, "log", []string{
 			"park x", "write app@x.container 1-silent", "reload", "start app@x.service 1-silent",
@@ -181,12 +181,12 @@ func TestAdoptionGivesWay(t *testing.T) {
 		asked.Request = units.Start
 		m.run(t, asked)
 		if m.starts["app@x.service"] != 2 {
-			t.Error("it was not tried again, although a person asked")
+			t.Error("it was not tried again, although an operator requested it")
 		}
 		m.isGivenBack(t)
 		m.run(t)
 		if len(m.foreign.kept) > 0 {
-			t.Errorf("of an app that was removed, %v is on record", m.foreign.kept)
+			t.Errorf("the adoptions of a removed app are %v", m.foreign.kept)
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
@@ -202,11 +202,11 @@ func (m *machine) isGivenBack(t *testing.T) {
 		t.Errorf("the container is %+v", c)
 	}
 	if len(m.files) > 0 || m.units["app@x.service"].Active == units.Active {
-		t.Errorf("of the app there is %v, %v", m.files, m.units)
+		t.Errorf("the app still has %v, %v", m.files, m.units)
 	}
 }
 
-// TestWhatWasNotRunningStaysSo when the app does not serve in its place.
+// TestWhatWasNotRunningStaysSo if the app does not serve.
 func TestWhatWasNotRunningStaysSo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(map[string]container{"c1": {"x", false}})
@@ -214,29 +214,29 @@ func TestWhatWasNotRunningStaysSo(t *testing.T) {
 		if c := m.foreign.containers["c1"]; c != (container{"x", false}) {
 			t.Errorf("the container is %+v", c)
 		}
-		if !strings.Contains(r.Results[0].Error, "the container x, whose place it was to take, is as it was") {
+		if !strings.Contains(r.Results[0].Error, "restored the container x") {
 			t.Error(r.Results[0].Error)
 		}
 	})
 }
 
-// TestNothingIsStoppedForNothing: a container whose place can't be taken runs on.
+// TestNothingIsStoppedForNothing: a container that can't be adopted keeps running.
 func TestNothingIsStoppedForNothing(t *testing.T) {
 	for name, tt := range map[string]struct {
 		prepare func(*machine)
 		want    string
 	}{
 		"its data would be lost": {
-			func(m *machine) { m.foreign.refuses = errors.New("nobody maps /data") },
-			"x failed: nobody maps /data",
+			func(m *machine) { m.foreign.refuses = errors.New("no volume for /data") },
+			"x failed: no volume for /data",
 		},
-		"the image can't be had": {
+		"the image is unavailable": {
 			func(m *machine) { m.noImage["x"] = true },
-			"x failed: what it needs can't be had, so nothing of it was changed: no route to registry",
+			"x failed: left unchanged: an image or a secret is unavailable: no route to registry",
 		},
 		"it does not stop": {
 			func(m *machine) { m.foreign.stuck = true },
-			"x failed: it does not stop; the container x, whose place it was to take, runs again; archgen adopt x tries again",
+			"x failed: it does not stop; restarted the container x; archgen adopt x tries again",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -252,14 +252,14 @@ func TestNothingIsStoppedForNothing(t *testing.T) {
 	}
 }
 
-// TestNoUnitCanTakeThePlace: the container has it back at once.
+// TestNoUnitCanTakeThePlace: if the units can't be written, the container is restored at once.
 func TestNoUnitCanTakeThePlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(one())
 		r := m.run(t, app("x", "1-refused"))
 		equal(t, "notes", []string{
 			"keeps data",
-			"its units could not be put into place; the container x, whose place it was to take, runs again; archgen adopt x tries again",
+			"its unit files could not be written; restarted the container x; archgen adopt x tries again",
 		}, r.Results[0].Notes)
 		m.isGivenBack(t)
 	})
@@ -275,7 +275,7 @@ func TestNoUnitCanTakeThePlace(t *testing.T) {
 	})
 }
 
-// TestDiskFullAfterTheContainerStopped: it runs again all the same.
+// TestDiskFullAfterTheContainerStopped: it still restarts.
 func TestDiskFullAfterTheContainerStopped(t *testing.T) {
 	for saves := range 4 {
 		synctest.Test(t, func(t *testing.T) {
@@ -293,7 +293,7 @@ func TestDiskFullAfterTheContainerStopped(t *testing.T) {
 	}
 }
 
-// filling is a store on a disk that is full after some writes.
+// filling is a store on a disk that is full after a number of writes.
 type filling struct {
 	*machine
 	left int
@@ -318,8 +318,8 @@ func (f *filling) isFull() bool {
 	return f.left < 0
 }
 
-// TestContainersStopBeforeAnythingStarts: the start of knots pulls lnd in, and
-// Podman would end the container of that name in no time.
+// TestContainersStopBeforeAnythingStarts: the start of knots also starts lnd, and Podman would
+// remove the foreign container without a stop timeout.
 func TestContainersStopBeforeAnythingStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(map[string]container{"c1": {"knots", true}, "c2": {"lnd", true}})
@@ -339,7 +339,7 @@ func TestContainersStopBeforeAnythingStarts(t *testing.T) {
 	})
 }
 
-// TestWithoutPodman nothing is taken over, and nobody's container is ended.
+// TestWithoutPodman no foreign container is adopted, and none is removed.
 func TestWithoutPodman(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, looks := newMachine(), 0
@@ -353,9 +353,9 @@ func TestWithoutPodman(t *testing.T) {
 			}
 			return r
 		}
-		equal(t, "results", []string{"x failed: the container x was not made by archgen: archgen adopt x takes it over", "y done"}, results(run()))
+		equal(t, "results", []string{"x failed: archgen did not create the container x; run archgen adopt x to adopt it", "y done"}, results(run()))
 		equal(t, "log", []string{"write app@y.container 1", "reload", "start app@y.service 1"}, m.doings())
-		m.run(t, app("x", "1"), app("y", "1")) // of a host that does not look
+		m.run(t, app("x", "1"), app("y", "1")) // of a host without ForeignNames
 		looks = 0
 		if run(); looks > 0 {
 			t.Error("it looks although nothing is started")
@@ -363,7 +363,7 @@ func TestWithoutPodman(t *testing.T) {
 	})
 }
 
-// TestOnePartOnly: what other parts of a running app hold is not pulled away.
+// TestOnePartOnly: a part is not adopted while other parts of the app run.
 func TestOnePartOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(map[string]container{"c2": {"x.db", true}})
@@ -382,12 +382,12 @@ func TestOnePartOnly(t *testing.T) {
 	})
 }
 
-// TestSlowAdoption: an app that is still starting keeps the place, the container
-// stays aside, and a later pass brings it to an end.
+// TestSlowAdoption: while an app starts slowly, the container stays parked, and a later pass
+// finishes the adoption.
 func TestSlowAdoption(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(one())
-		equal(t, "results", []string{"x starting: it is not up after 10m0s, and goes on by itself"}, results(m.run(t, app("x", "1-slow"))))
+		equal(t, "results", []string{"x starting: it is not up after 10m0s; it continues to start"}, results(m.run(t, app("x", "1-slow"))))
 		if c := m.foreign.containers["c1"]; c != (container{"x.legacy", false}) {
 			t.Errorf("the container is %+v", c)
 		}
@@ -400,7 +400,7 @@ func TestSlowAdoption(t *testing.T) {
 	})
 }
 
-// TestAdoptionCalledOff: whoever calls it off has the container run again.
+// TestAdoptionCalledOff: if the pass is canceled, the container restarts.
 func TestAdoptionCalledOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(one())
@@ -416,11 +416,11 @@ func TestAdoptionCalledOff(t *testing.T) {
 	})
 }
 
-// TestSlowAdoptionThatFails in the end gives way like any other, and does not go
-// back to what the app was before the container.
+// TestSlowAdoptionThatFails is reverted like any other, and does not roll back to what the app was
+// before the container.
 func TestSlowAdoptionThatFails(t *testing.T) {
 	for name, end := range map[string]units.Unit{
-		"for good": {Active: units.Failed}, "and is tried again and again": {Active: units.Activating, Restarting: true},
+		"for good": {Active: units.Failed}, "and is restarted repeatedly": {Active: units.Activating, Restarting: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -435,7 +435,7 @@ func TestSlowAdoptionThatFails(t *testing.T) {
 				m.run(t, asked)
 				end.Invocation = m.units["app@x.service"].Invocation
 				m.units["app@x.service"] = end
-				if end.Restarting { // healthd, which can't give the place back, leaves it to who can
+				if end.Restarting { // healthd can't revert it and leaves it to archgen
 					host := m.host()
 					host.Foreign, m.log = nil, nil
 					_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
@@ -445,7 +445,7 @@ func TestSlowAdoptionThatFails(t *testing.T) {
 						t.Errorf("%v, did %v", err, m.log)
 					}
 				}
-				want := "x not-serving: app@x.service was started and has failed; the container x"
+				want := "x not-serving: app@x.service was started and has failed; restarted the container x"
 				if r := m.run(t, app("x", "1-slow")); !strings.HasPrefix(results(r)[0], want) {
 					t.Errorf("%v, want %s…", results(r), want)
 				}
@@ -455,8 +455,8 @@ func TestSlowAdoptionThatFails(t *testing.T) {
 	}
 }
 
-// TestKilledAdoption: killed at any moment, the next pass ends with the app that
-// serves or the container that runs, never with both and never with none.
+// TestKilledAdoption: after a kill at any moment, the next pass ends with either the app serving
+// or the container running, never with both or none.
 func TestKilledAdoption(t *testing.T) {
 	for _, version := range []string{"1", "1-silent", "1-fails"} {
 		t.Run(version, func(t *testing.T) {
@@ -476,7 +476,7 @@ func TestKilledAdoption(t *testing.T) {
 
 func resumed(t *testing.T, moment int, m *machine, version string) {
 	t.Helper()
-	for range 3 { // a service that failed may have to wait for its turn
+	for range 3 { // a failed service may be backing off
 		m.run(t, app("x", version))
 	}
 	isUp := m.units["app@x.service"].Active == units.Active
@@ -488,6 +488,6 @@ func resumed(t *testing.T, moment int, m *machine, version string) {
 		t.Errorf("killed at %d: the app is %+v, the container %+v, the files %v\n%s", moment, m.units, c, m.files, strings.Join(m.log, "\n"))
 	}
 	if len(m.foreign.kept["x"].Containers) > 0 {
-		t.Errorf("killed at %d: %v is still on record", moment, m.foreign.kept)
+		t.Errorf("killed at %d: the adoptions are still %v", moment, m.foreign.kept)
 	}
 }

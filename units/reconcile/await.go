@@ -9,15 +9,14 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// awaitPause is the time between two looks at apps that are starting.
+// awaitPause is the time between two observations of apps that are starting.
 const awaitPause = 500 * time.Millisecond
 
-// Await is Run for who wants to know what became of every app: where some are
-// still starting after the host's patience, it runs further passes over them
-// until they are up, or down, or the time is over. In between, other passes have
-// their turn: a database that takes an hour keeps nobody else waiting. Of apps that
-// are meant by name that counts also where another pass, such as one of healthd, has
-// begun their start, or has seen it fail.
+// Await is Run for a caller that needs the outcome of every app. If some are still starting after
+// the host's WaitTimeout, it runs further passes over them until they are up or down, or until the
+// timeout. It does not hold the lock in between: an app that starts for an hour delays no other
+// pass. For apps that the operator named, the outcome of another pass counts, too, such as one of
+// healthd that began the start or saw it fail.
 func Await(ctx context.Context, desired func() (units.Desired, error), host Host, timeout time.Duration) (Report, error) {
 	began := host.Now()
 	var want units.Desired
@@ -42,17 +41,15 @@ func Await(ctx context.Context, desired func() (units.Desired, error), host Host
 	return report, err
 }
 
-// foundOut is what became of an app that somebody waits for and that a pass leaves for a
-// reason.
+// foundOut is the outcome of an awaited app that a pass leaves for a reason.
 var foundOut = map[units.Reason]Outcome{
 	units.ReasonStarting: Starting, units.ReasonDependencyStarting: Starting, units.ReasonStopping: Starting, units.ReasonJobUnderWay: Starting, units.ReasonNotAnsweringYet: Starting,
 	units.ReasonRestartedBySystemd: NotServing, units.ReasonBackingOff: NotServing, units.ReasonGaveUp: NotServing,
 	units.ReasonRolledBack: RolledBack,
 }
 
-// waitedFor says of apps that are meant by name, and to which nothing was done, what
-// became of them. A rotation of secrets is no reason for how its users were before, but
-// for what waits for it.
+// waitedFor sets the outcome of apps that the operator named and that the pass left as they are.
+// In a rotation it does so only for what waits for it: other reasons are from before.
 func (r Report) waitedFor(want units.Desired) Report {
 	r.Results = slices.Clone(r.Results)
 	for _, a := range r.Actions {
@@ -78,8 +75,7 @@ func starting(r Report) []string {
 	return ids
 }
 
-// only is what is wanted of some apps. What was asked of them was done, and what
-// became of it is to be seen.
+// only is the desired state of some apps, without their requests, which are carried out already.
 func only(desired func() (units.Desired, error), ids []string) func() (units.Desired, error) {
 	return func() (units.Desired, error) {
 		want, err := desired()
@@ -92,7 +88,7 @@ func only(desired func() (units.Desired, error), ids []string) func() (units.Des
 	}
 }
 
-// arrival waits until one of the apps is up or down, or the time is over.
+// arrival waits until one of the apps is up or down, or until the deadline.
 func arrival(ctx context.Context, ids []string, host Host, deadline time.Time) error {
 	for {
 		if err := pause(ctx, awaitPause); err != nil {
@@ -114,8 +110,7 @@ func arrival(ctx context.Context, ids []string, host Host, deadline time.Time) e
 	}
 }
 
-// then is the report of two passes, of which the second was about some of the
-// apps of the first.
+// then combines the reports of two passes. The second one covers some of the apps of the first.
 func (r Report) then(next Report) Report {
 	left := map[string]units.Reason{}
 	for _, a := range next.Actions {
@@ -145,19 +140,18 @@ func (r Report) then(next Report) Report {
 	return r
 }
 
-// isOnTheWay is the reasons for which an app is left that may still come up, isUp
-// those for which one is left that has.
+// isOnTheWay is the reasons of apps that may still come up, isUp those of apps that are up.
 var (
 	isOnTheWay = map[units.Reason]bool{units.ReasonStarting: true, units.ReasonDependencyStarting: true, units.ReasonStopping: true, units.ReasonJobUnderWay: true, units.ReasonNotAnsweringYet: true}
 	isUp       = map[units.Reason]bool{units.ReasonLoading: true, units.ReasonNeedsUser: true}
 )
 
-// lastWords adds to what is said of apps that are not up what they wrote last.
+// lastWords adds the last log lines of apps that are not up.
 func (r Report) lastWords(ctx context.Context, host Host, timeout time.Duration) {
 	for i, a := range r.Results {
 		switch {
 		case a.Outcome == Starting:
-			r.Results[i].Error = fmt.Sprintf("it is not up after %v, and goes on by itself", timeout)
+			r.Results[i].Error = fmt.Sprintf("it is not up after %v; it continues to start", timeout)
 		case a.Outcome != NotServing || len(a.Log) > 0:
 			continue
 		}

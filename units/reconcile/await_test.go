@@ -10,8 +10,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// TestAwait: who waits for slow apps learns what became of them, and keeps
-// nobody else out meanwhile.
+// TestAwait: Await reports the outcome of slow apps, and delays no other pass meanwhile.
 func TestAwait(t *testing.T) {
 	for name, tt := range map[string]struct {
 		from, to string
@@ -19,13 +18,13 @@ func TestAwait(t *testing.T) {
 		want     []string
 		took     time.Duration
 	}{
-		"it comes up":                                {"", "2-late", time.Hour, []string{"x done", "y done"}, 5 * time.Minute},
-		"it comes up, changed":                       {"1", "2-late", time.Hour, []string{"x done", "y done"}, 5 * time.Minute},
-		"it goes down":                               {"", "2-late-lost", time.Hour, []string{"x not-serving: it was started and is not up: failed", "y done"}, 5 * time.Minute},
-		"systemd starts it again and again":          {"", "2-late-loops", time.Hour, []string{"x not-serving: it was started and is not up: restarted-by-systemd", "y done"}, 5 * time.Minute},
-		"it takes longer still":                      {"", "2-late", 2 * time.Minute, []string{"x starting: it is not up after 2m0s, and goes on by itself", "y done"}, 2 * time.Minute},
-		"systemd starts it again and again, changed": {"1", "2-late-loops", time.Hour, []string{"x rolled-back: app@x.service was started and has failed; it runs with its earlier files again", "y done"}, 5 * time.Minute},
-		"it goes down, changed":                      {"1", "2-late-lost", time.Hour, []string{"x rolled-back: app@x.service was started and has failed; it runs with its earlier files again", "y done"}, 5 * time.Minute},
+		"it comes up":                             {"", "2-late", time.Hour, []string{"x done", "y done"}, 5 * time.Minute},
+		"it comes up, changed":                    {"1", "2-late", time.Hour, []string{"x done", "y done"}, 5 * time.Minute},
+		"it goes down":                            {"", "2-late-lost", time.Hour, []string{"x not-serving: it was started and is not up: failed", "y done"}, 5 * time.Minute},
+		"systemd restarts it repeatedly":          {"", "2-late-loops", time.Hour, []string{"x not-serving: it was started and is not up: restarted-by-systemd", "y done"}, 5 * time.Minute},
+		"it takes longer still":                   {"", "2-late", 2 * time.Minute, []string{"x starting: it is not up after 2m0s; it continues to start", "y done"}, 2 * time.Minute},
+		"systemd restarts it repeatedly, changed": {"1", "2-late-loops", time.Hour, []string{"x rolled-back: app@x.service was started and has failed; it runs with its previous files again", "y done"}, 5 * time.Minute},
+		"it goes down, changed":                   {"1", "2-late-lost", time.Hour, []string{"x rolled-back: app@x.service was started and has failed; it runs with its previous files again", "y done"}, 5 * time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -54,7 +53,7 @@ func TestAwait(t *testing.T) {
 				if took := time.Since(began); took < tt.took || took > tt.took+time.Minute {
 					t.Errorf("it took %v, want %v", took, tt.took)
 				}
-				time.Sleep(10 * time.Minute) // what starts late goes on without anybody waiting
+				time.Sleep(10 * time.Minute) // what starts late continues although the wait ended
 				want := tt.to
 				if strings.HasPrefix(tt.want[0], "x rolled-back") {
 					want = tt.from
@@ -67,21 +66,20 @@ func TestAwait(t *testing.T) {
 	}
 }
 
-// TestAwaitOfOthersWork: another pass was first, such as one of healthd. Who waits for an
-// app by its name learns what became of it all the same; who asks for all, what this
-// pass did.
+// TestAwaitOfOthersWork: another pass, such as one of healthd, was first. For an app that the
+// operator named, Await still reports the outcome; otherwise only what this pass did.
 func TestAwaitOfOthersWork(t *testing.T) {
 	for name, tt := range map[string]struct {
 		content        string
 		whole, awaited bool
 		want           []string
 	}{
-		"it is on its way":                         {"2-late", false, true, []string{"x done"}},
-		"it is on its way, and nobody asks for it": {"2-late", true, false, []string{"x unchanged"}},
-		"it is on its way, meant among all":        {"2-late", true, true, []string{"x done"}},
-		"it was rolled back":                       {"2-fails", false, true, []string{"x rolled-back: it did not serve after its last change and has its last good files"}},
-		"it was rolled back, meant among all":      {"2-fails", true, true, []string{"x rolled-back: it did not serve after its last change and has its last good files"}},
-		"it runs":                                  {"2", false, true, []string{"x unchanged"}},
+		"it is starting":                      {"2-late", false, true, []string{"x done"}},
+		"it is starting, and not named":       {"2-late", true, false, []string{"x unchanged"}},
+		"it is starting, named among all":     {"2-late", true, true, []string{"x done"}},
+		"it was rolled back":                  {"2-fails", false, true, []string{"x rolled-back: it did not serve after its last change and has its last good files"}},
+		"it was rolled back, named among all": {"2-fails", true, true, []string{"x rolled-back: it did not serve after its last change and has its last good files"}},
+		"it runs":                             {"2", false, true, []string{"x unchanged"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -108,15 +106,15 @@ func TestAwaitOfOthersWork(t *testing.T) {
 	}
 }
 
-// TestAwaitOfWhatJustStarted: another pass was first, and the app runs when somebody begins
-// to wait for it. That it does is no sign yet that it serves.
+// TestAwaitOfWhatJustStarted: another pass was first, and the app runs when Await begins. That is
+// no proof yet that it serves.
 func TestAwaitOfWhatJustStarted(t *testing.T) {
 	for name, tt := range map[string]struct {
 		whole, awaited bool
 		want           string
 	}{
-		"meant by name":   {false, true, "x not-serving: app@x.service was started, ended, and was started again within 5s"},
-		"meant among all": {true, true, "x not-serving: app@x.service was started, ended, and was started again within 5s"},
+		"named":           {false, true, "x not-serving: app@x.service was started, exited, and was restarted within 5s"},
+		"named among all": {true, true, "x not-serving: app@x.service was started, exited, and was restarted within 5s"},
 		"not meant":       {true, false, "x unchanged"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,12 +7,12 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Config tells what the container of a service would be started with now beside
-// its file, by its recipe, and what it was started with.
+// Config returns the digests of the configuration that the container of a service would start with
+// now, by its recipe, and of the one that it was started with.
 type Config func(service string, recipe units.Prestart) (want, have units.ConfigDigests, err error)
 
-// configure fills in the digests of the configuration of what runs, or is restarting. Where nobody
-// can tell one, as when a secret has no value, the container runs on.
+// configure adds the digests of the configuration of services that run or restart. A digest that
+// is unknown, for example because a secret has no value, restarts nothing.
 func (p *pass) configure(basis units.Basis) {
 	if p.host.Config == nil {
 		return
@@ -36,8 +36,8 @@ func (p *pass) configure(basis units.Basis) {
 	}
 }
 
-// configOf is nothing for a part that has no recipe, or is down for good. While a secret
-// is rotated it counts what a part starts with, too.
+// configOf returns no digests for a part that has no recipe or is down. During a rotation a part
+// that is starting counts, too.
 func (p *pass) configOf(app units.App, part units.Part, u units.Unit) (want, have units.ConfigDigests, err error) {
 	file, ok := app.Files.Find(units.PrestartName(part.Service))
 	isStarting := app.Rotating && u.Active == units.Activating
@@ -51,12 +51,12 @@ func (p *pass) configOf(app units.App, part units.Part, u units.Unit) (want, hav
 	return p.host.Config(part.Service, recipe)
 }
 
-// ofConfig is the reasons that are over once an app has its configuration.
+// ofConfig is the reasons that end once an app has its configuration.
 var ofConfig = []units.Reason{units.ReasonConfigDiffers, units.ReasonReloadableFileDiffers}
 
-// met notes that an app which was restarted or reloaded for its configuration has it now,
-// and that one which was restarted for what it watches has seen that. An app whose own
-// start changes what it watches has not, and its tries go on to count.
+// met records that an app which restarted or reloaded for its configuration has it now, and that
+// an app which restarted for what it watches has read it. If the app's own start changes what it
+// watches it has not, and its repairs keep counting.
 func (p *pass) met(ctx context.Context, app units.App, steps []units.Action) {
 	isFor := func(reasons ...units.Reason) bool {
 		return slices.ContainsFunc(steps, func(a units.Action) bool { return slices.Contains(reasons, a.Reason) })
@@ -87,9 +87,9 @@ func (p *pass) met(ctx context.Context, app units.App, steps []units.Action) {
 	}
 }
 
-// reloaded notes what came of a reload at once. One by which the service has read other
-// files did what it was for, also if the files change again before the app is seen to
-// serve. Any other is a try that failed.
+// reloaded records the result of a reload at once. A reload that made the service read other files
+// succeeded, even if the files change again before the app is verified. Any other one counts as a
+// failed repair.
 func (p *pass) reloaded(ctx context.Context, app units.App, a units.Action, failed error) {
 	isMet := failed == nil && p.hasReadOther(ctx, app, a.Target)
 	p.mu.Lock()
@@ -101,7 +101,7 @@ func (p *pass) reloaded(ctx context.Context, app units.App, a units.Action, fail
 	}
 }
 
-// hasReadOther reports whether a service has read other files than when the pass began.
+// hasReadOther reports whether a service has read other files since the pass began.
 func (p *pass) hasReadOther(ctx context.Context, app units.App, service string) bool {
 	i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == service })
 	found, err := p.host.Services.Observe(ctx, []string{service}, false)
@@ -112,14 +112,14 @@ func (p *pass) hasReadOther(ctx context.Context, app units.App, service string) 
 	return err == nil && have.Reloadable != p.have.Units[service].Reloadable
 }
 
-// metConfig is for who holds the lock, or needs none.
+// metConfig resolves the reasons about the configuration. The caller holds mu, or needs no lock.
 func (p *pass) metConfig(app string) {
 	for _, why := range ofConfig {
 		p.history.Resolve(app, why)
 	}
 }
 
-// hasConfig reports whether a container has the configuration that it should have.
+// hasConfig reports whether a container has its desired configuration.
 func hasConfig(want, have units.ConfigDigests) bool {
 	return want.Config == have.Config && want.Reloadable == have.Reloadable
 }

@@ -17,13 +17,13 @@ type configs struct {
 	now     units.ConfigDigests
 	started map[int]units.ConfigDigests // by the number of the start
 	err     error
-	// restless: each start of the app changes what it is compared with.
+	// restless: each start of the app changes its desired configuration.
 	restless bool
-	// called is reconcile.Host's.
+	// called is Host.Preempt.
 	called func(app string) <-chan struct{}
 }
 
-// reload lets the app read again what can be read again.
+// reload lets the app read its reloadable files again.
 func (c *configs) reload(string) error {
 	c.machine.mu.Lock()
 	defer c.machine.mu.Unlock()
@@ -74,8 +74,8 @@ func newConfigs() *configs {
 	return c
 }
 
-// TestConfigRestartsOnce: what changed restarts its app, once, and nobody else;
-// a second change comes at once, too.
+// TestConfigRestartsOnce: a change restarts its app once, and no other; a second change is applied
+// at once, too.
 func TestConfigRestartsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfigs()
@@ -97,9 +97,9 @@ func TestConfigRestartsOnce(t *testing.T) {
 	})
 }
 
-// TestWatchedRestartsAtOnce: each change of what an app watches restarts it at once, however
-// often that was so before: it has done what it was for, and the app keeps an address at which
-// nobody answers until then.
+// TestWatchedRestartsAtOnce: each change of what an app watches restarts it at once, however often
+// that happened before: each restart helped, and until the next one the app uses an address that
+// does not answer.
 func TestWatchedRestartsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfigs()
@@ -115,8 +115,8 @@ func TestWatchedRestartsAtOnce(t *testing.T) {
 	})
 }
 
-// TestFollowerRestartsInTheSamePass: an app that keeps the address of another one is restarted
-// after that by the pass which starts it, and not where its start does not come about.
+// TestFollowerRestartsInTheSamePass: the pass that starts an app then restarts the apps that track
+// its address, unless the start is not made.
 func TestFollowerRestartsInTheSamePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -161,8 +161,8 @@ func TestFollowerRestartsInTheSamePass(t *testing.T) {
 	})
 }
 
-// TestReload: what an app can read again reloads it, once for each change, and starts
-// nothing. A change of more than that restarts it.
+// TestReload: a change of reloadable files reloads the app once and starts nothing. Any further
+// change restarts it.
 func TestReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfigs()
@@ -189,13 +189,13 @@ func TestReload(t *testing.T) {
 	})
 }
 
-// TestReloadAgain: a change that comes while a pass still watches the app after the reload
-// for the one before is reloaded as well. The reload did what it was for.
+// TestReloadAgain: a change during the verification of a reload is reloaded, too, because the
+// first reload helped.
 func TestReloadAgain(t *testing.T) {
 	for name, after := range map[string]struct{ changed, called time.Duration }{
 		"during the reload":                   {500 * time.Millisecond, 3 * time.Second},
 		"after it":                            {3 * time.Second, 3 * time.Second},
-		"the pass does not stay for a reload": {1500 * time.Millisecond, 500 * time.Millisecond},
+		"the pass does not wait for a reload": {1500 * time.Millisecond, 500 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -232,8 +232,8 @@ func TestReloadAgain(t *testing.T) {
 	}
 }
 
-// TestReloadThatFails: where a reload could not be made, the app is restarted, after a
-// while, and has its configuration from that.
+// TestReloadThatFails: if a reload fails, the app restarts after a delay and reads its
+// configuration then.
 func TestReloadThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfigs()
@@ -243,7 +243,7 @@ func TestReloadThatFails(t *testing.T) {
 		c.now.Reloadable, c.machine.reloading = "s", func(string) error { return errors.New("no space left") }
 		equal(t, "results", []string{"ui not-serving: no space left"}, results(c.run(t, ui)))
 		equal(t, "reasons", []string{string(units.ReasonBackingOff)}, reasons(c.run(t, ui)))
-		time.Sleep(20 * time.Second) // after two tries, of which the first was its first start
+		time.Sleep(20 * time.Second) // after two repairs, the first being its first start
 		c.run(t, ui)
 		equal(t, "log", []string{"reload-service " + uiService, "start " + uiService + " 1"}, c.machine.log)
 		if r := c.run(t, ui); r.Changed() {
@@ -252,10 +252,10 @@ func TestReloadThatFails(t *testing.T) {
 	})
 }
 
-// TestReloadThatEndsTheApp: a program that ends because of what it reads gets its earlier
-// files back, also where the pass that reloaded it did not stay to see that.
+// TestReloadThatEndsTheApp: a program that exits because of what it read returns to its previous
+// files, even if the pass that reloaded it did not wait to see that.
 func TestReloadThatEndsTheApp(t *testing.T) {
-	for name, isCalled := range map[string]bool{"seen by the second look": false, "seen by a later pass": true} {
+	for name, isCalled := range map[string]bool{"seen by the second check": false, "seen by a later pass": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				c := newConfigs()
@@ -281,7 +281,7 @@ func TestReloadThatEndsTheApp(t *testing.T) {
 				c.now.Reloadable = "s"
 				r := c.run(t, changed)
 				if isCalled {
-					equal(t, "first results", []string{"ui starting: whether it serves is still to be seen: interrupted by a change to another app"}, results(r))
+					equal(t, "first results", []string{"ui starting: not verified yet: interrupted by a change to another app"}, results(r))
 					equal(t, "reasons during the reload", []string{string(units.ReasonJobUnderWay)}, reasons(c.run(t, changed)))
 					c.called = nil
 					time.Sleep(2 * time.Second)
@@ -299,7 +299,7 @@ func TestReloadThatEndsTheApp(t *testing.T) {
 	}
 }
 
-// TestConfigUnknown: an app whose configuration can't be told runs on, and it is said.
+// TestConfigUnknown: an app whose configuration is unknown keeps running, and the report says so.
 func TestConfigUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfigs()
@@ -313,8 +313,8 @@ func TestConfigUnknown(t *testing.T) {
 	})
 }
 
-// TestRestlessConfig: an app whose own start changes what it is compared with is
-// not restarted again and again.
+// TestRestlessConfig: an app whose own start changes its desired configuration does not restart
+// repeatedly.
 func TestRestlessConfig(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfigs()
@@ -332,7 +332,7 @@ func TestRestlessConfig(t *testing.T) {
 	})
 }
 
-// TestRecipeIsWrittenWithoutReload: systemd has no unit of a recipe.
+// TestRecipeIsWrittenWithoutReload: systemd has no unit for a recipe.
 func TestRecipeIsWrittenWithoutReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfigs()

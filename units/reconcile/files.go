@@ -11,10 +11,10 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// restore puts lost files back of apps that were seen running with them, before
-// anything else: what earlier passes left takes a while to read, and systemd is busy
-// where files change, and may not answer at all. To the rest of the pass they are lost
-// still, as systemd has to read them; it also tells of what could not be written.
+// restore restores lost files of apps that were seen running with them, before anything else:
+// reading the state of earlier passes takes a while, and systemd is busy where files change and
+// may not answer at all. The rest of the pass still treats the files as lost, because systemd has
+// to read them. It also reports what could not be written.
 func (p *pass) restore() {
 	if p.host.Ran == nil {
 		return
@@ -36,16 +36,16 @@ func (p *pass) restore() {
 	}
 }
 
-// announce keeps, before anything is done, which services are stopped and of
-// which apps files are changed: a pass that is killed in between leaves word. An
-// app that gets back what it runs with is not changed, and has it sooner.
+// announce records, before anything is done, which services stop and of which apps files change,
+// so that the next pass can resume after a kill. A lost file that is restored is no change, and
+// does not wait for this.
 func (p *pass) announce() error {
 	for _, a := range p.plan.Files {
 		p.history.DropStarted(a.App, p.have.Units)
 	}
 	for id := range p.plan.Adopts {
-		// Between parking the containers and the start nothing runs, and an app that has
-		// the place back for another try was stopped when it gave it up.
+		// Nothing runs between parking the containers and the start. An app that adopts again was
+		// stopped when its adoption was reverted.
 		app, _ := p.plan.Basis.Find(id)
 		main := app.Parts[0].Service
 		if u := p.have.Units[main]; u.Active != units.Active && u.Active != units.Activating {
@@ -58,8 +58,8 @@ func (p *pass) announce() error {
 		}
 	}
 	for _, a := range slices.Concat(p.plan.Steps, p.plan.Left) {
-		// What failed without its unit looks stopped by somebody once it has it back, also
-		// where it is left for now: disabled, or backing off.
+		// A service that failed without its unit looks stopped by an operator once the unit exists
+		// again. This matters also for one that is disabled or backing off for now.
 		app, isWanted := p.plan.Basis.Find(a.App)
 		u := p.have.Units[a.Target]
 		isMeant := a.Kind != units.Leave || !u.Stopped
@@ -75,13 +75,13 @@ func (p *pass) announce() error {
 	return p.keepHistory()
 }
 
-// isRestored reports whether an app gets a lost file back that it runs with.
+// isRestored reports whether an action restores a lost file that the app runs with.
 func (p *pass) isRestored(a units.Action) bool {
 	app, ok := p.plan.Basis.Find(a.App)
 	return ok && a.Reason == units.ReasonFileMissing && app.Runs(p.have.Units)
 }
 
-// keepHistory writes down what is to outlive the pass, if it changed.
+// keepHistory saves the history if it changed.
 func (p *pass) keepHistory() error {
 	if reflect.DeepEqual(p.kept, p.history) {
 		return nil
@@ -90,7 +90,7 @@ func (p *pass) keepHistory() error {
 	return p.host.Store.SaveHistory(p.history)
 }
 
-// stop ends the services of apps that are gone, while their units still say how.
+// stop stops the services of apps that are not wanted, while systemd has their units.
 func (p *pass) stop(ctx context.Context) error {
 	if err := p.revive(ctx); err != nil {
 		return err
@@ -108,8 +108,8 @@ func (p *pass) stop(ctx context.Context) error {
 	return p.forget(ctx)
 }
 
-// revive gives services that are to stop, and have lost their units, the last ones
-// back until they have stopped.
+// revive restores the last units of services that must stop and have lost them, until they have
+// stopped.
 func (p *pass) revive(ctx context.Context) error {
 	if len(p.plan.Revives) == 0 {
 		return nil
@@ -125,8 +125,8 @@ func (p *pass) revive(ctx context.Context) error {
 	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.ReasonNotLoaded})
 }
 
-// forget makes systemd forget those that were stopped and did not end well: it
-// would list them for ever, as failed units of which no file is left.
+// forget resets services that failed when they were stopped. systemd would list them forever as
+// failed units without a file.
 func (p *pass) forget(ctx context.Context) error {
 	names := make([]string, 0, len(p.plan.Stops))
 	for _, a := range p.plan.Stops {
@@ -151,8 +151,8 @@ func (p *pass) forget(ctx context.Context) error {
 	return nil
 }
 
-// files writes and removes, lets systemd read the result, and makes sure that
-// it did: a reload that succeeds proves nothing.
+// files writes and removes files, reloads systemd, and verifies that it loaded them: a successful
+// reload proves nothing.
 func (p *pass) files(ctx context.Context) error {
 	if len(p.plan.Files)+len(p.plan.Basis.Unfinished) > 0 { // a pass that was killed may have left temporary files
 		if err := p.sync(); err != nil {
@@ -168,14 +168,13 @@ func (p *pass) files(ctx context.Context) error {
 	return p.verifyLoaded(ctx)
 }
 
-// nothingWritten reports whether a reload is for files of which none was changed.
+// nothingWritten reports whether the reload is for files only and none of them changed.
 func (p *pass) nothingWritten() bool {
 	ofFiles := p.plan.Reload.Reason != units.ReasonNotLoaded && p.plan.Reload.Reason != units.ReasonNeedsReload
 	return ofFiles && !slices.ContainsFunc(p.plan.Files, func(a units.Action) bool { return !p.isBad(a.App) })
 }
 
-// sync brings the directory to what is wanted, less what belongs to apps for
-// which something went wrong: of those everything stays as it is.
+// sync writes the desired files. The files of an app that failed stay as they are.
 func (p *pass) sync() error {
 	want := slices.Clone(p.plan.Basis.Shared)
 	for _, app := range p.plan.Basis.Apps {
@@ -201,8 +200,8 @@ func (p *pass) sync() error {
 	return err
 }
 
-// removes selects the files that go. Where none does, nobody has to read those
-// that the pass is not about.
+// removes selects the files to remove. If it is nil, the owner of the files need not read those of
+// other apps.
 func (p *pass) removes() func(units.Ownership) bool {
 	of := map[string]bool{}
 	for _, a := range p.plan.Files {
@@ -216,7 +215,7 @@ func (p *pass) removes() func(units.Ownership) bool {
 	return func(m units.Ownership) bool { return of[m.App] }
 }
 
-// noteDone tells of an action that was done together with others.
+// noteDone reports an action that was carried out together with others.
 func (p *pass) noteDone(a units.Action) {
 	p.mu.Lock()
 	p.done = append(p.done, a)
@@ -228,8 +227,8 @@ func (p *pass) hasForeignFile(app units.App) bool {
 	return slices.ContainsFunc(app.Files, func(f units.File) bool { return p.have.Files[f.Name].State == units.FileForeign })
 }
 
-// verifyLoaded demands that systemd has every unit that should be there. An app
-// without gets its earlier files back, and what Podman's generator said about it.
+// verifyLoaded requires that systemd has every unit. An app without one gets its previous files
+// back, and its result has the log of Podman's generator.
 func (p *pass) verifyLoaded(ctx context.Context) error {
 	now, err := p.host.Services.Observe(ctx, serviceNames(p.plan.Basis), false)
 	if err != nil {
@@ -241,14 +240,14 @@ func (p *pass) verifyLoaded(ctx context.Context) error {
 		if i < 0 || p.isBad(app.ID) {
 			continue
 		}
-		part, advice := app.Parts[i], "archgen doctor looks for what keeps it from doing so"
+		part, advice := app.Parts[i], "run archgen doctor to find the cause"
 		if p.plan.Writes(app.ID) && !p.plan.PreviousFiles(app.ID).SameContainers(app.Files) {
 			if err := p.giveBack(app); err != nil {
 				return err
 			}
-			givenBack, advice = true, "its files are as they were before"
+			givenBack, advice = true, "its previous files are restored"
 		}
-		p.fail(app.ID, Failed, fmt.Errorf("systemd has no unit %s after the reload: Podman's generator made none of %s; %s", part.Service, part.File, advice),
+		p.fail(app.ID, Failed, fmt.Errorf("systemd has no unit %s after the reload: Podman's generator did not make it from %s; %s", part.Service, part.File, advice),
 			p.host.Services.GeneratorLog(ctx, part.File, p.started))
 	}
 	if !givenBack {
@@ -257,12 +256,12 @@ func (p *pass) verifyLoaded(ctx context.Context) error {
 	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.ReasonRolledBack})
 }
 
-// giveBack puts the files of an app back that it had before they were changed.
+// giveBack restores the files that an app had before they were changed.
 func (p *pass) giveBack(app units.App) error {
 	before := p.plan.PreviousFiles(app.ID)
 	err := p.host.Files.Sync(before, func(m units.Ownership) bool { return m.App == app.ID })
 	if err != nil {
-		return fmt.Errorf("putting the earlier files of %s back: %w", app.ID, err)
+		return fmt.Errorf("restoring the previous files of %s: %w", app.ID, err)
 	}
 	for _, f := range before {
 		p.noteDone(units.Action{App: app.ID, Kind: units.Write, Target: f.Name, Reason: units.ReasonRolledBack})

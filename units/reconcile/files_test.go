@@ -13,8 +13,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// TestRestoreNeedsNoImage: what runs as it should has its image, so a lost file
-// comes back at once, and also where no registry answers.
+// TestRestoreNeedsNoImage: an app that runs has its image, so a lost file is restored at once,
+// even if no registry answers.
 func TestRestoreNeedsNoImage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -30,7 +30,7 @@ func TestRestoreNeedsNoImage(t *testing.T) {
 	})
 }
 
-// busy is a systemd of which each look is noted.
+// busy is a systemd that records each observation.
 type busy struct{ *machine }
 
 func (b busy) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
@@ -38,9 +38,8 @@ func (b busy) Observe(ctx context.Context, names []string, others bool) (map[str
 	return b.machine.Observe(ctx, names, others)
 }
 
-// TestRestoreFirst: a lost file of an app that was seen running with it is there
-// again before systemd is asked, and the pass tells of it as of any other. Of other
-// apps nobody knows yet whether they are new.
+// TestRestoreFirst: a lost file of an app that was seen running with it is restored before systemd
+// is observed, and reported like any other. Other apps may be new.
 func TestRestoreFirst(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -50,7 +49,7 @@ func TestRestoreFirst(t *testing.T) {
 	}{
 		{name: "seen running", ran: func(units.App) bool { return true }, want: []string{"write app@x.container 1", "observe", "reload", "observe"}},
 		{name: "unknown", ran: func(units.App) bool { return false }, want: []string{"observe", "write app@x.container 1", "reload", "observe"}},
-		{name: "nobody knows", want: []string{"observe", "write app@x.container 1", "reload", "observe"}},
+		{name: "unknown for all", want: []string{"observe", "write app@x.container 1", "reload", "observe"}},
 		{name: "no space", ran: func(units.App) bool { return true }, fail: errors.New("no space left"), want: []string{"observe"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -79,7 +78,7 @@ func TestRestoreFirst(t *testing.T) {
 	}
 }
 
-// TestRestoredFilesAreToldOnce, whatever their names and how many they are.
+// TestRestoredFilesAreToldOnce, whatever their names and number.
 func TestRestoredFilesAreToldOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -105,8 +104,8 @@ type unable struct{ *machine }
 
 func (unable) Start(context.Context, string) error { return errors.New("no space left") }
 
-// TestLostFileIsNoChange: where a file was lost, what is left of an app's files is no
-// earlier version of it. The file is put back, and stays there whatever comes after.
+// TestLostFileIsNoChange: the files of an app without the lost one are no previous version. The
+// lost file is restored, and stays even if later actions fail.
 func TestLostFileIsNoChange(t *testing.T) {
 	for name, broken := range map[string]func(*machine, *reconcile.Host){
 		"can't be started":        func(m *machine, h *reconcile.Host) { h.Services = unable{m} },

@@ -1,11 +1,11 @@
-// Package reconcile owns the one operation that changes what runs. Run observes the
-// machine and carries out the plan that units.Decide makes: it acquires images and secrets,
-// records grants, stops, writes, starts app by app, verifies, and commits a generation. It
-// says of an app that it was started only after it was seen to serve.
+// Package reconcile owns the one operation that changes the running apps. Run observes the machine
+// and carries out the plan that units.Decide makes: it acquires images and secrets, records
+// grants, stops, writes, starts app by app, verifies, and commits a generation. It reports an app
+// as started only after it verified that the app serves.
 //
-// It never decides what is done or why, and never changes a plan. It reacts to how an app
-// fares: one that does not serve after a change gets its earlier files back. It touches the
-// machine only through the Host that its caller hands it.
+// It never decides which actions are needed or why, and never changes a plan. It reacts to the
+// outcome of the actions: an app that does not serve after a change returns to its previous files.
+// It uses the machine only through the Host of its caller.
 package reconcile
 
 import (
@@ -20,104 +20,102 @@ type Host struct {
 	Files    Files
 	Services Services
 	Store    Store
-	// Health is how a running service was found to be, at once where somebody
-	// asks it all the time. Ask asks it now, once, and returns what it said where
-	// it does not serve.
+	// Health is the health of a running service. It does not block if a prober asks continuously.
+	// Ask probes the service once, now, and returns its answer if it does not serve.
 	Health, Ask func(ctx context.Context, file units.File, p units.Part, u units.Unit) (units.Health, string)
-	// Ran reports whether an app was seen running with the files that it should have,
-	// at the end of an earlier pass. Where it is nil, nobody knows of any.
+	// Ran reports whether an app was seen running with its desired files at the end of an earlier
+	// pass. If it is nil, this is unknown for every app.
 	Ran func(app units.App) bool
-	// Foreign takes containers over that were there before us, for which it needs
-	// Podman. Where it is nil, an app is not started that has the name of one of
-	// ForeignNames, which is asked before a start and may be nil as well.
+	// Foreign adopts foreign containers, for which it needs Podman. If it is nil, an app that has
+	// one of ForeignNames does not start. ForeignNames is called before a start, and may be nil,
+	// too.
 	Foreign      ForeignContainers
 	ForeignNames func() ([]string, error)
-	// Config compares configurations. Where it is nil, no app has one.
+	// Config compares configurations. If it is nil, no app has one.
 	Config Config
-	// Record gives a file of a directory its content, and makes the directory if needed. It
-	// may be nil where no app has anything Unrecorded.
+	// Record writes a file in a directory, which it creates if needed. It may be nil if no app is
+	// Unrecorded.
 	Record func(dir, name string, content []byte) error
-	// Supply gets what an app lacks, for several apps at a time. What takes longer
-	// than a pass should goes on without it, and is units.ErrPending until it is
-	// there. It may be nil: images come with a start then.
+	// Supply acquires what an app lacks. It is called for several apps at a time. Work that takes
+	// longer than a pass may take continues in the background, and Supply returns units.ErrPending
+	// until it is finished. Supply may be nil: then a start pulls images.
 	Supply func(ctx context.Context, app units.App, lack units.Prerequisites) error
-	// Now is the time.
+	// Now returns the time.
 	Now func() time.Time
-	// StabilizationTime is how long a started app has to stay up before it counts as
-	// started: a program that dies seconds after its start did not start.
+	// StabilizationTime is how long a started app has to stay up before it counts as started: a
+	// program that exits seconds after its start did not start.
 	StabilizationTime time.Duration
-	// WaitTimeout is how long a pass waits for one app. Starting goes on without it.
+	// WaitTimeout is how long a pass waits for one app. The start continues without it.
 	WaitTimeout time.Duration
-	// Preempt returns what is closed when others are to be looked at than the app, "" for
-	// none, that the pass does something to: a pass that waits for an app to start, or to
-	// see whether it serves, leaves that to the next one then. It may be nil.
+	// Preempt returns a channel that is closed when an app other than the given one, "" for none,
+	// has to be checked. A pass that waits for a start or verifies an app then leaves that to the
+	// next one. It may be nil.
 	Preempt func(app string) <-chan struct{}
-	// Progress is told of every action before it is done and after. It may be nil.
+	// Progress is called before and after every action. It may be nil.
 	Progress func(Event)
 }
 
 // Files is the owner of the unit files.
 type Files interface {
-	// Look says which files are not as they should be, and what all files that are
-	// ours are like.
+	// Look returns the files that are not as they should be, and the content of all files of ours.
 	Look(want units.Set) (found map[string]units.FoundFile, ours units.Set, err error)
-	// Lost is those of which nothing is left, as far as that can be seen.
+	// Lost returns the wanted files that are missing, as far as that can be seen without a lock.
 	Lost(want units.Set) units.Set
-	// Sync makes them so, and removes those that owns selects; nil selects none.
+	// Sync writes the wanted files, and removes those of ours that owns selects; nil selects none.
 	Sync(want units.Set, owns func(units.Ownership) bool) error
 }
 
-// Services is the owner of systemd. Its errors say what failed and how to mend it.
+// Services is the owner of systemd. Its errors say what failed and how to fix it.
 type Services interface {
-	// Observe tells of the named services, and with others of all services of
-	// apps that systemd knows. Health is filled in where Podman checks it. Of a unit
-	// that gets what an app lacks it tells while systemd knows it.
+	// Observe returns the named services, and with others all services of apps that systemd knows.
+	// Health is set if Podman checks it. A unit that acquires what an app lacks is included while
+	// systemd knows it.
 	Observe(ctx context.Context, services []string, others bool) (map[string]units.Unit, error)
 	Reload(ctx context.Context) error
-	// Start, Restart and Stop wait for the job. An error is one of the job, too.
+	// Start, Restart and Stop wait for the job. Its failure is an error.
 	Start(ctx context.Context, service string) error
-	// RestartAlone restarts nothing beside the service, Restart also what is PartOf= it.
+	// RestartAlone restarts only the service, Restart also the units that are PartOf= it.
 	Restart(ctx context.Context, service string) error
 	RestartAlone(ctx context.Context, service string) error
 	Stop(ctx context.Context, service string) error
-	// ReloadService has a service read its configuration files again, and waits for the
-	// job. It does nothing where the service is not up: its next start reads them.
+	// ReloadService makes a service read its configuration files again, and waits for the job. It
+	// does nothing if the service is down: its next start reads them.
 	ReloadService(ctx context.Context, service string) error
 	ResetFailed(ctx context.Context, service string) error
-	// Recreate is Restart by way of removing the container by force. ReloadNetwork
-	// sets up the network of all containers anew.
+	// Recreate is Restart, but removes the container by force. ReloadNetwork sets up the network
+	// of all containers again.
 	Recreate(ctx context.Context, service string) error
 	ReloadNetwork(ctx context.Context) error
-	// Log is the last lines that a service wrote.
+	// Log returns the last lines that a service wrote.
 	Log(ctx context.Context, service string, lines int) []string
-	// GeneratorLog is what Podman's generator complained about a file of since then,
-	// or, where that is nothing, about others that keep it from reading this one.
+	// GeneratorLog returns the messages of Podman's generator about a file since then, or, if
+	// there are none, about files that keep it from reading this one.
 	GeneratorLog(ctx context.Context, file string, since time.Time) []string
 }
 
-// Store keeps what outlives a pass.
+// Store stores what outlives a pass.
 type Store interface {
-	// Lock keeps other passes out until unlock is called. It waits for a while;
-	// its error names the holder.
+	// Lock keeps other passes out until unlock is called. It waits up to a timeout; its error
+	// names the holder.
 	Lock(ctx context.Context) (unlock func(), err error)
 	History() (units.History, error)
 	SaveHistory(units.History) error
-	// Adoptions is which containers make way for apps, or have their place back.
+	// Adoptions returns the adoptions of foreign containers.
 	Adoptions() (units.Adoptions, error)
 	SaveAdoptions(units.Adoptions) error
-	// Good is the files of the newest generation: of each app those with which it was
-	// last verified to serve, none of one that was removed.
+	// Good returns the files of the newest generation: the last-good files of each app that is
+	// still installed.
 	Good() (units.Set, error)
-	// Commit keeps a set whose apps were verified, and why it came to be.
+	// Commit stores a generation of verified files, with its reason.
 	Commit(set units.Set, reason string) error
 }
 
-// Event is an action that begins or has ended.
+// Event is the begin or the end of an action.
 type Event struct {
 	units.Action
-	// Ended is false before the action is done. Err is why it failed.
+	// Ended is false before the action is carried out. Err is why it failed.
 	Ended bool
 	Err   error
-	// Detail is what is waited for, while it goes on.
+	// Detail is what the action waits for, while it runs.
 	Detail string
 }

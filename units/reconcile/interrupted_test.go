@@ -13,8 +13,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// killedAfterStart leaves what a pass leaves that changed an app, started it,
-// and was killed before it could see whether it serves.
+// killedAfterStart leaves the state of a pass that changed and started an app, and was killed
+// before it could verify it.
 func (m *machine) killedAfterStart(t *testing.T, a units.App) {
 	t.Helper()
 	m.history.MarkChanged(a.ID)
@@ -25,13 +25,13 @@ func (m *machine) killedAfterStart(t *testing.T, a units.App) {
 	m.log = nil
 }
 
-// TestWhatAKilledPassLeft is verified by the next one, as if it had made the
-// change itself: what serves is kept as a generation, what does not goes back.
+// TestWhatAKilledPassLeft is verified by the next pass, as if that had made the change: an app
+// that serves is stored in a generation, any other is rolled back.
 func TestWhatAKilledPassLeft(t *testing.T) {
 	for name, c := range map[string]struct {
 		version string
 		outcome reconcile.Outcome
-		// done is what the pass does to the services, good what its last good files are then.
+		// done is the actions of the pass on services, good the last-good files afterwards.
 		done []string
 		good string
 	}{
@@ -58,14 +58,14 @@ func TestWhatAKilledPassLeft(t *testing.T) {
 					t.Errorf("last good: %v, %v", good, err)
 				}
 				if m.history["a"].Changed {
-					t.Error("nobody noted that it was verified")
+					t.Error("it was not recorded as verified")
 				}
 			})
 		})
 	}
 }
 
-// TestWhatAKilledPassLeftStarting is nobody's good generation until it serves.
+// TestWhatAKilledPassLeftStarting is not stored in a generation until it serves.
 func TestWhatAKilledPassLeftStarting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -87,18 +87,18 @@ func TestWhatAKilledPassLeftStarting(t *testing.T) {
 	})
 }
 
-// blind is a machine on which looking at services fails once it has been reloaded.
+// blind is a machine on which observing services fails once the app was started.
 type blind struct{ *machine }
 
 func (b blind) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
 	if slices.ContainsFunc(b.log, func(line string) bool { return line == "start app@a.service 2" }) {
-		return nil, errors.New("looking at the container of app@a.service: input/output error")
+		return nil, errors.New("reading the container of app@a.service: input/output error")
 	}
 	return b.machine.Observe(ctx, names, others)
 }
 
-// TestWhatCantBeSeenIsNoReasonToGoBack: an error of the machine says nothing of
-// the app. The next pass that can look decides.
+// TestWhatCantBeSeenIsNoReasonToGoBack: an error of the machine says nothing about the app. The
+// next pass that can observe it decides.
 func TestWhatCantBeSeenIsNoReasonToGoBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()

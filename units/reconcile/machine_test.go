@@ -17,22 +17,22 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// machine is a simulated machine. What an app does is said by its version: the
-// word after the dash, as in "2-crashes".
+// machine is a simulated machine. The version of an app determines its behavior: the word after
+// the dash, as in "2-crashes".
 type machine struct {
 	mu     sync.Mutex
 	files  map[string]units.File
 	loaded map[string]string // service → digest that systemd has read
 	units  map[string]units.Unit
 	starts map[string]int
-	// mentioned is services that systemd has also without a unit, for another's sake.
+	// mentioned is services that systemd keeps without a unit, because another unit mentions them.
 	mentioned map[string]bool
 	history   units.History
-	foreign   *foreign // nil: nobody looks for containers
+	foreign   *foreign // nil: the host does not look for containers
 	commits   []units.Set
 	locked    bool
 	noImage   map[string]bool
-	// full: no grants can be written down.
+	// full: no grants can be written.
 	full bool
 	// unreadable: Podman's generator can't read the directory's files.
 	unreadable bool
@@ -41,7 +41,7 @@ type machine struct {
 	reloading func(service string) error
 	reloads   int
 	syncFail  error
-	stuck     string // a file that nobody can replace or remove
+	stuck     string // an immutable file
 }
 
 func newMachine() *machine {
@@ -89,7 +89,7 @@ func (m *machine) host() reconcile.Host {
 	return host
 }
 
-// run is a pass over some apps. What it does is what a preview of it said.
+// run is a pass over some apps. It must do what its preview says.
 func (m *machine) run(t *testing.T, apps ...units.App) reconcile.Report {
 	t.Helper()
 	want := units.Desired{Apps: apps, Complete: true}
@@ -117,9 +117,8 @@ func (m *machine) preview(t *testing.T, want units.Desired) units.Plan {
 	return plan
 }
 
-// deviations is what a pass did and its preview did not say, and the other way round. How an
-// app fares is not known before: what follows from that, and what is not done because of it, is
-// no deviation.
+// deviations is the actions that only the pass or only its preview has. How an app fares is not
+// known in advance, so what follows from that, or is not done because of it, is no deviation.
 func deviations(plan units.Plan, r reconcile.Report) (list []string) {
 	isBad := map[string]bool{}
 	for _, a := range r.Results {
@@ -130,12 +129,12 @@ func deviations(plan units.Plan, r reconcile.Report) (list []string) {
 		if i := slices.Index(planned, a); i >= 0 {
 			planned = slices.Delete(planned, i, i+1)
 		} else if isStopped := a.Kind == units.ResetFailed && slices.Contains(r.Actions, units.Action{App: a.App, Kind: units.Stop, Target: a.Target, Reason: a.Reason}); a.App != "" && !isBad[a.App] && !isStopped {
-			list = append(list, fmt.Sprintf("done, and not planned: %+v", a))
+			list = append(list, fmt.Sprintf("done but not planned: %+v", a))
 		}
 	}
 	for _, a := range planned {
 		if a.App != "" && !isBad[a.App] {
-			list = append(list, fmt.Sprintf("planned, and not done: %+v", a))
+			list = append(list, fmt.Sprintf("planned but not done: %+v", a))
 		}
 	}
 	return list
@@ -278,8 +277,7 @@ func (m *machine) Start(ctx context.Context, service string) error {
 	return nil
 }
 
-// late lets a service be up, or down, five minutes after its start, which is what
-// its start waits for.
+// late makes a service active or failed five minutes after its start, which waits for that.
 func (m *machine) late(ctx context.Context, service string, u units.Unit) error {
 	u.Active = units.Activating
 	m.units[service] = u
@@ -308,7 +306,7 @@ func (m *machine) late(ctx context.Context, service string, u units.Unit) error 
 	}
 }
 
-// crash ends a service three seconds after its start; systemd starts it again.
+// crash ends a service three seconds after its start; systemd restarts it.
 func (m *machine) crash(service, invocation string) {
 	time.Sleep(3 * time.Second)
 	m.mu.Lock()
@@ -320,7 +318,7 @@ func (m *machine) crash(service, invocation string) {
 	}
 }
 
-// Restart takes along the parts that systemd tries to start.
+// Restart includes the parts that systemd tries to start.
 func (m *machine) Restart(ctx context.Context, service string) error {
 	m.mu.Lock()
 	for name, u := range m.units {
@@ -336,7 +334,7 @@ func (m *machine) RestartAlone(ctx context.Context, service string) error {
 	return m.Start(ctx, service)
 }
 
-// ReloadService takes a moment, and goes on where nobody waits for it.
+// ReloadService takes a moment, and continues if its caller stops waiting.
 func (m *machine) ReloadService(ctx context.Context, service string) error {
 	m.mu.Lock()
 	m.note("reload-service " + service)

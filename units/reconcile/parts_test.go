@@ -18,8 +18,8 @@ const (
 	dbService   = "app@explorer.db.service"
 )
 
-// explorer is an app of three parts: a page in front of an API, which logs in to a
-// database. The API and the database have the password in their configuration.
+// explorer is an app of three parts: a page in front of an API, which uses a database. The
+// configuration of the API and of the database holds the password.
 func explorer() units.App {
 	const version = "1"
 	a := units.App{ID: "explorer", Enabled: true, ManifestDigest: version}
@@ -35,16 +35,16 @@ func explorer() units.App {
 	return a
 }
 
-// explorers is a machine on which the password of the explorer can be changed.
+// explorers is a machine with the explorer, whose password can change.
 type explorers struct {
 	*machine
 	password string
 	started  map[string]string // by service and start
 	// slow is how long the database takes to start.
 	slow time.Duration
-	// refuses: the API ends when it starts with this password.
+	// refuses: the API exits when it starts with this password.
 	refuses string
-	// stale: the page has kept the address of an API that is gone.
+	// stale: the page has kept an outdated address of the API.
 	stale bool
 }
 
@@ -62,7 +62,7 @@ func newExplorers() *explorers {
 	return m
 }
 
-// keep notes with which password each service that runs was started.
+// keep records with which password each running service was started.
 func (m *explorers) keep() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -144,8 +144,8 @@ func rotating() units.App {
 	return app
 }
 
-// TestServerBeforeClients: a new password restarts the database, then the API, and then
-// the page, which has another address of the API and does not answer.
+// TestServerBeforeClients: a new password restarts the database, then the API, then the page,
+// which has an outdated address of the API and does not answer.
 func TestServerBeforeClients(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newExplorers()
@@ -160,8 +160,8 @@ func TestServerBeforeClients(t *testing.T) {
 	})
 }
 
-// TestRefusedPassword: a part that fails with the new password ends the work, and gets the
-// old one after the database has it.
+// TestRefusedPassword: a part that fails with the new password ends the pass. It gets the old one
+// after the database has it.
 func TestRefusedPassword(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newExplorers()
@@ -178,7 +178,7 @@ func TestRefusedPassword(t *testing.T) {
 	})
 }
 
-// TestSlowServer: what a pass has no time for, the next one does once the database is up.
+// TestSlowServer: what the pass has no time for, the next one does once the database is up.
 func TestSlowServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newExplorers()

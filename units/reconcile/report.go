@@ -7,51 +7,49 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Outcome is what became of one app in a pass.
+// Outcome is the result of a pass for one app.
 type Outcome string
 
 // The outcomes.
 const (
 	// Unchanged: there was nothing to do.
 	Unchanged Outcome = "unchanged"
-	// Done: what was done was verified.
+	// Done: the app was changed and verified.
 	Done Outcome = "done"
-	// NotServing: it was started and does not serve.
+	// NotServing: the app was started and does not serve.
 	NotServing Outcome = "not-serving"
-	// Starting: it is not up yet, for longer than a pass waits. A later pass finds
-	// out whether it serves.
+	// Starting: the app is not up yet, for longer than a pass waits. A later pass verifies it.
 	Starting Outcome = "starting"
-	// RolledBack: it did not serve after a change, and has its last good files back.
+	// RolledBack: the app did not serve after a change and returned to its previous files.
 	RolledBack Outcome = "rolled-back"
-	// Failed: something could not be done.
+	// Failed: an action failed.
 	Failed Outcome = "failed"
 )
 
-// Result is what became of one app, and why.
+// Result is the outcome of one app, and why.
 type Result struct {
 	App     string  `json:"app"`
 	Outcome Outcome `json:"outcome"`
-	// Error says what went wrong, in one sentence.
+	// Error says in one sentence what went wrong.
 	Error string `json:"error,omitempty"`
-	// Notes is what a person should know besides.
+	// Notes is further information for the operator.
 	Notes []string `json:"notes,omitempty"`
-	// Log is the last lines that the app or Podman's generator wrote about it.
+	// Log is the last lines of the app's log, or of Podman's generator about it.
 	Log []string `json:"log,omitempty"`
 }
 
 // Report is what a pass did.
 type Report struct {
-	// Actions is everything that was done or knowingly left, in order.
+	// Actions is every action that was carried out or left, in order.
 	Actions []units.Action `json:"actions"`
 	// Results has one entry for each app of the pass, by id.
 	Results []Result `json:"results"`
-	// Apps is what the pass took the apps to be: those whose manifests were rolled back
-	// with the files that count.
+	// Apps is the apps as the pass used them: those that were rolled back with their last-good
+	// files.
 	Apps []units.App `json:"-"`
-	// Units is how the services were when the pass decided what to do.
+	// Units is the services as they were when the pass decided.
 	Units map[string]units.Unit `json:"-"`
-	// Due is when the first repair may be made that was put off, the zero time
-	// where none was.
+	// Due is when the first delayed repair may be made, the zero time if there is none.
 	Due time.Time `json:"-"`
 }
 
@@ -60,12 +58,12 @@ func (r Report) Changed() bool {
 	return slices.ContainsFunc(r.Actions, units.Action.Changes)
 }
 
-// Has reports whether the pass came to that for an app.
+// Has reports whether an app has this outcome.
 func (r Report) Has(o Outcome) bool {
 	return slices.ContainsFunc(r.Results, func(a Result) bool { return a.Outcome == o })
 }
 
-// Count returns how many apps failed in some way, and how many did not.
+// Count returns how many apps failed in any way, and how many did not.
 func (r Report) Count() (failed, well int) {
 	for _, a := range r.Results {
 		switch a.Outcome {
@@ -78,7 +76,7 @@ func (r Report) Count() (failed, well int) {
 	return failed, well
 }
 
-// Of is the report with the results of some apps.
+// Of returns the report with only the results of some apps.
 func (r Report) Of(ids []string) Report {
 	r.Results = slices.DeleteFunc(slices.Clone(r.Results), func(a Result) bool { return !slices.Contains(ids, a.App) })
 	return r

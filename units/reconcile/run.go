@@ -13,12 +13,11 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Run makes the machine be as desired says. desired is asked once the lock is
-// held, so that two passes never act on two readings of the manifests.
+// Run makes the machine match the desired state. desired is called once the lock is held, so that
+// two passes never act on different readings of the manifests.
 //
-// An error is one of the whole pass, such as a lock that another pass holds;
-// what went wrong with single apps is in the report, and never keeps the others
-// from being put right.
+// An error concerns the whole pass, such as a lock that another pass holds. Errors of single apps
+// are in the report, and don't affect other apps.
 func Run(ctx context.Context, desired func() (units.Desired, error), host Host) (Report, error) {
 	unlock, err := host.Store.Lock(ctx)
 	if err != nil {
@@ -38,7 +37,8 @@ func Run(ctx context.Context, desired func() (units.Desired, error), host Host) 
 	return p.report(), err
 }
 
-// Preview says what Run would do, and does nothing. Foreign of host has to write nothing.
+// Preview returns the plan that Run would carry out, and changes nothing. Find of host.Foreign
+// must write nothing.
 func Preview(ctx context.Context, want units.Desired, host Host) (units.Plan, error) {
 	p := newPass(host, want)
 	err := p.recollect()
@@ -63,17 +63,17 @@ type pass struct {
 	started time.Time
 	past    units.Past
 	have    units.Observed
-	// basis is what the plan was decided by.
+	// basis is what the plan was decided from.
 	basis units.Basis
-	// plan is what the pass does. Its basis is what the pass is about.
+	// plan is the plan of the pass. Its basis lacks what waits.
 	plan units.Plan
 	// good is the files of the newest generation.
 	good func() (units.Set, error)
-	// restored is the files that were put back before anything else.
+	// restored is the files that restore wrote.
 	restored units.Set
 	// due is when something can be done that this pass could not wait for.
 	due time.Time
-	// kept is the history as it was last written down.
+	// kept is the history as it was last saved.
 	kept units.History
 
 	mu        sync.Mutex
@@ -83,7 +83,7 @@ type pass struct {
 	done      []units.Action
 }
 
-// setDesired takes over what is desired, for what this host can do.
+// setDesired sets the desired state, reduced to what this host supports.
 func (p *pass) setDesired(want units.Desired) {
 	want.Adopts, want.StabilizationTime = p.host.Foreign != nil, p.host.StabilizationTime
 	p.want = want
@@ -127,7 +127,7 @@ func (p *pass) run(ctx context.Context) error {
 	return errors.Join(err, p.saveHistory())
 }
 
-// recollect reads what earlier passes left.
+// recollect reads the state that earlier passes left.
 func (p *pass) recollect() (err error) {
 	if p.past.History, err = p.host.Store.History(); err != nil {
 		return err
@@ -138,9 +138,8 @@ func (p *pass) recollect() (err error) {
 	return err
 }
 
-// decide observes and decides. Where foreign containers have the names of apps that the plan
-// starts, or where the manifests are others because of what those containers mount, that is
-// decided once more.
+// decide observes and decides. It decides once more if apps that the plan starts have foreign
+// containers, or if manifests changed because of the mounts of those.
 func (p *pass) decide(ctx context.Context) error {
 	if err := p.observeAndDecide(ctx); err != nil {
 		return err
@@ -180,8 +179,7 @@ func (p *pass) observeAndDecide(ctx context.Context) error {
 	return nil
 }
 
-// sayDecided tells of what the plan leaves as it is, and of the apps for which it can do
-// nothing.
+// sayDecided reports what the plan leaves as it is, and the apps that it refuses.
 func (p *pass) sayDecided() {
 	p.done = append(p.done, p.plan.Left...)
 	for _, r := range p.plan.Refused {
@@ -193,8 +191,8 @@ func (p *pass) sayDecided() {
 	}
 }
 
-// record writes down what nobody could tell any more once the units of an app are others.
-// An app for which that fails stays as it is.
+// record writes the grants that only the old units of an app record. If that fails, the app stays
+// as it is.
 func (p *pass) record() {
 	for _, a := range p.plan.Records {
 		app, _ := p.plan.Basis.Find(a.App)
@@ -207,17 +205,17 @@ func (p *pass) record() {
 	}
 }
 
-// observe looks at everything that a basis is about.
+// observe observes everything that a basis covers.
 func (p *pass) observe(ctx context.Context, basis units.Basis) (err error) {
 	p.have = units.Observed{}
-	// Units first: what they are to be reloaded for is then seen in the files.
+	// Units first: the files then show every change that they must be reloaded for.
 	if p.have.Units, err = p.host.Services.Observe(ctx, slices.Concat(serviceNames(basis), pullNames(basis)), basis.Complete); err != nil {
 		return err
 	}
 	if p.have.Files, p.have.Ours, err = p.host.Files.Look(basis.Files()); err != nil {
 		return err
 	}
-	for _, f := range p.restored { // systemd has to read them all the same
+	for _, f := range p.restored { // systemd still has to read them
 		if _, differs := p.have.Files[f.Name]; !differs {
 			p.have.Files[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
 		}
@@ -227,7 +225,7 @@ func (p *pass) observe(ctx context.Context, basis units.Basis) (err error) {
 	return nil
 }
 
-// lastGood is the last good files of an app.
+// lastGood returns the last-good files of an app.
 func (p *pass) lastGood(app string) (units.Set, error) {
 	good, err := p.good()
 	return good.Of(app), err
@@ -241,7 +239,7 @@ func serviceNames(basis units.Basis) []string {
 	return names
 }
 
-// pullNames is what gets what the apps lack.
+// pullNames is the units that acquire what the apps lack.
 func pullNames(basis units.Basis) []string {
 	names := make([]string, 0, len(basis.Apps))
 	for _, app := range basis.Apps {
@@ -250,10 +248,10 @@ func pullNames(basis units.Basis) []string {
 	return names
 }
 
-// probers is how many services are asked at a time.
+// probers is the number of concurrent probes.
 const probers = 16
 
-// probe asks every running service whether it serves.
+// probe adds the health of every running service.
 func (p *pass) probe(ctx context.Context, basis units.Basis) {
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, probers)
@@ -279,17 +277,17 @@ func (p *pass) probe(ctx context.Context, basis units.Basis) {
 	wg.Wait()
 }
 
-// saveHistory brings the records of repairs up to date: of apps that are well they
-// are forgotten after a while, of those that are gone at once.
+// saveHistory updates and saves the records of repairs: those of healthy apps expire after a
+// while, those of removed apps are dropped.
 func (p *pass) saveHistory() error {
 	for _, app := range p.plan.Basis.Apps {
 		if p.result(app.ID).Outcome == Unchanged && p.isWell(app) {
-			p.metConfig(app.ID) // by a job for which the pass that asked for it did not wait
+			p.metConfig(app.ID) // by a job that an earlier pass requested and did not wait for
 			p.history.ExpireIfHealthy(app.ID, p.started)
 		}
 	}
 	var have map[string]units.Unit
-	if p.plan.Basis.Complete { // which a look at some apps does not see
+	if p.plan.Basis.Complete { // only a complete pass sees removed apps
 		have = p.have.Units
 	}
 	for id := range p.history {
@@ -307,30 +305,29 @@ func (p *pass) isWell(app units.App) bool {
 	})
 }
 
-// isUnverified reports whether an earlier pass changed the files of an app and nobody
-// can tell yet whether it serves with them: it is still starting, or backing off.
+// isUnverified reports whether an earlier pass changed the files of an app and it is not known yet
+// whether it serves with them: it is still starting, or backing off.
 func (p *pass) isUnverified(app units.App) bool {
 	isOnItsWay := func(part units.Part) bool { return p.have.Units[part.Service].Active != units.Inactive }
 	return p.plan.Basis.Unfinished[app.ID] && !p.plan.HasSteps(app.ID) && !app.IsUp(p.have.Units) && slices.ContainsFunc(app.Parts, isOnItsWay)
 }
 
-// finish notes that this pass came to its end. Of an app for which something
-// could not be done, nobody knows whether it serves.
+// finish records that this pass finished. Apps with a failed action stay unverified.
 func (p *pass) finish() {
 	for _, app := range p.plan.Basis.Apps {
 		if o := p.result(app.ID).Outcome; !p.isUnverified(app) && o != Failed && o != Starting {
 			p.history.MarkVerified(app.ID)
 		}
 	}
-	for id, r := range p.history { // of apps that are gone
+	for id, r := range p.history { // of removed apps
 		if r.Changed && !p.plan.Basis.IsWanted(id) && !p.plan.Basis.OutOfScope(id) {
 			p.history.MarkVerified(id)
 		}
 	}
 }
 
-// commit keeps what is on the disk now as a generation, if every app whose
-// files changed was verified to serve.
+// commit stores the files on disk as a generation if every app whose files changed was verified to
+// serve.
 func (p *pass) commit() error {
 	if len(p.plan.Files) == 0 && len(p.plan.Basis.Unfinished) == 0 {
 		return nil
@@ -344,7 +341,7 @@ func (p *pass) commit() error {
 	for _, app := range p.plan.Basis.Apps {
 		if p.isBad(app.ID) || p.isUnverified(app) {
 			unproven[app.ID] = true
-			set = append(set, p.plan.PreviousFiles(app.ID)...) // what was good stays so
+			set = append(set, p.plan.PreviousFiles(app.ID)...) // last-good files stay in the generation
 		}
 	}
 	for _, f := range p.plan.Basis.Files() {
@@ -357,8 +354,8 @@ func (p *pass) commit() error {
 	return p.host.Store.Commit(slices.CompactFunc(set, func(a, b units.File) bool { return a.Name == b.Name }), p.why())
 }
 
-// others is the files of apps that this pass is not about, those that are good before
-// those that were found, and of apps that it could not remove.
+// others is the files of apps that are not part of this pass, preferably their last-good ones, and
+// of apps that it could not remove.
 func (p *pass) others(good units.Set) (set units.Set) {
 	ids := map[string]bool{}
 	for _, f := range slices.Concat(good, p.plan.Ours) {
@@ -366,7 +363,7 @@ func (p *pass) others(good units.Set) (set units.Set) {
 	}
 	for id := range ids {
 		switch own := good.Of(id); {
-		case id == "": // one that is shared may be for another app
+		case id == "": // a shared file may belong to another app
 			if !p.plan.Basis.Complete || len(p.plan.Basis.Invalid) > 0 {
 				set = append(set, p.plan.Ours.Of(id)...)
 			}
@@ -383,7 +380,7 @@ func (p *pass) others(good units.Set) (set units.Set) {
 	return set
 }
 
-// why sums up the reasons for the changes of files.
+// why lists the reasons for the changes of files.
 func (p *pass) why() string {
 	list := make([]string, 0, len(p.plan.Files)+len(p.plan.Basis.Unfinished))
 	for app := range p.plan.Basis.Unfinished {
@@ -395,7 +392,7 @@ func (p *pass) why() string {
 	return strings.Join(slices.Compact(slices.Sorted(slices.Values(list))), ", ")
 }
 
-// result is the entry of an app; the caller holds no lock.
+// result is the result of an app. The caller does not hold the lock.
 func (p *pass) result(app string) *Result {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -407,8 +404,7 @@ func (p *pass) result(app string) *Result {
 	return r
 }
 
-// fail notes what went wrong with an app. The first failure is the one that
-// counts.
+// fail records the failure of an app. Only its first failure counts.
 func (p *pass) fail(app string, outcome Outcome, err error, log []string) {
 	r := p.result(app)
 	p.mu.Lock()
@@ -430,7 +426,7 @@ func (p *pass) isBad(app string) bool {
 	defer p.mu.Unlock()
 	r := p.results[app]
 	if r == nil {
-		return false // the pass is not about it
+		return false // it is not part of the pass
 	}
 	switch r.Outcome {
 	case NotServing, Starting, RolledBack, Failed:
@@ -440,7 +436,7 @@ func (p *pass) isBad(app string) bool {
 	return false
 }
 
-// act does one action and tells of it.
+// act carries out one action and reports it.
 func (p *pass) act(a units.Action, do func() error) error {
 	p.tell(Event{Action: a})
 	err := do()
@@ -459,8 +455,8 @@ func (p *pass) tell(e Event) {
 	}
 }
 
-// dueTime is when the next pass can do what this one could not, the zero time where nothing is
-// put off.
+// dueTime is when the next pass can do what this one could not, the zero time if nothing is
+// delayed.
 func (p *pass) dueTime() time.Time {
 	if p.due.IsZero() {
 		return p.plan.Due

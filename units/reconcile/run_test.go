@@ -15,8 +15,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// TestInstallThenNothing: the first pass installs in order of need, the second
-// does nothing at all.
+// TestInstallThenNothing: the first pass installs in the order of needs, the second does nothing.
 func TestInstallThenNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -39,8 +38,8 @@ func TestInstallThenNothing(t *testing.T) {
 	})
 }
 
-// TestUnrecorded: what an app was granted without a file is written down before its units
-// are. Where that fails the app stays as it is, and no other.
+// TestUnrecorded: grants without a file are written before the units. If that fails, the app stays
+// as it is, and others are not affected.
 func TestUnrecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -59,15 +58,15 @@ func TestUnrecorded(t *testing.T) {
 	})
 }
 
-// TestRollBack: a change that breaks an app is taken back, is not tried again,
-// and its dependents run afterwards; until the manifest changes or a person asks.
+// TestRollBack: a change that breaks an app is rolled back and not tried again until the manifest
+// changes or an operator requests it. Its dependents run afterwards.
 func TestRollBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("knots", "1"), app("lnd", "1", "knots"))
 		m.log = nil
 		equal(t, "results", []string{
-			"knots rolled-back: app@knots.service was started, ended, and was started again within 5s; it runs with its earlier files again",
+			"knots rolled-back: app@knots.service was started, exited, and was restarted within 5s; it runs with its previous files again",
 			"lnd done",
 		}, results(m.run(t, app("knots", "2-crashes"), app("lnd", "2", "knots"))))
 		equal(t, "log", []string{
@@ -91,12 +90,12 @@ func TestRollBack(t *testing.T) {
 		asked := app("knots", "4-silent")
 		asked.Request = units.Restart
 		equal(t, "asked", []string{
-			"knots rolled-back: app@knots.service runs and does not serve: connection refused; it runs with its earlier files again", "lnd unchanged",
+			"knots rolled-back: app@knots.service runs and does not serve: connection refused; it runs with its previous files again", "lnd unchanged",
 		}, results(m.run(t, asked, app("lnd", "2", "knots"))))
 	})
 }
 
-// TestOneBadAppHurtsNoOther: each kind of trouble stays with its app.
+// TestOneBadAppHurtsNoOther: each failure affects only its app.
 func TestOneBadAppHurtsNoOther(t *testing.T) {
 	for name, tt := range map[string]struct {
 		prepare func(*machine)
@@ -106,16 +105,16 @@ func TestOneBadAppHurtsNoOther(t *testing.T) {
 	}{
 		"Podman's generator refuses it": {
 			bad:     app("bad", "2-refused"),
-			want:    "bad failed: systemd has no unit app@bad.service after the reload: Podman's generator made none of app@bad.container; its files are as they were before",
+			want:    "bad failed: systemd has no unit app@bad.service after the reload: Podman's generator did not make it from app@bad.container; its previous files are restored",
 			version: "1",
 		},
-		"its image can't be had": {
+		"its image is unavailable": {
 			prepare: func(m *machine) { m.noImage["bad"] = true },
 			bad:     app("bad", "2"),
-			want:    "bad failed: what it needs can't be had, so nothing of it was changed: no route to registry",
+			want:    "bad failed: left unchanged: an image or a secret is unavailable: no route to registry",
 			version: "1",
 		},
-		"somebody else's file is in its place": {
+		"a foreign file has its name": {
 			prepare: func(m *machine) {
 				m.files["app@bad.container"] = units.File{Name: "app@bad.container", Content: []byte("foreign")}
 			},
@@ -143,7 +142,7 @@ func TestOneBadAppHurtsNoOther(t *testing.T) {
 	}
 }
 
-// TestPassOverSomeApps leaves the others alone, and keeps them in the generation.
+// TestPassOverSomeApps leaves other apps alone, and keeps them in the generation.
 func TestPassOverSomeApps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -161,8 +160,8 @@ func TestPassOverSomeApps(t *testing.T) {
 	})
 }
 
-// TestGoodStaysGood: what happens to be on the disk of an app that a pass is not about is
-// not good for that, be it lost, edited or new.
+// TestGoodStaysGood: for an app that is not part of the pass, the generation keeps its last-good
+// files, not those on disk, which may be lost, edited or new.
 func TestGoodStaysGood(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -182,8 +181,8 @@ func TestGoodStaysGood(t *testing.T) {
 	})
 }
 
-// TestInvalidManifest: an app whose manifest has an error is kept as it last was good, if
-// it was, and still is installed. What was changed and never seen to serve is left alone.
+// TestInvalidManifest: an installed app with an invalid manifest keeps its last-good files. Files
+// that were changed and never verified stay as they are.
 func TestInvalidManifest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -209,7 +208,7 @@ func TestInvalidManifest(t *testing.T) {
 	})
 }
 
-// TestNothingIsReloadedForNothing: the only change could not be made.
+// TestNothingIsReloadedForNothing: the only change failed.
 func TestNothingIsReloadedForNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -219,7 +218,7 @@ func TestNothingIsReloadedForNothing(t *testing.T) {
 	})
 }
 
-// edited is a machine on which somebody replaces a file while a pass looks around.
+// edited is a machine on which a file is replaced during the observation.
 type edited struct {
 	*machine
 	file string
@@ -235,8 +234,8 @@ func (e edited) Observe(ctx context.Context, names []string, others bool) (map[s
 	return found, err
 }
 
-// TestEditWhileItLooks: a change that systemd was found to know of is never
-// reloaded without being looked at.
+// TestEditWhileItLooks: a file that changed after systemd was observed is not reloaded before the
+// next observation.
 func TestEditWhileItLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, web := newMachine(), app("web", "1")
@@ -278,7 +277,7 @@ func TestErrorsOfTheWholePass(t *testing.T) {
 	})
 }
 
-// TestOneFileIsStuck: it is in nobody else's way, whether it is to be replaced or
+// TestOneFileIsStuck: an immutable file affects no other app, whether it is to be replaced or
 // removed, and its app stays as it is.
 func TestOneFileIsStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -300,16 +299,16 @@ func TestOneFileIsStuck(t *testing.T) {
 	})
 }
 
-// TestGeneratorThatReadsNothing: apps whose files were not changed keep them, and
-// the error does not speak of earlier ones.
+// TestGeneratorThatReadsNothing: apps whose files did not change keep them, and their error does
+// not mention previous files.
 func TestGeneratorThatReadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"), app("y", "1"))
 		m.log, m.unreadable = nil, true
 		equal(t, "results", []string{
-			"x failed: systemd has no unit app@x.service after the reload: Podman's generator made none of app@x.container; its files are as they were before",
-			"y failed: systemd has no unit app@y.service after the reload: Podman's generator made none of app@y.container; archgen doctor looks for what keeps it from doing so",
+			"x failed: systemd has no unit app@x.service after the reload: Podman's generator did not make it from app@x.container; its previous files are restored",
+			"y failed: systemd has no unit app@y.service after the reload: Podman's generator did not make it from app@y.container; run archgen doctor to find the cause",
 		}, results(m.run(t, app("x", "2"), app("y", "1"))))
 		equal(t, "log", []string{"write app@x.container 2", "reload", "write app@x.container 1", "reload"}, m.log)
 		m.unreadable = false
@@ -317,7 +316,7 @@ func TestGeneratorThatReadsNothing(t *testing.T) {
 	})
 }
 
-// TestPreviewDoesNothing and says what Run would do.
+// TestPreviewDoesNothing but return the plan.
 func TestPreviewDoesNothing(t *testing.T) {
 	m := newMachine()
 	plan, err := reconcile.Preview(t.Context(), units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}, m.host())

@@ -7,9 +7,9 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// isMet reports whether a step for a configuration is not needed any more: the part was
-// started with that one meanwhile, by systemd or by the restart of what it belongs to. A
-// step for what the part follows is none where that was not started after all.
+// isMet reports whether a step for a configuration is not needed any more: systemd or the restart
+// of another part has started the part with it. A step for an app that the part follows is not
+// needed if that app did not start after all.
 func (p *pass) isMet(ctx context.Context, app units.App, a units.Action) bool {
 	isWatched := a.Reason == units.ReasonWatchedFileDiffers
 	i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == a.Target })

@@ -12,8 +12,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// TestSecretsComeFirst: they are seen to before an app is changed or started, and
-// not where nothing is done. Without one, what runs goes on running.
+// TestSecretsComeFirst: they are acquired before an app changes or starts, and not if nothing is
+// done. If one is missing, a running app keeps running.
 func TestSecretsComeFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -55,8 +55,8 @@ func TestSecretsComeFirst(t *testing.T) {
 	})
 }
 
-// TestSecretsOfWhatSystemdRestarts: an app that was started by hand, and fails for
-// the lack of a secret, has it when systemd tries again.
+// TestSecretsOfWhatSystemdRestarts: an app that was started by hand and fails without a secret has
+// it at systemd's next restart.
 func TestSecretsOfWhatSystemdRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -86,9 +86,8 @@ func TestSecretsOfWhatSystemdRestarts(t *testing.T) {
 	})
 }
 
-// TestRotatingIsNotPutOff: what a rotation wants done is done at once, however
-// often the app was restarted before, and an app is looked at even where nothing
-// is left to do for it.
+// TestRotatingIsNotPutOff: a rotation does not wait for the backoff of the app, and verifies the
+// app even if it has no steps.
 func TestRotatingIsNotPutOff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfigs()
@@ -116,8 +115,8 @@ func TestRotatingIsNotPutOff(t *testing.T) {
 	})
 }
 
-// TestTakenAlongIsNotRestartedTwice: a companion that the restart of its app takes
-// along has its configuration then.
+// TestTakenAlongIsNotRestartedTwice: a companion that restarts with its app has its configuration
+// then.
 func TestTakenAlongIsNotRestartedTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -165,8 +164,8 @@ func (m together) Restart(ctx context.Context, service string) error {
 	return err
 }
 
-// TestRotatingAndRestarting: an app that ends again and again with a new value is
-// looked at, although the pass leaves it to systemd, and does not serve.
+// TestRotatingAndRestarting: an app that exits repeatedly with a new value is verified, and does
+// not serve, although the pass leaves it to systemd.
 func TestRotatingAndRestarting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -175,7 +174,7 @@ func TestRotatingAndRestarting(t *testing.T) {
 		rotating := app("x", "1")
 		rotating.Rotating = true
 		equal(t, "results", []string{
-			"x not-serving: app@x.service was started and is restarting: it ended right after its start",
+			"x not-serving: app@x.service was started and is restarting: it exited right after its start",
 		}, results(m.run(t, rotating)))
 	})
 }

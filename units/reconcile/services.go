@@ -11,9 +11,9 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// services does the steps of every app, and verifies those with none that an
-// earlier pass changed without coming to its end. Apps go ahead at the same time; one that
-// needs another waits until that one was dealt with, whatever came of it.
+// services carries out the steps of every app, and verifies apps without steps that an unfinished
+// pass changed. Apps run concurrently. An app that needs another one waits until that one is
+// finished, whatever its outcome.
 func (p *pass) services(ctx context.Context) {
 	ended := map[string]chan struct{}{}
 	for _, app := range p.plan.Basis.Apps {
@@ -45,8 +45,8 @@ func (p *pass) services(ctx context.Context) {
 	wg.Wait()
 }
 
-// app does the steps of one app and verifies that it serves. Where it does not
-// after its files were changed, it gets the earlier ones back.
+// app carries out the steps of one app and verifies it. If the app does not serve after its files
+// changed, it returns to its previous files.
 func (p *pass) app(ctx context.Context, app units.App) {
 	if r := p.plan.Rollback(app.ID); r != nil {
 		p.rollbackFailed(ctx, app, r.Service)
@@ -73,7 +73,7 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		return p.servesAtLast(patient, waiting, app)
 	})
 	switch {
-	case err == nil && len(steps) == 0: // it was only looked at
+	case err == nil && len(steps) == 0: // it was only verified
 	case err == nil:
 		p.removeParked(ctx, app)
 		p.met(ctx, app, steps)
@@ -82,12 +82,12 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		log := p.log(ctx, app)
 		p.fail(app.ID, NotServing, p.revertAdoption(ctx, app, err), log)
 	case ctx.Err() != nil:
-		p.fail(app.ID, Failed, fmt.Errorf("the run was called off: %w", err), nil)
+		p.fail(app.ID, Failed, fmt.Errorf("the pass was interrupted: %w", err), nil)
 	case isCalled:
-		p.fail(app.ID, Starting, fmt.Errorf("whether it serves is still to be seen: %w", units.ErrPreempted), nil)
+		p.fail(app.ID, Starting, fmt.Errorf("not verified yet: %w", units.ErrPreempted), nil)
 	case patient.Err() != nil:
-		// Not a reason to go back: a database may take an hour to convert its files.
-		p.fail(app.ID, Starting, fmt.Errorf("it is not up after %v, and goes on by itself", p.host.WaitTimeout), nil)
+		// No reason for a rollback: a database may take an hour to convert its files.
+		p.fail(app.ID, Starting, fmt.Errorf("it is not up after %v; it continues to start", p.host.WaitTimeout), nil)
 	case isUnseen(err):
 		p.fail(app.ID, Failed, err, nil)
 	case p.plan.IsRollbackable(app):
@@ -96,14 +96,13 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	default:
 		p.fail(app.ID, NotServing, err, p.log(ctx, app))
 	}
-	if p.result(app.ID).Outcome != Starting { // which is for a later pass to end
+	if p.result(app.ID).Outcome != Starting { // a later pass finishes it
 		p.endWork(app)
 	}
 }
 
-// rollbackFailed gives an app that has fallen its earlier files back, or the containers their
-// place in which it is. While what it needs is down as well, that may be all that is
-// wrong with it.
+// rollbackFailed rolls back an app that failed, or reverts its adoption. It does neither while an
+// app that it needs is down: that may be the only cause.
 func (p *pass) rollbackFailed(ctx context.Context, app units.App, service string) {
 	log := p.log(ctx, app)
 	why := fmt.Errorf("%s was started and has failed", service)
@@ -123,7 +122,7 @@ func (p *pass) rollbackFailed(ctx context.Context, app units.App, service string
 	}
 }
 
-// firstDownDependency is the first that is not up of what an app needs.
+// firstDownDependency is the first app that an app needs and that is not up.
 func (p *pass) firstDownDependency(ctx context.Context, app units.App) (need string, err error) {
 	if len(app.Needs) == 0 {
 		return "", nil
@@ -150,38 +149,37 @@ func (p *pass) endWork(app units.App) {
 	p.history.ClearPending(app.ID)
 }
 
-// begin keeps, before anything is done, what is about to be done: a pass that is
-// killed in between leaves word.
+// begin records what is about to be done, so that the next pass can resume after a kill.
 func (p *pass) begin(app units.App, steps []units.Action, found map[string]units.Unit) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range steps {
 		switch u := found[a.Target]; {
-		case a.Kind == units.Stop: // which is to last, even if only half of it is done
-		case a.Kind == units.Start && u.Active == units.Active: // which is no start
+		case a.Kind == units.Stop: // a stop lasts, even if it is half done
+		case a.Kind == units.Start && u.Active == units.Active: // this is no start
 		case a.Reason == units.ReasonChangedWhileRestarting:
-			// What systemd starts again and again is restarted by one job: where it is
-			// found stopped, a person did that.
+			// One job restarts a service that systemd restarts repeatedly: if it is stopped
+			// afterwards, an operator stopped it.
 		case u.Active == units.Active && a.Kind == units.Restart:
 			p.history.MarkJobPending(app, a.Target, u.Invocation)
 		case u.Active == units.Active && a.Kind == units.ReloadService:
-			p.history.MarkJobPending(app, a.Target, "") // what runs has the new files
+			p.history.MarkJobPending(app, a.Target, "") // the running service has the new files
 		default:
 			p.history.MarkPending(app, a.Target, u.Invocation)
 		}
 	}
-	isTry := func(a units.Action) bool { return a.Repair && a.Kind != units.ReloadService } // which counts if it fails
+	isTry := func(a units.Action) bool { return a.Repair && a.Kind != units.ReloadService } // a reload counts only if it fails
 	if i := slices.IndexFunc(steps, isTry); i >= 0 {
 		p.history.Repaired(app, steps[i].Reason, p.started)
 	}
 	return p.keepHistory()
 }
 
-// carryOut does the steps of an app, each once what the one before it started serves.
-// It waits for starts until waiting ends, for all else until ctx does.
+// carryOut carries out the steps of an app, each once the service of the step before serves. It
+// waits for starts until waiting ends, and for everything else until ctx ends.
 func (p *pass) carryOut(ctx, waiting context.Context, app units.App, steps []units.Action) error {
 	for _, a := range steps {
-		if p.isMet(ctx, app, a) { // by systemd, while the parts before it were restarted
+		if p.isMet(ctx, app, a) { // systemd did it while earlier parts restarted
 			continue
 		}
 		patience := ctx
@@ -199,7 +197,7 @@ func (p *pass) carryOut(ctx, waiting context.Context, app units.App, steps []uni
 	return nil
 }
 
-// serviceAct does an action that is systemd's to do.
+// serviceAct carries out an action of systemd.
 func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
 	s := p.host.Services
 	return p.act(a, func() error {
@@ -225,12 +223,11 @@ func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
 			return s.Reload(ctx)
 		case units.Write, units.Remove, units.Adopt, units.Restore, units.Acquire, units.Leave:
 		}
-		return fmt.Errorf("%s is not for systemd to do", a.Kind)
+		return fmt.Errorf("systemd has no action %s", a.Kind)
 	})
 }
 
-// waitOrPreempt does what waits, until others are to be looked at than the app that is
-// changed.
+// waitOrPreempt calls do, and cancels its wait when an app other than changed has to be checked.
 func (p *pass) waitOrPreempt(ctx context.Context, changed string, do func(context.Context) error) (isCalled bool, err error) {
 	if p.host.Preempt == nil {
 		return false, do(ctx)
@@ -251,9 +248,9 @@ func (p *pass) waitOrPreempt(ctx context.Context, changed string, do func(contex
 	return errors.Is(err, units.ErrPreempted), err
 }
 
-// verify takes the second look: every part of the app is active, is the same
-// start a settle time later, and answers. What was up for as long before needs no
-// second one, unless this pass has reloaded it: a program may end because of what it read.
+// verify checks twice that every part of the app is active and answers: the second check, after
+// StabilizationTime, must find the same invocation. A part that was up for that long needs no
+// second check, unless this pass reloaded it: a program may exit because of what it read.
 func (p *pass) verify(ctx context.Context, app units.App) error {
 	first, err := p.up(ctx, app)
 	if err != nil {
@@ -274,7 +271,7 @@ func (p *pass) verify(ctx context.Context, app units.App) error {
 	}
 	for _, part := range app.Parts {
 		if first[part.Service].Invocation != second[part.Service].Invocation {
-			why := fmt.Sprintf("was started, ended, and was started again within %v", p.host.StabilizationTime)
+			why := fmt.Sprintf("was started, exited, and was restarted within %v", p.host.StabilizationTime)
 			return &partError{part.Service, why, first}
 		}
 		if err := p.probeUntilServing(ctx, app, part, second); err != nil {
@@ -284,8 +281,8 @@ func (p *pass) verify(ctx context.Context, app units.App) error {
 	return nil
 }
 
-// servesAtLast is verify, and has units.Decide decide about a part that does not serve since a
-// part before it was restarted. systemd may start it again by itself meanwhile.
+// servesAtLast is verify, and has units.Decide decide about a part that stopped serving when a
+// part before it restarted. systemd may restart it by itself meanwhile.
 func (p *pass) servesAtLast(ctx, waiting context.Context, app units.App) error {
 	for {
 		err := p.verify(waiting, app)
@@ -306,8 +303,8 @@ func (p *pass) servesAtLast(ctx, waiting context.Context, app units.App) error {
 	}
 }
 
-// stale is what units.Decide says of a part that does not serve, once it is not on its way.
-// isComing: it was started meanwhile, or the steps start it.
+// stale is the steps of units.Decide for a part that does not serve, once it is neither starting
+// nor stopping. isComing: it was started meanwhile, or the steps start it.
 func (p *pass) stale(ctx context.Context, app units.App, service string) (steps []units.Action, isComing bool, err error) {
 	for {
 		found, err := p.host.Services.Observe(ctx, app.Services(), false)
@@ -328,8 +325,8 @@ func (p *pass) stale(ctx context.Context, app units.App, service string) (steps 
 	}
 }
 
-// decideStale decides about a part that does not serve since a part before it was restarted.
-// Nothing of it is unfinished: its earlier files are for when this does not help.
+// decideStale decides about a part that stopped serving when a part before it restarted. It does
+// not consider a rollback, which follows if this does not help.
 func (p *pass) decideStale(part units.App, found map[string]units.Unit) units.Plan {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -337,7 +334,7 @@ func (p *pass) decideStale(part units.App, found map[string]units.Unit) units.Pl
 	return units.Decide(basis, units.Observed{Units: found}, p.started)
 }
 
-// up demands that every part that this pass touched is active.
+// up requires that every part that this pass changed is active.
 func (p *pass) up(ctx context.Context, app units.App) (map[string]units.Unit, error) {
 	found, err := p.waitActive(ctx, app)
 	if err != nil {
@@ -353,7 +350,7 @@ func (p *pass) up(ctx context.Context, app units.App) (map[string]units.Unit, er
 	return found, nil
 }
 
-// unseenError is why a service could not be looked at. It says nothing of the app.
+// unseenError is why a service could not be observed. It says nothing about the app.
 type unseenError struct{ error }
 
 func (e unseenError) Unwrap() error { return e.error }
@@ -363,8 +360,8 @@ func isUnseen(err error) bool {
 	return ok
 }
 
-// waitActive waits for the parts that are still on their way: the job of the main
-// service does not wait for those that it only pulls in.
+// waitActive waits for the parts that are still starting: the job of the main service does not
+// wait for parts that it only wants.
 func (p *pass) waitActive(ctx context.Context, app units.App) (map[string]units.Unit, error) {
 	names := app.Services()
 	for {
@@ -381,7 +378,7 @@ func (p *pass) waitActive(ctx context.Context, app units.App) (map[string]units.
 	}
 }
 
-// pause waits for a time, or until ctx ends, whose cause it returns.
+// pause waits for a time, or until ctx ends, and then returns its cause.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -396,9 +393,9 @@ func pause(ctx context.Context, d time.Duration) error {
 func describe(u units.Unit) string {
 	switch {
 	case u.Restarting:
-		return "restarting: it ended right after its start"
+		return "restarting: it exited right after its start"
 	case u.Active == units.Inactive:
-		return "down again: it ended right after its start"
+		return "down again: it exited right after its start"
 	case u.Active == units.Failed:
 		return "down again: it failed"
 	case u.Active == "":
@@ -407,8 +404,8 @@ func describe(u units.Unit) string {
 	return string(u.Active)
 }
 
-// probeUntilServing asks a service as often as its manifest allows. One that is loading,
-// or waits for a person, is started.
+// probeUntilServing probes a service as often as its manifest allows. A service that is loading or
+// waits for a person counts as started.
 func (p *pass) probeUntilServing(ctx context.Context, app units.App, part units.Part, found map[string]units.Unit) error {
 	file, ok := app.Files.Find(part.File)
 	u := found[part.Service]
@@ -423,7 +420,7 @@ func (p *pass) probeUntilServing(ctx context.Context, app units.App, part units.
 			}
 		}
 		u.Health, said = p.host.Ask(ctx, file, part, u)
-		if ctx.Err() != nil { // what it said was not heard to its end
+		if ctx.Err() != nil { // its answer is incomplete
 			return context.Cause(ctx)
 		}
 		switch u.Health {
@@ -435,7 +432,7 @@ func (p *pass) probeUntilServing(ctx context.Context, app units.App, part units.
 	return &partError{part.Service, "runs and does not serve: " + said, found}
 }
 
-// partError is that a service does not serve, and how the services of its app were found.
+// partError says that a service does not serve, and holds the observed services of its app.
 type partError struct {
 	service, why string
 	found        map[string]units.Unit
@@ -443,14 +440,14 @@ type partError struct {
 
 func (e *partError) Error() string { return e.service + " " + e.why }
 
-// A service that was started is asked this often, and given a moment in between.
+// How often a started service is probed before it counts as not serving, and the pause in between.
 const (
 	answerTries = 5
 	answerPause = 500 * time.Millisecond
 )
 
-// rollBack gives an app that does not serve its earlier files back and starts it
-// with them. What came of it is in the error.
+// rollBack restores the previous files of an app that does not serve, and restarts it. It returns
+// why, with the outcome.
 func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 	err := p.giveBack(app)
 	p.mu.Lock()
@@ -479,15 +476,15 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 	}
 	switch {
 	case err == nil:
-		return fmt.Errorf("%w; it runs with its earlier files again", why)
+		return fmt.Errorf("%w; it runs with its previous files again", why)
 	case errors.Is(err, units.ErrPreempted), ctx.Err() == nil && patient.Err() != nil:
-		return fmt.Errorf("%w; its earlier files are back, and it is starting with them", why)
+		return fmt.Errorf("%w; its previous files are restored, and it is starting with them", why)
 	}
-	return fmt.Errorf("%w; its earlier files are back, and it does not serve with them either: %w", why, err)
+	return fmt.Errorf("%w; its previous files are restored, and it does not serve with them either: %w", why, err)
 }
 
-// beginRollBack leaves word that a service which failed is started again: between the two, it
-// looks as if a person had stopped it.
+// beginRollBack records that a failed service is about to restart. Between reset-failed and the
+// start it looks as if an operator had stopped it.
 func (p *pass) beginRollBack(ctx context.Context, app units.App, service string) error {
 	found, err := p.host.Services.Observe(ctx, []string{service}, false)
 	if err != nil || found[service].Active != units.Failed {
@@ -499,10 +496,10 @@ func (p *pass) beginRollBack(ctx context.Context, app units.App, service string)
 	return p.keepHistory()
 }
 
-// logLines is how much of an app's log stands in a report.
+// logLines is the number of log lines in a report.
 const logLines = 10
 
-// log is that of the first part that is not up, or else of the first.
+// log is the log of the first part that is not up, otherwise of the first part.
 func (p *pass) log(ctx context.Context, app units.App) []string {
 	names := app.Services()
 	found, err := p.host.Services.Observe(ctx, names, false)

@@ -13,10 +13,10 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// TestNeverSaidToBeStarted: what dies after its start, or never answers.
+// TestNeverSaidToBeStarted: an app that exits after its start, or never answers.
 func TestNeverSaidToBeStarted(t *testing.T) {
 	for version, want := range map[string]string{
-		"1-crashes": "x not-serving: app@x.service was started, ended, and was started again within 5s",
+		"1-crashes": "x not-serving: app@x.service was started, exited, and was restarted within 5s",
 		"1-silent":  "x not-serving: app@x.service runs and does not serve: connection refused",
 		"1-fails":   "x not-serving: starting app@x.service: the job ended with failed",
 	} {
@@ -31,8 +31,8 @@ func TestNeverSaidToBeStarted(t *testing.T) {
 	}
 }
 
-// TestPartsThatArriveLater: the job of the main service does not wait for what it
-// only pulls in; the pass does.
+// TestPartsThatArriveLater: the job of the main service does not wait for parts that it only
+// wants; the pass does.
 func TestPartsThatArriveLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -50,8 +50,8 @@ func TestPartsThatArriveLater(t *testing.T) {
 	})
 }
 
-// TestMasked: what systemd may not start is left alone, and who asks for it is told how
-// that ends. Its files are kept right all the same.
+// TestMasked: a masked unit is left alone, and a request for it is refused with the command that
+// unmasks it. Its files are still repaired.
 func TestMasked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -64,20 +64,20 @@ func TestMasked(t *testing.T) {
 		equal(t, "what was done", []string{"write app@x.container 2-ok", "reload"}, m.log)
 		asked := app("x", "2-ok")
 		asked.Request = units.Start
-		if r := m.run(t, asked); r.Results[0].Outcome != reconcile.Failed || !strings.HasSuffix(r.Results[0].Error, "systemctl --user unmask app@x.service") {
+		if r := m.run(t, asked); r.Results[0].Outcome != reconcile.Failed || !strings.HasSuffix(r.Results[0].Error, "unmask it with systemctl --user unmask app@x.service") {
 			t.Errorf("%+v", r.Results)
 		}
 	})
 }
 
-// TestSlowStart: a pass does not wait for ever, and takes nothing back.
+// TestSlowStart: a pass does not wait forever, and rolls nothing back.
 func TestSlowStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"), app("y", "1"))
 		began := time.Now()
 		equal(t, "results", []string{
-			"x starting: it is not up after 10m0s, and goes on by itself", "y done",
+			"x starting: it is not up after 10m0s; it continues to start", "y done",
 		}, results(m.run(t, app("x", "2-slow"), app("y", "2"))))
 		if took := time.Since(began); took != 10*time.Minute {
 			t.Errorf("the pass took %v", took)
@@ -88,9 +88,8 @@ func TestSlowStart(t *testing.T) {
 	})
 }
 
-// TestCalled: a pass that others are waiting for does not wait to see whether an app
-// serves. The next one finds out, at once where it has been up for long enough, and
-// takes back what does not serve.
+// TestCalled: a preempted pass does not verify an app. The next one does, at once if the app has
+// been up for long enough, and rolls back what does not serve.
 func TestCalled(t *testing.T) {
 	for _, c := range []struct {
 		version string
@@ -101,7 +100,7 @@ func TestCalled(t *testing.T) {
 		{"2", 0, "x unchanged", 5 * time.Second},
 		{"2", 3 * time.Second, "x unchanged", 2 * time.Second},
 		{"2", time.Minute, "x unchanged", 0},
-		{"2-silent", time.Minute, "x rolled-back: app@x.service runs and does not serve: connection refused; it runs with its earlier files again", 7 * time.Second},
+		{"2-silent", time.Minute, "x rolled-back: app@x.service runs and does not serve: connection refused; it runs with its previous files again", 7 * time.Second},
 	} {
 		t.Run(fmt.Sprint(c.version, " up for ", c.up), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -117,9 +116,9 @@ func TestCalled(t *testing.T) {
 				began := time.Now()
 				r, err := reconcile.Run(t.Context(), want, host)
 				if err != nil || time.Since(began) != time.Second {
-					t.Errorf("the pass that was called took %v: %v", time.Since(began), err)
+					t.Errorf("the preempted pass took %v: %v", time.Since(began), err)
 				}
-				equal(t, "called", []string{"x starting: whether it serves is still to be seen: interrupted by a change to another app"}, results(r))
+				equal(t, "called", []string{"x starting: not verified yet: interrupted by a change to another app"}, results(r))
 				u := m.units["app@x.service"]
 				u.Up = c.up
 				m.units["app@x.service"] = u
@@ -136,8 +135,8 @@ func TestCalled(t *testing.T) {
 	}
 }
 
-// TestCalledWhileItAsks: an app that could not say to the end how it is was not heard,
-// however often it was asked before.
+// TestCalledWhileItAsks: an app whose last probe was interrupted is not verified, however often it
+// was probed before.
 func TestCalledWhileItAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -155,15 +154,15 @@ func TestCalledWhileItAsks(t *testing.T) {
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
 			return units.Desired{Apps: []units.App{app("x", "2")}, Complete: true}, nil
 		}, host)
-		equal(t, "results", []string{"x starting: whether it serves is still to be seen: interrupted by a change to another app"}, results(r))
+		equal(t, "results", []string{"x starting: not verified yet: interrupted by a change to another app"}, results(r))
 		if err != nil {
 			t.Error(err)
 		}
 	})
 }
 
-// TestCalledWhileItStarts: nor does it wait for a start that takes long, which it has
-// asked for all the same, be the call from before.
+// TestCalledWhileItStarts: a preempted pass does not wait for a slow start either, but still
+// requests it, even if it was preempted before.
 func TestCalledWhileItStarts(t *testing.T) {
 	for name, after := range map[string]time.Duration{"before": 0, "meanwhile": time.Second} {
 		t.Run(name, func(t *testing.T) {
@@ -180,9 +179,9 @@ func TestCalledWhileItStarts(t *testing.T) {
 					return units.Desired{Apps: []units.App{app("x", "2-late")}, Complete: true}, nil
 				}, host)
 				if took := time.Since(began); err != nil || took != after {
-					t.Errorf("the pass that was called took %v, want %v: %v", took, after, err)
+					t.Errorf("the preempted pass took %v, want %v: %v", took, after, err)
 				}
-				equal(t, "called", []string{"x starting: whether it serves is still to be seen: interrupted by a change to another app"}, results(r))
+				equal(t, "called", []string{"x starting: not verified yet: interrupted by a change to another app"}, results(r))
 				if n := m.starts["app@x.service"]; n != 2 {
 					t.Errorf("it was started %d times, want 2", n)
 				}
@@ -196,18 +195,18 @@ func TestCalledWhileItStarts(t *testing.T) {
 	}
 }
 
-// TestFallen: an app that an earlier pass started with changed files, and did not wait
-// for, has failed, whichever part of it did, and although systemd starts it again and
-// again. It gets its earlier files back; not while it only waits, or what it needs is down.
+// TestFallen: an app that an earlier pass started with changed files, without waiting, has failed
+// if any part failed, even if systemd restarts it repeatedly. It is rolled back, unless it only
+// waits, or an app that it needs is down.
 func TestFallen(t *testing.T) {
-	const back = "; it runs with its earlier files again"
+	const back = "; it runs with its previous files again"
 	up := func(invocation string) units.Unit { return units.Unit{Active: units.Active, Invocation: invocation} }
 	looping := units.Unit{Active: units.Activating, Restarting: true, Invocation: "12"}
 	for name, tt := range map[string]struct {
 		main, db, need units.Unit
 		want           string
 	}{
-		"main starts again and again":   {looping, up("12"), up("1"), "rolled-back: app@x.service was started and has failed" + back},
+		"main restarts repeatedly":      {looping, up("12"), up("1"), "rolled-back: app@x.service was started and has failed" + back},
 		"a part does":                   {up("12"), looping, up("1"), "rolled-back: app@x.db.service was started and has failed" + back},
 		"main can't start for a part":   {units.Unit{Active: units.Activating, Invocation: "11"}, looping, up("1"), "rolled-back: app@x.db.service was started and has failed" + back},
 		"main has to stop before":       {units.Unit{Active: units.Deactivating, Invocation: "11"}, looping, up("1"), "unchanged"},
@@ -244,7 +243,7 @@ func TestFallen(t *testing.T) {
 	}
 }
 
-// TestSlowWayBack: the earlier files are as slow to start with, and keep nobody waiting.
+// TestSlowWayBack: the previous files start as slowly, and delay no other app.
 func TestSlowWayBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -259,7 +258,7 @@ func TestSlowWayBack(t *testing.T) {
 			t.Errorf("it took %v, %v", took, err)
 		}
 		equal(t, "results", []string{
-			"x rolled-back: starting app@x.service: the job ended with failed; its earlier files are back, and it is starting with them",
+			"x rolled-back: starting app@x.service: the job ended with failed; its previous files are restored, and it is starting with them",
 		}, results(r))
 		time.Sleep(10 * time.Minute)
 		m.log = nil
@@ -271,7 +270,7 @@ func TestSlowWayBack(t *testing.T) {
 	})
 }
 
-// TestRemoveStopsFirst: the service ends while its unit still says how.
+// TestRemoveStopsFirst: the service stops while systemd has its unit.
 func TestRemoveStopsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -286,8 +285,8 @@ func TestRemoveStopsFirst(t *testing.T) {
 	})
 }
 
-// TestAnAppThatComesBackIsStarted: no person stopped it, as it looks where systemd still
-// has its unit, since another's mentions it.
+// TestAnAppThatComesBackIsStarted: no operator stopped it, although it looks so if another unit's
+// mention kept it in systemd.
 func TestAnAppThatComesBackIsStarted(t *testing.T) {
 	for name, version := range map[string]string{"as it was": "1", "another": "2"} {
 		t.Run(name, func(t *testing.T) {
@@ -297,7 +296,7 @@ func TestAnAppThatComesBackIsStarted(t *testing.T) {
 				m.run(t, app("x", "1"), app("y", "1"))
 				m.run(t, app("y", "1"))
 				m.run(t, app("y", "1"))
-				equal(t, "it comes back", []string{"x done", "y unchanged"}, results(m.run(t, app("x", version), app("y", "1"))))
+				equal(t, "installed again", []string{"x done", "y unchanged"}, results(m.run(t, app("x", version), app("y", "1"))))
 				if u := m.units["app@x.service"]; u.Active != units.Active {
 					t.Errorf("it is %s", u.Active)
 				}
@@ -306,7 +305,7 @@ func TestAnAppThatComesBackIsStarted(t *testing.T) {
 	}
 }
 
-// TestRemoveOfWhatMustBeKilled leaves nothing that the next pass has to do.
+// TestRemoveOfWhatMustBeKilled leaves nothing for the next pass to do.
 func TestRemoveOfWhatMustBeKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -320,7 +319,7 @@ func TestRemoveOfWhatMustBeKilled(t *testing.T) {
 	})
 }
 
-// TestRemoveOfWhatLostItsUnit: it gets it back for as long as it takes to stop.
+// TestRemoveOfWhatLostItsUnit: its unit is restored until it has stopped.
 func TestRemoveOfWhatLostItsUnit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -336,7 +335,7 @@ func TestRemoveOfWhatLostItsUnit(t *testing.T) {
 	})
 }
 
-// failForADay has a service that fails at each start looked at every minute.
+// failForADay runs a pass every minute over a service that fails at each start.
 func (m *machine) failForADay(t *testing.T) {
 	t.Helper()
 	for range 24 * 60 {
@@ -345,8 +344,8 @@ func (m *machine) failForADay(t *testing.T) {
 	}
 }
 
-// TestBudgetLastsOverPasses: a service that keeps failing is started at growing
-// intervals, each known before it happens.
+// TestBudgetLastsOverPasses: a service that keeps failing restarts at growing intervals, each of
+// which is announced.
 func TestBudgetLastsOverPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -359,8 +358,8 @@ func TestBudgetLastsOverPasses(t *testing.T) {
 	})
 }
 
-// TestInstalledAgain: an app that is removed has its budget back, and with the same
-// manifest begins from the first rung of its ladder.
+// TestInstalledAgain: an app that was removed has its full budget again, even with the same
+// manifest.
 func TestInstalledAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()

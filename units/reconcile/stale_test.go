@@ -11,13 +11,14 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// TestClientOfRestartedDatabase: a part that ends since its database is restarted is no
-// reason to take the change of the database back.
+// TestClientOfRestartedDatabase: a part that exits because its database restarted does not cause a
+// rollback of the change of the database.
 func TestClientOfRestartedDatabase(t *testing.T) {
 	const db, page = "app@shop.db.service", "app@shop.service"
 	restarting := units.Unit{Loaded: true, Active: units.Activating, Restarting: true, Invocation: "ended", Up: time.Hour}
 	for name, tt := range map[string]struct {
-		// after is the page once the database is up, later some seconds after.
+		// after is the state of the page once the database is up, later the state some seconds
+		// after.
 		after, later units.Unit
 		want         string
 		starts       int
@@ -30,17 +31,17 @@ func TestClientOfRestartedDatabase(t *testing.T) {
 			after: units.Unit{Loaded: true, Active: units.Deactivating, Invocation: "before", Up: time.Hour},
 			later: units.Unit{Loaded: true, Active: units.Active, Digest: "1", Invocation: "after"}, want: "shop done",
 		},
-		"it ends once it is seen to run": {
+		"it exits after it was seen to run": {
 			after: units.Unit{Loaded: true, Active: units.Active, Digest: "1", Invocation: "before", Up: time.Hour},
 			later: units.Unit{Loaded: true, Active: units.Active, Digest: "1", Invocation: "after"}, want: "shop done",
 		},
-		"it has ended after the database came up": {
+		"it exited after the database came up": {
 			after: units.Unit{Loaded: true, Active: units.Activating, Restarting: true, Invocation: "ended"},
-			want:  "shop rolled-back: " + page + " was started and is restarting: it ended right after its start; it runs with its earlier files again", starts: 1,
+			want:  "shop rolled-back: " + page + " was started and is restarting: it exited right after its start; it runs with its previous files again", starts: 1,
 		},
 		"it was stopped meanwhile": {
 			after: units.Unit{Loaded: true, Active: units.Inactive, Stopped: true, Invocation: "before", Up: time.Hour},
-			want:  "shop rolled-back: " + page + " was started and is down again: it ended right after its start; it runs with its earlier files again", starts: 1,
+			want:  "shop rolled-back: " + page + " was started and is down again: it exited right after its start; it runs with its previous files again", starts: 1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -66,7 +67,7 @@ func TestClientOfRestartedDatabase(t *testing.T) {
 				if got := m.starts[page] - before; got != tt.starts {
 					t.Errorf("the page was started %d times, want %d: %v", got, tt.starts, m.log)
 				}
-				time.Sleep(time.Minute) // what is still to happen to the page
+				time.Sleep(time.Minute) // the page may still change
 			})
 		})
 	}
@@ -88,7 +89,7 @@ func (m *machine) put(service string, u units.Unit) {
 	m.units[service] = u
 }
 
-// database calls restarted once the database was, without the page.
+// database restarts without the page, and then calls restarted.
 type database struct {
 	*machine
 	restarted func()

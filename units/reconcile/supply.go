@@ -10,11 +10,11 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// suppliers is how many apps are supplied at a time.
+// suppliers is the number of apps whose prerequisites are acquired at a time.
 const suppliers = 4
 
-// acquire gets what apps lack before anything of them is changed: where it can't be had, the
-// app that runs goes on running. Nobody else waits longer for it than for an app that starts.
+// acquire acquires what apps lack before anything of them changes: if it is unavailable, the app
+// keeps running. Other apps wait no longer for that than for a start.
 func (p *pass) acquire(ctx context.Context) {
 	if p.host.Supply == nil {
 		return
@@ -47,8 +47,8 @@ func (p *pass) acquire(ctx context.Context) {
 	p.recheckManifests(asked)
 }
 
-// recheckManifests puts apps off whose manifests changed while what they lack was got: who got
-// it may have seen the new one, and have got nothing for the one of this pass.
+// recheckManifests delays apps whose manifests changed while their prerequisites were acquired.
+// Supply may have read the new manifest and acquired nothing for the old one.
 func (p *pass) recheckManifests(apps []units.App) {
 	if len(apps) == 0 {
 		return
@@ -63,7 +63,7 @@ func (p *pass) recheckManifests(apps []units.App) {
 	}
 }
 
-// supplied notes what came of getting what an app lacks.
+// supplied records the result of acquiring what an app lacks.
 func (p *pass) supplied(app units.App, err error) {
 	switch {
 	case err == nil:
@@ -72,11 +72,11 @@ func (p *pass) supplied(app units.App, err error) {
 		p.fail(app.ID, Starting, err, nil)
 	default:
 		p.leave(app, units.ReasonPullFailed)
-		p.fail(app.ID, Failed, fmt.Errorf("what it needs can't be had, so nothing of it was changed: %w", err), nil)
+		p.fail(app.ID, Failed, fmt.Errorf("left unchanged: an image or a secret is unavailable: %w", err), nil)
 	}
 }
 
-// leave notes that an app is left as it is.
+// leave records that an app is left as it is.
 func (p *pass) leave(app units.App, why units.Reason) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

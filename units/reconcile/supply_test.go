@@ -13,8 +13,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// TestWhatWasHadIsNotAskedForAgain: a stopped app has lost its files, and nobody can
-// be asked for its image. It ran with it.
+// TestWhatWasHadIsNotAskedForAgain: a stopped app has lost its files, and no registry answers. It
+// ran with its image.
 func TestWhatWasHadIsNotAskedForAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -28,8 +28,8 @@ func TestWhatWasHadIsNotAskedForAgain(t *testing.T) {
 	})
 }
 
-// TestMootPull: that an image can't be had is forgotten in a look at its app alone as
-// well. Where a pull ends that nobody wants any more, nothing else is told of.
+// TestMootPull: a failed pull is reset in a pass over its app alone, too. When the pull unit of a
+// removed app ends, the pass reports nothing else.
 func TestMootPull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -46,8 +46,8 @@ func TestMootPull(t *testing.T) {
 	})
 }
 
-// TestStopWaitsForNoImage: an app is stopped whose manifest names an image that can't be
-// had, with the files that it runs with; one that never ran is no trouble.
+// TestStopWaitsForNoImage: an app whose manifest names an unavailable image stops with the files
+// that it runs with; one that never ran causes no error.
 func TestStopWaitsForNoImage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -67,8 +67,8 @@ func TestStopWaitsForNoImage(t *testing.T) {
 	})
 }
 
-// TestSlowImages: an app whose images are on their way runs on as it is, and keeps
-// nobody else from being put right; when they are there, it has its turn.
+// TestSlowImages: an app whose images are being pulled keeps running as it is, and delays no
+// repair of other apps; it is changed once the images are available.
 func TestSlowImages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -100,8 +100,8 @@ func TestSlowImages(t *testing.T) {
 	})
 }
 
-// TestEditWhileImagesCome: the manifest is changed while its images are got. Who gets
-// them has seen the new one, so nothing is changed for the old.
+// TestEditWhileImagesCome: the manifest changes while images are pulled. The pull may be for the
+// new manifest, so nothing changes for the old one.
 func TestEditWhileImagesCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -123,8 +123,8 @@ func TestEditWhileImagesCome(t *testing.T) {
 	})
 }
 
-// TestSuppliesEnd: what many apps need is not waited for longer than for one that
-// starts; the rest has its turn at once in the next pass.
+// TestSuppliesEnd: a pass waits for prerequisites no longer than for one app that starts; the next
+// pass acquires the rest at once.
 func TestSuppliesEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
