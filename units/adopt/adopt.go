@@ -1,11 +1,9 @@
-// Package adopt owns taking over containers that ran before archgen. It surveys
-// them with Podman, matches what they mount with the apps' manifests, makes the
-// overlay that keeps their data, parks them while the app is tried, and unparks or
-// removes them afterwards.
+// Package adopt owns the adoption of foreign containers. It surveys them with Podman, matches
+// their mounts with the manifests of the apps, writes the overlay that keeps their data, parks
+// them during the adoption, and unparks or removes them afterwards.
 //
-// It never decides when any of that happens, or whether an app serves:
-// units/reconcile does, and keeps the record of what is parked. It reads no
-// manifest. What it needs from one is an App, a value.
+// It never decides when any of that happens, or whether an app serves: units/reconcile does, and
+// records what is parked. It reads no manifest: its caller describes each one as an App.
 package adopt
 
 import (
@@ -19,22 +17,22 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
-// OverlayName is the overlay that says which volumes an app has from a container
-// that it took over. Overlays of the operator come later and override it.
+// OverlayName is the overlay that gives an app the volumes of an adopted container. Overlays of
+// the operator are merged later and override it.
 const OverlayName = "50-adopted.yaml"
 
-// Adopter takes containers over.
+// Adopter adopts foreign containers.
 type Adopter struct {
 	Podman podmancli.Runner
-	// Apps returns the apps as their manifests are now: an overlay changes them.
+	// Apps returns the apps of the manifests as they are now: an overlay changes them.
 	Apps func() []App
-	// Source is the pattern of what a manifest can mount.
+	// Source is the pattern of the volume sources that a manifest accepts.
 	Source Pattern
-	// WriteOverlay gives the overlay OverlayName of an app its content.
+	// WriteOverlay writes the overlay OverlayName of an app.
 	WriteOverlay func(app string, text []byte) error
 }
 
-// App is what a takeover needs from an app's manifest.
+// App is what an adoption needs from the manifest of an app.
 type App struct {
 	ID    string
 	Parts []Part
@@ -44,34 +42,34 @@ type App struct {
 type Part struct {
 	Name, Container, Image string
 	Volumes                []Volume
-	// Rendered is the places of what archgen itself mounts: files and secrets.
+	// Rendered is the targets of the files and secrets that archgen mounts itself.
 	Rendered []string
 }
 
 // Volume is one mount in the manifest.
 type Volume struct {
 	Target string
-	// Source is the path on the host or the Podman volume that is mounted.
+	// Source is the path on the host or the Podman volume.
 	Source string
-	// Name is the volume's name in the manifest, empty for a path on the host.
+	// Name is the name of the volume in the manifest, empty for a path on the host.
 	Name string
-	// Own: the volume belongs to the app itself and not to another app.
+	// Own: the volume belongs to the app itself, not to another one.
 	Own bool
-	// Existing is set where the manifest gives an own volume its source.
+	// Existing is the source that the manifest sets for an own volume.
 	Existing string
-	// Disposable content needs no keeping.
+	// Disposable: the content need not be kept.
 	Disposable bool
 }
 
-// Pattern is what a text has to look like.
+// Pattern is a pattern with a description.
 type Pattern struct {
-	// Text describes the pattern to a person.
+	// Text describes the pattern in messages.
 	Text string
 	Fits func(string) bool
 }
 
-// Find surveys the containers in the place of apps, and writes overlays so that the
-// apps keep what those containers mount. changed says that it wrote one.
+// Find surveys the foreign containers of apps and writes overlays so that the apps keep their
+// mounts. changed reports that it wrote one.
 func (a Adopter) Find(ctx context.Context, apps []units.App) (map[string]units.Foreign, bool, error) {
 	ids := make([]string, 0, len(apps))
 	for _, app := range apps {
@@ -79,7 +77,7 @@ func (a Adopter) Find(ctx context.Context, apps []units.App) (map[string]units.F
 	}
 	list, err := a.Survey(ctx, ids)
 	if err != nil {
-		return nil, false, fmt.Errorf("looking for containers in the place of apps: %w", err)
+		return nil, false, fmt.Errorf("surveying foreign containers: %w", err)
 	}
 	byApp := map[string][]Container{}
 	for _, c := range list {
@@ -93,7 +91,7 @@ func (a Adopter) Find(ctx context.Context, apps []units.App) (map[string]units.F
 	return found, changed, nil
 }
 
-// claim has the manifest of an app keep what its containers mount.
+// claim gives the manifest of an app the mounts of its foreign containers.
 func (a Adopter) claim(id string, list []Container) (f units.Foreign, wrote bool) {
 	keeps := map[string]string{}
 	for _, c := range list {
@@ -101,7 +99,7 @@ func (a Adopter) claim(id string, list []Container) (f units.Foreign, wrote bool
 		f.Notes = append(f.Notes, c.notes()...)
 		for _, m := range c.Mounts {
 			if other, twice := keeps[m.Volume]; m.Volume != "" && twice && other != m.Source {
-				c.Problems = append(c.Problems, fmt.Sprintf("it has %s for the volume %s, and another part %s", m.Source, m.Volume, other))
+				c.Problems = append(c.Problems, fmt.Sprintf("it mounts %s for the volume %s, and another part mounts %s", m.Source, m.Volume, other))
 			}
 			if m.Volume != "" {
 				keeps[m.Volume] = m.Source
@@ -109,7 +107,7 @@ func (a Adopter) claim(id string, list []Container) (f units.Foreign, wrote bool
 			wrote = wrote || m.isNew
 		}
 		if len(c.Problems) > 0 && f.Err == nil {
-			f.Err = fmt.Errorf("the container %s was not made by archgen, and can't be taken over: %s", c.Name, strings.Join(c.Problems, "; "))
+			f.Err = fmt.Errorf("archgen did not create the container %s and can't adopt it: %s", c.Name, strings.Join(c.Problems, "; "))
 		}
 	}
 	if f.Err != nil || !wrote {
@@ -121,7 +119,7 @@ func (a Adopter) claim(id string, list []Container) (f units.Foreign, wrote bool
 
 func overlay(id string, keeps map[string]string) []byte {
 	var b strings.Builder
-	fmt.Fprintf(&b, "# Written by archgen: what containers called %s had mounted before archgen ran them.\napp:\n  volumes:\n", id)
+	fmt.Fprintf(&b, "# Written by archgen: the mounts of the adopted containers of %s.\napp:\n  volumes:\n", id)
 	for _, volume := range slices.Sorted(maps.Keys(keeps)) {
 		fmt.Fprintf(&b, "    %s: {existing: %q}\n", volume, keeps[volume])
 	}
@@ -136,7 +134,7 @@ func (c Container) notes() []string {
 		}
 	}
 	if c.ManifestImage != "" && c.ManifestImage != c.Image {
-		list = append(list, fmt.Sprintf("it has the manifest's image, %s; the container %s had %s", c.ManifestImage, c.Name, c.Image))
+		list = append(list, fmt.Sprintf("it uses the manifest's image, %s; the container %s used %s", c.ManifestImage, c.Name, c.Image))
 	}
 	return list
 }

@@ -18,7 +18,7 @@ func wanted(ids ...string) []units.App {
 	return list
 }
 
-// find is Find of one app where Podman answers.
+// find is Find for one app, with a Podman that answers.
 func find(t *testing.T, a adopt.Adopter, id string) (map[string]units.Foreign, bool) {
 	t.Helper()
 	found, changed, err := a.Find(t.Context(), wanted(id))
@@ -28,11 +28,10 @@ func find(t *testing.T, a adopt.Adopter, id string) (map[string]units.Foreign, b
 	return found, changed
 }
 
-// TestFind: an app keeps what the containers in its place have mounted, or none of
-// them is touched.
+// TestFind: an app keeps the mounts of its foreign containers, or none of them is touched.
 func TestFind(t *testing.T) {
 	t.Parallel()
-	const head = "# Written by archgen: what containers called two had mounted before archgen ran them.\napp:\n  volumes:\n"
+	const head = "# Written by archgen: the mounts of the adopted containers of two.\napp:\n  volumes:\n"
 	volume := func(name, target string) string {
 		return `{"Type": "volume", "Name": "` + name + `", "Source": "/storage/` + name + `/_data", "Destination": "` + target + `"}`
 	}
@@ -43,7 +42,7 @@ func TestFind(t *testing.T) {
 		refused string
 		overlay string
 	}{
-		"nobody in its place": {},
+		"no foreign container": {},
 		"it mounts nothing": {
 			there: []container{{id: "c1", name: "two", state: "running", image: "two:1"}},
 			found: []units.ForeignContainer{{ID: "c1", Name: "two", Ran: true}},
@@ -60,13 +59,13 @@ func TestFind(t *testing.T) {
 		"another image": {
 			there: []container{{id: "c1", name: "two", state: "exited", image: "two:0"}},
 			found: []units.ForeignContainer{{ID: "c1", Name: "two"}},
-			notes: []string{"it has the manifest's image, two:1; the container two had two:0"},
+			notes: []string{"it uses the manifest's image, two:1; the container two used two:0"},
 		},
 		"only the second part, which never ran": {
 			there: []container{{id: "c1", name: "two.db", state: "created", image: "db:1"}},
 			found: []units.ForeignContainer{{ID: "c1", Name: "two.db"}},
 		},
-		"one that is paused runs": {
+		"a paused container counts as running": {
 			there: []container{{id: "c1", name: "two", state: "paused", image: "two:1"}},
 			found: []units.ForeignContainer{{ID: "c1", Name: "two", Ran: true}},
 		},
@@ -86,17 +85,17 @@ func TestFind(t *testing.T) {
 			},
 			found:   []units.ForeignContainer{{ID: "c1", Name: "two"}, {ID: "c2", Name: "two.db"}},
 			notes:   []string{"its volume data is old, from the container two", "its volume data is older, from the container two.db"},
-			refused: "the container two.db was not made by archgen, and can't be taken over: it has older for the volume data, and another part old",
+			refused: "archgen did not create the container two.db and can't adopt it: it mounts older for the volume data, and another part mounts old",
 		},
-		"one part can be taken over, the other can't": {
+		"one part can be adopted, the other can't": {
 			there: []container{
 				{id: "c1", name: "two", image: "two:1", mounts: volume("old", "/data")},
 				{id: "c2", name: "two.db", image: "db:1", mounts: volume("other", "/srv/other")},
 			},
 			found: []units.ForeignContainer{{ID: "c1", Name: "two"}, {ID: "c2", Name: "two.db"}},
 			notes: []string{"its volume data is old, from the container two"},
-			refused: "the container two.db was not made by archgen, and can't be taken over: the manifest has nothing at the places where it mounts other at /srv/other; " +
-				"give them one under volumes, an overlay in two.d/ will do, or remove the container if the app does without",
+			refused: "archgen did not create the container two.db and can't adopt it: the manifest has no volume for other at /srv/other; " +
+				"add one under volumes, for example in an overlay in two.d/, or remove the container if the app does not need it",
 		},
 		"neither part can be": {
 			there: []container{
@@ -104,9 +103,9 @@ func TestFind(t *testing.T) {
 				{id: "c2", name: "two.db", image: "db:1", autoRemove: true},
 			},
 			found: []units.ForeignContainer{{ID: "c1", Name: "two"}, {ID: "c2", Name: "two.db"}},
-			refused: "the container two was not made by archgen, and can't be taken over: " +
-				"it was made with --rm, so that nothing is left of it that could run again once it is stopped: stop it yourself, podman stop --time SECONDS two; " +
-				"it mounts my files at /data, and a manifest takes only a text without white space",
+			refused: "archgen did not create the container two and can't adopt it: " +
+				"it was created with --rm, so it can't be restored once it is stopped; stop it with podman stop --time SECONDS two; " +
+				"it mounts my files at /data, but a manifest accepts only a text without white space",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,7 +134,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// TestFindTwice: the second time the overlay says it already, and nothing is written.
+// TestFindTwice: the second time the overlay exists, and nothing is written.
 func TestFindTwice(t *testing.T) {
 	t.Parallel()
 	app := two
@@ -158,8 +157,8 @@ func TestFindTwice(t *testing.T) {
 	}
 }
 
-// TestFindWhereNothingCanBeWritten: without its overlay an app would run without its
-// data, so that it is refused. Another is taken over all the same.
+// TestFindWhereNothingCanBeWritten: an app is refused if its overlay can't be written, because it
+// would run without its data. Another app is still adopted.
 func TestFindWhereNothingCanBeWritten(t *testing.T) {
 	t.Parallel()
 	p := newPodman(t,

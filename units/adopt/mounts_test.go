@@ -8,8 +8,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/adopt"
 )
 
-// x is an app with a volume of each kind. cmd/archgen has a test that a manifest which
-// says so becomes this value.
+// x is an app with one volume of each kind. A test of cmd/archgen holds that a manifest with these
+// volumes becomes this value.
 var x = adopt.App{
 	ID: "x",
 	Parts: []adopt.Part{{
@@ -25,15 +25,14 @@ var x = adopt.App{
 	}},
 }
 
-// TestWhatAContainerBringsAlong: each mount finds its place in the manifest, or
-// is named.
+// TestWhatAContainerBringsAlong: each mount is matched with the manifest, or named in a problem.
 func TestWhatAContainerBringsAlong(t *testing.T) {
 	t.Parallel()
 	const anonymous = "0123456789abcdef"
 	for name, tt := range map[string]struct {
 		mounts  string // as podman inspect prints them
 		volumes map[string]bool
-		want    map[string]string // manifest's volume → what takes its place
+		want    map[string]string // manifest's volume → its new source
 		problem string
 	}{
 		"a volume": {
@@ -47,14 +46,14 @@ func TestWhatAContainerBringsAlong(t *testing.T) {
 		"the volume that the app would make": {
 			mounts: `{"Type": "volume", "Name": "x.data", "Destination": "/data"}`, volumes: map[string]bool{"x.data": false},
 		},
-		"the app has data of its own": {
+		"the app already has data": {
 			mounts: `{"Type": "volume", "Name": "old", "Destination": "/data"}`, volumes: map[string]bool{"old": false, "x.data": false},
-			problem: "it mounts old at /data, and the app has data of its own already, in the volume x.data: say which one counts, in x.d/NAME.yaml: app: {volumes: {data: {existing: old}}}",
+			problem: "it mounts old at /data, but the app already has data in the volume x.data; choose one of them in x.d/NAME.yaml: app: {volumes: {data: {existing: old}}}",
 		},
-		"a person decided already": {
+		"the operator has decided": {
 			mounts: `{"Type": "volume", "Name": "old", "Destination": "/cold"}`,
 		},
-		"an earlier run wrote it down": {
+		"an earlier run wrote it": {
 			mounts: `{"Type": "volume", "Name": "chosen", "Destination": "/cold"}`,
 			want:   map[string]string{"cold": "chosen"},
 		},
@@ -63,47 +62,47 @@ func TestWhatAContainerBringsAlong(t *testing.T) {
 		},
 		"another directory of the host": {
 			mounts:  `{"Type": "bind", "Source": "/srv/films", "Destination": "/media"}`,
-			problem: "it mounts /srv/films at /media, where the manifest has /srv/media",
+			problem: "it mounts /srv/films at /media, but the manifest mounts /srv/media there",
 		},
 		"the volume of the other app": {
 			mounts: `{"Type": "volume", "Name": "y.shared", "Destination": "/shared"}`,
 		},
 		"not the volume of the other app": {
 			mounts:  `{"Type": "volume", "Name": "old", "Destination": "/shared"}`,
-			problem: "it mounts old at /shared, where the manifest has y.shared",
+			problem: "it mounts old at /shared, but the manifest mounts y.shared there",
 		},
-		"what may go": {
+		"disposable content": {
 			mounts: `{"Type": "volume", "Name": "old", "Destination": "/cache"}`,
 		},
-		"what a secret takes the place of": {
+		"a secret replaces the mount": {
 			mounts: `{"Type": "bind", "Source": "/home/me/pass", "Destination": "/etc/pass"}`,
 		},
-		"what a rendered file takes the place of": {
+		"a rendered file replaces the mount": {
 			mounts: `{"Type": "bind", "Source": "/home/me/x.conf", "Destination": "/etc/x.conf"}`,
 		},
-		"what the image wants and the manifest does without": {
+		"only the image declares it": {
 			mounts: `{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/var/lib/x"}`, volumes: map[string]bool{anonymous: true},
 		},
-		"an anonymous volume of what may go": {
+		"an anonymous volume with disposable content": {
 			mounts: `{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/cache"}`, volumes: map[string]bool{anonymous: true},
 		},
-		"data in an anonymous volume, where the manifest has a directory": {
+		"data in an anonymous volume, and the manifest mounts a directory": {
 			mounts: `{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/media"}`, volumes: map[string]bool{anonymous: true},
-			problem: "its data at /media is in the anonymous volume " + anonymous + ", and the manifest has /srv/media there: copy it first",
+			problem: "its data at /media is in the anonymous volume " + anonymous + ", but the manifest mounts /srv/media there; copy the data first",
 		},
 		"data in an anonymous volume": {
 			mounts: `{"Type": "volume", "Name": "` + anonymous + `", "Destination": "/data"}`, volumes: map[string]bool{anonymous: true},
-			problem: "its data at /data is in an anonymous volume, which Podman would delete with the app's container; copy it first: " +
+			problem: "its data at /data is in an anonymous volume, which Podman would delete with the app's container; copy the data first: " +
 				"podman stop x; podman volume create x.data; podman volume export " + anonymous + " | podman volume import x.data -; podman rename x x.old",
 		},
 		"nothing in the manifest": {
 			mounts: `{"Type": "volume", "Name": "old", "Destination": "/srv/a"}, {"Type": "bind", "Source": "/home/me/b", "Destination": "/srv/b"}`,
-			problem: "the manifest has nothing at the places where it mounts old at /srv/a, /home/me/b at /srv/b; give them one under volumes, " +
-				"an overlay in x.d/ will do, or remove the container if the app does without",
+			problem: "the manifest has no volume for old at /srv/a, /home/me/b at /srv/b; add one under volumes, " +
+				"for example in an overlay in x.d/, or remove the container if the app does not need it",
 		},
-		"no manifest can say it": {
+		"no manifest can name it": {
 			mounts:  `{"Type": "bind", "Source": "/home/me/my files", "Destination": "/data"}`,
-			problem: "it mounts /home/me/my files at /data, and a manifest takes only a text without white space",
+			problem: "it mounts /home/me/my files at /data, but a manifest accepts only a text without white space",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,14 +9,14 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Park stops a container, within the stop timeout of the app, and renames it. For a
-// container that is gone it does nothing.
+// Park stops a container within the stop timeout of the app, and renames it. It does nothing for a
+// container that no longer exists.
 func (a Adopter) Park(ctx context.Context, app units.App, c units.ForeignContainer) error {
 	now, err := a.inspect(ctx, c.ID)
 	if err != nil || now.ID == "" {
 		return err
 	}
-	if now.State.Status == "paused" { // Podman stops only what runs
+	if now.State.Status == "paused" { // Podman stops only running containers
 		if err := a.Podman.Run(ctx, "unpause", c.ID); err != nil {
 			return err
 		}
@@ -25,8 +25,8 @@ func (a Adopter) Park(ctx context.Context, app units.App, c units.ForeignContain
 		return err
 	}
 	if c.Restart != "" {
-		// podman-restart.service would start it at the next boot. Before Podman 5.1
-		// that can't be changed, and there it has to be done with before that.
+		// podman-restart.service would start it at the next boot. Podman before 5.1 can't change
+		// the policy; there the adoption has to finish before the next boot.
 		_ = a.Podman.Run(ctx, "update", "--restart=no", c.ID)
 	}
 	if now.Name == c.ParkedName() {
@@ -35,14 +35,14 @@ func (a Adopter) Park(ctx context.Context, app units.App, c units.ForeignContain
 	return a.Podman.Run(ctx, "rename", c.ID, c.ParkedName())
 }
 
-// Unpark gives a container its name and restart policy again, and starts it if it ran.
+// Unpark restores the name and restart policy of a container, and starts it if it ran.
 func (a Adopter) Unpark(ctx context.Context, c units.ForeignContainer) error {
 	now, err := a.inspect(ctx, c.ID)
 	if err != nil {
 		return err
 	}
 	if now.ID == "" {
-		return fmt.Errorf("the container %s is gone: somebody has removed it", c.Name)
+		return fmt.Errorf("the container %s does not exist any more: another program removed it", c.Name)
 	}
 	if now.Name != c.Name {
 		if err := a.removeOurs(ctx, c.Name); err != nil {
@@ -61,7 +61,7 @@ func (a Adopter) Unpark(ctx context.Context, c units.ForeignContainer) error {
 	return a.Podman.Run(ctx, "start", c.ID)
 }
 
-// removeOurs removes a container that one of our units left behind.
+// removeOurs removes a leftover container of one of our units.
 func (a Adopter) removeOurs(ctx context.Context, name string) error {
 	found, err := a.Podman.Lines(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter=name=^"+regexp.QuoteMeta(name)+"$", "--filter=label="+ourLabel)
 	if err != nil || len(found) == 0 {
@@ -70,12 +70,12 @@ func (a Adopter) removeOurs(ctx context.Context, name string) error {
 	return a.Podman.Run(ctx, append([]string{"rm", "--force", "--ignore"}, found...)...)
 }
 
-// Remove removes a container. Its volumes stay, named or not.
+// Remove removes a container, but none of its volumes, named or not.
 func (a Adopter) Remove(ctx context.Context, c units.ForeignContainer) error {
 	return a.Podman.Run(ctx, "rm", "--ignore", c.ID)
 }
 
-// inspect inspects one container, and returns none where it is gone.
+// inspect inspects one container. It returns the zero value if there is none.
 func (a Adopter) inspect(ctx context.Context, id string) (inspected, error) {
 	if isThere, err := a.Podman.Exists(ctx, "container", id); err != nil || !isThere {
 		return inspected{}, err
@@ -85,7 +85,7 @@ func (a Adopter) inspect(ctx context.Context, id string) (inspected, error) {
 		return inspected{}, err
 	}
 	if len(list) != 1 {
-		return inspected{}, fmt.Errorf("podman inspect %s told of %d containers", id, len(list))
+		return inspected{}, fmt.Errorf("podman inspect %s printed %d containers", id, len(list))
 	}
 	return list[0], nil
 }

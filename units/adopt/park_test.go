@@ -11,7 +11,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// patient is the app x as units, which gives its program 90 seconds to end.
+// patient is the app x, with a stop timeout of 90 seconds.
 var patient = units.App{ID: "x", Files: units.Set{{Name: "app@x.container", App: "x", Content: []byte("[Container]\nStopTimeout=90\n")}}}
 
 // one is a container with the id c1.
@@ -19,14 +19,14 @@ func one(name, state, restart string) container {
 	return container{id: "c1", name: name, state: state, restart: restart}
 }
 
-// TestPark: the container ends in the time of the app, stays down at a boot, and is out
-// of the way of the name.
+// TestPark: the container stops within the timeout of the app, does not start at boot, and its
+// name is free.
 func TestPark(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		app   units.App
 		there []container
-		// meanwhile happens before a command.
+		// meanwhile is called before each command.
 		meanwhile func(p *podman, command string)
 		old       bool
 		restart   string
@@ -39,7 +39,7 @@ func TestPark(t *testing.T) {
 			done: []string{"stop --time=90 c1", "rename c1 x.legacy"},
 			want: []container{one("x.legacy", "exited", "")},
 		},
-		"the app has no time of its own": {
+		"the app has no stop timeout": {
 			app: units.App{ID: "x"}, there: []container{one("x", "running", "")},
 			done: []string{"stop --time=30 c1", "rename c1 x.legacy"},
 			want: []container{one("x.legacy", "exited", "")},
@@ -69,17 +69,17 @@ func TestPark(t *testing.T) {
 			done: []string{"stop --time=90 c1"},
 			want: []container{one("x.legacy", "exited", "")},
 		},
-		"somebody has started it since": {
+		"another program has started it since": {
 			app: patient, there: []container{one("x.legacy", "running", "")},
 			done: []string{"stop --time=90 c1"},
 			want: []container{one("x.legacy", "exited", "")},
 		},
-		"it is gone": {app: patient},
-		"its name belongs to another now": {
+		"it is removed": {app: patient},
+		"another container has its name now": {
 			app: patient, there: []container{{id: "c2", name: "x", state: "running"}},
 			want: []container{{id: "c2", name: "x", state: "running"}},
 		},
-		"it goes while it is looked at": {
+		"it is removed while it is inspected": {
 			app: patient, there: []container{one("x", "running", "")},
 			meanwhile: func(p *podman, command string) {
 				if strings.HasPrefix(command, "inspect") {
@@ -88,12 +88,12 @@ func TestPark(t *testing.T) {
 			},
 			fails: "no such container c1",
 		},
-		"it goes while it stops": { // made with --rm, of which somebody who looked knows
+		"it is removed while it stops": { // created with --rm, which a survey reports
 			app: patient, there: []container{{id: "c1", name: "x", state: "running", autoRemove: true}},
 			done:  []string{"stop --time=90 c1", "rename c1 x.legacy"},
 			fails: "no such container",
 		},
-		"somebody has the name": {
+		"the parked name is taken": {
 			app: patient, there: []container{one("x", "running", ""), {id: "c2", name: "x.legacy", state: "exited"}},
 			done:  []string{"stop --time=90 c1", "rename c1 x.legacy"},
 			want:  []container{one("x", "exited", ""), {id: "c2", name: "x.legacy", state: "exited"}},
@@ -119,7 +119,7 @@ func TestPark(t *testing.T) {
 // values compares containers.
 var values = cmp.Options{cmp.AllowUnexported(container{}), cmpopts.EquateEmpty()}
 
-// has compares what Podman has, and was told, with what is wanted.
+// has compares the containers of Podman and the commands that it got with the expected ones.
 func (p *podman) has(t *testing.T, want []container, done []string, err error, fails string) {
 	t.Helper()
 	if (err != nil) != (fails != "") || !strings.HasSuffix(errorText(err), fails) {
@@ -133,7 +133,7 @@ func (p *podman) has(t *testing.T, want []container, done []string, err error, f
 	}
 }
 
-// TestUnpark: the container has its name, its restart policy and its state again.
+// TestUnpark: the container has its name, restart policy and state again.
 func TestUnpark(t *testing.T) {
 	t.Parallel()
 	ours := func(state string) container {
@@ -163,7 +163,7 @@ func TestUnpark(t *testing.T) {
 			done: []string{"rename c1 x", "update --restart=on-failure:3 c1", "start c1"},
 			want: []container{one("x", "running", "on-failure:3")},
 		},
-		"Podman could not keep it from that": {
+		"Podman could not prevent that": {
 			there: []container{one("x.legacy", "exited", "always")}, had: units.ForeignContainer{Ran: true, Restart: "always"}, old: true,
 			done: []string{"rename c1 x", "update --restart=always c1", "start c1"},
 			want: []container{one("x", "running", "always")},
@@ -177,7 +177,7 @@ func TestUnpark(t *testing.T) {
 			there: []container{one("x", "running", "")}, had: units.ForeignContainer{Ran: true},
 			want: []container{one("x", "running", "")},
 		},
-		"the app's container has ended and is left over": {
+		"the app's container has exited and was not removed": {
 			there: []container{one("x.legacy", "exited", ""), ours("exited")}, had: units.ForeignContainer{Ran: true},
 			done: []string{removal, "rename c1 x", "start c1"},
 			want: []container{one("x", "running", "")},
@@ -187,7 +187,7 @@ func TestUnpark(t *testing.T) {
 			done: []string{removal, "rename c1 x", "start c1"},
 			want: []container{one("x", "running", "")},
 		},
-		"only the app's own container has its place, not one of another part": {
+		"only the app's own container has its name, not one of another part": {
 			there: []container{
 				one("x.legacy", "exited", ""), ours("exited"),
 				{id: "c3", name: "x.db", state: "running", labels: map[string]string{ourLabel: "x"}},
@@ -195,13 +195,13 @@ func TestUnpark(t *testing.T) {
 			done: []string{removal, "rename c1 x"},
 			want: []container{one("x", "exited", ""), {id: "c3", name: "x.db", state: "running", labels: map[string]string{ourLabel: "x"}}},
 		},
-		"another that is not ours has its place": {
+		"another foreign container has its name": {
 			there: []container{one("x.legacy", "exited", ""), {id: "c2", name: "x", state: "running"}}, had: units.ForeignContainer{Ran: true},
 			done:  []string{"rename c1 x"},
 			want:  []container{one("x.legacy", "exited", ""), {id: "c2", name: "x", state: "running"}},
 			fails: "that name is already in use",
 		},
-		"it is gone": {fails: "the container x is gone: somebody has removed it"},
+		"it is removed": {fails: "the container x does not exist any more: another program removed it"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -214,17 +214,17 @@ func TestUnpark(t *testing.T) {
 	}
 }
 
-// TestRemove: a container goes by its id, and only if it is down.
+// TestRemove: a container is removed by its id, and only if it is down.
 func TestRemove(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		there, want []container
 		fails       string
 	}{
-		"it is parked":                {there: []container{one("x.legacy", "exited", "")}},
-		"it is gone":                  {},
-		"its name belongs to another": {there: []container{{id: "c2", name: "x", state: "exited"}}, want: []container{{id: "c2", name: "x", state: "exited"}}},
-		"somebody has started it": {
+		"it is parked":                   {there: []container{one("x.legacy", "exited", "")}},
+		"it is removed":                  {},
+		"another container has its name": {there: []container{{id: "c2", name: "x", state: "exited"}}, want: []container{{id: "c2", name: "x", state: "exited"}}},
+		"another program has started it": {
 			there: []container{one("x.legacy", "running", "")}, want: []container{one("x.legacy", "running", "")},
 			fails: "cannot remove a container that runs without force",
 		},
@@ -238,8 +238,8 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-// TestPodmanFailsHalfWay: whatever step fails, or is the last before archgen is killed,
-// the same again ends the work, and the container can have its place back.
+// TestPodmanFailsHalfWay: whichever command fails, or is the last before archgen is killed, a
+// second attempt finishes, and the container can be restored.
 func TestPodmanFailsHalfWay(t *testing.T) {
 	t.Parallel()
 	before := map[string]container{
@@ -269,8 +269,8 @@ func TestPodmanFailsHalfWay(t *testing.T) {
 	}
 }
 
-// halfWay does something in which one command after the other fails, in each case
-// something else after that, and looks what there is then.
+// halfWay lets one command after the other of do fail, calls then after each failure, and compares
+// the containers.
 func halfWay(t *testing.T, what string, there []container, do, then func(*podman) error, want container) {
 	t.Helper()
 	for failing := 1; ; failing++ {
@@ -298,7 +298,7 @@ func halfWay(t *testing.T, what string, there []container, do, then func(*podman
 	}
 }
 
-// TestUnparkAPart: the dot in a part's name stands for itself.
+// TestUnparkAPart: the dot in the name of a part is no wildcard.
 func TestUnparkAPart(t *testing.T) {
 	t.Parallel()
 	other := container{id: "c2", name: "x-db", state: "running", labels: map[string]string{ourLabel: "x-db"}}

@@ -18,27 +18,27 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
-// The labels of containers that units run, ours and others.
+// The labels of the containers of units, ours and others.
 const (
 	ourLabel  = "io.archipelago.app"
 	unitLabel = "PODMAN_SYSTEMD_UNIT"
 )
 
-// podman plays Podman: it has containers and volumes, and does to them what it is told.
+// podman simulates Podman with containers and volumes.
 type podman struct {
 	containers []container
-	// volumes is whether each is anonymous.
+	// volumes says whether each volume is anonymous.
 	volumes map[string]bool
-	// overlays is what was written, by app.
+	// overlays is the written overlays by app.
 	overlays map[string]string
 	// old: before 5.1, update can't change the restart policy.
 	old bool
-	// done is what changed something, as it was told.
+	// done is the commands that changed something.
 	done []string
-	// before is called with the command and may make it fail. It may change what there
-	// is, which is what happens meanwhile.
+	// before is called with each command and may make it fail. It may change the containers, as
+	// another program would.
 	before func(command string) error
-	// gone is the error of a process that ends with 1.
+	// gone is the error of a process that exits with 1.
 	gone error
 }
 
@@ -56,7 +56,7 @@ func newPodman(t *testing.T, containers ...container) *podman {
 	return &podman{containers: containers, overlays: map[string]string{}, gone: exec.CommandContext(t.Context(), "false").Run()}
 }
 
-// adopter takes over what Podman has.
+// adopter is an Adopter with this Podman.
 func (p *podman) adopter(apps ...adopt.App) adopt.Adopter {
 	return adopt.Adopter{
 		Podman: p.run, Apps: func() []adopt.App { return apps }, Source: noSpace,
@@ -113,7 +113,7 @@ func (p *podman) run(_ context.Context, call podmancli.Call) error {
 	}
 }
 
-// change does to a container what concerns only it.
+// change carries out a command that changes only one container.
 func (p *podman) change(i int, command string, args []string) error {
 	c := &p.containers[i]
 	switch {
@@ -225,7 +225,7 @@ func (p *podman) volumeList(out io.Writer) error {
 	return json.NewEncoder(out).Encode(list)
 }
 
-// find is where a container is, by its id or name.
+// find is the index of a container with an id or name.
 func (p *podman) find(key string) int {
 	return slices.IndexFunc(p.containers, func(c container) bool { return c.id == key || c.name == key })
 }
@@ -235,7 +235,7 @@ func said(text string) error {
 	return &podmancli.Error{Err: errors.New("exit status 125"), Said: "Error: " + text}
 }
 
-// fails makes commands fail that begin so.
+// fails makes commands with a prefix fail.
 func fails(prefix string) func(string) error {
 	return func(command string) error {
 		if strings.HasPrefix(command, prefix) {

@@ -8,21 +8,21 @@ import (
 	"strconv"
 )
 
-// ourLabel is on every container that runs from a rendered unit.
+// ourLabel is a label of every container of a rendered unit.
 const ourLabel = "io.archipelago.app"
 
-// Container is a container that has the name of an app's own and was not made by
-// archgen. It is also what archgen adopt --json prints.
+// Container is a foreign container that has the name of an app's container. archgen adopt --json
+// prints it.
 type Container struct {
 	Name  string `json:"container"`
 	App   string `json:"app"`
 	Part  string `json:"part"`
 	State string `json:"state"`
 	Image string `json:"image"`
-	// ManifestImage is the one that the app will run.
+	// ManifestImage is the image that the app will run.
 	ManifestImage string  `json:"manifest_image,omitempty"`
 	Mounts        []Mount `json:"mounts"`
-	// Problems is why it can't be taken over.
+	// Problems is why archgen can't adopt it.
 	Problems []string `json:"problems"`
 
 	id, restart string
@@ -32,14 +32,14 @@ type Container struct {
 type Mount struct {
 	Source string `json:"source"`
 	Target string `json:"target"`
-	// Volume is the manifest's volume that the source becomes, empty where the
-	// manifest has another use for it.
+	// Volume is the volume of the manifest that the source becomes, empty if the manifest does not
+	// need it.
 	Volume string `json:"volume,omitempty"`
-	// isNew: no manifest says so yet.
+	// isNew: the manifest does not say so yet.
 	isNew bool
 }
 
-// Survey lists the containers in the place of these apps, by name. It changes nothing.
+// Survey lists the foreign containers of these apps by name. It changes nothing.
 func (a Adopter) Survey(ctx context.Context, ids []string) ([]Container, error) {
 	places := places(a.Apps(), ids)
 	var all []struct {
@@ -73,7 +73,7 @@ func (a Adopter) Survey(ctx context.Context, ids []string) ([]Container, error) 
 	for _, d := range details {
 		at := places[d.Name]
 		if at == nil {
-			continue // it was renamed meanwhile, and no longer has an app's name
+			continue // it was renamed meanwhile
 		}
 		c := d.container(at)
 		c.Mounts, c.Problems = mapping{app: at.app.ID, part: at.part, volumes: volumes, source: a.Source}.mounts(d, c.Problems)
@@ -83,7 +83,7 @@ func (a Adopter) Survey(ctx context.Context, ids []string) ([]Container, error) 
 	return list, nil
 }
 
-// place is the part of an app that a container's name stands for.
+// place is the part of an app that has the name of a container.
 type place struct {
 	app  App
 	part Part
@@ -102,7 +102,7 @@ func places(apps []App, ids []string) map[string]*place {
 	return places
 }
 
-// volumes reports for every volume whether it is anonymous.
+// volumes returns all volumes and whether each is anonymous.
 func (a Adopter) volumes(ctx context.Context) (map[string]bool, error) {
 	var list []struct {
 		Name      string
@@ -118,7 +118,7 @@ func (a Adopter) volumes(ctx context.Context) (map[string]bool, error) {
 	return volumes, nil
 }
 
-// inspected is the part of podman inspect that matters here.
+// inspected is the part of podman inspect that an adoption needs.
 type inspected struct {
 	ID        string `json:"Id"`
 	Name      string
@@ -138,8 +138,8 @@ type inspected struct {
 	}
 }
 
-// container returns the facts about the container, and the problems that do not
-// depend on its mounts.
+// container returns the facts about a container, and the problems that do not depend on its
+// mounts.
 func (d inspected) container(at *place) Container {
 	c := Container{
 		Name: d.Name, App: at.app.ID, Part: at.part.Name, State: d.State.Status, Image: d.ImageName, ManifestImage: at.part.Image,
@@ -154,9 +154,9 @@ func (d inspected) container(at *place) Container {
 	unit := d.Config.Labels["PODMAN_SYSTEMD_UNIT"]
 	switch {
 	case unit != "":
-		c.Problems = append(c.Problems, fmt.Sprintf("the unit %s runs it, and would start it again: systemctl --user disable --now %s, and remove what makes that unit", unit, unit))
+		c.Problems = append(c.Problems, fmt.Sprintf("the unit %s runs it and would restart it; disable the unit with systemctl --user disable --now %s, and remove the file that defines it", unit, unit))
 	case d.HostConfig.AutoRemove:
-		c.Problems = append(c.Problems, "it was made with --rm, so that nothing is left of it that could run again once it is stopped: stop it yourself, podman stop --time SECONDS "+d.Name)
+		c.Problems = append(c.Problems, "it was created with --rm, so it can't be restored once it is stopped; stop it with podman stop --time SECONDS "+d.Name)
 	}
 	return c
 }

@@ -23,14 +23,14 @@ var two = adopt.App{
 	},
 }
 
-// TestSurvey: who stands in the place of an app, and who only looks so.
+// TestSurvey: which containers have the name of an app's container, and which only look so.
 func TestSurvey(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		there []container
 		want  []adopt.Container
 	}{
-		"nobody": {},
+		"no foreign container": {},
 		"a container of the app's name": {
 			[]container{{id: "c1", name: "x", state: "running", image: "x:0"}},
 			[]adopt.Container{{Name: "x", App: "x", Part: "main", State: "running", Image: "x:0", ManifestImage: "docker.io/library/x:1"}},
@@ -42,10 +42,10 @@ func TestSurvey(t *testing.T) {
 				{Name: "two.db", App: "two", Part: "db", State: "paused", ManifestImage: "db:1"},
 			},
 		},
-		"one that was made from a unit of ours": {[]container{{id: "c1", name: "x", state: "running", labels: map[string]string{ourLabel: "x"}}}, nil},
-		"one that is in nobody's place":         {[]container{{id: "c1", name: "xx", state: "running"}}, nil},
-		"one of an app that is not asked about": {[]container{{id: "c1", name: "other", state: "running"}}, nil},
-		"one that was parked, and is out of it": {[]container{{id: "c1", name: "x.legacy", state: "exited"}}, nil},
+		"one of a unit of ours":              {[]container{{id: "c1", name: "x", state: "running", labels: map[string]string{ourLabel: "x"}}}, nil},
+		"one that has no app's name":         {[]container{{id: "c1", name: "xx", state: "running"}}, nil},
+		"one of an app that is not surveyed": {[]container{{id: "c1", name: "other", state: "running"}}, nil},
+		"one that is parked":                 {[]container{{id: "c1", name: "x.legacy", state: "exited"}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -62,8 +62,8 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
-// TestWhatKeepsAContainerFromBeingTakenOver, whatever it has mounted, and what is to be
-// known of one that can be.
+// TestWhatKeepsAContainerFromBeingTakenOver, whatever its mounts, and the facts about a container
+// that can be adopted.
 func TestWhatKeepsAContainerFromBeingTakenOver(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -75,21 +75,21 @@ func TestWhatKeepsAContainerFromBeingTakenOver(t *testing.T) {
 		"nothing either":  {container{restart: "always"}, []string{}, "always"},
 		"limited retries": {container{restart: "on-failure:3"}, []string{}, "on-failure:3"},
 		"no policy":       {container{}, []string{}, ""},
-		"it would be gone": {
+		"it was created with --rm": {
 			container{autoRemove: true},
-			[]string{"it was made with --rm, so that nothing is left of it that could run again once it is stopped: stop it yourself, podman stop --time SECONDS x"},
+			[]string{"it was created with --rm, so it can't be restored once it is stopped; stop it with podman stop --time SECONDS x"},
 			"",
 		},
 		"a unit runs it": {
 			container{autoRemove: true, labels: map[string]string{unitLabel: "x.service"}},
-			[]string{"the unit x.service runs it, and would start it again: systemctl --user disable --now x.service, and remove what makes that unit"},
+			[]string{"the unit x.service runs it and would restart it; disable the unit with systemctl --user disable --now x.service, and remove the file that defines it"},
 			"",
 		},
-		"a unit runs it, and it mounts what the manifest has no place for": {
+		"a unit runs it, and the manifest has no volume for a mount": {
 			container{labels: map[string]string{unitLabel: "x.service"}, mounts: `{"Type": "volume", "Name": "old", "Destination": "/srv/a"}`},
 			[]string{
-				"the unit x.service runs it, and would start it again: systemctl --user disable --now x.service, and remove what makes that unit",
-				"the manifest has nothing at the places where it mounts old at /srv/a; give them one under volumes, an overlay in x.d/ will do, or remove the container if the app does without",
+				"the unit x.service runs it and would restart it; disable the unit with systemctl --user disable --now x.service, and remove the file that defines it",
+				"the manifest has no volume for old at /srv/a; add one under volumes, for example in an overlay in x.d/, or remove the container if the app does not need it",
 			},
 			"",
 		},
@@ -113,8 +113,7 @@ func TestWhatKeepsAContainerFromBeingTakenOver(t *testing.T) {
 	}
 }
 
-// TestSurveyOfAMachineThatChanges: what Podman listed may be another thing when it is
-// inspected.
+// TestSurveyOfAMachineThatChanges: a listed container may have changed when it is inspected.
 func TestSurveyOfAMachineThatChanges(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -125,7 +124,7 @@ func TestSurveyOfAMachineThatChanges(t *testing.T) {
 		"nothing happened": {func(*podman) {}, []string{"x"}, false},
 		"renamed":          {func(p *podman) { p.containers[0].name = "mine" }, nil, false},
 		"stopped":          {func(p *podman) { p.containers[0].state = "exited" }, []string{"x"}, false},
-		"removed":          {func(p *podman) { p.containers = nil }, nil, true}, // the next pass sees that it is gone
+		"removed":          {func(p *podman) { p.containers = nil }, nil, true}, // the next pass finds that it was removed
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -148,7 +147,7 @@ func TestSurveyOfAMachineThatChanges(t *testing.T) {
 	}
 }
 
-// TestSurveyWherePodmanFails: what can't be seen is never taken for nothing.
+// TestSurveyWherePodmanFails: an error is never an empty list.
 func TestSurveyWherePodmanFails(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"ps", "inspect", "volume ls"} {
@@ -161,7 +160,7 @@ func TestSurveyWherePodmanFails(t *testing.T) {
 				t.Errorf("Survey: %v, %v", list, err)
 			}
 			found, changed, err := a.Find(t.Context(), wanted("x"))
-			if found != nil || changed || !strings.HasPrefix(errorText(err), "looking for containers in the place of apps: ") {
+			if found != nil || changed || !strings.HasPrefix(errorText(err), "surveying foreign containers: ") {
 				t.Errorf("Find: %v, %v, %v", found, changed, err)
 			}
 		})
@@ -175,7 +174,7 @@ func errorText(err error) string {
 	return err.Error()
 }
 
-// TestJSON is what archgen adopt --json prints of a container.
+// TestJSON is the output of archgen adopt --json.
 func TestJSON(t *testing.T) {
 	t.Parallel()
 	p := newPodman(t, container{
@@ -220,7 +219,7 @@ func TestJSON(t *testing.T) {
       }
     ],
     "problems": [
-      "it was made with --rm, so that nothing is left of it that could run again once it is stopped: stop it yourself, podman stop --time SECONDS x"
+      "it was created with --rm, so it can't be restored once it is stopped; stop it with podman stop --time SECONDS x"
     ]
   }
 ]`
