@@ -1,8 +1,8 @@
-// Package durable owns how files are written: durably, and as a whole or not at all.
-// It opens a directory once and works in it by name, so that no link and no rename
-// leads out of it. It is the only package that writes files which outlive a command.
+// Package durable owns how files are written: durably, and completely or not at all. It opens a
+// directory once and works in it by name, so that no link and no rename leads out of it. It is the
+// only package that writes files which outlive a command.
 //
-// It never decides what a file holds, and knows no unit.
+// It never decides the content of a file, and knows nothing about units.
 package durable
 
 import (
@@ -19,20 +19,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Directory is an open directory. Names are looked up in it and not by path:
-// links and renames outside change nothing, and links inside are not followed
-// (os.Root follows those that stay inside).
+// Directory is an open directory. Names are looked up in it and not by path: links and renames
+// outside have no effect, and links inside are not followed (os.Root follows those that stay
+// inside).
 type Directory struct {
 	file *os.File
 	fd   int
 	path string
 }
 
-// Open returns nil for a directory that is not there. Its parents may
-// be links; a link in its own place could lead our files and removals anywhere.
+// Open returns nil for a directory that does not exist. Its parents may be links, but not the
+// directory itself: a link could redirect our files and removals.
 func Open(path string) (*Directory, error) {
 	if path == "" {
-		return nil, errors.New("the unit directory has no name")
+		return nil, errors.New("the path of the directory is empty")
 	}
 	path = filepath.Clean(path)
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
@@ -44,24 +44,24 @@ func Open(path string) (*Directory, error) {
 	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP):
 		return nil, blocked(path, err)
 	}
-	return nil, Failed("opening the unit directory", path, err)
+	return nil, Failed("opening the directory", path, err)
 }
 
-// blocked names what is in the way of a path.
+// blocked names what makes a path unusable.
 func blocked(path string, err error) error {
 	for at := path; ; at = filepath.Dir(at) {
 		info, statErr := os.Lstat(at)
 		if statErr == nil && info.Mode().Type() == fs.ModeSymlink && at != path {
 			info, statErr = os.Stat(at)
 			if statErr != nil {
-				return fmt.Errorf("%s is a link that leads nowhere (%w): mend it or move it away", at, reason(statErr))
+				return fmt.Errorf("%s is a broken link (%w): fix it or move it away", at, reason(statErr))
 			}
 		}
 		switch {
 		case statErr == nil && !info.IsDir():
-			return fmt.Errorf("%s is a %v in the place of a directory (%w): move it away; the directory will be made", at, kind(info), reason(err))
+			return fmt.Errorf("%s is a %v, but a directory is needed (%w): move it away, and archgen creates the directory", at, kind(info), reason(err))
 		case statErr == nil || at == filepath.Dir(at):
-			return Failed("making the unit directory", path, err)
+			return Failed("creating the directory", path, err)
 		}
 	}
 }
@@ -79,7 +79,7 @@ func kind(info fs.FileInfo) string {
 	}
 }
 
-// Make opens a directory, and makes it and its parents durably where they are missing.
+// Make opens a directory. It creates the directory and its parents durably if they are missing.
 func Make(path string) (*Directory, error) {
 	path = filepath.Clean(path)
 	if err := makeDurable(path); err != nil {
@@ -87,12 +87,12 @@ func Make(path string) (*Directory, error) {
 	}
 	d, err := Open(path)
 	if err == nil && d == nil {
-		err = fmt.Errorf("%s vanished while it was made; run it again", path)
+		err = fmt.Errorf("%s was removed while it was created; run the command again", path)
 	}
 	return d, err
 }
 
-// makeDurable makes a directory and its parents, so that they survive a power cut.
+// makeDurable creates a directory and its parents, so that they survive a power cut.
 func makeDurable(path string) error {
 	err := os.Mkdir(path, 0o755)
 	if errors.Is(err, fs.ErrNotExist) && path != filepath.Dir(path) {
@@ -107,9 +107,9 @@ func makeDurable(path string) error {
 	case errors.Is(err, syscall.ENOTDIR) || errors.Is(err, fs.ErrNotExist):
 		return blocked(path, err)
 	case err != nil:
-		return Failed("making the directory", path, err)
+		return Failed("creating the directory", path, err)
 	}
-	// Podman may run as another user than the one whose umask this is.
+	// Podman may run as another user, who does not have this umask.
 	if err := os.Chmod(path, 0o755); err != nil {
 		return Failed("setting the mode of", path, err)
 	}
@@ -123,7 +123,7 @@ func syncDirectory(path string) error {
 	}
 	defer f.Close()
 	if err := f.Sync(); err != nil {
-		return Failed("making durable what is new in", path, err)
+		return Failed("syncing the directory", path, err)
 	}
 	return nil
 }
@@ -131,10 +131,10 @@ func syncDirectory(path string) error {
 // Close closes the directory.
 func (d *Directory) Close() { d.file.Close() }
 
-// At is the path of a name in the directory.
+// At returns the path of a name in the directory.
 func (d *Directory) At(n string) string { return filepath.Join(d.path, n) }
 
-// Path is the path of the directory.
+// Path returns the path of the directory.
 func (d *Directory) Path() string { return d.path }
 
 func byName(a, b fs.DirEntry) int { return cmp.Compare(a.Name(), b.Name()) }
@@ -147,7 +147,7 @@ func retry(call func() error) (err error) {
 	}
 }
 
-// List returns what is in the directory, sorted.
+// List returns the entries of the directory, sorted.
 func (d *Directory) List() ([]fs.DirEntry, error) {
 	if _, err := d.file.Seek(0, io.SeekStart); err != nil {
 		return nil, Failed("reading the directory", d.path, err)
@@ -160,8 +160,8 @@ func (d *Directory) List() ([]fs.DirEntry, error) {
 	return entries, nil
 }
 
-// open opens a file without following a link, waiting for a FIFO's other end,
-// or becoming a terminal's owner.
+// open opens a file without following a link, without waiting for the other end of a FIFO, and
+// without making a terminal the controlling one.
 func (d *Directory) open(name string, flags int, mode uint32) (fd int, err error) {
 	flags |= syscall.O_NOFOLLOW | syscall.O_NONBLOCK | syscall.O_NOCTTY | syscall.O_CLOEXEC
 	err = retry(func() error {
@@ -171,8 +171,8 @@ func (d *Directory) open(name string, flags int, mode uint32) (fd int, err error
 	return fd, err
 }
 
-// Read returns a regular file up to a number of bytes, in the room of buf if it fits. Of a
-// longer one it returns one byte more than that.
+// Read returns the content of a regular file up to most bytes, in the memory of buf if it fits. Of
+// a longer file it returns one byte more than that.
 func (d *Directory) Read(name string, buf []byte, most int) ([]byte, fs.FileMode, error) {
 	fd, err := d.open(name, syscall.O_RDONLY, 0)
 	if err != nil {
@@ -215,7 +215,7 @@ func (d *Directory) Create(name string, content []byte) error {
 	return err
 }
 
-// Touch makes an empty file; a power cut may take it away.
+// Touch creates an empty file, not durably.
 func (d *Directory) Touch(name string) error {
 	fd, err := d.open(name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL, 0o644)
 	if err != nil {
@@ -236,20 +236,20 @@ func fill(fd int, content []byte, mode fs.FileMode) error {
 		}
 		content = content[n:]
 	}
-	// Whatever the umask: Podman may run as another user.
+	// Whatever the umask is: Podman may run as another user.
 	if err := retry(func() error { return syscall.Fchmod(fd, uint32(mode.Perm())) }); err != nil {
 		return err
 	}
 	return retry(func() error { return syscall.Fsync(fd) })
 }
 
-// Lacks reports whether there is nothing of a name.
+// Lacks reports whether no file has a name.
 func (d *Directory) Lacks(name string) bool {
 	var st unix.Stat_t
 	return IsAbsent(retry(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) }))
 }
 
-// Rename gives a file another name in the same directory.
+// Rename renames a file within the directory.
 func (d *Directory) Rename(from, to string) error {
 	return retry(func() error { return syscall.Renameat(d.fd, from, d.fd, to) })
 }
@@ -262,24 +262,24 @@ func (d *Directory) Remove(name string) error {
 // Sync makes changes of names durable.
 func (d *Directory) Sync() error {
 	if err := d.file.Sync(); err != nil {
-		return Failed("making durable the changes in", d.path, err)
+		return Failed("syncing the directory", d.path, err)
 	}
 	return nil
 }
 
-// IsAbsent reports whether an error says that there is no such file.
+// IsAbsent reports whether an error says that a file does not exist.
 func IsAbsent(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
-// ErrNotRegular is what reading something other than a regular file gives.
+// ErrNotRegular is the error of reading something other than a regular file.
 var ErrNotRegular = errors.New("not a regular file")
 
-// IsOdd reports whether reading Failed because of what lies there, and not
-// because of the disk.
+// IsOdd reports whether reading failed because of the type of the file, and not because of the
+// disk.
 func IsOdd(err error) bool {
 	return errors.Is(err, ErrNotRegular) || errors.Is(err, syscall.ELOOP) || errors.Is(err, syscall.ENXIO) || errors.Is(err, syscall.EACCES)
 }
 
-// reason takes the path out of an error that is put next to one.
+// reason removes the path from an error, for a message that names the path already.
 func reason(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -287,7 +287,7 @@ func reason(err error) error {
 	return err
 }
 
-// Failed says what was being done to what, and how to mend it.
+// Failed makes an error of what was being done to what, the cause, and how to fix it.
 func Failed(doing, path string, err error) error {
 	err = fmt.Errorf("%s %s: %w", doing, path, reason(err))
 	for _, m := range mending {
@@ -302,15 +302,15 @@ var mending = []struct {
 	cause error
 	hint  string
 }{
-	{syscall.ENOSPC, "free some space and run it again"},
-	{syscall.EDQUOT, "the user's disk quota is used up: free some space and run it again"},
+	{syscall.ENOSPC, "free some space and run the command again"},
+	{syscall.EDQUOT, "the user's disk quota is used up: free some space and run the command again"},
 	{syscall.EROFS, "the file system is read-only: mount it writable, or choose another directory"},
-	{syscall.EACCES, "the directory must belong to the user who runs this"},
+	{syscall.EACCES, "the directory must belong to the user who runs the command"},
 	{syscall.EPERM, "the file or its directory may be immutable (lsattr) or another user's"},
 	{syscall.EMFILE, "too many files are open: raise the limit (ulimit -n)"},
 	{syscall.ENFILE, "too many files are open on this machine"},
-	{syscall.ELOOP, "a link is in its place: remove the link"},
-	{syscall.EISDIR, "a directory is in its place: move it away"},
-	{ErrNotRegular, "it is in the place of a file: move it away"},
+	{syscall.ELOOP, "it is a link: remove it"},
+	{syscall.EISDIR, "it is a directory: move it away"},
+	{ErrNotRegular, "move it away"},
 	{syscall.EIO, "the disk reports an error: see the kernel's log (dmesg)"},
 }

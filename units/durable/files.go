@@ -8,17 +8,17 @@ import (
 	"syscall"
 )
 
-// ReplacePrivate is Replace for what not everybody may read: the file has its mode
-// from the beginning, and its directory is for its owner only.
+// ReplacePrivate is Replace for a file that only some users may read: the file has its mode from
+// the beginning, and its directory is for its owner only.
 func ReplacePrivate(dir, name string, content []byte, mode fs.FileMode) error {
 	temp := TempName(name)
 	return withTemp(dir, name, temp, content, mode, func(d *Directory) error { return d.Rename(temp, name) })
 }
 
-// CreatePrivate is ReplacePrivate for what must never take the place of another:
-// the error is fs.ErrExist where there is one.
+// CreatePrivate is ReplacePrivate for a file that must not exist yet: the error is fs.ErrExist if
+// it does.
 func CreatePrivate(dir, name string, content []byte, mode fs.FileMode) error {
-	temp := TempName(rand.Text()) // somebody else may be about to make it too
+	temp := TempName(rand.Text()) // another program may be creating it, too
 	return withTemp(dir, name, temp, content, mode, func(d *Directory) error {
 		if err := os.Link(d.At(temp), d.At(name)); err != nil {
 			return err
@@ -27,9 +27,8 @@ func CreatePrivate(dir, name string, content []byte, mode fs.FileMode) error {
 	})
 }
 
-// Overwrite gives a file that is there another content in place: what has the file itself
-// mounted, such as a container, sees it then. It is not atomic, so a reader has to be
-// told once it is done.
+// Overwrite writes the content of an existing file in place, so that a container that has mounted
+// the file itself sees it. It is not atomic: readers have to be notified afterwards.
 func Overwrite(dir, name string, content []byte, mode fs.FileMode) error {
 	d, err := Open(dir)
 	if err != nil {
@@ -55,7 +54,7 @@ func overwrite(fd int, content []byte, mode fs.FileMode) error {
 		return err
 	}
 	if info.Mode&syscall.S_IFMT != syscall.S_IFREG {
-		return errors.New("it is no regular file")
+		return errors.New("it is not a regular file")
 	}
 	if err := fill(fd, content, mode); err != nil {
 		return err
@@ -63,7 +62,7 @@ func overwrite(fd int, content []byte, mode fs.FileMode) error {
 	return retry(func() error { return syscall.Ftruncate(fd, int64(len(content))) })
 }
 
-// withTemp writes a file under a temporary name and lets it get its own.
+// withTemp writes a file under a temporary name, and take gives it its final name.
 func withTemp(dir, name, temp string, content []byte, mode fs.FileMode, take func(*Directory) error) error {
 	d, err := Make(dir)
 	if err != nil {
@@ -98,8 +97,8 @@ func (d *Directory) createPrivate(name string, content []byte, mode fs.FileMode)
 	return err
 }
 
-// Names lists what there is in a directory but our own temporary files, sorted. A
-// directory that is not there is empty.
+// Names lists the entries of a directory except our temporary files, sorted. A directory that does
+// not exist has none.
 func Names(dir string) ([]string, error) {
 	d, err := Open(dir)
 	if err != nil || d == nil {
@@ -119,7 +118,7 @@ func Names(dir string) ([]string, error) {
 	return names, nil
 }
 
-// ReadFile reads one file, nil where there is none.
+// ReadFile reads one file. It returns nil if the file does not exist.
 func ReadFile(dir, name string) ([]byte, error) {
 	d, err := Open(dir)
 	if err != nil || d == nil {
@@ -133,7 +132,7 @@ func ReadFile(dir, name string) ([]byte, error) {
 	return data, err
 }
 
-// Remove removes a file of a directory durably, if there is one.
+// Remove removes a file from a directory durably, if it exists.
 func Remove(dir, name string) error {
 	d, err := Open(dir)
 	if err != nil || d == nil {
@@ -149,11 +148,11 @@ func Remove(dir, name string) error {
 	return d.Sync()
 }
 
-// maxStored is far more than a generation of a thousand apps has.
+// maxStored is far more than a generation of a thousand apps needs.
 const maxStored = 64 << 20
 
-// Replace gives a file of a directory its content, durably and at once: readers
-// see the old file or the new one. It makes the directory if needed.
+// Replace writes a file durably and atomically: readers see the old content or the new one. It
+// creates the directory if needed.
 func Replace(dir, name string, content []byte) error {
 	d, err := Make(dir)
 	if err != nil {
@@ -181,8 +180,8 @@ func ignoreAbsent(err error) error {
 	return err
 }
 
-// Mask puts a link to /dev/null into a directory, which hides a file of that
-// name in directories that come later. What is there already stays.
+// Mask creates a link to /dev/null in a directory, which hides the file of that name in
+// directories of lower precedence. An existing file stays.
 func Mask(dir, name string) error {
 	d, err := Make(dir)
 	if err != nil {

@@ -34,13 +34,13 @@ func TestReplacePrivate(t *testing.T) {
 	}
 }
 
-// TestOverwrite: the file is the same one with another content, and nothing else is ever
-// written through its name.
+// TestOverwrite: the file is the same one with new content, and nothing but a regular file is ever
+// written.
 func TestOverwrite(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "x")
 	if err := durable.Overwrite(dir, "x", nil, 0o400); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a file that is not there: %v", err)
+		t.Errorf("a file that does not exist: %v", err)
 	}
 	if err := durable.ReplacePrivate(dir, "x", []byte("a longer one"), 0o600); err != nil {
 		t.Fatal(err)
@@ -74,8 +74,8 @@ func TestOverwrite(t *testing.T) {
 	}
 }
 
-// TestCreatePrivate: of many that make the same file, one does, and it is whole for
-// all.
+// TestCreatePrivate: of many calls that create the same file, one succeeds, and all see it
+// complete.
 func TestCreatePrivate(t *testing.T) {
 	dir := t.TempDir()
 	var made atomic.Int32
@@ -96,6 +96,6 @@ func TestCreatePrivate(t *testing.T) {
 	}
 	wg.Wait()
 	if names, err := durable.Names(dir); err != nil || len(names) != 1 || made.Load() != 1 {
-		t.Errorf("%d made it; %v, %v", made.Load(), names, err)
+		t.Errorf("%d created it; %v, %v", made.Load(), names, err)
 	}
 }

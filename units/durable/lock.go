@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// lockPause is the longest time between two tries to get it.
+// lockPause is the longest pause between two attempts to get a lock.
 const lockPause = 100 * time.Millisecond
 
-// Lock is the right to write to the directory. The kernel takes it back when
-// its holder dies, so it is never stale, and nobody steals it.
+// Lock is the right to write to the directory. The kernel releases it when its holder dies, so it
+// is never stale and never has to be broken.
 type Lock struct {
 	dir  *Directory
 	file *os.File
@@ -25,8 +25,8 @@ type Lock struct {
 // LockName is the usual name of a lock in a directory of its own.
 const LockName = "lock"
 
-// LockDir makes a directory and holds the lock in it until unlock is called. Its error
-// wraps *HeldError where somebody else holds it until the timeout.
+// LockDir creates a directory and holds the lock in it until unlock is called. Its error wraps
+// *HeldError if another process holds the lock until the timeout.
 func LockDir(ctx context.Context, dir string, timeout time.Duration) (unlock func(), err error) {
 	return LockFile(ctx, dir, LockName, timeout)
 }
@@ -66,13 +66,13 @@ func (d *Directory) Lock(ctx context.Context, name string, timeout time.Duration
 	return l, nil
 }
 
-// Unlock lets others have the lock.
+// Unlock releases the lock.
 func (l *Lock) Unlock() { l.file.Close() }
 
 // HeldError says that another run holds a lock.
 type HeldError struct {
 	Path string
-	// Process is the holder's id, 0 where the kernel does not tell.
+	// Process is the id of the holder, 0 if unknown.
 	Process int
 	Waited  time.Duration
 }
@@ -82,7 +82,7 @@ func (e *HeldError) Error() string {
 	if e.Process != 0 {
 		holder = fmt.Sprintf(" (process %d)", e.Process)
 	}
-	return fmt.Sprintf("another run%s has held %s for %v: wait for it to end, or end it", holder, e.Path, e.Waited)
+	return fmt.Sprintf("another run%s has held %s for %v: wait for it to finish, or stop it", holder, e.Path, e.Waited)
 }
 
 func (l *Lock) wait(ctx context.Context, timeout time.Duration) error {
@@ -105,12 +105,12 @@ func (l *Lock) wait(ctx context.Context, timeout time.Duration) error {
 	}
 }
 
-// Check makes sure that the locked file is still the one that others find: the
-// directory may have been deleted or renamed, and then writing to it is no use.
+// Check verifies that other processes still find the locked file: the directory may have been
+// deleted or renamed, and then writing to it is useless.
 func (l *Lock) Check() error {
 	locked, err := l.file.Stat()
 	if err != nil {
-		return Failed("looking at", l.file.Name(), err)
+		return Failed("checking", l.file.Name(), err)
 	}
 	if !locked.Mode().IsRegular() {
 		return Failed("locking", l.file.Name(), ErrNotRegular)
@@ -120,12 +120,12 @@ func (l *Lock) Check() error {
 		return nil
 	}
 	if err != nil && !IsAbsent(err) {
-		return Failed("looking at", l.file.Name(), err)
+		return Failed("checking", l.file.Name(), err)
 	}
-	return fmt.Errorf("%s was deleted or replaced while it was written to: run it again", l.dir.path)
+	return fmt.Errorf("%s was deleted or replaced while it was being written: run the command again", l.dir.path)
 }
 
-// holder is the process that has the lock, 0 where the kernel does not tell.
+// holder is the process that holds the lock, 0 if unknown.
 func (l *Lock) holder() int {
 	info, err := l.file.Stat()
 	if err != nil {
@@ -135,7 +135,7 @@ func (l *Lock) holder() int {
 	if !ok {
 		return 0
 	}
-	table, _ := os.ReadFile("/proc/locks") // without it the message has no number
+	table, _ := os.ReadFile("/proc/locks") // without it the message lacks the process id
 	for line := range bytes.Lines(table) {
 		// 1: FLOCK  ADVISORY  WRITE 4711 fe:01:1234 0 EOF
 		f := strings.Fields(string(line))

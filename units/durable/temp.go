@@ -2,8 +2,8 @@ package durable
 
 import "strings"
 
-// Temporary files end in a suffix that Podman does not take for a unit's; it
-// reads hidden files as well.
+// Temporary files have a suffix that Podman does not take for a Quadlet file's. Podman also reads
+// hidden files.
 const (
 	tempPrefix = ".archgen-"
 	tempSuffix = ".tmp"
@@ -12,7 +12,7 @@ const (
 // TempName is the name of a temporary file.
 func TempName(name string) string { return tempPrefix + name + tempSuffix }
 
-// IsTemp reports whether a file is a temporary one, of a writer that may have ended.
+// IsTemp reports whether a file is a temporary one, perhaps of a writer that has exited.
 func IsTemp(name string) bool {
 	return strings.HasPrefix(name, tempPrefix) && strings.HasSuffix(name, tempSuffix)
 }

@@ -8,8 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// RemoveTree removes a directory of a directory, with everything in it. Of a link it
-// removes the link.
+// RemoveTree removes a directory with its content from a directory. Of a link it removes only the
+// link.
 func RemoveTree(dir, name string) error {
 	d, err := Open(dir)
 	if err != nil || d == nil {
@@ -25,7 +25,7 @@ func RemoveTree(dir, name string) error {
 	return d.Sync()
 }
 
-// RemoveEmpty removes a directory of a directory if it is empty.
+// RemoveEmpty removes a directory from a directory if it is empty.
 func RemoveEmpty(dir, name string) error {
 	d, err := Open(dir)
 	if err != nil || d == nil {
@@ -42,8 +42,8 @@ func RemoveEmpty(dir, name string) error {
 	return Failed("removing the directory", d.At(name), err)
 }
 
-// Link puts a symbolic link into a directory, in the place of the file or link that has
-// the name. It makes the directory if needed.
+// Link creates a symbolic link in a directory, and replaces a file or link of that name. It
+// creates the directory if needed.
 func Link(dir, name, target string) error {
 	d, err := Make(dir)
 	if err != nil {

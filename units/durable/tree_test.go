@@ -10,7 +10,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// TestRemoveTree: what a link in the tree, or in its place, leads to stays.
+// TestRemoveTree: the target of a link in the tree, or instead of the tree, stays.
 func TestRemoveTree(t *testing.T) {
 	t.Parallel()
 	dir, other := t.TempDir(), t.TempDir()
@@ -37,7 +37,7 @@ func TestRemoveTree(t *testing.T) {
 	}
 }
 
-// TestRemoveEmpty: a directory that holds a file stays, and so does what is no directory.
+// TestRemoveEmpty: a directory that contains a file stays, and so does anything but a directory.
 func TestRemoveEmpty(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -53,12 +53,12 @@ func TestRemoveEmpty(t *testing.T) {
 		}
 		_, err := os.Lstat(filepath.Join(dir, name))
 		if isGone, want := errors.Is(err, fs.ErrNotExist), name == "empty" || name == "absent"; isGone != want {
-			t.Errorf("%s: is gone %v, want %v", name, isGone, want)
+			t.Errorf("%s: removed: %v, want %v", name, isGone, want)
 		}
 	}
 }
 
-// TestLink: a link takes the place of a file or a link, and never of a directory.
+// TestLink: a link replaces a file or a link, but never a directory.
 func TestLink(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "made")
@@ -67,14 +67,14 @@ func TestLink(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := os.Readlink(filepath.Join(dir, "x")); got != target {
-			t.Errorf("it leads to %q, want %s; %v", got, target, err)
+			t.Errorf("its target is %q, want %s; %v", got, target, err)
 		}
 	}
 	if err := os.Mkdir(filepath.Join(dir, "directory"), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	if err := durable.Link(dir, "directory", "x"); err == nil {
-		t.Error("a link took the place of a directory")
+		t.Error("a link replaced a directory")
 	}
 	if names, err := durable.Names(dir); err != nil || len(names) != 2 {
 		t.Errorf("%v, %v", names, err)

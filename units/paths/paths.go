@@ -1,8 +1,8 @@
-// Package paths owns where things lie: manifests and settings, unit files, the state and
-// runtime directories, Podman's storage, and the sockets of systemd's manager and the bus.
-// It follows the XDG base directories of the environment that it is given.
+// Package paths owns where files are: manifests and settings, unit files, the state and runtime
+// directories, Podman's storage, and the sockets of systemd's manager and the bus. It follows the
+// XDG base directories of the environment that it is given.
 //
-// It makes nothing and reads nothing but storage.conf.
+// It creates nothing, and reads nothing but storage.conf.
 package paths
 
 import (
@@ -15,29 +15,29 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Env is whose paths are meant.
+// Env determines whose paths they are.
 type Env struct {
 	Scope units.Scope
 	// Root is a system image; empty means this machine.
 	Root string
-	// Getenv reads the environment of the user whose paths they are.
+	// Getenv reads the environment of that user.
 	Getenv func(string) string
 }
 
-// Places below which Podman's generator, or archgen, finds what belongs to the apps.
+// Directories in which Podman's generator or archgen finds the files of apps.
 const (
 	systemUnits = "/etc/containers/systemd/archipelago"
 	imageUnits  = "/usr/share/containers/systemd/archipelago"
-	// Not /usr/share/containers/systemd/users: root's generator takes what
-	// lies there for root's own units (Podman 5.8 and 6.0).
+	// Not /usr/share/containers/systemd/users: root's generator takes the files in there for
+	// root's own units (Podman 5.8 and 6.0).
 	usersUnits = "/etc/containers/systemd/users/archipelago"
 	ownUnits   = "containers/systemd/archipelago"
 )
 
-// SharedApps are the directories of manifests that apps of both scopes come from.
+// SharedApps is the directories of manifests for the apps of both scopes.
 var SharedApps = []string{"/etc/archipelago/apps", "/usr/share/archipelago/apps"}
 
-// base is a base directory of the XDG specification, empty where neither it nor HOME is set.
+// base is a base directory of the XDG specification, empty if neither it nor HOME is set.
 func (e Env) base(variable, fallback string) string {
 	if dir := e.Getenv(variable); filepath.IsAbs(dir) {
 		return dir
@@ -52,7 +52,7 @@ func (e Env) base(variable, fallback string) string {
 func (e Env) ConfigHome() (string, error) {
 	dir := e.base("XDG_CONFIG_HOME", ".config")
 	if dir == "" {
-		return "", errors.New("HOME is not set, so there is no place for a user's apps: set it, or use --root DIR, or give --out DIR and the paths of the manifests")
+		return "", errors.New("HOME is not set, so the directory of the user's apps is unknown: set HOME, use --root DIR, or give --out DIR and the paths of the manifests")
 	}
 	return dir, nil
 }
@@ -60,7 +60,7 @@ func (e Env) ConfigHome() (string, error) {
 // isOwn reports whether a user's own directories count.
 func (e Env) isOwn() bool { return e.Scope == units.User && e.Root == "" }
 
-// Apps is the directories of installed manifests; the first that has an app wins.
+// Apps returns the directories of installed manifests; the first one that has an app wins.
 func (e Env) Apps() ([]string, error) {
 	var dirs []string
 	if e.isOwn() {
@@ -76,7 +76,7 @@ func (e Env) Apps() ([]string, error) {
 	return dirs, nil
 }
 
-// Settings is the files of settings; the first that exists wins.
+// Settings returns the files of settings; the first one that exists wins.
 func (e Env) Settings() []string {
 	var files []string
 	if config, err := e.ConfigHome(); err == nil && e.isOwn() {
@@ -85,7 +85,7 @@ func (e Env) Settings() []string {
 	return append(files, filepath.Join(e.Root, "/etc/archipelago/archipelago.toml"))
 }
 
-// Catalog is the directories of catalogs; the last that has an app wins.
+// Catalog returns the directories of catalogs; the last one that has an app wins.
 func (e Env) Catalog() []string {
 	dirs := []string{"/usr/share/archipelago/catalog", "/etc/archipelago/catalog"}
 	if config, err := e.ConfigHome(); err == nil {
@@ -94,7 +94,7 @@ func (e Env) Catalog() []string {
 	return dirs
 }
 
-// Units is the directory that unit files are written to.
+// Units returns the directory that unit files are written to.
 func (e Env) Units() (string, error) {
 	switch {
 	case e.Root != "" && e.Scope == units.System:
@@ -111,8 +111,8 @@ func (e Env) Units() (string, error) {
 	return filepath.Join(config, ownUnits), nil
 }
 
-// Rendered is the directories in which unit files of this machine may lie; the first that
-// has one wins. An image has its own in the last.
+// Rendered returns the directories that may contain unit files of this machine; the first one that
+// has a file wins. Those of a system image are in the last one.
 func (e Env) Rendered() []string {
 	if e.Scope == units.System {
 		return []string{systemUnits, imageUnits}
@@ -128,14 +128,14 @@ func (e Env) Rendered() []string {
 type Paths struct {
 	// Units is the directory of rendered unit files.
 	Units string
-	// State is what outlives a boot, Runtime what does not.
+	// State is for what outlives a boot, Runtime for what does not.
 	State, Runtime string
 }
 
-// Secrets is where secret values are kept, SecretsLock where the lock for them is.
+// Secrets is the directory of secret values.
 func (p Paths) Secrets() string { return filepath.Join(p.State, "secrets") }
 
-// SecretsLock is the directory of the lock that whoever changes secrets holds.
+// SecretsLock is the directory of the lock that every change of secrets needs.
 func (p Paths) SecretsLock() string { return filepath.Join(p.Runtime, "secrets") }
 
 // Of returns the paths of a scope.
@@ -147,10 +147,10 @@ func Of(scope units.Scope, getenv func(string) string) (Paths, error) {
 	runtime := getenv("XDG_RUNTIME_DIR")
 	switch {
 	case !filepath.IsAbs(getenv("HOME")):
-		return Paths{}, errors.New("HOME is not set: there is no place for a user's units")
+		return Paths{}, errors.New("HOME is not set, so the directory of the user's units is unknown: set HOME")
 	case !filepath.IsAbs(runtime):
 		return Paths{}, errors.New("XDG_RUNTIME_DIR is not set, so the user's systemd can't be found: log in as the user " +
-			"(ssh, `machinectl shell`, or `systemd-run --user -M USER@`), or set it to /run/user/UID; --system means the apps of the system")
+			"(ssh, `machinectl shell`, or `systemd-run --user -M USER@`), or set it to /run/user/UID; use --system for the apps of the system")
 	}
 	return Paths{
 		Units:   filepath.Join(e.base("XDG_CONFIG_HOME", ".config"), ownUnits),
@@ -159,7 +159,7 @@ func Of(scope units.Scope, getenv func(string) string) (Paths, error) {
 	}, nil
 }
 
-// Sockets is where the manager of a scope listens by itself, and the socket of its bus.
+// Sockets returns the socket of the manager of a scope itself, and the one of its bus.
 func Sockets(scope units.Scope, getenv func(string) string) (manager, bus string) {
 	if scope == units.System {
 		return "/run/systemd/private", "/run/dbus/system_bus_socket"
@@ -169,7 +169,7 @@ func Sockets(scope units.Scope, getenv func(string) string) (manager, bus string
 	return filepath.Join(runtime, "systemd/private"), filepath.Join(runtime, "bus")
 }
 
-// BusVariable is the variable of the environment with the bus address of a scope.
+// BusVariable is the environment variable with the bus address of a scope.
 func BusVariable(scope units.Scope) string {
 	if scope == units.System {
 		return "DBUS_SYSTEM_BUS_ADDRESS"

@@ -10,8 +10,8 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Storage is the directory where Podman keeps images, containers and secrets,
-// from the environment of whoever asks (containers-storage.conf(5)).
+// Storage returns the directory in which Podman keeps images, containers and secrets, given the
+// environment of its user (containers-storage.conf(5)).
 func Storage(scope units.Scope, getenv func(string) string) string {
 	root, key, files := "/var/lib/containers/storage", "graphroot", []string{"/etc/containers/storage.conf", "/usr/share/containers/storage.conf"}
 	if scope == units.User {
@@ -35,7 +35,7 @@ func Storage(scope units.Scope, getenv func(string) string) string {
 	return root
 }
 
-// storageSetting is a path of storage.conf, empty where it has none.
+// storageSetting returns a path of storage.conf, empty if it is not set.
 func storageSetting(file, key string) string {
 	var conf struct {
 		Storage map[string]any `toml:"storage"`

@@ -531,7 +531,7 @@ func TestReloadPartFails(t *testing.T) {
 					w.t.Fatal(err)
 				}
 			},
-			want: "reloading the configuration of app@ui: exit status 1: overwriting RUN/files/ui/again.conf: too many levels of symbolic links; a link is in its place: remove the link",
+			want: "reloading the configuration of app@ui: exit status 1: overwriting RUN/files/ui/again.conf: too many levels of symbolic links; it is a link: remove it",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -255,26 +255,26 @@ func TestSyncErrorsNameThePathAndTheMending(t *testing.T) {
 	}{
 		"a file above": {func(r string) (string, error) {
 			return r + "/f/x/archipelago", os.WriteFile(r+"/f", nil, 0o644)
-		}, "ROOT/f is a file in the place of a directory (not a directory): move it away"},
+		}, "ROOT/f is a file, but a directory is needed (not a directory): move it away"},
 		"a file": {func(r string) (string, error) {
 			return r + "/f", os.WriteFile(r+"/f", nil, 0o644)
-		}, "ROOT/f is a file in the place of a directory"},
-		"a FIFO":          {func(r string) (string, error) { return r + "/f", syscall.Mkfifo(r+"/f", 0o644) }, "ROOT/f is a FIFO in"},
-		"a link":          {func(r string) (string, error) { return r + "/l", os.Symlink(r, r+"/l") }, "ROOT/l is a link in"},
-		"a link, slashed": {func(r string) (string, error) { return r + "/l/", os.Symlink(r, r+"/l") }, "ROOT/l is a link in"},
+		}, "ROOT/f is a file, but a directory is needed"},
+		"a FIFO":          {func(r string) (string, error) { return r + "/f", syscall.Mkfifo(r+"/f", 0o644) }, "ROOT/f is a FIFO, but"},
+		"a link":          {func(r string) (string, error) { return r + "/l", os.Symlink(r, r+"/l") }, "ROOT/l is a link, but"},
+		"a link, slashed": {func(r string) (string, error) { return r + "/l/", os.Symlink(r, r+"/l") }, "ROOT/l is a link, but"},
 		"a dangling parent": {func(r string) (string, error) {
 			return r + "/l/archipelago", os.Symlink(r+"/gone", r+"/l")
-		}, "ROOT/l is a link that leads nowhere"},
+		}, "ROOT/l is a broken link"},
 		"a looping parent": {func(r string) (string, error) {
 			return r + "/l/archipelago", os.Symlink("l", r+"/l")
-		}, "ROOT/l is a link that leads nowhere"},
+		}, "ROOT/l is a broken link"},
 		"a lock that is a link": {func(r string) (string, error) {
 			return r, os.Symlink("/etc/passwd", r+"/"+lockName)
-		}, "opening the lock ROOT/.archgen.lock: too many levels of symbolic links; a link is in its place"},
+		}, "opening the lock ROOT/.archgen.lock: too many levels of symbolic links; it is a link"},
 		"a lock that is a FIFO": {func(r string) (string, error) {
 			return r, syscall.Mkfifo(r+"/"+lockName, 0o600)
-		}, "locking ROOT/.archgen.lock: not a regular file; it is in the place of a file"},
-		"no name": {func(string) (string, error) { return "", nil }, "has no name"},
+		}, "locking ROOT/.archgen.lock: not a regular file; move it away"},
+		"no name": {func(string) (string, error) { return "", nil }, "is empty"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
