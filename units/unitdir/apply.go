@@ -16,18 +16,16 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// unsyncedName is there from before the first change until the changes are
-// durable. Without it, a run after one that was killed in between would
-// find every file in place and report a success that a power cut undoes.
+// unsyncedName exists from before the first change until the changes are durable. Without it, a
+// run after a kill would find every file in place, and report a success that a power cut undoes.
 const unsyncedName = ".archgen-unsynced.tmp"
 
-// apply writes all temporary files, makes them durable, and then lets them
-// take their names: what is referred to first, then what refers to it.
-// Removals come last and in the opposite order, so that at any moment what a
-// container refers to is there.
+// apply writes all temporary files, makes them durable, and then renames them: a file before those
+// that refer to it. Removals come last and in the opposite order, so that at any moment everything
+// that a container refers to exists.
 func (p *plan) apply(l *durable.Lock) error {
 	for _, name := range p.leftovers {
-		_ = p.dir.Remove(name) // what stays is swept next time
+		_ = p.dir.Remove(name) // the next run removes what stays
 	}
 	if err := p.mark(); err != nil {
 		return err
@@ -52,14 +50,14 @@ func (c *Changes) sort() {
 	}
 }
 
-// mark leaves word that changes have begun. A full disk must not keep files
-// from being removed, so removals alone go without.
+// mark records that changes have begun. Removals alone are not recorded, so that a full disk does
+// not prevent them.
 func (p *plan) mark() error {
 	if p.unsynced || len(p.write) == 0 {
 		return nil
 	}
 	err := p.dir.Touch(unsyncedName)
-	if err != nil && !errors.Is(err, fs.ErrExist) { // something odd of that name does as well
+	if err != nil && !errors.Is(err, fs.ErrExist) { // anything of that name serves
 		return durable.Failed("creating", p.dir.At(unsyncedName), err)
 	}
 	return nil
@@ -74,7 +72,7 @@ func (p *plan) change() error {
 		return p.removeStale()
 	}
 	for _, temp := range temps {
-		_ = p.dir.Remove(temp) // what stays is swept by the next run
+		_ = p.dir.Remove(temp) // the next run removes what stays
 	}
 	if len(p.changes.Written)+len(p.changes.MovedAside) == 0 && !p.unsynced {
 		_ = p.dir.Remove(unsyncedName)
@@ -82,13 +80,12 @@ func (p *plan) change() error {
 	return err
 }
 
-// writers is how many files are written at a time. An fsync waits for the
-// journal, and those that wait together share one commit. Writing 2,000 files
-// on ext4, medians on two busy cores: 1.8 s one after another, 0.9 s with 8 at
-// a time, the same with 16 or 32 or with writeback started ahead of the
-// fsyncs, and 0.5 s with one syncfs, which is as fast as no fsync at all. But
-// syncfs waits for whatever else is being written to the file system, and that
-// is a whole image where Podman pulls one.
+// writers is the number of files written at a time. An fsync waits for the journal, and concurrent
+// ones share one commit. Writing 2,000 files on ext4, medians on two busy cores: 1.8 s one after
+// another, 0.9 s with 8 at a time, the same with 16 or 32 or with writeback started ahead of the
+// fsyncs, and 0.5 s with one syncfs, which is as fast as no fsync at all. But syncfs waits for
+// everything else that is being written to the file system, which is a whole image while Podman
+// pulls one.
 const writers = 8
 
 // writeTemps writes every file under a temporary name, durably.
@@ -116,7 +113,7 @@ func (p *plan) writeTemps() (map[string]string, error) {
 	wg.Wait()
 	for _, err := range errs {
 		if err != nil {
-			return temps, err // the others fail for the same reason
+			return temps, err // the others would fail for the same reason
 		}
 	}
 	return temps, nil
@@ -139,7 +136,7 @@ func (p *plan) rename(temps map[string]string) error {
 			}
 		}
 		if err := p.dir.Rename(temps[f.Name], f.Name); err != nil {
-			return p.stuck("putting into place", f.Name, err)
+			return p.stuck("renaming the new", f.Name, err)
 		}
 		delete(temps, f.Name)
 		p.changes.Written = append(p.changes.Written, f.Name)
@@ -147,8 +144,8 @@ func (p *plan) rename(temps map[string]string) error {
 	return nil
 }
 
-// moveAside gives what can't be one of our files a name that Podman does not
-// take for a unit's.
+// moveAside renames what can't be one of our files to a name that Podman does not take for a
+// Quadlet file's.
 func (p *plan) moveAside(name string) error {
 	for n := 1; ; n++ {
 		to := fmt.Sprintf("%s.aside-%d", name, n)
@@ -164,7 +161,7 @@ func (p *plan) moveAside(name string) error {
 	}
 }
 
-// stuck is failed, and names the file where the error says nothing of others.
+// stuck is durable.Failed, as an ImmutableFileError if the error concerns only this file.
 func (p *plan) stuck(doing, name string, err error) error {
 	failure := durable.Failed(doing, p.dir.At(name), err)
 	if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EBUSY) {

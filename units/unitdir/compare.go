@@ -14,14 +14,14 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// plan is what is to be done in a directory.
+// plan is the changes of a directory.
 type plan struct {
 	dir       *durable.Directory
 	names     map[string]fs.FileMode
-	found     map[string]units.FoundFile // what is not as it should be
-	ours      units.Set                  // those with a mark that were read, as they are
+	found     map[string]units.FoundFile // files that are not as they should be
+	ours      units.Set                  // files with an ownership section that were read
 	write     units.Set
-	aside     map[string]bool // in the place of a file to be written
+	aside     map[string]bool // names to free for a file to be written
 	remove    []string
 	leftovers []string
 	unsynced  bool // a run was killed before its changes were durable
@@ -35,15 +35,15 @@ func (p *plan) idle() bool {
 	return len(p.write)+len(p.remove)+len(p.leftovers) == 0 && !p.unsynced
 }
 
-// verdict is the error of a run that did what it could.
+// verdict is the error of a run that made all other changes.
 func (p *plan) verdict() error {
 	if p.unreadable == nil {
 		return nil
 	}
-	return fmt.Errorf("stale files were not removed, because this one may need them or be one of them: %w (or move it away)", p.unreadable)
+	return fmt.Errorf("stale files were not removed, because an unreadable file may be one of them or need them: %w (or move it away)", p.unreadable)
 }
 
-// compare finds out what differs from what is wanted. It changes nothing.
+// compare finds the differences from the wanted files. It changes nothing.
 func compare(d *durable.Directory, want units.Set, owns func(units.Ownership) bool) (*plan, error) {
 	p := &plan{dir: d, names: map[string]fs.FileMode{}, found: map[string]units.FoundFile{}, aside: map[string]bool{}}
 	entries, err := d.List()
@@ -66,7 +66,7 @@ func compare(d *durable.Directory, want units.Set, owns func(units.Ownership) bo
 		}
 	}
 	if p.unreadable != nil {
-		for _, name := range p.remove { // what can't be read may be ours, and need what is to go
+		for _, name := range p.remove { // an unreadable file may be ours and need these
 			delete(p.found, name)
 		}
 		p.remove = nil
@@ -74,7 +74,7 @@ func compare(d *durable.Directory, want units.Set, owns func(units.Ownership) bo
 	return p, nil
 }
 
-// compareOwn is compare, and an error where somebody else's files have wanted names.
+// compareOwn is compare, with an error if foreign files have wanted names.
 func compareOwn(d *durable.Directory, want units.Set, owns func(units.Ownership) bool) (*plan, error) {
 	p, err := compare(d, want, owns)
 	if err == nil && len(p.changes.Foreign) > 0 {
@@ -84,7 +84,7 @@ func compareOwn(d *durable.Directory, want units.Set, owns func(units.Ownership)
 	return p, err
 }
 
-// compareFile looks at what lies in the place of a wanted file.
+// compareFile compares what has the name of a wanted file.
 func (p *plan) compareFile(f units.File) error {
 	mode, present := p.names[f.Name]
 	if !present {
@@ -97,7 +97,7 @@ func (p *plan) compareFile(f units.File) error {
 	}
 	content, perm, err := p.dir.Read(f.Name, p.buf, maxFile)
 	switch {
-	case durable.IsAbsent(err): // since the list was read
+	case durable.IsAbsent(err): // removed since the list was read
 		p.rewrite(f, units.FileMissing)
 		return nil
 	case durable.IsOdd(err):
@@ -137,21 +137,21 @@ func (p *plan) rewrite(f units.File, why units.FileState) {
 	p.found[f.Name] = units.FoundFile{State: why, App: f.App}
 }
 
-// permits reports whether everybody can read a file and only its owner write
-// it. Other bits are let be: some file systems choose them.
+// permits reports whether all users can read a file and only its owner can write it. Other bits
+// don't matter: some file systems choose them.
 func permits(perm fs.FileMode) bool { return perm&0o444 == 0o444 && perm&0o022 == 0 }
 
-// isOurs reports whether a file is one that archgen wrote, or what is left of one.
+// isOurs reports whether archgen wrote a file, or it is the remains of such a file.
 func isOurs(content []byte) bool {
 	_, marked := units.ReadOwnership(content)
 	return marked || isRemains(content)
 }
 
-// header is how a rendered file begins. The mark is at its end.
+// header is the begin of a rendered file. The ownership section is at its end.
 const header = "# Rendered by archgen"
 
-// isRemains reports whether a file without a mark is what is left of one of
-// ours that was cut short, or has nothing in it that anybody could miss.
+// isRemains reports whether a file without an ownership section is one of ours that was truncated,
+// or contains nothing that a person could have written.
 func isRemains(content []byte) bool {
 	text := strings.TrimPrefix(string(content), "\ufeff")
 	return strings.HasPrefix(text, header) || strings.HasPrefix(header, text) || strings.Trim(text, "\x00 \t\r\n") == ""
@@ -162,7 +162,7 @@ func isText(content []byte) bool {
 	return utf8.Valid(content) && !bytes.ContainsRune(content, 0)
 }
 
-// compareRest looks at what is not wanted.
+// compareRest examines a file that is not wanted.
 func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(units.Ownership) bool) error {
 	name := e.Name()
 	switch {
@@ -185,7 +185,7 @@ func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(unit
 		}
 		p.changes.Unreadable = append(p.changes.Unreadable, name)
 		return nil
-	case durable.IsAbsent(err) || durable.IsOdd(err): // since the list was read
+	case durable.IsAbsent(err) || durable.IsOdd(err): // removed or replaced since the list was read
 		return nil
 	case err != nil:
 		return err
@@ -203,7 +203,7 @@ func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(unit
 	return nil
 }
 
-// keep keeps a file of ours that is in the room of buf.
+// keep records a file of ours whose content is in the memory of buf.
 func (p *plan) keep(name string, content []byte, mark units.Ownership) {
 	p.ours = append(p.ours, units.File{Name: name, App: mark.App, Digest: mark.Digest, Content: slices.Clone(content)})
 }

@@ -16,8 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// rounds and dirVariable make the test binary a second process that writes to
-// the same directory.
+// rounds and dirVariable make the test binary a second process that writes to the same directory.
 const (
 	rounds      = 50
 	dirVariable = "UNITDIR_TEST_DIR"
@@ -48,8 +47,8 @@ func writeOften(dir, who string) error {
 	return nil
 }
 
-// Runs take turns: none fails, none sees another's temporary files as
-// leftovers, and in the end the set is one run's and not a mixture.
+// Runs take turns: none fails, none removes another's temporary files as leftovers, and in the end
+// the set is that of one run and not a mixture.
 func TestConcurrentRunsTakeTurns(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "archipelago")
@@ -82,8 +81,7 @@ func TestConcurrentRunsTakeTurns(t *testing.T) {
 	}
 }
 
-// The message names the holder. This one changes lockTimeout, so it does not
-// run at the same time as others.
+// The message names the holder. This test changes lockTimeout, so it does not run in parallel.
 func TestAHeldLockTimesOut(t *testing.T) { //nolint:paralleltest // see above
 	dir := t.TempDir()
 	mustSync(t, dir, unit("app@a.container", "a", "1"))
@@ -102,11 +100,11 @@ func TestAHeldLockTimesOut(t *testing.T) { //nolint:paralleltest // see above
 	if err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("%v; want %s", err, want)
 	}
-	mustSync(t, dir, unit("app@a.container", "a", "1")) // nothing to do: no lock needed
+	mustSync(t, dir, unit("app@a.container", "a", "1")) // nothing to do, so no lock
 }
 
-// Everybody may read the directory, but not open the lock: who can't write
-// can't keep others from writing.
+// All users may read the directory, but not open the lock: a user who can't write can't keep
+// others from writing.
 func TestTheLockIsItsOwners(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

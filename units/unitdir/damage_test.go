@@ -17,8 +17,8 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// What lies in the place of a file and can't be one of ours goes aside; the
-// file is written, and what a link leads to is not touched.
+// Anything that has the name of a file and can't be one of ours is moved aside; the file is
+// written, and the target of a link is not touched.
 func TestSyncMovesOddThingsAside(t *testing.T) {
 	t.Parallel()
 	want := unit("app@a.container", "a", "1")
@@ -53,7 +53,7 @@ func TestSyncMovesOddThingsAside(t *testing.T) {
 			put(t, outside, string(unit("app@a.container", "a", "outside").Content), 0o644)
 			mustSync(t, dir)
 			if err := os.MkdirAll(filepath.Join(dir, "app@a.container.aside-1"), 0o755); err != nil {
-				t.Fatal(err) // the first name is taken
+				t.Fatal(err) // the first name is in use
 			}
 			if err := c.place(filepath.Join(dir, want.Name), outside); err != nil {
 				t.Fatal(err)
@@ -80,8 +80,8 @@ func TestSyncMovesOddThingsAside(t *testing.T) {
 	}
 }
 
-// device makes a device node: /dev/null, or without privileges that of a whiteout, which
-// all file systems but overlays let any user make.
+// device makes a device node: /dev/null, or without privileges that of a whiteout, which all file
+// systems but overlays let any user make.
 func device(path, _ string) error {
 	err := syscall.Mknod(path, syscall.S_IFCHR|0o666, 1<<8|3)
 	if errors.Is(err, fs.ErrPermission) {
@@ -99,8 +99,7 @@ func listen(path, _ string) error {
 	return l.Close()
 }
 
-// The same things under a name that is not wanted stay where they are, and
-// neither Sync nor Read waits for them.
+// Under a name that is not wanted such things stay, and neither Sync nor Read waits for them.
 func TestOddThingsElsewhereStay(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -173,8 +172,8 @@ func TestSyncRestoresDamagedFiles(t *testing.T) {
 	}
 }
 
-// Root reads a file of mode 0 and knows it for ours; others move it aside, so
-// that nothing is lost, and write it anew.
+// Root reads a file of mode 0 and recognizes it as ours. Other users move it aside, so that
+// nothing is lost, and write a new one.
 func TestSyncRestoresAnUnreadableFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -194,8 +193,8 @@ func TestSyncRestoresAnUnreadableFile(t *testing.T) {
 	}
 }
 
-// What is not wanted and can't be read may be a container of ours that needs
-// the volume which would be removed.
+// An unreadable file that is not wanted may be a container of ours that needs the volume to be
+// removed.
 func TestSyncRemovesNothingBesideAnUnreadableFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -220,7 +219,7 @@ func TestSyncRemovesNothingBesideAnUnreadableFile(t *testing.T) {
 		t.Errorf("error: %v", err)
 	}
 	if _, err := Sync(dir, units.Set{a}, nil); err != nil {
-		t.Errorf("a run that may remove nothing needs not read it: %v", err)
+		t.Errorf("a run that may remove nothing need not read it: %v", err)
 	}
 }
 
@@ -242,7 +241,7 @@ func TestSyncLeavesTheOtherNameOfAHardLink(t *testing.T) {
 	}
 }
 
-// Whatever lies in a file's place, the file is not lost: that takes a closer look.
+// A file is not lost if anything has its name: Look examines that.
 func TestLost(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "d")

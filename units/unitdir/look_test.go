@@ -50,7 +50,7 @@ func TestLookSaysWhatDiffersAndWritesNothing(t *testing.T) {
 	}
 }
 
-// TestLookAtNothing: a directory that is not there lacks every file, and is not made.
+// TestLookAtNothing: a directory that does not exist lacks every file, and is not created.
 func TestLookAtNothing(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	found, ours, err := Look(dir, units.Set{unit("app@a.container", "a", "a")})
@@ -58,6 +58,6 @@ func TestLookAtNothing(t *testing.T) {
 		t.Errorf("%v, ours %v, -want +got:\n%s", err, ours, d)
 	}
 	if _, err := os.Lstat(dir); !os.IsNotExist(err) {
-		t.Errorf("the directory was made: %v", err)
+		t.Errorf("the directory was created: %v", err)
 	}
 }

@@ -1,11 +1,10 @@
-// Package unitdir owns what lies on the disk of rendered units: the directory of
-// unit files, in which it is the only writer, the generations of them that were
-// good, and the record of repairs. A file is seen whole or not at all, what is reported as done
-// survives a power cut, and nothing is written where nothing changed.
+// Package unitdir owns the directory of unit files, in which it is the only writer. A reader sees
+// a file completely or not at all, changes that are reported as done survive a power cut, and
+// nothing is written if nothing changed.
 //
-// It never decides what a file holds, never changes or removes a file that
-// archgen did not write, follows no link in the directory, and blocks on
-// nothing that may lie in a file's place.
+// It never decides the content of a file, never changes or removes a file that archgen did not
+// write, follows no link in the directory, and does not block on anything that has the name of a
+// file.
 package unitdir
 
 import (
@@ -21,27 +20,25 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// Changes is what Sync did, each list sorted. Next to an error it is what was
-// done until then.
+// Changes is what Sync did, each list sorted. With an error it is what was done until then.
 type Changes struct {
-	// Written is the files that were made or replaced.
+	// Written is the files that were created or replaced.
 	Written []string
-	// Removed is the stale files that were taken away.
+	// Removed is the stale files that were removed.
 	Removed []string
-	// MovedAside is the new names of what was in the place of a file and could
-	// not be one of ours: a link, a directory, a FIFO, binary junk.
+	// MovedAside is the new names of what had the name of a file and could not be one of ours: a
+	// link, a directory, a FIFO, binary data.
 	MovedAside []string
-	// Foreign is the files of a wanted name that somebody else wrote. If there
-	// is one, nothing is written at all.
+	// Foreign is the foreign files that have wanted names. If there is one, nothing is written.
 	Foreign []string
-	// Unreadable is the files that are not wanted and that nobody lets us read:
-	// they may be ours. If there is one, nothing is removed.
+	// Unreadable is the files that are not wanted and can't be read: they may be ours. If there is
+	// one, nothing is removed.
 	Unreadable []string
-	// Unchanged is how many files were right already.
+	// Unchanged is how many files were as they should be.
 	Unchanged int
 }
 
-// ForeignError says that wanted names are taken by files that are not ours.
+// ForeignError says that foreign files have wanted names.
 type ForeignError struct {
 	Dir   string
 	Names []string
@@ -49,14 +46,14 @@ type ForeignError struct {
 
 func (e *ForeignError) Error() string {
 	if len(e.Names) == 1 {
-		return filepath.Join(e.Dir, e.Names[0]) + " was not written by archgen; move it away, or put what it says into the manifest or an overlay"
+		return filepath.Join(e.Dir, e.Names[0]) + " was not written by archgen; move it away, or move its settings into the manifest or an overlay"
 	}
-	return fmt.Sprintf("%d files in %s were not written by archgen (%s); move them away, or put what they say into the manifests or overlays",
+	return fmt.Sprintf("%d files in %s were not written by archgen (%s); move them away, or move their settings into the manifests or overlays",
 		len(e.Names), e.Dir, strings.Join(e.Names, ", "))
 }
 
-// suffixes is what Podman takes for a unit, and recipes, in the order in which a
-// set is written: what is referred to comes before what refers to it.
+// suffixes is the suffixes of recipes and Quadlet files, in the order in which a set is written: a
+// file comes before those that refer to it.
 var suffixes = []string{units.PrestartSuffix, ".image", ".artifact", ".network", ".volume", ".build", ".pod", ".kube", ".container"}
 
 func rank(name string) int { return slices.Index(suffixes, filepath.Ext(name)) }
@@ -64,22 +61,22 @@ func rank(name string) int { return slices.Index(suffixes, filepath.Ext(name)) }
 // isUnit reports whether a file of that name may be a rendered one.
 func isUnit(name string) bool { return rank(name) >= 0 }
 
-// lockName is a file of its own and not the directory: everybody who may read
-// the directory could lock it for ever.
+// lockName is a file of its own and not the directory: every user who may read the directory could
+// lock it forever.
 const lockName = ".archgen.lock"
 
-// lockTimeout is how long another run may take.
+// lockTimeout is how long to wait for another run.
 var lockTimeout = 30 * time.Second
 
-// maxFile is the most that a rendered file may have.
+// maxFile is the maximum size of a rendered file.
 const maxFile = units.MaxFile
 
-// Sync makes the directory hold the wanted files, and removes marked files
-// that are not wanted and that owns selects; a nil owns selects none. It makes
-// the directory if needed. Runs at the same time take turns.
+// Sync makes the directory contain the wanted files. It removes files with an ownership section
+// that are not wanted and that owns selects; a nil owns selects none. It creates the directory if
+// needed. Concurrent runs take turns.
 //
-// On an error, and after a kill at any moment, every file is as it was before
-// or as it is wanted, and the next run completes the work.
+// On an error, and after a kill at any moment, every file is either as it was or as it is wanted,
+// and the next run completes the work.
 func Sync(dir string, want units.Set, owns func(units.Ownership) bool) (Changes, error) {
 	if err := check(want); err != nil {
 		return Changes{}, err
@@ -94,8 +91,8 @@ func Sync(dir string, want units.Set, owns func(units.Ownership) bool) (Changes,
 		}
 	}
 	defer d.Close()
-	// The first look takes no lock: the usual run finds nothing to do and must
-	// not write, not even a lock file.
+	// The first comparison takes no lock: the usual run finds nothing to do and must not write,
+	// not even a lock file.
 	p, err := compareOwn(d, want, owns)
 	if err != nil {
 		return p.changes, err
@@ -120,9 +117,8 @@ func Sync(dir string, want units.Set, owns func(units.Ownership) bool) (Changes,
 	return p.changes, err
 }
 
-// Look says which files are not as they should be, by name, and what all files
-// that are ours are like. It changes nothing. A directory that is not there lacks
-// them all.
+// Look returns the files that are not as they should be, by name, and all files of ours. It
+// changes nothing. A directory that does not exist lacks all files.
 func Look(dir string, want units.Set) (map[string]units.FoundFile, units.Set, error) {
 	d, err := durable.Open(dir)
 	if err != nil {
@@ -141,8 +137,8 @@ func Look(dir string, want units.Set) (map[string]units.FoundFile, units.Set, er
 	return p.found, p.ours, err
 }
 
-// Lost returns the files of which nothing is left, as far as that can be seen: it
-// looks at nothing else, and so takes a fraction of the time of Look.
+// Lost returns the files whose names nothing has, as far as that can be seen. It checks nothing
+// else, and so takes a fraction of the time of Look.
 func Lost(dir string, want units.Set) units.Set {
 	if len(want) == 0 {
 		return nil
@@ -158,35 +154,35 @@ func Lost(dir string, want units.Set) units.Set {
 	return slices.DeleteFunc(slices.Clone(want), func(f units.File) bool { return !d.Lacks(f.Name) })
 }
 
-// check refuses a set that this package could not look after later.
+// check refuses a set that a later run could not maintain.
 func check(want units.Set) error {
 	seen := make(map[string]bool, len(want))
 	for _, f := range want {
 		_, marked := units.ReadOwnership(f.Content)
 		switch {
 		case strings.ContainsAny(f.Name, "/\x00") || strings.HasPrefix(f.Name, ".") || !isUnit(f.Name):
-			return fmt.Errorf("%q can't be the name of a unit file", f.Name)
+			return fmt.Errorf("%q is no valid name of a unit file", f.Name)
 		case seen[f.Name]:
 			return fmt.Errorf("%s is in the set twice", f.Name)
 		case !marked:
-			return fmt.Errorf("%s has no section [%s]: it would not be known as ours later", f.Name, units.OwnershipSection)
+			return fmt.Errorf("%s has no section [%s]: archgen would take it for a foreign file later", f.Name, units.OwnershipSection)
 		case len(f.Content) > maxFile:
-			return fmt.Errorf("%s has %d bytes; a unit file may have %d", f.Name, len(f.Content), maxFile)
+			return fmt.Errorf("%s has %d bytes; the maximum is %d", f.Name, len(f.Content), maxFile)
 		}
 		seen[f.Name] = true
 	}
 	return nil
 }
 
-// Entry is a file of ours as it lies on the disk.
+// Entry is a file of ours as it is on disk.
 type Entry struct {
-	// File has its App and Digest from the mark.
+	// File has its App and Digest from the ownership section.
 	units.File
 	Mark units.Ownership
 }
 
-// Read lists the marked files in the directory by name. A directory that is
-// not there has none. What is no regular file, or can't be read, is not listed.
+// Read lists the files with an ownership section by name. A directory that does not exist has
+// none. A file that is not regular or can't be read is not listed.
 func Read(dir string) ([]Entry, error) {
 	_, ours, err := Look(dir, nil)
 	if err != nil || len(ours) == 0 {

@@ -19,7 +19,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// unit is a file as the generator renders it: a header, a body, the mark.
+// unit is a file as the generator renders it: a header, a body, the ownership section.
 func unit(name, app, body string) units.File {
 	text := header + " from " + app + ".yaml.\n[Unit]\nDescription=" + body + "\n\n[X-Archipelago]\nApp=" + app + "\nDigest=0a\n"
 	return units.File{Name: name, App: app, Digest: "0a", Content: []byte(text)}
@@ -36,7 +36,7 @@ func mustSync(t *testing.T, dir string, want ...units.File) Changes {
 	return ch
 }
 
-// put writes a file past Sync, as an operator or a broken disk would.
+// put writes a file without Sync, as an operator or a broken disk does.
 func put(t *testing.T, path, content string, mode fs.FileMode) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
@@ -56,8 +56,8 @@ func content(t *testing.T, path string) string {
 	return string(b)
 }
 
-// states is everything that a write would change: of each path its type, mode,
-// owner, inode, size, links, and times of change.
+// states is everything that a write would change: of each path its type, mode, owner, inode, size,
+// links, and times of change.
 func states(t *testing.T, root string) map[string]string {
 	t.Helper()
 	list := map[string]string{}
@@ -205,7 +205,7 @@ func TestSyncRefusesForeignFiles(t *testing.T) {
 	}
 }
 
-// TestStuckFile: only an error that says nothing of other files is one of the file.
+// TestStuckFile: an error that says nothing about other files is an ImmutableFileError.
 func TestStuckFile(t *testing.T) {
 	t.Parallel()
 	dir, err := durable.Open(t.TempDir())
@@ -233,12 +233,12 @@ func TestSyncRefusesASetItCouldNotLookAfter(t *testing.T) {
 	a := unit("app@a.container", "a", "1")
 	renamed := func(name string) units.File { f := a; f.Name = name; return f }
 	for want, set := range map[string]units.Set{
-		"can't be the name":  {renamed("../a.container")},
-		"can't be the name ": {renamed("a.service")},
-		"can't be the  name": {renamed(".a.container")},
-		"twice":              {a, a},
-		"no section":         {{Name: "a.container", Content: []byte("[Container]\n")}},
-		"may have":           {{Name: "a.container", Content: append(slices.Clone(a.Content), make([]byte, maxFile)...)}},
+		"is no valid name":  {renamed("../a.container")},
+		"is no valid name ": {renamed("a.service")},
+		"is no valid  name": {renamed(".a.container")},
+		"twice":             {a, a},
+		"no section":        {{Name: "a.container", Content: []byte("[Container]\n")}},
+		"the maximum is":    {{Name: "a.container", Content: append(slices.Clone(a.Content), make([]byte, maxFile)...)}},
 	} {
 		_, err := Sync(filepath.Join(t.TempDir(), "d"), set, all)
 		if err == nil || !strings.Contains(err.Error(), strings.ReplaceAll(strings.TrimSpace(want), "  ", " ")) {
@@ -305,7 +305,7 @@ func TestSyncFollowsLinksAboveTheDirectory(t *testing.T) {
 	}
 }
 
-// A directory that can't be written to: its mode stops everybody but root.
+// A directory that can't be written to: its mode stops all users but root.
 func TestSyncIntoAReadOnlyDirectory(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -383,7 +383,7 @@ func TestSyncIsNotSlowedByOtherFiles(t *testing.T) {
 	if err != nil || len(p.remove) != 1 {
 		t.Errorf("%v, %v", p.remove, err)
 	}
-	// Counting beats timing: none of the 10,000 was read.
+	// It counts and does not measure time: none of the 10,000 was read.
 	if cap(p.buf) > 1024 || len(slices.Collect(maps.Keys(p.names))) != 10_002 {
 		t.Errorf("room for %d bytes, %d names", cap(p.buf), len(p.names))
 	}
