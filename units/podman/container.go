@@ -1,9 +1,9 @@
-// Package podman owns what can be learnt about a running container without
-// running Podman: which rendering it was started from, whether it is frozen, and
-// what its own health check last said. It reads /proc, cgroups and the files
-// that Podman keeps of a container.
+// Package podman owns the facts that Podman keeps on disk and that are read without running it:
+// which rendering a container was started from, whether it is frozen, the last result of its
+// health check, and the names of containers, images, networks and secrets. It reads /proc, cgroups
+// and the files of Podman's storage.
 //
-// It never runs anything, never asks systemd, and never decides what follows.
+// It never runs a program, never asks systemd, and never decides what follows from a fact.
 package podman
 
 import (
@@ -21,39 +21,39 @@ import (
 	"time"
 )
 
-// Running is a container that runs.
+// Running is a running container.
 type Running struct {
-	// ID is Podman's, 64 hex digits.
+	// ID is Podman's id, 64 hex digits.
 	ID string
-	// Digest is what the annotation io.archipelago.digest says, empty without one.
+	// Digest is the annotation io.archipelago.digest, empty if there is none.
 	Digest string
-	// Created is when it was made for this start.
+	// Created is when the container was created for this start.
 	Created time.Time
 	// Payload is the control group of its processes.
 	Payload string
-	// Ended: they have, and its monitor tidies up. Paused: they are frozen.
+	// Ended: all processes have exited, and the monitor cleans up. Paused: they are frozen.
 	Ended, Paused bool
-	// Check is the last result of the health check that Podman runs, empty
-	// before the first and without one: starting, healthy or unhealthy.
+	// Check is the last result of Podman's health check: starting, healthy or unhealthy. It is
+	// empty before the first one, and if there is none.
 	Check string
-	// Output is what the last check said.
+	// Output is the output of the last check.
 	Output string
 }
 
-// annotation is where the generator writes the digest of a rendering. Podman
-// hands annotations, unlike labels, to the runtime in a file.
+// annotation holds the digest of a rendering. Unlike labels, Podman passes annotations to the
+// runtime in a file.
 const annotation = "io.archipelago.digest"
 
-// ErrNone says that a process is no container's monitor: the container has
-// ended, or the unit runs something else.
+// ErrNone says that a process is not the monitor of a container: the container has exited, or the
+// unit runs something else.
 var ErrNone = errors.New("no container")
 
-// maxFile is more than any of the files that are read.
+// maxFile is more than the size of any of the files.
 const maxFile = 4 << 20
 
-// Look reads what there is about the container whose monitor (conmon) is the
-// main process of a service with that control group. root is "/" but for tests.
-// The error wraps ErrNone where no container runs.
+// Look reads the facts about the container whose monitor (conmon) is the main process of a service
+// with that control group. root is "/" except in tests. The error wraps ErrNone if no container
+// runs.
 func Look(root string, monitor int, controlGroup string) (Running, error) {
 	args, err := arguments(root, monitor)
 	if err != nil {
@@ -77,8 +77,8 @@ func Look(root string, monitor int, controlGroup string) (Running, error) {
 	return r, err
 }
 
-// arguments reads the options of conmon that name the container: its id (-c),
-// its bundle (-b) and its pid file (-p).
+// arguments returns the options of conmon that identify the container: its id (-c), its bundle
+// (-b) and its pid file (-p).
 func arguments(root string, pid int) (map[string]string, error) {
 	line, err := read(filepath.Join(root, "proc", strconv.Itoa(pid), "cmdline"))
 	if pid == 0 || errors.Is(err, fs.ErrNotExist) {
@@ -97,26 +97,26 @@ func arguments(root string, pid int) (map[string]string, error) {
 		case "-b", "-c", "-p":
 			args[words[i]] = words[i+1]
 			i++
-		case "--exit-command-arg": // of another program
+		case "--exit-command-arg": // those of another program
 			i++
 		}
 	}
 	return args, nil
 }
 
-// seen is what was read of the configurations of containers, by path: none changes
-// while its container is there, and reading one is most of the work of looking.
+// seen caches the configurations of containers, by path: a configuration does not change while its
+// container exists, and reading it is most of the work of Look.
 var seen struct {
 	sync.Mutex
 	configs map[string]Running
-	// lived is the payloads that had processes: one that is gone has ended then.
+	// lived is the control groups that had processes: if one is gone, its processes have exited.
 	lived map[string]bool
 }
 
-// maxSeen is when what was read is forgotten, of ended containers too.
+// maxSeen is the size at which the cache is emptied, because it also holds removed containers.
 const maxSeen = 1024
 
-// readConfig reads the configuration that a container was made with, once.
+// readConfig reads the configuration that a container was created with, once.
 func (r *Running) readConfig(path string) error {
 	if info, err := os.Stat(path); err == nil {
 		r.Created = info.ModTime()
@@ -141,7 +141,7 @@ func (r *Running) readConfig(path string) error {
 func digest(config string) (string, error) {
 	data, err := read(config)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("%s is gone: %w", config, ErrNone)
+		return "", fmt.Errorf("%s does not exist any more: %w", config, ErrNone)
 	}
 	if err != nil {
 		return "", err
@@ -155,8 +155,8 @@ func digest(config string) (string, error) {
 	return spec.Annotations[annotation], nil
 }
 
-// readEvents reads the state of the processes' control group. Of one that is gone
-// and was never seen nobody knows: a drop-in may have told Podman to do without.
+// readEvents reads the state of the control group of the processes. If the group is gone and was
+// never seen, the state is unknown: a drop-in may have told Podman to use none.
 func (r *Running) readEvents(path string) error {
 	data, err := read(path)
 	isGone := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)
@@ -176,7 +176,7 @@ func (r *Running) readEvents(path string) error {
 	return nil
 }
 
-// readCheck reads the log that Podman keeps of a container's health check.
+// readCheck reads Podman's log of the health check of a container.
 func (r *Running) readCheck(path string) error {
 	data, err := read(path)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
@@ -205,7 +205,7 @@ func read(path string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, fmt.Errorf("%s is not a file that Podman or the kernel would write", path)
+		return nil, fmt.Errorf("%s is not a file that Podman or the kernel writes", path)
 	}
 	return os.ReadFile(path)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman"
 )
 
-// The files of one container, as Podman 5.4 leaves them.
+// The files of one container, as Podman 5.4 writes them.
 const (
 	id      = "8f828aa0613476d723371ef0cc917ca04bd1f068c9d002f89a26ad971e4625b8"
 	bundle  = "home/a/storage/overlay-containers/" + id + "/userdata"
@@ -47,11 +47,11 @@ func TestLook(t *testing.T) {
 			},
 			want: podman.Running{ID: id, Digest: "abc", Payload: payload, Paused: true, Check: "unhealthy", Output: "refused"},
 		},
-		"no annotation, its cgroup already gone, no check yet": {
+		"no annotation, its cgroup already removed, no check yet": {
 			files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": "{}", runDir + "/healthcheck.log": ""},
 			want:  podman.Running{ID: id, Payload: payload},
 		},
-		"its processes have ended": {
+		"its processes have exited": {
 			files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": config, events: "populated 0\nfrozen 0\n"},
 			want:  podman.Running{ID: id, Digest: "abc", Payload: payload, Ended: true},
 		},
@@ -59,7 +59,7 @@ func TestLook(t *testing.T) {
 		"a zombie":          {files: map[string]string{"proc/7/cmdline": ""}, none: true},
 		"something else":    {files: map[string]string{"proc/7/cmdline": monitor("podman", "-c", id, "-b", "/"+bundle)}, none: true},
 		"ended meanwhile":   {files: map[string]string{"proc/7/cmdline": conmon}, none: true},
-		"config cut short":  {files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": `{"ann`}, bad: "config.json"},
+		"truncated config":  {files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": `{"ann`}, bad: "config.json"},
 		"log of other kind": {files: map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": config, runDir + "/healthcheck.log": "[]"}, bad: "healthcheck.log"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,7 +100,7 @@ func TestLook(t *testing.T) {
 	}
 }
 
-// TestEnded: a group of processes that is gone was there if it was seen.
+// TestEnded: a removed control group has ended if it was seen before.
 func TestEnded(t *testing.T) {
 	root := t.TempDir()
 	for path, text := range map[string]string{"proc/7/cmdline": conmon, bundle + "/config.json": "{}", events: "populated 1\nfrozen 0\n"} {
@@ -116,11 +116,11 @@ func TestEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r, err := podman.Look(root, 7, group); err != nil || !r.Ended {
-		t.Errorf("after its end: %+v, %v", r, err)
+		t.Errorf("after its exit: %+v, %v", r, err)
 	}
 }
 
-// TestTheTestIsNoContainer asks about a real process.
+// TestTheTestIsNoContainer checks a real process.
 func TestTheTestIsNoContainer(t *testing.T) {
 	if _, err := podman.Look("/", os.Getpid(), "/"); !errors.Is(err, podman.ErrNone) {
 		t.Errorf("error %v, want ErrNone", err)

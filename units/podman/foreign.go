@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 )
 
-// ForeignNames is the names of all containers, running or not, that were not made
-// from a rendering of ours.
+// ForeignNames returns the names of all containers, running or not, that were not created from a
+// rendering of ours.
 //
-// Ours are made with --rm, which Podman keeps in another file. One of those that
-// has not come to its start yet is taken for ours.
+// Ours are created with --rm, and Podman lists those in another file. One in that file that has
+// not started yet counts as ours.
 func ForeignNames(storage string) ([]string, error) {
 	var names []string
 	for file, isOurs := range map[string]bool{"containers.json": false, "volatile-containers.json": true} {
@@ -23,7 +23,7 @@ func ForeignNames(storage string) ([]string, error) {
 		for _, path := range found {
 			list, err := foreignIn(path, isOurs)
 			if err != nil {
-				return nil, fmt.Errorf("reading which containers Podman keeps: %w", err)
+				return nil, fmt.Errorf("reading Podman's list of containers: %w", err)
 			}
 			names = append(names, list...)
 		}
@@ -31,8 +31,7 @@ func ForeignNames(storage string) ([]string, error) {
 	return names, nil
 }
 
-// foreignIn reads one list. unstarted says whether a container that never
-// started is ours.
+// foreignIn reads one list. unstarted says whether a container that never started is ours.
 func foreignIn(path string, unstarted bool) ([]string, error) {
 	data, err := read(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -10,7 +10,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman"
 )
 
-// Who made a container is read without Podman.
+// The creator of a container is read without Podman.
 func TestForeignNames(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -30,6 +30,6 @@ func TestForeignNames(t *testing.T) {
 	}
 	write(t, filepath.Join(list, "containers.json"), `[{"id": `)
 	if names, err := podman.ForeignNames(dir); err == nil {
-		t.Errorf("from half a list: %v", names)
+		t.Errorf("from a truncated list: %v", names)
 	}
 }

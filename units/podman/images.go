@@ -5,11 +5,10 @@ import (
 	"path/filepath"
 )
 
-// Images is the names under which Podman has images, as far as that can be seen
-// without running it: an image that is not among them may be there all the same, as in
-// a store that several users share.
+// Images returns the names of Podman's images, as far as they are known without running it: an
+// image may exist without being listed, for example in a store that several users share.
 func Images(storage string) map[string]bool {
-	found, _ := filepath.Glob(filepath.Join(storage, "*-images/images.json")) // its only error is of the pattern
+	found, _ := filepath.Glob(filepath.Join(storage, "*-images/images.json")) // the only error is an invalid pattern
 	names := map[string]bool{}
 	for _, path := range found {
 		data, err := read(path)

@@ -13,32 +13,32 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Networks is the names of Podman's networks, from the files that it keeps of them. Nothing
-// is known where Podman is told to keep them elsewhere.
+// Networks returns the names of Podman's networks, read from its files. It finds none if Podman is
+// configured to store them elsewhere.
 func Networks(scope units.Scope, storage string) (names []string) {
 	dir := "/etc/containers/networks"
 	if scope == units.User {
 		dir = filepath.Join(storage, "networks")
 	}
-	files, _ := filepath.Glob(filepath.Join(dir, "*.json")) // the pattern is a valid one
+	files, _ := filepath.Glob(filepath.Join(dir, "*.json")) // the pattern is valid
 	for _, f := range files {
 		names = append(names, strings.TrimSuffix(filepath.Base(f), ".json"))
 	}
 	return names
 }
 
-// ErrNoSecret says that Podman keeps no secret of a name.
-var ErrNoSecret = errors.New("Podman keeps no such secret")
+// ErrNoSecret says that Podman has no secret of a name.
+var ErrNoSecret = errors.New("Podman has no such secret")
 
-// Secret reads a secret of Podman's file driver, which is the default, without a
-// newline at its end.
+// Secret reads a secret of Podman's file driver, which is the default, without a newline at the
+// end.
 func Secret(storage, name string) (string, error) {
 	value, err := SecretValue(storage, name)
 	return strings.TrimSuffix(value, "\n"), err
 }
 
-// SecretValue is Secret to the byte. Its error wraps ErrNoSecret where Podman has
-// none of that name, with whatever driver.
+// SecretValue is Secret, but returns every byte. Its error wraps ErrNoSecret if Podman has no
+// secret of that name, whatever the driver.
 func SecretValue(storage, name string) (string, error) {
 	dir := filepath.Join(storage, "secrets")
 	var index struct {
@@ -57,7 +57,7 @@ func SecretValue(storage, name string) (string, error) {
 	}
 	encoded, ok := kept[id]
 	if !ok {
-		return "", fmt.Errorf("Podman keeps the secret %s elsewhere than in %s", name, dir)
+		return "", fmt.Errorf("the secret %s is not in %s: Podman uses another secret driver", name, dir)
 	}
 	text, err := base64.StdEncoding.DecodeString(encoded)
 	if err != nil {

@@ -19,7 +19,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// A secret of Podman's file driver is read without Podman.
+// A secret of Podman's file driver is read without running Podman.
 func TestSecret(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

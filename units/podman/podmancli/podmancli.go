@@ -1,9 +1,7 @@
-// Package podmancli owns the execution of Podman: how a command is started and
-// ended, and how what it printed last becomes an error. Every other package that
-// needs Podman to do something goes through a Runner.
+// Package podmancli owns the execution of Podman: how a command is started and stopped, and how
+// its last line of output becomes an error. Every other package runs Podman through a Runner.
 //
-// It never decides what Podman has to do, and reads none of Podman's files;
-// units/podman does.
+// It never decides what to run, and reads none of Podman's files; units/podman does.
 package podmancli
 
 import (
@@ -21,32 +19,32 @@ import (
 )
 
 const (
-	// Grace is how long Podman may take to end after its context did. A command that is
-	// cancelled removes its container first.
+	// Grace is how long Podman may run on after its context ended. A canceled command first
+	// removes its container.
 	Grace = RemoveTime + 2*time.Second
-	// RemoveTime is how long Podman may take to remove what an interrupted command leaves.
+	// RemoveTime is how long Podman may take to remove the container of an interrupted command.
 	RemoveTime = 7 * time.Second
 )
 
 // Call is one execution of Podman.
 type Call struct {
 	Args []string
-	// Stdin, Stdout and Stderr are those of the process. Without Stderr the error has
-	// the last line of it.
+	// Stdin, Stdout and Stderr are those of the process. Without Stderr, the error contains its
+	// last line.
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
-	// Cancel is called when the context ends, before Podman gets a SIGTERM. Podman
-	// passes a signal on to the program in its container, which may ignore it.
+	// Cancel is called when the context ends, before Podman gets a SIGTERM. Podman forwards a
+	// signal to the program in its container, which may ignore it.
 	Cancel func() error
 }
 
-// Runner executes Podman. Exec is the one that does; tests have others.
+// Runner executes Podman. Exec is the real one; tests use others.
 type Runner func(ctx context.Context, call Call) error
 
 // Error is an execution that failed.
 type Error struct {
 	Args []string
-	// Err is how the process ended, mostly an *exec.ExitError.
+	// Err is how the process exited, mostly an *exec.ExitError.
 	Err error
 	// Said is the last line that Podman printed to standard error.
 	Said string
@@ -62,7 +60,7 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
-// words is the arguments without flags: the command and what it is about.
+// words is the arguments without flags: the command and its object.
 func words(args []string) []string {
 	list := make([]string, 0, len(args))
 	for _, a := range args {
@@ -73,7 +71,7 @@ func words(args []string) []string {
 	return list
 }
 
-// Exec executes the podman of PATH.
+// Exec executes the podman in PATH.
 func Exec(ctx context.Context, call Call) error {
 	cmd := exec.CommandContext(ctx, "podman", call.Args...)
 	var complaint bytes.Buffer
@@ -100,27 +98,27 @@ func (run Runner) Run(ctx context.Context, args ...string) error {
 	return run(ctx, Call{Args: args})
 }
 
-// Output is what Podman prints.
+// Output returns the standard output.
 func (run Runner) Output(ctx context.Context, args ...string) ([]byte, error) {
 	var out bytes.Buffer
 	err := run(ctx, Call{Args: args, Stdout: &out})
 	return out.Bytes(), err
 }
 
-// Lines is the words that Podman prints, where none of them has a space: names and ids.
+// Lines returns the words of the output, which must contain no spaces, such as names and ids.
 func (run Runner) Lines(ctx context.Context, args ...string) ([]string, error) {
 	out, err := run.Output(ctx, args...)
 	return strings.Fields(string(out)), err
 }
 
-// JSON reads what Podman prints.
+// JSON decodes the output.
 func (run Runner) JSON(ctx context.Context, into any, args ...string) error {
 	out, err := run.Output(ctx, args...)
 	if err != nil || len(out) == 0 {
 		return err
 	}
 	if err := json.Unmarshal(out, into); err != nil {
-		return fmt.Errorf("reading what podman %s printed as JSON: %w", strings.Join(words(args), " "), err)
+		return fmt.Errorf("decoding the JSON output of podman %s: %w", strings.Join(words(args), " "), err)
 	}
 	return nil
 }
@@ -134,8 +132,8 @@ func (run Runner) Exists(ctx context.Context, kind, name string) (bool, error) {
 	return err == nil, err
 }
 
-// PullMissing pulls an image unless Podman has it, and calls pulling before it does. The
-// image of a build has no name, and needs no pull.
+// PullMissing pulls an image unless Podman has it, and calls pulling before. An image that a unit
+// builds has no name here, and needs no pull.
 func (run Runner) PullMissing(ctx context.Context, image string, pulling func()) error {
 	if image == "" {
 		return nil
@@ -147,15 +145,15 @@ func (run Runner) PullMissing(ctx context.Context, image string, pulling func())
 	return run.Run(ctx, "pull", "--quiet", image)
 }
 
-// LastLine is the last line of a text that is not empty.
+// LastLine returns the last line of a text that is not empty.
 func LastLine(text string) string {
 	text = strings.TrimSpace(text)
 	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
-// varying is the time of a try, and the port from which it was made.
+// varying is the parts of an error that differ at each attempt: the time, and the local port.
 var varying = regexp.MustCompile(`current time \S+ is |\S+:\d+->`)
 
-// steady is what Podman prints without what differs at each try, so that one cause is
-// one text.
+// steady is an error of Podman without the parts that differ at each attempt, so that one cause
+// has one text.
 func steady(text string) string { return varying.ReplaceAllString(text, "") }

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// program makes a podman of a shell script the one of PATH.
+// program installs a shell script as the podman in PATH.
 func program(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -41,7 +41,7 @@ func TestExists(t *testing.T) {
 		}
 	}
 	if _, err := Runner(Exec).Exists(t.Context(), "image", "other"); err == nil || !strings.Contains(err.Error(), "storage is locked") {
-		t.Errorf("an error counts as an answer: %v", err)
+		t.Errorf("an error counted as an answer: %v", err)
 	}
 }
 
@@ -52,8 +52,8 @@ func TestOutput(t *testing.T) {
 	if err := run.JSON(t.Context(), &x, "json"); err != nil || x.Name != "x" {
 		t.Errorf("%v, %v", x, err)
 	}
-	if err := run.JSON(t.Context(), &x, "text", "--all", "y"); err == nil || !strings.HasPrefix(err.Error(), "reading what podman text y printed as JSON: ") {
-		t.Errorf("other than JSON: %v", err)
+	if err := run.JSON(t.Context(), &x, "text", "--all", "y"); err == nil || !strings.HasPrefix(err.Error(), "decoding the JSON output of podman text y: ") {
+		t.Errorf("output that is not JSON: %v", err)
 	}
 	if list, err := run.Lines(t.Context(), "lines"); err != nil || len(list) != 2 {
 		t.Errorf("%q, %v", list, err)
@@ -64,8 +64,8 @@ func TestOutput(t *testing.T) {
 	}
 }
 
-// TestCancel: what a call does when its context ends comes first, and Podman is asked to
-// end, not killed.
+// TestCancel: when the context ends, Cancel is called first, and Podman gets a SIGTERM and no
+// SIGKILL.
 func TestCancel(t *testing.T) {
 	program(t, `trap 'echo ended; exit 3' TERM; echo started; while :; do sleep 0.01; done`)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -79,9 +79,9 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// waiter calls a function once a text was written to it.
+// waiter calls a function once it has received a text.
 type waiter struct {
-	printed bytes.Buffer // not embedded: its ReadFrom would go round Write
+	printed bytes.Buffer // not embedded: its ReadFrom would bypass Write
 	text    string
 	then    func()
 }
@@ -96,7 +96,7 @@ func (w *waiter) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// TestSteady: what Podman says of a pull that fails is the same at each try.
+// TestSteady: Podman's error of a failed pull is the same at each attempt.
 func TestSteady(t *testing.T) {
 	for text, want := range map[string]string{
 		`Get "https://127.0.0.1:5000/v2/": read tcp 127.0.0.1:38296->127.0.0.1:5000: read: connection reset by peer`:   `Get "https://127.0.0.1:5000/v2/": read tcp 127.0.0.1:5000: read: connection reset by peer`,

@@ -9,15 +9,15 @@ import (
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
-// Secrets is what Podman keeps of secrets, for containers.
+// Secrets is the secrets that Podman stores for containers.
 type Secrets struct {
 	// Storage is the directory of Podman's storage.
 	Storage string
 	Podman  Runner
 }
 
-// Secret reads what the next container gets, without a process where Podman keeps
-// it in files. It is secret.ErrNone for one that Podman does not have.
+// Secret returns the value that the next container gets. It runs Podman only if it can't read
+// Podman's files. The error is secret.ErrNone if Podman has no such secret.
 func (s Secrets) Secret(name string) (string, error) {
 	value, err := podman.SecretValue(s.Storage, name)
 	switch {
@@ -26,8 +26,8 @@ func (s Secrets) Secret(name string) (string, error) {
 	case errors.Is(err, podman.ErrNoSecret):
 		return "", secret.ErrNone
 	}
-	// Podman writes its files in place: one that it is writing can't be understood.
-	ctx := context.Background() // a probe's timeout does not reach here, and Podman answers from a file
+	// Podman writes its files in place: one that is being written can't be decoded.
+	ctx := context.Background() // no context of a probe gets here, and Podman reads only a file
 	out, err := s.Podman.Output(ctx, "secret", "inspect", "--showsecret", "--format={{.SecretData}}", "--", name)
 	if err == nil {
 		return strings.TrimSuffix(string(out), "\n"), nil

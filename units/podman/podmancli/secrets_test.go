@@ -11,8 +11,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
-// TestSecretWhileAnotherIsMade: Podman writes its list of secrets in place. One that is
-// read half-way says nothing, and Podman is asked whether there is a secret.
+// TestSecretWhileAnotherIsMade: Podman writes its list of secrets in place. If the list can't be
+// decoded, Podman itself is asked.
 func TestSecretWhileAnotherIsMade(t *testing.T) {
 	storage, bin := t.TempDir(), t.TempDir()
 	if err := os.Mkdir(filepath.Join(storage, "secrets"), 0o700); err != nil {

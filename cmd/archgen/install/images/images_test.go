@@ -81,7 +81,7 @@ func TestCheck(t *testing.T) {
 		"no image":  {map[string]string{there: "", inspect: "[]"}, "", "", "podman image inspect localhost/web:1 gave no image"},
 		"no answer": {map[string]string{there: ""}, "", "", "it failed"},
 		"no Podman": {nil, "", "", "it failed"},
-		"no JSON":   {map[string]string{there: "", inspect: "{"}, "", "", "as JSON"},
+		"no JSON":   {map[string]string{there: "", inspect: "{"}, "", "", "decoding the JSON output"},
 	} {
 		podman := fakePodman{answers: c.answers}
 		r := Reader{Podman: podman.run, Scope: units.User}
