@@ -25,10 +25,10 @@ const (
 	unitsPath   = managerPath + "/unit"
 )
 
-// endpoint is a socket with a manager behind it.
+// endpoint is a socket that leads to a manager.
 type endpoint struct {
 	socket string
-	// bus: a bus is between, which wants to be greeted.
+	// bus: the socket is that of a bus, which needs a Hello.
 	bus bool
 }
 
@@ -54,14 +54,14 @@ func endpoints(options Options) ([]endpoint, error) {
 	return list, nil
 }
 
-// addresses is where the managers listen by themselves.
+// addresses returns the addresses of the managers of a scope.
 func addresses(scope units.Scope) (private, bus string) {
 	private, socket := paths.Sockets(scope, os.Getenv)
 	return private, cmp.Or(os.Getenv(paths.BusVariable(scope)), "unix:path="+dbus.EscapeBusAddressValue(socket))
 }
 
-// busSockets is the unix sockets of a D-Bus address, a list. No bus that a
-// systemd manager is on listens to anything else.
+// busSockets returns the unix sockets of a D-Bus address, which is a list. A bus with a systemd
+// manager listens on nothing else.
 func busSockets(address string) ([]string, error) {
 	var sockets []string
 	for one := range strings.SplitSeq(address, ";") {
@@ -94,14 +94,14 @@ type rawConn struct {
 	socket net.Conn
 }
 
-// close closes the socket first: godbus waits for a write that is under way. An
-// error has nothing to say about a connection that nobody uses any more.
+// close closes the socket first: godbus waits for a pending write. No caller needs the error of a
+// connection that is not used any more.
 func (w *rawConn) close() {
 	_ = w.socket.Close()
 	_ = w.Close()
 }
 
-// dial connects and makes sure that the manager answers.
+// dial connects and verifies that the manager answers.
 func (e endpoint) dial(ctx context.Context) (*rawConn, error) {
 	raw, err := new(net.Dialer).DialContext(ctx, "unix", e.socket)
 	if err != nil {
@@ -114,7 +114,7 @@ func (e endpoint) dial(ctx context.Context) (*rawConn, error) {
 		return nil, err
 	}
 	w := &rawConn{conn, raw}
-	// Neither authentication nor greeting knows a context.
+	// Neither the authentication nor the Hello takes a context.
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	err = e.greet(ctx, w)
 	if !stop() {
@@ -138,9 +138,9 @@ func (e endpoint) greet(ctx context.Context, w *rawConn) error {
 	return err
 }
 
-// ping waits until the manager answers. It asks more than once: a manager that
-// reads the first message together with the end of the authentication looks at
-// it only when more bytes arrive.
+// ping waits until the manager answers. It sends more than one message: a manager that reads the
+// first message together with the end of the authentication handles it only when more bytes
+// arrive.
 func ping(ctx context.Context, w *rawConn) error {
 	manager := w.Object(service, managerPath)
 	answers := make(chan *dbus.Call, 64)
@@ -160,8 +160,8 @@ func ping(ctx context.Context, w *rawConn) error {
 	return errNoAnswer
 }
 
-// stream is a socket that reads many messages at a time and never blocks for
-// long when a manager that hangs reads nothing: godbus writes with no deadline.
+// stream is a socket that reads many messages at a time and never blocks for long when a hanging
+// manager reads nothing: godbus writes without a deadline.
 type stream struct {
 	net.Conn
 	in *bufio.Reader
@@ -176,7 +176,7 @@ func (s *stream) Write(p []byte) (int, error) {
 	}
 	n, err := s.Conn.Write(p)
 	if err != nil {
-		// Half a message may be out: the connection is of no more use.
+		// Half a message may be sent, so the connection is unusable.
 		return n, errors.Join(err, s.Close())
 	}
 	return n, nil

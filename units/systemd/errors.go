@@ -12,9 +12,9 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// The errors that a caller may want to tell apart.
+// The errors that a caller may need to distinguish.
 var (
-	// ErrUnreachable: there is no manager to talk to.
+	// ErrUnreachable: no manager answers.
 	ErrUnreachable = errors.New("cannot reach the systemd manager")
 	// ErrNoSuchUnit: the manager knows no such unit.
 	ErrNoSuchUnit = errors.New("no such unit")
@@ -26,7 +26,7 @@ var (
 	errNoAnswer = fmt.Errorf("no answer in time: %w", context.DeadlineExceeded)
 )
 
-// explain says what was being done, with which manager, and how to mend it.
+// explain adds to an error what was being done, with which manager, and how to fix it.
 func (m *Manager) explain(what string, err error) error {
 	if kind := kindOf(err); kind != nil {
 		err = fmt.Errorf("%w: %s", kind, strings.TrimSuffix(err.Error(), "."))
@@ -52,13 +52,13 @@ func kindOf(err error) error {
 func (m *Manager) hint(err error) string {
 	switch {
 	case errors.Is(err, ErrNoSuchUnit):
-		return "is its file in place, and was the manager reloaded since? " + m.scope.Systemctl("daemon-reload")
+		return "check that its file exists, and reload the manager with " + m.scope.Systemctl("daemon-reload")
 	case errors.Is(err, ErrDenied), errors.Is(err, fs.ErrPermission):
 		return m.denied()
 	case errors.Is(err, ErrUnreachable):
 		return m.missing()
 	case errors.Is(err, errNoAnswer):
-		return "the manager hangs or has too much to do: see " + m.scope.Systemctl("list-jobs")
+		return "the manager hangs or is overloaded: see " + m.scope.Systemctl("list-jobs")
 	}
 	return ""
 }
@@ -72,7 +72,7 @@ func (m *Manager) denied() string {
 
 func (m *Manager) missing() string {
 	if m.scope == units.System {
-		return "is systemd running as process 1?"
+		return "check that systemd runs as process 1"
 	}
-	return "is it running? `loginctl enable-linger` starts it, now and at boot; where XDG_RUNTIME_DIR is set it must be /run/user/UID"
+	return "check that it runs: `loginctl enable-linger` starts it now and at boot; XDG_RUNTIME_DIR, if set, must be /run/user/UID"
 }

@@ -7,14 +7,13 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Kind is what an event tells of.
+// Kind is the kind of an event.
 type Kind string
 
 // The kinds of events.
 const (
-	// Resync: anything may have changed. It comes first, again after a
-	// connection was lost and made again, and in the place of events that were
-	// too many.
+	// Resync: anything may have changed. It is the first event, and it is repeated after a lost
+	// connection was restored and instead of too many events.
 	Resync Kind = "resync"
 	// UnitChanged: some property of the unit changed.
 	UnitChanged Kind = "unit-changed"
@@ -23,32 +22,31 @@ const (
 	UnitRemoved Kind = "unit-removed"
 	// JobRemoved: a job of the unit ended.
 	JobRemoved Kind = "job-removed"
-	// Reloading: the manager reads all unit files anew, and until Reloaded tells
-	// of nothing else. After that anything may have changed.
+	// Reloading: the manager reads all unit files again, and sends no other event until Reloaded.
+	// After that anything may have changed.
 	Reloading Kind = "reloading"
 	Reloaded  Kind = "reloaded"
 )
 
-// Event is a hint that something changed: look again.
+// Event is a hint that something changed: read the state again.
 type Event struct {
 	Kind Kind
-	// Unit is empty where the event is about the manager.
+	// Unit is empty if the event concerns the manager.
 	Unit string
 }
 
 // maxQueued is how many different events may wait for a slow reader.
 const maxQueued = 1024
 
-// Events tells of changes until the context ends or the Manager is closed, and
-// then closes the channel. Equal events that were not read yet are told once. A
-// slow reader holds up nobody.
+// Events sends events until the context ends or the Manager is closed, and then closes the
+// channel. Equal events that were not read yet are sent once. A slow reader delays no other one.
 func (m *Manager) Events(ctx context.Context) <-chan Event {
 	out := make(chan Event)
 	ctx, stop := withEnd(ctx, m.closing)
 	go func() {
 		defer stop()
 		defer close(out)
-		for pause := newPause(); ; { // a manager that drops us at once shall not keep us busy
+		for pause := newPause(); ; { // a manager that closes every connection must not cause a busy loop
 			l, signals, err := m.subscribe(ctx)
 			if err == nil {
 				pause = newPause()
@@ -65,11 +63,11 @@ func (m *Manager) Events(ctx context.Context) <-chan Event {
 	return out
 }
 
-// subscribe has the manager send its signals.
+// subscribe makes the manager send its signals.
 func (m *Manager) subscribe(ctx context.Context) (*conn, chan *dbus.Signal, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
 	defer cancel()
-	short, end := context.WithTimeout(ctx, connectPatience) // calls want their turn to say what keeps them from connecting
+	short, end := context.WithTimeout(ctx, connectPatience) // calls must be able to report why they can't connect
 	defer end()
 	l, err := m.connection(short)
 	if err != nil {
@@ -84,8 +82,8 @@ func (m *Manager) subscribe(ctx context.Context) (*conn, chan *dbus.Signal, erro
 	return l, signals, nil
 }
 
-// listen asks for the signals. On its own socket the manager sends all of them
-// unasked, and there is no bus to take the rules.
+// listen subscribes to the signals. On its own socket the manager sends all of them without a
+// subscription, and there is no bus that accepts match rules.
 func (e endpoint) listen(ctx context.Context, w *rawConn) error {
 	if e.bus {
 		for _, rule := range [][]dbus.MatchOption{
@@ -102,7 +100,7 @@ func (e endpoint) listen(ctx context.Context, w *rawConn) error {
 	return w.Object(service, managerPath).CallWithContext(ctx, service+".Manager.Subscribe", 0).Err
 }
 
-// forward sends what the signals tell until the connection or the context ends.
+// forward sends the events of the signals until the connection or the context ends.
 func forward(ctx context.Context, signals <-chan *dbus.Signal, out chan<- Event) {
 	q := newQueue()
 	for {
@@ -124,15 +122,15 @@ func forward(ctx context.Context, signals <-chan *dbus.Signal, out chan<- Event)
 	}
 }
 
-// isOwnerChange reports that another manager, or none, is on the bus now. It
-// knows nothing of our subscription.
+// isOwnerChange reports whether another manager, or none, is on the bus now. It has no
+// subscription of ours.
 func isOwnerChange(s *dbus.Signal) bool { return s.Name == "org.freedesktop.DBus.NameOwnerChanged" }
 
-// queue is the events that wait to be read. It begins with a Resync.
+// queue is the events that are not read yet. It begins with a Resync.
 type queue struct {
 	events []Event
 	queued map[Event]struct{}
-	// until is when a reload must have ended whose end is awaited.
+	// until is when a reload that has begun must have ended.
 	until time.Time
 }
 
@@ -171,8 +169,8 @@ func (q *queue) add(e Event) {
 	q.events = append(q.events, e)
 }
 
-// take queues what a signal tells. A reload tells of every unit twice, which
-// says nothing.
+// take queues the event of a signal. A reload sends signals about every unit twice, which contain
+// no information.
 func (q *queue) take(s *dbus.Signal) {
 	e, ok := eventOf(s)
 	if !ok {
@@ -187,7 +185,7 @@ func (q *queue) take(s *dbus.Signal) {
 	case now.Before(q.until):
 		return
 	case !q.until.IsZero():
-		// A reload that fails may have no end.
+		// A reload that fails may send no end.
 		q.until = time.Time{}
 		q.resync()
 		return
@@ -215,7 +213,7 @@ func eventOf(s *dbus.Signal) (Event, bool) {
 	return Event{}, false
 }
 
-// named is an event whose signal has the name of the unit as its nth value.
+// named is an event of a signal whose nth value is the name of the unit.
 func named(kind Kind, s *dbus.Signal, n int) (Event, bool) {
 	if len(s.Body) <= n {
 		return Event{}, false

@@ -17,7 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
 
-// next is the next event; there must be one.
+// next returns the next event; there must be one.
 func next(t *testing.T, events <-chan systemd.Event) systemd.Event {
 	t.Helper()
 	select {
@@ -62,7 +62,7 @@ func TestEventsTellOfUnitsAndJobs(t *testing.T) {
 	}
 }
 
-// A reload tells of every unit twice. Nobody wants to hear it.
+// A reload sends signals about every unit twice, which are not reported.
 func TestEventsOfAReloadAreTwo(t *testing.T) {
 	for name, connect := range both {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +85,7 @@ func TestEventsOfAReloadAreTwo(t *testing.T) {
 	}
 }
 
-// signal is one that systemd sends about a unit.
+// signal is a signal of systemd about a unit.
 func signal(member, unit string) *dbus.Signal {
 	path := dbus.ObjectPath("/org/freedesktop/systemd1/unit/" + sdbus.PathBusEscape(unit))
 	if member == "PropertiesChanged" {
@@ -94,12 +94,12 @@ func signal(member, unit string) *dbus.Signal {
 	return &dbus.Signal{Path: "/org/freedesktop/systemd1", Name: "org.freedesktop.systemd1.Manager." + member, Body: []any{unit, path}}
 }
 
-// reloading is the signal that a reload begins, or ends.
+// reloading is the signal that a reload begins or ends.
 func reloading(begins bool) *dbus.Signal {
 	return &dbus.Signal{Path: "/org/freedesktop/systemd1", Name: "org.freedesktop.systemd1.Manager.Reloading", Body: []any{begins}}
 }
 
-// told is the events that a reader gets who begins to read when all signals are in.
+// told returns the events that a reader gets who starts to read after all signals.
 func told(t *testing.T, send func(chan<- *dbus.Signal)) []systemd.Event {
 	t.Helper()
 	signals, events := make(chan *dbus.Signal), make(chan systemd.Event)
@@ -172,7 +172,7 @@ func TestAReloadThatNeverEndsDoesNotSilenceEventsForGood(t *testing.T) {
 	})
 }
 
-// What a signal holds is not ours to rely on.
+// The content of a signal is not trusted.
 func TestOddSignalsTellNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := told(t, func(signals chan<- *dbus.Signal) {
@@ -195,7 +195,7 @@ func TestASlowReaderHoldsUpNobody(t *testing.T) {
 	m.Events(t.Context())
 	fake.Signals(app, 300)
 	if result, err := m.Start(within(t, long), app, systemd.Replace); result != systemd.JobDone || err != nil {
-		t.Errorf("start while nobody reads events: %q, %v", result, err)
+		t.Errorf("start while no reader takes events: %q, %v", result, err)
 	}
 }
 
@@ -217,7 +217,7 @@ func TestEventsGoOnAfterALostConnection(t *testing.T) {
 	}
 }
 
-// Another manager on the bus knows nothing of the subscription.
+// Another manager on the bus does not have the subscription.
 func TestEventsGoOnWithANewManagerOnTheBus(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.ConnectBus()
@@ -240,7 +240,7 @@ func TestEventsEndWithTheirContext(t *testing.T) {
 		ended := make(chan struct{})
 		go func() {
 			for range events {
-				continue // what is still told is of no interest, that it ends is
+				continue // only the end matters, not the remaining events
 			}
 			close(ended)
 		}()
@@ -252,7 +252,7 @@ func TestEventsEndWithTheirContext(t *testing.T) {
 	}
 }
 
-// Subscribing may fail for a while, as everything may.
+// Subscribing may fail for a while, like everything else.
 func TestEventsTryUntilTheyAreSubscribed(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()

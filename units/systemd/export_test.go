@@ -2,13 +2,13 @@ package systemd
 
 import "time"
 
-// SetRecheck has jobs that are waited for looked at more often.
+// SetRecheck sets the interval at which pending jobs are checked.
 func (m *Manager) SetRecheck(every time.Duration) { m.recheck = every }
 
-// MaxQueued is how many events may wait.
+// MaxQueued is the maximum number of unread events.
 const MaxQueued = maxQueued
 
-// What is tested by itself.
+// What is tested separately.
 var (
 	BusSockets = busSockets
 	Forward    = forward

@@ -12,55 +12,55 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// JobResult is how a job ended. There are more than are named here.
+// JobResult is the result of a job. There are more than those listed here.
 type JobResult string
 
 // The results of jobs.
 const (
 	JobDone     JobResult = "done"
-	JobCanceled JobResult = "canceled" // another job took its place
+	JobCanceled JobResult = "canceled" // another job replaced it
 	JobTimeout  JobResult = "timeout"
-	// JobFailed: for a service in the restart mode direct, the job goes on: systemd makes
-	// it wait for the next automatic start.
+	// JobFailed: for a service with RestartMode=direct, the job continues: systemd keeps it
+	// waiting for the next automatic start.
 	JobFailed     JobResult = "failed"
 	JobDependency JobResult = "dependency" // a unit that it needs failed
 	JobSkipped    JobResult = "skipped"
 	JobInvalid    JobResult = "invalid" // a reload of a unit that is not active
-	// JobLost: the connection was lost while the job ran. The job is over, and
-	// the state of its unit does not tell how it ended.
+	// JobLost: the connection was lost while the job ran. The job has finished, and the state of
+	// its unit does not tell the result.
 	JobLost JobResult = "lost"
 )
 
-// Replace is the mode of a job that takes the place of one that is queued.
+// Replace is the mode of a job that replaces a queued one.
 const Replace = "replace"
 
-// IgnoreDependencies is the mode of a job that takes no other unit along, neither by
-// PartOf= nor by Requires=. It waits for none, and none waits for it. It is the only way to restart a unit and
-// not what is PartOf= it (systemd 257, TestLiveRestartAlone).
+// IgnoreDependencies is the mode of a job that includes no other unit, neither by PartOf= nor by
+// Requires=. It waits for none, and none waits for it. It is the only way to restart a unit
+// without the units that are PartOf= it (systemd 257, TestLiveRestartAlone).
 const IgnoreDependencies = "ignore-dependencies"
 
 type queueFunc func(c *sdbus.Conn, ctx context.Context, name, mode string, result chan<- string) (int, error)
 
-// Start starts a unit and waits for the job to end, however long that takes:
-// the context bounds the wait, and leaves the job alone when it ends. Where it ends
-// with units.ErrPreempted, the job is queued in any case.
+// Start starts a unit and waits for the job to finish, however long that takes. The context bounds
+// the wait and does not cancel the job. If it ends with units.ErrPreempted, the job is queued in
+// any case.
 func (m *Manager) Start(ctx context.Context, name, mode string) (JobResult, error) {
 	return m.job(ctx, starting, name, mode, (*sdbus.Conn).StartUnitContext)
 }
 
-// Stop is Start for stopping.
+// Stop is like Start, but stops the unit.
 func (m *Manager) Stop(ctx context.Context, name, mode string) (JobResult, error) {
 	return m.job(ctx, stopping, name, mode, (*sdbus.Conn).StopUnitContext)
 }
 
-// Restart is Start for stopping and starting; it starts a unit that is stopped.
-// When the connection is lost as it is asked for, the unit may restart twice.
+// Restart is like Start, but stops the unit before if it is active. If the connection is lost
+// during the request, the unit may restart twice.
 func (m *Manager) Restart(ctx context.Context, name, mode string) (JobResult, error) {
 	return m.job(ctx, "restarting", name, mode, (*sdbus.Conn).RestartUnitContext)
 }
 
-// ReloadUnit has a unit that is active read its configuration again (ExecReload=), and
-// waits like Start. A reload that fails leaves the unit active.
+// ReloadUnit makes an active unit read its configuration again (ExecReload=), and waits like
+// Start. A failed reload leaves the unit active.
 func (m *Manager) ReloadUnit(ctx context.Context, name, mode string) (JobResult, error) {
 	return m.job(ctx, "reloading", name, mode, (*sdbus.Conn).ReloadUnitContext)
 }
@@ -70,16 +70,16 @@ const (
 	stopping = "stopping"
 )
 
-// job is a job that is waited for.
+// job is a pending job that a call waits for.
 type job struct {
 	doing, unit string
 	id          uint32
 	conn        *conn
-	// before is the invocation of the unit when the job was queued, and first the one that
-	// was seen after that.
+	// before is the invocation of the unit when the job was queued, and first the next one that
+	// was seen.
 	before, first string
-	// result has room for the result: go-systemd stops telling results to
-	// anybody while one of its channels is full.
+	// result has room for the result: go-systemd delivers no more results while one of its
+	// channels is full.
 	result chan string
 }
 
@@ -110,7 +110,7 @@ func (m *Manager) job(ctx context.Context, doing, name, mode string, queue queue
 	return m.await(ctx, j)
 }
 
-// untilCalledOff is a context without the end that units.ErrPreempted makes of it.
+// untilCalledOff is a context that units.ErrPreempted does not end.
 func untilCalledOff(ctx context.Context) (context.Context, func()) {
 	c, end := context.WithCancelCause(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, func() {
@@ -131,16 +131,16 @@ func (m *Manager) await(ctx context.Context, j *job) (JobResult, error) {
 		case result := <-j.result:
 			return JobResult(result), nil
 		case <-ctx.Done():
-			return "", m.explain(fmt.Sprintf("%s %s: job %d goes on", j.doing, j.unit, j.id), context.Cause(ctx))
+			return "", m.explain(fmt.Sprintf("%s %s: job %d continues", j.doing, j.unit, j.id), context.Cause(ctx))
 		case <-j.conn.lost:
 			return m.judge(ctx, j)
 		case <-tick.C:
-			// In this order: the state is then that of this start, or of a later one.
+			// In this order the state is that of this start or of a later one.
 			invocation := m.invocation(ctx, j)
 			list, err := m.List(ctx, j.unit)
 			switch {
 			case err != nil || len(list) == 0:
-			case list[0].JobID != j.id: // it is gone, and no result came
+			case list[0].JobID != j.id: // the job has finished, and no result arrived
 				return m.judge(ctx, j)
 			case j.hasFailed(invocation, list[0]):
 				return JobFailed, nil
@@ -149,7 +149,7 @@ func (m *Manager) await(ctx context.Context, j *job) (JobResult, error) {
 	}
 }
 
-// invocation is the id of the start that a job has led to, empty where it is not known.
+// invocation is the id of the start that the job made, empty if unknown.
 func (m *Manager) invocation(ctx context.Context, j *job) string {
 	if j.doing == stopping {
 		return ""
@@ -161,8 +161,8 @@ func (m *Manager) invocation(ctx context.Context, j *job) string {
 	return found[0].InvocationID
 }
 
-// hasFailed reports whether a start has failed whose job goes on with the next automatic
-// start, as it does in the restart mode direct; systemd 257, TestLiveDirectStart.
+// hasFailed reports whether a start failed and its job waits for the next automatic start, as it
+// does with RestartMode=direct; systemd 257, TestLiveDirectStart.
 func (j *job) hasFailed(invocation string, unit Listed) bool {
 	if invocation == "" {
 		return false
@@ -172,8 +172,8 @@ func (j *job) hasFailed(invocation string, unit Listed) bool {
 	return isNext || strings.HasPrefix(unit.SubState, "auto-restart")
 }
 
-// judge tells the result of a job from the state of its unit, once the job is
-// gone. A manager that executes itself anew goes on with the jobs that it had.
+// judge derives the result of a finished job from the state of its unit. A manager that
+// re-executes keeps its jobs.
 func (m *Manager) judge(ctx context.Context, j *job) (JobResult, error) {
 	for pause := newPause(); ; {
 		list, err := m.List(ctx, j.unit)
@@ -186,7 +186,7 @@ func (m *Manager) judge(ctx context.Context, j *job) (JobResult, error) {
 			return verdict(j.doing, list), nil
 		}
 		if !pause.wait(ctx) {
-			return "", m.explain(fmt.Sprintf("%s %s: job %d goes on", j.doing, j.unit, j.id), context.Cause(ctx))
+			return "", m.explain(fmt.Sprintf("%s %s: job %d continues", j.doing, j.unit, j.id), context.Cause(ctx))
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
 
-// held has every job wait until release is called.
+// held makes every job wait until release is called.
 func held(fake *systemdtest.Manager, outcome systemdtest.Outcome) (release func()) {
 	hold := make(chan struct{})
 	outcome.Hold = hold
@@ -27,13 +27,13 @@ type ending struct {
 	err    error
 }
 
-// begin starts the app and returns once its job is waited for.
+// begin starts the app and returns once the call waits for its job.
 func begin(t *testing.T, fake *systemdtest.Manager, m *systemd.Manager) <-chan ending {
 	t.Helper()
 	return beginWithin(within(t, long), t, fake, m)
 }
 
-// beginWithin is begin with a wait that ends with the context.
+// beginWithin is begin with a wait that the context ends.
 func beginWithin(ctx context.Context, t *testing.T, fake *systemdtest.Manager, m *systemd.Manager) <-chan ending {
 	t.Helper()
 	before := fake.Jobs()
@@ -43,12 +43,11 @@ func beginWithin(ctx context.Context, t *testing.T, fake *systemdtest.Manager, m
 		ended <- ending{result, err}
 	}()
 	eventually(t, "the job is queued", func() bool { return fake.Jobs() > before })
-	answered(t, m) //nolint:contextcheck // the wait may end meanwhile, and this does not
+	answered(t, m) //nolint:contextcheck // the wait may end meanwhile, and this must not
 	return ended
 }
 
-// answered returns once the calls before it are answered: they go over one
-// connection, in order.
+// answered returns once all earlier calls are answered: they share one connection, in order.
 func answered(t *testing.T, m *systemd.Manager) {
 	t.Helper()
 	if _, err := m.ListByPatterns(within(t, long), "none"); err != nil {
@@ -94,15 +93,15 @@ func TestAJobGoesOnWhenNobodyWaits(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := beginWithin(ctx, t, fake, m)
 	cancel()
-	if err := (<-ended).err; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "starting "+app+": job 1 goes on") {
+	if err := (<-ended).err; !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "starting "+app+": job 1 continues") {
 		t.Errorf("wait that ended before the job: %v", err)
 	}
 	release()
 	eventually(t, "the unit is active", func() bool { return fake.Unit(app).ActiveState == "active" })
 }
 
-// A result that nobody takes keeps go-systemd from telling any other, unless
-// there is room for it.
+// A result that is not taken keeps go-systemd from delivering any other, unless there is room for
+// it.
 func TestAbandonedWaitsHoldUpNobody(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
@@ -123,7 +122,7 @@ func TestAbandonedWaitsHoldUpNobody(t *testing.T) {
 	}
 }
 
-// systemd joins a job with an equal one that waits.
+// systemd merges a job into an equal one that is queued.
 func TestAJobMayHaveSeveralWaiters(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
@@ -181,7 +180,7 @@ func TestManyJobsAtOnce(t *testing.T) {
 	}
 }
 
-// Who is called away from a start that he has asked for has asked for it.
+// A preempted start was requested nevertheless.
 func TestACallEndsTheWaitForAJobAndNotTheJob(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
@@ -193,11 +192,11 @@ func TestACallEndsTheWaitForAJobAndNotTheJob(t *testing.T) {
 		t.Errorf("start: %v", err)
 	}
 	if n := len(fake.Calls("StartUnit")); n != 1 {
-		t.Errorf("it was asked for %d times", n)
+		t.Errorf("it was requested %d times", n)
 	}
 }
 
-// go-systemd queues one job at a time and knows no context meanwhile.
+// go-systemd queues one job at a time, without a context.
 func TestAJobThatIsNotQueuedHoldsUpNobodyBeyondHisContext(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
@@ -206,7 +205,7 @@ func TestAJobThatIsNotQueuedHoldsUpNobodyBeyondHisContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	stuck := make(chan error, 1)
 	go func() { _, err := m.Start(ctx, app, systemd.Replace); stuck <- err }()
-	eventually(t, "the first start is asked for", func() bool { return len(fake.Calls("StartUnit")) == 1 })
+	eventually(t, "the first start is requested", func() bool { return len(fake.Calls("StartUnit")) == 1 })
 	begun := time.Now()
 	if _, err := m.Stop(within(t, soon), app, systemd.Replace); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("stop behind a start that hangs: %v", err)
@@ -223,7 +222,7 @@ func TestAJobThatIsNotQueuedHoldsUpNobodyBeyondHisContext(t *testing.T) {
 	}
 }
 
-// What a job came to while the connection was lost is told by its unit.
+// The unit tells the result of a job that finished while the connection was lost.
 func TestAJobIsJudgedByItsUnitWhenTheConnectionIsLost(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -233,9 +232,9 @@ func TestAJobIsJudgedByItsUnitWhenTheConnectionIsLost(t *testing.T) {
 		{"active", func(u *systemd.Unit) { u.ActiveState = "active" }, systemd.JobDone},
 		{"failed", func(u *systemd.Unit) { u.ActiveState = "failed" }, systemd.JobFailed},
 		{"inactive", func(u *systemd.Unit) { u.ActiveState = "inactive" }, systemd.JobLost},
-		{"waits to start again", func(u *systemd.Unit) { u.ActiveState = "activating" }, systemd.JobLost},
+		{"waits for its restart", func(u *systemd.Unit) { u.ActiveState = "activating" }, systemd.JobLost},
 	} {
-		t.Run("over before it is back/"+c.name, func(t *testing.T) {
+		t.Run("finished before it is back/"+c.name, func(t *testing.T) {
 			fake := systemdtest.New(t)
 			m := fake.Connect()
 			fake.Set(systemd.Unit{Name: app})
@@ -243,23 +242,23 @@ func TestAJobIsJudgedByItsUnitWhenTheConnectionIsLost(t *testing.T) {
 			started := begin(t, fake, m)
 			fake.Stop()
 			release()
-			eventually(t, "the job is over", func() bool { return fake.Jobs() == 0 })
+			eventually(t, "the job has finished", func() bool { return fake.Jobs() == 0 })
 			fake.Start()
 			if e := <-started; e.result != c.want || e.err != nil {
 				t.Errorf("result %q, %v, want %q", e.result, e.err, c.want)
 			}
 		})
-		t.Run("goes on/"+c.name, func(t *testing.T) {
+		t.Run("continues/"+c.name, func(t *testing.T) {
 			fake := systemdtest.New(t)
 			m := fake.Connect()
 			fake.Set(systemd.Unit{Name: app})
 			release := held(fake, systemdtest.Outcome{Then: c.then})
 			started := begin(t, fake, m)
 			fake.Drop()
-			eventually(t, "the unit is looked at twice", func() bool { return len(fake.Calls("ListUnitsByNames")) >= 2 })
+			eventually(t, "the unit is checked twice", func() bool { return len(fake.Calls("ListUnitsByNames")) >= 2 })
 			select {
 			case e := <-started:
-				t.Errorf("the job goes on, and its result is %q, %v", e.result, e.err)
+				t.Errorf("the job continues, and its result is %q, %v", e.result, e.err)
 			default:
 			}
 			release()
@@ -305,7 +304,7 @@ func TestAWaitEndsWhenTheManagerDoesNotComeBack(t *testing.T) {
 	}
 }
 
-// A signal that goes astray shall not keep anybody waiting for ever.
+// A lost signal must not block a wait forever.
 func TestAJobIsNoticedToBeOverWithoutWord(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
@@ -313,10 +312,10 @@ func TestAJobIsNoticedToBeOverWithoutWord(t *testing.T) {
 	fake.Set(systemd.Unit{Name: app})
 	held(fake, systemdtest.Outcome{})
 	started := begin(t, fake, m)
-	eventually(t, "the unit is looked at again and again", func() bool { return len(fake.Calls("ListUnitsByNames")) >= 3 })
+	eventually(t, "the unit is checked repeatedly", func() bool { return len(fake.Calls("ListUnitsByNames")) >= 3 })
 	select {
 	case e := <-started:
-		t.Fatalf("the job goes on, and its result is %q, %v", e.result, e.err)
+		t.Fatalf("the job continues, and its result is %q, %v", e.result, e.err)
 	default:
 	}
 	fake.ForgetJobs()
@@ -334,14 +333,14 @@ func TestALookThatFailsDoesNotEndTheWait(t *testing.T) {
 	started := begin(t, fake, m)
 	fake.Fail("ListUnitsByNames", errors.New("not now"))
 	looks := len(fake.Calls("ListUnitsByNames"))
-	eventually(t, "the unit is looked at in vain", func() bool { return len(fake.Calls("ListUnitsByNames")) >= looks+3 })
+	eventually(t, "checking the unit fails", func() bool { return len(fake.Calls("ListUnitsByNames")) >= looks+3 })
 	release()
 	if e := <-started; e.result != systemd.JobFailed || e.err != nil {
 		t.Errorf("result %q, %v", e.result, e.err)
 	}
 }
 
-// In the restart mode direct, a job outlives the failure of its start.
+// With RestartMode=direct, a job outlives the failure of its start.
 func TestAStartFailsWhileItsJobGoesOn(t *testing.T) {
 	const before, first, second = "01", "02", "03"
 	for name, seen := range map[string][]systemd.Unit{
@@ -362,7 +361,7 @@ func TestAStartFailsWhileItsJobGoesOn(t *testing.T) {
 					break
 				}
 				looks := len(fake.Calls("ListUnitsByNames"))
-				eventually(t, "the unit is looked at again and again", func() bool { return len(fake.Calls("ListUnitsByNames")) >= looks+3 })
+				eventually(t, "the unit is checked repeatedly", func() bool { return len(fake.Calls("ListUnitsByNames")) >= looks+3 })
 				select {
 				case e := <-started:
 					t.Fatalf("%s: result %q, %v", u.SubState, e.result, e.err)

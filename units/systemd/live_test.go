@@ -23,10 +23,10 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// These tests talk to the real manager of the user who runs them, and leave it
-// in disorder. test/e2e builds them, and runs them on the test machine.
+// These tests use the real manager of the user who runs them, and leave it in disorder. test/e2e
+// builds them and runs them on the test machine.
 
-// real is the ways to the real manager.
+// real is the connections to the real manager.
 var real = map[string]systemd.Options{
 	"private": {Private: filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "systemd/private")},
 	"bus":     {Bus: os.Getenv("DBUS_SESSION_BUS_ADDRESS")},
@@ -42,7 +42,7 @@ func connect(t *testing.T, options systemd.Options) *systemd.Manager {
 	return m
 }
 
-// install writes the unit files of a test, loads them, and stops them in the end.
+// install writes the unit files of a test, loads them, and stops the units after the test.
 func install(t *testing.T, m *systemd.Manager, files map[string]string) {
 	t.Helper()
 	home, err := os.UserConfigDir()
@@ -90,8 +90,7 @@ func unit(t *testing.T, m *systemd.Manager, name string) systemd.Unit {
 	return list[0]
 }
 
-// stale says whether a unit needs a reload, and makes sure that what tells it
-// cheaply tells the same.
+// stale reports whether a unit needs a reload, and verifies that Current tells the same as Units.
 func stale(t *testing.T, m *systemd.Manager, name string) bool {
 	t.Helper()
 	list, err := m.Current(within(t, long), name)
@@ -101,7 +100,7 @@ func stale(t *testing.T, m *systemd.Manager, name string) bool {
 	u := unit(t, m, name)
 	want := systemd.Current{
 		Name: name, InvocationID: u.InvocationID, NeedDaemonReload: u.NeedDaemonReload, MainPID: u.MainPID, ControlGroup: u.ControlGroup,
-		ActiveEnterMonotonic: list[0].ActiveEnterMonotonic, // which is of another clock than u has
+		ActiveEnterMonotonic: list[0].ActiveEnterMonotonic, // which u has by another clock
 	}
 	if isUp := u.MainPID != 0; isUp != (list[0].ActiveEnterMonotonic != 0) {
 		t.Errorf("%s has the process %d and came up at %d", name, u.MainPID, list[0].ActiveEnterMonotonic)
@@ -119,7 +118,7 @@ func TestLiveUnitGoesThroughItsLife(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := connect(t, options)
 			if u := unit(t, m, "life.service"); u.LoadState != "not-found" || u.ActiveState != "inactive" {
-				t.Errorf("before it is there: %+v", u)
+				t.Errorf("before it exists: %+v", u)
 			}
 			install(t, m, map[string]string{"life.service": sleeps})
 			u := unit(t, m, "life.service")
@@ -158,7 +157,7 @@ func TestLiveUnitGoesThroughItsLife(t *testing.T) {
 				t.Errorf("stopped: %+v", u)
 			}
 			if _, err := m.Start(within(t, long), "absent.service", systemd.Replace); !errors.Is(err, systemd.ErrNoSuchUnit) {
-				t.Errorf("start of a unit that is not there: %v", err)
+				t.Errorf("start of a unit that does not exist: %v", err)
 			}
 		})
 	}
@@ -190,7 +189,7 @@ func TestLiveJobsEndAsSystemdSays(t *testing.T) {
 	if u := unit(t, m, "invalid.service"); u.LoadState != "bad-setting" {
 		t.Errorf("invalid unit: %+v", u)
 	}
-	// The job was done, and yet the unit does not serve.
+	// The job is done, but the unit has failed.
 	eventually(t, "the crash shows", func() bool { return unit(t, m, "crashes.service").ActiveState == "failed" })
 	if u := unit(t, m, "crashes.service"); u.Result != "exit-code" || u.ExecMainCode != 1 || u.ExecMainStatus != 7 {
 		t.Errorf("crashed: %+v", u)
@@ -203,20 +202,20 @@ func TestLiveJobsEndAsSystemdSays(t *testing.T) {
 	}
 }
 
-// TestLiveStopped: whether somebody ended a service can be told however it came to its
-// end. systemd forgets what nothing needs: hence the target.
+// TestLiveStopped: it is known whether a service was stopped, however it ended. systemd forgets
+// unneeded units: hence the target.
 func TestLiveStopped(t *testing.T) {
 	const always = "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=1\nExecStart=/bin/sh -c "
 	const limited = "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=3\n[Service]\nRestart=always\nRestartSec=100ms\nExecStopPost=/bin/true\nExecStart=/bin/sh -c "
 	const runs, complains, fails = "'exec sleep infinity'\n", "'trap \"exit 7\" TERM; while :; do sleep 0.1; done'\n", "'sleep 0.2; exit 3'\n"
-	// patient waits for its next start longer than the test does: others start it. In the
-	// mode direct they can't before it was active, see TestLiveDirectStart.
+	// patient waits for its next start longer than the test: other units start it. With
+	// RestartMode=direct they can't before it was active, see TestLiveDirectStart.
 	patient := strings.ReplaceAll(limited, "RestartSec=100ms", "RestartSec=1h")
 	const direct = "RestartMode=direct\n"
 	mark := filepath.Join(t.TempDir(), "mark")
 	services := map[string]struct {
 		text string
-		// until is the state in which it is stopped; in that of one that isn't, it ends by itself.
+		// until is the state in which it is stopped. If that is empty, it exits by itself.
 		until, state string
 		want         bool
 	}{
@@ -236,18 +235,18 @@ func TestLiveStopped(t *testing.T) {
 		"limited-early.service":        {limited + runs + "ExecStartPre=/bin/false\n", "", "failed", false},
 		"limited-early-direct.service": {limited + runs + "ExecStartPre=/bin/false\n" + direct, "", "failed", false},
 		"limited-slow-direct.service":  {limited + runs + "ExecStartPost=/bin/sleep infinity\nTimeoutStartSec=200ms\n" + direct, "", "failed", false},
-		// At the limit by starts that others cause.
+		// At the limit by starts of other units.
 		"pulled-late.service":        {patient + fails, "", "failed", false},
 		"pulled-late-direct.service": {patient + fails + direct, "", "failed", false},
 		"pulled-early.service":       {patient + runs + "ExecStartPre=/bin/false\n", "", "failed", false},
-		// Stopped, with a limit that it has not reached.
+		// Stopped, below its start limit.
 		"limited-complains.service":        {limited + complains, "running", "failed", true},
 		"limited-complains-direct.service": {limited + complains + direct, "running", "failed", true},
 		"limited-starting.service":         {limited + complains + "ExecStartPost=/bin/sleep infinity\n", "start-post", "failed", true},
 		"limited-starting-direct.service":  {limited + complains + "ExecStartPost=/bin/sleep infinity\n" + direct, "start-post", "failed", true},
 		"limited-preparing.service":        {limited + runs + "ExecStartPre=/bin/sleep infinity\n" + direct, "start-pre", "failed", true},
 		"limited-waits-direct.service":     {limited + fails + "RestartSec=1h\n" + direct, "auto-restart", "inactive", true},
-		// It has crashed once, and runs since.
+		// It crashed once, and runs since.
 		"limited-crashed.service": {limited + "'trap \"exit 7\" TERM; test -e " + mark + " || { touch " + mark + "; exit 3; }; while :; do sleep 0.1; done'\nExecStartPost=/bin/test -e " + mark + "\nExecStartPost=/bin/sleep 0.5\n", "running", "failed", true},
 	}
 	names := slices.Sorted(maps.Keys(services))
@@ -266,7 +265,7 @@ func TestLiveStopped(t *testing.T) {
 	install(t, m, files)
 	for _, name := range names {
 		if u := unit(t, m, name); u.IsStopped() {
-			t.Errorf("%s, which never was started: %+v", name, u)
+			t.Errorf("%s, which was never started: %+v", name, u)
 		}
 	}
 	for _, name := range []string{"holder.target", "puller.service"} {
@@ -291,7 +290,7 @@ func TestLiveStopped(t *testing.T) {
 	}
 }
 
-// TestLiveStranded: what a service requires fails when the service is to be started again.
+// TestLiveStranded: a unit that the service requires fails when the service is about to restart.
 func TestLiveStranded(t *testing.T) {
 	const crashing = "crashing.service"
 	m := connect(t, systemd.Options{})
@@ -307,7 +306,7 @@ func TestLiveStranded(t *testing.T) {
 	eventually(t, "it is stranded", func() bool { return unit(t, m, crashing).IsStranded() })
 	<-time.After(time.Second)
 	if u := unit(t, m, crashing); !u.IsStranded() {
-		t.Errorf("it went on by itself: %+v", u)
+		t.Errorf("it continued by itself: %+v", u)
 	}
 	if err := os.Remove(mark); err != nil {
 		t.Fatal(err)
@@ -320,8 +319,8 @@ func TestLiveStranded(t *testing.T) {
 	}
 }
 
-// TestLiveParts: what the units of an app's parts rely on. The main service restarts by
-// itself in the mode direct, and the others are PartOf= it.
+// TestLiveParts: what the units of an app's parts rely on. The main service restarts with
+// RestartMode=direct, and the others are PartOf= it.
 func TestLiveParts(t *testing.T) {
 	const part = "[Unit]\nPartOf=main.service\n[Service]\nRestart=always\nRestartSec=100ms\nExecStart=/bin/sleep infinity\n"
 	names := []string{"main.service", "api.service", "db.service"}
@@ -348,7 +347,7 @@ func TestLiveParts(t *testing.T) {
 			return !slices.ContainsFunc(names, func(name string) bool { return unit(t, m, name).ActiveState != state })
 		}
 	}
-	// changed is which of the units have been started since.
+	// changed is the units that were started since.
 	changed := func(before []string) (list []string) {
 		for i, now := range invocations() {
 			if now != before[i] {
@@ -392,8 +391,8 @@ func TestLiveParts(t *testing.T) {
 	eventually(t, "stopping main stops all, also while it waits", areAll("inactive"))
 }
 
-// TestLiveDirectStart: in the restart mode direct, the job of a start that has failed
-// waits for the automatic one.
+// TestLiveDirectStart: with RestartMode=direct, the job of a failed start waits for the automatic
+// one.
 func TestLiveDirectStart(t *testing.T) {
 	const name = "fails.service"
 	m := connect(t, systemd.Options{})
@@ -420,8 +419,8 @@ func kill(t *testing.T, name string) {
 	}
 }
 
-// TestLiveRestartAlone: a restart without dependencies leaves what is PartOf= the unit
-// alone, and does not wait for what the unit is ordered after.
+// TestLiveRestartAlone: a restart without dependencies leaves the units that are PartOf= the unit
+// alone, and does not wait for units that it is ordered after.
 func TestLiveRestartAlone(t *testing.T) {
 	const page, base = "page.service", "base.service"
 	m := connect(t, systemd.Options{})
@@ -443,8 +442,8 @@ func TestLiveRestartAlone(t *testing.T) {
 	}
 }
 
-// TestLiveJobBehindAnother: a service stays active, with its invocation, while a restart
-// of it waits for another service to stop.
+// TestLiveJobBehindAnother: a service stays active, with its invocation, while its restart waits
+// for another service to stop.
 func TestLiveJobBehindAnother(t *testing.T) {
 	const first, second = "first.service", "second.service"
 	m := connect(t, systemd.Options{})
@@ -482,8 +481,8 @@ func TestLiveJobBehindAnother(t *testing.T) {
 	}
 }
 
-// TestLiveInvocation: an automatic restart gives a service another invocation in both
-// restart modes. The link that systemd keeps of it follows in the mode normal only.
+// TestLiveInvocation: an automatic restart gives a service another invocation in both restart
+// modes. The link that systemd keeps of it changes in the mode normal only.
 func TestLiveInvocation(t *testing.T) {
 	m := connect(t, systemd.Options{})
 	for mode, isLinked := range map[string]bool{"normal": true, "direct": false} {
@@ -512,8 +511,8 @@ func TestLiveInvocation(t *testing.T) {
 	}
 }
 
-// TestLiveReload: a reload leaves the invocation as it is, and one that fails the service
-// active; of a service that is not active it is no job that is done.
+// TestLiveReload: a reload keeps the invocation, a failed one leaves the service active, and one
+// of a service that is not active has another result than done.
 func TestLiveReload(t *testing.T) {
 	const name = "reloads.service"
 	m := connect(t, systemd.Options{})
@@ -557,7 +556,7 @@ func TestLiveStopCancelsASlowStart(t *testing.T) {
 		result, err := m.Start(within(t, long), "slow.service", systemd.Replace)
 		ended <- ending{result, err}
 	}()
-	eventually(t, "it says how far it is", func() bool { return unit(t, m, "slow.service").StatusText == "loading 45 %" })
+	eventually(t, "it reports its progress", func() bool { return unit(t, m, "slow.service").StatusText == "loading 45 %" })
 	if u := unit(t, m, "slow.service"); u.ActiveState != "activating" || u.JobID == 0 {
 		t.Errorf("starting: %+v", u)
 	}
@@ -572,11 +571,11 @@ func TestLiveStopCancelsASlowStart(t *testing.T) {
 	}
 }
 
-// until reads events up to one that is wanted.
+// until reads events up to the wanted one.
 func until(t *testing.T, events <-chan systemd.Event, want systemd.Event) {
 	t.Helper()
 	for next(t, events) != want {
-		continue // others may be told of before
+		continue // others may come before
 	}
 }
 
@@ -607,8 +606,7 @@ func TestLiveEvents(t *testing.T) {
 	}
 }
 
-// A manager that executes itself anew goes on with its jobs; the socket that we
-// hold dies.
+// A manager that re-executes keeps its jobs; the socket of our connection closes.
 func TestLiveReexecution(t *testing.T) {
 	for name, options := range real {
 		t.Run(name, func(t *testing.T) {
@@ -664,7 +662,7 @@ func TestLiveRestartOfTheBus(t *testing.T) {
 	until(t, events, resync)
 }
 
-// used is how much processor time this program took.
+// used is the processor time of this program.
 func used(t *testing.T) time.Duration {
 	t.Helper()
 	var u syscall.Rusage
@@ -718,9 +716,9 @@ func TestLivePrices(t *testing.T) {
 	}
 }
 
-// The tests from here on are run one by one, in special circumstances.
+// The tests from here on run one by one, under special conditions.
 
-// ready is a file that says that a test waits for its circumstances.
+// ready creates a file that says that a test waits for its conditions.
 func ready(t *testing.T) {
 	t.Helper()
 	if err := os.WriteFile("ready", nil, 0o644); err != nil {
@@ -741,9 +739,9 @@ func TestSpecialRestartOfTheManager(t *testing.T) {
 	eventually(t, "it is starting", func() bool { return unit(t, m, "slow.service").ActiveState == "activating" })
 	ready(t)
 	until(t, events, resync)
-	// The manager stopped the unit before it went itself.
+	// The manager stopped the unit before it exited.
 	if e := <-ended; e.err != nil || e.result != systemd.JobLost && e.result != systemd.JobFailed && e.result != systemd.JobCanceled {
-		t.Errorf("start whose manager went away: %q, %v", e.result, e.err)
+		t.Errorf("start whose manager exited: %q, %v", e.result, e.err)
 	}
 	if u := unit(t, m, "slow.service"); u.LoadState != "loaded" || u.InvocationID != "" {
 		t.Errorf("with the new manager: %+v", u)

@@ -1,14 +1,13 @@
-// Package systemd owns the connection to a systemd manager, the system's or a
-// user's: it reads units, runs jobs and waits for their results, reloads, and
-// tells of changes. It is the only package of ours that talks to systemd.
+// Package systemd owns the connection to a systemd manager, the system's or a user's: it reads
+// units, runs jobs and waits for their results, reloads, and reports changes. It is the only
+// package of ours that talks to systemd.
 //
-// Every call has a deadline. A connection that is lost, as when the manager
-// executes itself anew, is made again by the next call; a job that was waited
-// for is then judged by the state of its unit. Events are hints to look again,
-// never the truth.
+// Every call has a deadline. If the connection is lost, for example because the manager
+// re-executes, the next call connects again; the result of a pending job is then derived from the
+// state of its unit. Events are hints to read the state again, never the state itself.
 //
-// It decides nothing, writes no file and runs no program. A job that is done
-// does not mean a unit that serves: look at the unit after a while.
+// It decides nothing, writes no file and runs no program. A finished job does not mean that the
+// unit serves: check the unit after a while.
 package systemd
 
 import (
@@ -29,26 +28,26 @@ import (
 )
 
 const (
-	// callTimeout is that of D-Bus itself.
+	// callTimeout is the default of D-Bus.
 	callTimeout = 25 * time.Second
 	// reloadTimeout is longer than the 90 s that systemd gives its generators.
 	reloadTimeout = 2 * time.Minute
-	// connectPatience is how long a manager may refuse connections that has a
-	// socket: one that executes itself anew is back within a fraction of it.
+	// connectPatience is how long to retry a manager whose socket refuses connections: one that
+	// re-executes is back within a fraction of it.
 	connectPatience = time.Second
 )
 
-// Options is where the manager is found. The zero value is the manager of the
-// user who runs the program.
+// Options says how to reach the manager. The zero value is the manager of the user who runs the
+// program.
 type Options struct {
 	Scope units.Scope
-	// Private is the path of the manager's own socket, Bus the address of the
-	// bus that the manager is on. Where both are empty they are those of the
-	// scope; the socket is preferred, since it needs no dbus-daemon.
+	// Private is the path of the manager's own socket, Bus the address of its bus. If both are
+	// empty, the defaults of the scope apply; the socket is preferred, because it needs no
+	// dbus-daemon.
 	Private, Bus string
 }
 
-// Manager is a systemd manager. Its methods may be called at the same time.
+// Manager is a systemd manager. Its methods may be called concurrently.
 type Manager struct {
 	scope     units.Scope
 	endpoints []endpoint
@@ -57,20 +56,19 @@ type Manager struct {
 	closing context.Context
 	close   context.CancelFunc
 
-	// connSem is held by who looks at the link or makes a new one.
+	// connSem is held to read or replace the connection.
 	connSem chan struct{}
 	conn    *conn
 
-	// seen is what was seen of starts, by the name of the unit.
+	// seen is the last known starts, by the name of the unit.
 	seen startCache
 
-	// recheck is how often a job that is waited for is looked at, in case that
-	// word of its end went astray.
+	// recheck is how often a pending job is checked, in case the signal of its end was lost.
 	recheck time.Duration
 }
 
-// Connect connects to a manager. The context bounds the connecting only; the
-// connection lasts until Close.
+// Connect connects to a manager. The context bounds only the attempt; the connection lasts until
+// Close.
 func Connect(ctx context.Context, options Options) (*Manager, error) {
 	m := &Manager{scope: options.Scope, connSem: make(chan struct{}, 1), recheck: 2 * time.Second}
 	m.closing, m.close = context.WithCancel(context.WithoutCancel(ctx))
@@ -101,7 +99,7 @@ func (m *Manager) connect(ctx context.Context, options Options) (err error) {
 	return err
 }
 
-// Close ends the connection, and with it all calls and events.
+// Close closes the connection, which ends all calls and events.
 func (m *Manager) Close() {
 	m.close()
 	m.connSem <- struct{}{}
@@ -111,7 +109,7 @@ func (m *Manager) Close() {
 	}
 }
 
-// dial connects, again and again until the context ends.
+// dial tries to connect until the context ends.
 func (m *Manager) dial(ctx context.Context) (*conn, error) {
 	for pause := newPause(); ; {
 		l, err := dialFirst(ctx, m.endpoints)
@@ -124,7 +122,7 @@ func (m *Manager) dial(ctx context.Context) (*conn, error) {
 	}
 }
 
-// connection returns the connection, a new one if it was lost.
+// connection returns the connection, or a new one if it was lost.
 func (m *Manager) connection(ctx context.Context) (*conn, error) {
 	select {
 	case m.connSem <- struct{}{}:
@@ -143,9 +141,8 @@ func (m *Manager) connection(ctx context.Context) (*conn, error) {
 	return l, err
 }
 
-// call runs one call with a deadline, on a new connection when the one that it
-// was made on is lost. A call may so be made twice: systemd takes all of ours
-// twice without harm.
+// call makes one call with a deadline, and repeats it on a new connection if the connection is
+// lost. A call may therefore be made twice: all of ours are idempotent.
 func call[T any](ctx context.Context, m *Manager, what string, timeout time.Duration, f func(context.Context, *conn) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, timeout, errNoAnswer)
 	defer cancel()
@@ -174,15 +171,15 @@ func call[T any](ctx context.Context, m *Manager, what string, timeout time.Dura
 	}
 }
 
-// withEnd ends a context when another one ends, with ErrClosed.
+// withEnd returns a context that also ends with another one, with ErrClosed.
 func withEnd(ctx, end context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(end, func() { cancel(ErrClosed) })
 	return ctx, func() { stop(); cancel(nil) }
 }
 
-// isLoss tells an error of the connection from an answer of the manager. The
-// last names are a bus's, for a manager that went away or is not back yet.
+// isLoss distinguishes an error of the connection from an answer of the manager. The last names
+// are errors of a bus whose manager has exited or is not back yet.
 func isLoss(err error) bool {
 	if reply, ok := errors.AsType[dbus.Error](err); ok {
 		switch reply.Name {
@@ -197,8 +194,8 @@ func isLoss(err error) bool {
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// Reload makes the manager read all unit files anew, running Quadlet's
-// generator. That it succeeds proves no unit: see which are loaded.
+// Reload makes the manager read all unit files again, which runs Quadlet's generator. Its success
+// proves nothing about a unit: check which ones are loaded.
 func (m *Manager) Reload(ctx context.Context) error {
 	_, err := call(ctx, m, "reloading", reloadTimeout, func(ctx context.Context, l *conn) (struct{}, error) {
 		return struct{}{}, l.calls.ReloadContext(ctx)
@@ -206,7 +203,7 @@ func (m *Manager) Reload(ctx context.Context) error {
 	return err
 }
 
-// ResetFailed lets a unit that failed, or was started too often, start again.
+// ResetFailed resets the failed state and the start limit of a unit.
 func (m *Manager) ResetFailed(ctx context.Context, name string) error {
 	_, err := call(ctx, m, "resetting "+name, callTimeout, func(ctx context.Context, l *conn) (struct{}, error) {
 		return struct{}{}, l.calls.ResetFailedUnitContext(ctx, name)
@@ -214,14 +211,14 @@ func (m *Manager) ResetFailed(ctx context.Context, name string) error {
 	return err
 }
 
-// conn is the one connection to the manager: a manager sends every signal to each
-// connection that there is, which costs it and us as much again for each.
+// conn is the one connection to the manager: a manager sends every signal to each connection, and
+// every further one would cost it and us as much again.
 type conn struct {
 	*rawConn
 	endpoint endpoint
 	calls    *sdbus.Conn
-	// queueing is held by the one call that queues a job. go-systemd would let
-	// the others wait behind it with no regard to their contexts.
+	// queueing is held by the one call that queues a job. go-systemd would block the others
+	// without regard to their contexts.
 	queueing chan struct{}
 
 	lost chan struct{}
@@ -252,9 +249,8 @@ func newConn(ctx context.Context, e endpoint) (*conn, error) {
 		<-w.Context().Done()
 		l.close()
 	}()
-	// go-systemd makes a call without a context while it connects. It asks for a
-	// connection for calls and for one for the results of jobs: one will do, as ours
-	// keeps signals that nobody has read for later.
+	// go-systemd makes a call without a context while it connects. It asks for one connection for
+	// calls and one for the results of jobs. One is enough, because ours keeps unread signals.
 	stop := context.AfterFunc(ctx, l.close)
 	defer stop()
 	l.calls, err = sdbus.NewConnection(func() (*dbus.Conn, error) { return w.Conn, nil })
@@ -286,8 +282,8 @@ func first[T any](ctx context.Context, endpoints []endpoint, dial func(context.C
 	return none, unreachable(failures)
 }
 
-// unreachable is ErrUnreachable with the reasons. A socket or bus that is not
-// there says less than one that is there and fails.
+// unreachable is ErrUnreachable with its causes. A socket that exists and fails says more than one
+// that does not exist.
 func unreachable(failures []error) error {
 	var telling []error
 	for _, err := range failures {
@@ -305,12 +301,12 @@ func unreachable(failures []error) error {
 	return err
 }
 
-// pause is the time between attempts. It grows.
+// pause is the growing pause between attempts.
 type pause struct{ next time.Duration }
 
 func newPause() *pause { return &pause{20 * time.Millisecond} }
 
-// wait waits, and reports whether there is still time.
+// wait waits, and reports whether the context is still alive.
 func (p *pause) wait(ctx context.Context) bool {
 	timer := time.NewTimer(p.next)
 	defer timer.Stop()

@@ -21,7 +21,7 @@ import (
 
 const app = "app@bitcoin-knots.service"
 
-// within is a context for what must not end by it, short for what must.
+// within is a context with a timeout: long for calls that must not end by it, short for those that must.
 func within(t *testing.T, d time.Duration) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), d)
@@ -35,7 +35,7 @@ const (
 	long = 80 * time.Second
 )
 
-// eventually waits until something is so.
+// eventually waits until a condition holds.
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
@@ -43,13 +43,13 @@ func eventually(t *testing.T, what string, is func() bool) {
 	deadline := time.Now().Add(long)
 	for !is() {
 		if time.Now().After(deadline) {
-			t.Fatalf("it never came that %s", what)
+			t.Fatalf("it never happened that %s", what)
 		}
 		<-tick.C
 	}
 }
 
-// both is the ways to a manager: its own socket and a bus.
+// both is the ways to reach a manager: its own socket and a bus.
 var both = map[string]func(*systemdtest.Manager) *systemd.Manager{
 	"private": (*systemdtest.Manager).Connect, "bus": (*systemdtest.Manager).ConnectBus,
 }
@@ -130,7 +130,7 @@ func TestCurrentTellsNewStartsAndChangedFiles(t *testing.T) {
 	}
 }
 
-// A service's process and control group are asked for once for each start.
+// The process and control group of a service are read once for each start.
 func TestCurrentAsksOnlyForWhatMayHaveChanged(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
@@ -145,7 +145,7 @@ func TestCurrentAsksOnlyForWhatMayHaveChanged(t *testing.T) {
 		{systemd.Unit{Name: app, InvocationID: "02"}, 0, 18},
 		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 26},
 		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 28},
-		// One that is still starting has the time of an earlier start, so it is not kept.
+		// While a service starts, the time is that of an earlier start, so it is not cached.
 		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 4, InactiveExitMonotonic: 5}, 9, 36},
 		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 6, InactiveExitMonotonic: 5}, 9, 44},
 		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 6, InactiveExitMonotonic: 5}, 9, 46},
@@ -156,7 +156,7 @@ func TestCurrentAsksOnlyForWhatMayHaveChanged(t *testing.T) {
 			t.Errorf("%+v: %+v, %v", step.change, got, err)
 		}
 		if n := len(fake.Calls("Get")); n != step.asked {
-			t.Errorf("%+v: %d properties were asked for, want %d", step.change, n, step.asked)
+			t.Errorf("%+v: %d properties were read, want %d", step.change, n, step.asked)
 		}
 	}
 }
@@ -189,11 +189,11 @@ func TestResetFailedLetsAUnitStartAgain(t *testing.T) {
 		t.Errorf("after the reset %+v", u)
 	}
 	if err := m.ResetFailed(t.Context(), "absent.service"); !errors.Is(err, systemd.ErrNoSuchUnit) {
-		t.Errorf("reset of a unit that is not there: %v", err)
+		t.Errorf("reset of a unit that does not exist: %v", err)
 	}
 }
 
-// every is all calls of a manager that answer at once.
+// every is all calls, with a manager that answers at once.
 var every = map[string]func(context.Context, *systemd.Manager) error{
 	"GetAll":              func(ctx context.Context, m *systemd.Manager) error { _, err := m.Units(ctx, app); return err },
 	"Get":                 func(ctx context.Context, m *systemd.Manager) error { _, err := m.Current(ctx, app); return err },
@@ -215,7 +215,7 @@ var every = map[string]func(context.Context, *systemd.Manager) error{
 	},
 }
 
-// aboutUnit says whether a call is about one unit.
+// aboutUnit reports whether a call concerns one unit.
 func aboutUnit(method string) bool { return method != "Reload" }
 
 func TestEveryCallSaysWhyItFailed(t *testing.T) {
@@ -224,7 +224,7 @@ func TestEveryCallSaysWhyItFailed(t *testing.T) {
 	fake.Set(systemd.Unit{Name: app})
 	for method, call := range every {
 		fake.Fail(method, errors.New("the moon is full"))
-		before := len(fake.Calls(method)) // a start looks at the unit, too
+		before := len(fake.Calls(method)) // a start reads the unit, too
 		err := call(t.Context(), m)
 		if err == nil || !strings.Contains(err.Error(), "the moon is full") || !strings.Contains(err.Error(), "user manager") {
 			t.Errorf("%s: %v", method, err)
@@ -232,7 +232,7 @@ func TestEveryCallSaysWhyItFailed(t *testing.T) {
 		if err != nil && aboutUnit(method) != strings.Contains(err.Error(), app) {
 			t.Errorf("%s does not name the unit: %v", method, err)
 		}
-		if made := len(fake.Calls(method)) - before; made != 1 && (made != 2 || method != "Get") { // it asks for two properties
+		if made := len(fake.Calls(method)) - before; made != 1 && (made != 2 || method != "Get") { // it reads two properties
 			t.Errorf("%s was refused and made %d times", method, made)
 		}
 		fake.Fail(method, nil)
@@ -277,7 +277,7 @@ func TestEveryCallIsMadeAgainWhenTheConnectionIsLost(t *testing.T) {
 				fake.Hang(method, true)
 				ended := make(chan error, 1)
 				go func() { ended <- call(within(t, long), m) }()
-				eventually(t, method+" is asked for", func() bool { return len(fake.Calls(method)) > before })
+				eventually(t, method+" is requested", func() bool { return len(fake.Calls(method)) > before })
 				fake.Hang(method, false)
 				fake.Drop()
 				if err := <-ended; err != nil {
@@ -302,12 +302,12 @@ func TestErrorsSayHowToMendThem(t *testing.T) {
 	fake.Fail("StartUnit", nil)
 	_, err := m.Start(t.Context(), "app@absent.service", systemd.Replace)
 	if !errors.Is(err, systemd.ErrNoSuchUnit) || !strings.Contains(err.Error(), "systemctl --user daemon-reload") {
-		t.Errorf("start of a unit that is not there: %v", err)
+		t.Errorf("start of a unit that does not exist: %v", err)
 	}
 	fake.Stop()
 	_, err = m.List(within(t, 20*soon), app)
 	if !errors.Is(err, systemd.ErrUnreachable) || !strings.Contains(err.Error(), "loginctl enable-linger") {
-		t.Errorf("call of a manager that is gone: %v", err)
+		t.Errorf("call of a manager that has exited: %v", err)
 	}
 	if strings.Contains(err.Error(), "\n") {
 		t.Errorf("an error of several lines: %v", err)
@@ -325,7 +325,7 @@ func TestCallsWaitForAManagerThatComesBack(t *testing.T) {
 		ended <- err
 	}()
 	if _, err := m.List(within(t, soon), app); !errors.Is(err, systemd.ErrUnreachable) && !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("list while the manager is gone: %v", err)
+		t.Errorf("list while the manager is away: %v", err)
 	}
 	fake.Start()
 	if err := <-ended; err != nil {
@@ -358,14 +358,14 @@ func TestConnectFailsAtOnceWithoutAManager(t *testing.T) {
 	}
 }
 
-// A socket file stays behind while its manager executes itself anew.
+// The socket file stays while its manager re-executes.
 func TestConnectWaitsForASocketThatRefuses(t *testing.T) {
 	fake := systemdtest.New(t)
 	socket := fake.Private().Private + ".refuses"
 	abandon(t, socket)
 	_, err := systemd.Connect(within(t, 20*soon), systemd.Options{Private: socket})
 	if !errors.Is(err, systemd.ErrUnreachable) {
-		t.Errorf("connect to a socket that nobody listens on: %v", err)
+		t.Errorf("connect to a socket without a listener: %v", err)
 	}
 	connected := make(chan error, 1)
 	go func() {
@@ -436,8 +436,8 @@ func TestConnectIsNotBoundToItsContext(t *testing.T) {
 	}
 }
 
-// systemd forgets a first message that it reads together with the last line of
-// the authentication, until more bytes come.
+// systemd does not handle a first message that it reads together with the last line of the
+// authentication until more bytes arrive.
 func TestConnectGetsAnAnswerToAForgottenFirstMessage(t *testing.T) {
 	fake := systemdtest.New(t)
 	fake.Overread()
@@ -475,7 +475,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		}
 	}
 	for range events {
-		continue // what is still told is of no interest, that it ends is
+		continue // only the end matters, not the remaining events
 	}
 	if _, err := m.List(t.Context(), app); !errors.Is(err, systemd.ErrClosed) {
 		t.Errorf("call after close: %v", err)
@@ -538,8 +538,7 @@ func TestBusSockets(t *testing.T) {
 	}
 }
 
-// The manager is looked for where the environment says, and where it says
-// nothing in the places of a login.
+// The environment says where the manager is; the default is the paths of a login.
 func TestConnectLooksWhereTheEnvironmentSays(t *testing.T) {
 	fake := systemdtest.New(t)
 	runtimeDir := filepath.Dir(fake.Private().Private)

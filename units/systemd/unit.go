@@ -10,7 +10,7 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Listed is a unit in short.
+// Listed is the short form of a unit.
 type Listed struct {
 	Name string
 	// LoadState is "loaded", "not-found", "bad-setting", "error" or "masked".
@@ -18,39 +18,39 @@ type Listed struct {
 	// ActiveState is "active", "reloading", "inactive", "failed", "activating"
 	// or "deactivating".
 	ActiveState string
-	// SubState is finer, as "auto-restart" or "start-post".
+	// SubState is more specific, such as "auto-restart" or "start-post".
 	SubState string
-	// JobID is the job that is queued or runs for the unit, 0 if there is none.
+	// JobID is the job that is queued or running for the unit, 0 if there is none.
 	JobID   uint32
 	JobType string
 }
 
-// IsStarted reports whether what the unit runs has started. A service may still be
-// waiting for what it checks before it calls itself active (ExecStartPost=).
+// IsStarted reports whether the process of the unit has started. A service may still wait for its
+// checks before it becomes active (ExecStartPost=).
 func (l Listed) IsStarted() bool {
 	return l.ActiveState == "active" || l.ActiveState == "reloading" || l.SubState == "start-post"
 }
 
-// IsStarting reports whether the unit is on its way to that, or waits in the queue for
-// its turn. One that waits for an automatic restart is not.
+// IsStarting reports whether the unit is starting or its start is queued. One that waits for an
+// automatic restart is not.
 func (l Listed) IsStarting() bool {
-	// In the restart mode direct, the job of a start that has failed waits with the unit.
+	// With RestartMode=direct, the job of a failed start waits with the unit.
 	isQueued := (l.JobType == "start" || l.JobType == "restart") && l.SubState != "auto-restart"
 	return isQueued || l.ActiveState == "activating" && !strings.HasPrefix(l.SubState, "auto-restart")
 }
 
-// Unit is a unit in full, all of one moment. Of a unit that is no service the
-// fields from Restart to StatusText are empty.
+// Unit is the full form of a unit, read at one moment. If it is not a service, the fields from
+// Restart to StatusText are empty.
 type Unit struct {
 	Name                             string
 	LoadState, ActiveState, SubState string
-	// JobID is the job that is queued or runs for the unit, 0 if there is none.
+	// JobID is the job that is queued or running for the unit, 0 if there is none.
 	JobID uint32
 	// NeedDaemonReload: a file of the unit changed since the manager read it.
 	NeedDaemonReload bool
 	// FragmentPath is the unit file, SourcePath what it was generated from.
 	FragmentPath, SourcePath string
-	// UnitFileState is "generated" for what Quadlet makes.
+	// UnitFileState is "generated" for units of Quadlet.
 	UnitFileState string
 	// InvocationID is the id of the last start, empty before the first.
 	InvocationID string
@@ -59,50 +59,47 @@ type Unit struct {
 	// The times are microseconds since 1970, 0 for never.
 	InactiveExitTimestamp, ActiveEnterTimestamp, ActiveExitTimestamp, InactiveEnterTimestamp, StateChangeTimestamp uint64
 
-	// InactiveExitMonotonic, and what follows, is the same and more of the service's last
-	// start, in microseconds since the machine came up: a clock that is set does not change
-	// their order.
+	// InactiveExitMonotonic and the following times belong to the service's last start, in
+	// microseconds since boot: setting the clock does not change their order.
 	InactiveExitMonotonic, ActiveEnterMonotonic, ActiveExitMonotonic, InactiveEnterMonotonic uint64
 	ExecMainStartMonotonic, ExecMainExitMonotonic                                            uint64
-	// Commands is the commands beside the main process that have ended since that start.
+	// Commands is the commands beside the main process that have exited since that start.
 	Commands []Command
 
-	// Restart is when the service is started again by itself: "no", "always",
-	// "on-failure", ...
+	// Restart is when the service restarts automatically: "no", "always", "on-failure", ...
 	Restart string
-	// RestartUSec is the least time until then.
+	// RestartUSec is the shortest delay before that.
 	RestartUSec uint64
-	// StartLimitIntervalUSec is the time in which starts are counted, 0 for no limit.
+	// StartLimitIntervalUSec is the interval in which starts are counted, 0 for no limit.
 	StartLimitIntervalUSec uint64
 	// Result is "success", "exit-code", "signal", "timeout", ...
 	Result string
 	// NRestarts counts the automatic restarts since the last start by a job.
 	NRestarts uint32
 	MainPID   uint32
-	// ExecMainCode is how the main process ended (1 exited, 2 killed, 3 dumped),
-	// and ExecMainStatus its exit status or signal.
+	// ExecMainCode is how the main process ended (1 exited, 2 killed, 3 dumped), and
+	// ExecMainStatus its exit status or signal.
 	ExecMainCode, ExecMainStatus int32
-	// StatusText is what the service last said of itself.
+	// StatusText is the last status that the service reported.
 	StatusText string
 }
 
-// Command is how a command of a service ended.
+// Command is a command of a service, and how it ended.
 type Command struct {
-	// Setting is where it stands, as "ExecStartPre".
+	// Setting is its setting, such as "ExecStartPre".
 	Setting       string
 	ExitMonotonic uint64
-	// Code and Status are as those of the main process.
+	// Code and Status are like those of the main process.
 	Code, Status int32
 }
 
-// IsStopped reports whether a service is down because somebody ended it. systemd does
-// not say so: one that had to be killed counts as failed, and one that was waiting for
-// its next start has the result of the last. But any other end would have led to a new
-// start, by the rules of systemd.service(5), unless the start limit was reached; systemd
-// 257, TestLiveStopped.
+// IsStopped reports whether a service is down because it was stopped. systemd does not record
+// that: a service that had to be killed counts as failed, and one that was waiting for its restart
+// has the result of its last start. But any other end would have led to a restart, by the rules of
+// systemd.service(5), unless the start limit was reached; systemd 257, TestLiveStopped.
 func (u Unit) IsStopped() bool {
 	switch {
-	case u.InactiveExitTimestamp == 0: // it never was started
+	case u.InactiveExitTimestamp == 0: // it was never started
 		return false
 	case u.ActiveState == "inactive":
 		return true
@@ -116,11 +113,10 @@ func (u Unit) IsStopped() bool {
 	return u.wasEnded()
 }
 
-// wasEnded reports whether systemd was told to end the last start of a failed service,
-// and did not find it ended. At the start limit the result is that of the last start, and
-// other units may have caused any number of starts: only the order of events tells. The
-// main process of a service that was active ends before it leaves that state by itself,
-// and after it where somebody stops it.
+// wasEnded reports whether systemd stopped the last start of a failed service, and did not find it
+// exited. At the start limit the result is that of the last start, and other units may have caused
+// any number of starts, so only the order of events tells. The main process of an active service
+// exits before the service leaves that state by itself, and after it if the service is stopped.
 func (u Unit) wasEnded() bool {
 	if hasServed := u.ExecMainStartMonotonic != 0 && u.ActiveEnterMonotonic >= u.ExecMainStartMonotonic; hasServed {
 		return u.ExecMainExitMonotonic > u.ActiveExitMonotonic
@@ -128,9 +124,9 @@ func (u Unit) wasEnded() bool {
 	return u.Result != "timeout" && !u.hasWaited() && u.isTerminated()
 }
 
-// hasWaited reports whether a failed service has waited for its next start after all
-// that the last one ran had ended. In the restart mode normal it left the inactive state
-// for that, in the mode direct only the time tells.
+// hasWaited reports whether a failed service has waited for its restart after all processes of the
+// last start had exited. With RestartMode=normal it left the inactive state for that; with
+// RestartMode=direct only the time tells.
 func (u Unit) hasWaited() bool {
 	last := u.ExecMainExitMonotonic
 	for _, c := range u.Commands {
@@ -139,9 +135,9 @@ func (u Unit) hasWaited() bool {
 	return u.InactiveExitMonotonic > last || u.InactiveEnterMonotonic > last+u.RestartUSec
 }
 
-// isTerminated reports whether a start was ended by the signal that systemd ends services
-// with: the command that it was at, or else the main process. A main process that ends by
-// itself leaves such a command alone, and one whose command fails is ended for that.
+// isTerminated reports whether systemd's stop signal ended a start: the command that ran, or else
+// the main process. A main process that exits by itself does not end such a command, and a failed
+// command ends the main process.
 func (u Unit) isTerminated() bool {
 	const killed, sigterm = 2, 15
 	for _, c := range u.Commands {
@@ -152,20 +148,20 @@ func (u Unit) isTerminated() bool {
 	return u.ExecMainCode == killed && u.ExecMainStatus == sigterm
 }
 
-// IsStranded reports whether the unit waits for an automatic start that never comes: its
-// job has failed, as where something that the unit requires could not be started.
-// systemd makes no other one then; systemd 257, TestLiveStranded.
+// IsStranded reports whether the unit waits for an automatic start that never comes: its job has
+// failed, for example because a required unit could not start. systemd makes no other job then;
+// systemd 257, TestLiveStranded.
 func (u Unit) IsStranded() bool { return u.SubState == "auto-restart-queued" && u.JobID == 0 }
 
-// Current is what tells whether a unit is still the one that was seen.
+// Current is the properties that tell whether a unit is still the same one.
 type Current struct {
 	Name string
 	// InvocationID is the id of the last start, empty before the first.
 	InvocationID string
 	// NeedDaemonReload: a file of the unit changed since the manager read it.
 	NeedDaemonReload bool
-	// MainPID, ControlGroup, NRestarts and when it came up, in microseconds since the machine
-	// did and since 1970, are a service's, empty for another unit.
+	// MainPID, ControlGroup, NRestarts and the time when it came up, in microseconds since boot
+	// and since 1970, are those of a service, and empty for another unit.
 	MainPID              uint32
 	ControlGroup         string
 	NRestarts            uint32
@@ -173,11 +169,11 @@ type Current struct {
 	ActiveEnterTimestamp uint64
 }
 
-// parallel is how many units are asked for at a time.
+// parallel is the number of units that are read at a time.
 const parallel = 16
 
-// List returns the units of the names in short, in one round trip. A unit that
-// does not exist is listed as "not-found"; an alias has the name of its unit.
+// List returns the short form of units by name, in one round trip. A unit that does not exist is
+// listed as "not-found"; an alias has the name of its unit.
 func (m *Manager) List(ctx context.Context, names ...string) ([]Listed, error) {
 	return call(ctx, m, "listing "+strings.Join(names, ", "), callTimeout, func(ctx context.Context, l *conn) ([]Listed, error) {
 		found, err := l.calls.ListUnitsByNamesContext(ctx, names)
@@ -185,8 +181,7 @@ func (m *Manager) List(ctx context.Context, names ...string) ([]Listed, error) {
 	})
 }
 
-// ListByPatterns returns the loaded units that match a glob, as "app@*", in one
-// round trip.
+// ListByPatterns returns the loaded units that match a glob, such as "app@*", in one round trip.
 func (m *Manager) ListByPatterns(ctx context.Context, patterns ...string) ([]Listed, error) {
 	return call(ctx, m, "listing "+strings.Join(patterns, ", "), callTimeout, func(ctx context.Context, l *conn) ([]Listed, error) {
 		found, err := l.calls.ListUnitsByPatternsContext(ctx, nil, patterns)
@@ -202,9 +197,8 @@ func listed(found []sdbus.UnitStatus) []Listed {
 	return list
 }
 
-// Units returns the units of the names in full, in their order, at the price of
-// one round trip with some 450 properties for each. A unit that does not exist
-// has the LoadState "not-found".
+// Units returns the full form of units, in the order of the names, at the cost of one round trip
+// with some 450 properties for each. A unit that does not exist has the LoadState "not-found".
 func (m *Manager) Units(ctx context.Context, names ...string) ([]Unit, error) {
 	return each(ctx, m, "reading ", names, func(ctx context.Context, l *conn, name string) (Unit, error) {
 		properties, err := l.calls.GetAllPropertiesContext(ctx, name)
@@ -212,11 +206,11 @@ func (m *Manager) Units(ctx context.Context, names ...string) ([]Unit, error) {
 	})
 }
 
-// Current returns what tells whether units are still those that were seen, in
-// the order of the names. With List it is a fraction of the price of Units. What
-// a start is known by is asked for once: asking again would double the price.
+// Current returns the properties that tell whether units are still the same ones, in the order of
+// the names. With List it costs a fraction of Units. The properties of a start are read once:
+// reading them again would double the cost.
 func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, error) {
-	return each(ctx, m, "looking at ", names, func(ctx context.Context, l *conn, name string) (Current, error) {
+	return each(ctx, m, "reading ", names, func(ctx context.Context, l *conn, name string) (Current, error) {
 		p, err := together(ctx, name, []string{"InvocationID", "NeedDaemonReload"}, l.calls.GetUnitPropertyContext)
 		if err != nil {
 			return Current{}, err
@@ -232,7 +226,7 @@ func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, erro
 		p, err = together(ctx, name, []string{"MainPID", "ControlGroup", "NRestarts"}, l.calls.GetServicePropertyContext)
 		c.MainPID, c.ControlGroup, c.NRestarts = value[uint32](p, "MainPID"), text(p, "ControlGroup"), value[uint32](p, "NRestarts")
 		c.ActiveEnterMonotonic, c.ActiveEnterTimestamp = value[uint64](since, "ActiveEnterTimestampMonotonic"), value[uint64](since, "ActiveEnterTimestamp")
-		// Until the service has come up, that is the time of an earlier start.
+		// Until the service has come up, this is the time of an earlier start.
 		if c.ActiveEnterMonotonic >= value[uint64](since, "InactiveExitTimestampMonotonic") {
 			m.seen.note(c)
 		}
@@ -240,26 +234,26 @@ func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, erro
 	})
 }
 
-// Invocation returns the id of the last start of a unit, empty before the first. The
-// links in systemd/units are no substitute: in the restart mode direct, systemd leaves
-// them as they were before an automatic restart; systemd 257, TestLiveInvocation.
+// Invocation returns the id of the last start of a unit, empty before the first. The links in
+// systemd/units are no substitute: with RestartMode=direct, systemd leaves them unchanged at an
+// automatic restart; systemd 257, TestLiveInvocation.
 func (m *Manager) Invocation(ctx context.Context, name string) (string, error) {
-	return call(ctx, m, "looking at "+name, callTimeout, func(ctx context.Context, l *conn) (string, error) {
+	return call(ctx, m, "reading "+name, callTimeout, func(ctx context.Context, l *conn) (string, error) {
 		p, err := together(ctx, name, []string{"InvocationID"}, l.calls.GetUnitPropertyContext)
 		return invocationOf(p), err
 	})
 }
 
-// startCache is the last start that was seen of each service.
+// startCache is the last known start of each service.
 type startCache struct {
 	sync.Mutex
 	list map[string]Current
 }
 
-// maxStarts is when all are forgotten: names come and go.
+// maxStarts is the size at which the cache is emptied, because it also holds old names.
 const maxStarts = 4096
 
-// fill fills in what is known of a start, and reports whether it is.
+// fill adds the cached properties of a start, and reports whether there are any.
 func (s *startCache) fill(c *Current) bool {
 	s.Lock()
 	defer s.Unlock()
@@ -272,7 +266,7 @@ func (s *startCache) fill(c *Current) bool {
 	return true
 }
 
-// note keeps a start. One that has no process yet may have one later.
+// note caches a start, unless it has no process yet.
 func (s *startCache) note(c Current) {
 	s.Lock()
 	defer s.Unlock()
@@ -284,7 +278,7 @@ func (s *startCache) note(c Current) {
 	}
 }
 
-// together asks for several properties of a unit at a time.
+// together reads several properties of a unit concurrently.
 func together(ctx context.Context, name string, keys []string, ask func(ctx context.Context, unit, key string) (*sdbus.Property, error)) (properties, error) {
 	found, errs := make([]*sdbus.Property, len(keys)), make([]error, len(keys))
 	var all sync.WaitGroup
@@ -302,7 +296,7 @@ func together(ctx context.Context, name string, keys []string, ask func(ctx cont
 	return p, nil
 }
 
-// each asks for every name, several at a time, and ends at the first error.
+// each reads every name, several concurrently, and stops at the first error.
 func each[T any](ctx context.Context, m *Manager, what string, names []string, ask func(context.Context, *conn, string) (T, error)) ([]T, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -358,9 +352,9 @@ func unitOf(name string, p properties) Unit {
 	}
 }
 
-// commands is those of a service's properties that have ended. Each is its path, its
-// arguments, whether its end is ignored, when it started and ended by two clocks, its
-// process, and how it ended.
+// commands returns the exited commands in a service's properties. Each is its path, its arguments,
+// whether its failure is ignored, when it started and ended by two clocks, its process, and how it
+// ended.
 func commands(p properties) (list []Command) {
 	for _, setting := range []string{"ExecStartPre", "ExecStartPost", "ExecStopPost"} {
 		for _, c := range value[[][]any](p, setting) {
@@ -380,8 +374,8 @@ func commands(p properties) (list []Command) {
 
 type properties = map[string]any
 
-// value is a property, or nothing: other kinds of unit and other versions of
-// systemd lack some.
+// value returns a property, or the zero value: other kinds of unit and other versions of systemd
+// lack some.
 func value[T any](p properties, key string) T {
 	v, _ := p[key].(T)
 	return v
@@ -391,7 +385,7 @@ func invocationOf(p properties) string { return hex.EncodeToString(value[[]byte]
 
 func text(p properties, key string) string { return value[string](p, key) }
 
-// jobID takes a property apart that holds the id and the path of a job.
+// jobID returns the id in a property that holds the id and the path of a job.
 func jobID(job []any) uint32 {
 	if len(job) == 0 {
 		return 0
@@ -400,7 +394,7 @@ func jobID(job []any) uint32 {
 	return id
 }
 
-// unitName is the unit that an object path stands for.
+// unitName returns the unit of an object path.
 func unitName(path dbus.ObjectPath) (string, bool) {
 	escaped, ok := strings.CutPrefix(string(path), string(unitsPath)+"/")
 	if !ok {

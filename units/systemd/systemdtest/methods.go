@@ -17,7 +17,7 @@ var jobMethods = map[string]string{
 	"ReloadUnit": "reload",
 }
 
-// perform does what a method does.
+// perform carries out a method.
 func (m *Manager) perform(p *peer, method string, message *dbus.Message) ([]any, error) {
 	arguments := message.Body
 	switch method {
@@ -60,7 +60,7 @@ func (m *Manager) perform(p *peer, method string, message *dbus.Message) ([]any,
 	return []any{jobPath(id)}, err
 }
 
-// busOnly fails where there is no bus.
+// busOnly fails if the client is not connected over a bus.
 func (m *Manager) busOnly(p *peer) error {
 	if p.bus {
 		return nil
@@ -82,7 +82,7 @@ func (m *Manager) resetFailed(name string) error {
 	return nil
 }
 
-// row is a unit as systemd lists it.
+// row is a unit in a list of systemd.
 type row struct {
 	Name, Description, LoadState, ActiveState, SubState, Followed string
 	Path                                                          dbus.ObjectPath
@@ -118,7 +118,7 @@ func (m *Manager) listing(found []systemd.Unit) []row {
 	return rows
 }
 
-// properties is all properties of the unit that a call is about.
+// properties returns all properties of the unit of a call.
 func (m *Manager) properties(message *dbus.Message) map[string]dbus.Variant {
 	object, _ := message.Headers[dbus.FieldPath].Value().(dbus.ObjectPath)
 	u := m.Unit(m.nameOf(object))
@@ -157,7 +157,7 @@ func (m *Manager) properties(message *dbus.Message) map[string]dbus.Variant {
 	return variants
 }
 
-// command is a command of a service as systemd tells of it.
+// command is a command of a service as a D-Bus property.
 type command struct {
 	Path                                       string
 	Arguments                                  []string
@@ -168,7 +168,7 @@ type command struct {
 }
 
 func commands(u systemd.Unit, setting string) []command {
-	list := []command{{Path: "/bin/true"}} // which has not been run
+	list := []command{{Path: "/bin/true"}} // which has not run yet
 	for _, c := range u.Commands {
 		if c.Setting == setting {
 			list = append(list, command{Path: "/bin/true", ExitMonotonic: c.ExitMonotonic, Code: c.Code, Status: c.Status})
@@ -177,7 +177,7 @@ func commands(u systemd.Unit, setting string) []command {
 	return list
 }
 
-// nameOf finds the unit of an object path. A unit that is not there has one too.
+// nameOf returns the unit of an object path. A unit that does not exist has one, too.
 func (m *Manager) nameOf(object dbus.ObjectPath) string {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()

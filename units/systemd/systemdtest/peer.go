@@ -80,7 +80,7 @@ func (m *Manager) forget(p *peer) {
 	m.mutex.Unlock()
 }
 
-// authenticate lets everybody in.
+// authenticate accepts every client.
 func (m *Manager) authenticate(p *peer) error {
 	if _, err := p.in.ReadByte(); err != nil {
 		return err
@@ -108,8 +108,8 @@ func (m *Manager) authenticate(p *peer) error {
 	}
 }
 
-// begin ends the authentication. What came with its last line waits until more
-// comes.
+// begin ends the authentication. Bytes that arrived with its last line are not handled until more
+// arrive.
 func (m *Manager) begin(p *peer) error {
 	m.mutex.Lock()
 	overreads := m.overreads
@@ -125,7 +125,7 @@ func (m *Manager) begin(p *peer) error {
 	return err
 }
 
-// answer answers a call, or lets it hang.
+// answer answers a call, or never does.
 func (m *Manager) answer(p *peer, message *dbus.Message) {
 	method, _ := message.Headers[dbus.FieldMember].Value().(string)
 	m.mutex.Lock()
@@ -159,7 +159,7 @@ func (m *Manager) answer(p *peer, message *dbus.Message) {
 	p.send(reply, body)
 }
 
-// send sends a message. A client that went away gets none.
+// send sends a message, unless the client has disconnected.
 func (p *peer) send(message *dbus.Message, body []any) {
 	message.Body = body
 	if len(body) > 0 {
@@ -175,7 +175,7 @@ func (p *peer) send(message *dbus.Message, body []any) {
 	}
 }
 
-// signal sends a signal to whom systemd, or the bus, would send it.
+// signal sends a signal to the clients that systemd or the bus would send it to.
 func (m *Manager) signal(path dbus.ObjectPath, iface, member string, body ...any) {
 	m.mutex.Lock()
 	var to []*peer
@@ -192,7 +192,7 @@ func (m *Manager) signal(path dbus.ObjectPath, iface, member string, body ...any
 	}
 }
 
-// hangUp ends the connection. The client notices, whatever this says.
+// hangUp closes the connection. The client notices that in any case.
 func (p *peer) hangUp() { _ = p.Close() }
 
 func (p *peer) unsubscribe() {
@@ -201,8 +201,8 @@ func (p *peer) unsubscribe() {
 	p.subscribed = false
 }
 
-// wants is the rules of a bus, as far as clients of systemd use them. Without a
-// subscription systemd sends but the ends of jobs.
+// wants reports whether a client gets a signal by the match rules of a bus, as far as clients of
+// systemd use them. Without a subscription systemd sends only the ends of jobs.
 func (p *peer) wants(iface, member string) bool {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()

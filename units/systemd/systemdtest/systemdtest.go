@@ -1,10 +1,9 @@
-// Package systemdtest is a fake systemd manager for tests: it listens on a
-// socket of its own and speaks D-Bus there as systemd does on its private
-// socket, or as a bus with systemd on it, so that the real client code runs.
+// Package systemdtest is a fake systemd manager for tests. It listens on a socket of its own and
+// speaks D-Bus as systemd does on its private socket, or as a bus with systemd on it, so that the
+// real client code runs.
 //
-// It owns units that are only values, and never starts a process. A test puts
-// units there, says how jobs end, lets calls fail or hang, drops connections,
-// and reads which calls were made.
+// It owns units that are only values, and never starts a process. A test creates units, determines
+// how jobs end, makes calls fail or hang, closes connections, and reads which calls were made.
 package systemdtest
 
 import (
@@ -25,7 +24,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// Job is a job that was asked for.
+// Job is a requested job.
 type Job struct {
 	// Kind is "start", "stop", "restart", "try-restart" or "reload".
 	Kind, Unit, Mode string
@@ -35,11 +34,11 @@ type Job struct {
 type Outcome struct {
 	// Result is the job's result, "done" if empty.
 	Result string
-	// Delay is how long the job takes, Hold what it waits for besides.
+	// Delay is how long the job takes. Hold is a channel that it also waits for.
 	Delay time.Duration
 	Hold  <-chan struct{}
-	// Then changes the unit when the job ends, instead of what the kind of job
-	// says: active (running), or inactive (dead).
+	// Then changes the unit when the job ends, instead of the change by the kind of job: active
+	// (running), or inactive (dead).
 	Then func(*systemd.Unit)
 	// Error refuses the job: nothing is queued.
 	Error error
@@ -72,7 +71,7 @@ type Manager struct {
 	down      bool
 }
 
-// running is a job that is not over.
+// running is a job that has not finished.
 type running struct {
 	Job
 	id       uint32
@@ -82,8 +81,8 @@ type running struct {
 // New returns a fake manager that listens until the test ends.
 func New(tb testing.TB) *Manager {
 	tb.Helper()
-	// The path of a socket is short, and that of tb.TempDir may not be.
-	dir, err := os.MkdirTemp("", "systemd") //nolint:usetesting // the path is too long
+	// The path of a socket must be short, and that of tb.TempDir may not be.
+	dir, err := os.MkdirTemp("", "systemd") //nolint:usetesting // the path would be too long
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -103,12 +102,12 @@ func New(tb testing.TB) *Manager {
 	return m
 }
 
-// Private has a client talk to the manager's own socket.
+// Private returns the options to connect to the manager's own socket.
 func (m *Manager) Private() systemd.Options {
 	return systemd.Options{Private: filepath.Join(m.dir, "private")}
 }
 
-// Bus has a client talk to the manager over a bus.
+// Bus returns the options to connect over a bus.
 func (m *Manager) Bus() systemd.Options {
 	return systemd.Options{Bus: "unix:path=" + filepath.Join(m.dir, "bus") + ",guid=00"}
 }
@@ -129,7 +128,7 @@ func (m *Manager) connect(options systemd.Options) *systemd.Manager {
 	return client
 }
 
-// Start lets a stopped manager listen again. Its units are as they were.
+// Start makes a stopped manager listen again, with the same units.
 func (m *Manager) Start() {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -145,7 +144,7 @@ func (m *Manager) Start() {
 	}
 }
 
-// Stop drops all connections and takes none, as a manager that is gone.
+// Stop closes all connections and accepts none, like a manager that has exited.
 func (m *Manager) Stop() {
 	m.mutex.Lock()
 	m.down = true
@@ -157,8 +156,7 @@ func (m *Manager) Stop() {
 	m.Drop()
 }
 
-// Drop closes all connections, as a manager does that executes itself anew. Its
-// jobs go on.
+// Drop closes all connections, like a manager that re-executes. Its jobs continue.
 func (m *Manager) Drop() {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -168,7 +166,7 @@ func (m *Manager) Drop() {
 	clear(m.peers)
 }
 
-// ForgetJobs ends all jobs without a word, as a manager does that was killed.
+// ForgetJobs ends all jobs without a signal, like a manager that was killed.
 func (m *Manager) ForgetJobs() {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -178,8 +176,7 @@ func (m *Manager) ForgetJobs() {
 	}
 }
 
-// Set puts units there, loaded and inactive where they don't say otherwise, and
-// tells of the change.
+// Set creates units, loaded and inactive unless they say otherwise, and sends the signals.
 func (m *Manager) Set(list ...systemd.Unit) {
 	for _, u := range list {
 		if u.LoadState == "" {
@@ -198,7 +195,7 @@ func (m *Manager) Set(list ...systemd.Unit) {
 	}
 }
 
-// Remove takes a unit away.
+// Remove removes a unit.
 func (m *Manager) Remove(name string) {
 	m.mutex.Lock()
 	delete(m.units, name)
@@ -206,53 +203,52 @@ func (m *Manager) Remove(name string) {
 	m.signal(managerPath, managerInterface, "UnitRemoved", name, objectPath(name))
 }
 
-// Unit returns a unit as it is now.
+// Unit returns the current state of a unit.
 func (m *Manager) Unit(name string) systemd.Unit {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	return m.unit(name)
 }
 
-// OnJob says how jobs end. By default they are done at once.
+// OnJob determines how jobs end. By default they are done at once.
 func (m *Manager) OnJob(outcome func(Job) Outcome) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.outcome = outcome
 }
 
-// OnReload is run by each reload, as generators are. It may call Set.
+// OnReload sets a function that each reload calls, like a generator. It may call Set.
 func (m *Manager) OnReload(run func()) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.onReload = run
 }
 
-// Fail has a method, as "Reload" or "GetAll", fail; nil has it work again. An
-// error of type dbus.Error goes over the bus as it is.
+// Fail makes a method, such as "Reload" or "GetAll", fail; nil makes it work again. An error of
+// type dbus.Error is sent unchanged.
 func (m *Manager) Fail(method string, err error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.failures[method] = err
 }
 
-// Hang has a method never answer, or answer again from now on.
+// Hang makes a method never answer, or answer again from now on.
 func (m *Manager) Hang(method string, hangs bool) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.hanging[method] = hangs
 }
 
-// Overread has the manager take in the first message together with the end of
-// the authentication and forget it until more arrives, as systemd does when the
-// two come close together.
+// Overread makes the manager read the first message together with the end of the authentication
+// and ignore it until more arrives, as systemd does when the two arrive close together.
 func (m *Manager) Overread() {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.overreads = true
 }
 
-// Calls returns the calls of the methods so far, in order; of all but the pings
-// and greetings where none is named.
+// Calls returns the calls of the methods so far, in order. Without a name it returns all calls but
+// pings and greetings.
 func (m *Manager) Calls(methods ...string) []Call {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
@@ -265,22 +261,22 @@ func (m *Manager) Calls(methods ...string) []Call {
 	return list
 }
 
-// Jobs returns how many jobs are not over.
+// Jobs returns the number of jobs that have not finished.
 func (m *Manager) Jobs() int {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	return len(m.jobs)
 }
 
-// Connections returns how many connections there are.
+// Connections returns the number of connections.
 func (m *Manager) Connections() int {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	return len(m.peers)
 }
 
-// ChangeOwner tells clients on the bus that another manager is on it now, which
-// knows of no subscription.
+// ChangeOwner tells clients on the bus that another manager is on it now, which has no
+// subscription.
 func (m *Manager) ChangeOwner() {
 	m.mutex.Lock()
 	for p := range m.peers {
@@ -290,7 +286,7 @@ func (m *Manager) ChangeOwner() {
 	m.signal("/org/freedesktop/DBus", "org.freedesktop.DBus", "NameOwnerChanged", "org.freedesktop.systemd1", ":1.2", ":1.3")
 }
 
-// Signals sends the signals of a unit n times, faster than anybody can read.
+// Signals sends the signals of a unit n times, faster than any reader reads.
 func (m *Manager) Signals(name string, n int) {
 	for range n {
 		m.changed(name)
@@ -330,7 +326,7 @@ func (m *Manager) changed(name string) {
 		"org.freedesktop.systemd1.Unit", map[string]dbus.Variant{"ActiveState": dbus.MakeVariant(m.Unit(name).ActiveState)}, []string{})
 }
 
-// reload is what a reload does: it tells of every unit twice.
+// reload carries out a reload, with signals about every unit, twice.
 func (m *Manager) reload() {
 	m.signal(managerPath, managerInterface, "Reloading", true)
 	m.mutex.Lock()
@@ -345,12 +341,12 @@ func (m *Manager) reload() {
 	m.signal(managerPath, managerInterface, "Reloading", false)
 }
 
-// queue queues a job as systemd does: one of the same kind is joined, one of
-// another kind takes its place.
+// queue queues a job as systemd does: it merges the job into one of the same kind, and replaces
+// one of another kind.
 func (m *Manager) queue(j Job) (uint32, error) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
-	// systemd stops what is active also where the file of the unit is gone.
+	// systemd stops an active unit even if its file was removed.
 	u := m.unit(j.Unit)
 	if u.LoadState != "loaded" && (j.Kind != "stop" || u.ActiveState == "inactive") {
 		return 0, dbus.Error{Name: "org.freedesktop.systemd1.NoSuchUnit", Body: []any{fmt.Sprintf("Unit %s not found.", j.Unit)}}
