@@ -69,7 +69,7 @@ func TestWaitForSystemd(t *testing.T) {
 	code := p.run("--timeout", "2s")
 	_ = socket.Close()
 	<-heard
-	if d := cmp.Diff([]string{"STATUS=waiting: nobody listens on 127.0.0.1:1", "BARRIER=1"}, got); d != "" || code != exitNotServing {
+	if d := cmp.Diff([]string{"STATUS=waiting: no program listens on 127.0.0.1:1", "BARRIER=1"}, got); d != "" || code != exitNotServing {
 		t.Errorf("exit code %d, -want +got:\n%s", code, d)
 	}
 }

@@ -403,13 +403,13 @@ func TestStepForAnAddress(t *testing.T) {
 	}
 	w.Recipe.Steps[0].Address = nobody
 	synctest.Test(t, func(t *testing.T) {
-		const want = "step 1 before the start of app@ui (wait_for " + nobody + "): not done after 1m0s; its last answer: nobody listens on " + nobody
+		const want = "step 1 before the start of app@ui (wait_for " + nobody + "): not done after 1m0s; its last answer: no program listens on " + nobody
 		if got := message(w.RunSteps(t.Context())); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	})
 	got, barriers := manager.said()
-	if d := cmp.Diff([]string{"STATUS=waiting: nobody listens on " + nobody, "STATUS="}, got); d != "" || barriers != 1 {
+	if d := cmp.Diff([]string{"STATUS=waiting: no program listens on " + nobody, "STATUS="}, got); d != "" || barriers != 1 {
 		t.Errorf("%d barriers, -want +got:\n%s", barriers, d)
 	}
 }
@@ -429,7 +429,7 @@ func TestStepForAServingService(t *testing.T) {
 	}
 	address = nobody
 	synctest.Test(t, func(t *testing.T) {
-		const want = "step 1 before the start of app@ui (wait_for app@db.service until serving): not done after 1m0s; its last answer: nobody listens on " + nobody
+		const want = "step 1 before the start of app@ui (wait_for app@db.service until serving): not done after 1m0s; its last answer: no program listens on " + nobody
 		if got := message(w.RunSteps(t.Context())); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// BenchmarkProbe holds what one probe costs by kind. The time and the memory of
-// the fake server on the other side are in the figures.
+// BenchmarkProbe measures the cost of one probe by kind. It includes the time and memory of the
+// fake server.
 func BenchmarkProbe(b *testing.B) {
 	for name, c := range map[string]struct {
 		kind   Kind
@@ -60,8 +60,7 @@ func benchmark(b *testing.B, p *Prober, target Target) {
 	}
 }
 
-// parrot answers everything that it hears with the same words, and says them
-// first where the server has to begin.
+// parrot answers everything with the same words. It sends them first if the protocol requires it.
 func parrot(words string, first bool) func(net.Conn) {
 	return func(c net.Conn) {
 		b := make([]byte, 1024)
@@ -87,7 +86,7 @@ func quietTLS(b *testing.B) string {
 	return strings.TrimPrefix(s.URL, "https://")
 }
 
-// BenchmarkNetHTTP is what the same requests cost with net/http.
+// BenchmarkNetHTTP measures the same requests with net/http.
 func BenchmarkNetHTTP(b *testing.B) {
 	plain := "http://" + server(b, parrot(ok200, false))
 	secret := "https://" + quietTLS(b)

@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 )
 
-// internalError is the code with which electrs answers while it indexes.
+// internalError is the code of electrs' answers while it indexes.
 const internalError = -32603
 
 var serverVersion = []byte(`{"jsonrpc":"2.0","id":0,"method":"server.version","params":["archipelago","1.4"]}` + "\n")

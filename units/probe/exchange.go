@@ -15,21 +15,20 @@ import (
 	"time"
 )
 
-// limit is what one probe reads from a peer at most.
+// limit is the maximum that one probe reads.
 const limit = 64 << 10
 
-// errFlood ends an answer that goes on beyond the limit.
+// errFlood ends an answer that is longer than the limit.
 var errFlood = errors.New("the answer is longer than 64 KiB")
 
-// protocolError is an answer that is none in its protocol.
+// protocolError says that an answer is not in its protocol.
 type protocolError string
 
 func (e protocolError) Error() string { return string(e) }
 
-// Certificate checks are off: the peer is an address of this machine, and apps
-// sign their certificates themselves. No credentials are sent over TLS. For the
-// same reason there is no post-quantum key exchange, which takes as much memory
-// again as the rest of the handshake.
+// Certificates are not verified: the peer is an address of this machine, and apps sign their
+// certificates themselves. No credentials are sent over TLS. For the same reason there is no
+// post-quantum key exchange, which needs as much memory again as the rest of the handshake.
 var tlsConfig = &tls.Config{
 	InsecureSkipVerify: true,
 	CurvePreferences:   []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521},
@@ -37,17 +36,17 @@ var tlsConfig = &tls.Config{
 
 // link is a connection to a peer.
 type link struct {
-	// Conn is what the protocol is spoken over: wire, or TLS on top of it.
+	// Conn carries the protocol: wire, or TLS over it.
 	net.Conn
 	wire *wire
-	// dialled and opened are when connecting began and when it was done.
+	// dialled and opened are when the connection attempt began and succeeded.
 	dialled, opened time.Time
 }
 
-// close doesn't end TLS politely, as that can wait for the peer.
+// close does not close TLS properly, because that can wait for the peer.
 func (l *link) close() { _ = l.wire.Close() }
 
-// wire counts what comes from a peer, so that TLS is bounded as well.
+// wire counts the bytes from a peer, so that TLS is bounded, too.
 type wire struct {
 	net.Conn
 	read int
@@ -62,14 +61,14 @@ func (w *wire) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// open connects, and agrees on keys where the target speaks TLS.
+// open connects, and does the handshake if the target uses TLS.
 func open(ctx context.Context, t *Target) (*link, error) {
 	address, err := netip.ParseAddrPort(t.Address)
 	if err != nil {
 		return nil, err
 	}
 	start := time.Now()
-	d := net.Dialer{KeepAlive: -1} // the time limit is shorter
+	d := net.Dialer{KeepAlive: -1} // the timeout is shorter
 	conn, err := d.DialTCP(ctx, "tcp", netip.AddrPort{}, address)
 	if err != nil {
 		return nil, err
@@ -82,24 +81,23 @@ func open(ctx context.Context, t *Target) (*link, error) {
 	return l, nil
 }
 
-// exchange is one question over a link.
+// exchange is one request over a link.
 type exchange struct {
 	link *link
-	// in reads through the exchange, which notes whether anything came.
+	// in reads through the exchange, which records whether anything arrived.
 	in       *bufio.Reader
 	answered bool
 	// body is the buffer for an answer's body.
 	body     []byte
 	deadline time.Time
-	// release stops the watch over the context; it tells whether the context
-	// has left the connection alone.
+	// release stops watching the context; it reports whether the context has not changed the
+	// deadline of the connection.
 	release func() bool
 }
 
 var exchanges = sync.Pool{New: func() any { return &exchange{in: bufio.NewReader(nil)} }}
 
-// begin puts a link under a context: its deadline and its cancellation end
-// whatever waits for the peer.
+// begin binds a link to a context: its deadline and its cancellation end every wait for the peer.
 func begin(ctx context.Context, l *link) *exchange {
 	x := exchanges.Get().(*exchange)
 	x.link, x.answered = l, false
@@ -122,10 +120,10 @@ func (x *exchange) send(b []byte) error {
 	return err
 }
 
-// farewell is the time for what is said after the verdict, out of politeness.
+// farewell is the time for what the protocol sends after the answer.
 const farewell = 300 * time.Millisecond
 
-// within shortens the time that is left, and returns its end.
+// within shortens the remaining time, and returns its end.
 func (x *exchange) within(d time.Duration) time.Time {
 	until := time.Now().Add(d)
 	if x.deadline.Before(until) {
@@ -153,18 +151,18 @@ func (x *exchange) recycle() {
 func unconnected(t *Target, err error) Outcome {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return outcome(Unreachable, Refused, "nobody listens on %s", t.Address)
+		return outcome(Unreachable, Refused, "no program listens on %s", t.Address)
 	case errors.Is(err, syscall.ECONNRESET):
 		return outcome(Unreachable, Closed, "%s closed the connection at once", t.Address)
 	case isTimeout(err):
 		return outcome(Unreachable, Timeout, "no connection to %s within %v", t.Address, t.Timeout)
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
-		return outcome(Unreachable, NoRoute, "there is no way to %s", t.Address)
+		return outcome(Unreachable, NoRoute, "no route to %s", t.Address)
 	}
 	return outcome(Unreachable, NotAsked, "connecting to %s: %v", t.Address, err)
 }
 
-// failed says why a conversation ended without an answer.
+// failed says why an exchange ended without an answer.
 func (x *exchange) failed(t *Target, err error) Outcome {
 	var p protocolError
 	switch {
@@ -175,7 +173,7 @@ func (x *exchange) failed(t *Target, err error) Outcome {
 	case isTimeout(err) && x.answered:
 		return outcome(Unreachable, Timeout, "the answer of %s did not end within %v", t.Address, t.Timeout)
 	case isTimeout(err):
-		return outcome(Unreachable, NoAnswer, "%s took the question but gave no answer within %v", t.Address, t.Timeout)
+		return outcome(Unreachable, NoAnswer, "%s accepted the connection but did not answer within %v", t.Address, t.Timeout)
 	case isClosed(err) && x.answered:
 		return outcome(Wrong, BadProtocol, "%s closed the connection in the middle of its answer", t.Address)
 	case isClosed(err):
@@ -195,8 +193,8 @@ func isClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// line reads a whole line without its end. It keeps what fits into the buffer
-// of a longer one. The text is good until the next read.
+// line reads a complete line without its end. Of a line longer than the buffer it keeps the part
+// that fits. The text is valid until the next read.
 func line(r *bufio.Reader) ([]byte, error) {
 	text, err := r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {

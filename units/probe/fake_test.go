@@ -55,13 +55,13 @@ func server(tb testing.TB, handle func(net.Conn)) string {
 // hold keeps a connection until the other side closes it.
 func hold(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
 
-// reset closes a connection the hard way.
+// reset closes a connection with a reset.
 func reset(c net.Conn) {
 	_ = c.(*net.TCPConn).SetLinger(0)
 	_ = c.Close()
 }
 
-// flood sends text and then the filling for as long as the other side takes it.
+// flood sends text and then the filling for as long as the other side reads.
 func flood(text, filling string) func(net.Conn) {
 	filling = strings.Repeat(filling, 4096)
 	return func(c net.Conn) {
@@ -83,7 +83,7 @@ func drip(text, filling string) func(net.Conn) {
 	}
 }
 
-// question reads what a probe of that kind asks before it expects an answer.
+// question reads the request of a probe of that kind, up to where it expects an answer.
 func question(kind Kind, c net.Conn) (string, error) {
 	var asked strings.Builder
 	r := bufio.NewReader(io.TeeReader(c, &asked))
@@ -109,11 +109,11 @@ func question(kind Kind, c net.Conn) (string, error) {
 		_, err := io.ReadFull(r, b)
 		return string(b), err
 	default:
-		return "", nil // the server speaks first, or in TLS
+		return "", nil // the server sends first, or uses TLS
 	}
 }
 
-// target is a probe of a kind that lacks nothing.
+// target is a complete probe of a kind.
 func target(kind Kind, address string) Target {
 	t := Target{Kind: kind, Address: address, Retries: 3, Interval: 30 * time.Second, Timeout: 10 * time.Second}
 	switch kind {
@@ -126,7 +126,7 @@ func target(kind Kind, address string) Target {
 	return t
 }
 
-// answering is a server that reads the question and answers with the text.
+// answering is a server that reads the request and sends the text.
 func answering(tb testing.TB, kind Kind, text string) string {
 	tb.Helper()
 	return server(tb, func(c net.Conn) {
@@ -136,14 +136,14 @@ func answering(tb testing.TB, kind Kind, text string) string {
 	})
 }
 
-// ask probes once, with no connection kept.
+// ask probes once, without keeping the connection.
 func ask(tb testing.TB, target Target) Outcome {
 	tb.Helper()
 	var p Prober
 	return p.Probe(tb.Context(), target, nil)
 }
 
-// check compares an outcome; part has to occur in the detail.
+// check compares an outcome; part must occur in the detail.
 func check(tb testing.TB, o Outcome, state State, reason Reason, part string) {
 	tb.Helper()
 	if o.State != state || o.Reason != reason || !strings.Contains(o.Detail, part) {

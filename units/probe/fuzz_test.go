@@ -29,7 +29,7 @@ func sane(t *testing.T, o Outcome) {
 	}
 }
 
-// judged is the outcome of an answer that a parser read.
+// judged checks the outcome of an answer that a parser read.
 func judged(t *testing.T, kind Kind, o Outcome, err error) {
 	t.Helper()
 	if err != nil {
@@ -42,7 +42,7 @@ func judged(t *testing.T, kind Kind, o Outcome, err error) {
 	sane(t, o)
 }
 
-// FuzzHTTP: where net/http reads an answer as well, both have to read the same.
+// FuzzHTTP: if net/http can read an answer, both read the same.
 func FuzzHTTP(f *testing.F) {
 	f.Add([]byte(ok200))
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -128,7 +128,7 @@ func FuzzMySQL(f *testing.F) {
 	})
 }
 
-// FuzzParse: what is accepted can be asked exactly.
+// FuzzParse: an accepted target can be asked exactly.
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(`{"kind":"http","address":"127.0.0.1:80","path":"/","interval":"30s","timeout":"5s","retries":3}`))
 	f.Fuzz(func(t *testing.T, text []byte) {

@@ -8,8 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// recorded serves one connection and returns what the probe said after the
-// server's last word.
+// recorded serves one connection and returns what the probe sent after each message of the server.
 func recorded(t *testing.T, kind Kind, words ...string) (asked []string) {
 	t.Helper()
 	done := make(chan struct{})
@@ -28,8 +27,8 @@ func recorded(t *testing.T, kind Kind, words ...string) (asked []string) {
 	return asked
 }
 
-// TestMySQLIsLeftAfterARefusedLogin: a client that greets and goes is counted,
-// and after 100 of them the server locks its address out.
+// TestMySQLIsLeftAfterARefusedLogin: the server counts a client that disconnects after the
+// greeting, and blocks its address after 100 of them.
 func TestMySQLIsLeftAfterARefusedLogin(t *testing.T) {
 	t.Parallel()
 	const login = "\x01\x82\x08\x00" + "\x00\x00\x01\x00" + "\x21" +
@@ -42,12 +41,12 @@ func TestMySQLIsLeftAfterARefusedLogin(t *testing.T) {
 	}
 	other := packetOf(2, "\xfemysql_native_password\x00123456789012345678901\x00")
 	if d := cmp.Diff([]string{packetOf(1, login), packetOf(3, ""), ""}, recorded(t, MySQL, greets, other, packetOf(4, refused[4:]))); d != "" {
-		t.Errorf("with another way to log in: %s", d)
+		t.Errorf("with another authentication plugin: %s", d)
 	}
 }
 
-// TestPostgresSessionsAreEnded: a session that breaks off stands in the server's
-// log, one probe after another. A login that is not finished does not.
+// TestPostgresSessionsAreEnded: the server logs a session that breaks off, once for each probe. It
+// does not log an unfinished login.
 func TestPostgresSessionsAreEnded(t *testing.T) {
 	t.Parallel()
 	open := pg("R", "\x00\x00\x00\x00") + pg("S", "server_version\x0017\x00") + pg("Z", "I")
@@ -55,6 +54,6 @@ func TestPostgresSessionsAreEnded(t *testing.T) {
 		t.Error(d)
 	}
 	if d := cmp.Diff([]string{""}, recorded(t, Postgres, pg("R", "\x00\x00\x00\x03"))); d != "" {
-		t.Errorf("with a password wanted: %s", d)
+		t.Errorf("with a password required: %s", d)
 	}
 }

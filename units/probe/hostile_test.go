@@ -15,7 +15,7 @@ import (
 
 var kinds = []Kind{HTTP, HTTPS, TCP, JSONRPC, Electrum, Postgres, Redis, MySQL}
 
-// beginnings are answers of each kind that could go on for ever.
+// beginnings are answers of each kind that could continue forever.
 var beginnings = map[Kind]string{
 	HTTP:     "HTTP/1.1 200 OK\r\n\r\n",
 	HTTPS:    "\x16\x03\x03\x40\x00",
@@ -27,8 +27,8 @@ var beginnings = map[Kind]string{
 	MySQL:    "\xff\xff\x00\x00",
 }
 
-// TestNoPeerHoldsAProbe: whatever the other side does, every kind of probe ends
-// within its timeout and names what it saw.
+// TestNoPeerHoldsAProbe: whatever the peer does, a probe of any kind ends within its timeout and
+// reports what it saw.
 func TestNoPeerHoldsAProbe(t *testing.T) {
 	t.Parallel()
 	type want struct {
@@ -40,7 +40,7 @@ func TestNoPeerHoldsAProbe(t *testing.T) {
 		all     want
 		but     map[Kind]want
 	}{
-		"nobody listens": {
+		"no program listens": {
 			func(Kind) string { return closedPort(t) },
 			want{Unreachable, Refused},
 			nil,
@@ -121,8 +121,8 @@ func TestNoPeerHoldsAProbe(t *testing.T) {
 	}
 }
 
-// closedPort is an address where nobody listens. It is another one than that of the
-// servers of tests: one that starts at the same time may be given the port.
+// closedPort is an address without a listener. It is not an address of the servers of tests: one
+// that starts at the same time may get the port.
 func closedPort(tb testing.TB) string {
 	tb.Helper()
 	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.1.2.3:0")
@@ -133,7 +133,7 @@ func closedPort(tb testing.TB) string {
 	return l.Addr().String()
 }
 
-// fullBacklog is an address where the kernel lets no more connections wait.
+// fullBacklog is an address whose listener accepts no connection and whose backlog is full.
 func fullBacklog(t *testing.T) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
@@ -161,7 +161,7 @@ func fullBacklog(t *testing.T) string {
 	return address
 }
 
-// endless is a peer that always has more.
+// endless is a peer that never stops sending.
 type endless struct {
 	net.Conn
 	read int
@@ -185,7 +185,7 @@ func TestCallingOffEndsAProbe(t *testing.T) {
 			t.Parallel()
 			ctx, cancel := context.WithCancel(t.Context())
 			target := target(kind, server(t, func(c net.Conn) {
-				if kind != TCP && kind != MySQL { // in these the server begins
+				if kind != TCP && kind != MySQL { // in these the server sends first
 					_, _ = c.Read(make([]byte, 1))
 				}
 				cancel()
@@ -194,7 +194,7 @@ func TestCallingOffEndsAProbe(t *testing.T) {
 			target.Timeout = time.Minute
 			start := time.Now()
 			var p Prober
-			check(t, p.Probe(ctx, target, nil), Unreachable, NotAsked, "called off")
+			check(t, p.Probe(ctx, target, nil), Unreachable, NotAsked, "canceled")
 			if d := time.Since(start); d > target.Timeout/2 {
 				t.Errorf("the probe took %v", d)
 			}
@@ -202,7 +202,7 @@ func TestCallingOffEndsAProbe(t *testing.T) {
 	}
 }
 
-// TestTCPHasToStayOpen: what a dead forwarded port does is no sign of life.
+// TestTCPHasToStayOpen: a forwarded port without an app accepts connections, and proves nothing.
 func TestTCPHasToStayOpen(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -215,7 +215,7 @@ func TestTCPHasToStayOpen(t *testing.T) {
 		{"", openFor - 1, time.Minute, Unreachable, Closed, openFor - 1},
 		{"220 hello\r\n", openFor - 1, time.Minute, Unreachable, Closed, openFor - 1},
 		{"", time.Hour, time.Minute, Serving, OK, openFor},
-		{"", time.Hour, openFor / 2, Serving, OK, openFor / 2}, // as long as the timeout lets one see
+		{"", time.Hour, openFor / 2, Serving, OK, openFor / 2}, // as long as the timeout allows
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			here, there := net.Pipe()
@@ -235,7 +235,7 @@ func TestTCPHasToStayOpen(t *testing.T) {
 	}
 }
 
-// TestTCP: the latency is the time until the connection stood.
+// TestTCP: the latency is the time until the connection was established.
 func TestTCP(t *testing.T) {
 	t.Parallel()
 	start := time.Now()
@@ -257,7 +257,7 @@ func TestAnAddressThatNobodyHas(t *testing.T) {
 	check(t, ask(t, target("carrier-pigeon", "127.0.0.1:1")), Unreachable, NotAsked, "carrier-pigeon")
 }
 
-// TestProbesLeaveNothingBehind is not parallel: it counts what the process has.
+// TestProbesLeaveNothingBehind is not parallel: it counts goroutines and files of the process.
 func TestProbesLeaveNothingBehind(t *testing.T) {
 	silent, closing, flooding, full := server(t, hold), server(t, reset), server(t, flood("HTTP/1.1 200 OK\r\n\r\n", "x")), fullBacklog(t)
 	page, gone := server(t, pages(nil)), closedPort(t)
@@ -277,12 +277,12 @@ func TestProbesLeaveNothingBehind(t *testing.T) {
 	all()
 	all()
 	for g, f := settled(t); g > goroutines || f > files; g, f = settled(t) {
-		t.Logf("goroutines %d → %d, files %d → %d", goroutines, g, files, f) // servers may still have to see the end
+		t.Logf("goroutines %d → %d, files %d → %d", goroutines, g, files, f) // servers may still be closing
 	}
 }
 
-// settled counts goroutines and open files once they stay the same: fake servers
-// take a moment to see the end.
+// settled counts goroutines and open files once the counts are stable: fake servers take a moment
+// to close.
 func settled(t *testing.T) (goroutines, files int) {
 	t.Helper()
 	for same := 0; same < 10; same++ {

@@ -15,17 +15,17 @@ type answer struct {
 	status     int
 	retryAfter bool
 	body       []byte
-	// more tells that the body was longer than the limit.
+	// more reports that the body was longer than the limit.
 	more bool
-	// keep tells that the connection is good for another request.
+	// keep reports that the connection can be used for another request.
 	keep bool
 }
 
-// readAnswer reads a response. Its body goes into the buffer.
+// readAnswer reads a response, with its body in the buffer.
 func readAnswer(r *bufio.Reader, buffer []byte) (answer, error) {
 	h, err := readHead(r)
 	for err == nil && h.status/100 == 1 && h.status != 101 {
-		h, err = readHead(r) // interim answers say nothing
+		h, err = readHead(r) // interim answers don't count
 	}
 	if err != nil {
 		return answer{}, err
@@ -44,7 +44,7 @@ type head struct {
 	retryAfter bool
 	keep       bool
 	chunked    bool
-	// length is the length of the body, -1 when it was not said.
+	// length is the length of the body, -1 if it is not given.
 	length int64
 }
 
@@ -72,10 +72,10 @@ func readHead(r *bufio.Reader) (head, error) {
 	}
 }
 
-// field takes one line of a head.
+// field reads one line of a head.
 func (h *head) field(text []byte) error {
 	if text[0] == ' ' || text[0] == '\t' {
-		return nil // goes on with a field that is none of ours, else that was invalid
+		return nil // continues a field that is ignored; any other was invalid
 	}
 	name, value, found := bytes.Cut(text, []byte(":"))
 	if !found {
@@ -108,7 +108,7 @@ func is(text []byte, name string) bool {
 	return len(text) == len(name) && strings.EqualFold(string(text), name)
 }
 
-// number reads digits and nothing else.
+// number reads digits only.
 func number(text []byte, base int) (int64, bool) {
 	if len(text) == 0 || text[0] == '+' || text[0] == '-' {
 		return 0, false

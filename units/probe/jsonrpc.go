@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// warmingUp is the code with which bitcoind answers until it is ready.
+// warmingUp is the code of bitcoind's answers until it is ready.
 const warmingUp = -28
 
 func (p *Prober) askRPC(ctx context.Context, t *Target, credentials Credentials) Outcome {
@@ -37,7 +37,7 @@ func (p *Prober) askRPC(ctx context.Context, t *Target, credentials Credentials)
 	return p.request(ctx, t, append(b, body...), judgeRPC)
 }
 
-// login is user:password, empty when no authentication is wanted.
+// login is user:password, empty without authentication.
 func (t *Target) login(credentials Credentials) (string, error) {
 	if t.PasswordSecret == "" {
 		if t.User == "" {
@@ -46,7 +46,7 @@ func (t *Target) login(credentials Credentials) (string, error) {
 		return t.User + ":", nil
 	}
 	if credentials == nil {
-		return "", errors.New("no secrets can be read here")
+		return "", errors.New("secrets can't be read here")
 	}
 	secret, err := credentials(t.PasswordSecret)
 	if err != nil {
@@ -64,13 +64,13 @@ func (t *Target) login(credentials Credentials) (string, error) {
 	return secret, nil
 }
 
-// response is what a JSON-RPC server says.
+// response is the answer of a JSON-RPC server.
 type response struct {
 	Result json.RawMessage `json:"result"`
 	Error  json.RawMessage `json:"error"`
 }
 
-// failure is the error of a response; ok is false when there is none.
+// failure is the error of a response; ok is false if there is none.
 func (r *response) failure() (code int64, message string, ok bool) {
 	if len(r.Error) == 0 || string(r.Error) == "null" {
 		return 0, "", false
@@ -128,8 +128,8 @@ func (t *Target) expected(result json.RawMessage) Outcome {
 	return outcome(Serving, OK, "%s gave a result", t.Method)
 }
 
-// syncing is a Bitcoin node that has not caught up. On a chain without blocks, it says that
-// all of it is verified: that tells nobody how far it is.
+// syncing is the outcome for a Bitcoin node that has not caught up. On a chain without blocks the
+// node reports full verification, which is no progress.
 func syncing(t *Target, result json.RawMessage) Outcome {
 	o := outcome(Loading, Syncing, "%s: still downloading blocks", t.Method)
 	text, _ := member(result, "verificationprogress")
@@ -139,8 +139,8 @@ func syncing(t *Target, result json.RawMessage) Outcome {
 	return o
 }
 
-// member follows a dotted path and returns the value there as text. Objects are
-// opened one by one, so that deep nesting costs nothing.
+// member follows a dotted path and returns the value as text. Objects are decoded one by one, so
+// that deep nesting costs nothing.
 func member(value json.RawMessage, path string) (string, bool) {
 	for name := range strings.SplitSeq(path, ".") {
 		var object map[string]json.RawMessage

@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// Kind is the protocol in which a target is asked.
+// Kind is the protocol of a probe.
 type Kind string
 
-// The kinds of probes from the host's side.
+// The kinds of probes from the host.
 const (
 	HTTP     Kind = "http"
 	HTTPS    Kind = "https"
@@ -25,17 +25,17 @@ const (
 	MySQL    Kind = "mysql"
 )
 
-// protocol is what is known of a kind.
+// protocol is a kind and how it is probed.
 type protocol struct {
 	kind Kind
 	// takes is the members of a target that only some kinds have.
 	takes members
 	ask   func(*Prober, context.Context, *Target, Credentials) Outcome
-	// shows says in a few words what the good answer is. mark sets names apart.
+	// shows describes a good answer in a few words. mark marks names.
 	shows func(t *Target, mark func(string) string) string
 }
 
-// members is those of a target that belong together.
+// members is groups of optional members of a target.
 type members int
 
 const (
@@ -44,8 +44,8 @@ const (
 	aCall                     // method, user, password_secret, expect
 )
 
-// protocols is every kind, in the order of the reference. A new kind is an entry here, and
-// the key of the same name in Probe of manifests/schema.go with what the reference says.
+// protocols is every kind, in the order of the reference. To add a kind, add an entry here and the
+// key of the same name, with its documentation, to Probe of manifests/schema.go.
 var protocols = []protocol{
 	{HTTP, aPath | aPage, (*Prober).askPage, showPage},
 	{HTTPS, aPath | aPage, (*Prober).askPage, showPage},
@@ -60,7 +60,7 @@ var protocols = []protocol{
 // Kinds lists the names of all kinds.
 func Kinds() []string { return kindsWith(0) }
 
-// kindsWith lists the kinds that have members.
+// kindsWith lists the kinds that have these members.
 func kindsWith(m members) (names []string) {
 	for _, p := range protocols {
 		if p.takes&m == m {
@@ -70,7 +70,7 @@ func kindsWith(m members) (names []string) {
 	return names
 }
 
-// protocol is nil for a kind that does not exist.
+// protocol is the entry of the kind, nil for an unknown one.
 func (t *Target) protocol() *protocol {
 	i := slices.IndexFunc(protocols, func(p protocol) bool { return p.kind == t.Kind })
 	if i < 0 {
@@ -79,8 +79,8 @@ func (t *Target) protocol() *protocol {
 	return &protocols[i]
 }
 
-// New makes a target of a kind with the members that a manifest gives by name. The address
-// and the times are left to the caller.
+// New makes a target of a kind with the members that a manifest names. The caller sets the address
+// and the times.
 func New(kind string, given map[string]any) (Target, error) {
 	t := Target{Kind: Kind(kind)}
 	if t.protocol() == nil {
@@ -95,8 +95,7 @@ func New(kind string, given map[string]any) (Target, error) {
 	return t, d.Decode(&t)
 }
 
-// Shows says in a few words what the good answer of a target is. mark sets names apart from
-// the text around them.
+// Shows describes a good answer of a target in a few words. mark marks names in the text.
 func (t *Target) Shows(mark func(name string) string) string { return t.protocol().shows(t, mark) }
 
 func show(s string) func(*Target, func(string) string) string {

@@ -8,15 +8,15 @@ import (
 	"io"
 )
 
-// Packets of the handshake begin with one of these.
+// The first byte of a packet of the handshake.
 const (
 	mysqlGreeting = 10
 	mysqlError    = 0xff
 	mysqlSwitch   = 0xfe
 )
 
-// hostNotPrivileged is the error of a server that has no account for the address
-// which the probe comes from. It serves others, as one that refuses a password.
+// hostNotPrivileged is the error of a server that has no account for the address of the probe.
+// Like one that refuses a password, it serves others.
 const hostNotPrivileged = 1130
 
 func askMySQL(x *exchange) (Outcome, error) {
@@ -27,8 +27,8 @@ func askMySQL(x *exchange) (Outcome, error) {
 	return o, err
 }
 
-// readMySQL reads what the server greets with, and the way of authentication
-// that it proposes, nil when it did not greet.
+// readMySQL reads the greeting of the server, and the authentication plugin that it proposes, nil
+// if it did not greet.
 func readMySQL(r *bufio.Reader) (o Outcome, plugin []byte, err error) {
 	p, err := packet(r)
 	if err != nil {
@@ -49,7 +49,7 @@ func readMySQL(r *bufio.Reader) (o Outcome, plugin []byte, err error) {
 
 func judgeMySQL(code uint16, message string) Outcome {
 	if code == hostNotPrivileged {
-		return outcome(Serving, OK, "the server answers, though not for this address")
+		return outcome(Serving, OK, "the server answers, but refuses this address")
 	}
 	return outcome(Wrong, ServerError, "%s (%d)", message, code)
 }
@@ -70,7 +70,7 @@ func packet(r *bufio.Reader) ([]byte, error) {
 	return p, err
 }
 
-// proposed is the last word of a greeting: the default plugin.
+// proposed is the last field of a greeting: the default plugin.
 func proposed(rest []byte) []byte {
 	const fixed = 4 + 8 + 1 + 2 + 1 + 2 + 2 + 1 + 10 // up to the second part of the scramble
 	if len(rest) < fixed+13 {
@@ -80,10 +80,9 @@ func proposed(rest []byte) []byte {
 	return name[:min(len(name), 64)]
 }
 
-// takeLeave logs in as somebody whom the server doesn't know. A connection that
-// ends before that counts against the address it comes from, and after 100 of
-// them (max_connect_errors) the server refuses all clients from there; a refused
-// login does not count.
+// takeLeave logs in as a user that the server does not know. A connection that ends before counts
+// against its address, and after 100 of them (max_connect_errors) the server refuses all clients
+// from there; a refused login does not count.
 func takeLeave(x *exchange, plugin []byte) {
 	const capabilities = 1<<0 | 1<<9 | 1<<15 | 1<<19 // long password, 4.1, secure connection, plugin
 	p := binary.LittleEndian.AppendUint32(nil, capabilities)
@@ -103,7 +102,7 @@ func takeLeave(x *exchange, plugin []byte) {
 	}
 }
 
-// numbered makes a packet of a conversation.
+// numbered makes a packet with a sequence number.
 func numbered(sequence byte, p []byte) []byte {
 	return append([]byte{byte(len(p)), byte(len(p) >> 8), byte(len(p) >> 16), sequence}, p...)
 }

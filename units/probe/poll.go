@@ -6,15 +6,15 @@ import (
 	"time"
 )
 
-// Asker returns a function that asks a target. Each question reads the password of the
-// target again: a secret may be rotated while the app is waited for.
+// Asker returns a function that probes a target. Each call reads the password of the target again:
+// a secret may be rotated during the wait.
 func Asker(t Target, credentials Credentials) func(context.Context) Outcome {
 	var prober Prober
 	return func(ctx context.Context) Outcome { return prober.Probe(ctx, t, credentials) }
 }
 
-// Backoff is the pauses between two questions: short at first, since most apps serve
-// within a second, and growing. The zero value is ready for use.
+// Backoff is the pauses between two probes. They are short at first, because most apps serve
+// within a second, and grow. The zero value is ready for use.
 type Backoff struct{ pause time.Duration }
 
 const (
@@ -22,15 +22,14 @@ const (
 	longestPause = time.Second
 )
 
-// Next returns the pause until the next question.
+// Next returns the pause until the next probe.
 func (b *Backoff) Next() time.Duration {
 	b.pause = min(max(b.pause*3/2, firstPause), longestPause)
 	return b.pause
 }
 
-// PollUntil asks until an answer has one of the states, and returns the last answer.
-// report is called with each answer before that. The error is the cause for which the
-// context ended.
+// PollUntil probes until an answer has one of the states, and returns the last answer. It calls
+// report with each earlier answer. The error is the cause of the context.
 func PollUntil(ctx context.Context, states []State, ask func(context.Context) Outcome, report func(Outcome)) (last Outcome, err error) {
 	var backoff Backoff
 	timer := time.NewTimer(0)
@@ -42,7 +41,7 @@ func PollUntil(ctx context.Context, states []State, ask func(context.Context) Ou
 		case <-timer.C:
 		}
 		o := ask(ctx)
-		if isOver(ctx) { // the question was cut short: its answer says less than the one before
+		if isOver(ctx) { // the probe was interrupted: its answer says less than the one before
 			<-ctx.Done()
 			return last, context.Cause(ctx)
 		}
@@ -55,8 +54,8 @@ func PollUntil(ctx context.Context, states []State, ask func(context.Context) Ou
 	}
 }
 
-// isOver reports whether a context has ended, or ends at this moment: a connection with
-// the same deadline can notice it first.
+// isOver reports whether a context has ended, or ends at this moment: a connection with the same
+// deadline can time out first.
 func isOver(ctx context.Context) bool {
 	deadline, limited := ctx.Deadline()
 	return ctx.Err() != nil || limited && !time.Now().Before(deadline)

@@ -10,11 +10,11 @@ import (
 	"time"
 )
 
-// serves is the states in which the tests stop asking.
+// serves is the states that end the polling of the tests.
 var serves = []State{Serving, NeedsUser}
 
-// answers is an app that gives one answer after the other, and stays with the
-// last. It notes when it was asked.
+// answers is an app that gives one answer after the other, and repeats the last. It records when
+// it was probed.
 type answers struct {
 	states []State
 	asked  []time.Duration
@@ -53,7 +53,7 @@ func TestPollUntil(t *testing.T) {
 				}
 				want := c.asked
 				if c.err == nil {
-					want-- // the good one is not told as waiting
+					want-- // the last one is not reported
 				}
 				if len(told) != want {
 					t.Errorf("told %q, want %d answers", told, want)
@@ -83,8 +83,7 @@ func TestPauses(t *testing.T) {
 	})
 }
 
-// A question that the end of the waiting cuts short does not hide what the app
-// said before.
+// A probe that the end of the wait interrupts does not hide the previous answer.
 func TestPollUntilKeepsTheLastAnswer(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -97,7 +96,7 @@ func TestPollUntilKeepsTheLastAnswer(t *testing.T) {
 				return Outcome{State: Loading, Detail: "verifying"}
 			}
 			<-ctx.Done()
-			return Outcome{State: Unreachable, Detail: "called off"}
+			return Outcome{State: Unreachable, Detail: "canceled"}
 		}, func(Outcome) {})
 		if err == nil || last.Detail != "verifying" {
 			t.Errorf("last answer %q, error %v", last.Detail, err)

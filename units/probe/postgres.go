@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// startup asks for a session. A server that lets in whoever asks would log a
-// role that it does not have; postgres is there as a rule.
+// startup requests a session. A server without authentication would log an unknown role; postgres
+// usually exists.
 var startup = message("\x00\x03\x00\x00user\x00postgres\x00database\x00postgres\x00application_name\x00archipelago\x00\x00")
 
-// message puts the length before a message, which counts itself.
+// message prefixes a message with its length, which includes itself.
 func message(text string) []byte {
 	return append(binary.BigEndian.AppendUint32(nil, uint32(4+len(text))), text...)
 }
@@ -23,7 +23,7 @@ func askPostgres(x *exchange) (Outcome, error) {
 	}
 	o, open, err := readPostgres(x.in)
 	if open {
-		// The server logs a connection that breaks, but not one that ends.
+		// The server logs a connection that breaks, but not one that is closed properly.
 		x.within(farewell)
 		_ = x.send(append([]byte("X"), message("")...))
 		_, _ = io.Copy(io.Discard, x.in)
@@ -31,8 +31,8 @@ func askPostgres(x *exchange) (Outcome, error) {
 	return o, err
 }
 
-// readPostgres reads up to the first message that is no notice; open tells that
-// the server has opened a session.
+// readPostgres reads up to the first message that is not a notice; open reports that the server
+// has opened a session.
 func readPostgres(r *bufio.Reader) (o Outcome, open bool, err error) {
 	for {
 		kind, err := r.ReadByte()
@@ -53,14 +53,14 @@ func readPostgres(r *bufio.Reader) (o Outcome, open bool, err error) {
 		}
 		switch kind {
 		case 'R':
-			return outcome(Serving, OK, "the server takes sessions"), string(text) == "\x00\x00\x00\x00", nil
+			return outcome(Serving, OK, "the server accepts sessions"), string(text) == "\x00\x00\x00\x00", nil
 		case 'E':
 			return judgePostgres(text), false, nil
 		}
 	}
 }
 
-// judgePostgres tells errors that only a serving server can have from others.
+// judgePostgres distinguishes errors of a serving server from others.
 func judgePostgres(fields []byte) Outcome {
 	var code, text string
 	for field := range strings.SplitSeq(string(fields), "\x00") {
@@ -76,8 +76,8 @@ func judgePostgres(fields []byte) Outcome {
 		o := outcome(Loading, StartingUp, "%s", quote(text))
 		o.Progress = progress(text)
 		return o
-	case strings.HasPrefix(code, "28"), strings.HasPrefix(code, "3D"): // no such user or database, or not from here
-		return outcome(Serving, OK, "the server takes sessions, though not this one")
+	case strings.HasPrefix(code, "28"), strings.HasPrefix(code, "3D"): // no such user or database, or not from this address
+		return outcome(Serving, OK, "the server accepts sessions, but refused this one")
 	}
 	return outcome(Wrong, ServerError, "%s (%s)", quote(text), quote(code))
 }

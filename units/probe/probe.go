@@ -1,14 +1,13 @@
-// Package probe asks an app from the host's side whether it serves: one
-// question over one connection, in this process, within a time limit that holds
-// whatever the peer does. It owns what the answers of each protocol mean, and the pauses
-// between two questions.
+// Package probe owns the probes from the host: one request over one connection, in this process,
+// within a timeout that holds whatever the peer does. It owns what the answers of each protocol
+// mean, and the pauses between two probes.
 //
-// It never runs a program, resolves a name, reads a file or changes anything;
-// what to do about an answer is for the caller to decide.
+// It never runs a program, resolves a name, reads a file or changes anything. Its caller decides
+// what to do about an answer.
 //
-// HTTP is spoken by the few lines in http.go and not by net/http: beside TLS,
-// which https needs, net/http adds 1.25 MB to the binary and 1.4 MB of memory
-// before the first request, and two goroutines for each kept connection.
+// The few lines of http.go replace net/http: beside TLS, which https needs, net/http adds 1.25 MB
+// to the binary, 1.4 MB of memory before the first request, and two goroutines for each kept
+// connection.
 package probe
 
 import (
@@ -22,52 +21,52 @@ import (
 	"unicode"
 )
 
-// State is how an app stands.
+// State is the state of an app as its answer shows it.
 type State string
 
-// The states. Only Serving is good; Loading and NeedsUser are no failures that
-// a restart mends.
+// The states. Only Serving is healthy; a restart does not help with Loading and NeedsUser, which
+// are no failures.
 const (
-	// Serving: it answers as it should.
+	// Serving: it answers correctly.
 	Serving State = "serving"
 	// Loading: it answers that it is not ready yet.
 	Loading State = "loading"
 	// NeedsUser: it waits for a person.
 	NeedsUser State = "needs-user"
-	// Unreachable: no answer came.
+	// Unreachable: it did not answer.
 	Unreachable State = "unreachable"
-	// Wrong: it answers, but not as it should.
+	// Wrong: it answers incorrectly.
 	Wrong State = "wrong"
 )
 
-// Reason says for machines why an outcome has its state.
+// Reason is the machine-readable reason for the state of an outcome.
 type Reason string
 
 // The reasons, by state.
 const (
 	OK Reason = "ok"
 
-	// StartingUp: it said that it starts, or reads its data.
+	// StartingUp: it answers that it is starting or reading its data.
 	StartingUp Reason = "starting-up"
-	// Indexing: an Electrum server has no complete index yet.
+	// Indexing: the index of an Electrum server is incomplete.
 	Indexing Reason = "indexing"
-	// Syncing: it catches up with the network.
+	// Syncing: it is catching up with the network.
 	Syncing Reason = "syncing"
-	// RetryLater: 503 with a time after which to ask again.
+	// RetryLater: 503 with a time for the next attempt.
 	RetryLater Reason = "retry-later"
 
-	// WalletLocked: a password has to be entered.
+	// WalletLocked: a person has to enter a password.
 	WalletLocked Reason = "wallet-locked"
-	// NoWallet: a wallet has to be created.
+	// NoWallet: a person has to create a wallet.
 	NoWallet Reason = "no-wallet"
 
-	// Refused: nobody listens.
+	// Refused: no program listens on the address.
 	Refused Reason = "refused"
-	// Closed: the connection was closed or reset before the first byte of an
-	// answer; a forwarded port does so for an app that does not listen.
+	// Closed: the connection was closed or reset before the first byte of an answer; a forwarded
+	// port does so if the app does not listen.
 	Closed Reason = "closed"
-	// NoAnswer: the connection stands, but not one byte came in time. An app
-	// that is busy with itself looks the same as one that hangs.
+	// NoAnswer: the connection was established, but no byte arrived in time. A busy app looks the
+	// same as one that hangs.
 	NoAnswer Reason = "no-answer"
 	// Timeout: no connection, or only a part of the answer, in time.
 	Timeout Reason = "timeout"
@@ -80,50 +79,49 @@ const (
 	BadStatus Reason = "bad-status"
 	// BadBody: the text is not in the body.
 	BadBody Reason = "bad-body"
-	// BadResult: a member of the result is not as expected.
+	// BadResult: a member of the result differs from the expected value.
 	BadResult Reason = "bad-result"
-	// BadCredentials: user and password were not accepted.
+	// BadCredentials: user and password were refused.
 	BadCredentials Reason = "bad-credentials"
 	// NoCredentials: the secret could not be read, or holds no password.
 	NoCredentials Reason = "no-credentials"
 	// ServerError: it answered with an error.
 	ServerError Reason = "server-error"
-	// BadProtocol: the answer is not in the protocol, or was cut short.
+	// BadProtocol: the answer is not in the protocol, or is truncated.
 	BadProtocol Reason = "bad-protocol"
 	// TooLarge: the answer is longer than 64 KiB.
 	TooLarge Reason = "too-large"
 )
 
-// Outcome is what one probe found.
+// Outcome is the result of one probe.
 type Outcome struct {
 	State  State
 	Reason Reason
-	// Detail says it for people, on one line without control characters. It
-	// holds text of the peer, but no credentials.
+	// Detail is the result for people, in one line without control characters. It contains text of
+	// the peer, but no credentials.
 	Detail string
-	// Progress is how far a Loading app is, from 0 to 1; -1 when it did not say.
+	// Progress is the progress of a Loading app, from 0 to 1, or -1 if unknown.
 	Progress float64
-	// Latency is the time until the answer, for TCP until the connection stood.
+	// Latency is the time until the answer; for TCP, until the connection was established.
 	Latency time.Duration
 }
 
 // Credentials returns the content of a secret. It must not block.
 type Credentials func(name string) (string, error)
 
-// Prober asks. The zero value is ready for use, also by several goroutines.
+// Prober makes probes. The zero value is ready for use, also by several goroutines.
 type Prober struct {
-	// Reuse is how long a connection of http, https and jsonrpc is kept and
-	// used again; zero keeps none. An established connection may go on working
-	// when new ones no longer get through, so that a dead port is seen this
-	// much later.
+	// Reuse is how long a connection of http, https and jsonrpc is kept for further probes; zero
+	// keeps none. A kept connection may still work when new ones fail, so that a dead port is
+	// noticed this much later.
 	Reuse time.Duration
 
 	mu   sync.Mutex
 	idle map[peer]*link
 }
 
-// Probe asks a target once. It returns within the target's timeout, reads at
-// most 64 KiB, and leaves nothing behind but, with Reuse, one connection.
+// Probe probes a target once. It returns within the target's timeout, reads at most 64 KiB, and
+// leaves nothing open except, with Reuse, one connection.
 func (p *Prober) Probe(ctx context.Context, t Target, credentials Credentials) Outcome {
 	start := time.Now()
 	parent := ctx
@@ -134,7 +132,7 @@ func (p *Prober) Probe(ctx context.Context, t Target, credentials Credentials) O
 		o.Latency = time.Since(start)
 	}
 	if o.State == Unreachable && errors.Is(parent.Err(), context.Canceled) {
-		return Outcome{State: Unreachable, Reason: NotAsked, Detail: "the probe was called off", Progress: -1, Latency: o.Latency}
+		return Outcome{State: Unreachable, Reason: NotAsked, Detail: "the probe was canceled", Progress: -1, Latency: o.Latency}
 	}
 	return o
 }
@@ -146,7 +144,7 @@ func (p *Prober) ask(ctx context.Context, t *Target, credentials Credentials) Ou
 	return outcome(Unreachable, NotAsked, "no probe of kind %q is known", t.Kind)
 }
 
-// once asks by a conversation over a connection that is not kept.
+// once makes a probe of an exchange over a connection that is not kept.
 func once(talk func(*exchange) (Outcome, error)) func(*Prober, context.Context, *Target, Credentials) Outcome {
 	return func(_ *Prober, ctx context.Context, t *Target, _ Credentials) Outcome {
 		l, err := open(ctx, t)
@@ -167,10 +165,10 @@ func outcome(s State, r Reason, format string, args ...any) Outcome {
 	return Outcome{State: s, Reason: r, Detail: fmt.Sprintf(format, args...), Progress: -1}
 }
 
-// maxQuote is the length to which text of a peer is cut.
+// maxQuote is the maximum length of quoted text of a peer.
 const maxQuote = 200
 
-// quote makes text of a peer fit for one line of a terminal or a journal.
+// quote makes text of a peer safe for one line of a terminal or the journal.
 func quote[T ~string | ~[]byte](text T) string {
 	s := string(text[:min(len(text), 4*maxQuote)])
 	s = strings.Map(func(r rune) rune {

@@ -25,7 +25,7 @@ func readRedis(r *bufio.Reader) (Outcome, error) {
 		return outcome(Serving, OK, "PING gave PONG"), nil
 	case !isError:
 		return Outcome{}, protocolError(text)
-	case code == "NOAUTH" || code == "NOPERM": // said while it loads, too
+	case code == "NOAUTH" || code == "NOPERM": // it also answers so while it loads
 		return outcome(Serving, OK, "it answers, and asks for a password"), nil
 	case code == "LOADING":
 		o := outcome(Loading, StartingUp, "%s", quote(message))

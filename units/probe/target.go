@@ -13,18 +13,18 @@ import (
 	"unicode"
 )
 
-// Target is what is asked, as it stands in the ownership section of a unit
-// file. Parse makes one; a Target is not changed afterwards.
+// Target is a probe, as in the ownership section of a unit file. Parse makes one; nothing changes
+// it afterwards.
 type Target struct {
 	// Kind is the protocol.
 	Kind Kind `json:"kind"`
-	// Address is IP:port. Names are not allowed: looking one up can hang.
+	// Address is IP:port. Names are not allowed: resolving one can hang.
 	Address string `json:"address"`
 	// Path is the path and query of an HTTP request.
 	Path string `json:"path,omitempty"`
 	// Status is the accepted status codes; empty means below 400.
 	Status []int `json:"status,omitempty"`
-	// Contains is text that the body has to contain.
+	// Contains is text that must occur in the body.
 	Contains string `json:"contains,omitempty"`
 	// Method is the JSON-RPC method.
 	Method string `json:"method,omitempty"`
@@ -33,19 +33,19 @@ type Target struct {
 	User string `json:"user,omitempty"`
 	// PasswordSecret is the name of the secret that holds the password.
 	PasswordSecret string `json:"password_secret,omitempty"`
-	// Expect is members of the result, by dotted path, and their values.
+	// Expect is the expected values of members of the result, by dotted path.
 	Expect map[string]string `json:"expect,omitempty"`
 	// Interval is the time between two probes.
 	Interval time.Duration `json:"-"`
-	// Timeout is the time for one probe.
+	// Timeout is the timeout of one probe.
 	Timeout time.Duration `json:"-"`
-	// Retries is the failures in a row until the app counts as sick.
+	// Retries is the number of failures in a row after which the app counts as unhealthy.
 	Retries int `json:"-"`
-	// StartPeriod is the time after a start in which failures don't count.
+	// StartPeriod is the time after a start during which failures don't count.
 	StartPeriod time.Duration `json:"-"`
 }
 
-// encoded is a target as it stands in the ownership section.
+// encoded is a target as it is written in the ownership section.
 type encoded struct {
 	Target
 	Interval    string `json:"interval"`
@@ -54,7 +54,7 @@ type encoded struct {
 	StartPeriod string `json:"start_period,omitempty"`
 }
 
-// Text writes a target as Parse reads it.
+// Text writes a target so that Parse can read it.
 func (t *Target) Text() string {
 	w := encoded{Target: *t, Interval: seconds(t.Interval), Timeout: seconds(t.Timeout), Retries: t.Retries}
 	if t.StartPeriod > 0 {
@@ -67,7 +67,7 @@ func (t *Target) Text() string {
 	return string(text)
 }
 
-// seconds writes a duration in seconds, or in milliseconds where it has a part of one.
+// seconds writes a duration in seconds, or in milliseconds if it is not a multiple of one.
 func seconds(d time.Duration) string {
 	if d%time.Second != 0 {
 		return strconv.FormatInt(d.Milliseconds(), 10) + "ms"
@@ -75,16 +75,16 @@ func seconds(d time.Duration) string {
 	return strconv.FormatInt(int64(d/time.Second), 10) + "s"
 }
 
-// Parse reads a target and rejects what it could not ask exactly.
+// Parse reads a target and refuses one that can't be asked exactly.
 func Parse(text []byte) (Target, error) {
 	var w encoded
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&w); err != nil {
-		return Target{}, fmt.Errorf("reading a probe: %w; `archgen apply` writes it anew", err)
+		return Target{}, fmt.Errorf("reading a probe: %w; `archgen apply` rewrites it", err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return Target{}, errors.New("reading a probe: there is more after it; `archgen apply` writes it anew")
+		return Target{}, errors.New("reading a probe: there is trailing text; `archgen apply` rewrites it")
 	}
 	t := w.Target
 	t.Retries = w.Retries
@@ -94,15 +94,15 @@ func Parse(text []byte) (Target, error) {
 		duration(&t.StartPeriod, "start_period", w.StartPeriod),
 	}
 	if w.Interval == "" || w.Timeout == "" {
-		errs = append(errs, errors.New("interval and timeout have to be given"))
+		errs = append(errs, errors.New("interval and timeout are required"))
 	}
 	if err := errors.Join(append(errs, t.check()...)...); err != nil {
-		return Target{}, fmt.Errorf("the probe of %q by %q can't be asked: %w", t.Address, t.Kind, err)
+		return Target{}, fmt.Errorf("the probe of %q by %q is invalid: %w", t.Address, t.Kind, err)
 	}
 	return t, nil
 }
 
-// duration reads a duration that may be left out but not be zero or less.
+// duration reads an optional, positive duration.
 func duration(to *time.Duration, key, text string) error {
 	if text == "" {
 		return nil
@@ -156,8 +156,8 @@ func listed(m members) string {
 	return names[0]
 }
 
-// isWord tells whether text can stand in a request line.
+// isWord reports whether text may be in a request line.
 func isWord(text string) bool { return isLine(text) && !strings.Contains(text, " ") }
 
-// isLine tells whether text is free of what would end a line.
+// isLine reports whether text has no control characters.
 func isLine(text string) bool { return !strings.ContainsFunc(text, unicode.IsControl) }

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// openFor is how long a connection has to stay open. A forwarded port accepts
-// connections for an app that does not listen, and closes them then.
+// openFor is how long a connection must stay open. A forwarded port accepts connections even if
+// the app does not listen, and then closes them.
 const openFor = 300 * time.Millisecond
 
 func askOpen(x *exchange) (Outcome, error) {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// peer is whom a kept connection leads to.
+// peer identifies the other end of a kept connection.
 type peer struct {
 	tls     bool
 	address string
@@ -19,7 +19,7 @@ func (p *Prober) askPage(ctx context.Context, t *Target, _ Credentials) Outcome 
 	return p.request(ctx, t, append(p.head("GET", t), "\r\n"...), judgePage)
 }
 
-// head is the beginning of a request, without the empty line that ends it.
+// head is the head of a request, without the empty line that ends it.
 func (p *Prober) head(method string, t *Target) []byte {
 	b := make([]byte, 0, 512)
 	b = append(b, method...)
@@ -34,8 +34,8 @@ func (p *Prober) head(method string, t *Target) []byte {
 	return b
 }
 
-// request sends a request and judges the answer. A kept connection that turns
-// out to be closed says nothing about the app: then a new one is asked.
+// request sends a request and judges the answer. If a kept connection turns out to be closed,
+// which says nothing about the app, it uses a new one.
 func (p *Prober) request(ctx context.Context, t *Target, request []byte, judge func(*Target, answer) Outcome) Outcome {
 	kept := p.take(t)
 	for {
@@ -81,7 +81,7 @@ func (p *Prober) conclude(x *exchange, t *Target, a answer, err error, judge fun
 	return o
 }
 
-// take hands out the kept connection to a target, if there is one.
+// take returns the kept connection to a target, if there is one.
 func (p *Prober) take(t *Target) *link {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,7 +92,7 @@ func (p *Prober) take(t *Target) *link {
 	return l
 }
 
-// keep takes back a connection that is good for another request.
+// keep keeps a connection that can be used for another request.
 func (p *Prober) keep(t *Target, l *link) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,7 +108,7 @@ func (p *Prober) keep(t *Target, l *link) {
 	p.idle[key] = l
 }
 
-// sweep closes what is too old, also of targets that nobody asks any more.
+// sweep closes old connections, also those of targets that are not probed any more.
 func (p *Prober) sweep() {
 	for key, l := range p.idle {
 		if time.Since(l.opened) >= p.Reuse {
@@ -165,8 +165,8 @@ func badStatus(t *Target, a answer) Outcome {
 	return o
 }
 
-// walletState reads what lnd says about itself at /v1/state, which answers from
-// the start on. It reports false when the state is one in which lnd serves.
+// walletState reads lnd's answer at /v1/state, which is available from the start. It reports false
+// if lnd serves in that state.
 func walletState(t *Target, body []byte) (Outcome, bool) {
 	if path, _, _ := strings.Cut(t.Path, "?"); path != "/v1/state" {
 		return Outcome{}, false

@@ -18,7 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// pages answers every request, and counts connections.
+// pages answers every request, and counts the connections.
 func pages(connections *atomic.Int32) func(net.Conn) {
 	return func(c net.Conn) {
 		if connections != nil {
@@ -82,7 +82,7 @@ func TestRequestsAreWhatServersExpect(t *testing.T) {
 	}
 }
 
-// TestCredentialsThatCannotBe: nobody is asked, and the secret is not told.
+// TestCredentialsThatCannotBe: no request is made, and the secret is not printed.
 func TestCredentialsThatCannotBe(t *testing.T) {
 	t.Parallel()
 	var connections atomic.Int32
@@ -92,7 +92,7 @@ func TestCredentialsThatCannotBe(t *testing.T) {
 		secret Credentials
 		detail string
 	}{
-		"no source":         {"alice", nil, "no secrets"},
+		"no source":         {"alice", nil, "secrets can't be read"},
 		"not readable":      {"alice", func(string) (string, error) { return "", errors.New("reading the secret: gone") }, "gone"},
 		"empty":             {"alice", func(string) (string, error) { return "\n", nil }, "rpc is not one line"},
 		"two lines":         {"alice", func(string) (string, error) { return "hush\nX: y", nil }, "rpc is not one line"},
@@ -203,8 +203,8 @@ func TestTLSConnectionsAreKeptAsWell(t *testing.T) {
 	}
 }
 
-// TestAKeptConnectionMayBeGone: servers close idle connections, and containers
-// restart. Neither is the app's failure.
+// TestAKeptConnectionMayBeGone: servers close idle connections, and containers restart. Neither is
+// a failure of the app.
 func TestAKeptConnectionMayBeGone(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(net.Conn){"closed": func(net.Conn) {}, "reset": reset} {
@@ -239,11 +239,11 @@ func TestAKeptConnectionMayBeGone(t *testing.T) {
 func TestConnectionsNotFitForAnotherRequest(t *testing.T) {
 	t.Parallel()
 	for name, text := range map[string]string{
-		"told to close":      "HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 0\r\n\r\n",
-		"HTTP/1.0":           "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
-		"more than was said": "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 500 Oops\r\n\r\n",
-		"body not all read":  page("200 OK", strings.Repeat("x", 70<<10)),
-		"not HTTP":           "nonsense\r\n",
+		"close requested":     "HTTP/1.1 200 OK\r\nConnection: x, Close\r\nContent-Length: 0\r\n\r\n",
+		"HTTP/1.0":            "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+		"more than announced": "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 500 Oops\r\n\r\n",
+		"body not all read":   page("200 OK", strings.Repeat("x", 70<<10)),
+		"not HTTP":            "nonsense\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -259,12 +259,12 @@ func TestConnectionsNotFitForAnotherRequest(t *testing.T) {
 			p := Prober{Reuse: time.Minute}
 			t.Cleanup(p.Close)
 			_ = p.Probe(t.Context(), target, nil)
-			<-closed // never, where the connection is kept
+			<-closed // never, if the connection is kept
 		})
 	}
 }
 
-// TestOldConnectionsGo also when their target is never asked again.
+// TestOldConnectionsGo even if their target is never probed again.
 func TestOldConnectionsGo(t *testing.T) {
 	t.Parallel()
 	closed := make(chan struct{}, 1)
@@ -281,7 +281,7 @@ func TestOldConnectionsGo(t *testing.T) {
 	case <-time.After(250 * time.Millisecond):
 	}
 	_ = p.Probe(t.Context(), target(HTTP, closedPort(t)), nil)
-	<-closed // never, where the connection is kept
+	<-closed // never, if the connection is kept
 }
 
 func TestOneProberServesManyGoroutines(t *testing.T) {
