@@ -340,9 +340,9 @@ func TestStateTable(t *testing.T) {
 	}
 }
 
-// TestFollowerIsRestartedWithWhatItFollows: a plan that restarts an app also restarts the apps
+// TestFollowerRestartsAfterTheAppThatItFollows: a plan that restarts an app also restarts the apps
 // that track its address, directly or through another one, after it.
-func TestFollowerIsRestartedWithWhatItFollows(t *testing.T) {
+func TestFollowerRestartsAfterTheAppThatItFollows(t *testing.T) {
 	app := func(id string, follow ...string) units.App {
 		a := units.App{ID: id, ManifestDigest: "m1", Enabled: true, Needs: follow, RestartAfter: follow}
 		a.Parts = []units.Part{{Service: "app@" + id + ".service", File: "app@" + id + ".container", Digest: "d2"}}
@@ -370,8 +370,8 @@ func TestFollowerIsRestartedWithWhatItFollows(t *testing.T) {
 	}
 }
 
-// TestLadder: the kinds of successive repairs, and when each is due.
-func TestLadder(t *testing.T) {
+// TestEscalation: the kinds of successive repairs, and when each is due.
+func TestEscalation(t *testing.T) {
 	sick := unit(func(u *units.Unit) { u.Health = units.Unhealthy })
 	paused := unit(func(u *units.Unit) { u.Paused = true })
 	for name, tt := range map[string]struct {

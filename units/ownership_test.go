@@ -17,7 +17,7 @@ ManifestDigest=sha256:89ef
 Generator=archgen 0.3.0
 `
 
-func TestReadMark(t *testing.T) {
+func TestReadOwnership(t *testing.T) {
 	t.Parallel()
 	whole := Ownership{App: "lnd", Digest: "0123abcd", ManifestDigest: "sha256:89ef", Generator: "archgen 0.3.0"}
 	for name, c := range map[string]struct {
@@ -49,7 +49,7 @@ func TestReadMark(t *testing.T) {
 			t.Parallel()
 			got, ours := ReadOwnership([]byte(c.content))
 			if got != c.want || ours != c.ours {
-				t.Errorf("ReadMark(%q) = %+v, %v; want %+v, %v", c.content, got, ours, c.want, c.ours)
+				t.Errorf("ReadOwnership(%q) = %+v, %v; want %+v, %v", c.content, got, ours, c.want, c.ours)
 			}
 		})
 	}
@@ -57,7 +57,7 @@ func TestReadMark(t *testing.T) {
 
 // A part that is only known to be alive is assumed to serve; no other probe replaces those for
 // alive and synced.
-func TestMarkProbe(t *testing.T) {
+func TestOwnershipProbe(t *testing.T) {
 	t.Parallel()
 	all, _ := ReadOwnership([]byte("[X-Archipelago]\nAlive={1}\nServing={2}\nSynced={3}\n"))
 	alive, _ := ReadOwnership([]byte("[X-Archipelago]\nAlive={1}\n"))
@@ -71,9 +71,9 @@ func TestMarkProbe(t *testing.T) {
 	}
 }
 
-// FuzzReadMark: for any content the reader neither panics nor returns unprintable text, and line
+// FuzzReadOwnership: for any content the reader neither panics nor returns unprintable text, and line
 // ends make no difference.
-func FuzzReadMark(f *testing.F) {
+func FuzzReadOwnership(f *testing.F) {
 	f.Add([]byte(marked))
 	f.Add([]byte("\ufeff[X-Archipelago]\r\nApp=lnd\r\n"))
 	f.Add([]byte("[Container]\nExec=a \\\n[X-Archipelago]\nApp=lnd\n"))

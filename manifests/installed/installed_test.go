@@ -201,13 +201,13 @@ func TestInTheWay(t *testing.T) {
 		before tree
 		want   string
 	}{
-		"a directory in the place of the manifest":  {tree{"web.yaml/": ""}, "own/web.yaml: not a regular file; " + move},
-		"a directory in the place of a template":    {tree{"web.files/b.conf/": ""}, "own/web.files/b.conf: not a regular file"},
-		"a directory in the place of the grants":    {tree{"web.d/grants.toml/": ""}, "own/web.d/grants.toml: not a regular file"},
-		"a link in the place of the templates":      {tree{"web.files": "->elsewhere", "elsewhere/x": ""}, "own/web.files is a link, but a directory is needed"},
-		"a link in the place of the overlays":       {tree{"web.d": "->elsewhere", "elsewhere/x": ""}, "own/web.d is a link, but a directory is needed"},
-		"a file in the place of the templates":      {tree{"web.files": "x"}, "own/web.files"},
-		"a directory in the place of a written one": {tree{".archgen-web.yaml.tmp/": ""}, "it is a directory: " + move},
+		"a directory instead of the manifest":   {tree{"web.yaml/": ""}, "own/web.yaml: not a regular file; " + move},
+		"a directory instead of a template":     {tree{"web.files/b.conf/": ""}, "own/web.files/b.conf: not a regular file"},
+		"a directory instead of the grants":     {tree{"web.d/grants.toml/": ""}, "own/web.d/grants.toml: not a regular file"},
+		"a link instead of the templates":       {tree{"web.files": "->elsewhere", "elsewhere/x": ""}, "own/web.files is a link, but a directory is needed"},
+		"a link instead of the overlays":        {tree{"web.d": "->elsewhere", "elsewhere/x": ""}, "own/web.d is a link, but a directory is needed"},
+		"a file instead of the templates":       {tree{"web.files": "x"}, "own/web.files"},
+		"a directory instead of a written file": {tree{".archgen-web.yaml.tmp/": ""}, "it is a directory: " + move},
 	} {
 		dir, path, _ := machine(t, c.before, nil)
 		if _, err := dir.Install(db, web); err == nil || !strings.Contains(err.Error(), c.want) {

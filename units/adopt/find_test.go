@@ -157,9 +157,9 @@ func TestFindTwice(t *testing.T) {
 	}
 }
 
-// TestFindWhereNothingCanBeWritten: an app is refused if its overlay can't be written, because it
+// TestFindOnAFullDisk: an app is refused if its overlay can't be written, because it
 // would run without its data. Another app is still adopted.
-func TestFindWhereNothingCanBeWritten(t *testing.T) {
+func TestFindOnAFullDisk(t *testing.T) {
 	t.Parallel()
 	p := newPodman(t,
 		container{id: "c1", name: "two", image: "two:1", mounts: `{"Type": "volume", "Name": "old", "Destination": "/data"}`},

@@ -25,8 +25,8 @@ var x = adopt.App{
 	}},
 }
 
-// TestWhatAContainerBringsAlong: each mount is matched with the manifest, or named in a problem.
-func TestWhatAContainerBringsAlong(t *testing.T) {
+// TestMountsOfAContainer: each mount is matched with the manifest, or named in a problem.
+func TestMountsOfAContainer(t *testing.T) {
 	t.Parallel()
 	const anonymous = "0123456789abcdef"
 	for name, tt := range map[string]struct {

@@ -62,9 +62,9 @@ func TestSurvey(t *testing.T) {
 	}
 }
 
-// TestWhatKeepsAContainerFromBeingTakenOver, whatever its mounts, and the facts about a container
+// TestProblemsOfAnAdoption, whatever its mounts, and the facts about a container
 // that can be adopted.
-func TestWhatKeepsAContainerFromBeingTakenOver(t *testing.T) {
+func TestProblemsOfAnAdoption(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		there   container

@@ -178,7 +178,7 @@ func TestAProbeReadsNoMoreThanItsLimit(t *testing.T) {
 	}
 }
 
-func TestCallingOffEndsAProbe(t *testing.T) {
+func TestCancelEndsAProbe(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
 		t.Run(string(kind), func(t *testing.T) {
@@ -246,7 +246,7 @@ func TestTCP(t *testing.T) {
 	}
 }
 
-func TestAnAddressThatNobodyHas(t *testing.T) {
+func TestUnusedAddress(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{"[fe80::1]:80", "[ff02::1]:80", "nonsense"} {
 		o := ask(t, target(HTTP, address))

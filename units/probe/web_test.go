@@ -203,9 +203,9 @@ func TestTLSConnectionsAreKeptAsWell(t *testing.T) {
 	}
 }
 
-// TestAKeptConnectionMayBeGone: servers close idle connections, and containers restart. Neither is
+// TestAKeptConnectionMayBeClosed: servers close idle connections, and containers restart. Neither is
 // a failure of the app.
-func TestAKeptConnectionMayBeGone(t *testing.T) {
+func TestAKeptConnectionMayBeClosed(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(net.Conn){"closed": func(net.Conn) {}, "reset": reset} {
 		t.Run(name, func(t *testing.T) {
@@ -264,8 +264,8 @@ func TestConnectionsNotFitForAnotherRequest(t *testing.T) {
 	}
 }
 
-// TestOldConnectionsGo even if their target is never probed again.
-func TestOldConnectionsGo(t *testing.T) {
+// TestOldConnectionsAreClosed even if their target is never probed again.
+func TestOldConnectionsAreClosed(t *testing.T) {
 	t.Parallel()
 	closed := make(chan struct{}, 1)
 	removed := target(HTTP, server(t, func(c net.Conn) {

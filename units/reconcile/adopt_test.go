@@ -161,9 +161,9 @@ func without(list []string, word string) []string {
 	return rest
 }
 
-// TestAdoptionGivesWay: an app that does not serve leaves no unit, and the container is restored
+// TestAdoptionIsReverted: an app that does not serve leaves no unit, and the container is restored
 // until an operator requests the app or the manifest changes.
-func TestAdoptionGivesWay(t *testing.T) {
+func TestAdoptionIsReverted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(one())
 		equal(t, "results", []string{
@@ -206,8 +206,8 @@ func (m *machine) isGivenBack(t *testing.T) {
 	}
 }
 
-// TestWhatWasNotRunningStaysSo if the app does not serve.
-func TestWhatWasNotRunningStaysSo(t *testing.T) {
+// TestAStoppedContainerStaysStopped if the app does not serve.
+func TestAStoppedContainerStaysStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(map[string]container{"c1": {"x", false}})
 		r := m.run(t, app("x", "1-fails"))
@@ -220,8 +220,8 @@ func TestWhatWasNotRunningStaysSo(t *testing.T) {
 	})
 }
 
-// TestNothingIsStoppedForNothing: a container that can't be adopted keeps running.
-func TestNothingIsStoppedForNothing(t *testing.T) {
+// TestAFailedAdoptionLeavesTheContainerRunning: a container that can't be adopted keeps running.
+func TestAFailedAdoptionLeavesTheContainerRunning(t *testing.T) {
 	for name, tt := range map[string]struct {
 		prepare func(*machine)
 		want    string
@@ -252,8 +252,8 @@ func TestNothingIsStoppedForNothing(t *testing.T) {
 	}
 }
 
-// TestNoUnitCanTakeThePlace: if the units can't be written, the container is restored at once.
-func TestNoUnitCanTakeThePlace(t *testing.T) {
+// TestUnwritableUnitsRevertTheAdoption: if the units can't be written, the container is restored at once.
+func TestUnwritableUnitsRevertTheAdoption(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(one())
 		r := m.run(t, app("x", "1-refused"))
@@ -400,8 +400,8 @@ func TestSlowAdoption(t *testing.T) {
 	})
 }
 
-// TestAdoptionCalledOff: if the pass is canceled, the container restarts.
-func TestAdoptionCalledOff(t *testing.T) {
+// TestCanceledAdoption: if the pass is canceled, the container restarts.
+func TestCanceledAdoption(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(one())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

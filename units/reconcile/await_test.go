@@ -66,9 +66,9 @@ func TestAwait(t *testing.T) {
 	}
 }
 
-// TestAwaitOfOthersWork: another pass, such as one of healthd, was first. For an app that the
+// TestAwaitAfterAnotherPass: another pass, such as one of healthd, was first. For an app that the
 // operator named, Await still reports the outcome; otherwise only what this pass did.
-func TestAwaitOfOthersWork(t *testing.T) {
+func TestAwaitAfterAnotherPass(t *testing.T) {
 	for name, tt := range map[string]struct {
 		content        string
 		whole, awaited bool
@@ -106,9 +106,9 @@ func TestAwaitOfOthersWork(t *testing.T) {
 	}
 }
 
-// TestAwaitOfWhatJustStarted: another pass was first, and the app runs when Await begins. That is
+// TestAwaitOfAnAppThatJustStarted: another pass was first, and the app runs when Await begins. That is
 // no proof yet that it serves.
-func TestAwaitOfWhatJustStarted(t *testing.T) {
+func TestAwaitOfAnAppThatJustStarted(t *testing.T) {
 	for name, tt := range map[string]struct {
 		whole, awaited bool
 		want           string

@@ -313,9 +313,9 @@ func TestConfigUnknown(t *testing.T) {
 	})
 }
 
-// TestRestlessConfig: an app whose own start changes its desired configuration does not restart
+// TestConfigThatEachStartChanges: an app whose own start changes its desired configuration does not restart
 // repeatedly.
-func TestRestlessConfig(t *testing.T) {
+func TestConfigThatEachStartChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfigs()
 		ui := withRecipe(app("ui", "1"), "x")

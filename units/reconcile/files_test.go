@@ -78,8 +78,8 @@ func TestRestoreFirst(t *testing.T) {
 	}
 }
 
-// TestRestoredFilesAreToldOnce, whatever their names and number.
-func TestRestoredFilesAreToldOnce(t *testing.T) {
+// TestRestoredFilesAreReportedOnce, whatever their names and number.
+func TestRestoredFilesAreReportedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		x, y := app("x", "1"), app("y", "1")

@@ -25,9 +25,9 @@ func (m *machine) killedAfterStart(t *testing.T, a units.App) {
 	m.log = nil
 }
 
-// TestWhatAKilledPassLeft is verified by the next pass, as if that had made the change: an app
+// TestChangeOfAKilledPass is verified by the next pass, as if that had made the change: an app
 // that serves is stored in a generation, any other is rolled back.
-func TestWhatAKilledPassLeft(t *testing.T) {
+func TestChangeOfAKilledPass(t *testing.T) {
 	for name, c := range map[string]struct {
 		version string
 		outcome reconcile.Outcome
@@ -65,8 +65,8 @@ func TestWhatAKilledPassLeft(t *testing.T) {
 	}
 }
 
-// TestWhatAKilledPassLeftStarting is not stored in a generation until it serves.
-func TestWhatAKilledPassLeftStarting(t *testing.T) {
+// TestStartOfAKilledPass is not stored in a generation until it serves.
+func TestStartOfAKilledPass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("a", "1"))
@@ -97,9 +97,9 @@ func (b blind) Observe(ctx context.Context, names []string, others bool) (map[st
 	return b.machine.Observe(ctx, names, others)
 }
 
-// TestWhatCantBeSeenIsNoReasonToGoBack: an error of the machine says nothing about the app. The
+// TestUnobservedServiceIsNotRolledBack: an error of the machine says nothing about the app. The
 // next pass that can observe it decides.
-func TestWhatCantBeSeenIsNoReasonToGoBack(t *testing.T) {
+func TestUnobservedServiceIsNotRolledBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("a", "1"))

@@ -95,8 +95,8 @@ func TestRollBack(t *testing.T) {
 	})
 }
 
-// TestOneBadAppHurtsNoOther: each failure affects only its app.
-func TestOneBadAppHurtsNoOther(t *testing.T) {
+// TestOneBadAppAffectsNoOther: each failure affects only its app.
+func TestOneBadAppAffectsNoOther(t *testing.T) {
 	for name, tt := range map[string]struct {
 		prepare func(*machine)
 		bad     units.App
@@ -160,9 +160,9 @@ func TestPassOverSomeApps(t *testing.T) {
 	})
 }
 
-// TestGoodStaysGood: for an app that is not part of the pass, the generation keeps its last-good
+// TestLastGoodFilesStayInTheGeneration: for an app that is not part of the pass, the generation keeps its last-good
 // files, not those on disk, which may be lost, edited or new.
-func TestGoodStaysGood(t *testing.T) {
+func TestLastGoodFilesStayInTheGeneration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("edited", "1"), app("lost", "1"), app("x", "1"))
@@ -208,8 +208,8 @@ func TestInvalidManifest(t *testing.T) {
 	})
 }
 
-// TestNothingIsReloadedForNothing: the only change failed.
-func TestNothingIsReloadedForNothing(t *testing.T) {
+// TestNoReloadWithoutAChange: the only change failed.
+func TestNoReloadWithoutAChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.noImage["x"] = true
@@ -234,9 +234,9 @@ func (e edited) Observe(ctx context.Context, names []string, others bool) (map[s
 	return found, err
 }
 
-// TestEditWhileItLooks: a file that changed after systemd was observed is not reloaded before the
+// TestEditDuringTheObservation: a file that changed after systemd was observed is not reloaded before the
 // next observation.
-func TestEditWhileItLooks(t *testing.T) {
+func TestEditDuringTheObservation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, web := newMachine(), app("web", "1")
 		m.run(t, web)
@@ -277,9 +277,9 @@ func TestErrorsOfTheWholePass(t *testing.T) {
 	})
 }
 
-// TestOneFileIsStuck: an immutable file affects no other app, whether it is to be replaced or
+// TestOneImmutableFile: an immutable file affects no other app, whether it is to be replaced or
 // removed, and its app stays as it is.
-func TestOneFileIsStuck(t *testing.T) {
+func TestOneImmutableFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"), app("y", "1"), app("z", "1"))

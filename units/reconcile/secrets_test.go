@@ -86,9 +86,9 @@ func TestSecretsOfWhatSystemdRestarts(t *testing.T) {
 	})
 }
 
-// TestRotatingIsNotPutOff: a rotation does not wait for the backoff of the app, and verifies the
+// TestRotatingIsNotDelayed: a rotation does not wait for the backoff of the app, and verifies the
 // app even if it has no steps.
-func TestRotatingIsNotPutOff(t *testing.T) {
+func TestRotatingIsNotDelayed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfigs()
 		ui := withRecipe(app("ui", "1"), "x")
@@ -115,9 +115,9 @@ func TestRotatingIsNotPutOff(t *testing.T) {
 	})
 }
 
-// TestTakenAlongIsNotRestartedTwice: a companion that restarts with its app has its configuration
+// TestCompanionRestartsOnce: a companion that restarts with its app has its configuration
 // then.
-func TestTakenAlongIsNotRestartedTwice(t *testing.T) {
+func TestCompanionRestartsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		now, started := "a", map[string]string{}

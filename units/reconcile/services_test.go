@@ -13,8 +13,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// TestNeverSaidToBeStarted: an app that exits after its start, or never answers.
-func TestNeverSaidToBeStarted(t *testing.T) {
+// TestNotReportedAsStarted: an app that exits after its start, or never answers.
+func TestNotReportedAsStarted(t *testing.T) {
 	for version, want := range map[string]string{
 		"1-crashes": "x not-serving: app@x.service was started, exited, and was restarted within 5s",
 		"1-silent":  "x not-serving: app@x.service runs and does not serve: connection refused",
@@ -88,9 +88,9 @@ func TestSlowStart(t *testing.T) {
 	})
 }
 
-// TestCalled: a preempted pass does not verify an app. The next one does, at once if the app has
+// TestPreempted: a preempted pass does not verify an app. The next one does, at once if the app has
 // been up for long enough, and rolls back what does not serve.
-func TestCalled(t *testing.T) {
+func TestPreempted(t *testing.T) {
 	for _, c := range []struct {
 		version string
 		up      time.Duration
@@ -135,9 +135,9 @@ func TestCalled(t *testing.T) {
 	}
 }
 
-// TestCalledWhileItAsks: an app whose last probe was interrupted is not verified, however often it
+// TestPreemptedDuringAProbe: an app whose last probe was interrupted is not verified, however often it
 // was probed before.
-func TestCalledWhileItAsks(t *testing.T) {
+func TestPreemptedDuringAProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"))
@@ -161,9 +161,9 @@ func TestCalledWhileItAsks(t *testing.T) {
 	})
 }
 
-// TestCalledWhileItStarts: a preempted pass does not wait for a slow start either, but still
+// TestPreemptedDuringAStart: a preempted pass does not wait for a slow start either, but still
 // requests it, even if it was preempted before.
-func TestCalledWhileItStarts(t *testing.T) {
+func TestPreemptedDuringAStart(t *testing.T) {
 	for name, after := range map[string]time.Duration{"before": 0, "meanwhile": time.Second} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -195,10 +195,10 @@ func TestCalledWhileItStarts(t *testing.T) {
 	}
 }
 
-// TestFallen: an app that an earlier pass started with changed files, without waiting, has failed
+// TestFailedAfterAnEarlierPass: an app that an earlier pass started with changed files, without waiting, has failed
 // if any part failed, even if systemd restarts it repeatedly. It is rolled back, unless it only
 // waits, or an app that it needs is down.
-func TestFallen(t *testing.T) {
+func TestFailedAfterAnEarlierPass(t *testing.T) {
 	const back = "; it runs with its previous files again"
 	up := func(invocation string) units.Unit { return units.Unit{Active: units.Active, Invocation: invocation} }
 	looping := units.Unit{Active: units.Activating, Restarting: true, Invocation: "12"}
@@ -243,8 +243,8 @@ func TestFallen(t *testing.T) {
 	}
 }
 
-// TestSlowWayBack: the previous files start as slowly, and delay no other app.
-func TestSlowWayBack(t *testing.T) {
+// TestSlowRollback: the previous files start as slowly, and delay no other app.
+func TestSlowRollback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1-late"))
@@ -285,9 +285,9 @@ func TestRemoveStopsFirst(t *testing.T) {
 	})
 }
 
-// TestAnAppThatComesBackIsStarted: no operator stopped it, although it looks so if another unit's
+// TestAnAppThatIsInstalledAgainIsStarted: no operator stopped it, although it looks so if another unit's
 // mention kept it in systemd.
-func TestAnAppThatComesBackIsStarted(t *testing.T) {
+func TestAnAppThatIsInstalledAgainIsStarted(t *testing.T) {
 	for name, version := range map[string]string{"as it was": "1", "another": "2"} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -13,9 +13,9 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// TestWhatWasHadIsNotAskedForAgain: a stopped app has lost its files, and no registry answers. It
+// TestRestoreOfAStoppedAppNeedsNoImage: a stopped app has lost its files, and no registry answers. It
 // ran with its image.
-func TestWhatWasHadIsNotAskedForAgain(t *testing.T) {
+func TestRestoreOfAStoppedAppNeedsNoImage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"))
@@ -123,9 +123,9 @@ func TestEditWhileImagesCome(t *testing.T) {
 	})
 }
 
-// TestSuppliesEnd: a pass waits for prerequisites no longer than for one app that starts; the next
+// TestAcquisitionEnds: a pass waits for prerequisites no longer than for one app that starts; the next
 // pass acquires the rest at once.
-func TestSuppliesEnd(t *testing.T) {
+func TestAcquisitionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		host := m.host()

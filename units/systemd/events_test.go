@@ -43,7 +43,7 @@ func expect(t *testing.T, events <-chan systemd.Event, want ...systemd.Event) {
 
 var resync = systemd.Event{Kind: systemd.Resync}
 
-func TestEventsTellOfUnitsAndJobs(t *testing.T) {
+func TestEventsOfUnitsAndJobs(t *testing.T) {
 	for name, connect := range both {
 		t.Run(name, func(t *testing.T) {
 			fake := systemdtest.New(t)
@@ -122,7 +122,7 @@ func told(t *testing.T, send func(chan<- *dbus.Signal)) []systemd.Event {
 	}
 }
 
-func TestEqualEventsAreToldOnce(t *testing.T) {
+func TestEqualEventsAreSentOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := told(t, func(signals chan<- *dbus.Signal) {
 			for range 1000 {
@@ -157,7 +157,7 @@ func TestTooManyEventsAreOneResync(t *testing.T) {
 	})
 }
 
-func TestAReloadThatNeverEndsDoesNotSilenceEventsForGood(t *testing.T) {
+func TestAReloadThatNeverEndsSuppressesEventsOnlyForAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := told(t, func(signals chan<- *dbus.Signal) {
 			signals <- reloading(true)
@@ -173,7 +173,7 @@ func TestAReloadThatNeverEndsDoesNotSilenceEventsForGood(t *testing.T) {
 }
 
 // The content of a signal is not trusted.
-func TestOddSignalsTellNothing(t *testing.T) {
+func TestInvalidSignalsAreIgnored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		got := told(t, func(signals chan<- *dbus.Signal) {
 			for _, member := range []string{"UnitNew", "UnitRemoved", "JobRemoved", "JobNew", "UnitFilesChanged"} {
@@ -188,7 +188,7 @@ func TestOddSignalsTellNothing(t *testing.T) {
 	})
 }
 
-func TestASlowReaderHoldsUpNobody(t *testing.T) {
+func TestASlowReaderDelaysNoCall(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
 	fake.Set(systemd.Unit{Name: app})
@@ -199,7 +199,7 @@ func TestASlowReaderHoldsUpNobody(t *testing.T) {
 	}
 }
 
-func TestEventsGoOnAfterALostConnection(t *testing.T) {
+func TestEventsContinueAfterALostConnection(t *testing.T) {
 	for name, connect := range both {
 		t.Run(name, func(t *testing.T) {
 			fake := systemdtest.New(t)
@@ -218,7 +218,7 @@ func TestEventsGoOnAfterALostConnection(t *testing.T) {
 }
 
 // Another manager on the bus does not have the subscription.
-func TestEventsGoOnWithANewManagerOnTheBus(t *testing.T) {
+func TestEventsContinueWithANewManagerOnTheBus(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.ConnectBus()
 	events := m.Events(t.Context())

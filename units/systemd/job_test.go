@@ -85,7 +85,7 @@ func TestJobsAreWaitedFor(t *testing.T) {
 	}
 }
 
-func TestAJobGoesOnWhenNobodyWaits(t *testing.T) {
+func TestAJobContinuesWithoutAWaiter(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
 	fake.Set(systemd.Unit{Name: app})
@@ -102,7 +102,7 @@ func TestAJobGoesOnWhenNobodyWaits(t *testing.T) {
 
 // A result that is not taken keeps go-systemd from delivering any other, unless there is room for
 // it.
-func TestAbandonedWaitsHoldUpNobody(t *testing.T) {
+func TestAbandonedWaitsDelayNoOther(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
 	release := held(fake, systemdtest.Outcome{})
@@ -181,7 +181,7 @@ func TestManyJobsAtOnce(t *testing.T) {
 }
 
 // A preempted start was requested nevertheless.
-func TestACallEndsTheWaitForAJobAndNotTheJob(t *testing.T) {
+func TestPreemptionEndsTheWaitForAJobAndNotTheJob(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
 	fake.Set(systemd.Unit{Name: app})
@@ -197,7 +197,7 @@ func TestACallEndsTheWaitForAJobAndNotTheJob(t *testing.T) {
 }
 
 // go-systemd queues one job at a time, without a context.
-func TestAJobThatIsNotQueuedHoldsUpNobodyBeyondHisContext(t *testing.T) {
+func TestAJobThatIsNotQueuedDelaysNoCallBeyondItsContext(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
 	fake.Set(systemd.Unit{Name: app})
@@ -288,7 +288,7 @@ func TestAJobIsJudgedByItsUnitWhenTheConnectionIsLost(t *testing.T) {
 	})
 }
 
-func TestAWaitEndsWhenTheManagerDoesNotComeBack(t *testing.T) {
+func TestAWaitEndsWhenTheManagerDoesNotReturn(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
 	fake.Set(systemd.Unit{Name: app})
@@ -305,7 +305,7 @@ func TestAWaitEndsWhenTheManagerDoesNotComeBack(t *testing.T) {
 }
 
 // A lost signal must not block a wait forever.
-func TestAJobIsNoticedToBeOverWithoutWord(t *testing.T) {
+func TestTheEndOfAJobIsNoticedWithoutASignal(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
 	m.SetRecheck(5 * time.Millisecond)
@@ -324,7 +324,7 @@ func TestAJobIsNoticedToBeOverWithoutWord(t *testing.T) {
 	}
 }
 
-func TestALookThatFailsDoesNotEndTheWait(t *testing.T) {
+func TestAFailedCheckDoesNotEndTheWait(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
 	m.SetRecheck(time.Millisecond)
@@ -341,7 +341,7 @@ func TestALookThatFailsDoesNotEndTheWait(t *testing.T) {
 }
 
 // With RestartMode=direct, a job outlives the failure of its start.
-func TestAStartFailsWhileItsJobGoesOn(t *testing.T) {
+func TestAStartFailsWhileItsJobContinues(t *testing.T) {
 	const before, first, second = "01", "02", "03"
 	for name, seen := range map[string][]systemd.Unit{
 		"it waits for the next": {{SubState: "auto-restart", InvocationID: before}, {SubState: "start-pre", InvocationID: first}, {SubState: "auto-restart", InvocationID: first}},

@@ -116,7 +116,7 @@ func TestUnitsAreListedInOneCall(t *testing.T) {
 	}
 }
 
-func TestCurrentTellsNewStartsAndChangedFiles(t *testing.T) {
+func TestCurrentDetectsNewStartsAndChangedFiles(t *testing.T) {
 	fake := systemdtest.New(t)
 	invocation := "00112233445566778899aabbccddeeff"
 	fake.Set(systemd.Unit{Name: "a.service"}, systemd.Unit{Name: "b.service", NeedDaemonReload: true, InvocationID: invocation})
@@ -288,7 +288,7 @@ func TestEveryCallIsMadeAgainWhenTheConnectionIsLost(t *testing.T) {
 	}
 }
 
-func TestErrorsSayHowToMendThem(t *testing.T) {
+func TestErrorsSayHowToFixThem(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
 	fake.Set(systemd.Unit{Name: app})
@@ -314,7 +314,7 @@ func TestErrorsSayHowToMendThem(t *testing.T) {
 	}
 }
 
-func TestCallsWaitForAManagerThatComesBack(t *testing.T) {
+func TestCallsWaitForAManagerThatRestarts(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
 	fake.Set(systemd.Unit{Name: app})
@@ -401,7 +401,7 @@ func abandon(t *testing.T, path string) {
 	}
 }
 
-func TestConnectEndsWhenNobodyAnswers(t *testing.T) {
+func TestConnectEndsWithoutAnAnswer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "mute")
 	l, err := new(net.ListenConfig).Listen(t.Context(), "unix", path)
 	if err != nil {
@@ -485,7 +485,7 @@ func TestCloseEndsEverything(t *testing.T) {
 	eventually(t, "all goroutines are gone", func() bool { return runtime.NumGoroutine() <= before })
 }
 
-func TestCloseEndsTheWaitForAManagerThatIsGone(t *testing.T) {
+func TestCloseEndsTheWaitForAManagerThatExited(t *testing.T) {
 	fake := systemdtest.New(t)
 	m := fake.Connect()
 	fake.Stop()

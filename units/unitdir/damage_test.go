@@ -19,7 +19,7 @@ import (
 
 // Anything that has the name of a file and can't be one of ours is moved aside; the file is
 // written, and the target of a link is not touched.
-func TestSyncMovesOddThingsAside(t *testing.T) {
+func TestSyncMovesIrregularFilesAside(t *testing.T) {
 	t.Parallel()
 	want := unit("app@a.container", "a", "1")
 	cases := map[string]struct {
@@ -100,7 +100,7 @@ func listen(path, _ string) error {
 }
 
 // Under a name that is not wanted such things stay, and neither Sync nor Read waits for them.
-func TestOddThingsElsewhereStay(t *testing.T) {
+func TestIrregularFilesWithOtherNamesStay(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	want := unit("app@a.container", "a", "1")

@@ -50,8 +50,8 @@ func TestLookSaysWhatDiffersAndWritesNothing(t *testing.T) {
 	}
 }
 
-// TestLookAtNothing: a directory that does not exist lacks every file, and is not created.
-func TestLookAtNothing(t *testing.T) {
+// TestLookAtAMissingDirectory: a directory that does not exist lacks every file, and is not created.
+func TestLookAtAMissingDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	found, ours, err := Look(dir, units.Set{unit("app@a.container", "a", "a")})
 	if d := cmp.Diff(map[string]units.FoundFile{"app@a.container": {State: units.FileMissing, App: "a"}}, found); err != nil || d != "" || len(ours) > 0 {

@@ -228,7 +228,7 @@ func TestStuckFile(t *testing.T) {
 	}
 }
 
-func TestSyncRefusesASetItCouldNotLookAfter(t *testing.T) {
+func TestSyncRefusesASetItCouldNotMaintain(t *testing.T) {
 	t.Parallel()
 	a := unit("app@a.container", "a", "1")
 	renamed := func(name string) units.File { f := a; f.Name = name; return f }
@@ -247,7 +247,7 @@ func TestSyncRefusesASetItCouldNotLookAfter(t *testing.T) {
 	}
 }
 
-func TestSyncErrorsNameThePathAndTheMending(t *testing.T) {
+func TestSyncErrorsNameThePathAndTheFix(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		prepare func(root string) (dir string, err error)
@@ -330,7 +330,7 @@ func TestSyncIntoAReadOnlyDirectory(t *testing.T) {
 	}
 }
 
-func TestSyncSweepsWhatAKilledRunLeft(t *testing.T) {
+func TestSyncRemovesTemporaryFilesOfAKilledRun(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	a := unit("app@a.container", "a", "1")
