@@ -68,6 +68,9 @@ type Pattern struct {
 	Fits func(string) bool
 }
 
+// Adopts reports that apps may replace foreign containers.
+func (a Adopter) Adopts() bool { return true }
+
 // Find surveys the foreign containers of apps and writes overlays so that the apps keep their
 // mounts. changed reports that it wrote one.
 func (a Adopter) Find(ctx context.Context, apps []units.App) (map[string]units.Foreign, bool, error) {

@@ -69,7 +69,7 @@ func (m *Machine) ForDaemon() reconcile.Host {
 	host.WaitTimeout = daemonWait
 	host.Record = m.Record
 	host.Supply = (&daemonSupply{storage: m.Storage, secret: m.keptSecret, get: (&Pulls{Services: m.Services}).Get}).supply
-	host.ForeignNames = func() ([]string, error) { return podman.ForeignNames(m.Storage) }
+	host.Foreign = reconcile.RefuseForeign(func() ([]string, error) { return podman.ForeignNames(m.Storage) })
 	return host
 }
 

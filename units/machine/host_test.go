@@ -88,7 +88,6 @@ func TestModes(t *testing.T) {
 			{"supply", h.Supply != nil},
 			{"record", h.Record != nil},
 			{"foreign", h.Foreign != nil},
-			{"names", h.ForeignNames != nil},
 			{"wait", h.WaitTimeout > 0},
 			{"progress", h.Progress != nil},
 		} {
@@ -104,7 +103,7 @@ func TestModes(t *testing.T) {
 		"apply": has(m.ForApply(Apply{Timeout: 1, Progress: func(reconcile.Event) {}})),
 	}
 	want := map[string]string{
-		"preview": "health config", "apply": "health config supply record wait progress", "daemon": "config supply record names wait",
+		"preview": "health config", "apply": "health config supply record wait progress", "daemon": "config supply record foreign wait",
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got:\n%s", d)
@@ -114,8 +113,9 @@ func TestModes(t *testing.T) {
 			t.Errorf("%s: an app has to stay up for %v", mode, host.StabilizationTime)
 		}
 	}
-	if names, err := m.ForDaemon().ForeignNames(); err != nil || len(names) > 0 {
-		t.Errorf("foreign containers of an empty storage: %v, %v", names, err)
+	foreign := m.ForDaemon().Foreign
+	if found, _, err := foreign.Find(t.Context(), []units.App{{ID: "web"}}); foreign.Adopts() || err != nil || len(found) > 0 {
+		t.Errorf("foreign containers of an empty storage: %v, %v", found, err)
 	}
 }
 

@@ -15,6 +15,8 @@ import (
 // ForeignContainers is the owner of foreign containers. Each method also succeeds if its work is
 // done already: the next pass resumes what a killed pass began.
 type ForeignContainers interface {
+	// Adopts reports whether apps may replace foreign containers.
+	Adopts() bool
 	// Find looks for foreign containers that have the names of the apps' containers, and adds
 	// their mounts to the manifests. changed reports that it changed manifests, so that the caller
 	// must read the desired state again.
@@ -30,45 +32,15 @@ type ForeignContainers interface {
 // findForeign looks for foreign containers of apps that are about to start. changed reports that
 // manifests changed because of them.
 func (p *pass) findForeign(ctx context.Context, apps []units.App) (found map[string]units.Foreign, changed bool) {
-	if p.host.Foreign == nil {
-		return p.foreignNamed(apps), false
-	}
 	found, changed, err := p.host.Foreign.Find(ctx, apps)
-	if err != nil {
-		return refuseAll(apps, err), false
+	if err == nil {
+		return found, changed
 	}
-	return found, changed
-}
-
-// foreignNamed refuses apps that have a foreign container. This host can't adopt it, and a start
-// of the app would remove it.
-func (p *pass) foreignNamed(apps []units.App) map[string]units.Foreign {
-	if p.host.ForeignNames == nil {
-		return nil
-	}
-	foreign, err := p.host.ForeignNames()
-	if err != nil {
-		return refuseAll(apps, err)
-	}
-	found := map[string]units.Foreign{}
+	found = map[string]units.Foreign{}
 	for _, app := range apps {
-		for _, part := range app.Parts {
-			if name := units.ContainerOf(part.Service); slices.Contains(foreign, name) {
-				found[app.ID] = units.Foreign{Err: fmt.Errorf("archgen did not create the container %s; run archgen adopt %s to adopt it", name, app.ID)}
-				break
-			}
-		}
+		found[app.ID] = units.Foreign{Err: err}
 	}
-	return found
-}
-
-// refuseAll refuses all apps, because the foreign containers are unknown.
-func refuseAll(apps []units.App, err error) map[string]units.Foreign {
-	all := map[string]units.Foreign{}
-	for _, app := range apps {
-		all[app.ID] = units.Foreign{Err: err}
-	}
-	return all
+	return found, false
 }
 
 // keepAdoptions drops the reverted adoptions of removed apps, and of apps that adopt again.
@@ -103,7 +75,7 @@ func (p *pass) finishReverts(ctx context.Context) {
 func (p *pass) containers(id string) []units.ForeignContainer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.host.Foreign == nil {
+	if !p.host.Foreign.Adopts() {
 		return nil
 	}
 	return p.adoptions[id].Containers

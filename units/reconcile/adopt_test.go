@@ -40,6 +40,8 @@ func withForeign(containers map[string]container) *machine {
 // one is the usual case: the container x runs.
 func one() map[string]container { return map[string]container{"c1": {"x", true}} }
 
+func (f *foreign) Adopts() bool { return true }
+
 func (f *foreign) Find(_ context.Context, apps []units.App) (map[string]units.Foreign, bool, error) {
 	f.looks++
 	found := map[string]units.Foreign{}
@@ -345,7 +347,7 @@ func TestWithoutPodman(t *testing.T) {
 		m, looks := newMachine(), 0
 		run := func() reconcile.Report {
 			host := m.host()
-			host.ForeignNames = func() ([]string, error) { looks++; return []string{"x"}, nil }
+			host.Foreign = reconcile.RefuseForeign(func() ([]string, error) { looks++; return []string{"x"}, nil })
 			want := units.Desired{Apps: []units.App{app("x", "1"), app("y", "1")}, Complete: true}
 			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
 			if err != nil {
@@ -355,7 +357,7 @@ func TestWithoutPodman(t *testing.T) {
 		}
 		equal(t, "results", []string{"x failed: archgen did not create the container x; run archgen adopt x to adopt it", "y done"}, results(run()))
 		equal(t, "log", []string{"write app@y.container 1", "reload", "start app@y.service 1"}, m.doings())
-		m.run(t, app("x", "1"), app("y", "1")) // of a host without ForeignNames
+		m.run(t, app("x", "1"), app("y", "1")) // of a host that does not look for them
 		looks = 0
 		if run(); looks > 0 {
 			t.Error("it looks although nothing is started")

@@ -14,9 +14,6 @@ type Config func(service string, recipe units.Prestart) (want, have units.Config
 // configure adds the digests of the configuration of services that run or restart. A digest that
 // is unknown, for example because a secret has no value, restarts nothing.
 func (p *pass) configure(basis units.Basis) {
-	if p.host.Config == nil {
-		return
-	}
 	for i, app := range basis.Apps {
 		basis.Apps[i].Parts = slices.Clone(app.Parts)
 		for j := range app.Parts {

@@ -16,9 +16,6 @@ import (
 // may not answer at all. The rest of the pass still treats the files as lost, because systemd has
 // to read them. It also reports what could not be written.
 func (p *pass) restore() {
-	if p.host.Ran == nil {
-		return
-	}
 	var ran units.Set
 	for _, app := range p.want.Apps {
 		if p.host.Ran(app) {

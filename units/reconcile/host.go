@@ -24,21 +24,19 @@ type Host struct {
 	// Ask probes the service once, now, and returns its answer if it does not serve.
 	Health, Ask func(ctx context.Context, file units.File, p units.Part, u units.Unit) (units.Health, string)
 	// Ran reports whether an app was seen running with its desired files at the end of an earlier
-	// pass. If it is nil, this is unknown for every app.
+	// pass. It may be left out: then no app was.
 	Ran func(app units.App) bool
-	// Foreign adopts foreign containers, for which it needs Podman. If it is nil, an app that has
-	// one of ForeignNames does not start. ForeignNames is called before a start, and may be nil,
-	// too.
-	Foreign      ForeignContainers
-	ForeignNames func() ([]string, error)
-	// Config compares configurations. If it is nil, no app has one.
+	// Foreign adopts foreign containers, for which it needs Podman. A host without Podman has
+	// RefuseForeign. If it is left out, a pass does not look for foreign containers.
+	Foreign ForeignContainers
+	// Config compares configurations. It may be left out if no app has one.
 	Config Config
-	// Record writes a file in a directory, which it creates if needed. It may be nil if no app is
-	// Unrecorded.
+	// Record writes a file in a directory, which it creates if needed. It may be left out if no app
+	// is Unrecorded.
 	Record func(dir, name string, content []byte) error
 	// Supply acquires what an app lacks. It is called for several apps at a time. Work that takes
 	// longer than a pass may take continues in the background, and Supply returns units.ErrPending
-	// until it is finished. Supply may be nil: then a start pulls images.
+	// until it is finished. It may be left out: then a start pulls images.
 	Supply func(ctx context.Context, app units.App, lack units.Prerequisites) error
 	// Now returns the time.
 	Now func() time.Time
@@ -49,9 +47,9 @@ type Host struct {
 	WaitTimeout time.Duration
 	// Preempt returns a channel that is closed when an app other than the given one, "" for none,
 	// has to be checked. A pass that waits for a start or verifies an app then leaves that to the
-	// next one. It may be nil.
+	// next one. It may be left out: then nothing preempts a pass.
 	Preempt func(app string) <-chan struct{}
-	// Progress is called before and after every action. It may be nil.
+	// Progress is called before and after every action. It may be left out.
 	Progress func(Event)
 }
 

@@ -49,7 +49,7 @@ func Preview(ctx context.Context, want units.Desired, host Host) (units.Plan, er
 }
 
 func newPass(host Host, want units.Desired) *pass {
-	p := &pass{host: host, started: host.Now(), results: map[string]*Result{}}
+	p := &pass{host: host.complete(), started: host.Now(), results: map[string]*Result{}}
 	p.good = sync.OnceValues(host.Store.Good)
 	p.setDesired(want)
 	return p
@@ -85,7 +85,7 @@ type pass struct {
 
 // setDesired sets the desired state, reduced to what this host supports.
 func (p *pass) setDesired(want units.Desired) {
-	want.Adopts, want.StabilizationTime = p.host.Foreign != nil, p.host.StabilizationTime
+	want.Adopts, want.StabilizationTime = p.host.Foreign.Adopts(), p.host.StabilizationTime
 	p.want = want
 }
 
@@ -448,11 +448,9 @@ func (p *pass) act(a units.Action, do func() error) error {
 }
 
 func (p *pass) tell(e Event) {
-	if p.host.Progress != nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.host.Progress(e)
-	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.host.Progress(e)
 }
 
 // dueTime is when the next pass can do what this one could not, the zero time if nothing is

@@ -13,7 +13,7 @@ import (
 func (p *pass) isMet(ctx context.Context, app units.App, a units.Action) bool {
 	isWatched := a.Reason == units.ReasonWatchedFileDiffers
 	i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == a.Target })
-	if i < 0 || p.host.Config == nil || !isWatched && !slices.Contains(ofConfig, a.Reason) {
+	if i < 0 || !isWatched && !slices.Contains(ofConfig, a.Reason) {
 		return false
 	}
 	found, err := p.host.Services.Observe(ctx, []string{a.Target}, false)

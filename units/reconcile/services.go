@@ -229,9 +229,6 @@ func (p *pass) serviceAct(ctx context.Context, a units.Action) error {
 
 // waitOrPreempt calls do, and cancels its wait when an app other than changed has to be checked.
 func (p *pass) waitOrPreempt(ctx context.Context, changed string, do func(context.Context) error) (isCalled bool, err error) {
-	if p.host.Preempt == nil {
-		return false, do(ctx)
-	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var ended sync.WaitGroup

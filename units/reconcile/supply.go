@@ -16,9 +16,6 @@ const suppliers = 4
 // acquire acquires what apps lack before anything of them changes: if it is unavailable, the app
 // keeps running. Other apps wait no longer for that than for a start.
 func (p *pass) acquire(ctx context.Context) {
-	if p.host.Supply == nil {
-		return
-	}
 	var all sync.WaitGroup
 	var asked []units.App
 	slots := make(chan struct{}, suppliers)
