@@ -17,7 +17,7 @@ var (
 	well = units.Unit{Loaded: true, Active: units.Active, Digest: "new", Health: units.Serving}
 )
 
-// unit is the well unit after a change.
+// unit is a healthy unit after a change.
 func unit(change func(*units.Unit)) units.Unit {
 	u := well
 	change(&u)
@@ -426,18 +426,18 @@ func TestAsked(t *testing.T) {
 		unit  units.Unit
 		want  []string
 	}{
-		"start what was stopped":     {units.Start, units.Unit{Loaded: true, Active: units.Inactive, Stopped: true}, []string{"start app@lnd.service asked"}},
-		"start what is masked":       {units.Start, units.Unit{Loaded: true, Masked: true, Active: units.Inactive}, []string{"leave app@lnd.service masked"}},
-		"stop what is masked":        {units.Stop, units.Unit{Loaded: true, Masked: true, Active: units.Active}, []string{"stop app@lnd.service asked"}},
-		"start what was given up":    {units.Start, units.Unit{Loaded: true, Active: units.Failed}, []string{"reset-failed app@lnd.service asked", "start app@lnd.service asked"}},
-		"start what systemd will":    {units.Start, units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, []string{"start app@lnd.service asked"}},
-		"stop what systemd will":     {units.Stop, units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, []string{"stop app@lnd.service asked"}},
-		"start what runs":            {units.Start, well, nil},
-		"start what runs an old one": {units.Start, unit(func(u *units.Unit) { u.Digest = "old" }), []string{"restart app@lnd.service digest-differs"}},
-		"restart what runs":          {units.Restart, well, []string{"restart app@lnd.service asked"}},
-		"stop what runs":             {units.Stop, well, []string{"stop app@lnd.service asked"}},
-		"stop what starts":           {units.Stop, units.Unit{Loaded: true, Active: units.Activating}, []string{"stop app@lnd.service asked"}},
-		"stop what is stopped":       {units.Stop, units.Unit{Loaded: true, Active: units.Inactive}, []string{"leave app@lnd.service stopped-by-operator"}},
+		"start what was stopped":      {units.Start, units.Unit{Loaded: true, Active: units.Inactive, Stopped: true}, []string{"start app@lnd.service asked"}},
+		"start what is masked":        {units.Start, units.Unit{Loaded: true, Masked: true, Active: units.Inactive}, []string{"leave app@lnd.service masked"}},
+		"stop what is masked":         {units.Stop, units.Unit{Loaded: true, Masked: true, Active: units.Active}, []string{"stop app@lnd.service asked"}},
+		"start what was given up":     {units.Start, units.Unit{Loaded: true, Active: units.Failed}, []string{"reset-failed app@lnd.service asked", "start app@lnd.service asked"}},
+		"start what systemd restarts": {units.Start, units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, []string{"start app@lnd.service asked"}},
+		"stop what systemd restarts":  {units.Stop, units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, []string{"stop app@lnd.service asked"}},
+		"start what runs":             {units.Start, well, nil},
+		"start what runs an old one":  {units.Start, unit(func(u *units.Unit) { u.Digest = "old" }), []string{"restart app@lnd.service digest-differs"}},
+		"restart what runs":           {units.Restart, well, []string{"restart app@lnd.service asked"}},
+		"stop what runs":              {units.Stop, well, []string{"stop app@lnd.service asked"}},
+		"stop what starts":            {units.Stop, units.Unit{Loaded: true, Active: units.Activating}, []string{"stop app@lnd.service asked"}},
+		"stop what is stopped":        {units.Stop, units.Unit{Loaded: true, Active: units.Inactive}, []string{"leave app@lnd.service stopped-by-operator"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			app := disabled(lnd)

@@ -17,11 +17,11 @@ func TestNames(t *testing.T) {
 			t.Errorf("%s runs %s", service, got)
 		}
 		if got := units.AppOf(service); got != c.app {
-			t.Errorf("%s is of %s", service, got)
+			t.Errorf("the app of %s is %s", service, got)
 		}
 	}
 	if got := units.AppOfPull(units.PullOf("lnd")); got != "lnd" {
-		t.Errorf("what the pull of lnd is for: %s", got)
+		t.Errorf("the app of the pull unit of lnd is %s", got)
 	}
 	for got, want := range map[string]string{
 		units.VolumeServices("lnd"):                                "archipelago-lnd.*-volume.service",

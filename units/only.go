@@ -2,8 +2,8 @@ package units
 
 import "fmt"
 
-// Only is what is desired of some apps, without ids of all. An app that has no valid
-// manifest is an error.
+// Only returns the desired state of the apps with some ids, or of all apps without ids. An app
+// without a valid manifest is an error.
 func (d Desired) Only(ids []string) (Desired, error) {
 	if len(ids) == 0 {
 		return d, nil

@@ -28,7 +28,7 @@ func TestReadOwnership(t *testing.T) {
 		"as rendered":             {marked, whole, true},
 		"CRLF":                    {strings.ReplaceAll(marked, "\n", "\r\n"), whole, true},
 		"byte order mark":         {"\ufeff" + marked, whole, true},
-		"mark behind a BOM":       {"\ufeff[X-Archipelago]\nApp=lnd\n", Ownership{App: "lnd"}, true},
+		"section after a BOM":     {"\ufeff[X-Archipelago]\nApp=lnd\n", Ownership{App: "lnd"}, true},
 		"no newline at the end":   {"[X-Archipelago]\nApp=lnd", Ownership{App: "lnd"}, true},
 		"indented and spaced":     {"  [X-Archipelago]\n\tApp = lnd \n", Ownership{App: "lnd"}, true},
 		"capability":              {"[X-Archipelago]\nCapability=bitcoin-rpc\n", Ownership{Capability: "bitcoin-rpc"}, true},
@@ -81,13 +81,13 @@ func FuzzReadOwnership(f *testing.F) {
 	f.Fuzz(func(t *testing.T, content []byte) {
 		m, ours := ReadOwnership(content)
 		if ours && !bytes.Contains(content, []byte("["+OwnershipSection+"]")) {
-			t.Errorf("a mark was read where there is none: %q", content)
+			t.Errorf("an ownership section was read where there is none: %q", content)
 		}
 		if !ours && m != (Ownership{}) {
-			t.Errorf("no mark, but values: %+v", m)
+			t.Errorf("no ownership section, but values: %+v", m)
 		}
 		if m2, ours2 := ReadOwnership(bytes.ReplaceAll(content, []byte("\n"), []byte("\r\n"))); m2 != m || ours2 != ours {
-			t.Errorf("CRLF changes the mark from %+v, %v to %+v, %v", m, ours, m2, ours2)
+			t.Errorf("CRLF changes the ownership section from %+v, %v to %+v, %v", m, ours, m2, ours2)
 		}
 		again := "[" + OwnershipSection + "]\nApp=" + m.App + "\nCapability=" + m.Capability +
 			"\nDigest=" + m.Digest + "\nManifestDigest=" + m.ManifestDigest + "\nGenerator=" + m.Generator

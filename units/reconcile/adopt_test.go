@@ -83,7 +83,7 @@ func (f *foreign) Unpark(_ context.Context, c units.ForeignContainer) error {
 	defer f.m.mu.Unlock()
 	f.m.note("unpark " + c.Name)
 	if _, there := f.containers[c.ID]; !there {
-		return errors.New("it is gone")
+		return errors.New("it was removed")
 	}
 	f.containers[c.ID] = container{c.Name, false}
 	f.photograph()
@@ -143,7 +143,7 @@ func TestAdopt(t *testing.T) {
 			"start app@x.service 1", "remove x",
 		}, without(m.doings(), "start app@y.service 1"))
 		if len(m.foreign.containers)+len(m.foreign.kept) > 0 {
-			t.Errorf("left over: %v, %v", m.foreign.containers, m.foreign.kept)
+			t.Errorf("not removed: %v, %v", m.foreign.containers, m.foreign.kept)
 		}
 		m.log, m.foreign.looks = nil, 0
 		m.run(t, app("x", "1"), app("y", "1"))
@@ -360,7 +360,7 @@ func TestWithoutPodman(t *testing.T) {
 		m.run(t, app("x", "1"), app("y", "1")) // of a host that does not look for them
 		looks = 0
 		if run(); looks > 0 {
-			t.Error("it looks although nothing is started")
+			t.Error("it looks for containers although nothing starts")
 		}
 	})
 }
@@ -397,7 +397,7 @@ func TestSlowAdoption(t *testing.T) {
 		m.loaded["app@x.service"] = "1" // starting it again takes no time
 		equal(t, "results", []string{"x done"}, results(m.run(t, app("x", "1-slow"))))
 		if len(m.foreign.containers) > 0 {
-			t.Errorf("left over: %v", m.foreign.containers)
+			t.Errorf("not removed: %v", m.foreign.containers)
 		}
 	})
 }

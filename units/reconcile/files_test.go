@@ -128,7 +128,7 @@ func TestLostFileIsNoChange(t *testing.T) {
 					t.Errorf("%v, %+v; want the app to fail", err, r.Results)
 				}
 				if _, ok := m.files["app@x.container"]; !ok {
-					t.Errorf("the file is gone again: %q", m.log)
+					t.Errorf("the file was removed again: %q", m.log)
 				}
 			})
 		})

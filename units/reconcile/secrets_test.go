@@ -41,7 +41,7 @@ func TestSecretsComeFirst(t *testing.T) {
 		run("1")
 		run("1")
 		if want := []string{"ui 1"}; !slices.Equal(asked, want) {
-			t.Errorf("asked for %v, want %v", asked, want)
+			t.Errorf("acquired for %v, want %v", asked, want)
 		}
 		missing = errors.New("archgen secret set ui.token")
 		r := run("2")
@@ -81,7 +81,7 @@ func TestSecretsOfWhatSystemdRestarts(t *testing.T) {
 			m.units["app@ui.service"] = u
 		}
 		if want := []string{"ui", "ui"}; !slices.Equal(asked, want) {
-			t.Errorf("asked for %v, want %v", asked, want)
+			t.Errorf("acquired for %v, want %v", asked, want)
 		}
 	})
 }

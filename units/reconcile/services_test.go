@@ -25,7 +25,7 @@ func TestNotReportedAsStarted(t *testing.T) {
 				m := newMachine()
 				r := m.run(t, app("x", version), app("y", "1"))
 				equal(t, "results", []string{want, "y done"}, results(r))
-				equal(t, "last words", []string{"last words of app@x.service"}, r.Results[0].Log)
+				equal(t, "last log lines", []string{"last words of app@x.service"}, r.Results[0].Log)
 			})
 		})
 	}
@@ -128,7 +128,7 @@ func TestPreempted(t *testing.T) {
 					t.Errorf("the next pass took %v, want %v", took, c.took)
 				}
 				if good := m.commits[len(m.commits)-1]; string(good[0].Content) != m.files["app@x.container"].Digest {
-					t.Errorf("kept as good was %s", good[0].Content)
+					t.Errorf("the last-good file is %s", good[0].Content)
 				}
 			})
 		})
@@ -188,7 +188,7 @@ func TestPreemptedDuringAStart(t *testing.T) {
 				time.Sleep(10 * time.Minute)
 				equal(t, "next pass", []string{"x unchanged"}, results(m.run(t, app("x", "2-late"))))
 				if good := m.commits[len(m.commits)-1]; string(good[0].Content) != m.files["app@x.container"].Digest {
-					t.Errorf("kept as good was %s", good[0].Content)
+					t.Errorf("the last-good file is %s", good[0].Content)
 				}
 			})
 		})

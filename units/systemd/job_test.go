@@ -77,7 +77,7 @@ func TestJobsAreWaitedFor(t *testing.T) {
 						t.Errorf("%s: result %q, %v, want %q", kind, got, err, want)
 					}
 					if asked != (systemdtest.Job{Kind: kind, Unit: app, Mode: "fail"}) {
-						t.Errorf("%s asked for %+v", kind, asked)
+						t.Errorf("%s requested %+v", kind, asked)
 					}
 				}
 			}
@@ -300,7 +300,7 @@ func TestAWaitEndsWhenTheManagerDoesNotReturn(t *testing.T) {
 	fake.Stop()
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
-		t.Errorf("wait for a manager that is gone: %v", err)
+		t.Errorf("wait for a manager that has exited: %v", err)
 	}
 }
 

@@ -363,7 +363,7 @@ func TestLiveParts(t *testing.T) {
 		kill(t, name)
 		eventually(t, name+" is back", func() bool { return len(changed(before)) > 0 && areAll("active")() })
 		if diff := cmp.Diff([]string{name}, changed(before)); diff != "" {
-			t.Errorf("%s was killed, and started again were (-want +got):\n%s", name, diff)
+			t.Errorf("%s was killed, and restarted were (-want +got):\n%s", name, diff)
 		}
 	}
 	before := invocations()

@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// versionTime is how long Podman may take to say its version.
+// versionTime is the timeout for reading Podman's version.
 const versionTime = 10 * time.Second
 
 var isVersion = regexp.MustCompile(`^\d+\.\d+(\.|$)`).MatchString
 
-// InstalledVersion is the version of the podman of PATH, empty where there is none. Podman's
-// generator, which is what will read unit files, says it in an eighth of the time.
+// InstalledVersion returns the version of the podman in PATH, empty if there is none. It asks Podman's
+// generator, which reads the unit files and answers in an eighth of the time, and then Podman.
 func InstalledVersion() string {
 	podman, err := exec.LookPath("podman")
 	if err != nil {
@@ -30,7 +30,7 @@ func InstalledVersion() string {
 	return v
 }
 
-// answer is what a program prints, or empty.
+// answer returns the output of a program, empty if it fails.
 func answer(program, arg string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), versionTime)
 	defer cancel()

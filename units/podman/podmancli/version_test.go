@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestInstalledVersion: Podman's generator says it, and Podman where that does not.
+// TestInstalledVersion: Podman's generator answers, or else Podman.
 func TestInstalledVersion(t *testing.T) {
 	const podman = "#!/bin/sh\necho podman version 5.4.2\n"
 	for name, c := range map[string]struct {
