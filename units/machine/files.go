@@ -5,25 +5,24 @@ import (
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
-// Files is the unit files of a directory.
+// Files is the directory of unit files.
 type Files string
 
-// Look says which files are not as they should be, and what those that are ours
-// are like.
+// Look returns the files that differ from want, and the content of those that archgen owns.
 func (f Files) Look(want units.Set) (map[string]units.FoundFile, units.Set, error) {
 	return unitdir.Look(string(f), want)
 }
 
-// Lost is those of which nothing is left.
+// Lost returns the files of want that are missing without a trace.
 func (f Files) Lost(want units.Set) units.Set { return unitdir.Lost(string(f), want) }
 
-// Sync makes them so.
+// Sync writes and removes files until the directory matches want.
 func (f Files) Sync(want units.Set, owns func(units.Ownership) bool) error {
 	_, err := unitdir.Sync(string(f), want, owns)
 	return err
 }
 
-// Read lists the files that are ours.
+// Read returns the files that archgen owns.
 func (f Files) Read() (units.Set, error) {
 	entries, err := unitdir.Read(string(f))
 	set := make(units.Set, 0, len(entries))
@@ -33,8 +32,8 @@ func (f Files) Read() (units.Set, error) {
 	return set, err
 }
 
-// Rendered returns apps as they were rendered last, such as those whose manifests can't be
-// compiled: they can still be stopped. Directories that can't be read have none.
+// Rendered returns apps from their unit files, such as apps whose manifests can't be
+// compiled, so that they can still be stopped. A directory that can't be read has none.
 func (f Files) Rendered(ids []string) []units.App {
 	var list []units.App
 	files, _ := f.Read() // a pass has the same error, and reports it

@@ -9,15 +9,15 @@ import (
 	"github.com/archipelago-os/archipelago/units/status"
 )
 
-// Health asks services from the host's side.
+// Health probes services from the host.
 type Health struct {
 	Prober      *probe.Prober
 	Credentials probe.Credentials
 }
 
-// Ask asks a running service once, by the probe that its file carries. Without
-// one, what the unit is known to be counts. A pass that asks once takes a service that could
-// not be asked for one that does not answer.
+// Ask probes a running service once, with the probe in its unit file. Without one, it
+// returns the health that the unit already has. A pass that asks once counts a service that
+// can't be asked as failing.
 func (h Health) Ask(ctx context.Context, file units.File, _ units.Part, u units.Unit) (units.Health, string) {
 	t, ok := status.TargetsOf(file)[status.Serving]
 	if !ok {
@@ -27,7 +27,7 @@ func (h Health) Ask(ctx context.Context, file units.File, _ units.Part, u units.
 	return cmp.Or(status.HealthOf(o), units.Failing), o.Detail
 }
 
-// Probe asks a target once.
+// Probe probes a target once.
 func (h Health) Probe(ctx context.Context, t probe.Target) probe.Outcome {
 	return h.Prober.Probe(ctx, t, h.Credentials)
 }

@@ -11,35 +11,35 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// stabilizationTime is how long a started app has to stay up: programs that find out
-// seconds after their start that they can't go on are common.
+// stabilizationTime is how long a started app has to stay up: many programs detect only
+// seconds after their start that they can't continue.
 const stabilizationTime = 5 * time.Second
 
-// WaitTimeout is how long a person waits for an app who says nothing else: longer than the
-// start timeout of all but the slowest apps.
+// WaitTimeout is how long a command waits for an app by default: longer than the start
+// timeout of all but the slowest apps.
 const WaitTimeout = 10 * time.Minute
 
-// turn is how long a pass that a person asks for keeps other passes waiting.
+// turn is the longest time for which a pass of a command makes other passes wait.
 const turn = 20 * time.Second
 
-// daemonWait is how long a pass of a daemon waits for an app: events tell of its arrival,
-// and the next pass verifies it.
+// daemonWait is how long a pass of a daemon waits for an app. If the app serves later, an
+// event reports it and the next pass verifies it.
 const daemonWait = 15 * time.Second
 
-// Apply is a pass that a person or a unit asks for, which may run Podman.
+// Apply holds the options of a pass that a user or a unit starts, and that may run Podman.
 type Apply struct {
-	// Timeout is how long an app is waited for, by one pass or several.
+	// Timeout is how long to wait for an app, in one pass or several.
 	Timeout time.Duration
-	// Fetched is the images that are not tried again.
+	// Fetched is the apps whose images are not pulled again.
 	Fetched Fetched
-	// Progress is told of every action; nil tells nobody.
+	// Progress is called for every action. It may be nil.
 	Progress func(reconcile.Event)
-	// Foreign takes containers over; nil leaves them alone.
+	// Foreign adopts containers. If it is nil, foreign containers are left alone.
 	Foreign reconcile.ForeignContainers
 }
 
-// ForApply is the machine for a pass that changes it. Podman runs in it: it pulls images,
-// and keeps the secrets of the apps.
+// ForApply returns the host for a pass that changes the machine. The pass runs Podman to
+// pull images and to store the secrets of the apps.
 func (m *Machine) ForApply(a Apply) reconcile.Host {
 	host := m.ForPreview()
 	host.WaitTimeout = min(turn, a.Timeout)
@@ -50,8 +50,8 @@ func (m *Machine) ForApply(a Apply) reconcile.Host {
 	return host
 }
 
-// ForPreview is the machine for a look that changes nothing: it gets nothing that an app
-// lacks, waits for nothing and records nothing.
+// ForPreview returns the host for a preview, which changes nothing: it pulls nothing, waits
+// for nothing and records nothing.
 func (m *Machine) ForPreview() reconcile.Host {
 	return reconcile.Host{
 		Files: m.Files(), Services: m.Services, Store: m.Store,
@@ -60,9 +60,9 @@ func (m *Machine) ForPreview() reconcile.Host {
 	}
 }
 
-// ForDaemon is the machine for the passes of a program that watches over the apps and never
-// runs Podman. systemd runs archgen to get what an app lacks, and a foreign container is left
-// for archgen apply. The daemon says itself how healthy apps are.
+// ForDaemon returns the host for the passes of a daemon that never runs Podman. systemd
+// runs archgen to pull what an app is missing, and archgen apply adopts foreign containers.
+// The daemon supplies the health of the apps itself.
 func (m *Machine) ForDaemon() reconcile.Host {
 	host := m.ForPreview()
 	host.Health, host.Ask = nil, nil
@@ -73,7 +73,7 @@ func (m *Machine) ForDaemon() reconcile.Host {
 	return host
 }
 
-// supply pulls images that an app lacks, and gives its secrets their values.
+// supply pulls the missing images of an app and sets its secrets.
 func (m *Machine) supply(ctx context.Context, app units.App, lack units.Prerequisites, fetched Fetched) error {
 	if lack.Images {
 		err, isTried := fetched[app.ID]
@@ -90,11 +90,11 @@ func (m *Machine) supply(ctx context.Context, app units.App, lack units.Prerequi
 	return m.Secrets.ProvideFor(ctx, app)
 }
 
-// untold is for images of which nobody is told that they are pulled.
+// untold is the callback for pulls that are not reported.
 func untold(_, _ string) {}
 
-// daemonSupply gets what apps lack by way of systemd, unless Podman's files show that it is
-// there.
+// daemonSupply has systemd pull what an app is missing, unless Podman's files show that it
+// is available.
 type daemonSupply struct {
 	storage string
 	secret  func(name string) (string, error)
@@ -111,10 +111,10 @@ func (s *daemonSupply) supply(ctx context.Context, app units.App, lack units.Pre
 	if err := s.unreadable(app.Secrets); errors.Is(err, fs.ErrPermission) {
 		return err
 	}
-	return nil // Podman may keep them where only it can read them
+	return nil // Podman may store them where only Podman can read them
 }
 
-// unreadable is why Podman's value of one of the secrets can't be had without running it.
+// unreadable returns the error of the first secret that can't be read from Podman's files.
 func (s *daemonSupply) unreadable(secrets []units.Secret) error {
 	for _, d := range secrets {
 		if _, err := s.secret(d.Name); err != nil {

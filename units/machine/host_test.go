@@ -19,7 +19,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
 
-// fakePodman has the images of its set, and writes down what it is asked to change.
+// fakePodman holds the images of its set and records the changes that it is asked for.
 type fakePodman struct {
 	images map[string]bool
 	calls  []string
@@ -31,7 +31,7 @@ func (f *fakePodman) run(ctx context.Context, call podmancli.Call) error {
 	switch strings.Join(call.Args[:2], " ") {
 	case "image exists":
 		if !f.images[last] {
-			return exec.CommandContext(ctx, "false").Run() // exit status 1 says no
+			return exec.CommandContext(ctx, "false").Run() // exit status 1 means no
 		}
 	case "secret inspect", "secret exists":
 		return exec.CommandContext(ctx, "false").Run()
@@ -49,13 +49,14 @@ func (f *fakePodman) run(ctx context.Context, call podmancli.Call) error {
 	return nil
 }
 
-// withImage is an app of one container.
+// withImage returns an app of one container.
 func withImage(id, image string, secrets ...units.Secret) units.App {
 	file := units.File{Name: units.ContainerFile(id), App: id, Content: []byte("[Container]\nImage=" + image + "\n")}
 	return units.App{ID: id, Files: units.Set{file}, Secrets: secrets}
 }
 
-// testMachine is a machine in a directory of its own, with a systemd that has no units.
+// testMachine returns a machine in a directory of its own, with a systemd that has no
+// units.
 func testMachine(t *testing.T, run podmancli.Runner, record func(dir, name string, content []byte) error) *Machine {
 	t.Helper()
 	home, fake := t.TempDir(), systemdtest.New(t)
@@ -74,8 +75,8 @@ func testMachine(t *testing.T, run podmancli.Runner, record func(dir, name strin
 	return m
 }
 
-// TestModes: what a host may do depends on its mode. A look changes nothing, and a daemon
-// takes nothing over and leaves health to its prober.
+// TestModes: the mode of a host decides what it may do. A preview changes nothing. A daemon
+// adopts no container and leaves health to its prober.
 func TestModes(t *testing.T) {
 	has := func(h reconcile.Host) string {
 		var list []string
@@ -119,8 +120,8 @@ func TestModes(t *testing.T) {
 	}
 }
 
-// TestNobodysMachine: without a home there is no machine of a user, and without its systemd
-// only a part of it.
+// TestNobodysMachine: without HOME a user has no machine, and without systemd only the base
+// of one.
 func TestNobodysMachine(t *testing.T) {
 	nothing := func(string) string { return "" }
 	if _, err := Open(t.Context(), Options{Scope: units.User, Getenv: nothing}); err == nil || !strings.Contains(err.Error(), "HOME") {
@@ -147,8 +148,8 @@ func TestNobodysMachine(t *testing.T) {
 	}
 }
 
-// TestSupplyOfApply: images and secrets are there before an app is changed, and an image
-// that was fetched ahead, or could not be, is not tried again.
+// TestSupplyOfApply: images and secrets are available before an app is changed. An image
+// that was fetched ahead, successfully or not, is not pulled again.
 func TestSupplyOfApply(t *testing.T) {
 	noCreds(t)
 	generated := units.Secret{Name: "web.password", Length: 8, Alphabet: "hex"}
@@ -182,7 +183,7 @@ func TestSupplyOfApply(t *testing.T) {
 	}
 }
 
-// noCreds has secrets kept without systemd-creds, which there may be none of.
+// noCreds stores secrets without systemd-creds, which may be missing here.
 func noCreds(t *testing.T) {
 	t.Helper()
 	bin := t.TempDir()
@@ -192,8 +193,8 @@ func noCreds(t *testing.T) {
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 }
 
-// TestFetchAhead: before a pass the images of apps are fetched whose containers it changes,
-// of no others, and none twice.
+// TestFetchAhead fetches images before a pass, only for apps whose containers it changes,
+// and none twice.
 func TestFetchAhead(t *testing.T) {
 	podman := &fakePodman{images: map[string]bool{}}
 	m := testMachine(t, podman.run, nil)
@@ -221,9 +222,9 @@ func TestFetchAhead(t *testing.T) {
 	}
 }
 
-// TestSupplyOfADaemon: systemd is asked to get what an app lacks only where Podman's files
-// don't show that it is there. A value that only Podman can read is as good as there, one
-// that the user may not read is not.
+// TestSupplyOfADaemon: a daemon has systemd pull only what Podman's files don't show as
+// available. A secret that only Podman can read counts as available, one that the user may
+// not read does not.
 func TestSupplyOfADaemon(t *testing.T) {
 	secret := units.Secret{Name: "web.password"}
 	denied := fmt.Errorf("reading it: %w", fs.ErrPermission)
@@ -236,14 +237,14 @@ func TestSupplyOfADaemon(t *testing.T) {
 		gets   int
 		want   error
 	}{
-		"nothing":                    {app: withImage("web", "x")},
-		"an image":                   {app: withImage("web", "x"), lack: units.Prerequisites{Images: true}, gets: 1},
-		"an image that can't be had": {app: withImage("web", "x"), lack: units.Prerequisites{Images: true}, get: failed, gets: 1, want: failed},
-		"no image, as for a build":   {app: units.App{ID: "web"}, lack: units.Prerequisites{Images: true}},
-		"an image, and secrets":      {app: units.App{ID: "web", Secrets: []units.Secret{secret}}, lack: units.Prerequisites{Images: true}, gets: 1},
-		"a secret that is there":     {app: withImage("web", "x", secret), lack: units.Prerequisites{Secrets: true}},
-		"a secret":                   {app: withImage("web", "x", secret), secret: failed, gets: 1},
-		"a secret of another user":   {app: withImage("web", "x", secret), secret: denied, gets: 1, want: denied},
+		"nothing":                      {app: withImage("web", "x")},
+		"an image":                     {app: withImage("web", "x"), lack: units.Prerequisites{Images: true}, gets: 1},
+		"an image that is unavailable": {app: withImage("web", "x"), lack: units.Prerequisites{Images: true}, get: failed, gets: 1, want: failed},
+		"no image, as for a build":     {app: units.App{ID: "web"}, lack: units.Prerequisites{Images: true}},
+		"an image, and secrets":        {app: units.App{ID: "web", Secrets: []units.Secret{secret}}, lack: units.Prerequisites{Images: true}, gets: 1},
+		"a secret that is there":       {app: withImage("web", "x", secret), lack: units.Prerequisites{Secrets: true}},
+		"a secret":                     {app: withImage("web", "x", secret), secret: failed, gets: 1},
+		"a secret of another user":     {app: withImage("web", "x", secret), secret: denied, gets: 1, want: denied},
 	} {
 		t.Run(name, func(t *testing.T) {
 			gets := 0
@@ -262,7 +263,7 @@ func TestSupplyOfADaemon(t *testing.T) {
 	}
 }
 
-// TestRenderedApps: an app is known by its unit files, where there are any.
+// TestRenderedApps: an app is known by its unit files.
 func TestRenderedApps(t *testing.T) {
 	dir := t.TempDir()
 	text := []byte("[X-Archipelago]\nApp=web\n[Container]\nImage=x\n")

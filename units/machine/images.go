@@ -10,10 +10,11 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
-// Fetched is the apps whose images were fetched ahead of a pass, each with the error of that.
+// Fetched is the apps whose images were fetched ahead of a pass, each with the error of its
+// pull.
 type Fetched map[string]error
 
-// FetchImages pulls the images of an app that are missing, and calls pulling before each.
+// FetchImages pulls the missing images of an app, and calls pulling before each.
 func FetchImages(ctx context.Context, run podmancli.Runner, app units.App, pulling func(app, image string)) error {
 	for _, f := range app.Files {
 		if err := run.PullMissing(ctx, f.Image(), func() { pulling(app.ID, f.Image()) }); err != nil {
@@ -23,13 +24,13 @@ func FetchImages(ctx context.Context, run podmancli.Runner, app units.App, pulli
 	return nil
 }
 
-// FetchAhead fetches the images of apps whose containers are about to be changed. In a pass
-// all other apps would wait for them. It does not try again what was fetched before, and
-// returns that with its own.
+// FetchAhead pulls the images of apps whose containers are about to change. During a pass,
+// all other apps would wait for the pulls. It skips the apps in before, and returns them
+// together with its own.
 func (b Base) FetchAhead(ctx context.Context, want units.Desired, before Fetched, pulling func(app, image string)) Fetched {
 	found, _, err := b.Files().Look(want.Files())
 	if err != nil {
-		return before // the pass has the same error, and reports it
+		return before // the pass finds and reports the same error
 	}
 	all := maps.Clone(before)
 	if all == nil {
@@ -50,8 +51,8 @@ func (b Base) FetchAhead(ctx context.Context, want units.Desired, before Fetched
 	return all
 }
 
-// hasImages reports whether Podman has all images of an app, as far as its files tell. For
-// an app with secrets it is false: archgen pulls for it in any case, and makes its secrets.
+// hasImages reports whether Podman has every image that the app's files name. It is false
+// for an app with secrets: archgen has to run for it in any case, to set its secrets.
 func hasImages(app units.App, storage string) bool {
 	if len(app.Secrets) > 0 {
 		return false

@@ -9,17 +9,17 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Logs is which lines of the journal are shown.
+// Logs selects the lines of the journal that are shown.
 type Logs struct {
 	Scope    units.Scope
 	Services []string
-	// Lines is how many of the last ones, or "all"; Since is a time as journalctl takes it.
+	// Lines is the number of last lines, or "all". Since is a time in journalctl's syntax.
 	Lines, Since string
-	// Follow goes on with new ones.
+	// Follow continues with new lines.
 	Follow bool
 }
 
-// Arguments is those of journalctl.
+// Arguments returns the arguments of journalctl.
 func (l Logs) Arguments() []string {
 	args := []string{"--no-hostname", "--lines=" + l.Lines}
 	if l.Scope == units.User {
@@ -40,7 +40,7 @@ func (l Logs) Arguments() []string {
 	return args
 }
 
-// Logged is the services of apps that the journal has lines of.
+// Logged returns the services of apps that have lines in the journal.
 func Logged(ctx context.Context, scope units.Scope) []string {
 	ctx, cancel := context.WithTimeout(ctx, journalTime)
 	defer cancel()
@@ -48,9 +48,9 @@ func Logged(ctx context.Context, scope units.Scope) []string {
 	if scope == units.User {
 		args = []string{"--quiet", "--user", "--field=_SYSTEMD_USER_UNIT"}
 	}
-	out, err := exec.CommandContext(ctx, "journalctl", args...).Output() //nolint:gosec // they are those above
+	out, err := exec.CommandContext(ctx, "journalctl", args...).Output() //nolint:gosec // the arguments are those above
 	if err != nil {
-		return nil // journalctl itself will say why
+		return nil // journalctl reports the error when it is run for the log
 	}
 	return slices.DeleteFunc(strings.Fields(string(out)), func(s string) bool { return units.AppOf(s) == "" })
 }

@@ -25,7 +25,7 @@ func TestLogs(t *testing.T) {
 	}
 }
 
-// TestLogged: of the units of the journal, those of apps are listed.
+// TestLogged lists the units of apps among those in the journal.
 func TestLogged(t *testing.T) {
 	bin := t.TempDir()
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))

@@ -1,9 +1,9 @@
-// Package machine owns the view of the real machine that a pass needs: it opens the
-// owner of the unit files, the owner of systemd's bus, the state directory, the secrets
-// and the renderer of configuration, and makes a reconcile.Host of them for each mode:
-// ForApply, ForPreview and ForDaemon. archgen and healthd have their machine from here.
+// Package machine owns the access to the real machine that a pass needs: it opens the unit
+// directory, systemd's bus, the state directory, the secrets and the renderer of
+// configuration files, and assembles a reconcile.Host for each mode: ForApply, ForPreview
+// and ForDaemon. Both archgen and healthd use it.
 //
-// It never decides what is done to an app. In the mode of a daemon it never runs Podman;
+// It never decides what is done to an app. In the daemon's mode it never runs Podman;
 // systemd runs archgen for that.
 package machine
 
@@ -23,20 +23,20 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// Options says which machine is meant.
+// Options selects the machine.
 type Options struct {
 	Scope units.Scope
-	// Getenv reads the environment of the user whose apps they are.
+	// Getenv reads the environment of the user who runs the apps.
 	Getenv func(string) string
-	// Podman runs Podman. A program that never does, such as healthd, leaves it out.
+	// Podman runs Podman. It is nil in a program that never runs it, such as healthd.
 	Podman podmancli.Runner
-	// Record writes a file of grants, as reconcile.Host.Record does. A program that makes no
-	// passes leaves it out.
+	// Record writes a file of grants, like reconcile.Host.Record. It is nil in a program
+	// that makes no passes.
 	Record func(dir, name string, content []byte) error
-	// StabilizationTime is how long a started app has to stay up, a few seconds where it is
-	// zero. Tests don't wait.
+	// StabilizationTime is how long a started app has to stay up. Zero selects the default
+	// of a few seconds; tests set a short one.
 	StabilizationTime time.Duration
-	// Reuse is how long probes use a connection again. By default they don't.
+	// Reuse is how long probes reuse a connection. Zero disables reuse.
 	Reuse time.Duration
 }
 
@@ -51,7 +51,7 @@ type Base struct {
 	Podman  podmancli.Runner
 }
 
-// Find returns the machine without its systemd.
+// Find returns the machine without a connection to systemd.
 func Find(o Options) (Base, error) {
 	places, err := paths.Of(o.Scope, o.Getenv)
 	if err != nil {
@@ -68,11 +68,11 @@ func Find(o Options) (Base, error) {
 	}, nil
 }
 
-// Files is the unit files.
+// Files returns the directory of unit files.
 func (b Base) Files() Files { return Files(b.Paths.Units) }
 
-// Renderer renders and compares the configuration of apps. It connects to systemd only for
-// a part that follows another.
+// Renderer returns the renderer of configuration files. It connects to systemd only for a
+// part that tracks the address of another one.
 func (b Base) Renderer() prestart.Renderer {
 	return prestart.Renderer{
 		State: b.Paths.State, Runtime: b.Paths.Runtime, Storage: b.Storage, Started: b.started, Machine: prestart.ThisMachine,
@@ -93,13 +93,13 @@ func (b Base) started(container string) (invocation string, err error) {
 	return Services{Manager: manager, Scope: b.Scope}.Started(container)
 }
 
-// Machine is the machine with its systemd.
+// Machine is the machine with a connection to its systemd.
 type Machine struct {
 	Base
 	Services Services
 	Health   Health
 	Config   prestart.Renderer
-	// Record and StabilizationTime are those of reconcile.Host.
+	// Record and StabilizationTime are copied to reconcile.Host.
 	Record            func(dir, name string, content []byte) error
 	StabilizationTime time.Duration
 }

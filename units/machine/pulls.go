@@ -12,25 +12,26 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// pullMoment is how long a unit that gets something is waited for: longer than it
-// takes to find that all is there.
+// pullMoment is how long to wait for a pull unit: longer than archgen needs to find that
+// nothing is missing.
 const pullMoment = 3 * time.Second
 
-// Pulls lets systemd run archgen to get what apps lack, and knows what is under way.
+// Pulls has systemd run archgen to pull what apps are missing, and tracks the pulls in
+// progress.
 type Pulls struct {
 	Services Services
 
 	mu sync.Mutex
-	// last is the last try for each app: whatever happens to one that is down for want
-	// of something is a pass, and each pass would try.
+	// last is the last pull of each app. Every event of an app that is down for a missing
+	// image causes a pass, and without this record each pass would pull.
 	last map[string]try
-	// underWay is the apps for which something is got, with the manifest that asks
-	// for it: how a unit ended that was run for another one tells nothing.
+	// underWay is the apps with a pull in progress, each with the digest of the manifest
+	// that it is for. The result of a pull for another manifest is ignored.
 	underWay map[string]string
 }
 
-// try is how getting something ended, and how long it is not tried again. It may have
-// ended well and not have brought what the app lacks.
+// try is the result of a pull and how long none is tried again. A pull can succeed without
+// supplying what the app is missing.
 type try struct {
 	manifest string
 	err      error
@@ -38,13 +39,14 @@ type try struct {
 	wait     time.Duration
 }
 
-// After a try the next one waits this long, doubled each time, unless a person asks,
-// the manifest is another, or it was some time ago.
+// The wait before the next pull doubles from firstWait to lastWait. A request of a user, a
+// changed manifest or enough time since the last pull resets it.
 const firstWait, lastWait = 2 * time.Second, 5 * time.Minute
 
-// Get gets what an app lacks. What is not there after a moment is units.ErrPending;
-// when its unit has ended, Get says how. Where the unit is not installed, images come
-// with the app's start. Soon after a try, it is what came of that.
+// Get starts the pull unit of an app. It returns units.ErrPending if the unit has not ended
+// after pullMoment, and the result of the unit once it has ended. Where the unit is not
+// installed, Podman pulls images when the app starts. Shortly after a pull, Get returns its
+// result again.
 func (p *Pulls) Get(ctx context.Context, app units.App) error {
 	before := p.lastTry(app)
 	since := time.Since(before.at)
@@ -68,7 +70,8 @@ func (p *Pulls) Get(ctx context.Context, app units.App) error {
 	return err
 }
 
-// lastTry is the last one for this manifest, if nobody has asked since.
+// lastTry returns the last pull for this manifest, unless a user has asked for the app
+// since.
 func (p *Pulls) lastTry(app units.App) try {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -87,7 +90,7 @@ func (p *Pulls) get(ctx context.Context, app units.App) error {
 		return err
 	}
 	if len(found) == 1 && found[0].ActiveState == "failed" {
-		if awaited { // it stays failed for all to see until it is run again
+		if awaited { // the unit stays failed, visible to all, until its next run
 			return fmt.Errorf("%s failed%s", name, p.words(ctx, app.ID))
 		}
 		if err := p.Services.ResetFailed(ctx, name); err != nil {
@@ -103,13 +106,13 @@ func (p *Pulls) get(ctx context.Context, app units.App) error {
 	case moment.Err() != nil && ctx.Err() == nil:
 		p.note(app.ID, app.ManifestDigest)
 		return units.ErrPending
-	case err == nil: // in the words of a unit that was waited for
+	case err == nil: // the same text as for a unit that ended later
 		return fmt.Errorf("%s %s%s", name, result, p.words(ctx, app.ID))
 	}
 	return err
 }
 
-// note sets what is under way for an app, and returns what was.
+// note records the pull in progress of an app, and returns the one before.
 func (p *Pulls) note(app, manifest string) (before string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -121,7 +124,7 @@ func (p *Pulls) note(app, manifest string) (before string) {
 	return before
 }
 
-// words is what the unit said last, after a colon.
+// words returns the last line of the unit's log, after a colon.
 func (p *Pulls) words(ctx context.Context, app string) string {
 	lines := p.Services.LastLines(ctx, units.PullOf(app))
 	if len(lines) == 0 {

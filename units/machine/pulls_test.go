@@ -9,9 +9,9 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
 
-// TestPullsAreNotTriedAtOnceAgain: each event of an app that is down for want of
-// something is a pass, and each pass asks for it. A person's wish, and another
-// manifest, are tried at once.
+// TestPullsAreNotTriedAtOnceAgain: every event of an app that is down for a missing image
+// causes a pass, and every pass asks for a pull. A pull is repeated at once only for a
+// request of a user or a changed manifest.
 func TestPullsAreNotTriedAtOnceAgain(t *testing.T) {
 	fake := systemdtest.New(t)
 	const unit = "archipelago-pull@web.service"

@@ -9,25 +9,25 @@ import (
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
-// Secrets is the secrets of a scope: their values, and what Podman has of them.
+// Secrets is the secrets of a scope: their values and Podman's copies of them.
 type Secrets struct {
 	secret.Store
 	Podman podmancli.Secrets
 }
 
-// passes is what hands secrets to containers, and keeps others from doing so.
+// passes hands secrets to containers and locks out passes.
 type passes struct {
 	podmancli.Secrets
 	statedir.Store
 }
 
-// SetSecret gives a secret a value that a person has. app is the one that it belongs to,
-// empty if none is installed.
+// SetSecret sets a secret to a value that the operator supplies. app is the app that the
+// secret belongs to, or empty if it is not installed.
 func (b Base) SetSecret(ctx context.Context, app units.App, name, value string) error {
 	return b.Secrets.Supply(ctx, passes{b.Secrets.Podman, b.Store}, app.Secrets, name, value)
 }
 
-// ProvideFor gives an app's secrets their values before the app is changed.
+// ProvideFor sets an app's secrets before the app is changed.
 func (s Secrets) ProvideFor(ctx context.Context, app units.App) error {
 	return s.Provide(ctx, s.Podman, app.Secrets)
 }

@@ -23,24 +23,24 @@ type Services struct {
 	Scope   units.Scope
 }
 
-// patterns is those of all services of apps, and of what gets what apps lack. `app*`
-// would match app.slice.
+// patterns matches the services of all apps and their pull units. `app*` would match
+// app.slice.
 var patterns = []string{units.AppServices, units.PullOf("*")}
 
-// Service is everything that is known of a service.
+// Service is everything that is known about a service.
 type Service struct {
 	State   units.Unit
 	Systemd systemd.Unit
-	// Container is empty where none runs.
+	// Container is empty if none runs.
 	Container podman.Running
 }
 
-// Observe tells of the named services, and with others of all services of apps.
-// Where Podman checks a container itself, its health is what the last check said.
+// Observe returns the state of the named services, and with others that of all services of
+// apps. For a container that Podman checks, its health is the result of the last check.
 //
-// Of services that are up it asks systemd only what decides something: reading
-// one in full costs systemd and us ten times as much. Of those that systemd did not
-// keep in mind there is nothing to be asked.
+// For a service that is up, Observe reads only the properties that decide something:
+// reading all of them costs systemd and archgen ten times as much. A unit that systemd has
+// not loaded has no further properties.
 func (s Services) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
 	listed, forgotten, err := s.listed(ctx, names, others)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	inShort := make(map[string]systemd.Listed, len(listed))
 	list := make(map[string]units.Unit, len(listed)+len(forgotten))
 	for _, u := range forgotten {
-		if u.ActiveState != string(units.Inactive) || u.JobID != 0 { // it was started since
+		if u.ActiveState != string(units.Inactive) || u.JobID != 0 { // started since it was listed
 			listed = append(listed, u)
 			continue
 		}
@@ -76,7 +76,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 			Run: units.Run{Since: moment(u.ActiveEnterTimestamp), Restarts: u.NRestarts, Exited: inShort[u.Name].SubState == exited},
 		}
 		if _, err := look(&state, u.MainPID, u.ControlGroup); err != nil {
-			return nil, fmt.Errorf("looking at the container of %s: %w", u.Name, err)
+			return nil, fmt.Errorf("reading the container of %s: %w", u.Name, err)
 		}
 		list[u.Name] = state
 	}
@@ -87,8 +87,8 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	return list, err
 }
 
-// age is how long ago something was, in microseconds since the machine came up, 0 for
-// what is to come.
+// age returns the time since a moment in microseconds since boot. It is 0 for a moment in
+// the future.
 func age(at uint64) time.Duration {
 	var now unix.Timespec
 	if at == 0 || unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
@@ -97,7 +97,7 @@ func age(at uint64) time.Duration {
 	return max(0, time.Duration(now.Nano())-time.Duration(at)*time.Microsecond)
 }
 
-// All is Observe with everything that is known.
+// All is Observe with all properties.
 func (s Services) All(ctx context.Context, names []string) (map[string]Service, error) {
 	listed, forgotten, err := s.listed(ctx, names, true)
 	if err != nil {
@@ -106,10 +106,10 @@ func (s Services) All(ctx context.Context, names []string) (map[string]Service, 
 	return s.full(ctx, append(listed, forgotten...))
 }
 
-// listed is the named services, and with others all services of apps, in short.
-// Forgotten are those that systemd did not have in its memory, known only with others:
-// what neither runs nor has failed nor is needed it forgets. Nothing is to be known then
-// of what gets what an app lacks, and to ask for it by name would have it loaded.
+// listed lists the named services, and with others all services of apps. forgotten is the
+// named services that systemd had not loaded, known only with others: systemd unloads a
+// unit that is neither active, failed nor needed. listed does not query pull units by name,
+// because that would load them; without others it finds them by pattern.
 func (s Services) listed(ctx context.Context, names []string, others bool) (known, forgotten []systemd.Listed, err error) {
 	isPull := func(name string) bool { return units.AppOfPull(name) != "" }
 	services := slices.DeleteFunc(slices.Clone(names), isPull)
@@ -137,7 +137,7 @@ func (s Services) listed(ctx context.Context, names []string, others bool) (know
 	return known, forgotten, err
 }
 
-// full reads services in full.
+// full reads all properties of services.
 func (s Services) full(ctx context.Context, listed []systemd.Listed) (map[string]Service, error) {
 	names := make([]string, 0, len(listed))
 	jobs := make(map[string]string, len(listed))
@@ -152,15 +152,15 @@ func (s Services) full(ctx context.Context, listed []systemd.Listed) (map[string
 	list := make(map[string]Service, len(found))
 	for _, u := range found {
 		if list[u.Name], err = service(u, jobs[u.Name]); err != nil {
-			return nil, fmt.Errorf("looking at the container of %s: %w", u.Name, err)
+			return nil, fmt.Errorf("reading the container of %s: %w", u.Name, err)
 		}
 	}
 	return list, nil
 }
 
-// service translates what systemd says, and looks at the container. A service with
-// a job to start it is being started, also while that job waits: at boot for the
-// app's network, or for what the app needs.
+// service translates the properties of a unit and reads the state of its container. A
+// service with a start job counts as starting, also while the job is queued: at boot it
+// waits for the app's network or for other apps.
 func service(u systemd.Unit, job string) (Service, error) {
 	s := Service{Systemd: u, State: units.Unit{
 		Loaded: isLoaded(u.LoadState), Masked: u.LoadState == masked, NeedsReload: u.NeedDaemonReload, Active: activeState(u.ActiveState),
@@ -179,7 +179,7 @@ func service(u systemd.Unit, job string) (Service, error) {
 	return s, err
 }
 
-// runOf is what only a status shows of a service.
+// runOf returns the part of the state that only archgen status shows.
 func runOf(u systemd.Unit) units.Run {
 	r := units.Run{
 		Since: moment(u.StateChangeTimestamp), Restarts: u.NRestarts, Exited: u.SubState == exited, StatusText: u.StatusText,
@@ -194,7 +194,7 @@ func runOf(u systemd.Unit) units.Run {
 	return r
 }
 
-// moment is a time of systemd's, in microseconds since 1970.
+// moment converts a timestamp of systemd, in microseconds since 1970.
 func moment(microseconds uint64) time.Time {
 	if microseconds == 0 {
 		return time.Time{}
@@ -202,8 +202,8 @@ func moment(microseconds uint64) time.Time {
 	return time.UnixMicro(int64(microseconds)).UTC().Truncate(time.Second)
 }
 
-// exitOf is the exit code of a shell for how a process ended: 1 means that it exited, 2
-// and 3 that a signal ended it. It reports false where none has ended.
+// exitOf returns the exit code, as a shell has it, of a process: how is 1 if it exited, and
+// 2 or 3 if a signal killed it. It returns false if no process has ended.
 func exitOf(how, status int32) (code int, hasEnded bool) {
 	switch how {
 	case 1:
@@ -215,15 +215,15 @@ func exitOf(how, status int32) (code int, hasEnded bool) {
 }
 
 const (
-	// masked is the state of a unit that may not be started, exited the one of a service
-	// whose process has ended as it should.
+	// masked is the load state of a unit that may not be started. exited is the substate of
+	// a service whose process has ended successfully.
 	masked = "masked"
 	exited = "exited"
 )
 
 func isLoaded(state string) bool { return state == "loaded" || state == masked }
 
-// look fills in what is known of the container of a service.
+// look adds the state of a service's container.
 func look(state *units.Unit, monitor uint32, controlGroup string) (podman.Running, error) {
 	if monitor == 0 {
 		return podman.Running{}, nil
@@ -235,12 +235,12 @@ func look(state *units.Unit, monitor uint32, controlGroup string) (podman.Runnin
 	state.Digest, state.Payload, state.Paused, state.Health = running.Digest, running.Payload, running.Paused, checked[running.Check]
 	state.Run.Created, state.Run.CheckOutput = running.Created, running.Output
 	if running.Ended && state.Active == units.Active {
-		state.Active = units.Deactivating // systemd hears of it once the monitor has tidied up
+		state.Active = units.Deactivating // systemd notices it only after the monitor has cleaned up
 	}
 	return running, nil
 }
 
-// activeState takes the states together that make no difference here.
+// activeState merges the states of systemd that make no difference to archgen.
 func activeState(state string) units.ActiveState {
 	switch state {
 	case "reloading", "refreshing":
@@ -251,18 +251,18 @@ func activeState(state string) units.ActiveState {
 	return units.ActiveState(state)
 }
 
-// checked is what the last check that Podman ran means.
+// checked maps the result of Podman's last check to health.
 var checked = map[string]units.Health{"healthy": units.Serving, "starting": units.Loading, "unhealthy": units.Unhealthy}
 
-// Started is systemd's InvocationID of the last start of a container's service.
+// Started returns systemd's InvocationID of the last start of a container's service.
 func (s Services) Started(container string) (invocation string, err error) {
 	return s.Manager.Invocation(context.Background(), units.ServiceName(container))
 }
 
-// Reload lets systemd read all units again.
+// Reload makes systemd read all units again.
 func (s Services) Reload(ctx context.Context) error { return s.Manager.Reload(ctx) }
 
-// ResetFailed makes systemd forget that a service failed.
+// ResetFailed clears the failed state of a service.
 func (s Services) ResetFailed(ctx context.Context, name string) error {
 	err := s.Manager.ResetFailed(ctx, name)
 	if errors.Is(err, systemd.ErrNoSuchUnit) {
@@ -281,8 +281,8 @@ func (s Services) Restart(ctx context.Context, name string) error {
 	return s.job(ctx, "restarting", name, systemd.Replace, s.Manager.Restart)
 }
 
-// RestartAlone restarts a service that runs, and nothing that is PartOf= it. What the
-// service needs is up, and its caller sees to the order.
+// RestartAlone restarts a running service without the units that are PartOf= it. The caller
+// makes sure that its requirements are up and that the order is right.
 func (s Services) RestartAlone(ctx context.Context, name string) error {
 	return s.job(ctx, "restarting", name, systemd.IgnoreDependencies, s.Manager.Restart)
 }
@@ -292,8 +292,8 @@ func (s Services) Stop(ctx context.Context, name string) error {
 	return s.job(ctx, "stopping", name, systemd.Replace, s.Manager.Stop)
 }
 
-// ReloadService has a service read its configuration files again, and waits until its job
-// is done. Of one that is not up it does nothing.
+// ReloadService makes a service read its configuration files again, and waits until its job
+// is done. It does nothing for a service that is not up.
 func (s Services) ReloadService(ctx context.Context, name string) error {
 	return s.job(ctx, "reloading", name, systemd.Replace, func(ctx context.Context, name, mode string) (systemd.JobResult, error) {
 		result, err := s.Manager.ReloadUnit(ctx, name, mode)
@@ -304,9 +304,8 @@ func (s Services) ReloadService(ctx context.Context, name string) error {
 	})
 }
 
-// Recreate restarts a service by way of removing its container by force, for
-// which systemd runs Podman. Where the unit for that is not installed, a restart
-// is all that can be done.
+// Recreate removes the container of a service by force and starts the service. systemd runs
+// Podman for the removal. If its unit is not installed, Recreate only restarts the service.
 func (s Services) Recreate(ctx context.Context, name string) error {
 	if err := s.Stop(ctx, name); err != nil {
 		return err
@@ -318,15 +317,13 @@ func (s Services) Recreate(ctx context.Context, name string) error {
 	return s.Start(ctx, name)
 }
 
-// Complete lets systemd run archgen to go on with a rotation of secrets. Where the
-// unit for that is not installed, the next archgen apply does. What comes of it is
-// in the log of the unit.
+// Complete has systemd run archgen to continue a rotation of secrets. If its unit is not
+// installed, the next archgen apply continues it. The unit's log has the result.
 func (s Services) Complete(ctx context.Context) {
 	_ = s.Start(ctx, units.ReconcileService)
 }
 
-// ReloadNetwork lets systemd run Podman to set up the network of all containers
-// anew.
+// ReloadNetwork has systemd run Podman to set up the network of all containers again.
 func (s Services) ReloadNetwork(ctx context.Context) error {
 	return s.Start(ctx, units.NetworkReloadService)
 }
@@ -343,26 +340,26 @@ func (s Services) job(ctx context.Context, doing, name, mode string, do func(ctx
 	return fmt.Errorf("%s %s: the job ended with %q%s", doing, name, result, why)
 }
 
-// journalTime bounds a look into the journal.
+// journalTime is the timeout of a query of the journal.
 const journalTime = 10 * time.Second
 
-// Log is the last lines that a service wrote, and what systemd did with it.
+// Log returns the last lines that a service wrote and systemd's messages about it.
 func (s Services) Log(ctx context.Context, name string, lines int) []string {
 	all := telling(s.journal(ctx, append([]string{"--lines=" + strconv.Itoa(5*lines)}, LogMatches(s.Scope, name)...)...), name)
 	return all[max(0, len(all)-lines):]
 }
 
-// telling leaves out what tells a person nothing. Of a service that had to be killed
-// systemd names every process, after what the service itself said.
+// telling removes lines without information. When systemd kills a service it names every
+// process, after the lines of the service itself.
 func telling(lines []string, name string) []string {
 	return slices.DeleteFunc(lines, func(line string) bool {
 		return strings.TrimSpace(line) == "" || isContainerID(line) || strings.HasPrefix(line, name+": Killing process ")
 	})
 }
 
-// LastLines is the last lines that a service's container wrote, or what Podman or a check
-// said of its start where that came later; of a unit that gets what an app lacks it is all
-// that the unit wrote. It is empty where nothing was written.
+// LastLines returns the last lines of a service's container, or what Podman or a check
+// logged about its start if that is newer. For a pull unit it returns all that the unit
+// wrote.
 func (s Services) LastLines(ctx context.Context, unit string) []string {
 	matches := written(s.Scope, unit)
 	if units.AppOfPull(unit) != "" {
@@ -373,11 +370,11 @@ func (s Services) LastLines(ctx context.Context, unit string) []string {
 	return lines[max(0, len(lines)-lastLines):]
 }
 
-// lastLines is how many lines tell enough of what went wrong.
+// lastLines is the number of lines that usually explain a failure.
 const lastLines = 10
 
-// LogMatches selects in the journal what a service wrote and what systemd did
-// with it. Podman's events and conmon's remarks are not in it.
+// LogMatches selects what a service wrote and systemd's messages about it, without Podman's
+// events and the messages of conmon.
 func LogMatches(scope units.Scope, name string) []string {
 	manager := "UNIT=" + name
 	if scope == units.User {
@@ -386,7 +383,7 @@ func LogMatches(scope units.Scope, name string) []string {
 	return append(written(scope, name), "+", manager)
 }
 
-// written selects what the container wrote, and the processes that start it.
+// written selects the output of the container and of the processes that start it.
 func written(scope units.Scope, name string) []string {
 	unit := writtenIn(scope, name)
 	starter := strings.TrimSuffix(name, ".service")
@@ -394,7 +391,7 @@ func written(scope units.Scope, name string) []string {
 	return []string{unit, "CONTAINER_NAME=" + container, "+", unit, "SYSLOG_IDENTIFIER=" + starter}
 }
 
-// writtenIn selects what all processes of a unit wrote.
+// writtenIn selects the output of all processes of a unit.
 func writtenIn(scope units.Scope, name string) string {
 	if scope == units.User {
 		return "_SYSTEMD_USER_UNIT=" + name
@@ -402,14 +399,15 @@ func writtenIn(scope units.Scope, name string) string {
 	return "_SYSTEMD_UNIT=" + name
 }
 
-// isContainerID: podman run prints the id of the container that it started.
+// isContainerID reports whether a line is a container ID, which podman run prints.
 func isContainerID(line string) bool {
 	return len(line) == 64 && strings.Trim(line, "0123456789abcdef") == ""
 }
 
-// GeneratorLog is what Podman's generator complained about a file of since then,
-// or about others: one file that it can't read makes it pass over all files of
-// its directory. A user's generator speaks through the manager, root's by itself.
+// GeneratorLog returns what Podman's generator logged about a file since a time, or else
+// about other files: one file that it can't read makes it skip all files of the directory.
+// The messages of a user's generator have the identifier of the manager, those of root's
+// generator its own.
 func (s Services) GeneratorLog(ctx context.Context, file string, since time.Time) []string {
 	all := s.journal(ctx, "--identifier=systemd", "--identifier=quadlet-generator", "--since=@"+strconv.FormatInt(since.Unix(), 10))
 	own := slices.DeleteFunc(slices.Clone(all), func(line string) bool { return !strings.Contains(line, file) })
@@ -421,11 +419,11 @@ func (s Services) GeneratorLog(ctx context.Context, file string, since time.Time
 			own[i] = text
 		}
 	}
-	slices.Sort(own) // it was run more than once
+	slices.Sort(own) // the generator ran more than once
 	return slices.Compact(own)
 }
 
-// journal asks the journal; what can't be had is no reason to fail.
+// journal queries the journal. Lines that are unavailable are no error.
 func (s Services) journal(ctx context.Context, args ...string) []string {
 	ctx, cancel := context.WithTimeout(ctx, journalTime)
 	defer cancel()

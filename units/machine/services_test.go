@@ -13,8 +13,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
 
-// TestStartThatWaits: a service whose start waits in systemd's queue is starting,
-// or a pass would start it over, and systemd would go on without it.
+// TestStartThatWaits: a service whose start job is queued is starting. Otherwise a pass
+// would request another start, and systemd would drop the first.
 func TestStartThatWaits(t *testing.T) {
 	for _, c := range []struct {
 		state, job string
@@ -33,7 +33,7 @@ func TestStartThatWaits(t *testing.T) {
 	}
 }
 
-// TestJobUnderWay: a service that is up and has a job says so, and after the job no more.
+// TestJobUnderWay: a service that is up reports its job until the job is done.
 func TestJobUnderWay(t *testing.T) {
 	fake := systemdtest.New(t)
 	const name = "app@node.service"
@@ -65,8 +65,8 @@ func TestJobUnderWay(t *testing.T) {
 	}
 }
 
-// TestStranded: a service that waits for a start which never comes has failed, whatever
-// systemd calls it; while the start is on its way, it has not.
+// TestStranded: a service in auto-restart without a job has failed, whatever its state
+// says. With a job it has not.
 func TestStranded(t *testing.T) {
 	for job, want := range map[uint32]units.Unit{
 		0: {Loaded: true, Active: units.Failed},
@@ -79,8 +79,8 @@ func TestStranded(t *testing.T) {
 	}
 }
 
-// TestForgotten: of a service that systemd does not keep in its memory all is known
-// when that is, so a thousand of them cost one question.
+// TestForgotten: the list has all there is to know about a unit that systemd has not
+// loaded, so a thousand of them cost one query.
 func TestForgotten(t *testing.T) {
 	fake := systemdtest.New(t)
 	fake.Set(
@@ -104,8 +104,8 @@ func TestForgotten(t *testing.T) {
 	}
 }
 
-// TestPulls: a look at one app sees that what it lacks could not be had, nothing of
-// another's, and has systemd load no unit for it.
+// TestPulls: Observe of one app sees the failed pull unit of that app only, and loads no
+// unit.
 func TestPulls(t *testing.T) {
 	fake := systemdtest.New(t)
 	fake.Set(
@@ -128,7 +128,7 @@ func TestPulls(t *testing.T) {
 	}
 }
 
-// TestTelling: what an app said is not lost behind the list of what systemd killed.
+// TestTelling keeps the lines of an app that precede the list of killed processes.
 func TestTelling(t *testing.T) {
 	const said = "step 1 before the start of app@web (run sleep 1000): not done after 2s"
 	got := telling([]string{
@@ -139,7 +139,7 @@ func TestTelling(t *testing.T) {
 	}
 }
 
-// TestAge: what a clock says that runs ahead of ours makes nothing older or younger.
+// TestAge: a clock that differs from this machine's changes no age.
 func TestAge(t *testing.T) {
 	if now := age(1); now <= 0 || now > 100*365*24*time.Hour {
 		t.Errorf("this machine has been up for %v", now)
@@ -164,8 +164,8 @@ func TestExitCode(t *testing.T) {
 	}
 }
 
-// TestRun: what a status shows of a service is the same whether systemd was asked for
-// little, as of one that is up, or for all.
+// TestRun: the status of a service is the same whether systemd was queried for a few
+// properties, as for one that is up, or for all.
 func TestRun(t *testing.T) {
 	fake := systemdtest.New(t)
 	at := uint64(time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC).UnixMicro())

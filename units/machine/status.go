@@ -14,25 +14,25 @@ import (
 	"github.com/archipelago-os/archipelago/units/status"
 )
 
-// StatusReader reads how apps are: what systemd says, what runs answers and what a pass would
-// do come of one look.
+// StatusReader reads the status of apps. One snapshot has the states of systemd, the
+// answers of the probes and the plan of a pass.
 type StatusReader struct {
-	// Host is the machine as a pass has it. Its Health is not used.
+	// Host is the machine as a pass uses it. Its Health is not used.
 	Host reconcile.Host
-	// Files is the unit files that are there.
+	// Files reads the unit files on disk.
 	Files interface{ Read() (units.Set, error) }
-	// Probe asks a target once.
+	// Probe probes a target once.
 	Probe func(context.Context, probe.Target) probe.Outcome
-	// LastLines is the last lines that a unit wrote.
+	// LastLines returns the last lines that a unit wrote.
 	LastLines func(ctx context.Context, unit string) []string
 }
 
-// probeTime is how long a reader waits for answers, and for the journal.
+// probeTime is the timeout of probes and of the journal.
 const probeTime = 2 * time.Second
 
-// Read reads the status of the apps that have a manifest, and of those of which something
-// is still there. diagnostics is the first errors of manifests. What keeps the look from
-// being complete is among the problems, and is none to show the rest.
+// Read returns the status of the apps that have a manifest, and of removed apps that still
+// have services or files. diagnostics is the first error of each invalid manifest. problems
+// is what makes the status incomplete, such as files that can't be read.
 func (r StatusReader) Read(ctx context.Context, want units.Desired, manifests []string, diagnostics map[string]string) (apps []status.App, problems []error, err error) {
 	l := snapshot{Services: r.Host.Services, reader: r, answers: map[string]status.Answer{}}
 	if l.disk, err = r.Files.Read(); err != nil {
@@ -62,7 +62,8 @@ func (r StatusReader) Read(ctx context.Context, want units.Desired, manifests []
 	return r.explained(ctx, scenes), problems, nil
 }
 
-// explained is the status of each app, with what those said last that went wrong.
+// explained returns the status of each app, with the last log lines of the units that
+// failed.
 func (r StatusReader) explained(ctx context.Context, scenes map[string]status.Scene) []status.App {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -88,18 +89,18 @@ func (r StatusReader) explained(ctx context.Context, scenes map[string]status.Sc
 	return apps
 }
 
-// snapshot is one look at everything. It is the Services of a preview.
+// snapshot is the state of the machine at one moment. It is the Services of a preview.
 type snapshot struct {
 	reconcile.Services
 	reader StatusReader
 	want   units.Desired
-	// disk is the unit files that are there.
+	// disk is the unit files on disk.
 	disk    units.Set
 	found   map[string]units.Unit
 	answers map[string]status.Answer
 }
 
-// Observe keeps everything that is known, and asks what runs.
+// Observe records the states of all units, and probes the running services.
 func (l *snapshot) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
 	found, err := l.Services.Observe(ctx, names, others)
 	if err != nil {
@@ -110,7 +111,7 @@ func (l *snapshot) Observe(ctx context.Context, names []string, others bool) (ma
 	return found, nil
 }
 
-// ask asks every running service at the same time.
+// ask probes all running services at the same time.
 func (l *snapshot) ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -131,7 +132,8 @@ func (l *snapshot) ask(ctx context.Context) {
 	all.Wait()
 }
 
-// answer asks whether a service serves and, by what it says, for the level above or below.
+// answer probes a service for serving, then for synced if it serves or for alive if it
+// fails.
 func (l *snapshot) answer(ctx context.Context, targets map[status.Level]probe.Target) status.Answer {
 	ask := func(level status.Level) *probe.Outcome {
 		t, ok := targets[level]
@@ -152,14 +154,13 @@ func (l *snapshot) answer(ctx context.Context, targets map[status.Level]probe.Ta
 	return status.AnswerOf(serving, nil, nil)
 }
 
-// health is what a service answered already.
+// health returns the health from the answers in the snapshot.
 func (l *snapshot) health(_ context.Context, _ units.File, p units.Part, u units.Unit) (units.Health, string) {
 	a := l.answers[p.Service]
 	return cmp.Or(a.Health, u.Health), a.Detail
 }
 
-// file is the container file of a service: the one that is there, else the one that should
-// be.
+// file returns the container file of a service: the one on disk, else the rendered one.
 func (l *snapshot) file(service string) units.File {
 	name := units.ContainerFile(units.ContainerOf(service))
 	if f, ok := l.disk.Find(name); ok {
@@ -170,8 +171,8 @@ func (l *snapshot) file(service string) units.File {
 	return f
 }
 
-// scenes is the scenes of the apps that have a manifest, and of those of which something is
-// still there.
+// scenes returns the scenes of the apps that have a manifest, and of removed apps that
+// still have services or files.
 func (l *snapshot) scenes(s status.Look, manifests []string) map[string]status.Scene {
 	services := status.Services(s.Want.Apps, l.disk, l.found)
 	ids := slices.Concat(manifests, slices.Collect(maps.Keys(services)), slices.Collect(maps.Keys(s.Want.Refused())))
