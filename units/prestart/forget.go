@@ -10,9 +10,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
-// Forget removes what was rendered for apps that are gone. Of those that were purged it
-// removes the record of what was migrated as well: installed again, the app has no data that
-// was.
+// Forget removes the rendered files of removed apps. For purged apps it also removes the
+// record of migrations, because an app that is installed again starts with no data.
 func (r Renderer) Forget(apps, purged []string) error {
 	names, err := durable.Names(r.filesDir())
 	errs := []error{err}

@@ -9,8 +9,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// TestForget: of a removed app nothing that was rendered stays, with its parts. What was
-// migrated stays with the data.
+// TestForget: no rendered file of a removed app and its parts stays. The record of
+// migrations stays with the data.
 func TestForget(t *testing.T) {
 	t.Parallel()
 	r := Renderer{Runtime: t.TempDir(), State: t.TempDir()}

@@ -18,14 +18,14 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
-// A new volume gets the container's user as its owner. Podman alone would give it the
-// owner of the directory that the image has in its place, at each start until the volume
-// has content, unless it was created with an owner. So archgen creates it again with one.
-// The content comes from a staging volume that Podman fills from the image: archgen gives
-// that to the user and renames it into place. A volume with content is never touched, and
-// after an interruption a volume is either still new or done.
+// A new volume is owned by the container's user. Without archgen, Podman would give it the
+// owner of the image's directory at the mount point, at each start until the volume has
+// content, unless the volume was created with an owner. So archgen recreates it with one.
+// The content comes from a staging volume that Podman fills from the image: archgen changes
+// the owner of that content and renames it into place. archgen never touches a volume with
+// content. After an interruption a volume is either still new or finished.
 
-// ownNewVolumes gives the new ones of a part's volumes to their user.
+// ownNewVolumes changes the owner of the part's new volumes to the container's user.
 func (p *Part) ownNewVolumes(ctx context.Context) error {
 	for _, by := range p.Recipe.Volumes {
 		isNew, err := p.anyNew(ctx, by.List)
@@ -48,8 +48,8 @@ func (p *Part) anyNew(ctx context.Context, list []units.NewVolume) (bool, error)
 	return false, nil
 }
 
-// isNew reports whether a volume holds nothing and has no owner yet. That costs no
-// process, unless the volume's own directory belongs to another user.
+// isNew reports whether a volume is empty and has no owner yet. It starts a process only if
+// the volume's own directory belongs to another user.
 func (p *Part) isNew(ctx context.Context, v units.NewVolume) (bool, error) {
 	dir := p.volumeDir(v.Name)
 	info, err := os.Stat(dir)
@@ -63,10 +63,10 @@ func (p *Part) isNew(ctx context.Context, v units.NewVolume) (bool, error) {
 		return isNewVolume(dir)
 	}
 	err = p.volume(ctx, nil, "isnew", dir)
-	return err == nil, nil // isnew fails for a volume that is not
+	return err == nil, nil // isnew fails for a volume that is not new
 }
 
-// volumeDir is the directory of a volume; its content is in dataDir.
+// volumeDir returns the directory of a volume. The content is in its subdirectory dataDir.
 func (p *Part) volumeDir(name string) string {
 	return filepath.Dir(VolumeDir(p.Renderer.Storage, name))
 }
@@ -74,8 +74,8 @@ func (p *Part) volumeDir(name string) string {
 // untilCancelled is a timeout that never expires: systemd's start timeout ends the command.
 const untilCancelled = 365 * 24 * time.Hour
 
-// ownLocked is ownNewVolumes for one user's volumes, under a lock: another part of the app
-// may mount them too.
+// ownLocked is ownNewVolumes for the volumes of one user, under a lock, because another
+// part of the app may mount them too.
 func (p *Part) ownLocked(ctx context.Context, by units.NewVolumes) error {
 	unlock, err := durable.LockFile(ctx, p.Renderer.Runtime, "volumes.lock", untilCancelled)
 	if err != nil {
@@ -98,12 +98,13 @@ func (p *Part) ownLocked(ctx context.Context, by units.NewVolumes) error {
 	return errors.Join(p.giveOwner(ctx, by, fresh), p.removeStaging(ctx, fresh))
 }
 
-// stagingOf is the name of the staging volume of a new one. No app's volume has a `_`.
+// stagingOf returns the name of the staging volume of a new one. The `_` distinguishes it
+// from volumes of apps.
 func stagingOf(v units.NewVolume) string { return v.Name + "_new" }
 
-// giveOwner creates the volumes for the user of their container.
+// giveOwner creates the volumes with their container's user as the owner.
 func (p *Part) giveOwner(ctx context.Context, by units.NewVolumes, fresh []units.NewVolume) error {
-	if p.hasStaging(fresh) { // left by an interrupted start, with the container that uses them
+	if p.hasStaging(fresh) { // left by an interrupted start, together with its container
 		if err := errors.Join(p.removeContainer(ctx), p.removeStaging(ctx, fresh)); err != nil {
 			return err
 		}
@@ -125,9 +126,9 @@ func (p *Part) giveOwner(ctx context.Context, by units.NewVolumes, fresh []units
 	return nil
 }
 
-// fillStaging lets Podman fill the staging volumes from the image, and returns the user of
-// the container. The container is created and never started; as its program serves one
-// that every container has.
+// fillStaging has Podman fill the staging volumes from the image, and returns the user of
+// the container. The container is created and never started. Its entrypoint is a program
+// that exists in every container.
 func (p *Part) fillStaging(ctx context.Context, by units.NewVolumes, fresh []units.NewVolume) (processOwner, error) {
 	create := append([]string{"create", "--replace", "--name=" + p.stepContainer(), "--network=none", "--log-driver=none", "--entrypoint=[\"/proc/self/exe\"]"}, by.Podman...)
 	for _, v := range fresh {
@@ -144,22 +145,21 @@ func (p *Part) fillStaging(ctx context.Context, by units.NewVolumes, fresh []uni
 	return owner, errors.Join(err, p.removeContainer(ctx))
 }
 
-// processOwner is the user of a container's process, as Podman's user namespace
-// numbers it.
+// processOwner is the user of a container's process, in the IDs of Podman's user namespace.
 type processOwner struct {
 	uid, gid int
-	// isRoot: within the container it is root.
+	// isRoot: the process is root within the container.
 	isRoot bool
 }
 
-// idMap is a range of ids of a container's user namespace.
+// idMap is a range of IDs of a container's user namespace.
 type idMap struct {
 	Container int `json:"containerID"`
 	Host      int `json:"hostID"`
 	Size      int `json:"size"`
 }
 
-// hostID returns the id outside of a container's user namespace of an id in it.
+// hostID converts an ID in a container's user namespace to the one outside.
 func hostID(id int, mappings []idMap) (int, error) {
 	for _, m := range mappings {
 		if id >= m.Container && id < m.Container+m.Size {
@@ -167,7 +167,7 @@ func hostID(id int, mappings []idMap) (int, error) {
 		}
 	}
 	if len(mappings) > 0 {
-		return 0, fmt.Errorf("the id %d is not one of the container's user namespace", id)
+		return 0, fmt.Errorf("ID %d is outside of the container's user namespace", id)
 	}
 	return id, nil
 }
@@ -199,8 +199,8 @@ func (p *Part) processOwner(ctx context.Context) (owner processOwner, err error)
 	return owner, err
 }
 
-// recreate replaces an empty volume by one with an owner. A volume that a container uses
-// already stays as it is.
+// recreate replaces an empty volume with one that has an owner. It does not change a volume
+// that a container uses.
 func (p *Part) recreate(ctx context.Context, v units.NewVolume, owner processOwner) error {
 	users, err := p.Podman.Lines(ctx, "ps", "--all", "--quiet", "--filter=volume="+v.Name)
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// volume makes the directory of a volume.
+// volume creates the directory of a volume.
 func volume(t *testing.T, files ...string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -31,7 +31,7 @@ func volume(t *testing.T, files ...string) string {
 	return dir
 }
 
-// TestIsNewVolume: a volume is new while it holds nothing and has no mark.
+// TestIsNewVolume: a volume is new while it is empty and has no mark.
 func TestIsNewVolume(t *testing.T) {
 	owned := volume(t)
 	if err := leaveVolume(owned); err != nil {
@@ -65,8 +65,8 @@ func TestClearVolume(t *testing.T) {
 	}
 }
 
-// TestPlaceVolume: what is placed keeps its permissions, a volume that is placed is no
-// longer new, and one that holds data is not replaced.
+// TestPlaceVolume: placed files keep their permissions, a placed volume is no longer new,
+// and a volume with data is not replaced.
 func TestPlaceVolume(t *testing.T) {
 	from, to, full := volume(t, "seed"), volume(t), volume(t, "data")
 	if err := os.Symlink("/etc/shadow", filepath.Join(from, dataDir, "link")); err != nil {
@@ -99,7 +99,7 @@ func TestPlaceVolume(t *testing.T) {
 	}
 }
 
-// TestHostID: ids of a container become those of Podman's user namespace.
+// TestHostID converts IDs of a container to those of Podman's user namespace.
 func TestHostID(t *testing.T) {
 	keepID := []idMap{{0, 1, 1000}, {1000, 0, 1}, {1001, 1001, 64536}}
 	for id, want := range map[int]int{0: 1, 999: 1000, 1000: 0, 1001: 1001} {
@@ -115,7 +115,7 @@ func TestHostID(t *testing.T) {
 	}
 }
 
-// ofUser is the volume ui.data, at /data, as what the user of the image owns.
+// ofUser is the recipe with the volume ui.data at /data, owned by the image's user.
 func ofUser(isNamed bool) units.Prestart {
 	return units.Prestart{Volumes: []units.NewVolumes{{
 		Image: "docker.io/x:1", Podman: []string{"--userns=keep-id"}, IsNamed: isNamed,
@@ -123,7 +123,7 @@ func ofUser(isNamed bool) units.Prestart {
 	}}}
 }
 
-// TestNewVolumes: what a volume is before its part starts, and what becomes of it.
+// TestNewVolumes: the states of a volume before its part starts, and the result for each.
 func TestNewVolumes(t *testing.T) {
 	owner := fmt.Sprintf("--opt=o=uid=%d,gid=%d --label=archipelago=ui", os.Getuid(), os.Getgid())
 	created := []string{
@@ -132,7 +132,7 @@ func TestNewVolumes(t *testing.T) {
 	for name, c := range map[string]struct {
 		before func(w *world)
 		recipe units.Prestart
-		// owner is what the volume is created with, empty for one that is not.
+		// owner is the owner that the volume is created with, empty if it is not created.
 		owner, files, stderr string
 		calls                []string
 	}{
@@ -210,7 +210,7 @@ func TestNewVolumes(t *testing.T) {
 	}
 }
 
-// isClean reports what only the work on volumes needs and has to be gone after it.
+// isClean checks that nothing temporary is left of the work on volumes.
 func (w *world) isClean(t *testing.T) {
 	t.Helper()
 	if _, isLeft := w.podman.containers["ui_step"]; isLeft {
@@ -221,7 +221,7 @@ func (w *world) isClean(t *testing.T) {
 	}
 }
 
-// TestNewVolumeOfANamedRoot: a user whom the manifest names gets the volume, root too.
+// TestNewVolumeOfANamedRoot: a user that the manifest names owns the volume, even root.
 func TestNewVolumeOfANamedRoot(t *testing.T) {
 	w := newWorld(t, ofUser(true))
 	w.podman.user = 0
@@ -234,8 +234,8 @@ func TestNewVolumeOfANamedRoot(t *testing.T) {
 	}
 }
 
-// TestNewVolumesInterrupted: whenever archgen dies, the next start finishes its work, and
-// nothing that an app wrote is lost.
+// TestNewVolumesInterrupted: if archgen dies at any call, the next start finishes its work,
+// and no data of an app is lost.
 func TestNewVolumesInterrupted(t *testing.T) {
 	const calls = 10 // of one start, see TestNewVolumes
 	for isDone, moment := range map[bool]string{false: "before", true: "after"} {
@@ -270,7 +270,7 @@ func TestNewVolumesInterrupted(t *testing.T) {
 	}
 }
 
-// TestNewVolumesFail: what fails is named, and nothing of the work is left.
+// TestNewVolumesFail: the error names the failed command, and nothing temporary is left.
 func TestNewVolumesFail(t *testing.T) {
 	for name, c := range map[string]struct {
 		command, want string
@@ -290,7 +290,7 @@ func TestNewVolumesFail(t *testing.T) {
 		},
 		"an id outside of the namespace": {
 			change: func(w *world) { w.podman.user = 70000 },
-			want:   "the volumes of app@ui: the id 70000 is not one of the container's user namespace",
+			want:   "the volumes of app@ui: ID 70000 is outside of the container's user namespace",
 		},
 		"who uses it is unknown": {
 			command: "ps",
@@ -324,7 +324,7 @@ func TestNewVolumesFail(t *testing.T) {
 	}
 }
 
-// TestNewVolumesWait: another part of the app gives the same volumes to their user.
+// TestNewVolumesWait: another part of the app is changing the owner of the same volumes.
 func TestNewVolumesWait(t *testing.T) {
 	w := newWorld(t, ofUser(false))
 	unlock, err := durable.LockFile(t.Context(), w.Renderer.Runtime, "volumes.lock", 0)

@@ -13,14 +13,14 @@ import (
 	"github.com/archipelago-os/archipelago/units/status"
 )
 
-// notifier reports what a command waits for: to systemd where it listens, else to a
-// person.
+// notifier reports what a command waits for: to systemd if it has a notification socket,
+// otherwise on standard error.
 type notifier struct {
 	app    string
 	stderr io.Writer
 	// systemd is the notification socket of the service, or nil.
 	systemd *net.UnixConn
-	// extension is how far the start timeout of a loading app is extended.
+	// extension is how much longer the start timeout becomes for a loading app.
 	extension time.Duration
 
 	text     string
@@ -29,23 +29,24 @@ type notifier struct {
 }
 
 const (
-	// slack is how much longer than its timeout a loading app may take for an answer
-	// until systemd considers it hung.
+	// slack is how long after the probe's timeout a loading app may take to answer before
+	// systemd considers it hung.
 	slack = 30 * time.Second
 	// renewal is how often the start timeout is extended.
 	renewal = 5 * time.Second
-	// barrierTimeout is for a manager that is busy with the boot.
+	// barrierTimeout is enough for a manager that is busy during boot.
 	barrierTimeout = 5 * time.Second
 )
 
-// startNotifier connects to systemd, if it listens. timeout is that of one question.
+// startNotifier connects to systemd's notification socket, if there is one. timeout is that
+// of one probe.
 func (e *Env) startNotifier(app string, timeout time.Duration) *notifier {
 	n := &notifier{app: app, stderr: e.Stderr, extension: slack + timeout}
 	if e.NotifySocket == "" {
 		return n
 	}
 	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: e.NotifySocket, Net: "unixgram"})
-	if err != nil { // the command waits all the same
+	if err != nil { // the command waits in any case
 		fmt.Fprintf(e.Stderr, "archgen: systemctl status can't show what app@%s waits for: %v\n", app, err)
 		return n
 	}
@@ -53,7 +54,7 @@ func (e *Env) startNotifier(app string, timeout time.Duration) *notifier {
 	return n
 }
 
-// report passes on an answer that does not reach the level yet.
+// report reports an answer below the level.
 func (n *notifier) report(o probe.Outcome) {
 	n.status(status.StartText(o))
 	if o.State == probe.Loading && n.systemd != nil && time.Since(n.extended) >= renewal {
@@ -62,7 +63,7 @@ func (n *notifier) report(o probe.Outcome) {
 	}
 }
 
-// status shows a text if it differs from the one before; an empty text removes it.
+// status sets the status text if it differs from the one before. An empty text removes it.
 func (n *notifier) status(text string) {
 	if text == n.text {
 		return
@@ -76,7 +77,7 @@ func (n *notifier) status(text string) {
 	}
 }
 
-// send ignores errors: they mean that the manager is gone.
+// send ignores errors: the manager is gone then.
 func (n *notifier) send(message string) {
 	n.sent = true
 	_, _ = n.systemd.Write([]byte(message))
@@ -92,9 +93,9 @@ func (n *notifier) close() {
 	_ = n.systemd.Close()
 }
 
-// barrier returns when systemd has read all messages: it ignores those of a process that
-// has ended. systemd closes its end of a pipe that comes with BARRIER=1 once it has read
-// the messages before.
+// barrier returns when systemd has read all messages, because systemd ignores messages of a
+// process that has ended. systemd closes its end of the pipe sent with BARRIER=1 once it
+// has read the messages before.
 func (n *notifier) barrier() {
 	ours, theirs, err := os.Pipe()
 	if err != nil {
@@ -109,8 +110,8 @@ func (n *notifier) barrier() {
 	_, _ = ours.Read(make([]byte, 1))
 }
 
-// sendWith sends a message with an open file. The method that package net has
-// for it does not work on a socket that is connected.
+// sendWith sends a message with an open file. The corresponding method of package net does
+// not work on a connected socket.
 func (n *notifier) sendWith(f *os.File, message string) error {
 	raw, err := n.systemd.SyscallConn()
 	if err != nil {

@@ -1,14 +1,14 @@
-// Package prestart owns what systemd runs around the start of a part: before its
-// container (ExecStartPre=) the owners of new volumes, the rendered configuration files
-// and the steps of hooks.pre_start; after it (ExecStartPost=) the wait until the part has
-// reached a level; and at a reload (ExecReload=) the files that a running container can
-// read again. It tells by digests whether a container was started with the configuration
-// that it would get now.
+// Package prestart owns what systemd runs around the start of a part. Before the container
+// starts (ExecStartPre=), it sets the owners of new volumes, renders the configuration
+// files and runs the steps of hooks.pre_start. After the start (ExecStartPost=), it waits
+// until the part has reached a level. At a reload (ExecReload=), it rewrites the files that
+// a running container can read again. It compares digests to find whether a container was
+// started with its current configuration.
 //
-// It never decides what follows from a digest that differs, reads no manifest (all that a
-// start needs is in the recipe), starts no process but Podman through a podmancli.Runner,
-// and touches no file of a container's user but in Podman's user namespace, where no link
-// leads it out of the volume. Of secrets it keeps digests only, made with a key of this
+// It never decides what happens when a digest differs, and it reads no manifest: the recipe
+// has all that a start needs. It starts no process but Podman, through a podmancli.Runner.
+// It changes files of a container's user only in Podman's user namespace, where no link
+// leads out of the volume. Of secrets it stores only digests, made with a key of this
 // machine.
 package prestart
 
@@ -28,46 +28,47 @@ import (
 	"github.com/archipelago-os/archipelago/units/probe"
 )
 
-// Env is what the commands around a start need of the machine.
+// Env is what the commands around a start use of the machine.
 type Env struct {
 	Podman podmancli.Runner
 	// Systemd connects to the manager of the part's scope.
 	Systemd func(ctx context.Context) (Systemd, error)
-	// Target reads the check of a container for a level from its unit file, nil where it
-	// has none.
+	// Target reads the probe for a level from a container's unit file. It returns nil if
+	// there is none.
 	Target func(container, level string) (*probe.Target, error)
-	// Credentials reads the passwords of checks.
+	// Credentials reads the passwords for probes.
 	Credentials probe.Credentials
-	// NotifySocket is NOTIFY_SOCKET: where systemd reads messages of the service, empty
-	// where it does not.
+	// NotifySocket is NOTIFY_SOCKET: the address of systemd's notification socket, or
+	// empty.
 	NotifySocket string
-	// Stderr gets warnings and what the commands of steps print: the log of the app.
+	// Stderr receives warnings and the output of the steps' commands. It goes to the log of
+	// the app.
 	Stderr io.Writer
 }
 
-// Systemd answers what systemd does with a service.
+// Systemd reports the state of services.
 type Systemd interface {
 	State(ctx context.Context, service string) (ServiceState, error)
 	Close()
 }
 
-// ServiceState is what systemd does with a service.
+// ServiceState is the state of a service in systemd.
 type ServiceState int
 
 // The states of a service.
 const (
-	// Stopped: the service does not run, and systemd does not start it.
+	// Stopped: the service is down, and systemd does not start it.
 	Stopped ServiceState = iota
-	// Starting: systemd starts the service, or is about to.
+	// Starting: systemd is starting the service, or is about to.
 	Starting
-	// Running: the main process of the service runs.
+	// Running: the main process of the service is running.
 	Running
 )
 
-// Part is one part of an app, with what has to be done before its container starts.
+// Part is one part of an app, with the work before its container starts.
 type Part struct {
 	Env
-	// ID is ID or ID.PART, as in app@ID.service: the name of the container.
+	// ID is ID or ID.PART, as in app@ID.service. It is the name of the container.
 	ID     string
 	Scope  units.Scope
 	Recipe units.Prestart
@@ -75,8 +76,8 @@ type Part struct {
 	Renderer Renderer
 }
 
-// Configure gives new volumes to the user of their container, and writes the files for
-// the next start. systemd runs it before RunSteps.
+// Configure sets the owner of new volumes to the user of their container, and writes the
+// files for the next start. systemd runs it before RunSteps.
 func (p *Part) Configure(ctx context.Context) error {
 	if err := p.ownNewVolumes(ctx); err != nil {
 		return fmt.Errorf("the volumes of app@%s: %w", p.ID, err)
@@ -87,7 +88,8 @@ func (p *Part) Configure(ctx context.Context) error {
 	return nil
 }
 
-// Compare says what the container would be started with now, and what it was started with.
+// Compare returns the digests of the current configuration, and of the one that the
+// container was started with.
 func (p *Part) Compare() (want, have units.ConfigDigests, err error) {
 	want, have, err = p.Renderer.Compare(p.ID, p.Recipe)
 	if err != nil {
@@ -96,7 +98,7 @@ func (p *Part) Compare() (want, have units.ConfigDigests, err error) {
 	return want, have, err
 }
 
-// RunSteps does the steps of the recipe in their order, each within its own timeout.
+// RunSteps runs the steps of the recipe in order, each within its own timeout.
 func (p *Part) RunSteps(ctx context.Context) error {
 	for i, s := range p.Recipe.Steps {
 		if err := p.stepInTime(ctx, s); err != nil {
@@ -117,8 +119,8 @@ func (p *Part) stepInTime(ctx context.Context, s units.Step) error {
 	return err
 }
 
-// Reload overwrites the files that the running container can read again, and sends it
-// the signal that makes it read them.
+// Reload overwrites the files that the running container can read again, and sends the
+// signal that makes it read them.
 func (p *Part) Reload(ctx context.Context) error {
 	if p.Recipe.Reload == "" {
 		return fmt.Errorf("app@%s has no file with reload: true", p.ID)
@@ -136,8 +138,8 @@ func (p *Part) Reload(ctx context.Context) error {
 	return nil
 }
 
-// volume runs a verb of Volume where the owners of a container's files are known: as
-// root, or in Podman's user namespace.
+// volume runs a verb of Volume as root or in Podman's user namespace, where the owners of a
+// container's files are known.
 func (p *Part) volume(ctx context.Context, stdin io.Reader, args ...string) error {
 	if p.Scope == units.System {
 		return Volume(ctx, args, stdin)
@@ -153,11 +155,12 @@ func (p *Part) volume(ctx context.Context, stdin io.Reader, args ...string) erro
 	return err
 }
 
-// stepContainer is the name of the container of a step. No app's has a `_`.
+// stepContainer is the name of a step's container. The `_` distinguishes it from containers
+// of apps.
 func (p *Part) stepContainer() string { return p.ID + "_step" }
 
-// removeContainer removes the container of a step. It has a time of its own: that of the
-// step may be over.
+// removeContainer removes the container of a step. It has a timeout of its own, because
+// that of the step may have expired.
 func (p *Part) removeContainer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), podmancli.RemoveTime)
 	defer cancel()

@@ -18,24 +18,24 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
-// fakePodman plays Podman with volumes that are directories and containers that are names.
+// fakePodman is a Podman whose volumes are directories and whose containers are names.
 type fakePodman struct {
 	t       *testing.T
 	storage string
-	// image is the files that the image has, by their directory.
+	// image is the files in the image, by directory.
 	image map[string][]string
-	// user is the id of the container's process in its own user namespace, which maps 1000
+	// user is the ID of the container's process in its own user namespace, which maps 1000
 	// to the user of this test.
 	user int
-	// program plays the command of a step.
+	// program runs the command of a step.
 	program func(ctx context.Context, command []string) error
-	// fail is asked before each command, and again after it with done set: an error is
-	// how Podman ends then.
+	// fail is called before each command, and again after it with done set. Podman ends
+	// with the error that it returns.
 	fail func(command string, done bool) error
 
-	// containers is the volumes of each, with where they are mounted.
+	// containers is the volumes of each container, with their mount points.
 	containers map[string]map[string]string
-	// owners is what volumes were created with.
+	// owners is the owner options that volumes were created with.
 	owners map[string]string
 	calls  []string
 }
@@ -45,10 +45,10 @@ func newFakePodman(t *testing.T, storage string) *fakePodman {
 	return &fakePodman{t: t, storage: storage, user: 1000, containers: map[string]map[string]string{}, owners: map[string]string{}}
 }
 
-// exitStatus is how a process ends that failed.
+// exitStatus is the error of a process that failed.
 func exitStatus(code int) error { return fmt.Errorf("exit status %d", code) }
 
-// Run executes a command.
+// Run is a podmancli.Runner.
 func (f *fakePodman) Run(ctx context.Context, call podmancli.Call) error {
 	command := f.commandOf(call.Args)
 	f.calls = append(f.calls, command)
@@ -76,7 +76,7 @@ func (f *fakePodman) failure(command string, done bool) error {
 	return f.fail(command, done)
 }
 
-// commandOf is a command without what is the same in all of a kind.
+// commandOf returns a command without the arguments that all of its kind have.
 func (f *fakePodman) commandOf(args []string) string {
 	words := make([]string, 0, len(args))
 	for _, a := range args {
@@ -136,7 +136,7 @@ func flag(args []string, name string) string {
 	return ""
 }
 
-// volumesOf is the named volumes of a container.
+// volumesOf returns the named volumes of a container.
 func volumesOf(args []string) map[string]string {
 	list := map[string]string{}
 	for _, a := range args {
@@ -156,7 +156,7 @@ func (f *fakePodman) run(ctx context.Context, args []string) error {
 		return err
 	}
 	err := f.program(ctx, command)
-	if ctx.Err() == nil { // else it is still there until it is removed
+	if ctx.Err() == nil { // else it exists until it is removed
 		delete(f.containers, name)
 	}
 	return err
@@ -204,14 +204,14 @@ func (f *fakePodman) removeVolume(name string) (said string, err error) {
 	return "", os.RemoveAll(filepath.Dir(VolumeDir(f.storage, name)))
 }
 
-// taken is the calls since the last time.
+// taken returns the calls since the last call of taken.
 func (f *fakePodman) taken() []string {
 	calls := f.calls
 	f.calls = nil
 	return calls
 }
 
-// content is what there is below a directory: each file with its text.
+// content returns the files below a directory, each with its text.
 func content(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -229,7 +229,7 @@ func content(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// names is the files below a directory, in one line.
+// names returns the files below a directory, on one line.
 func names(t *testing.T, dir string) string {
 	t.Helper()
 	return strings.Join(slices.Sorted(maps.Keys(content(t, dir))), " ")
@@ -263,7 +263,7 @@ func newWorld(t *testing.T, recipe units.Prestart) *world {
 	return w
 }
 
-// makeVolume makes a volume with files.
+// makeVolume creates a volume with files.
 func (w *world) makeVolume(name string, files ...string) (data string) {
 	w.t.Helper()
 	data = VolumeDir(w.Renderer.Storage, name)
@@ -278,7 +278,7 @@ func (w *world) makeVolume(name string, files ...string) (data string) {
 	return data
 }
 
-// message is the text of an error.
+// message returns the text of an error.
 func message(err error) string {
 	if err == nil {
 		return ""

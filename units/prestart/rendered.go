@@ -12,8 +12,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/probe"
 )
 
-// Rendered is the directories in which unit files of this machine may lie, the user's before
-// the image's: paths.Env.Rendered.
+// Rendered is the directories with the unit files of this machine, the user's before those
+// of the OS image: paths.Env.Rendered.
 type Rendered []string
 
 // Recipe reads the recipe of a part.
@@ -24,12 +24,13 @@ func (r Rendered) Recipe(id string) (units.Prestart, error) {
 		return units.Prestart{}, err
 	}
 	if _, ours := units.ReadOwnership(content); !ours {
-		return units.Prestart{}, fmt.Errorf("%s is not a whole file of archgen's; archgen apply writes it anew", name)
+		return units.Prestart{}, fmt.Errorf("%s is foreign or damaged; run archgen apply", name)
 	}
 	return units.ReadPrestart(content)
 }
 
-// Target reads the check of a part for a level. It is nil where there is none of that level.
+// Target reads the probe of a part for a level. It returns nil if there is none for that
+// level.
 func (r Rendered) Target(id, level string) (*probe.Target, error) {
 	name := units.ContainerFile(id)
 	content, err := r.read(id, name)
@@ -38,7 +39,7 @@ func (r Rendered) Target(id, level string) (*probe.Target, error) {
 	}
 	mark, ours := units.ReadOwnership(content)
 	if !ours {
-		return nil, fmt.Errorf("%s is not a file of archgen's; archgen apply writes it anew", name)
+		return nil, fmt.Errorf("%s is foreign or damaged; run archgen apply", name)
 	}
 	text := mark.Probe(level)
 	if text == "" {
@@ -61,10 +62,10 @@ func (r Rendered) read(id, name string) ([]byte, error) {
 			continue
 		case err != nil:
 			return nil, err
-		case !info.Mode().IsRegular() || info.Size() > units.MaxFile: // opening a pipe could wait for ever
-			return nil, fmt.Errorf("%s is not a file that archgen writes", path)
+		case !info.Mode().IsRegular() || info.Size() > units.MaxFile: // opening a pipe could block forever
+			return nil, fmt.Errorf("%s is not a regular file, or it is too large", path)
 		}
 		return os.ReadFile(path)
 	}
-	return nil, fmt.Errorf("there is no %s in %s: install the app, then archgen apply", name, strings.Join(r, " or "))
+	return nil, fmt.Errorf("there is no %s in %s: install the app, then run archgen apply", name, strings.Join(r, " or "))
 }

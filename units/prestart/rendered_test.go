@@ -12,8 +12,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
 
-// TestRendered: the user's files come before the image's, and what archgen does not write is
-// no file of an app.
+// TestRendered: the user's files have precedence over the image's, and a file that archgen
+// does not write belongs to no app.
 func TestRendered(t *testing.T) {
 	t.Parallel()
 	own, image := t.TempDir(), t.TempDir()
@@ -56,13 +56,13 @@ func TestRendered(t *testing.T) {
 		err  error
 		want string
 	}{
-		"no section":     {target("cut"), "app@cut.container is not a file of archgen's; archgen apply writes it anew"},
+		"no section":     {target("cut"), "app@cut.container is foreign or damaged; run archgen apply"},
 		"another check":  {target("odd"), "reading a probe: "},
-		"no file":        {target("none"), "there is no app@none.container in " + own + " or " + image + ": install the app, then archgen apply"},
+		"no file":        {target("none"), "there is no app@none.container in " + own + " or " + image + ": install the app, then run archgen apply"},
 		"no app":         {target("../evil"), `"../evil" is not an app: `},
-		"no regular":     {target("pipe"), filepath.Join(own, "app@pipe.container") + " is not a file that archgen writes"},
+		"no regular":     {target("pipe"), filepath.Join(own, "app@pipe.container") + " is not a regular file, or it is too large"},
 		"no recipe":      {recipe("none"), "there is no archipelago-none.recipe in "},
-		"damaged recipe": {recipe("web.ui"), "archipelago-web.ui.recipe is not a whole file of archgen's; archgen apply writes it anew"},
+		"damaged recipe": {recipe("web.ui"), "archipelago-web.ui.recipe is foreign or damaged; run archgen apply"},
 	} {
 		if c.err == nil || !strings.HasPrefix(c.err.Error(), c.want) {
 			t.Errorf("%s: %v, want %s", what, c.err, c.want)

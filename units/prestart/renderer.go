@@ -23,26 +23,26 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// Renderer renders the configuration files of parts to where their containers mount them,
-// and records the digests of what each was started with.
+// Renderer renders the configuration files of parts to the paths that their containers
+// mount, and records the digests of the files that each container was started with.
 type Renderer struct {
-	// State is what outlives a boot, Runtime what does not.
+	// State is the directory that outlives a boot, Runtime the one that does not.
 	State, Runtime string
-	// Storage is where Podman keeps volumes.
+	// Storage is the directory where Podman stores volumes.
 	Storage string
 	// Secret reads a secret by its full name.
 	Secret func(name string) (string, error)
-	// Started is systemd's InvocationID of the last start of a container's service, empty
-	// where systemd knows of none.
+	// Started returns systemd's InvocationID of the last start of a container's service. It
+	// is empty if systemd has none.
 	Started func(container string) (invocation string, err error)
-	// Machine is what templates may know of the machine.
+	// Machine returns the facts about the machine that templates may use.
 	Machine func() configfile.Machine
 }
 
-// Dir is the directory of a container's files.
+// Dir returns the directory of a container's files.
 func (r Renderer) Dir(container string) string { return filepath.Join(r.filesDir(), container) }
 
-// filesDir is the directory of all containers' files.
+// filesDir returns the directory that has the files of all containers.
 func (r Renderer) filesDir() string { return filepath.Join(r.Runtime, "files") }
 
 const (
@@ -51,18 +51,19 @@ const (
 	keyFile    = "keys/config"
 )
 
-// record is what a container was started with.
+// record is the configuration that a container was started with.
 type record struct {
 	Config     string `json:"config"`
 	Watched    string `json:"watched"`
 	Reloadable string `json:"reloadable,omitempty"`
-	// Files is the digest of each file with its mode, Seen that of each watched one.
+	// Files is the digest of each file and its mode. Seen is the digest of each watched
+	// file.
 	Files map[string]string `json:"files"`
 	Seen  map[string]string `json:"seen"`
 }
 
-// Write renders the files of a recipe, and records what the container that is about to
-// start is started with. It does not write a file that is right already.
+// Write renders the files of a recipe, and records their digests for the container that is
+// about to start. It does not write a file whose content is up to date.
 func (r Renderer) Write(container string, recipe units.Prestart) error {
 	key, texts, digests, err := r.renderDigested(recipe)
 	if err != nil {
@@ -87,10 +88,10 @@ func (r Renderer) Write(container string, recipe units.Prestart) error {
 	return errors.Join(err, r.save(container, now))
 }
 
-// Reload renders the files that a running container can read again: overwrite writes one
-// in place, as the container has it mounted, and signal makes the program read them.
-// Other changes wait for the next start. A file is recorded once the program has its
-// signal, so a reload that fails half-way counts as not done.
+// Reload renders the files that a running container can read again. overwrite writes a file
+// in place, because the container has it mounted. signal makes the program read the files.
+// Other changes wait for the next start. A file is recorded only after the signal, so a
+// reload that fails half-way counts as not done.
 func (r Renderer) Reload(container string, recipe units.Prestart, overwrite func(f units.PrestartFile, content []byte) error, signal func() error) error {
 	key, texts, digests, err := r.renderDigested(recipe)
 	if err != nil {
@@ -126,7 +127,7 @@ func (r Renderer) Reload(container string, recipe units.Prestart, overwrite func
 	return r.save(container, now)
 }
 
-// RecordWatched records the digests of the watched files again: a step before the start may
+// RecordWatched records the digests of the watched files again, because a prestart step may
 // have waited for one of them.
 func (r Renderer) RecordWatched(container string, recipe units.Prestart) error {
 	key, err := r.key()
@@ -142,14 +143,14 @@ func (r Renderer) RecordWatched(container string, recipe units.Prestart) error {
 func (r Renderer) save(container string, now record) error {
 	text, err := json.Marshal(now)
 	if err != nil {
-		return fmt.Errorf("writing down what %s is started with: %w", container, err)
+		return fmt.Errorf("recording the configuration of %s: %w", container, err)
 	}
 	return durable.ReplacePrivate(r.Dir(container), recordFile, append(text, '\n'), 0o600)
 }
 
-// Compare returns the digests of what a container would be started with now, and of what
-// it was started with. A watched file that can't be read counts as unchanged: an app that
-// is down has often removed its file, and others need not restart for that.
+// Compare returns the digests of the current configuration of a container, and of the one
+// that it was started with. A watched file that can't be read counts as unchanged: many
+// apps remove such a file when they stop, and that is no reason to restart others.
 func (r Renderer) Compare(container string, recipe units.Prestart) (want, have units.ConfigDigests, err error) {
 	if !recipe.IsConfigured() {
 		return want, have, nil
@@ -170,8 +171,8 @@ func (r Renderer) CompareService(service string, recipe units.Prestart) (want, h
 	return r.Compare(units.ContainerOf(service), recipe)
 }
 
-// renderDigested renders the files of a recipe, with the digest of each with its mode by
-// name, and the key with which digests are made.
+// renderDigested renders the files of a recipe. It returns their texts, their digests by
+// name (each with the file's mode), and the key of the digests.
 func (r Renderer) renderDigested(recipe units.Prestart) (key []byte, texts [][]byte, digests map[string]string, err error) {
 	if key, err = r.key(); err != nil {
 		return nil, nil, nil, err
@@ -193,7 +194,7 @@ func (r Renderer) render(recipe units.Prestart) ([][]byte, error) {
 	}
 	var data configfile.Data
 	if err := json.Unmarshal(recipe.Data, &data); err != nil {
-		return nil, fmt.Errorf("reading what the templates may name: %w; archgen apply writes it anew", err)
+		return nil, fmt.Errorf("reading the template data: %w; archgen apply rewrites it", err)
 	}
 	machine := r.Machine()
 	texts := make([][]byte, 0, len(recipe.Files))
@@ -210,8 +211,8 @@ func (r Renderer) render(recipe units.Prestart) ([][]byte, error) {
 	return texts, nil
 }
 
-// isIntact reports whether a file is as it was written, by its mode and size: it may
-// belong to the container's user, so that we can't read it.
+// isIntact reports whether a file has the mode and size that it was written with. Its
+// content may be unreadable, because the file can belong to the container's user.
 func (r Renderer) isIntact(container string, f units.PrestartFile, size int) bool {
 	info, err := os.Lstat(filepath.Join(r.Dir(container), f.Name))
 	return err == nil && info.Mode() == fs.FileMode(f.Mode).Perm() && info.Size() == int64(size)
@@ -234,7 +235,7 @@ func (r Renderer) removeOthers(container string, recipe units.Prestart) error {
 	return nil
 }
 
-// load returns what the container was started with, nothing where that can't be told.
+// load returns the record of a container, or an empty one if it can't be read.
 func (r Renderer) load(container string) record {
 	var started record
 	text, err := os.ReadFile(filepath.Join(r.Dir(container), recordFile))
@@ -244,8 +245,8 @@ func (r Renderer) load(container string) record {
 	return started
 }
 
-// configDigest covers the values of mounted secrets, and rendered files less those that
-// can be read again.
+// configDigest covers the values of mounted secrets and the rendered files that can't be
+// read again.
 func (r Renderer) configDigest(key []byte, recipe units.Prestart, files map[string]string) (string, error) {
 	parts := make([]string, 0, 2*(len(files)+len(recipe.Secrets)))
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -263,7 +264,7 @@ func (r Renderer) configDigest(key []byte, recipe units.Prestart, files map[stri
 	return digest(key, parts...), nil
 }
 
-// reloadableDigest covers the files that can be read again, empty where there are none.
+// reloadableDigest covers the files that can be read again. It is empty if there are none.
 func reloadableDigest(key []byte, recipe units.Prestart, files map[string]string) string {
 	var parts []string
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -277,7 +278,7 @@ func reloadableDigest(key []byte, recipe units.Prestart, files map[string]string
 	return digest(key, parts...)
 }
 
-// watchedDigest covers what is watched, empty where nothing is.
+// watchedDigest covers the watched files. It is empty if there are none.
 func watchedDigest(key []byte, seen map[string]string) string {
 	if len(seen) == 0 {
 		return ""
@@ -289,8 +290,8 @@ func watchedDigest(key []byte, seen map[string]string) string {
 	return digest(key, parts...)
 }
 
-// watched returns the digests of the watched files, for one that can't be read the digest
-// before. A service that is followed has another one after each start.
+// watched returns the digests of the watched files. For one that can't be read it returns
+// the previous digest. For a tracked service the digest changes with each start.
 func (r Renderer) watched(key []byte, recipe units.Prestart, before map[string]string) map[string]string {
 	list := map[string]string{}
 	for _, w := range recipe.Watch {
@@ -310,10 +311,10 @@ func (r Renderer) watched(key []byte, recipe units.Prestart, before map[string]s
 	return list
 }
 
-// largest is far more than a file has that holds a password.
+// largest is far more than the size of a file with a password.
 const largest = 1 << 20
 
-// content reads a file in a volume, never what lies outside of it.
+// content reads a file in a volume. It never reads outside of the volume.
 func (r Renderer) content(w units.VolumeFile) (string, error) {
 	root, err := os.OpenRoot(VolumeDir(r.Storage, w.Volume))
 	if err != nil {
@@ -326,14 +327,15 @@ func (r Renderer) content(w units.VolumeFile) (string, error) {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return "", errors.Join(err, errors.New("it is no regular file"))
+		return "", errors.Join(err, errors.New("it is not a regular file"))
 	}
 	var text bytes.Buffer
 	_, err = text.ReadFrom(io.LimitReader(f, largest))
 	return text.String(), err
 }
 
-// VolumeDir is where a volume of Podman lies; a directory of the host is itself.
+// VolumeDir returns the directory of a volume's content. For a directory of the host it
+// returns the directory itself.
 func VolumeDir(storage, volume string) string {
 	if strings.HasPrefix(volume, "/") {
 		return volume
@@ -341,7 +343,7 @@ func VolumeDir(storage, volume string) string {
 	return filepath.Join(storage, "volumes", volume, "_data")
 }
 
-// digest is a keyed hash: without the key, texts can't be found by trying.
+// digest is a keyed hash. Without the key, a text can't be found by trying candidates.
 func digest(key []byte, parts ...string) string {
 	m := hmac.New(sha256.New, key)
 	for _, p := range parts {
@@ -352,7 +354,7 @@ func digest(key []byte, parts ...string) string {
 
 func (r Renderer) keyPath() string { return filepath.Join(r.State, keyFile) }
 
-// key returns the key of this machine's digests, and makes it when it is first needed.
+// key returns the key of this machine's digests. It creates the key on first use.
 func (r Renderer) key() ([]byte, error) {
 	for {
 		key, err := os.ReadFile(r.keyPath())
@@ -360,10 +362,10 @@ func (r Renderer) key() ([]byte, error) {
 			return key, nil
 		}
 		if err == nil {
-			return nil, fmt.Errorf("%s is cut short: remove it; apps with configuration files restart once then", r.keyPath())
+			return nil, fmt.Errorf("%s is truncated: remove it; apps with configuration files then restart once", r.keyPath())
 		}
 		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("reading the key of digests: %w", err)
+			return nil, fmt.Errorf("reading the key for digests: %w", err)
 		}
 		fresh := make([]byte, sha256.Size)
 		if _, err := rand.Read(fresh); err != nil {

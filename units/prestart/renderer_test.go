@@ -57,7 +57,7 @@ func (p *place) write(r units.Prestart) {
 	}
 }
 
-// differs reports whether the app would get another configuration now.
+// differs reports whether the app's configuration differs from the one it was started with.
 func (p *place) differs(r units.Prestart) bool {
 	p.t.Helper()
 	want, have, err := p.CompareService("app@ui.service", r)
@@ -98,7 +98,7 @@ func TestWrite(t *testing.T) {
 	if p.differs(r) {
 		t.Error("what was just written differs")
 	}
-	// A file that is right is not written again, one that was cut short is.
+	// A complete file is not written again, a truncated one is.
 	p.write(r)
 	if _, again := p.read("ui.conf"); !os.SameFile(info, again) || !again.ModTime().Equal(info.ModTime()) {
 		t.Error("it was written although it was right")
@@ -112,8 +112,7 @@ func TestWrite(t *testing.T) {
 	}
 }
 
-// TestDigests: what differs is the text, not the template; no secret can be told
-// from what is kept.
+// TestDigests: a digest covers the text, not the template, and reveals no secret.
 func TestDigests(t *testing.T) {
 	p := newPlace(t)
 	p.write(recipe(`token {{secret "token"}}`))
@@ -152,7 +151,7 @@ func reloadable(again, once string) units.Prestart {
 	return r
 }
 
-// compare says which of the digests differ.
+// compare reports which digests differ.
 func (p *place) compare(r units.Prestart) (config, reload bool) {
 	p.t.Helper()
 	want, have, err := p.CompareService("app@ui.service", r)
@@ -162,8 +161,8 @@ func (p *place) compare(r units.Prestart) (config, reload bool) {
 	return want.Config != have.Config, want.Reloadable != have.Reloadable
 }
 
-// TestReload: what can be read again is written in place and told of, what can't waits
-// for the next start. What fails on the way is seen as not done.
+// TestReload: files that can be read again are written in place and signalled, others wait
+// for the next start. After a failure the reload counts as not done.
 func TestReload(t *testing.T) {
 	p := newPlace(t)
 	p.write(reloadable("one", "first"))
@@ -171,7 +170,7 @@ func TestReload(t *testing.T) {
 	var done []string
 	put := func(f units.PrestartFile, content []byte) error {
 		done = append(done, "put "+f.Name+" "+string(content))
-		if err := os.Chmod(filepath.Join(p.Dir("ui"), f.Name), 0o600); err != nil { // root writes without it
+		if err := os.Chmod(filepath.Join(p.Dir("ui"), f.Name), 0o600); err != nil { // root could write it without this
 			return err
 		}
 		return durable.Overwrite(p.Dir("ui"), f.Name, content, fs.FileMode(f.Mode))
@@ -236,8 +235,8 @@ func TestNoValue(t *testing.T) {
 	}
 }
 
-// TestWatched: another content differs, a file that is gone does not, and one that
-// comes back with the same content neither.
+// TestWatched: changed content differs. A file that is gone does not differ, nor does one
+// that reappears with the same content.
 func TestWatched(t *testing.T) {
 	p := newPlace(t)
 	volume := prestart.VolumeDir(p.Storage, "node.data")
@@ -279,8 +278,7 @@ func TestWatched(t *testing.T) {
 	}
 }
 
-// TestFollowed: another start of the service that is followed differs, one that is down
-// does not.
+// TestFollowed: a restart of the tracked service differs. A service that is down does not.
 func TestFollowed(t *testing.T) {
 	p := newPlace(t)
 	r := units.Prestart{Follow: []string{"tor"}}
@@ -299,11 +297,11 @@ func TestFollowed(t *testing.T) {
 	}
 	starts("", nil)
 	if p.differs(r) {
-		t.Error("a service that systemd has forgotten differs")
+		t.Error("a service that systemd unloaded differs")
 	}
 	starts("", errors.New("no answer"))
 	if p.differs(r) {
-		t.Error("a service that can't be looked at differs")
+		t.Error("a service that can't be queried differs")
 	}
 	starts("c35e4f51aa1c4b30b90e4be3ac04d10e", nil)
 	if !p.differs(r) {
@@ -311,12 +309,12 @@ func TestFollowed(t *testing.T) {
 	}
 	p.write(r)
 	if p.differs(r) {
-		t.Error("the start that it was started with differs")
+		t.Error("the recorded start differs")
 	}
 }
 
-// TestWatchedOddities: nothing that lies in the place of a watched file leads out of
-// its volume, or holds a pass up, as reading the FIFO would for ever.
+// TestWatchedOddities: no file in place of a watched one leads out of its volume or blocks
+// a pass, as reading a FIFO would.
 func TestWatchedOddities(t *testing.T) {
 	p := newPlace(t)
 	volume := prestart.VolumeDir(p.Storage, "node.data")
@@ -339,7 +337,7 @@ func TestWatchedOddities(t *testing.T) {
 	}
 }
 
-// TestKey: a key that is cut short would make all digests differ, again and again.
+// TestKey: a truncated key would make all digests differ at every pass.
 func TestKey(t *testing.T) {
 	p := newPlace(t)
 	r := recipe("a")
@@ -351,7 +349,7 @@ func TestKey(t *testing.T) {
 	if err := os.Truncate(key, 3); err != nil {
 		t.Fatal(err)
 	}
-	want := key + " is cut short: remove it; apps with configuration files restart once then"
+	want := key + " is truncated: remove it; apps with configuration files then restart once"
 	_, _, compared := p.Compare("ui", r)
 	for _, err := range []error{p.Write("ui", r), compared, p.RecordWatched("ui", r), p.Reload("ui", r, nil, nil)} {
 		if err == nil || err.Error() != want {
@@ -366,17 +364,17 @@ func TestKey(t *testing.T) {
 	}
 }
 
-// TestDamagedData: what can't be read of a recipe is said with the way to mend it.
+// TestDamagedData: the error about damaged template data says how to repair it.
 func TestDamagedData(t *testing.T) {
 	r := recipe("a")
 	r.Data = []byte("{")
-	const want = "reading what the templates may name: unexpected end of JSON input; archgen apply writes it anew"
+	const want = "reading the template data: unexpected end of JSON input; archgen apply rewrites it"
 	if err := newPlace(t).Write("ui", r); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }
 
-// TestThisMachine: templates that size something after the machine get no zero.
+// TestThisMachine: templates that scale with the machine never get zero.
 func TestThisMachine(t *testing.T) {
 	if m := prestart.ThisMachine(); m.Memory < 64 || m.Cores < 1 {
 		t.Errorf("%+v", m)

@@ -87,7 +87,7 @@ func (p *Part) waitForService(ctx context.Context, service, level string) error 
 	})
 }
 
-// poll asks until an answer reaches a level, and has systemctl status show what the step
+// poll asks until an answer reaches a level. Meanwhile systemctl status shows what the step
 // waits for.
 func (p *Part) poll(ctx context.Context, level string, ask func(context.Context) probe.Outcome) error {
 	if level == LevelStarted {
@@ -103,7 +103,7 @@ func (p *Part) poll(ctx context.Context, level string, ask func(context.Context)
 	return nil
 }
 
-// migrate runs a command unless it has succeeded for this version.
+// migrate runs a command unless it has succeeded before for this version.
 func (p *Part) migrate(ctx context.Context, s units.Step) error {
 	store := statedir.Store{State: p.Renderer.State}
 	done, err := store.Migrated(p.ID)
@@ -117,7 +117,7 @@ func (p *Part) migrate(ctx context.Context, s units.Step) error {
 }
 
 // podmanFlags returns the flags of podman run for a step: those of the recipe, with the
-// runtime directory in place of systemd's specifier.
+// runtime directory instead of systemd's specifier.
 func (p *Part) podmanFlags() []string {
 	args := make([]string, 0, len(p.Recipe.Podman))
 	for _, a := range p.Recipe.Podman {
@@ -135,16 +135,17 @@ func (p *Part) run(ctx context.Context, command []string) error {
 	args := append([]string{"run", "--rm", "--replace", "--name=" + p.stepContainer(), "--log-driver=none", "--entrypoint=" + string(entrypoint)}, p.podmanFlags()...)
 	err = p.Podman(ctx, podmancli.Call{
 		Args: append(args, p.Recipe.Image), Stdout: p.Stderr, Stderr: p.Stderr,
-		// When its container is gone Podman ends. Where there is none yet, the signal ends it.
+		// Podman ends when its container is gone. If there is no container yet, the signal
+		// ends Podman.
 		Cancel: func() error { return p.removeContainer(ctx) },
 	})
 	if failed, ok := errors.AsType[*podmancli.Error](err); ok {
-		return failed.Err // how the command ended: the step is named by the caller
+		return failed.Err // the exit status of the command is enough: the caller names the step
 	}
 	return err
 }
 
-// ensureDir makes a directory in a volume.
+// ensureDir creates a directory in a volume.
 func (p *Part) ensureDir(ctx context.Context, d units.EnsureDir) error {
 	dir := VolumeDir(p.Renderer.Storage, d.Volume)
 	entries, err := os.ReadDir(dir)
@@ -165,9 +166,9 @@ func (p *Part) ensureDir(ctx context.Context, d units.EnsureDir) error {
 	return p.volume(ctx, nil, "ensure", dir, d.Path, strconv.Itoa(uid), strconv.Itoa(gid), strconv.FormatUint(uint64(d.Mode), 8))
 }
 
-// populate lets Podman create the part's volumes, with the content and the owner of the
-// directories that the image has in their places. Podman does so when it creates a
-// container, for volumes that are empty.
+// populate has Podman create the part's volumes with the content and owner of the image's
+// directories at the mount points. Podman does so for empty volumes when it creates a
+// container.
 func (p *Part) populate(ctx context.Context) error {
 	args := []string{"create", "--replace", "--name=" + p.stepContainer(), "--network=none"}
 	for _, a := range p.podmanFlags() {
@@ -183,8 +184,8 @@ func (p *Part) populate(ctx context.Context) error {
 	return p.removeContainer(ctx)
 }
 
-// namespaceID returns the id in Podman's user namespace of an id in the container. key is
-// the option of keep-id that maps the user's own id.
+// namespaceID converts an ID in the container to the ID in Podman's user namespace. key is
+// the option of keep-id that maps the user's own ID.
 func (p *Part) namespaceID(id int, key string, own int) (int, error) {
 	mode := ""
 	for _, a := range p.Recipe.Podman {
@@ -197,7 +198,7 @@ func (p *Part) namespaceID(id int, key string, own int) (int, error) {
 	case p.Scope == units.System && (mode == "" || mode == "host"), mode == "", mode == "host":
 		return id, nil
 	case !isKept || p.Scope == units.System:
-		return 0, fmt.Errorf("with userns %s nobody knows the owner before the container runs", mode)
+		return 0, fmt.Errorf("with userns %s the owner is unknown until the container runs", mode)
 	}
 	for option := range strings.SplitSeq(strings.TrimPrefix(options, ":"), ",") {
 		if text, ok := strings.CutPrefix(option, key); ok {
@@ -208,7 +209,7 @@ func (p *Part) namespaceID(id int, key string, own int) (int, error) {
 			own = given
 		}
 	}
-	switch { // Podman's own namespace has the user for 0
+	switch { // in Podman's own namespace, 0 is the user
 	case id == own:
 		return 0, nil
 	case id < own:

@@ -38,7 +38,7 @@ func await(path string) units.Step {
 	return units.Step{Seconds: 2, File: &units.VolumeFile{Volume: "db.data", Path: path}}
 }
 
-// fakeSystemd gives one state after the other, and stays with the last.
+// fakeSystemd returns one state after the other, then repeats the last.
 type fakeSystemd struct {
 	states []ServiceState
 	err    error
@@ -58,7 +58,7 @@ func (f *fakeSystemd) Close() { f.closed++ }
 
 func (f *fakeSystemd) connect(context.Context) (Systemd, error) { return f, nil }
 
-// TestSteps: each kind of step, where it succeeds and where it fails or takes too long.
+// TestSteps: each kind of step when it succeeds, fails, or takes too long.
 func TestSteps(t *testing.T) {
 	for name, c := range map[string]struct {
 		step   units.Step
@@ -125,7 +125,7 @@ func TestSteps(t *testing.T) {
 					w.t.Fatal(err)
 				}
 			},
-			want:  "(ensure_dir ui.data/out/a): exit status 1: out in the volume is no directory, or a link, which is not followed: not a directory",
+			want:  "(ensure_dir ui.data/out/a): exit status 1: out in the volume is not a directory, or is a link, which archgen does not follow: not a directory",
 			calls: []string{"unshare volume ensure out/a " + fmt.Sprintf("%d %d 750", os.Getuid(), os.Getgid())},
 		},
 		"a directory of a user that is known too late": {
@@ -134,7 +134,7 @@ func TestSteps(t *testing.T) {
 				w.makeVolume("ui.data", "wallet")
 				w.Recipe.Podman = append(w.Recipe.Podman, "--userns=auto")
 			},
-			want: "(ensure_dir ui.data/a): with userns auto nobody knows the owner before the container runs",
+			want: "(ensure_dir ui.data/a): with userns auto the owner is unknown until the container runs",
 		},
 
 		"a file that is there": {
@@ -297,7 +297,7 @@ func TestSteps(t *testing.T) {
 	}
 }
 
-// migratedDir is where units/statedir keeps what was migrated.
+// migratedDir is the directory of units/statedir for the record of migrations.
 func migratedDir(state string) string { return filepath.Join(state, "migrated") }
 
 func (w *world) setMigrated(text string) {
@@ -308,7 +308,7 @@ func (w *world) setMigrated(text string) {
 	}
 }
 
-// expect is the program of a step, which ends with an error.
+// expect returns the program of a step that checks its command and ends with an error.
 func expect(t *testing.T, ends error, command ...string) func(context.Context, []string) error {
 	t.Helper()
 	return func(_ context.Context, got []string) error {
@@ -338,14 +338,15 @@ func TestStepOrder(t *testing.T) {
 	}
 }
 
-// TestStepFlags: a command finds what the part has, and its output is in the part's log.
+// TestStepFlags: a command has the mounts and networks of its part, and its output goes to
+// the part's log.
 func TestStepFlags(t *testing.T) {
 	w := newWorld(t, ofSteps(units.Step{Seconds: 2, Run: []string{"true"}}))
 	var args []string
 	w.Podman = func(_ context.Context, call podmancli.Call) error {
 		args = call.Args
 		if call.Stdout != w.Stderr || call.Stderr != w.Stderr {
-			t.Error("what it prints is lost")
+			t.Error("its output is lost")
 		}
 		return nil
 	}
@@ -361,7 +362,7 @@ func TestStepFlags(t *testing.T) {
 	}
 }
 
-// TestStepInterrupted: a start that systemd ends tells so.
+// TestStepInterrupted: the error of a start that systemd ends says so.
 func TestStepInterrupted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, ofSteps(await("ready")))
@@ -375,8 +376,8 @@ func TestStepInterrupted(t *testing.T) {
 	})
 }
 
-// nobody is an address that nothing listens on.
-const nobody = "127.0.0.1:1"
+// closedAddress is an address that no program listens on.
+const closedAddress = "127.0.0.1:1"
 
 // server listens on a port of this machine, accepts connections and never answers.
 func server(t *testing.T) (address string) {
@@ -389,8 +390,8 @@ func server(t *testing.T) (address string) {
 	return listener.Addr().String()
 }
 
-// TestStepForAnAddress: a port is waited for until it accepts connections, and systemctl
-// status shows that.
+// TestStepForAnAddress waits for a port until it accepts connections, and systemctl status
+// shows that.
 func TestStepForAnAddress(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, ofSteps(units.Step{Seconds: 60, Address: server(t)}))
@@ -401,20 +402,20 @@ func TestStepForAnAddress(t *testing.T) {
 	if got, barriers := manager.said(); len(got) > 0 || barriers > 0 {
 		t.Errorf("a port that is open: messages %q, %d barriers", got, barriers)
 	}
-	w.Recipe.Steps[0].Address = nobody
+	w.Recipe.Steps[0].Address = closedAddress
 	synctest.Test(t, func(t *testing.T) {
-		const want = "step 1 before the start of app@ui (wait_for " + nobody + "): not done after 1m0s; its last answer: no program listens on " + nobody
+		const want = "step 1 before the start of app@ui (wait_for " + closedAddress + "): not done after 1m0s; its last answer: no program listens on " + closedAddress
 		if got := message(w.RunSteps(t.Context())); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	})
 	got, barriers := manager.said()
-	if d := cmp.Diff([]string{"STATUS=waiting: no program listens on " + nobody, "STATUS="}, got); d != "" || barriers != 1 {
+	if d := cmp.Diff([]string{"STATUS=waiting: no program listens on " + closedAddress, "STATUS="}, got); d != "" || barriers != 1 {
 		t.Errorf("%d barriers, -want +got:\n%s", barriers, d)
 	}
 }
 
-// TestStepForAServingService: a service that runs is asked by its check.
+// TestStepForAServingService probes a running service.
 func TestStepForAServingService(t *testing.T) {
 	t.Parallel()
 	address := server(t)
@@ -427,16 +428,16 @@ func TestStepForAServingService(t *testing.T) {
 	if err := w.RunSteps(t.Context()); err != nil || len(systemd.asked) != 2 || systemd.closed != 1 {
 		t.Errorf("%v, asked for %q, closed %d times", err, systemd.asked, systemd.closed)
 	}
-	address = nobody
+	address = closedAddress
 	synctest.Test(t, func(t *testing.T) {
-		const want = "step 1 before the start of app@ui (wait_for app@db.service until serving): not done after 1m0s; its last answer: no program listens on " + nobody
+		const want = "step 1 before the start of app@ui (wait_for app@db.service until serving): not done after 1m0s; its last answer: no program listens on " + closedAddress
 		if got := message(w.RunSteps(t.Context())); got != want {
 			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	})
 }
 
-// TestStepThatWatches: a file that a step waited for is what the container starts with.
+// TestStepThatWatches: the container starts with the file that a step waited for.
 func TestStepThatWatches(t *testing.T) {
 	w := newWorld(t, ofSteps(await("cookie")))
 	w.Recipe.Watch = []units.VolumeFile{{Volume: "db.data", Path: "cookie"}}
@@ -455,7 +456,7 @@ func TestStepThatWatches(t *testing.T) {
 	}
 }
 
-// TestConfigureFails: the app whose file can't be rendered is named, with the place.
+// TestConfigureFails: the error names the app and the position in its file.
 func TestConfigureFails(t *testing.T) {
 	w := newWorld(t, units.Prestart{Data: []byte("{}"), Files: []units.PrestartFile{{Name: "ui.conf", Mode: 0o400, Template: `{{setting "x"}}`, Source: "ui.files/ui.conf"}}})
 	for _, err := range []error{w.Configure(t.Context()), func() error { _, _, err := w.Compare(); return err }()} {
@@ -473,8 +474,8 @@ func ofReload(again, once string) units.Prestart {
 	}}
 }
 
-// TestReloadPart: the files that the container reads again are overwritten in place, as
-// it has them mounted, and then it gets its signal.
+// TestReloadPart: files that the container reads again are overwritten in place, because
+// they are mounted. Then the container gets its signal.
 func TestReloadPart(t *testing.T) {
 	for _, scope := range []units.Scope{units.User, units.System} {
 		t.Run(fmt.Sprint(scope), func(t *testing.T) {
@@ -505,7 +506,7 @@ func TestReloadPart(t *testing.T) {
 	}
 }
 
-// TestReloadPartFails: what fails is named, and the reload counts as not done.
+// TestReloadPartFails: the error names what failed, and the reload counts as not done.
 func TestReloadPartFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		command string
@@ -524,7 +525,7 @@ func TestReloadPartFails(t *testing.T) {
 			command: "unshare volume overwrite again.conf 600",
 			want:    "reloading the configuration of app@ui: exit status 125: ",
 		},
-		"a link lies in the place of the file": {
+		"a link replaces the file": {
 			change: func(w *world) {
 				file := filepath.Join(w.Renderer.Dir("ui"), "again.conf")
 				if err := errors.Join(os.Remove(file), os.Symlink("/etc/passwd", file)); err != nil {

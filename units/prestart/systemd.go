@@ -6,10 +6,10 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// Manager is a systemd that answers what a start has to know.
+// Manager is a systemd manager that reports the states of services.
 type Manager struct{ *systemd.Manager }
 
-// State is Stopped for a service that systemd does not know.
+// State returns Stopped for a service that systemd does not know.
 func (m Manager) State(ctx context.Context, service string) (ServiceState, error) {
 	list, err := m.List(ctx, service)
 	switch {

@@ -17,23 +17,23 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// ErrNotNew says that a volume holds something, or has an owner.
+// ErrNotNew says that a volume has content or an owner.
 var ErrNotNew = errors.New("the volume is not new")
 
-// UsageError says that the arguments of Volume can't be understood.
+// UsageError says that the arguments of Volume are invalid.
 type UsageError struct{ Err error }
 
 func (e *UsageError) Error() string { return e.Err.Error() }
 
 func (e *UsageError) Unwrap() error { return e.Err }
 
-// Volume executes one verb on the directory of a volume, or on the one of a part's
-// files: isnew, leave, clear, place, await, ensure or overwrite. It runs as root of
+// Volume executes one verb on the directory of a volume, or on that of a part's files:
+// isnew, leave, clear, place, await, ensure or overwrite. It runs as root, or as root of
 // Podman's user namespace (podman unshare), where the owners of a container's files are
-// known, or as root. stdin is the new content for overwrite.
+// known. stdin is the new content for overwrite.
 //
-// The error is ErrNotNew where isnew finds a volume that holds something or has an
-// owner, and a *UsageError where the arguments can't be understood.
+// The error is ErrNotNew if isnew finds a volume with content or an owner, and a
+// *UsageError if the arguments are invalid.
 func Volume(ctx context.Context, args []string, stdin io.Reader) error {
 	switch {
 	case len(args) == 2 && args[0] == "isnew":
@@ -84,7 +84,7 @@ func ownerOf(text string) (uid, gid int, err error) {
 	return uid, gid, errors.Join(errUID, errGID)
 }
 
-// waitForFile waits until a directory has a file.
+// waitForFile waits until a file appears in a directory.
 func waitForFile(ctx context.Context, dir, path string) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -115,9 +115,9 @@ func hasFile(dir, path string) (isThere bool, err error) {
 	return err == nil, err
 }
 
-// ensureDirectory makes a directory and its parents below another, and sets owner and mode
-// of the directory and of parents that are new. It follows no link: the container may have
-// made one that leads out of its volume.
+// ensureDirectory creates a directory and its parents below another, and sets the owner and
+// mode of the directory and of new parents. It follows no link, because the container may
+// have made one that leads out of its volume.
 func ensureDirectory(dir, path string, uid, gid int, mode uint32) error {
 	at, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -129,7 +129,7 @@ func ensureDirectory(dir, path string, uid, gid int, mode uint32) error {
 		next, isNew, err := openOrMake(at, name, mode)
 		at.Close()
 		if err != nil {
-			return fmt.Errorf("%s in the volume is no directory, or a link, which is not followed: %w", here, err)
+			return fmt.Errorf("%s in the volume is not a directory, or is a link, which archgen does not follow: %w", here, err)
 		}
 		at = next
 		if isNew || i == len(names)-1 {
@@ -143,7 +143,7 @@ func ensureDirectory(dir, path string, uid, gid int, mode uint32) error {
 	return at.Close()
 }
 
-// openOrMake opens a directory within another, and makes it if there is none.
+// openOrMake opens a directory within another. It creates the directory if there is none.
 func openOrMake(dir *os.File, name string, mode uint32) (inner *os.File, isNew bool, err error) {
 	made := unix.Mkdirat(int(dir.Fd()), name, mode)
 	if made != nil && !errors.Is(made, unix.EEXIST) {
@@ -157,14 +157,14 @@ func openOrMake(dir *os.File, name string, mode uint32) (inner *os.File, isNew b
 }
 
 const (
-	// dataDir is where Podman has the content of a volume, within the volume's directory.
+	// dataDir is the subdirectory of a volume's directory where Podman keeps the content.
 	dataDir = "_data"
-	// ownedMark is the file beside it that says that the volume has its owner, though it
-	// may be empty. Podman removes it with the volume.
+	// ownedMark is the file beside dataDir that says that the volume has its owner, though
+	// it may be empty. Podman removes the file with the volume.
 	ownedMark = ".archipelago-owner"
 )
 
-// isNewVolume reports whether a volume's directory has neither content nor a mark. A
+// isNewVolume reports whether a volume's directory has neither content nor ownedMark. A
 // directory that can't be read has an owner already.
 func isNewVolume(dir string) (bool, error) {
 	if _, err := os.Lstat(filepath.Join(dir, ownedMark)); err == nil {
@@ -180,12 +180,12 @@ func isNewVolume(dir string) (bool, error) {
 		return false, err
 	}
 	defer data.Close()
-	names, _ := data.Readdirnames(1) // its error is EOF where there are none
+	names, _ := data.Readdirnames(1) // an empty directory returns EOF
 	return len(names) == 0, nil
 }
 
-// clearVolume removes the content directory of a volume, which fails for one that
-// holds anything.
+// clearVolume removes the content directory of a volume. It fails if the directory is not
+// empty.
 func clearVolume(dir string) error {
 	err := os.Remove(filepath.Join(dir, dataDir))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -194,8 +194,8 @@ func clearVolume(dir string) error {
 	return err
 }
 
-// placeVolume gives the content of one volume to an owner and makes it that of
-// another, which is empty.
+// placeVolume changes the owner of one volume's content and moves it to another volume,
+// which is empty.
 func placeVolume(from, to string, uid, gid int) error {
 	root, err := os.OpenRoot(from)
 	if err != nil {
@@ -211,8 +211,8 @@ func placeVolume(from, to string, uid, gid int) error {
 	if err != nil {
 		return err
 	}
-	// Podman gives the owner to the directory around the content, too, where the user
-	// that runs Podman then can't look into it.
+	// Podman also changes the owner of the directory around the content. The user that runs
+	// Podman then can't read that directory.
 	if err := os.Lchown(to, os.Getuid(), os.Getgid()); err != nil {
 		return err
 	}
@@ -258,7 +258,7 @@ func markOwned(dir string) error {
 	return flush(dir)
 }
 
-// flush writes the file system of a directory to its disk.
+// flush syncs the file system of a directory to its disk.
 func flush(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil {
@@ -268,7 +268,7 @@ func flush(dir string) error {
 	return unix.Syncfs(int(f.Fd()))
 }
 
-// leaveVolume records that Podman decides about the owner of a volume, if it exists.
+// leaveVolume records that Podman sets the owner of a volume, if the volume exists.
 func leaveVolume(dir string) error {
 	err := markOwned(dir)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -17,8 +17,8 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// TestEnsureDirectory: what is new gets owner and mode, what is on the way and was
-// there before stays as it is, and no link is followed.
+// TestEnsureDirectory: new directories get the owner and mode, existing parents keep
+// theirs, and no link is followed.
 func TestEnsureDirectory(t *testing.T) {
 	volume, outside := t.TempDir(), t.TempDir()
 	if err := os.Mkdir(filepath.Join(volume, "there"), 0o755); err != nil {
@@ -62,7 +62,7 @@ func TestWaitForFile(t *testing.T) {
 		brief, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := waitForFile(brief, volume, "a/ready"); err == nil {
-			t.Error("it was not waited for")
+			t.Error("it did not wait")
 		}
 		time.AfterFunc(time.Minute, func() { _ = os.MkdirAll(filepath.Join(volume, "a/ready"), 0o755) })
 		if err := waitForFile(t.Context(), volume, "a/ready"); err != nil {
@@ -71,8 +71,8 @@ func TestWaitForFile(t *testing.T) {
 	})
 }
 
-// TestNamespaceID: in Podman's own user namespace the user is 0, and the ids of a
-// container stand where its user namespace puts them.
+// TestNamespaceID: in Podman's own user namespace the user is 0. The IDs of a container are
+// mapped by its user namespace.
 func TestNamespaceID(t *testing.T) {
 	for _, c := range []struct {
 		userns   string
@@ -93,17 +93,17 @@ func TestNamespaceID(t *testing.T) {
 	}
 	p := &Part{Recipe: units.Prestart{Podman: []string{"--userns=auto"}}}
 	if _, err := p.namespaceID(0, "uid=", 1000); err == nil {
-		t.Error("nobody knows the ids of userns auto")
+		t.Error("the ids of userns auto are unknown")
 	}
 }
 
-// TestVolume: the arguments of each verb, and what they give.
+// TestVolume: the arguments of each verb, and its result.
 func TestVolume(t *testing.T) {
 	const usage = "it is for archgen prepare and archgen files"
 	for name, c := range map[string]struct {
 		args []string // DIR is the directory of a volume with the file data, NEW that of an empty one
 		want string
-		// content is what DIR and NEW hold then.
+		// content is the files in DIR and NEW afterwards.
 		content map[string]string
 	}{
 		"nothing":              {args: nil, want: usage},
@@ -117,8 +117,8 @@ func TestVolume(t *testing.T) {
 		"leave none":           {args: []string{"leave", "NEW/none"}},
 		"place":                {args: []string{"place", "DIR", "NEW", "OWNER"}, content: map[string]string{"NEW/_data/data": "old", "NEW/.archipelago-owner": ""}},
 		"place over data":      {args: []string{"place", "NEW", "DIR", "OWNER"}, want: "renaming its content into place: directory not empty"},
-		"place for nobody":     {args: []string{"place", "DIR", "NEW", "me"}, want: `strconv.Atoi: parsing "me": invalid syntax` + "\n" + `strconv.Atoi: parsing "": invalid syntax`},
-		"ensure for nobody":    {args: []string{"ensure", "DIR/_data", "a", "me", "0", "700"}, want: `strconv.Atoi: parsing "me": invalid syntax`},
+		"place, bad owner":     {args: []string{"place", "DIR", "NEW", "me"}, want: `strconv.Atoi: parsing "me": invalid syntax` + "\n" + `strconv.Atoi: parsing "": invalid syntax`},
+		"ensure, bad owner":    {args: []string{"ensure", "DIR/_data", "a", "me", "0", "700"}, want: `strconv.Atoi: parsing "me": invalid syntax`},
 		"ensure without mode":  {args: []string{"ensure", "DIR/_data", "a", "0", "0", "rwx"}, want: `strconv.ParseUint: parsing "rwx": invalid syntax`},
 		"await a file":         {args: []string{"await", "DIR/_data", "data"}},
 		"overwrite a file":     {args: []string{"overwrite", "DIR/_data", "data", "400"}, content: map[string]string{"DIR/_data/data": "new"}},
@@ -171,7 +171,7 @@ func TestLeaveAVolumeElsewhere(t *testing.T) {
 	}
 }
 
-// TestOverwriteWithoutContent: a file stays as it is where its content can't be read.
+// TestOverwriteWithoutContent: a file does not change if its new content can't be read.
 func TestOverwriteWithoutContent(t *testing.T) {
 	dir := volume(t, "data")
 	broken := iotest.ErrReader(errors.New("broken pipe"))

@@ -15,23 +15,24 @@ import (
 	"github.com/archipelago-os/archipelago/units/status"
 )
 
-// LevelStarted is the level of a part whose main process runs, whatever it answers. The
-// other levels are those of status.Reached.
+// LevelStarted is the level of a part whose main process runs, whatever it answers.
+// status.Reached has the other levels.
 const LevelStarted = "started"
 
-// manualTimeout is how long a person waits who gives no timeout.
+// manualTimeout is the default timeout of archgen wait when a user runs it.
 const manualTimeout = 5 * time.Minute
 
 // Wait waits until a part has reached a level. systemd runs it once the main process of a
-// part runs (ExecStartPost=); a person can run it at any time.
+// part runs (ExecStartPost=). Users can run it at any time.
 type Wait struct {
 	Env
 	// ID is that of the part.
 	ID    string
 	Level string
-	// Timeout is 0 for the default: none where systemd runs it, which has its own.
+	// Timeout is 0 for the default. When systemd runs the command the default is none,
+	// because systemd has a timeout of its own.
 	Timeout time.Duration
-	// MainPID is that of the part where systemd runs it, else empty.
+	// MainPID is the part's main process when systemd runs the command, else empty.
 	MainPID string
 }
 
@@ -42,8 +43,8 @@ func (e *NotServingError) Error() string { return e.Err.Error() }
 
 func (e *NotServingError) Unwrap() error { return e.Err }
 
-// Run waits until the part has reached its level. The error is a *NotServingError where
-// it did not in time, or its main process has ended.
+// Run waits until the part has reached its level. The error is a *NotServingError if the
+// timeout expires or the main process ends first.
 func (w *Wait) Run(ctx context.Context) error {
 	if w.Level == LevelStarted {
 		return w.waitForRunning(ctx)
@@ -51,14 +52,14 @@ func (w *Wait) Run(ctx context.Context) error {
 	target, err := w.Target(w.ID, w.Level)
 	switch {
 	case err != nil && w.MainPID != "":
-		// An app that can't be asked is not at fault and goes on running. archgen apply
+		// An app whose probe can't be read is not at fault and keeps running. archgen apply
 		// repairs its file.
 		fmt.Fprintf(w.Stderr, "archgen: not waiting for app@%s: %v\n", w.ID, err)
 		return nil
 	case err != nil:
 		return err
 	case target == nil:
-		fmt.Fprintf(w.Stderr, "archgen: not waiting for app@%s: it has no check for %s that is asked from the host\n", w.ID, w.Level)
+		fmt.Fprintf(w.Stderr, "archgen: not waiting for app@%s: it has no probe for %s on the host\n", w.ID, w.Level)
 		return nil
 	}
 	return w.waitForTarget(ctx, *target)
@@ -69,7 +70,7 @@ func (w *Wait) waitForTarget(ctx context.Context, target probe.Target) error {
 	if w.MainPID != "" {
 		var err error
 		if ctx, err = whileRuns(ctx, w.MainPID); err != nil {
-			fmt.Fprintf(w.Stderr, "archgen: an end of app@%s will not be noticed at once: %v\n", w.ID, err)
+			fmt.Fprintf(w.Stderr, "archgen: can't detect the end of app@%s while waiting: %v\n", w.ID, err)
 		}
 	} else {
 		limit = cmp.Or(limit, manualTimeout)
@@ -96,8 +97,8 @@ func (w *Wait) waitForTarget(ctx context.Context, target probe.Target) error {
 	return nil
 }
 
-// waitForRunning waits until the part's main process runs, or systemd does not start it
-// any more.
+// waitForRunning waits until the part's main process runs, or until systemd no longer
+// starts it.
 func (w *Wait) waitForRunning(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, cmp.Or(w.Timeout, manualTimeout), errors.New("its container does not run yet"))
 	defer cancel()
@@ -124,7 +125,8 @@ func (w *Wait) waitForRunning(ctx context.Context) error {
 	}
 }
 
-// givenUp tells a part that did not reach its level from a person who stopped waiting.
+// givenUp distinguishes a part that did not reach its level from a user who stopped the
+// command.
 func givenUp(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
@@ -134,13 +136,12 @@ func givenUp(err error) error {
 
 var errProcessEnded = errors.New("its main process has ended")
 
-// whileRuns returns a context that ends when a process has ended. Waiting for a pidfd
-// costs nothing while the process runs, and never mistakes another process of that number
-// for it.
+// whileRuns returns a context that ends when a process ends. Waiting on a pidfd costs
+// nothing while the process runs, and a reused process ID can't be mistaken for it.
 func whileRuns(ctx context.Context, pid string) (context.Context, error) {
 	n, err := strconv.Atoi(pid)
 	if err != nil {
-		return ctx, fmt.Errorf("MAINPID is %q, which is no process", pid)
+		return ctx, fmt.Errorf("MAINPID is %q, which is not a process ID", pid)
 	}
 	watched, cancel := context.WithCancelCause(ctx)
 	fd, err := unix.PidfdOpen(n, 0)

@@ -26,7 +26,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/probe"
 )
 
-// waiting is `archgen wait x` for a part with one check.
+// waiting is `archgen wait x` for a part with one probe.
 type waiting struct {
 	Wait
 	t      *testing.T
@@ -38,7 +38,7 @@ func waitFor(t *testing.T, check string) *waiting {
 	w := &waiting{t: t}
 	w.Wait = Wait{ID: "x", Level: "serving", Env: Env{Stderr: &w.stderr, Target: func(container, level string) (*probe.Target, error) {
 		if container != "x" || level != "serving" {
-			return nil, nil //nolint:nilnil // it has no check of that level
+			return nil, nil //nolint:nilnil // it has no probe for that level
 		}
 		target, err := probe.Parse([]byte(check))
 		return &target, err
@@ -46,29 +46,29 @@ func waitFor(t *testing.T, check string) *waiting {
 	return w
 }
 
-// check is a check of a server by HTTP.
+// check is an HTTP probe of a server.
 func check(address, more string) string {
 	return fmt.Sprintf(`{"kind":"http","address":%q,"path":"/","interval":"30s","timeout":"20s","retries":3%s}`, address, more)
 }
 
-// run waits, and returns how long it took and how it ended.
+// run waits, and returns how long it took and the error.
 func (w *waiting) run() (took time.Duration, err error) {
 	begin := time.Now()
 	err = w.Run(w.t.Context())
 	return time.Since(begin), err
 }
 
-// isNotServing reports whether an error says that a part did not reach its level.
+// isNotServing reports whether an error means that a part did not reach its level.
 func isNotServing(err error) bool {
 	_, ok := errors.AsType[*NotServingError](err)
 	return ok
 }
 
-// manager is systemd's end of the notification socket. Like systemd it closes
-// the descriptor of a barrier when it has read the messages before.
+// manager is systemd's end of the notification socket. Like systemd it closes the
+// descriptor of a barrier once it has read the messages before.
 type manager struct {
 	conn *net.UnixConn
-	// slow is how long it lets a barrier wait.
+	// slow is the delay of a barrier.
 	slow time.Duration
 
 	mu       sync.Mutex
@@ -76,7 +76,7 @@ type manager struct {
 	barriers int
 }
 
-// listen lets systemd listen to what a command reports.
+// listen creates a notification socket for the messages of a command.
 func listen(t *testing.T, e *Env, slow time.Duration) *manager {
 	t.Helper()
 	e.NotifySocket = filepath.Join(t.TempDir(), "notify")
@@ -117,15 +117,15 @@ func (m *manager) read() bool {
 	return true
 }
 
-// said is what was heard, each repetition once.
+// said returns the messages received, without repetitions.
 func (m *manager) said() (messages []string, barriers int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return slices.Compact(slices.Clone(m.messages)), m.barriers
 }
 
-// An app that loads: systemd is told how far it is and that it takes longer, and
-// has heard all of it before wait ends.
+// For a loading app, wait reports progress and extends the timeout, and systemd has read
+// all of it before wait ends.
 func TestWaitForALoadingApp(t *testing.T) {
 	t.Parallel()
 	var asked atomic.Int32
@@ -150,7 +150,7 @@ func TestWaitForALoadingApp(t *testing.T) {
 	}
 }
 
-// An app that serves at once costs no message.
+// An app that serves at once causes no message.
 func TestWaitForAServingApp(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
@@ -163,7 +163,7 @@ func TestWaitForAServingApp(t *testing.T) {
 	}
 }
 
-// What is not loading gets no more time, whatever it answers.
+// An app that is not loading gets no more time, whatever it answers.
 func TestWaitForASickApp(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.NotFoundHandler())
@@ -201,8 +201,8 @@ func TestWaitForAPerson(t *testing.T) {
 	}
 }
 
-// When the main process has ended, wait fails at once: in the middle of a
-// question, and although nobody has collected the process's exit code.
+// When the main process ends, wait fails at once, even in the middle of a probe and while
+// the process is a zombie.
 func TestWaitFailsWithTheMainProcess(t *testing.T) {
 	t.Parallel()
 	w := waitFor(t, check(server(t), ""))
@@ -225,7 +225,7 @@ func TestWaitFailsWithTheMainProcess(t *testing.T) {
 	}
 }
 
-// A socket that is not there hides nothing of the app.
+// Without a notification socket, wait still shows the app's answers.
 func TestWaitWithoutAManager(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
@@ -243,7 +243,7 @@ func TestWaitWithoutAManager(t *testing.T) {
 	}
 }
 
-// TestWaitForRunning: `--level started` asks systemd and nobody else.
+// TestWaitForRunning: `--level started` queries only systemd.
 func TestWaitForRunning(t *testing.T) {
 	for name, c := range map[string]struct {
 		systemd      *fakeSystemd
@@ -278,7 +278,7 @@ func TestWaitForRunning(t *testing.T) {
 	}
 }
 
-// TestWaitInterrupted: a person who stops waiting has not found that the app is down.
+// TestWaitInterrupted: a user who stops the command has not found that the app is down.
 func TestWaitInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -288,16 +288,16 @@ func TestWaitInterrupted(t *testing.T) {
 	}
 }
 
-// TestWaitWithoutACheck: what can't be asked is not waited for; where systemd runs it, a
-// file that can't be read does not end the app.
+// TestWaitWithoutACheck: without a probe there is nothing to wait for. Run by systemd, wait
+// does not fail an app whose probe can't be read.
 func TestWaitWithoutACheck(t *testing.T) {
 	for name, c := range map[string]struct {
 		check, level, mainPID string
 		want, stderr          string
 	}{
-		"no check of the level":              {level: "synced", stderr: "archgen: not waiting for app@x: it has no check for synced that is asked from the host\n"},
-		"a damaged check":                    {level: "serving", check: `{"kind`, want: "reading a probe: "},
-		"a damaged check, at ExecStartPost=": {level: "serving", check: `{"kind`, mainPID: "1", stderr: "archgen: not waiting for app@x: reading a probe: "},
+		"no probe for the level":             {level: "synced", stderr: "archgen: not waiting for app@x: it has no probe for synced on the host\n"},
+		"a damaged probe":                    {level: "serving", check: `{"kind`, want: "reading a probe: "},
+		"a damaged probe, at ExecStartPost=": {level: "serving", check: `{"kind`, mainPID: "1", stderr: "archgen: not waiting for app@x: reading a probe: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := waitFor(t, c.check)
@@ -318,13 +318,13 @@ func TestReportToAPerson(t *testing.T) {
 	var stderr bytes.Buffer
 	n := (&Env{Stderr: &stderr}).startNotifier("x", 0)
 	for _, o := range []probe.Outcome{
-		{State: probe.Unreachable, Detail: "nobody listens"}, {State: probe.Unreachable, Detail: "nobody listens"}, {State: probe.Loading, Detail: "43%"},
+		{State: probe.Unreachable, Detail: "no program listens"}, {State: probe.Unreachable, Detail: "no program listens"}, {State: probe.Loading, Detail: "43%"},
 	} {
 		n.report(o)
 	}
 	n.status("")
 	n.close()
-	if want := "app@x: waiting: nobody listens\napp@x: loading: 43%\n"; stderr.String() != want {
+	if want := "app@x: waiting: no program listens\napp@x: loading: 43%\n"; stderr.String() != want {
 		t.Errorf("%q, want %q", &stderr, want)
 	}
 }
