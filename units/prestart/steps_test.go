@@ -265,7 +265,7 @@ func TestSteps(t *testing.T) {
 		"a migration whose record is damaged": {
 			step:   units.Step{Seconds: 2, Migrate: "2.0.0", Run: []string{"migrate"}},
 			change: func(w *world) { w.setMigrated(`["1.0`) },
-			want:   "(migrate 2.0.0): reading what was migrated from STATE/migrated/ui.json: unexpected end of JSON input; correct it by hand, it lists versions",
+			want:   "(migrate 2.0.0): reading the record of migrations STATE/migrated/ui.json: unexpected end of JSON input; correct it by hand: it is a list of versions",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

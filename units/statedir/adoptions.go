@@ -12,8 +12,8 @@ import (
 
 const adoptionsFile = "adoptions.json"
 
-// Adoptions reads which containers make way for apps, or have their place back.
-// Other than a record of repairs it can't be done without.
+// Adoptions reads which foreign containers are parked or restored. An unreadable file is an
+// error, because no other record says so.
 func (s Store) Adoptions() (units.Adoptions, error) {
 	a := units.Adoptions{}
 	data, err := durable.ReadFile(s.State, adoptionsFile)
@@ -21,7 +21,7 @@ func (s Store) Adoptions() (units.Adoptions, error) {
 		return a, err
 	}
 	if err := json.Unmarshal(data, &a); err != nil {
-		return nil, fmt.Errorf("%s can't be understood: %w; look with podman ps -a for containers called NAME.legacy before you remove it",
+		return nil, fmt.Errorf("%s is damaged: %w; before you remove it, check podman ps -a for containers named NAME.legacy",
 			filepath.Join(s.State, adoptionsFile), err)
 	}
 	if a == nil { // null
@@ -30,14 +30,14 @@ func (s Store) Adoptions() (units.Adoptions, error) {
 	return a, nil
 }
 
-// SaveAdoptions keeps them, durably. Without any there is no file.
+// SaveAdoptions stores the adoptions durably. If there are none it removes the file.
 func (s Store) SaveAdoptions(a units.Adoptions) error {
 	if len(a) == 0 {
 		return durable.Remove(s.State, adoptionsFile)
 	}
 	data, err := json.MarshalIndent(a, "", "  ")
 	if err != nil {
-		return fmt.Errorf("writing down which containers make way: %w", err)
+		return fmt.Errorf("recording the adoptions: %w", err)
 	}
 	return durable.Replace(s.State, adoptionsFile, append(data, '\n'))
 }

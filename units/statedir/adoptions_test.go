@@ -12,8 +12,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
-// TestAdoptions: what is kept comes back, nothing leaves no file, and what can't
-// be read is never taken for nothing.
+// TestAdoptions: saved adoptions are read again, none leave no file, and a file that can't
+// be read is an error.
 func TestAdoptions(t *testing.T) {
 	t.Parallel()
 	store := statedir.Store{State: filepath.Join(t.TempDir(), "state")}
@@ -42,7 +42,7 @@ func TestAdoptions(t *testing.T) {
 	}
 }
 
-// TestAdoptionsOnDisk: another version of archgen reads the file that this one wrote.
+// TestAdoptionsOnDisk: the file format is the same for all versions of archgen.
 func TestAdoptionsOnDisk(t *testing.T) {
 	t.Parallel()
 	store := statedir.Store{State: t.TempDir()}

@@ -18,29 +18,29 @@ const (
 
 func (s Store) migrations() string { return filepath.Join(s.State, migrationsDir) }
 
-// Migrated is the versions for which the migrations of a part have run.
+// Migrated returns the versions for which the migrations of a part have run.
 func (s Store) Migrated(part string) (versions []string, err error) {
 	text, err := durable.ReadFile(s.migrations(), part+migrationSuffix)
 	if err == nil && text != nil {
 		err = json.Unmarshal(text, &versions)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading what was migrated from %s: %w; correct it by hand, it lists versions",
+		return nil, fmt.Errorf("reading the record of migrations %s: %w; correct it by hand: it is a list of versions",
 			filepath.Join(s.migrations(), part+migrationSuffix), err)
 	}
 	return versions, nil
 }
 
-// SaveMigrated keeps the versions for which the migrations of a part have run.
+// SaveMigrated stores the versions for which the migrations of a part have run.
 func (s Store) SaveMigrated(part string, versions []string) error {
 	text, err := json.Marshal(versions)
 	if err != nil {
-		return fmt.Errorf("writing down what was migrated of %s: %w", part, err)
+		return fmt.Errorf("recording the migrations of %s: %w", part, err)
 	}
 	return durable.Replace(s.migrations(), part+migrationSuffix, append(text, '\n'))
 }
 
-// ForgetMigrated removes the record of the migrations of apps whose data is gone.
+// ForgetMigrated removes the record of migrations of apps whose data is deleted.
 func (s Store) ForgetMigrated(apps []string) error {
 	names, err := durable.Names(s.migrations())
 	errs := []error{err}

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestMigrations: each part has the versions for which its migrations ran, until the data of
-// its app is gone.
+// TestMigrations: each part has a list of versions whose migrations ran, until the data of
+// its app is deleted.
 func TestMigrations(t *testing.T) {
 	s := store(t)
 	if versions, err := s.Migrated("web"); versions != nil || err != nil {
@@ -37,7 +37,8 @@ func TestMigrations(t *testing.T) {
 	}
 }
 
-// TestDamagedMigrations: what ran can't be guessed, so a person has to say it.
+// TestDamagedMigrations: archgen can't guess which migrations ran, so the operator has to
+// correct the file.
 func TestDamagedMigrations(t *testing.T) {
 	s := store(t)
 	path := filepath.Join(s.State, "migrated", "web.json")

@@ -9,7 +9,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Earlier is the generation before the newest.
+// Earlier returns the generation before the newest.
 func (s Store) Earlier() (Generation, error) {
 	list, err := s.Generations()
 	if err == nil && len(list) < 2 {
@@ -21,18 +21,18 @@ func (s Store) Earlier() (Generation, error) {
 	return list[1], nil
 }
 
-// Numbered is the generation with a number.
+// Numbered returns the generation with a number.
 func (s Store) Numbered(number int) (Generation, error) {
 	g, ok, err := s.generation(number)
 	if err == nil && !ok {
-		err = fmt.Errorf("there is no generation %d (any more); see archgen generations", number)
+		err = fmt.Errorf("generation %d does not exist or is no longer kept; see archgen generations", number)
 	}
 	return g, err
 }
 
-// RollBack makes the files of a generation the last-good files of each app that it has and
-// that was not removed since, and records of every app that differs from them now that it
-// is to have them. An app that was installed since keeps its last-good files.
+// RollBack makes the files of a generation the last-good files of its apps, except of apps
+// that were removed since. It records a rollback for every app whose current files differ
+// from them. An app that was installed since keeps its last-good files.
 func (s Store) RollBack(ctx context.Context, want units.Desired, to Generation) error {
 	unlock, err := s.Lock(ctx)
 	if err != nil {
@@ -49,12 +49,12 @@ func (s Store) RollBack(ctx context.Context, want units.Desired, to Generation) 
 	}
 	var set units.Set
 	for _, f := range to.Files {
-		if _, isValid := want.Find(f.App); isValid || f.App == "" || slices.Contains(want.Invalid, f.App) { // it was not removed since
+		if _, isValid := want.Find(f.App); isValid || f.App == "" || slices.Contains(want.Invalid, f.App) { // not removed since
 			set = append(set, f)
 		}
 	}
 	for _, f := range good {
-		if len(to.Files.Of(f.App)) == 0 { // it was installed since
+		if len(to.Files.Of(f.App)) == 0 { // installed since
 			set = append(set, f)
 		}
 	}

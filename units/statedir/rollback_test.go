@@ -9,9 +9,9 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// TestRollBack: the way back to a generation is for the apps that it has and that are
-// still installed. Those that came since keep what was good of them, which is not what
-// their manifests say where that did not serve.
+// TestRollBack rolls back the apps that are in the generation and still installed. Apps
+// installed since keep their last-good files. Those differ from the rendered files of an
+// app that did not serve with its newest manifest.
 func TestRollBack(t *testing.T) {
 	file := func(app, content string) units.File {
 		return units.File{Name: "app@" + app + ".container", App: app, Digest: content, Content: []byte(content)}
@@ -64,7 +64,7 @@ func TestEarlier(t *testing.T) {
 		t.Errorf("%d, %v", g.Number, err)
 	}
 	for _, number := range []int{0, 4} {
-		if _, err := s.Numbered(number); err == nil || err.Error() != fmt.Sprintf("there is no generation %d (any more); see archgen generations", number) {
+		if _, err := s.Numbered(number); err == nil || err.Error() != fmt.Sprintf("generation %d does not exist or is no longer kept; see archgen generations", number) {
 			t.Errorf("%v", err)
 		}
 	}

@@ -1,6 +1,6 @@
-// Package statedir owns the layout of the state directory: generations of unit files,
-// the record of repairs, adoptions, and what was migrated. It owns the lock that keeps
-// passes apart, too.
+// Package statedir owns the layout of the state directory: generations of unit files, the
+// history of repairs, adoptions and the record of migrations. It also owns the lock that
+// allows one pass at a time.
 //
 // It never decides what is good or due, and writes through durable only.
 package statedir
@@ -21,13 +21,13 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// Store keeps what outlives a pass over the units.
+// Store stores what outlives a pass over the units.
 type Store struct {
-	// State is the directory of what is kept, Runtime that of the lock.
+	// State is the directory of the stored files, Runtime that of the lock.
 	State, Runtime string
-	// Now is the time that a generation is kept with.
+	// Now returns the time that a generation is stored with.
 	Now func() time.Time
-	// LockTimeout is how long another pass may take, half a minute where it is zero.
+	// LockTimeout is how long to wait for another pass. Zero means half a minute.
 	LockTimeout time.Duration
 }
 
@@ -35,18 +35,18 @@ const (
 	lockTimeout    = 30 * time.Second
 	historyFile    = "history.json"
 	generationsDir = "generations"
-	// keptGenerations is how many generations there are at most.
+	// keptGenerations is the maximum number of generations.
 	keptGenerations = 10
 )
 
-// Lock keeps other passes out until unlock is called. Its error wraps
-// *durable.HeldError where another pass takes too long.
+// Lock locks out other passes until unlock is called. Its error wraps *durable.HeldError if
+// another pass takes too long.
 func (s Store) Lock(ctx context.Context) (unlock func(), err error) {
 	return durable.LockDir(ctx, s.Runtime, cmp.Or(s.LockTimeout, lockTimeout))
 }
 
-// History reads the record of repairs. One that can't be understood is as good
-// as none: it bounds how often things are tried, and decides nothing else.
+// History reads the history of repairs. A damaged one counts as empty: it limits how often
+// repairs are tried, and decides nothing else.
 func (s Store) History() (units.History, error) {
 	h := units.History{}
 	data, err := durable.ReadFile(s.State, historyFile)
@@ -59,26 +59,26 @@ func (s Store) History() (units.History, error) {
 	return units.History{}, nil
 }
 
-// SaveHistory keeps the record of repairs, durably.
+// SaveHistory stores the history of repairs durably.
 func (s Store) SaveHistory(h units.History) error {
 	data, err := json.MarshalIndent(h, "", "  ")
 	if err != nil {
-		return fmt.Errorf("writing down the record of repairs: %w", err)
+		return fmt.Errorf("writing the history of repairs: %w", err)
 	}
 	return durable.Replace(s.State, historyFile, append(data, '\n'))
 }
 
-// Generation is a set of unit files that was good: after the changes that led
-// to it, every app that they concerned was verified to serve.
+// Generation is a known-good set of unit files: after the changes that led to it, every app
+// that they concerned was verified to serve.
 type Generation struct {
 	Number int       `json:"number"`
 	Time   time.Time `json:"time"`
-	// Reason says what the changes were.
+	// Reason describes the changes.
 	Reason string    `json:"reason"`
 	Files  units.Set `json:"-"`
 }
 
-// keptFile is a unit file within a generation's file.
+// keptFile is a unit file in the JSON of a generation.
 type keptFile struct {
 	Name    string `json:"name"`
 	App     string `json:"app,omitempty"`
@@ -91,8 +91,7 @@ type keptGeneration struct {
 	Files []keptFile `json:"files"`
 }
 
-// Generations lists what is kept, the newest first. A file that can't be
-// understood is left out.
+// Generations lists the stored generations, the newest first. It skips damaged files.
 func (s Store) Generations() ([]Generation, error) {
 	numbers, err := s.numbers()
 	if err != nil {
@@ -111,7 +110,7 @@ func (s Store) Generations() ([]Generation, error) {
 	return list, nil
 }
 
-// generation reads one, and reports false for a file that can't be understood.
+// generation reads one generation. It returns false for a damaged file.
 func (s Store) generation(number int) (g Generation, ok bool, err error) {
 	data, err := durable.ReadFile(s.generations(), generationName(number))
 	var kept keptGeneration
@@ -127,7 +126,7 @@ func (s Store) generation(number int) (g Generation, ok bool, err error) {
 	return g, true, nil
 }
 
-// Good is the files of the newest generation.
+// Good returns the files of the newest generation.
 func (s Store) Good() (units.Set, error) {
 	numbers, err := s.numbers()
 	if err != nil {
@@ -141,8 +140,8 @@ func (s Store) Good() (units.Set, error) {
 	return nil, nil
 }
 
-// Commit keeps a set as the newest generation, unless the newest is the same,
-// and lets the oldest go where there are too many.
+// Commit stores a set as the newest generation, unless it equals the newest, and removes
+// the oldest generations above the maximum.
 func (s Store) Commit(set units.Set, reason string) error {
 	numbers, err := s.numbers()
 	if err != nil {
@@ -161,7 +160,7 @@ func (s Store) Commit(set units.Set, reason string) error {
 	}
 	data, err := json.MarshalIndent(kept, "", "  ")
 	if err != nil {
-		return fmt.Errorf("writing down generation %d: %w", next, err)
+		return fmt.Errorf("writing generation %d: %w", next, err)
 	}
 	if err := durable.Replace(s.generations(), generationName(next), append(data, '\n')); err != nil {
 		return err
@@ -189,7 +188,7 @@ func (s Store) generations() string { return filepath.Join(s.State, generationsD
 
 func generationName(n int) string { return fmt.Sprintf("%06d.json", n) }
 
-// numbers lists the generations that there are, in order.
+// numbers lists the numbers of the stored generations, in order.
 func (s Store) numbers() ([]int, error) {
 	d, err := durable.Open(s.generations())
 	if err != nil || d == nil {

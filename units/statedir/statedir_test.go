@@ -33,8 +33,8 @@ func store(t *testing.T) Store {
 	return Store{State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"), Now: func() time.Time { return at }}
 }
 
-// TestGenerations: the last ten different sets, newest first, and the last good
-// files of each app.
+// TestGenerations: the last ten different sets, newest first, and the last-good files of
+// each app.
 func TestGenerations(t *testing.T) {
 	s := store(t)
 	if list, err := s.Generations(); err != nil || len(list) != 0 {
@@ -43,7 +43,7 @@ func TestGenerations(t *testing.T) {
 	other := unit("app@other.container", "other", "as ever")
 	for n := range 12 {
 		set := units.Set{unit("app@a.container", "a", fmt.Sprint("version ", n)), other}
-		for range 2 { // the same again is no new generation
+		for range 2 { // an equal set makes no new generation
 			if err := s.Commit(set, fmt.Sprint("write a ", n)); err != nil {
 				t.Fatal(err)
 			}
@@ -76,7 +76,7 @@ func TestGenerations(t *testing.T) {
 	}
 }
 
-// TestDamagedGenerationIsLeftOut: an edited file hides no other.
+// TestDamagedGenerationIsLeftOut: a damaged file hides no other generation.
 func TestDamagedGenerationIsLeftOut(t *testing.T) {
 	s := store(t)
 	for _, v := range []string{"1", "2"} {
@@ -119,7 +119,7 @@ func TestHistoryIsKept(t *testing.T) {
 	}
 }
 
-// TestLockNamesItsHolder and is free again afterwards.
+// TestLockNamesItsHolder: the lock names its holder, and is free again afterwards.
 func TestLockNamesItsHolder(t *testing.T) {
 	s := store(t)
 	s.LockTimeout = 20 * time.Millisecond
