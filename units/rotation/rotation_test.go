@@ -382,7 +382,7 @@ func TestCutOff(t *testing.T) {
 						cancel()
 					}
 				}
-				if err := w.rotator.Rotate(ctx, password, "second"); err == nil || !strings.Contains(err.Error(), "archgen apply goes on with it") {
+				if err := w.rotator.Rotate(ctx, password, "second"); err == nil || !strings.Contains(err.Error(), "archgen apply continues it") {
 					t.Errorf("interrupted: %v", err)
 				}
 				if len(w.results) != 1 || w.results[0].Downtimes != nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
-// TestAbandoned: a rotation is taken up by somebody else only when nobody is at
-// work on it any more, and by one at a time.
+// TestAbandoned: another process resumes a rotation only once none is at work on it, and
+// only one process does so at a time.
 func TestAbandoned(t *testing.T) {
 	creds(t, "exit 1")
 	s, list := newStore(t), []units.Secret{{Name: "a.pass", Length: 16, Alphabet: "hex"}}
@@ -29,7 +29,7 @@ func TestAbandoned(t *testing.T) {
 		t.Fatal(err)
 	}
 	if r, _, err := s.Abandoned(t.Context()); r != nil || err != nil {
-		t.Errorf("while somebody is at work: %v, %v", r, err)
+		t.Errorf("while another process is at work: %v, %v", r, err)
 	}
 	release()
 	r, release, err := s.Abandoned(t.Context())

@@ -12,12 +12,11 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// credsTime is far longer than systemd-creds takes, also with a TPM.
+// credsTime is far longer than systemd-creds needs, even with a TPM.
 const credsTime = 30 * time.Second
 
-// creds lets systemd-creds encrypt or decrypt a text that belongs to a name. The
-// key is the machine's own: one in a TPM, which systemd-creds would take where it
-// can, is lost with an update of the firmware.
+// creds runs systemd-creds to encrypt or decrypt a text bound to a name. It uses the host
+// key: systemd-creds would prefer a key in a TPM, which a firmware update destroys.
 func (s Store) creds(ctx context.Context, verb, name, text string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, credsTime)
 	defer cancel()

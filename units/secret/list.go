@@ -7,17 +7,17 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Kind says where the value of a secret comes from.
+// Kind is the origin of a secret's value.
 type Kind string
 
-// The kinds. A secret that no installed app has is of none.
+// The kinds. A secret that no installed app uses has none.
 const (
 	Generated Kind = "generated"
 	Derived   Kind = "derived"
 	Supplied  Kind = "supplied"
 )
 
-// KindOf is the kind of a secret of an app.
+// KindOf returns the kind of an app's secret.
 func KindOf(d units.Secret) Kind {
 	switch {
 	case d.Method != "":
@@ -32,17 +32,17 @@ func KindOf(d units.Secret) Kind {
 type Entry struct {
 	Name string `json:"name"`
 	Kind Kind   `json:"kind,omitempty"`
-	// From is what it is derived from.
+	// From is the secret that it is derived from.
 	From  string `json:"from,omitempty"`
 	IsSet bool   `json:"set"`
-	// Rotating: it is being changed, or was when somebody was killed.
+	// Rotating: a rotation is in progress, or one was killed.
 	Rotating bool `json:"rotating,omitempty"`
-	// Description is what its app says of it.
+	// Description is the description in the manifest.
 	Description string `json:"description,omitempty"`
 }
 
-// List is the secrets of apps, and values that none of them uses, sorted by name. Their
-// descriptions are for the caller to fill in.
+// List returns the secrets of apps, and values that no app uses, sorted by name. The caller
+// adds their descriptions.
 func (s Store) List(c Containers, apps []units.App) ([]Entry, error) {
 	kept, err := s.Names()
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// alphabets is what generated values are made of. None has a character that a
-// URL, a shell or a configuration file gives a meaning, but for base64's + and /.
+// alphabets is the characters of generated values. None has a special meaning in URLs,
+// shells or configuration files, except base64's + and /.
 var alphabets = map[string]string{
 	"alnum":  "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
 	"hex":    "0123456789abcdef",
@@ -23,18 +23,18 @@ var alphabets = map[string]string{
 	"base64": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz+/",
 }
 
-// generate makes a random value. Every character is as likely as any other: bytes
-// that would give the first ones of the alphabet another chance are passed over.
+// generate makes a random value. All characters are equally likely: bytes that would favour
+// the first ones of the alphabet are skipped.
 func generate(length int, alphabet string) (string, error) {
 	characters, ok := alphabets[alphabet]
 	if !ok {
-		return "", fmt.Errorf("there is no alphabet %q", alphabet)
+		return "", fmt.Errorf("unknown alphabet %q", alphabet)
 	}
 	fair := 256 - 256%len(characters)
 	value := make([]byte, 0, length)
 	for random := make([]byte, 2*length); len(value) < length; {
 		if _, err := rand.Read(random); err != nil {
-			return "", fmt.Errorf("getting random bytes: %w", err)
+			return "", fmt.Errorf("reading random bytes: %w", err)
 		}
 		for _, b := range random {
 			if int(b) < fair && len(value) < length {
@@ -42,13 +42,13 @@ func generate(length int, alphabet string) (string, error) {
 			}
 		}
 	}
-	if value[0] == '-' { // which a program would take for an option
+	if value[0] == '-' { // programs would parse it as an option
 		return generate(length, alphabet)
 	}
 	return string(value), nil
 }
 
-// derive makes the value of a secret from that of another.
+// derive makes the value of a secret from the value of another.
 func derive(d units.Secret, from string) (string, error) {
 	switch d.Method {
 	case "hmac":
@@ -58,7 +58,7 @@ func derive(d units.Secret, from string) (string, error) {
 	case "rpcauth":
 		salt := make([]byte, 16)
 		if _, err := rand.Read(salt); err != nil {
-			return "", fmt.Errorf("getting random bytes: %w", err)
+			return "", fmt.Errorf("reading random bytes: %w", err)
 		}
 		return salted(hex.EncodeToString(salt), from), nil
 	case "bcrypt":
@@ -68,11 +68,11 @@ func derive(d units.Secret, from string) (string, error) {
 		}
 		return string(hash), nil
 	}
-	return "", fmt.Errorf("there is no way %q to derive a secret", d.Method)
+	return "", fmt.Errorf("unknown method %q to derive a secret", d.Method)
 }
 
-// isDerived reports whether a value was made from that of another. Those with a
-// salt keep it for as long as they fit, so that nobody restarts for a new one.
+// isDerived reports whether a value was made from the value of another secret. A value with
+// a salt stays valid until the other value changes, so that no app restarts for a new salt.
 func isDerived(d units.Secret, value, from string) bool {
 	switch d.Method {
 	case "hmac", "base64":
@@ -87,7 +87,7 @@ func isDerived(d units.Secret, value, from string) bool {
 	return false
 }
 
-// salted is what follows `rpcauth=USER:` in bitcoin.conf.
+// salted returns the text after `rpcauth=USER:` in bitcoin.conf.
 func salted(salt, password string) string { return salt + "$" + mac(salt, password) }
 
 func mac(key, text string) string {

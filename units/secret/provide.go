@@ -10,16 +10,16 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Containers is what hands values to containers.
+// Containers stores the values that containers get.
 type Containers interface {
-	// Secret is the value that a container gets which starts now. Its error wraps
-	// ErrNone where there is none.
+	// Secret returns the value that a container gets at its next start. Its error wraps
+	// ErrNone if there is none.
 	Secret(name string) (string, error)
-	// SetSecret changes that. Containers that run keep theirs.
+	// SetSecret changes that value. Running containers keep theirs.
 	SetSecret(ctx context.Context, name, value string) error
 }
 
-// MissingError names secrets that a person has to supply.
+// MissingError names secrets that the operator has to supply.
 type MissingError struct{ Names []string }
 
 func (e *MissingError) Error() string {
@@ -27,12 +27,12 @@ func (e *MissingError) Error() string {
 	for _, n := range e.Names {
 		commands = append(commands, "archgen secret set "+n)
 	}
-	return "a secret has no value that somebody has to supply: " + strings.Join(commands, ", ")
+	return "secrets are missing; supply them: " + strings.Join(commands, ", ")
 }
 
-// Provide gives each of an app's secrets its value and lets containers have it:
-// random ones and those that are derived come into being, and what only the
-// containers' side has is taken over. Nothing is written where nothing differs.
+// Provide sets each of an app's secrets and passes it to the containers. It generates or
+// derives values, and adopts values that only the containers' side has. It writes nothing
+// that is unchanged.
 func (s Store) Provide(ctx context.Context, c Containers, list []units.Secret) error {
 	p := provider{store: s, containers: c, list: list, values: map[string]string{}}
 	var missing []string
@@ -55,7 +55,7 @@ func (s Store) Provide(ctx context.Context, c Containers, list []units.Secret) e
 	return nil
 }
 
-// handOver lets containers have a value, unless they have it.
+// handOver passes a value to the containers, unless they have it.
 func handOver(ctx context.Context, c Containers, name, value string) error {
 	if has, err := c.Secret(name); err == nil && has == value {
 		return nil
@@ -63,7 +63,7 @@ func handOver(ctx context.Context, c Containers, name, value string) error {
 	return c.SetSecret(ctx, name, value)
 }
 
-// provider finds the values of an app's secrets.
+// provider determines the values of an app's secrets.
 type provider struct {
 	store      Store
 	containers Containers
@@ -71,8 +71,8 @@ type provider struct {
 	values     map[string]string
 }
 
-// value is that of a secret, which is made if need be. path is the secrets that
-// are derived from it.
+// value returns the value of a secret, and creates it if necessary. path is the secrets
+// that are derived from it.
 func (p *provider) value(ctx context.Context, name string, path []string) (string, error) {
 	if value, known := p.values[name]; known {
 		return value, nil
@@ -96,8 +96,8 @@ func (p *provider) value(ctx context.Context, name string, path []string) (strin
 	return value, err
 }
 
-// right is the value that a secret should have: what the store has of it, or else
-// one that is taken over or made now.
+// right returns the correct value of a secret: the stored one, else an adopted or a new
+// one.
 func (p *provider) right(ctx context.Context, d units.Secret, value string, err error, path []string) (string, error) {
 	if errors.Is(err, ErrNone) {
 		value, err = p.containers.Secret(d.Name)

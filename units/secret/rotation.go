@@ -15,32 +15,32 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// rotationFile can't be the name of a secret, which has a dot.
+// rotationFile can't be the name of a secret, because such a name has a dot.
 const rotationFile = "rotation"
 
-// Rotation is a change of values that has not come to its end. It is kept before
-// anything is changed, so that whoever comes next can complete it or take it back.
+// Rotation is an unfinished change of values. It is stored before any change, so that the
+// next run can complete or revert it.
 type Rotation struct {
-	// Name is the secret that is given a new value, and Began when that was.
+	// Name is the secret with the new value. Began is when the rotation began.
 	Name  string    `json:"name"`
 	Began time.Time `json:"began"`
-	// Reverting: what has to serve did not with the new values.
+	// Reverting: an app did not serve with the new values.
 	Reverting bool `json:"reverting,omitempty"`
-	// Up is the services that were up, or on their way, when it began. One that has ended
-	// since is started again, whatever it ended by. Without the list nobody knows.
+	// Up is the services that were up, or starting, when the rotation began. A service that
+	// has ended since is started again, whatever ended it. It is nil if unknown.
 	Up []string `json:"up"`
-	// Changes is the secret, and those that are derived from it.
+	// Changes is the changes of the secret and of those derived from it.
 	Changes []Change `json:"changes"`
 }
 
-// Change is a secret's old and new value, as they are kept.
+// Change is a secret's old and new value, as stored on disk.
 type Change struct {
 	Name string `json:"name"`
 	Old  []byte `json:"old"`
 	New  []byte `json:"new"`
 }
 
-// Names is the secrets whose values change.
+// Names returns the secrets whose values change.
 func (r *Rotation) Names() []string {
 	list := make([]string, 0, len(r.Changes))
 	for _, c := range r.Changes {
@@ -49,49 +49,49 @@ func (r *Rotation) Names() []string {
 	return list
 }
 
-// WasUp reports whether a service was up, or on its way, when the rotation began.
+// WasUp reports whether a service was up, or starting, when the rotation began.
 func (r *Rotation) WasUp(service string) bool { return r.Up == nil || slices.Contains(r.Up, service) }
 
-// Request is the new value that a secret is to have. Without one it is made as the first
-// one was.
+// Request is a request to rotate a secret. Without a value, archgen generates one as it did
+// the first.
 type Request struct {
 	Name, Value string
-	// Up is the services of apps that are up, or on their way.
+	// Up is the services of apps that are up or starting.
 	Up  []string
 	Now time.Time
 }
 
-// Rotation is the one that has not come to its end, nil where there is none.
+// Rotation returns the unfinished rotation, or nil.
 func (s Store) Rotation() (*Rotation, error) {
 	text, err := os.ReadFile(filepath.Join(s.Dir, rotationFile))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil //nolint:nilnil // that there is none is the usual case and no error
+		return nil, nil //nolint:nilnil // usually there is none, which is no error
 	}
 	if err != nil {
-		return nil, fmt.Errorf("reading what is left of a rotation: %w", err)
+		return nil, fmt.Errorf("reading the record of a rotation: %w", err)
 	}
 	var r Rotation
 	if err := json.Unmarshal(text, &r); err != nil {
-		return nil, fmt.Errorf("%s can't be understood: %w; the values in %s hold without it: remove it, then archgen apply",
+		return nil, fmt.Errorf("%s is damaged: %w; the values in %s are valid without it: remove it, then run archgen apply",
 			filepath.Join(s.Dir, rotationFile), err, s.Dir)
 	}
 	return &r, nil
 }
 
-// holdTimeout is how long another change of values may take.
+// holdTimeout is how long to wait for another change of values.
 const holdTimeout = 30 * time.Second
 
-// Hold keeps others from changing values until release is called. It waits for a
-// while; its error names the holder.
+// Hold locks out other changes of values until release is called. It waits for a while; its
+// error names the holder.
 func (s Store) Hold(ctx context.Context) (release func(), err error) {
 	return durable.LockDir(ctx, s.Runtime, holdTimeout)
 }
 
-// heldTime is how long it takes at most to see whether somebody else holds on.
+// heldTime is enough to find out whether another process holds the lock.
 const heldTime = 100 * time.Millisecond
 
-// Abandoned is a rotation that nobody is at work on any more, nil where there is
-// none. Until release is called, nobody else takes it up.
+// Abandoned returns a rotation that no process is at work on, or nil. Until release is
+// called, no other process resumes it.
 func (s Store) Abandoned(ctx context.Context) (r *Rotation, release func(), err error) {
 	if r, err = s.Rotation(); err != nil || r == nil {
 		return nil, nil, err
@@ -101,19 +101,19 @@ func (s Store) Abandoned(ctx context.Context) (r *Rotation, release func(), err 
 	release, err = s.Hold(brief)
 	if err != nil {
 		if brief.Err() != nil {
-			err = ctx.Err() // else it is held, and that is no error
+			err = ctx.Err() // another process holds the lock, which is no error
 		}
 		return nil, nil, err
 	}
-	if r, err = s.Rotation(); err != nil || r == nil { // it came to its end meanwhile
+	if r, err = s.Rotation(); err != nil || r == nil { // it was finished meanwhile
 		release()
 		return nil, nil, err
 	}
 	return r, release, nil
 }
 
-// Begin keeps that a secret is to have another value, and changes nothing yet. list is
-// the app's secrets.
+// Begin records that a secret gets another value, and changes nothing yet. list is the
+// app's secrets.
 func (s Store) Begin(ctx context.Context, list []units.Secret, want Request) (*Rotation, error) {
 	name, value := want.Name, want.Value
 	i := slices.IndexFunc(list, func(d units.Secret) bool { return d.Name == name })
@@ -121,13 +121,13 @@ func (s Store) Begin(ctx context.Context, list []units.Secret, want Request) (*R
 	case i < 0:
 		return nil, fmt.Errorf("no installed app has a secret %s; see archgen secret list", name)
 	case list[i].Method != "":
-		return nil, fmt.Errorf("%s is derived: rotate %s, and it follows", name, list[i].From)
+		return nil, fmt.Errorf("%s is derived: rotate %s instead", name, list[i].From)
 	case value == "" && list[i].Length == 0:
-		return nil, fmt.Errorf("nothing makes the value of %s: give the new one, by --from FILE, or --from - for standard input", name)
+		return nil, fmt.Errorf("archgen can't generate the value of %s: supply it with --from FILE, or --from - for standard input", name)
 	}
 	before, err := s.Get(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("%w; archgen apply gives it one", err)
+		return nil, fmt.Errorf("%w; archgen apply sets it", err)
 	}
 	if value == "" {
 		if value, err = generate(list[i].Length, list[i].Alphabet); err != nil {
@@ -138,7 +138,7 @@ func (s Store) Begin(ctx context.Context, list []units.Secret, want Request) (*R
 		return nil, err
 	}
 	if value == before {
-		return nil, fmt.Errorf("%s has that value already", name)
+		return nil, fmt.Errorf("%s already has that value", name)
 	}
 	r := &Rotation{Name: name, Began: want.Now.UTC().Truncate(time.Second), Up: append([]string{}, want.Up...)}
 	if err := s.change(ctx, r, list, name, value); err != nil {
@@ -147,14 +147,14 @@ func (s Store) Begin(ctx context.Context, list []units.Secret, want Request) (*R
 	return r, s.keep(r)
 }
 
-// change adds a secret and all that are derived from it.
+// change adds a secret and all secrets derived from it.
 func (s Store) change(ctx context.Context, r *Rotation, list []units.Secret, name, value string) error {
 	if slices.Contains(r.Names(), name) {
 		return fmt.Errorf("the secret %s is derived from itself", name)
 	}
 	old, err := s.read(name)
 	if err != nil {
-		return fmt.Errorf("%w; archgen apply gives it one", err)
+		return fmt.Errorf("%w; archgen apply sets it", err)
 	}
 	kept, err := s.seal(ctx, name, value)
 	if err != nil {
@@ -179,36 +179,35 @@ func (s Store) change(ctx context.Context, r *Rotation, list []units.Secret, nam
 func (s Store) keep(r *Rotation) error {
 	text, err := json.Marshal(r)
 	if err != nil {
-		return fmt.Errorf("writing down the rotation of %s: %w", r.Name, err)
+		return fmt.Errorf("recording the rotation of %s: %w", r.Name, err)
 	}
 	return durable.ReplacePrivate(s.Dir, rotationFile, append(text, '\n'), 0o600)
 }
 
-// RevertedError says why the old value is back.
+// RevertedError says why the old value was restored.
 type RevertedError struct {
 	Name string
 	Why  error
 }
 
 func (e *RevertedError) Error() string {
-	return fmt.Sprintf("the old value of %s is back, because with the new one something did not serve: %v", e.Name, e.Why)
+	return fmt.Sprintf("restored the old value of %s, because an app did not serve with the new one: %v", e.Name, e.Why)
 }
 
 func (e *RevertedError) Unwrap() error { return e.Why }
 
-// Machine is what a rotation needs of the machine.
+// Machine is the access to the machine that a rotation needs.
 type Machine interface {
 	Passes
-	// Serve restarts what runs with another value than it should, and reports what
-	// does not serve then. r says whether that is about the old values.
+	// Serve restarts the services that run with an outdated value, and returns an error if
+	// one does not serve afterwards. r says whether the current values are the old ones.
 	Serve(ctx context.Context, r *Rotation) error
 }
 
-// Complete carries a rotation to one of its two ends, also one that was cut off at
-// any point: the new values are everywhere and everything serves, or the old ones
-// are back.
+// Complete finishes a rotation, even one that was interrupted at any point. Either the new
+// values are in use everywhere and everything serves, or the old ones are restored.
 //
-// An error that is no *RevertedError leaves it for a later try.
+// After an error other than *RevertedError a later run can try again.
 func (s Store) Complete(ctx context.Context, m Machine, r *Rotation) error {
 	var why error
 	if !r.Reverting {
@@ -234,20 +233,19 @@ func (s Store) Complete(ctx context.Context, m Machine, r *Rotation) error {
 		return unfinished(r, err)
 	}
 	if why == nil {
-		why = errors.New("which an earlier run found, and did not come to its end")
+		why = errors.New("an earlier run, which was interrupted, found so")
 	}
 	if err != nil {
-		why = fmt.Errorf("%w; nor does everything with the old one: %w", why, err)
+		why = fmt.Errorf("%w; an app does not serve with the old one either: %w", why, err)
 	}
 	return errors.Join(&RevertedError{r.Name, why}, durable.Remove(s.Dir, rotationFile))
 }
 
 func unfinished(r *Rotation, err error) error {
-	return fmt.Errorf("the rotation of %s has not come to its end: %w; archgen apply goes on with it", r.Name, err)
+	return fmt.Errorf("the rotation of %s is not finished: %w; archgen apply continues it", r.Name, err)
 }
 
-// put gives the secrets the values that they have to have, in the store and for
-// containers.
+// put sets the secrets to their correct values, in the store and for containers.
 func (s Store) put(ctx context.Context, m Machine, r *Rotation) error {
 	unlock, err := m.Lock(ctx)
 	if err != nil {

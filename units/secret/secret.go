@@ -1,9 +1,8 @@
-// Package secret owns the values of secrets: where they are kept, how they come
-// into being, and how one takes the place of another without anybody being left
-// with the wrong one.
+// Package secret owns the values of secrets: how they are stored, generated and derived,
+// and how a rotation replaces one value with another in every app that uses it.
 //
-// It never runs Podman and restarts nothing: what hands values to containers, and
-// the pass that restarts them, is handed in. A value is in no error and in no
+// It never runs Podman and restarts nothing: the caller supplies what passes values to
+// containers, and the pass that restarts them. It never puts a value into an error or an
 // argument of a program.
 package secret
 
@@ -22,32 +21,32 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// ErrNone says that there is no value.
+// ErrNone says that a secret has no value.
 var ErrNone = errors.New("it has no value")
 
-// MaxValue is the most bytes that Podman takes for a secret.
+// MaxValue is Podman's limit for the size of a secret, in bytes.
 const MaxValue = 512_000
 
-// Store is the values of a scope's secrets, a file each.
+// Store is the values of a scope's secrets, one file each.
 type Store struct {
-	// Dir is where they lie, which is nobody else's to look into. Runtime is the
+	// Dir is the directory of the values, which only its owner can read. Runtime is the
 	// directory of the lock.
 	Dir, Runtime string
 	Scope        units.Scope
 }
 
-// names is that of a secret: the app's id and what the app calls it.
+// names matches the name of a secret: the app's ID and the name in its manifest.
 var names = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,47}\.[a-z0-9][a-z0-9-]{0,47}$`)
 
-// CheckName refuses what is no full name of a secret.
+// CheckName returns an error for a text that is not the full name of a secret.
 func CheckName(name string) error {
 	if names.MatchString(name) {
 		return nil
 	}
-	return fmt.Errorf("%q is no name of a secret: it is ID.NAME, such as bitcoin-knots.rpc-password", name)
+	return fmt.Errorf("%q is not the name of a secret: write ID.NAME, such as bitcoin-knots.rpc-password", name)
 }
 
-// Get is the value of a secret. Its error wraps ErrNone where there is none.
+// Get returns the value of a secret. Its error wraps ErrNone if there is none.
 func (s Store) Get(ctx context.Context, name string) (string, error) {
 	kept, err := s.read(name)
 	if err != nil {
@@ -62,8 +61,7 @@ func (s Store) Has(name string) bool {
 	return err == nil
 }
 
-// Set gives a secret its value, durably. Nothing is written where that is its
-// value already.
+// Set sets a secret durably. It writes nothing if the secret already has that value.
 func (s Store) Set(ctx context.Context, name, value string) error {
 	if err := CheckValue(name, value); err != nil {
 		return err
@@ -78,18 +76,18 @@ func (s Store) Set(ctx context.Context, name, value string) error {
 	return s.write(name, kept)
 }
 
-// CheckValue refuses what can't be a value.
+// CheckValue returns an error for a text that can't be a value.
 func CheckValue(name, value string) error {
 	switch {
 	case value == "":
 		return fmt.Errorf("the value of %s is empty", name)
 	case len(value) > MaxValue:
-		return fmt.Errorf("the value of %s has %d bytes; Podman takes %d", name, len(value), MaxValue)
+		return fmt.Errorf("the value of %s has %d bytes; Podman allows at most %d", name, len(value), MaxValue)
 	}
 	return CheckName(name)
 }
 
-// Remove forgets a value, if there is one.
+// Remove removes a value, if there is one.
 func (s Store) Remove(name string) error { return durable.Remove(s.Dir, name) }
 
 // Names lists the secrets that have a value.
@@ -137,23 +135,23 @@ func (s Store) write(name string, kept []byte) error {
 	return durable.ReplacePrivate(s.Dir, name, kept, 0o600)
 }
 
-// A kept value begins with a line that says how it is kept.
+// A stored value begins with a line that names its format.
 const (
 	plain  = "plain\n"
 	sealed = "systemd-creds\n"
 )
 
-// seal is what is kept of a value: encrypted where systemd can do that, else the
-// value itself. Doctor says which, and why.
+// seal returns the stored form of a value: encrypted if systemd can do that, else the value
+// itself. archgen doctor says which, and why.
 func (s Store) seal(ctx context.Context, name, value string) ([]byte, error) {
 	blob, err := s.creds(ctx, "encrypt", name, value)
 	switch {
 	case err == nil:
 		return []byte(sealed + blob), nil
-	case ctx.Err() != nil: // which says nothing of systemd-creds
+	case ctx.Err() != nil: // this says nothing about systemd-creds
 		return nil, err
 	}
-	return []byte(plain + value), nil // an older systemd is no reason to have no secrets
+	return []byte(plain + value), nil // secrets have to work with an older systemd, too
 }
 
 func (s Store) open(ctx context.Context, name string, kept []byte) (string, error) {
@@ -162,16 +160,16 @@ func (s Store) open(ctx context.Context, name string, kept []byte) (string, erro
 	}
 	blob, ok := strings.CutPrefix(string(kept), sealed)
 	if !ok {
-		return "", fmt.Errorf("%s was not written by archgen: set the secret anew with archgen secret set %s", filepath.Join(s.Dir, name), name)
+		return "", fmt.Errorf("%s was not written by archgen: set the secret again with archgen secret set %s", filepath.Join(s.Dir, name), name)
 	}
 	value, err := s.creds(ctx, "decrypt", name, blob)
 	if err != nil {
-		return "", fmt.Errorf("decrypting the secret %s: %w; archgen secret set %s sets it anew", name, err, name)
+		return "", fmt.Errorf("decrypting the secret %s: %w; set it again with archgen secret set %s", name, err, name)
 	}
 	return value, nil
 }
 
-// Sealing reports why values can't be encrypted here, nil where they are.
+// Sealing returns the reason why values can't be encrypted here, or nil if they can.
 func (s Store) Sealing(ctx context.Context) error {
 	blob, err := s.creds(ctx, "encrypt", "archipelago.check", "x")
 	if err == nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
-// creds lets a script stand for systemd-creds: rot13 is a cipher, after all.
+// creds replaces systemd-creds by a script: rot13 is a cipher, after all.
 func creds(t *testing.T, script string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -35,7 +35,7 @@ func newStore(t *testing.T) secret.Store {
 	return secret.Store{Dir: filepath.Join(t.TempDir(), "secrets"), Runtime: t.TempDir()}
 }
 
-// podman stands for the secrets that Podman keeps.
+// podman is the secrets stored in Podman.
 type podman struct {
 	values map[string]string
 	sets   int
@@ -56,7 +56,7 @@ func (p *podman) SetSecret(_ context.Context, name, value string) error {
 
 func newPodman() *podman { return &podman{values: map[string]string{}} }
 
-// Values are kept where nobody else can look, and encrypted where that can be done.
+// Stored values are readable by their owner only, and encrypted if possible.
 func TestStore(t *testing.T) {
 	for name, tt := range map[string]struct {
 		script string
@@ -114,7 +114,7 @@ func TestNothingIsWrittenForTheSameValue(t *testing.T) {
 	}
 }
 
-// A person who ends the program does not get what is not encrypted for it.
+// If the user interrupts the program, no value is stored unencrypted.
 func TestCalledOffIsNotPlain(t *testing.T) {
 	creds(t, rot13)
 	s := newStore(t)
@@ -142,7 +142,7 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 }
 
-// The secrets of an app of which each value comes from somewhere else.
+// The secrets of an app, each with another origin.
 var wanted = []units.Secret{
 	{Name: "a.auth", From: "a.pass", Method: "rpcauth"},
 	{Name: "a.hash", From: "a.pass", Method: "bcrypt"},
@@ -152,8 +152,8 @@ var wanted = []units.Secret{
 	{Name: "a.key"},
 }
 
-// What can be made is made once, what a person has to supply is asked for, and
-// what Podman had before is taken over.
+// Values that can be generated are generated once, values that the operator has to supply
+// are reported, and values that Podman already had are adopted.
 func TestProvide(t *testing.T) {
 	creds(t, rot13)
 	s, c := newStore(t), newPodman()
@@ -180,7 +180,7 @@ func TestProvide(t *testing.T) {
 	if err := bcrypt.CompareHashAndPassword([]byte(first["a.hash"]), []byte(first["a.pass"])); err != nil {
 		t.Error(err)
 	}
-	// Again: nothing is different. Podman lost them: they are handed over again.
+	// A second time nothing changes. When Podman has lost the values they are set again.
 	sets := c.sets
 	if err := s.Provide(t.Context(), c, wanted); err != nil || c.sets != sets {
 		t.Errorf("%v, handed over again %d times", err, c.sets-sets)
@@ -192,7 +192,7 @@ func TestProvide(t *testing.T) {
 	if d := cmp.Diff(first, lost.values); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	// The password is another one: what is derived from it follows, the rest stays.
+	// When the password changes, the values derived from it follow and the rest stays.
 	if err := s.Set(t.Context(), "a.pass", "another"); err != nil {
 		t.Fatal(err)
 	}
@@ -213,7 +213,7 @@ func TestACircleIsNoValue(t *testing.T) {
 	}
 }
 
-// Characters are as likely as each other, and a value is not taken for an option.
+// All characters are equally likely, and no value looks like an option.
 func TestGenerated(t *testing.T) {
 	creds(t, "exit 1")
 	for alphabet, size := range map[string]int{"alnum": 62, "hex": 16, "url": 64, "base64": 64} {
@@ -237,7 +237,7 @@ func TestGenerated(t *testing.T) {
 				t.Errorf("%d different characters, want %d", len(count), size)
 			}
 			even := 20 * length / size
-			for r, n := range count { // a fair one is as far off once in 10^12 times
+			for r, n := range count { // a fair one is this far off once in 10^12 times
 				if n < even-8*root(even) || n > even+8*root(even) {
 					t.Errorf("%q: %d times, want about %d", r, n, even)
 				}
@@ -254,14 +254,14 @@ func root(n int) int {
 	return r
 }
 
-// node is an app that serves its consumers as long as they have the same password,
-// and what a pass does about it.
+// node is an app that serves its consumers only if they have the same password, and the
+// pass that restarts them.
 type node struct {
 	podman *podman
 	runs   map[string]string
-	broken string // a value with which the consumer does not serve
+	broken string // the value with which the consumer does not serve
 	calls  int
-	dies   int // at which call the program is killed; 0 never
+	dies   int // the call at which the program is killed; 0 is never
 }
 
 type killed struct{}
@@ -296,7 +296,7 @@ func (n *node) Serve(context.Context, *secret.Rotation) error {
 	return nil
 }
 
-// do runs something that may be killed.
+// do runs a function that may be killed.
 func (n *node) do(f func() error) (err error) {
 	defer func() {
 		if r := recover(); r != nil && r != any(killed{}) {
@@ -306,8 +306,8 @@ func (n *node) do(f func() error) (err error) {
 	return f()
 }
 
-// Killed at any call, a rotation is completed or taken back by the next one who
-// comes: nobody has another value than the others, and nothing is left of it.
+// Killed at any call, a rotation is completed or reverted by the next run: all apps have
+// the same value, and no record is left.
 func TestRotationSurvivesAKillAtEveryPoint(t *testing.T) {
 	creds(t, "exit 1")
 	list := []units.Secret{{Name: "a.pass", Length: 16, Alphabet: "hex"}, {Name: "a.mac", From: "a.pass", Method: "hmac"}}
@@ -356,7 +356,7 @@ func TestRotationSurvivesAKillAtEveryPoint(t *testing.T) {
 	}
 }
 
-// macOf is what the new value of a.pass gives for a.mac.
+// macOf returns the value of a.mac for the new value of a.pass.
 func macOf(t *testing.T, list []units.Secret) string {
 	t.Helper()
 	other, c := newStore(t), newPodman()
@@ -366,8 +366,8 @@ func macOf(t *testing.T, list []units.Secret) string {
 	return c.values["a.mac"]
 }
 
-// What was up when a rotation began is kept with it. One that an older archgen began has
-// no list.
+// A rotation records what was up when it began. One that an older archgen began has no such
+// list.
 func TestWhatWasUp(t *testing.T) {
 	creds(t, "exit 1")
 	s, list := newStore(t), []units.Secret{{Name: "a.pass", Length: 16, Alphabet: "hex"}}

@@ -9,16 +9,16 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Passes hands values to containers, and keeps passes from doing so.
+// Passes passes values to containers, and locks out passes.
 type Passes interface {
 	Containers
-	// Lock keeps passes out until unlock is called.
+	// Lock locks out passes until unlock is called.
 	Lock(ctx context.Context) (unlock func(), err error)
 }
 
-// Supply gives a secret a value that a person has, while no pass is at work. list is the
-// secrets of the app that it belongs to, empty if none is installed: with them, containers
-// have it at their next start.
+// Supply sets a secret to a value from the operator, while no pass is running. list is the
+// secrets of the app that it belongs to, or empty if none is installed. With them,
+// containers get the value at their next start.
 func (s Store) Supply(ctx context.Context, p Passes, list []units.Secret, name, value string) error {
 	release, err := s.Hold(ctx)
 	if err != nil {
@@ -30,7 +30,7 @@ func (s Store) Supply(ctx context.Context, p Passes, list []units.Secret, name, 
 	case err != nil:
 		return err
 	case r != nil && slices.Contains(r.Names(), name):
-		return fmt.Errorf("a rotation of %s has not come to its end: archgen apply goes on with it", name)
+		return fmt.Errorf("a rotation of %s is not finished: archgen apply continues it", name)
 	}
 	unlock, err := p.Lock(ctx)
 	if err != nil {
@@ -42,7 +42,7 @@ func (s Store) Supply(ctx context.Context, p Passes, list []units.Secret, name, 
 	}
 	err = s.Provide(ctx, p, list)
 	if _, isMissing := errors.AsType[*MissingError](err); isMissing {
-		return nil // which is said when the app is to start
+		return nil // reported when the app is about to start
 	}
 	return err
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
-// passes is what keeps passes out of Podman's secrets.
+// passes locks out passes from Podman's secrets.
 type passes struct {
 	*podman
 	held int
@@ -25,8 +25,8 @@ func (p *passes) Lock(context.Context) (unlock func(), err error) {
 	return func() { p.held-- }, p.err
 }
 
-// TestSupply: a value that a person has reaches the containers of the app that is installed,
-// with what is derived from it. Another one that is missing is no failure.
+// TestSupply: a supplied value reaches the containers of the installed app, with the values
+// derived from it. Another missing secret is no error.
 func TestSupply(t *testing.T) {
 	creds(t, "exit 1")
 	list := []units.Secret{{Name: "a.key"}, {Name: "a.mac", From: "a.key", Method: "hmac"}, {Name: "a.other"}}
@@ -58,7 +58,7 @@ func TestSupply(t *testing.T) {
 	}
 }
 
-// TestNotSupplied: while a secret is rotated, or a pass is at work, it keeps its value.
+// TestNotSupplied: during a rotation or a pass, a secret keeps its value.
 func TestNotSupplied(t *testing.T) {
 	creds(t, "exit 1")
 	busy := errors.New("a pass is at work")
@@ -75,7 +75,7 @@ func TestNotSupplied(t *testing.T) {
 	if _, err := s.Begin(t.Context(), list, secret.Request{Name: "a.pass", Now: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Supply(t.Context(), p, list, "a.pass", "hush"); err == nil || !strings.Contains(err.Error(), "archgen apply goes on with it") {
+	if err := s.Supply(t.Context(), p, list, "a.pass", "hush"); err == nil || !strings.Contains(err.Error(), "archgen apply continues it") {
 		t.Errorf("while it is rotated: %v", err)
 	}
 	if err := s.Supply(t.Context(), p, nil, "b.pass", "hush"); err != nil {
@@ -86,7 +86,7 @@ func TestNotSupplied(t *testing.T) {
 	}
 }
 
-// TestList: each secret of an app has a line, and each value that no app uses.
+// TestList: each secret of an app is listed, and each value that no app uses.
 func TestList(t *testing.T) {
 	creds(t, "exit 1")
 	s, p := newStore(t), newPodman()
