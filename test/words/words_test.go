@@ -221,11 +221,13 @@ var (
 	marks = regexp.MustCompile("(?m)^[ \\t]*(//|/?\\*)|[\"`]|\\\\n")
 	// doc is a comment of Go up to the name that it may document.
 	doc = regexp.MustCompile(`(?m)^[ \t]*// (\w+) .*\n(?:[ \t]*//.*\n)*[ \t]*(?:(?:func|type|var|const) )?(?:\([^)]*\) )?(\w+)`)
+	// tag is the tags of a field of a struct.
+	tag = regexp.MustCompile("^`[a-z]+:\".*\"`$")
 )
 
 // goProse is the comments and strings of a Go file. The marks of comments are blanked out,
-// so that a phrase is found across lines. Code keeps two texts apart, and a name that a comment
-// documents is code.
+// so that a phrase is found across lines. Code keeps two texts apart. A name that a comment
+// documents is code, as are the tags of a struct.
 func goProse(source []byte) string {
 	source = slices.Clone(source)
 	for _, at := range doc.FindAllSubmatchIndex(source, -1) {
@@ -249,6 +251,9 @@ func goProse(source []byte) string {
 		case token.EOF:
 			return string(text)
 		case token.COMMENT, token.STRING:
+			if tag.MatchString(literal) {
+				continue
+			}
 			blank := marks.ReplaceAllStringFunc(literal, func(m string) string { return strings.Repeat(" ", len(m)) })
 			copy(text[file.Offset(pos):], blank)
 		default:

@@ -19,3 +19,7 @@ var texts = []string{"put", "back"}
 const help = `archgen keeps
 the file for
 ever.`
+
+type file struct {
+	Anew bool `json:"anew"`
+}
