@@ -8,8 +8,8 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// LANAddress is where the first port is reached from elsewhere, empty where none is. host
-// is the address of the machine.
+// LANAddress returns the address of the first port that other machines can reach, or an
+// empty string. host is the address of this machine.
 func LANAddress(ports []units.Port, host string) string {
 	for _, p := range ports {
 		if address := reachedFrom(p, host); address != "" && p.Protocol == "tcp" {
@@ -19,7 +19,7 @@ func LANAddress(ports []units.Port, host string) string {
 	return ""
 }
 
-// reachedFrom is the address at which a port is reached from elsewhere, empty for none.
+// reachedFrom returns the address at which other machines reach a port, or an empty string.
 func reachedFrom(p units.Port, host string) string {
 	address, err := netip.ParseAddr(p.Address)
 	switch {
@@ -31,22 +31,23 @@ func reachedFrom(p units.Port, host string) string {
 	return address.String()
 }
 
-// join is an address with a port, the first of a range.
+// join joins an address and a port, the first one of a range.
 func join(address string, p units.Port) string {
 	first, _, _ := strings.Cut(p.Host, "-")
 	return net.JoinHostPort(address, first)
 }
 
-// UI is where a person finds an app.
+// UI is the user interface of an app.
 type UI struct {
 	Scheme string `json:"scheme"`
 	Port   int    `json:"port"`
 	Path   string `json:"path"`
-	// URL leads there from elsewhere, or from this machine where the port is open to no other.
+	// URL is the address for other machines, or for this machine if only it can reach the
+	// port.
 	URL string `json:"url"`
 }
 
-// With is the UI with its URL, at a port of the host.
+// With returns the UI with its URL at a port of the host.
 func (u UI) With(p units.Port, host string) *UI {
 	address := reachedFrom(p, host)
 	if ip, err := netip.ParseAddr(p.Address); address == "" && err == nil && ip.IsLoopback() {

@@ -21,7 +21,7 @@ const (
 	Loading Level = "loading"
 	// NeedsUser: it waits for a person.
 	NeedsUser Level = "needs-user"
-	// Serving: it answers as it should.
+	// Serving: it answers correctly.
 	Serving Level = "serving"
 	// Synced: it has caught up.
 	Synced Level = "synced"
@@ -30,8 +30,8 @@ const (
 // Levels is all levels, the lowest first.
 var Levels = []Level{Silent, Alive, Loading, NeedsUser, Serving, Synced}
 
-// isBelow reports whether an app serves less far than another. One without a level counts
-// as one that serves: nothing says that it does not.
+// isBelow reports whether a level is lower than another. No level counts as serving,
+// because nothing says otherwise.
 func (l Level) isBelow(other Level) bool {
 	rank := func(l Level) int {
 		if l == "" {
@@ -42,9 +42,9 @@ func (l Level) isBelow(other Level) bool {
 	return rank(l) < rank(other)
 }
 
-// Reached returns the states of an answer with which an app has reached a level that a
-// probe asks for: alive, serving or synced. It is nil for any other level. An app that
-// waits for a person has done what it can by itself to serve.
+// Reached returns the states of an answer with which an app has reached the level of a
+// probe: alive, serving or synced. It returns nil for any other level. An app that waits
+// for a person counts as serving, because it can do no more by itself.
 func Reached(level Level) []probe.State { return reached[level] }
 
 var reached = map[Level][]probe.State{
@@ -53,18 +53,18 @@ var reached = map[Level][]probe.State{
 	Synced:  {probe.Serving},
 }
 
-// Answer is what a service answered to its probes.
+// Answer is the combined result of a service's probes.
 type Answer struct {
 	Health units.Health
-	// Level is empty where it could not be asked.
+	// Level is empty if the service could not be probed.
 	Level  Level
 	Detail string
-	// Progress is how far a loading app is, from 0 to 1; -1 where it did not say.
+	// Progress is the progress of a loading app, from 0 to 1, or -1 if unknown.
 	Progress float64
 }
 
-// AnswerOf is what the outcomes of probes amount to: that of the probe for serving and,
-// where they were asked, those for alive and for synced.
+// AnswerOf combines the outcomes of probes: that for serving and, if they ran, those for
+// alive and synced.
 func AnswerOf(serving probe.Outcome, alive, synced *probe.Outcome) Answer {
 	a := Answer{Health: HealthOf(serving), Detail: serving.Detail, Progress: serving.Progress}
 	switch {
@@ -90,8 +90,8 @@ func AnswerOf(serving probe.Outcome, alive, synced *probe.Outcome) Answer {
 	return a
 }
 
-// HealthOf is what one answer says of the health of a service. It is unknown where the
-// service could not be asked, which says nothing about it.
+// HealthOf returns the health that one answer stands for. It is unknown if the service
+// could not be probed.
 func HealthOf(o probe.Outcome) units.Health {
 	if o.Reason == probe.NotAsked || o.Reason == probe.NoCredentials {
 		return units.HealthUnknown
@@ -104,20 +104,20 @@ var healths = map[probe.State]units.Health{
 	probe.Unreachable: units.Failing, probe.Wrong: units.Failing,
 }
 
-// levels is what the result of a check that Podman runs amounts to.
+// levels maps the health from Podman's check to a level.
 var levels = map[units.Health]Level{
 	units.Serving: Serving, units.Loading: Loading, units.NeedsUser: NeedsUser, units.Unhealthy: Silent, units.Failing: Silent,
 }
 
-// TargetsOf is the probes that a container file carries, by the level that each asks for.
-// Without one for serving there is none.
+// TargetsOf returns the probes in a container file, by level. Without a probe for serving
+// it returns none.
 func TargetsOf(file units.File) map[Level]probe.Target {
 	mark, _ := units.ReadOwnership(file.Content)
 	list := map[Level]probe.Target{}
 	for _, level := range []Level{Alive, Serving, Synced} {
 		text := mark.Probe(string(level))
 		if level == Alive && text == mark.Probe(string(Serving)) {
-			continue // its answer is known
+			continue // its answer is known already
 		}
 		if t, err := probe.Parse([]byte(text)); err == nil {
 			list[level] = t
@@ -129,7 +129,7 @@ func TargetsOf(file units.File) map[Level]probe.Target {
 	return list
 }
 
-// StartText is what a service that starts shows of an answer in systemctl status.
+// StartText is the text that systemctl status shows for an answer while a service starts.
 func StartText(o probe.Outcome) string {
 	if o.State == probe.Loading {
 		return string(Loading) + ": " + o.Detail
@@ -137,7 +137,7 @@ func StartText(o probe.Outcome) string {
 	return "waiting: " + o.Detail
 }
 
-// ofStart reads a StartText.
+// ofStart parses a StartText.
 func ofStart(text string) (level Level, detail string) {
 	kind, detail, found := strings.Cut(oneLine(text), ": ")
 	if found && kind == string(Loading) {

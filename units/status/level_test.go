@@ -11,7 +11,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/probe"
 )
 
-// Which answers end the waiting, by level.
+// Which answers end a wait, by level.
 func TestReached(t *testing.T) {
 	t.Parallel()
 	for _, state := range []probe.State{probe.Serving, probe.NeedsUser, probe.Loading, probe.Wrong, probe.Unreachable} {
@@ -30,7 +30,7 @@ func TestReached(t *testing.T) {
 	}
 }
 
-// The order of levels is a contract. One without a probe is below none of them.
+// The order of levels is a contract. An app without a probe is below no level.
 func TestOrderOfLevels(t *testing.T) {
 	t.Parallel()
 	order := []Level{"silent", "alive", "loading", "needs-user", "serving", "synced", ""}
@@ -77,7 +77,7 @@ func TestTargetsOf(t *testing.T) {
 	for _, tt := range []struct{ mark, want string }{
 		{"", ""},
 		{"Synced=" + target("3"), ""},
-		{"Alive=" + target("1"), "serving"}, // one known to be alive, and nothing else, is taken to serve
+		{"Alive=" + target("1"), "serving"}, // an app with a probe for alive only counts as serving
 		{"Alive=" + target("1") + "\nServing=" + target("1"), "serving"},
 		{"Alive=" + target("1") + "\nServing=" + target("2") + "\nSynced=" + target("3"), "alive serving synced"},
 		{"Serving={damaged", ""},
@@ -95,7 +95,7 @@ func TestTargetsOf(t *testing.T) {
 	}
 }
 
-// What archgen wait shows of a start in systemctl status is read again.
+// The text of archgen wait in systemctl status can be parsed.
 func TestStartText(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

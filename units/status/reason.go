@@ -7,8 +7,8 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// ofHealth is why a running service is left as it is, by its health. isOfHealth is those of
-// them that a pass says: the answer that it had may not be the last.
+// ofHealth is the reason why a running service is left alone, by its health. isOfHealth is
+// those reasons that a pass reports: the snapshot may have a newer answer.
 var (
 	ofHealth = map[units.Health]units.Reason{
 		units.Loading: units.ReasonLoading, units.NeedsUser: units.ReasonNeedsUser,
@@ -17,17 +17,18 @@ var (
 	isOfHealth = map[units.Reason]bool{units.ReasonLoading: true, units.ReasonNeedsUser: true, units.ReasonNotAnsweringYet: true}
 )
 
-// reason is why a service is as it is, or what a pass would do to it. health is that of one
-// that runs. What is wrong with its file counts where nothing else does.
+// reason returns why a service is in its state, or what a pass would do to it. health is
+// the health of a running service. A difference of its file counts only if there is no
+// other reason.
 func (s Scene) reason(v Service, health units.Health) units.Reason {
-	if why := cmp.Or(s.lack(), s.Refused); why != "" { // which a person has to fix, and all else is fixed
+	if why := cmp.Or(s.lack(), s.Refused); why != "" { // only a user can fix these; passes fix the rest
 		return why
 	}
 	file := units.ContainerFile(units.ContainerOf(v.Name))
 	var ofFile, ofApp units.Reason
 	for _, a := range s.Actions {
 		switch {
-		case a.Kind == units.Acquire, a.Target == v.Name && isOfHealth[a.Reason]: // which says nothing of how the app is
+		case a.Kind == units.Acquire, a.Target == v.Name && isOfHealth[a.Reason]: // these say nothing about the state of the app
 		case a.Target == v.Name && a.Reason != units.ReasonNeverStarted:
 			return a.Reason
 		case a.Target == v.Name || a.Target == file:
@@ -57,8 +58,8 @@ func (s Scene) reason(v Service, health units.Health) units.Reason {
 	return ""
 }
 
-// lack is that the app lacks something, where that matters: a pass found so, or would do
-// something for the app.
+// lack returns the reason if the app is missing something: a pass reported so, or the pull
+// unit failed and a pass would change the app.
 func (s Scene) lack() units.Reason {
 	for _, a := range s.Actions {
 		if a.Kind == units.Leave && (a.Reason == units.ReasonPulling || a.Reason == units.ReasonPullFailed) {

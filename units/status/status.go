@@ -1,8 +1,8 @@
-// Package status owns how what was seen of an app becomes one status: its services, the
-// answers to their probes, what a pass would do, the history of repairs and the error of
-// the manifest. archgen status, D-Bus, Prometheus and archgen wait have it from here.
+// Package status owns the computation of an app's one status, from its services, the
+// answers to their probes, the plan of a pass, the history of repairs and the error of the
+// manifest. archgen status, D-Bus, Prometheus and archgen wait all use it.
 //
-// It never asks systemd or an app, never reads a file, and never decides what is done.
+// It never queries systemd or an app, never reads a file, and never decides what is done.
 package status
 
 import (
@@ -17,51 +17,51 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Scene is what was seen of an app at one moment.
+// Scene is all that is known about an app at one moment.
 type Scene struct {
 	ID    string
 	Scope units.Scope
-	// Services is those of the app, main first.
+	// Services is the services of the app, main first.
 	Services []Service
-	// Actions is what a pass would do for the app, or leaves, and why.
+	// Actions is what a pass would do for the app or leave undone, and why.
 	Actions []units.Action
-	// Pull is the state of the unit that gets what the app lacks.
+	// Pull is the state of the app's pull unit.
 	Pull units.ActiveState
-	// Refused is why an app has a manifest and may not be changed.
+	// Refused is the reason why an app with a manifest may not be changed.
 	Refused units.Reason
-	// RolledBack: its manifest was tried and did not serve. Removed: it has none any more.
+	// RolledBack: its manifest did not serve. Removed: it no longer has a manifest.
 	RolledBack, Removed bool
-	// Record is what was done to repair it.
+	// Record is its history of repairs.
 	Record units.Record
 	// Diagnostic is the first error of its manifest.
 	Diagnostic string
 	// WaitsFor is the apps that it requires, UsedBy those that require it.
 	WaitsFor, UsedBy []string
-	// Lines is the last lines that units wrote, of those that Unexplained lists.
+	// Lines is the last log lines of the units that Unexplained lists.
 	Lines map[string][]string
 }
 
-// Service is what was seen of one service.
+// Service is all that is known about one service.
 type Service struct {
 	Name string
 	Unit units.Unit
-	// File is its container file, empty where there is none.
+	// File is its container file, empty if there is none.
 	File units.File
-	// Answer is empty where it was not asked.
+	// Answer is empty if the service was not probed.
 	Answer Answer
 }
 
-// Look is one look at the machine.
+// Look is a snapshot of the machine.
 type Look struct {
 	Want units.Desired
-	// Units is what systemd says of each service.
+	// Units is the state of each service in systemd.
 	Units map[string]units.Unit
-	// Actions is what a pass would do, or leaves, and why.
+	// Actions is what a pass would do or leave undone, and why.
 	Actions []units.Action
 	History units.History
 }
 
-// Scenes is the scenes of apps, by id, without what their services and texts are.
+// Scenes returns the scenes of apps by ID, without their services and log lines.
 func (l Look) Scenes(ids []string) map[string]Scene {
 	refused, apps, usedBy, actions := l.Want.Refused(), map[string]units.App{}, map[string][]string{}, map[string][]units.Action{}
 	for _, app := range l.Want.Apps {
@@ -88,8 +88,8 @@ func (l Look) Scenes(ids []string) map[string]Scene {
 	return list
 }
 
-// Services is the services of each app, the main one first: those of apps, those that files
-// are for, and those of which systemd knows more than the name.
+// Services returns the services of each app, the main one first: those of rendered apps,
+// those with files, and those of which systemd knows more than the name.
 func Services(apps []units.App, files units.Set, found map[string]units.Unit) map[string][]string {
 	list := map[string][]string{}
 	add := func(id, service string) {
@@ -116,62 +116,62 @@ func Services(apps []units.App, files units.Set, found map[string]units.Unit) ma
 	return list
 }
 
-// App is how an app is. The names of the fields are a contract.
+// App is the status of an app. The names of the fields are a contract.
 type App struct {
 	ID string `json:"id"`
 	Condition
-	// WaitsFor is the ids of the apps that have to serve before it starts, UsedBy those of
-	// the apps that wait for it.
+	// WaitsFor is the IDs of the apps that have to serve before it starts. UsedBy is the
+	// IDs of the apps that wait for it.
 	WaitsFor []string `json:"waits_for"`
 	UsedBy   []string `json:"used_by"`
-	// NextRepairAt is when the next repair may be made, null where none is put off.
+	// NextRepairAt is the earliest time of the next repair, null if none is delayed.
 	NextRepairAt *time.Time `json:"next_repair_at"`
 	Parts        []Part     `json:"parts"`
 }
 
-// Part is how one service of an app is.
+// Part is the status of one service of an app.
 type Part struct {
-	// Name is that of the container: ID, or ID.PART.
+	// Name is the name of the container: ID, or ID.PART.
 	Name    string `json:"name"`
 	Service string `json:"service"`
 	Condition
 }
 
-// Condition is what apps and their parts have in common.
+// Condition is the status fields that apps and their parts share.
 type Condition struct {
 	State units.Phase `json:"state"`
-	// Reason is empty where there is nothing to say. Meaning explains it, and Mend is the
-	// command that fixes it, empty where none does.
+	// Reason is empty if the state needs no explanation. Meaning explains the reason.
 	Reason  units.Reason `json:"reason"`
 	Meaning string       `json:"meaning"`
-	Mend    string       `json:"mend"`
-	Health  units.Health `json:"health"`
-	// Level is how far it serves, empty where it is down or has no probe.
+	// Mend is the command that fixes the reason, empty if no command does.
+	Mend   string       `json:"mend"`
+	Health units.Health `json:"health"`
+	// Level is how far it serves. It is empty if the app is down or has no probe.
 	Level Level `json:"level"`
-	// Progress is how far a loading app is, from 0 to 1, null where it does not say.
+	// Progress is the progress of a loading app, from 0 to 1, null if unknown.
 	Progress *float64 `json:"progress"`
-	// Detail says more about the level or the reason, Error what went wrong, and Log is the
+	// Detail says more about the level or the reason. Error is what went wrong. Log is the
 	// last lines that a failed app wrote.
 	Detail string   `json:"detail"`
 	Error  string   `json:"error"`
 	Log    []string `json:"log"`
-	// ExitCode is how it ended, 128 and the signal where it was killed.
+	// ExitCode is its exit code, or 128 plus the number of the signal that killed it.
 	ExitCode *int `json:"exit_code"`
-	// Since is when it came to be in its state, null where it never was started. StartedAt
-	// is null where it does not run.
+	// Since is when it entered its state, null if it was never started. StartedAt is null
+	// if it is not running.
 	Since     *time.Time `json:"since"`
 	StartedAt *time.Time `json:"started_at"`
-	// Restarts is systemd's NRestarts, of all parts together.
+	// Restarts is systemd's NRestarts, summed over all parts.
 	Restarts uint32 `json:"restarts"`
 	Image    string `json:"image"`
-	// Digest is that of the unit file from which the container runs.
+	// Digest is the digest of the unit file that the container runs from.
 	Digest string `json:"digest"`
-	// Created is when the container was made.
+	// Created is the creation time of the container.
 	Created *time.Time   `json:"created"`
 	Ports   []units.Port `json:"ports"`
 }
 
-// Of is the status of an app.
+// Of returns the status of an app.
 func Of(s Scene) App {
 	a := App{ID: s.ID, WaitsFor: notNil(s.WaitsFor), UsedBy: notNil(s.UsedBy), Parts: []Part{}}
 	for _, v := range s.Services {
@@ -193,8 +193,8 @@ func Of(s Scene) App {
 	return a
 }
 
-// sum makes of the parts what the app is: the worst of them speaks for it, the main one
-// where others are no worse.
+// sum derives the status of the app from its parts: the one in the worst state decides, the
+// main part if others are no worse.
 func (a *App) sum() {
 	a.Condition = Condition{State: units.PhaseStopped, Log: []string{}, Ports: []units.Port{}}
 	if len(a.Parts) == 0 {
@@ -221,7 +221,7 @@ func (a *App) sum() {
 	}
 }
 
-// prefix names a part that is not the main one.
+// prefix is the name of a part for messages, empty for the main part.
 func (a *App) prefix(p Part) string {
 	if p.Name == a.ID {
 		return ""
@@ -229,8 +229,7 @@ func (a *App) prefix(p Part) string {
 	return strings.TrimPrefix(p.Name, a.ID+".") + ": "
 }
 
-// isWorse reports whether a part is in a worse way than another: by its state, and where
-// that is as bad, by how far it serves.
+// isWorse compares parts by their state, and for equally bad states by their level.
 func (c Condition) isWorse(than Condition) bool {
 	if c.State.IsWorse(than.State) || than.State.IsWorse(c.State) {
 		return c.State.IsWorse(than.State)
@@ -238,7 +237,7 @@ func (c Condition) isWorse(than Condition) bool {
 	return c.Level.isBelow(than.Level)
 }
 
-// part is how a service is.
+// part returns the status of a service.
 func (s Scene) part(v Service) Part {
 	u := v.Unit
 	p := Part{Name: units.ContainerOf(v.Name), Service: v.Name, Condition: Condition{
@@ -268,7 +267,7 @@ func (s Scene) part(v Service) Part {
 	return p
 }
 
-// serve fills in how far a running service serves.
+// serve sets the level of a running service.
 func (c *Condition) serve(v Service) {
 	c.Health = cmp.Or(v.Answer.Health, v.Unit.Health)
 	c.Level, c.Detail = cmp.Or(v.Answer.Level, levels[v.Unit.Health]), v.Answer.Detail
@@ -286,7 +285,7 @@ func (c *Condition) end(r units.Run) {
 	}
 }
 
-// endings says how a service came to its end where its exit code does not.
+// endings explains results of systemd that have no meaningful exit code.
 var endings = map[string]string{
 	"timeout":         "it took longer than its start or stop timeout",
 	"oom-kill":        "the kernel killed it: out of memory",
@@ -294,7 +293,7 @@ var endings = map[string]string{
 	"resources":       "systemd could not set up its start",
 }
 
-// explain fills in the reason, and what it means.
+// explain sets the reason and its meaning.
 func (c *Condition) explain(s Scene, v Service) {
 	c.Reason = s.reason(v, c.Health)
 	c.Meaning, c.Mend = c.Reason.Meaning(), c.Reason.Mend(s.ID, s.Scope)
@@ -305,11 +304,11 @@ func (c *Condition) explain(s Scene, v Service) {
 		c.Mend = s.Scope.Systemctl("unmask " + v.Name)
 	case units.ReasonRolledBack:
 		c.Detail = cmp.Or(c.Detail, "it did not serve with its newest manifest; "+c.Mend+" tries that again")
-	default: // says enough
+	default: // the reason says enough
 	}
 }
 
-// repairs says what was done about an app so far.
+// repairs describes the repairs made so far.
 func repairs(r units.Record) string {
 	noun, why := "repairs", ""
 	if r.Tries == 1 {
@@ -321,13 +320,13 @@ func repairs(r units.Record) string {
 	return fmt.Sprintf("%d %s%s did not help", r.Tries, noun, why)
 }
 
-// IsRight reports whether an app needs nobody's attention: all its parts run and answer, or
-// there is a reason why they should not.
+// IsRight reports whether an app needs no attention: all its parts run and answer, or are
+// down for a good reason.
 func (a App) IsRight() bool {
 	return len(a.Parts) > 0 && !slices.ContainsFunc(a.Parts, func(p Part) bool { return !p.IsRight() })
 }
 
-// IsRight is that of one part.
+// IsRight reports the same for one part.
 func (c Condition) IsRight() bool {
 	switch c.State {
 	case units.PhaseRunning:
@@ -343,12 +342,12 @@ func (c Condition) IsRight() bool {
 	return c.Reason == units.ReasonRemoved || c.Reason == units.ReasonDisabled
 }
 
-// plain is the reasons that say no more than the state.
+// plain is the reasons that repeat the state.
 var plain = []units.Reason{
 	units.ReasonRestartedBySystemd, units.ReasonFailed, units.ReasonPaused, units.ReasonStarting, units.ReasonStopping,
 }
 
-// StateText is the state with the reason.
+// StateText returns the state with its reason.
 func (c Condition) StateText() string {
 	switch {
 	case c.Reason == "", slices.Contains(plain, c.Reason):
@@ -359,8 +358,8 @@ func (c Condition) StateText() string {
 	return string(c.State) + " (" + string(c.Reason) + ")"
 }
 
-// Unexplained is the units whose last lines say what went wrong: services that ended by
-// themselves, and the unit that could not get what the app lacks.
+// Unexplained returns the units whose last log lines explain a failure: services that ended
+// by themselves, and a failed pull unit.
 func (a App) Unexplained() []string {
 	var list []string
 	for _, p := range a.Parts {
@@ -381,7 +380,8 @@ func lastLine(lines []string) string {
 	return oneLine(lines[len(lines)-1])
 }
 
-// oneLine is text on one line, without characters that a terminal would obey.
+// oneLine returns text on one line, without control characters that a terminal would
+// interpret.
 func oneLine(text string) string {
 	words := strings.Fields(text)
 	for i, w := range words {
@@ -395,7 +395,7 @@ func oneLine(text string) string {
 	return strings.Join(words, " ")
 }
 
-// moment is a time as JSON shows it, null for none.
+// moment is a time in JSON, null for the zero time.
 func moment(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil

@@ -15,7 +15,7 @@ var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
 const service = "app@lnd.service"
 
-// seen is an app with one service.
+// seen returns the scene of an app with one service.
 func seen(u units.Unit, a Answer, actions ...units.Action) Scene {
 	file := units.File{Name: "app@lnd.container", App: "lnd", Content: []byte("[Container]\nImage=docker.io/x/lnd:1\nPublishPort=0.0.0.0:9735:9735/tcp\n")}
 	return Scene{ID: "lnd", Actions: actions, Services: []Service{{Name: service, Unit: u, File: file, Answer: a}}}
@@ -25,7 +25,7 @@ func because(r units.Reason) units.Action {
 	return units.Action{App: "lnd", Kind: units.Leave, Target: service, Reason: r}
 }
 
-// progress is a level's with how far it is, in words.
+// levelOf returns a level with its progress.
 func levelOf(c Condition) string {
 	if c.Progress != nil {
 		return string(c.Level) + " " + time.Duration(*c.Progress*float64(time.Second)).String()
@@ -33,7 +33,7 @@ func levelOf(c Condition) string {
 	return string(c.Level)
 }
 
-// What systemd, the probes and the plan say becomes one status.
+// The states of systemd, the answers and the plan result in one status.
 func TestStatusOfAnApp(t *testing.T) {
 	t.Parallel()
 	running := units.Unit{Loaded: true, Active: units.Active}
@@ -73,7 +73,7 @@ func TestStatusOfAnApp(t *testing.T) {
 		"edited, unplanned":   {unit: units.Unit{Loaded: true, NeedsReload: true, Active: units.Active}, state: "running (needs-reload)"},
 		"another digest":      {unit: running, actions: []units.Action{because(units.ReasonDigestDiffers)}, state: "running (digest-differs)"},
 		"starting":            {unit: starting("loading: 80 of 100 blocks"), actions: []units.Action{because(units.ReasonStarting)}, state: "starting", level: "loading"},
-		"starting, no answer": {unit: starting("waiting: nobody listens"), actions: []units.Action{because(units.ReasonStarting)}, state: "starting"},
+		"starting, no answer": {unit: starting("waiting: no program listens"), actions: []units.Action{because(units.ReasonStarting)}, state: "starting"},
 		"stopping":            {unit: units.Unit{Loaded: true, Active: units.Deactivating}, actions: []units.Action{because(units.ReasonStopping)}, state: "stopping"},
 		"crash loop":          {unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true}, actions: []units.Action{because(units.ReasonRestartedBySystemd)}, state: "restarting", wrong: true},
 		"failed":              {unit: failed, actions: []units.Action{because(units.ReasonFailed)}, state: "failed", wrong: true},
@@ -100,8 +100,8 @@ func TestStatusOfAnApp(t *testing.T) {
 	}
 }
 
-// An error in a manifest counts more than what a pass would do for the app meanwhile. Its
-// place is told, also of an app whose manifest never was valid.
+// An error in a manifest has precedence over the actions of a pass. Its position is
+// reported, even if the manifest was never valid.
 func TestStatusOfAnInvalidManifest(t *testing.T) {
 	t.Parallel()
 	s := seen(units.Unit{Loaded: true, Active: units.Active}, Answer{},
@@ -117,8 +117,8 @@ func TestStatusOfAnInvalidManifest(t *testing.T) {
 	}
 }
 
-// What an app lacks counts more than what a pass would do about it, while it would. A pass
-// that found so has said it.
+// A missing image has precedence over the action that needs it. A pass that found it
+// missing reports it.
 func TestStatusOfWhatLacks(t *testing.T) {
 	t.Parallel()
 	missing := units.Action{App: "lnd", Kind: units.Write, Target: "app@lnd.container", Reason: units.ReasonFileMissing}
@@ -143,8 +143,8 @@ func TestStatusOfWhatLacks(t *testing.T) {
 	}
 }
 
-// Where the exit code says nothing, systemd's word does. What the app said last is its
-// error, and nothing that terminals obey is in it.
+// Where the exit code means nothing, systemd's result explains the failure. The error is
+// the last line of the app, without control characters.
 func TestStatusOfAFailure(t *testing.T) {
 	t.Parallel()
 	s := seen(units.Unit{Loaded: true, Active: units.Failed, Run: units.Run{Result: "oom-kill", HasExitCode: true, ExitCode: 137}}, Answer{}, because(units.ReasonFailed))
@@ -176,7 +176,7 @@ func TestStatusOfARollback(t *testing.T) {
 	}
 }
 
-// What was tried is said, and when something is tried again.
+// The detail has the number of repairs. The status has the time of the next one.
 func TestStatusOfRepairs(t *testing.T) {
 	t.Parallel()
 	history := units.History{}
@@ -194,8 +194,7 @@ func TestStatusOfRepairs(t *testing.T) {
 	}
 }
 
-// The worst part speaks for the app, and says which it is; the main one where others are no
-// worse.
+// The part in the worst state decides and is named; the main part if others are no worse.
 func TestStatusOfParts(t *testing.T) {
 	t.Parallel()
 	type part struct {
@@ -239,8 +238,8 @@ func TestStatusOfParts(t *testing.T) {
 	}
 }
 
-// The services of an app are those that it should have, has a file for, or that run, main
-// first; what an app waits for and what waits for it come of the manifests.
+// The services of an app are those rendered, those with a file, and those running, main
+// first. The manifests say which apps wait for which.
 func TestScenes(t *testing.T) {
 	t.Parallel()
 	node, lnd, bad := units.App{ID: "node", Parts: []units.Part{{Service: "app@node.db.service"}, {Service: "app@node.service"}}}, units.App{ID: "lnd", Needs: []string{"node", "node"}, ManifestDigest: "m"}, "bad"
