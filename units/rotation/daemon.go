@@ -8,9 +8,9 @@ import (
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
-// Resuming is desired for the passes of a daemon, before which it looks for a rotation that
-// was cut off. It takes Podman to go on with one, which a daemon does not run: resume lets
-// systemd do it, once at a time, while passes go on.
+// Resuming wraps desired for the passes of a daemon: before each it looks for an
+// interrupted rotation. Completing one needs Podman, which a daemon does not run. resume
+// has systemd complete it, one run at a time, while passes continue.
 func Resuming(ctx context.Context, store secret.Store, resume func(context.Context), desired func() (units.Desired, error)) func() (units.Desired, error) {
 	var isAtWork atomic.Bool
 	return func() (units.Desired, error) {

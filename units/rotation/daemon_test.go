@@ -10,8 +10,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
-// TestResuming: a daemon has a rotation that was cut off resumed, once at a time, and has its
-// desired state at once. One that somebody is at work on it leaves alone.
+// TestResuming: a daemon has an interrupted rotation resumed, one run at a time, and gets
+// its desired state at once. It leaves a rotation alone that another process is at work on.
 func TestResuming(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -40,9 +40,9 @@ func TestResuming(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		look("while somebody is at work on it", 0)
+		look("while another process is at work on it", 0)
 		release()
-		look("after that was cut off", 1)
+		look("after that was interrupted", 1)
 		look("while it is resumed", 1)
 		end <- struct{}{}
 		synctest.Wait()

@@ -13,28 +13,28 @@ import (
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
-// stabilizationTime is how long an app has to stay up that was restarted for a secret: one
-// that refuses its value does so at once, and others wait meanwhile. Tests have another one.
+// stabilizationTime is how long an app that restarts for a secret has to stay up. It is
+// short, because an app that refuses a value does so at once, and other apps wait
+// meanwhile. Tests change it.
 var stabilizationTime = time.Second
 
-// stoppingPause is the time between two looks at what is stopping.
+// stoppingPause is the interval for checking what is stopping.
 const stoppingPause = 200 * time.Millisecond
 
-// host is the machine for one rotation; it is a secret.Machine.
+// host is the machine during one rotation. It implements secret.Machine.
 type host struct {
 	podmancli.Secrets
 	Rotator
-	// after is how the services that use the secret were in the end.
+	// after is the states of the services that use the secret, after the restarts.
 	after map[string]machine.Service
 }
 
-// Lock keeps passes out.
+// Lock locks out passes.
 func (h *host) Lock(ctx context.Context) (unlock func(), err error) {
 	return h.Machine.Store.Lock(ctx)
 }
 
-// Serve restarts what runs with another value than it should, by the one pass that
-// changes what runs.
+// Serve restarts the services that run with an outdated value, in one pass.
 func (h *host) Serve(ctx context.Context, r *secret.Rotation) error {
 	if err := h.waitStopped(ctx, r); err != nil {
 		return err
@@ -53,7 +53,7 @@ func (h *host) Serve(ctx context.Context, r *secret.Rotation) error {
 	return h.verify(ctx, r)
 }
 
-// rotating is the apps that may use the secrets, for a pass.
+// rotating returns the apps that may use the secrets, as desired for the pass.
 func (h *host) rotating(r *secret.Rotation) (units.Desired, error) {
 	want, err := h.Users(r.Names())
 	for i, app := range want.Apps {
@@ -65,8 +65,8 @@ func (h *host) rotating(r *secret.Rotation) (units.Desired, error) {
 	return want, err
 }
 
-// timeout is how long to wait for an app. With the old value it serves: a short timeout
-// is one for the new value.
+// timeout is how long to wait for an app. A short timeout applies only to the new value:
+// the app is known to serve with the old one.
 func (h *host) timeout(r *secret.Rotation) time.Duration {
 	if r.Reverting {
 		return max(h.Timeout, machine.WaitTimeout)
@@ -74,8 +74,9 @@ func (h *host) timeout(r *secret.Rotation) time.Duration {
 	return h.Timeout
 }
 
-// waitStopped waits until nothing that uses the secrets is stopping: a run that was killed
-// leaves systemd at work. What is starting is for the pass to wait for, or to restart.
+// waitStopped waits until nothing that uses the secrets is stopping, because systemd may
+// still be executing the jobs of a killed run. The pass waits for, or restarts, what is
+// starting.
 func (h *host) waitStopped(ctx context.Context, r *secret.Rotation) error {
 	limited, cancel := context.WithTimeout(ctx, h.timeout(r))
 	defer cancel()
@@ -98,7 +99,7 @@ func (h *host) waitStopped(ctx context.Context, r *secret.Rotation) error {
 	}
 }
 
-// observe finds the services that may use the secrets as they are.
+// observe returns the states of the services that may use the secrets.
 func (h *host) observe(ctx context.Context, r *secret.Rotation) (map[string]machine.Service, error) {
 	want, err := h.Users(r.Names())
 	if err != nil {
@@ -113,8 +114,7 @@ func (h *host) observe(ctx context.Context, r *secret.Rotation) (map[string]mach
 	return found, err
 }
 
-// verify demands that what runs has the value that it should, and that nothing has
-// failed.
+// verify returns an error if a running service has an outdated value, or if one has failed.
 func (h *host) verify(ctx context.Context, r *secret.Rotation) error {
 	want, err := h.Users(r.Names())
 	if err != nil {
@@ -136,8 +136,8 @@ func (h *host) verify(ctx context.Context, r *secret.Rotation) error {
 	return nil
 }
 
-// isDown reports whether a part of an app is neither up nor at rest, or was up when
-// the rotation began and is not.
+// isDown reports whether a part of an app is neither up nor at rest, or was up when the
+// rotation began and is not up now.
 func isDown(app units.App, found map[string]machine.Service, r *secret.Rotation) bool {
 	return slices.ContainsFunc(app.Parts, func(p units.Part) bool {
 		u := found[p.Service].State
@@ -145,8 +145,8 @@ func isDown(app units.App, found map[string]machine.Service, r *secret.Rotation)
 	})
 }
 
-// hasValue demands that a part which is up was started with the value that it would be
-// started with now.
+// hasValue returns an error if a part that is up was started with another value than the
+// current one.
 func (h *host) hasValue(app units.App, part units.Part) error {
 	file, ok := app.Files.Find(units.PrestartName(part.Service))
 	if !ok || h.after[part.Service].State.Active != units.Active {
@@ -158,7 +158,7 @@ func (h *host) hasValue(app units.App, part units.Part) error {
 	}
 	want, have, err := h.Machine.Config.CompareService(part.Service, recipe)
 	if err == nil && want.Config != have.Config {
-		err = fmt.Errorf("%s runs with another value than it should", part.Service)
+		err = fmt.Errorf("%s does not run with the current value", part.Service)
 	}
 	return err
 }

@@ -8,14 +8,14 @@ import (
 	"github.com/archipelago-os/archipelago/units/machine"
 )
 
-// Result is what came of a rotation.
+// Result is the result of a rotation.
 type Result struct {
 	// Name is the secret.
 	Name string
-	// Err is nil if it has its new value, and everything serves with that.
+	// Err is nil if the secret has its new value and everything serves with it.
 	Err error
-	// Downtimes is of the services that were restarted, sorted by name. It is empty where the
-	// rotation was interrupted.
+	// Downtimes is the downtimes of the restarted services, sorted by name. It is empty if
+	// the rotation was interrupted.
 	Downtimes []Downtime
 	// Span is the time from the first stop to the last start.
 	Span time.Duration
@@ -27,7 +27,7 @@ type Downtime struct {
 	For     time.Duration
 }
 
-// measure finds the services that were started again between two looks.
+// measure finds the services that were restarted between two observations.
 func (r *Result) measure(before, after map[string]machine.Service) {
 	var first, last uint64
 	for _, name := range slices.Sorted(maps.Keys(after)) {

@@ -1,9 +1,9 @@
-// Package rotation owns the rotation of a secret on a machine: it begins one, restarts by
-// one pass the services that use the secret, verifies that each runs with its value, and
-// goes on with a rotation that was cut off. It measures how long services were down.
+// Package rotation owns the rotation of a secret on a machine: it begins a rotation,
+// restarts the services that use the secret in one pass, verifies that each runs with its
+// value, and completes an interrupted rotation. It measures the downtime of services.
 //
-// It never decides which of the two values is in force: units/secret keeps the record of a
-// rotation and does that. Which apps may use a secret is handed in. It prints nothing.
+// It never decides which of the two values is in force: units/secret does, and keeps the
+// record of a rotation. The caller says which apps may use a secret. It prints nothing.
 package rotation
 
 import (
@@ -23,21 +23,21 @@ import (
 // Rotator carries out rotations on a machine.
 type Rotator struct {
 	Machine *machine.Machine
-	// Installed is the installed apps.
+	// Installed returns the installed apps.
 	Installed func() (units.Desired, error)
-	// Users is the apps that may use one of some secrets: the app that the secret belongs to,
-	// and those that require a capability which exports it.
+	// Users returns the apps that may use one of some secrets: the app that the secret
+	// belongs to, and those that require a capability that exports it.
 	Users func(secrets []string) (units.Desired, error)
 	// Timeout is how long to wait for an app.
 	Timeout time.Duration
-	// Progress is told of every action; nil tells nobody.
+	// Progress is called for every action. It may be nil.
 	Progress func(reconcile.Event)
-	// Ended is told of each rotation that was carried out.
+	// Ended is called with the result of each rotation.
 	Ended func(Result)
 }
 
-// Rotate gives a secret a new value, and what is derived from it. Without a value it makes
-// one. A rotation that was cut off is completed first.
+// Rotate sets a secret to a new value, and updates the secrets derived from it. If value is
+// empty, it generates one. It completes an interrupted rotation first.
 func (r Rotator) Rotate(ctx context.Context, name, value string) error {
 	release, err := r.Machine.Secrets.Hold(ctx)
 	if err != nil {
@@ -60,8 +60,8 @@ func (r Rotator) Rotate(ctx context.Context, name, value string) error {
 	return r.complete(ctx, begun)
 }
 
-// Resume completes a rotation that was cut off, and calls resuming before. It does nothing
-// where there is none, or somebody is at work on it.
+// Resume completes an interrupted rotation, and calls resuming before. It does nothing if
+// there is none, or if another process is at work on it.
 func (r Rotator) Resume(ctx context.Context, resuming func(*secret.Rotation)) error {
 	left, release, err := r.Machine.Secrets.Abandoned(ctx)
 	if err != nil || left == nil {
@@ -72,7 +72,7 @@ func (r Rotator) Resume(ctx context.Context, resuming func(*secret.Rotation)) er
 	return r.complete(ctx, left)
 }
 
-// begin records a rotation, with what is up now.
+// begin records a rotation and the services that are up now.
 func (r Rotator) begin(ctx context.Context, name, value string) (*secret.Rotation, error) {
 	want, err := r.Installed()
 	if err != nil {
@@ -88,14 +88,14 @@ func (r Rotator) begin(ctx context.Context, name, value string) (*secret.Rotatio
 	return r.Machine.Secrets.Begin(ctx, want.OwnerOf(name).Secrets, secret.Request{Name: name, Value: value, Up: up, Now: time.Now()})
 }
 
-// up is the services of apps that are up, or on their way.
+// up returns the services of apps that are up or starting.
 func (r Rotator) up(ctx context.Context, want units.Desired) ([]string, error) {
 	names := servicesOf(want)
 	found, err := r.Machine.Services.All(ctx, names)
 	return slices.DeleteFunc(names, func(name string) bool { return found[name].State.IsAtRest() }), err
 }
 
-// complete carries a rotation to its end.
+// complete finishes a rotation and reports its result.
 func (r Rotator) complete(ctx context.Context, rotation *secret.Rotation) error {
 	h := &host{Secrets: r.Machine.Secrets.Podman, Rotator: r}
 	before, err := h.observe(ctx, rotation)

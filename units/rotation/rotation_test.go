@@ -28,8 +28,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
 
-// TestMain has secrets kept without systemd-creds, which there may be none of, and takes an
-// app that is up for one that stays up.
+// TestMain stores secrets without systemd-creds, which may be missing here, and counts an
+// app that is up as one that stays up.
 func TestMain(m *testing.M) {
 	stabilizationTime = time.Millisecond
 	dir, err := os.MkdirTemp("", "rotation")
@@ -54,7 +54,7 @@ const (
 	password     = "node.password"
 )
 
-// world is a machine on which node has a password that client has to know, too.
+// world is a machine on which node has a password that client uses too.
 type world struct {
 	t       *testing.T
 	systemd *systemdtest.Manager
@@ -62,13 +62,13 @@ type world struct {
 	results []Result
 
 	mutex sync.Mutex
-	// values is what Podman has of secrets.
+	// values is the secrets stored in Podman.
 	values map[string]string
 	// runs is the password that each service was started with, by service.
 	runs map[string]string
 	// refuses is a value with which a service does not start, by service.
 	refuses map[string]string
-	// jobs is what systemd did, in order.
+	// jobs is the jobs of systemd, in order.
 	jobs []string
 	// clock is the time of the fake systemd, in microseconds.
 	clock uint64
@@ -76,7 +76,7 @@ type world struct {
 	onJob func(systemdtest.Job)
 }
 
-// newWorld is a machine on which everything runs with the first password.
+// newWorld returns a machine on which everything runs with the first password.
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
@@ -117,7 +117,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// desired is the two apps. client starts after node.
+// desired returns the two apps. client starts after node.
 func (w *world) desired() units.Desired {
 	app := func(id string, needs ...string) units.App {
 		recipe, err := units.Prestart{Secrets: []string{password}}.Text()
@@ -142,7 +142,7 @@ func (w *world) desired() units.Desired {
 	return units.Desired{Apps: []units.App{provider, app("client", "node")}}
 }
 
-// podman is a podmancli.Runner that keeps secrets.
+// podman is a podmancli.Runner that stores secrets.
 func (w *world) podman(_ context.Context, call podmancli.Call) error {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
@@ -154,7 +154,7 @@ func (w *world) podman(_ context.Context, call podmancli.Call) error {
 	return err
 }
 
-// secret is what Podman has of one. It is for who renders a configuration.
+// secret returns a secret stored in Podman, for the renderer of configuration files.
 func (w *world) secret(name string) (string, error) {
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
@@ -165,7 +165,7 @@ func (w *world) secret(name string) (string, error) {
 	return value, nil
 }
 
-// start starts a service as its commands before the start do.
+// start starts a service as its ExecStartPre= commands do.
 func (w *world) start(service string) error {
 	app, _ := w.desired().Find(units.AppOf(service))
 	file, _ := app.Files.Find(units.PrestartName(service))
@@ -221,7 +221,7 @@ func (w *world) job(j systemdtest.Job) systemdtest.Outcome {
 	}}
 }
 
-// value is the password that is in force.
+// value returns the password in force.
 func (w *world) value() string {
 	w.t.Helper()
 	value, err := w.rotator.Machine.Secrets.Get(w.t.Context(), password)
@@ -231,7 +231,8 @@ func (w *world) value() string {
 	return value
 }
 
-// isConsistent demands that all have one password, and that nothing is left of a rotation.
+// isConsistent checks that all have the same password, and that no record of a rotation is
+// left.
 func (w *world) isConsistent() {
 	w.t.Helper()
 	left, err := w.rotator.Machine.Secrets.Rotation()
@@ -248,7 +249,7 @@ func (w *world) isConsistent() {
 }
 
 // TestRotate: the app that the secret belongs to restarts first, then the one that requires
-// it. How long each was down is measured.
+// it. The downtime of each is measured.
 func TestRotate(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -270,8 +271,8 @@ func TestRotate(t *testing.T) {
 	}
 }
 
-// TestSuppliedValue: a value that is given is the new one, and what is derived from it
-// follows.
+// TestSuppliedValue: a supplied value is the new one, and the values derived from it
+// follow.
 func TestSuppliedValue(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -285,7 +286,7 @@ func TestSuppliedValue(t *testing.T) {
 	}
 }
 
-// TestRefusedValue: where a service does not start with the new value, all have the old one
+// TestRefusedValue: if a service does not start with the new value, all get the old one
 // again.
 func TestRefusedValue(t *testing.T) {
 	t.Parallel()
@@ -310,7 +311,8 @@ func TestRefusedValue(t *testing.T) {
 	}
 }
 
-// TestStoppedApps: what a person stopped stays so, and has the new value at its next start.
+// TestStoppedApps: an app that an operator stopped stays down, and gets the new value at
+// its next start.
 func TestStoppedApps(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -326,8 +328,8 @@ func TestStoppedApps(t *testing.T) {
 	}
 }
 
-// TestWhatIsStopping: a rotation waits until systemd has stopped what a run before it was
-// about, but not for longer than for an app.
+// TestWhatIsStopping: a rotation waits for stop jobs of an earlier run, but no longer than
+// its timeout for an app.
 func TestWhatIsStopping(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -354,8 +356,8 @@ func TestWhatIsStopping(t *testing.T) {
 	}
 }
 
-// TestCutOff: interrupted at any job, a rotation is completed by the next run: all have one
-// value, and nothing is left of it.
+// TestCutOff: interrupted at any job, a rotation is completed by the next run. All have the
+// same value, and no record is left.
 func TestCutOff(t *testing.T) {
 	t.Parallel()
 	for at := range 2 {
@@ -398,8 +400,8 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
-// TestNothingToResume: without a rotation, and while somebody is at work on one, there is
-// nothing to do.
+// TestNothingToResume: without a rotation, or while another process is at work on one,
+// Resume does nothing.
 func TestNothingToResume(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -421,7 +423,7 @@ func TestNothingToResume(t *testing.T) {
 	resume()
 }
 
-// TestRotationsThatDoNotBegin change nothing and say why.
+// TestRotationsThatDoNotBegin: such rotations change nothing and report why.
 func TestRotationsThatDoNotBegin(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("it is broken")
@@ -456,8 +458,8 @@ func TestRotationsThatDoNotBegin(t *testing.T) {
 	}
 }
 
-// TestUsersThatAreUnknown: where nobody can tell any more which apps use the secret, the
-// rotation is left for a later run.
+// TestUsersThatAreUnknown: if archgen can't tell which apps use the secret, it leaves the
+// rotation for a later run.
 func TestUsersThatAreUnknown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -470,8 +472,8 @@ func TestUsersThatAreUnknown(t *testing.T) {
 	}
 }
 
-// TestVerify: a service that runs with another value, or does not run, is no end of a
-// rotation.
+// TestVerify: a rotation is not finished while a service runs with another value or is
+// down.
 func TestVerify(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -479,7 +481,7 @@ func TestVerify(t *testing.T) {
 		want   string
 	}{
 		"all is well":       {func(*world) {}, ""},
-		"another value":     {func(w *world) { w.values[password] = "other" }, "app@node.service runs with another value than it should"},
+		"another value":     {func(w *world) { w.values[password] = "other" }, "app@node.service does not run with the current value"},
 		"down":              {func(w *world) { w.systemd.Set(systemd.Unit{Name: client, ActiveState: "failed", Result: "exit-code"}) }, "client does not stay up"},
 		"without its value": {func(w *world) { delete(w.values, password) }, secret.ErrNone.Error()},
 	} {
@@ -496,7 +498,7 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestTimeout: a short timeout is one for the new value.
+// TestTimeout: a short timeout applies only to the new value.
 func TestTimeout(t *testing.T) {
 	t.Parallel()
 	h := &host{Rotator: Rotator{Timeout: time.Second}}
@@ -507,7 +509,8 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
-// TestDowntimes: only a service that was stopped and started between the two looks was down.
+// TestDowntimes: only a service that stopped and started between the two observations was
+// down.
 func TestDowntimes(t *testing.T) {
 	t.Parallel()
 	at := func(invocation string, exit, enter uint64) machine.Service {
