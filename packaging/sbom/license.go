@@ -11,7 +11,8 @@ import (
 	"strings"
 )
 
-// known is how each licence that we accept is told by its text.
+// known is the licences that the project accepts, with the phrases that identify their
+// texts.
 var known = []struct {
 	id      string
 	phrases []string
@@ -22,11 +23,11 @@ var known = []struct {
 	{"BSD-2-Clause", []string{"Redistributions in binary form"}},
 }
 
-// sameAsOurs stands for a text that is long, and in the package already.
+// sameAsOurs replaces a long text that the package already contains.
 const sameAsOurs = "The Apache License, Version 2.0, is in the file LICENSE, and on Debian in\n/usr/share/common-licenses/Apache-2.0."
 
-// readLicense finds the texts that the library wants to be passed on, and fails
-// for a licence that nobody has looked at.
+// readLicense reads the texts that the library's licence requires to be distributed. It
+// fails for a licence that is not known.
 func (l *library) readLicense() error {
 	dir, err := l.dir()
 	if err != nil {
@@ -61,7 +62,7 @@ func (l *library) readLicense() error {
 		}
 	}
 	if len(ids) == 0 {
-		return fmt.Errorf("no licence that is known was found for %s in %s: look at it, then add it to packaging/sbom/license.go", l.path, dir)
+		return fmt.Errorf("found no known licence for %s in %s: review it, then add it to packaging/sbom/license.go", l.path, dir)
 	}
 	slices.Sort(ids)
 	l.license = strings.Join(ids, " AND ")
@@ -73,7 +74,7 @@ func isLicense(file string) bool {
 	return base == "LICENSE" || base == "LICENCE" || base == "COPYING" || base == "NOTICE" || base == "COPYRIGHT"
 }
 
-// dir is where the library's source is: vendored, or in Go's cache.
+// dir returns the directory of the library's source: vendored, or in Go's cache.
 func (l *library) dir() (string, error) {
 	if l.path == "std" {
 		return goSays("env", "GOROOT")
@@ -99,8 +100,8 @@ func goSays(args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// writeLicenses writes in the form of Debian's copyright files, whose end it is
-// there: a paragraph per library, the texts indented.
+// writeLicenses writes a paragraph per library with indented texts, in the format of
+// Debian's copyright files, which end with it.
 func writeLicenses(w io.Writer, libraries []library) error {
 	for _, l := range libraries {
 		files := "vendor/" + l.path + "/*"
@@ -115,7 +116,7 @@ func writeLicenses(w io.Writer, libraries []library) error {
 	return nil
 }
 
-// holders is the lines of a text that say whose it is.
+// holders returns the lines of a text that name the copyright holders.
 func holders(text string) []string {
 	var lines []string
 	for line := range strings.Lines(text) {

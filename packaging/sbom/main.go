@@ -1,7 +1,6 @@
-// Command sbom writes down what the programs of a package are made of, read from
-// the programs themselves: an SPDX document, or with -licenses the licences of
-// all libraries in them. It owns these two files and nothing else; it reaches no
-// network.
+// Command sbom writes the bill of materials of a package, read from the programs
+// themselves: an SPDX document, or with -licenses the licences of all libraries in them. It
+// owns these two files and nothing else, and it uses no network.
 package main
 
 import (
@@ -44,16 +43,16 @@ func run(w io.Writer, version string, licenses bool, programs []string) error {
 	return encoder.Encode(document)
 }
 
-// library is a Go module that is in a program, or Go's own library.
+// library is a Go module that is linked into a program, or Go's own library.
 type library struct {
 	path, version, license string
 	texts, holders         []string
 }
 
-// linked is what is in any of the programs, by name.
+// linked returns the libraries in any of the programs, sorted by name.
 func linked(programs []string) ([]library, error) {
 	if len(programs) == 0 {
-		return nil, errors.New("name the programs to look into, such as bin/archgen")
+		return nil, errors.New("name the programs to read, such as bin/archgen")
 	}
 	versions := map[string]string{}
 	for _, program := range programs {

@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// A test is a Go program, too: it is looked into as a package's programs are.
+// A test is a Go program, too, so the test describes itself as if it were a package's
+// program.
 func TestDocumentIsTheSameEachTime(t *testing.T) {
 	program, err := os.Executable()
 	if err != nil {
@@ -39,7 +40,7 @@ func TestDocumentWantsADate(t *testing.T) {
 	}
 }
 
-// A library comes into a package only after somebody has read its licence.
+// A library gets into a package only after its licence was reviewed.
 func TestLicenses(t *testing.T) {
 	for name, c := range map[string]struct{ text, want string }{
 		"mit":     {"Copyright (c) Me\nPermission is hereby granted, free of charge, to any", "MIT"},
@@ -60,8 +61,8 @@ func TestLicenses(t *testing.T) {
 			l := library{path: name, version: "v1.0.0"}
 			err := l.readLicense()
 			if c.want == "" {
-				if err == nil || !strings.Contains(err.Error(), "look at it") {
-					t.Errorf("a licence that nobody knows: %q, %v", l.license, err)
+				if err == nil || !strings.Contains(err.Error(), "review it") {
+					t.Errorf("an unknown licence: %q, %v", l.license, err)
 				}
 			} else if err != nil || l.license != c.want {
 				t.Errorf("license = %q, %v, want %q", l.license, err, c.want)

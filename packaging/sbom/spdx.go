@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// The parts of SPDX 2.3 that are used.
+// The parts of SPDX 2.3 that sbom uses.
 type (
 	spdxDocument struct {
 		Version       string             `json:"spdxVersion"`
@@ -55,8 +55,8 @@ const (
 	self   = "SPDXRef-archipelago"
 )
 
-// spdx is the document of a version. Its date is epoch, in seconds, so that the
-// same source gives the same document.
+// spdx returns the document of a version. Its date is epoch, in seconds, so that the same
+// source results in the same document.
 func spdx(version, epoch string, libraries []library) (*spdxDocument, error) {
 	seconds, err := strconv.ParseInt(epoch, 10, 64)
 	if err != nil {
@@ -98,7 +98,7 @@ func describe(id string, l library, sum string) spdxPackage {
 	return p
 }
 
-// checksums is what a go.sum says of modules, by "path version".
+// checksums returns the checksums in a go.sum, by "path version".
 func checksums(file string) (map[string]string, error) {
 	f, err := os.Open(file)
 	if err != nil {
