@@ -17,16 +17,15 @@ import (
 	"testing"
 )
 
-// change is what an apply has to do, and a fault interrupts.
+// change is the work of an apply that a fault interrupts.
 type change struct {
 	name string
-	// before and now put the manifests into place; there is nothing before an
-	// installation.
+	// before and now write the manifests. For an installation, before is nil.
 	before, now func(*node)
-	// asks is what has to be asked of systemd, once, and nothing else.
+	// asks is exactly the jobs that systemd has to get, each once.
 	asks []string
-	// every is how far apart kills are: what the first change has is not tried
-	// everywhere again.
+	// every is the distance between kills: what the first change covers is not repeated at
+	// every call.
 	every int
 }
 
@@ -52,19 +51,19 @@ var changes = []change{
 	},
 }
 
-// trial is a change on a node, ready to be tried with one fault after another.
+// trial is a change on a node, to be tried with one fault after another.
 type trial struct {
 	change
 	*node
 	from moment
 	// old and new are the unit files without and with the change.
 	old, new map[string]string
-	// failed: a call was made to fail.
+	// failed: a call has failed.
 	failed bool
-	// recovered is the states from which the next runs completed the change. Most
-	// calls read, so most faults leave a state that an earlier fault left.
+	// recovered is the states from which later runs completed the change. Most calls read,
+	// so most faults leave a state that an earlier fault left, too.
 	recovered map[string]bool
-	// idle is the records of repairs with which a run found nothing to do. All
+	// idle is the histories of repairs with which a run found nothing to do. Everything
 	// else is the same whenever the change is done.
 	idle map[string]bool
 }
@@ -92,8 +91,8 @@ func newTrial(t *testing.T, c change) *trial {
 	return r
 }
 
-// isWhole demands what has to be true at any moment: a unit file is the old one
-// or the new one.
+// isWhole checks what has to be true at any moment: a unit file is the old one or the new
+// one.
 func (r *trial) isWhole() error {
 	var errs []error
 	now := r.unitFiles()
@@ -110,19 +109,19 @@ func (r *trial) isWhole() error {
 	return errors.Join(errs...)
 }
 
-// isForPodman tells unit files from temporary ones and what was moved aside.
+// isForPodman distinguishes unit files from temporary and parked ones.
 func isForPodman(path string) bool {
 	return !strings.HasPrefix(filepath.Base(path), ".") && !strings.Contains(path, ".aside-")
 }
 
-// unitFiles is what Podman reads.
+// unitFiles returns the files that Podman reads.
 func (n *node) unitFiles() map[string]string {
 	list := n.files(unitsDir)
 	maps.DeleteFunc(list, func(path, _ string) bool { return !isForPodman(path) })
 	return list
 }
 
-// isDone demands the end that every way has to lead to.
+// isDone checks the final state that every run has to reach.
 func (r *trial) isDone() error {
 	var errs []error
 	if list := r.leftovers(); len(list) > 0 {
@@ -141,8 +140,8 @@ func (r *trial) isDone() error {
 	return errors.Join(append(errs, r.isRecorded(want))...)
 }
 
-// leftovers is the temporary files. The mark of a change that was begun costs the
-// next change a little time where it can't be removed.
+// leftovers returns the temporary files. If the mark of an unfinished change can't be
+// removed, the next change takes a little longer.
 func (r *trial) leftovers() []string {
 	var list []string
 	for path := range r.files("home") {
@@ -157,8 +156,8 @@ func (r *trial) containerFile(service string) string {
 	return filepath.Join(unitsDir, strings.TrimSuffix(service, ".service")+".container")
 }
 
-// isRecorded demands that what is kept can be read, and that the units that
-// serve are the newest generation.
+// isRecorded checks that the state directory can be read, and that the newest generation
+// has the units that serve.
 func (r *trial) isRecorded(want map[string]string) error {
 	var newest string
 	for path, text := range r.files(stateDir) {
@@ -193,7 +192,7 @@ func (r *trial) didWhatItHadTo() error {
 	return nil
 }
 
-// recovers lets a second run complete the work, and a third find none.
+// recovers runs a second apply, which completes the work, and a third, which finds none.
 func (r *trial) recovers(t *testing.T) error {
 	t.Helper()
 	r.notice()
@@ -221,7 +220,7 @@ func (r *trial) recovers(t *testing.T) error {
 	return nil
 }
 
-// attempt makes the change with one fault and reports whether it was reached.
+// attempt makes the change with one fault and reports whether the fault was reached.
 func (r *trial) attempt(t *testing.T, f Fault) bool {
 	t.Helper()
 	r.restore(r.from)
@@ -258,8 +257,8 @@ func (r *trial) attempt(t *testing.T, f Fault) bool {
 
 var named = regexp.MustCompile(`(?m)(^| )/[a-z]|app@|manager|podman [a-z]+`)
 
-// explains reports whether a message names a path, a unit, the manager, or what
-// Podman was asked for.
+// explains reports whether a message names a path, a unit, the manager, or what Podman
+// should have done.
 func explains(message string) bool {
 	if strings.Contains(message, "panic") || strings.Contains(message, "goroutine ") {
 		return false
@@ -267,8 +266,8 @@ func explains(message string) bool {
 	return named.MatchString(message)
 }
 
-// sweep puts a fault to every call, on two nodes at a time, until none is left.
-// The nth call gets what fault says.
+// sweep injects a fault into every call, on two nodes at a time, until there are no more
+// calls. The nth call gets the fault that errno returns.
 func (c change) sweep(t *testing.T, step int, errno func(at int) syscall.Errno) int {
 	t.Helper()
 	var (
@@ -302,7 +301,7 @@ func TestAnApplyKilledAtAnyCallIsCompletedByTheNext(t *testing.T) { //nolint:par
 	}
 }
 
-// Errors other than EACCES make no difference but for the words.
+// Errors other than EACCES differ only in their messages.
 func TestAnApplyThatFailsAtAnyCallIsCompletedByTheNext(t *testing.T) { //nolint:paralleltest // sweeps use both cores
 	errnos := []syscall.Errno{syscall.ENOSPC, syscall.EIO, syscall.EROFS, syscall.EACCES}
 	t.Logf("%d calls failed", changes[0].sweep(t, step(1), func(at int) syscall.Errno { return errnos[at%len(errnos)] }))

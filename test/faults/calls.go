@@ -8,9 +8,9 @@ import (
 	"unsafe"
 )
 
-// callKind is what is known of a call: which argument is a path or the address
-// of a socket, from 1, and whether it may change a file system. The first
-// argument of a call without either is a descriptor.
+// callKind describes a call: which argument, from 1, is a path or the address of a socket,
+// and whether the call may change a file system. If there is neither, the first argument is
+// a descriptor.
 type callKind struct {
 	name   string
 	path   int

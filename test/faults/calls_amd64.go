@@ -25,7 +25,7 @@ func init() {
 	})
 }
 
-// skip makes the kernel leave out the call that a thread is about to make.
+// skip makes the kernel skip the call that a thread is about to make.
 func skip(tid int) error {
 	var r syscall.PtraceRegs
 	if err := syscall.PtraceGetRegs(tid, &r); err != nil {

@@ -16,7 +16,7 @@ const (
 	callNumber      = 0x404 // NT_ARM_SYSTEM_CALL
 )
 
-// skip makes the kernel leave out the call that a thread is about to make.
+// skip makes the kernel skip the call that a thread is about to make.
 func skip(tid int) error {
 	none := int32(-1)
 	return regSet(ptraceSetRegSet, tid, callNumber, unsafe.Pointer(&none), unsafe.Sizeof(none))

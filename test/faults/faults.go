@@ -1,13 +1,13 @@
 //go:build linux && (amd64 || arm64)
 
-// Package faults runs a command and, at one chosen file or socket call, kills it
-// or makes that call fail. Run for every call, it shows that a writer of files
-// survives whatever happens to it.
+// Package faults runs a command and, at one chosen file or socket call, kills it or makes
+// that call fail. Run for every call, it shows that a program that writes files survives
+// any such fault.
 //
-// Calls are counted over all threads: a counter for each thread, as strace has
-// it, never reaches most calls of a Go program, whose goroutines move between
-// threads. Programs that the command runs are let be. It knows nothing of the
-// commands and never judges what they leave.
+// It counts calls over all threads: a counter per thread, as in strace, never reaches most
+// calls of a Go program, whose goroutines move between threads. It does not trace programs
+// that the command runs. It knows nothing about the commands and never judges their
+// results.
 package faults
 
 import (
@@ -26,13 +26,13 @@ import (
 type Command struct {
 	// Args is the program and its arguments, Env its whole environment.
 	Args, Env []string
-	// Below is the directory that matters: calls count from the first one that
-	// names a path in it, so that a program's own start does not count.
+	// Below is a directory: calls count from the first one that names a path in it, so that
+	// the start of the program does not count.
 	Below string
 }
 
-// Fault is what happens to the command at its call number At, counted from 1;
-// 0 is no fault. Without an Errno the command is killed, before the call.
+// Fault is the fault of call number At, counted from 1. 0 is no fault. Without an Errno it
+// kills the command before the call.
 type Fault struct {
 	At    int
 	Errno syscall.Errno
@@ -40,19 +40,19 @@ type Fault struct {
 
 // Call is a file or socket call that the command made.
 type Call struct {
-	// Path is the path or the socket that it names, or what its descriptor is of. Paths
-	// and sockets that a run with a fault names before the fault are left out.
+	// Path is the path or socket that the call names, or that of its descriptor. In a run
+	// with a fault, it is empty for calls before the fault that name a path or socket.
 	Name, Path string
-	// Writes tells a call that may change a file system.
+	// Writes says that the call may change a file system.
 	Writes bool
 }
 
 func (c Call) String() string { return strings.TrimSpace(c.Name + " " + c.Path) }
 
-// Result is what became of the command.
+// Result is the outcome of the command.
 type Result struct {
-	// Calls is the counted calls; with a fault that was reached, the last one
-	// before the end or more, since other threads go on.
+	// Calls is the counted calls. If a fault was reached, it is the last call before the
+	// end, or a few more, because other threads continue.
 	Calls []Call
 	// Hit reports whether the fault was reached.
 	Hit bool
@@ -72,7 +72,7 @@ const (
 
 // Run runs the command once.
 func Run(c Command, f Fault) (Result, error) {
-	// The kernel takes requests from the thread that started the command only.
+	// The kernel accepts requests only from the thread that started the command.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	restore, err := pin()
@@ -107,10 +107,10 @@ func Run(c Command, f Fault) (Result, error) {
 	return t.result, err
 }
 
-// pin keeps this thread, and the command that it starts, on the processor that
-// it is on. They take turns: a change of processors at each costs twice the time.
+// pin keeps this thread and its command on the current processor. They take turns:
+// switching processors for each turn doubles the time.
 func pin() (restore func(), err error) {
-	var before, one [128]byte // processors, a bit each
+	var before, one [128]byte // one bit per processor
 	var here uint32
 	set := func(mask *[128]byte) syscall.Errno {
 		_, _, errno := syscall.RawSyscall(syscall.SYS_SCHED_SETAFFINITY, 0, unsafe.Sizeof(*mask), uintptr(unsafe.Pointer(mask)))
@@ -127,7 +127,7 @@ func pin() (restore func(), err error) {
 	if errno != 0 {
 		return nil, fmt.Errorf("staying on one processor: %w", errno)
 	}
-	return func() { _ = set(&before) }, nil // which it was before
+	return func() { _ = set(&before) }, nil // the original processors
 }
 
 type tracer struct {
@@ -135,8 +135,8 @@ type tracer struct {
 	fault    Fault
 	pid      int
 	counting bool
-	failing  map[int]bool // threads in a call that is to fail
-	over     bool         // the call has failed; the command goes on untraced
+	failing  map[int]bool // threads in a call that will fail
+	over     bool         // the call has failed; the command continues untraced
 	result   Result
 }
 
@@ -154,7 +154,7 @@ func (t *tracer) run() error {
 	for signal := 0; ; {
 		if tid != 0 {
 			if err := t.resume(tid, signal); err != nil && !errors.Is(err, syscall.ESRCH) {
-				return fmt.Errorf("letting the command go on: %w", err)
+				return fmt.Errorf("continuing the command: %w", err)
 			}
 		}
 		var err error
@@ -177,7 +177,7 @@ func (t *tracer) run() error {
 	}
 }
 
-// resume lets a stopped thread go on, to its next stop as long as one is of use.
+// resume continues a stopped thread, to its next stop while stops are needed.
 func (t *tracer) resume(tid, signal int) error {
 	if !t.over {
 		return syscall.PtraceSyscall(tid, signal)
@@ -239,7 +239,7 @@ func (t *tracer) syscall(tid int) error {
 		return syscall.Kill(t.pid, syscall.SIGKILL)
 	}
 	t.failing[tid] = true
-	if call.Name == "close" { // which frees the descriptor, whatever it says
+	if call.Name == "close" { // close frees the descriptor, whatever it returns
 		return nil
 	}
 	return skip(tid)
@@ -267,7 +267,7 @@ func (t *tracer) describe(tid int, info callInfo) (Call, bool) {
 	default:
 		c.Path, _ = os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", tid, int32(info.args[0]))) // empty where it is closed
 		if strings.HasPrefix(c.Path, "anon_inode:") {
-			return Call{}, false // the Go runtime's own, on which nothing can fail
+			return Call{}, false // a call of the Go runtime, which does not fail
 		}
 	}
 	if info.number == syscall.SYS_OPENAT {

@@ -25,21 +25,21 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
 
-// quicker is what differs in the archgen under test: constants of time, so that
-// thousands of runs need not wait for what is tested elsewhere.
+// quicker is the differences of the archgen under test: shorter times, so that thousands of
+// runs need not wait for what other tests cover.
 var quicker = []struct{ file, is, becomes string }{
 	{"units/machine/host.go", "stabilizationTime = 5 * time.Second", "stabilizationTime = time.Millisecond"},
 	{"units/unitdir/unitdir.go", "lockTimeout = 30 * time.Second", "lockTimeout = 8 * time.Second"},
 	{"units/statedir/statedir.go", "lockTimeout    = 30 * time.Second", "lockTimeout    = 8 * time.Second"},
 }
 
-// programs is where archgen and sync are, once they are built, beside a Podman that has
+// programs is the directory of the archgen and sync under test, with a fake Podman that has
 // every image. TestMain removes it.
 var programs string
 
 const podman = "#!/bin/sh\nif [ \"$1\" = --version ]; then echo podman version 5.4.2; fi\n"
 
-// build builds the programs under test, as users have them: without the race detector.
+// build builds the programs under test, as users get them: without the race detector.
 var build = sync.OnceValue(func() (err error) {
 	if programs, err = os.MkdirTemp("", "archgen"); err != nil {
 		return err
@@ -56,8 +56,8 @@ var build = sync.OnceValue(func() (err error) {
 	return os.WriteFile(filepath.Join(programs, "podman"), []byte(podman), 0o755)
 })
 
-// quickened writes the changed sources into a directory, and the list of them
-// that go build takes.
+// quickened writes the changed sources into a directory, and returns their list for go
+// build -overlay.
 func quickened(dir string) (overlay string, err error) {
 	replace := map[string]string{}
 	for _, q := range quicker {
@@ -85,9 +85,9 @@ func quickened(dir string) (overlay string, err error) {
 	return overlay, os.WriteFile(overlay, list, 0o600)
 }
 
-// node is a machine that archgen finds as it finds a real one: a home, a systemd
-// that is a fake and outlives its clients, with a fake of Podman's generator, and
-// for each app a process in the place of its container's monitor.
+// node is a machine that looks real to archgen: a home directory, a fake systemd that
+// outlives its clients and has a fake of Podman's generator, and for each app a process
+// instead of its container's monitor.
 type node struct {
 	root     string
 	systemd  *systemdtest.Manager
@@ -98,7 +98,7 @@ type node struct {
 	jobs    []string
 	reloads int
 	said    []string
-	// reading, if not nil, is told of each reload, which then waits.
+	// reading, if not nil, is notified of each reload, which then waits.
 	reading chan struct{}
 }
 
@@ -135,7 +135,7 @@ func newNode(t *testing.T, apps ...string) *node {
 	return n
 }
 
-// memory is a directory in which an fsync costs nothing, where there is one.
+// memory returns a directory in which fsync costs nothing, if there is one.
 func memory() string {
 	const shm = "/dev/shm"
 	if info, err := os.Stat(shm); err != nil || !info.IsDir() {
@@ -148,7 +148,7 @@ func service(app string) string { return "app@" + app + ".service" }
 
 func (n *node) at(path string) string { return filepath.Join(n.root, path) }
 
-// put writes a file; a test that can't has no use to go on.
+// put writes a file. A test that can't write its files fails.
 func (n *node) put(path, text string) {
 	path = n.at(path)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
@@ -162,7 +162,7 @@ const (
 	stateDir = "home/.local/state/archipelago"
 )
 
-// install puts the manifest of an app into place.
+// install writes the manifest of an app.
 func (n *node) install(app, name, edition string) {
 	n.put(filepath.Join(appsDir, app+".yaml"), fmt.Sprintf(`app:
   id: %s
@@ -175,7 +175,7 @@ func (n *node) install(app, name, edition string) {
 `, app, name, edition))
 }
 
-// command is an apply of all apps.
+// command returns an apply of all apps.
 func (n *node) command() Command {
 	return Command{
 		Args:  []string{filepath.Join(programs, "archgen"), "apply"},
@@ -184,7 +184,7 @@ func (n *node) command() Command {
 	}
 }
 
-// start starts an apply that nothing happens to.
+// start starts an apply without faults.
 func (n *node) start(ctx context.Context, output io.Writer) (*exec.Cmd, error) {
 	c := n.command()
 	cmd := exec.CommandContext(ctx, c.Args[0], c.Args[1:]...) //nolint:gosec // the program under test
@@ -192,7 +192,7 @@ func (n *node) start(ctx context.Context, output io.Writer) (*exec.Cmd, error) {
 	return cmd, cmd.Start()
 }
 
-// apply runs an apply that nothing happens to, and demands that it succeeds.
+// apply runs an apply without faults, which has to succeed.
 func (n *node) apply(ctx context.Context) (output string, err error) {
 	var b strings.Builder
 	cmd, err := n.start(ctx, &b)
@@ -208,7 +208,7 @@ func (n *node) apply(ctx context.Context) (output string, err error) {
 	return b.String(), nil
 }
 
-// generate is what systemd and Podman's generator do at a reload.
+// generate does what systemd and Podman's generator do at a reload.
 func (n *node) generate() {
 	n.mutex.Lock()
 	n.reloads++
@@ -240,7 +240,7 @@ func (n *node) generate() {
 	n.mutex.Unlock()
 }
 
-// rest waits until systemd has done what a client asked for that is gone.
+// rest waits until systemd has finished the jobs of clients that are gone.
 func (n *node) rest(ctx context.Context) {
 	tick := time.NewTicker(100 * time.Microsecond)
 	defer tick.Stop()
@@ -255,8 +255,8 @@ func (n *node) known() map[string]string {
 	return maps.Clone(n.read)
 }
 
-// notice has systemd see which files changed since it read them, as it does
-// whenever it is asked.
+// notice makes systemd check which files changed since it read them, as systemd does at
+// each query.
 func (n *node) notice() {
 	now := n.containerFiles()
 	for name, text := range n.known() {
@@ -277,7 +277,7 @@ func (n *node) containerFiles() map[string]string {
 	return list
 }
 
-// job is what systemd does when it is asked for one.
+// job executes a job of systemd.
 func (n *node) job(j systemdtest.Job) systemdtest.Outcome {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
@@ -300,14 +300,14 @@ func (n *node) mark(service string) units.Ownership {
 	return mark
 }
 
-// monitor stands for conmon, whose arguments tell where the container's
-// configuration lies.
+// monitor replaces conmon, whose arguments name the directory of the container's
+// configuration.
 type monitor struct {
 	pid    uint32
 	bundle string
 }
 
-// monitorName makes the test binary a monitor when it is called so.
+// monitorName makes the test binary a monitor when it runs under this name.
 const monitorName = "conmon"
 
 func newMonitor(t *testing.T, bundle string) *monitor {
@@ -317,7 +317,7 @@ func newMonitor(t *testing.T, bundle string) *monitor {
 	}
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Args = []string{monitorName, "-c", strings.Repeat("c", 64), "-b", bundle}
-	stdin, err := cmd.StdinPipe() // it ends when this is closed
+	stdin, err := cmd.StdinPipe() // the monitor ends when this is closed
 	if err == nil {
 		err = cmd.Start()
 	}
@@ -331,7 +331,7 @@ func newMonitor(t *testing.T, bundle string) *monitor {
 	return &monitor{uint32(cmd.Process.Pid), bundle}
 }
 
-// contain starts a container of a rendering.
+// contain starts a container from a unit file with a digest.
 func (m *monitor) contain(digest string) {
 	text := fmt.Sprintf(`{"annotations": {"io.archipelago.digest": %q}}`, digest)
 	if err := os.WriteFile(filepath.Join(m.bundle, "config.json"), []byte(text), 0o600); err != nil {
@@ -339,7 +339,7 @@ func (m *monitor) contain(digest string) {
 	}
 }
 
-// files is the regular files below a directory and their contents.
+// files returns the regular files below a directory and their contents.
 func (n *node) files(dir string) map[string]string {
 	list := map[string]string{}
 	err := filepath.WalkDir(n.at(dir), func(path string, d fs.DirEntry, err error) error {
@@ -357,9 +357,9 @@ func (n *node) files(dir string) map[string]string {
 	return list
 }
 
-// state is all that a run can see, as text: the files with their types and modes, the
-// units, and what systemd was asked for. A unit's time of start is left out: the jobs
-// tell its starts apart.
+// state returns all that a run can see, as text: the files with their types and modes, the
+// units, and the jobs of systemd. It leaves out the start time of a unit, because the jobs
+// distinguish its starts.
 func (n *node) state() string {
 	var b strings.Builder
 	err := filepath.WalkDir(n.root, func(path string, d fs.DirEntry, err error) error {
@@ -386,7 +386,8 @@ func (n *node) state() string {
 	return b.String()
 }
 
-// traces is what changes when anything below the home is written, in vain too.
+// traces returns what every write below the home directory changes, even one without
+// effect.
 func (n *node) traces() map[string]string {
 	list := map[string]string{}
 	err := filepath.WalkDir(n.at("home"), func(path string, d fs.DirEntry, err error) error {
@@ -407,7 +408,7 @@ func (n *node) traces() map[string]string {
 	return list
 }
 
-// moment is the state of a node, to be brought back.
+// moment is the state of a node, to be restored.
 type moment struct {
 	files, read, digests map[string]string
 	units                []systemd.Unit
@@ -424,7 +425,7 @@ func (n *node) moment() moment {
 	return m
 }
 
-// digest is that of the container that was started last.
+// digest returns the digest of the container that was started last.
 func (m *monitor) digest() string {
 	var config struct{ Annotations map[string]string }
 	text, err := os.ReadFile(filepath.Join(m.bundle, "config.json"))
@@ -457,7 +458,7 @@ func (n *node) restore(m moment) {
 	n.mutex.Unlock()
 }
 
-// done is the jobs and the number of reloads since the node was restored.
+// done returns the jobs and the number of reloads since the node was restored.
 func (n *node) done() (jobs []string, reloads int) {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()

@@ -49,7 +49,7 @@ func TestTwoAppliesAtOnceTakeTurns(t *testing.T) {
 			t.Fatalf("round %d: %q", round, said)
 		}
 		jobs, reloads := n.done()
-		if reloads != round+1 || len(jobs) != round+2 { // and the start of what stays
+		if reloads != round+1 || len(jobs) != round+2 { // and the start of a service that does not change
 			t.Fatalf("round %d: %d reloads, jobs %v", round, reloads, jobs)
 		}
 	}
@@ -58,9 +58,8 @@ func TestTwoAppliesAtOnceTakeTurns(t *testing.T) {
 	}
 }
 
-// shared is a machine of which several passes are made at once. It notes when
-// one is let in while another is there. Its files and its lock are real, its
-// systemd knows no more than what is asked of it.
+// shared is a machine on which several passes run at once. It records when two overlap. Its
+// files and its lock are real. Its systemd knows only what passes request.
 type shared struct {
 	statedir.Store
 	reconcile.Services
@@ -92,7 +91,7 @@ func (s *shared) Observe(context.Context, []string, bool) (map[string]units.Unit
 	return maps.Clone(s.loaded), nil
 }
 
-// Reload makes what lies on the disk the units of systemd.
+// Reload reads the files on disk as the units of systemd.
 func (s *shared) Reload(context.Context) error {
 	set, err := s.files.Read()
 	s.mutex.Lock()
@@ -107,7 +106,7 @@ func (s *shared) Reload(context.Context) error {
 	return err
 }
 
-// Restart starts a container of the rendering that lies on the disk.
+// Restart starts a container from the unit file on disk.
 func (s *shared) Restart(_ context.Context, name string) error {
 	set, err := s.files.Read()
 	s.mutex.Lock()
@@ -132,8 +131,8 @@ func (s *shared) host() reconcile.Host {
 	}
 }
 
-// TestAThousandTimesTwoPasses over two apps of which both are other ones in each
-// round: one pass does all of it, the other nothing.
+// TestAThousandTimesTwoPasses changes both apps in each round: one pass does all of the
+// work, the other nothing.
 func TestAThousandTimesTwoPasses(t *testing.T) {
 	t.Parallel()
 	ctx := t.Context()
@@ -169,7 +168,7 @@ func TestAThousandTimesTwoPasses(t *testing.T) {
 	unlock()
 }
 
-// round makes two passes at once and returns how many changed something.
+// round runs two passes at once and returns how many changed something.
 func (s *shared) round(ctx context.Context, t *testing.T, want units.Desired) int {
 	t.Helper()
 	var wg sync.WaitGroup
@@ -216,8 +215,8 @@ func holding(t *testing.T, n *node) (cmd *exec.Cmd, answer func()) {
 	return cmd, func() { reading <- struct{}{} }
 }
 
-// A run that is stopped keeps the lock, and the next one says who has it. One
-// that is killed leaves it.
+// A stopped run keeps the lock, and the next one names the holder. A killed run releases
+// it.
 func TestTheLockIsItsHoldersUntilItsEnd(t *testing.T) {
 	t.Parallel()
 	n := newNode(t, "changes", "stays")

@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 
 func all(units.Ownership) bool { return true }
 
-// unit is a rendered file; refers is the name of a file that has to be there
-// whenever this one is.
+// unit returns a rendered file. refers is the name of a file that must exist whenever this
+// one does.
 func unit(name, generation, refers string) units.File {
 	text := "# Rendered by archgen from x.yaml.\n[Unit]\nDescription=" + generation + "\nX-Refers=" + refers +
 		"\n[X-Archipelago]\nApp=x\nDigest=0a\n"
@@ -60,7 +60,7 @@ var sets = map[string]units.Set{
 	},
 }
 
-// foreign is what an operator has in the directory.
+// foreign is the files of the operator in the directory.
 var foreign = map[string]string{
 	"hand.container":                       "[Container]\nImage=x\n",
 	"notes.txt":                            "[X-Archipelago]\nApp=x\n",
@@ -68,11 +68,11 @@ var foreign = map[string]string{
 	"app@gone.container.d/10-mine.conf":    "[Container]\nEnvironment=A=b\n",
 }
 
-// scenario is a change that a run makes, and that a fault interrupts.
+// scenario is the change of a run that a fault interrupts.
 type scenario struct {
 	name, from, to string
-	odd            bool // a link lies in the place of a wanted file
-	killed         bool // a killed run's leftovers are there
+	odd            bool // a link replaces a wanted file
+	killed         bool // there are leftovers of a killed run
 }
 
 var scenarios = []scenario{
@@ -83,7 +83,7 @@ var scenarios = []scenario{
 	{name: "after a kill", from: "new", to: "new", killed: true},
 }
 
-// prepare makes the state before the run. An installation finds no directory.
+// prepare creates the state before the run. For an installation there is no directory.
 func (s scenario) prepare(t *testing.T, root string) (dir string) {
 	t.Helper()
 	dir = filepath.Join(root, "containers/systemd/archipelago")
@@ -121,7 +121,7 @@ func (s scenario) command(t *testing.T, dir, root string) Command {
 	return Command{Args: []string{filepath.Join(programs, "sync"), dir, string(set)}, Below: root}
 }
 
-// check holds what has to be true at any moment, and after a fault.
+// check checks what has to be true at any moment, and after a fault.
 func (s scenario) check(dir string) (errs []error) {
 	from, to := sets[s.from], sets[s.to]
 	for _, set := range []units.Set{from, to} {
@@ -170,7 +170,7 @@ func (s scenario) checkFile(dir, name string, from, to units.Set) error {
 	return nil
 }
 
-// isDone says what keeps the directory from holding exactly the wanted set.
+// isDone returns an error unless the directory has exactly the wanted set.
 func (s scenario) isDone(dir string, leftoversToo bool) error {
 	var got []string
 	entries, err := os.ReadDir(dir)
@@ -199,7 +199,7 @@ func (s scenario) isDone(dir string, leftoversToo bool) error {
 	return nil
 }
 
-// recovers lets a second run complete the work, and a third find none.
+// recovers runs a second run, which completes the work, and a third, which finds none.
 func (s scenario) recovers(t *testing.T, dir string) (errs []error) {
 	t.Helper()
 	if _, err := unitdir.Sync(dir, sets[s.to], all); err != nil {
@@ -215,7 +215,7 @@ func (s scenario) recovers(t *testing.T, dir string) (errs []error) {
 	return append(errs, s.check(dir)...)
 }
 
-// attempt runs one scenario with one fault and reports whether it was reached.
+// attempt runs one scenario with one fault and reports whether the fault was reached.
 func (s scenario) attempt(t *testing.T, f Fault) bool {
 	t.Helper()
 	root := t.TempDir()
@@ -231,7 +231,7 @@ func (s scenario) attempt(t *testing.T, f Fault) bool {
 	}
 	switch {
 	case r.Exit == -1 && (!r.Hit || f.Errno != 0):
-		errs = append(errs, errors.New("it was killed by somebody else"))
+		errs = append(errs, errors.New("another process killed it"))
 	case r.Exit == 0:
 		if err := s.isDone(dir, !r.Hit); err != nil {
 			errs = append(errs, fmt.Errorf("it reported success: %w", err))
@@ -250,7 +250,7 @@ func (s scenario) attempt(t *testing.T, f Fault) bool {
 	return r.Hit
 }
 
-// sweep puts the fault to every call, two at a time, until none is left.
+// sweep injects the fault into every call, two at a time, until there are no more calls.
 func (s scenario) sweep(t *testing.T, errno syscall.Errno, step int) int {
 	t.Helper()
 	var (
@@ -291,7 +291,7 @@ func TestAnErrorAtAnyCallLosesNothing(t *testing.T) { //nolint:paralleltest // s
 		{syscall.ENOSPC, 1},
 		{syscall.EIO, 1},
 		{syscall.EACCES, 1},
-		{syscall.EROFS, 4}, // from here on unitdir only words them differently
+		{syscall.EROFS, 4}, // from here on only unitdir's messages differ
 		{syscall.EDQUOT, 4},
 		{syscall.EMFILE, 4},
 	} {
@@ -303,7 +303,7 @@ func TestAnErrorAtAnyCallLosesNothing(t *testing.T) { //nolint:paralleltest // s
 	}
 }
 
-// step is how far apart faults are: -short tries a seventh of them.
+// step is the distance between faults: -short tries a seventh of them.
 func step(every int) int {
 	if testing.Short() {
 		return 7 * every
@@ -311,7 +311,7 @@ func step(every int) int {
 	return every
 }
 
-// A run that finds everything as wanted makes no call that writes.
+// A run that finds no difference makes no call that writes.
 func TestARunWithoutChangesWritesNothing(t *testing.T) {
 	t.Parallel()
 	root := t.TempDir()

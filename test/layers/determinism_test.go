@@ -14,14 +14,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// deterministic is the packages whose result depends on their input only, with all below
-// them: the same manifests give the same units and the same diagnostics on every machine,
-// however busy it is.
+// deterministic is the packages, with all below them, whose result depends only on their
+// input: the same manifests result in the same units and the same diagnostics on every
+// machine, under any load.
 var deterministic = []string{"manifests", "generator"}
 
-// nondeterministic is what differs between two runs or two machines: the clock,
-// randomness, the environment, files and other processes. Without names it is the whole
-// package.
+// nondeterministic is what differs between two runs or two machines: the clock, randomness,
+// the environment, files and other processes. A package without names is forbidden as a
+// whole.
 var nondeterministic = map[string][]string{
 	"context":               {"WithDeadline", "WithDeadlineCause", "WithTimeout", "WithTimeoutCause"},
 	"crypto/rand":           nil,
@@ -39,7 +39,7 @@ var nondeterministic = map[string][]string{
 	"time":                  {"After", "AfterFunc", "LoadLocation", "Local", "NewTicker", "NewTimer", "Now", "Since", "Sleep", "Tick", "Until"},
 }
 
-// exceptions is the files that use it all the same, and why.
+// exceptions is the files that may use it, and why.
 var exceptions = map[string]string{
 	"generator/compile/named.go":           "it is asked for paths, and tells files from directories",
 	"manifests/catalog/entries.go":         "it lists the directories of a catalog",
@@ -75,8 +75,8 @@ func TestManifestsAndGeneratorAreDeterministic(t *testing.T) {
 	}
 }
 
-// uses lists what a file uses of the nondeterministic packages, sorted. Without source the
-// file is read.
+// uses lists what a file uses of the nondeterministic packages, sorted. If source is nil it
+// reads the file.
 func uses(name string, source any) ([]string, error) {
 	file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.SkipObjectResolution)
 	if err != nil {
@@ -112,8 +112,8 @@ func uses(name string, source any) ([]string, error) {
 	return slices.Compact(found), nil
 }
 
-// localName is what a file calls a package that it imports. The last element of the path
-// is the name of all packages in the list that are there in part only.
+// localName is the name by which a file uses an imported package. For each package that the
+// list names in part, that is the last element of the path.
 func localName(pkg string, given *ast.Ident) string {
 	if given != nil {
 		return given.Name

@@ -1,5 +1,4 @@
-// Package layers holds the import rules of the design against the real import
-// graph, so that a wrong import fails a test and not only a reader's eye.
+// Package layers tests the import rules of the design against the real import graph.
 package layers
 
 import (
@@ -15,8 +14,8 @@ import (
 
 const module = "github.com/archipelago-os/archipelago/"
 
-// mayImport is who may import whom among our own packages. A package that is
-// not listed may be imported by cmd only.
+// mayImport is the imports that are permitted among our own packages. A package that is not
+// listed may be imported by cmd only.
 var mayImport = map[string][]string{
 	"manifests/diag":               {},
 	"units":                        {},
@@ -70,8 +69,7 @@ var mayImport = map[string][]string{
 	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "manifests/graph", "cmd/archgen/install/images", "cmd/archgen/install", "cmd/archgen/view"},
 }
 
-// onlyImporter is outside packages that exactly one of ours, and its fake, may
-// import.
+// onlyImporter is outside packages that only the listed packages may import.
 var onlyImporter = map[string][]string{
 	"github.com/containers/podman/v5/pkg/systemd/quadlet": {"generator/conform"},
 	"github.com/containers/podman/v5/pkg/systemd/parser":  {"generator/conform"},
@@ -82,15 +80,15 @@ var onlyImporter = map[string][]string{
 	"golang.org/x/term":                                   {"cmd/archgen/ui"},
 }
 
-// pure is packages that touch no process, network or file. Those of manifests and generator
-// are held by TestManifestsAndGeneratorAreDeterministic.
+// pure is packages that use no process, network or file.
+// TestManifestsAndGeneratorAreDeterministic covers those of manifests and generator.
 var pure = map[string][]string{
 	"units":        {"os", "os/exec", "net/http"},
 	"units/status": {"os", "os/exec", "net/http"},
-	"units/probe":  {"os/exec", "net/http"}, // it asks over the network itself, and runs nothing
+	"units/probe":  {"os/exec", "net/http"}, // it probes over the network itself, and runs nothing
 }
 
-// mayExecute is the packages that start processes. Podman is podmancli's to run.
+// mayExecute is the packages that start processes. Only podmancli runs Podman.
 var mayExecute = []string{
 	"packaging/sbom", "units/machine", "units/podman/podmancli", "units/secret",
 	"healthd/busclient/bustest", "healthd/journal", "cmd/archgen/doctor", "cmd/archgen", "cmd/healthd",
@@ -152,7 +150,8 @@ func TestImportsRunOneWay(t *testing.T) {
 
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	for _, p := range packages(t) {
-		// A package of tests only has its comment in a test file, which go list does not read.
+		// The comment of a package with tests only is in a test file, which go list does
+		// not read.
 		if p.Doc == "" && len(p.GoFiles) > 0 {
 			t.Errorf("%s has no package comment", p.ImportPath)
 		}

@@ -10,8 +10,8 @@ import (
 	"github.com/archipelago-os/archipelago/test/host"
 )
 
-// What Debian runs of packaging/deb/tests, on a machine with nothing but the
-// package and what tests/control asks for.
+// This is what Debian runs of packaging/deb/tests, on a machine with only the package and
+// the dependencies in tests/control.
 func TestAutopkgtest(t *testing.T) {
 	t.Parallel()
 	m := host.Up(t, host.Images())

@@ -25,9 +25,9 @@ app:
     health: {serving: {http: {port: web}}}
 `
 
-// An image with an app in it, built as packaging/image has it, serves from its
-// first boot on without a step that anybody takes, from a /usr that nobody can
-// write; and again after a factory reset.
+// An image with an app in it, built as packaging/image describes, serves from its first
+// boot on. It needs no manual step and works with a read-only /usr. After a factory reset
+// it serves again.
 func TestAppsInAnImageServeFromItsFirstBootOn(t *testing.T) {
 	t.Parallel()
 	tree := filepath.Join(t.TempDir(), "tree")
@@ -40,7 +40,7 @@ func TestAppsInAnImageServeFromItsFirstBootOn(t *testing.T) {
 	run(t, "../../packaging/image", "cp", "finish", "images", only(t, dist(t), "*.deb"), imageTar(t), tree+"/build/")
 
 	within("sh", "-c", "dpkg -i /build/*.deb")
-	// its digest once loaded: an archive keeps the image, not its manifest
+	// its digest once loaded: an archive stores the image, not its manifest
 	digest := strings.TrimSpace(within("sh", "-ec", `cd /build; chmod 755 .; mkdir made loaded
 		pod() { store=$1; shift; podman --root /build/$store --runroot /run/$store --storage-driver overlay "$@"; }
 		pod made import --quiet --change USER=1000:1000 --change 'ENTRYPOINT ["/app"]' --change 'CMD ["serve"]' *.tar localhost/noshell:1 >&2
@@ -63,7 +63,7 @@ func TestAppsInAnImageServeFromItsFirstBootOn(t *testing.T) {
 	}
 	for _, command := range [][]string{
 		{"systemctl", "--user", "is-active", "app@web", "archipelago-healthd.service"},
-		// the image has what this machine would have rendered
+		// the image has the files that this machine would have rendered
 		{"archgen", "render", "--out", "rendered", "/usr/share/archipelago/apps"},
 		{"diff", "-r", "-x", ".archgen.lock", "rendered", "/etc/containers/systemd/users/archipelago"},
 	} {
@@ -81,8 +81,8 @@ func TestAppsInAnImageServeFromItsFirstBootOn(t *testing.T) {
 	serves(t, m)
 	m.Down()
 
-	// The same for the system: its units are enabled and no user's, and bootc finds
-	// whose images it has to bring along.
+	// The same for the system scope: its units are enabled and no user's are. bootc finds
+	// the images that it has to include.
 	within("rm", "-r", "/etc/containers/systemd/users")
 	within("/build/finish", "--system")
 	within("systemctl", "is-enabled", "archipelago-healthd.service", "archipelago-reconcile.path", "archipelago-reconcile.timer")
@@ -96,7 +96,7 @@ func TestAppsInAnImageServeFromItsFirstBootOn(t *testing.T) {
 		t.Errorf("the build leaves %s", left)
 	}
 
-	// bootc's part, done by hand
+	// bootc's work, done by hand
 	within("/build/images", "root", "/build/noshell.oci")
 	write(t, tree+"/etc/containers/storage.conf", `[storage]
 driver = "overlay"
@@ -112,7 +112,7 @@ additionalimagestores = ["/usr/lib/containers/root"]
 	}
 }
 
-// imageTar is the file of a small image, as `host images` makes it.
+// imageTar returns the path of a small image, as `host images` makes it.
 func imageTar(t *testing.T) string {
 	t.Helper()
 	_, file, _ := strings.Cut(strings.TrimSpace(run(t, "../host", "./host", "images", "noshell")), "\t")

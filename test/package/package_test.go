@@ -1,8 +1,8 @@
 //go:build e2e
 
-// Package package_test looks into the packages that make dist builds: that the deb
-// and the rpm hold the same files, whoever builds them and wherever. What they do
-// on a machine is in test/e2e.
+// Package package_test checks the packages that make dist builds: the deb and the rpm hold
+// the same files, and every build of a version is the same. test/e2e tests what the
+// packages do on a machine.
 package package_test
 
 import (
@@ -41,7 +41,7 @@ func run(t *testing.T, dir string, command ...string) string {
 	return string(out)
 }
 
-// dist is the folder with what make dist makes of this tree.
+// dist returns the directory with what make dist builds from this tree.
 func dist(t *testing.T) string {
 	t.Helper()
 	once.Do(func() { run(t, "../..", "make", "-s", "dist", "DIST="+built) })
@@ -51,7 +51,7 @@ func dist(t *testing.T) string {
 	return built
 }
 
-// only is the one file of the folder that has such a name.
+// only returns the one file of the directory that matches a pattern.
 func only(t *testing.T, dir, pattern string) string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(dir, pattern))
@@ -74,7 +74,7 @@ func TestMain(m *testing.M) {
 
 const rpmFile = "*.rpm"
 
-// Whoever unpacks the source tarball and builds there gets the same bytes.
+// A build from the unpacked source tarball results in the same bytes.
 func TestTwoBuildsAreTheSame(t *testing.T) {
 	t.Parallel()
 	first, elsewhere := dist(t), t.TempDir()
@@ -95,9 +95,9 @@ func read(t *testing.T, file string) string {
 	return string(content)
 }
 
-// Both packages have what make install installs, of root, with the same modes
-// and the same content, and no more: distributions compress pages and documents,
-// and have the licences and the completions of zsh in places of their own.
+// Both packages have exactly what make install installs, owned by root, with the same modes
+// and content. The exceptions are pages and documents, which distributions compress, and
+// the licences and the completions of zsh, which they put into other directories.
 func TestBothPackagesHoldWhatMakeInstallInstalls(t *testing.T) {
 	t.Parallel()
 	tree := t.TempDir()
@@ -134,8 +134,8 @@ func TestBothPackagesHoldWhatMakeInstallInstalls(t *testing.T) {
 	}
 }
 
-// files is mode, owner and digest of each file in a tar, by its name once
-// installed, unpacked.
+// files returns the mode, owner and digest of each file in a tar, by its installed and
+// uncompressed name.
 func files(t *testing.T, archive string) map[string]string {
 	t.Helper()
 	list := map[string]string{}
@@ -180,12 +180,12 @@ func gunzip(t *testing.T, packed []byte) []byte {
 	return content
 }
 
-// rpmRoot is an empty root with the rpm installed into it.
+// rpmRoot returns a root directory with only the rpm installed in it.
 func rpmRoot(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
 	run(t, root, "rpm", "--root", root, "--initdb")
-	// its scripts want a machine: test/e2e has one
+	// its scripts need a machine: test/e2e has one
 	run(t, root, "rpm", "--root", root, "--install", "--nodeps", "--noscripts", only(t, dist(t), rpmFile))
 	return root
 }
@@ -208,7 +208,7 @@ func TestRPMInARoot(t *testing.T) {
 	}
 }
 
-// What they need and say of themselves.
+// The dependencies and the metadata of the packages.
 func TestWhatThePackagesSay(t *testing.T) {
 	t.Parallel()
 	version := regexp.MustCompile(`(?m)^## \[(\d[^]]*)\]`).FindStringSubmatch(read(t, "../../CHANGELOG.md"))[1]
@@ -229,8 +229,8 @@ func TestWhatThePackagesSay(t *testing.T) {
 	}
 }
 
-// The SBOM names what is linked, with checksums and licences, and the rpm
-// declares the same as bundled.
+// The SBOM names all linked libraries with checksums and licences, and the rpm declares the
+// same as bundled.
 func TestEverythingThatIsLinkedIsNamed(t *testing.T) {
 	t.Parallel()
 	var sbom struct {
@@ -277,7 +277,7 @@ func TestEverythingThatIsLinkedIsNamed(t *testing.T) {
 	}
 }
 
-// lintian and rpmlint find nothing that packaging/ does not give a reason for.
+// lintian and rpmlint find nothing but what packaging/ explains.
 func TestLint(t *testing.T) {
 	t.Parallel()
 	run(t, "../..", "packaging/build", "-", dist(t), "lint")

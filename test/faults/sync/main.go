@@ -1,6 +1,6 @@
-// Command sync is a program to try faults on: it makes a directory hold a set of unit
-// files, given as JSON. It starts thousands of times in the tests, so it links no more
-// than that takes.
+// Command sync is a program for fault injection: it makes a directory hold a set of unit
+// files, given as JSON. The tests start it thousands of times, so it links only what it
+// needs.
 package main
 
 import (

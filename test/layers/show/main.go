@@ -1,5 +1,5 @@
-// Command show prints the packages of this module, the lowest first, with what each
-// imports of the others.
+// Command show prints the packages of this module, the lowest first, each with its imports
+// from this module.
 package main
 
 import (
@@ -31,10 +31,10 @@ func main() {
 	for _, name := range names {
 		fmt.Fprintf(&out, "%2d  %-28s %s\n", levels[name], name, strings.Join(imports[name], " "))
 	}
-	fmt.Print(out.String()) //nolint:forbidigo // it is all that the command does
+	fmt.Print(out.String()) //nolint:forbidigo // the output is all that the command does
 }
 
-// graph is what each package imports of the others.
+// graph returns the imports of each package from this module.
 func graph() (map[string][]string, error) {
 	list, err := exec.Command("go", "list", "-f", "{{.ImportPath}}{{range .Imports}} {{.}}{{end}}", module+"...").Output() //nolint:noctx // it ends by itself
 	if err != nil {
@@ -54,8 +54,8 @@ func graph() (map[string][]string, error) {
 	return imports, nil
 }
 
-// level is 0 for a package that imports none of the others, and else one more than the
-// highest that it imports. Go refuses circles.
+// level returns 0 for a package without imports from this module, else one more than its
+// highest import. Go forbids cycles.
 func level(name string, imports map[string][]string, known map[string]int) int {
 	if n, isKnown := known[name]; isKnown {
 		return n
