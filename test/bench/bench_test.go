@@ -33,8 +33,8 @@ func TestPercentile(t *testing.T) {
 	}
 }
 
-// TestRatiosAreTakenWithinARound: a round in which the whole computer was slow
-// says the same of the two as a fast one.
+// TestRatiosAreTakenWithinARound: a round in which the whole computer was slow has the same
+// ratio as a fast one.
 func TestRatiosAreTakenWithinARound(t *testing.T) {
 	t.Parallel()
 	a, b := []time.Duration{10, 100, 30}, []time.Duration{20, 200, 60}

@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// boots is where what is known of each boot is noted, a line each.
+// boots is the file with one line of figures per boot.
 const boots = "boots"
 
-// booted notes how the last boot went: how long from the machine's start to that
-// of the user's manager, and from there until all apps served.
+// booted records the last boot: the time from the machine's start to that of the user's
+// manager, and from there until all apps served.
 func (b *bench) booted(ctx context.Context) ([]byte, error) {
 	f, err := newFleet(ctx, b.apps, b.archgen)
 	if err != nil {
@@ -40,7 +40,8 @@ func (b *bench) booted(ctx context.Context) ([]byte, error) {
 	return fmt.Appendf(nil, "%v %v\n", manager-machine, apps-manager), nil
 }
 
-// moments is the latest of the moments that systemctl prints, since the kernel's start.
+// moments returns the latest of the timestamps that systemctl prints, since the kernel's
+// start.
 func moments(ctx context.Context, args ...string) (time.Duration, error) {
 	text, err := output(ctx, "systemctl", args...)
 	if err != nil {
@@ -57,8 +58,8 @@ func moments(ctx context.Context, args ...string) (time.Duration, error) {
 	return last, nil
 }
 
-// boot is the part of the page about boots that were noted. The same apps are
-// then started by systemd at once, and by hand.
+// boot returns the part of the page about the recorded boots. It also has the same apps
+// started by systemd at once, and by hand.
 func (b *bench) boot(ctx context.Context) ([]byte, error) {
 	f, err := newFleet(ctx, b.apps, b.archgen)
 	if err != nil {
@@ -79,7 +80,7 @@ func (b *bench) boot(ctx context.Context) ([]byte, error) {
 	var bySystemd, byHand []time.Duration
 	for range rounds {
 		for _, way := range []struct {
-			start, stop []string // of each, at a time; of all
+			start, stop []string // of each app, one after another; of all
 			took        *[]time.Duration
 			name        func(int) string
 		}{
@@ -133,7 +134,7 @@ func notedBoots() (manager, served []time.Duration, err error) {
 
 func handName(i int) string { return fmt.Sprintf("hand-%d", i) }
 
-// makeByHand makes the containers of all apps again, as one would without us.
+// makeByHand creates the containers of all apps again, as a user without Archipelago would.
 func (f *fleet) makeByHand(ctx context.Context) error {
 	for i := range f.apps {
 		if _, err := output(ctx, "podman", "network", "create", handName(i)); err != nil {
@@ -148,7 +149,7 @@ func (f *fleet) makeByHand(ctx context.Context) error {
 	return nil
 }
 
-// each does something for all apps at a time.
+// each calls do for each app in turn.
 func (f *fleet) each(do func(i int) error) error {
 	failures := make([]error, f.apps)
 	var all sync.WaitGroup

@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// group is a control group. Its CPU time is that of all that ever ran in it.
+// group is a control group. Its CPU time includes all processes that ever ran in it.
 type group string
 
 func (g group) cpu() time.Duration {
 	return time.Duration(numberIn(filepath.Join(string(g), "cpu.stat"), "usage_usec")) * time.Microsecond
 }
 
-// group is the control group of a unit of the user's manager; "" is the manager's
-// own, which holds all others.
+// group returns the control group of a unit of the user's manager. For "" it returns the
+// manager's own, which contains all others.
 func (f *fleet) group(ctx context.Context, unit string) (group, error) {
 	if unit == "" {
 		g, err := f.group(ctx, "init.scope")
@@ -28,8 +28,8 @@ func (f *fleet) group(ctx context.Context, unit string) (group, error) {
 	return group("/sys/fs/cgroup" + text), err
 }
 
-// numberIn is a number that a file of the kernel has under a name; 0 where the
-// file is gone, as of a thread that ended.
+// numberIn returns the number under a name in a file of the kernel, or 0 if the file is
+// gone, for example because a thread has ended.
 func numberIn(file, name string) int {
 	text, _ := os.ReadFile(file)
 	for line := range strings.Lines(string(text)) {
@@ -41,32 +41,32 @@ func numberIn(file, name string) int {
 	return 0
 }
 
-// cost is what it costs to have apps watched for a while.
+// cost is the cost of watching apps for a while.
 type cost struct {
 	name  string
 	over  time.Duration
-	whole time.Duration // CPU time of all that the user's manager started, and its own
+	whole time.Duration // CPU time of the user's manager and all that it started
 	lines int           // of the user's journal
 
-	// Of healthd, where it runs. own includes what it runs; sleeps is how often
-	// one of its threads went to sleep, and so was woken up.
+	// The fields of healthd, if it runs. own includes its child processes. sleeps is how
+	// often one of its threads went to sleep, and so was woken up.
 	own                 time.Duration
 	sleeps, healthdSaid int
 	rss                 [2]int // at the beginning and at the end, KiB
 	anonymous, peak     int
 }
 
-// perMinute scales a count.
+// perMinute converts a count to a rate.
 func (c cost) perMinute(n int) float64 { return float64(n) / c.over.Minutes() }
 
-// share is CPU time in percent of a core.
+// share converts CPU time to percent of a core.
 func (c cost) share(d time.Duration) float64 { return 100 * d.Seconds() / c.over.Seconds() }
 
-// What happens after a start doesn't count: containers start for a while, and healthd
-// gives memory back once, when it has been calm for a while.
+// The time after a start does not count: containers take a while to start, and healthd
+// returns memory once after it has been idle for a while.
 const warmUp, healthdWarmUp = 10 * time.Second, 45 * time.Second
 
-// watchFor measures for a while. Nothing else may go on.
+// watchFor measures for a while. Nothing else may run.
 func (f *fleet) watchFor(ctx context.Context, name string, d time.Duration, withHealthd bool) (cost, error) {
 	c := cost{name: name}
 	idle := warmUp
@@ -110,7 +110,7 @@ func (f *fleet) watchFor(ctx context.Context, name string, d time.Duration, with
 	return c, nil
 }
 
-// said is how many lines the journal has since then.
+// said returns the number of lines in the journal since a time.
 func said(ctx context.Context, since time.Time, which ...string) (int, error) {
 	at := fmt.Sprintf("--since=@%d.%06d", since.Unix(), since.Nanosecond()/1000)
 	text, err := output(ctx, "journalctl", append([]string{"--user", "--quiet", "--no-pager", "--output=cat", at}, which...)...)
@@ -120,9 +120,9 @@ func said(ctx context.Context, since time.Time, which ...string) (int, error) {
 	return strings.Count(text, "\n") + 1, err
 }
 
-// sleepsOf counts how often the threads of a process went to sleep by themselves.
+// sleepsOf counts how often the threads of a process went to sleep voluntarily.
 func sleepsOf(pid int) (n int) {
-	tasks, _ := filepath.Glob(shown(pid, "task/*/status")) // the pattern is sound
+	tasks, _ := filepath.Glob(shown(pid, "task/*/status")) // the pattern is valid
 	for _, task := range tasks {
 		n += numberIn(task, "voluntary_ctxt_switches")
 	}

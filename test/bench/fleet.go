@@ -21,8 +21,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// fleet is the apps that run while the machine is measured. Each has a network
-// and a volume of its own and answers HTTP on a port of its own.
+// fleet is the apps that run during a measurement. Each has a network, a volume and an HTTP
+// port of its own.
 type fleet struct {
 	apps    int
 	archgen string
@@ -31,7 +31,7 @@ type fleet struct {
 	client  http.Client
 }
 
-// The ways to have an app's health checked.
+// The ways to check an app's health.
 const (
 	unchecked = ""
 	byHealthd = "    health: {serving: {http: {port: web}, interval: 5s}}\n"
@@ -62,7 +62,7 @@ func service(i int) string         { return "app@" + name(i) + ".service" }
 func unitName(i int) string        { return "app@" + name(i) + ".container" }
 func (f *fleet) unit(i int) string { return filepath.Join(f.places.Units, unitName(i)) }
 
-// names lists the apps under the names that make gives them.
+// names returns the names of the apps that make returns.
 func (f *fleet) names(name func(int) string) []string {
 	list := make([]string, 0, f.apps)
 	for i := range f.apps {
@@ -71,7 +71,7 @@ func (f *fleet) names(name func(int) string) []string {
 	return list
 }
 
-// install makes the apps run, checked in that way.
+// install starts the apps, with health checks of that kind.
 func (f *fleet) install(ctx context.Context, health string) error {
 	home, err := os.UserConfigDir()
 	if err != nil {
@@ -100,7 +100,7 @@ func (f *fleet) install(ctx context.Context, health string) error {
 	return err
 }
 
-// healthd starts or stops it, or asks something of it.
+// healthd runs a systemctl verb on healthd.
 func (f *fleet) healthd(ctx context.Context, verb string) error {
 	_, err := output(ctx, "systemctl", "--user", verb, healthdUnit)
 	return err
@@ -120,7 +120,7 @@ func (f *fleet) answers(ctx context.Context, i int) bool {
 	return response.StatusCode == http.StatusOK
 }
 
-// served waits until an app serves, and returns when that was.
+// served waits until an app serves, and returns the time.
 func (f *fleet) served(ctx context.Context, i int) (time.Time, error) {
 	err := until(ctx, 10*time.Millisecond, func() bool { return f.answers(ctx, i) })
 	if err != nil {
@@ -140,8 +140,8 @@ func (f *fleet) allServe(ctx context.Context) error {
 	return errors.Join(failures...)
 }
 
-// kill ends, with no chance to clean up, the processes of an app that run a program,
-// and says when: they take a while to find.
+// kill kills the processes of an app that run a program, and returns the time of the kill,
+// because finding them takes a while.
 func (f *fleet) kill(ctx context.Context, i int, program string) (time.Time, error) {
 	found, err := f.processes(ctx, i, program)
 	at := time.Now()
@@ -212,10 +212,10 @@ func output(ctx context.Context, command string, args ...string) (string, error)
 	return strings.TrimSpace(out.String()), nil
 }
 
-// patience is longer than anything takes that is measured.
+// patience is longer than any measured event takes.
 const patience = 3 * time.Minute
 
-// until waits for something to become true.
+// until waits until a condition is true.
 func until(ctx context.Context, every time.Duration, isTrue func() bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// happening is something that was done to a file, and when we were told.
+// happening is an event of a file, and the time when the kernel reported it.
 type happening struct {
 	mask uint32
 	name string
 	at   time.Time
 }
 
-// happenings tells what happens to the files of a directory until the context ends.
+// happenings reports the events of a directory's files until the context ends.
 func happenings(ctx context.Context, dir string, mask uint32) (<-chan happening, error) {
 	fd, err := syscall.InotifyInit1(syscall.IN_CLOEXEC | syscall.IN_NONBLOCK)
 	if err != nil {
@@ -50,13 +50,13 @@ func happenings(ctx context.Context, dir string, mask uint32) (<-chan happening,
 	return told, nil
 }
 
-// timed is an event and when it was told.
+// timed is an event with the time when it was received.
 type timed[T any] struct {
 	event T
 	at    time.Time
 }
 
-// stamped says when each event was told, however late it is read.
+// stamped adds the time to each event, however late it is read.
 func stamped[T any](events <-chan T) <-chan timed[T] {
 	out := make(chan timed[T], 4096)
 	go func() {
@@ -68,7 +68,7 @@ func stamped[T any](events <-chan T) <-chan timed[T] {
 	return out
 }
 
-// forget takes what was told so far.
+// forget discards the events so far.
 func forget[T any](told <-chan T) (n int) {
 	for {
 		select {
@@ -83,7 +83,7 @@ func forget[T any](told <-chan T) (n int) {
 	}
 }
 
-// next is the next thing told that is wanted.
+// next returns the next event that is wanted.
 func next[T any](ctx context.Context, told <-chan T, wanted func(T) bool) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

@@ -12,17 +12,17 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// latency is how long it took from a fault to what came of it, each time.
+// latency is the time from each fault to its consequence.
 type latency struct {
 	name  string
 	times []time.Duration
 }
 
-// lookouts is where the faults' consequences show.
+// lookouts is the sources that show the consequences of faults.
 type lookouts struct {
 	*fleet
-	// files is what comes into the directory of units; passes is the lock being
-	// opened, with which a pass begins; services is what systemd tells.
+	// files is new files in the unit directory. passes is each opening of the lock, with
+	// which a pass begins. services is systemd's events.
 	files, passes <-chan happening
 	services      <-chan timed[systemd.Event]
 }
@@ -39,7 +39,7 @@ func newLookouts(ctx context.Context, f *fleet) (l lookouts, err error) {
 	return l, nil
 }
 
-// calm waits until nothing is under way, and forgets what was told of it.
+// calm waits until nothing is in progress, and discards the events so far.
 func (l lookouts) calm(ctx context.Context) error {
 	if err := l.fleet.calm(ctx); err != nil {
 		return err
@@ -50,8 +50,7 @@ func (l lookouts) calm(ctx context.Context) error {
 	return nil
 }
 
-// faults provokes each fault once for every app while healthd watches, one at a
-// time.
+// faults causes each fault once for every app while healthd watches, one at a time.
 func (l lookouts) faults(ctx context.Context) ([]latency, error) {
 	restored := latency{name: "unit file deleted → there again"}
 	loaded := latency{name: "unit file deleted, unit gone and app stopped → systemd has the unit"}
@@ -69,8 +68,8 @@ func (l lookouts) faults(ctx context.Context) ([]latency, error) {
 		{l.calm, l.delete, []*latency{&restored}},
 		{l.calm, l.crash, []*latency{&told, &known, &again}},
 		{l.calm, l.remove, []*latency{&loaded, &asked, &started}},
-		// healthd watches the last app settle for most of the time in which this
-		// one does not answer and isn't sick yet, so there is nothing to wait for.
+		// This app does not answer and is not yet unhealthy for most of the time in which
+		// the last app settles, so there is nothing to wait for.
 		{func(context.Context) error { return nil }, l.cut, []*latency{&repaired}},
 	} {
 		for i := range l.apps {
@@ -117,8 +116,8 @@ func (l lookouts) crash(ctx context.Context, i int) ([]time.Duration, error) {
 	return []time.Duration{told.at.Sub(start), looks.at.Sub(start), served.Sub(start)}, err
 }
 
-// remove deletes a unit file, lets systemd forget the unit, and stops the app,
-// all while healthd is held. The time begins when it is let go.
+// remove deletes a unit file, makes systemd unload the unit, and stops the app, all while
+// healthd is stopped with SIGSTOP. The time begins when healthd continues.
 func (l lookouts) remove(ctx context.Context, i int) ([]time.Duration, error) {
 	healthd, err := l.pid(ctx)
 	if err != nil {
@@ -129,7 +128,7 @@ func (l lookouts) remove(ctx context.Context, i int) ([]time.Duration, error) {
 	}
 	letGo := func() error { return syscall.Kill(healthd, syscall.SIGCONT) }
 	if err := l.takeAway(ctx, i); err != nil {
-		_ = letGo() // the first error says more
+		_ = letGo() // the first error is more informative
 		return nil, err
 	}
 	forget(l.services)
@@ -137,8 +136,8 @@ func (l lookouts) remove(ctx context.Context, i int) ([]time.Duration, error) {
 	if err := letGo(); err != nil {
 		return nil, err
 	}
-	// What a unit is like is asked for when systemd tells of it, so these are a
-	// little late.
+	// The state of a unit is queried after systemd's event, so these times are a little
+	// late.
 	var times []time.Duration
 	for _, reached := range []func(systemd.Listed) bool{
 		func(u systemd.Listed) bool { return u.LoadState == "loaded" },
@@ -182,7 +181,7 @@ func (l lookouts) reaches(ctx context.Context, i int, state func(systemd.Listed)
 	}
 }
 
-// cut kills what forwards an app's port. The container runs on.
+// cut kills the process that forwards an app's port. The container keeps running.
 func (l lookouts) cut(ctx context.Context, i int) ([]time.Duration, error) {
 	start, err := l.kill(ctx, i, "rootlessport")
 	if err != nil {
@@ -192,7 +191,7 @@ func (l lookouts) cut(ctx context.Context, i int) ([]time.Duration, error) {
 	return []time.Duration{served.Sub(start)}, err
 }
 
-// pid is healthd's process.
+// pid returns healthd's process ID.
 func (f *fleet) pid(ctx context.Context) (int, error) {
 	text, err := output(ctx, "systemctl", "--user", "show", "-P", "MainPID", healthdUnit)
 	if err != nil {
@@ -205,5 +204,5 @@ func (f *fleet) pid(ctx context.Context) (int, error) {
 	return pid, err
 }
 
-// shown is a path of a process's directory in /proc.
+// shown returns a path in a process's directory in /proc.
 func shown(pid int, file string) string { return filepath.Join("/proc", strconv.Itoa(pid), file) }

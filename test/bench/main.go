@@ -1,10 +1,9 @@
-// Command bench measures Archipelago against what its users have otherwise, on
-// one machine in one run, and prints the parts of docs/benchmarks.md. It owns
-// that page and nothing else: it judges no figure, and fails only when a command
-// fails.
+// Command bench measures Archipelago against the alternatives of its users, on one machine
+// in one run, and prints the parts of docs/benchmarks.md. It owns that page and nothing
+// else: it judges no figure, and fails only when a command fails.
 //
-// test/bench/run calls it on the test machine, once for each part: one of them
-// comes after a reboot.
+// test/bench/run runs it on the test machine, once for each part, because one part comes
+// after a reboot.
 package main
 
 import (
@@ -20,8 +19,8 @@ import (
 	"time"
 )
 
-// sizes is the numbers of apps that are rendered: a node's, and the one that the
-// aims are set for.
+// sizes is the numbers of apps that are rendered: those of a node, and those of the
+// performance target.
 var sizes = []int{30, 1000}
 
 func main() {
@@ -71,7 +70,7 @@ type bench struct {
 	disk   string // a directory on the disk
 }
 
-// machine is what the figures depend on most.
+// computer is what the figures depend on most.
 type computer struct {
 	cores                      int
 	kernel, filesystem, podman string
@@ -95,12 +94,12 @@ func describe(ctx context.Context, dir, podman string) (computer, error) {
 	return computer{cores, version, system, podman}, err
 }
 
-// filesystem is the type of the file system that holds dir.
+// filesystem returns the type of the file system that contains dir.
 func filesystem(ctx context.Context, dir string) (string, error) {
 	out, err := exec.CommandContext(ctx, "stat", "--file-system", "--format=%T", dir).Output()
 	if err != nil {
 		return "", fmt.Errorf("stat %s: %w", dir, err)
 	}
-	// stat can't tell the three apart; all mount as ext4 today.
+	// stat can't distinguish the three; today all mount as ext4.
 	return strings.ReplaceAll(strings.TrimSpace(string(out)), "ext2/ext3", "ext4"), nil
 }

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// page puts the figures into words.
+// page formats the figures as text.
 func page(m computer, rounds int, results []result, stages []stage) []byte {
 	var p strings.Builder
 	fmt.Fprintf(&p, `# Benchmarks
@@ -52,7 +52,7 @@ virtual machine, so compare ratios and allocations between runs, not times.
 	return []byte(p.String())
 }
 
-// stageNames is what the benchmarks of package generator measure.
+// stageNames is the benchmarks of package generator and what they measure.
 var stageNames = map[string]string{
 	"Parse":     "Parse and validate",
 	"Resolve":   "Resolve",
@@ -86,7 +86,7 @@ func milliseconds(d time.Duration) string {
 	return fmt.Sprintf("%.0f ms", ms)
 }
 
-// percentile is the smallest value that p percent of the values don't exceed.
+// percentile returns the smallest value that p percent of the values don't exceed.
 func percentile[T time.Duration | float64](values []T, p int) T {
 	sorted := slices.Sorted(slices.Values(values))
 	return sorted[(len(sorted)*p+99)/100-1]

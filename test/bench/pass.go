@@ -23,11 +23,11 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// nullPass is what it costs to find that nothing is to be done.
+// nullPass is the cost of a pass that finds nothing to do.
 type nullPass struct {
 	lines []*line
-	// passes was made in this process, as healthd makes them; wall and cpu are of
-	// one, manager is the CPU time of systemd for one.
+	// passes is the number of passes in this process, made as healthd makes them. wall and
+	// cpu are the times of one pass, manager is the CPU time of systemd for one.
 	passes           int
 	wall             []time.Duration
 	cpu, manager     time.Duration
@@ -36,7 +36,7 @@ type nullPass struct {
 	programs         map[string]int
 }
 
-// measurePass measures passes over apps that run as they should.
+// measurePass measures passes over apps that need no change.
 func (b *bench) measurePass(ctx context.Context, f *fleet) (*nullPass, error) {
 	p := &nullPass{passes: 200, programs: map[string]int{}, lines: []*line{
 		{name: "archgen apply", command: []string{f.archgen, "apply"}},
@@ -77,8 +77,7 @@ func (b *bench) measurePass(ctx context.Context, f *fleet) (*nullPass, error) {
 
 const podmanPS = "podman ps"
 
-// roundsOf runs the commands. A program is opened when it is run, by which those
-// that archgen runs are counted.
+// roundsOf runs the commands. It counts the programs that archgen runs by their opening.
 func (b *bench) roundsOf(ctx context.Context, p *nullPass) error {
 	var opened []<-chan happening
 	for _, dir := range []string{"/usr/bin", "/usr/libexec/podman"} {
@@ -108,7 +107,7 @@ func (b *bench) roundsOf(ctx context.Context, p *nullPass) error {
 	return nil
 }
 
-// inProcess makes the passes that healthd makes.
+// inProcess makes passes as healthd makes them.
 func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 	source := compile.Source{Scope: units.User, Generator: compile.Version(), Getenv: os.Getenv}
 	source.Ask = healthd.AskOnce(podmancli.InstalledVersion, func() (string, error) { return exec.LookPath("podman") })
@@ -128,7 +127,7 @@ func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 		}
 		return err
 	}
-	if err := once(); err != nil { // compiles
+	if err := once(); err != nil { // compiles the manifests
 		return err
 	}
 	manager, err := f.group(ctx, "init.scope")
@@ -154,17 +153,17 @@ func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 
 func usage(who int) syscall.Rusage {
 	var u syscall.Rusage
-	_ = syscall.Getrusage(who, &u) // fails for a bad argument only
+	_ = syscall.Getrusage(who, &u) // fails only for an invalid argument
 	return u
 }
 
-// used is the CPU time of this process or of its children that have ended.
+// used returns the CPU time of this process or of its ended children.
 func used(who int) time.Duration {
 	u := usage(who)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// faultsOf is the page faults: a child has some, however little it does.
+// faultsOf returns the number of page faults: every child has some.
 func faultsOf(who int) int64 { return usage(who).Minflt }
 
 // ran lists the programs that archgen ran.

@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// polling is a loop as people write it who have no healthd: every so often it
-// asks Podman for all containers, looks for each unit file and asks each port,
-// and puts right what is wrong, one after another.
+// polling is a loop as users write it without healthd: once per period it queries Podman
+// for all containers, checks each unit file and each port, and repairs each problem, one
+// after another.
 type polling struct {
 	*fleet
 	period time.Duration
@@ -23,7 +23,7 @@ type polling struct {
 	found   [faultKinds][]time.Duration
 }
 
-// fault is one that was provoked and not put right or noticed yet.
+// fault is a fault that was caused and not yet noticed or repaired.
 type fault struct{ kind, app int }
 
 // The kinds of faults.
@@ -34,8 +34,8 @@ const (
 	faultKinds
 )
 
-// polled provokes each fault once for every app while the loop goes round, at
-// all moments between two looks. Each app has one fault in a period.
+// polled causes each fault once for every app while the loop runs, at all moments between
+// two iterations. Each app has one fault per period.
 func (f *fleet) polled(ctx context.Context, period time.Duration) ([]latency, error) {
 	p := &polling{fleet: f, period: period, pending: map[fault]time.Time{}}
 	for i := range f.apps {
@@ -112,7 +112,7 @@ func (p *polling) do(ctx context.Context, f fault) error {
 	return err
 }
 
-// noticed takes down how long a fault lasted, if there was one.
+// noticed records how long a fault lasted, if there was one.
 func (p *polling) noticed(kind, app int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,7 +123,7 @@ func (p *polling) noticed(kind, app int) {
 	}
 }
 
-// look is one turn of the loop.
+// look is one iteration of the loop.
 func (p *polling) look(ctx context.Context) error {
 	if err := p.containers(ctx); err != nil {
 		return err
@@ -147,7 +147,7 @@ func (p *polling) look(ctx context.Context) error {
 	return nil
 }
 
-// containers sees an app that was killed by its container being gone or another.
+// containers detects that an app was killed when its container is gone or another one.
 func (p *polling) containers(ctx context.Context) error {
 	text, err := output(ctx, "podman", "ps", "--format", "{{.Names}} {{.ID}}")
 	if err != nil {
@@ -159,7 +159,8 @@ func (p *polling) containers(ctx context.Context) error {
 		ids[name] = id
 		running = append(running, id)
 	}
-	// One that ends meanwhile makes it fail: the next look sees that.
+	// A container that ends meanwhile makes the command fail: the next iteration detects
+	// that.
 	_, _ = output(ctx, "podman", running...)
 	for i := range p.apps {
 		if p.ids != nil && ids[name(i)] != p.ids[name(i)] {
@@ -170,8 +171,7 @@ func (p *polling) containers(ctx context.Context) error {
 	return nil
 }
 
-// files restores unit files. That the same bytes need no reload is what it
-// doesn't know.
+// files restores unit files. It does not know that restored bytes need no reload.
 func (p *polling) files(ctx context.Context) error {
 	reload := false
 	for i, text := range p.copies {

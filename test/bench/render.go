@@ -18,7 +18,7 @@ import (
 	"github.com/archipelago-os/archipelago/test/bench/apps"
 )
 
-// render measures the way from manifests to unit files.
+// render measures the steps from manifests to unit files.
 func (b *bench) render(ctx context.Context) ([]byte, error) {
 	out, err := exec.CommandContext(ctx, "podman", "--version").Output()
 	if err != nil {
@@ -29,7 +29,7 @@ func (b *bench) render(ctx context.Context) ([]byte, error) {
 	if b.disk, err = os.MkdirTemp(".", "bench-"); err != nil {
 		return nil, err
 	}
-	defer func() { _ = os.RemoveAll(b.disk) }() // what stays goes with the machine
+	defer func() { _ = os.RemoveAll(b.disk) }() // what remains is removed with the machine
 	if b.memory, err = os.MkdirTemp(b.memory, "bench-"); err != nil {
 		return nil, err
 	}
@@ -54,13 +54,13 @@ func (b *bench) render(ctx context.Context) ([]byte, error) {
 	return page(m, b.rounds, results, stages), nil
 }
 
-// result is the measurements of one number of apps.
+// result is the measurements for one number of apps.
 type result struct {
 	apps, files int
 	lines       []*line
 }
 
-// line is one command that is measured once a round.
+// line is one command that is measured once per round.
 type line struct {
 	name string
 	// fresh is a directory that has to be empty before each run.
@@ -98,12 +98,12 @@ func (b *bench) measure(ctx context.Context, n int) (result, error) {
 			}
 		}
 	}
-	files, err := filepath.Glob(out + "/[^.]*") // not the lock
+	files, err := filepath.Glob(out + "/[^.]*") // all but the lock
 	if err != nil {
 		return result{}, err
 	}
 	made, err := filepath.Glob(services + "/*.service")
-	// A recipe is for archgen.
+	// Only archgen reads recipes.
 	want := slices.DeleteFunc(slices.Clone(files), func(path string) bool { return filepath.Ext(path) == ".recipe" })
 	if err == nil && len(made) != len(want) {
 		err = fmt.Errorf("Podman's generator made %d services of %d files, so its times mean nothing", len(made), len(want))
@@ -128,8 +128,7 @@ func writeApps(dir string, n int) error {
 	return nil
 }
 
-// once runs the command. What ran before it must not be charged to it, so the
-// disks are quiet when it starts.
+// once runs the command. It starts with idle disks, so that earlier writes do not count.
 func (l *line) once(ctx context.Context) error {
 	if l.fresh != "" {
 		if err := os.RemoveAll(l.fresh); err != nil {
@@ -155,15 +154,15 @@ func (l *line) once(ctx context.Context) error {
 	return nil
 }
 
-// stage is the share of one manifest in one step of the work.
+// stage is the time of one step for one manifest.
 type stage struct {
 	name              string
 	microseconds      float64
 	allocs, kilobytes float64
 }
 
-// measureStages runs the benchmarks of package generator, which work on as many
-// manifests as the largest of sizes.
+// measureStages runs the benchmarks of package generator, which use the largest number of
+// manifests in sizes.
 func (b *bench) measureStages(ctx context.Context) ([]stage, error) {
 	c := exec.CommandContext(ctx, b.stages, "-test.run=^$", "-test.bench=.", "-test.benchtime=5x", "-test.count=3")
 	c.Env = append(os.Environ(), "TMPDIR="+b.disk)

@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// sizes measures what make install puts on a machine, and the packages of it.
+// sizes measures the files that make install installs, and the packages.
 func (b *bench) sizes(context.Context) ([]byte, error) {
 	var packed counter
 	gz, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
@@ -41,7 +41,7 @@ func (b *bench) sizes(context.Context) ([]byte, error) {
 			return err
 		}
 		files, total = files+1, total+counter(info.Size())
-		if info.Mode()&0o111 != 0 && info.Size() > 1<<20 { // no script
+		if info.Mode()&0o111 != 0 && info.Size() > 1<<20 { // not a script
 			fmt.Fprintf(&p, "| %s, static | %s |\n", filepath.Base(path), counter(info.Size()))
 		}
 		return nil
@@ -66,7 +66,7 @@ func (b *bench) sizes(context.Context) ([]byte, error) {
 	return []byte(p.String()), nil
 }
 
-// counter is a number of bytes, as of those written to it.
+// counter counts the bytes written to it.
 type counter int64
 
 var _ io.Writer = (*counter)(nil)

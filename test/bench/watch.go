@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// watched is what the part of the page about healthd is made of.
+// watched is the figures for the part of the page about healthd.
 type watched struct {
 	pass            *nullPass
 	latency, polled []latency
 	costs           []cost
 }
 
-// watch measures passes and healthd over apps that run.
+// watch measures passes and healthd over running apps.
 func (b *bench) watch(ctx context.Context) ([]byte, error) {
 	f, err := newFleet(ctx, b.apps, b.archgen)
 	if err != nil {
@@ -27,13 +27,13 @@ func (b *bench) watch(ctx context.Context) ([]byte, error) {
 		name string
 		do   func() error
 	}{
-		{"healthd with apps that nobody asks", func() error {
-			return w.soak(ctx, f, unchecked, "healthd, apps without a probe", 2*b.soak, true) // Go collects every two minutes
+		{"healthd with apps without a probe", func() error {
+			return w.soak(ctx, f, unchecked, "healthd, apps without a probe", 2*b.soak, true) // Go collects garbage every two minutes
 		}},
 		{"Podman asking", func() error { return w.soak(ctx, f, byPodman, "Podman's health check every 5 s", short, false) }},
 		{"healthd asking", func() error { return w.soak(ctx, f, byHealthd, "healthd, HTTP every 5 s", b.soak, true) }},
 		{"faults under healthd", func() error { return w.faults(ctx, f) }},
-		{"nobody asking", func() error { return w.soak(ctx, f, byHealthd, "nothing", short, false) }},
+		{"no health checks", func() error { return w.soak(ctx, f, byHealthd, "nothing", short, false) }},
 		{"null pass", func() (err error) { w.pass, err = b.measurePass(ctx, f); return err }},
 		{"faults under a loop that polls", func() (err error) { w.polled, err = f.polled(ctx, b.period); return err }},
 	} {
@@ -45,7 +45,7 @@ func (b *bench) watch(ctx context.Context) ([]byte, error) {
 	return watchPage(b, &w), nil
 }
 
-// soak lets apps run for a while, checked in a way.
+// soak runs apps for a while with health checks of one kind.
 func (w *watched) soak(ctx context.Context, f *fleet, health, name string, d time.Duration, withHealthd bool) error {
 	if err := f.healthd(ctx, "stop"); err != nil {
 		return err

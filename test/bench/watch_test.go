@@ -34,7 +34,7 @@ func TestWatchPage(t *testing.T) {
 	got := string(watchPage(&bench{apps: 30, rounds: 10, period: 30 * time.Second}, w))
 	for _, want := range []string{
 		"| archgen apply | 30 ms | 30 ms | 14 ms | 0.50 |",
-		"own process: 5.0 ms (p90 5.0 ms), 3.0 ms of CPU time",
+		"own process a pass takes 5.0 ms (p90 5.0 ms), 3.0 ms of CPU time",
 		"ran quadlet 10 times",
 		"| unit file deleted → there again | 1 | 4.0 ms | 4.0 ms |",
 		"| the loop: unit file deleted → there again | 1 | 15000 ms | 15000 ms |",
@@ -48,7 +48,7 @@ func TestWatchPage(t *testing.T) {
 	}
 }
 
-// TestHappenings: what is done to a file is told with its name, in order.
+// TestHappenings: events of files are reported in order, with the names of the files.
 func TestHappenings(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

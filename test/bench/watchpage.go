@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// watchPage puts the figures about running apps into words.
+// watchPage formats the figures about running apps as text.
 func watchPage(b *bench, w *watched) []byte {
 	var p strings.Builder
 	fmt.Fprintf(&p, `
@@ -17,19 +17,19 @@ own.
 
 ### A pass that finds nothing to do
 
-%d rounds, as above. The last column compares with podman ps, the least that a
-loop that polls has to run.
+%d rounds, as above. The last column compares with podman ps, the minimum that a
+polling loop has to run.
 
 | command | p50 | p90 | CPU p50 | ÷ podman ps |
 | --- | ---: | ---: | ---: | ---: |
 `, b.apps, b.rounds)
 	passTable(&p, w.pass)
 	fmt.Fprintf(&p, `
-healthd makes the pass in its own process: %s (p90 %s), %s of CPU time, and %s
-of systemd's, over %d passes.
+In healthd's own process a pass takes %s (p90 %s), %s of CPU time, and %s of
+systemd's CPU time, over %d passes.
 
-All these passes together changed %d files, and had systemd reload %d times. Those
-of healthd ran no program; %d of archgen apply ran %s.
+All these passes together changed %d files and reloaded systemd %d times. The
+passes of healthd ran no program; %d of archgen apply ran %s.
 `, milliseconds(percentile(w.pass.wall, 50)), milliseconds(percentile(w.pass.wall, 90)), milliseconds(w.pass.cpu), milliseconds(w.pass.manager),
 		w.pass.passes, w.pass.written, w.pass.reloads, b.rounds, w.pass.ran())
 	latencyTable(&p, b, w)
@@ -51,20 +51,20 @@ func latencyTable(p *strings.Builder, b *bench, w *watched) {
 	fmt.Fprintf(p, `
 ### From a fault to its end
 
-Each fault is provoked once for every app. Under healthd that is one at a time,
-with nothing else under way but the settling of the app before where a port is
-dead. "The loop" is a shell script's worth of polling: every %v it runs podman ps
-and podman inspect, looks for each unit file, asks each port, and restores and
-restarts what is wrong, one after another. Faults come at all moments in between,
-%d in each period, a third of each kind.
+The benchmark causes each fault once for every app. Under healthd it causes one at a
+time, while nothing else happens; only for a dead port, the app before may still be
+settling. "The loop" polls as a shell script would: every %v it runs podman ps and
+podman inspect, checks each unit file and each port, and restores or restarts what
+is wrong, one after another. Faults come at all moments in between, %d in each
+period, a third of each kind.
 
-"Unit gone": healthd is held (SIGSTOP) while the file is deleted, systemd reads
-its units anew and the app is stopped; the time begins when it is let go. An app
-is killed by its process; healthd hears of that from the kernel, by the control
-group, and systemd when conmon, the parent, has run podman container cleanup and
-ended. healthd looks at an app when it takes the lock of a
-pass. A port is dead when what forwards it (rootlessport) was killed. Probes are
-%v apart.
+"Unit gone": healthd is stopped with SIGSTOP while the file is deleted, systemd
+reloads its units and the app is stopped; the time begins when healthd continues.
+An app is killed by killing its process. The kernel reports that to healthd, by the
+control group. systemd notices it when conmon, the parent, has run podman container
+cleanup and ended. healthd acts on an app when it takes the lock of a pass. A port is
+dead when the process that forwards it (rootlessport) was killed. Probes are %v
+apart.
 
 | fault | n | p50 | p99 |
 | --- | ---: | ---: | ---: |
@@ -86,13 +86,13 @@ func costTable(p *strings.Builder, costs []cost) {
 ### What watching costs
 
 CPU is in percent of one core. "All" is the control group of the user's systemd:
-the apps, what forwards their ports, what asks them, and systemd. "healthd" is its
-own, with all that it runs. Both count everything that ever ran in them, children
-that ended included. Journal lines are the user's. Wakeups are the voluntary
-context switches of all threads; healthd's look at everything, every five minutes,
-falls into none of these times.
+the apps, the processes that forward their ports and probe them, and systemd.
+"healthd" is the control group of healthd, with its child processes. Both count
+everything that ever ran in them, including children that ended. Journal lines are
+the user's. Wakeups are the voluntary context switches of all threads. None of these
+times includes healthd's full pass, which it makes every five minutes.
 
-| apps are asked by | time | CPU of all | CPU of healthd | journal lines a minute | of healthd |
+| apps are probed by | time | CPU of all | CPU of healthd | journal lines a minute | of healthd |
 | --- | ---: | ---: | ---: | ---: | ---: |
 `)
 	for _, c := range costs {
@@ -110,15 +110,15 @@ falls into none of these times.
 
 func megabytes(kib int) float64 { return float64(kib) * 1024 / 1e6 }
 
-// bootPage puts the figures about boots into words.
+// bootPage formats the figures about boots as text.
 func bootPage(apps int, manager, served, bySystemd, byHand []time.Duration) []byte {
 	var p strings.Builder
 	fmt.Fprintf(&p, `
 ### Boot
 
 %d apps are enabled, and the power is cut. Median of %d boots, and of %d starts of
-all at a time on a machine that is up. By hand, containers are started that were
-made before; systemd's units make theirs anew.
+all apps at once on a machine that is up. By hand, existing containers are started;
+systemd's units create theirs again.
 
 | from | to | time |
 | --- | --- | ---: |

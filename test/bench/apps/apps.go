@@ -1,6 +1,6 @@
-// Package apps makes the manifests that speed is measured with: as many as
-// wanted, each distinct, of the sizes and sorts that a node has. The same
-// number gives the same bytes, always. It never reads a clock or a disk.
+// Package apps generates the manifests for benchmarks: as many as wanted, each distinct, in
+// the sizes and kinds of a typical node. The same number always results in the same bytes.
+// It never reads a clock or a disk.
 package apps
 
 import (
@@ -20,14 +20,14 @@ var shapes = template.Must(template.New("").Funcs(template.FuncMap{
 	"port":     func(n, offset int) int { return 10000 + 10*n + offset },
 }).ParseFS(texts, "*.yaml"))
 
-// order is the shapes of ten apps in a row: most are small and use the
-// database before them.
+// order is the kinds of ten consecutive apps: most are small and use the database before
+// them.
 var order = [10]string{"database", "web", "service", "web", "suite", "web", "node", "web", "service", "suite"}
 
-// MostPorts is the apps of which each can have host ports of its own.
+// MostPorts is the number of apps that can each have host ports of their own.
 const MostPorts = 5000
 
-// Sources is n manifests, to be parsed or written to disk under their names.
+// Sources returns n manifests, to be parsed, or written to disk under their names.
 func Sources(n int) []manifests.Source {
 	if n > MostPorts {
 		panic(fmt.Sprintf("%d apps need more host ports than there are", n))

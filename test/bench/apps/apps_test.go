@@ -8,8 +8,8 @@ import (
 	"github.com/archipelago-os/archipelago/test/bench/apps"
 )
 
-// TestSources: a benchmark that measures the reporting of errors, or one
-// manifest over and over, says nothing.
+// TestSources: a benchmark that measures error reporting, or the same manifest repeatedly,
+// is meaningless.
 func TestSources(t *testing.T) {
 	t.Parallel()
 	sources := apps.Sources(100)
