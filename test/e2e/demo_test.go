@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// TestDemo runs what the README begins with, on a machine of its own.
+// TestDemo runs the first steps of the README, on a machine of its own.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	root, err := filepath.Abs("../..")

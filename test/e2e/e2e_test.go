@@ -1,7 +1,7 @@
 //go:build e2e
 
-// Package e2e holds what a user of Archipelago does, done for real: scripts on
-// a machine with systemd and rootless Podman, as an unprivileged user.
+// Package e2e does what users of Archipelago do: it runs scripts as an unprivileged user on
+// a machine with systemd and rootless Podman.
 package e2e
 
 import (
@@ -46,7 +46,7 @@ func runScripts(t *testing.T, dir string) {
 	}
 	for _, script := range scripts {
 		t.Run(strings.TrimSuffix(filepath.Base(script), ".txtar"), func(t *testing.T) {
-			t.Parallel() // most of the time passes waiting
+			t.Parallel() // passes spend most of the time waiting
 			runScript(t, script)
 		})
 	}
@@ -69,13 +69,13 @@ func runScript(t *testing.T, script string) {
 			"user": s.user, "root": s.root, "install": s.install, "push": s.push, "until": s.until, "reboot": s.reboot, "poweroff": s.poweroff,
 		},
 		Setup: func(e *testscript.Env) error {
-			for _, variable := range os.Environ() { // what a script builds, it builds with our caches
+			for _, variable := range os.Environ() { // scripts that build use the caches of this process
 				if name, value, _ := strings.Cut(variable, "="); name == "HOME" || name == "XDG_CACHE_HOME" || strings.HasPrefix(name, "GO") {
 					e.Setenv(name, value)
 				}
 			}
 			e.Setenv("ROOT", root)
-			e.Setenv("ARCHIPELAGO_HOST_DIR", os.Getenv("ARCHIPELAGO_HOST_DIR")) // where host finds the machines
+			e.Setenv("ARCHIPELAGO_HOST_DIR", os.Getenv("ARCHIPELAGO_HOST_DIR")) // the machines' directory of host
 			e.Setenv("NODE", filepath.Join(root, "test/e2e/testdata/node"))
 			e.Setenv("FAULTS", filepath.Join(root, "test/faults"))
 			e.Setenv("SHARED", filepath.Join(root, "test/e2e/testdata/shared"))
@@ -90,8 +90,8 @@ func runScript(t *testing.T, script string) {
 	}
 }
 
-// inTurn runs a script before its test returns. testscript would have it wait
-// until then, while the next machine boots, until all stand there at once.
+// inTurn runs a script before its test returns. testscript would delay it until then, while
+// the next machines boot, until all of them run at once.
 type inTurn struct{ *testing.T }
 
 func (inTurn) Parallel()     {}

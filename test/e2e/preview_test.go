@@ -13,14 +13,14 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// isApply reports whether a command is archgen apply, perhaps of some apps, and nothing else.
+// isApply reports whether a command is just archgen apply, perhaps with the ids of apps.
 func isApply(args []string) bool {
 	isFlag := func(arg string) bool { return strings.HasPrefix(arg, "-") }
 	return len(args) >= 2 && args[0] == "archgen" && args[1] == "apply" && !slices.ContainsFunc(args, isFlag)
 }
 
-// previewed is what archgen diff says that archgen apply does to these apps. It is nothing where
-// healthd runs, which may do it before, and where the manifests can't be compiled.
+// previewed returns the actions that archgen diff lists for these apps. There are none if
+// healthd runs, which may act first, or if the manifests can't be compiled.
 func (s *steps) previewed(apps []string) (planned []string, ok bool) {
 	script := "systemctl --user is-active -q archipelago-healthd || archgen diff --json " + strings.Join(apps, " ") + " 2>/dev/null"
 	text, err := s.machine.User("sh", "-c", script)
@@ -45,12 +45,12 @@ func line(kind, target, reason string) string {
 	return strings.Join(strings.Fields(kind+" "+target+" ("+reason+")"), " ")
 }
 
-// progress is a line of archgen apply about an action.
+// progress matches a line of archgen apply about an action.
 var progress = regexp.MustCompile(`(?m)^([a-z-]+)( \S+)? \(([a-z-]+)\)( …)?$`)
 
-// comparePreview fails where archgen apply did what archgen diff had not said, or where it
-// succeeded without doing all of that. That a service which was stopped has failed, and that an
-// app does not serve and gets its earlier files back, is not known before.
+// comparePreview fails if archgen apply did what archgen diff did not list, or succeeded
+// without doing all of that. Two actions can't be known before: resetting a service that
+// fails when it is stopped, and restoring the earlier files of an app that does not serve.
 func comparePreview(ts *testscript.TestScript, planned []string, succeeded bool) {
 	done := progress.FindAllStringSubmatch(ts.ReadFile("stderr"), -1)
 	for _, a := range done {

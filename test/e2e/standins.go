@@ -18,10 +18,10 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/contract"
 )
 
-// writeStandIns writes what an image of a stand-in is built from, for each contract of
-// the catalog, to a directory of the contract's name: the contract, and a Containerfile
-// with the user, the directories and the programs of the real image. The directory base
-// has what comes first.
+// writeStandIns writes the build context of a stand-in's image for each contract of the
+// catalog, to a directory with the contract's name: the contract, and a Containerfile with
+// the user, the directories and the programs of the real image. The directory base has the
+// base image.
 func writeStandIns(dir string) error {
 	files, err := contracts.Files()
 	if err != nil {
@@ -60,15 +60,15 @@ func writeFile(name string, data []byte) error {
 	return os.WriteFile(name, data, 0o644)
 }
 
-// baseContainerfile is what all stand-ins have in common.
+// baseContainerfile is the common base of all stand-ins.
 const baseContainerfile = `FROM localhost/busybox:1
 COPY --from=localhost/standin:1 /app /standin
 RUN rm -rf /data && mkdir -p /usr/local/bin
 USER 0:0
 `
 
-// containerfile is how the image of a stand-in is made: with the shell of busybox, and
-// the stand-in by the name of every program.
+// containerfile returns the Containerfile of a stand-in: it has busybox's shell, and the
+// stand-in under the name of every program.
 func containerfile(c *contract.Contract) string {
 	var b strings.Builder
 	b.WriteString("FROM localhost/standin/base:1\nCOPY contract.json /contract.json\n")
@@ -119,10 +119,10 @@ func emptyList(list []byte) string {
 	return string(list)
 }
 
-// ofBusybox is the programs that do in a stand-in what they do in the real image.
+// ofBusybox is the programs that do the same in a stand-in as in the real image.
 var ofBusybox = []string{"sh", "find", "test", "mkfifo", "tee", "rm", "sleep"}
 
-// programs is where the programs of an image are.
+// programs returns the paths of an image's programs.
 func programs(c *contract.Contract) (list []string) {
 	var names []string
 	if c.Programs != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/archipelago-os/archipelago/test/host"
 )
 
-// The tests of units/systemd that are tagged live run against the managers of
-// the test machine.
+// This runs the tests of units/systemd with the tag live against the managers of the test
+// machine.
 func TestSystemd(t *testing.T) {
 	m := host.Up(t, host.Images())
 	binary := filepath.Join(t.TempDir(), "systemd.test")
@@ -51,7 +51,7 @@ func TestSystemd(t *testing.T) {
 	run(m.User, "^TestSpecialNoManager$")
 }
 
-// restartWhenReady restarts the user's manager when a test waits for it.
+// restartWhenReady restarts the user's manager once a test waits for it.
 func restartWhenReady(m *host.Machine) error {
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -25,11 +25,11 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// TestValuesArriveUnchanged hands hundreds of values that mean something to
-// YAML, Podman's parser, systemd, Podman or a shell to two containers, through
-// archgen and a real systemd, and compares them byte for byte with what the
-// containers got. It does so twice: with the keys of the installed Podman, and
-// with the arguments that stand for them in older ones.
+// TestValuesArriveUnchanged passes hundreds of values with special meanings in YAML,
+// Podman's parser, systemd, Podman or a shell to two containers, through archgen and a real
+// systemd, and compares them byte for byte with what the containers received. It does so
+// twice: with the keys of the installed Podman, and with the arguments that replace them
+// for older ones.
 func TestValuesArriveUnchanged(t *testing.T) {
 	v := nastyValues()
 	if n := v.count(); n < 300 {
@@ -75,15 +75,15 @@ func user(t *testing.T, m *host.Machine, args ...string) string {
 	return out
 }
 
-// values is what the manifest says: the first container gets env, labels and
-// command, the second the rest.
+// values is the values in the manifest: the first container gets env, labels and command,
+// the second the rest.
 type values struct {
 	env, labels, command            []string
 	entrypoint, exec, annotations   []string
 	tmpfs, volumes, secrets, workIn []string // paths
 }
 
-// The pieces that values are made of.
+// The pieces of the values.
 var (
 	pieces = []string{
 		`"`, `""`, `'`, `\`, `\\`, `\n`, `\x41`, `\s`, `\u00e9`, `\e[0m`, `%`, `%%`, `%n`, `%h`, `%i`, `%t`, `$`, `$$`, `$HOME`, `${HOME}`, `${`, `$(id)`, "`id`",
@@ -99,7 +99,7 @@ var (
 	pathPieces = []string{`$`, `$$`, `${X}`, `$HOME`, `%`, `%n`, `%%`, `;`, `#`, `=`, `@`, `!`, `~`, `*`, `?`, `&`, `|`, `(`, `)`, `{`, `}`, `[`, `<`, `+`, "-", "é", "🏝", "word", "0", "."}
 )
 
-// nastyValues are the same in every run.
+// nastyValues returns the same values in every run.
 func nastyValues() *values {
 	r := rand.New(rand.NewPCG(2026, 11))
 	texts := func(n int, ok func(string) bool) []string {
@@ -119,7 +119,7 @@ func nastyValues() *values {
 		return list
 	}
 	all := func(string) bool { return true }
-	// What can't be handed over, and is refused: test/e2e shows what can.
+	// These values are refused because they can't be passed on.
 	env := func(s string) bool { return !strings.Contains(s, "\r\n") }
 	word := func(s string) bool { return s != "" && s != ";" }
 	inJSON := func(s string) bool {
@@ -200,7 +200,7 @@ func quoted(list []string) string {
 	return strings.Join(out, ", ")
 }
 
-// literal keeps a manifest from replacing ${…}.
+// literal escapes ${…} in a manifest.
 func literal(s string) string { return strings.ReplaceAll(s, "${", "$${") }
 
 func prefixed(format string, list []string) []string {
@@ -211,7 +211,7 @@ func prefixed(format string, list []string) []string {
 	return out
 }
 
-// container is what a running container got.
+// container is what a running container received.
 type container struct {
 	Config struct {
 		Labels             map[string]string
@@ -225,8 +225,8 @@ type container struct {
 	cwd               string
 }
 
-// containers looks at the two containers from the outside, at process 1 of each
-// as the kernel has it.
+// containers reads the two containers from the outside, from the kernel's data about
+// process 1 of each.
 func containers(t *testing.T, m *host.Machine) (first, second *container) {
 	t.Helper()
 	var list []*container
@@ -258,7 +258,7 @@ func decoded(t *testing.T, text string) string {
 	return string(data)
 }
 
-// zeroed splits what ends each element with a NUL.
+// zeroed splits a text into elements that end with NUL.
 func zeroed(t *testing.T, text string) []string {
 	t.Helper()
 	return strings.Split(strings.TrimSuffix(decoded(t, text), "\x00"), "\x00")
@@ -266,7 +266,7 @@ func zeroed(t *testing.T, text string) []string {
 
 var octal = regexp.MustCompile(`\\[0-7]{3}`)
 
-// unoctal undoes the kernel's escapes in a mount table.
+// unoctal decodes the kernel's escapes in a mount table.
 func unoctal(s string) string {
 	return octal.ReplaceAllStringFunc(s, func(e string) string {
 		n, _ := strconv.ParseUint(e[1:], 8, 8)
@@ -312,7 +312,7 @@ func named(prefix string, list []string) map[string]string {
 	return m
 }
 
-// only is the entries of a map that are called PREFIX and a number.
+// only returns the entries of a map whose keys are PREFIX and a number.
 func only(prefix string, m map[string]string) map[string]string {
 	out := map[string]string{}
 	for k, v := range m {
@@ -323,9 +323,9 @@ func only(prefix string, m map[string]string) map[string]string {
 	return out
 }
 
-// TestPodmanAgreesWithConform gives the sets of all golden cases, the catalog
-// and what conform is known to refuse to Podman's own generator: the units it
-// makes have to be those that conform has nothing against.
+// TestPodmanAgreesWithConform passes the sets of all golden cases, the catalog and the sets
+// that conform refuses to Podman's own generator: it has to make exactly the units that
+// conform accepts.
 func TestPodmanAgreesWithConform(t *testing.T) {
 	sets := knownSets(t)
 	if len(sets) < 50 {
@@ -357,15 +357,15 @@ func TestPodmanAgreesWithConform(t *testing.T) {
 	}
 }
 
-// makeUnits has Podman's generator read each set, and prints the units it makes.
+// makeUnits runs Podman's generator on each set and prints the units that it makes.
 const makeUnits = `cd /tmp/sets && for d in *; do
 	echo "set $d"
 	QUADLET_UNIT_DIRS=$PWD/$d /usr/lib/systemd/system-generators/podman-system-generator --user --dryrun 2>/dev/null | grep '^---.*---$'
 done; true`
 
-// accepted is the services of the files that conform expects Podman to make. A
-// unit with a warning is made without a key, one that is incomplete without
-// what it needs, and of two with one name one is made.
+// accepted returns the services that conform expects Podman to make. Podman makes a unit
+// with a warning without one key, an incomplete unit without its missing reference, and one
+// of two units with the same name.
 func accepted(set units.Set) []string {
 	refused := map[string]bool{}
 	for _, f := range conform.Check(set, units.User) {
@@ -399,7 +399,7 @@ func serviceOf(f units.File) string {
 	return stem + "-" + ext[1:] + ".service"
 }
 
-// knownSets is the sets to compare, by a name that can be a directory.
+// knownSets returns the sets to compare. Each name is valid for a directory.
 func knownSets(t *testing.T) map[string]units.Set {
 	t.Helper()
 	sets := map[string]units.Set{}
@@ -428,8 +428,8 @@ func knownSets(t *testing.T) map[string]units.Set {
 	return sets
 }
 
-// setOf is the units of a case: given, or rendered from its manifests. The
-// machine's Podman is 5.4, so what only a newer one reads is left out.
+// setOf returns the units of a case, given or rendered from its manifests. It leaves out
+// what only a Podman newer than the machine's 5.4 reads.
 func setOf(t *testing.T, a *txtar.Archive) units.Set {
 	t.Helper()
 	var set units.Set
@@ -455,7 +455,7 @@ func setOf(t *testing.T, a *txtar.Archive) units.Set {
 	return append(set, rendered(t, dir)...)
 }
 
-// rendered is the units of the manifests in a directory, or nothing.
+// rendered returns the units of the manifests in a directory, or nothing.
 func rendered(t *testing.T, dir string, without ...string) units.Set {
 	t.Helper()
 	var loaded manifests.Loaded

@@ -1,24 +1,24 @@
-# catalog.sh VERB: what scripts with apps of the catalog do on the machine beside archgen.
+# catalog.sh VERB: the steps of scripts with apps of the catalog, other than archgen's.
 set -e
 apps=.config/archipelago/apps
 
-# overlay ID: lays standard input over the manifest of ID.
+# overlay ID: adds standard input as an overlay of the manifest of ID.
 overlay() {
 	mkdir -p "$apps/$1.d"
 	cat >"$apps/$1.d/test-machine.yaml"
 }
 
-# image ID IMAGE: an app of one part with another image.
+# image ID IMAGE: gives an app of one part another image.
 image() { echo "app: {container: {image: \"localhost/$2\"}}" | overlay "$1"; }
 
-# stand_in ID CONTRACT: an app of one part as a stand-in.
+# stand_in ID CONTRACT: replaces an app of one part with a stand-in.
 stand_in() { image "$1" "standin/$2:1"; }
 
-# images [CONTRACT]...: puts what this machine has in place of what the registries have,
-# with the stand-ins of these contracts, or of all.
+# images [CONTRACT]...: replaces the images of the registries with those of this machine,
+# and builds the stand-ins of these contracts, or of all.
 images() {
 	for name in base ${*:-$(ls standins | grep -vx base)}; do podman build -q --layers=false -t "localhost/standin/$name:1" "standins/$name" >/dev/null; done
-	# No seeds, nor relays: there is no way out, and asking for them holds up the end.
+	# No seeds and no relays: the machine has no route, and lookups would delay the stop.
 	core_image
 	for id in bitcoin-knots bitcoin-core; do
 		overlay $id <<-END
@@ -49,7 +49,7 @@ images() {
 		  containers:
 		    main:
 		      image: localhost/tor:0.4
-		      command+: [--UseDefaultFallbackDirs, "0", --DirAuthority, "nobody orport=9 127.0.0.1:9 0000000000000000000000000000000000000001"]
+		      command+: [--UseDefaultFallbackDirs, "0", --DirAuthority, "nowhere orport=9 127.0.0.1:9 0000000000000000000000000000000000000001"]
 		    relay: {image: "localhost/nginx:1.26"}
 	END
 	stand_in electrs electrs
@@ -63,8 +63,8 @@ images() {
 	echo 'stand-in of its contract: the rest'
 }
 
-# core_image makes an image as the contract of bitcoin-core describes it, with the bitcoind
-# that Debian has.
+# core_image builds an image as the contract of bitcoin-core describes it, with the image of
+# bitcoin-knots.
 core_image() {
 	mkdir -p core
 	cat >core/Containerfile <<-'END'
@@ -81,10 +81,10 @@ core_image() {
 # pools is that mempool's API has read the list of mining pools once: its database has it.
 pools() { rows 'create table if not exists stand_in (n int)'; }
 
-# node is the id of the node that runs.
+# node prints the id of the running node.
 node() { podman ps --format '{{.Names}}' | grep -x -e bitcoin-knots -e bitcoin-core; }
 
-# rpc METHOD [PARAM]...: asks the node with its password.
+# rpc METHOD [PARAM]...: calls the node with its password.
 rpc() {
 	id=$(node)
 	method=$1
@@ -110,22 +110,22 @@ rows() {
 	mariadb now "$1"
 }
 
-# lnd PATH [DATA]: asks lnd, as who has made its wallet once there is one.
+# lnd PATH [DATA]: calls lnd, with the macaroon of its wallet once there is one.
 lnd() {
 	path=$1
 	shift
 	curl -skf --max-time 120 ${1:+--data-binary "$1"} --header "Grpc-Metadata-macaroon: $(cat macaroon 2>/dev/null)" "https://127.0.0.1:8080/v1/$path"
 }
 
-# wallet makes one in lnd.
+# wallet creates a wallet in lnd.
 wallet() {
 	seed=$(lnd genseed | jq -c .cipher_seed_mnemonic)
 	lnd initwallet "{\"wallet_password\":\"$(cat password)\",\"cipher_seed_mnemonic\":$seed}" >made
 	jq -r .admin_macaroon made | base64 -d | od -An -v -tx1 | tr -d ' \n' >macaroon
 }
 
-# unlocked unlocks lnd's wallet as a person does after each start, and fails unless
-# lnd answers then.
+# unlocked unlocks lnd's wallet as a user does after each start, and fails unless lnd
+# answers then.
 unlocked() {
 	case $(lnd state) in
 	*LOCKED*) lnd unlockwallet "{\"wallet_password\":\"$(cat password)\"}" ;;
@@ -133,11 +133,11 @@ unlocked() {
 	lnd state | grep SERVER_ACTIVE
 }
 
-# old prints how the node answers a password that it had before.
+# old prints the node's answer to its old password.
 old() { curl -s -o /dev/null -w '%{http_code}\n' --user "archipelago:$(cat old)" --data-binary '{"method":"uptime"}' http://127.0.0.1:8332/; }
 
-# limits prints how the node answers some of its users: what all may ask, and what only
-# who may do everything.
+# limits prints the node's answers to some of its users: to calls that all may make, and to
+# calls that only a user with all rights may make.
 limits() {
 	for user in archipelago electrs guest lnd mempool; do
 		name=$user
@@ -153,7 +153,7 @@ limits() {
 # mine N: that many blocks, for the node's wallet.
 mine() { rpc generatetoaddress "$1" "\"$(rpc getnewaddress | result)\"" >/dev/null; }
 
-# fill makes what must not be lost: blocks, wallets, rows.
+# fill creates the data that must not be lost: blocks, wallets, rows.
 fill() {
 	rpc createwallet '"w"' false false '""' false true true >/dev/null
 	mine 101
@@ -169,7 +169,7 @@ fund() {
 	mine 1
 }
 
-# kept prints what must not be lost.
+# kept prints the data that must not be lost.
 kept() {
 	rpc getbestblockhash | result
 	rpc getbalances | result
@@ -182,13 +182,13 @@ kept() {
 
 units() { systemctl --user list-units --all --plain --no-legend 'app@*.service' | cut -d ' ' -f 1; }
 
-# onion asks for mempool's page as its hidden service does.
+# onion requests mempool's page as its hidden service does.
 onion() {
 	address=$(podman exec tor cat /etc/tor/torrc | sed -n '/onion-mempool-80$/{n;s/.* //p}')
 	podman exec tor.relay curl -sf "http://$address/"
 }
 
-# wallets N PORT: so many connections at once, and how many of them are answered.
+# wallets N PORT: opens N connections at once, and prints how many are answered.
 wallets() {
 	bash -c '
 		for i in $(seq "$1"); do
@@ -201,7 +201,7 @@ wallets() {
 		echo "$n answered"' wallets "$1" "$2"
 }
 
-# serve fails, and shows who does not, unless every app serves.
+# serve fails unless every app serves, and shows those that do not.
 serve() {
 	archgen status | sed 1d | grep -v '^ ' >status
 	if grep -v -E ' running +(serving|synced)' status; then return 1; fi
@@ -211,18 +211,18 @@ serve() {
 # serves ID fails unless an app serves.
 serves() { archgen status "$1" | grep -E "^$1 +running +(serving|synced)"; }
 
-# same fails unless what was kept is there. Here is no healthd that has lnd follow the node
-# after a pass has restarted that.
+# same fails unless the data of kept is unchanged. There is no healthd here that restarts lnd
+# after a pass has restarted the node.
 same() {
 	archgen apply >applied 2>&1 || true
 	unlocked >/dev/null
 	kept | cmp - kept
 }
 
-# start starts what was stopped.
+# start starts the stopped apps.
 start() { systemctl --user start $(units); }
 
-# verify WITHOUT...: the catalog less some apps, as systemd sees it.
+# verify WITHOUT...: checks the catalog without some apps with systemd-analyze.
 verify() {
 	rm -rf "$apps" && mkdir -p "$apps"
 	cp -r catalog/*.yaml catalog/*.files "$apps/"
@@ -237,13 +237,13 @@ verify() {
 	systemctl --user daemon-reload
 }
 
-# refused fails if a visitor of the node's page can ask for more than it shows.
+# refused fails if a visitor of the node's page can request more than it shows.
 refused() {
 	test "$(curl -s -o /dev/null -w '%{http_code}' --data-binary '{"method":"stop"}' http://127.0.0.1:2100/)" != 200
 	curl -sf --data-binary '{"method":"stop"}' http://127.0.0.1:2100/api/blockchain | grep -q '"chain":"regtest"'
 }
 
-# leaks finds passwords where they must not be.
+# leaks fails if a password is in a place where it must not be.
 leaks() {
 	for name in bitcoin-knots.rpc-password btcpay-server.db-password mempool.db-password fedimint-gateway.password; do
 		archgen secret show --force $name
@@ -261,8 +261,8 @@ crash() {
 	while read -r name id; do podman kill -s KILL "$name" >/dev/null; done <killed
 }
 
-# restarted fails unless there is another container in place of each that was killed,
-# and its unit is active, which it is when it serves.
+# restarted fails unless each killed container has been replaced by another one, and its
+# unit is active, which means that it serves.
 restarted() {
 	for unit in $(units); do systemctl --user is-active --quiet "$unit"; done
 	podman ps --no-trunc --format '{{.Names}} {{.ID}}' | sort >running
@@ -271,13 +271,13 @@ restarted() {
 	if comm -12 killed running | grep .; then return 1; fi
 }
 
-# ended prints how each one ended that was no success.
+# ended prints the result of each unit that failed.
 ended() { for unit in $(units); do echo "$unit $(systemctl --user show -P Result "$unit")"; done | grep -v ' success$' || true; }
 
-# flushed VOLUME prints the signal on which a stand-in wrote what it has to keep.
+# flushed VOLUME prints the signal on which a stand-in wrote its data.
 flushed() { podman run --rm --volume "$1:/volume:ro" localhost/busybox:1 cat /volume/flushed; }
 
-# order prints who is started before what it needs serves.
+# order prints the apps that were started before their requirements served.
 order() {
 	while read -r first second; do
 		a=$(systemctl --user show -P ActiveEnterTimestampMonotonic "app@$first") b=$(systemctl --user show -P ExecMainStartTimestampMonotonic "app@$second")

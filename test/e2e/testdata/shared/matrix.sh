@@ -35,7 +35,7 @@ targets() {
 connect='if timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; then echo "$0 at $1:$2"; fi'
 reached() { targets "$1" "$3" | tee "$dir/$3.$1" | enter -t "$2" -n xargs -r -P 15 -n 3 bash -c "$connect"; }
 
-# All at once: what nobody answers takes its two seconds.
+# All at once: a connection without an answer takes its two seconds.
 while read -r name pid; do
 	{
 		reached "$name" "$pid" strangers | sed "s/^/$name reaches /"
