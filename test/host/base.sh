@@ -4,7 +4,7 @@
 
 BASE_PACKAGES=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,podman,crun,passt,slirp4netns,fuse-overlayfs,uidmap,netavark,aardvark-dns,iproute2,iptables,nftables,ca-certificates,curl,procps,login,passwd,sudo,catatonit,kmod,udev,jq
 
-# What the machine that runs the tests must have; only what is missing is installed.
+# The packages that the machine that runs the tests needs. Only missing ones are installed.
 need_host_packages() {
 	local pair
 	local -a missing=()
@@ -20,8 +20,8 @@ need_host_packages() {
 		-o DPkg::Lock::Timeout=300 install "${missing[@]}" >&2
 }
 
-# Builds happen one at a time: callers that want the same thing wait and find it
-# made. Never nested; fd 9 must not leak into a machine, which would keep it.
+# One build runs at a time: other callers wait and then find the result. Never nested.
+# fd 9 must not leak into a machine, which would keep the lock.
 locked() { # CMD...
 	mkdir -p "$DIR"
 	(
@@ -30,7 +30,7 @@ locked() { # CMD...
 	) 9>"$DIR/lock"
 }
 
-# What nobody has used for two weeks goes: recipes change, and disks are small.
+# Removes what was not used for two weeks: recipes change, and disks are small.
 cache_used() { # PATH...
 	local path
 	for path; do [ ! -d "$path" ] || touch "$path"; done
@@ -86,8 +86,8 @@ base_tar() { # TAR SUITE INCLUDE
 	mv "$1.part.tar" "$1"
 }
 
-# mmdebstrap with a folder of downloaded packages that outlives the run. The
-# date on a suite's index may lie in the past of this machine's clock.
+# mmdebstrap with a directory of downloaded packages that outlives the run. The
+# index of a suite may have expired by this machine's clock.
 debstrap() { # SUITE VARIANT PACKAGES TARGET OPTION...
 	local suite=$1 variant=$2 packages=$3 target=$4 debs=$DIR/debs/$1
 	shift 4

@@ -1,8 +1,7 @@
-// Package host gives end-to-end tests a throwaway machine with systemd and
-// rootless podman. It owns the machines that it boots, and removes them when
-// their test ends; it wraps the host script beside it. It never touches the
-// systemd, the podman or the home of the machine that the tests run on, and
-// never reaches a network.
+// Package host provides end-to-end tests with throwaway machines with systemd and rootless
+// Podman. It owns the machines that it boots, and removes them when their test ends. It
+// wraps the host script beside it. It never touches the systemd, the Podman or the home
+// directory of the machine that runs the tests, and never uses a network.
 package host
 
 import (
@@ -21,9 +20,9 @@ import (
 	"testing"
 )
 
-// Machine is a booted machine. It may be used by one test at a time.
+// Machine is a booted machine. Only one test may use it at a time.
 type Machine struct {
-	// Name is what the host script calls the machine.
+	// Name is the name of the machine for the host script.
 	Name string
 
 	tb   testing.TB
@@ -33,12 +32,12 @@ type Machine struct {
 // Option changes what Up boots.
 type Option func(*[]string)
 
-// Suite boots a Debian suite other than that of ARCHIPELAGO_HOST_SUITE or trixie.
+// Suite selects the Debian suite. The default is that of ARCHIPELAGO_HOST_SUITE, or trixie.
 func Suite(name string) Option {
 	return func(args *[]string) { *args = append(*args, "--suite", name) }
 }
 
-// Images puts only the named images, or none, into archy's store instead of all.
+// Images selects the images in archy's store, which may be none. The default is all.
 func Images(names ...string) Option {
 	list := strings.Join(names, ",")
 	if list == "" {
@@ -47,7 +46,7 @@ func Images(names ...string) Option {
 	return func(args *[]string) { *args = append(*args, "--images", list) }
 }
 
-// Include has more Debian packages in the base.
+// Include adds Debian packages to the base.
 func Include(packages ...string) Option {
 	return func(args *[]string) { *args = append(*args, "--include", strings.Join(packages, ",")) }
 }
@@ -57,8 +56,8 @@ func Rootfs(dir string) Option {
 	return func(args *[]string) { *args = append(*args, "--rootfs", dir) }
 }
 
-// Base makes a suite's base, or finds it, and returns the root of its tree: to
-// copy, never to change.
+// Base builds a suite's base if necessary, and returns the root of its tree. Tests may copy
+// the tree and must not change it.
 func Base(tb testing.TB) string {
 	tb.Helper()
 	base, err := script("build", "--images", "none")
@@ -74,8 +73,8 @@ var (
 	ours   = regexp.MustCompile(`(?m)^t([0-9]+)-[0-9]+`)
 )
 
-// removeLeftovers takes away the machines of test runs that were killed, which
-// ran no cleanup. Their names hold the pid of the run.
+// removeLeftovers removes the machines of killed test runs, which ran no cleanup. Their
+// names contain the process ID of the run.
 func removeLeftovers() {
 	list, _ := script("list")
 	for _, name := range ours.FindAllStringSubmatch(list, -1) {
@@ -85,9 +84,9 @@ func removeLeftovers() {
 	}
 }
 
-// Up boots a clean machine and removes it when the test ends. It is fatal when
-// it can't, with the console of the machine if there is one. The first call on a
-// computer builds the base, which takes minutes.
+// Up boots a clean machine and removes it when the test ends. If it fails it ends the test,
+// with the machine's console if there is one. The first call on a computer builds the base,
+// which takes minutes.
 func Up(tb testing.TB, options ...Option) *Machine {
 	tb.Helper()
 	if os.Geteuid() != 0 {
@@ -107,9 +106,8 @@ func Up(tb testing.TB, options ...Option) *Machine {
 	return machine
 }
 
-// User runs a command, an argument vector, as archy with its user bus and
-// returns what it wrote to stdout. The error has its stderr and wraps
-// *exec.ExitError.
+// User runs a command, given as an argument vector, as archy with its user bus and returns
+// its standard output. The error includes its standard error and wraps *exec.ExitError.
 func (m *Machine) User(args ...string) (string, error) {
 	return script("user", append([]string{m.Name, "--"}, args...)...)
 }
@@ -119,21 +117,21 @@ func (m *Machine) Root(args ...string) (string, error) {
 	return script("exec", append([]string{m.Name, "--"}, args...)...)
 }
 
-// Push copies a file or folder into the machine. A destination that is relative
-// or below /home/archy belongs to archy; one that ends in / is a folder.
+// Push copies a file or directory to the machine. archy owns a destination that is relative
+// or below /home/archy. A destination that ends in / is a directory.
 func (m *Machine) Push(source, destination string) error {
 	_, err := script("push", m.Name, source, destination)
 	return err
 }
 
-// Pull copies a file or folder out of the machine.
+// Pull copies a file or directory from the machine.
 func (m *Machine) Pull(source, destination string) error {
 	_, err := script("pull", m.Name, source, destination)
 	return err
 }
 
-// Reboot cuts the power and boots on the same disk, also after Poweroff. An
-// error that wraps exit status 3 says that units failed on the booted machine.
+// Reboot cuts the power and boots from the same disk, also after Poweroff. An error that
+// wraps exit status 3 means that units failed on the booted machine.
 func (m *Machine) Reboot() error {
 	_, err := script("reboot", m.Name)
 	return err
@@ -145,8 +143,8 @@ func (m *Machine) Poweroff() error {
 	return err
 }
 
-// Down kills the machine and removes its disk. Up has registered it already;
-// a second call does nothing.
+// Down kills the machine and removes its disk. Up registers it as a cleanup; a second call
+// does nothing.
 func (m *Machine) Down() {
 	m.tb.Helper()
 	if m.down {
@@ -158,7 +156,7 @@ func (m *Machine) Down() {
 	}
 }
 
-// script runs a verb of the host script, which lies beside this file.
+// script runs a verb of the host script, which is beside this file.
 func script(verb string, args ...string) (string, error) {
 	_, self, _, ok := runtime.Caller(0)
 	if !ok || !filepath.IsAbs(self) {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// hardened is what every image has to bear.
+// hardened is the restrictions that every image has to work with.
 var hardened = []string{"podman", "run", "--read-only", "--cap-drop=all", "--security-opt=no-new-privileges"}
 
 func user(t *testing.T, m *Machine, args ...string) string {
@@ -29,7 +29,8 @@ func run(t *testing.T, m *Machine, args ...string) string {
 	return user(t, m, append(append([]string{}, hardened...), args...)...)
 }
 
-// eventually waits for a command that a starting server fails at first.
+// eventually repeats a command until it succeeds, because a starting server fails it at
+// first.
 func eventually(t *testing.T, m *Machine, args ...string) string {
 	t.Helper()
 	deadline := time.After(time.Minute)

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Machines: create, boot, run commands in, copy to and from, kill. One lives in
-# $DIR/run/NAME and nowhere else, and a cgroup of its own. Sourced by host.
+# Machines: create, boot, run commands in, copy to and from, kill. A machine has
+# the directory $DIR/run/NAME and a cgroup, and nothing else. Sourced by host.
 
 valid_name() { [[ $1 =~ ^[a-z0-9][a-z0-9-]{0,30}$ ]] || die "bad machine name '$1' ([a-z0-9-], 31 at most)"; }
 machine_dir() { valid_name "$1"; printf '%s/run/%s' "$DIR" "$1"; }
@@ -48,15 +48,14 @@ machine_create() { # NAME|'' SUITE ROOTFS: sets CREATED
 	cp -a "$3/home/." "$dir/home/"
 }
 
-# A real copy, though links would be quicker: it is a store like any other, which
-# tests may empty or damage.
+# A real copy, though links would be quicker, because tests may empty or damage it.
 machine_store() { # NAME SEED
 	[ -z "$2" ] || cp -a --reflink=auto "$2/local" "$(machine_dir "$1")/home/$USERNAME/.local"
 }
 
-# archy is one user to this kernel on all machines, and the kernel counts what a user has:
-# 128 instances of inotify, and 200 keys of which each container takes one, are enough
-# for one machine, not for several at a time.
+# For this kernel, archy is the same user on all machines. Its limits per user, 128 inotify
+# instances and 200 keys (each container uses one), are enough for one machine, but not for
+# several at a time.
 share_limits() {
 	raise_limit fs/inotify/max_user_instances 1024
 	raise_limit kernel/keys/maxkeys 10000
@@ -142,7 +141,7 @@ init_dev() { # CONSOLE
 	mount --bind "$1" dev/console
 }
 
-# An address and a default route, which pasta copies, with nobody behind them.
+# An address and a default route for pasta to copy. No host answers there.
 init_net() {
 	ip link set lo up
 	ip link add eth0 type veth peer name eth0-peer
@@ -172,7 +171,7 @@ machine_wait() { # NAME TIMEOUT
 		((SECONDS < end)) || die "user manager of '$name' not ready after $2 s (host log $name)"
 		sleep 0.05
 	done
-	# apps that start at boot get the rest of the time; running out of it is no error
+	# apps that start at boot get the rest of the time; a timeout is no error
 	user=$(machine_run "$name" "$USERNAME" timeout $((end - SECONDS + 1)) systemctl --user is-system-running --wait 2>/dev/null) || true
 	if [ "$system" = degraded ]; then
 		say "$name: units of the system have failed:"
@@ -196,7 +195,7 @@ machine_wait() { # NAME TIMEOUT
 }
 
 # Joins the namespaces and a cgroup of the machine, so that podman and systemd
-# see a caller that is inside, and `down` reaches everything. The cgroup is a
+# see a caller that is inside, and `down` kills everything. The cgroup is a
 # leaf of its own, since inner nodes may hold no processes.
 machine_run() { # NAME root|USER CMD...
 	local name=$1 who=$2 pid leaf
@@ -266,7 +265,7 @@ machine_pull() { # NAME SRC DEST
 machine_poweroff() { # NAME
 	local name=$1 pid i
 	pid=$(machine_pid "$name") || die "no running machine '$name' (host list)"
-	kill -s RTMIN+4 "$pid" # what tells systemd to power off
+	kill -s RTMIN+4 "$pid" # makes systemd power off
 	# the user manager alone may take its two minutes
 	for ((i = 0; i < 3000; i++)); do
 		machine_pid "$name" >/dev/null || break
