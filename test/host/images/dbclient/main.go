@@ -49,7 +49,7 @@ func main() {
 	}
 }
 
-// errRefused is that the server refuses the password.
+// errRefused says that the server refuses the password.
 var errRefused = errors.New("access denied")
 
 // session is a connection on which the server has accepted the password.
@@ -120,7 +120,7 @@ type client struct {
 	now  session
 }
 
-// ask queries the server, where the session is lost on a new one from the next call on.
+// ask queries the server. If the session is lost, the next call opens a new one.
 func (c *client) ask() (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -137,7 +137,7 @@ func (c *client) ask() (err error) {
 	return err
 }
 
-// serve answers requests, and asks the server beside, until ctx ends or the server
+// serve answers requests, and also queries the server itself, until ctx ends or the server
 // refuses the password.
 func (c *client) serve(ctx context.Context) error {
 	ended := make(chan error, 1)

@@ -6,11 +6,11 @@
 //	noshell loading TIME answers 503 with Retry-After before that time
 //	noshell deaf         accepts every connection on :8080 and never answers
 //	noshell crash TIME   listens nowhere, and fails after that time
-//	noshell moody        serves as the file /data/mood tells it to, see mood
+//	noshell moody        serves as the file /data/mood says, see mood
 //	noshell expired      the same over TLS, with a certificate that has expired
 //	noshell health       exits 0 when the server answers, else 1
-//	noshell hang         says nothing and never ends, also when it is asked to
-//	noshell babble       prints without an end
+//	noshell hang         prints nothing and never ends, even after SIGTERM
+//	noshell babble       prints endlessly
 //	noshell registry DIR serves an image over TLS on 127.0.0.1:5000, see registry
 //	noshell argv ...     prints its arguments and environment as JSON
 package main
@@ -98,7 +98,7 @@ func run(args []string, out io.Writer) error {
 	return errors.New(usage)
 }
 
-// pass lets a time pass, and reports false where the program should end before.
+// pass waits, and returns false if the program has to end first.
 func pass(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -108,7 +108,7 @@ func pass(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// serve answers "ok", and before the end of loading that it is not ready.
+// serve answers "ok", or that it is not ready until loading has passed.
 func serve(ctx context.Context, loading time.Duration) error {
 	ready := time.Now().Add(loading)
 	server := &http.Server{
@@ -139,16 +139,16 @@ func serveUntil(ctx context.Context, server *http.Server, listen func() error) e
 
 const moodFile = "/data/mood"
 
-// mood is how an app that was well behaves to every request from now on.
+// mood is the answer of a formerly healthy app to every request.
 type mood func(net.Conn)
 
-// moods is by the word in the file. With a second word, always, a restart does
-// not help: else it takes the file away.
+// moods is the moods by the first word in the file. If the second word is always, a restart
+// does not help. Otherwise the program removes the file.
 var moods = map[string]mood{
 	"deaf":   func(c net.Conn) { _, _ = io.Copy(io.Discard, c) },
 	"hangup": func(net.Conn) {},
 	"broken": func(c net.Conn) { _, _ = io.WriteString(c, "HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n") },
-	// A byte now and then, of a head that never ends.
+	// Send a header that never ends, a byte at a time.
 	"drip": func(c net.Conn) {
 		_, err := io.WriteString(c, "HTTP/1.1 200 OK\r\nX-Drip: ")
 		for err == nil && pass(context.Background(), 100*time.Millisecond) {
@@ -163,8 +163,8 @@ var moods = map[string]mood{
 	},
 }
 
-// moody serves until the mood changes, over TLS where it is told how. In the mood
-// "shut" nobody listens any more, and it runs on; in the mood "exit" it ends.
+// moody serves until the mood changes, over TLS if secured is set. In the mood "shut" it
+// closes its port and keeps running. In the mood "exit" it ends.
 func moody(ctx context.Context, secured *tls.Config) error {
 	if !strings.HasSuffix(readMood(), " always") {
 		_ = os.Remove(moodFile)
@@ -206,11 +206,11 @@ func moody(ctx context.Context, secured *tls.Config) error {
 }
 
 func readMood() string {
-	text, _ := os.ReadFile(moodFile) // most of the time there is none
+	text, _ := os.ReadFile(moodFile) // usually there is none
 	return strings.TrimSpace(string(text))
 }
 
-// deaf keeps connections open and says nothing.
+// deaf keeps connections open and sends nothing.
 func deaf(ctx context.Context) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", ":8080")
 	if err != nil {
@@ -235,7 +235,7 @@ func deaf(ctx context.Context) error {
 	}
 }
 
-// health has its own deadline, since podman before 5.6 does not enforce one.
+// health has its own deadline, because Podman before 5.6 does not enforce one.
 func health() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
@@ -254,8 +254,8 @@ func health() error {
 	return nil
 }
 
-// expired is moody over TLS. Nobody is to verify its certificate. In the mood
-// "silent" it never agrees on keys, in the mood "rude" it refuses to.
+// expired is moody over TLS with a certificate that no client should accept. In the mood
+// "silent" it never completes the TLS handshake, in the mood "rude" it refuses it.
 func expired(ctx context.Context) error {
 	own, err := newAuthority()
 	if err != nil {
@@ -279,7 +279,7 @@ func expired(ctx context.Context) error {
 	})
 }
 
-// onlyHTTP1 is of which a connection can be taken over.
+// onlyHTTP1 disables HTTP/2, because the connections of HTTP/1 can be hijacked.
 func onlyHTTP1() *http.Protocols {
 	var only http.Protocols
 	only.SetHTTP1(true)
@@ -307,7 +307,7 @@ func newAuthority() (authority, error) {
 	return authority{key, certificate}, err
 }
 
-// issue makes a certificate that is good until then.
+// issue makes a certificate that expires at a time.
 func (a authority) issue(until time.Time) (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -325,24 +325,24 @@ func valid(until time.Time) *x509.Certificate {
 	}
 }
 
-// registry serves the image that `podman push IMAGE dir:DIR` has put into a
-// directory, under any name. Certificates are signed by the authority in ca.crt
-// there, and each request is printed. The file mood there says what is wrong:
+// registry serves the image that `podman push IMAGE dir:DIR` wrote to a directory,
+// under any name. It has its certificates signed by the authority in ca.crt there,
+// and prints each request. The file mood there selects a fault:
 //
-//	401, 429, 500   that status is the answer to everything
-//	expired         the certificate has
-//	stranger        the certificate is signed by nobody that is known
-//	reset           a connection is cut off
+//	401, 429, 500   every answer has this status
+//	expired         the certificate has expired
+//	stranger        the certificate is signed by an unknown authority
+//	reset           connections are reset
 //	cut             a layer ends in the middle
-//	mixed           a layer is not the one that its digest says
-//	other           the same for the manifest
+//	mixed           the content of a layer differs from its digest
+//	other           the content of the manifest differs from its digest
 func registry(ctx context.Context, dir string, out io.Writer) error {
 	certificates, err := certificatesOf(dir)
 	if err != nil {
 		return err
 	}
 	mood := func() string {
-		text, _ := os.ReadFile(filepath.Join(dir, "mood")) // most of the time there is none
+		text, _ := os.ReadFile(filepath.Join(dir, "mood")) // usually there is none
 		return strings.TrimSpace(string(text))
 	}
 	server := &http.Server{
@@ -363,7 +363,7 @@ func registry(ctx context.Context, dir string, out io.Writer) error {
 	return serveUntil(ctx, server, func() error { return server.ListenAndServeTLS("", "") })
 }
 
-// certificatesOf makes the certificates of a registry by its mood.
+// certificatesOf makes the certificates of a registry, by mood.
 func certificatesOf(dir string) (map[string]*tls.Certificate, error) {
 	known, err := newAuthority()
 	if err != nil {
@@ -385,7 +385,7 @@ func certificatesOf(dir string) (map[string]*tls.Certificate, error) {
 		list[mood] = &certificate
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: known.certificate.Raw})
-	whole := filepath.Join(dir, "ca.crt") // which somebody waits for
+	whole := filepath.Join(dir, "ca.crt") // a test waits for this file
 	if err := os.WriteFile(whole+".part", text, 0o644); err != nil {
 		return nil, err
 	}
@@ -438,7 +438,7 @@ func serveLayer(w http.ResponseWriter, file, mood string) {
 	_, _ = w.Write(text)
 }
 
-// reset ends a connection so that the other side is told of the connection itself.
+// reset ends a connection so that the client gets an error of the connection.
 func reset(w http.ResponseWriter) {
 	c, _, err := w.(http.Hijacker).Hijack()
 	if err != nil {

@@ -1,12 +1,12 @@
-// Command standin behaves at its boundary like the program of an image, as the
-// contract of that image in /contract.json says: manifests/catalog/contracts has the
-// same in YAML. It is started by any name and with any arguments, as the program is.
+// Command standin behaves at its boundary like the program of an image. The contract of
+// that image in /contract.json describes the behaviour: manifests/catalog/contracts has the
+// same in YAML. Like the program, it runs under any name and with any arguments.
 //
-// First it does what can fail, in the order in which programs do: it refuses a network
-// that the program does not know, resolves the names that the program resolves, writes
-// where the program writes, logs in to what the program logs in to, and reaches what
-// the program has to reach of the internet. Then it opens the program's ports. On a
-// signal it takes the program's time, and ends with the program's exit code.
+// First it does what can fail, in the order in which programs do it: it refuses a network
+// that the program does not know, resolves names, writes files, logs in to other programs,
+// and connects to the hosts of the internet that the program needs. Then it opens the
+// program's ports. On a signal it takes as long as the program to stop, and ends with the
+// program's exit code.
 package main
 
 import (
@@ -109,7 +109,7 @@ type internet struct {
 	Resolves   bool
 }
 
-// address is settings that name a host and a port.
+// address is the settings that name a host and a port.
 type address struct{ Host, Port setting }
 
 type need struct {
@@ -119,18 +119,18 @@ type need struct {
 	Unreachable                     string
 }
 
-// program is what the stand-in stands for, as it is configured.
+// program is the program that the stand-in replaces, as configured.
 type program struct {
 	contract
 	args []string
-	// texts is its configuration files.
+	// texts is the contents of its configuration files.
 	texts []string
 	dirs  []string
 	rpc   *login
 	db    *login
 }
 
-// login is where another program is, and how this one logs in to it.
+// login is the address of another program, and the credentials for it.
 type login struct{ address, user, password, database string }
 
 func main() {
@@ -144,7 +144,7 @@ func main() {
 	os.Exit(run(os.Args[1:]))
 }
 
-// getent is `getent hosts NAME` for start scripts: busybox has none.
+// getent replaces `getent hosts NAME` in start scripts, which busybox lacks.
 func getent(name string) int {
 	addresses, err := net.DefaultResolver.LookupHost(context.Background(), name)
 	if err != nil {
@@ -154,7 +154,7 @@ func getent(name string) int {
 	return 0
 }
 
-// run is the life of the program, and gives its exit code.
+// run runs the program and returns its exit code.
 func run(args []string) int {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGHUP)
@@ -191,7 +191,7 @@ func fail(err error) int {
 	return 1
 }
 
-// begin does what comes before the ports, and opens them.
+// begin does the work before the ports open, and opens them.
 func (p *program) begin(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{p.network, p.names, p.write, p.logIn, p.reach} {
 		if err := step(ctx); err != nil {
@@ -209,7 +209,7 @@ func (p *program) begin(ctx context.Context) error {
 	return nil
 }
 
-// end stops as the program does on a signal.
+// end stops as the program does after a signal.
 func (p *program) end(s os.Signal) int {
 	name := map[os.Signal]string{syscall.SIGTERM: "SIGTERM", syscall.SIGINT: "SIGINT", syscall.SIGQUIT: "SIGQUIT", syscall.SIGHUP: "SIGHUP"}[s]
 	for _, known := range p.Signals {
@@ -259,7 +259,7 @@ func (p *program) readFiles() {
 	}
 }
 
-// values is what a setting is given.
+// values returns the values of a setting.
 func (p *program) values(s setting) []string {
 	var list []string
 	for i, arg := range p.args {
@@ -292,7 +292,7 @@ func (p *program) value(s setting) string {
 	return ""
 }
 
-// lookup finds a key in a configuration file of any language.
+// lookup finds a key in a configuration file of any format.
 func lookup(text, key string) []string {
 	var tree map[string]any
 	if json.Unmarshal([]byte(text), &tree) == nil {
@@ -324,7 +324,7 @@ func inTree(tree map[string]any, keys []string) []string {
 
 var portText = regexp.MustCompile(`(?:^|:)([0-9]{1,5})\b`)
 
-// ports is the ports of a kind that the program opens.
+// ports returns the ports of a kind that the program opens.
 func (p *program) ports(l listen) []int {
 	given := p.values(l.MovedBy)
 	if len(given) == 0 && l.Port != 0 {
@@ -333,7 +333,7 @@ func (p *program) ports(l listen) []int {
 	var list []int
 	for word := range strings.SplitSeq(strings.Join(given, ","), ",") {
 		if l.Speaks == "electrum" && strings.Contains(word, "://") && !strings.HasPrefix(word, "tcp://") {
-			continue // a service beside the one that speaks it
+			continue // a service beside the one with this protocol
 		}
 		if m := portText.FindAllStringSubmatch(word, -1); m != nil {
 			n, _ := strconv.Atoi(m[len(m)-1][1])
@@ -387,7 +387,7 @@ func (p *program) names(ctx context.Context) error {
 	return nil
 }
 
-// write makes the directories that the program writes to, and a file in each.
+// write creates the directories that the program writes to, and a file in each.
 func (p *program) write(context.Context) error {
 	for _, w := range p.Writes {
 		dirs := p.values(w.MovedBy)
@@ -423,7 +423,7 @@ func writable(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "stand-in"), []byte(time.Now().Format(time.RFC3339)+"\n"), 0o600)
 }
 
-// logIn logs in to what the program needs, again and again where the program does.
+// logIn logs in to what the program needs. It retries if the program does.
 func (p *program) logIn(ctx context.Context) error {
 	for _, n := range p.Needs {
 		ask, known := logins[n.Kind]
@@ -444,7 +444,7 @@ func (p *program) logIn(ctx context.Context) error {
 	return nil
 }
 
-// errRefused is that the other program does not accept the login.
+// errRefused says that the other program does not accept the login.
 var errRefused = errors.New("refused")
 
 func until(ctx context.Context, n need, ask func() error) error {
@@ -469,7 +469,8 @@ func until(ctx context.Context, n need, ask func() error) error {
 	}
 }
 
-// login is where and how, from a URL, a connection string, an address or its parts.
+// login returns the address and credentials from a URL, a connection string, an address or
+// its parts.
 func (p *program) login(n need) *login {
 	l := &login{user: p.value(n.User), password: p.value(n.Password)}
 	text := p.value(n.URL)
@@ -519,7 +520,7 @@ var logins = map[string]func(context.Context, *login) error{
 	},
 }
 
-// call asks bitcoind's RPC.
+// call calls a method of bitcoind's RPC.
 func (l *login) call(ctx context.Context, method string, params ...any) (json.RawMessage, error) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
@@ -561,7 +562,7 @@ func dial(ctx context.Context, address string) (net.Conn, error) {
 	return connection, connection.SetDeadline(time.Now().Add(10 * time.Second))
 }
 
-// ask sends a line and gives the one that comes back.
+// ask sends a line and returns the line that answers it.
 func (l *login) ask(ctx context.Context, line string) (string, error) {
 	connection, err := dial(ctx, l.address)
 	if err != nil {
@@ -655,7 +656,7 @@ func accepted(r io.Reader) error {
 	return nil
 }
 
-// postgres logs in with SCRAM-SHA-256, or without a password where none is asked.
+// postgres logs in with SCRAM-SHA-256, or without a password if none is requested.
 func (l *login) postgres(ctx context.Context) error {
 	connection, err := dial(ctx, l.address)
 	if err != nil {
@@ -677,7 +678,7 @@ func (l *login) postgres(ctx context.Context) error {
 			return fmt.Errorf("%w: %s", errRefused, strings.Join(strings.FieldsFunc(string(body), func(r rune) bool { return r == 0 }), " "))
 		}
 		if kind != 'R' || len(body) < 4 {
-			return nil // it goes on to the session
+			return nil // it continues with the session
 		}
 		answer, err := s.next(binary.BigEndian.Uint32(body), body[4:], l.password)
 		if err != nil {
@@ -703,12 +704,12 @@ func readMessage(r io.Reader) (kind byte, body []byte, err error) {
 	return head[0], body, err
 }
 
-// scram is RFC 5802 as PostgreSQL has it.
+// scram is RFC 5802 as PostgreSQL implements it.
 type scram struct{ first string }
 
 func (s *scram) next(state uint32, body []byte, password string) ([]byte, error) {
 	switch state {
-	case 0, 12: // well, and the server's proof
+	case 0, 12: // accepted, and the server's proof
 		return nil, nil
 	case 10:
 		s.first = "n=,r=" + rand.Text()
@@ -755,8 +756,8 @@ func keyed(key []byte, text string) []byte {
 	return h.Sum(nil)
 }
 
-// reach connects to the hosts of the internet that the program has to reach once. What
-// it got of them the program keeps in its database, or else in its directory.
+// reach connects once to the hosts of the internet that the program needs. The program
+// keeps what it fetched in its database, or else in its directory.
 func (p *program) reach(ctx context.Context) error {
 	for _, i := range p.Internet {
 		if i.Resolves || i.Ends == nil || i.When == "running" || len(p.values(i.AvoidedBy)) > 0 {
@@ -776,7 +777,7 @@ func (p *program) reach(ctx context.Context) error {
 	return nil
 }
 
-// connect reaches a host, through the SOCKS proxy that the program is told of.
+// connect connects to a host, through the SOCKS proxy in the program's settings.
 func (p *program) connect(ctx context.Context, i internet) error {
 	proxy := ""
 	if i.Through != nil {
@@ -823,7 +824,7 @@ func (p *program) keepReached(ctx context.Context) error {
 	return os.WriteFile(filepath.Join(append(p.dirs, "/")[0], "reached"), nil, 0o600)
 }
 
-// table is in the database that the program is told of.
+// table returns the name of the table in the program's database.
 func (p *program) table() string {
 	return p.value(setting{File: []string{"DATABASE.DATABASE"}}) + ".stand_in"
 }
@@ -848,7 +849,7 @@ func (p *program) open(ctx context.Context, l listen, port int) error {
 	return nil
 }
 
-// pages answers as the contract says, and 404 to the rest.
+// pages returns the answers of the contract, and 404 for all other paths.
 func (p *program) pages(answers []answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, a := range answers {
@@ -872,7 +873,7 @@ func (p *program) pages(answers []answer) http.Handler {
 	})
 }
 
-// accept serves connections, no more from one address than the program allows.
+// accept serves connections, up to the program's limit for each address.
 func (p *program) accept(ctx context.Context, listener net.Listener, l listen) {
 	var lock sync.Mutex
 	clients := map[string]int{}
@@ -902,7 +903,7 @@ func (p *program) accept(ctx context.Context, listener net.Listener, l listen) {
 	}
 }
 
-// over reports that an address has more connections than the program allows.
+// over reports whether an address has more connections than the program allows.
 func (p *program) over(n int) (limit int, over bool) {
 	for _, l := range p.Limits {
 		limit = l.Default
@@ -920,7 +921,7 @@ func (p *program) over(n int) (limit int, over bool) {
 	return 0, false
 }
 
-// converse answers requests of JSON, a line each; of other protocols it knows nothing.
+// converse answers JSON requests, one per line. It knows no other protocol.
 func (p *program) converse(ctx context.Context, connection net.Conn, speaks string) {
 	defer func() { _ = connection.Close() }()
 	if speaks != "electrum" && speaks != "jsonrpc" {
@@ -949,7 +950,7 @@ func (p *program) converse(ctx context.Context, connection net.Conn, speaks stri
 	}
 }
 
-// answer is the result of a method. What is about the chain is asked of the node.
+// answer returns the result of a method. It queries the node for data of the chain.
 func (p *program) answer(ctx context.Context, method string, params []any) (any, error) {
 	switch method {
 	case "server.version":
@@ -976,7 +977,7 @@ func (p *program) answer(ctx context.Context, method string, params []any) (any,
 	return nil, errors.New("unknown method " + method)
 }
 
-// block is what a balance is made of.
+// block is the data of a block for a balance.
 type block struct {
 	Tx []struct {
 		Txid string
@@ -992,8 +993,8 @@ type block struct {
 	}
 }
 
-// balance sums up, in satoshi, what the chain has for the script of a hash and what was
-// not spent since. Of a chain for tests, all blocks are read each time.
+// balance sums up, in satoshi, the unspent outputs for the script of a hash. It reads all
+// blocks each time, because test chains are short.
 func (l *login) balance(ctx context.Context, hash string) (int64, error) {
 	var height int
 	if text, err := l.call(ctx, "getblockcount"); err != nil || json.Unmarshal(text, &height) != nil {
@@ -1031,7 +1032,7 @@ func (l *login) balance(ctx context.Context, hash string) (int64, error) {
 	return sum, nil
 }
 
-// scriptHash is what the Electrum protocol calls a script by: its SHA-256, backwards.
+// scriptHash is the name of a script in the Electrum protocol: its SHA-256, reversed.
 func scriptHash(script string) string {
 	raw, err := hex.DecodeString(script)
 	if err != nil {
