@@ -18,18 +18,20 @@ func (c *cli) adoptCommand() *cobra.Command {
 	var o applyOptions
 	cmd := &cobra.Command{
 		Use:   "adopt [ID…]",
-		Short: "Take over containers that somebody else made",
-		Long: `adopt lets apps take the place of containers that have their names and were made
-by hand or by another program. The volumes and directories that a container has
-mounted become those of the app, which an overlay says, ID.d/` + adopt.OverlayName + `.
-The container gets as long to stop as the app does. It is removed only when the
-app serves; where it does not, it gets its place back, and runs again if it ran
-(one that was paused is not paused again), and no unit of the app stays.
+		Short: "Replace foreign containers by apps",
+		Long: `adopt replaces containers that were made by hand or by another program and have
+the names of an app's containers. The app keeps the volumes and directories that
+a container mounts; archgen writes them to the overlay ID.d/` + adopt.OverlayName + `.
 
-Whenever archgen starts an app it does the same. Without ids, adopt lists what
-could be taken over, and does nothing.
+The container has the app's stop timeout to stop. archgen removes it when the
+app serves. If the app does not serve, archgen removes the units of the app and
+restores the container, running if it ran before (a paused one is not paused
+again).
 
-Exit status: as of apply; 6 where an app does not serve.`,
+archgen does the same whenever it starts an app. Without ids, adopt lists the
+containers that it would replace, and changes nothing.
+
+Exit status: as for apply; 6 if an app does not serve.`,
 		Example: `  archgen adopt
   archgen adopt bitcoin-knots`,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -43,8 +45,8 @@ Exit status: as of apply; 6 where an app does not serve.`,
 	return cmd
 }
 
-// adopt starts the apps in whose place there is something. For the others it is a
-// pass like any other, which ends what one that was killed began.
+// adopt starts the apps that have a foreign container. For the others it makes an
+// ordinary pass, which completes an adoption that was interrupted.
 func (c *cli) adopt(o *applyOptions, ids []string) error {
 	list, err := c.surveyForeign(&o.source, ids)
 	if err != nil {
@@ -55,7 +57,7 @@ func (c *cli) adopt(o *applyOptions, ids []string) error {
 	}
 	for _, id := range ids {
 		if !inPlaceOf(id) {
-			fmt.Fprintf(c.stderr, "%s: there is no container in its place\n", id)
+			fmt.Fprintf(c.stderr, "%s: there is no foreign container to adopt\n", id)
 		}
 	}
 	return c.pass(o, ids, func(id string) units.Kind {
@@ -66,8 +68,8 @@ func (c *cli) adopt(o *applyOptions, ids []string) error {
 	})
 }
 
-// surveyForeign lists the containers in the place of installed apps, of all of
-// them where none is named.
+// surveyForeign lists the foreign containers of installed apps: of the named ones, or
+// of all if none is named.
 func (c *cli) surveyForeign(from *source, ids []string) ([]adopt.Container, error) {
 	ctx, stop := interruptible()
 	defer stop()

@@ -26,19 +26,20 @@ func (c *cli) applyCommand() *cobra.Command {
 	var o applyOptions
 	cmd := &cobra.Command{
 		Use:   "apply [ID…]",
-		Short: "Make what runs be what the manifests say",
-		Long: `apply compiles the installed apps, puts their unit files into place, lets
-systemd read them, starts what should run and restarts what changed. It says
-that an app was started only when it has stayed up for a while and answers. For
-an ID it waits until that is so, also where healthd has begun the start.
+		Short: "Apply the manifests to this machine",
+		Long: `apply compiles the installed apps, writes their unit files, reloads systemd,
+starts the apps that should run and restarts those that changed. It reports an
+app as started when the app has stayed up for the stabilization time and
+answers. For an ID it waits until then, also if healthd has begun the start.
 
-Where nothing differs, nothing is written, reloaded or started. What a person
-stopped stays stopped. An app whose manifest has an error is kept as it last
-was. One that does not serve after a change gets its earlier unit back. No
-app's trouble keeps another from being put right.
+If nothing differs, apply writes, reloads and starts nothing. An app that an
+operator stopped stays stopped. An app whose manifest has an error keeps its
+units. An app that does not serve after a change is rolled back. A failure of
+one app does not keep apply from repairing the others.
 
-Exit status: 0 all is well; 1 it failed; 3 some apps failed, others are well;
-5 another run holds the lock; 6 what was started does not serve.`,
+Exit status: 0 all apps are as they should be; 1 it failed; 3 some apps failed,
+others did not; 5 another run holds the lock; 6 an app was started and does not
+serve.`,
 		Example: `  archgen apply
   archgen apply lnd
   archgen apply --json | jq .results`,
@@ -53,15 +54,15 @@ type applyOptions struct {
 	source
 	asJSON  bool
 	timeout time.Duration
-	// patience is how long another run may take, half a minute where it is zero.
+	// patience is how long to wait for another run; zero is half a minute.
 	patience time.Duration
-	// awaited is apps that a pass over all is waited for, beside those that are named.
+	// awaited is apps that a pass over all apps waits for, besides the named ones.
 	awaited []string
-	// fetched is what came of getting the images of apps before the pass.
+	// fetched is the outcome of pulling the images of apps before the pass.
 	fetched machine.Fetched
-	// lenient: that manifests have errors is no failure of the verb.
+	// lenient: errors of manifests do not fail the verb.
 	lenient bool
-	// idle is what is said where the pass finds nothing to do, if not that.
+	// idle is printed instead of "nothing to do".
 	idle string
 }
 
@@ -71,26 +72,25 @@ func (o *applyOptions) flags(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&o.timeout, "timeout", machine.WaitTimeout, "how long to wait for an app")
 }
 
-// scopeFlags are those of verbs that are about what runs on this machine.
+// scopeFlags adds the flags of verbs that work on the apps of this machine.
 func scopeFlags(cmd *cobra.Command, s *source) {
 	f := cmd.Flags()
-	f.BoolVar(&s.user, "user", false, "the apps of this user (default)")
-	f.BoolVar(&s.system, "system", false, "the apps of the system")
+	f.BoolVar(&s.user, "user", false, "work on the apps of this user (default)")
+	f.BoolVar(&s.system, "system", false, "work on the apps of the system")
 	cmd.MarkFlagsMutuallyExclusive("user", "system")
 }
 
-// interruptible ends with the first signal that asks the program to end.
+// interruptible is a context that SIGINT and SIGTERM cancel.
 func interruptible() (context.Context, context.CancelFunc) {
 	return signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 }
 
-// apply runs a pass over all installed apps, or over some of which something is
-// asked.
+// apply runs a pass over all installed apps, or over some with the same request.
 func (c *cli) apply(o *applyOptions, ids []string, asked units.Kind) error {
 	return c.pass(o, ids, func(string) units.Kind { return asked })
 }
 
-// pass is apply where not the same is asked of every app.
+// pass runs a pass with a request for each app.
 func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Kind) error {
 	dir, err := c.directory(&o.source)
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	}
 	if len(ids) == 0 {
 		if err := install.RemoveNetworks(ctx, l); err != nil {
-			return fmt.Errorf("networks that no app is on any more can't be removed: %w", err)
+			return fmt.Errorf("removing networks that no app uses: %w", err)
 		}
 	}
 	if err := cmp.Or(verdict(report.Of(o.awaited), false), verdict(report, len(ids) == 0 && !o.lenient && k.Diags.HasErrors())); err != nil || left == nil {
@@ -153,8 +153,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	return errReported
 }
 
-// sayDiagnostics prints what is wrong with manifests. It stops the work only
-// where nothing could be compiled.
+// sayDiagnostics prints the diagnostics. It fails only if no app could be compiled.
 func (c *cli) sayDiagnostics(k *compile.Compiled, asJSON bool) error {
 	if !asJSON {
 		if err := c.printer(k).Print(c.stderr, k.Diags); err != nil {
@@ -167,7 +166,7 @@ func (c *cli) sayDiagnostics(k *compile.Compiled, asJSON bool) error {
 	return nil
 }
 
-// progress says what is done as it is done, and leaves word of it in the journal.
+// progress prints each action as it happens, and records it in the journal.
 func (c *cli) progress(quiet bool) func(reconcile.Event) {
 	return func(e reconcile.Event) {
 		if event, ok := journal.OfAction(e); ok {
@@ -179,14 +178,15 @@ func (c *cli) progress(quiet bool) func(reconcile.Event) {
 	}
 }
 
-// record keeps an event for archgen events. Without a journal there is none to read either.
+// record writes an event to the journal, where archgen events reads it. Without a journal
+// there is nothing to read, so a failure does not matter.
 func record(e journal.Event) {
 	if journal.IsEnabled() {
 		_ = e.Send()
 	}
 }
 
-// conclude prints what came of a pass.
+// conclude prints the report of a pass.
 func (c *cli) conclude(k *compile.Compiled, r reconcile.Report, err error, o *applyOptions) error {
 	if o.asJSON {
 		var diags diag.List
@@ -205,7 +205,7 @@ func (c *cli) conclude(k *compile.Compiled, r reconcile.Report, err error, o *ap
 	return err
 }
 
-// verdict is the error of a pass in which something went wrong with apps.
+// verdict is the error of a pass in which apps failed.
 func verdict(r reconcile.Report, invalid bool) error {
 	failed, well := r.Count()
 	if failed == 0 && invalid {

@@ -22,10 +22,10 @@ func (c *cli) catalogCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "catalog",
 		Short: "List the apps that can be installed",
-		Long: `catalog lists the apps that archgen brings and those in
+		Long: `catalog lists the apps that archgen includes and those in
 /usr/share/archipelago/catalog, /etc/archipelago/catalog and
-~/.config/archipelago/catalog. A later place wins; FROM says which it is, and
-what it hides.`,
+~/.config/archipelago/catalog. A later directory takes precedence; FROM names
+the origin of an entry, and what the entry hides.`,
 		Example: `  archgen catalog
   archgen catalog show bitcoin-knots
   archgen catalog show --manifest bitcoin-knots > bitcoin-knots.yaml`,
@@ -41,14 +41,13 @@ func (c *cli) catalogShowCommand() *cobra.Command {
 	var asManifest, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "show ID",
-		Short: "Show what an app is, and what it wants of the machine",
-		Long: `show prints what there is to know of an app of the catalog before it is
-installed: its notices, what it provides and requires, the Bitcoin networks that
-it knows, its ports, data, rights, times, checks and images, with every default
-filled in and without overlays. Its rights are what it can do beyond its own
-containers; docs/rights.md explains them. With --manifest it prints the manifest
-instead, to be copied and changed; with --json the entry of catalog --json, and
-the rights.`,
+		Short: "Show an app of the catalog",
+		Long: `show describes an app of the catalog: its notices, what it provides and
+requires, the Bitcoin networks that it supports, its ports, data, rights,
+timeouts, probes and images, with every default filled in and without overlays.
+Its rights are what it can do beyond its own containers; docs/rights.md explains
+them. With --manifest it prints the manifest instead, to be copied and changed;
+with --json the entry of catalog --json, and the rights.`,
 		Example: `  archgen catalog show lnd
   archgen catalog show --json lnd
   archgen catalog show --manifest lnd > lnd.yaml`,
@@ -112,7 +111,7 @@ func (c *cli) showCatalog(id string, asManifest, asJSON bool) error {
 		_, err = c.stdout.Write(entries[i].Text)
 		return err
 	}
-	// What it requires of others is not there, and is not asked for.
+	// The apps that it requires are missing here; the diagnostics about that are ignored.
 	set, _ := manifests.Resolve([]*manifests.Manifest{entries[i].Manifest}, manifests.DefaultSettings())
 	if asJSON {
 		return c.printJSON(struct {

@@ -21,19 +21,19 @@ func (c *cli) checkCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "check [PATH…|ID…]",
-		Short: "Report everything that is wrong with manifests",
-		Long: `check reads manifests with their overlays, compiles them in memory, lets
-Podman's own converter read the result, and prints every problem with its
-position. Nothing is written. Without arguments it checks the installed apps.
+		Short: "Report all errors in manifests",
+		Long: `check reads manifests with their overlays, compiles them in memory, checks the
+result with Podman's own converter, and prints every problem with its position.
+It writes nothing. Without arguments it checks the installed apps.
 
-With --strict it also fails on what is allowed but wants a second look: images
+With --strict it also fails on what is allowed but should be reviewed: images
 that are not pinned by digest, apps without a health check, raw arguments, and
 rights that are high or critical (archgen help rights).
 
-With --images it also compares each part with its image, where this machine has
-the image: processor, ports, volumes, user, and the programs of the container,
-of its probes and of its steps. Nothing of the image runs; images that are
-missing are named. install does the same before it starts an app.`,
+With --images it also compares each part with its image, if the image is on this
+machine: processor, ports, volumes, user, and the programs of the container, its
+probes and its steps. check runs nothing from the image, and names images that
+are missing. install does the same before it starts an app.`,
 		Example: `  archgen check
   archgen check bitcoin-knots.yaml lnd.yaml
   archgen check --images lnd
@@ -64,13 +64,13 @@ missing are named. install does the same before it starts an app.`,
 		},
 	}
 	from.flags(cmd)
-	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings and on what wants a second look")
+	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings and on what should be reviewed")
 	cmd.Flags().BoolVar(&withImages, "images", false, "compare the apps with the images on this machine")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the diagnostics as JSON")
 	return cmd
 }
 
-// compareImages adds what the images of the apps that were asked for differ in.
+// compareImages adds the differences between the named apps and their images.
 func (c *cli) compareImages(k *compile.Compiled, scope units.Scope) error {
 	ctx, stop := interruptible()
 	defer stop()
@@ -88,8 +88,8 @@ func (c *cli) compareImages(k *compile.Compiled, scope units.Scope) error {
 	return nil
 }
 
-// makeStrict adds the findings that only a strict check reports, and lets every
-// warning fail.
+// makeStrict adds the findings that only a strict check reports, and turns every
+// warning into an error.
 func makeStrict(k *compile.Compiled) {
 	for _, app := range k.Set.Apps {
 		k.Diags = append(k.Diags, strict.Check(app)...)

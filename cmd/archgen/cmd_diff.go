@@ -17,9 +17,9 @@ func (c *cli) diffCommand() *cobra.Command {
 	var asJSON, exitCode bool
 	cmd := &cobra.Command{
 		Use:   "diff [ID…]",
-		Short: "Say what apply would do, and why",
-		Long: `diff compares what the manifests say with what is on this machine, and prints
-what apply would do. Nothing is changed.`,
+		Short: "Show what apply would do, and why",
+		Long: `diff compares the manifests with this machine, and prints the actions that apply
+would take, each with its reason. It changes nothing.`,
 		Example: `  archgen diff
   archgen diff --exit-code lnd`,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -37,7 +37,7 @@ what apply would do. Nothing is changed.`,
 		},
 	}
 	scopeFlags(cmd, &from)
-	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 4 where there is something to do")
+	cmd.Flags().BoolVar(&exitCode, "exit-code", false, "exit with 4 if there is something to do")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	return cmd
 }

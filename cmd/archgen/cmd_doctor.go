@@ -17,14 +17,14 @@ func (c *cli) doctorCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look for what keeps apps from running well",
-		Long: `doctor looks at the machine for what apps need: Podman and its generator, the
-user's systemd, ids and limits, ports, the manifests and unit files. For each
-thing that is not right it prints the command that mends it.
+		Short: "Check this machine for problems",
+		Long: `doctor checks what apps need of the machine: Podman and its generator, the
+user's systemd, ids and limits, ports, the manifests and the unit files. For
+each problem it prints the command that fixes it.
 
-Nothing is changed, and no check takes longer than ten seconds.
+It changes nothing, and no check takes longer than ten seconds.
 
-Exit status: 0 there is no problem, though maybe a warning; 1 there is one.`,
+Exit status: 0 no problem, possibly warnings; 1 at least one problem.`,
 		Example: `  archgen doctor
   archgen doctor --json > doctor.json`,
 		Args: usageArgs(cobra.NoArgs),

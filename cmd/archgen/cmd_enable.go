@@ -10,12 +10,13 @@ import (
 )
 
 func (c *cli) enableCommand() *cobra.Command {
-	return c.enabledCommand("enable", true, "Let apps start at boot", `enable lets apps start at boot, and starts those that have not run since.`)
+	return c.enabledCommand("enable", true, "Start apps at boot", `enable makes apps start at boot, and starts those that have not run since the
+last boot.`)
 }
 
 func (c *cli) disableCommand() *cobra.Command {
-	return c.enabledCommand("disable", false, "Keep apps from starting at boot", `disable keeps apps from starting at boot. What runs goes on running, and what
-fails is no longer started again by archgen.`)
+	return c.enabledCommand("disable", false, "Don't start apps at boot", `disable makes apps not start at boot. A running app keeps running; archgen no
+longer repairs one that fails.`)
 }
 
 func (c *cli) enabledCommand(verb string, on bool, short, long string) *cobra.Command {
@@ -25,7 +26,7 @@ func (c *cli) enabledCommand(verb string, on bool, short, long string) *cobra.Co
 		Short: short,
 		Long: long + `
 
-It is kept in an overlay, ID.d/` + installed.EnabledOverlay + ` beside the manifest.`,
+The setting is in the overlay ID.d/` + installed.EnabledOverlay + ` beside the manifest.`,
 		Example: "  archgen " + verb + " lnd",
 		Args:    some(nameApps),
 		RunE:    func(_ *cobra.Command, args []string) error { return c.setEnabled(&o, args, on) },
@@ -53,7 +54,7 @@ func (c *cli) setEnabled(o *applyOptions, ids []string, on bool) error {
 		if err := dir.SetEnabled(app.ID, on); err != nil {
 			return err
 		}
-		fmt.Fprintf(c.stderr, "%s: %s\n", app.ID, map[bool]string{true: "is to start at boot", false: "is not to start at boot"}[on])
+		fmt.Fprintf(c.stderr, "%s: %s\n", app.ID, map[bool]string{true: "starts at boot", false: "does not start at boot"}[on])
 	}
 	return c.apply(o, ids, "")
 }

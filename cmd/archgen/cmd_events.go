@@ -17,12 +17,12 @@ func (c *cli) eventsCommand() *cobra.Command {
 	q := journal.Query{}
 	cmd := &cobra.Command{
 		Use:   "events [ID]",
-		Short: "Show what was changed and repaired, and why",
+		Short: "Show changes and repairs of apps, and why",
 		Long: `events shows what healthd and archgen did for the apps, or for one app: files
 written, services restarted, repairs and rollbacks, each with its reason, the
-oldest first. It reads the journal, so it goes back as far as the journal does.
+oldest first. It reads the journal, and shows as much as the journal holds.
 
-With --json it prints one object a line: time, event, by, app, action, target,
+With --json it prints one object per line: time, event, by, app, action, target,
 reason, message, log.`,
 		Example: `  archgen events
   archgen events lnd --since yesterday
@@ -30,7 +30,7 @@ reason, message, log.`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if n, err := strconv.Atoi(q.Lines); q.Lines != "all" && (err != nil || n < 0) {
-				return usageError{fmt.Errorf("%q is no number of events: give one, or all", q.Lines)}
+				return usageError{fmt.Errorf("%q is not a number of events: give a number, or all", q.Lines)}
 			}
 			if len(args) == 1 {
 				q.App = args[0]
@@ -41,10 +41,10 @@ reason, message, log.`,
 	}
 	scopeFlags(cmd, &from)
 	f := cmd.Flags()
-	f.BoolVarP(&q.Follow, "follow", "f", false, "go on with what happens from now on")
+	f.BoolVarP(&q.Follow, "follow", "f", false, "keep printing new events")
 	f.StringVarP(&q.Lines, "lines", "n", "100", "the last `NUMBER` of events, or all")
-	f.StringVar(&q.Since, "since", "", "what happened since a `TIME`, as journalctl takes it")
-	f.BoolVar(&asJSON, "json", false, "print as JSON, an object a line")
+	f.StringVar(&q.Since, "since", "", "events since `TIME`, in the format of journalctl")
+	f.BoolVar(&asJSON, "json", false, "print as JSON, one object per line")
 	return cmd
 }
 

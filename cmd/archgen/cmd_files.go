@@ -16,21 +16,21 @@ func (c *cli) filesCommand() *cobra.Command {
 		Use:   "files ID[.PART]",
 		Short: "Render the configuration files of an app",
 		Long: `files renders the configuration files of a part for its next start. systemd runs
-it before the container (ExecStartPre=); where a file can't be rendered, the app
-does not start. The files lie in memory, in files/ID of the runtime directory,
-for nobody but the container to read; one that is right already is not written.
-It also gives named volumes that are new, with what the image puts into them, to
-the container's user. A volume that holds data is never changed.
+it before the container (ExecStartPre=). If a file can't be rendered, the app
+does not start. The files are in memory, in files/ID of the runtime directory,
+and only the container can read them. A file that is up to date is not written.
+files also makes the container's user the owner of new named volumes and of what
+the image puts into them. It never changes a volume that holds data.
 
-With --reload files gives the running container the files that are marked with
-reload: true and sends it the signal of its manifest. systemd runs that when the
-app is reloaded (ExecReload=).
+With --reload, files updates the files that are marked with reload: true in the
+running container, and sends it the signal that its manifest names. systemd runs
+this when the app is reloaded (ExecReload=).
 
-Run by hand it writes nothing, and says whether the app has the configuration
-that it would get now. archgen apply reloads or restarts one that has not.
+Run by hand, files writes nothing, and reports whether the configuration of the
+app is up to date. If it is not, archgen apply reloads or restarts the app.
 
-Exit status: 0 all is as it should be; 1 a file can't be rendered; 4 the app has
-to be reloaded or restarted.`,
+Exit status: 0 all files are up to date; 1 a file can't be rendered; 4 the app
+must be reloaded or restarted.`,
 		Example: `  archgen files bitcoin-ui
   archgen files ledger.db`,
 		Args: usageArgs(oneOf("app, as ID or ID.PART")),
@@ -42,7 +42,7 @@ to be reloaded or restarted.`,
 		},
 	}
 	scopeFlags(cmd, &from)
-	cmd.Flags().BoolVar(&reload, "reload", false, "give the running container the files that it reads again")
+	cmd.Flags().BoolVar(&reload, "reload", false, "update the files that the running container can reread")
 	return cmd
 }
 
@@ -59,7 +59,8 @@ func (c *cli) files(from *source, app string) error {
 	return part.Configure(ctx)
 }
 
-// compareFiles prints the paths of a part's files, and says whether it has read them.
+// compareFiles prints the paths of a part's files, and reports whether the part runs with
+// what they would hold now.
 func (c *cli) compareFiles(part *prestart.Part) error {
 	want, have, err := part.Compare()
 	if err != nil {
@@ -73,17 +74,17 @@ func (c *cli) compareFiles(part *prestart.Part) error {
 	case want == have:
 		return nil
 	case isReload:
-		fmt.Fprintf(c.stderr, "app@%s has not read what it would get now; archgen apply reloads it\n", part.ID)
+		fmt.Fprintf(c.stderr, "app@%s has not read its current configuration; archgen apply reloads it\n", part.ID)
 	default:
-		fmt.Fprintf(c.stderr, "app@%s was not started with what it would get now; archgen apply restarts it\n", part.ID)
+		fmt.Fprintf(c.stderr, "app@%s was not started with its current configuration; archgen apply restarts it\n", part.ID)
 	}
 	return differs{errReported}
 }
 
-// reload gives a running container the files that it can read again, and tells it.
+// reload updates the files that a running container can reread, and signals it.
 func (c *cli) reload(from *source, app string) error {
 	if !c.runBySystemd() {
-		return fmt.Errorf("systemd runs it when the app is reloaded: %s", from.scope().Systemctl("reload app@"+app))
+		return fmt.Errorf("only systemd runs files --reload, when the app is reloaded: %s", from.scope().Systemctl("reload app@"+app))
 	}
 	part, err := c.part(from.scope(), app)
 	if err != nil {

@@ -16,9 +16,9 @@ func (c *cli) generationsCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "generations",
-		Short: "List the sets of units that were good",
-		Long: `generations lists the last ten sets of unit files whose apps were verified to
-serve, the newest first, with what led to each.`,
+		Short: "List known-good generations",
+		Long: `generations lists the newest ten sets of unit files whose apps were verified to
+serve, the newest first, each with the cause of the change.`,
 		Example: `  archgen generations
   archgen rollback 12`,
 		Args: usageArgs(cobra.NoArgs),
@@ -46,12 +46,13 @@ func (c *cli) rollbackCommand() *cobra.Command {
 	var o applyOptions
 	cmd := &cobra.Command{
 		Use:   "rollback [NUMBER]",
-		Short: "Go back to units that were good",
-		Long: `rollback brings the unit files of a generation back, those of the one before the
-newest without a number, and starts the apps with them. Of each app they stay
-until its manifest changes, or until archgen start or restart asks for it.
+		Short: "Roll back to a known-good generation",
+		Long: `rollback restores the unit files of a generation and starts the apps with them.
+Without a number it restores the generation before the newest. An app keeps
+these files until its manifest changes, or until archgen start or archgen
+restart is run for it.
 
-Apps that are installed now and were not then stay as they are.`,
+An app that was installed after the generation stays as it is.`,
 		Example: `  archgen rollback
   archgen rollback 12`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),

@@ -16,17 +16,17 @@ func (c *cli) grantCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "grant ID RIGHT…",
 		Short: "Grant an app rights",
-		Long: `grant lets an app do what its manifest asks for beyond its own containers, and
-starts it. RIGHT is KIND:SUBJECT as archgen rights lists it, or KIND for all
-rights of that kind, also those that a later manifest asks for.
+		Long: `grant gives an app rights that its manifest asks for, and starts the app. RIGHT
+is KIND:SUBJECT as archgen rights lists it, or KIND for all rights of that kind,
+including those that a later manifest asks for.
 
-The grants are kept in ID.d/grants.toml beside the manifest, which can be
-written by hand as well. What an overlay asks for needs no grant. The key allow
+The grants are in ID.d/grants.toml beside the manifest, which can also be
+written by hand. A right that an overlay asks for needs no grant. The key allow
 in archipelago.toml grants rights to all apps.
 
-With --root the grants of an image that is being built are written.
+With --root, grant writes the grants into a system image.
 
-Exit status: as of apply.`,
+Exit status: as for apply.`,
 		Example: `  archgen grant my-app listen:0.0.0.0:8080/tcp
   archgen grant my-app use:bitcoin-rpc onion
   archgen grant --root "$BUILDROOT" my-app host-read:/srv/media`,
@@ -41,13 +41,12 @@ func (c *cli) revokeCommand() *cobra.Command {
 	var o applyOptions
 	cmd := &cobra.Command{
 		Use:   "revoke ID RIGHT…",
-		Short: "Take rights from an app",
-		Long: `revoke takes rights from an app that were granted to it. One that runs with
-such a right is stopped, and its unit files are removed; its data stays. It
-starts again when the right is granted again, or when its manifest does not ask
-for it any more.
+		Short: "Revoke rights of an app",
+		Long: `revoke removes grants of an app. If the app needs one of these rights, archgen
+stops it and removes its unit files; its data stays. The app starts again when
+the right is granted again, or when its manifest no longer asks for it.
 
-Exit status: as of apply; an app that lacks a right now is no failure.`,
+Exit status: as for apply; an app that now lacks a right is not a failure.`,
 		Example: `  archgen revoke my-app listen:0.0.0.0:8080/tcp`,
 		Args:    usageArgs(cobra.MinimumNArgs(2)),
 		RunE:    func(_ *cobra.Command, args []string) error { return c.revoke(&o, args[0], args[1:]) },
@@ -61,10 +60,10 @@ func (o *applyOptions) grantFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.root, "root", "", "work on the system image below `DIR`, not this machine")
 }
 
-// grantsOf is what is granted to an app.
+// grantsOf returns the grants of an app.
 func (c *cli) grantsOf(from *source, id string) (*install.Grants, error) {
 	if !manifests.Fits("id", id) {
-		return nil, usageError{fmt.Errorf("%q is no id of an app", id)}
+		return nil, usageError{fmt.Errorf("%q is not a valid app id", id)}
 	}
 	dir, err := c.directory(from)
 	if err != nil {
@@ -86,13 +85,13 @@ func (c *cli) grant(o *applyOptions, id string, list []string) error {
 		return err
 	}
 	for _, right := range g.Unasked(list) {
-		fmt.Fprintf(c.stderr, "archgen: %s does not ask for %s; it is granted all the same\n", id, compile.ShellWord(right))
+		fmt.Fprintf(c.stderr, "archgen: %s does not ask for %s; granted anyway\n", id, compile.ShellWord(right))
 	}
 	switch err := g.Add(list); {
 	case err != nil || o.root != "":
 		return err
 	case !g.IsInstalled:
-		fmt.Fprintf(c.stderr, "archgen: %s is not installed; it has the grant when it is\n", id)
+		fmt.Fprintf(c.stderr, "archgen: %s is not installed; the grant takes effect when it is\n", id)
 		return nil
 	}
 	o.awaited = []string{id}
@@ -107,6 +106,6 @@ func (c *cli) revoke(o *applyOptions, id string, list []string) error {
 	if err := g.Revoke(list); err != nil || o.root != "" {
 		return err
 	}
-	o.lenient = true // an app that lacks the right now is what was asked for
+	o.lenient = true // revoking the right is meant to make the app invalid
 	return c.apply(o, nil, "")
 }

@@ -18,18 +18,18 @@ func (c *cli) graphCommand() *cobra.Command {
 	formats := map[string]func(*graph.Graph) string{"dot": (*graph.Graph).DOT, "mermaid": (*graph.Graph).Mermaid}
 	cmd := &cobra.Command{
 		Use:   "graph [PATH…|ID…]",
-		Short: "Draw which app uses which",
-		Long: `graph draws the apps and the capabilities between them. An arrow leads from an
-app to the one that it requires; a dashed one stands for an optional
-requirement. Without arguments it draws the installed apps.
+		Short: "Draw the dependencies between apps",
+		Long: `graph draws the apps and the capabilities between them. An arrow points from an
+app to the one that it requires; a dashed arrow is an optional requirement.
+Without arguments it draws the installed apps.
 
 An app whose manifest has errors is left out: graph prints the errors to
 standard error and draws the other apps.
 
-dot is the language of Graphviz; many Markdown viewers draw mermaid. With --json
-graph prints nodes, the apps (id, name), and edges, what they require: from is
-the id of the app that requires, to that of the app that provides, capability
-and optional say what.
+dot is the language of Graphviz; many Markdown viewers draw mermaid. With
+--json, graph prints nodes, the apps (id, name), and edges, their requirements:
+from is the id of the consumer, to the id of the provider, capability its name,
+and optional whether the consumer runs without it.
 
 Exit status: 0 done, even if apps were left out; 1 it failed, or every app has
 errors.`,
@@ -39,7 +39,7 @@ errors.`,
 		RunE: func(_ *cobra.Command, args []string) error {
 			draw := formats[format]
 			if draw == nil {
-				return usageError{fmt.Errorf("there is no format %q: use dot or mermaid; for an SVG picture run archgen graph | dot -Tsvg", format)}
+				return usageError{fmt.Errorf("unknown format %q: use dot or mermaid; for an SVG picture run archgen graph | dot -Tsvg", format)}
 			}
 			from.grants = nowhere
 			g, err := c.graph(&from, args)

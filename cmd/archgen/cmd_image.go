@@ -13,7 +13,7 @@ func (c *cli) imageCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "image IMAGE [PATH…]",
 		Hidden:  true,
-		Short:   "Tell what an image has at paths, as JSON",
+		Short:   "Print what an image has at paths, as JSON",
 		Example: `  podman unshare archgen image localhost/app:1 /bin/sh`,
 		Args:    some("name an image"),
 		RunE: func(_ *cobra.Command, args []string) error {

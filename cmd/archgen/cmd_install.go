@@ -23,35 +23,36 @@ func (c *cli) installCommand() *cobra.Command {
 	var replaced, allow []string
 	cmd := &cobra.Command{
 		Use:   "install ID|FILE…",
-		Short: "Install apps of the catalog, or of manifests of your own",
-		Long: `install puts manifests where the installed apps are, with their companions and
-with what they require as far as the catalog leaves no choice, starts the apps,
-and waits until they serve. Installing again changes nothing, unless the
-manifest is another one.
+		Short: "Install apps from the catalog or from manifest files",
+		Long: `install copies manifests into the directory of installed apps, starts the apps,
+and waits until they serve. It includes their companions, and the providers that
+they require if the catalog has only one. Installing an app again changes
+nothing, unless its manifest differs.
 
-Before that it gets the images and compares the apps with them, as
-check --images does. An app that can't run in its image is not installed.
+First, install pulls the images and compares the apps with them, as
+check --images does. It does not install an app that can't run in its image.
 
-Before anything is written, it lists the rights of new apps that go beyond the
-safe set, and those that a new manifest adds (archgen help rights). At a
-terminal it asks whether to grant them; elsewhere each has to be given with
---allow, as KIND:SUBJECT or, for all that the apps ask for of a kind, as KIND.
-The apps of archgen's own catalog have what they ask for. archgen grant and
-archgen revoke change it later.
+Before it writes anything, install lists the rights of new apps that go beyond
+the safe set, and those that a new manifest adds (archgen help rights). On a
+terminal it asks whether to grant them. Elsewhere each must be given with
+--allow: KIND:SUBJECT, or KIND for all rights of that kind that the apps ask
+for. The apps of archgen's own catalog need no grants. archgen grant and archgen
+revoke change the grants later.
 
-The manifest is yours from then on: change it, or lay files over it in ID.d/. An
-app that can't be started stays installed; remove takes it away.
+You can then edit the manifest, or add overlays in ID.d/. An app that can't be
+started stays installed; remove removes it.
 
-Before it starts a new app, install prints its notices: what a person has to
-know, such as that it has no login.
+Before it starts a new app, install prints the app's notices: what its user must
+know, for example that it has no login.
 
-With --replace an installed app goes in the same pass, with those of its
-companions that the new ones do not have. Apps that require what both provide
-stay, and are restarted where it has other values. The volumes, secrets and
-overlays of what goes stay, too. install waits for the new apps as without
+With --replace, install removes an installed app in the same pass, with those of
+its companions that the new apps do not have. Apps that require what both
+provide stay; archgen restarts them if its values change. The volumes, secrets
+and overlays of the removed apps stay. install waits for the new apps as without
 --replace.
 
-Exit status: as of apply; 6 where an app does not serve, with its last words.`,
+Exit status: as for apply; 6 if an app does not serve: install then prints the
+last lines of its log.`,
 		Example: `  archgen install bitcoin-knots
   archgen install ./my-app.yaml
   archgen install --replace electrs fulcrum`,
@@ -92,10 +93,10 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 	c.printLines(o, in.Notices())
 	o.awaited = in.IDs()
 	if slices.ContainsFunc(in.Apps, (*install.App).IsNew) {
-		o.idle = strings.Join(o.awaited, ", ") + ": installed; healthd or the path unit was first"
+		o.idle = strings.Join(o.awaited, ", ") + ": installed (already applied by healthd or the path unit)"
 	}
-	// healthd starts apps as soon as their manifests are there, and what goes may take
-	// minutes to end.
+	// healthd starts apps as soon as their manifests exist, and a replaced app may take
+	// minutes to stop.
 	o.patience = o.timeout
 	if gone := in.Replaced(); len(gone) > 0 {
 		err = c.replace(o, after, gone)
@@ -108,7 +109,7 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
 	return err
 }
 
-// printLines prints what a person has to know, but not among JSON.
+// printLines prints lines for the user, but not in JSON output.
 func (c *cli) printLines(o *applyOptions, lines []string) {
 	for _, line := range lines {
 		if !o.asJSON {
@@ -117,7 +118,7 @@ func (c *cli) printLines(o *applyOptions, lines []string) {
 	}
 }
 
-// installation is the apps that the arguments name, with those that come along.
+// installation is the apps that the arguments name, with their companions and providers.
 func (c *cli) installation(o *applyOptions, args, replaced []string) (*install.Installation, error) {
 	dir, err := c.directory(&o.source)
 	if err != nil {
@@ -161,8 +162,8 @@ func (c *cli) addFile(in *install.Installation, file string) error {
 	return nil
 }
 
-// vet does what comes before a manifest is written: the operator grants the rights, and
-// the images are compared.
+// vet runs the checks before a manifest is written: it has the operator grant the rights,
+// and compares the apps with their images.
 func (c *cli) vet(o *applyOptions, in *install.Installation, allow []string) error {
 	staged, err := in.Stage(c.from(&o.source))
 	if err != nil {
@@ -181,7 +182,7 @@ func (c *cli) vet(o *applyOptions, in *install.Installation, allow []string) err
 	return c.report(staged.Compiled, false)
 }
 
-// replace brings the machine to apps that take the place of others.
+// replace applies the manifests after apps were replaced by others.
 func (c *cli) replace(o *applyOptions, want units.Desired, gone []string) error {
 	l, err := c.local(o.scope())
 	if err != nil {
@@ -203,8 +204,8 @@ func (c *cli) replace(o *applyOptions, want units.Desired, gone []string) error 
 // isVerdict reports whether a pass did its work, and an app does not serve.
 func isVerdict(err error) bool { return is[partError](err) || is[notServingError](err) }
 
-// compiles demands that the apps have no errors among the others, and is what they
-// should be.
+// compiles returns the desired state of all installed apps, and fails if one of the named
+// apps has an error among them.
 func (c *cli) compiles(from *source, ids []string) (units.Desired, error) {
 	k, want, err := c.installed(from)
 	if err != nil {

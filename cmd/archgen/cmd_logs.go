@@ -20,12 +20,12 @@ func (c *cli) logsCommand() *cobra.Command {
 	var w machine.Logs
 	cmd := &cobra.Command{
 		Use:   "logs ID",
-		Short: "Show what an app wrote",
-		Long: `logs shows what the containers of an app wrote, all its parts together, and what
-systemd did with them. Podman's own events are left out. It works for apps that
-are not installed any more, too.
+		Short: "Show the log of an app",
+		Long: `logs shows the output of all containers of an app, and systemd's messages about
+them. It leaves out Podman's own events. It also works for apps that are no
+longer installed.
 
-It runs journalctl; for more than its options here, this shows everything:
+It runs journalctl. For other options, run journalctl directly:
 journalctl --user --unit='app@ID.service' --unit='app@ID.*.service'`,
 		Example: `  archgen logs lnd
   archgen logs -f lnd
@@ -33,20 +33,20 @@ journalctl --user --unit='app@ID.service' --unit='app@ID.*.service'`,
 		Args: usageArgs(oneOf("app")),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if n, err := strconv.Atoi(w.Lines); w.Lines != "all" && (err != nil || n < 0) {
-				return usageError{fmt.Errorf("%q is no number of lines: give one, or all", w.Lines)}
+				return usageError{fmt.Errorf("%q is not a number of lines: give a number, or all", w.Lines)}
 			}
 			return c.logs(&from, &w, args[0])
 		},
 	}
 	scopeFlags(cmd, &from)
 	f := cmd.Flags()
-	f.BoolVarP(&w.Follow, "follow", "f", false, "go on with what is written from now on")
+	f.BoolVarP(&w.Follow, "follow", "f", false, "keep printing new lines")
 	f.StringVarP(&w.Lines, "lines", "n", "100", "the last `NUMBER` of lines, or all")
-	f.StringVar(&w.Since, "since", "", "what was written since a `TIME`, as journalctl takes it")
+	f.StringVar(&w.Since, "since", "", "lines since `TIME`, in the format of journalctl")
 	return cmd
 }
 
-// logs becomes journalctl.
+// logs replaces the process with journalctl.
 func (c *cli) logs(from *source, w *machine.Logs, id string) error {
 	services, known, err := c.loggedServices(from)
 	if err != nil {
@@ -58,14 +58,14 @@ func (c *cli) logs(from *source, w *machine.Logs, id string) error {
 	}
 	program, err := exec.LookPath("journalctl")
 	if err != nil {
-		return fmt.Errorf("the journal can't be read without journalctl, which comes with systemd: %w", err)
+		return fmt.Errorf("reading the journal needs journalctl, which is part of systemd: %w", err)
 	}
 	args := append([]string{"journalctl"}, w.Arguments()...)
 	return fmt.Errorf("running %s: %w", program, syscall.Exec(program, args, os.Environ())) //nolint:gosec // the arguments are ours, and no shell reads them
 }
 
 // loggedServices is the services of apps that are installed, have a unit file, or
-// ever wrote something, and the ids of the apps that are installed.
+// have lines in the journal, and the ids of the apps that are installed.
 func (c *cli) loggedServices(from *source) (services, installed []string, err error) {
 	l, err := c.local(from.scope())
 	if err != nil {
@@ -75,7 +75,7 @@ func (c *cli) loggedServices(from *source) (services, installed []string, err er
 	for _, id := range installed {
 		services = append(services, units.ServiceName(id))
 	}
-	files, _ := l.Files().Read() // a file that can't be read is nothing to a log
+	files, _ := l.Files().Read() // a log needs no unit file, so a file that can't be read is skipped
 	for _, f := range files {
 		services = append(services, units.ServiceOf(f.Name))
 	}

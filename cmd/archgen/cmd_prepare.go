@@ -11,14 +11,14 @@ func (c *cli) prepareCommand() *cobra.Command {
 	var from source
 	cmd := &cobra.Command{
 		Use:   "prepare ID[.PART]",
-		Short: "Do what has to be done before an app starts",
-		Long: `prepare does the steps of hooks.pre_start for a part, in order: directories that
-have to exist, things to wait for, commands in the part's image. systemd runs it
-before the container (ExecStartPre=). A step that fails, or takes longer than
-its timeout, fails the start; what it printed is in the app's log. A command
-with migrate is not run again once it has succeeded.
+		Short: "Run the prestart steps of an app",
+		Long: `prepare runs the steps of hooks.pre_start of a part, in order: it creates
+directories, waits for conditions, and runs commands in the part's image.
+systemd runs it before the container (ExecStartPre=). A step that fails or
+exceeds its timeout fails the start; its output is in the app's log. A command
+with migrate is not run again after it has succeeded.
 
-Exit status: 0 all is done; 1 a step failed.`,
+Exit status: 0 all steps succeeded; 1 a step failed.`,
 		Example: `  systemctl --user start app@ledger`,
 		Args:    usageArgs(oneOf("app, as ID or ID.PART")),
 		RunE:    func(_ *cobra.Command, args []string) error { return c.prepare(&from, args[0]) },
@@ -40,4 +40,4 @@ func (c *cli) prepare(from *source, app string) error {
 	return part.RunSteps(ctx)
 }
 
-var errByHand = errors.New("systemd runs it before the app starts: systemctl start does")
+var errByHand = errors.New("only systemd runs prepare, before the app starts: use systemctl start")

@@ -12,13 +12,13 @@ func (c *cli) pullCommand() *cobra.Command {
 	var from source
 	cmd := &cobra.Command{
 		Use:   "pull [ID…]",
-		Short: "Get what apps lack before they start: images and secrets",
-		Long: `pull gets the images that the installed apps name and that this machine lacks,
-so that a later start or apply does not wait for the network, and gives secrets
-their first values. Nothing else is changed. apply does so by itself before it
-changes an app; for healthd systemd does it, by archipelago-pull@ID.service.
+		Short: "Pull missing images and create missing secrets of apps",
+		Long: `pull pulls the images of the installed apps that are missing on this machine, so
+that a later start or apply does not wait for the network, and creates the first
+values of secrets. It changes nothing else. apply does the same before it
+changes an app; for healthd, systemd does it with archipelago-pull@ID.service.
 
-Exit status: 0 all are there; 1 none could be had; 3 some could not.`,
+Exit status: 0 done for all apps; 1 failed for all apps; 3 failed for some apps.`,
 		Example: `  archgen pull
   archgen pull lnd`,
 		RunE: func(_ *cobra.Command, args []string) error { return c.pull(&from, args) },
@@ -27,7 +27,7 @@ Exit status: 0 all are there; 1 none could be had; 3 some could not.`,
 	return cmd
 }
 
-// sayPulling says that an image is pulled, which may take long.
+// sayPulling reports that archgen pulls an image, which may take long.
 func (c *cli) sayPulling(app, image string) {
 	fmt.Fprintf(c.stderr, "%s: pulling %s …\n", app, image)
 }

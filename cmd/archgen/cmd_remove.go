@@ -17,12 +17,14 @@ func (c *cli) removeCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "remove ID…",
 		Short: "Remove apps; their data stays",
-		Long: `remove stops apps and removes their manifests, units and networks, with their
-companions. Volumes, secrets and overlays stay: installed again, the app has
-its data. Grants are removed: installed again, the app needs them again.
+		Long: `remove stops apps and their companions and removes their manifests, units and
+networks. Volumes, secrets and overlays stay: if the app is installed again, it
+has its data. Grants are removed: if the app is installed again, it needs them
+again.
 
-With --purge they are deleted, too, and so are those of an app whose manifest
-says data.retain: false. What that is is named before, and asked for.`,
+With --purge, remove also deletes volumes, secrets and overlays. It deletes
+those of an app with data.retain: false in its manifest in any case. archgen
+lists what will be deleted and asks for confirmation.`,
 		Example: `  archgen remove lnd
   archgen remove --purge lnd`,
 		Args: some(nameApps),
@@ -30,7 +32,7 @@ says data.retain: false. What that is is named before, and asked for.`,
 	}
 	o.flags(cmd)
 	cmd.Flags().BoolVar(&purge, "purge", false, "delete volumes, secrets and overlays as well")
-	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "don't ask before data is deleted")
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "delete data without asking for confirmation")
 	return cmd
 }
 
@@ -72,10 +74,10 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	if err := dir.Remove(ids...); err != nil {
 		return err
 	}
-	// healthd or the path unit may have seen it first, and be stopping an app that
-	// takes minutes for it. Nothing that it has may be deleted before.
+	// healthd or the path unit may already be stopping the app, which can take minutes.
+	// The data of the app must not be deleted before the app has stopped.
 	o.patience = o.timeout
-	o.idle = strings.Join(ids, ", ") + ": removed; healthd or the path unit was first"
+	o.idle = strings.Join(ids, ", ") + ": removed (already applied by healthd or the path unit)"
 	if err := c.apply(o, nil, ""); err != nil {
 		return err
 	}
@@ -83,7 +85,7 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 		return err
 	}
 	if err := data.Delete(ctx); err != nil {
-		return err // to stop the unit of a volume that is in use would stop its users
+		return err // stopping the unit of a volume that is in use would stop its users
 	}
 	m, err := c.connect(ctx, o.scope())
 	if err != nil {
@@ -93,7 +95,7 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	return install.StopVolumes(ctx, m.Services, purged)
 }
 
-// confirm names what is deleted, and asks.
+// confirm lists what will be deleted, and asks for confirmation.
 func (c *cli) confirm(d *install.Data, yes bool) error {
 	for _, list := range []struct {
 		what  string

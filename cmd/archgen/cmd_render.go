@@ -31,29 +31,29 @@ func (c *cli) renderCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "render [PATH…|ID…]",
 		Short: "Write the Quadlet files of apps",
-		Long: `render compiles manifests into Quadlet files and writes them where Podman looks
-for them. Without arguments it renders the installed apps. A directory, like no
-argument, names a whole set: files of apps that are no longer in it are removed.
-Files and ids name single apps: nothing of other apps is touched.
+		Long: `render compiles manifests into Quadlet files and writes them to the directory
+that Podman's generator reads. Without arguments it renders the installed apps.
+A directory, like no argument, is a complete set: render removes the files of
+apps that are no longer in it. Files and ids are single apps: render does not
+touch the files of other apps.
 
-If anything is wrong, every problem is printed and nothing is written. Files
-that archgen did not write are never changed. Where nothing changed, nothing is
-written.
+If a manifest has errors, render prints all of them and writes nothing. It never
+changes files that archgen did not write. If nothing changed, it writes nothing.
 
-Neither Podman nor systemd nor a home directory is needed: with --root the
-manifests of an image that is being built are read, and the files are written
-into it.
+render needs neither Podman nor systemd nor a home directory: with --root it
+reads the manifests of a system image and writes the files into that image.
 
-Every right that an app asks for has to be granted, in ID.d/grants.toml or in
-archipelago.toml, but for those that come with archgen's own catalog; with
---stdout the manifests of files need none. See archgen rights.
+Every right that an app asks for must be granted, in ID.d/grants.toml or in
+archipelago.toml, except those of apps from archgen's own catalog. With
+--stdout, manifests that are named as files need no grants. See archgen rights.
 
-With --check-images the images that the apps need are printed instead, one a
-line, for an image build to pull them ahead. It fails where one is not named by
-its digest: what such a name stands for changes, and so would the build.
+With --check-images, render prints the images that the apps need instead, one
+per line, for an image build that pulls them in advance. It fails if an image
+has no digest: a tag can refer to another image later, and the build would
+change.
 
-The files suit the Podman that --podman names, else archipelago.toml, else
-(without --root) the one that is installed here, else Podman ` + generator.Default.String() + `.`,
+render writes for the Podman version that --podman names, else archipelago.toml,
+else (without --root) the installed Podman, else Podman ` + generator.Default.String() + `.`,
 		Example: `  archgen render
   archgen render bitcoin-knots
   archgen render --out ./units ./apps
@@ -66,7 +66,7 @@ The files suit the Podman that --podman names, else archipelago.toml, else
 	cmd.Flags().StringVar(&o.out, "out", "", "write to `DIR`")
 	cmd.Flags().BoolVar(&o.stdout, "stdout", false, "print the files instead of writing them")
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print what was done and the diagnostics as JSON")
-	cmd.Flags().BoolVar(&o.checkImages, "check-images", false, "print the images instead; one without a digest fails")
+	cmd.Flags().BoolVar(&o.checkImages, "check-images", false, "print the images instead; fail if one has no digest")
 	cmd.MarkFlagsMutuallyExclusive("out", "root", "stdout")
 	for _, other := range []string{"out", "stdout", "json"} {
 		cmd.MarkFlagsMutuallyExclusive("check-images", other)
@@ -102,10 +102,10 @@ func (c *cli) render(o *renderOptions, args []string) error {
 		return c.printFiles(k, files, o.asJSON)
 	}
 	if !k.Whole && len(files) == 0 {
-		return errors.New("there is nothing to render")
+		return errors.New("no app to render")
 	}
 	if err := manifests.StaysInside(o.root, dir); err != nil {
-		return fmt.Errorf("nothing can be written to %s: %w", dir, err)
+		return fmt.Errorf("can't write to %s: %w", dir, err)
 	}
 	if err := c.record(k, o, args); err != nil {
 		return err
@@ -118,16 +118,16 @@ func (c *cli) render(o *renderOptions, args []string) error {
 		}{view.ChangesJSON(dir, changes), list(k.Diags)}))
 	}
 	for _, name := range changes.MovedAside {
-		fmt.Fprintf(c.stderr, "archgen: what was in the way of a file is now %s\n", filepath.Join(dir, name))
+		fmt.Fprintf(c.stderr, "archgen: a directory or special file had the name of a unit file; moved to %s\n", filepath.Join(dir, name))
 	}
 	view.Changes(c.stdout, dir, changes, err)
 	if o.live() && len(changes.Written)+len(changes.Removed) > 0 {
-		fmt.Fprintf(c.stdout, "tell systemd: systemctl --%v daemon-reload\n", o.scope())
+		fmt.Fprintf(c.stdout, "to load the files, run systemctl --%v daemon-reload\n", o.scope())
 	}
 	return err
 }
 
-// record writes down what installed apps were granted so far without a file that says so.
+// record writes the grants file of installed apps that had rights without one so far.
 func (c *cli) record(k *compile.Compiled, o *renderOptions, args []string) error {
 	if slices.ContainsFunc(args, isPath) {
 		return nil
@@ -139,10 +139,10 @@ func (c *cli) record(k *compile.Compiled, o *renderOptions, args []string) error
 	return install.RecordGrants(dir, k)
 }
 
-// live reports whether the files go where this machine's systemd finds them.
+// live reports whether this machine's systemd reads the files.
 func (o *renderOptions) live() bool { return o.out == "" && o.root == "" }
 
-// unitDir is the directory that the files go to.
+// unitDir is the directory that render writes to.
 func (c *cli) unitDir(o *renderOptions) (string, error) {
 	switch {
 	case o.stdout:
@@ -163,13 +163,13 @@ func (c *cli) printFiles(k *compile.Compiled, files units.Set, asJSON bool) erro
 	}{view.FilesJSON(files), list(k.Diags)})
 }
 
-// printImages lists what has to be pulled, for a build that wants the same each time.
+// printImages lists the images to pull, for a reproducible image build.
 func (c *cli) printImages(files units.Set) error {
 	isPinned := func(image string) bool { return strings.Contains(image, "@sha256:") }
 	floating := slices.DeleteFunc(view.Images(c.stdout, files), isPinned)
 	if len(floating) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%s: not named by digest, so another build may get something else; write NAME@sha256:…, as `skopeo inspect --format '{{.Digest}}' docker://NAME` prints it",
+	return fmt.Errorf("%s: not pinned by digest, so another build may pull another image; write NAME@sha256:…, with the digest from `skopeo inspect --format '{{.Digest}}' docker://NAME`",
 		strings.Join(floating, ", "))
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
 func (c *cli) rightsCommand() *cobra.Command {
@@ -14,28 +15,29 @@ func (c *cli) rightsCommand() *cobra.Command {
 		Use:   "rights [PATH…|ID…]",
 		Short: "List what apps can do beyond their own containers",
 		Long: `rights lists what the manifests of apps ask for beyond the apps' own containers,
-such as host paths, devices, ports that other machines reach, and data of other
-apps. Each right has an ID, a severity, and the place in the manifest or overlay
-that asks for it. Without arguments it lists the rights of the installed apps.
+such as host paths, devices, ports that other machines can reach, and data of
+other apps. Each right has an ID, a severity, and the position in the manifest
+or overlay that asks for it. Without arguments it lists the rights of the
+installed apps.
 
-GRANTED says why the app has the right: safe-set (every app may), overlay (an
-overlay asks for it, which only the operator writes), grant (grants.toml of the
-app lists it), settings (archipelago.toml allows it to all apps), or nobody: the
-app is refused then; see archgen grant.
+GRANTED is why the app has the right: safe-set (every app has it), overlay (an
+overlay asks for it, and only the operator writes overlays), grant (grants.toml
+of the app lists it), settings (archipelago.toml allows it to all apps), or
+` + string(rights.Nobody) + ` (it is not granted, so archgen refuses the app; see archgen grant).
 
 Severities: low (other apps notice it), medium (it reaches the network or an app
-that offers itself), high (it reads or changes what belongs to the host or to
-another app, or confines the app less), critical (it can take over the account
-that runs the apps, or another app).
+that provides a capability), high (it reads or changes what belongs to the host
+or to another app, or weakens the confinement of the app), critical (it can take
+over the account that runs the apps, or another app).
 
 docs/rights.md explains each of them.
 
-Exit status: 0 done; 1 a manifest has errors, which are printed as by check.`,
+Exit status: 0 done; 1 a manifest has errors; rights prints them as check does.`,
 		Example: `  archgen rights
   archgen rights ./my-app.yaml
   archgen rights --json lnd`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			from.grants = nowhere // the list says what is not granted
+			from.grants = nowhere // the list shows which rights are not granted
 			k, err := c.load(&from, args)
 			if err != nil {
 				return err

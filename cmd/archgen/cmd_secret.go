@@ -18,12 +18,13 @@ func (c *cli) secretCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "secret",
 		Short: "List, set, show and rotate the secrets of apps",
-		Long: `secret is about the values that apps keep from everybody else: passwords, keys.
-A manifest says which there are (secrets:). Random ones come into being before
-an app starts for the first time, and what is derived from another follows it;
-others have to be set. They lie in secrets/ of the state directory, for nobody
-else to read, encrypted by systemd-creds where that can be done (see archgen
-doctor). Values are read from files or standard input, never from arguments.`,
+		Long: `secret manages the values that only an app and its users may read, such as
+passwords and keys. A manifest lists the secrets of its app (secrets:). archgen
+generates random secrets before the first start of the app, and derives a secret
+again when the one that it depends on changes. All others must be set. The
+values are in secrets/ of the state directory, which other users can't read, and
+are encrypted by systemd-creds if possible (see archgen doctor). Values are read
+from files or standard input, never from arguments.`,
 		Example: `  archgen secret list
   archgen secret rotate bitcoin-knots.rpc-password`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -44,8 +45,8 @@ func (c *cli) secretListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the secrets, without their values",
-		Long: `list names the secrets of the installed apps, where their values come from, and
-whether they have one; and values that no installed app has a use for.`,
+		Long: `list prints the secrets of the installed apps, where their values come from, and
+whether they have a value. It also prints secrets that no installed app uses.`,
 		Example: `  archgen secret list`,
 		Args:    usageArgs(cobra.NoArgs),
 		RunE:    func(*cobra.Command, []string) error { return c.secretList(&from, asJSON) },
@@ -60,13 +61,13 @@ func (c *cli) secretSetCommand() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "set NAME",
-		Short: "Give a secret its value",
-		Long: `set gives a secret its value, from a file or standard input; on a terminal it
-asks, and shows nothing. The newline at the end of a single line is no part of
-the value.
+		Short: "Set the value of a secret",
+		Long: `set reads the value of a secret from a file or standard input. On a terminal it
+asks for the value and does not show it. It removes the newline at the end of a
+single line.
 
 A running app keeps the value that it was started with until archgen apply
-restarts it. To change one that several apps use, rotate it.`,
+restarts it. To change a secret that several apps use, rotate it.`,
 		Example: `  archgen secret set lnd.wallet-password
   archgen secret set web.tls-key --file key.pem`,
 		Args: usageArgs(oneOf("secret, as ID.NAME")),
@@ -83,14 +84,14 @@ func (c *cli) secretShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show NAME",
 		Short: "Show the value of a secret",
-		Long:  `show prints the value of a secret on a terminal, elsewhere only with --force.`,
+		Long:  `show prints the value of a secret on a terminal. Elsewhere it needs --force.`,
 		Example: `  archgen secret show bitcoin-knots.rpc-password
   archgen secret show --force web.tls-key > key.pem`,
 		Args: usageArgs(oneOf("secret, as ID.NAME")),
 		RunE: func(_ *cobra.Command, args []string) error { return c.secretShow(&from, args[0], force) },
 	}
 	scopeFlags(cmd, &from)
-	cmd.Flags().BoolVar(&force, "force", false, "print it where it is no terminal, too")
+	cmd.Flags().BoolVar(&force, "force", false, "print it even if standard output is not a terminal")
 	return cmd
 }
 
@@ -133,7 +134,7 @@ func (c *cli) secretSet(from *source, name, file string) error {
 	}
 	app := want.OwnerOf(name)
 	if i := slices.IndexFunc(app.Secrets, func(d units.Secret) bool { return d.Name == name && d.Method != "" }); i >= 0 {
-		return fmt.Errorf("%s is derived: set %s, and it follows", name, app.Secrets[i].From)
+		return fmt.Errorf("%s is derived from another secret: set %s instead", name, app.Secrets[i].From)
 	}
 	value, err := c.value(name, file)
 	if err != nil {
@@ -149,7 +150,7 @@ func (c *cli) secretShow(from *source, name string, force bool) error {
 		return usageError{err}
 	}
 	if _, isShown := ui.Terminal(c.stdout); !isShown && !force {
-		return usageError{errors.New("standard output is no terminal: --force prints the secret all the same")}
+		return usageError{errors.New("standard output is not a terminal: use --force to print the secret anyway")}
 	}
 	l, err := c.local(from.scope())
 	if err != nil {

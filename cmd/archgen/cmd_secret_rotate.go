@@ -19,20 +19,21 @@ func (c *cli) secretRotateCommand() *cobra.Command {
 	var from string
 	cmd := &cobra.Command{
 		Use:   "rotate NAME",
-		Short: "Give a secret another value, everywhere",
-		Long: `rotate gives a secret a new value, and what is derived from it. It restarts the
-containers that use the value, and no others: those of the app that the secret
-belongs to first, then those of apps that require it; within an app in the order
-of "after", so that a database has the new password before its clients. Each has
-to serve before the next one restarts. How long each was down is printed.
+		Short: "Rotate a secret and restart what uses it",
+		Long: `rotate replaces the value of a secret and of the secrets that are derived from
+it, and restarts only the containers that use them. It restarts those of the app
+that owns the secret first, then those of apps that require it; within an app in
+the order of "after", so that a database has the new password before its
+clients. Each container must serve before the next one restarts. rotate prints
+how long each was down.
 
-If one does not serve with the new value, rotate restores the old value. It then
-restarts, in the same order, what has the new value or has stopped since, and
-says what failed. If rotate is killed, archgen apply or healthd complete the
-rotation or restore the old value.
+If a container does not serve with the new value, rotate restores the old value.
+It then restarts, in the same order, the containers that have the new value or
+have stopped since, and prints what failed. If rotate is killed, archgen apply
+or healthd completes the rotation or restores the old value.
 
-A new value is made like the first one. For a secret that has to be supplied it
-is read from a file or standard input.
+archgen generates the new value like the first one. If the manifest says that
+the operator supplies the secret, use --from.
 
 Exit status: 0 done; 1 it failed, and the old value is in force; 5 another run
 holds the lock.`,
@@ -68,15 +69,15 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 	return c.rotator(l, o).Rotate(ctx, name, value)
 }
 
-// resumeRotation goes on with a rotation that was cut off.
+// resumeRotation resumes a rotation that was interrupted.
 func (c *cli) resumeRotation(ctx context.Context, l *machine.Machine, o *applyOptions) error {
 	err := c.rotator(l, o).Resume(ctx, func(r *secret.Rotation) {
 		if !o.asJSON {
-			fmt.Fprintf(c.stderr, "going on with the rotation of %s of %s\n", r.Name, r.Began.Local().Format(time.DateTime))
+			fmt.Fprintf(c.stderr, "resuming the rotation of %s that began at %s\n", r.Name, r.Began.Local().Format(time.DateTime))
 		}
 	})
 	if _, isBack := errors.AsType[*secret.RevertedError](err); isBack {
-		c.say(err) // which is as good an end as the other
+		c.say(err) // the old value is restored: the rotation is over, and apply can continue
 		return nil
 	}
 	return err
@@ -100,7 +101,7 @@ func (c *cli) rotator(l *machine.Machine, o *applyOptions) rotation.Rotator {
 	}
 }
 
-// printRotation says how long each service was down that was restarted.
+// printRotation prints how long each restarted service was down.
 func (c *cli) printRotation(r rotation.Result) {
 	for _, d := range r.Downtimes {
 		fmt.Fprintf(c.stdout, "%s was down for %v\n", d.Service, d.For.Round(10*time.Millisecond))
@@ -109,7 +110,7 @@ func (c *cli) printRotation(r rotation.Result) {
 		fmt.Fprintf(c.stdout, "%s: %v from the first stop to the last start\n", r.Name, r.Span.Round(10*time.Millisecond))
 	}
 	if r.Err == nil {
-		fmt.Fprintf(c.stdout, "%s has a new value, and everything serves with it\n", r.Name)
+		fmt.Fprintf(c.stdout, "%s is rotated; everything that uses it serves\n", r.Name)
 	}
 }
 
@@ -120,7 +121,7 @@ func (c *cli) usersOf(from *source, secrets []string) (units.Desired, error) {
 		return want, err
 	}
 	if k.Set == nil {
-		return want, errors.New("the manifests can't be compiled; see archgen check")
+		return want, errors.New("can't compile the manifests; see archgen check")
 	}
 	ids := k.UsersOf(secrets)
 	if len(ids) == 0 { // it was removed meanwhile

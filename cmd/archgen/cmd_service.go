@@ -7,22 +7,22 @@ import (
 )
 
 func (c *cli) startCommand() *cobra.Command {
-	return c.serviceCommand(units.Start, "Start apps, and say whether they serve", `start starts apps with all their parts, and waits until they serve. What was
-given up is tried again. To start at boot as well, enable the app.`)
+	return c.serviceCommand(units.Start, "Start apps and wait until they serve", `start starts apps with all their parts, and waits until they serve. It tries
+again an app that healthd gave up (gave-up). To start an app at boot, enable it.`)
 }
 
 func (c *cli) stopCommand() *cobra.Command {
-	return c.serviceCommand(units.Stop, "Stop apps until somebody starts them", `stop stops apps with all their parts. They stay stopped, whatever apply does,
-until somebody starts them or the machine boots.`)
+	return c.serviceCommand(units.Stop, "Stop apps until they are started again", `stop stops apps with all their parts. They stay stopped until an operator starts
+them or the machine boots; apply does not start them.`)
 }
 
 func (c *cli) restartCommand() *cobra.Command {
-	return c.serviceCommand(units.Restart, "Restart apps, and say whether they serve", `restart stops and starts apps with all their parts, and waits until they serve.
-A change that did not serve and was rolled back is tried again.`)
+	return c.serviceCommand(units.Restart, "Restart apps and wait until they serve", `restart stops and starts apps with all their parts, and waits until they serve.
+It tries again a change that was rolled back.`)
 }
 
-// serviceCommand is a verb that asks something of apps. It is a pass like any
-// other: what else is not right with the apps is put right as well.
+// serviceCommand is a verb that requests an action for apps. It makes an ordinary pass,
+// which also repairs other drift of these apps.
 func (c *cli) serviceCommand(kind units.Kind, short, long string) *cobra.Command {
 	var o applyOptions
 	cmd := &cobra.Command{
@@ -30,7 +30,7 @@ func (c *cli) serviceCommand(kind units.Kind, short, long string) *cobra.Command
 		Short: short,
 		Long: long + `
 
-systemctl does the same for a unit that is in place:
+If the unit files exist, systemctl does the same:
 systemctl --user ` + string(kind) + ` app@ID`,
 		Example: "  archgen " + string(kind) + " lnd",
 		Args:    some(nameApps),

@@ -26,14 +26,15 @@ func (c *cli) statusCommand() *cobra.Command {
 	var asJSON, watch bool
 	cmd := &cobra.Command{
 		Use:   "status [ID]",
-		Short: "Show how the apps are, and why",
+		Short: "Show the state of apps, and why",
 		Long: `status shows each app with its state, the reason for the state, its level, and
-what went wrong last. With an ID it explains the reason, names the command that
-fixes it, and shows everything that is known of one app, part by part. Apps that
-run and are not installed any more are shown too. --json prints all of it;
-docs/operations.md lists the fields.
+the last error. With an ID it explains the reason, names the command that fixes
+it, and shows all details of one app, part by part. It also shows apps that run
+and are no longer installed. --json prints all details; docs/operations.md lists
+the fields.
 
-The part in the worst state speaks for an app, the main part among equals.
+The state of an app is that of its part in the worst state; among equal states,
+of its main part.
 RESTARTS counts the automatic restarts by systemd since the last start by a job
 (NRestarts).
 
@@ -61,20 +62,20 @@ app; 3 an app that should be running is down or not answering.`,
 	}
 	scopeFlags(cmd, &from)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
-	cmd.Flags().BoolVar(&watch, "watch", false, "go on until interrupted; off a terminal, print what changes")
+	cmd.Flags().BoolVar(&watch, "watch", false, "update until interrupted; if not on a terminal, print changes")
 	return cmd
 }
 
-// survey is one look at everything.
+// survey is the state of all apps at one time.
 type survey struct {
 	apps     []statusview.App
 	compiled *compile.Compiled
 	now      time.Time
-	// problems is what kept the look from being complete.
+	// problems is the errors that left the survey incomplete.
 	problems []error
 }
 
-// survey looks at the manifests, the unit files, systemd, and asks what runs.
+// survey reads the manifests, the unit files and systemd, and probes the running apps.
 func (c *cli) survey(ctx context.Context, l *machine.Machine, from *source) (*survey, error) {
 	k, want, err := c.installed(from)
 	if err != nil {
@@ -146,7 +147,7 @@ func unknownApp(id string, apps []statusview.App) error {
 
 func noSuchApp(id string, ids []string) error {
 	if len(ids) == 0 {
-		return fmt.Errorf("there is no app %q: none is installed; archgen catalog shows what can be", id)
+		return fmt.Errorf("there is no app %q: no app is installed; archgen catalog lists the apps that can be", id)
 	}
 	return fmt.Errorf("there is no app %q; there are: %s", id, strings.Join(ids, ", "))
 }
@@ -159,14 +160,14 @@ func (c *cli) printStatus(s *survey, apps []statusview.App, args []string, asJSO
 		return err
 	}
 	if len(apps) == 0 {
-		fmt.Fprintln(c.stderr, "no app is installed; archgen catalog shows what can be")
+		fmt.Fprintln(c.stderr, "no app is installed; archgen catalog lists the apps that can be")
 		return nil
 	}
 	_, err := fmt.Fprintln(c.stdout, strings.Join(c.statusLines(s, apps, len(args) == 1), "\n"))
 	return err
 }
 
-// statusLines is a table of apps, or all about one.
+// statusLines is a table of apps, or all details of one.
 func (c *cli) statusLines(s *survey, apps []statusview.App, isOne bool) []string {
 	v := statusview.View{Style: ui.StyleOf(c.stdout, c.getenv), Now: s.now}
 	if isOne {
@@ -181,7 +182,7 @@ func statusDocument(apps []statusview.App) any {
 	}{append([]statusview.App{}, apps...)}
 }
 
-// sayProblems says what keeps more than one app from being judged.
+// sayProblems prints the errors that concern more than one app.
 func (c *cli) sayProblems(s *survey) error {
 	for _, err := range s.problems {
 		c.say(err)
@@ -193,8 +194,8 @@ func (c *cli) sayProblems(s *survey) error {
 	return c.printer(s.compiled).Print(c.stderr, list)
 }
 
-// How often status --watch looks by itself: alone it finds every change, while
-// healthd tells of changes it shows how the time passes.
+// How often status --watch surveys the apps. Without healthd it has to find every change
+// itself. While healthd reports changes, it only updates the times that it shows.
 const lookAlone, lookTold = time.Second, 5 * time.Second
 
 func lookEvery(isTold bool) time.Duration {
@@ -204,7 +205,7 @@ func lookEvery(isTold bool) time.Duration {
 	return lookAlone
 }
 
-// watchStatus shows the status again and again until it is interrupted.
+// watchStatus shows the status repeatedly until it is interrupted.
 func (c *cli) watchStatus(from *source, args []string, asJSON bool) error {
 	ctx, stop := interruptible()
 	defer stop()
@@ -238,7 +239,7 @@ func (c *cli) watchStatus(from *source, args []string, asJSON bool) error {
 	}
 }
 
-// watcher shows what is new.
+// watcher shows changes of the status.
 type watcher struct {
 	cli     *cli
 	args    []string
@@ -270,7 +271,7 @@ func (w *watcher) look(ctx context.Context, l *machine.Machine, from *source) er
 	return ui.Redraw(w.cli.stdout, height, w.cli.statusLines(s, apps, len(w.args) == 1))
 }
 
-// printDocument prints everything on one line, where anything is new.
+// printDocument prints the whole status on one line if it changed.
 func (w *watcher) printDocument(apps []statusview.App) error {
 	line, err := json.Marshal(statusDocument(apps))
 	if err != nil || string(line) == w.document {

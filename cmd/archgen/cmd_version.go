@@ -14,7 +14,7 @@ func (c *cli) versionCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:     "version",
-		Short:   "Print the version, and what it can render for",
+		Short:   "Print the version and the supported Podman versions",
 		Example: `  archgen version --json`,
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {

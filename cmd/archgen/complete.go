@@ -10,11 +10,11 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// arguments says what can stand in the place of an argument, by how the usage of a
-// command names it; a tab and a description may follow.
+// arguments is the completions of an argument, by its name in the usage of a command. A
+// tab and a description may follow a completion.
 var arguments = map[string]struct {
 	list func(*cli, *source) []string
-	// withFiles: the name of a file can stand there as well.
+	// withFiles: the argument can also be the name of a file.
 	withFiles bool
 }{
 	"ID":        {(*cli).installedIDs, false},
@@ -25,8 +25,8 @@ var arguments = map[string]struct {
 	"NUMBER":    {(*cli).generationNumbers, false},
 }
 
-// completeArguments lets a shell complete the arguments of a command and of those
-// below it.
+// completeArguments enables shell completion of the arguments of a command and its
+// subcommands.
 func (c *cli) completeArguments(cmd *cobra.Command) {
 	for _, below := range cmd.Commands() {
 		c.completeArguments(below)
@@ -42,7 +42,7 @@ func (c *cli) completeArguments(cmd *cobra.Command) {
 		if len(given) > 0 && !isList {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		system, _ := cmd.Flags().GetBool("system") // where there is no such flag, it is not given
+		system, _ := cmd.Flags().GetBool("system") // false if the command has no such flag
 		list := slices.DeleteFunc(argument.list(c, &source{system: system}), func(text string) bool {
 			word, _, _ := strings.Cut(text, "\t")
 			return slices.Contains(given, word)
@@ -54,10 +54,10 @@ func (c *cli) completeArguments(cmd *cobra.Command) {
 	}
 }
 
-// installedIDs is the apps that have a manifest, well or not.
+// installedIDs is the apps that have a manifest, valid or not.
 func (c *cli) installedIDs(from *source) []string {
 	dir, err := c.directory(from)
-	if err != nil { // completion offers nothing then
+	if err != nil { // there is nothing to complete
 		return nil
 	}
 	return slices.Sorted(maps.Keys(dir.Files()))
@@ -75,7 +75,7 @@ func (c *cli) secretNames(from *source) []string {
 	return names
 }
 
-// generationNumbers is the generations with what led to each.
+// generationNumbers is the generations, each with the cause of the change.
 func (c *cli) generationNumbers(from *source) []string {
 	l, err := c.local(from.scope())
 	if err != nil {

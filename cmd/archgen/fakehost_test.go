@@ -40,8 +40,8 @@ esac
 `
 
 // fakeHost is a machine with a systemd, which a script's archgen finds in its environment.
-// Podman's generator is one that knows containers, and each app has a process in the place
-// of its container's monitor.
+// Its generator only knows containers. Each app has a process that replaces the monitor of
+// its container.
 type fakeHost struct {
 	t       *testing.T
 	root    string
@@ -127,7 +127,7 @@ func (h *fakeHost) services() map[string]string {
 }
 
 // generate is what systemd and Podman's generator do at a reload. Volumes and networks are
-// there at once. What is active and has no file any more stays so.
+// active immediately. An active unit without a file stays active.
 func (h *fakeHost) generate() {
 	files := h.services()
 	h.mutex.Lock()
@@ -153,7 +153,7 @@ func (h *fakeHost) generate() {
 	}
 }
 
-// job starts or stops the process that stands for a container, and notes that in jobs.log.
+// job starts or stops the process that replaces a container, and records that in jobs.log.
 func (h *fakeHost) job(j systemdtest.Job) systemdtest.Outcome {
 	text := h.services()[j.Unit]
 	h.mutex.Lock()
@@ -182,8 +182,8 @@ func (h *fakeHost) job(j systemdtest.Job) systemdtest.Outcome {
 	}}
 }
 
-// monitor is the process of a container's monitor, whose arguments tell where the
-// configuration of the container lies.
+// monitor is the process of a container's monitor. Its arguments name the configuration of
+// the container.
 func (h *fakeHost) monitor(service, unit string) (pid uint32, err error) {
 	bundle := filepath.Join(h.root, "containers", service)
 	mark, _ := units.ReadOwnership([]byte(unit))

@@ -34,7 +34,7 @@ func testTree(out io.Writer) *cobra.Command {
 	return root
 }
 
-// Every command explains itself, with an example, on a terminal of 80 columns.
+// Every command has a help text with an example, which fits a terminal of 80 columns.
 func TestHelp(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer

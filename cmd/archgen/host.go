@@ -9,11 +9,11 @@ import (
 	"github.com/archipelago-os/archipelago/units/machine"
 )
 
-// stabilizationTime is how long a started app has to stay up, if not as long as always. Tests
-// have another one.
+// stabilizationTime is how long a started app has to stay up; zero is the default. Tests
+// set a shorter one.
 var stabilizationTime time.Duration
 
-// connect opens the machine of a scope with its systemd.
+// connect opens the machine of a scope and connects to its systemd.
 func (c *cli) connect(ctx context.Context, scope units.Scope) (*machine.Machine, error) {
 	return machine.Open(ctx, c.machineOf(scope))
 }

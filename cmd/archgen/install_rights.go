@@ -13,9 +13,9 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
-// grantRights lists what the chosen apps can do beyond the safe set, and asks the operator
-// to grant the rights that are missing. It runs before a manifest is written, because the
-// next pass starts an app that has its grants.
+// grantRights lists the rights of the chosen apps beyond the safe set, and asks the operator
+// to grant those that are missing. It runs before a manifest is written, because the next
+// pass starts an app that has its grants.
 func (c *cli) grantRights(staged *install.Staged, allow []string) error {
 	if err := rights.CheckGrants(allow); err != nil {
 		return usageError{err}
@@ -37,8 +37,8 @@ func (c *cli) grantRights(staged *install.Staged, allow []string) error {
 	return nil
 }
 
-// sayRights lists what an app can do beyond the safe set: one that is new, or what a new
-// manifest adds.
+// sayRights lists the rights of a new app beyond the safe set, or those that a new manifest
+// adds.
 func (c *cli) sayRights(r *install.Request) {
 	list := r.Further()
 	if len(list) == 0 {
@@ -52,11 +52,11 @@ func (c *cli) sayRights(r *install.Request) {
 		from = ", which come with its manifest from archgen's own catalog"
 	}
 	fmt.Fprintf(c.stderr, "%s %s%s:\n", title, r.App.ID, from)
-	_ = view.Granted(c.stderr, list) // as with Fprintf: a message that can't be printed stops no installation
+	_ = view.Granted(c.stderr, list) // a message that can't be printed does not stop an installation
 }
 
-// askFor asks the operator to grant what apps lack. Without a terminal it fails, and says
-// which flags grant it.
+// askFor asks the operator to grant the missing rights. Without a terminal it fails, and
+// names the flags that grant them.
 func (c *cli) askFor(open []*install.Request) error {
 	if len(open) == 0 {
 		return nil

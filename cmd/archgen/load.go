@@ -16,8 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
-// source is the part of the command line that says which manifests are meant
-// and for which machine.
+// source is the flags that select the manifests and the machine.
 type source struct {
 	root         string
 	user, system bool
@@ -25,10 +24,11 @@ type source struct {
 	grants       need
 }
 
-// need is which apps need their grants.
+// need says which apps must have their grants.
 type need int
 
-// The needs. Who writes units of manifests that are not installed installs them.
+// The needs. Writing the units of a manifest that is not installed amounts to installing
+// it, so grants are needed wherever the manifest is.
 const (
 	whereInstalled need = iota
 	whereverTheyLie
@@ -51,24 +51,25 @@ func (s *source) scope() units.Scope {
 	return units.User
 }
 
-// installedPodman is asked once: manifests are compiled before a pass, and in it.
+// installedPodman runs Podman once, although manifests are compiled before and during a
+// pass.
 var installedPodman = sync.OnceValue(podmancli.InstalledVersion)
 
-// from is what the command line says, for the compiler.
+// from is the compiler's source for the command line.
 func (c *cli) from(s *source) compile.Source {
 	from := compile.Source{
 		Root: s.root, Scope: s.scope(), Podman: s.podman, Ask: installedPodman, Generator: compile.Version(), Getenv: c.getenv,
 	}
 	if places, err := paths.Of(s.scope(), c.getenv); err == nil && s.root == "" {
 		from.Rendered = func() (units.Set, error) {
-			files, _ := machine.Files(places.Units).Read() // which is nobody's trouble but who needs it for more
+			files, _ := machine.Files(places.Units).Read() // a file that can't be read is reported by the verbs that need it
 			return files, nil
 		}
 	}
 	return from
 }
 
-// installed compiles the installed apps as far as they can be.
+// installed compiles the installed apps that can be compiled.
 func (c *cli) installed(s *source) (*compile.Compiled, units.Desired, error) {
 	return c.from(s).Installed()
 }
@@ -98,7 +99,7 @@ func (c *cli) load(s *source, args []string) (*compile.Compiled, error) {
 		return nil, err
 	}
 	for _, dirs := range k.Empty {
-		fmt.Fprintf(c.stderr, "archgen: there is no manifest in %s\n", strings.Join(dirs, ", "))
+		fmt.Fprintf(c.stderr, "archgen: no manifest in %s\n", strings.Join(dirs, ", "))
 	}
 	return k, nil
 }

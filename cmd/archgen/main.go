@@ -1,8 +1,8 @@
 // Command archgen compiles app manifests into Podman Quadlet files.
 //
-// It owns the command line: finding manifests, printing, exit codes. What a
-// manifest means, what a unit holds and how a file is written is decided in the
-// packages that it calls.
+// It owns the command line: arguments, output and exit codes. It decides neither what a
+// manifest means, nor what a unit contains, nor how a file is written: the packages that
+// it calls do.
 package main
 
 import (
@@ -46,7 +46,7 @@ type usageError struct{ error }
 // errReported ends a command whose diagnostics have been printed already.
 var errReported = errors.New("diagnostics were printed")
 
-// exitCode prints what has not been said yet and chooses the exit code.
+// exitCode prints an error that is not printed yet, and chooses the exit code.
 func (c *cli) exitCode(err error) int {
 	if err == nil {
 		return exitDone
@@ -69,7 +69,7 @@ func (c *cli) exitCode(err error) int {
 	return exitFailed
 }
 
-// say prints an error, which may quote what a registry or an image said.
+// say prints an error. The error may quote untrusted text of a registry or an image.
 func (c *cli) say(err error) { fmt.Fprintf(c.stderr, "archgen: %s\n", ui.Lines(err.Error())) }
 
 func is[E error](err error) bool {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// packaging/man/archgen.1 is written from the texts of the commands.
+// packaging/man/archgen.1 is generated from the help texts of the commands.
 func TestManualPage(t *testing.T) {
 	t.Parallel()
 	const file = "../../packaging/man/archgen.1"
@@ -32,8 +32,7 @@ func TestManualPage(t *testing.T) {
 	}
 }
 
-// manualPage is one page for all commands: with a page each, nobody could
-// search for a flag.
+// manualPage is one page for all commands, so that a reader can search it for a flag.
 func manualPage(root *cobra.Command) []byte {
 	var b bytes.Buffer
 	b.WriteString(".\\\" Written by make generate from the help texts.\n.TH ARCHGEN 1 \"\" archipelago \"User Commands\"\n")

@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// An image build renders as whatever user it likes: one without a name, a
-// home, a single variable or a right to anything but its own directory. Where
-// the test runs as root it becomes such a user; else it is one but for the name.
+// An image build may render as any user: one without a name, a home directory, an
+// environment, or access to anything but its own directory. The test becomes such a user
+// if it runs as root; otherwise it differs from one only in that it has a name.
 func TestRenderNeedsNothing(t *testing.T) {
 	t.Parallel()
 	dir := openTempDir(t)
@@ -35,7 +35,7 @@ func TestRenderNeedsNothing(t *testing.T) {
 		}
 	}
 
-	// What can't work without a home says so, and what to do.
+	// A command that needs a home directory says so, and what to do.
 	_, stderr, err := asNobody(t, dir, "render")
 	if err == nil || !strings.HasPrefix(stderr, "archgen: HOME is not set") || !strings.Contains(stderr, "--root DIR") {
 		t.Errorf("render: %v, stderr %q", err, stderr)
@@ -60,7 +60,7 @@ func mustBeMade(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	if os.Getuid() == 0 {
-		if err := os.Chown(dir, nobody, nobody); err != nil {
+		if err := os.Chown(dir, unknownID, unknownID); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -76,11 +76,11 @@ func write(t *testing.T, file, content string) {
 	}
 }
 
-// nobody is a user and group that no machine knows.
-const nobody = 12345
+// unknownID is a user and group that no machine knows.
+const unknownID = 12345
 
-// asNobody runs archgen with an empty environment. The test binary lies where
-// only its owner can look; an open file can be run all the same.
+// asNobody runs archgen with an empty environment. Only the owner can read the directory
+// of the test binary, so the binary is run as an open file.
 func asNobody(t *testing.T, dir string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	self, err := os.Open(os.Args[0])
@@ -94,10 +94,10 @@ func asNobody(t *testing.T, dir string, args ...string) (stdout, stderr string, 
 	cmd.ExtraFiles = []*os.File{self}
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, []string{}, &out, &errs
 	if os.Getuid() == 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: unknownID, Gid: unknownID}}
 	}
 	err = cmd.Run()
-	// `go test -cover` has it say this.
+	// `go test -cover` makes it print this.
 	said := strings.TrimPrefix(errs.String(), "warning: GOCOVERDIR not set, no coverage data emitted\n")
 	return out.String(), said, err
 }

@@ -42,6 +42,6 @@ func (c *cli) prestartEnv(scope units.Scope) prestart.Env {
 	}
 }
 
-// runBySystemd tells a command of a unit from one that a person types: what the
-// latter does is not what the container was started with.
+// runBySystemd reports whether systemd runs this command for a unit. Only then may it
+// write what the container is started with.
 func (c *cli) runBySystemd() bool { return c.getenv("SYSTEMD_EXEC_PID") == strconv.Itoa(os.Getpid()) }

@@ -20,9 +20,8 @@ var (
 	targetNames = regexp.MustCompile(`(?m)^([a-z0-9-]+):`)
 )
 
-// What README.md shows is what happens: yaml blocks that begin with a file's
-// name are files, and in console blocks the lines after `$ command` are what
-// the command prints.
+// The examples of README.md work: yaml blocks that begin with a file name are files, and
+// in console blocks the lines after `$ command` are the output of the command.
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	const file = "../../README.md"
@@ -50,8 +49,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// session runs the commands of a console block and returns it with what they
-// really print.
+// session runs the commands of a console block and returns the block with their real
+// output.
 func session(t *testing.T, dir, text string) string {
 	t.Helper()
 	var b strings.Builder
@@ -83,7 +82,7 @@ func currentRelease(t *testing.T) string {
 	return m[1]
 }
 
-// The documents lead to files and targets that exist.
+// The links of the documents lead to files and targets that exist.
 func TestDocumentsLeadSomewhere(t *testing.T) {
 	t.Parallel()
 	targets := map[string]bool{}

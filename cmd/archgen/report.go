@@ -8,7 +8,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
-// report prints the findings and returns errReported if any of them stops the work.
+// report prints the diagnostics and returns errReported if one of them is an error.
 func (c *cli) report(k *compile.Compiled, asJSON bool) error {
 	k.Diags.Sort()
 	if asJSON {
@@ -24,12 +24,12 @@ func (c *cli) report(k *compile.Compiled, asJSON bool) error {
 	return nil
 }
 
-// printer prints findings with excerpts of the files that were read.
+// printer prints diagnostics with excerpts of the files that were read.
 func (c *cli) printer(k *compile.Compiled) diag.Printer {
 	return diag.Printer{Source: func(file string) []byte { return k.Loaded.Sources[file] }, Color: ui.HasColor(c.stderr, c.getenv)}
 }
 
-// document is what a verb prints as JSON, by the names of its fields, which are a contract.
+// document is the JSON output of a verb by field name. The names are a contract.
 type document map[string]any
 
 // list keeps an empty list from being null in JSON.

@@ -11,7 +11,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
-// cli is the edge to the world of one invocation.
+// cli is the environment of one invocation.
 type cli struct {
 	podman         podmancli.Runner
 	stdin          io.Reader
@@ -24,11 +24,12 @@ func (c *cli) root() *cobra.Command {
 		Use:   "archgen",
 		Short: "Compile app manifests into Podman Quadlet files",
 		Long: `archgen compiles app manifests into Podman Quadlet files. systemd and Podman
-run the apps from those files; nothing of archgen stands in between.
+run the apps from those files; archgen is not needed for that.
 
 A manifest is one YAML or TOML file per app. The installed apps are the files in
 ~/.config/archipelago/apps, /etc/archipelago/apps and
-/usr/share/archipelago/apps; the first directory that has an app wins.
+/usr/share/archipelago/apps; the first directory that has an app takes
+precedence.
 
 Exit codes:
   0  done
@@ -50,7 +51,7 @@ Exit codes:
 			if len(args) == 0 {
 				return nil
 			}
-			return unknownCommand(cmd, args[:1]) // what follows are its arguments
+			return unknownCommand(cmd, args[:1]) // the rest is its arguments
 		},
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cmd.ValidateFlagGroups(); err != nil {
@@ -105,7 +106,7 @@ func (c *cli) groups() []group {
 	}
 }
 
-// helpCommand differs from cobra's in that it fails on an unknown command.
+// helpCommand is cobra's, but fails on an unknown command.
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "help [COMMAND]",
@@ -128,10 +129,10 @@ func unknownCommand(root *cobra.Command, args []string) error {
 	if similar := root.SuggestionsFor(args[0]); len(args) == 1 && len(similar) > 0 {
 		hint = "did you mean " + strings.Join(similar, " or ") + "? "
 	}
-	return usageError{fmt.Errorf("there is no command %q; %ssee archgen --help", strings.Join(args, " "), hint)}
+	return usageError{fmt.Errorf("unknown command %q; %ssee archgen --help", strings.Join(args, " "), hint)}
 }
 
-// usageArgs makes a complaint about arguments a usage error.
+// usageArgs turns an error about arguments into a usage error.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
@@ -141,7 +142,7 @@ func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-// some asks for one argument or more.
+// some requires at least one argument.
 func some(ask string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 {
@@ -151,9 +152,9 @@ func some(ask string) cobra.PositionalArgs {
 	}
 }
 
-const nameApps = "name the apps that are meant; archgen status lists them"
+const nameApps = "name one or more apps; archgen status lists them"
 
-// oneOf asks for exactly one argument, and says what it is.
+// oneOf requires exactly one argument, and names it in the error.
 func oneOf(what string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) != 1 {

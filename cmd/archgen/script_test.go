@@ -26,8 +26,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the expected output of scripts, of README.md and the manual page")
 
-// TestMain makes the test binary archgen itself where it is called by that
-// name, as scripts do.
+// TestMain runs archgen if the test binary is called by that name, as in scripts.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"archgen": func() {
@@ -44,9 +43,9 @@ func TestMain(m *testing.M) {
 //
 //	exits CODE CMD…   run CMD, which must end with that exit code
 //	remember DIR…     note the state of everything in the directories
-//	untouched DIR…    nothing in them has been written since, not even in vain
+//	untouched DIR…    nothing in them has been written since, not even the same content
 //	odd KIND FILE     make a fifo or a socket
-//	listen            be the service manager that later commands notify
+//	listen            act as the service manager that later commands notify
 //	heard TEXT        wait until one of them has sent a message that contains TEXT
 //
 // There is no Podman unless a script puts one into bin/.
@@ -76,8 +75,8 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// noExitDelay: else each archgen under the race detector waits a second before
-// it ends.
+// noExitDelay: otherwise each archgen under the race detector waits a second before it
+// exits.
 const noExitDelay = "atexit_sleep_ms=0"
 
 func exits(ts *testscript.TestScript, _ bool, args []string) {
@@ -111,8 +110,8 @@ func untouched(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// state is what changes when anything is written to, renamed, made or removed:
-// the inode and the change time of everything in a directory and of itself.
+// state changes when a file is written, renamed, created or removed: it is the inode and
+// the change time of the directory and of everything in it.
 func state(ts *testscript.TestScript, dir string) map[string]string {
 	list := map[string]string{}
 	dir = ts.MkAbs(dir)

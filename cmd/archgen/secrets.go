@@ -10,8 +10,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
-// value reads the value of a secret from a file, or from standard input where that
-// is "-". The newline at the end of a single line belongs to no value.
+// value reads the value of a secret from a file, or from standard input if the file is
+// "-". It removes the newline at the end of a single line.
 func (c *cli) value(name, file string) (string, error) {
 	value, err := c.typed(name, file)
 	if err != nil {
@@ -23,7 +23,7 @@ func (c *cli) value(name, file string) (string, error) {
 	return value, secret.CheckValue(name, value)
 }
 
-// typed is what a file has, or a person types; "-" is standard input.
+// typed reads a file, or what a person types; "-" is standard input.
 func (c *cli) typed(name, file string) (string, error) {
 	from := c.stdin
 	if file != "-" {

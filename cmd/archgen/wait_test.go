@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// place is a home with one rendered app, and what wait says there.
+// place is a home directory with one rendered app, and the output of wait in it.
 type place struct {
 	t      *testing.T
 	env    map[string]string
@@ -44,7 +44,7 @@ func (p *place) run(args ...string) (code int) {
 	return c.exitCode(root.Execute())
 }
 
-// wait finds systemd by its environment, and says what it waits for there.
+// wait finds systemd through its environment, and tells systemd what it waits for.
 func TestWaitForSystemd(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t, `Serving={"kind":"tcp","address":"127.0.0.1:1","interval":"30s","timeout":"5s","retries":3}`)
@@ -74,8 +74,8 @@ func TestWaitForSystemd(t *testing.T) {
 	}
 }
 
-// The password of a check is read where Podman keeps it, and anew for each question:
-// it may be rotated while the app is waited for.
+// wait reads the password of a probe from Podman for each probe again: the password may be
+// rotated meanwhile.
 func TestWaitWithASecret(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
