@@ -1,6 +1,6 @@
 package doctor
 
-// checks is all checks, in the order in which to fix what they find: a later one may
+// checks is all checks, in the order in which to fix their problems: a later one may
 // depend on an earlier one.
 var checks = []check{
 	{name: "podman", about: "the version of Podman", run: checkPodman},
@@ -13,12 +13,12 @@ var checks = []check{
 	{name: "cgroups", about: "control groups", run: checkCgroups},
 	{name: "journal", about: "the user's journal", rootless: true, run: checkJournal},
 	{name: "disk", about: "the space for images", run: checkDisk},
-	{name: "archgen", about: "whether units find archgen", run: checkSelf},
+	{name: "archgen", about: "whether units can find archgen", run: checkSelf},
 	{name: "manifests", about: "the manifests of the apps", run: checkManifests},
 	{name: "unit files", about: "the directory of unit files", run: checkUnitFiles},
-	{name: "networks", about: "whether apps reach each other", run: checkNetworks},
-	{name: "quadlet", about: "what Podman makes of the unit files", run: checkQuadlet},
-	{name: "secrets", about: "how secrets are kept", run: checkSecrets},
+	{name: "networks", about: "whether apps are isolated from each other", run: checkNetworks},
+	{name: "quadlet", about: "whether Podman accepts the unit files", run: checkQuadlet},
+	{name: "secrets", about: "how secrets are stored", run: checkSecrets},
 	{name: "ports", about: "the ports of the apps", run: checkPorts},
 	{name: "healthd", about: "whether healthd runs", run: checkHealthd},
 	{name: "users", about: "whether users run the same apps", rootful: true, run: checkUsers},

@@ -1,9 +1,9 @@
-// Package doctor owns the checks of archgen doctor: what apps need of a machine, how
-// each need is judged, and the commands that fix what is missing.
+// Package doctor owns the checks of archgen doctor: what apps need of a machine, whether
+// the machine has it, and the commands that fix a problem.
 //
-// It changes nothing on the machine and prints nothing. What a check knows of the machine it
-// gets from an Env and from files below its root; it never connects to systemd and
-// executes a program only through the Env, which ThisMachine makes.
+// It changes nothing on the machine and prints nothing. A check reads the machine through an
+// Env and from files below its root. It never connects to systemd, and executes programs
+// only through the Env, which ThisMachine makes.
 package doctor
 
 import (
@@ -46,7 +46,7 @@ type Env struct {
 	Exec   func(ctx context.Context, program string, args ...string) (Output, error)
 	// LookPath finds a program in PATH.
 	LookPath func(program string) (string, error)
-	// Statfs tells about the file system of a path.
+	// Statfs describes the file system of a path.
 	Statfs func(path string) (unix.Statfs_t, error)
 
 	Manager  func() (Manager, error)
@@ -65,9 +65,9 @@ type Manager interface {
 
 // Secrets is the part of the store of secrets that checks need.
 type Secrets interface {
-	// Rotation is the rotation that has begun and not ended, nil where there is none.
+	// Rotation is the unfinished rotation, or nil.
 	Rotation() (*secret.Rotation, error)
-	// Sealing is why values can't be encrypted, nil where they can.
+	// Sealing is why values can't be encrypted, or nil if they can.
 	Sealing(ctx context.Context) error
 	// Plain is the names of the secrets that are not encrypted.
 	Plain() ([]string, error)
@@ -83,9 +83,9 @@ type Apps struct {
 // check is one thing that apps need.
 type check struct {
 	name string
-	// about is what is checked, for a message that it took too long.
+	// about is what is checked, for the message that it took too long.
 	about string
-	// rootless: it matters to a user's Podman only; rootful: to the system's.
+	// rootless: the check is for a user's Podman only; rootful: for the system's only.
 	rootless, rootful bool
 	run               func(context.Context, *Env) Result
 }
@@ -100,7 +100,7 @@ const (
 	Problem Severity = "problem"
 )
 
-// Result is what a check found, and the commands that fix it. The JSON names are a
+// Result is the finding of a check, and the commands that fix it. The JSON names are a
 // contract.
 type Result struct {
 	Name     string   `json:"name"`
@@ -144,7 +144,7 @@ func run(ctx context.Context, list []check, e *Env, limit time.Duration) []Resul
 			select {
 			case results[i] = <-end:
 			case <-ctx.Done():
-				results[i] = problem("", "no answer about %s within %v", c.about, limit)
+				results[i] = problem("", "checking %s took longer than %v", c.about, limit)
 			}
 			results[i].Name, results[i].About = c.name, c.about
 		})
@@ -162,7 +162,7 @@ func execute(ctx context.Context, program string, args ...string) (Output, error
 	return Output{stdout.String(), stderr.String()}, err
 }
 
-// said is what a program printed. The error ends with the last line of its complaint.
+// said is the output of a program. The error ends with the last line of its standard error.
 func (e *Env) said(ctx context.Context, program string, args ...string) (string, error) {
 	out, err := e.Exec(ctx, program, args...)
 	if complaint := ui.OneLine(podmancli.LastLine(out.Stderr)); err != nil && complaint != "" {
@@ -171,5 +171,5 @@ func (e *Env) said(ctx context.Context, program string, args ...string) (string,
 	return strings.TrimSpace(out.Stdout), err
 }
 
-// uidText is the user's number as unit names and paths have it.
+// uidText is the user's id as it is written in unit names and paths.
 func (e *Env) uidText() string { return strconv.Itoa(e.UID) }

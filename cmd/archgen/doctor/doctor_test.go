@@ -45,7 +45,7 @@ func onTree(t *testing.T, files map[string]string) *Env {
 	return &Env{Root: root, UID: 1000, User: "archy", Getenv: getenv, Exec: execute}
 }
 
-// expect compares a Result with its Severity and with words that it has to say.
+// expect compares a Result with its Severity and with texts that it must contain.
 func expect(t *testing.T, r Result, s Severity, words ...string) {
 	t.Helper()
 	if r.Severity != s {
@@ -58,7 +58,7 @@ func expect(t *testing.T, r Result, s Severity, words ...string) {
 	}
 }
 
-// A check that hangs is left behind, and the others are there all the same.
+// A check that hangs is reported as a problem, and the others have their results.
 func TestDoctorNeverHangs(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -70,7 +70,7 @@ func TestDoctorNeverHangs(t *testing.T) {
 			{name: "users only", rootless: true, run: func(context.Context, *Env) Result { return fine("") }},
 		}
 		want := []Result{
-			{Name: "deaf", About: "the deaf", Severity: Problem, Detail: "no answer about the deaf within 50ms"},
+			{Name: "deaf", About: "the deaf", Severity: Problem, Detail: "checking the deaf took longer than 50ms"},
 			{Name: "quick", Severity: OK, Detail: "1"},
 		}
 		if d := cmp.Diff(want, run(t.Context(), list, &Env{Scope: units.System}, 50*time.Millisecond)); d != "" {
@@ -111,7 +111,7 @@ func TestDoctorGenerator(t *testing.T) {
 	expect(t, checkGenerator(t.Context(), e), Problem, "masked", "sudo rm "+mask)
 }
 
-// What Podman's generator complains about names the file that has to go.
+// The error of Podman's generator names the file that must be removed.
 func TestDoctorQuadlet(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -125,11 +125,11 @@ func TestDoctorQuadlet(t *testing.T) {
 		"nothing": {loading, OK, nil},
 		"a file beside ours": {
 			loading + `quadlet-generator[7]: error loading "` + dir + `/mine.container", read ` + dir + "/mine.container: is a directory\n", Problem,
-			[]string{"no unit of any file in " + dir + ", as it can't read one of them: mine.container: read", "mv " + dir + "/mine.container ~/ && archgen apply"},
+			[]string{"no units of the files in " + dir + ", because it can't read one of them: mine.container: read", "mv " + dir + "/mine.container ~/ && archgen apply"},
 		},
 		"a file elsewhere": {
 			`quadlet-generator[7]: error loading "/etc/x/mine.container", no key` + "\n", Warning,
-			[]string{"no unit of any file in /etc/x, as it can't read one of them: mine.container: no key"},
+			[]string{"no units of the files in /etc/x, because it can't read one of them: mine.container: no key"},
 		},
 		"a drop-in": {
 			`quadlet-generator[7]: converting "app@lnd.container": unsupported key 'Colour'` + "\n", Problem,
@@ -139,7 +139,7 @@ func TestDoctorQuadlet(t *testing.T) {
 			`quadlet-generator[7]: converting "mine.container": bad` + "\n" + `converting "app@a.db.container": bad` + "\n", Problem,
 			[]string{"no unit of app@a.db.container: bad", "archgen apply"},
 		},
-		"somebody else's": {`quadlet-generator[7]: converting "mine.container": bad` + "\n", Warning, []string{"mine.container, which is not an app's: bad"}},
+		"another owner's": {`quadlet-generator[7]: converting "mine.container": bad` + "\n", Warning, []string{"mine.container, which belongs to no app: bad"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -183,7 +183,7 @@ func TestDoctorUserIDs(t *testing.T) {
 		words string
 	}{
 		"none":               {nil, Problem, "/etc/subuid has no range for archy"},
-		"somebody else's":    {map[string]string{"etc/subuid": "bob:100000:65536\n", "etc/subgid": "bob:100000:65536\n"}, Problem, "--add-subuids"},
+		"another owner's":    {map[string]string{"etc/subuid": "bob:100000:65536\n", "etc/subgid": "bob:100000:65536\n"}, Problem, "--add-subuids"},
 		"no groups":          {map[string]string{"etc/subuid": "archy:100000:65536\n"}, Problem, "/etc/subgid"},
 		"too few":            {map[string]string{"etc/subuid": "archy:100000:1000\n", "etc/subgid": "archy:100000:65536\n"}, Warning, "only 1000"},
 		"by name":            {map[string]string{"etc/subuid": "archy:100000:65536\n", "etc/subgid": "archy:100000:65536\n"}, OK, "65536"},
@@ -198,8 +198,8 @@ func TestDoctorUserIDs(t *testing.T) {
 	}
 }
 
-// After the user's manager was killed the monitors of containers are gone, and
-// their files are not.
+// After the user's manager was killed, the monitors of containers are gone, but their files
+// are not.
 func TestDoctorPauseProcess(t *testing.T) {
 	t.Parallel()
 	const pause, monitor = "run/user/1000/libpod/tmp/pause.pid", "run/user/1000/containers/overlay-containers/ab/userdata/conmon.pid"
@@ -318,11 +318,11 @@ func TestDoctorPorts(t *testing.T) {
 		words   string
 	}{
 		"free":                        {"127.0.0.1:18081:80/tcp", units.Inactive, OK, "1 port"},
-		"taken":                       {"127.0.0.1:18080:80/tcp", units.Failed, Problem, "web wants 127.0.0.1:18080/tcp, which caddy, process 42, has"},
+		"taken":                       {"127.0.0.1:18080:80/tcp", units.Failed, Problem, "web needs 127.0.0.1:18080/tcp, but caddy (process 42) uses it"},
 		"taken on one address":        {"0.0.0.0:18080:80/tcp", units.Failed, Problem, "sport = :18080"},
 		"its own, since it runs":      {"127.0.0.1:18080:80/tcp", units.Active, OK, ""},
 		"on another address":          {"192.168.1.5:18080:80/tcp", units.Failed, OK, ""},
-		"all of IPv6, another's":      {"127.0.0.1:8333:80/tcp", units.Inactive, Problem, "which another user's process has"},
+		"all of IPv6, another's":      {"127.0.0.1:8333:80/tcp", units.Inactive, Problem, "another user's process uses it"},
 		"only a connection":           {"127.0.0.1:9000:80/tcp", units.Inactive, OK, ""},
 		"UDP":                         {"127.0.0.1:5353:53/udp", units.Inactive, Problem, "ss -lnp --udp"},
 		"TCP where UDP is taken":      {"127.0.0.1:5353:53/tcp", units.Inactive, OK, ""},
@@ -337,7 +337,7 @@ func TestDoctorPorts(t *testing.T) {
 	}
 }
 
-// An app that is being started has its port already.
+// A starting app already uses its port.
 func TestDoctorPortsOfAStart(t *testing.T) {
 	t.Parallel()
 	e := onTree(t, sockets)
@@ -350,7 +350,7 @@ func TestDoctorPortsOfAStart(t *testing.T) {
 	}
 	l := listener{inode: "111"}
 	if !e.belongs(l, "web") || e.belongs(l, "we") || e.belongs(listener{inode: "113"}, "web") {
-		t.Error("the socket is web's, and nobody else's")
+		t.Error("the socket belongs to web, and to no other app")
 	}
 }
 
@@ -374,16 +374,16 @@ func TestDoctorUnitFiles(t *testing.T) {
 		words string
 	}{
 		"right":    {func(string) {}, OK, "1 file"},
-		"none yet": {func(dir string) { _ = os.RemoveAll(dir) }, OK, "not there yet"},
-		"no place": {func(dir string) { _ = os.RemoveAll(dir); write(t, dir, "") }, Problem, "no directory"},
-		"edited":   {func(dir string) { write(t, filepath.Join(dir, file.Name), text+"\n#") }, Warning, "1 file is not"},
+		"none yet": {func(dir string) { _ = os.RemoveAll(dir) }, OK, "does not exist yet"},
+		"no place": {func(dir string) { _ = os.RemoveAll(dir); write(t, dir, "") }, Problem, "is not a directory"},
+		"edited":   {func(dir string) { write(t, filepath.Join(dir, file.Name), text+"\n#") }, Warning, "1 file differs"},
 		"foreign":  {func(dir string) { write(t, filepath.Join(dir, file.Name), "[Container]\nImage=y\n") }, Problem, "was not written by archgen"},
 		"a guest":  {func(dir string) { write(t, filepath.Join(dir, "mine.container"), "[Container]\n") }, Warning, "mine.container was not written"},
 		"no unit":  {func(dir string) { write(t, filepath.Join(dir, "notes.txt"), "") }, OK, "1 file"},
 		"in a pipe": {func(dir string) {
 			_ = os.Remove(filepath.Join(dir, file.Name))
 			_ = syscall.Mkfifo(filepath.Join(dir, file.Name), 0o600)
-		}, Problem, "no file that can be a unit"},
+		}, Problem, "not a regular file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -392,8 +392,7 @@ func TestDoctorUnitFiles(t *testing.T) {
 	}
 }
 
-// The files of an app that was rolled back, or has a broken manifest, are right as
-// they are.
+// The files of an app that was rolled back, or has an invalid manifest, are no finding.
 func TestDoctorLeavesKeptFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -401,34 +400,34 @@ func TestDoctorLeavesKeptFiles(t *testing.T) {
 	web := units.App{ID: "web", ManifestDigest: "m", Files: units.Set{{Name: "app@web.container", App: "web", Content: []byte("other")}}}
 	a := Apps{Want: units.Desired{Apps: []units.App{web}}, Paths: paths.Paths{Units: dir}}
 	history := units.History{}
-	expect(t, judgeUnitFiles(a, history), Warning, "1 file is not")
+	expect(t, judgeUnitFiles(a, history), Warning, "1 file differs")
 	history.RollBack(web)
 	expect(t, judgeUnitFiles(a, history), OK, "1 file")
 	a.Want = units.Desired{Invalid: []string{"web"}}
 	expect(t, judgeUnitFiles(a, nil), OK, "1 file")
 }
 
-// An app whose manifest has an error stays as it last was. It may still be on a network of
-// an older version, which did not isolate apps.
+// An app whose manifest has an error keeps its units. It may still be on a network of an
+// older version, which did not isolate apps.
 func TestDoctorNetworks(t *testing.T) {
 	t.Parallel()
 	network := func(app, options string) units.File {
 		return units.File{Name: "archipelago-private." + app + ".network", App: app, Content: []byte("[Network]\nNetworkName=x\n" + options)}
 	}
 	now := network("web", "Options=isolate=strict\n")
-	expect(t, judgeNetworks(units.Set{now}), OK, "1 network, each kept from the others")
-	expect(t, judgeNetworks(units.Set{now, network("old", "")}), Problem, "other apps reach every port of old")
+	expect(t, judgeNetworks(units.Set{now}), OK, "1 network, isolated from each other")
+	expect(t, judgeNetworks(units.Set{now, network("old", "")}), Problem, "other apps can reach every port of old")
 }
 
-// Users whose units are enabled run the system's apps a second time.
+// If the units are enabled for every user, each user runs the system's apps a second time.
 func TestDoctorUsers(t *testing.T) {
 	t.Parallel()
 	expect(t, checkUsers(t.Context(), onTree(t, nil)), OK)
 	enabled := onTree(t, map[string]string{"etc/systemd/user/paths.target.wants/archipelago-reconcile.path": ""})
-	expect(t, checkUsers(t.Context(), enabled), Warning, "run the apps of the system as well", "systemctl --global disable archipelago-reconcile.path")
+	expect(t, checkUsers(t.Context(), enabled), Warning, "runs the apps of the system as well", "systemctl --global disable archipelago-reconcile.path")
 }
 
-// healthd that does not watch is a warning, with the command that mends it.
+// If healthd does not run, that is a warning with the command that fixes it.
 func TestDoctorJudgesHealthd(t *testing.T) {
 	t.Parallel()
 	unit := func(load, active, file string) systemd.Unit {
@@ -438,7 +437,7 @@ func TestDoctorJudgesHealthd(t *testing.T) {
 	expect(t, judgeHealthd(unit("loaded", "active", "disabled"), units.User), Warning, "next boot", "systemctl --user enable --now archipelago-healthd.service")
 	expect(t, judgeHealthd(unit("loaded", "inactive", "disabled"), units.System), Warning, "does not run", "\nsystemctl enable --now archipelago-healthd.service")
 	expect(t, judgeHealthd(unit("loaded", "inactive", "enabled"), units.User), Warning, "does not run", "systemctl --user enable --now archipelago-healthd.service")
-	expect(t, judgeHealthd(unit("loaded", "activating", "enabled"), units.User), Warning, "come up", "journalctl --user -x ")
+	expect(t, judgeHealthd(unit("loaded", "activating", "enabled"), units.User), Warning, "does not start", "journalctl --user -x ")
 	expect(t, judgeHealthd(unit("masked", "inactive", "masked"), units.User), Warning, "masked", "systemctl --user unmask archipelago-healthd.service && ")
 	expect(t, judgeHealthd(unit("not-found", "inactive", ""), units.User), Warning, "not installed")
 }

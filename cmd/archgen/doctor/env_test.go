@@ -40,7 +40,7 @@ func (m fakeManager) Units(_ context.Context, names ...string) ([]systemd.Unit, 
 	return list, nil
 }
 
-// fakeSecrets is what a store of secrets answers.
+// fakeSecrets is the answers of a store of secrets.
 type fakeSecrets struct {
 	rotation                   *secret.Rotation
 	plain                      []string
@@ -51,7 +51,7 @@ func (s *fakeSecrets) Rotation() (*secret.Rotation, error) { return s.rotation, 
 func (s *fakeSecrets) Sealing(context.Context) error       { return s.unsealed }
 func (s *fakeSecrets) Plain() ([]string, error)            { return s.plain, s.unlisted }
 
-// fake is a machine without fault, and what its programs print.
+// fake is a machine without problems, and the output of its programs.
 type fake struct {
 	*Env
 	apps     Apps
@@ -66,7 +66,7 @@ var webFile = units.File{Name: "app@web.container", App: "web", Digest: "d", Con
 
 const userGenerator = "usr/lib/systemd/user-generators/podman-user-generator"
 
-// sound is a machine on which each check of a scope finds nothing wrong.
+// sound is a machine on which no check of a scope finds a problem.
 func sound(t *testing.T, scope units.Scope) *fake {
 	t.Helper()
 	e := onTree(t, map[string]string{
@@ -162,7 +162,7 @@ func TestDoctorOnASoundMachine(t *testing.T) {
 	}
 }
 
-// One thing is wrong with the machine, and its check says so.
+// The machine has one problem, and the check for it reports it.
 func TestDoctorFindsEachFault(t *testing.T) {
 	t.Parallel()
 	fails := func(program string) func(*fake) {
@@ -184,10 +184,10 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		{"a generator that fails", "generator", fails(" -version"), Problem, []string{"does not run: executable file not found"}},
 		{"no manager", "manager", noManager, Problem, []string{"it is gone", "sudo loginctl enable-linger archy"}},
 		{"no newuidmap", "user ids", func(f *fake) { f.LookPath = func(string) (string, error) { return "", errGone } }, Problem, []string{"newuidmap is not installed"}},
-		{"control groups of version 1", "cgroups", func(f *fake) { f.disk.Type = unix.TMPFS_MAGIC }, Problem, []string{"not of version 2"}},
-		{"no manager", "cgroups", noManager, Warning, []string{"can't be seen without the manager"}},
-		{"no slice", "cgroups", none, Warning, []string{"can't be seen: it is gone"}},
-		{"no list of controllers", "cgroups", func(f *fake) { f.units["-.slice"] = systemd.Unit{ControlGroup: "/other"} }, Warning, []string{"can't be seen: open "}},
+		{"control groups of version 1", "cgroups", func(f *fake) { f.disk.Type = unix.TMPFS_MAGIC }, Problem, []string{"not version 2"}},
+		{"no manager", "cgroups", noManager, Warning, []string{"unknown without the manager"}},
+		{"no slice", "cgroups", none, Warning, []string{"unknown: it is gone"}},
+		{"no list of controllers", "cgroups", func(f *fake) { f.units["-.slice"] = systemd.Unit{ControlGroup: "/other"} }, Warning, []string{"unknown: open "}},
 		{"few controllers", "cgroups", func(f *fake) {
 			_ = os.WriteFile(filepath.Join(f.Root, "sys/fs/cgroup/slice/cgroup.controllers"), []byte("memory pids"), 0o600)
 		}, Warning, []string{"limits of cpu have no effect"}},
@@ -195,11 +195,11 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		{"no inodes", "disk", func(f *fake) { f.disk.Ffree = 7 }, Warning, []string{"only 7 inodes left"}},
 		{"an unreadable disk", "disk", func(f *fake) {
 			f.Statfs = func(string) (unix.Statfs_t, error) { return unix.Statfs_t{}, errGone }
-		}, Warning, []string{"can't be seen: it is gone"}},
-		{"no environment", "archgen", fails("show-environment"), Warning, []string{"the manager's environment can't be seen"}},
+		}, Warning, []string{"reading the free space in "}},
+		{"no environment", "archgen", fails("show-environment"), Warning, []string{"reading the manager's environment: "}},
 		{"another PATH", "archgen", func(f *fake) {
 			f.programs["systemctl show-environment --user"] = Output{Stdout: "PATH=/opt/bin\n"}
-		}, Warning, []string{"units don't find archgen in /opt/bin", "sudo install /home/archy/archgen "}},
+		}, Warning, []string{"units can't find archgen in /opt/bin", "sudo install /home/archy/archgen "}},
 		{"no manifests", "manifests", noApps, Problem, []string{"it is gone"}},
 		{"a warning", "manifests", func(f *fake) {
 			f.apps.Diags = diag.List{{Severity: diag.Warning, File: "/a/web.yaml", Message: "hm"}}
@@ -210,16 +210,16 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		{"an error of no manifest", "manifests", func(f *fake) {
 			f.apps.Diags = diag.List{{Severity: diag.Error, File: "/etc/archipelago/apps", Message: "what?"}}
 		}, Problem, []string{"archgen status"}},
-		{"no manifests", "unit files", noApps, Warning, []string{"can't be judged: it is gone"}},
+		{"no manifests", "unit files", noApps, Warning, []string{"can't be checked: it is gone"}},
 		{"an unreadable history", "unit files", func(f *fake) {
 			_ = os.MkdirAll(f.apps.Paths.State, 0o700)
 			_ = os.Mkdir(filepath.Join(f.apps.Paths.State, "history.json"), 0o700)
 		}, Problem, []string{"history.json", "archgen apply"}},
-		{"no manifests", "networks", noApps, Warning, []string{"can't be judged: it is gone"}},
-		{"no unit files to read", "networks", func(f *fake) { f.apps.Paths.Units = filepath.Join(f.Root, userGenerator) }, Warning, []string{"can't be judged"}},
+		{"no manifests", "networks", noApps, Warning, []string{"can't be checked: it is gone"}},
+		{"no unit files to read", "networks", func(f *fake) { f.apps.Paths.Units = filepath.Join(f.Root, userGenerator) }, Warning, []string{"can't be checked"}},
 		{"no manifests", "quadlet", noApps, Warning, []string{"without the manifests: it is gone"}},
 		{"no generator", "quadlet", func(f *fake) { _ = os.Remove(filepath.Join(f.Root, userGenerator)) }, Warning, []string{"without Podman's generator"}},
-		{"a generator that does not start", "quadlet", fails("-dryrun"), Warning, []string{"can't be judged: executable file not found"}},
+		{"a generator that does not start", "quadlet", fails("-dryrun"), Warning, []string{"can't be checked: executable file not found"}},
 		{"a complaint", "quadlet", func(f *fake) {
 			f.programs[filepath.Join(f.Root, userGenerator)+" -dryrun -user"] = Output{Stderr: "converting \"app@web.container\": bad\n"}
 		}, Problem, []string{"Podman makes no unit of app@web.container: bad"}},
@@ -232,9 +232,9 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		{"no manifests", "ports", noApps, Warning, []string{"without the manifests: it is gone"}},
 		{"no services", "ports", func(f *fake) { f.Services = func() (map[string]machine.Service, error) { return nil, errGone } }, Warning, []string{"without the manager: it is gone"}},
 		{"no manager", "healthd", noManager, Warning, []string{"without the manager: it is gone"}},
-		{"no unit", "healthd", none, Warning, []string{units.HealthdService + " can't be seen"}},
+		{"no unit", "healthd", none, Warning, []string{"reading the state of " + units.HealthdService}},
 		{"no manifests", "stop timeout", noApps, Warning, []string{"without the manifests: it is gone"}},
-		{"no timeout", "stop timeout", fails("TimeoutStopUSec"), Warning, []string{"can't be seen: executable file not found"}},
+		{"no timeout", "stop timeout", fails("TimeoutStopUSec"), Warning, []string{"reading the stop timeout of user@"}},
 		{"an endless timeout", "stop timeout", func(f *fake) {
 			f.programs["systemctl show --property=TimeoutStopUSec --value user@"+f.uidText()+".service"] = Output{Stdout: "infinity\n"}
 		}, OK, []string{"waits for every app"}},
@@ -251,7 +251,7 @@ func TestDoctorFindsEachFault(t *testing.T) {
 	}
 }
 
-// The error of a program ends with what it complained about last.
+// The error of a program ends with the last line of its standard error.
 func TestDoctorQuotesPrograms(t *testing.T) {
 	t.Parallel()
 	e := &Env{Exec: execute}

@@ -10,11 +10,11 @@ import (
 func checkHealthd(ctx context.Context, e *Env) Result {
 	manager, err := e.Manager()
 	if err != nil {
-		return warn("", "it can't be judged without the manager: %v", err)
+		return warn("", "can't be checked without the manager: %v", err)
 	}
 	found, err := manager.Units(ctx, units.HealthdService)
 	if err != nil || len(found) != 1 {
-		return warn("", "%s can't be seen: %v", units.HealthdService, err)
+		return warn("", "reading the state of %s: %v", units.HealthdService, err)
 	}
 	return judgeHealthd(found[0], e.Scope)
 }
@@ -27,18 +27,18 @@ func judgeHealthd(u systemd.Unit, scope units.Scope) Result {
 		journalctl = "journalctl "
 	}
 	enable := scope.Systemctl("enable --now " + units.HealthdService)
-	const late = "what goes wrong is put right late, or when archgen apply is run"
+	const late = "apps are repaired late, or only when you run archgen apply"
 	switch {
 	case u.LoadState == "not-found":
 		return warn("", "it is not installed: %s", late)
 	case u.LoadState == "masked":
 		return warn(scope.Systemctl("unmask "+units.HealthdService)+" && "+enable, "it is masked: %s", late)
 	case u.ActiveState == "active" && u.UnitFileState == "enabled":
-		return fine("it watches over the apps")
+		return fine("it watches the apps")
 	case u.ActiveState == "active":
-		return warn(enable, "it runs, but will not after the next boot")
+		return warn(enable, "it runs, but does not start at the next boot")
 	case u.ActiveState == "activating", u.ActiveState == "failed":
-		return warn(journalctl+"-x -n 20 -u "+units.HealthdService, "it does not come up: %s", late)
+		return warn(journalctl+"-x -n 20 -u "+units.HealthdService, "it does not start: %s", late)
 	}
 	return warn(enable, "it does not run: %s", late)
 }

@@ -16,8 +16,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// ThisMachine is this machine for the checks. What several of them need is found out once,
-// when the first asks for it. installed compiles the installed apps.
+// ThisMachine is this machine for the checks. It reads what several checks need once, when
+// the first of them asks for it. installed compiles the installed apps.
 func ThisMachine(ctx context.Context, o machine.Options, installed func() (*compile.Compiled, units.Desired, error)) *Env {
 	e := &Env{
 		Scope: o.Scope, Root: "/", Getenv: o.Getenv, UID: os.Getuid(), User: o.Getenv("USER"),

@@ -17,16 +17,16 @@ import (
 func checkPorts(_ context.Context, e *Env) Result {
 	a, err := e.Apps()
 	if err != nil {
-		return warn("", "they can't be judged without the manifests: %v", err)
+		return warn("", "can't be checked without the manifests: %v", err)
 	}
 	services, err := e.Services()
 	if err != nil {
-		return warn("", "they can't be judged without the manager: %v", err)
+		return warn("", "can't be checked without the manager: %v", err)
 	}
 	return e.judgePorts(a.Want.Apps, services)
 }
 
-// judgePorts looks for ports that an app wants and somebody else has.
+// judgePorts looks for ports of apps that another program uses.
 func (e *Env) judgePorts(apps []units.App, services map[string]machine.Service) Result {
 	taken, n := e.listeners(), 0
 	lowest := e.lowestPort()
@@ -39,23 +39,23 @@ func (e *Env) judgePorts(apps []units.App, services map[string]machine.Service) 
 				if int(want.addr.Port()) < lowest {
 					return problem("echo net.ipv4.ip_unprivileged_port_start="+strconv.Itoa(int(want.addr.Port()))+
 						" | sudo tee /etc/sysctl.d/50-archipelago.conf && sudo sysctl --system",
-						"%s wants the port %d, and users may only have those from %d on", app.ID, want.addr.Port(), lowest)
+						"%s needs port %d, but users may only use ports from %d up", app.ID, want.addr.Port(), lowest)
 				}
 				if u.Active == units.Active {
-					continue // else it would not be: the port is its own
+					continue // it could not be active without its port
 				}
 				for _, has := range taken {
 					if !want.clashes(has) || e.belongs(has, app.ID) {
 						continue
 					}
-					return problem(fmt.Sprintf("sudo ss -lnp --%s 'sport = :%d'   # stop it, or give %s another port in %s.d/ports.yaml",
+					return problem(fmt.Sprintf("sudo ss -lnp --%s 'sport = :%d'   # stop that process, or give %s another port in %s.d/ports.yaml",
 						want.protocol, want.addr.Port(), app.ID, app.ID),
-						"%s wants %s/%s, which %s has", app.ID, want.addr, want.protocol, e.holder(has))
+						"%s needs %s/%s, but %s uses it", app.ID, want.addr, want.protocol, e.holder(has))
 				}
 			}
 		}
 	}
-	return fine("%s, none of them somebody else's", ui.Count(n, "port"))
+	return fine("%s, none used by another program", ui.Count(n, "port"))
 }
 
 // lowestPort is the lowest port that the containers may listen on.
@@ -74,7 +74,7 @@ func (e *Env) lowestPort() int {
 	return n
 }
 
-// listener is a socket that waits for others, or would.
+// listener is a listening socket, or one that an app would open.
 type listener struct {
 	protocol string
 	addr     netip.AddrPort
@@ -86,7 +86,7 @@ func (l listener) clashes(o listener) bool {
 	return l.protocol == o.protocol && l.addr.Port() == o.addr.Port() && (a == b || a.IsUnspecified() || b.IsUnspecified())
 }
 
-// expand makes a listener of each port of ranges.
+// expand returns a listener for each port of the ranges.
 func expand(ports []units.Port) []listener {
 	var list []listener
 	for _, p := range ports {
@@ -107,7 +107,7 @@ func expand(ports []units.Port) []listener {
 	return list
 }
 
-// listeners reads the sockets of the machine that wait for others.
+// listeners reads the listening sockets of the machine.
 func (e *Env) listeners() []listener {
 	var list []listener
 	for _, table := range []struct{ file, protocol, state string }{
@@ -130,8 +130,8 @@ func (e *Env) listeners() []listener {
 	return list
 }
 
-// socketAddress reads an address of /proc/net/tcp: words of 32 bits in the order
-// of the machine, which all that Podman runs on have little end first.
+// socketAddress reads an address of /proc/net/tcp: words of 32 bits in the byte order of
+// the machine. All machines that Podman supports are little-endian.
 func socketAddress(text string) (netip.AddrPort, bool) {
 	host, portText, _ := strings.Cut(text, ":")
 	n, err := strconv.ParseUint(portText, 16, 16)
@@ -150,8 +150,7 @@ func socketAddress(text string) (netip.AddrPort, bool) {
 	return netip.AddrPortFrom(addr.Unmap(), uint16(n)), ok
 }
 
-// belongs reports whether a socket is held by a process of an app: one that is
-// just being started.
+// belongs reports whether a process of an app holds a socket: the app is starting.
 func (e *Env) belongs(l listener, app string) bool {
 	process := e.process(l.inode)
 	if process == "" {
@@ -161,7 +160,7 @@ func (e *Env) belongs(l listener, app string) bool {
 	return err == nil && (strings.Contains(string(groups), "/app@"+app+".service") || strings.Contains(string(groups), "/app@"+app+"."))
 }
 
-// holder is the process that holds a socket, as far as this user may know.
+// holder is the process that holds a socket, as far as this user can see it.
 func (e *Env) holder(l listener) string {
 	process := e.process(l.inode)
 	if process == "" {
@@ -171,10 +170,10 @@ func (e *Env) holder(l listener) string {
 	if err != nil {
 		return "process " + filepath.Base(process)
 	}
-	return ui.OneLine(string(name)) + ", process " + filepath.Base(process) + ","
+	return ui.OneLine(string(name)) + " (process " + filepath.Base(process) + ")"
 }
 
-// process is the directory of the process that has a socket open, empty where it
+// process is the directory of the process that has a socket open, or empty if the process
 // is another user's.
 func (e *Env) process(inode string) string {
 	links, err := filepath.Glob(filepath.Join(e.Root, "proc/[0-9]*/fd/*"))

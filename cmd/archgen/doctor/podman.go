@@ -25,7 +25,7 @@ func checkPodman(ctx context.Context, e *Env) Result {
 	return judgePodman(strings.TrimSpace(string(out)), fix)
 }
 
-// judgePodman judges what podman --version says.
+// judgePodman judges the output of podman --version.
 func judgePodman(text, fix string) Result {
 	text = strings.TrimPrefix(text, "podman version ")
 	v, err := generator.ParseVersion(text)
@@ -33,7 +33,7 @@ func judgePodman(text, fix string) Result {
 	case err != nil:
 		return problem(fix, "%v", err)
 	case v == generator.Newest && !strings.HasPrefix(text+".", v.String()+"."):
-		return warn("", "%s is newer than %v, the newest that this archgen knows; its units are written for that", text, v)
+		return warn("", "%s is newer than %v, the newest version that this archgen knows; archgen writes unit files for %[2]v", text, v)
 	}
 	return fine("%s", text)
 }
@@ -44,11 +44,11 @@ func checkGenerator(ctx context.Context, e *Env) Result {
 	path := e.generator(name)
 	switch target, err := filepath.EvalSymlinks(path); {
 	case path == "":
-		return problem(fix, "systemd has no %s, so no app gets a unit", name)
+		return problem(fix, "systemd has no %s, so apps have no units", name)
 	case err != nil:
-		return problem(fix, "%s leads nowhere: %v", path, err)
+		return problem(fix, "%s is a broken link: %v", path, err)
 	case target == os.DevNull:
-		return problem("sudo rm "+path, "%s is masked, so no app gets a unit", name)
+		return problem("sudo rm "+path, "%s is masked, so apps have no units", name)
 	}
 	version, err := e.said(ctx, path, "-version")
 	if err != nil {
@@ -57,7 +57,7 @@ func checkGenerator(ctx context.Context, e *Env) Result {
 	return fine("%s, version %s", path, version)
 }
 
-// generator is the first file of that name where systemd looks for generators.
+// generator is the first file of that name in systemd's directories of generators.
 func (e *Env) generator(name string) string {
 	for _, dir := range []string{"run/systemd", "etc/systemd", "usr/local/lib/systemd", "usr/lib/systemd"} {
 		path := filepath.Join(e.Root, dir, e.Scope.String()+"-generators", name)
@@ -68,21 +68,21 @@ func (e *Env) generator(name string) string {
 	return ""
 }
 
-// checkPause looks for what is left when the user's manager was killed: Podman
-// finds no process in its user namespace, yet containers that should have one,
-// and refuses every command. podman system migrate, which it advises, crashes.
+// checkPause detects what remains after the user's manager was killed: Podman finds
+// containers but no process in its user namespace, and refuses every command. podman
+// system migrate, which it recommends, crashes.
 func checkPause(_ context.Context, e *Env) Result {
 	dir := e.Getenv("XDG_RUNTIME_DIR")
 	monitors, err := filepath.Glob(filepath.Join(dir, "containers/overlay-containers/*/userdata/conmon.pid"))
 	switch {
 	case dir == "" || err != nil || len(monitors) == 0:
-		return fine("nothing is left over")
+		return fine("no containers")
 	case e.runs(filepath.Join(dir, "libpod/tmp/pause.pid")), slices.ContainsFunc(monitors, e.runs):
 		return fine("it runs")
 	}
 	return problem(
 		"sudo systemctl stop user-runtime-dir@"+e.uidText()+".service && sudo systemctl start user@"+e.uidText()+".service",
-		"the user's systemd was killed, and Podman can't find its processes: every command of it fails")
+		"the user's systemd was killed, and Podman can't find its processes: every podman command fails")
 }
 
 // runs reports whether the process of a pid file runs.
@@ -99,7 +99,7 @@ func (e *Env) runs(pidFile string) bool {
 	return err == nil
 }
 
-// littleSpace is less than a middling image takes while it is pulled.
+// littleSpace is less than an average image needs while it is pulled.
 const littleSpace = 2 << 30
 
 func checkDisk(_ context.Context, e *Env) Result {
@@ -113,7 +113,7 @@ func checkDisk(_ context.Context, e *Env) Result {
 	}
 	st, err := e.Statfs(dir)
 	if err != nil {
-		return warn("", "the space in %s can't be seen: %v", dir, err)
+		return warn("", "reading the free space in %s: %v", dir, err)
 	}
 	free := st.Bavail * uint64(st.Bsize)
 	text := fmt.Sprintf("%.1f GB free in %s", float64(free)/1e9, e.Storage)
@@ -126,16 +126,16 @@ func checkDisk(_ context.Context, e *Env) Result {
 	return fine("%s", text)
 }
 
-// checkQuadlet lets Podman's generator read all unit files as at a reload, and
-// looks at what it complains about.
+// checkQuadlet has Podman's generator read all unit files as at a reload, and checks its
+// errors.
 func checkQuadlet(ctx context.Context, e *Env) Result {
 	a, err := e.Apps()
 	if err != nil {
-		return warn("", "it can't be judged without the manifests: %v", err)
+		return warn("", "can't be checked without the manifests: %v", err)
 	}
 	path := e.generator("podman-" + e.Scope.String() + "-generator")
 	if path == "" {
-		return warn("", "it can't be judged without Podman's generator")
+		return warn("", "can't be checked without Podman's generator")
 	}
 	args := []string{"-dryrun"}
 	if e.Scope == units.User {
@@ -143,15 +143,15 @@ func checkQuadlet(ctx context.Context, e *Env) Result {
 	}
 	out, err := e.Exec(ctx, path, args...)
 	if _, hasRun := errors.AsType[*exec.ExitError](err); err != nil && !hasRun {
-		return warn("", "it can't be judged: %v", err)
+		return warn("", "can't be checked: %v", err)
 	}
 	return judgeQuadlet(a.Paths.Units, out.Stderr)
 }
 
-// judgeQuadlet judges what the generator wrote. A file that it can't read makes
-// it pass over all files of the same directory, whoever's they are.
+// judgeQuadlet judges the errors of the generator. If the generator can't read one file, it
+// skips all files of the same directory.
 func judgeQuadlet(dir, complaints string) Result {
-	others := fine("it makes a unit of each of them")
+	others := fine("Podman makes a unit of each file")
 	for line := range strings.Lines(complaints) {
 		if _, text, ok := strings.Cut(line, "]: "); ok && strings.HasPrefix(line, "quadlet-generator[") {
 			line = text
@@ -162,24 +162,24 @@ func judgeQuadlet(dir, complaints string) Result {
 		switch {
 		case !ok:
 		case what == "error loading" && filepath.Dir(file) == dir:
-			return problem("mv "+file+" ~/ && archgen apply", "Podman makes no unit of any file in %s, as it can't read one of them: %s: %s", dir, filepath.Base(file), why)
+			return problem("mv "+file+" ~/ && archgen apply", "Podman makes no units of the files in %s, because it can't read one of them: %s: %s", dir, filepath.Base(file), why)
 		case what == "error loading":
-			others = warn("mv "+file+" ~/", "Podman makes no unit of any file in %s, as it can't read one of them: %s: %s", filepath.Dir(file), filepath.Base(file), why)
+			others = warn("mv "+file+" ~/", "Podman makes no units of the files in %s, because it can't read one of them: %s: %s", filepath.Dir(file), filepath.Base(file), why)
 		case what == "converting" && units.AppOf(units.ServiceOf(file)) != "":
 			return problem(fixRefused(dir, file), "Podman makes no unit of %s: %s", file, why)
 		case what == "converting":
-			others = warn("", "Podman makes no unit of %s, which is not an app's: %s", file, why)
+			others = warn("", "Podman makes no unit of %s, which belongs to no app: %s", file, why)
 		}
 	}
 	return others
 }
 
-// fixRefused is the command for a file of ours that Podman refuses: the drop-ins
-// of the operator are to blame, or it was written for another Podman.
+// fixRefused is the command for one of our files that Podman refuses: a drop-in of the
+// operator is wrong, or the file was written for another version of Podman.
 func fixRefused(dir, file string) string {
 	dropIns := filepath.Join(dir, file+".d")
 	if _, err := os.Stat(dropIns); err == nil {
-		return "mv " + dropIns + " ~/ && archgen apply   # or fix the drop-in there that says so"
+		return "mv " + dropIns + " ~/ && archgen apply   # or fix the drop-in that causes it"
 	}
 	return "archgen apply"
 }

@@ -30,19 +30,19 @@ func checkCgroups(ctx context.Context, e *Env) Result {
 	if st, err := e.Statfs(root); err != nil || st.Type != unix.CGROUP2_SUPER_MAGIC {
 		return problem("sudo grubby --update-kernel=ALL --remove-args=systemd.unified_cgroup_hierarchy=0   # then reboot; "+
 			"without grubby: remove it from GRUB_CMDLINE_LINUX in /etc/default/grub, sudo update-grub",
-			"control groups are not of version 2, which rootless Podman and its limits need")
+			"control groups are not version 2; rootless Podman and its limits need version 2")
 	}
 	manager, err := e.Manager()
 	if err != nil {
-		return warn("", "version 2; which controllers there are can't be seen without the manager")
+		return warn("", "version 2; the controllers are unknown without the manager")
 	}
 	slice, err := manager.Units(ctx, "-.slice")
 	if err != nil {
-		return warn("", "version 2; which controllers there are can't be seen: %v", err)
+		return warn("", "version 2; the controllers are unknown: %v", err)
 	}
 	data, err := os.ReadFile(filepath.Join(root, slice[0].ControlGroup, "cgroup.controllers"))
 	if err != nil {
-		return warn("", "version 2; which controllers there are can't be seen: %v", err)
+		return warn("", "version 2; the controllers are unknown: %v", err)
 	}
 	return judgeControllers(e.Scope, strings.Fields(string(data)))
 }
@@ -54,14 +54,14 @@ func judgeControllers(scope units.Scope, have []string) Result {
 	case len(missing) == 0:
 		return fine("version 2 with %s", strings.Join(have, ", "))
 	case scope == units.System:
-		return warn("", "limits of %s have no effect: the kernel has no controllers for them; on a Raspberry Pi "+
+		return warn("", "limits of %s have no effect: the kernel lacks these controllers; on a Raspberry Pi "+
 			"add cgroup_enable=memory to cmdline.txt", strings.Join(missing, ", "))
 	}
 	return warn(dropIn("delegate", "Delegate=cpu cpuset io memory pids"),
-		"limits of %s have no effect: these controllers are not handed to the user's manager", strings.Join(missing, ", "))
+		"limits of %s have no effect: these controllers are not delegated to the user's manager", strings.Join(missing, ", "))
 }
 
-// dropIn is the commands that set something for every user's manager.
+// dropIn is the commands that set an option of every user's manager.
 func dropIn(name, setting string) string {
 	file := "/etc/systemd/system/user@.service.d/50-archipelago-" + name + ".conf"
 	return "sudo mkdir -p " + filepath.Dir(file) + "\n" +
@@ -72,9 +72,9 @@ func dropIn(name, setting string) string {
 func checkJournal(_ context.Context, e *Env) Result {
 	if _, err := os.Stat(filepath.Join(e.Root, "var/log/journal")); err != nil {
 		return warn("sudo mkdir -p /var/log/journal && sudo systemctl restart systemd-journald",
-			"the journal is not kept on the disk: a user can't read what the apps write, and it is lost at a reboot")
+			"the journal is not stored on disk: a user can't read the logs of the apps, and a reboot deletes them")
 	}
-	return fine("it is kept on the disk")
+	return fine("it is stored on disk")
 }
 
 func checkSelf(ctx context.Context, e *Env) Result {
@@ -84,7 +84,7 @@ func checkSelf(ctx context.Context, e *Env) Result {
 	}
 	text, err := e.said(ctx, "systemctl", args...)
 	if err != nil {
-		return warn("", "the manager's environment can't be seen: %v", err)
+		return warn("", "reading the manager's environment: %v", err)
 	}
 	path := searched
 	for line := range strings.Lines(text) {
@@ -95,20 +95,20 @@ func checkSelf(ctx context.Context, e *Env) Result {
 	return e.judgeSelf(path, searched)
 }
 
-// searched is where systemd itself looks for a program, whatever PATH says.
+// searched is the directories in which systemd itself looks for a program; it ignores PATH.
 const searched = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 
-// judgeSelf looks for archgen in the PATH of units, and where systemd itself looks.
+// judgeSelf looks for archgen in the PATH of units, and in the directories of systemd.
 func (e *Env) judgeSelf(path, searched string) Result {
 	fix := "sudo install " + e.Self + " /usr/local/bin/archgen"
 	file, bySystemd := e.find("archgen", path), e.find("archgen", searched)
 	switch {
 	case file == "" && bySystemd == "":
-		return warn(fix, "units don't find archgen in %s: a start does not wait until the app serves, and an app with configuration files does not start", path)
+		return warn(fix, "units can't find archgen in %s: a start does not wait until the app serves, and an app with configuration files does not start", path)
 	case bySystemd == "":
-		return warn(fix, "systemd looks for archgen in %s only, and it is in %s: an app with configuration files does not start", searched, filepath.Dir(file))
+		return warn(fix, "systemd looks for archgen in %s only, but it is in %s: an app with configuration files does not start", searched, filepath.Dir(file))
 	case file == "":
-		return warn(fix, "units don't find archgen in %s, so a start does not wait until the app serves", path)
+		return warn(fix, "units can't find archgen in %s, so a start does not wait until the app serves", path)
 	}
 	return fine("%s", file)
 }
@@ -127,11 +127,11 @@ func (e *Env) find(program, path string) string {
 func checkStopTimeout(ctx context.Context, e *Env) Result {
 	a, err := e.Apps()
 	if err != nil {
-		return warn("", "it can't be judged without the manifests: %v", err)
+		return warn("", "can't be checked without the manifests: %v", err)
 	}
 	text, err := e.said(ctx, "systemctl", "show", "--property=TimeoutStopUSec", "--value", "user@"+e.uidText()+".service")
 	if err != nil {
-		return warn("", "that of user@%d.service can't be seen: %v", e.UID, err)
+		return warn("", "reading the stop timeout of user@%d.service: %v", e.UID, err)
 	}
 	have, limited := span(text)
 	if !limited {
@@ -140,8 +140,8 @@ func checkStopTimeout(ctx context.Context, e *Env) Result {
 	return judgeStopTimeout(a.Want.Apps, have)
 }
 
-// judgeStopTimeout compares the time that the user's manager has with what the
-// slowest app may take.
+// judgeStopTimeout compares the stop timeout of the user's manager with that of the slowest
+// app.
 func judgeStopTimeout(apps []units.App, have time.Duration) Result {
 	var longest time.Duration
 	var slowest string
@@ -156,15 +156,15 @@ func judgeStopTimeout(apps []units.App, have time.Duration) Result {
 		}
 	}
 	if longest < have {
-		return fine("a shutdown waits %v, apps take %v at most", have, longest)
+		return fine("a shutdown waits %v; apps take at most %v", have, longest)
 	}
 	need := longest + 30*time.Second
 	return problem(dropIn("stop", "TimeoutStopSec="+strconv.Itoa(int(need.Seconds()))),
-		"a shutdown kills all apps after %v, and %s may take %v to stop: it could lose data", have, slowest, longest)
+		"a shutdown kills all apps after %v, but %s may take %v to stop: it could lose data", have, slowest, longest)
 }
 
-// span reads a time as systemd writes it. It reports false for infinity and for
-// what is none.
+// span reads a time span in systemd's format. It reports false for infinity and for other
+// text.
 func span(text string) (time.Duration, bool) {
 	d, err := time.ParseDuration(strings.NewReplacer("min", "m", " ", "").Replace(text))
 	return d, err == nil

@@ -10,10 +10,10 @@ import (
 )
 
 func checkRuntimeDir(_ context.Context, e *Env) Result {
-	const fix = "log in as the user itself: ssh USER@localhost, or: sudo machinectl shell USER@"
+	const fix = "log in as that user: ssh USER@localhost, or: sudo machinectl shell USER@"
 	dir := e.Getenv("XDG_RUNTIME_DIR")
 	if dir == "" {
-		return problem(fix, "XDG_RUNTIME_DIR is not set, as after su or sudo: neither systemd nor Podman finds what is the user's")
+		return problem(fix, "XDG_RUNTIME_DIR is not set, as after su or sudo: systemd and Podman can't find the user's sockets")
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -22,11 +22,11 @@ func checkRuntimeDir(_ context.Context, e *Env) Result {
 	owner := info.Sys().(*syscall.Stat_t).Uid
 	switch {
 	case !info.IsDir():
-		return problem(fix, "XDG_RUNTIME_DIR=%s is no directory", dir)
+		return problem(fix, "XDG_RUNTIME_DIR=%s is not a directory", dir)
 	case int(owner) != e.UID:
-		return problem(fix, "XDG_RUNTIME_DIR=%s belongs to the user %d, and this is %d", dir, owner, e.UID)
+		return problem(fix, "XDG_RUNTIME_DIR=%s belongs to the user %d, but this user is %d", dir, owner, e.UID)
 	case info.Mode().Perm()&0o077 != 0:
-		return warn("chmod 700 "+dir, "XDG_RUNTIME_DIR=%s is open to others (%v)", dir, info.Mode().Perm())
+		return warn("chmod 700 "+dir, "XDG_RUNTIME_DIR=%s is accessible to other users (%v)", dir, info.Mode().Perm())
 	}
 	return fine("%s", dir)
 }
@@ -39,19 +39,20 @@ func checkLingering(_ context.Context, e *Env) Result {
 	return fine("apps start at boot")
 }
 
-// enoughIDs is what an image may use that knows no user above nobody.
+// enoughIDs is how many ids an image may use: 65534 is usually the highest user, the
+// unprivileged one.
 const enoughIDs = 65536
 
 func checkSubIDs(_ context.Context, e *Env) Result {
 	if _, err := e.LookPath("newuidmap"); err != nil {
-		return problem("sudo apt install uidmap   # or: sudo dnf install shadow-utils-subid", "newuidmap is not installed, so containers have but one user")
+		return problem("sudo apt install uidmap   # or: sudo dnf install shadow-utils-subid", "newuidmap is not installed, so containers have only one user")
 	}
 	return e.subIDs()
 }
 
 func (e *Env) subIDs() Result {
 	if nss, err := os.ReadFile(filepath.Join(e.Root, "etc/nsswitch.conf")); err == nil && !idsFromFiles(string(nss)) {
-		return fine("/etc/nsswitch.conf has a service hand them out")
+		return fine("a service that /etc/nsswitch.conf names assigns them")
 	}
 	fix := "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + e.User + " && podman system migrate"
 	for _, file := range []string{"etc/subuid", "etc/subgid"} {
@@ -66,7 +67,7 @@ func (e *Env) subIDs() Result {
 	return fine("%d of users, %d of groups", e.countIDs("etc/subuid"), e.countIDs("etc/subgid"))
 }
 
-// idsFromFiles reports whether ranges of ids stand in /etc/subuid and /etc/subgid.
+// idsFromFiles reports whether ranges of ids are read from /etc/subuid and /etc/subgid.
 func idsFromFiles(nsswitch string) bool {
 	for line := range strings.Lines(nsswitch) {
 		if source, ok := strings.CutPrefix(strings.TrimSpace(line), "subid:"); ok {

@@ -16,15 +16,14 @@ var sharedApps = strings.Join(paths.SharedApps, " and ")
 func checkUsers(_ context.Context, e *Env) Result {
 	enabled := enabledForUsers(e.Root)
 	if len(enabled) == 0 {
-		return fine("none runs the apps of the system by itself")
+		return fine("no user's systemd runs the apps of the system")
 	}
-	return warn(disableForUsers(enabled), "all of them run the apps of the system as well (%s), and an app that runs twice loses its port", sharedApps)
+	return warn(disableForUsers(enabled), "every user's systemd runs the apps of the system as well (%s), and an app that runs twice loses its port", sharedApps)
 }
 
-// enabledForUsers is the units of ours that are enabled for every user, as a package
-// does that.
+// enabledForUsers is our units that are enabled for every user, as a package does it.
 func enabledForUsers(root string) []string {
-	links, _ := filepath.Glob(filepath.Join(root, "etc/systemd/user/*.wants/archipelago-*")) // the pattern is sound
+	links, _ := filepath.Glob(filepath.Join(root, "etc/systemd/user/*.wants/archipelago-*")) // the pattern is valid
 	names := make([]string, 0, len(links))
 	for _, l := range links {
 		names = append(names, filepath.Base(l))
@@ -39,8 +38,8 @@ func disableForUsers(enabled []string) string {
 	return "sudo systemctl --global disable " + list + "\nsystemctl --user stop " + list + "   # as each user who is logged in or lingers"
 }
 
-// SystemConflict is an error where every user's systemd would run an app that is installed
-// for the system as well.
+// SystemConflict is an error if every user's systemd would also run an app that is installed
+// for the system.
 func SystemConflict(root string) error {
 	enabled := enabledForUsers(root)
 	if len(enabled) == 0 {
