@@ -227,7 +227,8 @@ var (
 
 // goProse is the comments and strings of a Go file. The marks of comments are blanked out,
 // so that a phrase is found across lines. Code keeps two texts apart. A name that a comment
-// documents is code, as are the tags of a struct.
+// documents is code, as are the tags of a struct and a string without white space, such as a
+// JSON field.
 func goProse(source []byte) string {
 	source = slices.Clone(source)
 	for _, at := range doc.FindAllSubmatchIndex(source, -1) {
@@ -251,7 +252,7 @@ func goProse(source []byte) string {
 		case token.EOF:
 			return string(text)
 		case token.COMMENT, token.STRING:
-			if tag.MatchString(literal) {
+			if tag.MatchString(literal) || kind == token.STRING && !strings.ContainsAny(literal, " \t\n\\") {
 				continue
 			}
 			blank := marks.ReplaceAllStringFunc(literal, func(m string) string { return strings.Repeat(" ", len(m)) })
