@@ -11,8 +11,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
-// Adopter takes containers over for the apps that were compiled last. Their overlays go to
-// the directory of manifests.
+// Adopter adopts foreign containers for the apps that were compiled last. It writes their
+// overlays to the directory of manifests.
 func Adopter(podman podmancli.Runner, dir installed.Directory, compiled func() *compile.Compiled) adopt.Adopter {
 	return adopt.Adopter{
 		Podman: podman,

@@ -11,7 +11,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
-// Grants is what is granted to one app, installed or not.
+// Grants is the grants of one app, installed or not.
 type Grants struct {
 	// IsInstalled reports whether the app has a manifest.
 	IsInstalled bool
@@ -28,13 +28,13 @@ func GrantsOf(id string, dir installed.Directory, k *compile.Compiled) (*Grants,
 		_ = k.Loaded.LoadGrants(dir.Paths(), id) // a file with errors is refused below
 	}
 	if granted := k.Loaded.Grants[id]; granted.Broken {
-		return nil, fmt.Errorf("%s has errors, and would lose what can't be read: mend it first, see archgen check", granted.File)
+		return nil, fmt.Errorf("%s has errors, and writing it would lose what can't be read: fix it first, see archgen check", granted.File)
 	}
 	asked, isInstalled := k.Rights[id]
 	return &Grants{isInstalled, id, dir, asked, k.GrantsOf(id)}, nil
 }
 
-// Unasked is those of a list of rights that the installed app does not ask for.
+// Unasked is the rights of a list that the installed app does not ask for.
 func (g *Grants) Unasked(list []string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(right string) bool { return !g.IsInstalled || rights.ListsAny(right, g.asked) })
 }
@@ -44,7 +44,7 @@ func (g *Grants) Add(list []string) error {
 	return g.dir.SetGrants(g.id, slices.Concat(g.has.App, list))
 }
 
-// Revoke takes rights that the app has by its grants.
+// Revoke removes grants of the app.
 func (g *Grants) Revoke(list []string) error {
 	var errs []error
 	for _, right := range list {
@@ -59,12 +59,12 @@ func (g *Grants) Revoke(list []string) error {
 	return g.dir.SetGrants(g.id, slices.DeleteFunc(slices.Clone(g.has.App), isRevoked))
 }
 
-// notGranted says why a right can't be taken from an app by its grants.
+// notGranted is why revoking a grant can't remove a right.
 func (g *Grants) notGranted(right string) error {
 	kind, _, _ := strings.Cut(right, ":")
 	switch origin := g.has.OriginIn(g.asked, right); {
 	case slices.Contains(g.has.App, kind):
-		return fmt.Errorf("%s is granted all rights of the kind %s: revoke %s, and grant those that it is to keep", g.id, kind, kind)
+		return fmt.Errorf("%s is granted all rights of the kind %s: revoke %s, and grant those that it should keep", g.id, kind, kind)
 	case origin == rights.ByOverlay:
 		return fmt.Errorf("an overlay of %s asks for %s: change the overlay, archgen rights %s names it", g.id, right, g.id)
 	case origin == rights.BySettings:
@@ -73,8 +73,7 @@ func (g *Grants) notGranted(right string) error {
 	return fmt.Errorf("%s is not granted %s; see archgen rights %s", g.id, right, g.id)
 }
 
-// RecordGrants writes down what installed apps were granted so far without a file that says
-// so.
+// RecordGrants writes the grants file of installed apps that had rights without one so far.
 func RecordGrants(dir installed.Directory, k *compile.Compiled) error {
 	for id, list := range k.Unrecorded {
 		if !k.Owns(id) {

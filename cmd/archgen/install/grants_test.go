@@ -32,7 +32,7 @@ func TestGrants(t *testing.T) {
 		t.Errorf("what web does not ask for: -want +got:\n%s", d)
 	}
 	for right, want := range map[string]string{
-		"listen:0.0.0.0:80/tcp": "web is granted all rights of the kind listen: revoke listen, and grant those that it is to keep",
+		"listen:0.0.0.0:80/tcp": "web is granted all rights of the kind listen: revoke listen, and grant those that it should keep",
 		"host-read:/srv/music":  "an overlay of web asks for host-read:/srv/music: change the overlay, archgen rights web names it",
 		"privileged":            "web is not granted privileged; see archgen rights web",
 	} {
@@ -64,7 +64,7 @@ func TestGrants(t *testing.T) {
 		t.Errorf("-want +got:\n%s", d)
 	}
 	k, _ := w.compiled()
-	if _, err := install.GrantsOf("bad", w.dir(), k); err == nil || !strings.Contains(err.Error(), "bad.d/grants.toml has errors, and would lose what can't be read") {
+	if _, err := install.GrantsOf("bad", w.dir(), k); err == nil || !strings.Contains(err.Error(), "bad.d/grants.toml has errors, and writing it would lose what can't be read") {
 		t.Errorf("grants with errors: %v", err)
 	}
 }

@@ -11,7 +11,7 @@ import (
 )
 
 // TestCompareImages: an app that can't run in its image is found before it is installed.
-// What can't be got is left to the pass.
+// An image that can't be pulled is left to the pass.
 func TestCompareImages(t *testing.T) {
 	t.Parallel()
 	const other = `[{"Architecture": "m68k"}]`
@@ -37,7 +37,7 @@ func TestCompareImages(t *testing.T) {
 			text: strings.Replace(plain, "{image", "{pull: never, image", 1), fetched: "web: <nil>",
 		},
 		"Podman fails": {
-			text: plain, answers: map[string]string{"image exists": ""}, err: "gave no image", fetched: "web: <nil>",
+			text: plain, answers: map[string]string{"image exists": ""}, err: "returned no image", fetched: "web: <nil>",
 		},
 		"the same manifest as before": {text: plain, put: map[string]string{"web.yaml": plain}},
 		"a new manifest": {

@@ -1,10 +1,10 @@
-// Package install owns what happens to the manifests and the data of apps when they are
-// installed, replaced, adopted or removed: which manifests come along or go as well, which
-// rights an operator has to grant, whether the apps fit their images, which volumes of a
-// foreign container become an app's, and what of a removed app is deleted.
+// Package install owns the manifests and data of apps while they are installed, replaced,
+// adopted or removed: which other apps are installed or removed with them, which rights an
+// operator must grant, whether the apps match their images, which volumes of a foreign
+// container an app keeps, and which data of a removed app is deleted.
 //
-// It writes manifests through manifests/installed, never starts or stops an app (the next
-// pass does), asks nobody and prints nothing.
+// It writes manifests through manifests/installed. It never starts or stops an app (the next
+// pass does), asks no questions and prints nothing.
 package install
 
 import (
@@ -20,35 +20,35 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// App is an app that is about to be installed. One that is installed already, and is only
-// to be started, has no manifest.
+// App is an app to be installed. If it is installed already and is only to be started, it
+// has no manifest.
 type App struct {
 	catalog.Entry
 	// before is the manifest that is installed, nil for a new app.
 	before *manifests.Manifest
-	// grants is the rights that its file of grants lists then, nil where that stays.
+	// grants is the new content of its file of grants, or nil if the file does not change.
 	grants []string
 }
 
 // IsNew reports whether the app is not installed yet.
 func (a *App) IsNew() bool { return a.before == nil }
 
-// Installation is apps that are about to be installed, and those that they replace.
+// Installation is apps to be installed, and the apps that they replace.
 type Installation struct {
 	// Apps is in the order in which they were chosen.
 	Apps []*App
-	// Notes says what is installed or removed beside what was asked for.
+	// Notes says which other apps are installed or removed with those that were asked for.
 	Notes []string
 
 	dir     installed.Directory
 	catalog []catalog.Entry
-	// installed is the apps that are installed already, less those that go.
+	// installed is the installed apps without the replaced ones.
 	installed map[string]*manifests.Manifest
-	// replaced is the apps that go.
+	// replaced is the apps to be removed.
 	replaced []*manifests.Manifest
 }
 
-// New begins an installation from a catalog, in which installed apps are replaced.
+// New begins an installation from a catalog that replaces installed apps.
 func New(dir installed.Directory, entries []catalog.Entry, replaced []string) (*Installation, error) {
 	in := &Installation{dir: dir, catalog: entries, installed: map[string]*manifests.Manifest{}}
 	var loaded manifests.Loaded
@@ -59,7 +59,7 @@ func New(dir installed.Directory, entries []catalog.Entry, replaced []string) (*
 	for _, id := range replaced {
 		m := in.installed[id]
 		if m == nil {
-			return nil, fmt.Errorf("no app %q is installed that could be replaced; see archgen status", id)
+			return nil, fmt.Errorf("can't replace %q: no such app is installed; see archgen status", id)
 		}
 		delete(in.installed, id)
 		in.replaced = append(in.replaced, m)
@@ -98,9 +98,8 @@ func (in *Installation) isChosen(id string) bool {
 	return slices.ContainsFunc(in.Apps, func(a *App) bool { return a.ID == id })
 }
 
-// Complete adds the apps that the chosen ones require and nobody provides, where the
-// catalog leaves no choice, and removes the companions of replaced apps that the chosen
-// ones do not have.
+// Complete adds missing providers of the chosen apps if the catalog has only one candidate,
+// and removes the companions of replaced apps that the chosen ones do not have.
 func (in *Installation) Complete() error {
 	for i := 0; i < len(in.Apps); i++ {
 		for _, capability := range in.Apps[i].Needs {
@@ -115,7 +114,7 @@ func (in *Installation) Complete() error {
 	return nil
 }
 
-// provide adds the app that provides what another requires, unless there is one.
+// provide adds the app that provides a capability for another, unless one is installed.
 func (in *Installation) provide(id, capability string) error {
 	provides := func(a *manifests.App) bool {
 		return slices.ContainsFunc(a.Provides, func(p manifests.Provide) bool { return p.Capability == capability })
@@ -144,7 +143,7 @@ func (in *Installation) provide(id, capability string) error {
 
 func choice(offers []catalog.Entry) string {
 	if len(offers) == 0 {
-		return "which no installed app provides, and none of the catalog"
+		return "which no app provides, neither an installed one nor one of the catalog"
 	}
 	ids := make([]string, 0, len(offers))
 	for _, e := range offers {
@@ -153,12 +152,12 @@ func choice(offers []catalog.Entry) string {
 	return "which several apps of the catalog provide: install one of " + strings.Join(ids, ", ") + " first"
 }
 
-// removeCompanions lets the companions of a replaced app go that are not chosen.
+// removeCompanions removes the companions of a replaced app that are not chosen.
 func (in *Installation) removeCompanions(m *manifests.Manifest) {
 	for _, id := range slices.Sorted(maps.Keys(in.installed)) {
 		companion := in.installed[id]
 		if manifests.AreCompanions(&m.Document.App, &companion.Document.App) && !in.isChosen(id) && !slices.Contains(in.replaced, companion) {
-			in.note("%s goes with %s", id, m.Document.App.ID)
+			in.note("%s is removed with %s", id, m.Document.App.ID)
 			in.replaced = append(in.replaced, companion)
 		}
 	}
@@ -177,7 +176,7 @@ func (in *Installation) IDs() []string {
 	return ids
 }
 
-// Replaced is the apps that go.
+// Replaced is the apps to be removed.
 func (in *Installation) Replaced() []string {
 	ids := make([]string, 0, len(in.replaced))
 	for _, m := range in.replaced {
@@ -186,7 +185,7 @@ func (in *Installation) Replaced() []string {
 	return ids
 }
 
-// Notices is what a person has to know of the apps that are new.
+// Notices is the notices of the new apps.
 func (in *Installation) Notices() (lines []string) {
 	for _, a := range in.Apps {
 		for _, text := range a.Notices {
@@ -198,7 +197,7 @@ func (in *Installation) Notices() (lines []string) {
 	return lines
 }
 
-// SecretHints says where the secrets are found that a person needs, such as a first
+// SecretHints is the commands that show the secrets that a user needs, such as a first
 // password.
 func (in *Installation) SecretHints() (lines []string) {
 	for _, a := range in.Apps {
@@ -215,7 +214,7 @@ func (in *Installation) SecretHints() (lines []string) {
 }
 
 // Write installs the apps, and removes those that they replace: all, or on an error none.
-// undo restores what was there before.
+// undo restores the previous manifests.
 func (in *Installation) Write() (undo func() error, err error) {
 	return in.dir.Replace(in.Replaced(), in.files()...)
 }
@@ -229,8 +228,8 @@ func (in *Installation) files() []installed.App {
 	return list
 }
 
-// MustCompile is the apps that have to have no errors afterwards: the chosen ones, and
-// where others go, those that had none before.
+// MustCompile is the apps that must have no errors afterwards: the chosen ones, and if
+// others are removed, those that had no errors before.
 func (in *Installation) MustCompile(before units.Desired) []string {
 	ids := in.IDs()
 	if len(in.replaced) == 0 {
@@ -240,8 +239,8 @@ func (in *Installation) MustCompile(before units.Desired) []string {
 	return append(ids, slices.DeleteFunc(slices.Sorted(maps.Keys(in.installed)), func(id string) bool { return refused[id] != "" })...)
 }
 
-// Rerendered is the apps beside the chosen ones that are rendered in another way since those
-// have their manifests, such as Tor, which has the onions of others in its configuration.
+// Rerendered is the other apps whose files differ because of the new manifests, such as Tor,
+// which has the onion services of other apps in its configuration.
 func (in *Installation) Rerendered(before, after units.Desired) (ids []string) {
 	for _, app := range after.Apps {
 		was, isOld := before.Find(app.ID)

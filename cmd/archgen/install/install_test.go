@@ -53,7 +53,7 @@ func TestChoose(t *testing.T) {
 			err: "gate requires page, which several apps of the catalog provide: install one of leaf, page first",
 		},
 		"no provider": {
-			catalog: []string{"lone"}, args: []string{"lone"}, err: "lone requires moon, which no installed app provides, and none of the catalog",
+			catalog: []string{"lone"}, args: []string{"lone"}, err: "lone requires moon, which no app provides, neither an installed one nor one of the catalog",
 		},
 		"a provider that goes": {
 			catalog: []string{"gate", "page"}, installed: []string{"leaf"}, replaced: []string{"leaf"}, args: []string{"gate"},
@@ -61,7 +61,7 @@ func TestChoose(t *testing.T) {
 		},
 		"a companion that goes": {
 			catalog: []string{"door"}, installed: []string{"gate", "gate-ui", "page"}, replaced: []string{"gate"}, args: []string{"door"},
-			apps: []string{"door"}, gone: []string{"gate", "gate-ui"}, notes: []string{"gate-ui goes with gate"},
+			apps: []string{"door"}, gone: []string{"gate", "gate-ui"}, notes: []string{"gate-ui is removed with gate"},
 		},
 		"a companion that stays": {
 			catalog: []string{"door", "gate-ui"}, installed: []string{"gate", "gate-ui", "page"}, replaced: []string{"gate"}, args: []string{"door", "gate-ui"},
@@ -69,7 +69,7 @@ func TestChoose(t *testing.T) {
 		},
 		"an installed app": {installed: []string{"door"}, args: []string{"door"}, apps: []string{"door"}},
 		"no app":           {args: []string{"door"}, err: `the catalog has no app "door"; see archgen catalog, or give the file of a manifest`},
-		"none to replace":  {replaced: []string{"door"}, err: `no app "door" is installed that could be replaced; see archgen status`},
+		"none to replace":  {replaced: []string{"door"}, err: `can't replace "door": no such app is installed; see archgen status`},
 	} {
 		w := newWorld(t)
 		for _, id := range c.installed {
@@ -106,8 +106,8 @@ func choose(w *world, entries []catalog.Entry, replaced, args []string) (*instal
 	return in, in.Complete()
 }
 
-// TestWrite: the new apps are in the place of the old ones, or nothing is changed. Those that
-// stay must compile if they did before, and one that is rendered in another way is named.
+// TestWrite: the new apps replace the old ones, or nothing is changed. Apps that stay must
+// compile if they did before, and an app whose files differ is named.
 func TestWrite(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
@@ -159,8 +159,7 @@ func TestStage(t *testing.T) {
 	}
 }
 
-// TestHints: a person is told of what is new, and of the secrets of a manifest that is
-// installed now.
+// TestHints: the notices of new apps, and the secrets of manifests that are installed now.
 func TestHints(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

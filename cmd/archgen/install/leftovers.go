@@ -13,9 +13,9 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// RemoveNetworks removes the networks of apps that are gone, of capabilities that no app
-// has to do with any more, and of a version that named them otherwise: ours of which there
-// is no file. They hold nothing.
+// RemoveNetworks removes our networks that have no file: those of removed apps, of
+// capabilities that no app uses any longer, and of a version with other names. A network
+// holds no data.
 func RemoveNetworks(ctx context.Context, m *machine.Machine) error {
 	files, err := durable.Names(m.Paths.Units)
 	if err != nil {
@@ -40,8 +40,8 @@ func RemoveNetworks(ctx context.Context, m *machine.Machine) error {
 	return errors.Join(err, unlisted)
 }
 
-// StopVolumes stops the units that made the volumes of apps. One that stays active would
-// make none when the app is installed again.
+// StopVolumes stops the units that create the volumes of apps. A unit that stays active
+// would not create its volume when the app is installed again.
 func StopVolumes(ctx context.Context, services machine.Services, ids []string) error {
 	patterns := make([]string, 0, len(ids))
 	for _, id := range ids {
@@ -50,7 +50,7 @@ func StopVolumes(ctx context.Context, services machine.Services, ids []string) e
 	return stop(ctx, services, func(systemd.Listed) bool { return true }, patterns...)
 }
 
-// stop stops the units of some patterns that are meant.
+// stop stops the units of some patterns for which the filter is true.
 func stop(ctx context.Context, services machine.Services, isMeant func(systemd.Listed) bool, patterns ...string) error {
 	list, err := services.Manager.ListByPatterns(ctx, patterns...)
 	errs := []error{err}

@@ -13,8 +13,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/machine"
 )
 
-// Removable adds the companions of apps that are to be removed, with a note of each, and
-// refuses what other apps require.
+// Removable adds the companions of the apps to be removed, with a note for each, and
+// refuses to remove an app that others require.
 func Removable(k *compile.Compiled, dir installed.Directory, ids []string) (all, notes []string, err error) {
 	files := dir.Files()
 	all = slices.Clone(ids)
@@ -24,7 +24,7 @@ func Removable(k *compile.Compiled, dir installed.Directory, ids []string) (all,
 		}
 		for _, companion := range companionsOf(k, all[i]) {
 			if files[companion] != "" && !slices.Contains(all, companion) {
-				notes = append(notes, companion+" goes with "+all[i])
+				notes = append(notes, companion+" is removed with "+all[i])
 				all = append(all, companion)
 			}
 		}
@@ -32,7 +32,7 @@ func Removable(k *compile.Compiled, dir installed.Directory, ids []string) (all,
 	return all, notes, requiredOf(k, all)
 }
 
-// companionsOf is the installed companions of an app, also of one with errors.
+// companionsOf is the installed companions of an app, even if it has errors.
 func companionsOf(k *compile.Compiled, id string) (ids []string) {
 	list := k.Loaded.Manifests
 	i := slices.IndexFunc(list, func(m *manifests.Manifest) bool { return manifests.AppOf(m.File) == id })
@@ -62,7 +62,7 @@ func requiredOf(k *compile.Compiled, ids []string) error {
 	return nil
 }
 
-// Disposable lists those of the apps whose data goes with them.
+// Disposable is the apps whose data is deleted with them.
 func Disposable(k *compile.Compiled, ids []string) (list []string) {
 	for _, m := range k.Loaded.Manifests {
 		app := m.Document.App
@@ -73,14 +73,14 @@ func Disposable(k *compile.Compiled, ids []string) (list []string) {
 	return list
 }
 
-// Data is what is left of apps after their removal. Secrets has each name once, whoever
-// keeps it; Overlays is directories.
+// Data is the data of apps after their removal. Secrets has each name once, whether Podman
+// or archgen stores it; Overlays is directories.
 type Data struct {
 	Volumes, Secrets, Overlays []string
 
 	secrets machine.Secrets
 	dir     installed.Directory
-	// kept is the secrets that Podman has, values those that have a value of ours.
+	// kept is the secrets that Podman stores, values those that archgen stores.
 	kept, values []string
 	// apps is those that have overlays.
 	apps []string
@@ -116,14 +116,14 @@ func DataOf(ctx context.Context, secrets machine.Secrets, dir installed.Director
 	return d, nil
 }
 
-// belongs reports whether a volume or secret is one of the apps'. Ids hold no dots, so that
-// what begins with ID. is nobody else's.
+// belongs reports whether a volume or secret belongs to one of the apps. An id has no dots,
+// so a name that begins with ID. belongs to no other app.
 func belongs(name string, ids []string) bool {
 	id, _, isDotted := strings.Cut(name, ".")
 	return isDotted && slices.Contains(ids, id)
 }
 
-// IsEmpty reports whether nothing is left.
+// IsEmpty reports whether there is no data.
 func (d *Data) IsEmpty() bool { return len(d.Volumes)+len(d.Secrets)+len(d.Overlays) == 0 }
 
 // Delete deletes the data.

@@ -37,12 +37,12 @@ func TestRemovable(t *testing.T) {
 		ids, all, notes []string
 		err             string
 	}{
-		"a companion":             {[]string{"gate", "page"}, []string{"gate", "page", "ui"}, []string{"ui goes with page"}, ""},
-		"named companions":        {[]string{"gate", "page", "ui"}, []string{"gate", "page", "ui"}, nil, ""},
-		"what is required":        {[]string{"page"}, nil, []string{"ui goes with page"}, "gate requires page, which page provides: remove gate as well, or first"},
-		"what nobody requires":    {[]string{"gate"}, []string{"gate"}, nil, ""},
-		"one that can't be read":  {[]string{"broken"}, []string{"broken"}, nil, ""},
-		"one that does not exist": {[]string{"none"}, nil, nil, `no app "none" is installed; see archgen status`},
+		"a companion":                 {[]string{"gate", "page"}, []string{"gate", "page", "ui"}, []string{"ui is removed with page"}, ""},
+		"named companions":            {[]string{"gate", "page", "ui"}, []string{"gate", "page", "ui"}, nil, ""},
+		"what is required":            {[]string{"page"}, nil, []string{"ui is removed with page"}, "gate requires page, which page provides: remove gate as well, or first"},
+		"an app that no app requires": {[]string{"gate"}, []string{"gate"}, nil, ""},
+		"one that can't be read":      {[]string{"broken"}, []string{"broken"}, nil, ""},
+		"one that does not exist":     {[]string{"none"}, nil, nil, `no app "none" is installed; see archgen status`},
 	} {
 		all, notes, err := install.Removable(k, w.dir(), c.ids)
 		if (err != nil) != (c.err != "") || err != nil && err.Error() != c.err {
@@ -198,7 +198,7 @@ func TestProvideSecrets(t *testing.T) {
 	if names, err := m.Secrets.Names(); fmt.Sprint(names) != "[web.password]" || err != nil {
 		t.Errorf("%q, %v", names, err)
 	}
-	if err := install.ProvideSecrets(t.Context(), m, want, []string{"asks"}); err == nil || !strings.HasPrefix(err.Error(), "the secrets of asks can't be had: ") {
+	if err := install.ProvideSecrets(t.Context(), m, want, []string{"asks"}); err == nil || !strings.HasPrefix(err.Error(), "creating the secrets of asks: ") {
 		t.Errorf("%v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())

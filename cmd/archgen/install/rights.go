@@ -7,19 +7,19 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
-// Request is what an app asks for and has.
+// Request is the rights that an app asks for, and its grants.
 type Request struct {
 	App *App
-	// IsOfCatalog: the manifest is that of archgen's own catalog, which has what it asks
-	// for, except what was revoked.
+	// IsOfCatalog: the manifest is from archgen's own catalog. Such an app has the rights that
+	// it asks for, except those that were revoked.
 	IsOfCatalog bool
 
 	list    []rights.Right
 	granted rights.Grants
 }
 
-// Requests is what the apps ask for, with what allow grants them, and those of allow that
-// no app needs. The grants are written with the manifests.
+// Requests is the requests of the apps, with the grants of allow, and the grants of allow
+// that no app needs. The grants are written with the manifests.
 func (s *Staged) Requests(allow []string) (list []*Request, unused []string) {
 	unused = slices.Clone(allow)
 	for _, a := range s.in.Apps {
@@ -32,8 +32,8 @@ func (s *Staged) Requests(allow []string) (list []*Request, unused []string) {
 	return list, unused
 }
 
-// request is what an app asks for and has. An app of our own catalog has what it asks for,
-// except what was revoked. So has an installed app whose rights no file records yet.
+// request is the request of an app. An app of our own catalog has the rights that it asks
+// for, except those that were revoked. So has an installed app without a file of grants.
 func (s *Staged) request(a *App) *Request {
 	grants := s.Loaded.Grants[a.ID]
 	r := &Request{
@@ -49,10 +49,10 @@ func (s *Staged) request(a *App) *Request {
 	return r
 }
 
-// Missing is the rights that nobody has granted.
+// Missing is the rights that are not granted.
 func (r *Request) Missing() []rights.Right { return r.granted.Missing(r.list) }
 
-// Grant grants the app what is missing.
+// Grant grants the app the missing rights.
 func (r *Request) Grant() { r.grant(r.Missing()) }
 
 func (r *Request) grant(list []rights.Right) {
@@ -63,8 +63,7 @@ func (r *Request) grant(list []rights.Right) {
 	r.App.grants = r.granted.App
 }
 
-// Further is what the app can do beyond the safe set: one that is new, or what a new
-// manifest adds.
+// Further is the rights beyond the safe set of a new app, or those that a new manifest adds.
 func (r *Request) Further() []rights.Granted {
 	list := rights.Beyond(r.list)
 	if r.App.before != nil {
@@ -77,8 +76,8 @@ func (r *Request) Further() []rights.Granted {
 	return further
 }
 
-// alone is the rights of a manifest beyond the safe set, each ID once, whatever else is
-// installed.
+// alone is the rights of a manifest beyond the safe set, each ID once, without regard to
+// other apps.
 func alone(m *manifests.Manifest) []rights.Right {
 	set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
 	return rights.Beyond(rights.Of(set.Apps[0]))

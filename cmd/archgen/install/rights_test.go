@@ -29,8 +29,8 @@ func ours(t *testing.T, id string) catalog.Entry {
 	return list[slices.IndexFunc(list, func(e catalog.Entry) bool { return e.ID == id })]
 }
 
-// request is a request as a test reads it: what the app can do beyond the safe set, and why
-// it has that; and what nobody has granted.
+// request is a request as a test reads it: the rights beyond the safe set with their origin,
+// and the missing ones.
 type request struct {
 	IsNew, IsOfCatalog bool
 	Further            map[string]rights.Origin

@@ -9,8 +9,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/machine"
 )
 
-// ProvideSecrets gives apps their secrets before the pass that replaces others by them: only
-// so can it tell which apps have another configuration because of them.
+// ProvideSecrets creates the secrets of apps before the pass in which they replace others.
+// Only then can the pass see which apps have another configuration because of them.
 func ProvideSecrets(ctx context.Context, m machine.Base, want units.Desired, ids []string) error {
 	unlock, err := m.Store.Lock(ctx)
 	if err != nil {
@@ -22,7 +22,7 @@ func ProvideSecrets(ctx context.Context, m machine.Base, want units.Desired, ids
 			continue
 		}
 		if err := m.Secrets.ProvideFor(ctx, app); err != nil {
-			return fmt.Errorf("the secrets of %s can't be had: %w", app.ID, err)
+			return fmt.Errorf("creating the secrets of %s: %w", app.ID, err)
 		}
 	}
 	return nil

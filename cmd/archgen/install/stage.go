@@ -16,16 +16,15 @@ import (
 	"github.com/archipelago-os/archipelago/units/machine"
 )
 
-// Staged is the apps as they will be, the chosen ones from a directory of their own.
+// Staged is the apps as they will be installed; the chosen ones are in a temporary directory.
 type Staged struct {
 	*compile.Compiled
 	in  *Installation
 	dir string
 }
 
-// Stage compiles the apps as they will be: the installed ones, the chosen ones, and the
-// overlays that are there for them. Whether they have their rights is another question. The
-// caller has to call Remove.
+// Stage compiles the apps as they will be installed: the installed ones, the chosen ones, and
+// their overlays. It does not check grants. The caller must call Remove.
 func (in *Installation) Stage(from compile.Source) (*Staged, error) {
 	dir, err := os.MkdirTemp("", "archgen-install-")
 	if err != nil {
@@ -56,10 +55,10 @@ func (s *Staged) compile(from compile.Source) error {
 	return err
 }
 
-// CompareImages gets the images of the apps, and compares the apps with them before a
-// manifest is in place, where healthd would start it. The findings are the diagnostics
-// then. What can't be got is left to the pass, which tells of it as always; errors of the
-// manifests are reported when they are in place.
+// CompareImages pulls the images of the apps, and compares the apps with them before a
+// manifest is installed, because healthd would start the app then. The findings become the
+// diagnostics. If an image can't be pulled, the next pass reports that. Errors of manifests
+// are reported when they are installed.
 func (s *Staged) CompareImages(ctx context.Context, r *images.Reader, pulling func(app, image string)) (machine.Fetched, error) {
 	isWrong := slices.ContainsFunc(s.Diags, s.isAboutChosen)
 	s.Diags = nil
@@ -84,22 +83,22 @@ func (s *Staged) CompareImages(ctx context.Context, r *images.Reader, pulling fu
 	return fetched, nil
 }
 
-// isAboutChosen reports whether a finding is an error of an app that was chosen. The rights
-// that it lacked are granted by now.
+// isAboutChosen reports whether a finding is an error of a chosen app. The rights that it
+// lacked are granted by now.
 func (s *Staged) isAboutChosen(d diag.Diagnostic) bool {
 	return d.Severity == diag.Error && d.Code != diag.NotGranted && slices.ContainsFunc(s.in.Apps, func(a *App) bool {
 		return d.File == filepath.Join(s.dir, a.File) || filepath.Base(filepath.Dir(d.File)) == manifests.OverlaysDir(a.ID)
 	})
 }
 
-// isChanged reports whether an app is installed now, or gets another manifest.
+// isChanged reports whether an app is new or has a new manifest.
 func (s *Staged) isChanged(app *manifests.Resolved) bool {
 	return slices.ContainsFunc(s.in.Apps, func(a *App) bool {
 		return a.ID == app.ID() && a.Text != nil && (a.before == nil || a.before.Digest != app.Digest)
 	})
 }
 
-// fetch gets the images of an app.
+// fetch pulls the images of an app.
 func fetch(ctx context.Context, r *images.Reader, app *manifests.Resolved, pulling func(app, image string)) error {
 	for _, p := range app.Parts {
 		if p.Build != nil || p.Pull == "never" {
@@ -112,7 +111,7 @@ func fetch(ctx context.Context, r *images.Reader, app *manifests.Resolved, pulli
 	return nil
 }
 
-// nameFiles names the files of findings as the person who installs knows them.
+// nameFiles replaces the temporary file names in findings by those that the user gave.
 func (s *Staged) nameFiles() {
 	place := func(file string) string {
 		name, isStaged := strings.CutPrefix(file, s.dir+"/")

@@ -1,5 +1,5 @@
-// Package statusview owns how archgen status prints the status of apps: a table, all that is
-// known of one app, and what changed. It never finds out anything.
+// Package statusview owns how archgen status prints the status of apps: a table, all details
+// of one app, and changes. It reads nothing from the machine.
 package statusview
 
 import (
@@ -22,7 +22,7 @@ import (
 type App struct {
 	status.App
 	compile.Description
-	// LANAddress is where the first port is reached from elsewhere, empty where none is.
+	// LANAddress is the address of the first port for other machines, or empty.
 	LANAddress string `json:"lan_address"`
 }
 
@@ -32,14 +32,14 @@ type View struct {
 	Now time.Time
 }
 
-// columns is the table's, and spare those that go first, one by one, where the
-// terminal is too narrow.
+// columns is the columns of the table, and spare those that are left out, in this order, if
+// the terminal is too narrow.
 var (
 	columns = []string{"APP", "STATE", "LEVEL", "SINCE", "RESTARTS", "ADDRESS", "IMAGE"}
 	spare   = []string{"IMAGE", "RESTARTS", "ADDRESS", "SINCE"}
 )
 
-// Table has a line for each app, and below it one for what is wrong with it.
+// Table has a line for each app, and below it a line for its error.
 func (v View) Table(apps []App) []string {
 	rows := make([]ui.Row, 0, len(apps))
 	for _, a := range apps {
@@ -57,7 +57,7 @@ func brief(id, text string) string {
 	return text
 }
 
-// lay lays rows out below the names of the columns.
+// lay formats rows below the names of the columns.
 func (v View) lay(rows []ui.Row) []string {
 	return ui.Table{Titles: columns, Optional: spare, Painted: "STATE", Rows: rows}.Lines(v.Style)
 }
@@ -73,7 +73,7 @@ func (v View) row(name string, c status.Condition, note string, isRight bool, la
 	}
 }
 
-// levelText is how far an app serves, and how far it is with that.
+// levelText is the level of an app and its progress.
 func levelText(c status.Condition) string {
 	if c.Progress == nil {
 		return string(c.Level)
@@ -92,7 +92,7 @@ func colorOf(c status.Condition, isRight bool) ui.Color {
 	return ui.Yellow
 }
 
-// One shows everything about an app.
+// One shows all details of an app.
 func (v View) One(a App) []string {
 	lines := []string{strings.TrimSpace(a.ID + "  " + strings.TrimSpace(a.Name+" "+a.Version))}
 	say := func(title, text string) {
@@ -102,7 +102,7 @@ func (v View) One(a App) []string {
 	}
 	say("state", v.Paint(colorOf(a.Condition, a.IsRight()), a.StateText()))
 	say("why", a.Meaning)
-	say("mend", a.Mend)
+	say("fix", a.Mend)
 	say("level", levelText(a.Condition))
 	say("detail", a.Detail)
 	if a.Error != a.Detail {
@@ -143,7 +143,7 @@ func (v View) One(a App) []string {
 	return append(append(lines, ""), v.lay(rows)...)
 }
 
-// time is relative on a terminal, where it is looked at now.
+// time is relative on a terminal, where a person reads it now.
 func (v View) time(t *time.Time) string {
 	switch {
 	case t == nil:
@@ -154,7 +154,7 @@ func (v View) time(t *time.Time) string {
 	return t.Local().Format(time.RFC3339)
 }
 
-// shortImage leaves the registry out, and most of a digest.
+// shortImage omits the registry and most of a digest.
 func shortImage(image string) string {
 	name, digest, pinned := strings.Cut(image, "@")
 	name = name[strings.LastIndexByte(name, '/')+1:]
@@ -164,10 +164,10 @@ func shortImage(image string) string {
 	return name + "@" + digest[:min(len(digest), len("sha256:")+12)]
 }
 
-// Changes is how apps were when they were printed last.
+// Changes is the status of apps as it was last printed.
 type Changes map[string]string
 
-// Lines has a line for each app that is not as it was.
+// Lines has a line for each app whose status changed.
 func (c *Changes) Lines(apps []App, now time.Time) (lines []string) {
 	before := *c
 	*c = make(Changes, len(apps))

@@ -58,7 +58,7 @@ func TestStatusOfOne(t *testing.T) {
 lnd  L 1.0.0
   state     failed (backing-off)
   why       it was repaired lately
-  mend      archgen restart lnd
+  fix       archgen restart lnd
   detail    1 repair did not help
   error     no such wallet
   repair    not before ` + ago(-time.Hour).Local().Format(time.DateTime) + `
@@ -74,7 +74,7 @@ lnd  L 1.0.0
 	}
 }
 
-// The keys are a contract with whoever reads them.
+// The keys are a contract with the programs that read them.
 func TestStatusJSON(t *testing.T) {
 	t.Parallel()
 	data, err := json.Marshal(App{

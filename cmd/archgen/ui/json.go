@@ -33,7 +33,7 @@ func JSONLine(w io.Writer, v any) error {
 	return err
 }
 
-// escaped is JSON with escapes for the characters that a terminal would obey, or that
+// escaped is JSON with escapes for control characters of a terminal, and for characters that
 // change the direction of the text after them.
 func escaped(text []byte) []byte {
 	out := make([]byte, 0, len(text))

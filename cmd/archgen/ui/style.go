@@ -2,9 +2,9 @@ package ui
 
 import "io"
 
-// Style is what the place where text goes can show.
+// Style is what an output can show.
 type Style struct {
-	// Width is that of the terminal in columns, 0 where there is none.
+	// Width is the width of the terminal in columns, 0 without a terminal.
 	Width int
 	Color bool
 }
@@ -15,7 +15,7 @@ func StyleOf(w io.Writer, getenv func(string) string) Style {
 	return Style{Width: width, Color: HasColor(w, getenv)}
 }
 
-// HasColor reports whether w is a terminal that wants colours.
+// HasColor reports whether w is a terminal with colours.
 func HasColor(w io.Writer, getenv func(string) string) bool {
 	_, isTerminal := Terminal(w)
 	return isTerminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
@@ -31,7 +31,7 @@ const (
 	Yellow Color = "33"
 )
 
-// Paint gives text a colour where the style has colours.
+// Paint colours text if the style has colours.
 func (s Style) Paint(c Color, text string) string {
 	if !s.Color || c == "" {
 		return text

@@ -9,7 +9,7 @@ import (
 // Table is rows of cells below titles.
 type Table struct {
 	Titles []string
-	// Optional is the titles of columns that go, in this order, where the terminal is
+	// Optional is the titles of columns that are left out, in this order, if the terminal is
 	// too narrow.
 	Optional []string
 	// Painted is the title of the column that has the colour of the row.
@@ -21,12 +21,12 @@ type Table struct {
 type Row struct {
 	// Cells is one for each title.
 	Cells []string
-	// Note is printed on a line below the row; it is cut where it does not fit.
+	// Note is printed on a line below the row, and cut if it does not fit.
 	Note  string
 	Color Color
 }
 
-// Lines lays a table out.
+// Lines formats a table.
 func (t Table) Lines(s Style) []string {
 	widths := t.widths()
 	shown := t.fitting(s, widths)
@@ -54,7 +54,7 @@ func (t Table) widths() []int {
 	return widths
 }
 
-// fitting is which columns the terminal has room for.
+// fitting is the columns that fit the terminal.
 func (t Table) fitting(s Style, widths []int) []bool {
 	shown, total := make([]bool, len(widths)), -gap
 	for i, w := range widths {

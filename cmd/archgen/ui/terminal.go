@@ -18,7 +18,7 @@ func Terminal(stream any) (*os.File, bool) {
 	return f, isFile && term.IsTerminal(int(f.Fd()))
 }
 
-// Size is the number of columns and rows of a terminal, 0 and 0 for another writer.
+// Size is the number of columns and rows of a terminal; both are 0 for another writer.
 func Size(w io.Writer) (width, height int) {
 	f, isTerminal := Terminal(w)
 	if !isTerminal {
@@ -42,8 +42,8 @@ func Confirm(in io.Reader, out io.Writer, question string) bool {
 // failed is the exit code after a signal.
 const failed = 1
 
-// Hidden asks for one line at a terminal that does not show what is typed. Enter ends
-// it, Control-D does not. A signal that ends the program restores the terminal first.
+// Hidden asks for one line at a terminal and does not show what is typed. Enter ends the
+// line, Control-D does not. A signal that ends the program restores the terminal first.
 func Hidden(terminal *os.File, out io.Writer, prompt string) (string, error) {
 	fd := int(terminal.Fd())
 	before, err := term.GetState(fd)

@@ -7,8 +7,7 @@ import (
 	"unicode"
 )
 
-// Printable leaves out the characters that a terminal would obey. Any white space
-// becomes a space.
+// Printable removes control characters. Any white space becomes a space.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -49,7 +48,7 @@ func Shorten(text string, most int) string {
 	return text
 }
 
-// Dash is text, or a dash where it is empty.
+// Dash is text, or a dash if it is empty.
 func Dash(text string) string {
 	if text == "" {
 		return "-"
@@ -57,7 +56,7 @@ func Dash(text string) string {
 	return text
 }
 
-// DashList is a list with commas, or a dash where it is empty.
+// DashList is a list with commas, or a dash if it is empty.
 func DashList(list []string) string { return Dash(strings.Join(list, ",")) }
 
 // Count is a number and a noun: 1 app, 2 apps.

@@ -11,7 +11,7 @@ import (
 
 var severityColors = map[doctor.Severity]ui.Color{doctor.OK: ui.Green, doctor.Warning: ui.Yellow, doctor.Problem: ui.Red}
 
-// Checks prints the results of checks, with what mends a problem below it.
+// Checks prints the results of checks, each with the commands that fix a problem below it.
 func Checks(w io.Writer, style ui.Style, results []doctor.Result) {
 	width := 0
 	for _, r := range results {

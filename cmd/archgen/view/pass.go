@@ -12,8 +12,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// Step prints what a pass does as it is done. Files are written together, and said when
-// they are.
+// Step prints an action of a pass as it happens. Files are written together, and printed
+// after that.
 func Step(w io.Writer, e reconcile.Event) {
 	step := string(e.Kind) + ui.Prefix(" ", e.Target)
 	isFile := e.Kind == units.Write || e.Kind == units.Remove || e.Kind == units.Reload
@@ -28,7 +28,7 @@ func Step(w io.Writer, e reconcile.Event) {
 	}
 }
 
-// Report prints what came of a pass, idle where nothing did.
+// Report prints the report of a pass, or idle if the pass did nothing.
 func Report(w io.Writer, r reconcile.Report, idle string) {
 	explained := map[string]bool{} // by its result
 	for _, a := range r.Results {
@@ -54,7 +54,7 @@ func Report(w io.Writer, r reconcile.Report, idle string) {
 	}
 }
 
-// Plan prints what a pass would do.
+// Plan prints the actions of a plan.
 func Plan(w io.Writer, plan units.Plan) {
 	for _, a := range plan.Actions() {
 		fmt.Fprintf(w, "%s%s (%s)\n", a.Kind, ui.Prefix(" ", cmp.Or(a.Target, a.App)), a.Reason)

@@ -40,7 +40,7 @@ func Files(w io.Writer, files units.Set) error {
 	return err
 }
 
-// Images prints the images that unit files name, one a line.
+// Images prints the images that unit files name, one per line.
 func Images(w io.Writer, files units.Set) (images []string) {
 	for _, f := range files {
 		if image := f.Image(); image != "" {
@@ -55,8 +55,8 @@ func Images(w io.Writer, files units.Set) (images []string) {
 	return images
 }
 
-// ChangesDocument is what was done to a directory of unit files. The names of the fields are
-// a contract.
+// ChangesDocument is the changes to a directory of unit files. The names of the fields are a
+// contract.
 type ChangesDocument struct {
 	Directory  string   `json:"directory"`
 	Written    []string `json:"written"`
@@ -73,8 +73,8 @@ func ChangesJSON(dir string, ch unitdir.Changes) ChangesDocument {
 	return ChangesDocument{dir, list(ch.Written), list(ch.Removed), list(ch.MovedAside), list(ch.Foreign), list(ch.Unreadable), ch.Unchanged}
 }
 
-// Changes prints how many files of a directory were changed. A run that failed may have done
-// a part.
+// Changes prints how many files of a directory were changed. A run that failed may have
+// changed some of them.
 func Changes(w io.Writer, dir string, ch unitdir.Changes, failure error) {
 	switch {
 	case len(ch.Written)+len(ch.Removed) > 0:

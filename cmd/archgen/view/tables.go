@@ -27,8 +27,8 @@ func Catalog(w io.Writer, entries []catalog.Entry) error {
 	return t.Flush()
 }
 
-// Sheet prints what there is to know of one app: what it is line by line, where to read
-// on, and a table of each thing that it has.
+// Sheet prints the data sheet of one app: its description, links to further reading, and a
+// table of each kind of thing that it has.
 func Sheet(w io.Writer, e catalog.Entry, tables []datasheet.Table) error {
 	t := newTable(w)
 	overview, rest := tables[0], tables[1:]
@@ -63,7 +63,7 @@ func upper(texts []string) []string {
 	return strings.Split(strings.ToUpper(strings.Join(texts, "\t")), "\t")
 }
 
-// dashed is cells of which none is empty.
+// dashed replaces empty cells by a dash.
 func dashed(texts []string) []any {
 	cells := make([]any, 0, len(texts))
 	for _, text := range texts {
@@ -72,13 +72,13 @@ func dashed(texts []string) []any {
 	return cells
 }
 
-// AppRights is what one app can do. The names of the fields are a contract.
+// AppRights is the rights of one app. The names of the fields are a contract.
 type AppRights struct {
 	ID     string           `json:"id"`
 	Rights []rights.Granted `json:"rights"`
 }
 
-// Rights prints what apps can do, and where their manifests ask for it.
+// Rights prints the rights of apps, and where their manifests ask for them.
 func Rights(w io.Writer, list []AppRights) error {
 	t := newTable(w, "APP", "SEVERITY", "RIGHT", "GRANTED", "ALLOWS THE APP TO", "WHERE")
 	for _, a := range list {
@@ -92,7 +92,7 @@ func Rights(w io.Writer, list []AppRights) error {
 	return t.Flush()
 }
 
-// grantedBy says of a right why the app has it.
+// grantedBy is why an app has a right.
 var grantedBy = map[rights.Origin]string{
 	rights.ByOverlay:  "an overlay asks for it",
 	rights.ByGrant:    "granted",
@@ -100,7 +100,7 @@ var grantedBy = map[rights.Origin]string{
 	rights.Nobody:     "not granted",
 }
 
-// Granted prints rights, and why an app has them.
+// Granted prints rights, and why the app has each.
 func Granted(w io.Writer, list []rights.Granted) error {
 	t := newTable(w)
 	for _, r := range list {
@@ -109,10 +109,10 @@ func Granted(w io.Writer, list []rights.Granted) error {
 	return t.Flush()
 }
 
-// Containers prints what could be taken over, and what keeps the rest from it.
+// Containers prints the foreign containers that can be adopted, and why others can't.
 func Containers(w io.Writer, list []adopt.Container) error {
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(w, "no container has the name of an installed app's")
+		_, err := fmt.Fprintln(w, "there are no foreign containers to adopt")
 		return err
 	}
 	t := newTable(w, "CONTAINER", "STATE", "IMAGE", "MOUNTS", "APP")
@@ -128,7 +128,7 @@ func Containers(w io.Writer, list []adopt.Container) error {
 	}
 	for _, l := range list {
 		for _, p := range l.Problems {
-			fmt.Fprintf(w, "%s can't be taken over: %s\n", l.Name, p)
+			fmt.Fprintf(w, "%s can't be adopted: %s\n", l.Name, p)
 		}
 	}
 	return nil
@@ -152,7 +152,7 @@ func Secrets(w io.Writer, list []secret.Entry) error {
 	return t.Flush()
 }
 
-// Generations prints sets of unit files that were good.
+// Generations prints known-good generations.
 func Generations(w io.Writer, list []statedir.Generation) error {
 	t := newTable(w, "NUMBER", "TIME", "FILES", "REASON")
 	for _, g := range list {

@@ -1,7 +1,7 @@
-// Package view owns the text in which verbs show values: what a pass did or would do, and
+// Package view owns the text in which verbs show values: the actions of a pass or plan, and
 // tables of rights, the catalog, containers, secrets and generations.
 //
-// It knows values only: it finds nothing out, decides nothing and asks nobody.
+// It only formats values: it reads nothing, decides nothing and asks no questions.
 package view
 
 import (
@@ -16,7 +16,7 @@ import (
 // table is rows of cells in columns.
 type table struct{ *tabwriter.Writer }
 
-// newTable begins a table with the titles of its columns, or without.
+// newTable begins a table with or without the titles of its columns.
 func newTable(w io.Writer, titles ...any) table {
 	t := table{tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)}
 	if len(titles) > 0 {
@@ -25,8 +25,8 @@ func newTable(w io.Writer, titles ...any) table {
 	return t
 }
 
-// row adds a row. The text of a cell may be an author's, who could write what a terminal
-// obeys.
+// row adds a row. The text of a cell may come from the author of a manifest, and could
+// contain control characters for the terminal.
 func (t table) row(indent string, cells ...any) {
 	texts := make([]string, 0, len(cells))
 	for _, c := range cells {

@@ -140,7 +140,7 @@ calm  -         none                   -        -                   -
 
 func TestContainers(t *testing.T) {
 	t.Parallel()
-	prints(t, "no container has the name of an installed app's\n", func(w io.Writer) error { return view.Containers(w, nil) })
+	prints(t, "there are no foreign containers to adopt\n", func(w io.Writer) error { return view.Containers(w, nil) })
 	list := []adopt.Container{
 		{Name: "web", State: "running", Image: "web:1", Mounts: []adopt.Mount{{Source: "/srv", Target: "/data"}}, App: "web"},
 		{Name: "db", State: "exited", Image: "db:1", App: "db", Problems: []string{"it is of a pod"}},
@@ -148,7 +148,7 @@ func TestContainers(t *testing.T) {
 	prints(t, `CONTAINER  STATE    IMAGE  MOUNTS      APP
 web        running  web:1  /srv:/data  web
 db         exited   db:1   -           db
-db can't be taken over: it is of a pod
+db can't be adopted: it is of a pod
 `, func(w io.Writer) error { return view.Containers(w, list) })
 }
 

@@ -17,13 +17,13 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
-// Found is what a look into an image finds.
+// Found is what Look finds in an image.
 type Found struct {
 	Files         map[string]imagecheck.File
 	Passwd, Group string
 }
 
-// accounts reads /etc/passwd, nil where the image has none.
+// accounts reads /etc/passwd; it is nil if the image has none.
 func accounts(text string) map[string]imagecheck.Account {
 	return records(text, 4, func(fields []string) (a imagecheck.Account, err error) {
 		if a.UID, err = strconv.Atoi(fields[2]); err == nil {
@@ -38,8 +38,8 @@ func groups(text string) map[string]int {
 	return records(text, 3, func(fields []string) (int, error) { return strconv.Atoi(fields[2]) })
 }
 
-// records is the lines of a file by their first field. Those that have fewer fields than
-// least, or are not understood, are left out.
+// records is the lines of a file by their first field. It omits lines that have fewer fields
+// than least or can't be parsed.
 func records[V any](text string, least int, parse func(fields []string) (V, error)) (list map[string]V) {
 	for line := range strings.Lines(text) {
 		fields := strings.Split(strings.TrimSuffix(line, "\n"), ":")
@@ -56,7 +56,7 @@ func records[V any](text string, least int, parse func(fields []string) (V, erro
 	return list
 }
 
-// Look mounts an image, read-only, and looks at paths of it.
+// Look mounts an image read-only and examines some of its paths.
 func Look(ctx context.Context, podman podmancli.Runner, image string, paths []string) (found Found, err error) {
 	out, err := podman.Output(ctx, "image", "mount", "--", image)
 	if err != nil {
@@ -102,7 +102,7 @@ func fileOf(root, p string) (f imagecheck.File, err error) {
 	return f, nil
 }
 
-// textOf is the content of a file of an image, empty where it has none.
+// textOf is the content of a file of an image, or empty if there is no such file.
 func textOf(root, p string) string {
 	place, err := resolveIn(root, p)
 	if err != nil {

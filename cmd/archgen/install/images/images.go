@@ -35,7 +35,7 @@ type Reader struct {
 	read map[string]*settings
 }
 
-// settings is what podman image inspect tells of an image.
+// settings is what podman image inspect reports of an image.
 type settings struct {
 	Architecture string
 	Config       struct {
@@ -79,7 +79,7 @@ func (r *Reader) Check(ctx context.Context, app *manifests.Resolved) (diags diag
 			return diags, notes, err
 		}
 		if s == nil {
-			notes = append(notes, "the image "+image+" is not on this machine and was not compared; podman pull gets it")
+			notes = append(notes, "the image "+image+" is not on this machine and was not compared; pull it with podman pull")
 			continue
 		}
 		facts := s.facts()
@@ -109,7 +109,7 @@ func (r *Reader) inspect(ctx context.Context, image string) (*settings, error) {
 	if isThere {
 		var list []settings
 		if err := r.Podman.JSON(ctx, &list, "image", "inspect", "--", image); err != nil || len(list) != 1 {
-			return nil, errors.Join(fmt.Errorf("podman image inspect %s gave no image", image), err)
+			return nil, errors.Join(fmt.Errorf("podman image inspect %s returned no image", image), err)
 		}
 		s = &list[0]
 	}
@@ -120,8 +120,8 @@ func (r *Reader) inspect(ctx context.Context, image string) (*settings, error) {
 	return s, nil
 }
 
-// look finds the files of an image where their owners are known: as root, or in Podman's
-// user namespace.
+// look examines the files of an image as root, or in Podman's user namespace, where their
+// owners are known.
 func (r *Reader) look(ctx context.Context, image string, paths []string) (found Found, err error) {
 	if r.Scope == units.System {
 		return Look(ctx, r.Podman, image, paths)
@@ -131,7 +131,7 @@ func (r *Reader) look(ctx context.Context, image string, paths []string) (found 
 		return found, err
 	}
 	if err := r.Podman.JSON(ctx, &found, append([]string{"unshare", self, "image", image}, paths...)...); err != nil {
-		return found, fmt.Errorf("looking into the image %s: %w", image, err)
+		return found, fmt.Errorf("reading the files of the image %s: %w", image, err)
 	}
 	return found, nil
 }

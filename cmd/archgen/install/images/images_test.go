@@ -76,9 +76,9 @@ func TestCheck(t *testing.T) {
 			map[string]string{there: "", inspect: image("m68k")}, "the image is built for m68k", "", "",
 		},
 		"files that can't be read": {
-			map[string]string{there: "", inspect: image(runtime.GOARCH)}, "", "the files of the image were not compared: looking into the image localhost/web:1: ", "",
+			map[string]string{there: "", inspect: image(runtime.GOARCH)}, "", "the files of the image were not compared: reading the files of the image localhost/web:1: ", "",
 		},
-		"no image":  {map[string]string{there: "", inspect: "[]"}, "", "", "podman image inspect localhost/web:1 gave no image"},
+		"no image":  {map[string]string{there: "", inspect: "[]"}, "", "", "podman image inspect localhost/web:1 returned no image"},
 		"no answer": {map[string]string{there: ""}, "", "", "it failed"},
 		"no Podman": {nil, "", "", "it failed"},
 		"no JSON":   {map[string]string{there: "", inspect: "{"}, "", "", "decoding the JSON output"},
@@ -108,7 +108,7 @@ func TestAbsentImage(t *testing.T) {
 	}}
 	two := app(t, "app: {id: web, name: W, version: 1.0.0, containers: {main: {image: localhost/web:1}, db: {image: localhost/web:1}}}")
 	diags, notes, err := r.Check(t.Context(), two)
-	const note = "the image localhost/web:1 is not on this machine and was not compared; podman pull gets it"
+	const note = "the image localhost/web:1 is not on this machine and was not compared; pull it with podman pull"
 	if d := cmp.Diff([]string{note, note}, notes); d != "" || len(diags) > 0 || err != nil || asked != 1 {
 		t.Errorf("%v, %v, asked %d times, -want +got:\n%s", diags, err, asked, d)
 	}
