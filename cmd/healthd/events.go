@@ -12,12 +12,12 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// saving is how long a manifest is not looked at that was just written to: a file is
-// half there for a moment while somebody copies it.
+// saving is how long after a write a manifest is not read: a file is incomplete while it is
+// copied.
 const saving = 100 * time.Millisecond
 
-// mergeHints makes hints of what systemd and the kernel tell, of files and of groups of
-// processes, until they end, and passes on what is asked for.
+// mergeHints turns events of systemd, files and control groups into hints, and passes on
+// requests, until the sources end.
 func mergeHints(ctx context.Context, services <-chan systemd.Event, files <-chan watch.Event, groups <-chan string, asked <-chan healthd.Hint, unitDir string) <-chan healthd.Hint {
 	out := make(chan healthd.Hint)
 	go func() {
@@ -62,12 +62,12 @@ func mergeHints(ctx context.Context, services <-chan systemd.Event, files <-chan
 	return out
 }
 
-// ofService is what an event of systemd may be about.
+// ofService is the hint for an event of systemd.
 func ofService(e systemd.Event) (healthd.Hint, bool) {
 	switch e.Kind {
 	case systemd.Resync, systemd.Reloaded:
 		return healthd.Hint{}, true
-	case systemd.Reloading, systemd.UnitNew, systemd.UnitRemoved: // a pass that looks at a unit which does not run has systemd load and forget it
+	case systemd.Reloading, systemd.UnitNew, systemd.UnitRemoved: // a pass that reads a unit which does not run makes systemd load and unload it
 		return healthd.Hint{}, false
 	case systemd.JobRemoved:
 		if app := units.AppOfPull(e.Unit); app != "" { // a pass may not have waited for it
@@ -79,9 +79,8 @@ func ofService(e systemd.Event) (healthd.Hint, bool) {
 	return healthd.Hint{App: app, Urgent: true}, app != ""
 }
 
-// ofFile is what an event of a file may be about. The unit of an app is about
-// that app; anything else may be about all. Passes write other units as well, and
-// hear of that like of what others do.
+// ofFile is the hint for an event of a file. A unit file is about its app; any other file
+// may be about all apps. A pass also causes events by the files that it writes itself.
 func ofFile(e watch.Event, unitDir string) healthd.Hint {
 	if e.Dir == unitDir {
 		if service := units.ServiceOf(e.Name); service != "" {
@@ -91,7 +90,7 @@ func ofFile(e watch.Event, unitDir string) healthd.Hint {
 	return healthd.Hint{Urgent: e.Dir != unitDir}
 }
 
-// watched is every directory in which a change may want something done.
+// watched is the directories in which a change may need a pass.
 func watched(source compile.Source, apps []string, unitDir string) []string {
 	dirs := append([]string{unitDir}, apps...)
 	for _, file := range source.Paths().Settings() {

@@ -10,8 +10,9 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// TestOfService: what changes of an app is about that app, and what systemd loads and
-// forgets because somebody looked at it is about nobody, or each pass led to another.
+// TestOfService: a change of an app's service is about that app. That systemd loads and
+// unloads a unit because a program read it is about no app: otherwise each pass would cause
+// another.
 func TestOfService(t *testing.T) {
 	for _, c := range []struct {
 		event systemd.Event
@@ -33,8 +34,8 @@ func TestOfService(t *testing.T) {
 	}
 }
 
-// TestSaving: a unit file is looked at at once, a manifest a moment after it was first
-// written to, however often it is meanwhile.
+// TestSaving: a unit file is checked immediately, a manifest a moment after the first write,
+// even if more writes follow.
 func TestSaving(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		files := make(chan watch.Event)

@@ -12,8 +12,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
-// log writes events to the journal, with fields to select them by, or to a
-// terminal.
+// log writes events to the journal, with fields for selection, or to a terminal.
 type log struct {
 	journal bool
 	person  io.Writer
@@ -38,10 +37,11 @@ func (l log) findings(list diag.List) {
 }
 
 func (l log) watchDegraded(err error) {
-	l.event(journal.Event{Kind: journal.WatchDegraded, Message: err.Error() + "; until then changes are found by looking, every few minutes"})
+	l.event(journal.Event{Kind: journal.WatchDegraded, Message: err.Error() + "; until this is fixed, healthd finds changes only by a check every few minutes"})
 }
 
-// publishFailed tells that others can't see the apps. It does not affect the apps.
+// publishFailed reports that clients can't see the state of the apps. It does not affect the
+// apps.
 func (l log) publishFailed(err error) {
-	l.event(journal.Event{Kind: journal.PublishFailed, Message: err.Error() + "; the apps are watched all the same"})
+	l.event(journal.Event{Kind: journal.PublishFailed, Message: err.Error() + "; healthd still watches the apps"})
 }

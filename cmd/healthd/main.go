@@ -1,7 +1,7 @@
-// Command healthd watches over the apps of a user or of the system: it starts
-// what healthd.Run needs of the machine and ends with the signal that asks it to.
+// Command healthd watches the apps of a user or of the system: it connects healthd.Run to
+// the machine, and stops on a signal.
 //
-// It takes no decision of its own.
+// It makes no decisions of its own.
 package main
 
 import (
@@ -30,7 +30,7 @@ healthd watches over the apps of this user (with --system, of the system). It is
 started by systemd: systemctl --user enable --now archipelago-healthd.service
 `
 
-// options is what is given on the command line.
+// options is the command line.
 type options struct {
 	*flag.FlagSet
 	system, version bool
@@ -52,7 +52,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 	}
 	switch {
 	case flags.NArg() > 0:
-		return fmt.Errorf("it takes no arguments, and %q was given", flags.Arg(0))
+		return fmt.Errorf("healthd takes no arguments, but got %q", flags.Arg(0))
 	case flags.version:
 		_, err := fmt.Fprintln(stdout, "healthd "+compile.Version())
 		return err

@@ -16,7 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/healthd/metrics"
 )
 
-// packaging/man/healthd.8 is written by hand, and names what there is.
+// packaging/man/healthd.8 is written by hand; what it names exists.
 func TestManualPage(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../packaging/man/healthd.8")
@@ -62,7 +62,7 @@ type member struct {
 	Name string `xml:"name,attr"`
 }
 
-// named is what a pattern finds, each once.
+// named is the matches of a pattern, each once.
 func named(pattern, in string) []string {
 	found := regexp.MustCompile(pattern).FindAllStringSubmatch(in, -1)
 	list := make([]string, 0, len(found))

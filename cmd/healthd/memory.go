@@ -10,15 +10,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// releaseMemory hands memory back that a look at everything took: the heap's, and the
-// pages of the program itself. The kernel maps sixteen of those around each that is
-// touched, and keeps them; what is needed is there again, from the page cache, when
-// it is next touched.
+// releaseMemory returns memory that a check of all apps used: the heap, and the pages of the
+// program itself. The kernel maps sixteen pages around each page that is touched, and keeps
+// them. When the program touches a page again, the kernel maps it from the page cache.
 func releaseMemory() {
 	debug.FreeOSMemory()
 	smaps, err := os.Open("/proc/self/smaps")
 	if err != nil {
-		return // it is only thrift
+		return // this only saves memory
 	}
 	defer smaps.Close()
 	for _, a := range programAreas(bufio.NewScanner(smaps)) {
@@ -28,9 +27,9 @@ func releaseMemory() {
 
 type area struct{ start, end uintptr }
 
-// programAreas is where the text and the constants of a program are mapped, by
-// /proc/PID/smaps: those areas of a file that can't be written and of which no
-// page was, as when they were relocated.
+// programAreas is the mapped areas of the code and constants of a program, from
+// /proc/PID/smaps: the areas of a file that are not writable and have no page that was
+// written, for example by a relocation.
 func programAreas(smaps *bufio.Scanner) []area {
 	var list []area
 	var at area

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// What could be lost is left alone: what may be written, has no file, or has a
-// page that was written once, as relocations are.
+// Areas that could lose data are excluded: those that are writable, have no file, or have a
+// page that was written once, as by relocations.
 func TestProgramAreas(t *testing.T) {
 	const smaps = `00400000-008b3000 r-xp 00000000 00:28 991 /usr/libexec/archipelago/healthd
 Size:               4812 kB
@@ -31,6 +31,6 @@ Anonymous:             0 kB
 }
 
 func TestGiveBack(t *testing.T) {
-	releaseMemory() // what runs goes on
+	releaseMemory() // the program continues
 	TestTell(t)
 }

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// notify sends a message to systemd, and does nothing without a notification socket.
-// Package net would wake three threads for it, and on a quiet machine it is all that
-// healthd does.
+// notify sends a message to systemd, and does nothing without a notification socket. It does
+// not use package net, which would wake three threads for it: on a quiet machine this is all
+// that healthd does.
 func notify(state string) {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
@@ -29,8 +29,8 @@ func notify(state string) {
 	_ = syscall.Sendto(fd, []byte(state), syscall.MSG_NOSIGNAL, &syscall.SockaddrUnix{Name: path})
 }
 
-// watchdogInterval is how often systemd wants to hear that the loop goes round: twice
-// as often as it has to, and now and then where it does not ask.
+// watchdogInterval is how often healthd reports to systemd that the loop runs: twice per
+// WatchdogSec, and rarely if systemd has no watchdog for it.
 func watchdogInterval() time.Duration {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	if err != nil || interval == 0 {
@@ -39,22 +39,22 @@ func watchdogInterval() time.Duration {
 	return interval / 2
 }
 
-// watchdogTicks ticks until the context ends; a tick that is not received in
-// time is dropped. It is a timer of the kernel: for one of Go's a thread waits in epoll, which the
-// kernel wakes late by a thousandth of the time (select(2) and epoll_wait(2) do
-// not say so, fs/select.c does), and for so long another thread of Go's runtime
-// wakes over and over to see whether the timer got stuck.
+// watchdogTicks ticks until the context ends; a tick that is not received in time is
+// dropped. It uses a timer of the kernel. For a timer of Go, a thread waits in epoll, and the
+// kernel wakes it late by a thousandth of the time (select(2) and epoll_wait(2) do not
+// mention it, fs/select.c does). During that delay another thread of Go's runtime wakes
+// repeatedly to check whether the timer is stuck.
 func watchdogTicks(ctx context.Context, every time.Duration) (<-chan time.Time, error) {
 	fd, err := unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_NONBLOCK|unix.TFD_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("make a timer: %w", err)
+		return nil, fmt.Errorf("creating a timer: %w", err)
 	}
 	timer := os.NewFile(uintptr(fd), "timer")
 	period := unix.NsecToTimespec(every.Nanoseconds())
 	if err := unix.TimerfdSettime(fd, 0, &unix.ItimerSpec{Interval: period, Value: period}, nil); err != nil {
-		return nil, errors.Join(fmt.Errorf("set a timer to %v: %w", every, err), timer.Close())
+		return nil, errors.Join(fmt.Errorf("setting a timer to %v: %w", every, err), timer.Close())
 	}
-	context.AfterFunc(ctx, func() { _ = timer.Close() }) // which ends the reading
+	context.AfterFunc(ctx, func() { _ = timer.Close() }) // this ends the read
 	ticks := make(chan time.Time, 1)
 	go func() {
 		expirations := make([]byte, 8)
@@ -71,9 +71,8 @@ func watchdogTicks(ctx context.Context, every time.Duration) (<-chan time.Time, 
 	return ticks, nil
 }
 
-// alive says that the loop goes round. When the program was replaced, as by an
-// upgrade, it ends, and systemd starts the new one: two versions of us would
-// write each their own files.
+// alive reports that the loop runs. If the program was replaced, as by an upgrade, healthd
+// exits and systemd starts the new version: two versions would overwrite each other's files.
 func alive(end context.CancelFunc) {
 	notify(daemon.SdNotifyWatchdog)
 	if path, err := os.Readlink("/proc/self/exe"); err == nil && strings.HasSuffix(path, " (deleted)") {

@@ -35,7 +35,7 @@ func TestTell(t *testing.T) {
 func TestBeat(t *testing.T) {
 	ctx, end := context.WithCancel(t.Context())
 	defer end()
-	start := time.Now() // a beat may come before this test goes on
+	start := time.Now() // a tick may come before this test continues
 	ticks, err := watchdogTicks(ctx, time.Millisecond)
 	if err != nil {
 		t.Fatal(err)

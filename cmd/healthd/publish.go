@@ -10,8 +10,9 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// startPublishers publishes the apps on the bus and for Prometheus until the context ends.
-// It returns the function that takes each new status, and the requests of clients.
+// startPublishers publishes the status of the apps on the bus and for Prometheus until the
+// context ends. It returns the function that takes each new status, and the requests of
+// clients.
 func startPublishers(ctx context.Context, scope units.Scope, runtime string, log log) (publish func(healthd.Status), asked <-chan healthd.Hint) {
 	asks := make(chan healthd.Hint)
 	onBus, inFile := healthd.NewStatusFeed(), healthd.NewStatusFeed()

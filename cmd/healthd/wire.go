@@ -21,18 +21,17 @@ import (
 )
 
 const (
-	// resync finds what no event told.
+	// resync finds changes without an event.
 	resync = 5 * time.Minute
-	// reuse is how long a connection of a probe is used again. Those to a port
-	// that a dead forwarder published end with it; only a firewall that was
-	// reloaded leaves old ones be.
+	// reuse is how long a probe reuses its connection. A connection to a published port ends
+	// when its forwarder dies; only a reload of the firewall keeps old connections.
 	reuse = 30 * time.Second
-	// gcPercent is GOGC: what probes leave behind is little, and a heap of twice that
-	// would be most of the memory that healthd takes.
+	// gcPercent is GOGC. Probes leave little garbage, and a heap of twice the live size would
+	// be most of the memory that healthd uses.
 	gcPercent = 25
 )
 
-// watchApps watches over the apps of a scope until the context ends.
+// watchApps watches the apps of a scope until the context ends.
 func watchApps(ctx context.Context, scope units.Scope) error {
 	here, err := machine.Open(ctx, machine.Options{Scope: scope, Getenv: os.Getenv, Record: installed.Record, Reuse: reuse})
 	if err != nil {
@@ -40,7 +39,7 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	}
 	defer here.Close()
 	debug.SetGCPercent(gcPercent)
-	runtime.GOMAXPROCS(1) // it waits nearly always, and each further thread takes memory and wakes others
+	runtime.GOMAXPROCS(1) // healthd nearly always waits, and each further thread uses memory and wakes others
 	source := compile.Source{Scope: scope, Generator: compile.Version(), Getenv: os.Getenv, Rendered: here.Files().Read}
 	source.Ask = healthd.AskOnce(podmancli.InstalledVersion, func() (string, error) { return exec.LookPath("podman") })
 	dirs, err := source.Paths().Apps()
