@@ -133,7 +133,7 @@ var scenes = map[string]struct {
 		w.diagnostics["web"] = "web.yaml:5:15: error: what is that?"
 		delete(w.units, "app@web.service")
 	}, "stopped (invalid-manifest)", ""},
-	"image that can't be had": {func(w *world) {
+	"image that is unavailable": {func(w *world) {
 		w.missing["app@web.container"] = true
 		w.units["app@web.service"] = units.Unit{Loaded: true, Active: units.Active, Digest: "of another image", Invocation: "1"}
 		w.units[units.PullOf("web")] = units.Unit{Loaded: true, Active: units.Failed}

@@ -1,10 +1,10 @@
-// Package healthd owns the standing watch over a machine's apps: it is told that
-// something may have changed, asks running apps again and again whether they
-// serve, and runs a pass of units/reconcile over what needs one.
+// Package healthd owns the daemon that watches the apps of a machine: it receives hints that
+// something may have changed, probes running apps, and runs a pass of units/reconcile over
+// the apps that need one.
 //
-// It never decides what a pass does (units.Decide does), never runs Podman, and
-// never takes an event for the truth: an event only says where to look, and a
-// slow look at everything finds what no event told.
+// It never decides what a pass does (units.Decide does), never runs Podman, and never relies
+// on the content of an event: an event only names what to check, and a slow check of all apps
+// finds changes without an event.
 package healthd
 
 import (
@@ -22,117 +22,114 @@ import (
 
 // Hint says that something may have changed.
 type Hint struct {
-	// App is whose state may have changed. Empty means anybody's.
+	// App is the app whose state may have changed. Empty means any app.
 	App string
-	// Asked is what a person asks for that app.
+	// Asked is what an operator requests for that app.
 	Asked units.Kind
-	// Urgent: it doesn't wait until a pass has seen whether what it started serves.
+	// Urgent: the hint preempts a pass that waits for an app to serve.
 	Urgent bool
 }
 
-// Machine is what the daemon needs of the world.
+// Machine is the environment of the daemon.
 type Machine struct {
-	// Desired returns what the machine should look like. It is called again for
-	// each pass, so it has to be cheap where nothing changed.
+	// Desired returns the desired state. It is called for each pass, so it must be cheap if
+	// nothing changed.
 	Desired func() (units.Desired, error)
-	// Diagnostics returns the first error of each manifest that has one, by app, as Desired
-	// found it last.
+	// Diagnostics returns the first error of each invalid manifest, by app, from the last call
+	// of Desired.
 	Diagnostics func() map[string]string
 	// LastLines returns the last lines that a unit wrote. It may take a while.
 	LastLines func(ctx context.Context, unit string) []string
 	// Host is the machine for a pass. The daemon fills in Health, Ask, Ran, Preempt and Progress.
 	Host reconcile.Host
-	// Hints is told what may have changed.
+	// Hints receives what may have changed.
 	Hints <-chan Hint
-	// Follow hands over the control groups of running containers, with the apps that
-	// they are of: hints tell when one has ended or is paused. A call replaces the last.
+	// Follow receives the control groups of running containers, each with its app. A hint
+	// follows when one has ended or is paused. A call replaces the previous one.
 	Follow func(payloads map[string]string)
 	// Probe asks a target once, within the target's timeout.
 	Probe func(context.Context, probe.Target) probe.Outcome
-	// Resync is how often everything is looked at, whatever was told. A tenth of
-	// it is left to chance, so that many machines don't keep step.
+	// Resync is how often all apps are checked, even without hints. A tenth of it is random, so
+	// that many machines don't check at the same time.
 	Resync time.Duration
-	// Publish is called with the state of all apps whenever it changed, or at a beat
-	// where only latencies did.
+	// Publish is called with the status of all apps when it changed. If only latencies
+	// changed, it is called at the next beat.
 	Publish func(Status)
-	// Log is told what a person may look for later, also while a pass runs.
+	// Log receives the events for the journal, also while a pass runs.
 	Log func(journal.Event)
-	// ReleaseMemory is called once nothing goes on after a look at everything, which may have
-	// compiled and took more memory than the watching until the next one does.
+	// ReleaseMemory is called when the daemon is idle after a check of all apps. The check may
+	// have compiled manifests, and needs more memory than the daemon does until the next one.
 	ReleaseMemory func()
-	// Watchdog comes as often as somebody has to hear that the loop goes round, for
-	// which Alive is called then.
+	// Watchdog ticks as often as systemd must be told that the loop runs. Alive is called for
+	// each tick.
 	Watchdog <-chan time.Time
 	Alive    func()
 }
 
 const (
-	// minPassInterval is the least time between the begins of two passes: what happens in
-	// between is one pass's work.
+	// minPassInterval is the least time between the starts of two passes: the second pass
+	// handles all that happens in between.
 	minPassInterval = 50 * time.Millisecond
-	// quietTime is how long no pass may have begun before ReleaseMemory is called: what ReleaseMemory gives
-	// back takes the next pass some milliseconds to get again.
+	// quietTime is how long no pass may have begun before ReleaseMemory is called: the next
+	// pass needs some milliseconds to get the released memory again.
 	quietTime = 10 * time.Second
-	// shutdownGrace is how long a pass in flight may go on after the daemon was asked
-	// to end, before it is called off.
+	// shutdownGrace is how long a running pass may continue after the daemon was asked to
+	// stop, before it is cancelled.
 	shutdownGrace = 1500 * time.Millisecond
-	// After a pass that failed as a whole, or for an app for reasons that are not
-	// the app's, the next try waits this long, doubled each time.
+	// If a pass fails as a whole, or fails for an app because of the machine, the next try
+	// waits this long, doubled each time.
 	firstRetry, lastRetry = time.Second, 5 * time.Minute
 )
 
 // daemon is the state of the loop. Only the loop touches it.
 type daemon struct {
 	Machine
-	// health is what the probes found, for passes that run beside the loop.
+	// health is the results of the probes, for passes that run beside the loop.
 	health *healthCache
 
-	// todo is what has to be looked at; running is what a pass looks at now.
+	// todo is what must be checked; running is what the current pass checks.
 	pending work
 	running bool
 	begun   time.Time
 	ended   chan passResult
-	// restless: everything was looked at since the last rest.
+	// restless: all apps were checked since memory was last released.
 	mayRelease bool
-	// preempt is the running pass's.
+	// preempt belongs to the running pass.
 	preempt *preemption
-	// start begins a pass once it may, again one that has to be done over.
+	// start is the timer for the next pass, again the timer for a pass that must be repeated.
 	start, again, resync *time.Timer
 	againAt              time.Time
 	retry                time.Duration
 
-	// epoch is from when the beats count at which services are asked.
+	// epoch is the time from which the beats for probes are counted.
 	epoch   time.Time
 	probers map[string]*prober
 	results chan result
 	apps    map[string]*App
-	// made is the apps as the last pass over each took them: not each with the files of
-	// its manifest.
+	// made is each app as its last pass used it: not always with the files of its manifest.
 	planned map[string]units.App
-	// ran is the files with which apps ran at the end of the last pass over them. Only
-	// the end of a pass changes it, and only passes read it.
+	// ran is the files with which apps ran at the end of their last pass. Only the end of a
+	// pass changes it, and only passes read it.
 	ran map[string]units.Set
 	// payloads is the control groups of running containers, by service.
 	payloads map[string]string
-	// lines is what units wrote last that went wrong, by unit; read is told of what was read,
-	// and reading held by who reads.
+	// lines is the last log lines of units that failed, by unit. read receives lines that were
+	// read, and a reader holds reading.
 	lines   map[string]unitLines
 	read    chan unitLines
 	reading chan struct{}
 	passes  Passes
-	// dirty: the status differs from the published one. stale: it does in nothing
-	// but how fast apps answered. Every healthy probe brings that, so it waits.
+	// dirty: the status differs from the published one. stale: it differs only in latencies.
+	// Every successful probe changes those, so publishing them waits.
 	dirty, stale bool
 	published    Status
-	// failed is what was logged of passes that failed, so as not to say it again
-	// and again.
+	// failed is what was logged about failed passes, so that it is not logged repeatedly.
 	failed string
 }
 
-// Run watches until the context ends. A pass in flight is then given a moment to
-// end well. Whatever happens is reported and tried again, but for one thing: where
-// a directory that its sandbox lets it write was replaced by another, only a new
-// start can write there.
+// Run watches the apps until the context ends. A running pass then has a moment to complete.
+// Run reports errors and tries again, with one exception: if a directory that the sandbox of
+// healthd makes writable was replaced, only a restarted healthd can write there.
 func Run(ctx context.Context, m Machine) error {
 	d := &daemon{
 		Machine: m, health: newHealthCache(), ended: make(chan passResult), results: make(chan result),
@@ -149,7 +146,7 @@ func Run(ctx context.Context, m Machine) error {
 		select {
 		case h, ok := <-d.Hints:
 			if !ok {
-				d.Hints = nil // the end of the context comes next
+				d.Hints = nil // the context ends next
 				continue
 			}
 			d.pending.add(h)
@@ -162,7 +159,7 @@ func Run(ctx context.Context, m Machine) error {
 		case e := <-d.ended:
 			d.end(ctx, e)
 			if errors.Is(e.err, syscall.EROFS) {
-				return fmt.Errorf("%w: it sees directories as they were when it started, and has to be started again", e.err)
+				return fmt.Errorf("%w: the sandbox has the directories from when healthd started, so healthd must restart", e.err)
 			}
 		case a := <-d.results:
 			d.handleResult(a)
@@ -187,7 +184,7 @@ func Run(ctx context.Context, m Machine) error {
 	}
 }
 
-// releaseMemory rests where there is something to rest from, and nothing goes on.
+// releaseMemory releases memory if a check of all apps has used some and the daemon is idle.
 func (d *daemon) releaseMemory() {
 	if d.mayRelease && !d.running && time.Since(d.begun) >= quietTime {
 		d.mayRelease = false
@@ -195,7 +192,7 @@ func (d *daemon) releaseMemory() {
 	}
 }
 
-// finish waits for a pass in flight, at first patiently.
+// finish waits for a running pass, and cancels it after shutdownGrace.
 func (d *daemon) finish(ctx context.Context, callOff func()) error {
 	if !d.running {
 		return nil

@@ -43,8 +43,8 @@ func TestQuiet(t *testing.T) {
 	})
 }
 
-// A lost file of an app that runs is put back before systemd is asked about anything,
-// which may take it a while to answer.
+// A lost file of a running app is restored before the first call of systemd, which may take
+// long to answer.
 func TestRestoredWhileSystemdIsBusy(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -59,7 +59,7 @@ func TestRestoredWhileSystemdIsBusy(t *testing.T) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if w.missing["app@web.container"] {
-				t.Error("the file of an app that runs was not put back at once")
+				t.Error("the file of a running app was not restored immediately")
 			}
 		})
 		if d := cmp.Diff([]string{"1m0s write app@web.container", "1m20s reload"}, w.did[:2]); d != "" {
@@ -110,8 +110,8 @@ func TestLadder(t *testing.T) {
 	})
 }
 
-// TestForeignFile: that somebody else's file is in the place of a unit's is told
-// once, however often it is seen.
+// TestForeignFile: a foreign file with the name of a unit file is reported once, even if
+// passes find it repeatedly.
 func TestForeignFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web")
@@ -293,8 +293,8 @@ func TestEnd(t *testing.T) {
 	})
 }
 
-// TestRolledBackIsAskedAsItIs: an app that has its earlier files back is asked at the
-// address that those say, and not restarted because nobody answers at the new one.
+// TestRolledBackIsAskedAsItIs: after a rollback an app is probed at the address in its
+// last-good files, and not restarted because nothing answers at the new one.
 func TestRolledBackIsAskedAsItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web")
@@ -333,8 +333,8 @@ func TestKeptIsWatched(t *testing.T) {
 	})
 }
 
-// An app whose manifest is invalid, and of which nobody knows what it should be like, is
-// left alone, and how it is, is seen all the same.
+// An app whose manifest is invalid, so that its desired state is unknown, is left unchanged.
+// Its status is still reported.
 func TestKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web", "other")

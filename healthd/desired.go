@@ -15,12 +15,12 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Compiler compiles the installed apps, and again only where one of their files
+// Compiler compiles the installed apps, and compiles them again only if one of their files
 // changed. It is for one goroutine.
 type Compiler struct {
 	Source compile.Source
-	// Diagnose is told of the diagnostics of each compilation that the one before
-	// did not have: of a thousand files that are broken, one more is news.
+	// Diagnose receives the diagnostics that the previous compilation did not have. If a
+	// thousand files are invalid, one more is reported alone.
 	Diagnose func(diag.List)
 
 	said  map[string]bool
@@ -30,12 +30,12 @@ type Compiler struct {
 	diagnostics map[string]string
 }
 
-// Diagnostics is the first error of each manifest that has one, by app, as of the last call
-// of Desired.
+// Diagnostics is the first error of each invalid manifest, by app, from the last call of
+// Desired.
 func (c *Compiler) Diagnostics() map[string]string { return c.diagnostics }
 
-// Desired is what the machine should look like. That no file changed is seen by
-// looking at each, not taken from an event.
+// Desired is the desired state. It checks each file for a change, and does not rely on
+// events.
 func (c *Compiler) Desired() (units.Desired, error) {
 	stamp, err := c.look()
 	if err != nil {
@@ -51,7 +51,7 @@ func (c *Compiler) Desired() (units.Desired, error) {
 	c.diagnose(compiled.Diags)
 	c.diagnostics = compiled.FirstErrors()
 	if compiled.Result == nil && compiled.Diags.HasErrors() {
-		return units.Desired{}, fmt.Errorf("the manifests can't be compiled, so everything stays as it is: %v; see archgen check", firstError(compiled.Diags))
+		return units.Desired{}, fmt.Errorf("compiling the manifests: %v; no app is changed; see archgen check", firstError(compiled.Diags))
 	}
 	// A file that changed in between is seen the next time: the stamp is older.
 	c.stamp, c.want = stamp, want
@@ -81,8 +81,8 @@ func firstError(list diag.List) diag.Diagnostic {
 	return diag.Diagnostic{}
 }
 
-// AskOnce returns the answer of ask, and asks again only where the file of a
-// program was replaced since, as by an upgrade. The answer costs a process.
+// AskOnce returns the answer of ask, and asks again only if the file of a program was
+// replaced since, as by an upgrade. Asking runs a process.
 func AskOnce(ask func() string, program func() (string, error)) func() string {
 	var stamp, answer string
 	return func() string {
@@ -98,7 +98,7 @@ func AskOnce(ask func() string, program func() (string, error)) func() string {
 	}
 }
 
-// look takes down what tells whether a file is still the one that was read.
+// look records the stamps of all files that the desired state depends on.
 func (c *Compiler) look() (string, error) {
 	dirs, err := c.Source.Paths().Apps()
 	if err != nil {
@@ -116,11 +116,10 @@ func (c *Compiler) look() (string, error) {
 	return text.String(), nil
 }
 
-// lookInto takes down a directory of manifests with its overlays' and templates'
-// directories.
+// lookInto records a directory of manifests and its directories of overlays and templates.
 func lookInto(text *bytes.Buffer, dir string, overlays bool) {
 	note(text, dir)
-	entries, _ := os.ReadDir(dir) // one that can't be read is an error when it is compiled
+	entries, _ := os.ReadDir(dir) // the compiler reports a directory that can't be read
 	for _, e := range entries {
 		path := filepath.Join(dir, e.Name())
 		note(text, path)
@@ -130,12 +129,12 @@ func lookInto(text *bytes.Buffer, dir string, overlays bool) {
 	}
 }
 
-// holdsMore: overlays lie in ID.d, and templates in ID.files or ID.d/files.
+// holdsMore: overlays are in ID.d, and templates in ID.files or ID.d/files.
 func holdsMore(dir string) bool {
 	return strings.HasSuffix(dir, ".d") || strings.HasSuffix(dir, ".files")
 }
 
-// note takes down a file. One that a link leads to counts like the link itself.
+// note records a file. The target of a link counts like the link itself.
 func note(text *bytes.Buffer, path string) {
 	for _, follow := range []int{unix.AT_SYMLINK_NOFOLLOW, 0} {
 		var st unix.Stat_t
@@ -144,8 +143,8 @@ func note(text *bytes.Buffer, path string) {
 			text.WriteString(" -\n")
 			return
 		}
-		// The inode tells a file from one that took its place, and the change time from
-		// one whose modification time was set back.
+		// The inode differs if the file was replaced. The change time differs even if the
+		// modification time was set to an earlier time.
 		for _, n := range []int64{int64(st.Mode), st.Size, st.Mtim.Nano(), int64(st.Ino), st.Ctim.Nano()} {
 			text.WriteByte(' ')
 			text.Write(strconv.AppendInt(text.AvailableBuffer(), n, 16))

@@ -8,7 +8,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// transitions tells what became of apps from one moment to the next.
+// transitions is the events for the changes between two statuses.
 func transitions(before, after Status) []journal.Event {
 	was := make(map[string]App, len(before.Apps))
 	for _, a := range before.Apps {
@@ -40,7 +40,7 @@ func clause(text string) string {
 	return ": " + text
 }
 
-// Findings tells of the diagnostics of manifests.
+// Findings is the events for the diagnostics of manifests.
 func Findings(list diag.List) []journal.Event {
 	entries := make([]journal.Event, 0, len(list))
 	for _, d := range list {

@@ -13,7 +13,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
-// work is what has to be looked at.
+// work is what must be checked.
 type work struct {
 	all  bool
 	apps map[string]units.Kind
@@ -37,8 +37,8 @@ func (w *work) add(h Hint) {
 
 func (w *work) isEmpty() bool { return !w.all && len(w.apps) == 0 }
 
-// of narrows what is wanted down to the work. How an app is whose manifest is
-// invalid is seen in a look at everything only.
+// of restricts the desired state to the work. Only a check of all apps covers an app whose
+// manifest is invalid.
 func (w *work) of(want units.Desired) units.Desired {
 	isMeant := func(id string) bool { _, meant := w.apps[id]; return meant }
 	all := w.all || slices.ContainsFunc(slices.Collect(maps.Keys(want.Refused())), isMeant)
@@ -60,10 +60,10 @@ func (w *work) of(want units.Desired) units.Desired {
 	return narrowed
 }
 
-// passResult is what came of a pass.
+// passResult is the result of a pass.
 type passResult struct {
 	work work
-	// want is what is wanted of all, meant what of that the pass was about.
+	// want is the desired state of all apps, meant the part that the pass was about.
 	want, meant units.Desired
 	report      reconcile.Report
 	err         error
@@ -74,7 +74,7 @@ type passResult struct {
 	history     units.History
 }
 
-// arm sees to it that a pass begins as soon as one may.
+// arm starts the timer for the next pass.
 func (d *daemon) arm() {
 	if d.running || d.pending.isEmpty() {
 		return
@@ -82,7 +82,7 @@ func (d *daemon) arm() {
 	d.start.Reset(max(0, minPassInterval-time.Since(d.begun)))
 }
 
-// begin runs a pass over what is to be looked at, beside the loop.
+// begin runs a pass over the pending work, beside the loop.
 func (d *daemon) begin(ctx context.Context) {
 	e := passResult{work: d.pending}
 	d.pending, d.running, d.begun, d.preempt = work{}, true, time.Now(), newPreemption()
@@ -103,12 +103,12 @@ func (d *daemon) begin(ctx context.Context) {
 		}
 		e.report, e.err = reconcile.Run(ctx, desired, host)
 		e.took = time.Since(start)
-		e.history, _ = d.Host.Store.History() // which the pass has read, or said why not
+		e.history, _ = d.Host.Store.History() // the pass has read it, or reported an error
 		d.ended <- e
 	}()
 }
 
-// end takes in what a pass found and did.
+// end handles the result of a pass.
 func (d *daemon) end(ctx context.Context, e passResult) {
 	d.running = false
 	if d.preempt.isPreempted() {
@@ -117,14 +117,14 @@ func (d *daemon) end(ctx context.Context, e passResult) {
 	d.passes.count(e)
 	d.logFailures(e)
 	switch {
-	// What failed is not the app's own doing, which is bounded by its budget.
+	// The failure is not the app's own: its repairs are limited by its budget.
 	case e.err != nil, e.report.Has(reconcile.Failed):
 		d.postpone()
-		if !d.pending.urgent { // such as its own reload, which did not help, and would not now
+		if !d.pending.urgent { // an event of the pass itself, such as its reload, is no reason to try again
 			d.pending.all = false
 		}
 	default:
-		if !e.report.Has(reconcile.Starting) { // nobody knows yet what becomes of that
+		if !e.report.Has(reconcile.Starting) { // the outcome is not known yet
 			d.retry = 0
 		}
 		if !e.report.Due.IsZero() {
@@ -139,7 +139,7 @@ func (d *daemon) end(ctx context.Context, e passResult) {
 	d.arm()
 }
 
-// resume goes on with what the pass started and did not wait for.
+// resume continues with the apps that the pass started and did not wait for.
 func (d *daemon) resume(r reconcile.Report) {
 	for _, a := range r.Results {
 		if a.Outcome == reconcile.Starting && d.preempt.isTouched(a.App) {
@@ -148,7 +148,7 @@ func (d *daemon) resume(r reconcile.Report) {
 	}
 }
 
-// remember takes down with which files an app runs.
+// remember records with which files an app runs.
 func (d *daemon) remember(app units.App, found map[string]units.Unit) {
 	delete(d.ran, app.ID)
 	if app.Runs(found) {
@@ -156,14 +156,13 @@ func (d *daemon) remember(app units.App, found map[string]units.Unit) {
 	}
 }
 
-// hasRun reports whether an app runs with the files that it should have, as far as
-// passes have seen.
+// hasRun reports whether an app runs with its desired files, as far as passes have seen.
 func (d *daemon) hasRun(app units.App) bool {
 	ran, ok := d.ran[app.ID]
 	return ok && ran.Equal(app.Files)
 }
 
-// logFailures says what went wrong, once until it is something else.
+// logFailures logs a failure, once until it changes.
 func (d *daemon) logFailures(e passResult) {
 	list := journal.OfReport(e.report, e.err)
 	text := fmt.Sprint(list)
@@ -184,9 +183,9 @@ func (d *daemon) progress(e reconcile.Event) {
 	}
 }
 
-// postpone looks at everything again after a while, longer each time. What was
-// asked for is not asked again: it may have been done. A pass before that while is
-// over is no further try of what failed.
+// postpone checks all apps again after a pause that grows each time. It does not repeat
+// requests, because they may have been carried out. A pass during the pause does not count as
+// another try.
 func (d *daemon) postpone() {
 	if !d.againAt.IsZero() && time.Until(d.againAt) <= d.retry {
 		return
@@ -195,8 +194,7 @@ func (d *daemon) postpone() {
 	d.lookAgain(d.retry)
 }
 
-// lookAgain looks at everything after a while, or when it was to be looked at
-// anyway if that is earlier.
+// lookAgain checks all apps after a while, or at the next resync if that is earlier.
 func (d *daemon) lookAgain(after time.Duration) {
 	at := time.Now().Add(after)
 	if d.againAt.IsZero() || at.Before(d.againAt) {
@@ -205,7 +203,7 @@ func (d *daemon) lookAgain(after time.Duration) {
 	}
 }
 
-// jitter is a time that is up to a tenth shorter or longer.
+// jitter is a duration that is randomly up to a tenth shorter or longer.
 func jitter(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)/5*float64(d))
 }

@@ -2,12 +2,12 @@ package healthd
 
 import "sync"
 
-// preemption lets a pass that waits to see whether an app serves come to its end when others
-// are to be looked at. Of the apps that the pass itself does something to the daemon
-// hears as well, often before the pass says so; they are for a later pass.
+// preemption ends a pass that waits for an app to serve if other apps must be checked. The
+// daemon also receives hints about the apps that the pass itself changes, often before the
+// pass reports the change. Those wait for a later pass.
 type preemption struct {
 	mu sync.Mutex
-	// touched is the apps that the pass does something to, wanted those that were told of.
+	// touched is the apps that the pass changes, wanted those with hints.
 	touched, wanted   map[string]bool
 	isWaiting, isOver bool
 	end               chan struct{}
@@ -17,7 +17,7 @@ func newPreemption() *preemption {
 	return &preemption{touched: map[string]bool{}, wanted: map[string]bool{}, end: make(chan struct{})}
 }
 
-// touch notes that the pass does something to an app.
+// touch records that the pass changes an app.
 func (c *preemption) touch(app string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -32,7 +32,7 @@ func (c *preemption) isTouched(app string) bool {
 	return c.touched[app]
 }
 
-// request says that an app is to be looked at; "" is all.
+// request records that an app must be checked; "" is all apps.
 func (c *preemption) request(app string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,8 +40,8 @@ func (c *preemption) request(app string) {
 	c.check()
 }
 
-// awaited is closed when the call is made. With this the pass says that it waits, and
-// which app it does something to.
+// awaited is closed when the pass is preempted. By calling it the pass reports that it
+// waits, and which app it changes.
 func (c *preemption) awaited(app string) <-chan struct{} {
 	c.touch(app)
 	c.mu.Lock()

@@ -27,7 +27,7 @@ func TestOthersDoNotWait(t *testing.T) {
 			w.mu.Unlock()
 			w.hints <- healthd.Hint{App: "slow", Urgent: true}
 			time.Sleep(10 * time.Millisecond)
-			w.hints <- healthd.Hint{App: "slow", Urgent: true} // what it does itself calls nobody, told before
+			w.hints <- healthd.Hint{App: "slow", Urgent: true} // a change by the pass itself preempts nothing, even if its hint is early
 			time.Sleep(time.Second)
 			w.hints <- healthd.Hint{App: "slow", Urgent: true} // or after it
 			w.mu.Lock()
@@ -68,8 +68,8 @@ func upgraded(app units.App) units.App {
 	return app
 }
 
-// An app for which something is being got is not what a pass that was called goes on
-// with: its unit tells when that has ended.
+// A preempted pass does not continue with an app whose images are being pulled: the unit of
+// the pull reports its end.
 func TestCalledPassLeavesPullsAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -158,8 +158,8 @@ func TestSilentDuringARestart(t *testing.T) {
 	})
 }
 
-// A pass whose own reload did not help is not made again because of that reload, but
-// later and later; what somebody does is tried at once.
+// A pass whose own reload did not help is not repeated because of that reload, but after
+// growing pauses. An action of an operator is tried immediately.
 func TestOwnReloadIsNoNews(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -11,32 +11,32 @@ import (
 	"github.com/archipelago-os/archipelago/units/status"
 )
 
-// prober asks one start of one service again and again. It ends with that start.
+// prober probes one start of one service repeatedly. It ends with that start.
 type prober struct {
 	app, service string
-	// invocation is the start that is watched, file what it was started from.
+	// invocation is the start that is probed, file the file that it was started from.
 	invocation string
 	file       string
 	end        context.CancelFunc
 	since      time.Time
-	// failures is how often in a row it did not answer as it should.
+	// failures is how many probes in a row failed.
 	failures int
 	serving  probe.Target
-	// answer is what it answered last, and latency how long that took.
+	// answer is the last answer, and latency how long it took.
 	answer      status.Answer
 	latency     time.Duration
 	hasAnswered bool
 }
 
-// result is what a service said.
+// result is the result of a probe.
 type result struct {
 	prober  *prober
 	answer  status.Answer
 	outcome probe.Outcome
 }
 
-// startProbers begins to ask what runs since the pass, and ends asking what does not
-// run any more.
+// startProbers starts probers for services that run since the pass, and stops those of
+// services that no longer run.
 func (d *daemon) startProbers(ctx context.Context, e passResult) {
 	seen := map[string]bool{}
 	for _, app := range d.planned {
@@ -65,7 +65,7 @@ func (d *daemon) startProbers(ctx context.Context, e passResult) {
 	d.follow(seen)
 }
 
-// follow follows the control groups of the services that there are.
+// follow watches the control groups of the current services.
 func (d *daemon) follow(services map[string]bool) {
 	list := map[string]string{}
 	for service, payload := range d.payloads {
@@ -105,21 +105,21 @@ func (d *daemon) probePart(ctx context.Context, app, service string, file units.
 	d.startProbeLoop(ctx, m, targets)
 }
 
-// probeLoop is what a service is asked again and again. Each has its own turn, so
-// that one that hangs holds up nobody. Between two answers it takes a timer and no
-// goroutine, whose stack would be most of the memory that watching takes.
+// probeLoop probes a service repeatedly. Each service has its own loop, so that a service
+// that hangs does not delay others. Between two probes a loop has a timer and no goroutine:
+// the stacks would be most of the memory that healthd uses.
 type probeLoop struct {
 	*daemon
 	prober  *prober
 	targets map[status.Level]probe.Target
 	timer   *time.Timer
-	// synced is what it answered last when it was asked whether it is synced, nil since it
-	// did not serve, and syncedNext when it is to be asked again.
+	// synced is the last answer of the probe for synced, nil after the service did not serve.
+	// syncedNext is when to probe it again.
 	synced     *probe.Outcome
 	syncedNext time.Time
 }
 
-// startProbeLoop asks until the context ends.
+// startProbeLoop probes until the context ends.
 func (d *daemon) startProbeLoop(ctx context.Context, m *prober, targets map[status.Level]probe.Target) {
 	q := &probeLoop{daemon: d, prober: m, targets: targets}
 	q.timer = time.AfterFunc(time.Hour, func() { q.ask(ctx) })
@@ -127,7 +127,7 @@ func (d *daemon) startProbeLoop(ctx context.Context, m *prober, targets map[stat
 	context.AfterFunc(ctx, func() { q.timer.Stop() })
 }
 
-// ask asks once, and sees to the next time.
+// ask probes once, and sets the timer for the next probe.
 func (q *probeLoop) ask(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
@@ -141,7 +141,7 @@ func (q *probeLoop) ask(ctx context.Context) {
 	}
 }
 
-// answer is what the service answers, and how it answers the question whether it serves.
+// answer is the answer of the service, and the answer of its probe for serving.
 func (q *probeLoop) answer(ctx context.Context) (status.Answer, probe.Outcome) {
 	o := q.Probe(ctx, q.targets[status.Serving])
 	t, hasSynced := q.targets[status.Synced]
@@ -157,8 +157,8 @@ func (q *probeLoop) answer(ctx context.Context) (status.Answer, probe.Outcome) {
 	return status.AnswerOf(o, nil, q.synced), o
 }
 
-// askAlive asks a service that does not serve whether it answers at all, nil where nothing
-// asks that, or the answer is known.
+// askAlive probes whether a service that does not serve answers at all. It is nil if there is
+// no such probe, or if the answer is known.
 func (q *probeLoop) askAlive(ctx context.Context, serving probe.Outcome) *probe.Outcome {
 	t, hasAlive := q.targets[status.Alive]
 	if !hasAlive || status.HealthOf(serving) != units.Failing {
@@ -168,8 +168,8 @@ func (q *probeLoop) askAlive(ctx context.Context, serving probe.Outcome) *probe.
 	return &o
 }
 
-// pace is the time until a service is asked again. One that does not answer is
-// asked more often, so that its retries bridge a moment and not minutes.
+// pace is the time until the next probe. A service that does not answer is probed more
+// often, so that its retries take a moment and not minutes.
 func pace(interval time.Duration, o probe.Outcome) time.Duration {
 	if o.State == probe.Unreachable || o.State == probe.Wrong {
 		return max(interval/4, min(interval, time.Second))
@@ -177,15 +177,15 @@ func pace(interval time.Duration, o probe.Outcome) time.Duration {
 	return interval
 }
 
-// aligned is the moment about wait from now at which others are asked as well. To
-// wake up costs far more than a question: for a processor that has slept, and
-// for caches that others have filled since.
+// aligned is a time about wait from now at which other services are probed as well. A wakeup
+// costs far more than a probe: the processor has slept, and other programs have filled its
+// caches.
 func (d *daemon) aligned(wait, interval time.Duration) time.Time {
 	beat := min(interval/5, time.Second)
 	return d.epoch.Add((time.Since(d.epoch) + wait).Round(beat))
 }
 
-// handleResult takes an answer in. Only a change of what is to be done wants a pass.
+// handleResult records a result. It requests a pass only if the actions may change.
 func (d *daemon) handleResult(a result) {
 	m := a.prober
 	if d.probers[m.service] != m {
@@ -193,7 +193,7 @@ func (d *daemon) handleResult(a result) {
 	}
 	isSilent := a.outcome.State == probe.Unreachable || a.outcome.State == probe.Wrong
 	if isSilent && d.running && d.preempt.isTouched(m.app) {
-		return // for what is being done to it
+		return // of a service that a pass is changing
 	}
 	before := d.health.health(m.service, m.invocation)
 	now := m.classify(a.outcome, time.Now())
@@ -211,11 +211,11 @@ func (d *daemon) handleResult(a result) {
 	}
 }
 
-// needsPass is what a service has turned to that may want something done. One
-// that does not answer may be paused.
+// needsPass reports whether the new health of a service may need an action. A service that
+// does not answer may be paused.
 var needsPass = map[units.Health]bool{units.Failing: true, units.Unhealthy: true}
 
-// classify says what an answer means after those before it.
+// classify is the health after an answer and those before it.
 func (m *prober) classify(o probe.Outcome, now time.Time) units.Health {
 	health := status.HealthOf(o)
 	switch health {
@@ -233,7 +233,7 @@ func (m *prober) classify(o probe.Outcome, now time.Time) units.Health {
 	return health
 }
 
-// healthCache is what was found of each service, for passes that run beside the loop.
+// healthCache is the health of each service, for passes that run beside the loop.
 type healthCache struct {
 	mu   sync.Mutex
 	list map[string]cachedHealth
@@ -259,7 +259,7 @@ func (v *healthCache) forget(service string) {
 	delete(v.list, service)
 }
 
-// health is what was found of a start of a service.
+// health is the health of one start of a service.
 func (v *healthCache) health(service, invocation string) units.Health {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -269,8 +269,8 @@ func (v *healthCache) health(service, invocation string) units.Health {
 	return units.HealthUnknown
 }
 
-// of is how a pass asks what was found already. What Podman's own check found
-// counts where nothing else did.
+// of returns the known health to a pass. The result of Podman's own health check counts if
+// there is no other.
 func (v *healthCache) of(_ context.Context, _ units.File, p units.Part, u units.Unit) (units.Health, string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -280,7 +280,7 @@ func (v *healthCache) of(_ context.Context, _ units.File, p units.Part, u units.
 	return u.Health, ""
 }
 
-// ask asks a service now, once. A pass does so with what it has just started.
+// ask probes a service once, now. A pass does this with a service that it has just started.
 func (d *daemon) ask(ctx context.Context, file units.File, _ units.Part, u units.Unit) (units.Health, string) {
 	t, ok := status.TargetsOf(file)[status.Serving]
 	if !ok {

@@ -19,8 +19,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/probe"
 )
 
-// TestLatenciesWait: many apps that answer, each time in another time, are told of
-// a few times a minute and not with each answer.
+// TestLatenciesWait: changing latencies of many apps are published a few times a minute, not
+// with each answer.
 func TestLatenciesWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -105,7 +105,7 @@ func TestBeat(t *testing.T) {
 		w.run(time.Hour, nil)
 		for at := range moments {
 			if at != at.Round(time.Second) {
-				t.Errorf("somebody was asked at %v, between two beats", at)
+				t.Errorf("a service was probed at %v, between two beats", at)
 			}
 		}
 	})
@@ -127,8 +127,8 @@ func TestFoundSoon(t *testing.T) {
 	})
 }
 
-// TestSaidOnce: one answer that fails is nothing to tell. That an app is sick is
-// told once, and once that it serves again, though it was started anew between.
+// TestSaidOnce: one failed probe is not reported. That an app is unhealthy is reported once,
+// and that it serves again once, even if it was restarted in between.
 func TestSaidOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web")
@@ -193,8 +193,8 @@ func TestHanging(t *testing.T) {
 	})
 }
 
-// TestRestartedApp: an app that was started anew is asked anew, and what was
-// found of the start before does not count.
+// TestRestartedApp: a restarted app is probed again, and the results of the previous start
+// do not count.
 func TestRestartedApp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web")

@@ -13,39 +13,38 @@ import (
 	"github.com/archipelago-os/archipelago/units/status"
 )
 
-// Status is how all apps are at one moment.
+// Status is the status of all apps at one time.
 type Status struct {
 	// Apps is sorted by id.
 	Apps   []App
 	Passes Passes
 }
 
-// App is how an app is, and what healthd alone knows of it.
+// App is the status of an app, and what only healthd knows about it.
 type App struct {
 	status.App
-	// Latency is how long the last answer took, 0 where there was none.
+	// Latency is how long the last answer took, 0 if there was none.
 	Latency time.Duration
 	// Repairs is how many actions were done for it, by kind.
 	Repairs map[units.Kind]int
-	// PassError is what went wrong in the last pass that changed something, until nothing is
-	// amiss; PassLog is the last lines that the app wrote then.
+	// PassError is the error of the last pass that changed something, until the app is as it
+	// should be; PassLog is the last lines that the app wrote then.
 	PassError string
 	PassLog   []string
 
-	// scene is what was seen of the app, without the answers of its services.
+	// scene is the observed state of the app, without the answers of its services.
 	scene status.Scene
-	// unhealthy: it counted as unhealthy, and has not served since, whatever was done.
+	// unhealthy: the app was unhealthy, and has not served since.
 	unhealthy bool
 }
 
-// Passes counts what was done so far.
+// Passes counts the passes so far.
 type Passes struct {
-	// Total is all passes, Idle those that found nothing to do, Failed those that
-	// could not be made.
+	// Total is all passes, Idle those with nothing to do, Failed those that failed as a whole.
 	Total, Idle, Failed int
 	// Last is how long the last one took.
 	Last time.Duration
-	// Drift is how many files were found that were not as they should be.
+	// Drift is how many files were missing or differed.
 	Drift int
 }
 
@@ -65,7 +64,7 @@ func (p *Passes) count(e passResult) {
 	}
 }
 
-// note takes in what a pass found of apps.
+// note records what a pass found about apps.
 func (d *daemon) note(ctx context.Context, e passResult) {
 	d.dirty = true
 	for id := range e.meant.Refused() {
@@ -78,7 +77,7 @@ func (d *daemon) note(ctx context.Context, e passResult) {
 	results := resultsOf(e.report)
 	for id, scene := range e.scenes() {
 		a := d.appOf(id)
-		if len(scene.Services) == 0 && !e.meant.Complete { // such a pass does not look for them
+		if len(scene.Services) == 0 && !e.meant.Complete { // such a pass does not observe them
 			scene.Services = a.scene.Services
 		}
 		a.scene = scene
@@ -89,7 +88,7 @@ func (d *daemon) note(ctx context.Context, e passResult) {
 	d.forget(e)
 }
 
-// forget forgets the apps that are gone, and counts what was done for the others.
+// forget drops removed apps, and counts the actions for the others.
 func (d *daemon) forget(e passResult) {
 	wanted := map[string]bool{}
 	for _, app := range e.want.Apps {
@@ -120,8 +119,8 @@ func (d *daemon) appOf(id string) *App {
 	return a
 }
 
-// scenes is what a pass saw of the apps that it was about. What it did counts no more: the
-// next pass sees what came of that.
+// scenes is what a pass observed of its apps, without the effects of its actions: the next
+// pass observes those.
 func (e passResult) scenes() map[string]status.Scene {
 	look := status.Look{Want: e.want, Units: e.report.Units, History: e.history}
 	for _, a := range e.report.Actions {
@@ -155,8 +154,8 @@ func resultsOf(r reconcile.Report) map[string]reconcile.Result {
 	return list
 }
 
-// judge keeps what went wrong in a pass. It counts until something else is done for the
-// app, or nothing is left to be done, as after its file could be written.
+// judge records the error of a pass. It counts until another action is taken for the app, or
+// until nothing is left to do, for example because its file could be written.
 func (a *App) judge(result reconcile.Result) {
 	hasChanged := result.Outcome != "" && result.Outcome != reconcile.Unchanged
 	if hasChanged || a.State == units.PhaseRunning && a.Reason == "" {
@@ -164,7 +163,7 @@ func (a *App) judge(result reconcile.Result) {
 	}
 }
 
-// refresh makes the status of an app anew of what is known of it.
+// refresh computes the status of an app again.
 func (d *daemon) refresh(id string) {
 	a := d.apps[id]
 	if a == nil {
@@ -192,7 +191,7 @@ func (d *daemon) refresh(id string) {
 	d.measure(a)
 }
 
-// measure takes in how long the last answers of an app took.
+// measure records how long the last answers of an app took.
 func (d *daemon) measure(a *App) {
 	latency := time.Duration(0)
 	for _, v := range a.scene.Services {
@@ -204,7 +203,7 @@ func (d *daemon) measure(a *App) {
 	a.Latency = latency
 }
 
-// units is the units of an app that may have to say what went wrong.
+// units is the units of an app whose logs may explain a failure.
 func (a *App) units() []string {
 	list := make([]string, 0, len(a.scene.Services)+1)
 	for _, v := range a.scene.Services {
@@ -216,16 +215,16 @@ func (a *App) units() []string {
 // unitLines is the last lines that a unit wrote in one of its starts.
 type unitLines struct {
 	unit, app string
-	// start tells one end of the unit from another.
+	// start identifies the start that failed.
 	start string
 	lines []string
 }
 
-// readers is how many units' lines are read at a time.
+// readers is how many logs are read at the same time.
 const readers = 4
 
-// readLines reads, beside the loop, what the units of an app wrote last that went wrong.
-// What the journal did not have yet is read again at a look at everything.
+// readLines reads the last log lines of an app's failed units, beside the loop. If the journal
+// does not have them yet, the next check of all apps reads them.
 func (d *daemon) readLines(ctx context.Context, a *App, again bool) {
 	for _, unit := range a.Unexplained() {
 		i := slices.IndexFunc(a.scene.Services, func(v status.Service) bool { return v.Name == unit })
@@ -257,7 +256,7 @@ func (d *daemon) readLinesOf(ctx context.Context, l unitLines) {
 	}
 }
 
-// noteLines takes lines in, unless the unit was started anew meanwhile.
+// noteLines records lines, unless the unit was started again meanwhile.
 func (d *daemon) noteLines(l unitLines) {
 	if d.lines[l.unit].start != l.start {
 		return
@@ -266,7 +265,7 @@ func (d *daemon) noteLines(l unitLines) {
 	d.refresh(l.app)
 }
 
-// publish tells of a change.
+// publish publishes a change.
 func (d *daemon) publish() {
 	if !d.dirty {
 		return

@@ -2,8 +2,7 @@ package healthd
 
 import "sync"
 
-// StatusFeed holds the newest status for one reader, who may take more time than the
-// loop has.
+// StatusFeed holds the newest status for one reader, which may be slower than the loop.
 type StatusFeed struct {
 	mu      sync.Mutex
 	status  Status
@@ -11,24 +10,24 @@ type StatusFeed struct {
 	changed chan struct{}
 }
 
-// NewStatusFeed is a board with nothing on it.
+// NewStatusFeed is a feed without a status.
 func NewStatusFeed() *StatusFeed { return &StatusFeed{changed: make(chan struct{}, 1)} }
 
-// Set puts a status on the board, in the place of the one before. It never waits.
+// Set replaces the status. It never waits.
 func (b *StatusFeed) Set(s Status) {
 	b.mu.Lock()
 	b.status, b.isSet = s, true
 	b.mu.Unlock()
 	select {
 	case b.changed <- struct{}{}:
-	default: // that there is news was not read yet
+	default: // the reader has not received the last change yet
 	}
 }
 
-// Changed says that something was posted since it was last read.
+// Changed receives a value after the status was set.
 func (b *StatusFeed) Changed() <-chan struct{} { return b.changed }
 
-// Status is what is on the board. It reports false before the first Set.
+// Status is the newest status. It reports false before the first Set.
 func (b *StatusFeed) Status() (Status, bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

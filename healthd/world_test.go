@@ -25,7 +25,7 @@ type world struct {
 	units map[string]units.Unit
 	// missing is the files that are not there; writing one takes it out.
 	missing map[string]bool
-	// foreign is the files in whose place somebody else's lie.
+	// foreign is the unit files whose names foreign files have.
 	foreign map[string]bool
 	history units.History
 	// answers is what an app's probe says, by address.
@@ -42,12 +42,12 @@ type world struct {
 	// reloaded is called by each reload.
 	reloaded func()
 	slow     time.Duration
-	// stops is how long a restart takes until the service has stopped. systemd goes on with
-	// it when a pass does not wait, and merges a second one into it.
+	// stops is how long a restart takes until the service has stopped. systemd
+	// continues it when a pass does not wait, and merges a second one into it.
 	stops time.Duration
 	// config compares configurations where there are any.
 	config reconcile.Config
-	// busy is how long systemd takes to tell of units.
+	// busy is how long systemd takes to list units.
 	busy  time.Duration
 	began time.Time
 	hints chan healthd.Hint
@@ -100,7 +100,7 @@ func serves(context.Context) probe.Outcome {
 }
 
 func refuses(context.Context) probe.Outcome {
-	return probe.Outcome{State: probe.Unreachable, Reason: probe.Refused, Detail: "nobody listens", Progress: -1}
+	return probe.Outcome{State: probe.Unreachable, Reason: probe.Refused, Detail: "nothing listens", Progress: -1}
 }
 
 // run lets the daemon run for a while of virtual time, with what happens meanwhile.
@@ -121,7 +121,7 @@ func (w *world) run(d time.Duration, meanwhile func()) {
 	if took := time.Since(stopping); took > 2*time.Second {
 		w.t.Errorf("it ended after %v", took)
 	}
-	synctest.Wait() // a question may be under way, of which nobody hears the answer
+	synctest.Wait() // a probe may still run, whose result is dropped
 }
 
 func (w *world) machine() healthd.Machine {

@@ -1,10 +1,9 @@
-// Package bus owns the name org.archipelago.Manager1 on the session bus, or on
-// the system bus: it shows what healthd knows of the apps to whoever asks, tells
-// of changes, and passes on what the owner of the apps asks for. busclient is the
-// way in which programs of ours hear of changes.
+// Package bus owns the name org.archipelago.Manager1 on the session bus or the system bus:
+// it publishes the state of the apps, signals changes, and passes on the requests of the
+// apps' owner. Our own programs use package busclient to receive changes.
 //
-// It decides nothing and changes nothing itself. healthd never waits for a bus:
-// without one, or while one is away, it does all that it does otherwise.
+// It decides nothing and changes nothing itself. healthd never waits for a bus: without one
+// it does everything else as usual.
 package bus
 
 import (
@@ -23,7 +22,7 @@ import (
 )
 
 const (
-	// Name is both that on the bus and that of the interface.
+	// Name is the name on the bus and the name of the interface.
 	Name = busclient.Name
 	// Path is the one object.
 	Path = busclient.Path
@@ -35,37 +34,35 @@ const (
 const (
 	// spacing is the least time between two signals.
 	spacing = 250 * time.Millisecond
-	// A bus that is away is tried again after firstPause, doubled each time.
+	// After a lost connection the bus is tried again after firstPause, doubled each time.
 	firstPause, lastPause = 100 * time.Millisecond, 30 * time.Second
-	// missed is the pause from which on a bus is missed: one that is only
-	// restarted is back before.
+	// missed is the pause after which a missing bus is reported: a bus that only restarts is
+	// available again before.
 	missed = 3 * time.Second
 )
 
-// Server is what stands on the bus.
+// Server serves the object on the bus.
 type Server struct {
 	Scope units.Scope
-	// Address is that of the bus, empty for that of the scope.
+	// Address is the address of the bus; empty is the bus of the scope.
 	Address string
 	Version string
-	// StatusFeed is where the apps are shown.
+	// StatusFeed has the status of the apps.
 	StatusFeed *healthd.StatusFeed
-	// Ask is where the hints of callers go.
+	// Ask receives the hints of callers.
 	Ask chan<- healthd.Hint
-	// Complain is told of a bus that is away for longer than a moment, once until
-	// it is back.
+	// Complain is called once if the bus is unavailable for longer than a restart takes.
 	Complain func(error)
 }
 
-// Run stands on the bus until the context ends, through all comings and goings
-// of the bus.
+// Run serves on the bus until the context ends, and reconnects when the bus restarts.
 func (s Server) Run(ctx context.Context) {
 	pause, complained := firstPause, false
 	for ctx.Err() == nil {
 		err := s.stand(ctx, func() { pause, complained = firstPause, false })
 		if pause >= missed && !complained && ctx.Err() == nil {
 			complained = true
-			s.Complain(fmt.Errorf("standing on the %s bus as %s: %w", s.Scope, Name, err))
+			s.Complain(fmt.Errorf("connecting to the %s bus as %s: %w", s.Scope, Name, err))
 		}
 		rest(ctx, pause)
 		pause = min(2*pause, lastPause)
@@ -82,7 +79,7 @@ func rest(ctx context.Context, d time.Duration) {
 	}
 }
 
-// stand stands on the bus until it goes away. It calls stood once it does.
+// stand serves on the bus until the connection ends. It calls stood when it has connected.
 func (s Server) stand(ctx context.Context, stood func()) error {
 	conn, err := busclient.Bus{Scope: s.Scope, Address: s.Address}.Connect(ctx)
 	if err != nil {
@@ -98,9 +95,9 @@ func (s Server) stand(ctx context.Context, stood func()) error {
 	if err != nil {
 		return err
 	}
-	// What is on the board now is told by the properties themselves.
+	// The properties already have the current status.
 	told := o.properties()
-	// One that has the name keeps it; then ours comes when that one goes.
+	// Another owner keeps the name; the bus gives it to us when that owner exits.
 	if _, err := conn.RequestName(Name, 0); err != nil {
 		return fmt.Errorf("%w%s", err, s.hint(err))
 	}
@@ -108,7 +105,7 @@ func (s Server) stand(ctx context.Context, stood func()) error {
 	return o.tell(ctx, told)
 }
 
-// hint is how to mend what keeps healthd from the bus.
+// hint is how to fix what keeps healthd from the bus.
 func (s Server) hint(err error) string {
 	reply, _ := errors.AsType[dbus.Error](err)
 	if reply.Name == accessDenied && s.Scope == units.System {
@@ -117,13 +114,13 @@ func (s Server) hint(err error) string {
 	return ""
 }
 
-// tell signals changes until the bus goes away.
+// tell signals changes until the connection ends.
 func (o *object) tell(ctx context.Context, told map[string]any) error {
 	for {
 		select {
 		case <-o.StatusFeed.Changed():
 		case <-o.conn.Context().Done():
-			return errors.New("the bus went away")
+			return errors.New("the connection to the bus ended")
 		}
 		now, changed := o.properties(), map[string]any{}
 		for name, value := range now {

@@ -83,7 +83,7 @@ func TestWhatCallersSee(t *testing.T) {
 	}
 }
 
-// What D-Bus tells of an app is what archgen status --json does, key by key.
+// D-Bus says the same of an app as archgen status --json, key by key.
 func TestSameAsJSON(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
@@ -249,7 +249,7 @@ func TestSignalsAreFew(t *testing.T) {
 	}
 }
 
-// The bus goes away and comes back, and the apps are on it again.
+// The bus restarts, and healthd publishes the apps on it again.
 func TestTheBusComesBack(t *testing.T) {
 	t.Parallel()
 	s := onPrivateBus(t)

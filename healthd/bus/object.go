@@ -15,12 +15,12 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// XML is the introspection data, as it is shipped and as the object tells it.
+// XML is the introspection data, as it is shipped and as the object returns it.
 //
 //go:embed org.archipelago.Manager1.xml
 var XML string
 
-// The names of errors. The first is D-Bus's own, which its libraries know.
+// The names of errors. The first is D-Bus's own, which client libraries know.
 const (
 	accessDenied    = "org.freedesktop.DBus.Error.AccessDenied"
 	noSuchApp       = "org.archipelago.Error.NoSuchApp"
@@ -36,7 +36,7 @@ func refusal(name, format string, args ...any) *dbus.Error {
 	return dbus.NewError(name, []any{text(fmt.Sprintf(format, args...))})
 }
 
-// object is what callers see. Each call has a goroutine of its own.
+// object is the exported object. Each call has its own goroutine.
 type object struct {
 	Server
 	conn *dbus.Conn
@@ -56,8 +56,8 @@ func (o *object) ListApps() ([]row, *dbus.Error) {
 	return rows, nil
 }
 
-// GetApp says all that is known of an app to those who may read its log. Others are not
-// told what the app said itself.
+// GetApp returns all details of an app to callers that may read its log. For others it
+// omits what the app wrote.
 func (o *object) GetApp(sender dbus.Sender, id string) (map[string]dbus.Variant, *dbus.Error) {
 	a, err := o.find(id)
 	if err != nil {
@@ -74,8 +74,8 @@ func (o *object) GetApp(sender dbus.Sender, id string) (map[string]dbus.Variant,
 	return variants(facts), nil
 }
 
-// withoutWords is an app without what it said, which may hold passwords: the system's
-// journal shows it to few.
+// withoutWords is an app without what it wrote, which may contain passwords: only few users
+// may read it in the system's journal.
 func withoutWords(a healthd.App) healthd.App {
 	a.Log, a.Detail, a.Error, a.PassLog, a.PassError = nil, "", "", nil, ""
 	return a
@@ -88,17 +88,17 @@ func (o *object) find(id string) (healthd.App, *dbus.Error) {
 	case i >= 0:
 		return status.Apps[i], nil
 	case !posted:
-		return healthd.App{}, refusal(notReady, "healthd has just started, and is still looking at the apps: ask again")
+		return healthd.App{}, refusal(notReady, "healthd has just started and is still checking the apps: ask again")
 	}
-	return healthd.App{}, refusal(noSuchApp, "there is no app %q: ListApps lists those there are", id)
+	return healthd.App{}, refusal(noSuchApp, "there is no app %q: ListApps lists the apps", id)
 }
 
-// Reconcile has everything looked at.
+// Reconcile requests a check of all apps.
 func (o *object) Reconcile(sender dbus.Sender) *dbus.Error {
 	return o.pass(sender, healthd.Hint{})
 }
 
-// ReconcileApp has an app looked at.
+// ReconcileApp requests a check of an app.
 func (o *object) ReconcileApp(sender dbus.Sender, id string) *dbus.Error {
 	return o.pass(sender, healthd.Hint{App: id})
 }
@@ -108,7 +108,7 @@ func (o *object) Start(sender dbus.Sender, id string) *dbus.Error {
 	return o.pass(sender, healthd.Hint{App: id, Asked: units.Start})
 }
 
-// Stop stops an app until somebody starts it or the machine boots.
+// Stop stops an app until an operator starts it or the machine boots.
 func (o *object) Stop(sender dbus.Sender, id string) *dbus.Error {
 	return o.pass(sender, healthd.Hint{App: id, Asked: units.Stop})
 }
@@ -118,8 +118,7 @@ func (o *object) Restart(sender dbus.Sender, id string) *dbus.Error {
 	return o.pass(sender, healthd.Hint{App: id, Asked: units.Restart})
 }
 
-// pass passes on what is asked for, where the caller may ask for it and there is
-// something to be done.
+// pass passes on a request if the caller is permitted to make it and it can have an effect.
 func (o *object) pass(sender dbus.Sender, h healthd.Hint) *dbus.Error {
 	if err := o.permit(sender); err != nil {
 		return err
@@ -130,21 +129,21 @@ func (o *object) pass(sender dbus.Sender, h healthd.Hint) *dbus.Error {
 		case err != nil:
 			return err
 		case h.Asked != "" && a.Reason == units.ReasonInvalidManifest:
-			return refusal(invalidManifest, "the manifest of %s has an error, and until it is mended the app stays as it is: see archgen check", h.App)
+			return refusal(invalidManifest, "the manifest of %s has an error, and the app stays as it is until the error is fixed: see archgen check", h.App)
 		case h.Asked != "" && a.Reason == units.ReasonNotGranted:
-			return refusal(invalidManifest, "%s asks for a right that nobody has granted: see archgen rights %s", h.App, h.App)
+			return refusal(invalidManifest, "%s asks for a right that is not granted: see archgen rights %s", h.App, h.App)
 		}
 	}
 	select {
 	case o.Ask <- h:
 		return nil
 	case <-o.ctx.Done():
-		return refusal(ending, "healthd is ending")
+		return refusal(ending, "healthd is stopping")
 	}
 }
 
-// permit lets the owner of the apps and root change what runs. The bus says who
-// a caller is.
+// permit permits the owner of the apps and root to change what runs. The bus identifies the
+// caller.
 func (o *object) permit(sender dbus.Sender) *dbus.Error {
 	ctx, cancel := context.WithTimeout(o.ctx, 5*time.Second)
 	defer cancel()
@@ -152,19 +151,19 @@ func (o *object) permit(sender dbus.Sender) *dbus.Error {
 	err := o.conn.BusObject().CallWithContext(ctx, "org.freedesktop.DBus.GetConnectionUnixUser", 0, string(sender)).Store(&uid)
 	switch {
 	case err != nil:
-		return refusal(accessDenied, "who asks can't be found out: %v", err)
+		return refusal(accessDenied, "can't identify the caller: %v", err)
 	case !mayChange(uid, uint32(os.Getuid())):
-		return refusal(accessDenied, "only the owner of the apps and root may change what runs, and the user %d is neither", uid)
+		return refusal(accessDenied, "only the owner of the apps and root may change what runs; the user %d is neither", uid)
 	}
 	return nil
 }
 
 func mayChange(uid, owner uint32) bool { return uid == owner || uid == 0 }
 
-// propertiesOf is the properties of the object as D-Bus wants them.
+// propertiesOf is the properties of the object in the form that D-Bus needs.
 type propertiesOf object
 
-// Get returns one.
+// Get returns one property.
 func (p *propertiesOf) Get(of, name string) (dbus.Variant, *dbus.Error) {
 	all, err := p.GetAll(of)
 	if err != nil {
@@ -177,7 +176,7 @@ func (p *propertiesOf) Get(of, name string) (dbus.Variant, *dbus.Error) {
 	return value, nil
 }
 
-// GetAll returns all.
+// GetAll returns all properties.
 func (p *propertiesOf) GetAll(of string) (map[string]dbus.Variant, *dbus.Error) {
 	if of != Name && of != "" {
 		return nil, refusal(noInterface, "the interface %q has no properties here; %s has", of, Name)
@@ -185,7 +184,7 @@ func (p *propertiesOf) GetAll(of string) (map[string]dbus.Variant, *dbus.Error) 
 	return variants((*object)(p).properties()), nil
 }
 
-// Set sets none.
+// Set refuses to set a property.
 func (p *propertiesOf) Set(_, name string, _ dbus.Variant) *dbus.Error {
 	return refusal(readOnly, "%s can't be set", name)
 }
@@ -194,7 +193,7 @@ func (o *object) properties() map[string]any {
 	status, _ := o.StatusFeed.Status()
 	apps := make(map[string]map[string]dbus.Variant, len(status.Apps))
 	for _, a := range status.Apps {
-		if o.Scope == units.System { // whose bus hands signals to everyone
+		if o.Scope == units.System { // its bus delivers signals to every user
 			a = withoutWords(a)
 		}
 		apps[a.ID] = variants(factsOf(a))
@@ -205,8 +204,8 @@ func (o *object) properties() map[string]any {
 	}
 }
 
-// factsOf is what is told of an app when it changes. How long the last answer
-// took is none of it: it is something else with every answer.
+// factsOf is what a signal says about an app. The latency is left out: it changes with every
+// answer.
 func factsOf(a healthd.App) map[string]any {
 	repairs := make(map[string]uint64, len(a.Repairs))
 	for kind, n := range a.Repairs {
@@ -244,8 +243,8 @@ func variants(values map[string]any) map[string]dbus.Variant {
 
 func microseconds(d time.Duration) uint64 { return uint64(d.Microseconds()) }
 
-// text makes what an app said fit for D-Bus, whose bus drops who sends it
-// anything else.
+// text makes what an app wrote valid for D-Bus. The bus disconnects a sender of invalid
+// text.
 func text(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

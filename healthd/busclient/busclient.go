@@ -1,5 +1,5 @@
 // Package busclient owns the client side of org.archipelago.Manager1: its name and object,
-// the bus that it is on, and how programs of ours hear of its changes.
+// its bus, and how our own programs receive its changes.
 //
 // It never starts healthd or a bus, and changes nothing.
 package busclient
@@ -15,18 +15,18 @@ import (
 )
 
 const (
-	// Name is both that on the bus and that of the interface.
+	// Name is the name on the bus and the name of the interface.
 	Name = "org.archipelago.Manager1"
 	// Path is the one object.
 	Path = dbus.ObjectPath("/org/archipelago/Manager1")
-	// Properties is the interface whose signals tell of changes.
+	// Properties is the interface whose signals report changes.
 	Properties = "org.freedesktop.DBus.Properties"
 )
 
-// Bus is the bus that healthd of a scope is on.
+// Bus is the bus of the healthd of a scope.
 type Bus struct {
 	Scope units.Scope
-	// Address is that of the bus, empty for that of the scope.
+	// Address is the address of the bus; empty is the bus of the scope.
 	Address string
 }
 
@@ -39,12 +39,12 @@ func (b Bus) Connect(ctx context.Context) (*dbus.Conn, error) {
 	return dbus.Connect(address, dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
 }
 
-// Close closes a connection. There is nothing to say about an error of one
-// that is of no use any more.
+// Close closes a connection. An error does not matter, because the connection is no longer
+// used.
 func Close(conn *dbus.Conn) { _ = conn.Close() }
 
-// addressOf is where the bus of a scope listens. godbus would start a bus where
-// it finds none.
+// addressOf is the address of the bus of a scope. It is given explicitly, because godbus
+// starts a bus if it finds none.
 func addressOf(scope units.Scope) string {
 	if address := os.Getenv(paths.BusVariable(scope)); address != "" {
 		return address

@@ -6,10 +6,9 @@ import (
 	"github.com/godbus/dbus/v5"
 )
 
-// Watch tells when something may have changed. Each value says whether healthd
-// stands on the bus to tell of the next change. The channel is closed when the
-// context ends, or when nothing more is told because there is no bus. healthd is
-// not started for it.
+// Watch sends a value when something may have changed. The value says whether healthd is on
+// the bus to report the next change. The channel is closed when the context ends, or when
+// there is no bus. Watch does not start healthd.
 func (b Bus) Watch(ctx context.Context) <-chan bool {
 	out := make(chan bool, 1)
 	go func() {
@@ -35,7 +34,7 @@ func (b Bus) Watch(ctx context.Context) <-chan bool {
 	return out
 }
 
-// listen asks for the signals, and whether anybody sends them.
+// listen subscribes to the signals, and asks whether healthd is on the bus.
 func listen(ctx context.Context, conn *dbus.Conn) (stands bool, err error) {
 	for _, rule := range [][]dbus.MatchOption{
 		{dbus.WithMatchSender(Name), dbus.WithMatchObjectPath(Path), dbus.WithMatchInterface(Properties), dbus.WithMatchMember("PropertiesChanged")},
@@ -49,8 +48,8 @@ func listen(ctx context.Context, conn *dbus.Conn) (stands bool, err error) {
 	return stands, err
 }
 
-// standsAfter reports whether healthd stands on the bus after a signal, and whether the
-// signal is about that: the bus greets each connection with one of its own.
+// standsAfter reports whether healthd is on the bus after a signal, and whether the signal
+// is about that: the bus sends each new connection a signal of its own.
 func standsAfter(s *dbus.Signal) (stands, isAbout bool) {
 	switch {
 	case s.Name == Properties+".PropertiesChanged":
@@ -62,7 +61,7 @@ func standsAfter(s *dbus.Signal) (stands, isAbout bool) {
 	return false, false
 }
 
-// put leaves the newest value for a slow reader.
+// put keeps the newest value for a slow reader.
 func put(out chan bool, value bool) {
 	select {
 	case <-out:

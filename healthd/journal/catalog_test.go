@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Each kind of entry is explained to who asks journalctl -x, and nothing else is.
+// journalctl -x explains each kind of entry, and no others.
 func TestCatalogExplainsEachKind(t *testing.T) {
 	t.Parallel()
 	read := func(file, pattern string) []string {

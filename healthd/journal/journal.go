@@ -1,7 +1,7 @@
-// Package journal owns the messages about apps in systemd's journal: which there are,
-// the fields that they have, how they are written and how they are read again.
+// Package journal owns the messages about apps in systemd's journal: their kinds, their
+// fields, and how they are written and read.
 //
-// It never decides when there is something to tell, and reads nothing that apps wrote.
+// It never decides when to write one, and does not read what apps wrote.
 package journal
 
 import (
@@ -20,7 +20,7 @@ type Event struct {
 	Kind Kind
 	// Message is one sentence.
 	Message string
-	// App, Action, Target, Reason and Log are empty where there are none.
+	// App, Action, Target, Reason and Log may be empty.
 	App    string
 	Action units.Kind
 	Target string
@@ -29,36 +29,36 @@ type Event struct {
 	Log []string
 }
 
-// Kind is what an event tells of. Its text is the MESSAGE_ID in the journal, by
-// which journalctl -x finds the explanation in packaging/journal/archipelago.catalog.
+// Kind is the kind of an event. Its text is the MESSAGE_ID in the journal, with which
+// journalctl -x finds the explanation in packaging/journal/archipelago.catalog.
 type Kind string
 
 // The kinds of events.
 const (
-	// Acting: something is done for an app, or for all.
+	// Acting: an action is taken for an app, or for all apps.
 	Acting Kind = "5d2c7be1a8f04c0e9f1b6a3d47e2905c"
-	// Trouble: what was done for an app did not make it serve.
+	// Trouble: the actions for an app did not make it serve.
 	Trouble Kind = "9b41f60d2e7c4a58b3c9d1e05f7a8623"
 	// GaveUp: the budget of an app's repairs is used up.
 	GaveUp Kind = "e07a35c49d1b4f628e5fb2a97c60d318"
 	// Unhealthy: an app has not answered as often as its manifest allows.
 	Unhealthy Kind = "31c8d9f7a05e46b2bd4a60e2f9175c8b"
-	// Recovered: it does again.
+	// Recovered: an unhealthy app answers again.
 	Recovered Kind = "c6f2e81b7a394d05a1de905b3f48c726"
-	// PassFailed: a pass could not be made.
+	// PassFailed: a pass failed as a whole.
 	PassFailed Kind = "2fb90c5ad8e34716957d3c1e6a04b8f2"
 	// BadManifest: a manifest has an error or a warning.
 	BadManifest Kind = "74ae1d03f5c24b8d86b07f92c1e3d5a9"
-	// WatchDegraded: not everything can be watched.
+	// WatchDegraded: some events are missing.
 	WatchDegraded Kind = "b85d7f3c61a9408ea2c4e0d8975f1b36"
-	// ForeignFile: a file of another owner is in the place of a unit file.
+	// ForeignFile: a foreign file has the name of a unit file.
 	ForeignFile Kind = "f1a583e3968440f2bea332b940476ed7"
-	// PublishFailed: the state of the apps can't be shown on the bus, or to Prometheus.
+	// PublishFailed: the state of the apps can't be published on the bus or for Prometheus.
 	PublishFailed Kind = "d43327fdd171456296b7af8bfad2d61e"
 )
 
-// kinds is the word for each kind in JSON, and its priority in syslog: 6 for what was
-// done, 5 for what deserves attention, 4 for what needs it.
+// kinds is the word for each kind in JSON, and its syslog priority: 6 for actions, 5 for what
+// deserves attention, 4 for what needs it.
 var kinds = map[Kind]struct {
 	word     string
 	priority journal.Priority
@@ -73,8 +73,8 @@ var kinds = map[Kind]struct {
 // String is the word for a kind.
 func (k Kind) String() string { return kinds[k].word }
 
-// OfAction tells of an action as it begins; of one that is done at once, when it is.
-// It reports false where there is nothing to tell.
+// OfAction is the event for an action that begins, or for an immediate action that is done.
+// It reports false if there is no event.
 func OfAction(e reconcile.Event) (Event, bool) {
 	switch e.Kind {
 	case units.Write, units.Remove:
@@ -97,7 +97,7 @@ func OfAction(e reconcile.Event) (Event, bool) {
 	}, true
 }
 
-// OfReport tells what went wrong in a pass.
+// OfReport is the events for the failures of a pass.
 func OfReport(r reconcile.Report, err error) []Event {
 	if err != nil {
 		return []Event{{Kind: PassFailed, Message: err.Error()}}
@@ -105,7 +105,7 @@ func OfReport(r reconcile.Report, err error) []Event {
 	list := foreignFiles(r)
 	for _, a := range r.Results {
 		if slices.ContainsFunc(list, func(e Event) bool { return e.Kind == ForeignFile && e.App == a.App }) {
-			continue // the same again, with less about what to do
+			continue // a duplicate with less information about what to do
 		}
 		switch a.Outcome {
 		case reconcile.Failed, reconcile.NotServing, reconcile.RolledBack:
@@ -116,7 +116,7 @@ func OfReport(r reconcile.Report, err error) []Event {
 	return list
 }
 
-// foreignFiles tells of files that keep ours from their places, and are left there.
+// foreignFiles is the events for foreign files that have the names of unit files.
 func foreignFiles(r reconcile.Report) []Event {
 	var list []Event
 	for _, a := range r.Actions {

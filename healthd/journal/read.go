@@ -18,10 +18,10 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// Record is an event as the journal has it. The names of the fields are a contract.
+// Record is an event from the journal. The names of the fields are a contract.
 type Record struct {
 	Time time.Time `json:"time"`
-	// Event is the word for what it tells of, such as "action" or "gave-up".
+	// Event is the word for its kind, such as "action" or "gave-up".
 	Event string `json:"event"`
 	// By is the program that wrote it.
 	By      string       `json:"by"`
@@ -34,19 +34,20 @@ type Record struct {
 	Log []string `json:"log"`
 }
 
-// Query is which events are read.
+// Query selects events.
 type Query struct {
 	Scope units.Scope
-	// App is the app that they are about, empty for all.
+	// App is the app of the events; empty is all apps.
 	App string
-	// Lines is how many of the last ones, or "all"; Since is a time as journalctl takes it.
+	// Lines is how many of the last events, or "all"; Since is a time in the format of
+	// journalctl.
 	Lines, Since string
-	// Follow goes on with new ones until the context ends.
+	// Follow waits for new events until the context ends.
 	Follow bool
 }
 
-// arguments is those of journalctl. The journal has an entry only once where matches of
-// one field are alternatives.
+// arguments is the arguments of journalctl. Matches of one field are alternatives, and
+// journalctl prints an entry that fits several of them once.
 func (q Query) arguments() []string {
 	args := []string{"--output=json", "--no-pager", "--quiet", "--lines=" + q.Lines}
 	if q.Scope == units.User {
@@ -67,8 +68,8 @@ func (q Query) arguments() []string {
 	return args
 }
 
-// Read hands over events, the oldest first, and ends when there are no more, or with
-// the context where new ones are followed.
+// Read calls a function for each event, the oldest first. It returns when there are no more
+// events, or with Follow when the context ends.
 func Read(ctx context.Context, q Query, take func(Record) error) error {
 	cmd := exec.CommandContext(ctx, "journalctl", q.arguments()...) //nolint:gosec // the program is systemd's, and no shell reads the arguments
 	var complaint strings.Builder
@@ -94,7 +95,7 @@ func Read(ctx context.Context, q Query, take func(Record) error) error {
 	return nil
 }
 
-// decode reads a JSON object a line.
+// decode reads one JSON object per line.
 func decode(out io.Reader, take func(Record) error) error {
 	lines := bufio.NewReader(out)
 	for {
@@ -123,7 +124,7 @@ func parse(line []byte) (Record, error) {
 		return Record{}, fmt.Errorf("reading an entry of the journal: %w", err)
 	}
 	text := func(name string) string { return string(fields[name]) }
-	micros, _ := strconv.ParseInt(text("__REALTIME_TIMESTAMP"), 10, 64) // which every entry has
+	micros, _ := strconv.ParseInt(text("__REALTIME_TIMESTAMP"), 10, 64) // every entry has it
 	r := Record{
 		Time: time.UnixMicro(micros).UTC(), Event: Kind(text("MESSAGE_ID")).String(), By: cmp.Or(text("SYSLOG_IDENTIFIER"), text("_COMM")), App: text("APP"),
 		Action: units.Kind(text("ACTION")), Target: text("TARGET"), Reason: units.Reason(text("REASON")), Message: text("MESSAGE"), Log: []string{},
@@ -134,9 +135,9 @@ func parse(line []byte) (Record, error) {
 	return r, nil
 }
 
-// field is a value of the journal: a string, a list of bytes where it is not text that can
-// be printed, null where it is too long, and a list where an entry has several (systemd's
-// documentation of the journal's JSON format).
+// field is a value of the journal: a string; a list of bytes if it is not printable text;
+// null if it is too long; a list if an entry has several values (systemd's documentation of
+// the journal's JSON format).
 type field string
 
 // UnmarshalJSON takes the first of several values.

@@ -35,7 +35,7 @@ func TestRead(t *testing.T) {
 	}
 	stop := errors.New("enough")
 	if err := Read(t.Context(), Query{Lines: "all"}, func(Record) error { return stop }); !errors.Is(err, stop) {
-		t.Errorf("it went on: %v", err)
+		t.Errorf("it continued: %v", err)
 	}
 }
 

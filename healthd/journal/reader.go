@@ -7,12 +7,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readerTime bounds the waiting for a journal that is busy.
+// readerTime is how long to wait for a busy journal.
 const readerTime = time.Second
 
-// AwaitReader waits until the journal has read what was written to a stream of a service.
-// It tells whose it is by the process, and what it reads after the end of that is in no
-// unit's log. Of what is no socket nothing is waited for.
+// AwaitReader waits until the journal has read what was written to a stream of a service. The
+// journal finds the unit of a message through the process, so a message that it reads after
+// the process ended is in no unit's log. AwaitReader returns immediately for a stream that is
+// not a socket.
 func AwaitReader(stream *os.File) {
 	deadline := time.After(readerTime)
 	tick := time.NewTicker(5 * time.Millisecond)

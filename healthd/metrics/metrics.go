@@ -1,7 +1,7 @@
-// Package metrics owns the file in which Prometheus finds what healthd knows of
-// the apps: node_exporter's textfile collector reads it, so that no port listens.
+// Package metrics owns the file with the metrics of the apps for Prometheus. The textfile
+// collector of node_exporter reads it, so healthd listens on no port.
 //
-// It is written when something changed, and not oftener than a scrape needs it.
+// The file is written only after a change, and not more often than a scrape needs it.
 package metrics
 
 import (
@@ -20,7 +20,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/status"
 )
 
-// FileName is that of the file in the runtime directory.
+// FileName is the name of the file in the runtime directory.
 const FileName = "metrics.prom"
 
 // spacing is the least time between two writes.
@@ -30,9 +30,9 @@ const spacing = 15 * time.Second
 type Writer struct {
 	// Dir is the runtime directory.
 	Dir, Version string
-	// StatusFeed is where the apps are shown.
+	// StatusFeed has the status of the apps.
 	StatusFeed *healthd.StatusFeed
-	// Complain is told of a file that can't be written, once until it can be.
+	// Complain is called once if the file can't be written, and again only after a success.
 	Complain func(error)
 }
 
@@ -48,7 +48,7 @@ func (w Writer) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		select { // what is posted in between is in what is written then
+		select { // a status that is set meanwhile is written with this one
 		case <-next.C:
 		case <-ctx.Done():
 			return
@@ -86,11 +86,11 @@ var Families = []Family{
 		states(func(a healthd.App) string { return string(a.State) }, "state", stateWords),
 	},
 	{
-		"archipelago_app_level", "gauge", "Whether an app serves that far, 1 or 0.",
+		"archipelago_app_level", "gauge", "Whether an app has a level, 1 or 0.",
 		states(func(a healthd.App) string { return string(a.Level) }, "level", levelWords()),
 	},
 	{
-		"archipelago_app_reason", "gauge", "Why an app is as it is, or is left so; only where there is a reason.",
+		"archipelago_app_reason", "gauge", "The reason for the state of an app; only if there is one.",
 		func(put sink, s healthd.Status) {
 			for _, a := range s.Apps {
 				if a.Reason != "" {
@@ -100,7 +100,7 @@ var Families = []Family{
 		},
 	},
 	{
-		"archipelago_app_probe_latency_seconds", "gauge", "How long the last answer of an app took; none where it gave none.",
+		"archipelago_app_probe_latency_seconds", "gauge", "How long the last answer of an app took; missing if it gave none.",
 		func(put sink, s healthd.Status) {
 			for _, a := range s.Apps {
 				if a.Latency > 0 {
@@ -118,7 +118,7 @@ var Families = []Family{
 		},
 	},
 	{
-		"archipelago_app_actions_total", "counter", "What was done for an app, by kind: repairs, changes, and what a person asked for.",
+		"archipelago_app_actions_total", "counter", "Actions for an app, by kind: repairs, changes and requests of an operator.",
 		func(put sink, s healthd.Status) {
 			for _, a := range s.Apps {
 				for _, kind := range slices.Sorted(maps.Keys(a.Repairs)) {
@@ -140,12 +140,12 @@ var Families = []Family{
 		func(put sink, s healthd.Status) { put(s.Passes.Last.Seconds()) },
 	},
 	{
-		"archipelago_drifted_files_total", "counter", "Unit files that were found not as they should be, and put right.",
+		"archipelago_drifted_files_total", "counter", "Unit files that were missing or differed, and were repaired.",
 		func(put sink, s healthd.Status) { put(float64(s.Passes.Drift)) },
 	},
 }
 
-// build is what is known of the program itself.
+// build is the version of the program.
 var build = Family{Name: "archipelago_build_info", Kind: "gauge", Help: "The version of healthd that writes this."}
 
 var stateWords = []string{
@@ -161,7 +161,7 @@ func levelWords() []string {
 	return words
 }
 
-// states makes a sample of each word that an app can be described by.
+// states makes a sample for each word that an app can have.
 func states(of func(healthd.App) string, label string, words []string) func(sink, healthd.Status) {
 	return func(put sink, s healthd.Status) {
 		for _, a := range s.Apps {
@@ -176,7 +176,7 @@ func states(of func(healthd.App) string, label string, words []string) func(sink
 	}
 }
 
-// Text is the file.
+// Text is the content of the file.
 func Text(s healthd.Status, version string) []byte {
 	var b bytes.Buffer
 	info := build
@@ -190,7 +190,7 @@ func Text(s healthd.Status, version string) []byte {
 	return b.Bytes()
 }
 
-// braces is labels as Prometheus reads them.
+// braces is labels in the format of Prometheus.
 func braces(labels []string) string {
 	if len(labels) == 0 {
 		return ""

@@ -12,9 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Groups tells of control groups of which all processes have ended, long before
-// systemd hears of it from a container's monitor, or which are frozen. Where the
-// kernel has no watches left nobody is told: systemd and the probes find out.
+// Groups reports control groups whose processes have all ended, long before systemd receives
+// it from a container's monitor, and control groups that are frozen. If the kernel has no
+// watches left, it reports nothing: systemd and the probes find out later.
 type Groups struct {
 	root   string
 	events chan string
@@ -24,23 +24,23 @@ type Groups struct {
 	// file is a file of the runtime's poller: reading it waits without a thread.
 	file *os.File
 	fd   int
-	// byID is the groups that are watched, by the kernel's number of the watch.
+	// byID is the watched groups, by the kernel's number of the watch.
 	byID map[int32]group
 }
 
-// group is a control group and whom what happens to it is about.
+// group is a control group and its app.
 type group struct{ path, name string }
 
 const (
-	// moment is how long a group has to be frozen to be told of: its runtime may
-	// freeze it for the time of a change.
+	// moment is how long a group must be frozen before it is reported: its runtime may freeze
+	// it briefly for a change.
 	moment = time.Second
-	// state is the file of a group that the kernel changes with it.
+	// state is the file of a group that the kernel updates.
 	state = "cgroup.events"
 )
 
-// NewGroups follows no group yet. root is where control groups are mounted. It ends
-// with the context.
+// NewGroups watches no group yet. root is the mount point of control groups. It ends with
+// the context.
 func NewGroups(ctx context.Context, root string) *Groups {
 	g := &Groups{root: root, events: make(chan string), end: ctx, byID: map[int32]group{}}
 	context.AfterFunc(ctx, func() {
@@ -53,10 +53,10 @@ func NewGroups(ctx context.Context, root string) *Groups {
 	return g
 }
 
-// Events is the names of groups to which something happened.
+// Events is the names of groups with an event.
 func (g *Groups) Events() <-chan string { return g.events }
 
-// Follow follows these groups, by path below the root, and no others any more.
+// Follow watches exactly these groups, by path below the root.
 func (g *Groups) Follow(names map[string]string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -70,7 +70,7 @@ func (g *Groups) Follow(names map[string]string) {
 			continue
 		}
 		delete(g.byID, id)
-		_, _ = unix.InotifyRmWatch(g.fd, uint32(id)) // it may have gone by itself
+		_, _ = unix.InotifyRmWatch(g.fd, uint32(id)) // the kernel may have removed it
 	}
 	for path, name := range fresh {
 		if id, err := unix.InotifyAddWatch(g.fd, filepath.Join(g.root, path, state), unix.IN_MODIFY); err == nil {
@@ -79,7 +79,7 @@ func (g *Groups) Follow(names map[string]string) {
 	}
 }
 
-// open has the kernel tell of changes.
+// open starts the kernel's watches.
 func (g *Groups) open() bool {
 	if g.file != nil {
 		return true
@@ -120,7 +120,7 @@ func (g *Groups) take(e raw) (group, bool) {
 	return at, ok
 }
 
-// look tells of a group whose processes have ended, and of a frozen one if it stays so.
+// look reports a group whose processes have ended, and a group that stays frozen.
 func (g *Groups) look(at group) {
 	switch text := g.state(at); {
 	case bytes.Contains(text, []byte("populated 0")):
@@ -134,7 +134,7 @@ func (g *Groups) look(at group) {
 	}
 }
 
-// state is that of a group, nothing of one that is gone.
+// state is the state of a group; it is empty if the group no longer exists.
 func (g *Groups) state(at group) []byte {
 	text, _ := os.ReadFile(filepath.Join(g.root, at.path, state))
 	return text

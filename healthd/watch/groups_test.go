@@ -68,8 +68,8 @@ func TestGroups(t *testing.T) {
 	heard("C")
 }
 
-// A group is told of when it has been frozen for a moment, not when it is frozen for
-// less, as for a change of its limits.
+// A group is reported when it has been frozen for a moment, not when it is frozen more
+// briefly, as for a change of its limits.
 func TestFrozenForAMoment(t *testing.T) {
 	t.Parallel()
 	kernel := newGroups(t, "b")
@@ -90,7 +90,7 @@ func TestFrozenForAMoment(t *testing.T) {
 		time.Sleep(time.Hour)
 		select {
 		case name := <-g.Events():
-			t.Errorf("told of %q, which goes on", name)
+			t.Errorf("reported %q, which continues", name)
 		default:
 		}
 	})

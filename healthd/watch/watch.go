@@ -1,9 +1,9 @@
-// Package watch owns the kernel's word of changes to files (inotify): it tells
-// which of a few directories something happened in, also when a directory does
-// not exist yet, is deleted, or is renamed away and made anew.
+// Package watch owns the kernel's events of changes to files (inotify): it reports in which
+// of a few directories something changed, also if a directory does not exist yet, is deleted,
+// or is renamed and created again.
 //
-// It never reads a file and never decides what follows. What it tells is a hint:
-// events may be lost, and then it says that anything may have changed.
+// It never reads a file and never decides what follows. An event is only a hint: if events
+// are lost, it reports that anything may have changed.
 package watch
 
 import (
@@ -22,42 +22,41 @@ import (
 
 // Event is a hint that something happened.
 type Event struct {
-	// Dir is the directory that was asked for, or one within it; empty means that
-	// anything may have changed.
+	// Dir is a watched directory, or one within it; empty means that anything may have
+	// changed.
 	Dir string
 	// Name is the file in it.
 	Name string
 }
 
 const (
-	// changes is what may happen to a directory that is watched, and to its files.
+	// changes is the events of a watched directory and of its files.
 	changes = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_CLOSE_WRITE |
 		unix.IN_MODIFY | unix.IN_ATTRIB | ends
-	// ends is what ends the watch of a directory, or makes it one of another place.
+	// ends is the events after which a watch is invalid, or is for another path.
 	ends = unix.IN_DELETE_SELF | unix.IN_MOVE_SELF | unix.IN_UNMOUNT
-	// arrivals is what may bring a directory about that is missing.
+	// arrivals is the events that may create a missing directory.
 	arrivals = unix.IN_CREATE | unix.IN_MOVED_TO
 )
 
 const (
-	// pause is how long a kernel that has no watches left is left alone.
+	// pause is the time until the next try if the kernel has no watches left.
 	pause = time.Minute
-	// breath is the least time between two beginnings, as when somebody makes
-	// thousands of directories.
+	// breath is the least time between two setups of the watches, for example while a program
+	// creates thousands of directories.
 	breath = 20 * time.Millisecond
 )
 
-// Watch tells of what happens in directories, and in directories within them,
-// until the context ends; then it closes the channel. A missing directory is
-// waited for. complain is told, once for each new reason, why not everything can
-// be watched: nothing but a regular look is left then.
+// Watch sends the events of directories, and of directories within them, until the context
+// ends; then it closes the channel. It waits for missing directories. It calls complain, once
+// for each new reason, if it can't watch everything: only regular checks find changes then.
 func Watch(ctx context.Context, dirs []string, complain func(error)) <-chan Event {
 	events := make(chan Event, 64)
 	go func() {
 		defer close(events)
 		var said string
 		for ctx.Err() == nil {
-			wait := breath // where something was replaced, begin anew
+			wait := breath // a directory was replaced: set up the watches again
 			if err := watchOnce(ctx, dirs, events); err != nil && ctx.Err() == nil {
 				wait = pause
 				if said != err.Error() {
@@ -74,8 +73,8 @@ func Watch(ctx context.Context, dirs []string, complain func(error)) <-chan Even
 	return events
 }
 
-// watchOnce watches the directories as they are now. It returns nil when one of
-// them was replaced or has appeared.
+// watchOnce watches the current directories. It returns nil if one of them was replaced or
+// created.
 func watchOnce(ctx context.Context, dirs []string, events chan<- Event) error {
 	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
 	if err != nil {
@@ -92,7 +91,7 @@ func watchOnce(ctx context.Context, dirs []string, events chan<- Event) error {
 			return err
 		}
 	}
-	// What happened until now was seen by nobody.
+	// Changes before this point had no watch.
 	if !send(ctx, events, Event{}) {
 		return nil
 	}
@@ -111,8 +110,8 @@ func send(ctx context.Context, events chan<- Event, e Event) bool {
 // watched is one directory that the kernel watches.
 type watched struct {
 	path string
-	// wanted: what happens in it is told. Other directories are watched for what
-	// happens to themselves and for awaited names.
+	// wanted: events in it are reported. Other directories are watched only for their own
+	// removal and for awaited names.
 	wanted  bool
 	awaited map[string]bool
 }
@@ -144,7 +143,7 @@ func (w *watches) add(dir string) error {
 	return w.addWithin(dir, 2)
 }
 
-// addWithin watches the directories within one, as deep as templates lie.
+// addWithin watches the directories within one, as deep as the directories of templates.
 func (w *watches) addWithin(dir string, depth int) error {
 	entries, _ := os.ReadDir(dir)
 	for _, e := range entries {
@@ -162,7 +161,7 @@ func (w *watches) addWithin(dir string, depth int) error {
 	return nil
 }
 
-// addOne watches one directory if it is there.
+// addOne watches one directory if it exists.
 func (w *watches) addOne(dir string, mask uint32, wanted bool, awaited string) error {
 	if !wanted && awaited == "" {
 		mask = ends
@@ -170,7 +169,7 @@ func (w *watches) addOne(dir string, mask uint32, wanted bool, awaited string) e
 	id, err := unix.InotifyAddWatch(w.fd, dir, mask|unix.IN_ONLYDIR|unix.IN_MASK_ADD)
 	switch {
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.EACCES):
-		return nil // its appearance is waited for
+		return nil // a watch of its parent reports its creation
 	case err != nil:
 		return fmt.Errorf("watching %s: %w; see /proc/sys/fs/inotify/max_user_watches", dir, err)
 	}
@@ -188,7 +187,7 @@ func (w *watches) addOne(dir string, mask uint32, wanted bool, awaited string) e
 	return nil
 }
 
-// read tells of events until a directory is replaced.
+// read reports events until a directory is replaced.
 func (w *watches) read(ctx context.Context, file *os.File, events chan<- Event) error {
 	buffer := make([]byte, 64<<10)
 	for {
@@ -215,7 +214,7 @@ func (w *watches) read(ctx context.Context, file *os.File, events chan<- Event) 
 	}
 }
 
-// raw is an event as the kernel tells it.
+// raw is an event of the kernel.
 type raw struct {
 	id   int32
 	mask uint32
@@ -237,8 +236,8 @@ func parse(data []byte) []raw {
 	return list
 }
 
-// take says what an event is to be told as, and whether the watches have to be
-// set anew: then the next ones tell it.
+// take is the event to report, and whether the watches must be set up again: then the new
+// watches report it.
 func (w *watches) take(e raw) (told *Event, replaced bool) {
 	if e.mask&unix.IN_Q_OVERFLOW != 0 {
 		return &Event{}, false
@@ -251,7 +250,7 @@ func (w *watches) take(e raw) (told *Event, replaced bool) {
 		return nil, true
 	case found.awaited[e.name] && e.mask&arrivals != 0:
 		return nil, true
-	case !found.wanted, strings.HasPrefix(e.name, "."): // a temporary file, which is renamed or forgotten
+	case !found.wanted, strings.HasPrefix(e.name, "."): // a temporary file, which is renamed or removed later
 		return nil, false
 	case e.mask&unix.IN_ISDIR != 0 && e.mask&(arrivals|unix.IN_MOVED_FROM) != 0:
 		return nil, true // a directory within, as of overlays

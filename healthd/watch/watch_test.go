@@ -12,8 +12,8 @@ import (
 	"github.com/archipelago-os/archipelago/healthd/watch"
 )
 
-// watching is a watch that has begun. It watches a directory of its own as well: what
-// is told of a file there is told after what happened before.
+// watching is a watch that has begun. It also watches a directory of the test: an event of a
+// file there comes after all earlier events.
 type watching struct {
 	t      *testing.T
 	events <-chan watch.Event
@@ -29,13 +29,13 @@ func begin(t *testing.T, dirs ...string) *watching {
 	return w
 }
 
-// begins waits until everything is watched, anew where something was replaced.
+// begins waits until everything is watched, again after a directory was replaced.
 func (w *watching) begins() {
 	for (<-w.events != watch.Event{}) {
 	}
 }
 
-// until is what is told of all that happened until now. Nothing may be replaced meanwhile.
+// until is the events up to now. No directory may be replaced meanwhile.
 func (w *watching) until() (list []watch.Event) {
 	w.t.Helper()
 	w.marked++
@@ -50,8 +50,8 @@ func (w *watching) until() (list []watch.Event) {
 	return list
 }
 
-// tells writes a file until that is told: while the watch begins anew, a change is told
-// by its beginning only.
+// tells writes a file until the write is reported: while the watches are set up again, only
+// the end of the setup reports a change.
 func (w *watching) tells(dir, name string) {
 	w.t.Helper()
 	for begins := true; begins; {

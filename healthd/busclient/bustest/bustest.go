@@ -1,6 +1,6 @@
-// Package bustest is a message bus for tests: a dbus-daemon that only one test knows.
+// Package bustest is a message bus for tests: a dbus-daemon for one test only.
 //
-// It owns the process of the daemon, and has nobody on the bus by itself.
+// It owns the process of the daemon, and connects no client to the bus.
 package bustest
 
 import (
@@ -14,7 +14,7 @@ import (
 
 // Daemon is a dbus-daemon.
 type Daemon struct {
-	// Address is that of the bus.
+	// Address is the address of the bus.
 	Address string
 
 	tb     testing.TB
