@@ -29,7 +29,7 @@ and waits until they serve. It includes their companions, and the providers that
 they require if the catalog has only one. Installing an app again changes
 nothing, unless its manifest differs.
 
-First, install pulls the images and compares the apps with them, as
+Before that, install pulls the images and compares the apps with them, as
 check --images does. It does not install an app that can't run in its image.
 
 Before it writes anything, install lists the rights of new apps that go beyond
