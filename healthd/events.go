@@ -21,7 +21,7 @@ func transitions(before, after Status) []journal.Event {
 		case a.Reason == units.ReasonGaveUp && b.Reason != units.ReasonGaveUp:
 			list = append(list, journal.Event{
 				Kind: journal.GaveUp, App: a.ID, Reason: a.Reason, Log: a.PassLog,
-				Message: a.ID + ": repairs did not help, and are tried once an hour from now on" + clause(cmp.Or(a.Error, a.PassError)),
+				Message: a.ID + ": repairs did not help; healthd repairs it once an hour from now on" + clause(cmp.Or(a.Error, a.PassError)),
 			})
 		case !known:
 		case a.unhealthy && !b.unhealthy:

@@ -123,7 +123,7 @@ func foreignFiles(r reconcile.Report) []Event {
 		if a.Reason == units.ReasonFileForeign {
 			list = append(list, Event{
 				Kind: ForeignFile, App: a.App, Target: a.Target, Reason: a.Reason,
-				Message: fmt.Sprintf("%s: %s was not written by archgen, and stays: move it away, or put what it says into the manifest or an overlay", a.App, a.Target),
+				Message: fmt.Sprintf("%s: %s was not written by archgen; move it away, or move its settings into the manifest or an overlay", a.App, a.Target),
 			})
 		}
 	}
