@@ -102,6 +102,9 @@ func stale(t *testing.T, m *systemd.Manager, name string) bool {
 		Name: name, InvocationID: u.InvocationID, NeedDaemonReload: u.NeedDaemonReload, MainPID: u.MainPID, ControlGroup: u.ControlGroup,
 		ActiveEnterMonotonic: list[0].ActiveEnterMonotonic, // which u has by another clock
 	}
+	if strings.HasSuffix(name, ".service") {
+		want.ActiveEnterTimestamp = u.ActiveEnterTimestamp
+	}
 	if isUp := u.MainPID != 0; isUp != (list[0].ActiveEnterMonotonic != 0) {
 		t.Errorf("%s has the process %d and came up at %d", name, u.MainPID, list[0].ActiveEnterMonotonic)
 	}
@@ -447,9 +450,11 @@ func TestLiveRestartAlone(t *testing.T) {
 func TestLiveJobBehindAnother(t *testing.T) {
 	const first, second = "first.service", "second.service"
 	m := connect(t, systemd.Options{})
+	released := filepath.Join(t.TempDir(), "released") // what the second waits for before it stops
 	install(t, m, map[string]string{
-		first:  "[Service]\nExecStart=/bin/sleep infinity\n",
-		second: "[Unit]\nAfter=first.service\n[Service]\nExecStart=/bin/sh -c 'trap \"sleep 2; exit\" TERM; while :; do sleep 0.1; done'\n",
+		first: "[Service]\nExecStart=/bin/sleep infinity\n",
+		second: "[Unit]\nAfter=first.service\n[Service]\nExecStart=/bin/sh -c 'trap \"while [ ! -e " + released +
+			" ]; do sleep 0.1; done; exit\" TERM; while :; do sleep 0.1; done'\n",
 	})
 	for _, name := range []string{first, second} {
 		if _, err := m.Start(within(t, long), name, systemd.Replace); err != nil {
@@ -470,6 +475,9 @@ func TestLiveJobBehindAnother(t *testing.T) {
 		return err == nil && len(list) == 1 && list[0].JobType == "restart" && list[0].ActiveState == "active" &&
 			unit(t, m, first).InvocationID == before.InvocationID
 	})
+	if err := os.WriteFile(released, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		if e := <-ended; e.result != systemd.JobDone || e.err != nil {
 			t.Errorf("restart: %q, %v", e.result, e.err)
