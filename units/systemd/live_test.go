@@ -450,17 +450,20 @@ func TestLiveRestartAlone(t *testing.T) {
 func TestLiveJobBehindAnother(t *testing.T) {
 	const first, second = "first.service", "second.service"
 	m := connect(t, systemd.Options{})
-	released := filepath.Join(t.TempDir(), "released") // what the second waits for before it stops
+	// What the second makes once it can catch a signal, and what it waits for before it stops.
+	dir := t.TempDir()
+	ready, released := filepath.Join(dir, "ready"), filepath.Join(dir, "released")
 	install(t, m, map[string]string{
 		first: "[Service]\nExecStart=/bin/sleep infinity\n",
 		second: "[Unit]\nAfter=first.service\n[Service]\nExecStart=/bin/sh -c 'trap \"while [ ! -e " + released +
-			" ]; do sleep 0.1; done; exit\" TERM; while :; do sleep 0.1; done'\n",
+			" ]; do sleep 0.1; done; exit\" TERM; touch " + ready + "; while :; do sleep 0.1; done'\n",
 	})
 	for _, name := range []string{first, second} {
 		if _, err := m.Start(within(t, long), name, systemd.Replace); err != nil {
 			t.Fatal(err)
 		}
 	}
+	eventually(t, "the second is ready", func() bool { _, err := os.Stat(ready); return err == nil })
 	before := unit(t, m, first)
 	ended := make(chan ending, 2)
 	restart := func(name string) {
