@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/statusview"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 )
@@ -54,7 +55,7 @@ func (c *cli) logs(from *source, w *machine.Logs, id string) error {
 	}
 	w.Scope, w.Services = from.scope(), slices.DeleteFunc(services, func(s string) bool { return units.AppOf(s) != id })
 	if len(w.Services) == 0 {
-		return noSuchApp(id, known)
+		return statusview.NoSuchApp(id, known)
 	}
 	program, err := exec.LookPath("journalctl")
 	if err != nil {

@@ -113,7 +113,7 @@ func (c *cli) status(from *source, args []string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	apps, err := selectApp(s.apps, args)
+	apps, err := statusview.Select(s.apps, args)
 	if err != nil {
 		return err
 	}
@@ -124,32 +124,6 @@ func (c *cli) status(from *source, args []string, asJSON bool) error {
 		return partError{errReported}
 	}
 	return nil
-}
-
-func selectApp(apps []statusview.App, args []string) ([]statusview.App, error) {
-	if len(args) == 0 {
-		return apps, nil
-	}
-	i := slices.IndexFunc(apps, func(a statusview.App) bool { return a.ID == args[0] })
-	if i < 0 {
-		return nil, unknownApp(args[0], apps)
-	}
-	return apps[i : i+1], nil
-}
-
-func unknownApp(id string, apps []statusview.App) error {
-	ids := make([]string, 0, len(apps))
-	for _, a := range apps {
-		ids = append(ids, a.ID)
-	}
-	return noSuchApp(id, ids)
-}
-
-func noSuchApp(id string, ids []string) error {
-	if len(ids) == 0 {
-		return fmt.Errorf("there is no app %q: no app is installed; archgen catalog lists the apps that can be", id)
-	}
-	return fmt.Errorf("there is no app %q; there are: %s", id, strings.Join(ids, ", "))
 }
 
 func (c *cli) printStatus(s *survey, apps []statusview.App, args []string, asJSON bool) error {
@@ -254,7 +228,7 @@ func (w *watcher) look(ctx context.Context, l *machine.Machine, from *source) er
 	if err != nil {
 		return err
 	}
-	apps, err := selectApp(s.apps, w.args)
+	apps, err := statusview.Select(s.apps, w.args)
 	if err != nil {
 		return err
 	}
