@@ -221,14 +221,11 @@ var (
 	marks = regexp.MustCompile("(?m)^[ \\t]*(//|/?\\*)|[\"`]|\\\\n")
 	// doc is a comment of Go up to the name that it may document.
 	doc = regexp.MustCompile(`(?m)^[ \t]*// (\w+) .*\n(?:[ \t]*//.*\n)*[ \t]*(?:(?:func|type|var|const) )?(?:\([^)]*\) )?(\w+)`)
-	// tag is the tags of a field of a struct.
-	tag = regexp.MustCompile("^`[a-z]+:\".*\"`$")
 )
 
 // goProse is the comments and strings of a Go file. The marks of comments are blanked out,
 // so that a phrase is found across lines. Code keeps two texts apart. A name that a comment
-// documents is code, as are the tags of a struct and a string without white space, such as a
-// JSON field.
+// documents is code, as is a string without white space, such as the tag of a JSON field.
 func goProse(source []byte) string {
 	source = slices.Clone(source)
 	for _, at := range doc.FindAllSubmatchIndex(source, -1) {
@@ -252,7 +249,7 @@ func goProse(source []byte) string {
 		case token.EOF:
 			return string(text)
 		case token.COMMENT, token.STRING:
-			if tag.MatchString(literal) || kind == token.STRING && !strings.ContainsAny(literal, " \t\n\\") {
+			if kind == token.STRING && !strings.ContainsAny(literal, " \t\n\\") {
 				continue
 			}
 			blank := marks.ReplaceAllStringFunc(literal, func(m string) string { return strings.Repeat(" ", len(m)) })

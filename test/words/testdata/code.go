@@ -22,4 +22,5 @@ ever.`
 
 type file struct {
 	Anew bool `json:"anew"`
+	Kept bool `json:"kept" doc:"archgen writes the file anew"`
 }
