@@ -20,8 +20,6 @@ type Basis struct {
 	// Desired has the last-good files of apps that were rolled back or have an invalid manifest.
 	// It lacks the apps of Reverted.
 	Desired
-	// Requested is the apps of the desired state, uncorrected.
-	Requested []App
 	// Reverted is the apps whose adoption was reverted. If their units stayed, they would replace
 	// the foreign containers again at the next boot.
 	Reverted []App
@@ -41,7 +39,7 @@ func BasisOf(want Desired, past Past) (Basis, error) {
 	if past.History == nil {
 		past.History = History{}
 	}
-	b := Basis{Desired: want, Requested: want.Apps, Unfinished: map[string]bool{}, Past: past}
+	b := Basis{Desired: want, Unfinished: map[string]bool{}, Past: past}
 	b.leaveReverted()
 	for id, r := range past.History {
 		if r.Changed && !b.OutOfScope(id) {

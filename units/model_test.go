@@ -623,7 +623,8 @@ func (m *machine) act(plan units.Plan, action units.Action) {
 		m.adoptions.Begin(a.id, plan.Adopts[a.id])
 		a.foreign = parked
 	case units.Restore:
-		app := plan.Basis.Requested[slices.IndexFunc(plan.Basis.Requested, func(app units.App) bool { return app.ID == a.id })]
+		apps := slices.Concat(plan.Basis.Apps, plan.Basis.Reverted)
+		app := apps[slices.IndexFunc(apps, func(app units.App) bool { return app.ID == a.id })]
 		m.revert(a, app)
 	case units.Reload:
 		m.reloadUnseen(func(a *simApp) bool { return a.invalid })
