@@ -20,6 +20,22 @@ type ForeignContainer struct {
 // ParkedName is its name while it is parked.
 func (c ForeignContainer) ParkedName() string { return c.Name + ".legacy" }
 
+// ParkAction parks the container for an app, RemoveAction removes it once the app serves, and
+// UnparkAction restores it if the app does not.
+func (c ForeignContainer) ParkAction(app string) Action {
+	return Action{App: app, Kind: Adopt, Target: c.Name, Reason: ReasonLegacy}
+}
+
+// RemoveAction is described at ParkAction.
+func (c ForeignContainer) RemoveAction(app string) Action {
+	return Action{App: app, Kind: Remove, Target: c.ParkedName(), Reason: ReasonAdopted}
+}
+
+// UnparkAction is described at ParkAction.
+func (c ForeignContainer) UnparkAction(app string) Action {
+	return Action{App: app, Kind: Restore, Target: c.Name, Reason: ReasonRolledBack}
+}
+
 // ForeignNames lists containers in a message.
 func ForeignNames(list []ForeignContainer) string {
 	all := make([]string, 0, len(list))
@@ -54,9 +70,14 @@ type Adoption struct {
 // container can't be found out again.
 type Adoptions map[string]Adoption
 
-// Begin records the containers that an app is about to replace, before anything is done to them. A
-// container that is recorded already keeps its first record.
+// Begin records the containers that an app is about to replace, before anything is done to them.
 func (a Adoptions) Begin(id string, found []ForeignContainer) {
+	a[id] = Adoption{Containers: a.with(id, found)}
+}
+
+// with is the containers of an app with those that were found. A container that is recorded already
+// keeps its first record.
+func (a Adoptions) with(id string, found []ForeignContainer) []ForeignContainer {
 	list := slices.Clone(a[id].Containers)
 	for _, c := range found {
 		i := slices.IndexFunc(list, func(o ForeignContainer) bool { return o.Name == c.Name })
@@ -67,7 +88,7 @@ func (a Adoptions) Begin(id string, found []ForeignContainer) {
 			list[i] = c
 		}
 	}
-	a[id] = Adoption{Containers: list}
+	return list
 }
 
 // Withdraw records that an app did not serve when it replaced its foreign containers.

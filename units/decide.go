@@ -89,11 +89,12 @@ func (d *differ) refuseUnwanted() {
 func (d *differ) refusal(app App, failed string) error {
 	main := app.Parts[0].Service
 	foreign, inPlace := d.have.Foreign[app.ID]
+	files := d.foreignFiles(app)
 	switch {
 	case d.have.Units[main].Masked && (app.Request == Start || app.Request == Restart):
 		return fmt.Errorf("%s is masked, and systemd starts no masked unit; unmask it with %s", main, d.want.Scope.Systemctl("unmask "+main))
-	case len(d.foreignFiles(app)) > 0:
-		return fmt.Errorf("archgen did not write a file that has the name of one of its units: %s; move the file away", strings.Join(d.foreignFiles(app), ", "))
+	case len(files) > 0:
+		return fmt.Errorf("archgen did not write a file that has the name of one of its units: %s; move the file away", strings.Join(files, ", "))
 	case !inPlace:
 		return nil
 	case foreign.Err != nil:
@@ -138,8 +139,7 @@ func (d *differ) firstReload() *Action {
 func (d *differ) rollback(app App) []Action {
 	isDown := func(id string) bool {
 		service := ServiceName(id)
-		starts := func(a Action) bool { return a.Target == service && a.isStart() }
-		return d.have.Units[service].Active != Active && !slices.ContainsFunc(d.plan.Steps, starts)
+		return d.have.Units[service].Active != Active && !d.startsAnyOf([]string{service})
 	}
 	switch {
 	case d.basis.IsInPlace(app.ID):
@@ -147,7 +147,9 @@ func (d *differ) rollback(app App) []Action {
 	case slices.ContainsFunc(app.Needs, isDown):
 		return nil
 	}
-	return RollbackActions(app.With(d.plan.PreviousFiles(app.ID)))
+	previous := app.With(d.plan.PreviousFiles(app.ID))
+	before, restart := RollbackSteps(previous)
+	return slices.Concat(RollbackWrites(app.ID, previous.Files), before, []Action{restart})
 }
 
 // failedPart is the service that failed of an app that an earlier pass started with changed files
@@ -202,14 +204,7 @@ func (d *differ) adopt() {
 		if d.isRefused(app.ID) || app.Request == Stop || !d.want.Adopts || !d.plan.HasSteps(app.ID) {
 			continue
 		}
-		adoptions := maps.Clone(d.basis.Past.Adoptions)
-		if adoptions == nil {
-			adoptions = Adoptions{}
-		}
-		if found := d.have.Foreign[app.ID].Containers; len(found) > 0 {
-			adoptions.Begin(app.ID, found)
-		}
-		if list := adoptions[app.ID].Containers; len(list) > 0 {
+		if list := d.basis.Past.Adoptions.with(app.ID, d.have.Foreign[app.ID].Containers); len(list) > 0 {
 			d.plan.Adopts[app.ID] = list
 		}
 	}

@@ -373,9 +373,7 @@ func (d *differ) bringBack(app App, p Part, u Unit) {
 
 // startsAnyOf reports whether the plan so far starts one of some services.
 func (d *differ) startsAnyOf(services []string) bool {
-	starts := func(a Action) bool { return a.isStart() && slices.Contains(services, a.Target) }
-	return slices.ContainsFunc(d.plan.Steps, starts) ||
-		slices.ContainsFunc(d.plan.Rollbacks, func(r Rollback) bool { return slices.ContainsFunc(r.Actions, starts) })
+	return d.plan.starts(func(a Action) bool { return slices.Contains(services, a.Target) })
 }
 
 // isUp reports whether these apps are up, with no job. A follower restarts only once it can reach

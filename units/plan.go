@@ -155,15 +155,21 @@ func (p Plan) Writes(app string) bool {
 	return slices.ContainsFunc(p.Files, func(a Action) bool { return a.App == app })
 }
 
+// starts reports whether a step or a rollback that fits makes a container.
+func (p Plan) starts(fits func(Action) bool) bool {
+	isStart := func(a Action) bool { return a.isStart() && fits(a) }
+	return slices.ContainsFunc(p.Steps, isStart) ||
+		slices.ContainsFunc(p.Rollbacks, func(r Rollback) bool { return slices.ContainsFunc(r.Actions, isStart) })
+}
+
 // Starting is the apps of which the plan starts a service that is down. Only then can a foreign
 // container have its name.
 func (p Plan) Starting(have Observed) []App {
 	var list []App
 	for _, app := range p.Basis.Apps {
-		isStart := func(a Action) bool { return a.App == app.ID && a.isStart() }
 		isDown := func(part Part) bool { return have.Units[part.Service].Active != Active }
-		restarts := slices.ContainsFunc(p.Rollbacks, func(r Rollback) bool { return slices.ContainsFunc(r.Actions, isStart) })
-		if (slices.ContainsFunc(p.Steps, isStart) || restarts) && slices.ContainsFunc(app.Parts, isDown) {
+		isOf := func(a Action) bool { return a.App == app.ID }
+		if slices.ContainsFunc(app.Parts, isDown) && p.starts(isOf) {
 			list = append(list, app)
 		}
 	}
@@ -183,7 +189,7 @@ func (p Plan) Actions() []Action {
 	ids := slices.Sorted(maps.Keys(p.Adopts))
 	for _, id := range ids {
 		for _, c := range p.Adopts[id] {
-			list = append(list, Action{App: id, Kind: Adopt, Target: c.Name, Reason: ReasonLegacy})
+			list = append(list, c.ParkAction(id))
 		}
 	}
 	list = append(list, p.Files...)
@@ -202,7 +208,7 @@ func (p Plan) Actions() []Action {
 			continue
 		}
 		for _, c := range p.Adopts[id] {
-			list = append(list, Action{App: id, Kind: Remove, Target: c.ParkedName(), Reason: ReasonAdopted})
+			list = append(list, c.RemoveAction(id))
 		}
 	}
 	return append(list, p.Left...)

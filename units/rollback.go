@@ -32,18 +32,36 @@ func (s Set) SameContainers(other Set) bool {
 	return slices.EqualFunc(s, other, func(a, b File) bool { return a.Name == b.Name && a.Digest == b.Digest })
 }
 
-// RollbackActions restarts an app with its previous files.
-func RollbackActions(previous App) []Action {
-	list := make([]Action, 0, len(previous.Files)+3)
-	for _, f := range previous.Files {
-		list = append(list, Action{App: previous.ID, Kind: Write, Target: f.Name, Reason: ReasonRolledBack})
+// RollbackWrites writes the previous files of an app.
+func RollbackWrites(app string, previous Set) []Action {
+	list := make([]Action, 0, len(previous))
+	for _, f := range previous {
+		list = append(list, Action{App: app, Kind: Write, Target: f.Name, Reason: ReasonRolledBack})
 	}
+	return list
+}
+
+// RollbackSteps prepares the restart of an app with its previous files, and restarts it.
+func RollbackSteps(previous App) (before []Action, restart Action) {
 	main := previous.Parts[0].Service
-	return append(list,
-		Action{Kind: Reload, Reason: ReasonRolledBack},
-		Action{App: previous.ID, Kind: ResetFailed, Target: main, Reason: ReasonRolledBack},
-		Action{App: previous.ID, Kind: Restart, Target: main, Reason: ReasonRolledBack},
-	)
+	return []Action{
+		{Kind: Reload, Reason: ReasonRolledBack},
+		{App: previous.ID, Kind: ResetFailed, Target: main, Reason: ReasonRolledBack},
+	}, Action{App: previous.ID, Kind: Restart, Target: main, Reason: ReasonRolledBack}
+}
+
+// StopAll stops the services of an app that are not stopped, and resets those that fail.
+func StopAll(app App, found map[string]Unit) []Action {
+	var list []Action
+	for _, service := range app.Services() {
+		if u := found[service]; u.Active == "" || u.Active == Inactive {
+			continue
+		}
+		for _, kind := range []Kind{Stop, ResetFailed} {
+			list = append(list, Action{App: app.ID, Kind: kind, Target: service, Reason: ReasonRolledBack})
+		}
+	}
+	return list
 }
 
 // rollsBack reports whether the plan rolls an app back.
@@ -60,15 +78,7 @@ func (p Plan) Rollback(app string) *Rollback {
 
 // revertActions stops an app and restores its foreign containers.
 func (p Plan) revertActions(app App, found map[string]Unit) []Action {
-	var list []Action
-	for _, service := range app.Services() {
-		if u := found[service]; u.Active == "" || u.Active == Inactive {
-			continue
-		}
-		for _, kind := range []Kind{Stop, ResetFailed} {
-			list = append(list, Action{App: app.ID, Kind: kind, Target: service, Reason: ReasonRolledBack})
-		}
-	}
+	list := StopAll(app, found)
 	own := p.Ours.Of(app.ID)
 	for _, f := range own {
 		list = append(list, Action{App: app.ID, Kind: Remove, Target: f.Name, Reason: ReasonRolledBack})
@@ -77,7 +87,7 @@ func (p Plan) revertActions(app App, found map[string]Unit) []Action {
 		list = append(list, Action{Kind: Reload, Reason: ReasonRolledBack})
 	}
 	for _, c := range slices.Backward(p.Basis.Past.Adoptions[app.ID].Containers) { // the main container is last, as in a start
-		list = append(list, Action{App: app.ID, Kind: Restore, Target: c.Name, Reason: ReasonRolledBack})
+		list = append(list, c.UnparkAction(app.ID))
 	}
 	return list
 }

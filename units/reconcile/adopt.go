@@ -107,7 +107,7 @@ func (p *pass) parkFor(ctx context.Context, app units.App) error {
 		}
 	}
 	for _, c := range p.containers(app.ID) {
-		a := units.Action{App: app.ID, Kind: units.Adopt, Target: c.Name, Reason: units.ReasonLegacy}
+		a := c.ParkAction(app.ID)
 		if err := p.act(a, func() error { return p.host.Foreign.Park(ctx, app, c) }); err != nil {
 			return err
 		}
@@ -145,7 +145,7 @@ func (p *pass) removeParked(ctx context.Context, app units.App) {
 	}
 	err := p.noteAdoption(func() { p.adoptions.End(app.ID) })
 	for _, c := range list {
-		a := units.Action{App: app.ID, Kind: units.Remove, Target: c.ParkedName(), Reason: units.ReasonAdopted}
+		a := c.RemoveAction(app.ID)
 		err = errors.Join(err, p.act(a, func() error { return p.host.Foreign.Remove(ctx, c) }))
 	}
 	if err != nil {
@@ -180,7 +180,7 @@ func (p *pass) stopAndUnpark(ctx context.Context, app units.App) error {
 	}
 	errs := []error{p.removeUnits(ctx, app)}
 	for _, c := range slices.Backward(p.containers(app.ID)) { // the main container is last, as in a start
-		a := units.Action{App: app.ID, Kind: units.Restore, Target: c.Name, Reason: units.ReasonRolledBack}
+		a := c.UnparkAction(app.ID)
 		errs = append(errs, p.act(a, func() error { return p.host.Foreign.Unpark(ctx, c) }))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -209,19 +209,13 @@ func (p *pass) removeUnits(ctx context.Context, app units.App) error {
 
 // end stops every service of an app, and resets those that failed.
 func (p *pass) end(ctx context.Context, app units.App) error {
-	services := app.Services()
-	found, err := p.host.Services.Observe(ctx, services, false)
+	found, err := p.host.Services.Observe(ctx, app.Services(), false)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	for _, service := range services {
-		if u := found[service]; u.Active == "" || u.Active == units.Inactive {
-			continue
-		}
-		for _, kind := range []units.Kind{units.Stop, units.ResetFailed} {
-			errs = append(errs, p.serviceAct(ctx, units.Action{App: app.ID, Kind: kind, Target: service, Reason: units.ReasonRolledBack}))
-		}
+	for _, a := range units.StopAll(app, found) {
+		errs = append(errs, p.serviceAct(ctx, a))
 	}
 	return errors.Join(errs...)
 }

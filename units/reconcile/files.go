@@ -175,7 +175,7 @@ func (p *pass) nothingWritten() bool {
 func (p *pass) sync() error {
 	want := slices.Clone(p.plan.Basis.Shared)
 	for _, app := range p.plan.Basis.Apps {
-		if p.isBad(app.ID) || p.hasForeignFile(app) {
+		if p.isBad(app.ID) {
 			want = append(want, p.plan.Ours.Of(app.ID)...)
 			continue
 		}
@@ -220,10 +220,6 @@ func (p *pass) noteDone(a units.Action) {
 	p.tell(Event{Action: a, Ended: true})
 }
 
-func (p *pass) hasForeignFile(app units.App) bool {
-	return slices.ContainsFunc(app.Files, func(f units.File) bool { return p.have.Files[f.Name].State == units.FileForeign })
-}
-
 // verifyLoaded requires that systemd has every unit. An app without one gets its previous files
 // back, and its result has the log of Podman's generator.
 func (p *pass) verifyLoaded(ctx context.Context) error {
@@ -260,8 +256,8 @@ func (p *pass) giveBack(app units.App) error {
 	if err != nil {
 		return fmt.Errorf("restoring the previous files of %s: %w", app.ID, err)
 	}
-	for _, f := range before {
-		p.noteDone(units.Action{App: app.ID, Kind: units.Write, Target: f.Name, Reason: units.ReasonRolledBack})
+	for _, a := range units.RollbackWrites(app.ID, before) {
+		p.noteDone(a)
 	}
 	return nil
 }

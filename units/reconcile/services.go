@@ -451,21 +451,18 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 	p.history.RollBack(app)
 	p.mu.Unlock()
 	earlier := app.With(p.plan.PreviousFiles(app.ID))
-	main := units.Action{App: app.ID, Kind: units.Restart, Target: earlier.Parts[0].Service, Reason: units.ReasonRolledBack}
+	before, restart := units.RollbackSteps(earlier)
 	if err == nil {
-		err = p.beginRollBack(ctx, app, main.Target)
+		err = p.beginRollBack(ctx, app, restart.Target)
 	}
 	if err == nil {
-		err = p.carryOut(ctx, ctx, earlier, []units.Action{
-			{Kind: units.Reload, Reason: units.ReasonRolledBack},
-			{App: app.ID, Kind: units.ResetFailed, Target: main.Target, Reason: units.ReasonRolledBack},
-		})
+		err = p.carryOut(ctx, ctx, earlier, before)
 	}
 	patient, cancel := context.WithTimeout(ctx, p.host.WaitTimeout)
 	defer cancel()
 	if err == nil {
 		_, err = p.waitOrPreempt(patient, app.ID, func(waiting context.Context) error {
-			if err := p.serviceAct(waiting, main); err != nil {
+			if err := p.serviceAct(waiting, restart); err != nil {
 				return err
 			}
 			return p.verify(waiting, earlier)
