@@ -49,6 +49,7 @@ var mayImport = map[string][]string{
 	"units/prestart":               {"units", "units/statedir", "units/durable", "units/podman/podmancli", "units/probe", "units/status", "generator/configfile", "units/systemd"},
 	"units/adopt":                  {"units", "units/podman/podmancli"},
 	"units/systemd":                {"units", "units/paths"},
+	"units/podman/podmantest":      {"units/podman/podmancli"},
 	"units/systemd/systemdtest":    {"units/systemd"},
 	"units/reconcile":              {"units"},
 	"units/machine":                {"units", "units/prestart", "units/secret", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/podman/podmancli", "units/probe", "units/paths", "units/reconcile", "units/status"},

@@ -8,7 +8,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/adopt"
 )
 
-// x is an app with one volume of each kind. A test of cmd/archgen holds that a manifest with these
+// x is an app with one volume of each kind. A test of cmd/archgen/install holds that a manifest with these
 // volumes becomes this value.
 var x = adopt.App{
 	ID: "x",

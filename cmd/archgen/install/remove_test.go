@@ -64,7 +64,7 @@ func TestRemovable(t *testing.T) {
 func TestData(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.answers = map[string]string{
+	w.Answers = map[string]string{
 		"volume ls": "web.data\nwebsite.data\nweb\n", "secret ls": "web.a\nother.a\n", "volume rm": "", "secret rm": "",
 	}
 	w.put(map[string]string{"web.d/mine.yaml": "app: {}\n", "page.d/grants.toml": "allow = []\n", "other.d/mine.yaml": "app: {}\n"})
@@ -82,11 +82,11 @@ func TestData(t *testing.T) {
 	if d := cmp.Diff(want, [][]string{d.Volumes, d.Secrets, d.Overlays}); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	w.asked = nil
+	w.Asked = nil
 	if err := d.Delete(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]string{"volume rm -- web.data", "secret rm -- web.a"}, w.asked); d != "" {
+	if d := cmp.Diff([]string{"volume rm -- web.data", "secret rm -- web.a"}, w.Asked); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
 	left, err := m.Secrets.Names()
@@ -106,12 +106,12 @@ func TestDataIsUnknown(t *testing.T) {
 	w := newWorld(t)
 	m := w.machine()
 	for _, answers := range []map[string]string{{}, {"volume ls": ""}} {
-		w.answers = answers
+		w.Answers = answers
 		if _, err := install.DataOf(t.Context(), m.Secrets, w.dir(), []string{"web"}); err == nil {
 			t.Errorf("Podman answers %q only, and there is no error", answers)
 		}
 	}
-	w.answers = map[string]string{"volume ls": "web.data", "secret ls": ""}
+	w.Answers = map[string]string{"volume ls": "web.data", "secret ls": ""}
 	w.put(map[string]string{"web.d/mine.yaml": "app: {}\n"})
 	d, err := install.DataOf(t.Context(), m.Secrets, w.dir(), []string{"web"})
 	if err != nil {
@@ -144,18 +144,18 @@ func TestRemoveNetworks(t *testing.T) {
 	}
 	network("podman")
 	network("private.here")
-	if err := install.RemoveNetworks(t.Context(), m); err != nil || len(w.asked) > 0 {
-		t.Errorf("%v; Podman was asked %q", err, w.asked)
+	if err := install.RemoveNetworks(t.Context(), m); err != nil || len(w.Asked) > 0 {
+		t.Errorf("%v; Podman was asked %q", err, w.Asked)
 	}
 	network("private.gone")
-	w.answers = map[string]string{
+	w.Answers = map[string]string{
 		"network ls": "private.gone=map[io.archipelago.network:x]\nprivate.here=map[io.archipelago.network:x]\nprivate.foreign=map[]\npodman=map[]\n",
 	}
 	if err := install.RemoveNetworks(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	if got := w.asked[len(w.asked)-1]; len(w.asked) != 2 || got != "network rm -- private.gone" {
-		t.Errorf("Podman was asked %q", w.asked)
+	if got := w.Asked[len(w.Asked)-1]; len(w.Asked) != 2 || got != "network rm -- private.gone" {
+		t.Errorf("Podman was asked %q", w.Asked)
 	}
 	for name, want := range map[string]string{"gone": "inactive", "here": "active"} {
 		if got := fake.Unit("archipelago-private." + name + "-network.service").ActiveState; got != want {
@@ -186,7 +186,7 @@ func TestStopVolumes(t *testing.T) {
 func TestProvideSecrets(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.answers = map[string]string{"secret create": ""}
+	w.Answers = map[string]string{"secret create": ""}
 	m := w.machine()
 	of := func(id string, length int) units.App {
 		return units.App{ID: id, Secrets: []units.Secret{{Name: id + ".password", Length: length, Alphabet: "hex"}}}

@@ -2,8 +2,6 @@ package install_test
 
 import (
 	"context"
-	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,22 +18,21 @@ import (
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
+	"github.com/archipelago-os/archipelago/units/podman/podmantest"
 	"github.com/archipelago-os/archipelago/units/secret"
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
-// world is a user's home and a Podman that knows commands by their first words.
+// world is a user's home and a Podman.
 type world struct {
+	podmantest.Podman
 	t    *testing.T
 	home string
-	// answers is what Podman prints. A command that is not in it fails.
-	answers map[string]string
-	asked   []string
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, home: t.TempDir(), answers: map[string]string{}}
+	w := &world{t: t, home: t.TempDir()}
 	if err := os.MkdirAll(w.apps(), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -99,22 +96,13 @@ func (w *world) compiled() (*compile.Compiled, units.Desired) {
 	return k, want
 }
 
-// podman is a podmancli.Runner.
+// podman is a podmancli.Runner. What has no answer does not exist.
 func (w *world) podman(ctx context.Context, call podmancli.Call) error {
-	command := strings.Join(call.Args, " ")
-	w.asked = append(w.asked, command)
-	for prefix, answer := range w.answers {
-		if strings.HasPrefix(command, prefix) {
-			if call.Stdout != nil {
-				_, _ = io.WriteString(call.Stdout, answer)
-			}
-			return nil
-		}
+	err := w.Run(ctx, call)
+	if err != nil && strings.Contains(strings.Join(call.Args, " "), " exists ") {
+		return exec.CommandContext(ctx, "false").Run() // exit status 1 means no
 	}
-	if strings.Contains(command, " exists ") {
-		return exec.CommandContext(ctx, "false").Run() // exit status 1 says no
-	}
-	return fmt.Errorf("podman %s: it failed", command)
+	return err
 }
 
 // machine is the world without a systemd.

@@ -3,7 +3,6 @@ package images
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,28 +16,8 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
+	"github.com/archipelago-os/archipelago/units/podman/podmantest"
 )
-
-// fakePodman answers commands by their first words, and fails at others. It notes what it
-// was asked.
-type fakePodman struct {
-	answers map[string]string
-	asked   []string
-}
-
-func (f *fakePodman) run(_ context.Context, call podmancli.Call) error {
-	command := strings.Join(call.Args, " ")
-	f.asked = append(f.asked, command)
-	for prefix, answer := range f.answers {
-		if strings.HasPrefix(command, prefix) {
-			if call.Stdout != nil {
-				_, _ = io.WriteString(call.Stdout, answer)
-			}
-			return nil
-		}
-	}
-	return fmt.Errorf("podman %s: it failed", command)
-}
 
 func app(t *testing.T, text string) *manifests.Resolved {
 	t.Helper()
@@ -83,8 +62,8 @@ func TestCheck(t *testing.T) {
 		"no Podman": {nil, "", "", "it failed"},
 		"no JSON":   {map[string]string{there: "", inspect: "{"}, "", "", "decoding the JSON output"},
 	} {
-		podman := fakePodman{answers: c.answers}
-		r := Reader{Podman: podman.run, Scope: units.User}
+		podman := podmantest.Podman{Answers: c.answers}
+		r := Reader{Podman: podman.Run, Scope: units.User}
 		diags, notes, err := r.Check(t.Context(), app(t, command))
 		if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%s: %v", what, err)
@@ -121,18 +100,18 @@ func TestLook(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(root, "web"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	podman := fakePodman{answers: map[string]string{
+	podman := podmantest.Podman{Answers: map[string]string{
 		"image exists": "", "image inspect": `[{"Architecture": "` + runtime.GOARCH + `"}]`, "image mount": root + "\n", "image unmount": "",
 	}}
-	r := Reader{Podman: podman.run, Scope: units.System}
+	r := Reader{Podman: podman.Run, Scope: units.System}
 	diags, notes, err := r.Check(t.Context(), app(t, "app: {id: web, name: W, version: 1.0.0, container: {image: localhost/web:1, command: [/web]}}"))
 	if len(diags) != 1 || !strings.Contains(diags[0].Message, "/web") || len(notes) > 0 || err != nil {
 		t.Errorf("%v, %q, %v; want that it can't be executed", diags, notes, err)
 	}
-	if !slices.Contains(podman.asked, "image unmount -- localhost/web:1") {
-		t.Errorf("it is still mounted: %q", podman.asked)
+	if !slices.Contains(podman.Asked, "image unmount -- localhost/web:1") {
+		t.Errorf("it is still mounted: %q", podman.Asked)
 	}
-	delete(podman.answers, "image mount")
+	delete(podman.Answers, "image mount")
 	if _, notes, err := r.Check(t.Context(), app(t, "app: {id: web, name: W, version: 1.0.0, container: {image: localhost/web:1}}")); len(notes) != 1 || err != nil {
 		t.Errorf("%q, %v; want a note that it can't be mounted", notes, err)
 	}
