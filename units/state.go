@@ -52,6 +52,15 @@ func (d Desired) Find(id string) (App, bool) {
 	return d.Apps[i], true
 }
 
+// Services is the names of the services of the apps.
+func (d Desired) Services() []string {
+	var names []string
+	for _, app := range d.Apps {
+		names = append(names, app.Services()...)
+	}
+	return names
+}
+
 // Files is every file of the desired state, sorted.
 func (d Desired) Files() Set {
 	set := slices.Clone(d.Shared)

@@ -223,7 +223,7 @@ func (p *pass) noteDone(a units.Action) {
 // verifyLoaded requires that systemd has every unit. An app without one gets its previous files
 // back, and its result has the log of Podman's generator.
 func (p *pass) verifyLoaded(ctx context.Context) error {
-	now, err := p.host.Services.Observe(ctx, serviceNames(p.plan.Basis), false)
+	now, err := p.host.Services.Observe(ctx, p.plan.Basis.Services(), false)
 	if err != nil {
 		return err
 	}

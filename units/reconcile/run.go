@@ -209,7 +209,7 @@ func (p *pass) record() {
 func (p *pass) observe(ctx context.Context, basis units.Basis) (err error) {
 	p.have = units.Observed{}
 	// Units first: the files then show every change that they must be reloaded for.
-	if p.have.Units, err = p.host.Services.Observe(ctx, slices.Concat(serviceNames(basis), pullNames(basis)), basis.Complete); err != nil {
+	if p.have.Units, err = p.host.Services.Observe(ctx, slices.Concat(basis.Services(), pullNames(basis)), basis.Complete); err != nil {
 		return err
 	}
 	if p.have.Files, p.have.Ours, err = p.host.Files.Look(basis.Files()); err != nil {
@@ -229,14 +229,6 @@ func (p *pass) observe(ctx context.Context, basis units.Basis) (err error) {
 func (p *pass) lastGood(app string) (units.Set, error) {
 	good, err := p.good()
 	return good.Of(app), err
-}
-
-func serviceNames(basis units.Basis) []string {
-	var names []string
-	for _, app := range basis.Apps {
-		names = append(names, app.Services()...)
-	}
-	return names
 }
 
 // pullNames is the units that acquire what the apps lack.

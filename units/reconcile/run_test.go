@@ -277,8 +277,8 @@ func TestErrorsOfTheWholePass(t *testing.T) {
 	})
 }
 
-// TestOneImmutableFile: an immutable file affects no other app, whether it is to be replaced or
-// removed, and its app stays as it is.
+// TestOneImmutableFile: an immutable file that a pass can't replace or remove affects no other app.
+// Its own app stays as it is.
 func TestOneImmutableFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()

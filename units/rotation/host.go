@@ -105,7 +105,7 @@ func (h *host) observe(ctx context.Context, r *secret.Rotation) (map[string]mach
 	if err != nil {
 		return nil, err
 	}
-	names := servicesOf(want)
+	names := want.Services()
 	all, err := h.Machine.Services.All(ctx, names)
 	found := make(map[string]machine.Service, len(names))
 	for _, name := range names {

@@ -90,7 +90,7 @@ func (r Rotator) begin(ctx context.Context, name, value string) (*secret.Rotatio
 
 // up returns the services of apps that are up or starting.
 func (r Rotator) up(ctx context.Context, want units.Desired) ([]string, error) {
-	names := servicesOf(want)
+	names := want.Services()
 	found, err := r.Machine.Services.All(ctx, names)
 	return slices.DeleteFunc(names, func(name string) bool { return found[name].State.IsAtRest() }), err
 }
@@ -108,12 +108,4 @@ func (r Rotator) complete(ctx context.Context, rotation *secret.Rotation) error 
 	}
 	r.Ended(result)
 	return result.Err
-}
-
-func servicesOf(want units.Desired) []string {
-	var names []string
-	for _, app := range want.Apps {
-		names = append(names, app.Services()...)
-	}
-	return names
 }

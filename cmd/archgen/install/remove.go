@@ -29,7 +29,7 @@ func Removable(k *compile.Compiled, dir installed.Directory, ids []string) (all,
 			}
 		}
 	}
-	return all, notes, requiredOf(k, all)
+	return all, notes, stillRequired(k, all)
 }
 
 // companionsOf is the installed companions of an app, even if it has errors.
@@ -47,8 +47,8 @@ func companionsOf(k *compile.Compiled, id string) (ids []string) {
 	return ids
 }
 
-// requiredOf is an error if another app requires one that is to be removed.
-func requiredOf(k *compile.Compiled, ids []string) error {
+// stillRequired returns an error if an app that stays requires one of the removed apps.
+func stillRequired(k *compile.Compiled, ids []string) error {
 	if k.Set == nil {
 		return nil
 	}
