@@ -143,29 +143,25 @@ func (q *probeLoop) ask(ctx context.Context) {
 
 // answer is the answer of the service, and the answer of its probe for serving.
 func (q *probeLoop) answer(ctx context.Context) (status.Answer, probe.Outcome) {
-	o := q.Probe(ctx, q.targets[status.Serving])
-	t, hasSynced := q.targets[status.Synced]
-	switch {
-	case o.State != probe.Serving:
+	answer, serving := status.Ask(func(level status.Level) *probe.Outcome {
+		t, hasProbe := q.targets[level]
+		switch {
+		case !hasProbe:
+			return nil
+		case level != status.Synced:
+			o := q.Probe(ctx, t)
+			return &o
+		case q.synced == nil || !time.Now().Before(q.syncedNext):
+			q.syncedNext = time.Now().Add(t.Interval)
+			o := q.Probe(ctx, t)
+			q.synced = &o
+		}
+		return q.synced
+	})
+	if serving.State != probe.Serving {
 		q.synced = nil
-		return status.AnswerOf(o, q.askAlive(ctx, o), nil), o
-	case hasSynced && (q.synced == nil || !time.Now().Before(q.syncedNext)):
-		q.syncedNext = time.Now().Add(t.Interval)
-		further := q.Probe(ctx, t)
-		q.synced = &further
 	}
-	return status.AnswerOf(o, nil, q.synced), o
-}
-
-// askAlive probes whether a service that does not serve answers at all. It is nil if there is
-// no such probe, or if the answer is known.
-func (q *probeLoop) askAlive(ctx context.Context, serving probe.Outcome) *probe.Outcome {
-	t, hasAlive := q.targets[status.Alive]
-	if !hasAlive || status.HealthOf(serving) != units.Failing {
-		return nil
-	}
-	o := q.Probe(ctx, t)
-	return &o
+	return answer, serving
 }
 
 // pace is the time until the next probe. A service that does not answer is probed more

@@ -132,26 +132,17 @@ func (l *snapshot) ask(ctx context.Context) {
 	all.Wait()
 }
 
-// answer probes a service for serving, then for synced if it serves or for alive if it
-// fails.
+// answer probes a service.
 func (l *snapshot) answer(ctx context.Context, targets map[status.Level]probe.Target) status.Answer {
-	ask := func(level status.Level) *probe.Outcome {
+	answer, _ := status.Ask(func(level status.Level) *probe.Outcome {
 		t, ok := targets[level]
 		if !ok {
 			return nil
 		}
 		o := l.reader.Probe(ctx, t)
 		return &o
-	}
-	serving := *ask(status.Serving)
-	switch status.HealthOf(serving) {
-	case units.Serving:
-		return status.AnswerOf(serving, nil, ask(status.Synced))
-	case units.Failing:
-		return status.AnswerOf(serving, ask(status.Alive), nil)
-	case units.HealthUnknown, units.Loading, units.NeedsUser, units.Unhealthy:
-	}
-	return status.AnswerOf(serving, nil, nil)
+	})
+	return answer
 }
 
 // health returns the health from the answers in the snapshot.

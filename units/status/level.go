@@ -63,6 +63,21 @@ type Answer struct {
 	Progress float64
 }
 
+// Ask probes a service for serving, then for synced if it serves or for alive if it fails. ask
+// returns the outcome of the probe for a level, nil if the service has none; it has one for
+// serving. serving is the outcome of that.
+func Ask(ask func(Level) *probe.Outcome) (a Answer, serving probe.Outcome) {
+	serving = *ask(Serving)
+	switch HealthOf(serving) {
+	case units.Serving:
+		return AnswerOf(serving, nil, ask(Synced)), serving
+	case units.Failing:
+		return AnswerOf(serving, ask(Alive), nil), serving
+	case units.HealthUnknown, units.Loading, units.NeedsUser, units.Unhealthy:
+	}
+	return AnswerOf(serving, nil, nil), serving
+}
+
 // AnswerOf combines the outcomes of probes: that for serving and, if they ran, those for
 // alive and synced.
 func AnswerOf(serving probe.Outcome, alive, synced *probe.Outcome) Answer {
