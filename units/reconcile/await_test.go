@@ -32,15 +32,15 @@ func TestAwait(t *testing.T) {
 				if tt.from != "" {
 					m.run(t, app("x", tt.from))
 				}
-				host := m.host()
+				host := m.Host()
 				host.WaitTimeout = 20 * time.Second
 				began := time.Now()
 				isFree := time.AfterFunc(time.Minute, func() {
-					m.mu.Lock()
-					defer m.mu.Unlock()
-					if m.locked {
-						t.Error("the lock is held while an app starts")
-					}
+					m.Change(func() {
+						if m.Locked {
+							t.Error("the lock is held while an app starts")
+						}
+					})
 				})
 				defer isFree.Stop()
 				r, err := reconcile.Await(t.Context(), func() (units.Desired, error) {
@@ -58,7 +58,7 @@ func TestAwait(t *testing.T) {
 				if strings.HasPrefix(tt.want[0], "x rolled-back") {
 					want = tt.from
 				}
-				if got := m.files["app@x.container"].Digest; got != want {
+				if got := m.digestOf("app@x.container"); got != want {
 					t.Errorf("x has the file of %s, want %s", got, want)
 				}
 			})
@@ -85,7 +85,7 @@ func TestAwaitAfterAnotherPass(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine()
 				m.run(t, app("x", "1"))
-				host := m.host()
+				host := m.Host()
 				host.WaitTimeout = 15 * time.Second
 				desired := func() (units.Desired, error) {
 					x := app("x", tt.content)
@@ -121,12 +121,13 @@ func TestAwaitOfAnAppThatJustStarted(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine()
 				m.run(t, app("x", "1"))
-				go m.crash("app@x.service", m.units["app@x.service"].Invocation)
+				m.Restarted("app@x.service")
+				time.AfterFunc(3*time.Second, func() { m.Restarted("app@x.service") })
 				r, err := reconcile.Await(t.Context(), func() (units.Desired, error) {
 					x := app("x", "1")
 					x.IsAwaited = tt.awaited
 					return units.Desired{Apps: []units.App{x}, Complete: tt.whole}, nil
-				}, m.host(), time.Hour)
+				}, m.Host(), time.Hour)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -3,6 +3,7 @@ package reconcile_test
 import (
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +15,7 @@ import (
 // configs is the configuration of the one app with a recipe.
 type configs struct {
 	machine *machine
+	mu      sync.Mutex
 	now     units.ConfigDigests
 	started map[int]units.ConfigDigests // by the number of the start
 	err     error
@@ -25,9 +27,9 @@ type configs struct {
 
 // reload lets the app read its reloadable files again.
 func (c *configs) reload(string) error {
-	c.machine.mu.Lock()
-	defer c.machine.mu.Unlock()
-	n := c.machine.starts[uiService]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.machine.Starts(uiService)
 	has := c.started[n]
 	has.Reloadable = c.now.Reloadable
 	c.started[n] = has
@@ -43,10 +45,20 @@ func withRecipe(a units.App, text string) units.App {
 	return a
 }
 
+// reloads is how often systemd read the files.
+func (c *configs) reloads() (n int) {
+	for _, e := range c.machine.Effects {
+		if e.Verb == "reload" {
+			n++
+		}
+	}
+	return n
+}
+
 func (c *configs) compare(string, units.Prestart) (want, have units.ConfigDigests, err error) {
-	c.machine.mu.Lock()
-	defer c.machine.mu.Unlock()
-	n := c.machine.starts[uiService]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n := c.machine.Starts(uiService)
 	if _, seen := c.started[n]; !seen {
 		c.started[n] = c.now
 		if c.restless {
@@ -58,7 +70,7 @@ func (c *configs) compare(string, units.Prestart) (want, have units.ConfigDigest
 
 func (c *configs) run(t *testing.T, apps ...units.App) reconcile.Report {
 	t.Helper()
-	host := c.machine.host()
+	host := c.machine.Host()
 	host.Config, host.Preempt = c.compare, c.called
 	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Complete: true}, nil }, host)
 	if err != nil {
@@ -70,7 +82,7 @@ func (c *configs) run(t *testing.T, apps ...units.App) reconcile.Report {
 
 func newConfigs() *configs {
 	c := &configs{machine: newMachine(), now: units.ConfigDigests{Config: "a", Watched: "w", Reloadable: "r"}, started: map[int]units.ConfigDigests{}}
-	c.machine.reloading = c.reload
+	c.machine.Reloading = c.reload
 	return c
 }
 
@@ -91,8 +103,8 @@ func TestConfigRestartsOnce(t *testing.T) {
 				t.Fatalf("after change %d: %v", i, r.Actions)
 			}
 		}
-		if c.machine.starts["app@node.service"] != 1 || c.machine.starts[uiService] != 3 {
-			t.Errorf("starts: %v", c.machine.starts)
+		if c.machine.Starts("app@node.service") != 1 || c.machine.Starts(uiService) != 3 {
+			t.Errorf("starts: %v", c.machine.Starts(uiService))
 		}
 	})
 }
@@ -123,19 +135,20 @@ func TestFollowerRestartsInTheSamePass(t *testing.T) {
 		const node = "app@node.service"
 		follower := withRecipe(app("ui", "1", "node"), "x")
 		follower.RestartAfter, follower.Parts[0].TracksAddressOf = []string{"node"}, []string{node}
+		var mu sync.Mutex
 		at := map[int]string{} // the start of the node, by the start of the follower
-		host := m.host()
+		host := m.Host()
 		host.Config = func(string, units.Prestart) (want, have units.ConfigDigests, err error) {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			n := m.starts[uiService]
+			mu.Lock()
+			defer mu.Unlock()
+			n := m.Starts(uiService)
 			if _, seen := at[n]; !seen {
-				at[n] = m.units[node].Invocation
+				at[n] = m.Unit(node).Invocation
 			}
-			return units.ConfigDigests{Watched: m.units[node].Invocation}, units.ConfigDigests{Watched: at[n]}, nil
+			return units.ConfigDigests{Watched: m.Unit(node).Invocation}, units.ConfigDigests{Watched: at[n]}, nil
 		}
 		run := func(node units.App) {
-			m.log = nil
+			m.Effects = nil
 			apps := units.Desired{Apps: []units.App{node, follower}, Complete: true}
 			if _, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return apps, nil }, host); err != nil {
 				t.Fatal(err)
@@ -143,8 +156,8 @@ func TestFollowerRestartsInTheSamePass(t *testing.T) {
 			_, _, _ = host.Config("", units.Prestart{})
 		}
 		starts := func() (list []string) {
-			for _, line := range m.log {
-				if strings.HasPrefix(line, "start ") {
+			for _, line := range m.Did() {
+				if strings.HasPrefix(line, "start ") || strings.HasPrefix(line, "restart ") {
 					list = append(list, line)
 				}
 			}
@@ -152,10 +165,10 @@ func TestFollowerRestartsInTheSamePass(t *testing.T) {
 		}
 		run(app("node", "1"))
 		run(app("node", "2"))
-		equal(t, "an edit of the node", []string{"start " + node + " 2", "start " + uiService + " 1"}, starts())
+		equal(t, "an edit of the node", []string{"restart " + node + " 2", "restart " + uiService + " 1"}, starts())
 		run(app("node", "2"))
 		equal(t, "the next pass", nil, starts())
-		m.noImage["node"] = true
+		m.Lacks["node"] = errNoRoute
 		run(app("node", "3"))
 		equal(t, "an edit that waits for its image", nil, starts())
 	})
@@ -168,7 +181,7 @@ func TestReload(t *testing.T) {
 		c := newConfigs()
 		ui := withRecipe(app("ui", "1"), "x")
 		c.run(t, ui)
-		c.machine.log = nil
+		c.machine.Effects = nil
 		for _, change := range []string{"s", "t", "u"} {
 			c.now.Reloadable = change
 			r := c.run(t, ui)
@@ -178,14 +191,14 @@ func TestReload(t *testing.T) {
 			}
 		}
 		reload := "reload-service " + uiService
-		equal(t, "log", []string{reload, reload, reload}, c.machine.log)
-		if len(c.machine.history["ui"].Pending) > 0 || c.machine.history["ui"].Tries > 1 { // its first start
-			t.Errorf("history: %v", c.machine.history)
+		equal(t, "log", []string{reload, reload, reload}, c.machine.Did())
+		if len(c.machine.Records["ui"].Pending) > 0 || c.machine.Records["ui"].Tries > 1 { // its first start
+			t.Errorf("history: %v", c.machine.Records)
 		}
 		c.now.Reloadable, c.now.Config = "v", "b"
-		c.machine.log = nil
+		c.machine.Effects = nil
 		c.run(t, ui)
-		equal(t, "log of a change of both", []string{"start " + uiService + " 1"}, c.machine.log)
+		equal(t, "log of a change of both", []string{"restart " + uiService + " 1"}, c.machine.Did())
 	})
 }
 
@@ -202,14 +215,14 @@ func TestReloadAgain(t *testing.T) {
 				c := newConfigs()
 				ui := withRecipe(app("ui", "1"), "x")
 				c.run(t, ui)
-				c.machine.log = nil
+				c.machine.Effects = nil
 				calls := make(chan struct{})
 				c.called = func(string) <-chan struct{} { return calls }
 				c.now.Reloadable = "s"
 				time.AfterFunc(after.changed, func() {
-					c.machine.mu.Lock()
+					c.mu.Lock()
 					c.now.Reloadable = "t"
-					c.machine.mu.Unlock()
+					c.mu.Unlock()
 				})
 				time.AfterFunc(after.called, func() { close(calls) })
 				c.run(t, ui)
@@ -219,12 +232,12 @@ func TestReloadAgain(t *testing.T) {
 				if r := c.run(t, ui); r.Changed() {
 					t.Errorf("after both changes: %v", r.Actions)
 				}
-				if has := c.started[c.machine.starts[uiService]].Reloadable; has != "t" {
+				if has := c.started[c.machine.Starts(uiService)].Reloadable; has != "t" {
 					t.Errorf("it has read %q", has)
 				}
-				for _, line := range c.machine.log {
+				for _, line := range c.machine.Did() {
 					if line != "reload-service "+uiService {
-						t.Errorf("log: %v", c.machine.log)
+						t.Errorf("log: %v", c.machine.Did())
 					}
 				}
 			})
@@ -239,13 +252,13 @@ func TestReloadThatFails(t *testing.T) {
 		c := newConfigs()
 		ui := withRecipe(app("ui", "1"), "x")
 		c.run(t, ui)
-		c.machine.log = nil
-		c.now.Reloadable, c.machine.reloading = "s", func(string) error { return errors.New("no space left") }
+		c.machine.Effects = nil
+		c.now.Reloadable, c.machine.Reloading = "s", func(string) error { return errors.New("no space left") }
 		equal(t, "results", []string{"ui not-serving: no space left"}, results(c.run(t, ui)))
 		equal(t, "reasons", []string{string(units.ReasonBackingOff)}, reasons(c.run(t, ui)))
 		time.Sleep(20 * time.Second) // after two repairs, the first being its first start
 		c.run(t, ui)
-		equal(t, "log", []string{"reload-service " + uiService, "start " + uiService + " 1"}, c.machine.log)
+		equal(t, "log", []string{"reload-service " + uiService, "restart " + uiService + " 1"}, c.machine.Did())
 		if r := c.run(t, ui); r.Changed() {
 			t.Errorf("then %v", r.Actions)
 		}
@@ -261,16 +274,12 @@ func TestReloadThatEndsTheApp(t *testing.T) {
 				c := newConfigs()
 				m := c.machine
 				c.run(t, withRecipe(app("ui", "1"), "x"))
-				m.log = nil
-				m.reloading = func(service string) error {
+				m.Effects = nil
+				m.Reloading = func(service string) error {
 					_ = c.reload(service)
 					go func() {
 						time.Sleep(300 * time.Millisecond)
-						m.mu.Lock()
-						defer m.mu.Unlock()
-						u := m.units[service]
-						u.Active, u.Restarting = units.Activating, true
-						m.units[service] = u
+						m.Crash(service)
 					}()
 					return nil
 				}
@@ -292,8 +301,8 @@ func TestReloadThatEndsTheApp(t *testing.T) {
 				}
 				equal(t, "log", []string{
 					"write archipelago-ui.recipe y", "reload-service " + uiService,
-					"write archipelago-ui.recipe x", "reload", "reset-failed " + uiService, "start " + uiService + " 1",
-				}, m.log)
+					"write archipelago-ui.recipe x", "reload", "reset-failed " + uiService, "restart " + uiService + " 1",
+				}, m.Did())
 			})
 		})
 	}
@@ -326,7 +335,7 @@ func TestConfigThatEachStartChanges(t *testing.T) {
 			c.run(t, ui)
 			time.Sleep(time.Second)
 		}
-		if n := c.machine.starts[uiService]; n > 10 {
+		if n := c.machine.Starts(uiService); n > 10 {
 			t.Errorf("%d starts in an hour", n)
 		}
 	})
@@ -337,11 +346,11 @@ func TestRecipeIsWrittenWithoutReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newConfigs()
 		c.run(t, withRecipe(app("ui", "1"), "x"))
-		reloads := c.machine.reloads
+		reloads := c.reloads()
 		c.now.Config = "b"
 		r := c.run(t, withRecipe(app("ui", "1"), "y"))
-		if len(r.Actions) != 2 || r.Actions[1].Reason != units.ReasonConfigDiffers || c.machine.reloads != reloads {
-			t.Errorf("%v, %d reloads", r.Actions, c.machine.reloads-reloads)
+		if len(r.Actions) != 2 || r.Actions[1].Reason != units.ReasonConfigDiffers || c.reloads() != reloads {
+			t.Errorf("%v, %d reloads", r.Actions, c.reloads()-reloads)
 		}
 	})
 }

@@ -1,7 +1,6 @@
 package reconcile_test
 
 import (
-	"context"
 	"errors"
 	"strconv"
 	"testing"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/reconcile/reconciletest"
 )
 
 // TestRestoreNeedsNoImage: an app that runs has its image, so a lost file is restored at once,
@@ -19,23 +19,15 @@ func TestRestoreNeedsNoImage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"))
-		delete(m.files, "app@x.container")
-		m.noImage["x"] = true
-		m.log = nil
+		m.Delete("app@x.container")
+		m.Lacks["x"] = errNoRoute
+		m.Effects = nil
 		r := m.run(t, app("x", "1"))
 		if failed, _ := r.Count(); failed > 0 {
 			t.Errorf("it failed: %+v", r.Results)
 		}
-		equal(t, "log", []string{"write app@x.container 1", "reload"}, m.log)
+		equal(t, "log", []string{"write app@x.container 1", "reload"}, m.Did())
 	})
-}
-
-// busy is a systemd that records each observation.
-type busy struct{ *machine }
-
-func (b busy) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
-	b.note("observe")
-	return b.machine.Observe(ctx, names, others)
 }
 
 // TestRestoreFirst: a lost file of an app that was seen running with it is restored before systemd
@@ -56,13 +48,19 @@ func TestRestoreFirst(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine()
 				m.run(t, app("x", "1"))
-				delete(m.files, "app@x.container")
-				m.log, m.syncFail = nil, c.fail
-				host := m.host()
-				host.Services, host.Ran = busy{m}, c.ran
+				m.Delete("app@x.container")
+				m.Effects = nil
+				m.Before = func(verb, _ string) error {
+					if verb == "observe" {
+						m.Effects = append(m.Effects, reconciletest.Effect{Verb: verb})
+					}
+					return failing("sync", c.fail)(verb, "")
+				}
+				host := m.Host()
+				host.Ran = c.ran
 				want := units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}
 				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
-				equal(t, "log", c.want, m.log)
+				equal(t, "log", c.want, m.Did())
 				if !errors.Is(err, c.fail) {
 					t.Errorf("error %v, want %v", err, c.fail)
 				}
@@ -88,8 +86,11 @@ func TestRestoredFilesAreReportedOnce(t *testing.T) {
 		}
 		x.Files.Sort()
 		m.run(t, x, y)
-		clear(m.files)
-		host := m.host()
+		files, _ := m.Read()
+		for _, f := range files {
+			m.Delete(f.Name)
+		}
+		host := m.Host()
 		host.Ran = func(units.App) bool { return true }
 		want := units.Desired{Apps: []units.App{y, x}, Complete: true}
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
@@ -99,17 +100,12 @@ func TestRestoredFilesAreReportedOnce(t *testing.T) {
 	})
 }
 
-// unable is a systemd that can't start anything.
-type unable struct{ *machine }
-
-func (unable) Start(context.Context, string) error { return errors.New("no space left") }
-
 // TestLostFileIsNoChange: the files of an app without the lost one are no previous version. The
 // lost file is restored, and stays even if later actions fail.
 func TestLostFileIsNoChange(t *testing.T) {
-	for name, broken := range map[string]func(*machine, *reconcile.Host){
-		"can't be started":        func(m *machine, h *reconcile.Host) { h.Services = unable{m} },
-		"generator reads nothing": func(m *machine, _ *reconcile.Host) { m.unreadable = true },
+	for name, broken := range map[string]func(*machine){
+		"can't be started":        func(m *machine) { m.Before = failing("start", errors.New("no space left")) },
+		"generator reads nothing": func(m *machine) { m.Unreadable = true },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -117,18 +113,17 @@ func TestLostFileIsNoChange(t *testing.T) {
 				x := app("x", "1")
 				x.Files = append(x.Files, units.File{Name: "archipelago-x.data.volume", App: "x", Digest: "1", Content: []byte("1")})
 				m.run(t, x)
-				delete(m.files, "app@x.container")
-				m.units["app@x.service"] = units.Unit{Active: units.Failed}
-				m.history, m.log = units.History{}, nil
-				host := m.host()
-				broken(m, &host)
+				m.Delete("app@x.container")
+				m.Put("app@x.service", units.Unit{Active: units.Failed})
+				m.Records, m.Effects = units.History{}, nil
+				broken(m)
 				want := units.Desired{Apps: []units.App{x}, Complete: true}
-				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
+				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, m.Host())
 				if failed, _ := r.Count(); err != nil || failed != 1 {
 					t.Errorf("%v, %+v; want the app to fail", err, r.Results)
 				}
-				if _, ok := m.files["app@x.container"]; !ok {
-					t.Errorf("the file was removed again: %q", m.log)
+				if _, ok := m.File("app@x.container"); !ok {
+					t.Errorf("the file was removed again: %q", m.Did())
 				}
 			})
 		})

@@ -1,7 +1,6 @@
 package reconcile_test
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"testing"
@@ -17,12 +16,12 @@ import (
 // before it could verify it.
 func (m *machine) killedAfterStart(t *testing.T, a units.App) {
 	t.Helper()
-	m.history.MarkChanged(a.ID)
+	m.Records.MarkChanged(a.ID)
 	nobody := func(units.Ownership) bool { return false }
-	if err := errors.Join(m.Sync(a.Files, nobody), m.Reload(t.Context()), m.Start(t.Context(), a.Parts[0].Service)); err != nil {
+	if err := errors.Join(m.Sync(a.Files, nobody), m.Reload(t.Context()), m.Restart(t.Context(), a.Parts[0].Service)); err != nil {
 		t.Fatal(err)
 	}
-	m.log = nil
+	m.Effects = nil
 }
 
 // TestChangeOfAKilledPass is verified by the next pass, as if that had made the change: an app
@@ -38,7 +37,7 @@ func TestChangeOfAKilledPass(t *testing.T) {
 		"it serves": {version: "2", outcome: reconcile.Unchanged, good: "2"},
 		"it does not": {
 			version: "2-silent", outcome: reconcile.RolledBack,
-			done: []string{"write app@a.container 1", "reload", "start app@a.service 1"}, good: "1",
+			done: []string{"write app@a.container 1", "reload", "restart app@a.service 1"}, good: "1",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -50,14 +49,14 @@ func TestChangeOfAKilledPass(t *testing.T) {
 				if r.Results[0].Outcome != c.outcome {
 					t.Errorf("%+v", r.Results[0])
 				}
-				log := slices.DeleteFunc(m.log, func(line string) bool { return line == "reset-failed app@a.service" })
+				log := slices.DeleteFunc(m.Did(), func(line string) bool { return line == "reset-failed app@a.service" })
 				if d := cmp.Diff(c.done, log); d != "" {
 					t.Errorf("-want +done:\n%s", d)
 				}
 				if good, err := m.Good(); err != nil || len(good) != 1 || good[0].Digest != c.good {
 					t.Errorf("last good: %v, %v", good, err)
 				}
-				if m.history["a"].Changed {
+				if m.Records["a"].Changed {
 					t.Error("it was not recorded as verified")
 				}
 			})
@@ -71,30 +70,20 @@ func TestStartOfAKilledPass(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("a", "1"))
 		m.killedAfterStart(t, app("a", "2"))
-		u := m.units["app@a.service"]
+		u := m.Unit("app@a.service")
 		u.Active = units.Activating
-		m.units["app@a.service"] = u
+		m.Put("app@a.service", u)
 		m.run(t, app("a", "2"))
 		if good, _ := m.Good(); good[0].Digest != "1" {
 			t.Errorf("last good while it starts: %v", good)
 		}
 		u.Active = units.Active
-		m.units["app@a.service"] = u
+		m.Put("app@a.service", u)
 		m.run(t, app("a", "2"))
 		if good, _ := m.Good(); good[0].Digest != "2" {
 			t.Errorf("last good when it serves: %v", good)
 		}
 	})
-}
-
-// blind is a machine on which observing services fails once the app was started.
-type blind struct{ *machine }
-
-func (b blind) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
-	if slices.ContainsFunc(b.log, func(line string) bool { return line == "start app@a.service 2" }) {
-		return nil, errors.New("reading the container of app@a.service: input/output error")
-	}
-	return b.machine.Observe(ctx, names, others)
 }
 
 // TestUnobservedServiceIsNotRolledBack: an error of the machine says nothing about the app. The
@@ -103,19 +92,24 @@ func TestUnobservedServiceIsNotRolledBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("a", "1"))
-		host := m.host()
-		host.Services = blind{m}
+		m.Before = func(verb, _ string) error { // once the app was started
+			if verb == "observe" && m.Starts("app@a.service") == 2 {
+				return errors.New("reading the container of app@a.service: input/output error")
+			}
+			return nil
+		}
 		want := units.Desired{Complete: true, Apps: []units.App{app("a", "2")}}
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, m.Host())
+		m.Before = nil
 		if err != nil || r.Results[0].Outcome != reconcile.Failed {
 			t.Errorf("%+v, %v", r.Results, err)
 		}
-		if good, _ := m.Good(); good[0].Digest != "1" || m.files["app@a.container"].Digest != "2" {
-			t.Errorf("last good %v, files %v", good, m.files)
+		if good, _ := m.Good(); good[0].Digest != "1" || m.digestOf("app@a.container") != "2" {
+			t.Errorf("last good %v, file %s", good, m.digestOf("app@a.container"))
 		}
 		m.run(t, app("a", "2"))
-		if good, _ := m.Good(); good[0].Digest != "2" || m.starts["app@a.service"] != 2 {
-			t.Errorf("last good when it can be seen: %v, after %d starts", good, m.starts["app@a.service"])
+		if good, _ := m.Good(); good[0].Digest != "2" || m.Starts("app@a.service") != 2 {
+			t.Errorf("last good when it can be seen: %v, after %d starts", good, m.Starts("app@a.service"))
 		}
 	})
 }

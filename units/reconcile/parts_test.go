@@ -2,8 +2,8 @@ package reconcile_test
 
 import (
 	"context"
-	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -38,10 +38,9 @@ func explorer() units.App {
 // explorers is a machine with the explorer, whose password can change.
 type explorers struct {
 	*machine
+	mu       sync.Mutex
 	password string
 	started  map[string]string // by service and start
-	// slow is how long the database takes to start.
-	slow time.Duration
 	// refuses: the API exits when it starts with this password.
 	refuses string
 	// stale: the page has kept an outdated address of the API.
@@ -50,13 +49,17 @@ type explorers struct {
 
 func newExplorers() *explorers {
 	m := &explorers{machine: newMachine(), password: "a", started: map[string]string{}}
-	app := explorer()
-	for _, f := range app.Files {
-		m.files[f.Name] = f
+	m.Install(explorer())
+	m.Behavior = func(service, digest string) string {
+		if service == apiService && m.password == m.refuses {
+			return "fails"
+		}
+		return digest
 	}
-	for _, p := range app.Parts {
-		m.loaded[p.Service] = p.Digest
-		m.units[p.Service] = units.Unit{Loaded: true, Active: units.Active, Digest: p.Digest, Invocation: "first", Up: time.Hour}
+	m.After = func(verb, service string) {
+		if strings.HasPrefix(verb, "restart") {
+			m.stale = service == apiService || m.stale && service != pageService
+		}
 	}
 	m.keep()
 	return m
@@ -67,20 +70,19 @@ func (m *explorers) keep() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, service := range []string{apiService, dbService} {
-		if start := service + m.units[service].Invocation; m.started[start] == "" {
+		if start := service + m.Unit(service).Invocation; m.started[start] == "" {
 			m.started[start] = m.password
 		}
 	}
 }
 
 func (m *explorers) host() reconcile.Host {
-	host := m.machine.host()
-	host.Services = m
+	host := m.Host()
 	host.Config = func(service string, _ units.Prestart) (want, have units.ConfigDigests, err error) {
 		m.keep()
 		m.mu.Lock()
 		defer m.mu.Unlock()
-		return units.ConfigDigests{Config: m.password}, units.ConfigDigests{Config: m.started[service+m.units[service].Invocation]}, nil
+		return units.ConfigDigests{Config: m.password}, units.ConfigDigests{Config: m.started[service+m.Unit(service).Invocation]}, nil
 	}
 	host.Ask = func(_ context.Context, _ units.File, p units.Part, _ units.Unit) (units.Health, string) {
 		if p.Service == pageService && m.stale {
@@ -90,38 +92,6 @@ func (m *explorers) host() reconcile.Host {
 	}
 	host.Health = host.Ask
 	return host
-}
-
-func (m *explorers) RestartAlone(ctx context.Context, service string) error {
-	if service == dbService {
-		select {
-		case <-time.After(m.slow):
-		case <-ctx.Done():
-			m.mu.Lock()
-			m.note("wait " + service)
-			m.units[service] = units.Unit{Active: units.Activating, Digest: "1", Invocation: "slow"}
-			m.started[service+"slow"] = m.password
-			m.mu.Unlock()
-			go func() {
-				time.Sleep(m.slow)
-				m.mu.Lock()
-				defer m.mu.Unlock()
-				m.units[service] = units.Unit{Active: units.Active, Digest: "1", Invocation: "slow"}
-			}()
-			return context.Cause(ctx)
-		}
-	}
-	m.stale = service == apiService || m.stale && service != pageService
-	err := m.machine.RestartAlone(ctx, service)
-	if service == apiService && m.password == m.refuses {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		u := m.units[service]
-		u.Active, u.Restarting = units.Activating, true
-		m.units[service] = u
-		return errors.New("restarting " + service + ": the job ended with \"failed\"")
-	}
-	return err
 }
 
 func (m *explorers) pass(t *testing.T, app units.App) reconcile.Report {
@@ -151,7 +121,7 @@ func TestServerBeforeClients(t *testing.T) {
 		m := newExplorers()
 		m.password = "b"
 		r := m.pass(t, explorer())
-		equal(t, "done", []string{"start " + dbService + " 1", "start " + apiService + " 1", "start " + pageService + " 1"}, m.log)
+		equal(t, "done", []string{"restart " + dbService + " 1", "restart " + apiService + " 1", "restart " + pageService + " 1"}, m.Did())
 		equal(t, "results", []string{"explorer done"}, results(r))
 		equal(t, "reasons", []string{"config-differs", "config-differs", "dependency-restarted"}, reasons(r))
 		if r := m.pass(t, explorer()); r.Changed() {
@@ -168,12 +138,12 @@ func TestRefusedPassword(t *testing.T) {
 		m.password, m.refuses = "b", "b"
 		r := m.pass(t, rotating())
 		equal(t, "results", []string{"explorer not-serving: restarting " + apiService + `: the job ended with "failed"`}, results(r))
-		m.log, m.password = nil, "a"
+		m.Effects, m.password = nil, "a"
 		r = m.pass(t, rotating())
 		equal(t, "done", []string{
-			"reset-failed " + dbService, "start " + dbService + " 1", "reset-failed " + apiService, "start " + apiService + " 1",
-			"reset-failed " + pageService, "start " + pageService + " 1",
-		}, m.log)
+			"reset-failed " + dbService, "restart " + dbService + " 1", "reset-failed " + apiService, "restart " + apiService + " 1",
+			"reset-failed " + pageService, "restart " + pageService + " 1",
+		}, m.Did())
 		equal(t, "results", []string{"explorer done"}, results(r))
 	})
 }
@@ -182,7 +152,7 @@ func TestRefusedPassword(t *testing.T) {
 func TestSlowServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newExplorers()
-		m.password, m.slow = "b", time.Minute
+		m.password, m.StartTakes[dbService] = "b", time.Minute
 		host := m.host()
 		host.WaitTimeout = 20 * time.Second
 		r, err := reconcile.Await(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{rotating()}}, nil }, host, 10*time.Minute)
@@ -190,9 +160,9 @@ func TestSlowServer(t *testing.T) {
 			t.Fatal(err)
 		}
 		equal(t, "done", []string{
-			"reset-failed " + dbService, "wait " + dbService, "reset-failed " + apiService, "start " + apiService + " 1",
-			"reset-failed " + pageService, "start " + pageService + " 1",
-		}, m.log)
+			"reset-failed " + dbService, "restart " + dbService + " 1", "reset-failed " + apiService, "restart " + apiService + " 1",
+			"reset-failed " + pageService, "restart " + pageService + " 1",
+		}, m.Did())
 		equal(t, "results", []string{"explorer done"}, results(r))
 	})
 }

@@ -1,7 +1,6 @@
 package reconcile_test
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/reconcile/reconciletest"
 )
 
 // TestInstallThenNothing: the first pass installs in the order of needs, the second does nothing.
@@ -24,15 +24,15 @@ func TestInstallThenNothing(t *testing.T) {
 		equal(t, "log", []string{
 			"write app@knots.container 1", "write app@lnd.container 1", "reload",
 			"start app@knots.service 1", "start app@lnd.service 1",
-		}, m.log)
-		if len(m.commits) != 1 || len(m.commits[0]) != 2 {
-			t.Errorf("commits: %v", m.commits)
+		}, m.Did())
+		if len(m.Generations) != 1 || len(m.Generations[0]) != 2 {
+			t.Errorf("commits: %v", m.Generations)
 		}
-		m.log = nil
+		m.Effects = nil
 		r := m.run(t, lnd, knots)
 		equal(t, "second results", []string{"knots unchanged", "lnd unchanged"}, results(r))
-		equal(t, "second log", nil, m.log)
-		if r.Changed() || len(m.commits) != 1 {
+		equal(t, "second log", nil, m.Did())
+		if r.Changed() || len(m.Generations) != 1 {
 			t.Errorf("the second pass changed something: %v", r.Actions)
 		}
 	})
@@ -44,14 +44,14 @@ func TestUnrecorded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("knots", "1"), app("lnd", "1"))
-		m.log, m.full = nil, true
+		m.Effects, m.Before = nil, failing("record", errors.New("no space left on device"))
 		knots := app("knots", "2")
 		knots.Unrecorded = &units.Unrecorded{Dir: "knots.d", Name: "grants.toml", Content: []byte("allow")}
 		equal(t, "results", []string{"knots failed: no space left on device", "lnd done"}, results(m.run(t, knots, app("lnd", "2"))))
-		equal(t, "log", []string{"write app@lnd.container 2", "reload", "start app@lnd.service 2"}, m.log)
-		m.log, m.full = nil, false
+		equal(t, "log", []string{"write app@lnd.container 2", "reload", "restart app@lnd.service 2"}, m.Did())
+		m.Effects, m.Before = nil, nil
 		r := m.run(t, knots, app("lnd", "2"))
-		equal(t, "later", []string{"record knots.d/grants.toml allow", "write app@knots.container 2", "reload", "start app@knots.service 2"}, m.log)
+		equal(t, "later", []string{"record knots.d/grants.toml allow", "write app@knots.container 2", "reload", "restart app@knots.service 2"}, m.Did())
 		if a := r.Actions[0]; a.Reason != units.ReasonGrantsUnrecorded || a.Target != "knots.d/grants.toml" {
 			t.Errorf("%+v", a)
 		}
@@ -64,29 +64,29 @@ func TestRollBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("knots", "1"), app("lnd", "1", "knots"))
-		m.log = nil
+		m.Effects = nil
 		equal(t, "results", []string{
 			"knots rolled-back: app@knots.service was started, exited, and was restarted within 5s; it runs with its previous files again",
 			"lnd done",
 		}, results(m.run(t, app("knots", "2-crashes"), app("lnd", "2", "knots"))))
 		equal(t, "log", []string{
-			"write app@knots.container 2-crashes", "write app@lnd.container 2", "reload", "start app@knots.service 2-crashes",
-			"write app@knots.container 1", "reload", "reset-failed app@knots.service", "start app@knots.service 1",
-			"start app@lnd.service 2",
-		}, m.log)
-		if got := m.commits[len(m.commits)-1]; got[0].Digest != "1" || got[1].Digest != "2" {
+			"write app@knots.container 2-crashes", "write app@lnd.container 2", "reload", "restart app@knots.service 2-crashes",
+			"write app@knots.container 1", "reload", "reset-failed app@knots.service", "restart app@knots.service 1",
+			"restart app@lnd.service 2",
+		}, m.Did())
+		if got := m.Generations[len(m.Generations)-1]; got[0].Digest != "1" || got[1].Digest != "2" {
 			t.Errorf("the generation holds %v", got)
 		}
 		time.Sleep(24 * time.Hour)
-		m.log = nil
+		m.Effects = nil
 		r := m.run(t, app("knots", "2-crashes"), app("lnd", "2", "knots"))
-		equal(t, "next pass", nil, m.log)
+		equal(t, "next pass", nil, m.Did())
 		equal(t, "reason", []string{"rolled-back"}, reasons(r))
 		m.run(t, app("knots", "3"), app("lnd", "2", "knots"))
-		equal(t, "a new manifest", []string{"write app@knots.container 3", "reload", "start app@knots.service 3"}, m.log)
-		m.log = nil
+		equal(t, "a new manifest", []string{"write app@knots.container 3", "reload", "restart app@knots.service 3"}, m.Did())
+		m.Effects = nil
 		m.run(t, app("knots", "4-silent"), app("lnd", "2", "knots"))
-		m.log = nil
+		m.Effects = nil
 		asked := app("knots", "4-silent")
 		asked.Request = units.Restart
 		equal(t, "asked", []string{
@@ -98,7 +98,7 @@ func TestRollBack(t *testing.T) {
 // TestOneBadAppAffectsNoOther: each failure affects only its app.
 func TestOneBadAppAffectsNoOther(t *testing.T) {
 	for name, tt := range map[string]struct {
-		prepare func(*machine)
+		prepare func(*reconciletest.Machine)
 		bad     units.App
 		want    string
 		version string // of the bad app afterwards
@@ -109,14 +109,14 @@ func TestOneBadAppAffectsNoOther(t *testing.T) {
 			version: "1",
 		},
 		"its image is unavailable": {
-			prepare: func(m *machine) { m.noImage["bad"] = true },
+			prepare: func(m *reconciletest.Machine) { m.Lacks["bad"] = errNoRoute },
 			bad:     app("bad", "2"),
 			want:    "bad failed: left unchanged: an image or a secret is unavailable: no route to registry",
 			version: "1",
 		},
 		"a foreign file has its name": {
-			prepare: func(m *machine) {
-				m.files["app@bad.container"] = units.File{Name: "app@bad.container", Content: []byte("foreign")}
+			prepare: func(m *reconciletest.Machine) {
+				m.WriteForeign("app@bad.container")
 			},
 			bad:     app("bad", "2"),
 			want:    "bad failed: archgen did not write a file that has the name of one of its units: app@bad.container; move the file away",
@@ -128,13 +128,14 @@ func TestOneBadAppAffectsNoOther(t *testing.T) {
 				m := newMachine()
 				m.run(t, app("bad", "1"), app("good", "1"))
 				if tt.prepare != nil {
-					tt.prepare(m)
+					tt.prepare(m.Machine)
 				}
 				equal(t, "results", []string{tt.want, "good done"}, results(m.run(t, tt.bad, app("good", "2"))))
-				if got := string(m.files["app@bad.container"].Content); got != tt.version {
+				if f, _ := m.File("app@bad.container"); string(f.Content) != tt.version {
+					got := string(f.Content)
 					t.Errorf("the bad app's file is %s, want %s", got, tt.version)
 				}
-				if u := m.units["app@bad.service"]; u.Active != units.Active || u.Digest != "1" || u.Invocation != "1" {
+				if u := m.Unit("app@bad.service"); u.Active != units.Active || u.Digest != "1" || u.Invocation != "1" {
 					t.Errorf("the bad app is %+v, want untouched", u)
 				}
 			})
@@ -147,14 +148,14 @@ func TestPassOverSomeApps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"), app("y", "1"))
-		m.log = nil
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("x", "2")}}, nil }, m.host())
+		m.Effects = nil
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("x", "2")}}, nil }, m.Host())
 		if err != nil {
 			t.Fatal(err)
 		}
 		equal(t, "results", []string{"x done"}, results(r))
-		equal(t, "log", []string{"write app@x.container 2", "reload", "start app@x.service 2"}, m.log)
-		if got := m.commits[1]; len(got) != 2 || got[0].Digest != "2" || got[1].App != "y" {
+		equal(t, "log", []string{"write app@x.container 2", "reload", "restart app@x.service 2"}, m.Did())
+		if got := m.Generations[1]; len(got) != 2 || got[0].Digest != "2" || got[1].App != "y" {
 			t.Errorf("the generation holds %v", got)
 		}
 	})
@@ -166,15 +167,15 @@ func TestLastGoodFilesStayInTheGeneration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("edited", "1"), app("lost", "1"), app("x", "1"))
-		delete(m.files, "app@lost.container")
-		m.files["app@edited.container"] = units.File{Name: "app@edited.container", App: "edited", Content: []byte("junk")}
-		m.files["app@new.container"] = units.File{Name: "app@new.container", App: "new", Content: []byte("1")}
-		m.history["new"] = units.Record{Changed: true}
-		if _, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("x", "2")}}, nil }, m.host()); err != nil {
+		m.Delete("app@lost.container")
+		m.Write(units.File{Name: "app@edited.container", App: "edited", Content: []byte("junk")})
+		m.Write(units.File{Name: "app@new.container", App: "new", Content: []byte("1")})
+		m.Records["new"] = units.Record{Changed: true}
+		if _, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("x", "2")}}, nil }, m.Host()); err != nil {
 			t.Fatal(err)
 		}
 		got := make([]string, 0, 3)
-		for _, f := range m.commits[1] {
+		for _, f := range m.Generations[1] {
 			got = append(got, f.App+" "+string(f.Content))
 		}
 		equal(t, "generation", []string{"edited 1", "lost 1", "x 2"}, got)
@@ -190,19 +191,19 @@ func TestInvalidManifest(t *testing.T) {
 		bad.Files[0].Content = []byte("[Install]\nWantedBy=default.target\n")
 		m.run(t, bad, app("x", "1"), app("removed", "1"), app("changed", "1"))
 		m.run(t, bad, app("x", "1"), app("changed", "1"))
-		delete(m.files, "app@bad.container")
-		delete(m.loaded, "app@bad.service")
-		m.units["app@bad.service"] = units.Unit{Active: units.Failed, Digest: "1"}
-		m.files["app@changed.container"] = units.File{Name: "app@changed.container", App: "changed", Content: []byte("2")}
-		m.history["changed"] = units.Record{Changed: true}
-		m.log = nil
+		m.Delete("app@bad.container")
+		m.Load()
+		m.Put("app@bad.service", units.Unit{Active: units.Failed, Digest: "1"})
+		m.Write(units.File{Name: "app@changed.container", App: "changed", Content: []byte("2")})
+		m.Records["changed"] = units.Record{Changed: true}
+		m.Effects = nil
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
 			return units.Desired{Apps: []units.App{app("x", "1")}, Invalid: []string{"bad", "changed", "removed"}, Complete: true}, nil
-		}, m.host())
+		}, m.Host())
 		if err != nil {
 			t.Fatal(err)
 		}
-		equal(t, "log", []string{"write app@bad.container 1", "reload", "reset-failed app@bad.service", "start app@bad.service 1"}, m.log)
+		equal(t, "log", []string{"write app@bad.container 1", "reload", "reset-failed app@bad.service", "start app@bad.service 1"}, m.Did())
 		equal(t, "results", []string{"bad done", "x unchanged"}, results(r))
 		equal(t, "reasons", []string{"invalid-manifest", "invalid-manifest", "invalid-manifest", "file-missing", "file-missing", "failed", "failed"}, reasons(r))
 	})
@@ -212,26 +213,10 @@ func TestInvalidManifest(t *testing.T) {
 func TestNoReloadWithoutAChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
-		m.noImage["x"] = true
+		m.Lacks["x"] = errNoRoute
 		m.run(t, app("x", "1"))
-		equal(t, "log", nil, m.log)
+		equal(t, "log", nil, m.Did())
 	})
-}
-
-// edited is a machine on which a file is replaced during the observation.
-type edited struct {
-	*machine
-	file string
-}
-
-func (e edited) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
-	e.files[e.file] = units.File{Name: e.file, App: "web", Content: []byte("junk")}
-	found, err := e.machine.Observe(ctx, names, others)
-	for name, u := range found {
-		u.NeedsReload = true
-		found[name] = u
-	}
-	return found, err
 }
 
 // TestEditDuringTheObservation: a file that changed after systemd was observed is not reloaded before the
@@ -240,9 +225,11 @@ func TestEditDuringTheObservation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, web := newMachine(), app("web", "1")
 		m.run(t, web)
-		host := m.host()
-		host.Services = edited{m, "app@web.container"}
-		plan, err := reconcile.Preview(t.Context(), units.Desired{Apps: []units.App{web}, Complete: true}, host)
+		m.Before = func(string, string) error { // of the observation
+			m.Write(units.File{Name: "app@web.container", App: "web", Content: []byte("junk")})
+			return nil
+		}
+		plan, err := reconcile.Preview(t.Context(), units.Desired{Apps: []units.App{web}, Complete: true}, m.Host())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -257,21 +244,21 @@ func TestEditDuringTheObservation(t *testing.T) {
 func TestErrorsOfTheWholePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
-		m.locked = true
+		m.Locked = true
 		want := func() (units.Desired, error) {
 			return units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}, nil
 		}
-		if _, err := reconcile.Run(t.Context(), want, m.host()); err == nil || err.Error() != "held by process 7" {
+		if _, err := reconcile.Run(t.Context(), want, m.Host()); err == nil || err.Error() != "held by process 7" {
 			t.Errorf("error %v", err)
 		}
-		m.locked, m.syncFail = false, errors.New("no space left on device")
-		r, err := reconcile.Run(t.Context(), want, m.host())
+		m.Locked, m.Before = false, failing("sync", errors.New("no space left on device"))
+		r, err := reconcile.Run(t.Context(), want, m.Host())
 		if err == nil || r.Changed() {
 			t.Errorf("error %v, report %v", err, r)
 		}
-		m.syncFail = nil
+		m.Before = nil
 		equal(t, "next pass", []string{"x done"}, results(m.run(t, app("x", "1"))))
-		if m.locked {
+		if m.Locked {
 			t.Error("the lock is still held")
 		}
 	})
@@ -283,17 +270,17 @@ func TestOneImmutableFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"), app("y", "1"), app("z", "1"))
-		m.log, m.stuck = nil, "app@y.container"
+		m.Effects, m.Immutable = nil, "app@y.container"
 		equal(t, "results", []string{"x done", "y failed: app@y.container is immutable", "z done"},
 			results(m.run(t, app("x", "2"), app("y", "2"), app("z", "2"))))
-		if slices.ContainsFunc(m.log, func(line string) bool { return strings.Contains(line, "app@y.") }) {
-			t.Errorf("y did not stay as it is: %v", m.log)
+		if slices.ContainsFunc(m.Did(), func(line string) bool { return strings.Contains(line, "app@y.") }) {
+			t.Errorf("y did not stay as it is: %v", m.Did())
 		}
 		equal(t, "results of removing", []string{"x done", "y failed: app@y.container is immutable", "z unchanged"},
 			results(m.run(t, app("x", "3"), app("z", "2"))))
-		m.stuck = ""
+		m.Immutable = ""
 		equal(t, "next results", []string{"x unchanged", "z unchanged"}, results(m.run(t, app("x", "3"), app("z", "2"))))
-		if _, ok := m.files["app@y.container"]; ok {
+		if _, ok := m.File("app@y.container"); ok {
 			t.Error("the file of y is still there")
 		}
 	})
@@ -305,13 +292,13 @@ func TestGeneratorThatReadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"), app("y", "1"))
-		m.log, m.unreadable = nil, true
+		m.Effects, m.Unreadable = nil, true
 		equal(t, "results", []string{
 			"x failed: systemd has no unit app@x.service after the reload: Podman's generator did not make it from app@x.container; its previous files are restored",
 			"y failed: systemd has no unit app@y.service after the reload: Podman's generator did not make it from app@y.container; run archgen doctor to find the cause",
 		}, results(m.run(t, app("x", "2"), app("y", "1"))))
-		equal(t, "log", []string{"write app@x.container 2", "reload", "write app@x.container 1", "reload"}, m.log)
-		m.unreadable = false
+		equal(t, "log", []string{"write app@x.container 2", "reload", "write app@x.container 1", "reload"}, m.Did())
+		m.Unreadable = false
 		equal(t, "next results", []string{"x done", "y unchanged"}, results(m.run(t, app("x", "2"), app("y", "1"))))
 	})
 }
@@ -319,11 +306,11 @@ func TestGeneratorThatReadsNothing(t *testing.T) {
 // TestPreviewDoesNothing but return the plan.
 func TestPreviewDoesNothing(t *testing.T) {
 	m := newMachine()
-	plan, err := reconcile.Preview(t.Context(), units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}, m.host())
+	plan, err := reconcile.Preview(t.Context(), units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}, m.Host())
 	if err != nil || len(plan.Files) != 1 || len(plan.Steps) != 1 {
 		t.Errorf("plan %v, %v", plan, err)
 	}
-	if len(m.files)+len(m.log) != 0 {
-		t.Errorf("something was done: %v", m.log)
+	if files, _ := m.Read(); len(files)+len(m.Did()) != 0 {
+		t.Errorf("something was done: %v", m.Did())
 	}
 }

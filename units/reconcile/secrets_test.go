@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -20,7 +21,7 @@ func TestSecretsComeFirst(t *testing.T) {
 		var asked []string
 		var missing error
 		run := func(version string) reconcile.Report {
-			host := m.host()
+			host := m.Host()
 			host.Supply = func(_ context.Context, a units.App, lack units.Prerequisites) error {
 				if !lack.Secrets {
 					return nil
@@ -49,8 +50,8 @@ func TestSecretsComeFirst(t *testing.T) {
 		if got := r.Results[i]; got.Outcome != reconcile.Failed || !strings.Contains(got.Error, "archgen secret set ui.token") {
 			t.Errorf("%+v", got)
 		}
-		if m.units["app@ui.service"].Digest != "1" || m.units["app@node.service"].Digest != "2" {
-			t.Errorf("%v", m.units)
+		if ui, node := m.mainOf("ui"), m.mainOf("node"); ui.Digest != "1" || node.Digest != "2" {
+			t.Errorf("%+v, %+v", ui, node)
 		}
 	})
 }
@@ -61,7 +62,7 @@ func TestSecretsOfWhatSystemdRestarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		var asked []string
-		host := m.host()
+		host := m.Host()
 		host.Supply = func(_ context.Context, a units.App, lack units.Prerequisites) error {
 			if !lack.Secrets {
 				return nil
@@ -76,9 +77,7 @@ func TestSecretsOfWhatSystemdRestarts(t *testing.T) {
 			if _, err := reconcile.Run(t.Context(), desired, host); err != nil {
 				t.Fatal(err)
 			}
-			u := m.units["app@ui.service"]
-			u.Active, u.Restarting = units.Activating, true
-			m.units["app@ui.service"] = u
+			m.Crash("app@ui.service")
 		}
 		if want := []string{"ui", "ui"}; !slices.Equal(asked, want) {
 			t.Errorf("acquired for %v, want %v", asked, want)
@@ -94,7 +93,7 @@ func TestRotatingIsNotDelayed(t *testing.T) {
 		ui := withRecipe(app("ui", "1"), "x")
 		c.run(t, ui)
 		for range 6 {
-			c.machine.history.Repaired(ui, units.ReasonConfigDiffers, c.machine.host().Now())
+			c.machine.Records.Repaired(ui, units.ReasonConfigDiffers, c.machine.Host().Now())
 		}
 		c.now.Config = "b"
 		if r := c.run(t, ui); r.Changed() {
@@ -107,8 +106,7 @@ func TestRotatingIsNotDelayed(t *testing.T) {
 		silent := app("ui", "1-silent")
 		silent.Rotating = true
 		m := newMachine()
-		m.files["app@ui.container"], m.loaded["app@ui.service"] = silent.Files[0], "1-silent"
-		m.units["app@ui.service"] = units.Unit{Loaded: true, Active: units.Active, Invocation: "1", Digest: "1-silent"}
+		m.Install(silent)
 		if r := m.run(t, silent); r.Results[0].Outcome != reconcile.NotServing {
 			t.Errorf("%+v", r.Results)
 		}
@@ -120,18 +118,19 @@ func TestRotatingIsNotDelayed(t *testing.T) {
 func TestCompanionRestartsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
+		m.PartOf[uiService] = []string{"app@node.service"}
+		var mu sync.Mutex
 		now, started := "a", map[string]string{}
-		host := m.host()
+		host := m.Host()
 		host.Config = func(service string, _ units.Prestart) (want, have units.ConfigDigests, err error) {
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			invocation := service + m.units[service].Invocation
+			mu.Lock()
+			defer mu.Unlock()
+			invocation := service + m.Unit(service).Invocation
 			if started[invocation] == "" {
 				started[invocation] = now
 			}
 			return units.ConfigDigests{Config: now}, units.ConfigDigests{Config: started[invocation]}, nil
 		}
-		host.Services = together{m}
 		node, ui := withRecipe(app("node", "1"), "x"), withRecipe(app("ui", "1", "node"), "x")
 		node.Companions = []string{"ui"}
 		run := func() reconcile.Report {
@@ -144,24 +143,13 @@ func TestCompanionRestartsOnce(t *testing.T) {
 		run()
 		run()
 		now = "b"
-		if r := run(); len(r.Actions) != 1 || r.Actions[0].App != "node" || m.starts[uiService] != 2 {
-			t.Errorf("%v, ui started %d times", r.Actions, m.starts[uiService])
+		if r := run(); len(r.Actions) != 1 || r.Actions[0].App != "node" || m.Starts(uiService) != 2 {
+			t.Errorf("%v, ui started %d times", r.Actions, m.Starts(uiService))
 		}
 		if r := run(); r.Changed() {
 			t.Errorf("again: %v", r.Actions)
 		}
 	})
-}
-
-// together restarts ui with node, as PartOf= does.
-type together struct{ *machine }
-
-func (m together) Restart(ctx context.Context, service string) error {
-	err := m.machine.Restart(ctx, service)
-	if service == "app@node.service" {
-		err = errors.Join(err, m.machine.Restart(ctx, uiService))
-	}
-	return err
 }
 
 // TestRotatingAndRestarting: an app that exits repeatedly with a new value is verified, and does
@@ -170,7 +158,7 @@ func TestRotatingAndRestarting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"))
-		m.units["app@x.service"] = units.Unit{Active: units.Activating, Restarting: true, Invocation: "2"}
+		m.Put("app@x.service", units.Unit{Active: units.Activating, Restarting: true, Invocation: "2"})
 		rotating := app("x", "1")
 		rotating.Rotating = true
 		equal(t, "results", []string{

@@ -18,7 +18,7 @@ func TestNotReportedAsStarted(t *testing.T) {
 	for version, want := range map[string]string{
 		"1-crashes": "x not-serving: app@x.service was started, exited, and was restarted within 5s",
 		"1-silent":  "x not-serving: app@x.service runs and does not serve: connection refused",
-		"1-fails":   "x not-serving: starting app@x.service: the job ended with failed",
+		"1-fails":   "x not-serving: starting app@x.service: the job ended with \"failed\"",
 	} {
 		t.Run(version, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -39,13 +39,10 @@ func TestPartsThatArriveLater(t *testing.T) {
 		x := app("x", "1")
 		x.Files = append(x.Files, units.File{Name: "app@x.db.container", App: "x", Digest: "1", Content: []byte("db")})
 		x.Parts = append(x.Parts, units.Part{Service: "app@x.db.service", File: "app@x.db.container", Digest: "1"})
-		m.units["app@x.db.service"] = units.Unit{Active: units.Activating, Digest: "1", Invocation: "1"}
-		go func() {
-			time.Sleep(time.Minute)
-			m.mu.Lock()
-			defer m.mu.Unlock()
-			m.units["app@x.db.service"] = units.Unit{Active: units.Active, Digest: "1", Invocation: "1"}
-		}()
+		m.Put("app@x.db.service", units.Unit{Active: units.Activating, Digest: "1", Invocation: "1"})
+		time.AfterFunc(time.Minute, func() {
+			m.Put("app@x.db.service", units.Unit{Active: units.Active, Digest: "1", Invocation: "1"})
+		})
 		equal(t, "results", []string{"x done"}, results(m.run(t, x)))
 	})
 }
@@ -56,12 +53,12 @@ func TestMasked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1-ok"))
-		m.units["app@x.service"] = units.Unit{Loaded: true, Masked: true, Active: units.Inactive, Stopped: true}
-		m.log = nil
+		m.Put("app@x.service", units.Unit{Loaded: true, Masked: true, Active: units.Inactive, Stopped: true})
+		m.Effects = nil
 		if r := m.run(t, app("x", "2-ok")); !slices.Contains(reasons(r), "masked") {
 			t.Errorf("%q", reasons(r))
 		}
-		equal(t, "what was done", []string{"write app@x.container 2-ok", "reload"}, m.log)
+		equal(t, "what was done", []string{"write app@x.container 2-ok", "reload"}, m.Did())
 		asked := app("x", "2-ok")
 		asked.Request = units.Start
 		if r := m.run(t, asked); r.Results[0].Outcome != reconcile.Failed || !strings.HasSuffix(r.Results[0].Error, "unmask it with systemctl --user unmask app@x.service") {
@@ -82,7 +79,7 @@ func TestSlowStart(t *testing.T) {
 		if took := time.Since(began); took != 10*time.Minute {
 			t.Errorf("the pass took %v", took)
 		}
-		if got := m.files["app@x.container"].Digest; got != "2-slow" {
+		if got := m.digestOf("app@x.container"); got != "2-slow" {
 			t.Errorf("x has the file of %s", got)
 		}
 	})
@@ -108,7 +105,7 @@ func TestPreempted(t *testing.T) {
 				m.run(t, app("x", "1"))
 				called := make(chan struct{})
 				time.AfterFunc(time.Second, func() { close(called) })
-				host := m.host()
+				host := m.Host()
 				host.Preempt = func(string) <-chan struct{} { return called }
 				want := func() (units.Desired, error) {
 					return units.Desired{Apps: []units.App{app("x", c.version)}, Complete: true}, nil
@@ -119,15 +116,13 @@ func TestPreempted(t *testing.T) {
 					t.Errorf("the preempted pass took %v: %v", time.Since(began), err)
 				}
 				equal(t, "called", []string{"x starting: not verified yet: interrupted by a change to another app"}, results(r))
-				u := m.units["app@x.service"]
-				u.Up = c.up
-				m.units["app@x.service"] = u
+				m.Set("app@x.service", func(u *units.Unit) { u.Up = c.up })
 				began = time.Now()
 				equal(t, "next pass", []string{c.want}, results(m.run(t, app("x", c.version))))
 				if took := time.Since(began); took != c.took {
 					t.Errorf("the next pass took %v, want %v", took, c.took)
 				}
-				if good := m.commits[len(m.commits)-1]; string(good[0].Content) != m.files["app@x.container"].Digest {
+				if good := m.Generations[len(m.Generations)-1]; string(good[0].Content) != m.digestOf("app@x.container") {
 					t.Errorf("the last-good file is %s", good[0].Content)
 				}
 			})
@@ -141,7 +136,7 @@ func TestPreemptedDuringAProbe(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"))
-		host := m.host()
+		host := m.Host()
 		called, asked := make(chan struct{}), 0
 		host.Preempt = func(string) <-chan struct{} { return called }
 		host.Ask = func(ctx context.Context, _ units.File, _ units.Part, _ units.Unit) (units.Health, string) {
@@ -169,7 +164,7 @@ func TestPreemptedDuringAStart(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine()
 				m.run(t, app("x", "1"))
-				host := m.host()
+				host := m.Host()
 				called := make(chan struct{})
 				time.AfterFunc(after, func() { close(called) })
 				synctest.Wait()
@@ -182,12 +177,12 @@ func TestPreemptedDuringAStart(t *testing.T) {
 					t.Errorf("the preempted pass took %v, want %v: %v", took, after, err)
 				}
 				equal(t, "called", []string{"x starting: not verified yet: interrupted by a change to another app"}, results(r))
-				if n := m.starts["app@x.service"]; n != 2 {
+				if n := m.Starts("app@x.service"); n != 2 {
 					t.Errorf("it was started %d times, want 2", n)
 				}
 				time.Sleep(10 * time.Minute)
 				equal(t, "next pass", []string{"x unchanged"}, results(m.run(t, app("x", "2-late"))))
-				if good := m.commits[len(m.commits)-1]; string(good[0].Content) != m.files["app@x.container"].Digest {
+				if good := m.Generations[len(m.Generations)-1]; string(good[0].Content) != m.digestOf("app@x.container") {
 					t.Errorf("the last-good file is %s", good[0].Content)
 				}
 			})
@@ -222,19 +217,20 @@ func TestFailedAfterAnEarlierPass(t *testing.T) {
 					return x.With(append(x.Files, units.File{Name: "app@x.db.container", App: "x", Digest: version, Content: []byte(version)}))
 				}
 				m := newMachine()
-				m.units["app@x.db.service"] = up("1") // which the start of main leads to
+				m.Put("app@x.db.service", up("1")) // which the start of main leads to
 				m.run(t, app("need", "1"), parts("1"))
-				for _, f := range parts("2").Files {
-					m.files[f.Name], m.loaded[units.ServiceOf(f.Name)] = f, f.Digest
-				}
-				m.history["x"] = units.Record{ManifestDigest: "2", Changed: true, Pending: map[string]string{"app@x.service": "11"}}
-				m.units["app@x.service"], m.units["app@x.db.service"], m.units["app@need.service"] = tt.main, tt.db, tt.need
-				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{parts("2")}}, nil }, m.host())
+				m.Write(parts("2").Files...)
+				m.Load()
+				m.Records["x"] = units.Record{ManifestDigest: "2", Changed: true, Pending: map[string]string{"app@x.service": "11"}}
+				m.Put("app@x.service", tt.main)
+				m.Put("app@x.db.service", tt.db)
+				m.Put("app@need.service", tt.need)
+				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{parts("2")}}, nil }, m.Host())
 				if err != nil {
 					t.Fatal(err)
 				}
 				equal(t, "results", []string{"x " + tt.want}, results(r))
-				isBack := m.files["app@x.db.container"].Digest == "1"
+				isBack := m.digestOf("app@x.db.container") == "1"
 				if isBack != strings.HasPrefix(tt.want, "rolled-back") {
 					t.Errorf("the earlier files are back: %v", isBack)
 				}
@@ -248,7 +244,7 @@ func TestSlowRollback(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1-late"))
-		host := m.host()
+		host := m.Host()
 		host.WaitTimeout = 15 * time.Second
 		began := time.Now()
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
@@ -258,14 +254,14 @@ func TestSlowRollback(t *testing.T) {
 			t.Errorf("it took %v, %v", took, err)
 		}
 		equal(t, "results", []string{
-			"x rolled-back: starting app@x.service: the job ended with failed; its previous files are restored, and it is starting with them",
+			"x rolled-back: restarting app@x.service: the job ended with \"failed\"; its previous files are restored, and it is starting with them",
 		}, results(r))
 		time.Sleep(10 * time.Minute)
-		m.log = nil
+		m.Effects = nil
 		equal(t, "when it is up", []string{"x unchanged"}, results(m.run(t, app("x", "2-fails"))))
-		equal(t, "log", nil, m.log)
-		if m.history["x"].Changed || !m.history["x"].RolledBack {
-			t.Errorf("the record is %+v", m.history["x"])
+		equal(t, "log", nil, m.Did())
+		if m.Records["x"].Changed || !m.Records["x"].RolledBack {
+			t.Errorf("the record is %+v", m.Records["x"])
 		}
 	})
 }
@@ -275,11 +271,11 @@ func TestRemoveStopsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"), app("y", "1"))
-		m.log = nil
+		m.Effects = nil
 		m.run(t, app("y", "1"))
-		equal(t, "log", []string{"stop app@x.service", "remove app@x.container", "reload"}, m.log)
+		equal(t, "log", []string{"stop app@x.service", "remove app@x.container", "reload"}, m.Did())
 		m.run(t, app("y", "1"))
-		if r, kept := m.history["x"]; kept {
+		if r, kept := m.Records["x"]; kept {
 			t.Errorf("the record of x is still there: %v", r)
 		}
 	})
@@ -292,12 +288,12 @@ func TestAnAppThatIsInstalledAgainIsStarted(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine()
-				m.mentioned["app@x.service"] = true
+				m.Mentioned["app@x.service"] = true
 				m.run(t, app("x", "1"), app("y", "1"))
 				m.run(t, app("y", "1"))
 				m.run(t, app("y", "1"))
 				equal(t, "installed again", []string{"x done", "y unchanged"}, results(m.run(t, app("x", version), app("y", "1"))))
-				if u := m.units["app@x.service"]; u.Active != units.Active {
+				if u := m.Unit("app@x.service"); u.Active != units.Active {
 					t.Errorf("it is %s", u.Active)
 				}
 			})
@@ -310,12 +306,12 @@ func TestRemoveOfWhatMustBeKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1-stubborn"), app("y", "1"))
-		m.log = nil
+		m.Effects = nil
 		m.run(t, app("y", "1"))
-		equal(t, "log", []string{"stop app@x.service", "reset-failed app@x.service", "remove app@x.container", "reload"}, m.log)
-		m.log = nil
+		equal(t, "log", []string{"stop app@x.service", "reset-failed app@x.service", "remove app@x.container", "reload"}, m.Did())
+		m.Effects = nil
 		m.run(t, app("y", "1"))
-		equal(t, "next pass", nil, m.log)
+		equal(t, "next pass", nil, m.Did())
 	})
 }
 
@@ -324,14 +320,14 @@ func TestRemoveOfWhatLostItsUnit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"), app("y", "1"))
-		delete(m.files, "app@x.container")
+		m.Delete("app@x.container")
 		_ = m.Reload(t.Context())
-		m.log = nil
+		m.Effects = nil
 		m.run(t, app("y", "1"))
-		equal(t, "log", []string{"write app@x.container 1", "reload", "stop app@x.service", "remove app@x.container", "reload"}, m.log)
-		m.log = nil
+		equal(t, "log", []string{"write app@x.container 1", "reload", "stop app@x.service", "remove app@x.container", "reload"}, m.Did())
+		m.Effects = nil
 		m.run(t, app("y", "1"))
-		equal(t, "next pass", nil, m.log)
+		equal(t, "next pass", nil, m.Did())
 	})
 }
 
@@ -350,7 +346,7 @@ func TestBudgetLastsOverPasses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.failForADay(t)
-		if got := m.starts["app@x.service"]; got < 24 || got > 34 {
+		if got := m.Starts("app@x.service"); got < 24 || got > 34 {
 			t.Errorf("%d starts in a day, want about one an hour", got)
 		}
 		r := m.run(t, app("x", "1-fails"))
@@ -365,8 +361,8 @@ func TestInstalledAgain(t *testing.T) {
 		m := newMachine()
 		m.failForADay(t)
 		m.run(t)
-		m.log = nil
+		m.Effects = nil
 		m.run(t, app("x", "1-fails"))
-		equal(t, "log", []string{"write app@x.container 1-fails", "reload", "start app@x.service 1-fails"}, m.log)
+		equal(t, "log", []string{"write app@x.container 1-fails", "reload", "start app@x.service 1-fails"}, m.Did())
 	})
 }

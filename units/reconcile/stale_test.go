@@ -1,7 +1,6 @@
 package reconcile_test
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -48,24 +47,26 @@ func TestClientOfRestartedDatabase(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				m := newMachine()
 				m.run(t, shop("1"))
-				m.put(db, units.Unit{Loaded: true, Active: units.Active, Digest: "1", Invocation: "1"})
-				before := m.starts[page]
-				host := m.host()
-				host.Services = database{m, func() {
-					m.put(page, tt.after)
-					if tt.later.Active != "" {
-						time.AfterFunc(4*time.Second, func() { m.put(page, tt.later) })
+				m.Put(db, units.Unit{Loaded: true, Active: units.Active, Digest: "1", Invocation: "1"})
+				before := m.Starts(page)
+				m.After = func(verb, service string) {
+					if service != db || !strings.HasPrefix(verb, "restart") {
+						return
 					}
-				}}
-				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{shop("2")}, Complete: true}, nil }, host)
+					m.Put(page, tt.after)
+					if tt.later.Active != "" {
+						time.AfterFunc(4*time.Second, func() { m.Put(page, tt.later) })
+					}
+				}
+				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{shop("2")}, Complete: true}, nil }, m.Host())
 				if err != nil {
 					t.Fatal(err)
 				}
 				if got := results(r); len(got) != 1 || !strings.HasPrefix(got[0], tt.want) {
 					t.Errorf("%q, want %q", got, tt.want)
 				}
-				if got := m.starts[page] - before; got != tt.starts {
-					t.Errorf("the page was started %d times, want %d: %v", got, tt.starts, m.log)
+				if got := m.Starts(page) - before; got != tt.starts {
+					t.Errorf("the page was started %d times, want %d: %v", got, tt.starts, m.Did())
 				}
 				time.Sleep(time.Minute) // the page may still change
 			})
@@ -81,25 +82,4 @@ func shop(version string) units.App {
 	a.Parts[0].After = []string{"app@shop.db.service"}
 	a.Parts = append(a.Parts, units.Part{Service: "app@shop.db.service", File: file.Name, Digest: version, PartOf: []string{"app@shop.service"}})
 	return a
-}
-
-func (m *machine) put(service string, u units.Unit) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.units[service] = u
-}
-
-// database restarts without the page, and then calls restarted.
-type database struct {
-	*machine
-	restarted func()
-}
-
-func (m database) Restart(ctx context.Context, service string) error {
-	if service != "app@shop.db.service" {
-		return m.machine.Restart(ctx, service)
-	}
-	err := m.Start(ctx, service)
-	m.restarted()
-	return err
 }

@@ -19,12 +19,12 @@ func TestRestoreOfAStoppedAppNeedsNoImage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"))
-		delete(m.files, "app@x.container")
-		delete(m.loaded, "app@x.service")
-		m.units["app@x.service"] = units.Unit{Active: units.Inactive}
-		m.noImage["x"], m.log = true, nil
+		m.Delete("app@x.container")
+		m.StopByHand("app@x.service")
+		m.Load()
+		m.Lacks["x"], m.Effects = errNoRoute, nil
 		m.run(t, app("x", "1"))
-		equal(t, "log", []string{"write app@x.container 1", "reload"}, m.log)
+		equal(t, "log", []string{"write app@x.container 1", "reload"}, m.Did())
 	})
 }
 
@@ -34,12 +34,12 @@ func TestMootPull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("web", "1"), app("other", "1"))
-		m.log = nil
+		m.Effects = nil
 		for _, id := range []string{"web", "other"} {
-			m.units[units.PullOf(id)] = units.Unit{Loaded: true, Active: units.Failed}
+			m.Put(units.PullOf(id), units.Unit{Loaded: true, Active: units.Failed})
 		}
-		_, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("web", "1")}}, nil }, m.host())
-		equal(t, "log", []string{"reset-failed archipelago-pull@web.service"}, m.log)
+		_, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("web", "1")}}, nil }, m.Host())
+		equal(t, "log", []string{"reset-failed archipelago-pull@web.service"}, m.Did())
 		if err != nil {
 			t.Error(err)
 		}
@@ -52,14 +52,14 @@ func TestStopWaitsForNoImage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("web", "1"))
-		m.log = nil
-		m.noImage["web"], m.noImage["new"] = true, true
+		m.Effects = nil
+		m.Lacks["web"], m.Lacks["new"] = errNoRoute, errNoRoute
 		changed, added := app("web", "2"), app("new", "1")
 		changed.Request, added.Request = units.Stop, units.Stop
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
 			return units.Desired{Apps: []units.App{added, changed}}, nil
-		}, m.host())
-		equal(t, "log", []string{"stop app@web.service"}, m.log)
+		}, m.Host())
+		equal(t, "log", []string{"stop app@web.service"}, m.Did())
 		equal(t, "results", []string{"new unchanged", "web done"}, results(r))
 		if err != nil {
 			t.Error(err)
@@ -73,10 +73,10 @@ func TestSlowImages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("slow", "1"), app("web", "1"))
-		delete(m.files, "app@web.container")
-		m.log = nil
+		m.Delete("app@web.container")
+		m.Effects = nil
 		var came bool
-		host := m.host()
+		host := m.Host()
 		host.Supply = func(_ context.Context, a units.App, _ units.Prerequisites) error {
 			if a.ID == "slow" && !came {
 				return units.ErrPending
@@ -91,12 +91,12 @@ func TestSlowImages(t *testing.T) {
 		if !slices.Contains(r.Actions, units.Action{App: "slow", Kind: units.Leave, Reason: units.ReasonPulling}) {
 			t.Errorf("nothing says that the app waits: %v", r.Actions)
 		}
-		equal(t, "log", []string{"write app@web.container 1", "reload"}, m.log)
-		came, m.log = true, nil
+		equal(t, "log", []string{"write app@web.container 1", "reload"}, m.Did())
+		came, m.Effects = true, nil
 		if _, again := reconcile.Run(t.Context(), desired, host); err != nil || again != nil {
 			t.Error(err, again)
 		}
-		equal(t, "log", []string{"write app@slow.container 2", "reload", "start app@slow.service 2"}, m.log)
+		equal(t, "log", []string{"write app@slow.container 2", "reload", "restart app@slow.service 2"}, m.Did())
 	})
 }
 
@@ -106,9 +106,9 @@ func TestEditWhileImagesCome(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("web", "1"))
-		m.log = nil
+		m.Effects = nil
 		version := "2"
-		host := m.host()
+		host := m.Host()
 		host.Supply = func(context.Context, units.App, units.Prerequisites) error {
 			version = "1"
 			return nil
@@ -116,7 +116,7 @@ func TestEditWhileImagesCome(t *testing.T) {
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
 			return units.Desired{Apps: []units.App{app("web", version)}, Complete: true}, nil
 		}, host)
-		equal(t, "log", nil, m.log)
+		equal(t, "log", nil, m.Did())
 		if err != nil || r.Results[0].Outcome != reconcile.Starting || r.Due.IsZero() {
 			t.Errorf("%v, %+v, due %v", err, r.Results, r.Due)
 		}
@@ -128,7 +128,7 @@ func TestEditWhileImagesCome(t *testing.T) {
 func TestAcquisitionEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
-		host := m.host()
+		host := m.Host()
 		host.WaitTimeout = 10 * time.Second
 		var asked atomic.Int32
 		host.Supply = func(context.Context, units.App, units.Prerequisites) error {

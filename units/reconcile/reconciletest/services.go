@@ -1,0 +1,612 @@
+package reconciletest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+const (
+	lateAfter    = 5 * time.Minute
+	crashesAfter = 3 * time.Second
+	reloadTakes  = time.Second
+	longUp       = time.Hour
+)
+
+// service is a unit of systemd.
+type service struct {
+	// Unit has the state. Observe derives Loaded, NeedsReload, Stopped and Up.
+	units.Unit
+	// read is the file as systemd has read it, nil if it has no unit.
+	read *file
+	// isStarted: systemd remembers a start. isLimited: it has failed at its start limit.
+	isStarted, isLimited bool
+	// since is when it came up.
+	since time.Time
+	job   *job
+}
+
+// job is a job of systemd.
+type job struct {
+	kind  string
+	ended chan struct{}
+	err   error
+}
+
+// jobResult is how a job failed.
+type jobResult string
+
+func (r jobResult) Error() string { return fmt.Sprintf("the job ended with %q", string(r)) }
+
+const (
+	canceled = jobResult("canceled")
+	failed   = jobResult("failed")
+)
+
+// done is a job with nothing to do.
+var done = func() *job {
+	j := &job{ended: make(chan struct{})}
+	close(j.ended)
+	return j
+}()
+
+func (s *service) begin(kind string) *job {
+	s.job = &job{kind: kind, ended: make(chan struct{})}
+	return s.job
+}
+
+// end ends the job of a service, if it has one.
+func (s *service) end(err error) {
+	if s.job != nil {
+		s.job.err = err
+		close(s.job.ended)
+		s.job = nil
+	}
+}
+
+func (m *Machine) behaves(service, digest, word string) bool {
+	if m.Behavior != nil {
+		digest = m.Behavior(service, digest)
+	}
+	return strings.Contains(digest, word)
+}
+
+// What tests do.
+
+// Unit returns a service as a pass observes it.
+func (m *Machine) Unit(name string) units.Unit {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.services[name]; s != nil {
+		return m.view(name, s)
+	}
+	return units.Unit{Active: units.Inactive}
+}
+
+// Starts returns how often a service was started.
+func (m *Machine) Starts(name string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.starts[name]
+}
+
+// Loaded is the digest of the file that systemd has read for a service, empty if it has no unit.
+func (m *Machine) Loaded(name string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if s := m.services[name]; s != nil && s.read != nil {
+		return s.read.Digest
+	}
+	return ""
+}
+
+// Put has a service be in a state. systemd has its unit only if it has read a file, or if the state
+// says so.
+func (m *Machine) Put(name string, u units.Unit) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.put(name, u)
+}
+
+// Set changes the state of a service.
+func (m *Machine) Set(name string, change func(*units.Unit)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	u := units.Unit{}
+	if s := m.services[name]; s != nil {
+		u = m.view(name, s)
+	}
+	change(&u)
+	m.put(name, u)
+}
+
+func (m *Machine) put(name string, u units.Unit) {
+	s := m.known(name)
+	s.Unit, s.since = u, time.Now().Add(-u.Up)
+	s.Job = ""
+	if u.Job == "" {
+		s.end(nil)
+	}
+	s.isStarted = u.Stopped || u.Active != units.Inactive && u.Active != ""
+	s.isLimited = u.Active == units.Failed && !u.Stopped
+	if u.Loaded && !u.Masked && s.read == nil {
+		s.read = &file{File: units.File{Digest: u.Digest}}
+	}
+}
+
+func (m *Machine) known(name string) *service {
+	s := m.services[name]
+	if s == nil {
+		s = &service{Unit: units.Unit{Active: units.Inactive}}
+		m.services[name] = s
+	}
+	return s
+}
+
+// Crash ends the program of a service that is up. systemd is about to restart it, unless it has no
+// unit of it any more.
+func (m *Machine) Crash(name string) { m.Change(func() { m.known(name).crash() }) }
+
+func (s *service) crash() {
+	if s.Active != units.Active {
+		return
+	}
+	s.end(nil)
+	s.Active, s.Restarting, s.Paused = units.Activating, true, false
+	if s.read == nil {
+		s.fail(false)
+	}
+}
+
+// Exhaust has a service that is up crash until it reaches its start limit.
+func (m *Machine) Exhaust(name string) {
+	m.Change(func() {
+		if s := m.known(name); s.Active == units.Active {
+			s.fail(true)
+		}
+	})
+}
+
+func (s *service) fail(isLimited bool) {
+	s.Active, s.Restarting, s.Paused, s.isLimited = units.Failed, false, false, isLimited
+}
+
+// Restarted is a restart by systemd after the program exited.
+func (m *Machine) Restarted(name string) {
+	m.Change(func() { m.launch(name, m.known(name)) })
+}
+
+// Tick makes the automatic starts for which systemd waits.
+func (m *Machine) Tick() {
+	m.Change(func() {
+		for _, name := range slices.Sorted(maps.Keys(m.services)) {
+			if s := m.services[name]; s.Restarting && s.read != nil {
+				m.launch(name, s)
+			}
+		}
+	})
+}
+
+// StartByHand is a start by an operator, of a service that has a unit.
+func (m *Machine) StartByHand(name string) {
+	m.Change(func() { m.launchAll(name, m.services[name], false) })
+}
+
+// Load is a daemon-reload by another program.
+func (m *Machine) Load() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.load()
+}
+
+// Observe returns the services that systemd knows, and those that are named.
+func (m *Machine) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
+	if err := m.call("observe", ""); err != nil {
+		return nil, err
+	}
+	if err := m.answer(ctx); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	found := make(map[string]units.Unit, len(names))
+	for _, name := range names {
+		if s := m.services[name]; s != nil {
+			found[name] = m.view(name, s)
+		} else if units.AppOf(name) != "" { // pull units are not loaded by a query
+			found[name] = units.Unit{Active: units.Inactive}
+		}
+	}
+	if others {
+		for name, s := range m.services {
+			found[name] = m.view(name, s)
+		}
+	}
+	return found, nil
+}
+
+// answer waits until systemd has time to answer.
+func (m *Machine) answer(ctx context.Context) error {
+	m.mu.Lock()
+	busy := m.Busy
+	m.mu.Unlock()
+	if busy == 0 {
+		return nil
+	}
+	timer := time.NewTimer(busy)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// view is a service as systemd and Podman show it.
+func (m *Machine) view(name string, s *service) units.Unit {
+	u := s.Unit
+	u.Loaded = s.read != nil || u.Masked
+	if s.read != nil && units.AppOf(name) != "" {
+		u.NeedsReload = s.read.stamp != m.files[fileOf(name)].stamp
+	}
+	u.Stopped = s.isStarted && (u.Active == units.Inactive || u.Active == units.Failed && u.Loaded && !s.isLimited)
+	if !s.since.IsZero() {
+		u.Up = time.Since(s.since)
+	}
+	if s.job != nil {
+		u.Job = s.job.kind
+	}
+	if u.Restarting || u.Active == units.Inactive || u.Active == units.Failed { // it has no container
+		u.Digest, u.Health, u.Payload = "", "", ""
+	}
+	return u
+}
+
+func fileOf(service string) string { return units.ContainerFile(units.ContainerOf(service)) }
+
+// Reload has systemd read all files.
+func (m *Machine) Reload(context.Context) error {
+	err := m.call("reload", "")
+	if err == nil {
+		m.mu.Lock()
+		if err = m.effect("reload", "", ""); err == nil {
+			m.load()
+		}
+		m.mu.Unlock()
+	}
+	m.called("reload", "")
+	return err
+}
+
+// called is the end of a call that changes services.
+func (m *Machine) called(verb, target string) {
+	if m.After != nil {
+		m.After(verb, target)
+	}
+}
+
+// load has systemd make units of the files. A service without a file continues, but its Restart= is
+// forgotten, and with it all of a service that is down.
+func (m *Machine) load() {
+	for name, s := range m.services {
+		if units.AppOf(name) != "" {
+			s.read = nil
+		}
+	}
+	for name, f := range m.files {
+		service := units.ServiceOf(name)
+		if service != "" && !f.isForeign && !f.isDamaged && !m.Unreadable && !m.behaves(service, f.Digest, "refused") {
+			m.known(service).read = &f
+		}
+	}
+	for name, s := range m.services {
+		if s.read == nil && s.Restarting {
+			s.fail(false)
+		}
+		m.collect(name, s)
+	}
+}
+
+// collect forgets a service that has no unit and is down, unless another unit mentions it.
+func (m *Machine) collect(name string, s *service) {
+	if s.read == nil && !s.Masked && s.Active == units.Inactive && !m.Mentioned[name] {
+		delete(m.services, name)
+	}
+}
+
+// Start starts a service that is down.
+func (m *Machine) Start(ctx context.Context, name string) error {
+	return m.do(ctx, "start", "starting", name)
+}
+
+// Restart starts a service again, with the services that are part of it.
+func (m *Machine) Restart(ctx context.Context, name string) error {
+	return m.do(ctx, "restart", "restarting", name)
+}
+
+// RestartAlone starts a service again. It is logged as a restart.
+func (m *Machine) RestartAlone(ctx context.Context, name string) error {
+	return m.do(ctx, "restart-alone", "restarting", name)
+}
+
+// Recreate starts a service again.
+func (m *Machine) Recreate(ctx context.Context, name string) error {
+	return m.do(ctx, "recreate", "starting", name)
+}
+
+// do queues a job and waits for it. The job continues without the caller.
+func (m *Machine) do(ctx context.Context, verb, doing, name string) error {
+	if err := m.call(verb, name); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	j, err := m.queue(verb, name)
+	m.mu.Unlock()
+	if err == nil {
+		err = j.wait(ctx)
+	}
+	if result, isResult := errors.AsType[jobResult](err); isResult {
+		err = fmt.Errorf("%s %s: %w", doing, name, result)
+	}
+	m.called(verb, name)
+	return err
+}
+
+// wait waits for a job. The result of one that has ended is known also to a caller that can't wait.
+func (j *job) wait(ctx context.Context) error {
+	select {
+	case <-j.ended:
+		return j.err
+	default:
+	}
+	select {
+	case <-j.ended:
+		return j.err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// queue queues a start or a restart. systemd merges a job into one of the same kind.
+func (m *Machine) queue(verb, name string) (*job, error) {
+	kind, isAlone := strings.CutSuffix(verb, "-alone")
+	s := m.services[name]
+	digest := ""
+	if s != nil && s.read != nil {
+		digest = s.read.Digest
+	}
+	if err := m.effect(kind, name, digest); err != nil {
+		return nil, err
+	}
+	switch {
+	case s == nil || s.read == nil:
+		return nil, fmt.Errorf("unit %s not found", name)
+	case s.Masked:
+		return nil, fmt.Errorf("unit %s is masked", name)
+	case s.job != nil && (s.job.kind == kind || kind == "start"):
+		return s.job, nil
+	case kind == "start" && s.Active == units.Active:
+		return done, nil
+	case s.isLimited:
+		return nil, failed
+	}
+	s.end(canceled)
+	j := s.begin(kind)
+	if takes := m.StopTakes[name]; takes > 0 && s.Active == units.Active {
+		m.later(takes, name, s, func() { m.launchAll(name, s, isAlone) })
+		return j, nil
+	}
+	m.launchAll(name, s, isAlone)
+	return j, nil
+}
+
+// later does something after a while, unless the service is started or stopped meanwhile.
+func (m *Machine) later(d time.Duration, name string, s *service, do func()) {
+	invocation, job := s.Invocation, s.job
+	time.AfterFunc(d, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.services[name] == s && s.Invocation == invocation && s.job == job {
+			do()
+		}
+	})
+}
+
+// launchAll starts a service, and unless it is alone those that it starts or restarts.
+func (m *Machine) launchAll(name string, s *service, isAlone bool) {
+	isRestart := s.Active == units.Active || s.Restarting
+	m.launch(name, s)
+	if isAlone {
+		return
+	}
+	for _, other := range slices.Sorted(maps.Keys(m.services)) {
+		o := m.services[other]
+		isPart := other != name && units.ServiceName(units.AppOf(other)) == name
+		isPartOf := isPart || slices.Contains(m.PartOf[other], name)
+		isUp := o.Active == units.Active || o.Active == units.Activating && !o.Restarting
+		if o.read != nil && !o.Masked && !o.isLimited && (isPart && !isUp || isRestart && isPartOf && o.Active == units.Active) {
+			m.launch(other, o)
+		}
+	}
+}
+
+// launch starts the program of a service. Podman removes any container that has its name.
+func (m *Machine) launch(name string, s *service) {
+	for id, c := range m.Containers {
+		if c.Name == units.ContainerOf(name) {
+			delete(m.Containers, id)
+			m.Replaced = append(m.Replaced, c.Name)
+		}
+	}
+	if s.job == nil {
+		s.begin("start")
+	}
+	m.starts[name]++
+	s.Unit = units.Unit{Active: units.Activating, Invocation: strconv.Itoa(m.starts[name]), Digest: s.Digest, Run: units.Run{Since: time.Now()}}
+	if s.read != nil {
+		s.Digest = s.read.Digest
+	}
+	s.isStarted, s.isLimited = true, false
+	if m.Started != nil {
+		m.Started(name, s.Digest)
+	}
+	takes := m.StartTakes[name]
+	switch is := m.is(name, s); {
+	case is("fails"):
+		s.fail(true)
+		s.end(failed)
+		return
+	case is("slow"):
+		return
+	case is("late"):
+		takes = lateAfter
+	}
+	if takes > 0 {
+		m.later(takes, name, s, func() { m.arrive(name, s) })
+		return
+	}
+	m.arrive(name, s)
+}
+
+func (m *Machine) is(name string, s *service) func(string) bool {
+	digest := s.Digest
+	return func(word string) bool { return m.behaves(name, digest, word) }
+}
+
+// arrive is the end of a start.
+func (m *Machine) arrive(name string, s *service) {
+	s.Active, s.since = units.Active, time.Now()
+	var result error
+	switch is := m.is(name, s); {
+	case is("lost"):
+		s.fail(true)
+		result = failed
+	case is("loops"), is("exits"):
+		s.end(nil)
+		s.crash()
+	case is("crashes"):
+		s.end(nil)
+		m.later(crashesAfter, name, s, func() { m.launch(name, s) })
+	}
+	s.end(result)
+}
+
+// Stop stops a service, with those that are part of it.
+func (m *Machine) Stop(_ context.Context, name string) error {
+	if err := m.call("stop", name); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	err := m.effect("stop", name, "")
+	if err == nil {
+		m.stop(name)
+	}
+	m.mu.Unlock()
+	m.called("stop", name)
+	return err
+}
+
+// StopByHand is a stop by an operator.
+func (m *Machine) StopByHand(name string) { m.Change(func() { m.stop(name) }) }
+
+func (m *Machine) stop(name string) {
+	for _, other := range slices.Sorted(maps.Keys(m.services)) {
+		if s := m.services[other]; other == name || units.ServiceName(units.AppOf(other)) == name {
+			m.halt(other, s)
+		}
+	}
+}
+
+func (m *Machine) halt(name string, s *service) {
+	s.end(canceled)
+	switch {
+	case s.Active == units.Failed: // a stop does not change that
+	case m.behaves(name, s.Digest, "stubborn"):
+		s.fail(false)
+	default:
+		s.Active, s.Restarting, s.Paused = units.Inactive, false, false
+	}
+	m.collect(name, s)
+}
+
+// ResetFailed has systemd forget that a service failed. It looks stopped then.
+func (m *Machine) ResetFailed(_ context.Context, name string) error {
+	if err := m.call("reset-failed", name); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	err := m.effect("reset-failed", name, "")
+	if s := m.services[name]; err == nil && s != nil {
+		if s.Active == units.Failed {
+			s.Active = units.Inactive
+		}
+		s.isLimited = false
+		m.collect(name, s)
+	}
+	m.mu.Unlock()
+	m.called("reset-failed", name)
+	return err
+}
+
+// ReloadService has a service that is up read its configuration files again, which takes a second
+// and continues without the caller.
+func (m *Machine) ReloadService(ctx context.Context, name string) error {
+	if err := m.call("reload-service", name); err != nil {
+		return err
+	}
+	j, err := m.reloadService(name)
+	if err == nil {
+		err = j.wait(ctx)
+	}
+	m.called("reload-service", name)
+	return err
+}
+
+func (m *Machine) reloadService(name string) (*job, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.effect("reload-service", name, ""); err != nil {
+		return nil, err
+	}
+	s := m.known(name)
+	switch {
+	case s.Active != units.Active:
+		return done, nil
+	case s.job != nil:
+		return s.job, nil
+	}
+	j := s.begin("reload")
+	time.AfterFunc(reloadTakes, func() {
+		var err error
+		if m.Reloading != nil {
+			err = m.Reloading(name)
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if s.job == j {
+			s.end(err)
+		}
+	})
+	return j, nil
+}
+
+// ReloadNetwork does nothing: a pass does not see the network.
+func (m *Machine) ReloadNetwork(context.Context) error { return m.call("reload-network", "") }
+
+// Log names the service.
+func (m *Machine) Log(_ context.Context, service string, _ int) []string {
+	return []string{"last words of " + service}
+}
+
+// GeneratorLog names the file.
+func (m *Machine) GeneratorLog(_ context.Context, file string, _ time.Time) []string {
+	return []string{"unsupported key in " + file}
+}
