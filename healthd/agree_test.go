@@ -16,19 +16,6 @@ import (
 	"github.com/archipelago-os/archipelago/units/status"
 )
 
-// Read is the unit files that are there.
-func (w *world) Read() (units.Set, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	set := slices.Clone(w.good)
-	for _, app := range w.apps {
-		set = append(set, app.Files...)
-	}
-	set = slices.DeleteFunc(set, func(f units.File) bool { return w.missing[f.Name] })
-	set.Sort()
-	return set, nil
-}
-
 // read is what archgen status says of the same machine.
 func (w *world) read() []status.App {
 	w.t.Helper()
@@ -37,7 +24,7 @@ func (w *world) read() []status.App {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	reader := machine.StatusReader{Host: m.Host, Files: w, Probe: m.Probe, LastLines: m.LastLines}
+	reader := machine.StatusReader{Host: m.Host, Files: w.Machine, Probe: m.Probe, LastLines: m.LastLines}
 	apps, problems, err := reader.Read(w.t.Context(), want, nil, w.diagnostics)
 	if err != nil || len(problems) > 0 {
 		w.t.Error(err, problems)
@@ -45,19 +32,17 @@ func (w *world) read() []status.App {
 	return apps
 }
 
-// is has every service of the app web be in a state.
+// is has the service of the app web be in a state.
 func (w *world) is(u units.Unit) {
-	for name, now := range w.units {
-		if units.AppOf(name) == "web" {
-			u.Digest, u.Invocation, u.Run.Since, u.Run.Restarts = now.Digest, now.Invocation, w.began, 2
-			w.units[name] = u
-		}
-	}
+	w.Set("app@web.service", func(now *units.Unit) {
+		u.Digest, u.Invocation, u.Run.Since, u.Run.Restarts = now.Digest, now.Invocation, w.began, 2
+		*now = u
+	})
 }
 
 // gaveUp has no repair be made soon.
 func (w *world) gaveUp() {
-	w.history["web"] = units.Record{ManifestDigest: "m", Tries: 9, Last: w.began, Why: units.ReasonFailed}
+	w.Records["web"] = units.Record{ManifestDigest: "m", Tries: 9, Last: w.began, Why: units.ReasonFailed}
 }
 
 // says is what the app web answers.
@@ -81,17 +66,17 @@ var scenes = map[string]struct {
 	"could not be asked": {func(w *world) {
 		w.answer(says(probe.Outcome{State: probe.Wrong, Reason: probe.NoCredentials, Detail: "no secret web.pw", Progress: -1}))
 	}, "running", ""},
-	"without a probe": {func(w *world) { w.apps[0].Files[0].Content = []byte("[X-Archipelago]\nApp=web\n") }, "running", ""},
+	"without a probe": {func(w *world) { w.rewrite([]byte("[X-Archipelago]\nApp=web\n")) }, "running", ""},
 	"checked by Podman": {func(w *world) {
-		w.apps[0].Files[0].Content = []byte("[X-Archipelago]\nApp=web\n")
+		w.rewrite([]byte("[X-Archipelago]\nApp=web\n"))
 		w.is(units.Unit{Loaded: true, Active: units.Active, Health: units.Loading})
 	}, "running (loading)", "loading"},
 	"synced": {func(w *world) {
-		w.apps[0].Files[0].Content = fmt.Appendf(w.apps[0].Files[0].Content, "Synced={\"kind\":\"tcp\",\"address\":\"127.0.0.1:2\",\"interval\":\"30s\",\"timeout\":\"5s\",\"retries\":3}\n")
+		w.rewrite(fmt.Appendf(w.apps[0].Files[0].Content, "Synced={\"kind\":\"tcp\",\"address\":\"127.0.0.1:2\",\"interval\":\"30s\",\"timeout\":\"5s\",\"retries\":3}\n"))
 		w.answers["127.0.0.1:2"] = serves
 	}, "running", "synced"},
 	"alive": {func(w *world) {
-		w.apps[0].Files[0].Content = fmt.Appendf(w.apps[0].Files[0].Content, "Alive={\"kind\":\"tcp\",\"address\":\"127.0.0.1:2\",\"interval\":\"30s\",\"timeout\":\"5s\",\"retries\":3}\n")
+		w.rewrite(fmt.Appendf(w.apps[0].Files[0].Content, "Alive={\"kind\":\"tcp\",\"address\":\"127.0.0.1:2\",\"interval\":\"30s\",\"timeout\":\"5s\",\"retries\":3}\n"))
 		w.answers["127.0.0.1:2"] = serves
 		w.answer(refuses)
 	}, "running (not-answering-yet)", "alive"},
@@ -121,31 +106,35 @@ var scenes = map[string]struct {
 		w.is(units.Unit{Loaded: true, Active: units.Active, Paused: true})
 	}, "paused (gave-up)", ""},
 	"rolled back": {func(w *world) {
-		w.good = units.Set{rendered("web", "127.0.0.1:18080")}
-		w.history["web"] = units.Record{ManifestDigest: "m", RolledBack: true}
+		w.Generations = []units.Set{{rendered("web", "127.0.0.1:18080")}}
+		w.Records["web"] = units.Record{ManifestDigest: "m", RolledBack: true}
 	}, "running (rolled-back)", "serving"},
 	"invalid manifest": {func(w *world) {
-		w.good, w.kept, w.apps = units.Set{rendered("web", "127.0.0.1:18080")}, []string{"web"}, w.apps[1:]
+		w.Generations, w.kept, w.apps = []units.Set{{rendered("web", "127.0.0.1:18080")}}, []string{"web"}, w.apps[1:]
 		w.diagnostics["web"] = "web.yaml:5:15: error: what is that?"
 	}, "running (invalid-manifest)", "serving"},
 	"manifest that never was valid": {func(w *world) {
 		w.kept, w.apps = []string{"web"}, w.apps[1:]
 		w.diagnostics["web"] = "web.yaml:5:15: error: what is that?"
-		delete(w.units, "app@web.service")
+		w.StopByHand("app@web.service")
+		w.Delete("app@web.container")
+		w.Load()
 	}, "stopped (invalid-manifest)", ""},
 	"image that is unavailable": {func(w *world) {
-		w.missing["app@web.container"] = true
-		w.units["app@web.service"] = units.Unit{Loaded: true, Active: units.Active, Digest: "of another image", Invocation: "1"}
-		w.units[units.PullOf("web")] = units.Unit{Loaded: true, Active: units.Failed}
+		w.Delete("app@web.container")
+		w.Put("app@web.service", units.Unit{Loaded: true, Active: units.Active, Digest: "of another image", Invocation: "1"})
+		w.Put(units.PullOf("web"), units.Unit{Loaded: true, Active: units.Failed})
 		w.lines[units.PullOf("web")] = []string{"401 Unauthorized"}
-		w.lacks = map[string]error{"web": fmt.Errorf("archipelago-pull@web.service failed")}
+		w.Lacks["web"] = fmt.Errorf("archipelago-pull@web.service failed")
 	}, "running (pull-failed)", "serving"},
 	"a part that failed": {func(w *world) {
 		w.gaveUp()
 		w.apps[0].Parts = append(w.apps[0].Parts, units.Part{Service: "app@web.db.service", File: "app@web.db.container", Digest: "d"})
 		w.apps[0].Files = append(w.apps[0].Files, units.File{Name: "app@web.db.container", App: "web", Digest: "d", Content: []byte("[X-Archipelago]\nApp=web\n")})
 		w.apps[0].Files.Sort()
-		w.units["app@web.db.service"] = units.Unit{Loaded: true, Active: units.Failed, Digest: "d", Invocation: "1"}
+		w.Write(w.apps[0].Files...)
+		w.Load()
+		w.Put("app@web.db.service", units.Unit{Loaded: true, Active: units.Failed, Digest: "d", Invocation: "1"})
 		w.lines["app@web.db.service"] = []string{"no space left on device"}
 	}, "failed (gave-up)", ""},
 }

@@ -26,8 +26,8 @@ func TestQuiet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web", "lnd")
 		w.run(24*time.Hour, nil)
-		if len(w.did)+len(w.entries) > 0 {
-			t.Errorf("%v %v", w.did, w.entries)
+		if len(w.did())+len(w.entries) > 0 {
+			t.Errorf("%v %v", w.did(), w.entries)
 		}
 		for address, n := range w.probes {
 			if n < 2800 || n > 2950 {
@@ -51,18 +51,15 @@ func TestRestoredWhileSystemdIsBusy(t *testing.T) {
 		w := newWorld(t, "web")
 		w.run(10*time.Minute, func() {
 			time.Sleep(time.Minute)
-			w.mu.Lock()
-			w.busy, w.missing["app@web.container"] = 20*time.Second, true
-			w.mu.Unlock()
+			w.Change(func() { w.Busy = 20 * time.Second })
+			w.Delete("app@web.container")
 			w.hints <- healthd.Hint{App: "web"}
 			time.Sleep(time.Second)
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if w.missing["app@web.container"] {
+			if !w.has("app@web.container") {
 				t.Error("the file of a running app was not restored immediately")
 			}
 		})
-		if d := cmp.Diff([]string{"1m0s write app@web.container", "1m20s reload"}, w.did[:2]); d != "" {
+		if d := cmp.Diff([]string{"1m0s write app@web.container", "1m20s reload"}, w.did()[:2]); d != "" {
 			t.Errorf("what was done (-want +got):\n%s", d)
 		}
 	})
@@ -81,7 +78,7 @@ func TestLadder(t *testing.T) {
 			w.answer(serves)
 		})
 		kinds := map[string]int{}
-		for _, line := range w.did {
+		for _, line := range w.did() {
 			_, action, _ := strings.Cut(line, " ")
 			kinds[action]++
 		}
@@ -89,7 +86,7 @@ func TestLadder(t *testing.T) {
 		if n := kinds["recreate app@web.service"]; kinds["restart app@web.service"] != 1 || n < 20 || n > 36 || len(kinds) != 2 {
 			t.Errorf("%v", kinds)
 		}
-		if first := w.did[0]; !strings.HasSuffix(first, " restart app@web.service") {
+		if first := w.did()[0]; !strings.HasSuffix(first, " restart app@web.service") {
 			t.Errorf("the first step: %s", first)
 		}
 		var gaveUp, recovered int
@@ -104,8 +101,8 @@ func TestLadder(t *testing.T) {
 		if gaveUp == 0 || recovered == 0 {
 			t.Errorf("gave up %d times, recovered %d times", gaveUp, recovered)
 		}
-		if len(w.history) > 0 {
-			t.Errorf("two hours after it is well: %v", w.history)
+		if len(w.Records) > 0 {
+			t.Errorf("two hours after it is well: %v", w.Records)
 		}
 	})
 }
@@ -115,7 +112,7 @@ func TestLadder(t *testing.T) {
 func TestForeignFile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web")
-		w.foreign["app@web.container"] = true
+		w.WriteForeign("app@web.container")
 		w.run(time.Hour, func() {})
 		i := slices.IndexFunc(w.entries, func(e journal.Event) bool { return e.Kind == journal.ForeignFile })
 		if i < 0 || w.entries[i].App != "web" || w.entries[i].Target != "app@web.container" || w.entries[i].Reason != units.ReasonFileForeign {
@@ -133,14 +130,12 @@ func TestBurst(t *testing.T) {
 		w := newWorld(t, "web")
 		w.run(time.Minute, func() {
 			time.Sleep(time.Second)
-			w.mu.Lock()
-			w.missing["app@web.container"] = true
-			w.mu.Unlock()
+			w.Delete("app@web.container")
 			for range 1000 {
 				w.hints <- healthd.Hint{App: "web"}
 			}
 		})
-		if d := cmp.Diff([]string{"1s write app@web.container", "1s reload"}, w.did); d != "" {
+		if d := cmp.Diff([]string{"1s write app@web.container", "1s reload"}, w.did()); d != "" {
 			t.Errorf("-want +got:\n%s", d)
 		}
 		if w.passes > 4 {
@@ -153,7 +148,7 @@ func TestBurst(t *testing.T) {
 // the next look at everything.
 func TestEvents(t *testing.T) {
 	fail := func(w *world) {
-		w.set("app@web.service", func(u *units.Unit) { u.Active = units.Failed })
+		w.Set("app@web.service", func(u *units.Unit) { u.Active = units.Failed })
 	}
 	for name, tt := range map[string]struct {
 		meanwhile func(*world)
@@ -169,11 +164,11 @@ func TestEvents(t *testing.T) {
 					time.Sleep(time.Second)
 					tt.meanwhile(w)
 				})
-				if len(w.did) != 1 || !strings.HasSuffix(w.did[0], "start app@web.service") {
-					t.Fatalf("%v", w.did)
+				if len(w.did()) != 2 || !strings.HasSuffix(w.did()[0], " reset-failed app@web.service") || !strings.HasSuffix(w.did()[1], " start app@web.service") {
+					t.Fatalf("%v", w.did())
 				}
-				if at, err := time.ParseDuration(strings.Fields(w.did[0])[0]); err != nil || at > time.Second+tt.most {
-					t.Errorf("%v, %v", w.did, err)
+				if at, err := time.ParseDuration(strings.Fields(w.did()[0])[0]); err != nil || at > time.Second+tt.most {
+					t.Errorf("%v, %v", w.did(), err)
 				}
 			})
 		})
@@ -207,7 +202,7 @@ func TestAsked(t *testing.T) {
 			w.hints <- healthd.Hint{App: "web", Asked: units.Restart}
 			w.hints <- healthd.Hint{App: "web"}
 		})
-		if d := cmp.Diff([]string{"1s restart app@web.service"}, w.did); d != "" {
+		if d := cmp.Diff([]string{"1s restart app@web.service"}, w.did()); d != "" {
 			t.Errorf("-want +got:\n%s", d)
 		}
 	})
@@ -219,7 +214,7 @@ func TestPassFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web")
 		w.failing = errors.New("no space left on device")
-		w.missing["app@web.container"] = true
+		w.Delete("app@web.container")
 		w.run(2*time.Hour, func() {
 			time.Sleep(time.Hour)
 			w.mu.Lock()
@@ -232,8 +227,8 @@ func TestPassFails(t *testing.T) {
 		if d := cmp.Diff([]journal.Kind{journal.PassFailed}, w.kinds()); d != "" {
 			t.Errorf("-want +got:\n%s", d)
 		}
-		if len(w.did) != 2 {
-			t.Errorf("%v", w.did)
+		if len(w.did()) != 2 {
+			t.Errorf("%v", w.did())
 		}
 	})
 }
@@ -252,8 +247,8 @@ func TestFailsMeanwhile(t *testing.T) {
 			}
 			return errors.New("connection refused")
 		}
-		w.missing["app@web.container"] = true
-		w.set("app@web.service", func(u *units.Unit) { u.Digest = "of another image" })
+		w.Delete("app@web.container")
+		w.Set("app@web.service", func(u *units.Unit) { u.Digest = "of another image" })
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if err := healthd.Run(ctx, m); err != nil {
@@ -283,11 +278,11 @@ func TestReadOnly(t *testing.T) {
 func TestEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web")
-		w.slow = time.Hour
-		w.set("app@web.service", func(u *units.Unit) { u.Active = units.Failed })
-		w.missing["app@web.container"] = true
+		w.StartTakes["app@web.service"] = time.Hour
+		w.Set("app@web.service", func(u *units.Unit) { u.Active = units.Failed })
+		w.Delete("app@web.container")
 		w.run(5*time.Second, nil) // checks how long the end takes
-		if d := cmp.Diff([]string{"0s write app@web.container", "0s reload", "0s start app@web.service"}, w.did); d != "" {
+		if d := cmp.Diff([]string{"0s write app@web.container", "0s reload", "0s reset-failed app@web.service", "0s start app@web.service"}, w.did()); d != "" {
 			t.Errorf("-want +got:\n%s", d)
 		}
 	})
@@ -298,12 +293,15 @@ func TestEnd(t *testing.T) {
 func TestRolledBackIsAskedAsItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web")
-		w.good = units.Set{rendered("web", "127.0.0.1:1")}
+		good := rendered("web", "127.0.0.1:1")
+		w.Generations = []units.Set{{good}}
+		w.Write(good)
+		w.Load()
 		w.answers["127.0.0.1:1"], w.answers["127.0.0.1:18080"] = serves, refuses
-		w.history["web"] = units.Record{ManifestDigest: "m", RolledBack: true}
+		w.Records["web"] = units.Record{ManifestDigest: "m", RolledBack: true}
 		w.run(time.Hour, nil)
-		if a := w.status.Apps[0]; a.Level != "serving" || a.Reason != units.ReasonRolledBack || len(w.did) > 0 || w.probes["127.0.0.1:18080"] > 0 {
-			t.Errorf("%+v; did %v, asked %v", a, w.did, w.probes)
+		if a := w.status.Apps[0]; a.Level != "serving" || a.Reason != units.ReasonRolledBack || len(w.did()) > 0 || w.probes["127.0.0.1:18080"] > 0 {
+			t.Errorf("%+v; did %v, asked %v", a, w.did(), w.probes)
 		}
 	})
 }
@@ -313,19 +311,19 @@ func TestRolledBackIsAskedAsItIs(t *testing.T) {
 func TestKeptIsWatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "other", "web")
-		w.good, w.kept, w.apps = units.Set{rendered("web", "127.0.0.1:18081")}, []string{"web"}, w.apps[:1]
-		w.missing["app@web.container"] = true
+		w.Generations, w.kept, w.apps = []units.Set{{rendered("web", "127.0.0.1:18081")}}, []string{"web"}, w.apps[:1]
+		w.Delete("app@web.container")
 		w.answers["127.0.0.1:18081"] = func(ctx context.Context) probe.Outcome {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			if time.Since(w.began) > time.Hour && w.units["app@web.service"].Invocation == "1" { // until it is restarted
+			if time.Since(w.began) > time.Hour && w.Unit("app@web.service").Invocation == "1" { // until it is restarted
 				return refuses(ctx)
 			}
 			return serves(ctx)
 		}
 		w.run(2*time.Hour, nil)
-		if len(w.did) != 3 || w.did[0] != "0s write app@web.container" || w.did[1] != "0s reload" || !strings.HasSuffix(w.did[2], " restart app@web.service") {
-			t.Errorf("it did %q", w.did)
+		if len(w.did()) != 3 || w.did()[0] != "0s write app@web.container" || w.did()[1] != "0s reload" || !strings.HasSuffix(w.did()[2], " restart app@web.service") {
+			t.Errorf("it did %q", w.did())
 		}
 		if a := w.status.Apps[1]; a.Reason != units.ReasonInvalidManifest || a.Level != "serving" {
 			t.Errorf("%+v", a)
@@ -357,12 +355,12 @@ func TestKept(t *testing.T) {
 			w.mu.Unlock()
 			w.hints <- healthd.Hint{}
 			look(status.Condition{State: units.PhaseRunning, Reason: units.ReasonInvalidManifest})
-			w.set("app@other.service", func(u *units.Unit) { u.Active = units.Failed })
+			w.Set("app@other.service", func(u *units.Unit) { u.Active = units.Failed })
 			w.hints <- healthd.Hint{App: "other"}
 			look(status.Condition{State: units.PhaseFailed, Reason: units.ReasonInvalidManifest})
 		})
-		if len(w.did) > 0 {
-			t.Errorf("%v", w.did)
+		if len(w.did()) > 0 {
+			t.Errorf("%v", w.did())
 		}
 	})
 }

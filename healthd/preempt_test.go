@@ -21,34 +21,26 @@ func TestOthersDoNotWait(t *testing.T) {
 		w := newWorld(t, "slow", "web")
 		w.run(10*time.Minute, func() {
 			time.Sleep(time.Minute)
-			w.set("app@slow.service", func(u *units.Unit) { u.Digest = "old" })
-			w.mu.Lock()
-			w.busy = 20 * time.Millisecond
-			w.mu.Unlock()
+			w.Set("app@slow.service", func(u *units.Unit) { u.Digest = "old" })
+			w.Change(func() { w.Busy = 20 * time.Millisecond })
 			w.hints <- healthd.Hint{App: "slow", Urgent: true}
 			time.Sleep(10 * time.Millisecond)
 			w.hints <- healthd.Hint{App: "slow", Urgent: true} // a change by the pass itself preempts nothing, even if its hint is early
 			time.Sleep(time.Second)
 			w.hints <- healthd.Hint{App: "slow", Urgent: true} // or after it
-			w.mu.Lock()
-			w.missing["app@web.container"] = true
-			w.mu.Unlock()
+			w.Delete("app@web.container")
 			w.hints <- healthd.Hint{App: "web"} // as of a unit that the pass may have written
 			time.Sleep(time.Second)
-			w.mu.Lock()
-			if !w.missing["app@web.container"] {
+			if w.has("app@web.container") {
 				t.Error("the pass over the other app did not wait")
 			}
-			w.mu.Unlock()
 			w.hints <- healthd.Hint{App: "web", Urgent: true}
 			time.Sleep(100 * time.Millisecond)
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if w.missing["app@web.container"] {
+			if !w.has("app@web.container") {
 				t.Error("a lost file waited for another app")
 			}
 		})
-		if d := cmp.Diff([]string{"1m0s restart app@slow.service", "1m2s write app@web.container", "1m2s reload"}, w.did); d != "" {
+		if d := cmp.Diff([]string{"1m0s restart app@slow.service", "1m2s write app@web.container", "1m2s reload"}, w.did()); d != "" {
 			t.Errorf("what was done (-want +got):\n%s", d)
 		}
 		for _, a := range w.status.Apps {
@@ -79,18 +71,19 @@ func TestCalledPassLeavesPullsAlone(t *testing.T) {
 			w.mu.Lock()
 			w.apps = slices.Clone(w.apps)
 			w.apps[0] = upgraded(w.apps[0])
-			w.lacks, w.missing["app@pull.container"] = map[string]error{"pull": units.ErrPending}, true
 			w.mu.Unlock()
-			w.set("app@slow.service", func(u *units.Unit) { u.Digest = "old" })
+			w.Change(func() { w.Lacks["pull"] = units.ErrPending })
+			w.Delete("app@pull.container")
+			w.Set("app@slow.service", func(u *units.Unit) { u.Digest = "old" })
 			w.hints <- healthd.Hint{Urgent: true}
 			time.Sleep(time.Second)
 			w.hints <- healthd.Hint{App: "web", Urgent: true}
 			time.Sleep(time.Minute)
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			if w.supplies != 1 {
-				t.Errorf("it was tried %d times to get the image of pull", w.supplies)
-			}
+			w.Change(func() {
+				if w.Supplies != 1 {
+					t.Errorf("it was tried %d times to get the image of pull", w.Supplies)
+				}
+			})
 		})
 	})
 }
@@ -106,34 +99,36 @@ func TestSlowStopIsOneRepair(t *testing.T) {
 		w.apps[0].RestartAfter = []string{"tor"}
 		w.apps[0].Files = append(w.apps[0].Files, units.File{Name: units.PrestartName(node), App: "node", Content: []byte("[Recipe]\nFollow=\"tor\"\n")})
 		w.apps[0].Files.Sort()
+		w.Write(w.apps[0].Files...)
+		w.Load()
 		seen := map[string]string{} // the start of tor, by the start of the node
 		w.config = func(string, units.Prestart) (want, have units.ConfigDigests, err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			start := w.units[node].Invocation
+			start := w.Unit(node).Invocation
 			if _, known := seen[start]; !known {
-				seen[start] = w.units[tor].Invocation
+				seen[start] = w.Unit(tor).Invocation
 			}
-			return units.ConfigDigests{Watched: w.units[tor].Invocation}, units.ConfigDigests{Watched: seen[start]}, nil
+			return units.ConfigDigests{Watched: w.Unit(tor).Invocation}, units.ConfigDigests{Watched: seen[start]}, nil
 		}
 		w.run(20*time.Minute, func() {
 			time.Sleep(time.Minute)
-			w.stops = 40 * time.Second
-			w.set(tor, func(u *units.Unit) { u.Invocation = "2" })
+			w.Change(func() { w.StopTakes[node] = 40 * time.Second })
+			w.Set(tor, func(u *units.Unit) { u.Invocation = "2" })
 			for range 100 {
 				w.hints <- healthd.Hint{App: "tor", Urgent: true}
 				w.hints <- healthd.Hint{App: "web", Urgent: true}
 				time.Sleep(500 * time.Millisecond)
 			}
 		})
-		if d := cmp.Diff([]string{"1m0s restart app@node.service"}, w.did); d != "" {
+		if d := cmp.Diff([]string{"1m0s restart app@node.service"}, w.did()); d != "" {
 			t.Errorf("what was done (-want +got):\n%s", d)
 		}
 		if kinds := w.kinds(); len(kinds) > 0 {
 			t.Errorf("it told of %v", kinds)
 		}
-		if w.units[node].Invocation != "11" || len(w.history) > 0 {
-			t.Errorf("the node's start is %s, the history %v", w.units[node].Invocation, w.history)
+		if w.Unit(node).Invocation != "2" || len(w.Records) > 0 {
+			t.Errorf("the node's start is %s, the history %v", w.Unit(node).Invocation, w.Records)
 		}
 	})
 }
@@ -145,9 +140,9 @@ func TestSilentDuringARestart(t *testing.T) {
 		w := newWorld(t, "web")
 		w.run(10*time.Minute, func() {
 			time.Sleep(time.Minute)
-			w.slow = 50 * time.Second // of a stop, say
+			w.Change(func() { w.StopTakes["app@web.service"] = 50 * time.Second })
 			w.answer(refuses)
-			w.set("app@web.service", func(u *units.Unit) { u.Digest = "old" })
+			w.Set("app@web.service", func(u *units.Unit) { u.Digest = "old" })
 			w.hints <- healthd.Hint{App: "web", Urgent: true}
 			time.Sleep(50 * time.Second)
 			w.answer(serves)
@@ -164,14 +159,19 @@ func TestOwnReloadIsNoNews(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web")
-		w.reloaded = func() { w.hints <- healthd.Hint{} }
-		w.set("app@web.service", func(u *units.Unit) { u.Loaded = false })
+		w.After = func(verb, _ string) {
+			if verb == "reload" {
+				w.hints <- healthd.Hint{}
+			}
+		}
+		w.Unreadable = true
+		w.Load()
 		w.run(time.Minute, func() {
 			time.Sleep(40 * time.Second)
 			w.hints <- healthd.Hint{Urgent: true}
 		})
 		want := []string{"0s reload", "1s reload", "3s reload", "7s reload", "15s reload", "31s reload", "40s reload"}
-		if d := cmp.Diff(want, w.did); d != "" {
+		if d := cmp.Diff(want, w.did()); d != "" {
 			t.Errorf("-want +got:\n%s", d)
 		}
 	})

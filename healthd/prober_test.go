@@ -63,16 +63,16 @@ func TestFollow(t *testing.T) {
 				}
 			}
 		}
-		w.set("app@db.service", payload("/db/1"))
-		w.set("app@web.service", payload("/web/1"))
+		w.Set("app@db.service", payload("/db/1"))
+		w.Set("app@web.service", payload("/web/1"))
 		w.run(time.Hour, func() {
 			time.Sleep(time.Second)
 			follows("/db/1", "/web/1")
-			w.set("app@web.service", payload("/web/2"))
+			w.Set("app@web.service", payload("/web/2"))
 			w.hints <- healthd.Hint{App: "web"}
 			time.Sleep(time.Second)
 			follows("/db/1", "/web/2")
-			w.set("app@db.service", payload(""))
+			w.Set("app@db.service", payload(""))
 			w.hints <- healthd.Hint{App: "db"}
 			time.Sleep(time.Second)
 			follows("/web/2")
@@ -120,9 +120,9 @@ func TestFoundSoon(t *testing.T) {
 			time.Sleep(time.Minute)
 			w.answer(refuses)
 		})
-		at, err := time.ParseDuration(strings.Fields(w.did[0])[0])
+		at, err := time.ParseDuration(strings.Fields(w.did()[0])[0])
 		if err != nil || at > 2*time.Minute {
-			t.Errorf("%v, %v", w.did, err)
+			t.Errorf("%v, %v", w.did(), err)
 		}
 	})
 }
@@ -169,8 +169,8 @@ func TestPatience(t *testing.T) {
 				w := newWorld(t, "web")
 				w.answer(func(context.Context) probe.Outcome { return outcome })
 				w.run(24*time.Hour, nil)
-				if len(w.did) > 0 {
-					t.Errorf("%v", w.did)
+				if len(w.did()) > 0 {
+					t.Errorf("%v", w.did())
 				}
 			})
 		})
@@ -208,12 +208,12 @@ func TestRestartedApp(t *testing.T) {
 		w.run(time.Hour, func() {
 			for i := range 50 {
 				time.Sleep(time.Minute)
-				w.set("app@web.service", func(u *units.Unit) { u.Invocation, u.Run.Restarts = fmt.Sprint(i), uint32(i+1) })
+				w.Set("app@web.service", func(u *units.Unit) { u.Invocation, u.Run.Restarts = fmt.Sprint(i), uint32(i+1) })
 				w.hints <- healthd.Hint{App: "web"}
 			}
 		})
-		if len(w.did) > 0 {
-			t.Errorf("%v", w.did)
+		if len(w.did()) > 0 {
+			t.Errorf("%v", w.did())
 		}
 		if got := w.status.Apps[0].Restarts; got != 50 {
 			t.Errorf("%d restarts, systemd says 50", got)

@@ -3,8 +3,7 @@ package healthd_test
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,53 +14,35 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/reconcile/reconciletest"
 )
 
-// world is a simulated machine whose apps are up and whose files are right,
-// until a test says otherwise. Time is virtual.
+// world is a fake machine whose apps are up and whose files are right, until a test says
+// otherwise. Time is virtual.
 type world struct {
-	t     *testing.T
-	mu    sync.Mutex
-	units map[string]units.Unit
-	// missing is the files that are not there; writing one takes it out.
-	missing map[string]bool
-	// foreign is the unit files whose names foreign files have.
-	foreign map[string]bool
-	history units.History
+	*reconciletest.Machine
+	t  *testing.T
+	mu sync.Mutex
 	// answers is what an app's probe says, by address.
 	answers map[string]func(context.Context) probe.Outcome
 	probes  map[string]int
-	// did is what was done to the machine, with the time since the start.
-	did     []string
 	entries []journal.Event
 	status  healthd.Status
 	// published is how often the status was told.
 	published int
 	passes    int
 	failing   error
-	// reloaded is called by each reload.
-	reloaded func()
-	slow     time.Duration
-	// stops is how long a restart takes until the service has stopped. systemd
-	// continues it when a pass does not wait, and merges a second one into it.
-	stops time.Duration
 	// config compares configurations where there are any.
 	config reconcile.Config
-	// busy is how long systemd takes to list units.
-	busy  time.Duration
-	began time.Time
-	hints chan healthd.Hint
-	apps  []units.App
-	// lacks is what comes of getting what an app lacks, supplies how often that was tried.
-	lacks    map[string]error
-	supplies int
+	began  time.Time
+	hints  chan healthd.Hint
+	apps   []units.App
 	// followed is the control groups that are followed, with the apps of each.
 	followed map[string]string
 	kept     []string
 	// diagnostics is the errors of manifests, lines what units wrote last.
 	diagnostics map[string]string
 	lines       map[string][]string
-	good        units.Set
 	// rests is when it rested.
 	rests []time.Duration
 }
@@ -69,7 +50,7 @@ type world struct {
 func newWorld(t *testing.T, ids ...string) *world {
 	t.Helper()
 	w := &world{
-		t: t, units: map[string]units.Unit{}, missing: map[string]bool{}, foreign: map[string]bool{}, history: units.History{}, began: time.Now(),
+		Machine: reconciletest.New(), t: t, began: time.Now(),
 		answers: map[string]func(context.Context) probe.Outcome{}, probes: map[string]int{}, hints: make(chan healthd.Hint),
 	}
 	for i, id := range ids {
@@ -79,14 +60,35 @@ func newWorld(t *testing.T, ids ...string) *world {
 }
 
 func (w *world) add(id, address string) {
-	service := "app@" + id + ".service"
 	file := rendered(id, address)
-	w.apps = append(w.apps, units.App{
+	app := units.App{
 		ID: id, Enabled: true, ManifestDigest: "m", Files: units.Set{file},
-		Parts: []units.Part{{Service: service, File: file.Name, Digest: "d"}},
-	})
-	w.units[service] = units.Unit{Loaded: true, Active: units.Active, Digest: "d", Invocation: "1"}
+		Parts: []units.Part{{Service: units.ServiceName(id), File: file.Name, Digest: "d"}},
+	}
+	w.apps = append(w.apps, app)
+	w.Install(app)
 	w.answers[address] = serves
+}
+
+// rewrite changes the file of the first app, in its manifest and on the machine.
+func (w *world) rewrite(content []byte) {
+	w.apps[0].Files[0].Content = content
+	w.Write(w.apps[0].Files...)
+	w.Load()
+}
+
+// has reports whether a file exists.
+func (w *world) has(file string) bool {
+	_, exists := w.File(file)
+	return exists
+}
+
+// did is what was done to the machine, with the time since the start.
+func (w *world) did() (list []string) {
+	for _, e := range w.Effects {
+		list = append(list, strings.TrimSpace(fmt.Sprintf("%v %s %s", e.At.Round(time.Second), e.Verb, e.Target)))
+	}
+	return list
 }
 
 // rendered is the file of an app that is asked at an address.
@@ -125,6 +127,8 @@ func (w *world) run(d time.Duration, meanwhile func()) {
 }
 
 func (w *world) machine() healthd.Machine {
+	host := w.Host()
+	host.WaitTimeout, host.Config = time.Minute, w.config
 	return healthd.Machine{
 		Desired: func() (units.Desired, error) {
 			w.mu.Lock()
@@ -134,16 +138,8 @@ func (w *world) machine() healthd.Machine {
 		},
 		Diagnostics: func() map[string]string { return w.diagnostics },
 		LastLines:   w.LastLines,
-		Host: reconcile.Host{
-			Files: w, Services: w, Store: w, Now: time.Now, StabilizationTime: 5 * time.Second, WaitTimeout: time.Minute, Config: w.config,
-			Supply: func(_ context.Context, app units.App, _ units.Prerequisites) error {
-				w.mu.Lock()
-				defer w.mu.Unlock()
-				w.supplies++
-				return w.lacks[app.ID]
-			},
-		},
-		Hints: w.hints, Resync: 5 * time.Minute, Follow: w.follow, ReleaseMemory: w.releaseMemory, Watchdog: time.Tick(15 * time.Second), Alive: func() {},
+		Host:        host,
+		Hints:       w.hints, Resync: 5 * time.Minute, Follow: w.follow, ReleaseMemory: w.releaseMemory, Watchdog: time.Tick(15 * time.Second), Alive: func() {},
 		Probe: func(ctx context.Context, t probe.Target) probe.Outcome {
 			w.mu.Lock()
 			w.probes[t.Address]++
@@ -167,10 +163,6 @@ func (w *world) machine() healthd.Machine {
 	}
 }
 
-func (w *world) note(format string, args ...any) {
-	w.did = append(w.did, fmt.Sprintf("%v ", time.Since(w.began).Round(time.Second))+fmt.Sprintf(format, args...))
-}
-
 func (w *world) follow(payloads map[string]string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -191,14 +183,6 @@ func (w *world) kinds() (list []journal.Kind) {
 	return list
 }
 
-func (w *world) set(service string, change func(*units.Unit)) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	u := w.units[service]
-	change(&u)
-	w.units[service] = u
-}
-
 // answer sets what the first app says from now on.
 func (w *world) answer(f func(context.Context) probe.Outcome) {
 	w.mu.Lock()
@@ -206,140 +190,9 @@ func (w *world) answer(f func(context.Context) probe.Outcome) {
 	w.answers["127.0.0.1:18080"] = f
 }
 
-// The files.
-
-func (w *world) Look(want units.Set) (map[string]units.FoundFile, units.Set, error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	found := map[string]units.FoundFile{}
-	for _, f := range want {
-		if w.missing[f.Name] {
-			found[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
-		}
-		if w.foreign[f.Name] {
-			found[f.Name] = units.FoundFile{State: units.FileForeign, App: f.App}
-		}
-	}
-	return found, nil, nil
-}
-
-func (w *world) Lost(want units.Set) units.Set {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(want), func(f units.File) bool { return !w.missing[f.Name] })
-}
-
-func (w *world) Sync(want units.Set, _ func(units.Ownership) bool) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for _, f := range want {
-		if w.missing[f.Name] {
-			w.note("write %s", f.Name)
-			delete(w.missing, f.Name)
-		}
-	}
-	return nil
-}
-
-// systemd.
-
-func (w *world) Observe(ctx context.Context, _ []string, _ bool) (map[string]units.Unit, error) {
-	w.mu.Lock()
-	busy := w.busy
-	w.mu.Unlock()
-	select {
-	case <-time.After(busy):
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return maps.Clone(w.units), nil
-}
-
-func (w *world) Reload(context.Context) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.note("reload")
-	if w.reloaded != nil {
-		w.mu.Unlock()
-		defer w.mu.Lock()
-		w.reloaded()
-	}
-	return nil
-}
-
-func (w *world) up(ctx context.Context, verb, service string) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.note("%s %s", verb, service)
-	u := w.units[service]
-	u.Active, u.Stopped, u.Paused, u.Digest, u.Invocation = units.Active, false, false, "d", u.Invocation+"1"
-	w.units[service] = u
-	w.mu.Unlock()
-	defer w.mu.Lock()
-	select {
-	case <-time.After(w.slow):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (w *world) Start(ctx context.Context, s string) error { return w.up(ctx, "start", s) }
-
-func (w *world) Restart(ctx context.Context, s string) error {
-	w.mu.Lock()
-	stops, isQueued := w.stops, w.units[s].Job != ""
-	w.mu.Unlock()
-	if stops == 0 {
-		return w.up(ctx, "restart", s)
-	}
-	w.mu.Lock()
-	w.note("restart %s", s)
-	w.mu.Unlock()
-	if !isQueued {
-		w.set(s, func(u *units.Unit) { u.Job = "restart" })
-		time.AfterFunc(stops, func() {
-			w.set(s, func(u *units.Unit) { u.Job, u.Digest, u.Invocation = "", "d", u.Invocation+"1" })
-		})
-	}
-	select {
-	case <-time.After(stops):
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-func (w *world) RestartAlone(ctx context.Context, s string) error { return w.Restart(ctx, s) }
-
-func (w *world) Recreate(ctx context.Context, s string) error { return w.up(ctx, "recreate", s) }
-func (w *world) ReloadService(_ context.Context, s string) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.note("reload-service %s", s)
-	return nil
-}
-func (w *world) ReloadNetwork(context.Context) error       { return nil }
-func (w *world) Stop(context.Context, string) error        { return nil }
-func (w *world) ResetFailed(context.Context, string) error { return nil }
+// LastLines is what a unit wrote last.
 func (w *world) LastLines(_ context.Context, unit string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.lines[unit]
 }
-func (w *world) Log(context.Context, string, int) []string { return []string{"its last words"} }
-func (w *world) GeneratorLog(context.Context, string, time.Time) []string {
-	return nil
-}
-
-// The store.
-
-func (w *world) Lock(context.Context) (func(), error) { return func() {}, nil }
-func (w *world) Adoptions() (units.Adoptions, error)  { return units.Adoptions{}, nil }
-func (w *world) SaveAdoptions(units.Adoptions) error  { return nil }
-func (w *world) Good() (units.Set, error)             { return w.good, nil }
-func (w *world) Commit(units.Set, string) error       { return nil }
-func (w *world) History() (units.History, error)      { return maps.Clone(w.history), nil }
-func (w *world) SaveHistory(h units.History) error    { w.history = maps.Clone(h); return nil }
