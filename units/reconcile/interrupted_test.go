@@ -113,3 +113,33 @@ func TestUnobservedServiceIsNotRolledBack(t *testing.T) {
 		}
 	})
 }
+
+// TestKilledRollback: if a pass is killed during a rollback, the next one finishes it, and does not
+// try the files again that did not serve.
+func TestKilledRollback(t *testing.T) {
+	moments := 0
+	for isKilled := true; isKilled; moments++ {
+		synctest.Test(t, func(t *testing.T) {
+			m := newMachine()
+			m.run(t, app("a", "1"))
+			m.Effects = nil
+			m.KillAfter(moments)
+			_, _ = reconcile.Run(t.Context(), func() (units.Desired, error) {
+				return units.Desired{Apps: []units.App{app("a", "2-silent")}, Complete: true}, nil
+			}, m.Host())
+			isKilled = m.Revive()
+			isBegun := slices.Contains(m.Did(), "write app@a.container 1") || m.Records["a"].RolledBack
+			m.Effects = nil
+			m.run(t, app("a", "2-silent"))
+			if did := m.Did(); isBegun && slices.Contains(did, "restart app@a.service 2-silent") {
+				t.Errorf("killed at %d: %v", moments, did)
+			}
+			if u := m.mainOf("a"); u.Active != units.Active || u.Digest != "1" {
+				t.Errorf("killed at %d: %+v", moments, u)
+			}
+		})
+	}
+	if moments < 8 {
+		t.Errorf("only %d moments", moments)
+	}
+}

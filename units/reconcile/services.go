@@ -444,12 +444,14 @@ const (
 )
 
 // rollBack restores the previous files of an app that does not serve, and restarts it. It returns
-// why, with the outcome.
+// why, with the outcome. If it is killed, the next pass finishes the rollback and does not try the
+// files again.
 func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
-	err := p.giveBack(app)
 	p.mu.Lock()
 	p.history.RollBack(app)
+	err := p.keepHistory()
 	p.mu.Unlock()
+	err = errors.Join(err, p.giveBack(app))
 	earlier := app.With(p.plan.PreviousFiles(app.ID))
 	before, restart := units.RollbackSteps(earlier)
 	if err == nil {
