@@ -50,8 +50,9 @@ func (p *pass) announce() error {
 		}
 	}
 	for _, a := range p.plan.Stops {
-		if a.Kind == units.Stop {
-			p.history.MarkPending(units.App{ID: a.App}, a.Target, p.have.Units[a.Target].Invocation)
+		// A failed one that is reset looks stopped by an operator from then on.
+		if u := p.have.Units[a.Target]; units.AppOf(a.Target) != "" && (a.Kind == units.Stop || !u.Stopped) {
+			p.history.MarkPending(units.App{ID: a.App}, a.Target, u.Invocation)
 		}
 	}
 	for _, a := range slices.Concat(p.plan.Steps, p.plan.Left) {

@@ -5,11 +5,13 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/reconcile/reconciletest"
 )
 
 // killedAfterStart leaves the state of a pass that changed and started an app, and was killed
@@ -141,5 +143,36 @@ func TestKilledRollback(t *testing.T) {
 	}
 	if moments < 8 {
 		t.Errorf("only %d moments", moments)
+	}
+}
+
+// TestUndoneRemoval: a service that failed, and that a killed pass has reset to remove it, starts if
+// its manifest is restored. One that an operator stopped stays stopped.
+func TestUndoneRemoval(t *testing.T) {
+	for name, tt := range map[string]struct {
+		end  func(*machine)
+		want units.ActiveState
+	}{
+		"failed":  {func(m *machine) { m.Exhaust("app@a.service") }, units.Active},
+		"stopped": {func(m *machine) { m.StopByHand("app@a.service") }, units.Inactive},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				m.run(t, app("a", "1-stubborn"))
+				time.Sleep(time.Hour)
+				tt.end(m)
+				m.Before = failing("sync", reconciletest.ErrKilled)
+				_, _ = reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Complete: true}, nil }, m.Host())
+				m.Before = nil
+				if !slices.Contains(m.Did(), "reset-failed app@a.service") {
+					t.Errorf("it did %v", m.Did())
+				}
+				m.run(t, app("a", "1-stubborn"))
+				if u := m.mainOf("a"); u.Active != tt.want {
+					t.Errorf("it is %+v after %v", u, m.Did())
+				}
+			})
+		})
 	}
 }
