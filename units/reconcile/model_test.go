@@ -32,6 +32,7 @@ import (
 // MODEL_SCHEDULES sets how many schedules: 100,000 in make test, a million in
 // make model.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	schedules := 5_000
 	if text := os.Getenv("MODEL_SCHEDULES"); text != "" {
 		var err error
@@ -187,7 +188,7 @@ func newModel(ctx context.Context, apps int) *model {
 
 // before is the time that a call takes. Nothing that a killed pass calls has an effect.
 func (m *model) before(verb, target string) error {
-	if !strings.HasPrefix(verb, "save-") && verb != "observe" { // which have no effect, or are made while the pass holds its lock
+	if verb != "save" && verb != "remember" && verb != "observe" { // which have no effect, or are made while the pass holds its lock
 		takes := turn
 		if a := m.app(cmp.Or(units.AppOf(target), target)); a != nil {
 			takes = a.turn

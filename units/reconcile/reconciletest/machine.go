@@ -27,9 +27,9 @@ import (
 // Machine is a fake machine. It is every part of a reconcile.Host that is an interface. Its methods
 // may be called at any time; what is set while a pass runs is set within Change.
 type Machine struct {
-	// Before is called before each call of a pass, and makes it fail. The verb is that of the
-	// effect, or "observe", "restart-alone", "sync", "commit", "save-history" or "save-adoptions". The
-	// last two must not wait. After is called after calls that change services.
+	// Before is called before each call of a pass, and makes it fail. The verb is that of the effect,
+	// or "observe", "restart-alone", "sync", "commit", or "save" for the history. After is called after
+	// it. They must not wait in "save" and "remember".
 	Before func(verb, target string) error
 	After  func(verb, target string)
 	// Started is called when a program starts. It must not call the machine.
@@ -146,13 +146,12 @@ func (m *Machine) Change(change func()) {
 }
 
 // Did is the effects as text, without their times.
-func (m *Machine) Did() []string {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var list []string
-	for _, e := range m.Effects {
-		list = append(list, e.String())
-	}
+func (m *Machine) Did() (list []string) {
+	m.Change(func() {
+		for _, e := range m.Effects {
+			list = append(list, e.String())
+		}
+	})
 	return list
 }
 
@@ -170,8 +169,7 @@ func (m *Machine) Revive() (wasKilled bool) {
 	return wasKilled
 }
 
-// effect logs what the caller does next, unless the pass was killed. The caller holds mu. An empty
-// verb is not logged.
+// effect is what a call does, unless the pass was killed. The caller holds mu.
 func (m *Machine) effect(verb, target, detail string) error {
 	if m.isMortal {
 		if m.lives--; m.lives < 0 {
@@ -179,13 +177,29 @@ func (m *Machine) effect(verb, target, detail string) error {
 			return ErrKilled
 		}
 	}
-	if verb != "" {
-		m.Effects = append(m.Effects, Effect{time.Since(m.began), verb, target, detail})
+	if verb != "save" && verb != "commit" && verb != "" {
+		m.Effects = append(m.Effects, Effect{time.Since(m.began), strings.TrimSuffix(verb, alone), target, detail})
 	}
 	return nil
 }
 
-// call is the begin of a call that may fail.
+// perform is a call with one effect.
+func (m *Machine) perform(verb, target, detail string, do func()) error {
+	err := m.call(verb, target)
+	if err == nil {
+		m.Change(func() {
+			if err = m.effect(verb, target, detail); err == nil {
+				do()
+			}
+		})
+	}
+	if m.After != nil {
+		m.After(verb, target)
+	}
+	return err
+}
+
+// call is the begin of a call, which may fail.
 func (m *Machine) call(verb, target string) error {
 	if m.Before == nil {
 		return nil
@@ -196,101 +210,66 @@ func (m *Machine) call(verb, target string) error {
 // What a host has beside its interfaces.
 
 func (m *Machine) record(dir, name string, content []byte) error {
-	if err := m.call("record", name); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.effect("record", dir+"/"+name, string(content))
+	return m.perform("record", dir+"/"+name, string(content), func() {})
 }
 
-func (m *Machine) supply(_ context.Context, app units.App, lack units.Prerequisites) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.Supplies++
-	if !lack.Images {
-		return nil
-	}
-	return m.Lacks[app.ID]
+func (m *Machine) supply(_ context.Context, app units.App, lack units.Prerequisites) (err error) {
+	m.Change(func() {
+		if m.Supplies++; lack.Images {
+			err = m.Lacks[app.ID]
+		}
+	})
+	return err
 }
 
 // The store.
 
 // Lock fails if another pass holds the lock.
-func (m *Machine) Lock(context.Context) (func(), error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.Locked {
-		return nil, errors.New("held by process 7")
-	}
-	m.Locked = true
-	return func() { m.Change(func() { m.Locked = false }) }, nil
+func (m *Machine) Lock(context.Context) (unlock func(), err error) {
+	m.Change(func() {
+		if m.Locked {
+			err = errors.New("held by process 7")
+		}
+		m.Locked = true
+	})
+	return func() { m.Change(func() { m.Locked = false }) }, err
 }
 
 // History returns the records of repairs.
-func (m *Machine) History() (units.History, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return maps.Clone(m.Records), nil
+func (m *Machine) History() (h units.History, _ error) {
+	m.Change(func() { h = maps.Clone(m.Records) })
+	return h, nil
 }
 
 // SaveHistory stores the records of repairs.
 func (m *Machine) SaveHistory(h units.History) error {
-	if err := m.call("save-history", ""); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	err := m.effect("", "", "")
-	if err == nil {
-		m.Records = maps.Clone(h)
-	}
-	return err
+	return m.perform("save", "", "", func() { m.Records = maps.Clone(h) })
 }
 
 // Adoptions returns the adoptions of foreign containers.
-func (m *Machine) Adoptions() (units.Adoptions, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return maps.Clone(m.Adopted), nil
+func (m *Machine) Adoptions() (a units.Adoptions, _ error) {
+	m.Change(func() { a = maps.Clone(m.Adopted) })
+	return a, nil
 }
 
 // SaveAdoptions stores the adoptions of foreign containers.
 func (m *Machine) SaveAdoptions(a units.Adoptions) error {
-	if err := m.call("save-adoptions", ""); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	err := m.effect("remember", strings.Join(slices.Sorted(maps.Keys(a)), " "), "")
-	if err == nil {
-		m.Adopted = maps.Clone(a)
-	}
-	return err
+	return m.perform("remember", strings.Join(slices.Sorted(maps.Keys(a)), " "), "", func() { m.Adopted = maps.Clone(a) })
 }
 
 // Good returns the newest generation.
-func (m *Machine) Good() (units.Set, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if len(m.Generations) == 0 {
-		return nil, nil
-	}
-	return m.Generations[len(m.Generations)-1], nil
+func (m *Machine) Good() (good units.Set, _ error) {
+	m.Change(func() {
+		if n := len(m.Generations); n > 0 {
+			good = m.Generations[n-1]
+		}
+	})
+	return good, nil
 }
 
 // Commit stores a generation.
 func (m *Machine) Commit(set units.Set, _ string) error {
-	if err := m.call("commit", ""); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	err := m.effect("", "", "")
-	if err == nil {
-		m.Generations = append(m.Generations, set)
-	}
-	return err
+	return m.perform("commit", "", "", func() { m.Generations = append(m.Generations, set) })
 }
 
 // The foreign containers.
@@ -331,59 +310,34 @@ func (m *Machine) Find(_ context.Context, apps []units.App) (map[string]units.Fo
 
 // Park stops a container and then renames it.
 func (m *Machine) Park(_ context.Context, _ units.App, c units.ForeignContainer) error {
-	if err := m.call("park", c.Name); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.effect("park", c.Name, ""); err != nil {
-		return err
-	}
-	if m.Unstoppable {
-		return errors.New("it does not stop")
-	}
-	return m.turn(c.ID, Container{c.Name, false}, Container{c.ParkedName(), false})
+	return m.turn("park", c, Container{c.Name, false}, Container{c.ParkedName(), false})
 }
 
 // Unpark gives a container its name back and then starts it.
 func (m *Machine) Unpark(_ context.Context, c units.ForeignContainer) error {
-	if err := m.call("unpark", c.Name); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if _, exists := m.Containers[c.ID]; !exists {
-		return fmt.Errorf("the container %s was removed", c.Name)
-	}
-	if err := m.effect("unpark", c.Name, ""); err != nil {
-		return err
-	}
-	return m.turn(c.ID, Container{c.Name, false}, Container{c.Name, c.Ran})
+	return m.turn("unpark", c, Container{c.Name, false}, Container{c.Name, c.Ran})
 }
 
-// turn takes a container through states, if it exists. A pass may be killed before the last one.
-func (m *Machine) turn(id string, first, last Container) error {
-	if _, exists := m.Containers[id]; !exists {
-		return nil
-	}
-	m.Containers[id] = first
-	err := m.effect("", "", "")
-	if err == nil {
-		m.Containers[id] = last
-	}
-	return err
+// turn takes a container through two states. A pass may be killed in between.
+func (m *Machine) turn(verb string, c units.ForeignContainer, first, last Container) (err error) {
+	callErr := m.perform(verb, c.Name, "", func() {
+		_, exists := m.Containers[c.ID]
+		switch {
+		case m.Unstoppable && verb == "park":
+			err = errors.New("it does not stop")
+		case !exists && verb == "unpark":
+			err = fmt.Errorf("the container %s was removed", c.Name)
+		case exists:
+			m.Containers[c.ID] = first
+			if err = m.effect("", "", ""); err == nil {
+				m.Containers[c.ID] = last
+			}
+		}
+	})
+	return errors.Join(callErr, err)
 }
 
 // Remove removes a container.
 func (m *Machine) Remove(_ context.Context, c units.ForeignContainer) error {
-	if err := m.call("remove", c.Name); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	err := m.effect("remove", c.Name, "")
-	if err == nil {
-		delete(m.Containers, c.ID)
-	}
-	return err
+	return m.perform("remove", c.Name, "", func() { delete(m.Containers, c.ID) })
 }

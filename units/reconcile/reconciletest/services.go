@@ -1,6 +1,7 @@
 package reconciletest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,14 +41,14 @@ type job struct {
 	err   error
 }
 
-// jobResult is how a job failed.
-type jobResult string
+// jobError is how a job failed.
+type jobError string
 
-func (r jobResult) Error() string { return fmt.Sprintf("the job ended with %q", string(r)) }
+func (r jobError) Error() string { return fmt.Sprintf("the job ended with %q", string(r)) }
 
 const (
-	canceled = jobResult("canceled")
-	failed   = jobResult("failed")
+	canceled = jobError("canceled")
+	failed   = jobError("failed")
 )
 
 // done is a job with nothing to do.
@@ -84,17 +85,13 @@ func (m *Machine) behaves(service, digest, word string) bool {
 func (m *Machine) Unit(name string) units.Unit {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s := m.services[name]; s != nil {
-		return m.view(name, s)
-	}
-	return units.Unit{Active: units.Inactive}
+	return m.view(name, m.services[name])
 }
 
 // Starts returns how often a service was started.
-func (m *Machine) Starts(name string) int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.starts[name]
+func (m *Machine) Starts(name string) (n int) {
+	m.Change(func() { n = m.starts[name] })
+	return n
 }
 
 // Loaded is the digest of the file that systemd has read for a service, empty if it has no unit.
@@ -110,25 +107,16 @@ func (m *Machine) Loaded(name string) string {
 // Put has a service be in a state. systemd has its unit only if it has read a file, or if the state
 // says so.
 func (m *Machine) Put(name string, u units.Unit) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.put(name, u)
+	m.Set(name, func(now *units.Unit) { *now = u })
 }
 
 // Set changes the state of a service.
 func (m *Machine) Set(name string, change func(*units.Unit)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	u := units.Unit{}
-	if s := m.services[name]; s != nil {
-		u = m.view(name, s)
-	}
-	change(&u)
-	m.put(name, u)
-}
-
-func (m *Machine) put(name string, u units.Unit) {
 	s := m.known(name)
+	u := m.view(name, s)
+	change(&u)
 	s.Unit, s.since = u, time.Now().Add(-u.Up)
 	s.Job = ""
 	if u.Job == "" {
@@ -200,11 +188,7 @@ func (m *Machine) StartByHand(name string) {
 }
 
 // Load is a daemon-reload by another program.
-func (m *Machine) Load() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.load()
-}
+func (m *Machine) Load() { m.Change(m.load) }
 
 // Observe returns the services that systemd knows, and those that are named.
 func (m *Machine) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
@@ -218,10 +202,8 @@ func (m *Machine) Observe(ctx context.Context, names []string, others bool) (map
 	defer m.mu.Unlock()
 	found := make(map[string]units.Unit, len(names))
 	for _, name := range names {
-		if s := m.services[name]; s != nil {
+		if s := m.services[name]; s != nil || units.AppOf(name) != "" { // a query does not load a pull unit
 			found[name] = m.view(name, s)
-		} else if units.AppOf(name) != "" { // pull units are not loaded by a query
-			found[name] = units.Unit{Active: units.Inactive}
 		}
 	}
 	if others {
@@ -250,8 +232,11 @@ func (m *Machine) answer(ctx context.Context) error {
 	}
 }
 
-// view is a service as systemd and Podman show it.
+// view is a service as systemd and Podman show it. s is nil if systemd does not know it.
 func (m *Machine) view(name string, s *service) units.Unit {
+	if s == nil {
+		return units.Unit{Active: units.Inactive}
+	}
 	u := s.Unit
 	u.Loaded = s.read != nil || u.Masked
 	if s.read != nil && units.AppOf(name) != "" {
@@ -273,25 +258,7 @@ func (m *Machine) view(name string, s *service) units.Unit {
 func fileOf(service string) string { return units.ContainerFile(units.ContainerOf(service)) }
 
 // Reload has systemd read all files.
-func (m *Machine) Reload(context.Context) error {
-	err := m.call("reload", "")
-	if err == nil {
-		m.mu.Lock()
-		if err = m.effect("reload", "", ""); err == nil {
-			m.load()
-		}
-		m.mu.Unlock()
-	}
-	m.called("reload", "")
-	return err
-}
-
-// called is the end of a call that changes services.
-func (m *Machine) called(verb, target string) {
-	if m.After != nil {
-		m.After(verb, target)
-	}
-}
+func (m *Machine) Reload(context.Context) error { return m.perform("reload", "", "", m.load) }
 
 // load has systemd make units of the files. A service without a file continues, but its Restart= is
 // forgotten, and with it all of a service that is down.
@@ -332,9 +299,12 @@ func (m *Machine) Restart(ctx context.Context, name string) error {
 	return m.do(ctx, "restart", "restarting", name)
 }
 
-// RestartAlone starts a service again. It is logged as a restart.
+// alone ends the verb of a call that is logged without it.
+const alone = "-alone"
+
+// RestartAlone starts a service again.
 func (m *Machine) RestartAlone(ctx context.Context, name string) error {
-	return m.do(ctx, "restart-alone", "restarting", name)
+	return m.do(ctx, "restart"+alone, "restarting", name)
 }
 
 // Recreate starts a service again.
@@ -344,19 +314,15 @@ func (m *Machine) Recreate(ctx context.Context, name string) error {
 
 // do queues a job and waits for it. The job continues without the caller.
 func (m *Machine) do(ctx context.Context, verb, doing, name string) error {
-	if err := m.call(verb, name); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	j, err := m.queue(verb, name)
-	m.mu.Unlock()
-	if err == nil {
+	var j *job
+	var refused error
+	err := m.perform(verb, name, m.Loaded(name), func() { j, refused = m.queue(verb, name) })
+	if err = cmp.Or(err, refused); err == nil {
 		err = j.wait(ctx)
 	}
-	if result, isResult := errors.AsType[jobResult](err); isResult {
+	if result, isResult := errors.AsType[jobError](err); isResult {
 		err = fmt.Errorf("%s %s: %w", doing, name, result)
 	}
-	m.called(verb, name)
 	return err
 }
 
@@ -377,15 +343,8 @@ func (j *job) wait(ctx context.Context) error {
 
 // queue queues a start or a restart. systemd merges a job into one of the same kind.
 func (m *Machine) queue(verb, name string) (*job, error) {
-	kind, isAlone := strings.CutSuffix(verb, "-alone")
+	kind, isAlone := strings.CutSuffix(verb, alone)
 	s := m.services[name]
-	digest := ""
-	if s != nil && s.read != nil {
-		digest = s.read.Digest
-	}
-	if err := m.effect(kind, name, digest); err != nil {
-		return nil, err
-	}
 	switch {
 	case s == nil || s.read == nil:
 		return nil, fmt.Errorf("unit %s not found", name)
@@ -501,17 +460,7 @@ func (m *Machine) arrive(name string, s *service) {
 
 // Stop stops a service, with those that are part of it.
 func (m *Machine) Stop(_ context.Context, name string) error {
-	if err := m.call("stop", name); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	err := m.effect("stop", name, "")
-	if err == nil {
-		m.stop(name)
-	}
-	m.mu.Unlock()
-	m.called("stop", name)
-	return err
+	return m.perform("stop", name, "", func() { m.stop(name) })
 }
 
 // StopByHand is a stop by an operator.
@@ -539,63 +488,45 @@ func (m *Machine) halt(name string, s *service) {
 
 // ResetFailed has systemd forget that a service failed. It looks stopped then.
 func (m *Machine) ResetFailed(_ context.Context, name string) error {
-	if err := m.call("reset-failed", name); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	err := m.effect("reset-failed", name, "")
-	if s := m.services[name]; err == nil && s != nil {
+	return m.perform("reset-failed", name, "", func() {
+		s := m.known(name)
 		if s.Active == units.Failed {
 			s.Active = units.Inactive
 		}
 		s.isLimited = false
 		m.collect(name, s)
-	}
-	m.mu.Unlock()
-	m.called("reset-failed", name)
-	return err
+	})
 }
 
 // ReloadService has a service that is up read its configuration files again, which takes a second
 // and continues without the caller.
 func (m *Machine) ReloadService(ctx context.Context, name string) error {
-	if err := m.call("reload-service", name); err != nil {
+	j := done
+	err := m.perform("reload-service", name, "", func() {
+		switch s := m.known(name); {
+		case s.job != nil:
+			j = s.job
+		case s.Active == units.Active:
+			j = s.begin("reload")
+			time.AfterFunc(reloadTakes, func() { m.reloaded(name, s, j) })
+		}
+	})
+	if err != nil {
 		return err
 	}
-	j, err := m.reloadService(name)
-	if err == nil {
-		err = j.wait(ctx)
-	}
-	m.called("reload-service", name)
-	return err
+	return j.wait(ctx)
 }
 
-func (m *Machine) reloadService(name string) (*job, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.effect("reload-service", name, ""); err != nil {
-		return nil, err
+func (m *Machine) reloaded(name string, s *service, j *job) {
+	var err error
+	if m.Reloading != nil {
+		err = m.Reloading(name)
 	}
-	s := m.known(name)
-	switch {
-	case s.Active != units.Active:
-		return done, nil
-	case s.job != nil:
-		return s.job, nil
-	}
-	j := s.begin("reload")
-	time.AfterFunc(reloadTakes, func() {
-		var err error
-		if m.Reloading != nil {
-			err = m.Reloading(name)
-		}
-		m.mu.Lock()
-		defer m.mu.Unlock()
+	m.Change(func() {
 		if s.job == j {
 			s.end(err)
 		}
 	})
-	return j, nil
 }
 
 // ReloadNetwork does nothing: a pass does not see the network.
