@@ -176,9 +176,7 @@ func TestUnwritableUnitsRevertTheAdoption(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := withForeign(one())
 		m.Before = failing("sync", errors.New("no space left on device"))
-		_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}, nil
-		}, m.Host())
+		_, err := reconcile.Run(t.Context(), all(app("x", "1")), m.Host())
 		if err == nil || m.Containers["c1"] != running {
 			t.Errorf("error %v; the container is %+v", err, m.Containers["c1"])
 		}
@@ -199,9 +197,7 @@ func TestDiskFullAfterTheContainerStopped(t *testing.T) {
 				}
 				return nil
 			}
-			_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-				return units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}, nil
-			}, m.Host())
+			_, err := reconcile.Run(t.Context(), all(app("x", "1")), m.Host())
 			isServed := m.mainOf("x").Active == units.Active
 			if isServed == m.Containers["c1"].Running {
 				t.Errorf("full after %d writes: error %v, container %+v, app %+v", saves, err, m.Containers["c1"], m.mainOf("x"))
@@ -238,8 +234,7 @@ func TestWithoutPodman(t *testing.T) {
 		run := func() reconcile.Report {
 			host := m.Host()
 			host.Foreign = reconcile.RefuseForeign(func() ([]string, error) { looks++; return []string{"x"}, nil })
-			want := units.Desired{Apps: []units.App{app("x", "1"), app("y", "1")}, Complete: true}
-			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
+			r, err := reconcile.Run(t.Context(), all(app("x", "1"), app("y", "1")), host)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -297,9 +292,7 @@ func TestCanceledAdoption(t *testing.T) {
 		m := withForeign(one())
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		r, err := reconcile.Run(ctx, func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("x", "1-slow")}, Complete: true}, nil
-		}, m.Host())
+		r, err := reconcile.Run(ctx, all(app("x", "1-slow")), m.Host())
 		if err != nil || r.Results[0].Outcome != reconcile.NotServing {
 			t.Errorf("%v, %v", results(r), err)
 		}
@@ -329,9 +322,7 @@ func TestSlowAdoptionThatFails(t *testing.T) {
 				if end.Restarting { // healthd can't revert it and leaves it to archgen
 					host := m.Host()
 					host.Foreign, m.Effects = nil, nil
-					_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-						return units.Desired{Apps: []units.App{app("x", "1-slow")}, Complete: true}, nil
-					}, host)
+					_, err := reconcile.Run(t.Context(), all(app("x", "1-slow")), host)
 					if err != nil || len(m.Did()) > 0 {
 						t.Errorf("%v, did %v", err, m.Did())
 					}
@@ -356,9 +347,7 @@ func TestKilledAdoption(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					m := withForeign(one())
 					m.KillAfter(moments)
-					_, _ = reconcile.Run(t.Context(), func() (units.Desired, error) {
-						return units.Desired{Apps: []units.App{app("x", version)}, Complete: true}, nil
-					}, m.Host())
+					_, _ = reconcile.Run(t.Context(), all(app("x", version)), m.Host())
 					isKilled = m.Revive()
 					m.resumed(t, moments, version)
 				})

@@ -43,9 +43,7 @@ func TestAwait(t *testing.T) {
 					})
 				})
 				defer isFree.Stop()
-				r, err := reconcile.Await(t.Context(), func() (units.Desired, error) {
-					return units.Desired{Apps: []units.App{app("x", tt.to), app("y", "1")}, Complete: true}, nil
-				}, host, tt.timeout)
+				r, err := reconcile.Await(t.Context(), all(app("x", tt.to), app("y", "1")), host, tt.timeout)
 				if err != nil {
 					t.Fatal(err)
 				}

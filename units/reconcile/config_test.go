@@ -72,7 +72,7 @@ func (c *configs) run(t *testing.T, apps ...units.App) reconcile.Report {
 	t.Helper()
 	host := c.machine.Host()
 	host.Config, host.Preempt = c.compare, c.called
-	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Complete: true}, nil }, host)
+	r, err := reconcile.Run(t.Context(), all(apps...), host)
 	if err != nil {
 		t.Fatal(err)
 	}

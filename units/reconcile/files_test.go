@@ -58,8 +58,7 @@ func TestRestoreFirst(t *testing.T) {
 				}
 				host := m.Host()
 				host.Ran = c.ran
-				want := units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}
-				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
+				r, err := reconcile.Run(t.Context(), all(app("x", "1")), host)
 				equal(t, "log", c.want, m.Did())
 				if !errors.Is(err, c.fail) {
 					t.Errorf("error %v, want %v", err, c.fail)
@@ -92,8 +91,7 @@ func TestRestoredFilesAreReportedOnce(t *testing.T) {
 		}
 		host := m.Host()
 		host.Ran = func(units.App) bool { return true }
-		want := units.Desired{Apps: []units.App{y, x}, Complete: true}
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
+		r, err := reconcile.Run(t.Context(), all(y, x), host)
 		if len(r.Actions) != 5 || err != nil {
 			t.Errorf("%d actions, want 4 writes and a reload: %v, %v", len(r.Actions), r.Actions, err)
 		}
@@ -117,8 +115,7 @@ func TestLostFileIsNoChange(t *testing.T) {
 				m.Put("app@x.service", units.Unit{Active: units.Failed})
 				m.Records, m.Effects = units.History{}, nil
 				broken(m)
-				want := units.Desired{Apps: []units.App{x}, Complete: true}
-				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, m.Host())
+				r, err := reconcile.Run(t.Context(), all(x), m.Host())
 				if failed, _ := r.Count(); err != nil || failed != 1 {
 					t.Errorf("%v, %+v; want the app to fail", err, r.Results)
 				}

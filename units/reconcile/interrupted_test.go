@@ -100,8 +100,7 @@ func TestUnobservedServiceIsNotRolledBack(t *testing.T) {
 			}
 			return nil
 		}
-		want := units.Desired{Complete: true, Apps: []units.App{app("a", "2")}}
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, m.Host())
+		r, err := reconcile.Run(t.Context(), all(app("a", "2")), m.Host())
 		m.Before = nil
 		if err != nil || r.Results[0].Outcome != reconcile.Failed {
 			t.Errorf("%+v, %v", r.Results, err)
@@ -126,9 +125,7 @@ func TestKilledRollback(t *testing.T) {
 			m.run(t, app("a", "1"))
 			m.Effects = nil
 			m.KillAfter(moments)
-			_, _ = reconcile.Run(t.Context(), func() (units.Desired, error) {
-				return units.Desired{Apps: []units.App{app("a", "2-silent")}, Complete: true}, nil
-			}, m.Host())
+			_, _ = reconcile.Run(t.Context(), all(app("a", "2-silent")), m.Host())
 			isKilled = m.Revive()
 			isBegun := slices.Contains(m.Did(), "write app@a.container 1") || m.Records["a"].RolledBack
 			m.Effects = nil
@@ -163,7 +160,7 @@ func TestUndoneRemoval(t *testing.T) {
 				time.Sleep(time.Hour)
 				tt.end(m)
 				m.Before = failing("sync", reconciletest.ErrKilled)
-				_, _ = reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Complete: true}, nil }, m.Host())
+				_, _ = reconcile.Run(t.Context(), all(), m.Host())
 				m.Before = nil
 				if !slices.Contains(m.Did(), "reset-failed app@a.service") {
 					t.Errorf("it did %v", m.Did())

@@ -123,3 +123,12 @@ func reasons(r reconcile.Report) []string {
 	}
 	return list
 }
+
+// all is the desired state of a machine with some apps, and some that of a pass over some of its apps.
+func all(apps ...units.App) func() (units.Desired, error) {
+	return func() (units.Desired, error) { return units.Desired{Apps: apps, Complete: true}, nil }
+}
+
+func some(apps ...units.App) func() (units.Desired, error) {
+	return func() (units.Desired, error) { return units.Desired{Apps: apps}, nil }
+}

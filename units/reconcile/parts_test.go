@@ -96,7 +96,7 @@ func (m *explorers) host() reconcile.Host {
 
 func (m *explorers) pass(t *testing.T, app units.App) reconcile.Report {
 	t.Helper()
-	r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app}, Complete: true}, nil }, m.host())
+	r, err := reconcile.Run(t.Context(), all(app), m.host())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestSlowServer(t *testing.T) {
 		m.password, m.StartTakes[dbService] = "b", time.Minute
 		host := m.host()
 		host.WaitTimeout = 20 * time.Second
-		r, err := reconcile.Await(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{rotating()}}, nil }, host, 10*time.Minute)
+		r, err := reconcile.Await(t.Context(), some(rotating()), host, 10*time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

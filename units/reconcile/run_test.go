@@ -149,7 +149,7 @@ func TestPassOverSomeApps(t *testing.T) {
 		m := newMachine()
 		m.run(t, app("x", "1"), app("y", "1"))
 		m.Effects = nil
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("x", "2")}}, nil }, m.Host())
+		r, err := reconcile.Run(t.Context(), some(app("x", "2")), m.Host())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -171,7 +171,7 @@ func TestLastGoodFilesStayInTheGeneration(t *testing.T) {
 		m.Write(units.File{Name: "app@edited.container", App: "edited", Content: []byte("junk")})
 		m.Write(units.File{Name: "app@new.container", App: "new", Content: []byte("1")})
 		m.Records["new"] = units.Record{Changed: true}
-		if _, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("x", "2")}}, nil }, m.Host()); err != nil {
+		if _, err := reconcile.Run(t.Context(), some(app("x", "2")), m.Host()); err != nil {
 			t.Fatal(err)
 		}
 		got := make([]string, 0, 3)
@@ -245,9 +245,7 @@ func TestErrorsOfTheWholePass(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
 		m.Locked = true
-		want := func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("x", "1")}, Complete: true}, nil
-		}
+		want := all(app("x", "1"))
 		if _, err := reconcile.Run(t.Context(), want, m.Host()); err == nil || err.Error() != "held by process 7" {
 			t.Errorf("error %v", err)
 		}

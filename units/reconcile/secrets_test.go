@@ -31,9 +31,7 @@ func TestSecretsComeFirst(t *testing.T) {
 			}
 			ui := app("ui", version)
 			ui.Secrets = []units.Secret{{Name: "ui.token"}}
-			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-				return units.Desired{Apps: []units.App{ui, app("node", version)}, Complete: true}, nil
-			}, host)
+			r, err := reconcile.Run(t.Context(), all(ui, app("node", version)), host)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +70,7 @@ func TestSecretsOfWhatSystemdRestarts(t *testing.T) {
 		}
 		ui := app("ui", "1")
 		ui.Secrets = []units.Secret{{Name: "ui.token"}}
-		desired := func() (units.Desired, error) { return units.Desired{Apps: []units.App{ui}, Complete: true}, nil }
+		desired := all(ui)
 		for range 2 {
 			if _, err := reconcile.Run(t.Context(), desired, host); err != nil {
 				t.Fatal(err)
@@ -134,7 +132,7 @@ func TestCompanionRestartsOnce(t *testing.T) {
 		node, ui := withRecipe(app("node", "1"), "x"), withRecipe(app("ui", "1", "node"), "x")
 		node.Companions = []string{"ui"}
 		run := func() reconcile.Report {
-			r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{ui, node}, Complete: true}, nil }, host)
+			r, err := reconcile.Run(t.Context(), all(ui, node), host)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -107,9 +107,7 @@ func TestPreempted(t *testing.T) {
 				time.AfterFunc(time.Second, func() { close(called) })
 				host := m.Host()
 				host.Preempt = func(string) <-chan struct{} { return called }
-				want := func() (units.Desired, error) {
-					return units.Desired{Apps: []units.App{app("x", c.version)}, Complete: true}, nil
-				}
+				want := all(app("x", c.version))
 				began := time.Now()
 				r, err := reconcile.Run(t.Context(), want, host)
 				if err != nil || time.Since(began) != time.Second {
@@ -146,9 +144,7 @@ func TestPreemptedDuringAProbe(t *testing.T) {
 			}
 			return units.Failing, "no answer"
 		}
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("x", "2")}, Complete: true}, nil
-		}, host)
+		r, err := reconcile.Run(t.Context(), all(app("x", "2")), host)
 		equal(t, "results", []string{"x starting: not verified yet: interrupted by a change to another app"}, results(r))
 		if err != nil {
 			t.Error(err)
@@ -170,9 +166,7 @@ func TestPreemptedDuringAStart(t *testing.T) {
 				synctest.Wait()
 				host.Preempt = func(string) <-chan struct{} { return called }
 				began := time.Now()
-				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-					return units.Desired{Apps: []units.App{app("x", "2-late")}, Complete: true}, nil
-				}, host)
+				r, err := reconcile.Run(t.Context(), all(app("x", "2-late")), host)
 				if took := time.Since(began); err != nil || took != after {
 					t.Errorf("the preempted pass took %v, want %v: %v", took, after, err)
 				}
@@ -225,7 +219,7 @@ func TestFailedAfterAnEarlierPass(t *testing.T) {
 				m.Put("app@x.service", tt.main)
 				m.Put("app@x.db.service", tt.db)
 				m.Put("app@need.service", tt.need)
-				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{parts("2")}}, nil }, m.Host())
+				r, err := reconcile.Run(t.Context(), some(parts("2")), m.Host())
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -247,9 +241,7 @@ func TestSlowRollback(t *testing.T) {
 		host := m.Host()
 		host.WaitTimeout = 15 * time.Second
 		began := time.Now()
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("x", "2-fails")}, Complete: true}, nil
-		}, host)
+		r, err := reconcile.Run(t.Context(), all(app("x", "2-fails")), host)
 		if took := time.Since(began); err != nil || took != host.WaitTimeout {
 			t.Errorf("it took %v, %v", took, err)
 		}

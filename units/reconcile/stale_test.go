@@ -58,7 +58,7 @@ func TestClientOfRestartedDatabase(t *testing.T) {
 						time.AfterFunc(4*time.Second, func() { m.Put(page, tt.later) })
 					}
 				}
-				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{shop("2")}, Complete: true}, nil }, m.Host())
+				r, err := reconcile.Run(t.Context(), all(shop("2")), m.Host())
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -38,7 +38,7 @@ func TestMootPull(t *testing.T) {
 		for _, id := range []string{"web", "other"} {
 			m.Put(units.PullOf(id), units.Unit{Loaded: true, Active: units.Failed})
 		}
-		_, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{app("web", "1")}}, nil }, m.Host())
+		_, err := reconcile.Run(t.Context(), some(app("web", "1")), m.Host())
 		equal(t, "log", []string{"reset-failed archipelago-pull@web.service"}, m.Did())
 		if err != nil {
 			t.Error(err)
@@ -56,9 +56,7 @@ func TestStopWaitsForNoImage(t *testing.T) {
 		m.Lacks["web"], m.Lacks["new"] = errNoRoute, errNoRoute
 		changed, added := app("web", "2"), app("new", "1")
 		changed.Request, added.Request = units.Stop, units.Stop
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{added, changed}}, nil
-		}, m.Host())
+		r, err := reconcile.Run(t.Context(), some(added, changed), m.Host())
 		equal(t, "log", []string{"stop app@web.service"}, m.Did())
 		equal(t, "results", []string{"new unchanged", "web done"}, results(r))
 		if err != nil {
@@ -83,9 +81,7 @@ func TestSlowImages(t *testing.T) {
 			}
 			return nil
 		}
-		desired := func() (units.Desired, error) {
-			return units.Desired{Apps: []units.App{app("slow", "2"), app("web", "1")}, Complete: true}, nil
-		}
+		desired := all(app("slow", "2"), app("web", "1"))
 		r, err := reconcile.Run(t.Context(), desired, host)
 		equal(t, "results", []string{"slow starting: " + units.ErrPending.Error(), "web unchanged"}, results(r))
 		if !slices.Contains(r.Actions, units.Action{App: "slow", Kind: units.Leave, Reason: units.ReasonPulling}) {
@@ -141,7 +137,7 @@ func TestAcquisitionEnds(t *testing.T) {
 			apps = append(apps, app(fmt.Sprint("a", i), "1"))
 		}
 		began := time.Now()
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: apps, Complete: true}, nil }, host)
+		r, err := reconcile.Run(t.Context(), all(apps...), host)
 		if took := time.Since(began); err != nil || took > 20*time.Second || asked.Load() > 12 || r.Due.After(time.Now()) || r.Due.IsZero() {
 			t.Errorf("%v, %v, asked %d times, due %v", err, took, asked.Load(), r.Due)
 		}
