@@ -477,7 +477,7 @@ func (m *Machine) stop(name string) {
 func (m *Machine) halt(name string, s *service) {
 	s.end(canceled)
 	switch {
-	case s.Active == units.Failed: // a stop does not change that
+	case s.Active == units.Failed, s.Active == units.Inactive: // a stop does not change that
 	case m.behaves(name, s.Digest, "stubborn"):
 		s.fail(false)
 	default:
