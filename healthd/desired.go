@@ -6,11 +6,11 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -111,27 +111,23 @@ func (c *Compiler) look() (string, error) {
 	// The generator's answer depends on Podman, which an upgrade replaces.
 	fmt.Fprintln(&text, c.Source.Ask())
 	for _, dir := range dirs {
-		lookInto(&text, dir, true)
+		note(&text, dir)
+		lookInto(&text, dir, "")
 	}
 	return text.String(), nil
 }
 
-// lookInto records a directory of manifests and its directories of overlays and templates.
-func lookInto(text *bytes.Buffer, dir string, overlays bool) {
-	note(text, dir)
+// lookInto records what is in a directory of manifests, or in one within it that holds files
+// of an app.
+func lookInto(text *bytes.Buffer, dir, within string) {
 	entries, _ := os.ReadDir(dir) // the compiler reports a directory that can't be read
 	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
+		path, within := filepath.Join(dir, e.Name()), filepath.Join(within, e.Name())
 		note(text, path)
-		if e.IsDir() && (overlays && holdsMore(e.Name()) || e.Name() == "files") {
-			lookInto(text, path, false)
+		if !e.Type().IsRegular() && manifests.HoldsFiles(within) { // it may be a link
+			lookInto(text, path, within)
 		}
 	}
-}
-
-// holdsMore: overlays are in ID.d, and templates in ID.files or ID.d/files.
-func holdsMore(dir string) bool {
-	return strings.HasSuffix(dir, ".d") || strings.HasSuffix(dir, ".files")
 }
 
 // note records a file. The target of a link counts like the link itself.

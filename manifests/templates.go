@@ -28,6 +28,16 @@ func OverlaysDir(id string) string { return id + ".d" }
 // manifest on this machine.
 func OverlayFilesDir(id string) string { return filepath.Join(OverlaysDir(id), "files") }
 
+// HoldsFiles reports whether a directory has overlays, grants or templates of an app. Its path
+// is relative to the directory of manifests.
+func HoldsFiles(dir string) bool {
+	overlays, isFiles := strings.CutSuffix(dir, "/files")
+	if strings.Contains(overlays, "/") {
+		return false
+	}
+	return strings.HasSuffix(overlays, ".d") || !isFiles && strings.HasSuffix(dir, ".files")
+}
+
 // AppOf is the id of the app that a manifest, an overlay or a template belongs to: all
 // have it in their path. It is empty for any other file.
 func AppOf(file string) string {

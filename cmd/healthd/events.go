@@ -8,6 +8,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd"
 	"github.com/archipelago-os/archipelago/healthd/watch"
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
@@ -97,4 +98,17 @@ func watched(source compile.Source, apps []string, unitDir string) []string {
 		dirs = append(dirs, filepath.Dir(file))
 	}
 	return dirs
+}
+
+// watchFiles watches directories, and those within them that hold files of an app, until the
+// context ends. It also sends the error for which not all are watched.
+func watchFiles(ctx context.Context, dirs []string) (<-chan watch.Event, <-chan error) {
+	failures := make(chan error)
+	report := func(err error) {
+		select {
+		case failures <- err:
+		case <-ctx.Done():
+		}
+	}
+	return watch.Watch(ctx, dirs, manifests.HoldsFiles, report), failures
 }

@@ -56,10 +56,16 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	defer end()
 	publish, asked := startPublishers(ctx, scope, here.Paths.Runtime, log)
 	groups := watch.NewGroups(ctx, "/sys/fs/cgroup")
+	files, unwatched := watchFiles(ctx, watched(source, dirs, here.Paths.Units))
+	go func() {
+		for err := range unwatched {
+			log.watchDegraded(err)
+		}
+	}()
 	m := healthd.Machine{
 		Desired: rotation.Resuming(ctx, here.Secrets.Store, here.Services.Complete, compiler.Desired), Diagnostics: compiler.Diagnostics, LastLines: here.Services.LastLines,
 		Host:   here.ForDaemon(),
-		Hints:  mergeHints(ctx, here.Services.Manager.Events(ctx), watch.Watch(ctx, watched(source, dirs, here.Paths.Units), log.watchDegraded), groups.Events(), asked, here.Paths.Units),
+		Hints:  mergeHints(ctx, here.Services.Manager.Events(ctx), files, groups.Events(), asked, here.Paths.Units),
 		Follow: groups.Follow,
 		Probe:  here.Health.Probe,
 		Resync: resync, Log: log.event, Publish: publish,

@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -24,10 +25,12 @@ type watching struct {
 func begin(t *testing.T, dirs ...string) *watching {
 	t.Helper()
 	marks := t.TempDir()
-	w := &watching{t: t, marks: marks, events: watch.Watch(t.Context(), append(dirs, marks), func(err error) { t.Error(err) })}
+	w := &watching{t: t, marks: marks, events: watch.Watch(t.Context(), append(dirs, marks), isOverlays, func(err error) { t.Error(err) })}
 	w.begins()
 	return w
 }
+
+func isOverlays(path string) bool { return filepath.Dir(path) == "." && filepath.Ext(path) == ".d" }
 
 // begins waits until everything is watched, again after a directory was replaced.
 func (w *watching) begins() {
@@ -136,6 +139,58 @@ func TestReplaced(t *testing.T) {
 		if _, err := os.Stat(dir); err == nil {
 			w.tells(dir, fmt.Sprintf("app@web%d.container", i))
 		}
+	}
+}
+
+// TestLinks: what a link leads to is watched, also after the link leads elsewhere.
+func TestLinks(t *testing.T) {
+	top := t.TempDir()
+	at := func(path string) string { return filepath.Join(top, path) }
+	link := func(target, path string) func() error {
+		return func() error {
+			return errors.Join(os.Symlink(at(target), at("new")), os.Rename(at("new"), at(path)))
+		}
+	}
+	for _, dir := range []string{"first/web.d", "second/web.d", "third", "fourth"} {
+		must(t, os.MkdirAll(at(dir), 0o700))
+	}
+	must(t, link("first", "apps")())
+	w := begin(t, at("apps"))
+	for i, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"a link", func() error { return nil }},
+		{"a link elsewhere", link("second", "apps")},
+		{"a link within", link("third", "apps/api.d")},
+		{"a link within leads elsewhere", link("fourth", "apps/api.d")},
+		{"its target is replaced", func() error { return errors.Join(os.Rename(at("fourth"), at("old")), os.Mkdir(at("fourth"), 0o700)) }},
+		{"a directory becomes readable", func() error {
+			return errors.Join(os.Mkdir(at("apps/shut.d"), 0), os.Chmod(at("apps/shut.d"), 0o700))
+		}},
+	} {
+		t.Log(step.name)
+		must(t, step.do())
+		dirs, err := filepath.Glob(at("apps/*.d"))
+		must(t, err)
+		for _, dir := range append(dirs, at("apps")) {
+			w.tells(dir, fmt.Sprintf("%d.yaml", i))
+		}
+	}
+}
+
+// TestOnlyOverlays: a directory that holds nothing of an app is not watched.
+func TestOnlyOverlays(t *testing.T) {
+	dir := t.TempDir()
+	for _, within := range []string{"catalog", "web.d/more", "web.d/files"} {
+		must(t, os.MkdirAll(filepath.Join(dir, within), 0o700))
+	}
+	w := begin(t, dir)
+	for _, file := range []string{"catalog/web.yaml", "web.d/more/web.yaml", "web.d/files/web.yaml"} {
+		must(t, os.WriteFile(filepath.Join(dir, file), nil, 0o600))
+	}
+	if list := w.until(); len(list) > 0 {
+		t.Errorf("told of %v", list)
 	}
 }
 
