@@ -44,9 +44,13 @@ type Machine struct {
 	Host reconcile.Host
 	// Hints receives what may have changed.
 	Hints <-chan Hint
+	// FileWatch receives the error for which not all files of apps are watched, nil when they
+	// are again.
+	FileWatch <-chan error
 	// Follow receives the control groups of running containers, each with its app. A hint
-	// follows when one has ended or is paused. A call replaces the previous one.
-	Follow func(payloads map[string]string)
+	// follows when one has ended or is paused. A call replaces the previous one. The error is
+	// that not all are watched.
+	Follow func(payloads map[string]string) error
 	// Probe asks a target once, within the target's timeout.
 	Probe func(context.Context, probe.Target) probe.Outcome
 	// Resync is how often all apps are checked, even without hints. A tenth of it is random, so
@@ -113,6 +117,8 @@ type daemon struct {
 	ran map[string]units.Set
 	// payloads is the control groups of running containers, by service.
 	payloads map[string]string
+	// noFiles and noGroups is why not all files or control groups are watched.
+	noFiles, noGroups error
 	// lines is the last log lines of units that failed, by unit. read receives lines that were
 	// read, and a reader holds reading.
 	lines   map[string]unitLines
@@ -154,6 +160,8 @@ func Run(ctx context.Context, m Machine) error {
 				d.preempt.request(h.App)
 			}
 			d.arm()
+		case d.noFiles = <-d.FileWatch:
+			d.dirty = true
 		case <-d.start.C:
 			d.begin(passes)
 		case e := <-d.ended:

@@ -14,7 +14,7 @@ func transitions(before, after Status) []journal.Event {
 	for _, a := range before.Apps {
 		was[a.ID] = a
 	}
-	var list []journal.Event
+	list := watchEvents(before.Watch, after.Watch)
 	for _, a := range after.Apps {
 		b, known := was[a.ID]
 		switch {
@@ -31,6 +31,20 @@ func transitions(before, after Status) []journal.Event {
 		}
 	}
 	return list
+}
+
+// watchEvents is the event for a change of the watch.
+func watchEvents(before, after Watch) []journal.Event {
+	switch {
+	case before == after:
+		return nil
+	case after.Errno == 0:
+		return []journal.Event{{Kind: journal.WatchRestored, Message: "healthd watches all files and containers again"}}
+	}
+	return []journal.Event{{
+		Kind: journal.WatchDegraded, Reason: after.Reason(),
+		Message: after.Error + "; until this is fixed, healthd finds changes only by a check every few minutes",
+	}}
 }
 
 func clause(text string) string {

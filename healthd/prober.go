@@ -74,7 +74,9 @@ func (d *daemon) follow(services map[string]bool) {
 		}
 	}
 	maps.DeleteFunc(d.payloads, func(service, _ string) bool { return !services[service] })
-	d.Follow(list)
+	err := d.Follow(list)
+	d.dirty = d.dirty || (err == nil) != (d.noGroups == nil)
+	d.noGroups = err
 }
 
 func (d *daemon) stopProber(m *prober) {

@@ -2,11 +2,13 @@ package healthd_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,6 +79,51 @@ func TestFollow(t *testing.T) {
 			time.Sleep(time.Second)
 			follows("/web/2")
 		})
+	})
+}
+
+// TestUnwatched: what is not watched is published with the reason, logged once, and logged
+// again when it is watched. Containers that are not watched count like files.
+func TestUnwatched(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		full := fmt.Errorf("opening an inotify instance: %w", syscall.EMFILE)
+		w.run(time.Hour, func() {
+			for _, step := range []struct {
+				files, groups error
+				want          units.Reason
+			}{
+				{nil, nil, ""},
+				{full, nil, units.ReasonNoWatchInstance},
+				{full, nil, units.ReasonNoWatchInstance},
+				{nil, fmt.Errorf("watching the containers of web: %w", syscall.ENOSPC), units.ReasonNoWatch},
+				{errors.New("what is that?"), nil, units.ReasonNotWatched},
+				{nil, nil, ""},
+			} {
+				w.fileWatch <- step.files
+				w.mu.Lock()
+				w.unfollowed = step.groups
+				w.mu.Unlock()
+				w.hints <- healthd.Hint{}
+				time.Sleep(time.Minute)
+				w.mu.Lock()
+				have := w.status.Watch
+				w.mu.Unlock()
+				if have.Reason() != step.want {
+					t.Errorf("%+v: %+v", step, have)
+				}
+			}
+		})
+		var said []units.Reason
+		for _, e := range w.entries {
+			if e.Kind == journal.WatchDegraded || e.Kind == journal.WatchRestored {
+				said = append(said, e.Reason)
+			}
+		}
+		if d := cmp.Diff([]units.Reason{units.ReasonNoWatchInstance, "", units.ReasonNoWatch, units.ReasonNotWatched, ""}, said); d != "" {
+			t.Errorf("logged (-want +got):\n%s", d)
+		}
 	})
 }
 

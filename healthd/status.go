@@ -3,9 +3,11 @@ package healthd
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"reflect"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
@@ -18,6 +20,28 @@ type Status struct {
 	// Apps is sorted by id.
 	Apps   []App
 	Passes Passes
+	Watch  Watch
+}
+
+// Watch is why healthd does not watch everything that it should.
+type Watch struct {
+	// Errno is the error of the kernel, 0 if healthd watches everything.
+	Errno syscall.Errno
+	Error string
+}
+
+// Reason is the reason for the error.
+func (w Watch) Reason() units.Reason { return status.WatchReason(w.Errno) }
+
+func watchOf(err error) Watch {
+	if err == nil {
+		return Watch{}
+	}
+	errno, isOfKernel := errors.AsType[syscall.Errno](err)
+	if !isOfKernel {
+		errno = syscall.EIO
+	}
+	return Watch{errno, err.Error()}
 }
 
 // App is the status of an app, and what only healthd knows about it.
@@ -265,13 +289,13 @@ func (d *daemon) noteLines(l unitLines) {
 	d.refresh(l.app)
 }
 
-// publish publishes a change.
+// publish publishes a change, once there has been a pass.
 func (d *daemon) publish() {
-	if !d.dirty {
+	if !d.dirty || d.passes.Total == 0 {
 		return
 	}
 	d.dirty, d.stale = false, false
-	s := Status{Passes: d.passes, Apps: make([]App, 0, len(d.apps))}
+	s := Status{Passes: d.passes, Apps: make([]App, 0, len(d.apps)), Watch: watchOf(cmp.Or(d.noFiles, d.noGroups))}
 	for _, id := range slices.Sorted(maps.Keys(d.apps)) {
 		a := *d.apps[id]
 		a.Repairs = maps.Clone(a.Repairs)

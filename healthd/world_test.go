@@ -39,7 +39,10 @@ type world struct {
 	apps   []units.App
 	// followed is the control groups that are followed, with the apps of each.
 	followed map[string]string
-	kept     []string
+	// unfollowed is why they can't be, and fileWatch is why files are not watched.
+	unfollowed error
+	fileWatch  chan error
+	kept       []string
 	// diagnostics is the errors of manifests, lines what units wrote last.
 	diagnostics map[string]string
 	lines       map[string][]string
@@ -51,7 +54,7 @@ func newWorld(t *testing.T, ids ...string) *world {
 	t.Helper()
 	w := &world{
 		Machine: reconciletest.New(), t: t, began: time.Now(),
-		answers: map[string]func(context.Context) probe.Outcome{}, probes: map[string]int{}, hints: make(chan healthd.Hint),
+		answers: map[string]func(context.Context) probe.Outcome{}, probes: map[string]int{}, hints: make(chan healthd.Hint), fileWatch: make(chan error),
 	}
 	for i, id := range ids {
 		w.add(id, fmt.Sprintf("127.0.0.1:%d", 18080+i))
@@ -139,7 +142,7 @@ func (w *world) machine() healthd.Machine {
 		Diagnostics: func() map[string]string { return w.diagnostics },
 		LastLines:   w.LastLines,
 		Host:        host,
-		Hints:       w.hints, Resync: 5 * time.Minute, Follow: w.follow, ReleaseMemory: w.releaseMemory, Watchdog: time.Tick(15 * time.Second), Alive: func() {},
+		Hints:       w.hints, FileWatch: w.fileWatch, Resync: 5 * time.Minute, Follow: w.follow, ReleaseMemory: w.releaseMemory, Watchdog: time.Tick(15 * time.Second), Alive: func() {},
 		Probe: func(ctx context.Context, t probe.Target) probe.Outcome {
 			w.mu.Lock()
 			w.probes[t.Address]++
@@ -163,10 +166,11 @@ func (w *world) machine() healthd.Machine {
 	}
 }
 
-func (w *world) follow(payloads map[string]string) {
+func (w *world) follow(payloads map[string]string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.followed = payloads
+	return w.unfollowed
 }
 
 func (w *world) releaseMemory() { w.rests = append(w.rests, time.Since(w.began)) }

@@ -24,6 +24,7 @@ const (
 	ReconcileService     = ownPrefix + "reconcile" + serviceSuffix
 	NetworkReloadService = ownPrefix + "netreload" + serviceSuffix
 	HealthdService       = ownPrefix + "healthd" + serviceSuffix
+	ReconcilePath        = ownPrefix + "reconcile.path"
 )
 
 // ServiceName is the service of a container, which is named ID or ID.PART.

@@ -49,6 +49,9 @@ const (
 	ReasonLegacy                 Reason = "legacy"
 	ReasonAdopted                Reason = "adopted"
 	ReasonAdoptionReverted       Reason = "adoption-reverted"
+	ReasonNoWatchInstance        Reason = "no-inotify-instance"
+	ReasonNoWatch                Reason = "no-inotify-watch"
+	ReasonNotWatched             Reason = "not-watched"
 )
 
 // Meanings explains each reason.
@@ -100,6 +103,9 @@ var Meanings = []struct {
 	{ReasonLegacy, "a container that archgen did not create has its name"},
 	{ReasonAdopted, "it serves and replaces such a container"},
 	{ReasonAdoptionReverted, "it did not serve when it replaced such a container, which is restored"},
+	{ReasonNoWatchInstance, "changes are found late: the user has no inotify instance left (fs.inotify.max_user_instances)"},
+	{ReasonNoWatch, "changes are found late: the user has no inotify watch left (fs.inotify.max_user_watches)"},
+	{ReasonNotWatched, "changes are found late: a watch of files failed"},
 }
 
 // Meaning explains a reason. It is empty for an unknown one.

@@ -137,3 +137,18 @@ func (l *listener) heard(path string) {
 		}
 	}
 }
+
+// A change of the watch becomes the status of healthd's service, once.
+func TestWatchPublisher(t *testing.T) {
+	t.Parallel()
+	var said []string
+	publish := watchPublisher(func(state string) { said = append(said, state) })
+	full := healthd.Watch{Errno: 24, Error: "opening an inotify instance:\ntoo many open files"}
+	for _, w := range []healthd.Watch{{}, full, full, {}, {}} {
+		publish(w)
+	}
+	want := []string{"STATUS=opening an inotify instance: too many open files\nERRNO=24", "STATUS=\nERRNO=0"}
+	if d := cmp.Diff(want, said); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}

@@ -36,13 +36,6 @@ func (l log) findings(list diag.List) {
 	}
 }
 
-func (l log) watchDegraded(err error) {
-	if err == nil { // it is as it should be again
-		return
-	}
-	l.event(journal.Event{Kind: journal.WatchDegraded, Message: err.Error() + "; until this is fixed, healthd finds changes only by a check every few minutes"})
-}
-
 // publishFailed reports that clients can't see the state of the apps. It does not affect the
 // apps.
 func (l log) publishFailed(err error) {

@@ -57,16 +57,11 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	publish, asked := startPublishers(ctx, scope, here.Paths.Runtime, log)
 	groups := watch.NewGroups(ctx, "/sys/fs/cgroup")
 	files, unwatched := watchFiles(ctx, watched(source, dirs, here.Paths.Units))
-	go func() {
-		for err := range unwatched {
-			log.watchDegraded(err)
-		}
-	}()
 	m := healthd.Machine{
 		Desired: rotation.Resuming(ctx, here.Secrets.Store, here.Services.Complete, compiler.Desired), Diagnostics: compiler.Diagnostics, LastLines: here.Services.LastLines,
-		Host:   here.ForDaemon(),
-		Hints:  mergeHints(ctx, here.Services.Manager.Events(ctx), files, groups.Events(), asked, here.Paths.Units),
-		Follow: groups.Follow,
+		Host:      here.ForDaemon(),
+		Hints:     mergeHints(ctx, here.Services.Manager.Events(ctx), files, groups.Events(), asked, here.Paths.Units),
+		FileWatch: unwatched, Follow: groups.Follow,
 		Probe:  here.Health.Probe,
 		Resync: resync, Log: log.event, Publish: publish,
 		ReleaseMemory: releaseMemory, Watchdog: beats, Alive: func() { alive(end) },

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +30,7 @@ func someStatus() healthd.Status {
 	progress, began, failed := 0.43, time.UnixMicro(5), time.UnixMicro(6)
 	return healthd.Status{
 		Passes: healthd.Passes{Total: 7, Last: 1500 * time.Microsecond, Drift: 2},
+		Watch:  healthd.Watch{Errno: syscall.EMFILE, Error: "no \xff instance"},
 		Apps: []healthd.App{
 			{
 				App: status.App{ID: "knots", Condition: status.Condition{
@@ -73,7 +75,7 @@ func TestWhatCallersSee(t *testing.T) {
 	s.call(t, properties+".GetAll", Name).mustStore(t, &all)
 	apps, _ := all["Apps"].Value().(map[string]map[string]dbus.Variant)
 	if all["Version"].Value() != "1.2" || all["Passes"].Value() != uint64(7) || all["LastPassUSec"].Value() != uint64(1500) ||
-		all["Drift"].Value() != uint64(2) || apps["knots"]["State"].Value() != "running" {
+		all["Drift"].Value() != uint64(2) || all["WatchReason"].Value() != "no-inotify-instance" || all["WatchError"].Value() != "no \uFFFD instance" || apps["knots"]["State"].Value() != "running" {
 		t.Errorf("properties: %v", all)
 	}
 	for _, name := range []string{"LatencyUSec", "Log", "PassLog"} {
@@ -211,7 +213,7 @@ func TestChangesAreSignalled(t *testing.T) {
 	s := onPrivateBus(t)
 	status := someStatus()
 	s.board.Set(status)
-	if d := cmp.Diff([]string{"Apps", "Drift", "LastPassUSec", "Passes"}, s.changed(t)); d != "" {
+	if d := cmp.Diff([]string{"Apps", "Drift", "LastPassUSec", "Passes", "WatchError", "WatchReason"}, s.changed(t)); d != "" {
 		t.Errorf("the first status (-want +have):\n%s", d)
 	}
 	healthy := someStatus()

@@ -200,7 +200,7 @@ func (o *object) properties() map[string]any {
 	}
 	return map[string]any{
 		"Version": o.Version, "Passes": uint64(status.Passes.Total), "LastPassUSec": microseconds(status.Passes.Last),
-		"Drift": uint64(status.Passes.Drift), "Apps": apps,
+		"Drift": uint64(status.Passes.Drift), "Apps": apps, "WatchReason": string(status.Watch.Reason()), "WatchError": text(status.Watch.Error),
 	}
 }
 

@@ -51,6 +51,8 @@ const (
 	BadManifest Kind = "74ae1d03f5c24b8d86b07f92c1e3d5a9"
 	// WatchDegraded: some events are missing.
 	WatchDegraded Kind = "b85d7f3c61a9408ea2c4e0d8975f1b36"
+	// WatchRestored: no events are missing any more.
+	WatchRestored Kind = "4a0e6d2b97c14f3c8b1d5e60a27f93d8"
 	// ForeignFile: a foreign file has the name of a unit file.
 	ForeignFile Kind = "f1a583e3968440f2bea332b940476ed7"
 	// PublishFailed: the state of the apps can't be published on the bus or for Prometheus.
@@ -63,7 +65,7 @@ var kinds = map[Kind]struct {
 	word     string
 	priority journal.Priority
 }{
-	Acting: {"action", journal.PriInfo}, Recovered: {"recovered", journal.PriInfo},
+	Acting: {"action", journal.PriInfo}, Recovered: {"recovered", journal.PriInfo}, WatchRestored: {"watch-restored", journal.PriInfo},
 	Unhealthy: {"unhealthy", journal.PriNotice}, BadManifest: {"manifest", journal.PriNotice},
 	ForeignFile: {"foreign-file", journal.PriNotice}, PublishFailed: {"publish-failed", journal.PriNotice},
 	Trouble: {"failure", journal.PriWarning}, GaveUp: {"gave-up", journal.PriWarning},

@@ -143,6 +143,14 @@ var Families = []Family{
 		"archipelago_drifted_files_total", "counter", "Unit files that were missing or differed, and were repaired.",
 		func(put sink, s healthd.Status) { put(float64(s.Passes.Drift)) },
 	},
+	{
+		"archipelago_watch_reason", "gauge", "The reason why changes are found late; only if there is one.",
+		func(put sink, s healthd.Status) {
+			if why := s.Watch.Reason(); why != "" {
+				put(1, "reason", string(why))
+			}
+		},
+	},
 }
 
 // build is the version of the program.

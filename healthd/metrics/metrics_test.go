@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +26,7 @@ var update = flag.Bool("update", false, "rewrite the golden file")
 func someStatus() healthd.Status {
 	return healthd.Status{
 		Passes: healthd.Passes{Total: 12, Idle: 7, Failed: 1, Last: 1250 * time.Microsecond, Drift: 3},
+		Watch:  healthd.Watch{Errno: syscall.ENOSPC},
 		Apps: []healthd.App{
 			{
 				App:     status.App{ID: "knots", Condition: status.Condition{State: units.PhaseRunning, Level: status.Synced, Restarts: 1}},

@@ -3,6 +3,8 @@ package watch
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,8 +16,9 @@ import (
 
 // Groups reports control groups whose processes have all ended, long before systemd receives
 // it from a container's monitor, and control groups that are frozen. If the kernel has no
-// watches left, it reports nothing: systemd and the probes find out later.
+// watches left, systemd and the probes find out later.
 type Groups struct {
+	kernel
 	root   string
 	events chan string
 	end    context.Context
@@ -42,7 +45,7 @@ const (
 // NewGroups watches no group yet. root is the mount point of control groups. It ends with
 // the context.
 func NewGroups(ctx context.Context, root string) *Groups {
-	g := &Groups{root: root, events: make(chan string), end: ctx, byID: map[int32]group{}}
+	g := &Groups{kernel: theKernel, root: root, events: make(chan string), end: ctx, byID: map[int32]group{}}
 	context.AfterFunc(ctx, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
@@ -56,12 +59,16 @@ func NewGroups(ctx context.Context, root string) *Groups {
 // Events is the names of groups with an event.
 func (g *Groups) Events() <-chan string { return g.events }
 
-// Follow watches exactly these groups, by path below the root.
-func (g *Groups) Follow(names map[string]string) {
+// Follow watches exactly these groups, by path below the root, and those that exist. It is an
+// error if the kernel has no watch left for one.
+func (g *Groups) Follow(names map[string]string) (failure error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.end.Err() != nil || !g.open() {
-		return
+	if g.end.Err() != nil {
+		return nil
+	}
+	if err := g.ready(); err != nil {
+		return err
 	}
 	fresh := maps.Clone(names)
 	for id, known := range g.byID {
@@ -73,24 +80,25 @@ func (g *Groups) Follow(names map[string]string) {
 		_, _ = unix.InotifyRmWatch(g.fd, uint32(id)) // the kernel may have removed it
 	}
 	for path, name := range fresh {
-		if id, err := unix.InotifyAddWatch(g.fd, filepath.Join(g.root, path, state), unix.IN_MODIFY); err == nil {
+		switch id, err := g.add(g.fd, filepath.Join(g.root, path, state), unix.IN_MODIFY); {
+		case err == nil:
 			g.byID[int32(id)] = group{path, name}
+		case errors.Is(err, unix.ENOSPC):
+			failure = fmt.Errorf("watching the containers of %s: %w", name, err)
 		}
 	}
+	return failure
 }
 
-// open starts the kernel's watches.
-func (g *Groups) open() bool {
+// ready opens the instance of inotify.
+func (g *Groups) ready() (err error) {
 	if g.file != nil {
-		return true
+		return nil
 	}
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
-		return false
+	if g.file, g.fd, err = g.instance(); err == nil {
+		go g.read(g.file)
 	}
-	g.file, g.fd = os.NewFile(uintptr(fd), "inotify"), fd
-	go g.read(g.file)
-	return true
+	return err
 }
 
 func (g *Groups) read(file *os.File) {

@@ -50,7 +50,13 @@ func TestGroups(t *testing.T) {
 			t.Errorf("told of %q, want %q", got, want)
 		}
 	}
-	g.Follow(map[string]string{"a": "A", "b": "B", "gone": "nobody"})
+	follow := func(groups map[string]string) {
+		t.Helper()
+		if err := g.Follow(groups); err != nil {
+			t.Fatal(err)
+		}
+	}
+	follow(map[string]string{"a": "A", "b": "B", "gone": "nobody"})
 
 	kernel.write("c", "populated 0\nfrozen 0\n") // not followed
 	kernel.write("a", "populated 0\nfrozen 0\n")
@@ -62,7 +68,7 @@ func TestGroups(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(kernel.root, "a")); err != nil {
 		t.Fatal(err)
 	}
-	g.Follow(map[string]string{"c": "C"})
+	follow(map[string]string{"c": "C"})
 	kernel.write("b", "populated 0\nfrozen 0\n")
 	kernel.write("c", "populated 0\nfrozen 0\n")
 	heard("C")

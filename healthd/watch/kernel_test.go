@@ -2,6 +2,7 @@ package watch
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -145,5 +146,37 @@ func TestOverflow(t *testing.T) {
 	w := &watches{}
 	if told, isReplaced := w.take(raw{mask: unix.IN_Q_OVERFLOW}); told != nil || !isReplaced {
 		t.Errorf("told %v, replaced %v", told, isReplaced)
+	}
+}
+
+// A group without a watch is an error, unless it is gone, and is watched later.
+func TestNoWatchForGroups(t *testing.T) {
+	t.Parallel()
+	files := newGroups(t, "a")
+	g := NewGroups(t.Context(), files.root)
+	var s scarce
+	g.kernel = s.kernel()
+	g.add = func(fd int, path string, mask uint32) (int, error) {
+		if s.full.Load() {
+			return -1, unix.ENOSPC
+		}
+		return unix.InotifyAddWatch(fd, path, mask)
+	}
+	groups := map[string]string{"a": "A", "gone": "B"}
+	if err := g.Follow(groups); !errors.Is(err, unix.EMFILE) {
+		t.Errorf("without an instance: %v", err)
+	}
+	s.instances.Store(1)
+	s.full.Store(true)
+	if err := g.Follow(groups); !errors.Is(err, unix.ENOSPC) || !strings.Contains(fmt.Sprint(err), "containers of ") {
+		t.Errorf("without a watch: %v", err)
+	}
+	s.full.Store(false)
+	if err := g.Follow(groups); err != nil {
+		t.Error(err)
+	}
+	files.write("a", "populated 0\nfrozen 0\n")
+	if app := <-g.Events(); app != "A" {
+		t.Errorf("told of %s", app)
 	}
 }
