@@ -71,6 +71,8 @@ type survey struct {
 	apps     []statusview.App
 	compiled *compile.Compiled
 	now      time.Time
+	// watches is the units that do not watch all files.
+	watches []status.Watch
 	// problems is the errors that left the survey incomplete.
 	problems []error
 }
@@ -93,7 +95,11 @@ func (c *cli) survey(ctx context.Context, l *machine.Machine, from *source) (*su
 	if err != nil {
 		return nil, err
 	}
-	s := &survey{compiled: k, now: time.Now(), problems: problems}
+	watches, err := l.Services.Watches(ctx, l.Paths.Units)
+	if err != nil {
+		problems = append(problems, err)
+	}
+	s := &survey{compiled: k, now: time.Now(), watches: watches, problems: problems}
 	address := prestart.Address()
 	for _, a := range apps {
 		s.apps = append(s.apps, statusview.App{App: a, Description: k.Describe(a.ID, address), LANAddress: status.LANAddress(a.Ports, address)})
@@ -128,7 +134,7 @@ func (c *cli) status(from *source, args []string, asJSON bool) error {
 
 func (c *cli) printStatus(s *survey, apps []statusview.App, args []string, asJSON bool) error {
 	if asJSON {
-		return c.printJSON(statusDocument(apps))
+		return c.printJSON(statusDocument(s, apps))
 	}
 	if err := c.sayProblems(s); err != nil {
 		return err
@@ -150,16 +156,20 @@ func (c *cli) statusLines(s *survey, apps []statusview.App, isOne bool) []string
 	return v.Table(apps)
 }
 
-func statusDocument(apps []statusview.App) any {
+func statusDocument(s *survey, apps []statusview.App) any {
 	return struct {
-		Apps []statusview.App `json:"apps"`
-	}{append([]statusview.App{}, apps...)}
+		Apps    []statusview.App `json:"apps"`
+		Watches []status.Watch   `json:"watches"`
+	}{append([]statusview.App{}, apps...), append([]status.Watch{}, s.watches...)}
 }
 
 // sayProblems prints the errors that concern more than one app.
 func (c *cli) sayProblems(s *survey) error {
 	for _, err := range s.problems {
 		c.say(err)
+	}
+	for _, w := range s.watches {
+		c.say(fmt.Errorf("%s\nto fix it: %s", w, w.Mend))
 	}
 	list := s.compiled.Diags
 	if s.compiled.Result != nil { // the rows of the apps say the rest
@@ -235,7 +245,7 @@ func (w *watcher) look(ctx context.Context, l *machine.Machine, from *source) er
 	width, height := ui.Size(w.cli.stdout)
 	switch {
 	case w.asJSON:
-		return w.printDocument(apps)
+		return w.printDocument(s, apps)
 	case width == 0:
 		for _, line := range w.changes.Lines(apps, s.now) {
 			fmt.Fprintln(w.cli.stdout, line)
@@ -246,8 +256,8 @@ func (w *watcher) look(ctx context.Context, l *machine.Machine, from *source) er
 }
 
 // printDocument prints the whole status on one line if it changed.
-func (w *watcher) printDocument(apps []statusview.App) error {
-	line, err := json.Marshal(statusDocument(apps))
+func (w *watcher) printDocument(s *survey, apps []statusview.App) error {
+	line, err := json.Marshal(statusDocument(s, apps))
 	if err != nil || string(line) == w.document {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -62,6 +63,7 @@ type fakeHost struct {
 //	podman.log        the calls of Podman that change something
 //	volumes.txt, networks.txt, secrets.txt
 //	                  what Podman has
+//	unit              sets the state of a unit
 //	image.json        what podman image inspect prints, if not an image that fits
 func TestHostScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -71,8 +73,17 @@ func TestHostScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 		Setup:               func(e *testscript.Env) error { return newFakeHost(t, e.WorkDir).setUp(e) },
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "remember": remember, "untouched": untouched, "odd": odd,
+			"exits": exits, "remember": remember, "untouched": untouched, "odd": odd, "unit": unit,
 		},
+	})
+}
+
+// unit sets the state of a unit: unit NAME STATE RESULT ERRNO STATUS.
+func unit(ts *testscript.TestScript, _ bool, args []string) {
+	errno, err := strconv.Atoi(args[3])
+	ts.Check(err)
+	ts.Value("systemd").(*systemdtest.Manager).Set(systemd.Unit{
+		Name: args[0], LoadState: "loaded", ActiveState: args[1], Result: args[2], StatusErrno: int32(errno), StatusText: args[4],
 	})
 }
 
@@ -93,6 +104,7 @@ func (h *fakeHost) setUp(e *testscript.Env) error {
 	} {
 		e.Setenv(name, value)
 	}
+	e.Values["systemd"] = h.systemd
 	e.Values["remembered"] = map[string]map[string]string{}
 	return errors.Join(
 		os.Mkdir(bin, 0o755), os.Mkdir(run, 0o700),

@@ -69,9 +69,9 @@ func TestUnitsAreReadInFull(t *testing.T) {
 				ExecMainStartMonotonic: 11, ExecMainExitMonotonic: 12,
 				Commands: []systemd.Command{{"ExecStartPre", 13, 1, 0}, {"ExecStartPost", 14, 2, 15}, {"ExecStopPost", 15, 1, 3}},
 				Restart:  "always", RestartUSec: 16, StartLimitIntervalUSec: 6,
-				Result: "exit-code", NRestarts: 4, MainPID: 5, ExecMainCode: 1, ExecMainStatus: 7, StatusText: "verifying blocks 43 %",
+				Result: "exit-code", NRestarts: 4, MainPID: 5, ExecMainCode: 1, ExecMainStatus: 7, StatusText: "verifying blocks 43 %", StatusErrno: 24,
 			}
-			timer := systemd.Unit{Name: "backup.timer", LoadState: "loaded", ActiveState: "active", SubState: "waiting"}
+			timer := systemd.Unit{Name: "backup.timer", LoadState: "loaded", ActiveState: "active", SubState: "waiting", Result: "success"}
 			fake.Set(service, timer)
 			got, err := m.Units(t.Context(), "backup.timer", app, "app@absent.service")
 			if err != nil {

@@ -40,7 +40,7 @@ func (l Listed) IsStarting() bool {
 }
 
 // Unit is the full form of a unit, read at one moment. If it is not a service, the fields from
-// Restart to StatusText are empty.
+// Restart on are empty, except Result.
 type Unit struct {
 	Name                             string
 	LoadState, ActiveState, SubState string
@@ -80,8 +80,9 @@ type Unit struct {
 	// ExecMainCode is how the main process ended (1 exited, 2 killed, 3 dumped), and
 	// ExecMainStatus its exit status or signal.
 	ExecMainCode, ExecMainStatus int32
-	// StatusText is the last status that the service reported.
-	StatusText string
+	// StatusText is the last status that the service reported, StatusErrno its last error.
+	StatusText  string
+	StatusErrno int32
 }
 
 // Command is a command of a service, and how it ended.
@@ -349,6 +350,7 @@ func unitOf(name string, p properties) Unit {
 		RestartUSec:            value[uint64](p, "RestartUSec"),
 		Restart:                text(p, "Restart"), Result: text(p, "Result"), NRestarts: value[uint32](p, "NRestarts"), MainPID: value[uint32](p, "MainPID"),
 		ExecMainCode: value[int32](p, "ExecMainCode"), ExecMainStatus: value[int32](p, "ExecMainStatus"), StatusText: text(p, "StatusText"),
+		StatusErrno: value[int32](p, "StatusErrno"),
 	}
 }
 

@@ -21,6 +21,7 @@ var checks = []check{
 	{name: "secrets", about: "how secrets are stored", run: checkSecrets},
 	{name: "ports", about: "the ports of the apps", run: checkPorts},
 	{name: "healthd", about: "whether healthd runs", run: checkHealthd},
+	{name: "watches", about: "whether changes are noticed immediately", run: checkWatches},
 	{name: "users", about: "whether users run the same apps", rootful: true, run: checkUsers},
 	{name: "stop timeout", about: "how long a shutdown waits for apps", rootless: true, run: checkStopTimeout},
 }

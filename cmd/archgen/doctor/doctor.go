@@ -25,6 +25,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/secret"
+	"github.com/archipelago-os/archipelago/units/status"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -53,6 +54,8 @@ type Env struct {
 	Services func() (map[string]machine.Service, error)
 	Apps     func() (Apps, error)
 	Secrets  func() (Secrets, error)
+	// Watches is the units that do not watch all files that they should.
+	Watches func() ([]status.Watch, error)
 }
 
 // Output is what a program printed.

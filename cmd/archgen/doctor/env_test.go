@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/secret"
+	"github.com/archipelago-os/archipelago/units/status"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -122,6 +124,7 @@ func sound(t *testing.T, scope units.Scope) *fake {
 	e.Services = func() (map[string]machine.Service, error) { return nil, nil }
 	e.Apps = func() (Apps, error) { return f.apps, nil }
 	e.Secrets = func() (Secrets, error) { return f.secrets, nil }
+	e.Watches = func() ([]status.Watch, error) { return nil, nil }
 	return f
 }
 
@@ -233,6 +236,17 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		{"no services", "ports", func(f *fake) { f.Services = func() (map[string]machine.Service, error) { return nil, errGone } }, Warning, []string{"without the manager: it is gone"}},
 		{"no manager", "healthd", noManager, Warning, []string{"without the manager: it is gone"}},
 		{"no unit", "healthd", none, Warning, []string{"reading the state of " + units.HealthdService}},
+		{"no manager", "watches", func(f *fake) { f.Watches = func() ([]status.Watch, error) { return nil, errGone } }, Warning, []string{"without the manager: it is gone"}},
+		{"no inotify instance", "watches", func(f *fake) {
+			f.Watches = func() ([]status.Watch, error) {
+				return []status.Watch{
+					status.WatchOf(units.HealthdService, syscall.EMFILE, "no", 128, units.User), status.WatchOf(units.ReconcilePath, syscall.EMFILE, "no", 128, units.User),
+				}, nil
+			}
+		}, Warning, []string{
+			"archipelago-healthd.service (no-inotify-instance)", "; archipelago-reconcile.path (no-inotify-instance)",
+			"sudo sysctl fs.inotify.max_user_instances=3000\n", "systemctl --user restart archipelago-reconcile.path",
+		}},
 		{"no manifests", "stop timeout", noApps, Warning, []string{"without the manifests: it is gone"}},
 		{"no timeout", "stop timeout", fails("TimeoutStopUSec"), Warning, []string{"reading the stop timeout of user@"}},
 		{"an endless timeout", "stop timeout", func(f *fake) {

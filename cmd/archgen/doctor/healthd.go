@@ -2,6 +2,8 @@ package doctor
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/systemd"
@@ -41,4 +43,20 @@ func judgeHealthd(u systemd.Unit, scope units.Scope) Result {
 		return warn(journalctl+"-x -n 20 -u "+units.HealthdService, "it does not start: %s", late)
 	}
 	return warn(enable, "it does not run: %s", late)
+}
+
+func checkWatches(_ context.Context, e *Env) Result {
+	list, err := e.Watches()
+	if err != nil {
+		return warn("", "can't be checked without the manager: %v", err)
+	}
+	if len(list) == 0 {
+		return fine("no watch of files has failed")
+	}
+	failed, fixes := make([]string, 0, len(list)), make([]string, 0, len(list))
+	for _, w := range list {
+		failed = append(failed, w.String())
+		fixes = append(fixes, w.Mend)
+	}
+	return warn(strings.Join(slices.Compact(fixes), "\n"), "%s", strings.Join(failed, "; "))
 }

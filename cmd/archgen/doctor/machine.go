@@ -13,6 +13,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
+	"github.com/archipelago-os/archipelago/units/status"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -45,6 +46,17 @@ func ThisMachine(ctx context.Context, o machine.Options, installed func() (*comp
 		}
 		return machine.Services{Manager: manager, Scope: o.Scope}.All(ctx, nil)
 	})
+	e.Watches = func() ([]status.Watch, error) {
+		manager, err := connect()
+		if err != nil {
+			return nil, err
+		}
+		places, err := paths.Of(o.Scope, o.Getenv)
+		if err != nil {
+			return nil, err
+		}
+		return machine.Services{Manager: manager, Scope: o.Scope}.Watches(ctx, places.Units)
+	}
 	e.Apps = sync.OnceValues(func() (Apps, error) {
 		compiled, want, err := installed()
 		if err != nil {

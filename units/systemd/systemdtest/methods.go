@@ -140,8 +140,11 @@ func (m *Manager) properties(message *dbus.Message) map[string]dbus.Variant {
 		"ActiveEnterTimestamp":            u.ActiveEnterTimestamp, "ActiveExitTimestamp": u.ActiveExitTimestamp, "InactiveEnterTimestamp": u.InactiveEnterTimestamp,
 		"StateChangeTimestamp": u.StateChangeTimestamp,
 	}
+	if !strings.HasSuffix(u.Name, ".slice") {
+		all["Result"] = u.Result
+	}
 	if strings.HasSuffix(u.Name, ".service") {
-		all["ControlGroup"], all["Result"], all["StatusText"] = u.ControlGroup, u.Result, u.StatusText
+		all["ControlGroup"], all["StatusText"], all["StatusErrno"] = u.ControlGroup, u.StatusText, u.StatusErrno
 		all["Restart"], all["StartLimitIntervalUSec"], all["RestartUSec"] = u.Restart, u.StartLimitIntervalUSec, u.RestartUSec
 		all["ExecMainStartTimestampMonotonic"], all["ExecMainExitTimestampMonotonic"] = u.ExecMainStartMonotonic, u.ExecMainExitMonotonic
 		for _, setting := range []string{"ExecStartPre", "ExecStartPost", "ExecStopPost"} {
