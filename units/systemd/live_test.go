@@ -522,6 +522,44 @@ func TestLiveInvocation(t *testing.T) {
 	}
 }
 
+// A path unit whose file is gone stays active after a reload, until it is stopped. Packages
+// that no longer have a path unit stop it for that reason.
+func TestLiveLostPath(t *testing.T) {
+	m := connect(t, real["private"])
+	install(t, m, map[string]string{"lost@.path": "[Path]\nPathChanged=%t/lost\nUnit=lost.service\n", "lost.service": sleeps})
+	if result, err := m.Start(within(t, long), "lost@web.path", systemd.Replace); result != systemd.JobDone || err != nil {
+		t.Fatalf("%q, %v", result, err)
+	}
+	file := unit(t, m, "lost@web.path").FragmentPath
+	if err := errors.Join(os.Rename(file, file+".aside"), m.Reload(within(t, long))); err != nil {
+		t.Fatal(err)
+	}
+	if u := unit(t, m, "lost@web.path"); u.LoadState != "not-found" || u.ActiveState != "active" {
+		t.Errorf("without its file: %+v", u)
+	}
+	stop(t, m, "lost@web.path")
+	if u := unit(t, m, "lost@web.path"); u.ActiveState != "inactive" {
+		t.Errorf("stopped: %+v", u)
+	}
+	if err := os.Rename(file+".aside", file); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A service reports an error with ERRNO=, without failing.
+func TestLiveStatusErrno(t *testing.T) {
+	m := connect(t, real["private"])
+	install(t, m, map[string]string{
+		"errno.service": "[Service]\nType=notify\nNotifyAccess=all\nExecStart=/bin/sh -c 'systemd-notify --ready STATUS=full ERRNO=24; exec sleep infinity'\n",
+	})
+	if result, err := m.Start(within(t, long), "errno.service", systemd.Replace); result != systemd.JobDone || err != nil {
+		t.Fatalf("%q, %v", result, err)
+	}
+	if u := unit(t, m, "errno.service"); u.StatusErrno != 24 || u.StatusText != "full" || u.ActiveState != "active" || u.Result != "success" {
+		t.Errorf("%+v", u)
+	}
+}
+
 // TestLiveReload: a reload keeps the invocation, a failed one leaves the service active, and one
 // of a service that is not active has another result than done.
 func TestLiveReload(t *testing.T) {
