@@ -41,6 +41,7 @@ const (
 	ReasonGaveUp                 Reason = "gave-up"
 	ReasonAsked                  Reason = "asked"
 	ReasonRolledBack             Reason = "rolled-back"
+	ReasonNeedRolledBack         Reason = "need-rolled-back"
 	ReasonMainStopped            Reason = "main-stopped"
 	ReasonPulling                Reason = "pulling"
 	ReasonPullFailed             Reason = "pull-failed"
@@ -95,6 +96,7 @@ var Meanings = []struct {
 	{ReasonGaveUp, "repairs did not help; archgen repairs it once an hour"},
 	{ReasonAsked, "a person asked for it"},
 	{ReasonRolledBack, "it did not serve after its last change and has its last good files"},
+	{ReasonNeedRolledBack, "an app that it needs was rolled back while it started"},
 	{ReasonMainStopped, "the main container of the app is stopped"},
 	{ReasonPulling, "archgen is pulling images or creating secrets for it"},
 	{ReasonPullFailed, "an image or a secret is unavailable"},

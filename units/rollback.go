@@ -64,6 +64,23 @@ func StopAll(app App, found map[string]Unit) []Action {
 	return list
 }
 
+// AfterRollbackOf is the actions on an app that was started while apps that it needs served, and
+// those were rolled back afterwards. An app that failed or is down may have failed because of them,
+// and one that tracks their addresses has the old ones.
+func AfterRollbackOf(needs []string, app App, found map[string]Unit, hasFailed bool) []Action {
+	main := app.Parts[0].Service
+	tracks := slices.ContainsFunc(app.Parts, func(p Part) bool {
+		return slices.ContainsFunc(p.TracksAddressOf, func(service string) bool { return slices.Contains(needs, AppOf(service)) })
+	})
+	if !hasFailed && !tracks && app.IsUp(found) {
+		return nil
+	}
+	restart := Action{App: app.ID, Kind: Restart, Target: main, Reason: ReasonNeedRolledBack}
+	reset := restart
+	reset.Kind = ResetFailed
+	return []Action{reset, restart}
+}
+
 // rollsBack reports whether the plan rolls an app back.
 func (p Plan) rollsBack(app string) bool { return p.Rollback(app) != nil }
 

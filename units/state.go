@@ -384,6 +384,9 @@ const (
 	Unhealthy Health = "sick"
 )
 
+// IsDown reports whether a service was probed and does not serve.
+func (h Health) IsDown() bool { return h == Failing || h == Unhealthy }
+
 // Record is the repairs of an app since it was last healthy, changed, or started by an operator.
 type Record struct {
 	// ManifestDigest identifies the manifest that the record belongs to.

@@ -29,8 +29,12 @@ func (c *cli) applyCommand() *cobra.Command {
 		Short: "Apply the manifests to this machine",
 		Long: `apply compiles the installed apps, writes their unit files, reloads systemd,
 starts the apps that should run and restarts those that changed. It reports an
-app as started when the app has stayed up for the stabilization time and
-answers. For an ID it waits until then, also if healthd has begun the start.
+app as started when the app has stayed up for five seconds and answers. It says
+when an app serves, and starts the apps that require it then. For an ID it waits
+until the end, also if healthd has begun the start.
+
+With --detach, apply returns when the apps serve. healthd watches them instead,
+and rolls back an app that does not stay up. It also does so if apply is killed.
 
 If nothing differs, apply writes, reloads and starts nothing. An app that an
 operator stopped stays stopped. An app whose manifest has an error keeps its
@@ -46,6 +50,7 @@ serve.`,
 		RunE: func(_ *cobra.Command, args []string) error { return c.apply(&o, args, "") },
 	}
 	o.flags(cmd)
+	o.detachFlag(cmd)
 	return cmd
 }
 
@@ -60,6 +65,8 @@ type applyOptions struct {
 	awaited []string
 	// fetched is the outcome of pulling the images of apps before the pass.
 	fetched machine.Fetched
+	// detach: the pass ends once the apps serve, and healthd watches them.
+	detach bool
 	// lenient: errors of manifests do not fail the verb.
 	lenient bool
 	// idle is printed instead of "nothing to do".
@@ -70,6 +77,11 @@ func (o *applyOptions) flags(cmd *cobra.Command) {
 	scopeFlags(cmd, &o.source)
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print what was done as JSON")
 	cmd.Flags().DurationVar(&o.timeout, "timeout", machine.WaitTimeout, "how long to wait for an app")
+}
+
+// detachFlag adds the flag of verbs that start apps.
+func (o *applyOptions) detachFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&o.detach, "detach", false, "return when the apps serve; healthd watches them")
 }
 
 // scopeFlags adds the flags of verbs that work on the apps of this machine.
@@ -103,6 +115,11 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		return err
 	}
 	defer l.Close()
+	if o.detach {
+		if err := requireHealthd(ctx, l); err != nil {
+			return err
+		}
+	}
 	l.Store.LockTimeout = o.patience
 	left := c.resumeRotation(ctx, l, o)
 	if left != nil {
@@ -131,7 +148,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	var report reconcile.Report
 	if err == nil {
 		report, err = reconcile.Await(ctx, desired, l.ForApply(machine.Apply{
-			Timeout: o.timeout, Progress: c.progress(o.asJSON),
+			Timeout: o.timeout, Detach: o.detach, Progress: c.progress(o.asJSON),
 			Foreign: install.Adopter(c.podman, dir, func() *compile.Compiled { return k }),
 			Fetched: l.FetchAhead(ctx, want, o.fetched, c.sayPulling),
 		}), o.timeout)
@@ -151,6 +168,19 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		return err
 	}
 	return errReported
+}
+
+// requireHealthd fails if healthd does not run: a pass that ends early needs a later one.
+func requireHealthd(ctx context.Context, l *machine.Machine) error {
+	found, err := l.Services.Manager.Units(ctx, units.HealthdService)
+	if err != nil {
+		return err
+	}
+	if len(found) == 1 && found[0].ActiveState == string(units.Active) {
+		return nil
+	}
+	return fmt.Errorf("healthd does not run, so nothing would watch the apps; start it with %s, or leave out --detach",
+		l.Scope.Systemctl("start "+units.HealthdService))
 }
 
 // sayDiagnostics prints the diagnostics. It fails only if no app could be compiled.

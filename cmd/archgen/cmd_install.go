@@ -51,6 +51,8 @@ provide stay; archgen restarts them if its values change. The volumes, secrets
 and overlays of the removed apps stay. install waits for the new apps as without
 --replace.
 
+With --detach, install returns when the apps serve, as apply does.
+
 Exit status: as for apply; 6 if an app does not serve: install then prints the
 last lines of its log.`,
 		Example: `  archgen install bitcoin-knots
@@ -60,6 +62,7 @@ last lines of its log.`,
 		RunE: func(_ *cobra.Command, args []string) error { return c.install(&o, args, replaced, allow) },
 	}
 	o.flags(cmd)
+	o.detachFlag(cmd)
 	cmd.Flags().StringArrayVar(&allow, "allow", nil, "grant the app `RIGHT`, or all rights of a kind")
 	cmd.Flags().StringSliceVar(&replaced, "replace", nil, "remove the app `ID` in the same pass; its data stays")
 	return cmd

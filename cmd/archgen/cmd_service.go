@@ -37,5 +37,8 @@ systemctl --user ` + string(kind) + ` app@ID`,
 		RunE:    func(_ *cobra.Command, args []string) error { return c.apply(&o, args, kind) },
 	}
 	o.flags(cmd)
+	if kind != units.Stop {
+		o.detachFlag(cmd)
+	}
 	return cmd
 }

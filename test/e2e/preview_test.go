@@ -55,7 +55,7 @@ func comparePreview(ts *testscript.TestScript, planned []string, succeeded bool)
 	done := progress.FindAllStringSubmatch(ts.ReadFile("stderr"), -1)
 	for _, a := range done {
 		text := line(a[1], a[2], a[3])
-		isReaction := a[3] == string(units.ReasonRolledBack) || a[1] == string(units.ResetFailed) && slices.ContainsFunc(done, func(b []string) bool {
+		isReaction := a[3] == string(units.ReasonRolledBack) || a[3] == string(units.ReasonNeedRolledBack) || a[1] == string(units.ResetFailed) && slices.ContainsFunc(done, func(b []string) bool {
 			return b[1] == string(units.Stop) && b[2] == a[2]
 		})
 		if i := slices.Index(planned, text); i >= 0 {

@@ -32,6 +32,8 @@ type Apply struct {
 	Timeout time.Duration
 	// Fetched is the apps whose images are not pulled again.
 	Fetched Fetched
+	// Detach is copied to reconcile.Host.
+	Detach bool
 	// Progress is called for every action. It may be nil.
 	Progress func(reconcile.Event)
 	// Foreign adopts containers. If it is nil, foreign containers are left alone.
@@ -43,7 +45,7 @@ type Apply struct {
 func (m *Machine) ForApply(a Apply) reconcile.Host {
 	host := m.ForPreview()
 	host.WaitTimeout = min(turn, a.Timeout)
-	host.Record, host.Progress, host.Foreign = m.Record, a.Progress, a.Foreign
+	host.Record, host.Progress, host.Foreign, host.Detach = m.Record, a.Progress, a.Foreign, a.Detach
 	host.Supply = func(ctx context.Context, app units.App, lack units.Prerequisites) error {
 		return m.supply(ctx, app, lack, a.Fetched)
 	}

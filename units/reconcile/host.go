@@ -45,6 +45,9 @@ type Host struct {
 	StabilizationTime time.Duration
 	// WaitTimeout is how long a pass waits for one app. The start continues without it.
 	WaitTimeout time.Duration
+	// Detach: the pass ends for an app when the app serves. A later pass verifies that it stays up
+	// for StabilizationTime, and rolls it back otherwise.
+	Detach bool
 	// Preempt returns a channel that is closed when an app other than the given one, "" for none,
 	// has to be checked. A pass that waits for a start or verifies an app then leaves that to the
 	// next one. It may be left out: then nothing preempts a pass.
@@ -116,4 +119,7 @@ type Event struct {
 	Err   error
 	// Detail is what the action waits for, while it runs.
 	Detail string
+	// Watched is not zero when the app serves: for so long the pass still watches whether it
+	// stays up. Such an event has no action.
+	Watched time.Duration
 }

@@ -85,6 +85,8 @@ func deviations(plan units.Plan, r reconcile.Report) (list []string) {
 	for _, a := range r.Actions {
 		if i := slices.Index(planned, a); i >= 0 {
 			planned = slices.Delete(planned, i, i+1)
+		} else if a.Reason == units.ReasonNeedRolledBack {
+			continue // it follows from the outcome of another app
 		} else if isStopped := a.Kind == units.ResetFailed && slices.Contains(r.Actions, units.Action{App: a.App, Kind: units.Stop, Target: a.Target, Reason: a.Reason}); a.App != "" && !isBad[a.App] && !isStopped {
 			list = append(list, fmt.Sprintf("done but not planned: %+v", a))
 		}

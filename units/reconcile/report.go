@@ -16,6 +16,8 @@ const (
 	Unchanged Outcome = "unchanged"
 	// Done: the app was changed and verified.
 	Done Outcome = "done"
+	// Watched: the app was changed and serves. A later pass verifies that it stays up.
+	Watched Outcome = "watched"
 	// NotServing: the app was started and does not serve.
 	NotServing Outcome = "not-serving"
 	// Starting: the app is not up yet, for longer than a pass waits. A later pass verifies it.
@@ -67,7 +69,7 @@ func (r Report) Has(o Outcome) bool {
 func (r Report) Count() (failed, well int) {
 	for _, a := range r.Results {
 		switch a.Outcome {
-		case Unchanged, Done:
+		case Unchanged, Done, Watched:
 			well++
 		case NotServing, Starting, RolledBack, Failed:
 			failed++

@@ -49,7 +49,7 @@ func Preview(ctx context.Context, want units.Desired, host Host) (units.Plan, er
 }
 
 func newPass(host Host, want units.Desired) *pass {
-	p := &pass{host: host.complete(), started: host.Now(), results: map[string]*Result{}}
+	p := &pass{host: host.complete(), started: host.Now(), results: map[string]*Result{}, courses: map[string]*course{}}
 	p.good = sync.OnceValues(host.Store.Good)
 	p.setDesired(want)
 	return p
@@ -75,6 +75,9 @@ type pass struct {
 	due time.Time
 	// kept is the history as it was last saved.
 	kept units.History
+
+	// courses is the apps that the pass starts, changes or verifies.
+	courses map[string]*course
 
 	mu        sync.Mutex
 	history   units.History
@@ -307,7 +310,7 @@ func (p *pass) isUnverified(app units.App) bool {
 // finish records that this pass finished. Apps with a failed action stay unverified.
 func (p *pass) finish() {
 	for _, app := range p.plan.Basis.Apps {
-		if o := p.result(app.ID).Outcome; !p.isUnverified(app) && o != Failed && o != Starting {
+		if o := p.result(app.ID).Outcome; !p.isUnverified(app) && o != Failed && o != Starting && o != Watched {
 			p.history.MarkVerified(app.ID)
 		}
 	}
@@ -331,7 +334,7 @@ func (p *pass) commit() error {
 	var set units.Set
 	unproven := map[string]bool{}
 	for _, app := range p.plan.Basis.Apps {
-		if p.isBad(app.ID) || p.isUnverified(app) {
+		if p.isBad(app.ID) || p.isUnverified(app) || p.result(app.ID).Outcome == Watched {
 			unproven[app.ID] = true
 			set = append(set, p.plan.PreviousFiles(app.ID)...) // last-good files stay in the generation
 		}
@@ -423,7 +426,7 @@ func (p *pass) isBad(app string) bool {
 	switch r.Outcome {
 	case NotServing, Starting, RolledBack, Failed:
 		return true
-	case Unchanged, Done:
+	case Unchanged, Done, Watched:
 	}
 	return false
 }

@@ -59,7 +59,7 @@ func TestUnrecorded(t *testing.T) {
 }
 
 // TestRollBack: a change that breaks an app is rolled back and not tried again until the manifest
-// changes or an operator requests it. Its dependents run afterwards.
+// changes or an operator requests it. Its dependents start while it serves, and stay up.
 func TestRollBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
@@ -71,8 +71,8 @@ func TestRollBack(t *testing.T) {
 		}, results(m.run(t, app("knots", "2-crashes"), app("lnd", "2", "knots"))))
 		equal(t, "log", []string{
 			"write app@knots.container 2-crashes", "write app@lnd.container 2", "reload", "restart app@knots.service 2-crashes",
-			"write app@knots.container 1", "reload", "reset-failed app@knots.service", "restart app@knots.service 1",
 			"restart app@lnd.service 2",
+			"write app@knots.container 1", "reload", "reset-failed app@knots.service", "restart app@knots.service 1",
 		}, m.Did())
 		if got := m.Generations[len(m.Generations)-1]; got[0].Digest != "1" || got[1].Digest != "2" {
 			t.Errorf("the generation holds %v", got)

@@ -12,30 +12,24 @@ import (
 )
 
 // services carries out the steps of every app, and verifies apps without steps that an unfinished
-// pass changed. Apps run concurrently. An app that needs another one waits until that one is
-// finished, whatever its outcome.
+// pass changed. Apps run concurrently. An app that needs another one waits until that one serves,
+// or the pass is finished with it: the times for which started apps are watched overlap.
 func (p *pass) services(ctx context.Context) {
-	ended := map[string]chan struct{}{}
 	for _, app := range p.plan.Basis.Apps {
 		if p.plan.HasSteps(app.ID) || p.plan.Rollback(app.ID) != nil || slices.Contains(p.plan.Verifies, app.ID) {
-			ended[app.ID] = make(chan struct{})
+			p.courses[app.ID] = newCourse()
 		}
 	}
 	var wg sync.WaitGroup
 	for _, app := range p.plan.Basis.Apps {
-		end := ended[app.ID]
-		if end == nil {
+		own := p.courses[app.ID]
+		if own == nil {
 			continue
 		}
 		wg.Go(func() {
-			defer close(end)
-			for _, need := range app.Needs {
-				if other := ended[need]; other != nil {
-					select {
-					case <-other:
-					case <-ctx.Done():
-					}
-				}
+			defer own.end()
+			for _, need := range p.needs(app) {
+				_ = need.await(ctx, need.serving) // a canceled pass carries out no steps
 			}
 			if !p.isBad(app.ID) {
 				p.app(ctx, app)
@@ -67,12 +61,20 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		changed = app.ID
 	}
 	isCalled, err := p.waitOrPreempt(patient, changed, func(waiting context.Context) error {
-		if err := p.carryOut(patient, waiting, app, steps); err != nil || app.Request == units.Stop {
+		err := p.carryOut(patient, waiting, app, steps)
+		if app.Request == units.Stop {
 			return err
 		}
-		return p.servesAtLast(patient, waiting, app)
+		if err == nil {
+			err = p.servesAtLast(patient, waiting, app)
+		}
+		return p.withNeeds(patient, waiting, app, err)
 	})
 	switch {
+	case errors.Is(err, errDetached):
+		p.met(ctx, app, steps)
+		p.detached(app)
+		return // a later pass finishes it
 	case err == nil && len(steps) == 0: // it was only verified
 	case err == nil:
 		p.removeParked(ctx, app)
@@ -248,18 +250,14 @@ func (p *pass) waitOrPreempt(ctx context.Context, changed string, do func(contex
 // verify checks twice that every part of the app is active and answers: the second check, after
 // StabilizationTime, must find the same invocation. A part that was up for that long needs no
 // second check, unless this pass reloaded it: a program may exit because of what it read.
-func (p *pass) verify(ctx context.Context, app units.App) error {
+func (p *pass) verify(ctx context.Context, app units.App, watch func(context.Context, units.App, map[string]units.Unit, time.Duration) error) error {
 	first, err := p.up(ctx, app)
 	if err != nil {
 		return err
 	}
 	second := first
-	up := app.Age(first)
-	if slices.ContainsFunc(p.plan.StepsOf(app.ID), func(a units.Action) bool { return a.Kind == units.ReloadService }) {
-		up = 0
-	}
-	if wait := p.host.StabilizationTime - up; wait > 0 {
-		if err := pause(ctx, wait); err != nil {
+	if wait := p.remaining(app, first); wait > 0 {
+		if err := watch(ctx, app, first, wait); err != nil {
 			return err
 		}
 		if second, err = p.up(ctx, app); err != nil {
@@ -278,11 +276,19 @@ func (p *pass) verify(ctx context.Context, app units.App) error {
 	return nil
 }
 
+// remaining is how much longer an app has to stay up before it counts as started.
+func (p *pass) remaining(app units.App, found map[string]units.Unit) time.Duration {
+	if slices.ContainsFunc(p.plan.StepsOf(app.ID), func(a units.Action) bool { return a.Kind == units.ReloadService }) {
+		return p.host.StabilizationTime
+	}
+	return p.host.StabilizationTime - app.Age(found)
+}
+
 // servesAtLast is verify, and has units.Decide decide about a part that stopped serving when a
 // part before it restarted. systemd may restart it by itself meanwhile.
 func (p *pass) servesAtLast(ctx, waiting context.Context, app units.App) error {
 	for {
-		err := p.verify(waiting, app)
+		err := p.verify(waiting, app, p.watch)
 		fault, ok := errors.AsType[*partError](err)
 		if !ok {
 			return err
@@ -467,7 +473,7 @@ func (p *pass) rollBack(ctx context.Context, app units.App, why error) error {
 			if err := p.serviceAct(waiting, restart); err != nil {
 				return err
 			}
-			return p.verify(waiting, earlier)
+			return p.verify(waiting, earlier, p.watchReturned)
 		})
 	}
 	switch {

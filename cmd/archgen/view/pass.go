@@ -6,11 +6,15 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
+
+// moment is the shortest time that is worth a line.
+const moment = 100 * time.Millisecond
 
 // Step prints an action of a pass as it happens. Files are written together, and printed
 // after that.
@@ -18,6 +22,9 @@ func Step(w io.Writer, e reconcile.Event) {
 	step := string(e.Kind) + ui.Prefix(" ", e.Target)
 	isFile := e.Kind == units.Write || e.Kind == units.Remove || e.Kind == units.Reload
 	switch {
+	case e.Watched >= moment:
+		fmt.Fprintf(w, "%s serves; watched for another %v\n", e.App, e.Watched.Round(moment))
+	case e.Watched > 0:
 	case isFile && e.Ended && e.Err == nil:
 		fmt.Fprintf(w, "%s (%s)\n", step, e.Reason)
 	case isFile:
