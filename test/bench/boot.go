@@ -11,33 +11,70 @@ import (
 	"time"
 )
 
-// boots is the file with one line of figures per boot.
-const boots = "boots"
+// bootable is the contenders whose apps start at boot.
+var bootable = []string{"plain Quadlet files", "archgen"}
+
+// bootsOf is the file with one line of figures for each boot with the apps of a contender.
+func bootsOf(name string) string { return "boots-" + strings.Fields(name)[0] }
+
+// chosen is the contender that the flag names by the first word of its name.
+func (b *bench) chosen(f *fleet) (contender, error) {
+	for _, c := range f.contenders() {
+		if strings.Fields(c.name)[0] == b.contender {
+			return c, nil
+		}
+	}
+	return contender{}, fmt.Errorf("there is no contender %q", b.contender)
+}
+
+// ofChosen calls do with the chosen contender.
+func (b *bench) ofChosen(ctx context.Context, do func(*fleet, contender) error) error {
+	f, err := newFleet(ctx, b.apps, b.archgen)
+	if err != nil {
+		return err
+	}
+	defer f.manager.Close()
+	c, err := b.chosen(f)
+	if err != nil {
+		return err
+	}
+	return do(f, c)
+}
+
+// put installs the apps of a contender, and take removes them.
+func (b *bench) put(ctx context.Context) ([]byte, error) {
+	return nil, b.ofChosen(ctx, func(f *fleet, c contender) error {
+		if err := f.writeAll(c); err != nil {
+			return err
+		}
+		return c.apply(ctx, nil)
+	})
+}
+
+func (b *bench) take(ctx context.Context) ([]byte, error) {
+	return nil, b.ofChosen(ctx, func(_ *fleet, c contender) error { return c.remove(ctx) })
+}
 
 // booted records the last boot: the time from the machine's start to that of the user's
 // manager, and from there until all apps served.
-func (b *bench) booted(ctx context.Context) ([]byte, error) {
-	f, err := newFleet(ctx, b.apps, b.archgen)
-	if err != nil {
-		return nil, err
-	}
-	defer f.manager.Close()
-	if err := f.allServe(ctx); err != nil {
-		return nil, err
-	}
-	machine, err := moments(ctx, "show", "-P", "UserspaceTimestampMonotonic")
-	if err != nil {
-		return nil, err
-	}
-	manager, err := moments(ctx, "--user", "show", "-P", "UserspaceTimestampMonotonic")
-	if err != nil {
-		return nil, err
-	}
-	apps, err := moments(ctx, append([]string{"--user", "show", "-P", "ActiveEnterTimestampMonotonic"}, f.names(service)...)...)
-	if err != nil {
-		return nil, err
-	}
-	return fmt.Appendf(nil, "%v %v\n", manager-machine, apps-manager), nil
+func (b *bench) booted(ctx context.Context) (line []byte, err error) {
+	err = b.ofChosen(ctx, func(f *fleet, c contender) error {
+		if err := f.allServe(ctx); err != nil {
+			return err
+		}
+		machine, err := moments(ctx, "show", "-P", "UserspaceTimestampMonotonic")
+		if err != nil {
+			return err
+		}
+		manager, err := moments(ctx, "--user", "show", "-P", "UserspaceTimestampMonotonic")
+		if err != nil {
+			return err
+		}
+		apps, err := moments(ctx, append([]string{"--user", "show", "-P", "ActiveEnterTimestampMonotonic"}, f.names(c.service)...)...)
+		line = fmt.Appendf(nil, "%v %v\n", manager-machine, apps-manager)
+		return err
+	})
+	return line, err
 }
 
 // moments returns the latest of the timestamps that systemctl prints, since the kernel's
@@ -66,7 +103,7 @@ func (b *bench) boot(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	defer f.manager.Close()
-	manager, served, err := notedBoots()
+	page, err := bootRows(b.apps)
 	if err != nil {
 		return nil, err
 	}
@@ -106,10 +143,11 @@ func (b *bench) boot(ctx context.Context) ([]byte, error) {
 			}
 		}
 	}
-	return bootPage(b.apps, manager, served, bySystemd, byHand), nil
+	return append(page, startRows(bySystemd, byHand)...), nil
 }
 
-func notedBoots() (manager, served []time.Duration, err error) {
+func notedBoots(name string) (manager, served []time.Duration, err error) {
+	boots := bootsOf(name)
 	text, err := os.ReadFile(boots)
 	if err != nil {
 		return nil, nil, err

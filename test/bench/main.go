@@ -31,6 +31,7 @@ func main() {
 	flag.StringVar(&b.memory, "memory", os.Getenv("XDG_RUNTIME_DIR"), "`DIR` on a tmpfs")
 	flag.StringVar(&b.tree, "tree", "", "`DIR` that make install has filled")
 	flag.StringVar(&b.packages, "packages", "", "`DIR` with the deb and the rpm")
+	flag.StringVar(&b.contender, "contender", "archgen", "whose apps to put, to take or that have booted: plain, archgen")
 	flag.IntVar(&b.rounds, "rounds", 10, "`NUMBER` of rounds; a round runs every command once")
 	flag.IntVar(&b.apps, "apps", 30, "`NUMBER` of apps that run")
 	flag.DurationVar(&b.soak, "soak", time.Minute, "how long healthd is watched")
@@ -55,13 +56,16 @@ func main() {
 var parts = map[string]func(*bench, context.Context) ([]byte, error){
 	"render": (*bench).render,
 	"sizes":  (*bench).sizes,
+	"side":   (*bench).sideBySide,
 	"watch":  (*bench).watch,
+	"put":    (*bench).put,
+	"take":   (*bench).take,
 	"booted": (*bench).booted,
 	"boot":   (*bench).boot,
 }
 
 type bench struct {
-	archgen, quadlet, stages, memory, tree, packages string
+	archgen, quadlet, stages, memory, tree, packages, contender string
 
 	rounds, apps int
 	soak, period time.Duration
