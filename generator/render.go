@@ -8,12 +8,15 @@ package generator
 
 import (
 	"fmt"
+	"maps"
 	"path"
+	"slices"
 	"sync"
 
 	"github.com/archipelago-os/archipelago/generator/configfile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/parallel"
 	"github.com/archipelago-os/archipelago/units"
 )
 
@@ -55,23 +58,49 @@ func (r *Result) Diagnose(file string, line int, sev diag.Severity, code diag.Co
 // Render compiles a resolved set for a target. With errors in the list the
 // result is incomplete and must not be written.
 func Render(set *manifests.Set, t Target) (*Result, diag.List) {
-	r := &renderer{target: t, set: set, result: &Result{scope: t.Scope, sources: make(map[string]source, 2*len(set.Apps))}}
-	r.writer = writers.Get().(*writer)
-	defer writers.Put(r.writer)
+	var hosts []host
 	for _, app := range set.Apps {
 		for _, companion := range app.Companions {
-			r.hosts = append(r.hosts, host{app, companion})
+			hosts = append(hosts, host{app, companion})
 		}
 	}
-	for _, app := range set.Apps {
-		r.app(app)
+	blocks := slices.Collect(slices.Chunk(set.Apps, blockSize))
+	rendered := make([]*renderer, len(blocks)+1)
+	parallel.Each(len(blocks), func(i int) {
+		rendered[i] = renderBlock(set, t, hosts, func(r *renderer) {
+			for _, app := range blocks[i] {
+				r.app(app)
+			}
+		})
+	})
+	rendered[len(blocks)] = renderBlock(set, t, hosts, func(r *renderer) {
+		for _, name := range set.Capabilities {
+			r.capability(name)
+		}
+	})
+	result := &Result{scope: t.Scope, sources: make(map[string]source, 2*len(set.Apps))}
+	var diags diag.List
+	for _, r := range rendered {
+		result.Files = append(result.Files, r.result.Files...)
+		maps.Copy(result.sources, r.result.sources)
+		diags = append(diags, r.diags...)
 	}
-	for _, name := range set.Capabilities {
-		r.capability(name)
-	}
-	r.result.Files.Sort()
-	r.diags.Sort()
-	return r.result, r.diags
+	result.Files.Sort()
+	diags.Sort()
+	return result, diags
+}
+
+// blockSize is how many apps are rendered one after another: enough that starting a block costs
+// nothing in comparison.
+const blockSize = 16
+
+// renderBlock renders a part of a set.
+func renderBlock(set *manifests.Set, t Target, hosts []host, do func(*renderer)) *renderer {
+	r := &renderer{target: t, set: set, hosts: hosts, result: &Result{scope: t.Scope, sources: map[string]source{}}}
+	r.writer = writers.Get().(*writer)
+	defer writers.Put(r.writer)
+	do(r)
+	return r
 }
 
 var writers = sync.Pool{New: func() any { return new(writer) }}

@@ -6,13 +6,11 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/parallel"
 	"github.com/archipelago-os/archipelago/manifests/syntax"
 )
 
@@ -83,21 +81,11 @@ func (l *Loaded) Files(dirs []string) (files []string, diags diag.List) {
 
 // loadAll loads manifests on all cores; it is a third of the work of a render.
 func (l *Loaded) loadAll(paths, overlayDirs []string) (diags diag.List) {
-	var (
-		wg    sync.WaitGroup
-		next  atomic.Int64
-		parts = make([]Loaded, len(paths))
-		found = make([]diag.List, len(paths))
-	)
-	for range min(runtime.GOMAXPROCS(0), len(paths)) {
-		wg.Go(func() {
-			for i := int(next.Add(1)) - 1; i < len(paths); i = int(next.Add(1)) - 1 {
-				parts[i].Root = l.Root
-				found[i] = parts[i].load(paths[i], overlayDirs)
-			}
-		})
-	}
-	wg.Wait()
+	parts, found := make([]Loaded, len(paths)), make([]diag.List, len(paths))
+	parallel.Each(len(paths), func(i int) {
+		parts[i].Root = l.Root
+		found[i] = parts[i].load(paths[i], overlayDirs)
+	})
 	for i := range parts {
 		l.Manifests = append(l.Manifests, parts[i].Manifests...)
 		for name, data := range parts[i].Sources {

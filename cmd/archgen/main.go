@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/healthd/journal"
@@ -28,7 +29,14 @@ const (
 	exitNotServing = 6
 )
 
-func main() { os.Exit(run()) }
+// gcPercent is GOGC: archgen ends before most of its memory could be used again. For 1,000
+// manifests, collecting it at the usual 100 takes a third of the processor time.
+const gcPercent = 400
+
+func main() {
+	debug.SetGCPercent(gcPercent)
+	os.Exit(run())
+}
 
 func run() int {
 	c := &cli{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, podman: podmancli.Exec}

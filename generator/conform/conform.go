@@ -18,6 +18,7 @@ import (
 	"github.com/containers/podman/v5/pkg/systemd/parser"
 	"github.com/containers/podman/v5/pkg/systemd/quadlet"
 
+	"github.com/archipelago-os/archipelago/manifests/parallel"
 	"github.com/archipelago-os/archipelago/units"
 )
 
@@ -41,8 +42,8 @@ type Finding struct {
 // means that every file becomes a unit.
 func Check(set units.Set, scope units.Scope) []Finding {
 	c := newChecker(set, scope)
-	for _, u := range c.units {
-		c.unit(u)
+	for _, same := range c.byOrder() {
+		c.convertAll(same)
 	}
 	c.incomplete(set)
 	c.names(set)
@@ -55,17 +56,16 @@ func Check(set units.Set, scope units.Scope) []Finding {
 // newChecker parses the set. What can't be parsed is a finding already.
 func newChecker(set units.Set, scope units.Scope) *checker {
 	c := &checker{user: scope == units.User, refused: map[string]bool{}}
-	for _, f := range set {
-		if units.IsPrestart(f.Name) { // which Podman does not read
-			continue
-		}
-		u, err := parse(f.Name, string(f.Content))
-		if err != nil {
+	files := slices.DeleteFunc(slices.Clone(set), func(f units.File) bool { return units.IsPrestart(f.Name) }) // which Podman does not read
+	parsed, errs := make([]*parser.UnitFile, len(files)), make([]error, len(files))
+	parallel.Each(len(files), func(i int) { parsed[i], errs[i] = parse(files[i].Name, string(files[i].Content)) })
+	for i, f := range files {
+		if errs[i] != nil {
 			// Podman drops a whole directory for it (measured with 5.4; 5.8 read).
-			c.findings = append(c.findings, Finding{File: f.Name, Message: clean(err, f.Name) + "; with it Podman makes no unit of any file in the directory"})
+			c.findings = append(c.findings, Finding{File: f.Name, Message: clean(errs[i], f.Name) + "; with it Podman makes no unit of any file in the directory"})
 			continue
 		}
-		c.units = append(c.units, u)
+		c.units = append(c.units, parsed[i])
 	}
 	// Podman converts what is referred to before what refers to it.
 	slices.SortStableFunc(c.units, func(a, b *parser.UnitFile) int { return cmp.Compare(order(a.Filename), order(b.Filename)) })
@@ -110,13 +110,37 @@ func infos(list []*parser.UnitFile) map[string]*quadlet.UnitInfo {
 	return m
 }
 
-func (c *checker) unit(u *parser.UnitFile) {
-	_, warning, err := c.convert(u)
-	c.refused[u.Filename] = err != nil
+// byOrder returns the units in groups: those of a group refer only to those of earlier groups.
+func (c *checker) byOrder() (groups [][]*parser.UnitFile) {
+	for rest := c.units; len(rest) > 0; {
+		n := slices.IndexFunc(rest, func(u *parser.UnitFile) bool { return order(u.Filename) != order(rest[0].Filename) })
+		if n < 0 {
+			n = len(rest)
+		}
+		groups, rest = append(groups, rest[:n]), rest[n:]
+	}
+	return groups
+}
+
+// converted is what the converter says about a unit.
+type converted struct{ warning, err error }
+
+// convertAll converts units that don't refer to each other, several at a time.
+func (c *checker) convertAll(list []*parser.UnitFile) {
+	results := make([]converted, len(list))
+	parallel.Each(len(list), func(i int) { _, results[i].warning, results[i].err = c.convert(list[i]) })
+	for i, u := range list {
+		c.note(u, results[i])
+	}
+}
+
+// note records what the converter says about a unit.
+func (c *checker) note(u *parser.UnitFile, said converted) {
+	c.refused[u.Filename] = said.err != nil
 	for _, e := range []struct {
 		err     error
 		warning bool
-	}{{err, false}, {warning, true}} {
+	}{{said.err, false}, {said.warning, true}} {
 		if e.err == nil {
 			continue
 		}

@@ -134,7 +134,7 @@ func TestPanicIsAFinding(t *testing.T) {
 	}
 	c := &checker{user: true, refused: map[string]bool{}, units: []*parser.UnitFile{u}, infos: infos([]*parser.UnitFile{u})}
 	c.infos["x.volume"] = nil
-	c.unit(u)
+	c.convertAll(c.units)
 	if len(c.findings) != 1 || !strings.Contains(c.findings[0].Message, "converter fails on it") || c.findings[0].Line != 4 {
 		t.Errorf("want a finding on the line with the volume, got %s", list(c.findings))
 	}

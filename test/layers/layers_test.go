@@ -18,9 +18,10 @@ const module = "github.com/archipelago-os/archipelago/"
 // listed may be imported by cmd only.
 var mayImport = map[string][]string{
 	"manifests/diag":               {},
+	"manifests/parallel":           {},
 	"units":                        {},
 	"manifests/syntax":             {"manifests/diag"},
-	"manifests":                    {"manifests/diag", "manifests/syntax"},
+	"manifests":                    {"manifests/diag", "manifests/parallel", "manifests/syntax"},
 	"manifests/catalog":            {"manifests", "manifests/diag"},
 	"manifests/installed":          {"manifests", "units/durable", "units/paths"},
 	"manifests/imagecheck":         {"manifests", "manifests/diag"},
@@ -32,9 +33,9 @@ var mayImport = map[string][]string{
 	"manifests/datasheet":          {"manifests", "manifests/rights", "units/probe"},
 	"manifests/internal/reference": {"manifests", "manifests/diag", "manifests/catalog", "manifests/catalog/contracts", "manifests/contract", "manifests/datasheet", "manifests/rights"},
 	"packaging/sbom":               {},
-	"generator":                    {"manifests", "manifests/diag", "manifests/rights", "units", "units/probe", "generator/configfile"},
+	"generator":                    {"manifests", "manifests/diag", "manifests/parallel", "manifests/rights", "units", "units/probe", "generator/configfile"},
 	"generator/configfile":         {},
-	"generator/conform":            {"units"},
+	"generator/conform":            {"manifests/parallel", "units"},
 	"generator/compile":            {"generator", "generator/conform", "manifests", "manifests/catalog", "manifests/diag", "manifests/rights", "units", "units/paths", "units/status"},
 	"cmd/archgen/install":          {"generator/compile", "cmd/archgen/install/images", "manifests", "manifests/catalog", "manifests/diag", "manifests/installed", "manifests/rights", "units", "units/durable", "units/machine", "units/podman", "units/systemd", "units/adopt", "units/podman/podmancli"},
 	"cmd/archgen/install/images":   {"generator", "manifests", "manifests/diag", "manifests/imagecheck", "units", "units/podman/podmancli"},
