@@ -60,7 +60,7 @@ func removeDirs(dirs ...string) error {
 	return err
 }
 
-// run runs a command whose output nobody needs.
+// run runs a command for its effect.
 func run(ctx context.Context, command ...string) error {
 	_, err := output(ctx, command[0], command[1:]...)
 	return err
