@@ -403,7 +403,7 @@ func (c *container) service(recipe units.Prestart, isNeeded bool) {
 	c.put(c.at("restart.policy"), "Restart", p.Restart.Policy)
 	if p.Restart.Policy != "no" {
 		c.put(c.at("restart.delay"), "RestartSec", p.Restart.Delay.String())
-		if n := doublings(p.Restart.Delay, p.Restart.MaxDelay); n > 0 {
+		if n := restartSteps(p.Restart.Delay, p.Restart.MaxDelay); n > 0 {
 			c.put(c.at("restart.max_delay"), "RestartSteps", strconv.Itoa(n))
 			c.put(c.at("restart.max_delay"), "RestartMaxDelaySec", p.Restart.MaxDelay.String())
 		}
@@ -444,16 +444,6 @@ func successExitStatus(codes []int) string {
 		words = append(words, strconv.Itoa(code))
 	}
 	return strings.Join(words, " ")
-}
-
-// doublings is how often a delay has to double to reach the longest.
-func doublings(d, longest manifests.Duration) int {
-	n := 0
-	for d > 0 && d < longest {
-		d *= 2
-		n++
-	}
-	return n
 }
 
 // install enables the app: it starts at boot. A provider does not pull its consumers in: they

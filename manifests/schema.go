@@ -402,15 +402,15 @@ type Reload struct {
 type Restart struct {
 	// When systemd restarts the container.
 	Policy string `key:"policy" enum:"always|on-failure|no" default:"always; no for oneshot"`
-	// Delay before the first restart. It grows with each further one.
-	Delay Duration `key:"delay" min:"100ms" max:"1h" default:"5s"`
+	// Delay before the first restart. It grows with each further one: by default 0.1 s, 0.5 s, 2.5 s, 12 s, 1 min, then 5 min. Ten minutes after which the container still runs and serves end the series.
+	Delay Duration `key:"delay" min:"100ms" max:"1h" default:"100ms"`
 	// Longest delay.
 	MaxDelay Duration `key:"max_delay" min:"100ms" max:"1d" default:"5m; at least delay"`
 	// Stop restarting after a number of starts within a time.
 	Limit *RestartLimit `key:"limit"`
 }
 
-// RestartLimit ends a restart loop in the state `failed`. Without it systemd restarts the container every `max_delay`. Each part has its own limit; crashes of other parts do not count.
+// RestartLimit ends a restart loop in the state `failed`. Without it systemd restarts the container every `max_delay`. Each part has its own limit; crashes of other parts do not count. With the default delays a container that exits immediately is started six times in 1.3 min, seven times in 6.3 min, and then every 5 min. The count begins again when the series of delays does.
 type RestartLimit struct {
 	// Number of starts.
 	Burst int `key:"burst" need:"required" min:"1" max:"1000"`

@@ -88,7 +88,6 @@ func (f *fleet) install(ctx context.Context, health string) error {
   version: 1.0.0
   container:
     image: localhost/noshell:1
-    restart: {delay: 1s}
     ports: [{name: web, host: %d, container: 8080}]
     volumes: [{name: data, target: /data}]
 %s`, name(i), i, firstPort+i, health)

@@ -58,7 +58,7 @@ func (l lookouts) faults(ctx context.Context) ([]latency, error) {
 	started := latency{name: "the same → the app serves"}
 	told := latency{name: "app killed → systemd tells"}
 	known := latency{name: "app killed → healthd looks at it"}
-	again := latency{name: "app killed → serves again (systemd restarts it, after 1 s)"}
+	again := latency{name: "app killed → serves again (systemd restarts it)"}
 	repaired := latency{name: "port dead, container runs → answers again"}
 	for _, fault := range []struct {
 		calm    func(ctx context.Context) error

@@ -73,7 +73,7 @@ type line struct {
 
 func (b *bench) measure(ctx context.Context, n int) (result, error) {
 	in, out := filepath.Join(b.disk, fmt.Sprint(n, "/apps")), filepath.Join(b.disk, fmt.Sprint(n, "/out"))
-	if err := errors.Join(writeApps(in, n), grantAll()); err != nil {
+	if err := writeApps(in, n); err != nil {
 		return result{}, err
 	}
 	services, inMemory := filepath.Join(b.disk, fmt.Sprint(n, "/services")), filepath.Join(b.memory, strconv.Itoa(n))
@@ -126,20 +126,6 @@ func writeApps(dir string, n int) error {
 		}
 	}
 	return nil
-}
-
-// grantAll grants the rights of the apps, without which archgen render refuses them.
-func grantAll() error {
-	config, err := os.UserConfigDir()
-	if err != nil {
-		return err
-	}
-	dir := filepath.Join(config, "archipelago")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	text := `allow = ["host-read", "listen", "use"]` + "\n"
-	return os.WriteFile(filepath.Join(dir, "archipelago.toml"), []byte(text), 0o644)
 }
 
 // once runs the command. It starts with idle disks, so that earlier writes do not count.
