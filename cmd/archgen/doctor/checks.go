@@ -5,6 +5,7 @@ package doctor
 var checks = []check{
 	{name: "podman", about: "the version of Podman", run: checkPodman},
 	{name: "generator", about: "Podman's generator", run: checkGenerator},
+	{name: "systemd", about: "the version of systemd", run: checkSystemd},
 	{name: "runtime directory", about: "XDG_RUNTIME_DIR", rootless: true, run: checkRuntimeDir},
 	{name: "manager", about: "the systemd manager", run: checkManager},
 	{name: "lingering", about: "whether apps start at boot", rootless: true, run: checkLingering},

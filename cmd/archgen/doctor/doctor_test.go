@@ -91,6 +91,17 @@ func TestDoctorPodman(t *testing.T) {
 	}
 }
 
+func TestDoctorSystemd(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Severity{
+		"systemd 257 (257.13-1)\n+PAM": OK, "systemd 254 (254)": OK, "systemd 252 (252-46.el9)": Warning, "systemd": Warning, "what? 257": Warning, "": Warning,
+	} {
+		if f := judgeSystemd(text); f.Severity != want {
+			t.Errorf("%s: %s: %s", text, f.Severity, f.Detail)
+		}
+	}
+}
+
 func TestDoctorGenerator(t *testing.T) {
 	t.Parallel()
 	const vendor = "usr/lib/systemd/user-generators/podman-user-generator"

@@ -99,9 +99,10 @@ func sound(t *testing.T, scope units.Scope) *fake {
 			filepath.Join(e.Root, userGenerator) + " -dryrun -user":                                          {},
 			filepath.Join(e.Root, "usr/lib/systemd/system-generators/podman-system-generator") + " -version": {Stdout: "5.4.2\n"},
 			filepath.Join(e.Root, "usr/lib/systemd/system-generators/podman-system-generator") + " -dryrun":  {},
-			"systemctl show-environment --user":                                                              {Stdout: "LANG=C\nPATH=/usr/local/bin:/usr/bin\n"},
-			"systemctl show-environment":                                                                     {Stdout: "LANG=C\n"},
-			"systemctl show --property=TimeoutStopUSec --value user@1000.service":                            {Stdout: "2min\n"},
+			"systemctl --version":               {Stdout: "systemd 257 (257.13-1)\n+PAM\n"},
+			"systemctl show-environment --user": {Stdout: "LANG=C\nPATH=/usr/local/bin:/usr/bin\n"},
+			"systemctl show-environment":        {Stdout: "LANG=C\n"},
+			"systemctl show --property=TimeoutStopUSec --value user@1000.service": {Stdout: "2min\n"},
 		},
 	}
 	e.Scope, e.Storage, e.Self = scope, filepath.Join(e.Root, "storage/not/there"), "/home/archy/archgen"

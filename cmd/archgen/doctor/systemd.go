@@ -11,8 +11,32 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/units"
 )
+
+func checkSystemd(ctx context.Context, e *Env) Result {
+	text, err := e.said(ctx, "systemctl", "--version")
+	if err != nil {
+		return warn("", "the version is unknown: %v", err)
+	}
+	return judgeSystemd(text)
+}
+
+// judgeSystemd judges the output of systemctl --version.
+func judgeSystemd(text string) Result {
+	const growing = 254 // knows RestartSteps=
+	words := append(strings.Fields(text), "", "")
+	version, err := strconv.Atoi(words[1])
+	switch {
+	case words[0] != "systemd" || err != nil:
+		return warn("", "the version is unknown: systemctl printed %q", ui.OneLine(text))
+	case version < growing:
+		return warn("", "%d does not increase the delay between restarts, which systemd %d does: an app that crashes repeatedly starts several times a second; "+
+			"set restart.delay of each app to 5s", version, growing)
+	}
+	return fine("%d", version)
+}
 
 func checkManager(_ context.Context, e *Env) Result {
 	if _, err := e.Manager(); err != nil {
