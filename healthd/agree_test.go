@@ -35,7 +35,7 @@ func (w *world) read() []status.App {
 // is has the service of the app web be in a state.
 func (w *world) is(u units.Unit) {
 	w.Set("app@web.service", func(now *units.Unit) {
-		u.Digest, u.Invocation, u.Run.Since, u.Run.Restarts = now.Digest, now.Invocation, w.began, 2
+		u.Digest, u.Invocation, u.Run.Since, u.Restarts = now.Digest, now.Invocation, w.began, 2
 		*now = u
 	})
 }

@@ -119,6 +119,9 @@ type daemon struct {
 	payloads map[string]string
 	// noFiles and noGroups is why not all files or control groups are watched.
 	noFiles, noGroups error
+	// restarts is how often each service was restarted automatically, as its last pass saw it. It
+	// is nil before the first pass.
+	restarts map[string]uint32
 	// lines is the last log lines of units that failed, by unit. read receives lines that were
 	// read, and a reader holds reading.
 	lines   map[string]unitLines

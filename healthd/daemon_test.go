@@ -107,6 +107,41 @@ func TestLadder(t *testing.T) {
 	})
 }
 
+// TestForgetRestarts: ten minutes after an automatic restart, and not only at the next resync, a
+// service that is healthy begins a new series of restarts. The number for Prometheus never sinks.
+func TestForgetRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web", "lnd")
+		w.Set("app@lnd.service", func(u *units.Unit) { u.Restarts, u.Up = 7, 9*time.Minute+30*time.Second })
+		crash := func(at time.Duration, restarts uint32) {
+			time.Sleep(at - time.Since(w.began))
+			w.Set("app@web.service", func(u *units.Unit) { u.Restarts, u.Invocation, u.Up = restarts, u.Invocation+"1", 0 })
+			w.hints <- healthd.Hint{App: "web"}
+		}
+		w.run(time.Hour, func() {
+			crash(time.Minute, 1)
+			crash(6*time.Minute, 2)
+			crash(30*time.Minute, 1)
+		})
+		if d := cmp.Diff([]string{
+			"30s reset-failed app@lnd.service", "16m0s reset-failed app@web.service", "40m0s reset-failed app@web.service",
+		}, w.did()); d != "" {
+			t.Errorf("-want +got:\n%s", d)
+		}
+		if w.passes > 24 {
+			t.Errorf("%d passes in an hour", w.passes)
+		}
+		for i, want := range []uint64{0, 3} {
+			if a := w.status.Apps[i]; a.Restarts != 0 || a.Restarted != want || a.Reason != "" {
+				t.Errorf("%s: %d restarts, %d since healthd started, want %d; %s", a.ID, a.Restarts, a.Restarted, want, a.Reason)
+			}
+		}
+		if len(w.Records) > 0 {
+			t.Errorf("history: %v", w.Records)
+		}
+	})
+}
+
 // TestForeignFile: a foreign file with the name of a unit file is reported once, even if
 // passes find it repeatedly.
 func TestForeignFile(t *testing.T) {

@@ -255,7 +255,7 @@ func TestRestartedApp(t *testing.T) {
 		w.run(time.Hour, func() {
 			for i := range 50 {
 				time.Sleep(time.Minute)
-				w.Set("app@web.service", func(u *units.Unit) { u.Invocation, u.Run.Restarts = fmt.Sprint(i), uint32(i+1) })
+				w.Set("app@web.service", func(u *units.Unit) { u.Invocation, u.Restarts, u.Up = fmt.Sprint(i), uint32(i+1), 0 })
 				w.hints <- healthd.Hint{App: "web"}
 			}
 		})

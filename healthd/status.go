@@ -49,6 +49,8 @@ type App struct {
 	status.App
 	// Latency is how long the last answer took, 0 if there was none.
 	Latency time.Duration
+	// Restarted is how often systemd has restarted its services since healthd started.
+	Restarted uint64
 	// Repairs is how many actions were done for it, by kind.
 	Repairs map[units.Kind]int
 	// PassError is the error of the last pass that changed something, until the app is as it
@@ -98,6 +100,7 @@ func (d *daemon) note(ctx context.Context, e passResult) {
 		d.planned[app.ID] = app
 		d.remember(app, e.report.Units)
 	}
+	d.countRestarts(e.report)
 	results := resultsOf(e.report)
 	for id, scene := range e.scenes() {
 		a := d.appOf(id)
@@ -110,6 +113,27 @@ func (d *daemon) note(ctx context.Context, e passResult) {
 		d.readLines(ctx, a, e.work.all)
 	}
 	d.forget(e)
+}
+
+// countRestarts counts the automatic restarts. systemd's own count begins again with each start by
+// a job and with each reset-failed, which that of a metric must not.
+func (d *daemon) countRestarts(r reconcile.Report) {
+	isFirst := d.restarts == nil // what was before healthd started is not counted
+	if isFirst {
+		d.restarts = map[string]uint32{}
+	}
+	for _, app := range r.Apps {
+		for _, service := range app.Services() {
+			now, before := r.Units[service].Restarts, d.restarts[service]
+			d.restarts[service] = now
+			if now < before {
+				before = 0
+			}
+			if !isFirst {
+				d.appOf(app.ID).Restarted += uint64(now - before)
+			}
+		}
+	}
 }
 
 // forget drops removed apps, and counts the actions for the others.
@@ -129,6 +153,7 @@ func (d *daemon) forget(e passResult) {
 	maps.DeleteFunc(d.apps, func(id string, _ *App) bool { return !wanted[id] })
 	maps.DeleteFunc(d.planned, func(id string, _ units.App) bool { return !wanted[id] })
 	maps.DeleteFunc(d.ran, func(id string, _ units.Set) bool { return !wanted[id] })
+	maps.DeleteFunc(d.restarts, func(service string, _ uint32) bool { return !wanted[units.AppOf(service)] })
 	maps.DeleteFunc(d.lines, func(unit string, _ unitLines) bool {
 		return !wanted[cmp.Or(units.AppOfPull(unit), units.AppOf(unit))]
 	})

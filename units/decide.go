@@ -123,6 +123,7 @@ func (d *differ) drop(app string) {
 	isOf := func(a Action) bool { return a.App == app }
 	d.plan.Files = slices.DeleteFunc(d.plan.Files, isOf)
 	d.plan.Steps = slices.DeleteFunc(d.plan.Steps, isOf)
+	d.plan.Resets = slices.DeleteFunc(d.plan.Resets, isOf)
 	d.reloads = slices.DeleteFunc(d.reloads, isOf)
 }
 

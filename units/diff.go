@@ -325,6 +325,7 @@ func (d *differ) part(app App, p Part) {
 		d.repair(app, p, ReasonReloadableFileDiffers)
 	case u.Active == Active:
 		d.health(app, p, u)
+		d.forgetRestarts(app, p, u)
 	case u.Restarting && d.isMended(p):
 		// The change may be the fix, and its start limit may be used up.
 		d.step(app, ResetFailed, p.Service, ReasonChangedWhileRestarting, false)
@@ -400,6 +401,19 @@ func (d *differ) health(app App, p Part, u Unit) {
 	}
 }
 
+// forgetRestarts makes systemd forget the automatic restarts of a service that has been healthy for
+// a while. systemd itself counts them until the service is stopped: a service that crashed ten
+// times in a year would wait the longest delay after the next crash.
+func (d *differ) forgetRestarts(app App, p Part, u Unit) {
+	switch {
+	case u.Restarts == 0:
+	case u.Up < forgetAfter:
+		d.due(d.now.Add(forgetAfter - u.Up))
+	case u.Health == Serving, u.Health == HealthUnknown:
+		d.plan.Resets = append(d.plan.Resets, Action{App: app.ID, Kind: ResetFailed, Target: p.Service, Reason: ReasonHealthySinceRestart})
+	}
+}
+
 // escalations is the repairs for each reason, in order. The last one repeats.
 var escalations = map[Reason][]Kind{
 	ReasonNotServing:         {Restart, Recreate},
@@ -454,8 +468,13 @@ func (d *differ) repair(app App, p Part, why Reason) {
 	default:
 		d.leave(app.ID, p.Service, ReasonBackingOff)
 	}
-	if next := r.Next(); d.plan.Due.IsZero() || next.Before(d.plan.Due) {
-		d.plan.Due = next
+	d.due(r.Next())
+}
+
+// due records when a delayed action may be taken.
+func (d *differ) due(at time.Time) {
+	if d.plan.Due.IsZero() || at.Before(d.plan.Due) {
+		d.plan.Due = at
 	}
 }
 

@@ -2,6 +2,7 @@ package units_test
 
 import (
 	"maps"
+	"slices"
 	"testing"
 	"time"
 
@@ -402,6 +403,81 @@ func TestEscalation(t *testing.T) {
 				at = next
 			}
 		})
+	}
+}
+
+// TestForgetRestarts: ten minutes after the last automatic restart of a part that is healthy,
+// systemd forgets its restarts. A pass is due then.
+func TestForgetRestarts(t *testing.T) {
+	after := func(up time.Duration, change func(*units.Unit)) units.Unit {
+		return unit(func(u *units.Unit) {
+			u.Restarts, u.Up = 3, up
+			change(u)
+		})
+	}
+	same := func(*units.Unit) {}
+	forgotten := []string{"reset-failed app@lnd.service healthy-since-restart"}
+	for name, tt := range map[string]struct {
+		unit    units.Unit
+		request units.Kind
+		want    []string
+		// due is how long after this pass the next one is due.
+		due time.Duration
+	}{
+		"just restarted":         {unit: after(time.Second, same), due: 10*time.Minute - time.Second},
+		"almost long enough":     {unit: after(10*time.Minute-1, same), due: 1},
+		"long enough":            {unit: after(10*time.Minute, same), want: forgotten},
+		"without a probe":        {unit: after(time.Hour, func(u *units.Unit) { u.Health = units.HealthUnknown }), want: forgotten},
+		"never restarted":        {unit: after(time.Hour, func(u *units.Unit) { u.Restarts = 0 })},
+		"not well for long":      {unit: after(time.Minute, func(u *units.Unit) { u.Health = units.Failing }), want: []string{"leave app@lnd.service not-answering-yet"}, due: 9 * time.Minute},
+		"not well at that time":  {unit: after(time.Hour, func(u *units.Unit) { u.Health = units.Failing }), want: []string{"leave app@lnd.service not-answering-yet"}},
+		"still loading":          {unit: after(time.Hour, func(u *units.Unit) { u.Health = units.Loading }), want: []string{"leave app@lnd.service loading"}},
+		"sick":                   {unit: after(time.Hour, func(u *units.Unit) { u.Health = units.Unhealthy }), want: []string{"restart app@lnd.service not-serving"}},
+		"restarts again":         {unit: after(time.Hour, func(u *units.Unit) { u.Active, u.Restarting = units.Activating, true }), want: []string{"leave app@lnd.service restarted-by-systemd"}},
+		"restarted for a change": {unit: after(time.Hour, func(u *units.Unit) { u.Digest = "old" }), want: []string{"restart app@lnd.service digest-differs"}},
+		"stops":                  {unit: after(time.Hour, func(u *units.Unit) { u.Job = "stop" }), want: []string{"leave app@lnd.service job-under-way"}},
+		"stopped on request":     {unit: after(time.Hour, same), request: units.Stop, want: []string{"stop app@lnd.service asked"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app := lnd
+			app.Request = tt.request
+			have := units.Observed{Units: map[string]units.Unit{"app@lnd.service": tt.unit}}
+			plan := decide(units.Desired{Apps: []units.App{app}, Complete: true}, have, nil, now)
+			if d := cmp.Diff(tt.want, lines(plan)); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+			want := now.Add(tt.due)
+			if tt.due == 0 {
+				want = time.Time{}
+			}
+			if !plan.Due.Equal(want) {
+				t.Errorf("due %v, want %v", plan.Due, want)
+			}
+			if slices.ContainsFunc(plan.Resets, func(a units.Action) bool { return a.Repair }) || plan.Idle() != (len(plan.Resets)+len(plan.Steps) == 0) {
+				t.Errorf("idle %v, resets %v", plan.Idle(), plan.Resets)
+			}
+		})
+	}
+}
+
+// TestForgetRestartsOfEachPart: each service has its own row. An app that a pass refuses stays as
+// it is.
+func TestForgetRestartsOfEachPart(t *testing.T) {
+	app := units.App{ID: "shop", Enabled: true, Files: units.Set{{Name: "app@shop.container"}}, Parts: []units.Part{
+		{Service: "app@shop.service", File: "app@shop.container", Digest: "new"},
+		{Service: "app@shop.db.service", File: "app@shop.db.container", Digest: "new"},
+	}}
+	restarted := unit(func(u *units.Unit) { u.Restarts, u.Up = 1, time.Hour })
+	have := units.Observed{Units: map[string]units.Unit{"app@shop.service": restarted, "app@shop.db.service": restarted}}
+	want := units.Desired{Apps: []units.App{app}, Complete: true}
+	if d := cmp.Diff([]string{
+		"reset-failed app@shop.service healthy-since-restart", "reset-failed app@shop.db.service healthy-since-restart",
+	}, lines(decide(want, have, nil, now))); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	have.Files = map[string]units.FoundFile{"app@shop.container": {State: units.FileForeign, App: "shop"}}
+	if plan := decide(want, have, nil, now); len(plan.Resets) > 0 || len(plan.Refused) != 1 {
+		t.Errorf("refused %v, resets %v", plan.Refused, plan.Resets)
 	}
 }
 

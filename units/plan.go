@@ -18,8 +18,8 @@ const (
 	Remove Kind = "remove"
 	// Reload makes systemd read the unit files again.
 	Reload Kind = "reload"
-	// Start starts a service, Restart stops it before. ResetFailed resets the failed state and the
-	// start limit of a service.
+	// Start starts a service, Restart stops it before. ResetFailed resets the failed state, the
+	// start limit and the number of automatic restarts of a service.
 	ResetFailed Kind = "reset-failed"
 	Start       Kind = "start"
 	Restart     Kind = "restart"
@@ -85,6 +85,9 @@ type Plan struct {
 	Reload *Action
 	// Reverts is the apps of Basis.Reverted whose containers are not restored yet.
 	Reverts []Rollback
+	// Resets is the services whose automatic restarts are forgotten. They keep running, so nothing
+	// has to be verified afterwards.
+	Resets []Action
 	// Steps is the actions on services, app by app: an app comes after the apps that it needs.
 	Steps []Action
 	// Rollbacks is the apps that return to what they were before they were changed.
@@ -94,7 +97,7 @@ type Plan struct {
 	Verifies []string
 	// Left is what the pass found and leaves as it is.
 	Left []Action
-	// Due is when the first delayed repair may be made, the zero time if there is none.
+	// Due is when the first delayed action may be taken, the zero time if there is none.
 	Due time.Time
 }
 
@@ -131,7 +134,7 @@ type Rollback struct {
 // Idle reports whether there is nothing to do.
 func (p Plan) Idle() bool {
 	rollsBack := slices.ContainsFunc(p.Rollbacks, func(r Rollback) bool { return len(r.Actions) > 0 })
-	return len(p.Records)+len(p.Revives)+len(p.Stops)+len(p.Files)+len(p.Reverts)+len(p.Steps) == 0 && p.Reload == nil && !rollsBack
+	return len(p.Records)+len(p.Revives)+len(p.Stops)+len(p.Files)+len(p.Reverts)+len(p.Resets)+len(p.Steps) == 0 && p.Reload == nil && !rollsBack
 }
 
 // StepsOf is the actions on the services of an app.
@@ -199,6 +202,7 @@ func (p Plan) Actions() []Action {
 	for _, r := range p.Reverts {
 		list = append(list, r.Actions...)
 	}
+	list = append(list, p.Resets...)
 	list = append(list, p.Steps...)
 	for _, r := range p.Rollbacks {
 		list = append(list, r.Actions...)

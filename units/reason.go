@@ -30,6 +30,7 @@ const (
 	ReasonJobUnderWay            Reason = "job-under-way"
 	ReasonRestartedBySystemd     Reason = "restarted-by-systemd"
 	ReasonChangedWhileRestarting Reason = "changed-while-restarting"
+	ReasonHealthySinceRestart    Reason = "healthy-since-restart"
 	ReasonFailed                 Reason = "failed"
 	ReasonNeverStarted           Reason = "never-started"
 	ReasonStoppedByOperator      Reason = "stopped-by-operator"
@@ -85,6 +86,7 @@ var Meanings = []struct {
 	{ReasonJobUnderWay, "systemd has a queued or running job for it; see systemctl list-jobs"},
 	{ReasonRestartedBySystemd, "it exited, and systemd restarts it"},
 	{ReasonChangedWhileRestarting, "its files changed while systemd restarts it repeatedly"},
+	{ReasonHealthySinceRestart, "it has been healthy for ten minutes since systemd restarted it: the delay before the next restart is the shortest again"},
 	{ReasonFailed, "it exited, and systemd does not restart it"},
 	{ReasonNeverStarted, "it has not been started since the boot or its installation"},
 	{ReasonStoppedByOperator, "stopped by an operator, or exited as configured"},

@@ -7,8 +7,6 @@ import "time"
 type Run struct {
 	// Since is when the service entered its state.
 	Since time.Time
-	// Restarts is systemd's NRestarts: its automatic restarts since the last start by a job.
-	Restarts uint32
 	// Exited: its process ended successfully, and the unit stays active.
 	Exited bool
 	// HasExitCode: ExitCode is that of the main process, or 128 plus the signal that killed it.

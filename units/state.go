@@ -271,6 +271,9 @@ type Unit struct {
 	Up time.Duration
 	// Restarting: the unit waits for its next automatic start.
 	Restarting bool
+	// Restarts is systemd's NRestarts: the automatic restarts since the last start by a job or
+	// reset-failed. The delay before the next one depends on it.
+	Restarts uint32
 	// Stopped: the unit was started, and is down because it was stopped, or because it exited as
 	// configured. After any other exit systemd would restart it.
 	Stopped bool
@@ -559,7 +562,8 @@ func (r Record) interrupted(service string, u Unit) bool {
 	return begun && before == u.Invocation
 }
 
-// forgetAfter is how long an app has to stay healthy until its repairs are forgotten.
+// forgetAfter is how long an app has to stay healthy until its repairs and its automatic restarts
+// are forgotten.
 const forgetAfter = 10 * time.Minute
 
 // ExpireIfHealthy drops the record of a healthy app after a while.

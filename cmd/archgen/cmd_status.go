@@ -35,8 +35,8 @@ the fields.
 
 The state of an app is that of its part in the worst state; among equal states,
 of its main part.
-RESTARTS counts the automatic restarts by systemd since the last start by a job
-(NRestarts).
+RESTARTS counts the automatic restarts by systemd (NRestarts) since the last
+start by a job, or since the app was last healthy for ten minutes.
 
 Levels, the lowest first: silent (it runs and does not answer), alive (it
 answers at all), loading (it answers that it is not ready), needs-user (it waits

@@ -90,7 +90,7 @@ func TestSameAsJSON(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	service := func(u units.Unit, a status.Answer) []status.Service {
-		u.Loaded, u.Run.Since, u.Run.Restarts = true, now, 3
+		u.Loaded, u.Run.Since, u.Restarts = true, now, 3
 		return []status.Service{{Name: "app@web.service", Unit: u, Answer: a}}
 	}
 	for name, scene := range map[string]status.Scene{

@@ -110,10 +110,10 @@ var Families = []Family{
 		},
 	},
 	{
-		"archipelago_app_restarts_total", "counter", "Automatic restarts of an app's services by systemd (NRestarts); begins at 0 with each start by a job.",
+		"archipelago_app_restarts_total", "counter", "Automatic restarts of an app's services by systemd since healthd started.",
 		func(put sink, s healthd.Status) {
 			for _, a := range s.Apps {
-				put(float64(a.Restarts), "app", a.ID)
+				put(float64(a.Restarted), "app", a.ID)
 			}
 		},
 	},

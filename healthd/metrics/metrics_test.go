@@ -29,7 +29,7 @@ func someStatus() healthd.Status {
 		Watch:  healthd.Watch{Errno: syscall.ENOSPC},
 		Apps: []healthd.App{
 			{
-				App:     status.App{ID: "knots", Condition: status.Condition{State: units.PhaseRunning, Level: status.Synced, Restarts: 1}},
+				App: status.App{ID: "knots", Condition: status.Condition{State: units.PhaseRunning, Level: status.Synced}}, Restarted: 1,
 				Latency: 2500 * time.Microsecond, Repairs: map[units.Kind]int{units.Write: 2, units.Restart: 1},
 			},
 			{App: status.App{ID: "lnd", Condition: status.Condition{State: units.PhaseFailed, Reason: units.ReasonGaveUp}}},

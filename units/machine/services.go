@@ -72,8 +72,8 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	for _, u := range current {
 		state := units.Unit{
 			Loaded: true, NeedsReload: u.NeedDaemonReload, Active: units.Active, Job: inShort[u.Name].JobType, Invocation: u.InvocationID,
-			Up:  age(u.ActiveEnterMonotonic),
-			Run: units.Run{Since: moment(u.ActiveEnterTimestamp), Restarts: u.NRestarts, Exited: inShort[u.Name].SubState == exited},
+			Up: age(u.ActiveEnterMonotonic), Restarts: u.NRestarts,
+			Run: units.Run{Since: moment(u.ActiveEnterTimestamp), Exited: inShort[u.Name].SubState == exited},
 		}
 		if _, err := look(&state, u.MainPID, u.ControlGroup); err != nil {
 			return nil, fmt.Errorf("reading the container of %s: %w", u.Name, err)
@@ -165,7 +165,7 @@ func service(u systemd.Unit, job string) (Service, error) {
 	s := Service{Systemd: u, State: units.Unit{
 		Loaded: isLoaded(u.LoadState), Masked: u.LoadState == masked, NeedsReload: u.NeedDaemonReload, Active: activeState(u.ActiveState),
 		Restarting: strings.HasPrefix(u.SubState, "auto-restart"),
-		Job:        job, Invocation: u.InvocationID, Up: age(u.ActiveEnterMonotonic), Run: runOf(u),
+		Job:        job, Invocation: u.InvocationID, Up: age(u.ActiveEnterMonotonic), Restarts: u.NRestarts, Run: runOf(u),
 	}}
 	if u.IsStranded() {
 		s.State.Active, s.State.Restarting = units.Failed, false
@@ -182,7 +182,7 @@ func service(u systemd.Unit, job string) (Service, error) {
 // runOf returns the part of the state that only archgen status shows.
 func runOf(u systemd.Unit) units.Run {
 	r := units.Run{
-		Since: moment(u.StateChangeTimestamp), Restarts: u.NRestarts, Exited: u.SubState == exited, StatusText: u.StatusText,
+		Since: moment(u.StateChangeTimestamp), Exited: u.SubState == exited, StatusText: u.StatusText,
 	}
 	if u.Result != "success" {
 		r.Result = u.Result

@@ -184,11 +184,11 @@ func TestRun(t *testing.T) {
 	}
 	for name, phase := range map[string]units.Phase{"app@up.service": units.PhaseRunning, "app@once.service": units.PhaseDone} {
 		u := little[name]
-		if d := cmp.Diff(all[name].State.Run, u.Run); d != "" || u.Phase() != phase || !u.Run.Since.Equal(time.UnixMicro(int64(at))) {
+		if d := cmp.Diff(all[name].State.Run, u.Run); d != "" || all[name].State.Restarts != u.Restarts || u.Phase() != phase || !u.Run.Since.Equal(time.UnixMicro(int64(at))) {
 			t.Errorf("%s is %s, -all +little:\n%s", name, u.Phase(), d)
 		}
 	}
-	if n := little["app@up.service"].Run.Restarts; n != 2 {
+	if n := little["app@up.service"].Restarts; n != 2 {
 		t.Errorf("%d restarts", n)
 	}
 }

@@ -601,6 +601,8 @@ func (m *model) checkApp(a *simApp, isRolledBack bool) error {
 	case isDown(a.follows) && slices.Contains(a.ended, version): // that may be the only cause
 	case u.Active != units.Active || a.running != version || u.Paused || a.health != units.Serving, a.seen != a.followed && !isDown(a.follows):
 		return fmt.Errorf("%s, runs %d of %d, paused %v, %s, follows %d of %d", u.Active, a.running, version, u.Paused, a.health, a.seen, a.followed)
+	case u.Active == units.Active && u.Restarts > 0:
+		return fmt.Errorf("it is healthy for long, and %d automatic restarts count", u.Restarts)
 	}
 	return nil
 }

@@ -122,6 +122,7 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	p.finishReverts(ctx)
+	p.forgetRestarts(ctx)
 	p.services(ctx)
 	err = p.commit()
 	if err == nil && ctx.Err() == nil {

@@ -39,6 +39,15 @@ func (p *pass) services(ctx context.Context) {
 	wg.Wait()
 }
 
+// forgetRestarts makes systemd forget the automatic restarts of services that keep running.
+func (p *pass) forgetRestarts(ctx context.Context) {
+	for _, a := range p.plan.Resets {
+		if err := p.serviceAct(ctx, a); err != nil {
+			p.fail(a.App, Failed, err, nil)
+		}
+	}
+}
+
 // app carries out the steps of one app and verifies it. If the app does not serve after its files
 // changed, it returns to its previous files.
 func (p *pass) app(ctx context.Context, app units.App) {

@@ -358,3 +358,26 @@ func TestInstalledAgain(t *testing.T) {
 		equal(t, "log", []string{"write app@x.container 1-fails", "reload", "start app@x.service 1-fails"}, m.Did())
 	})
 }
+
+// TestForgetRestarts: a pass makes systemd forget the restarts of a healthy service, once. It is no
+// repair, and leaves no pending work: a service that is stopped next was stopped by an operator.
+func TestForgetRestarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("web", "1"), app("other", "1"))
+		time.Sleep(11 * time.Minute)
+		m.Set("app@web.service", func(u *units.Unit) { u.Restarts = 3 })
+		m.Effects = nil
+		r := m.run(t, app("web", "1"), app("other", "1"))
+		equal(t, "log", []string{"reset-failed app@web.service"}, m.Did())
+		equal(t, "reasons", []string{"healthy-since-restart"}, reasons(r))
+		equal(t, "results", []string{"other unchanged", "web unchanged"}, results(r))
+		if len(m.Records) > 0 {
+			t.Errorf("history: %v", m.Records)
+		}
+		m.Effects = nil
+		if r := m.run(t, app("web", "1"), app("other", "1")); r.Changed() || len(m.Effects) > 0 {
+			t.Errorf("the next pass: %v, %q", r.Actions, m.Did())
+		}
+	})
+}

@@ -28,7 +28,7 @@ func (s Scene) reason(v Service, health units.Health) units.Reason {
 	var ofFile, ofApp units.Reason
 	for _, a := range s.Actions {
 		switch {
-		case a.Kind == units.Acquire, a.Target == v.Name && isOfHealth[a.Reason]: // these say nothing about the state of the app
+		case a.Kind == units.Acquire, a.Reason == units.ReasonHealthySinceRestart, a.Target == v.Name && isOfHealth[a.Reason]: // these say nothing about the state of the app
 		case a.Target == v.Name && a.Reason != units.ReasonNeverStarted:
 			return a.Reason
 		case a.Target == v.Name || a.Target == file:

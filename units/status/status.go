@@ -241,7 +241,7 @@ func (c Condition) isWorse(than Condition) bool {
 func (s Scene) part(v Service) Part {
 	u := v.Unit
 	p := Part{Name: units.ContainerOf(v.Name), Service: v.Name, Condition: Condition{
-		State: u.Phase(), Since: moment(u.Run.Since), Restarts: u.Run.Restarts, Created: moment(u.Run.Created), Digest: u.Digest,
+		State: u.Phase(), Since: moment(u.Run.Since), Restarts: u.Restarts, Created: moment(u.Run.Created), Digest: u.Digest,
 		Image: v.File.Image(), Ports: v.File.Ports(), Log: []string{},
 	}}
 	switch p.State {

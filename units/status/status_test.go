@@ -226,7 +226,7 @@ func TestStatusOfParts(t *testing.T) {
 		s := Scene{ID: "a"}
 		for i, p := range []part{tt.main, tt.db} {
 			v := Service{Name: []string{"app@a.service", "app@a.db.service"}[i], Unit: p.unit, Answer: Answer{Level: p.level, Health: health[p.level]}}
-			v.Unit.Run.Restarts = uint32(i + 1)
+			v.Unit.Restarts = uint32(i + 1)
 			if s.Services = append(s.Services, v); p.why != "" {
 				s.Actions = append(s.Actions, units.Action{App: "a", Kind: units.Leave, Target: v.Name, Reason: p.why})
 			}

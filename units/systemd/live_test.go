@@ -415,6 +415,96 @@ func TestLiveDirectStart(t *testing.T) {
 	}
 }
 
+// shown is what systemctl shows of a unit, without what changes by itself.
+func shown(t *testing.T, name string) map[string]string {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), "systemctl", "--user", "show", name).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := map[string]string{}
+	for line := range strings.Lines(string(out)) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), "=")
+		if !strings.HasPrefix(key, "Memory") && !strings.HasPrefix(key, "CPUUsage") && !strings.HasPrefix(key, "Effective") && !strings.HasPrefix(key, "ExecMainHandoff") {
+			list[key] = value
+		}
+	}
+	return list
+}
+
+// TestLiveRestartDelays: the delay before a restart grows by the same factor in each of
+// RestartSteps= steps, which generator.restartSteps relies on. Here all are a tenth of those that
+// are rendered by default. A stop and a reset-failed end the series.
+func TestLiveRestartDelays(t *testing.T) {
+	const name = "delays.service"
+	m := connect(t, systemd.Options{})
+	install(t, m, map[string]string{
+		name: "[Unit]\nStartLimitIntervalSec=0\n[Service]\nRestart=always\nRestartSec=10ms\nRestartSteps=5\nRestartMaxDelaySec=30s\nExecStart=/bin/sh -c 'sleep 0.2; exit 3'\n",
+	})
+	if _, err := m.Start(within(t, long), name, systemd.Replace); err != nil {
+		t.Fatal(err)
+	}
+	for restarts, want := range []string{"10ms", "49.593ms", "245.950ms", "1.219755s", "6.049186s"} {
+		eventually(t, fmt.Sprintf("it waits for restart %d", restarts+1), func() bool {
+			u := unit(t, m, name)
+			return u.SubState == "auto-restart" && u.NRestarts == uint32(restarts) || u.NRestarts > uint32(restarts)
+		})
+		if got := shown(t, name); got["NRestarts"] == fmt.Sprint(restarts) && got["RestartUSecNext"] != want {
+			t.Errorf("after %d restarts the next delay is %s, want %s", restarts, got["RestartUSecNext"], want)
+		}
+	}
+	if err := m.ResetFailed(within(t, long), name); err != nil {
+		t.Fatal(err)
+	}
+	if got := shown(t, name); got["NRestarts"] != "0" || got["RestartUSecNext"] != "10ms" || got["SubState"] != "auto-restart" {
+		t.Errorf("reset while it waits: %s restarts, next delay %s, %s", got["NRestarts"], got["RestartUSecNext"], got["SubState"])
+	}
+}
+
+// TestLiveForgetRestarts: for a service that runs, reset-failed sets the number of restarts to 0,
+// lets it use its start limit again, and changes nothing else.
+func TestLiveForgetRestarts(t *testing.T) {
+	for _, mode := range []string{"normal", "direct"} {
+		t.Run(mode, func(t *testing.T) {
+			name := "forgotten-" + mode + ".service"
+			m := connect(t, systemd.Options{})
+			install(t, m, map[string]string{
+				name: "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=3\n" +
+					"[Service]\nRestart=always\nRestartSec=10ms\nRestartSteps=5\nRestartMaxDelaySec=30s\nRestartMode=" + mode + "\nExecStart=/bin/sleep infinity\n",
+			})
+			if _, err := m.Start(within(t, long), name, systemd.Replace); err != nil {
+				t.Fatal(err)
+			}
+			crash := func(restarts uint32) {
+				kill(t, name)
+				eventually(t, fmt.Sprintf("restart %d", restarts), func() bool {
+					u := unit(t, m, name)
+					return u.NRestarts == restarts && u.ActiveState == "active"
+				})
+			}
+			crash(1)
+			crash(2)
+			before := shown(t, name)
+			if err := m.ResetFailed(within(t, long), name); err != nil {
+				t.Fatal(err)
+			}
+			after := shown(t, name)
+			maps.DeleteFunc(before, func(key, value string) bool { return after[key] == value })
+			if diff := cmp.Diff(map[string]string{"NRestarts": "2", "RestartUSecNext": "245.950ms"}, before); diff != "" {
+				t.Errorf("what reset-failed changed (-want +got):\n%s", diff)
+			}
+			if after["NRestarts"] != "0" || after["RestartUSecNext"] != "10ms" {
+				t.Errorf("%s restarts, next delay %s", after["NRestarts"], after["RestartUSecNext"])
+			}
+			for restarts := range uint32(3) { // it had used up its limit, and has all of it again
+				crash(restarts + 1)
+			}
+			kill(t, name)
+			eventually(t, "it is at its limit", func() bool { return unit(t, m, name).ActiveState == "failed" })
+		})
+	}
+}
+
 func kill(t *testing.T, name string) {
 	t.Helper()
 	if out, err := exec.CommandContext(t.Context(), "systemctl", "--user", "kill", "--signal=KILL", name).CombinedOutput(); err != nil {

@@ -161,6 +161,30 @@ func TestCurrentAsksOnlyForWhatMayHaveChanged(t *testing.T) {
 	}
 }
 
+// reset-failed changes the number of restarts of a service that runs, so that is read again.
+func TestCurrentSeesThatRestartsWereForgotten(t *testing.T) {
+	fake := systemdtest.New(t)
+	m := fake.Connect()
+	fake.Set(systemd.Unit{Name: app, ActiveState: "active", InvocationID: "01", MainPID: 7, ControlGroup: "/a", NRestarts: 3})
+	for i, step := range []struct {
+		restarts uint32
+		asked    int
+	}{{3, 8}, {3, 11}, {0, 14}, {0, 16}} {
+		if i == 2 {
+			if err := m.ResetFailed(t.Context(), app); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := m.Current(t.Context(), app)
+		if err != nil || got[0].NRestarts != step.restarts || got[0].MainPID != 7 {
+			t.Errorf("%d: %+v, %v", i, got, err)
+		}
+		if n := len(fake.Calls("Get")); n != step.asked {
+			t.Errorf("%d: %d properties were read, want %d", i, n, step.asked)
+		}
+	}
+}
+
 func TestReloadRunsTheGenerators(t *testing.T) {
 	for name, connect := range both {
 		t.Run(name, func(t *testing.T) {

@@ -74,7 +74,7 @@ type Unit struct {
 	StartLimitIntervalUSec uint64
 	// Result is "success", "exit-code", "signal", "timeout", ...
 	Result string
-	// NRestarts counts the automatic restarts since the last start by a job.
+	// NRestarts counts the automatic restarts since the last start by a job or reset-failed.
 	NRestarts uint32
 	MainPID   uint32
 	// ExecMainCode is how the main process ended (1 exited, 2 killed, 3 dumped), and
@@ -217,8 +217,11 @@ func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, erro
 			return Current{}, err
 		}
 		c := Current{Name: name, InvocationID: invocationOf(p), NeedDaemonReload: value[bool](p, "NeedDaemonReload")}
-		if !strings.HasSuffix(name, ".service") || m.seen.fill(&c) {
+		if !strings.HasSuffix(name, ".service") {
 			return c, nil
+		}
+		if m.seen.fill(&c) {
+			return c, m.recount(ctx, l, &c)
 		}
 		since, err := together(ctx, name, []string{"ActiveEnterTimestamp", "ActiveEnterTimestampMonotonic", "InactiveExitTimestampMonotonic"}, l.calls.GetUnitPropertyContext)
 		if err != nil {
@@ -233,6 +236,20 @@ func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, erro
 		}
 		return c, err
 	})
+}
+
+// recount reads again how often a service was restarted, which reset-failed changes while the
+// service runs. Nothing else does, so 0 stays.
+func (m *Manager) recount(ctx context.Context, l *conn, c *Current) error {
+	if c.NRestarts == 0 {
+		return nil
+	}
+	p, err := together(ctx, c.Name, []string{"NRestarts"}, l.calls.GetServicePropertyContext)
+	if err == nil {
+		c.NRestarts = value[uint32](p, "NRestarts")
+		m.seen.note(*c)
+	}
+	return err
 }
 
 // Invocation returns the id of the last start of a unit, empty before the first. The links in

@@ -168,7 +168,7 @@ func (s *service) fail(isLimited bool) {
 
 // Restarted is a restart by systemd after the program exited.
 func (m *Machine) Restarted(name string) {
-	m.Change(func() { m.launch(name, m.known(name)) })
+	m.Change(func() { m.again(name, m.known(name)) })
 }
 
 // Tick makes the automatic starts for which systemd waits.
@@ -176,7 +176,7 @@ func (m *Machine) Tick() {
 	m.Change(func() {
 		for _, name := range slices.Sorted(maps.Keys(m.services)) {
 			if s := m.services[name]; s.Restarting && s.read != nil {
-				m.launch(name, s)
+				m.again(name, s)
 			}
 		}
 	})
@@ -397,6 +397,13 @@ func (m *Machine) launchAll(name string, s *service, isAlone bool) {
 	}
 }
 
+// again is an automatic start, which systemd counts.
+func (m *Machine) again(name string, s *service) {
+	restarts := s.Restarts + 1
+	m.launch(name, s)
+	s.Restarts = restarts
+}
+
 // launch starts the program of a service. Podman removes any container that has its name.
 func (m *Machine) launch(name string, s *service) {
 	for id, c := range m.Containers {
@@ -453,7 +460,7 @@ func (m *Machine) arrive(name string, s *service) {
 		s.crash()
 	case is("crashes"):
 		s.end(nil)
-		m.later(crashesAfter, name, s, func() { m.launch(name, s) })
+		m.later(crashesAfter, name, s, func() { m.again(name, s) })
 	}
 	s.end(result)
 }
@@ -493,7 +500,7 @@ func (m *Machine) ResetFailed(_ context.Context, name string) error {
 		if s.Active == units.Failed {
 			s.Active = units.Inactive
 		}
-		s.isLimited = false
+		s.isLimited, s.Restarts = false, 0
 		m.collect(name, s)
 	})
 }
