@@ -182,7 +182,7 @@ func (d *differ) failedPart(app App) (service string) {
 func (d *differ) hasFailed(app App, p Part) bool {
 	main := app.Parts[0].Service
 	u, ofMain := d.have.Units[p.Service], d.have.Units[main]
-	if u.Active != Failed && !u.Restarting || u.Stopped {
+	if u.Active != Failed && !u.IsRetried() || u.Stopped {
 		return false
 	}
 	record := d.history[app.ID]

@@ -350,6 +350,10 @@ func (u Unit) IsOnItsWay() bool {
 	return u.Active == Deactivating || u.Active == Activating && !u.Restarting || u.Active == Active && u.Job != ""
 }
 
+// IsRetried reports whether the unit exited by itself, and systemd waits for its next automatic
+// start or makes it. The first wait is too short to be observed.
+func (u Unit) IsRetried() bool { return u.Restarting || u.Active == Activating && u.Restarts > 0 }
+
 // IsComing reports whether the unit is about to be up. One that is stopping may have a job that
 // starts it again.
 func (u Unit) IsComing() bool {

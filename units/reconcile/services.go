@@ -372,8 +372,8 @@ func isUnseen(err error) bool {
 	return ok
 }
 
-// waitActive waits for the parts that are still starting: the job of the main service does not
-// wait for parts that it only wants.
+// waitActive waits for the parts that are still starting, and not for those whose start has failed:
+// the job of the main service does not wait for parts that it only wants.
 func (p *pass) waitActive(ctx context.Context, app units.App) (map[string]units.Unit, error) {
 	names := app.Services()
 	for {
@@ -381,7 +381,7 @@ func (p *pass) waitActive(ctx context.Context, app units.App) (map[string]units.
 		if err != nil {
 			return nil, unseenError{err}
 		}
-		if !slices.ContainsFunc(names, func(n string) bool { return found[n].IsComing() }) {
+		if !slices.ContainsFunc(names, func(n string) bool { return found[n].IsComing() && !found[n].IsRetried() }) {
 			return found, nil
 		}
 		if err := pause(ctx, answerPause); err != nil {
@@ -404,7 +404,7 @@ func pause(ctx context.Context, d time.Duration) error {
 
 func describe(u units.Unit) string {
 	switch {
-	case u.Restarting:
+	case u.IsRetried():
 		return "restarting: it exited right after its start"
 	case u.Active == units.Inactive:
 		return "down again: it exited right after its start"

@@ -196,6 +196,7 @@ func TestFailedAfterAnEarlierPass(t *testing.T) {
 		want           string
 	}{
 		"main restarts repeatedly":      {looping, up("12"), up("1"), "rolled-back: app@x.service was started and has failed" + back},
+		"systemd starts it once more":   {units.Unit{Active: units.Activating, Restarts: 1, Invocation: "13"}, up("12"), up("1"), "rolled-back: app@x.service was started and has failed" + back},
 		"a part does":                   {up("12"), looping, up("1"), "rolled-back: app@x.db.service was started and has failed" + back},
 		"main can't start for a part":   {units.Unit{Active: units.Activating, Invocation: "11"}, looping, up("1"), "rolled-back: app@x.db.service was started and has failed" + back},
 		"main has to stop before":       {units.Unit{Active: units.Deactivating, Invocation: "11"}, looping, up("1"), "unchanged"},
@@ -231,6 +232,33 @@ func TestFailedAfterAnEarlierPass(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRetriedPart: a pass does not wait for a part whose start has failed, also while systemd starts
+// it once more. The first wait before that is too short to be observed.
+func TestRetriedPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		parts := func(version string) units.App {
+			x := app("x", version)
+			return x.With(append(x.Files, units.File{Name: "app@x.db.container", App: "x", Digest: version, Content: []byte(version)}))
+		}
+		m := newMachine()
+		m.units["app@x.db.service"] = units.Unit{Active: units.Active, Invocation: "1", Digest: "1"}
+		m.run(t, parts("1"))
+		m.units["app@x.db.service"] = units.Unit{Active: units.Activating, Invocation: "2", Restarts: 1}
+		began := time.Now()
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{parts("2")}}, nil }, m.host())
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "results", []string{
+			"x rolled-back: app@x.db.service was started and is restarting: it exited right after its start; " +
+				"its previous files are restored, and it does not serve with them either: app@x.db.service was started and is restarting: it exited right after its start",
+		}, results(r))
+		if took := time.Since(began); took > time.Minute {
+			t.Errorf("it waited %v", took)
+		}
+	})
 }
 
 // TestSlowRollback: the previous files start as slowly, and delay no other app.
