@@ -44,11 +44,12 @@ type Options struct {
 type Base struct {
 	Scope units.Scope
 	Paths paths.Paths
-	// Storage is the directory where Podman keeps images, volumes and secrets.
-	Storage string
-	Store   statedir.Store
-	Secrets Secrets
-	Podman  podmancli.Runner
+	// Storage is the directory where Podman keeps images and secrets, Volumes and Networks those
+	// of its volumes and of the files of its networks.
+	Storage, Volumes, Networks string
+	Store                      statedir.Store
+	Secrets                    Secrets
+	Podman                     podmancli.Runner
 }
 
 // Find returns the machine without a connection to systemd.
@@ -59,7 +60,8 @@ func Find(o Options) (Base, error) {
 	}
 	storage := paths.Storage(o.Scope, o.Getenv)
 	return Base{
-		Scope: o.Scope, Paths: places, Storage: storage, Podman: o.Podman,
+		Scope: o.Scope, Paths: places, Podman: o.Podman,
+		Storage: storage, Volumes: paths.Volumes(o.Scope, o.Getenv), Networks: paths.Networks(o.Scope, o.Getenv, storage),
 		Store: statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 		Secrets: Secrets{
 			Store:  secret.Store{Dir: places.Secrets(), Runtime: places.SecretsLock(), Scope: o.Scope},
@@ -75,7 +77,7 @@ func (b Base) Files() Files { return Files(b.Paths.Units) }
 // part that tracks the address of another one.
 func (b Base) Renderer() prestart.Renderer {
 	return prestart.Renderer{
-		State: b.Paths.State, Runtime: b.Paths.Runtime, Storage: b.Storage, Started: b.started, Machine: prestart.ThisMachine,
+		State: b.Paths.State, Runtime: b.Paths.Runtime, Storage: b.Storage, Volumes: b.Volumes, Started: b.started, Machine: prestart.ThisMachine,
 		Secret: b.keptSecret,
 	}
 }

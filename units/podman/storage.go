@@ -9,22 +9,34 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/archipelago-os/archipelago/units"
 )
 
-// Networks returns the names of Podman's networks, read from its files. It finds none if Podman is
-// configured to store them elsewhere.
-func Networks(scope units.Scope, storage string) (names []string) {
-	dir := "/etc/containers/networks"
-	if scope == units.User {
-		dir = filepath.Join(storage, "networks")
-	}
+// Networks returns the names of Podman's networks, read from the directory of their files.
+func Networks(dir string) (names []string) {
 	files, _ := filepath.Glob(filepath.Join(dir, "*.json")) // the pattern is valid
 	for _, f := range files {
 		names = append(names, strings.TrimSuffix(filepath.Base(f), ".json"))
 	}
 	return names
+}
+
+// Network is what Podman's file of a network says.
+type Network struct {
+	Name    string            `json:"name"`
+	Options map[string]string `json:"options"`
+	Labels  map[string]string `json:"labels"`
+}
+
+// NetworksIn reads the networks in the directory of their files. It leaves out a file that can't
+// be read, as Podman does.
+func NetworksIn(dir string) (list []Network) {
+	for _, name := range Networks(dir) {
+		var n Network
+		if readJSON(filepath.Join(dir, name+".json"), &n) == nil {
+			list = append(list, n)
+		}
+	}
+	return list
 }
 
 // ErrNoSecret says that Podman has no secret of a name.

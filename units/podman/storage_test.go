@@ -40,3 +40,15 @@ func TestSecret(t *testing.T) {
 		t.Error("a secret without a store")
 	}
 }
+
+// Podman's networks are read from their files, without those that Podman does not read either.
+func TestNetworksIn(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "a.json"), `{"name":"a","options":{"isolate":"strict"},"labels":{"x":"y"}}`)
+	write(t, filepath.Join(dir, "empty.json"), "")
+	list := podman.NetworksIn(dir)
+	if len(list) != 1 || list[0].Name != "a" || list[0].Options["isolate"] != "strict" || list[0].Labels["x"] != "y" {
+		t.Errorf("%+v", list)
+	}
+}

@@ -68,7 +68,7 @@ func (p *Part) isNew(ctx context.Context, v units.NewVolume) (bool, error) {
 
 // volumeDir returns the directory of a volume. The content is in its subdirectory dataDir.
 func (p *Part) volumeDir(name string) string {
-	return filepath.Dir(VolumeDir(p.Renderer.Storage, name))
+	return filepath.Dir(VolumeDir(p.Renderer.Volumes, name))
 }
 
 // untilCancelled is a timeout that never expires: systemd's start timeout ends the command.

@@ -196,7 +196,7 @@ func TestNewVolumes(t *testing.T) {
 			if got := w.podman.owners["ui.data"]; got != c.owner {
 				t.Errorf("created with %q, want %q", got, c.owner)
 			}
-			if got := names(t, VolumeDir(w.Renderer.Storage, "ui.data")); got != c.files {
+			if got := names(t, VolumeDir(w.Renderer.Volumes, "ui.data")); got != c.files {
 				t.Errorf("it holds %q, want %q", got, c.files)
 			}
 			if w.stderr.String() != c.stderr {
@@ -216,7 +216,7 @@ func (w *world) isClean(t *testing.T) {
 	if _, isLeft := w.podman.containers["ui_step"]; isLeft {
 		t.Error("the container of the step is left")
 	}
-	if _, err := os.Stat(filepath.Dir(VolumeDir(w.Renderer.Storage, "ui.data_new"))); err == nil {
+	if _, err := os.Stat(filepath.Dir(VolumeDir(w.Renderer.Volumes, "ui.data_new"))); err == nil {
 		t.Error("the staging volume is left")
 	}
 }
@@ -262,7 +262,7 @@ func TestNewVolumesInterrupted(t *testing.T) {
 				if err := w.Configure(t.Context()); err != nil || len(w.podman.taken()) > 0 {
 					t.Errorf("it is not done: %v", err)
 				}
-				if got := names(t, VolumeDir(w.Renderer.Storage, "ui.data")); got != "seed" {
+				if got := names(t, VolumeDir(w.Renderer.Volumes, "ui.data")); got != "seed" {
 					t.Errorf("it holds %q", got)
 				}
 			})

@@ -165,7 +165,7 @@ func (f *fakePodman) run(ctx context.Context, args []string) error {
 // init fills the empty volumes of a container from the image.
 func (f *fakePodman) init(container string) error {
 	for name, target := range f.containers[container] {
-		data := VolumeDir(f.storage, name)
+		data := VolumeDir(filepath.Join(f.storage, "volumes"), name)
 		if entries, err := os.ReadDir(data); err == nil && len(entries) > 0 {
 			continue
 		}
@@ -191,7 +191,7 @@ func (f *fakePodman) specPath() string { return filepath.Join(f.storage, "config
 
 func (f *fakePodman) createVolume(name string, args []string) error {
 	f.owners[name] = strings.Join(slices.DeleteFunc(slices.Clone(args[2:len(args)-1]), func(a string) bool { return a == "" }), " ")
-	return os.MkdirAll(VolumeDir(f.storage, name), 0o755)
+	return os.MkdirAll(VolumeDir(filepath.Join(f.storage, "volumes"), name), 0o755)
 }
 
 func (f *fakePodman) removeVolume(name string) (said string, err error) {
@@ -201,7 +201,7 @@ func (f *fakePodman) removeVolume(name string) (said string, err error) {
 		}
 	}
 	delete(f.owners, name)
-	return "", os.RemoveAll(filepath.Dir(VolumeDir(f.storage, name)))
+	return "", os.RemoveAll(filepath.Dir(VolumeDir(filepath.Join(f.storage, "volumes"), name)))
 }
 
 // taken returns the calls since the last call of taken.
@@ -255,7 +255,7 @@ func newWorld(t *testing.T, recipe units.Prestart) *world {
 		Env: Env{Podman: w.podman.Run, Stderr: &w.stderr},
 		ID:  "ui", Recipe: recipe,
 		Renderer: Renderer{
-			State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"), Storage: storage,
+			State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"), Storage: storage, Volumes: filepath.Join(storage, "volumes"),
 			Machine: func() configfile.Machine { return configfile.Machine{} },
 			Secret:  func(string) (string, error) { return "canary", nil },
 		},
@@ -266,7 +266,7 @@ func newWorld(t *testing.T, recipe units.Prestart) *world {
 // makeVolume creates a volume with files.
 func (w *world) makeVolume(name string, files ...string) (data string) {
 	w.t.Helper()
-	data = VolumeDir(w.Renderer.Storage, name)
+	data = VolumeDir(w.Renderer.Volumes, name)
 	if err := os.MkdirAll(data, 0o755); err != nil {
 		w.t.Fatal(err)
 	}

@@ -28,8 +28,8 @@ import (
 type Renderer struct {
 	// State is the directory that outlives a boot, Runtime the one that does not.
 	State, Runtime string
-	// Storage is the directory where Podman stores volumes.
-	Storage string
+	// Storage is the directory of Podman's database, Volumes that of its volumes.
+	Storage, Volumes string
 	// Secret reads a secret by its full name.
 	Secret func(name string) (string, error)
 	// Started returns systemd's InvocationID of the last start of a container's service. It
@@ -316,7 +316,7 @@ const largest = 1 << 20
 
 // content reads a file in a volume. It never reads outside of the volume.
 func (r Renderer) content(w units.VolumeFile) (string, error) {
-	root, err := os.OpenRoot(VolumeDir(r.Storage, w.Volume))
+	root, err := os.OpenRoot(VolumeDir(r.Volumes, w.Volume))
 	if err != nil {
 		return "", err
 	}
@@ -336,11 +336,11 @@ func (r Renderer) content(w units.VolumeFile) (string, error) {
 
 // VolumeDir returns the directory of a volume's content. For a directory of the host it
 // returns the directory itself.
-func VolumeDir(storage, volume string) string {
+func VolumeDir(volumes, volume string) string {
 	if strings.HasPrefix(volume, "/") {
 		return volume
 	}
-	return filepath.Join(storage, "volumes", volume, "_data")
+	return filepath.Join(volumes, volume, "_data")
 }
 
 // digest is a keyed hash. Without the key, a text can't be found by trying candidates.

@@ -30,7 +30,7 @@ func newPlace(t *testing.T) *place {
 	dir := t.TempDir()
 	p := &place{t: t, secrets: map[string]string{"ui.token": "canary"}}
 	p.Renderer = prestart.Renderer{
-		State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"), Storage: filepath.Join(dir, "storage"),
+		State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"), Storage: filepath.Join(dir, "storage"), Volumes: filepath.Join(dir, "storage/volumes"),
 		Machine: func() configfile.Machine { return configfile.Machine{Memory: 1024, Cores: 2} },
 		Secret: func(name string) (string, error) {
 			if value, ok := p.secrets[name]; ok {
@@ -239,7 +239,7 @@ func TestNoValue(t *testing.T) {
 // that reappears with the same content.
 func TestWatched(t *testing.T) {
 	p := newPlace(t)
-	volume := prestart.VolumeDir(p.Storage, "node.data")
+	volume := prestart.VolumeDir(p.Volumes, "node.data")
 	if err := os.MkdirAll(volume, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -317,7 +317,7 @@ func TestFollowed(t *testing.T) {
 // a pass, as reading a FIFO would.
 func TestWatchedOddities(t *testing.T) {
 	p := newPlace(t)
-	volume := prestart.VolumeDir(p.Storage, "node.data")
+	volume := prestart.VolumeDir(p.Volumes, "node.data")
 	if err := os.MkdirAll(filepath.Join(volume, "directory"), 0o755); err != nil {
 		t.Fatal(err)
 	}

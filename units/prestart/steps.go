@@ -41,7 +41,7 @@ func (p *Part) step(ctx context.Context, s units.Step) error {
 	case s.EnsureDir != nil:
 		return p.ensureDir(ctx, *s.EnsureDir)
 	case s.File != nil:
-		return p.volume(ctx, nil, "await", VolumeDir(p.Renderer.Storage, s.File.Volume), s.File.Path)
+		return p.volume(ctx, nil, "await", VolumeDir(p.Renderer.Volumes, s.File.Volume), s.File.Path)
 	case s.Address != "":
 		return p.waitForAddress(ctx, s.Address)
 	case s.Service != "":
@@ -147,7 +147,7 @@ func (p *Part) run(ctx context.Context, command []string) error {
 
 // ensureDir creates a directory in a volume.
 func (p *Part) ensureDir(ctx context.Context, d units.EnsureDir) error {
-	dir := VolumeDir(p.Renderer.Storage, d.Volume)
+	dir := VolumeDir(p.Renderer.Volumes, d.Volume)
 	entries, err := os.ReadDir(dir)
 	isNew := err == nil && len(entries) == 0 || errors.Is(err, os.ErrNotExist)
 	if isNew && !filepath.IsAbs(d.Volume) {

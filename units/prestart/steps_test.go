@@ -74,7 +74,7 @@ func TestSteps(t *testing.T) {
 			},
 			calls: []string{"unshare volume ensure a/b " + fmt.Sprintf("%d %d 750", os.Getuid(), os.Getgid())},
 			check: func(w *world) {
-				if info, err := os.Stat(VolumeDir(w.Renderer.Storage, "ui.data") + "/a/b"); err != nil || info.Mode() != 0o750|os.ModeDir {
+				if info, err := os.Stat(VolumeDir(w.Renderer.Volumes, "ui.data") + "/a/b"); err != nil || info.Mode() != 0o750|os.ModeDir {
 					w.t.Errorf("%v, %v", info, err)
 				}
 			},
@@ -83,7 +83,7 @@ func TestSteps(t *testing.T) {
 			step:  ensure("a"),
 			calls: []string{"create docker.io/x:1", "init ui_step", "rm ui_step", "unshare volume ensure a " + fmt.Sprintf("%d %d 750", os.Getuid(), os.Getgid())},
 			check: func(w *world) {
-				if got := names(w.t, VolumeDir(w.Renderer.Storage, "ui.data")); got != "seed" {
+				if got := names(w.t, VolumeDir(w.Renderer.Volumes, "ui.data")); got != "seed" {
 					w.t.Errorf("the volume holds %q", got)
 				}
 			},

@@ -25,7 +25,7 @@ func RemoveNetworks(ctx context.Context, m *machine.Machine) error {
 		_, isWanted := slices.BinarySearch(files, units.NetworkFile(name))
 		return units.IsNetworkName(name) && !isWanted
 	}
-	if !slices.ContainsFunc(podman.Networks(m.Scope, m.Storage), isLeft) {
+	if !slices.ContainsFunc(podman.Networks(m.Networks), isLeft) {
 		return nil
 	}
 	// Before Podman 5.3 their units stay active.

@@ -134,7 +134,7 @@ func TestRemoveNetworks(t *testing.T) {
 	)
 	m := &machine.Machine{Base: w.machine(), Services: machine.Services{Manager: fake.Connect(), Scope: units.User}}
 	network := func(name string) {
-		dir := filepath.Join(m.Storage, "networks")
+		dir := m.Networks
 		if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, name+".json"), nil, 0o600)); err != nil {
 			t.Fatal(err)
 		}

@@ -110,7 +110,7 @@ func (w *world) machine() machine.Base {
 	p := paths.Paths{Units: filepath.Join(w.home, "units"), State: filepath.Join(w.home, "state"), Runtime: filepath.Join(w.home, "run")}
 	storage := filepath.Join(w.home, "storage")
 	return machine.Base{
-		Scope: units.User, Paths: p, Storage: storage, Podman: w.podman,
+		Scope: units.User, Paths: p, Storage: storage, Volumes: filepath.Join(storage, "volumes"), Networks: filepath.Join(storage, "networks"), Podman: w.podman,
 		Store: statedir.Store{State: p.State, Runtime: p.Runtime, Now: time.Now},
 		Secrets: machine.Secrets{
 			Store:  secret.Store{Dir: p.Secrets(), Runtime: p.SecretsLock(), Scope: units.User},
