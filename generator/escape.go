@@ -1,6 +1,8 @@
 package generator
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -21,6 +23,12 @@ func appendEscaped(dst []byte, c class, value string) ([]byte, error) {
 		return appendDoubled(dst, value, "%$"), nil
 	case directive:
 		return appendDoubled(dst, value, "%"), nil
+	case absentPath:
+		dst = append(dst, '!')
+		if below, ok := strings.CutPrefix(value, "~/"); ok {
+			dst, value = append(dst, homePrefix...), below
+		}
+		return appendDoubled(dst, value, "%"), nil
 	case runtimeLine:
 		return appendDoubled(append(dst, runtimePrefix...), value, "%$"), nil
 	case inert:
@@ -28,8 +36,12 @@ func appendEscaped(dst []byte, c class, value string) ([]byte, error) {
 	return append(dst, value...), nil
 }
 
-// runtimePrefix is how systemd names the runtime directory of its manager.
-const runtimePrefix = "%t/"
+// How systemd names the runtime directory of its manager, and the home directory of the
+// manager's user.
+const (
+	runtimePrefix = "%t/"
+	homePrefix    = "%h/"
+)
 
 // appendWord appends one word for a parser that unquotes and C-unescapes.
 // Words that need no quotes are written without, so that unit files are easy to
@@ -115,6 +127,10 @@ func representable(c class, value string) error {
 		// What outer quotes mean changed in Podman 5.0 and again in 5.8.2.
 		if strings.HasPrefix(value, `"`) || strings.HasSuffix(value, `"`) {
 			return fmt.Errorf("it begins or ends with a double quote")
+		}
+	case absentPath:
+		if path := strings.TrimPrefix(value, "~"); !strings.HasPrefix(path, "/") {
+			return cmp.Or(representableLine(value), errors.New("it is no absolute path"))
 		}
 	case line, runtimeLine, directive, inert:
 	}

@@ -45,6 +45,8 @@ func TestEscapedText(t *testing.T) {
 		{directive, `100% of $5`, `100%% of $5`},
 		{directive, `"quoted" \ 'as it is'`, `"quoted" \ 'as it is'`},
 		{directive, `;`, `;`},
+		{absentPath, `/srv/100% of $5/x`, `!/srv/100%% of $5/x`},
+		{absentPath, `~/a%b/x.json`, `!%h/a%%b/x.json`},
 		{inert, `{"a":"100% of $5"}`, `{"a":"100% of $5"}`},
 	} {
 		got, err := appendEscaped([]byte("Key="), c.class, c.value)
@@ -58,8 +60,8 @@ func TestEscapedText(t *testing.T) {
 func TestRefusedValues(t *testing.T) {
 	var (
 		podman  = []class{words, command, bareWords, line, single}
-		oneLine = []class{bareWords, line, single, directive, inert}
-		all     = []class{words, command, bareWords, line, single, directive, inert}
+		oneLine = []class{bareWords, line, single, directive, absentPath, inert}
+		all     = []class{words, command, bareWords, line, single, directive, absentPath, inert}
 	)
 	for _, c := range []struct {
 		classes []class
@@ -133,6 +135,10 @@ func TestReadersFindWhatWasNotMeant(t *testing.T) {
 	}{
 		{words, `a b`, `a b`, `arrive as "a"`},
 		{words, `%n`, `%n`, `lone %`},
+		{absentPath, `/x`, `/x`, `not be the absence`},
+		{absentPath, `!x`, `x`, `not be the absence`},
+		{absentPath, `!%t/x`, `~/x`, `not be the absence`},
+		{absentPath, `!/%h`, `/%h`, `lone %`},
 		{words, `${HOME}`, `${HOME}`, `lone $`},
 		{words, `"a`, `a`, `not balanced`},
 		{words, `it's`, `it's`, `outside quotes`},
@@ -186,5 +192,5 @@ func TestPercentagesOfDirectives(t *testing.T) {
 
 // String makes failures of tests readable.
 func (c class) String() string {
-	return [...]string{"words", "bareWords", "line", "single", "directive", "command", "inert"}[c]
+	return [...]string{"words", "bareWords", "line", "runtimeLine", "single", "directive", "absentPath", "command", "inert"}[c]
 }

@@ -205,6 +205,7 @@ func parseTarget(t *testing.T, text string) generator.Target {
 	if scope == "system" {
 		target.Scope = units.System
 	}
+	target.Places = units.DefaultPlaces(target.Scope)
 	return target
 }
 

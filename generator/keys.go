@@ -18,6 +18,9 @@ const (
 	single
 	// directive: read by systemd itself, which expands % but not $.
 	directive
+	// absentPath: directive, a path that must not exist (!). `~/` stands for the home directory
+	// of the manager's user (%h).
+	absentPath
 	// command: an Exec line that systemd itself splits into words.
 	command
 	// inert: read as it stands, or only by archgen and healthd.

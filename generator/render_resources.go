@@ -18,9 +18,25 @@ func appLabel(w *writer, app string) {
 // at each start: before, it has RemainAfterExit=yes whatever its file says.
 var perStart = Version{5, 3}
 
+// object writes the head of a file of a network or a volume. Each start of an app that requires
+// the object may start its service, so the service has no limit of starts.
+func object(w *writer, d description) {
+	w.begin("Unit")
+	w.put(d.origin, "Description", d.text)
+	w.put(origin{index: -1}, "StartLimitIntervalSec", "0")
+}
+
+// unless skips the service of an object that exists, since Podman would do nothing for it.
+// condition is a directive of systemd, dir the directory of such objects.
+func unless(w *writer, condition, dir, name string) {
+	if at := dir + "/" + name; dir != "" && representable(absentPath, at) == nil {
+		w.assign(origin{index: -1}, condition, absentPath, at)
+	}
+}
+
 // eachStart makes a service run at each start of an app that requires it, including automatic
 // restarts. It so recreates an object that was removed while the app was stopped, for example
-// by podman system prune. For an object that exists it does nothing.
+// by podman system prune.
 func eachStart(w *writer) {
 	if w.target.Podman.before(perStart) {
 		return
@@ -31,17 +47,9 @@ func eachStart(w *writer) {
 	w.put(none, "TimeoutStartSec", "5m0s")
 }
 
-// manyStarts lifts the limit of starts: a network that many apps share is started with
-// each of them.
-func manyStarts(w *writer) {
-	if !w.target.Podman.before(perStart) {
-		w.put(origin{index: -1}, "StartLimitIntervalSec", "0")
-	}
-}
-
-// tolerateFailure lets an app start although its network could not be created. The app then
-// fails, and systemd restarts it, which it does not do for a unit whose requirement failed.
-// 125 is Podman's own error; 203 is that of systemd without Podman.
+// tolerateFailure lets an app start although its network or volume could not be created. The
+// app then fails, and systemd restarts it, which it does not do for a unit whose requirement
+// failed. 125 is Podman's own error; 203 is that of systemd without Podman.
 func tolerateFailure(w *writer) {
 	if !w.target.Podman.before(perStart) {
 		w.put(origin{index: -1}, "SuccessExitStatus", "125 203")
@@ -73,9 +81,9 @@ type description struct {
 func (r *renderer) networkFile(app *manifests.Resolved, n network, d description, settings, mark func(*writer)) {
 	w := r.file(app)
 	none := origin{index: -1}
-	w.begin("Unit")
-	w.put(d.origin, "Description", d.text)
-	manyStarts(w)
+	object(w, d)
+	// A file that lost its content in a power cut is no network: Podman writes it again.
+	unless(w, "ConditionFileNotEmpty", w.target.Places.Networks, n.name+".json")
 	w.begin("Network")
 	w.put(none, "NetworkName", n.name)
 	w.put(none, "ServiceName", units.ObjectService(n.file)) // the default, which a later Podman may change
@@ -95,11 +103,10 @@ func (r *renderer) volume(app *manifests.Resolved, name string) {
 	none := origin{index: -1}
 	at := origin{base: "app.volumes." + name, index: -1}
 	file := units.VolumeUnitFile(app.ID(), name)
-	w.begin("Unit")
-	w.put(none, "Description", "Volume "+name+" of "+app.Document.App.Name)
+	object(w, description{none, "Volume " + name + " of " + app.Document.App.Name})
 	o := app.Document.App.Volumes[name]
-	if isElsewhere(o) {
-		manyStarts(w)
+	if !isElsewhere(o) {
+		unless(w, "ConditionPathExists", w.target.Places.Volumes, units.VolumeName(app.ID(), name))
 	}
 	w.begin("Volume")
 	w.put(at, "VolumeName", units.VolumeName(app.ID(), name))
@@ -113,8 +120,9 @@ func (r *renderer) volume(app *manifests.Resolved, name string) {
 		}
 	}
 	appLabel(w, app.ID())
-	if isElsewhere(o) { // else Podman makes the same one with the container
-		eachStart(w)
+	eachStart(w)
+	if !isElsewhere(o) { // else Podman would make another one with the container
+		tolerateFailure(w)
 	}
 	quadlet(w, false)
 	r.close(file, "Volume", app, noMark)

@@ -115,7 +115,8 @@ func needs(t *testing.T, file units.File) (list []need) {
 			section = strings.Trim(line, "[]")
 		case !isAssignment || strings.HasPrefix(line, "#"):
 		case section == "Unit" || section == "Service" || section == "Install":
-			if !slices.Contains(known, key) {
+			isSkipped := path.Ext(file.Name) != ".container" && slices.Contains([]string{"ConditionFileNotEmpty", "ConditionPathExists"}, key)
+			if !isSkipped && !slices.Contains(known, key) {
 				add(line, rights.UnitDirective)
 			}
 		case section == "Volume":

@@ -37,6 +37,15 @@ func matchEscaped(text string, c class, want string) (rest string, err error) {
 		got, err = readLine(got, below, "%$")
 	case directive:
 		got, err = readLine(got, text, "%")
+	case absentPath:
+		path, ok := strings.CutPrefix(text, "!")
+		if below, isHome := strings.CutPrefix(path, "%h"); isHome {
+			got, path = append(got, '~'), below
+		}
+		if !ok || !strings.HasPrefix(path, "/") {
+			return "", fmt.Errorf("it would not be the absence of a path")
+		}
+		got, err = readLine(got, path, "%")
 	case inert:
 		got, err = readLine(got, text, "")
 	}

@@ -52,6 +52,8 @@ type Target struct {
 	Podman Version
 	// Scope is the manager that runs the units.
 	Scope units.Scope
+	// Places is where the machine's Podman keeps networks and volumes.
+	Places units.Places
 	// Generator is the version of archgen, written into the ownership mark.
 	Generator string
 }

@@ -30,6 +30,9 @@ type Source struct {
 	Podman string
 	// Ask returns the version of this machine's Podman, or nothing.
 	Ask func() string
+	// Places returns where this machine's Podman keeps networks and volumes. Without it, and for
+	// an image, it is where the configuration files of the machine or the image leave it.
+	Places func() units.Places
 	// Generator is the version of archgen that rendered files name.
 	Generator string
 	Getenv    func(string) string

@@ -8,7 +8,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
-
+	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/paths"
 )
 
@@ -36,9 +36,17 @@ func (s Source) settings(k *Compiled) (diags diag.List, err error) {
 	return nil, nil
 }
 
+// Objects is where the Podman that runs the units keeps networks and volumes.
+func (s Source) Objects() units.Places {
+	if s.Root == "" && s.Places != nil {
+		return s.Places()
+	}
+	return s.Paths().Default()
+}
+
 // target chooses the Podman version to render for.
 func (s Source) target(settings manifests.Settings) (generator.Target, error) {
-	t := generator.Target{Podman: generator.Default, Scope: s.Scope, Generator: s.Generator}
+	t := generator.Target{Podman: generator.Default, Scope: s.Scope, Places: s.Objects(), Generator: s.Generator}
 	text := s.Podman
 	if text == "" {
 		text = settings.Podman

@@ -322,6 +322,27 @@ func TestLiveStranded(t *testing.T) {
 	}
 }
 
+// TestLiveSkipped: a unit that its condition skips counts as started for what requires it, as
+// often as that starts, and never as failed.
+func TestLiveSkipped(t *testing.T) {
+	m := connect(t, systemd.Options{})
+	install(t, m, map[string]string{
+		"skipped.service": "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=5\nConditionPathExists=!%h\n[Service]\nType=oneshot\nExecStart=/bin/false\n",
+		"needs.service":   "[Unit]\nStartLimitIntervalSec=0\nRequires=skipped.service\nAfter=skipped.service\n" + sleeps,
+	})
+	for range 8 {
+		if result, err := m.Restart(within(t, long), "needs.service", systemd.Replace); result != systemd.JobDone || err != nil {
+			t.Fatalf("%q, %v", result, err)
+		}
+		if u := unit(t, m, "needs.service"); u.ActiveState != "active" {
+			t.Errorf("what requires it: %+v", u)
+		}
+		if u := unit(t, m, "skipped.service"); u.ActiveState != "inactive" || u.SubState != "dead" || u.Result != "success" || u.IsStranded() {
+			t.Errorf("skipped: %+v", u)
+		}
+	}
+}
+
 // TestLiveParts: what the units of an app's parts rely on. The main service restarts with
 // RestartMode=direct, and the others are PartOf= it.
 func TestLiveParts(t *testing.T) {
