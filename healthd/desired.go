@@ -108,8 +108,8 @@ func (c *Compiler) look() (string, error) {
 	for _, file := range c.Source.Paths().Settings() {
 		note(&text, file)
 	}
-	// The generator's answer depends on Podman, which an upgrade replaces.
-	fmt.Fprintln(&text, c.Source.Ask())
+	// The generator's answer depends on Podman, which an upgrade replaces, and on its settings.
+	fmt.Fprintln(&text, c.Source.Ask(), c.Source.Objects())
 	for _, dir := range dirs {
 		note(&text, dir)
 		lookInto(&text, dir, "")

@@ -31,6 +31,7 @@ case "$1 $2" in
 "image inspect") cat "$WORK/image.json" 2>/dev/null || echo '[{"Architecture": "'"$ARCH"'"}]' ;;
 "pull --quiet") echo "Error: $3: not found" >&2; exit 125 ;;
 unshare*) echo '{}' ;;
+info*) echo '{"graphRoot": "'$HOME'/.local/share/containers/storage", "volumePath": "'$HOME'/.local/share/containers/storage/volumes"}' ;;
 "ps --all") echo '[]' ;;
 "volume ls") kept volumes ;;
 "secret ls") kept secrets ;;

@@ -60,6 +60,9 @@ func (c *cli) from(s *source) compile.Source {
 	from := compile.Source{
 		Root: s.root, Scope: s.scope(), Podman: s.podman, Ask: installedPodman, Generator: compile.Version(), Getenv: c.getenv,
 	}
+	if base, err := c.local(s.scope()); err == nil {
+		from.Places = machine.PodmanPlaces{Base: base, Getenv: c.getenv, Version: installedPodman}.Find
+	}
 	if places, err := paths.Of(s.scope(), c.getenv); err == nil && s.root == "" {
 		from.Rendered = func() (units.Set, error) {
 			files, _ := machine.Files(places.Units).Read() // a file that can't be read is reported by the verbs that need it

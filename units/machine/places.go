@@ -1,0 +1,113 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/paths"
+	"github.com/archipelago-os/archipelago/units/statedir"
+)
+
+// askTime is the timeout for asking Podman where it keeps its objects.
+const askTime = 10 * time.Second
+
+// PodmanPlaces finds where Podman keeps networks and volumes. Podman says it, and is asked once:
+// its answer is kept with its version, until that or a configuration file of Podman changes. A
+// program that does not run Podman uses the answer until a configuration file changes. Without
+// an answer, it is the default unless a configuration file says otherwise.
+type PodmanPlaces struct {
+	Base
+	// Getenv reads the environment of the user who runs the apps.
+	Getenv func(string) string
+	// Version returns Podman's version.
+	Version func() string
+}
+
+// Find returns the places.
+func (p PodmanPlaces) Find() units.Places {
+	env := paths.Env{Scope: p.Scope, Getenv: p.Getenv}
+	config := stampOf(env.PodmanConfig())
+	kept, ok := p.Store.Podman()
+	ok = ok && kept.Config == config
+	if !p.mayAsk() {
+		if ok {
+			return kept.Places
+		}
+		return env.Default()
+	}
+	now := p.Version()
+	if ok && kept.Version == now {
+		return kept.Places
+	}
+	places, err := p.ask()
+	if err != nil {
+		return env.Default()
+	}
+	_ = p.Store.SavePodman(statedir.Podman{Version: now, Config: config, Places: places}) // else it is asked again
+	return places
+}
+
+// mayAsk reports whether this program runs Podman, as the user who runs the apps.
+func (p PodmanPlaces) mayAsk() bool {
+	return p.Podman != nil && (p.Scope == units.User || os.Getuid() == 0)
+}
+
+// ask asks Podman.
+func (p PodmanPlaces) ask() (units.Places, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), askTime)
+	defer cancel()
+	var store struct{ GraphRoot, VolumePath string }
+	if err := p.Podman.JSON(ctx, &store, "info", "--format={{json .Store}}"); err != nil {
+		return units.Places{}, err
+	}
+	if !filepath.IsAbs(store.GraphRoot) || !filepath.IsAbs(store.VolumePath) {
+		return units.Places{}, fmt.Errorf("podman info names no directories: %q, %q", store.GraphRoot, store.VolumePath)
+	}
+	usual := units.DefaultPlaces(p.Scope)
+	return units.Places{
+		Networks: abbreviated(paths.Networks(p.Scope, p.Getenv, store.GraphRoot), usual.Networks, p.Getenv("HOME")),
+		Volumes:  abbreviated(store.VolumePath, usual.Volumes, p.Getenv("HOME")),
+	}, nil
+}
+
+// abbreviated is a directory, in the words of the default if it is the default one: the unit files
+// are then the same as in an image.
+func abbreviated(dir, usual, home string) string {
+	at := usual
+	if below, isHome := strings.CutPrefix(usual, "~/"); isHome {
+		at = filepath.Join(home, below)
+	}
+	a, errA := os.Stat(dir)
+	b, errB := os.Stat(at)
+	if dir == at || errA == nil && errB == nil && os.SameFile(a, b) {
+		return usual
+	}
+	return dir
+}
+
+// stampOf changes with the files, and with the entries of the directories.
+func stampOf(files []string) string {
+	var text strings.Builder
+	for _, file := range files {
+		note(&text, file)
+		if strings.HasSuffix(file, ".d") {
+			entries, _ := filepath.Glob(filepath.Join(file, "*")) // the pattern is valid
+			for _, e := range entries {
+				note(&text, e)
+			}
+		}
+	}
+	return text.String()
+}
+
+// note adds the identity of a file that exists.
+func note(text *strings.Builder, file string) {
+	if info, err := os.Stat(file); err == nil {
+		fmt.Fprintf(text, "%s %d %d;", file, info.Size(), info.ModTime().UnixNano())
+	}
+}

@@ -1,0 +1,45 @@
+package statedir
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/archipelago-os/archipelago/units"
+
+	"github.com/archipelago-os/archipelago/units/durable"
+)
+
+const podmanFile = "podman.json"
+
+// Podman is what Podman said about itself.
+type Podman struct {
+	// Version is the Podman that was asked, Config identifies its configuration files.
+	Version string `json:"version"`
+	Config  string `json:"config"`
+	// Places is where it keeps networks and volumes.
+	Places units.Places `json:"places"`
+}
+
+// Podman reads what Podman said when it was last asked. A damaged file counts as none: Podman is
+// asked again.
+func (s Store) Podman() (p Podman, ok bool) {
+	data, err := durable.ReadFile(s.State, podmanFile)
+	if err != nil || data == nil || json.Unmarshal(data, &p) != nil {
+		return Podman{}, false
+	}
+	return p, true
+}
+
+// SavePodman stores what Podman said, in a state directory that exists.
+func (s Store) SavePodman(p Podman) error {
+	d, err := durable.Open(s.State)
+	if err != nil || d == nil {
+		return err
+	}
+	d.Close()
+	data, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return fmt.Errorf("recording what Podman said: %w", err)
+	}
+	return durable.Replace(s.State, podmanFile, append(data, '\n'))
+}
