@@ -25,18 +25,24 @@ import (
 // the owner of that content and renames it into place. archgen never touches a volume with
 // content. After an interruption a volume is either still new or finished.
 
-// ownNewVolumes changes the owner of the part's new volumes to the container's user.
-func (p *Part) ownNewVolumes(ctx context.Context) error {
+// volumesLock is the lock of changes to volumes: several parts may mount one.
+const volumesLock = "volumes.lock"
+
+// ownNewVolumes changes the owner of the part's new volumes to the container's user, and returns
+// the names of those that it created.
+func (p *Part) ownNewVolumes(ctx context.Context) (created []string, err error) {
 	for _, by := range p.Recipe.Volumes {
 		isNew, err := p.anyNew(ctx, by.List)
 		if err == nil && isNew {
-			err = p.ownLocked(ctx, by)
+			var names []string
+			names, err = p.ownLocked(ctx, by)
+			created = append(created, names...)
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return nil
+	return created, nil
 }
 
 func (p *Part) anyNew(ctx context.Context, list []units.NewVolume) (bool, error) {
@@ -76,26 +82,27 @@ const untilCancelled = 365 * 24 * time.Hour
 
 // ownLocked is ownNewVolumes for the volumes of one user, under a lock, because another
 // part of the app may mount them too.
-func (p *Part) ownLocked(ctx context.Context, by units.NewVolumes) error {
-	unlock, err := durable.LockFile(ctx, p.Renderer.Runtime, "volumes.lock", untilCancelled)
+func (p *Part) ownLocked(ctx context.Context, by units.NewVolumes) (created []string, err error) {
+	unlock, err := durable.LockFile(ctx, p.Renderer.Runtime, volumesLock, untilCancelled)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer unlock()
 	var fresh []units.NewVolume
 	for _, v := range by.List {
 		isNew, err := p.isNew(ctx, v)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		if isNew {
 			fresh = append(fresh, v)
 		}
 	}
 	if len(fresh) == 0 {
-		return nil
+		return nil, nil
 	}
-	return errors.Join(p.giveOwner(ctx, by, fresh), p.removeStaging(ctx, fresh))
+	created, err = p.giveOwner(ctx, by, fresh)
+	return created, errors.Join(err, p.removeStaging(ctx, fresh))
 }
 
 // stagingOf returns the name of the staging volume of a new one. The `_` distinguishes it
@@ -103,27 +110,28 @@ func (p *Part) ownLocked(ctx context.Context, by units.NewVolumes) error {
 func stagingOf(v units.NewVolume) string { return v.Name + "_new" }
 
 // giveOwner creates the volumes with their container's user as the owner.
-func (p *Part) giveOwner(ctx context.Context, by units.NewVolumes, fresh []units.NewVolume) error {
+func (p *Part) giveOwner(ctx context.Context, by units.NewVolumes, fresh []units.NewVolume) (created []string, err error) {
 	if p.hasStaging(fresh) { // left by an interrupted start, together with its container
 		if err := errors.Join(p.removeContainer(ctx), p.removeStaging(ctx, fresh)); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	owner, err := p.fillStaging(ctx, by, fresh)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, v := range fresh {
 		if owner.isRoot && !by.IsNamed {
 			err = p.volume(ctx, nil, "leave", p.volumeDir(v.Name))
 		} else {
 			err = p.recreate(ctx, v, owner)
+			created = append(created, v.Name)
 		}
 		if err != nil {
-			return fmt.Errorf("giving the new volume %s to the container's user: %w", v.Name, err)
+			return nil, fmt.Errorf("giving the new volume %s to the container's user: %w", v.Name, err)
 		}
 	}
-	return nil
+	return created, nil
 }
 
 // fillStaging has Podman fill the staging volumes from the image, and returns the user of
@@ -251,5 +259,12 @@ func (p *Part) removeVolume(ctx context.Context, name string) error {
 	if _, err := os.Stat(p.volumeDir(name)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return p.Podman.Run(ctx, "volume", "rm", name)
+	err := p.Podman.Run(ctx, "volume", "rm", name)
+	if err == nil {
+		return nil
+	}
+	if isKnown, unknown := p.Podman.Exists(ctx, "volume", name); unknown == nil && !isKnown {
+		return nil // Podman has forgotten it, and takes its directory for the next one
+	}
+	return err
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -151,6 +152,19 @@ func TestNewVolumes(t *testing.T) {
 			before: func(w *world) { w.makeVolume("ui.data", "wallet") },
 			recipe: ofUser(false),
 			files:  "wallet",
+			calls:  []string{"volume exists ui.data"},
+		},
+		"it holds data, and Podman has forgotten it": {
+			before: func(w *world) { w.makeVolume("ui.data", "wallet"); w.podman.forgotten["ui.data"] = true },
+			recipe: ofUser(false),
+			owner:  owner, files: "wallet",
+			calls: []string{"volume exists ui.data", "unshare stat", "volume create ui.data", "unshare volume reclaim"},
+		},
+		"it is empty, and Podman has forgotten it": {
+			before: func(w *world) { w.makeVolume("ui.data"); w.podman.forgotten["ui.data"] = true },
+			recipe: ofUser(false),
+			owner:  owner, files: "seed",
+			calls: append(slices.Clone(created), "unshare volume clear", "volume rm ui.data", "volume exists ui.data", "volume create ui.data", "unshare volume place "+fmt.Sprintf("%d:%d", os.Getuid(), os.Getgid()), "volume rm ui.data_new"),
 		},
 		"it is empty, and a container uses it": {
 			before: func(w *world) {
@@ -164,7 +178,7 @@ func TestNewVolumes(t *testing.T) {
 		"the image's user is root, who may change to another": {
 			before: func(w *world) { w.makeVolume("ui.data"); w.podman.user = 0 },
 			recipe: ofUser(false),
-			calls:  append(slices.Clone(created[:4]), "unshare volume leave", "volume rm ui.data_new"),
+			calls:  append(slices.Clone(created[:4]), "unshare volume leave", "volume rm ui.data_new", "volume exists ui.data"),
 		},
 		"the image's user is root, and there is no volume yet": {
 			before: func(w *world) { w.podman.user = 0 },
@@ -267,6 +281,69 @@ func TestNewVolumesInterrupted(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestForgottenVolumes: Podman is asked about a volume once, and again after its database or the
+// directory of the volume was replaced.
+func TestForgottenVolumes(t *testing.T) {
+	w := newWorld(t, ofUser(false))
+	w.makeVolume("ui.data", "wallet")
+	dir := filepath.Join(w.Renderer.Volumes, "ui.data")
+	database := filepath.Join(w.Renderer.Storage, "db.sql")
+	write := func() {
+		t.Helper()
+		if err := os.WriteFile(database+".new", nil, 0o600); err != nil { // while the old one has its inode
+			t.Fatal(err)
+		}
+		if err := os.Rename(database+".new", database); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, step := range []struct {
+		name   string
+		change func()
+		asks   bool
+	}{
+		{"at first", func() {}, true},
+		{"nothing changed", func() {}, false},
+		{"a database", write, true},
+		{"nothing changed", func() {}, false},
+		{"another database", write, true},
+		{"the directory was away", func() {
+			if err := errors.Join(os.Rename(dir, dir+".kept"), os.Rename(dir+".kept", dir)); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+		{"the record is damaged", func() {
+			if err := os.WriteFile(filepath.Join(w.Renderer.State, volumesFile), []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, true},
+		{"nothing changed", func() {}, false},
+	} {
+		step.change()
+		if err := w.Configure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		want := []string(nil)
+		if step.asks {
+			want = []string{"volume exists ui.data"}
+		}
+		if d := cmp.Diff(want, w.podman.taken()); d != "" {
+			t.Errorf("%s: calls, -want +got:\n%s", step.name, d)
+		}
+	}
+	w.podman.forgotten["ui.data"] = true
+	write()
+	w.podman.fail = func(command string, _ bool) error {
+		if command == "unshare stat" {
+			return exitStatus(125)
+		}
+		return nil
+	}
+	if got, want := message(w.Configure(t.Context())), "the volumes of app@ui: making Podman know the volume ui.data: podman unshare stat "; !strings.HasPrefix(got, want) {
+		t.Errorf("got  %s\nwant %s", got, want)
 	}
 }
 

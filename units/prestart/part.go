@@ -79,7 +79,11 @@ type Part struct {
 // Configure sets the owner of new volumes to the user of their container, and writes the
 // files for the next start. systemd runs it before RunSteps.
 func (p *Part) Configure(ctx context.Context) error {
-	if err := p.ownNewVolumes(ctx); err != nil {
+	created, err := p.ownNewVolumes(ctx)
+	if err == nil {
+		err = p.rememberVolumes(ctx, created)
+	}
+	if err != nil {
 		return fmt.Errorf("the volumes of app@%s: %w", p.ID, err)
 	}
 	if err := p.Renderer.Write(p.ID, p.Recipe); err != nil {

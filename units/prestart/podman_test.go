@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,6 +36,8 @@ type fakePodman struct {
 
 	// containers is the volumes of each container, with their mount points.
 	containers map[string]map[string]string
+	// forgotten is the volumes that it does not know although their directories are there.
+	forgotten map[string]bool
 	// owners is the owner options that volumes were created with.
 	owners map[string]string
 	calls  []string
@@ -42,7 +45,7 @@ type fakePodman struct {
 
 func newFakePodman(t *testing.T, storage string) *fakePodman {
 	t.Helper()
-	return &fakePodman{t: t, storage: storage, user: 1000, containers: map[string]map[string]string{}, owners: map[string]string{}}
+	return &fakePodman{t: t, storage: storage, user: 1000, containers: map[string]map[string]string{}, owners: map[string]string{}, forgotten: map[string]bool{}}
 }
 
 // exitStatus is the error of a process that failed.
@@ -95,6 +98,14 @@ func (f *fakePodman) execute(ctx context.Context, call podmancli.Call) (said str
 		return "", f.createVolume(last, args)
 	case "volume rm":
 		return f.removeVolume(last)
+	case "volume exists":
+		if _, err := os.Stat(filepath.Dir(VolumeDir(filepath.Join(f.storage, "volumes"), last))); err != nil || f.forgotten[last] {
+			return "", exec.CommandContext(ctx, "false").Run()
+		}
+		return "", nil
+	case "unshare stat":
+		fmt.Fprintf(call.Stdout, "uid=%d,gid=%d\n", os.Getuid(), os.Getgid())
+		return "", nil
 	case "container inspect":
 		fmt.Fprintln(call.Stdout, f.specPath())
 		return "", nil
@@ -190,11 +201,15 @@ func (f *fakePodman) init(container string) error {
 func (f *fakePodman) specPath() string { return filepath.Join(f.storage, "config.json") }
 
 func (f *fakePodman) createVolume(name string, args []string) error {
+	delete(f.forgotten, name)
 	f.owners[name] = strings.Join(slices.DeleteFunc(slices.Clone(args[2:len(args)-1]), func(a string) bool { return a == "" }), " ")
 	return os.MkdirAll(VolumeDir(filepath.Join(f.storage, "volumes"), name), 0o755)
 }
 
 func (f *fakePodman) removeVolume(name string) (said string, err error) {
+	if f.forgotten[name] {
+		return "Error: no such volume", exitStatus(1)
+	}
 	for container, volumes := range f.containers {
 		if volumes[name] != "" {
 			return "Error: volume is in use by " + container, exitStatus(2)

@@ -28,7 +28,7 @@ func (e *UsageError) Error() string { return e.Err.Error() }
 func (e *UsageError) Unwrap() error { return e.Err }
 
 // Volume executes one verb on the directory of a volume, or on that of a part's files:
-// isnew, leave, clear, place, await, ensure or overwrite. It runs as root, or as root of
+// isnew, leave, reclaim, clear, place, await, ensure or overwrite. It runs as root, or as root of
 // Podman's user namespace (podman unshare), where the owners of a container's files are
 // known. stdin is the new content for overwrite.
 //
@@ -44,6 +44,8 @@ func Volume(ctx context.Context, args []string, stdin io.Reader) error {
 		return err
 	case len(args) == 2 && args[0] == "leave":
 		return leaveVolume(args[1])
+	case len(args) == 2 && args[0] == "reclaim":
+		return reclaimVolume(args[1])
 	case len(args) == 2 && args[0] == "clear":
 		return clearVolume(args[1])
 	case len(args) == 4 && args[0] == "place":

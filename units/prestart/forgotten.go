@@ -1,0 +1,172 @@
+package prestart
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
+)
+
+// Podman may forget a volume whose directory is there: its database was lost, or the directory
+// comes from a backup. The unit of the volume does nothing then, and Podman would take the
+// directory with the container, without labels, and give its top to root. So archgen makes Podman
+// know the volume before, with its labels and the owner that it has. What it contains stays.
+//
+// Asking Podman takes as long as most of a start. archgen asks once for each directory and
+// database, and records that in a file.
+
+const volumesFile = "volumes.json"
+
+// knownVolumes is the volumes that Podman knows, as far as archgen has asked.
+type knownVolumes struct {
+	// Database identifies the file of Podman's database.
+	Database string `json:"database"`
+	// Volumes is what identifies the directory of each volume.
+	Volumes map[string]string `json:"volumes"`
+}
+
+// has reports whether Podman knows a volume with that directory.
+func (k knownVolumes) has(name, dir string) bool { return k.Volumes[name] == dir }
+
+// rememberVolumes makes Podman know the part's volumes that it has forgotten. Those that archgen
+// has just created it knows.
+func (p *Part) rememberVolumes(ctx context.Context, created []string) error {
+	if len(p.unasked(p.knownVolumes())) == 0 {
+		return nil
+	}
+	unlock, err := durable.LockFile(ctx, p.Renderer.Runtime, volumesLock, untilCancelled)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	known := p.knownVolumes()
+	unasked := p.unasked(known)
+	for _, v := range unasked {
+		if slices.Contains(created, v.Name) {
+			continue
+		}
+		isKnown, err := p.Podman.Exists(ctx, "volume", v.Name)
+		if err == nil && !isKnown {
+			err = p.remember(ctx, v)
+		}
+		if err != nil {
+			return fmt.Errorf("making Podman know the volume %s: %w", v.Name, err)
+		}
+	}
+	next := knownVolumes{Database: databaseOf(p.Renderer.Storage), Volumes: map[string]string{}}
+	if next.Database == known.Database {
+		maps.Copy(next.Volumes, known.Volumes)
+	}
+	for _, v := range unasked {
+		next.Volumes[v.Name] = identityOf(p.volumeDir(v.Name))
+	}
+	text, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	return durable.Replace(p.Renderer.State, volumesFile, append(text, '\n'))
+}
+
+// knownVolumes reads the record. It is empty if the database differs, or the record is
+// damaged.
+func (p *Part) knownVolumes() (k knownVolumes) {
+	text, err := durable.ReadFile(p.Renderer.State, volumesFile)
+	if err != nil || json.Unmarshal(text, &k) != nil || k.Database != databaseOf(p.Renderer.Storage) {
+		return knownVolumes{}
+	}
+	return k
+}
+
+// unasked is the part's volumes that have a directory and are not recorded.
+func (p *Part) unasked(known knownVolumes) (list []units.NewVolume) {
+	for _, by := range p.Recipe.Volumes {
+		for _, v := range by.List {
+			if dir := identityOf(p.volumeDir(v.Name)); dir != "" && !known.has(v.Name, dir) {
+				list = append(list, v)
+			}
+		}
+	}
+	return list
+}
+
+// remember makes Podman know a volume. Podman gives the directory of a volume, and the one of
+// its content, to the owner that it is told.
+func (p *Part) remember(ctx context.Context, v units.NewVolume) error {
+	dir := p.volumeDir(v.Name)
+	create := []string{"volume", "create"}
+	owner, err := p.ownerOfContent(ctx, dir)
+	switch {
+	case err != nil:
+		return err
+	case owner != "":
+		create = append(create, "--opt=o="+owner)
+	}
+	for _, label := range v.Labels {
+		create = append(create, "--label="+label)
+	}
+	if err := p.Podman.Run(ctx, append(create, v.Name)...); err != nil {
+		return err
+	}
+	return p.volume(ctx, nil, "reclaim", dir)
+}
+
+// ownerOfContent is the owner of a volume's content as an option of the volume, in the IDs of
+// Podman's user namespace. It is empty if there is no content.
+func (p *Part) ownerOfContent(ctx context.Context, dir string) (string, error) {
+	var st unix.Stat_t
+	data := filepath.Join(dir, dataDir)
+	switch err := unix.Stat(data, &st); {
+	case err == nil && p.Scope == units.System:
+		return fmt.Sprintf("uid=%d,gid=%d", st.Uid, st.Gid), nil
+	case errors.Is(err, unix.ENOENT):
+		return "", nil
+	}
+	out, err := p.Podman.Output(ctx, "unshare", "stat", "--format=uid=%u,gid=%g", data)
+	return strings.TrimSpace(string(out)), err
+}
+
+// databaseOf identifies Podman's database: SQLite, or BoltDB of an older version. An identity has
+// the time of birth, since a new file may get the inode of the old one.
+func databaseOf(storage string) string {
+	for _, file := range []string{"db.sql", "libpod/bolt_state.db"} {
+		var st unix.Statx_t
+		if unix.Statx(unix.AT_FDCWD, filepath.Join(storage, file), 0, unix.STATX_INO|unix.STATX_BTIME, &st) == nil {
+			return fmt.Sprintf("%s %d %d.%09d", file, st.Ino, st.Btime.Sec, st.Btime.Nsec)
+		}
+	}
+	return ""
+}
+
+// identityOf identifies the directory of a volume, empty if there is none. Its change time
+// differs after it was moved, or restored from a backup.
+func identityOf(dir string) string {
+	info, err := os.Stat(dir)
+	if err != nil || !info.IsDir() {
+		return ""
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%d %d.%09d", st.Ino, st.Ctim.Sec, st.Ctim.Nsec)
+}
+
+// reclaimVolume gives the directory around a volume's content back to the user who runs Podman,
+// and records that the content has its owner.
+func reclaimVolume(dir string) error {
+	if err := os.Lchown(dir, os.Getuid(), os.Getgid()); err != nil {
+		return err
+	}
+	return markOwned(dir)
+}
