@@ -243,11 +243,10 @@ func TestRetriedPart(t *testing.T) {
 			return x.With(append(x.Files, units.File{Name: "app@x.db.container", App: "x", Digest: version, Content: []byte(version)}))
 		}
 		m := newMachine()
-		m.units["app@x.db.service"] = units.Unit{Active: units.Active, Invocation: "1", Digest: "1"}
 		m.run(t, parts("1"))
-		m.units["app@x.db.service"] = units.Unit{Active: units.Activating, Invocation: "2", Restarts: 1}
+		m.Set("app@x.db.service", func(u *units.Unit) { *u = units.Unit{Loaded: true, Active: units.Activating, Invocation: "2", Restarts: 1} })
 		began := time.Now()
-		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{parts("2")}}, nil }, m.host())
+		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{parts("2")}}, nil }, m.Host())
 		if err != nil {
 			t.Fatal(err)
 		}

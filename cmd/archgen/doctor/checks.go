@@ -18,6 +18,7 @@ var checks = []check{
 	{name: "manifests", about: "the manifests of the apps", run: checkManifests},
 	{name: "unit files", about: "the directory of unit files", run: checkUnitFiles},
 	{name: "networks", about: "whether apps are isolated from each other", run: checkNetworks},
+	{name: "objects", about: "whether Podman's networks and volumes are as in the unit files", run: checkObjects},
 	{name: "quadlet", about: "whether Podman accepts the unit files", run: checkQuadlet},
 	{name: "secrets", about: "how secrets are stored", run: checkSecrets},
 	{name: "ports", about: "the ports of the apps", run: checkPorts},

@@ -37,8 +37,9 @@ type Env struct {
 	Getenv func(string) string
 	UID    int
 	User   string
-	// Storage is the directory in which Podman keeps images.
-	Storage string
+	// Storage is the directory in which Podman keeps images, Volumes and Networks those of its
+	// volumes and of the files of its networks.
+	Storage, Volumes, Networks string
 	// Self is the path of this archgen.
 	Self string
 

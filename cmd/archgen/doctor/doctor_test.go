@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -451,4 +453,65 @@ func TestDoctorJudgesHealthd(t *testing.T) {
 	expect(t, judgeHealthd(unit("loaded", "activating", "enabled"), units.User), Warning, "does not start", "journalctl --user -x ")
 	expect(t, judgeHealthd(unit("masked", "inactive", "masked"), units.User), Warning, "masked", "systemctl --user unmask archipelago-healthd.service && ")
 	expect(t, judgeHealthd(unit("not-found", "inactive", ""), units.User), Warning, "not installed")
+}
+
+// An object that exists keeps its settings, whatever its unit file says now.
+func TestDoctorObjects(t *testing.T) {
+	t.Parallel()
+	e := &Env{Volumes: "/v"}
+	files := units.Set{
+		{Name: "app@user.container", App: "user", Content: []byte("[Container]\nNetwork=archipelago-shared.page.network\n")},
+		{Name: "app@web.container", App: "web", Content: []byte("[Container]\nNetwork=archipelago-private.web.network:alias=main\nNetwork=archipelago-shared.page.network\n")},
+		{Name: "archipelago-private.web.network", App: "web", Content: []byte("[Network]\nNetworkName=private.web\nOptions=isolate=strict\nLabel=io.archipelago.app=web\n")},
+		{Name: "archipelago-shared.page.network", Content: []byte("[Network]\nNetworkName=shared.page\nOptions=isolate=strict\nLabel=io.archipelago.capability=page\n")},
+		{Name: "archipelago-web.cold.volume", App: "web", Content: []byte("[Volume]\nVolumeName=web.cold\nDevice=/srv/cold\nType=none\nOptions=bind\nLabel=io.archipelago.app=web\n")},
+		{Name: "archipelago-web.data.volume", App: "web", Content: []byte("[Volume]\nVolumeName=web.data\nLabel=\"tier=$$ a \\\"b\\\"\"\nLabel=io.archipelago.app=web\n")},
+		{Name: "archipelago-web.recipe", App: "web", Content: []byte("[Recipe]\nNewVolumes={\"list\":[{\"name\":\"web.data\"}]}\n")},
+	}
+	app, strict := map[string]string{"io.archipelago.app": "web"}, map[string]string{"isolate": "strict"}
+	page := map[string]string{"io.archipelago.capability": "page"}
+	data := volume{Name: "web.data", Options: map[string]string{"o": "uid=1,gid=1"}, Labels: map[string]string{"io.archipelago.app": "web", "tier": `$ a "b"`, "more": "x"}}
+	cold := volume{Name: "web.cold", Options: map[string]string{"device": "/srv/cold", "type": "none", "o": "bind"}, Labels: app}
+	private, shared := podman.Network{Name: "private.web", Options: strict, Labels: app}, podman.Network{Name: "shared.page", Options: strict, Labels: page}
+	changed := func(v volume, option, value string) volume {
+		v.Options = maps.Clone(v.Options)
+		v.Options[option] = value
+		return v
+	}
+	for name, c := range map[string]struct {
+		networks []podman.Network
+		volumes  []volume
+		severity Severity
+		says     []string
+	}{
+		"none":   {nil, nil, OK, []string{"0 objects"}},
+		"equal":  {[]podman.Network{private, shared, {Name: "other"}}, []volume{data, cold, {Name: "x"}}, OK, []string{"4 objects, as in the unit files"}},
+		"open":   {[]podman.Network{{Name: "private.web", Labels: app}}, nil, Warning, []string{"the network private.web lacks the option isolate=strict", "archgen stop web && podman network rm private.web && archgen start web"}},
+		"shared": {[]podman.Network{{Name: "shared.page", Options: strict}, {Name: "private.web"}}, nil, Warning, []string{"1 more differ"}},
+		"used by two": {[]podman.Network{{Name: "shared.page", Options: strict}}, nil, Warning, []string{
+			"lacks the label io.archipelago.capability=page", "archgen stop user web && podman network rm shared.page && archgen start user web",
+		}},
+		"no labels": {nil, []volume{{Name: "web.data"}}, Warning, []string{
+			`the volume web.data lacks the label tier=$ a "b"`,
+			"archgen stop web && mv /v/web.data /v/web.data.kept && podman volume rm web.data && mv /v/web.data.kept /v/web.data && archgen start web",
+		}},
+		"no labels, and no recipe": {nil, []volume{{Name: "web.cold", Options: cold.Options}}, Warning, []string{
+			"mv /v/web.cold.kept /v/web.cold && podman volume create --label=io.archipelago.app=web web.cold && archgen start web",
+		}},
+		"on this disk": {nil, []volume{{Name: "web.cold", Labels: app}}, Warning, []string{
+			`the volume web.cold has the device "", and its unit file sets "/srv/cold"`, "archgen stop web && mv /v/web.cold /v/web.cold.old && podman volume rm web.cold && archgen start web   # its content so far stays in /v/web.cold.old",
+		}},
+		"on another disk": {nil, []volume{changed(cold, "device", "/srv/old")}, Warning, []string{
+			`has the device "/srv/old"`, "\narchgen stop web && podman volume rm web.cold && archgen start web",
+		}},
+		"mounted in another way": {nil, []volume{changed(cold, "o", "bind,ro")}, Warning, []string{`has the options "bind,ro", and its unit file sets "bind"`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			expect(t, e.judgeObjects(files, c.networks, c.volumes), c.severity, c.says...)
+		})
+	}
+	if got := (&Env{Scope: units.System}).archgen("stop", "web"); got != "archgen stop --system web" {
+		t.Errorf("%q", got)
+	}
 }

@@ -109,6 +109,10 @@ func sound(t *testing.T, scope units.Scope) *fake {
 	e.UID = os.Getuid()
 	f.programs["systemctl show --property=TimeoutStopUSec --value user@"+e.uidText()+".service"] = Output{Stdout: "2min\n"}
 	e.Podman = func(_ context.Context, c podmancli.Call) error {
+		if c.Args[0] == "volume" {
+			_, err := c.Stdout.Write([]byte("[]"))
+			return err
+		}
 		_, err := c.Stdout.Write([]byte("podman version 5.4.2\n"))
 		return err
 	}
@@ -221,6 +225,9 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		}, Problem, []string{"history.json", "archgen apply"}},
 		{"no manifests", "networks", noApps, Warning, []string{"can't be checked: it is gone"}},
 		{"no unit files to read", "networks", func(f *fake) { f.apps.Paths.Units = filepath.Join(f.Root, userGenerator) }, Warning, []string{"can't be checked"}},
+		{"no manifests", "objects", noApps, Warning, []string{"can't be checked: it is gone"}},
+		{"no unit files to read", "objects", func(f *fake) { f.apps.Paths.Units = filepath.Join(f.Root, userGenerator) }, Warning, []string{"can't be checked"}},
+		{"no list of volumes", "objects", func(f *fake) { f.Podman = func(context.Context, podmancli.Call) error { return errGone } }, Warning, []string{"can't be checked: it is gone"}},
 		{"no manifests", "quadlet", noApps, Warning, []string{"without the manifests: it is gone"}},
 		{"no generator", "quadlet", func(f *fake) { _ = os.Remove(filepath.Join(f.Root, userGenerator)) }, Warning, []string{"without Podman's generator"}},
 		{"a generator that does not start", "quadlet", fails("-dryrun"), Warning, []string{"can't be checked: executable file not found"}},

@@ -112,12 +112,17 @@ func judgeFound(dir string, found map[string]units.FoundFile, ours units.Set) Re
 	return fine("%s in %s", ui.Count(len(ours), "file"), dir)
 }
 
-func checkNetworks(_ context.Context, e *Env) Result {
+// rendered is the unit files of the machine.
+func (e *Env) rendered() (units.Set, error) {
 	a, err := e.Apps()
 	if err != nil {
-		return warn("", "can't be checked: %v", err)
+		return nil, err
 	}
-	files, err := machine.Files(a.Paths.Units).Read()
+	return machine.Files(a.Paths.Units).Read()
+}
+
+func checkNetworks(_ context.Context, e *Env) Result {
+	files, err := e.rendered()
 	if err != nil {
 		return warn("", "can't be checked: %v", err)
 	}

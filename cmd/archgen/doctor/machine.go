@@ -20,9 +20,11 @@ import (
 // ThisMachine is this machine for the checks. It reads what several checks need once, when
 // the first of them asks for it. installed compiles the installed apps.
 func ThisMachine(ctx context.Context, o machine.Options, installed func() (*compile.Compiled, units.Desired, error)) *Env {
+	storage := paths.Storage(o.Scope, o.Getenv)
 	e := &Env{
 		Scope: o.Scope, Root: "/", Getenv: o.Getenv, UID: os.Getuid(), User: o.Getenv("USER"),
-		Self: "archgen", Storage: paths.Storage(o.Scope, o.Getenv), Podman: o.Podman,
+		Self: "archgen", Podman: o.Podman,
+		Storage: storage, Volumes: paths.Volumes(o.Scope, o.Getenv), Networks: paths.Networks(o.Scope, o.Getenv, storage),
 		Exec: execute, LookPath: exec.LookPath, Statfs: statfs,
 	}
 	if self, err := os.Executable(); err == nil {
