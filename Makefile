@@ -110,7 +110,7 @@ e2e: setup build machine ## The real thing: systemd and rootless Podman on the t
 # adoption, removal.
 e2e-podman: setup build ## The part of e2e that depends on the version of Podman, with forky's
 	@$(MAKE) --no-print-directory machine SUITE=forky
-	ARCHIPELAGO_HOST_SUITE=forky $(E2E) ./test/e2e -run '^(TestSystemd|TestValuesArriveUnchanged|TestPodmanAgreesWithConform|TestScripts)$$/^(archgen_render.*|adopt|doctor|files|first|isolation|parts|remove)$$'
+	ARCHIPELAGO_HOST_SUITE=forky $(E2E) ./test/e2e -run '^(TestSystemd|TestValuesArriveUnchanged|TestPodmanAgreesWithConform|TestScripts)$$/^(archgen_render.*|adopt|doctor|files|first|isolation|objects|parts|remove)$$'
 
 # What is installed, and what uninstall removes: mode, place below PREFIX (a
 # folder ends in /), sources.
