@@ -130,6 +130,7 @@ define INSTALLED
 644 lib/systemd/system-preset/ packaging/systemd/system-preset/*
 644 lib/systemd/system/user@.service.d/ packaging/systemd/user@.service.d/*
 644 lib/systemd/catalog/ packaging/journal/archipelago.catalog
+644 lib/sysctl.d/ packaging/sysctl.d/*
 644 share/dbus-1/interfaces/ healthd/bus/org.archipelago.Manager1.xml
 644 share/dbus-1/services/ packaging/dbus/org.archipelago.Manager1.service
 644 share/dbus-1/system-services/ packaging/dbus/org.archipelago.Manager1.service

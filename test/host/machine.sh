@@ -53,13 +53,14 @@ machine_store() { # NAME SEED
 	[ -z "$2" ] || cp -a --reflink=auto "$2/local" "$(machine_dir "$1")/home/$USERNAME/.local"
 }
 
-# For this kernel, archy is the same user on all machines. Its limits per user, 128 inotify
+# For this kernel, archy is the same user on all machines. Its limits by default, 128 inotify
 # instances and 200 keys (each container uses one), are enough for one machine, but not for
 # several at a time.
 share_limits() {
-	raise_limit fs/inotify/max_user_instances 1024
-	raise_limit kernel/keys/maxkeys 10000
-	raise_limit kernel/keys/maxbytes 1000000
+	local key value
+	while IFS='= ' read -r key value; do
+		case $key in '' | '#'*) ;; *) raise_limit "${key//.//}" "$value" ;; esac
+	done <"$HERE/../../packaging/sysctl.d/10-archipelago.conf"
 }
 
 raise_limit() { # SYSCTL LEAST
