@@ -19,9 +19,10 @@ func (c *cli) doctorCommand() *cobra.Command {
 		Use:   "doctor",
 		Short: "Check this machine for problems",
 		Long: `doctor checks what apps need of the machine: Podman and its generator, the
-user's systemd, ids and limits, ports, the manifests, the unit files, and
-Podman's networks and volumes. For each problem it prints the command that
-fixes it.
+user's systemd, ids, ports, the manifests, the unit files, and Podman's networks
+and volumes. It compares the limits of the kernel and of Podman with what the
+installed apps need when all of them run. For each problem it prints the command
+that fixes it.
 
 It changes nothing, and no check takes longer than ten seconds.
 

@@ -46,19 +46,20 @@ var mayImport = map[string][]string{
 	"units/secret":                 {"units", "units/durable"},
 	"units/podman":                 {"units"},
 	"units/podman/podmancli":       {"units/podman", "units/secret"},
-	"units/status":                 {"units", "units/probe"},
+	"units/limits":                 {"units"},
+	"units/status":                 {"units", "units/limits", "units/probe"},
 	"units/prestart":               {"units", "units/statedir", "units/durable", "units/podman/podmancli", "units/probe", "units/status", "generator/configfile", "units/systemd"},
 	"units/adopt":                  {"units", "units/podman/podmancli"},
 	"units/systemd":                {"units", "units/paths"},
 	"units/podman/podmantest":      {"units/podman/podmancli"},
 	"units/systemd/systemdtest":    {"units/systemd"},
 	"units/reconcile":              {"units"},
-	"units/machine":                {"units", "units/prestart", "units/secret", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/podman/podmancli", "units/probe", "units/paths", "units/reconcile", "units/status"},
+	"units/machine":                {"units", "units/limits", "units/prestart", "units/secret", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/podman/podmancli", "units/probe", "units/paths", "units/reconcile", "units/status"},
 	"units/rotation":               {"units", "units/machine", "units/podman/podmancli", "units/reconcile", "units/secret"},
 	"units/probe":                  {},
 	"healthd/journal":              {"units", "units/reconcile"},
 	"healthd/watch":                {},
-	"healthd":                      {"generator/compile", "manifests", "manifests/diag", "units/probe", "units", "units/reconcile", "units/status", "healthd/journal"},
+	"healthd":                      {"generator/compile", "manifests", "manifests/diag", "units/probe", "units", "units/limits", "units/reconcile", "units/status", "healthd/journal"},
 	"healthd/busclient":            {"units", "units/paths"},
 	"healthd/busclient/bustest":    {},
 	"healthd/bus":                  {"healthd", "units", "healthd/busclient"},
@@ -66,9 +67,9 @@ var mayImport = map[string][]string{
 	"cmd/healthd":                  {"units/rotation", "generator/compile", "manifests", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/watch", "units", "units/machine", "units/systemd", "healthd/journal", "units/podman/podmancli", "manifests/installed"},
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests/rights", "units", "units/status"},
-	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "manifests/diag", "units", "units/machine", "units/paths", "units/podman", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests", "generator/compile", "units/status"},
-	"cmd/archgen/view":             {"cmd/archgen/doctor", "cmd/archgen/ui", "manifests/catalog", "manifests/datasheet", "manifests/rights", "units", "units/adopt", "units/reconcile", "units/secret", "units/statedir", "units/unitdir"},
-	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "manifests/graph", "cmd/archgen/install/images", "cmd/archgen/install", "cmd/archgen/view"},
+	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "manifests/diag", "units", "units/limits", "units/machine", "units/paths", "units/podman", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests", "generator/compile", "units/status"},
+	"cmd/archgen/view":             {"cmd/archgen/doctor", "cmd/archgen/ui", "manifests/catalog", "manifests/datasheet", "manifests/rights", "units", "units/limits", "units/adopt", "units/reconcile", "units/secret", "units/statedir", "units/unitdir"},
+	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/limits", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "manifests/graph", "cmd/archgen/install/images", "cmd/archgen/install", "cmd/archgen/view"},
 
 	// only for tests
 	"units/reconcile/reconciletest": {"units", "units/reconcile"},
@@ -89,6 +90,7 @@ var onlyImporter = map[string][]string{
 // TestManifestsAndGeneratorAreDeterministic covers those of manifests and generator.
 var pure = map[string][]string{
 	"units":        {"os", "os/exec", "net/http"},
+	"units/limits": {"os", "os/exec", "net/http"},
 	"units/status": {"os", "os/exec", "net/http"},
 	"units/probe":  {"os/exec", "net/http"}, // it probes over the network itself, and runs nothing
 }

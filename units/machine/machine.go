@@ -47,9 +47,11 @@ type Base struct {
 	// Storage is the directory where Podman keeps images and secrets, Volumes and Networks those
 	// of its volumes and of the files of its networks.
 	Storage, Volumes, Networks string
-	Store                      statedir.Store
-	Secrets                    Secrets
-	Podman                     podmancli.Runner
+	// Config is the user's configuration directory, empty for the system.
+	Config  string
+	Store   statedir.Store
+	Secrets Secrets
+	Podman  podmancli.Runner
 }
 
 // Find returns the machine without a connection to systemd.
@@ -58,9 +60,14 @@ func Find(o Options) (Base, error) {
 	if err != nil {
 		return Base{}, err
 	}
-	storage := paths.Storage(o.Scope, o.Getenv)
+	storage, config := paths.Storage(o.Scope, o.Getenv), ""
+	if o.Scope == units.User {
+		if config, err = (paths.Env{Scope: o.Scope, Getenv: o.Getenv}).ConfigHome(); err != nil {
+			return Base{}, err
+		}
+	}
 	return Base{
-		Scope: o.Scope, Paths: places, Podman: o.Podman,
+		Scope: o.Scope, Paths: places, Config: config, Podman: o.Podman,
 		Storage: storage, Volumes: paths.Volumes(o.Scope, o.Getenv), Networks: paths.Networks(o.Scope, o.Getenv, storage),
 		Store: statedir.Store{State: places.State, Runtime: places.Runtime, Now: time.Now},
 		Secrets: Secrets{

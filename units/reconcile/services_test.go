@@ -244,7 +244,9 @@ func TestRetriedPart(t *testing.T) {
 		}
 		m := newMachine()
 		m.run(t, parts("1"))
-		m.Set("app@x.db.service", func(u *units.Unit) { *u = units.Unit{Loaded: true, Active: units.Activating, Invocation: "2", Restarts: 1} })
+		m.Set("app@x.db.service", func(u *units.Unit) {
+			*u = units.Unit{Loaded: true, Active: units.Activating, Invocation: "2", Restarts: 1}
+		})
 		began := time.Now()
 		r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return units.Desired{Apps: []units.App{parts("2")}}, nil }, m.Host())
 		if err != nil {

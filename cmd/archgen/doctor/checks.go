@@ -1,8 +1,10 @@
 package doctor
 
+import "slices"
+
 // checks is all checks, in the order in which to fix their problems: a later one may
 // depend on an earlier one.
-var checks = []check{
+var checks = slices.Concat([]check{
 	{name: "podman", about: "the version of Podman", run: checkPodman},
 	{name: "generator", about: "Podman's generator", run: checkGenerator},
 	{name: "systemd", about: "the version of systemd", run: checkSystemd},
@@ -26,4 +28,4 @@ var checks = []check{
 	{name: "watches", about: "whether changes are noticed immediately", run: checkWatches},
 	{name: "users", about: "whether users run the same apps", rootful: true, run: checkUsers},
 	{name: "stop timeout", about: "how long a shutdown waits for apps", rootless: true, run: checkStopTimeout},
-}
+}, limitChecks())

@@ -21,6 +21,7 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/limits"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
@@ -57,6 +58,9 @@ type Env struct {
 	Secrets  func() (Secrets, error)
 	// Watches is the units that do not watch all files that they should.
 	Watches func() ([]status.Watch, error)
+	Limits  Limits
+	// Findings compares the limits of the machine with what the apps need.
+	Findings func() ([]limits.Finding, error)
 }
 
 // Output is what a program printed.

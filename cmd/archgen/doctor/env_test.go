@@ -17,6 +17,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/limits"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
@@ -53,12 +54,19 @@ func (s *fakeSecrets) Rotation() (*secret.Rotation, error) { return s.rotation, 
 func (s *fakeSecrets) Sealing(context.Context) error       { return s.unsealed }
 func (s *fakeSecrets) Plain() ([]string, error)            { return s.plain, s.unlisted }
 
+// fakeLimits is the limits of a machine on which every object of Podman exists.
+type fakeLimits struct{ have limits.Have }
+
+func (l *fakeLimits) Read() limits.Have     { return l.have }
+func (*fakeLimits) Exists(_, _ string) bool { return true }
+
 // fake is a machine without problems, and the output of its programs.
 type fake struct {
 	*Env
 	apps     Apps
 	units    fakeManager
 	secrets  *fakeSecrets
+	limits   *fakeLimits
 	programs map[string]Output
 	disk     unix.Statfs_t
 }
@@ -93,6 +101,7 @@ func sound(t *testing.T, scope units.Scope) *fake {
 			units.HealthdService: {LoadState: "loaded", ActiveState: "active", UnitFileState: "enabled"},
 		},
 		secrets: &fakeSecrets{},
+		limits:  &fakeLimits{limits.Have{units.LimitKeys: {Used: 12, Max: 200}}},
 		disk:    unix.Statfs_t{Type: unix.CGROUP2_SUPER_MAGIC, Bavail: 1 << 30, Bsize: 4096, Files: 1 << 20, Ffree: 1 << 20},
 		programs: map[string]Output{
 			filepath.Join(e.Root, userGenerator) + " -version":                                               {Stdout: "5.4.2\n"},
@@ -130,6 +139,7 @@ func sound(t *testing.T, scope units.Scope) *fake {
 	e.Apps = func() (Apps, error) { return f.apps, nil }
 	e.Secrets = func() (Secrets, error) { return f.secrets, nil }
 	e.Watches = func() ([]status.Watch, error) { return nil, nil }
+	e.Limits, e.Findings = f.limits, e.findings
 	return f
 }
 
@@ -242,6 +252,17 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		{"unreadable secrets", "secrets", func(f *fake) { f.secrets.unlisted = errGone }, Problem, []string{"it is gone"}},
 		{"no manifests", "ports", noApps, Warning, []string{"without the manifests: it is gone"}},
 		{"no services", "ports", func(f *fake) { f.Services = func() (map[string]machine.Service, error) { return nil, errGone } }, Warning, []string{"without the manager: it is gone"}},
+		{"no keys left", "kernel keys", func(f *fake) { f.limits.have[units.LimitKeys] = limits.Usage{Used: 200, Max: 200} }, Problem, []string{"the apps need 201 kernel keys, but the limit is 200 (kernel.keys.maxkeys)", "sudo sysctl --system"}},
+		{"keys for the app", "kernel keys", func(*fake) {}, OK, []string{"12 of 200 in use, 13 needed"}},
+		{"an app that runs", "kernel keys", func(f *fake) {
+			f.limits.have[units.LimitKeys] = limits.Usage{Used: 200, Max: 200}
+			f.Services = func() (map[string]machine.Service, error) {
+				return map[string]machine.Service{"app@web.service": {State: units.Unit{Active: units.Active}}}, nil
+			}
+		}, OK, []string{"200 of 200 in use, 200 needed"}},
+		{"no locks of Podman", "podman locks", func(*fake) {}, OK, []string{"no limit is known"}},
+		{"no manifests", "kernel keys", noApps, Warning, []string{"without the apps and the manager: it is gone"}},
+		{"no services", "kernel keys", func(f *fake) { f.Services = func() (map[string]machine.Service, error) { return nil, errGone } }, Warning, []string{"it is gone"}},
 		{"no manager", "healthd", noManager, Warning, []string{"without the manager: it is gone"}},
 		{"no unit", "healthd", none, Warning, []string{"reading the state of " + units.HealthdService}},
 		{"no manager", "watches", func(f *fake) { f.Watches = func() ([]status.Watch, error) { return nil, errGone } }, Warning, []string{"without the manager: it is gone"}},

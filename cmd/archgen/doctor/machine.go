@@ -37,10 +37,10 @@ func ThisMachine(ctx context.Context, o machine.Options, installed func() (*comp
 		return systemd.Connect(ctx, systemd.Options{Scope: o.Scope})
 	})
 	e.Manager = func() (Manager, error) { return connect() }
-	e.Secrets = func() (Secrets, error) {
-		base, err := machine.Find(o)
-		return base.Secrets, err
-	}
+	base, err := machine.Find(o)
+	e.Limits = base.Limits()
+	e.Findings = sync.OnceValues(e.findings)
+	e.Secrets = func() (Secrets, error) { return base.Secrets, err }
 	e.Services = sync.OnceValues(func() (map[string]machine.Service, error) {
 		manager, err := connect()
 		if err != nil {

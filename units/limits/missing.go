@@ -1,0 +1,42 @@
+package limits
+
+import (
+	"path/filepath"
+
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// Missing is the objects of apps that do not exist yet, or not any more: the containers that
+// are down, and the volumes and networks that exists does not know. shared is the networks
+// that several apps use.
+func Missing(apps []units.App, shared units.Set, have map[string]units.Unit, exists func(kind, name string) bool) Objects {
+	var o Objects
+	files := shared
+	for _, app := range apps {
+		files = append(files[:len(files):len(files)], app.Files...)
+		for _, p := range app.Parts {
+			if u := have[p.Service]; u.Active != units.Active && !u.IsComing() {
+				o.Containers++
+			}
+		}
+	}
+	for _, f := range files {
+		switch filepath.Ext(f.Name) {
+		case ".volume":
+			if !exists(Volume, f.Value("VolumeName")) {
+				o.Volumes++
+			}
+		case ".network":
+			if !exists(Network, f.Value("NetworkName")) {
+				o.Networks++
+			}
+		}
+	}
+	return o
+}
+
+// The kinds of objects.
+const (
+	Volume  = "volume"
+	Network = "network"
+)
