@@ -18,6 +18,7 @@ import (
 	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/limits"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
@@ -148,7 +149,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	var report reconcile.Report
 	if err == nil {
 		report, err = reconcile.Await(ctx, desired, l.ForApply(machine.Apply{
-			Timeout: o.timeout, Detach: o.detach, Progress: c.progress(o.asJSON),
+			Timeout: o.timeout, Detach: o.detach, Progress: c.progress(o.asJSON), Warn: c.warnOnce(),
 			Foreign: install.Adopter(c.podman, dir, func() *compile.Compiled { return k }),
 			Fetched: l.FetchAhead(ctx, want, o.fetched, c.sayPulling),
 		}), o.timeout)
@@ -204,6 +205,17 @@ func (c *cli) progress(quiet bool) func(reconcile.Event) {
 		}
 		if !quiet {
 			view.Step(c.stderr, e)
+		}
+	}
+}
+
+// warnOnce prints a warning about each limit that is too low, once for all passes of a command.
+func (c *cli) warnOnce() func(limits.Finding) {
+	warned := map[units.Limit]bool{}
+	return func(f limits.Finding) {
+		if !warned[f.Limit] {
+			warned[f.Limit] = true
+			view.Limit(c.stderr, f)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/limits"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
@@ -36,6 +37,9 @@ type Apply struct {
 	Detach bool
 	// Progress is called for every action. It may be nil.
 	Progress func(reconcile.Event)
+	// Warn is called for each limit of the machine that is too low for the apps that a pass
+	// starts, before it starts them.
+	Warn func(limits.Finding)
 	// Foreign adopts containers. If it is nil, foreign containers are left alone.
 	Foreign reconcile.ForeignContainers
 }
@@ -49,7 +53,18 @@ func (m *Machine) ForApply(a Apply) reconcile.Host {
 	host.Supply = func(ctx context.Context, app units.App, lack units.Prerequisites) error {
 		return m.supply(ctx, app, lack, a.Fetched)
 	}
+	if a.Warn != nil {
+		host.Starts = func(apps []units.App, found map[string]units.Unit) { m.warn(apps, found, a.Warn) }
+	}
 	return host
+}
+
+// warn finds the limits that are too low for apps that start.
+func (m *Machine) warn(apps []units.App, found map[string]units.Unit, warn func(limits.Finding)) {
+	l := m.Limits()
+	for _, f := range limits.Short(limits.Compare(l.Read(), limits.Missing(apps, nil, found, l.Exists), m.Scope)) {
+		warn(f)
+	}
 }
 
 // ForPreview returns the host for a preview, which changes nothing: it pulls nothing, waits

@@ -54,6 +54,9 @@ type Host struct {
 	Preempt func(app string) <-chan struct{}
 	// Progress is called before and after every action. It may be left out.
 	Progress func(Event)
+	// Starts is called with the apps of which a pass starts a service that is down, before it acts,
+	// and with the services as they are. It may be left out.
+	Starts func(apps []units.App, found map[string]units.Unit)
 }
 
 // Files is the owner of the unit files.

@@ -28,8 +28,13 @@ func (h Host) complete() Host {
 	if h.Progress == nil {
 		h.Progress = silent
 	}
+	if h.Starts == nil {
+		h.Starts = untoldOfStarts
+	}
 	return h
 }
+
+func untoldOfStarts([]units.App, map[string]units.Unit) {}
 
 func neverSeen(units.App) bool { return false }
 

@@ -101,6 +101,9 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	p.sayDecided()
+	if starts := p.plan.Starting(p.have); len(starts) > 0 {
+		p.host.Starts(starts, p.have.Units)
+	}
 	if err := p.keepAdoptions(); err != nil {
 		return err
 	}

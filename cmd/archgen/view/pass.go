@@ -10,6 +10,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/limits"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
@@ -32,6 +33,14 @@ func Step(w io.Writer, e reconcile.Event) {
 		fmt.Fprintf(w, "%s (%s) …\n", step, e.Reason)
 	case e.Err != nil:
 		fmt.Fprintf(w, "%s failed\n", step)
+	}
+}
+
+// Limit prints the warning that a limit of the machine is too low, with the commands that raise it.
+func Limit(w io.Writer, f limits.Finding) {
+	fmt.Fprintf(w, "warning: %v\n", f)
+	for line := range strings.Lines(f.Fix()) {
+		fmt.Fprintf(w, "    %s\n", strings.TrimSuffix(line, "\n"))
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/adopt"
+	"github.com/archipelago-os/archipelago/units/limits"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/secret"
 	"github.com/archipelago-os/archipelago/units/statedir"
@@ -38,6 +39,20 @@ func prints(t *testing.T, want string, show func(io.Writer) error) {
 
 // trailing is the space after the last cell of a row.
 var trailing = regexp.MustCompile(`(?m) +$`)
+
+// A limit that is too low is a warning, with the commands that raise it.
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	prints(t, `warning: the apps need 129 inotify instances, but the limit is 128 (fs.inotify.max_user_instances), and 128 are in use
+    printf 'fs.inotify.max_user_instances = 3000\n' | sudo tee /etc/sysctl.d/50-archipelago-inotify.conf
+    sudo sysctl --system
+`, func(w io.Writer) error {
+		for _, f := range limits.Compare(limits.Have{units.LimitInotify: {Used: 128, Max: 128}}, limits.Objects{Containers: 1}, units.User) {
+			view.Limit(w, f)
+		}
+		return nil
+	})
+}
 
 // TestStep: a start is said when it begins, a file when it is written.
 func TestStep(t *testing.T) {
