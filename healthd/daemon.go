@@ -128,6 +128,10 @@ type daemon struct {
 	read    chan unitLines
 	reading chan struct{}
 	passes  Passes
+	// limits is the limits that keep services from starting. checksLimits: limitTimer is set.
+	limits       *limitCache
+	limitTimer   *time.Timer
+	checksLimits bool
 	// dirty: the status differs from the published one. stale: it differs only in latencies.
 	// Every successful probe changes those, so publishing them waits.
 	dirty, stale bool
@@ -145,8 +149,10 @@ func Run(ctx context.Context, m Machine) error {
 		epoch: time.Now(), probers: map[string]*prober{}, apps: map[string]*App{}, planned: map[string]units.App{}, ran: map[string]units.Set{}, payloads: map[string]string{},
 		lines: map[string]unitLines{}, read: make(chan unitLines), reading: make(chan struct{}, readers),
 		start: stopped(), again: stopped(), resync: time.NewTimer(m.Resync),
+		limits: newLimitCache(), limitTimer: stopped(),
 	}
 	d.Host.Health, d.Host.Ask, d.Host.Ran = d.health.of, d.ask, d.hasRun
+	d.Host.Limit = d.limits.of
 	passes, callOff := context.WithCancel(context.WithoutCancel(ctx))
 	defer callOff()
 	d.pending.all = true
@@ -176,6 +182,8 @@ func Run(ctx context.Context, m Machine) error {
 			d.handleResult(a)
 		case l := <-d.read:
 			d.noteLines(l)
+		case <-d.limitTimer.C:
+			d.checkLimits()
 		case <-d.again.C:
 			d.againAt = time.Time{}
 			d.pending.all = true

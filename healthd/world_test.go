@@ -3,6 +3,7 @@ package healthd_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"testing"
@@ -46,6 +47,8 @@ type world struct {
 	// diagnostics is the errors of manifests, lines what units wrote last.
 	diagnostics map[string]string
 	lines       map[string][]string
+	// room is how many more containers fit each limit.
+	room map[units.Limit]int
 	// rests is when it rested.
 	rests []time.Duration
 }
@@ -132,6 +135,11 @@ func (w *world) run(d time.Duration, meanwhile func()) {
 func (w *world) machine() healthd.Machine {
 	host := w.Host()
 	host.WaitTimeout, host.Config = time.Minute, w.config
+	host.Room = func() map[units.Limit]int {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return maps.Clone(w.room)
+	}
 	return healthd.Machine{
 		Desired: func() (units.Desired, error) {
 			w.mu.Lock()

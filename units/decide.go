@@ -17,7 +17,7 @@ import (
 // The plan does not cover the outcome of its actions: an app that does not serve after them
 // returns to its previous files, and the apps that need it wait.
 func Decide(b Basis, have Observed, now time.Time) Plan {
-	d := &differ{basis: b, want: b.Desired, have: have, history: b.Past.History, now: now, plan: Plan{Basis: b, Ours: have.Ours}}
+	d := &differ{basis: b, want: b.Desired, have: have, history: b.Past.History, now: now, room: maps.Clone(have.Room), plan: Plan{Basis: b, Ours: have.Ours}}
 	for _, id := range b.RolledBack {
 		d.leave(id, "", ReasonRolledBack)
 	}

@@ -17,6 +17,8 @@ type differ struct {
 	plan    Plan
 	// reloads is the reasons for a daemon-reload, with their apps.
 	reloads []Action
+	// room is Observed.Room without what the plan so far takes.
+	room map[Limit]int
 }
 
 // diff decides about files and services.
@@ -332,6 +334,8 @@ func (d *differ) part(app App, p Part) {
 		d.step(app, Restart, p.Service, ReasonChangedWhileRestarting, false)
 	case u.Restarting && p.Config != "" && u.Config != p.Config:
 		d.repair(app, p, ReasonConfigDiffers)
+	case u.Restarting && u.Limit != "":
+		d.limited(app, p, u.Limit)
 	case u.Restarting:
 		// systemd's restart delay and start limit apply first.
 		d.leave(app.ID, p.Service, ReasonRestartedBySystemd)
@@ -343,11 +347,24 @@ func (d *differ) part(app App, p Part) {
 		d.leave(app.ID, p.Service, ReasonDisabled)
 	case u.Stopped && !d.history.of(app).interrupted(p.Service, u):
 		d.leave(app.ID, p.Service, ReasonStoppedByOperator)
+	case u.Active == Failed && u.Limit != "":
+		d.limited(app, p, u.Limit)
 	case u.Active == Failed, u.Stopped:
 		d.repair(app, p, ReasonFailed)
 	default:
 		d.repair(app, p, ReasonNeverStarted)
 	}
+}
+
+// limited decides about a service whose last start failed on a limit of the machine. More starts
+// don't help until the limit has room, and then no more of them than there is room for.
+func (d *differ) limited(app App, p Part, limit Limit) {
+	if d.room[limit] <= 0 {
+		d.leave(app.ID, p.Service, ReasonLimitReached)
+		return
+	}
+	d.room[limit]--
+	d.repair(app, p, ReasonLimitRaised)
 }
 
 // isMended reports whether the files of a service that systemd restarts repeatedly differ from
@@ -424,6 +441,7 @@ var escalations = map[Reason][]Kind{
 	ReasonReloadableFileDiffers: {ReloadService, Restart},
 	ReasonFailed:                {Start, Recreate},
 	ReasonNeverStarted:          {Start, Recreate},
+	ReasonLimitRaised:           {Restart},
 }
 
 // escalation is the repairs for a reason. Only root changes firewall rules, so a firewall reload
@@ -437,7 +455,7 @@ func (d *differ) escalation(why Reason) []Kind {
 
 // changes is the reasons that are not failures of the app. Backoff from failures does not delay
 // them; only repeating the same reason does.
-var changes = map[Reason]bool{ReasonConfigDiffers: true, ReasonWatchedFileDiffers: true, ReasonReloadableFileDiffers: true}
+var changes = map[Reason]bool{ReasonConfigDiffers: true, ReasonWatchedFileDiffers: true, ReasonReloadableFileDiffers: true, ReasonLimitRaised: true}
 
 // repair makes the next repair of the escalation if the app's budget allows it.
 func (d *differ) repair(app App, p Part, why Reason) {
@@ -450,7 +468,7 @@ func (d *differ) repair(app App, p Part, why Reason) {
 	switch {
 	case interrupted, !d.now.Before(r.Next()), d.now.Before(r.Last), // or the clock was set back
 		changes[why] && r.Why != why, app.Rotating:
-		if why == ReasonFailed || app.Rotating { // a rotation must not use up the part's start limit
+		if why == ReasonFailed || why == ReasonLimitRaised || app.Rotating { // a rotation must not use up the part's start limit
 			d.step(app, ResetFailed, p.Service, why, false)
 		}
 		steps, try := d.escalation(why), r.escalation(why)

@@ -65,12 +65,43 @@ func TestStateTable(t *testing.T) {
 		app     *units.App
 		unit    units.Unit
 		others  map[string]units.Unit
+		room    map[units.Limit]int
 		files   map[string]units.FoundFile
 		history units.History
 		want    []string
 	}{
 		"running, serving and as rendered: nothing": {unit: well},
 		"running without a probe: nothing":          {unit: unit(func(u *units.Unit) { u.Health = units.HealthUnknown })},
+
+		"a limit of the machine keeps it from starting": {
+			unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true, Limit: units.LimitKeys},
+			want: []string{"leave app@lnd.service limit-reached"},
+		},
+		"the same at its start limit": {
+			unit: units.Unit{Loaded: true, Active: units.Failed, Limit: units.LimitKeys},
+			want: []string{"leave app@lnd.service limit-reached"},
+		},
+		"another limit has room": {
+			unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true, Limit: units.LimitKeys}, room: map[units.Limit]int{units.LimitLocks: 1},
+			want: []string{"leave app@lnd.service limit-reached"},
+		},
+		"the limit has room again": {
+			unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true, Limit: units.LimitKeys}, room: map[units.Limit]int{units.LimitKeys: 1},
+			want: []string{"reset-failed app@lnd.service limit-raised", "restart app@lnd.service limit-raised"},
+		},
+		"the limit has room again, at its start limit": {
+			unit: units.Unit{Loaded: true, Active: units.Failed, Limit: units.LimitKeys}, room: map[units.Limit]int{units.LimitKeys: 1},
+			want: []string{"reset-failed app@lnd.service limit-raised", "restart app@lnd.service limit-raised"},
+		},
+		"the limit has room again, but a start a moment ago failed on it, too": {
+			unit: units.Unit{Loaded: true, Active: units.Activating, Restarting: true, Limit: units.LimitKeys}, room: map[units.Limit]int{units.LimitKeys: 1},
+			history: units.History{"lnd": {ManifestDigest: "m1", Tries: 2, Last: now, Why: units.ReasonLimitRaised, Escalation: 2}},
+			want:    []string{"leave app@lnd.service backing-off"},
+		},
+		"its file changed at a limit": {
+			unit: units.Unit{Loaded: true, NeedsReload: true, Active: units.Activating, Restarting: true, Limit: units.LimitKeys},
+			want: []string{"reload  needs-reload", "reset-failed app@lnd.service changed-while-restarting", "restart app@lnd.service changed-while-restarting"},
+		},
 
 		"file deleted, systemd has not noticed": {
 			unit: unit(func(u *units.Unit) { u.NeedsReload = true }), files: file(units.FileMissing),
@@ -324,7 +355,7 @@ func TestStateTable(t *testing.T) {
 			if tt.app != nil {
 				app = *tt.app
 			}
-			have := units.Observed{Files: tt.files, Units: map[string]units.Unit{service: tt.unit}}
+			have := units.Observed{Files: tt.files, Room: tt.room, Units: map[string]units.Unit{service: tt.unit}}
 			maps.Copy(have.Units, tt.others)
 			plan := decide(units.Desired{Apps: []units.App{app}, Complete: true}, have, tt.history, now)
 			if d := cmp.Diff(tt.want, lines(plan)); d != "" {

@@ -32,6 +32,7 @@ var mends = map[Reason]string{
 	ReasonGaveUp:                "archgen restart ID",
 	ReasonRolledBack:            "archgen restart ID",
 	ReasonLegacy:                "archgen adopt ID",
+	ReasonLimitReached:          "archgen doctor",
 }
 
 // Mend is the command that fixes the reason for the state of an app, empty if there is none.

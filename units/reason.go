@@ -54,6 +54,8 @@ const (
 	ReasonNoWatchInstance        Reason = "no-inotify-instance"
 	ReasonNoWatch                Reason = "no-inotify-watch"
 	ReasonNotWatched             Reason = "not-watched"
+	ReasonLimitReached           Reason = "limit-reached"
+	ReasonLimitRaised            Reason = "limit-raised"
 )
 
 // Meanings explains each reason.
@@ -110,6 +112,8 @@ var Meanings = []struct {
 	{ReasonNoWatchInstance, "changes are found late: the user has no inotify instance left (fs.inotify.max_user_instances)"},
 	{ReasonNoWatch, "changes are found late: the user has no inotify watch left (fs.inotify.max_user_watches)"},
 	{ReasonNotWatched, "changes are found late: a watch of files failed"},
+	{ReasonLimitReached, "a limit of the machine, such as that of kernel keys, keeps its container from starting; it starts by itself once the limit is raised"},
+	{ReasonLimitRaised, "the limit that kept its container from starting has room again"},
 }
 
 // Meaning explains a reason. It is empty for an unknown one.

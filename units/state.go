@@ -223,6 +223,9 @@ type Observed struct {
 	Ours Set
 	// Foreign is the foreign containers of each app for which they were looked up.
 	Foreign map[string]Foreign
+	// Room is how many more containers fit each limit on which a service has failed. One that is
+	// unknown is missing.
+	Room map[Limit]int
 }
 
 // FoundFile is a file that is not as it should be.
@@ -284,6 +287,9 @@ type Unit struct {
 	Config, Watched, Reloadable string
 	// Payload is the control group of the container's processes, empty if none runs.
 	Payload string
+	// Limit is the limit of the machine on which its last start failed, empty if there is none or
+	// it is unknown.
+	Limit Limit
 	// ConfigUnknown: the digests of what it would be started with now are unknown.
 	ConfigUnknown bool
 	// Paused: the container's processes are frozen.

@@ -84,6 +84,7 @@ func (m *Machine) ForDaemon() reconcile.Host {
 	host := m.ForPreview()
 	host.Health, host.Ask = nil, nil
 	host.WaitTimeout = daemonWait
+	host.Room = m.Limits().Room
 	host.Record = m.Record
 	host.Supply = (&daemonSupply{storage: m.Storage, secret: m.keptSecret, get: (&Pulls{Services: m.Services}).Get}).supply
 	host.Foreign = reconcile.RefuseForeign(func() ([]string, error) { return podman.ForeignNames(m.Storage) })

@@ -44,7 +44,7 @@ func Await(ctx context.Context, desired func() (units.Desired, error), host Host
 // foundOut is the outcome of an awaited app that a pass leaves for a reason.
 var foundOut = map[units.Reason]Outcome{
 	units.ReasonStarting: Starting, units.ReasonDependencyStarting: Starting, units.ReasonStopping: Starting, units.ReasonJobUnderWay: Starting, units.ReasonNotAnsweringYet: Starting,
-	units.ReasonRestartedBySystemd: NotServing, units.ReasonBackingOff: NotServing, units.ReasonGaveUp: NotServing,
+	units.ReasonRestartedBySystemd: NotServing, units.ReasonBackingOff: NotServing, units.ReasonGaveUp: NotServing, units.ReasonLimitReached: NotServing,
 	units.ReasonRolledBack: RolledBack,
 }
 

@@ -54,6 +54,10 @@ type Host struct {
 	Preempt func(app string) <-chan struct{}
 	// Progress is called before and after every action. It may be left out.
 	Progress func(Event)
+	// Limit returns the limit of the machine on which the last start of a service failed, and Room
+	// how many more containers fit each limit. They may be left out: then no limit is known.
+	Limit func(service string, u units.Unit) units.Limit
+	Room  func() map[units.Limit]int
 	// Starts is called with the apps of which a pass starts a service that is down, before it acts,
 	// and with the services as they are. It may be left out.
 	Starts func(apps []units.App, found map[string]units.Unit)

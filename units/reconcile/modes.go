@@ -28,11 +28,21 @@ func (h Host) complete() Host {
 	if h.Progress == nil {
 		h.Progress = silent
 	}
+	if h.Limit == nil {
+		h.Limit = unlimited
+	}
+	if h.Room == nil {
+		h.Room = unknownRoom
+	}
 	if h.Starts == nil {
 		h.Starts = untoldOfStarts
 	}
 	return h
 }
+
+func unlimited(string, units.Unit) units.Limit { return "" }
+
+func unknownRoom() map[units.Limit]int { return nil }
 
 func untoldOfStarts([]units.App, map[string]units.Unit) {}
 

@@ -227,9 +227,25 @@ func (p *pass) observe(ctx context.Context, basis units.Basis) (err error) {
 			p.have.Files[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
 		}
 	}
+	p.limits()
 	p.configure(basis)
 	p.probe(ctx, basis)
 	return nil
+}
+
+// limits adds the limits on which services failed. Their room is read only if there are any.
+func (p *pass) limits() {
+	for service, u := range p.have.Units {
+		if !u.Restarting && u.Active != units.Failed {
+			continue
+		}
+		if u.Limit = p.host.Limit(service, u); u.Limit != "" {
+			p.have.Units[service] = u
+			if p.have.Room == nil {
+				p.have.Room = p.host.Room()
+			}
+		}
+	}
 }
 
 // lastGood returns the last-good files of an app.

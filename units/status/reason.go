@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/limits"
 )
 
 // ofHealth is the reason why a running service is left alone, by its health. isOfHealth is
@@ -56,6 +57,20 @@ func (s Scene) reason(v Service, health units.Health) units.Reason {
 		return units.ReasonFailed
 	}
 	return ""
+}
+
+// ofEnding is the reasons for which a service is down after it ended by itself.
+var ofEnding = map[units.Reason]bool{
+	units.ReasonRestartedBySystemd: true, units.ReasonFailed: true, units.ReasonBackingOff: true, units.ReasonGaveUp: true, units.ReasonLimitReached: true,
+}
+
+// limit is the limit of the machine on which the last start of a service failed, as its last
+// lines tell. It is empty if there is none.
+func (s Scene) limit(v Service) units.Limit {
+	if p := v.Unit.Phase(); p != units.PhaseFailed && p != units.PhaseRestarting {
+		return ""
+	}
+	return limits.Of(s.Lines[v.Name], v.Unit.Run.ExitCode)
 }
 
 // lack returns the reason if the app is missing something: a pass reported so, or the pull

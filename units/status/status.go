@@ -15,6 +15,7 @@ import (
 	"unicode"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/limits"
 )
 
 // Scene is all that is known about an app at one moment.
@@ -296,6 +297,9 @@ var endings = map[string]string{
 // explain sets the reason and its meaning.
 func (c *Condition) explain(s Scene, v Service) {
 	c.Reason = s.reason(v, c.Health)
+	if limit := s.limit(v); limit != "" && ofEnding[c.Reason] {
+		c.Reason, c.Detail = units.ReasonLimitReached, limits.Explain(limit)
+	}
 	c.Meaning, c.Mend = c.Reason.Meaning(), c.Reason.Mend(s.ID, s.Scope)
 	switch c.Reason {
 	case units.ReasonBackingOff, units.ReasonGaveUp:

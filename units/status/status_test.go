@@ -158,6 +158,38 @@ func TestStatusOfAFailure(t *testing.T) {
 	}
 }
 
+// A failure on a limit of the machine has a reason of its own, whatever a pass says about it.
+func TestStatusAtALimit(t *testing.T) {
+	t.Parallel()
+	restarting := units.Unit{Loaded: true, Active: units.Activating, Restarting: true, Run: units.Run{HasExitCode: true, ExitCode: 126}}
+	failed := restarting
+	failed.Active, failed.Restarting = units.Failed, false
+	line := "Error: OCI runtime error: crun: create keyring `4be5`: Disk quota exceeded"
+	for _, tt := range []struct {
+		unit  units.Unit
+		why   units.Reason
+		lines []string
+		want  string
+	}{
+		{restarting, units.ReasonRestartedBySystemd, []string{line}, "restarting (limit-reached)"},
+		{restarting, units.ReasonLimitReached, []string{line}, "restarting (limit-reached)"},
+		{failed, units.ReasonGaveUp, []string{line}, "failed (limit-reached)"},
+		{failed, units.ReasonDisabled, []string{line}, "failed (disabled)"},
+		{restarting, units.ReasonRestartedBySystemd, []string{"panic"}, "restarting"},
+		{units.Unit{Loaded: true, Active: units.Active}, "", []string{line}, "running"},
+	} {
+		s := seen(tt.unit, Answer{}, because(tt.why))
+		s.Lines = map[string][]string{service: tt.lines}
+		a := Of(s)
+		if a.StateText() != tt.want {
+			t.Errorf("%s: %s, want %s", tt.why, a.StateText(), tt.want)
+		}
+		if a.Reason == units.ReasonLimitReached && (a.Detail != "the limit of kernel keys is reached (kernel.keys.maxkeys)" || a.Mend != "archgen doctor" || a.Error != line) {
+			t.Errorf("%+v", a.Condition)
+		}
+	}
+}
+
 func TestStatusOfWhatIsNotInstalled(t *testing.T) {
 	t.Parallel()
 	s := seen(units.Unit{Loaded: true, Active: units.Active}, Answer{})
