@@ -91,7 +91,7 @@ var table = []row{
 	{
 		limit: units.LimitProcesses, what: "processes and threads of the user", setting: "TasksMax= of user-UID.slice", each: Objects{Containers: tasksPerContainer},
 		phrases: [][]string{
-			{"fork/exec", "resource temporarily unavailable"}, {"clone", "resource temporarily unavailable"}, {"fork", "resource temporarily unavailable"},
+			{"clone", "resource temporarily unavailable"}, {"fork", "resource temporarily unavailable"},
 			{"failed to create new os thread"},
 		}, byPodman: true,
 		fix: func(need int, _ units.Scope) string {

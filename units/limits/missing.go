@@ -2,6 +2,8 @@ package limits
 
 import (
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -11,12 +13,14 @@ import (
 // that several apps use.
 func Missing(apps []units.App, shared units.Set, have map[string]units.Unit, exists func(kind, name string) bool) Objects {
 	var o Objects
-	files := shared
+	files := slices.Clone(shared)
 	for _, app := range apps {
-		files = append(files[:len(files):len(files)], app.Files...)
+		files = append(files, app.Files...)
 		for _, p := range app.Parts {
 			if u := have[p.Service]; u.Active != units.Active && !u.IsComing() {
+				file, _ := app.Files.Find(p.File)
 				o.Containers++
+				o.Volumes += anonymous(file)
 			}
 		}
 	}
@@ -33,6 +37,16 @@ func Missing(apps []units.App, shared units.Set, have map[string]units.Unit, exi
 		}
 	}
 	return o
+}
+
+// anonymous is the number of volumes without a name that Podman makes for a container.
+func anonymous(file units.File) (n int) {
+	for _, mount := range file.Values("Volume") {
+		if !strings.Contains(mount, ":") {
+			n++
+		}
+	}
+	return n
 }
 
 // The kinds of objects.

@@ -3,6 +3,7 @@ package machine
 import (
 	"bytes"
 	"encoding/binary"
+	"math"
 	"math/bits"
 	"os"
 	"path/filepath"
@@ -212,7 +213,7 @@ func (l Limits) threads() limits.Usage {
 // files reads the open files of the machine.
 func (l Limits) files() limits.Usage {
 	f := strings.Fields(l.read("proc/sys/fs/file-nr")) // USED UNUSED MAX
-	if len(f) != 3 {
+	if len(f) != 3 || number(f[2]) == math.MaxInt64 {  // systemd's default
 		return limits.Usage{}
 	}
 	return limits.Usage{Used: number(f[0]), Max: number(f[2])}
