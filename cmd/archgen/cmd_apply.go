@@ -68,6 +68,8 @@ type applyOptions struct {
 	fetched machine.Fetched
 	// detach: the pass ends once the apps serve, and healthd watches them.
 	detach bool
+	// warn is called for each limit of the machine that is too low. Nil prints each once.
+	warn func(limits.Finding)
 	// lenient: errors of manifests do not fail the verb.
 	lenient bool
 	// idle is printed instead of "nothing to do".
@@ -122,6 +124,9 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		}
 	}
 	l.Store.LockTimeout = o.patience
+	if o.warn == nil {
+		o.warn = c.warnOnce()
+	}
 	left := c.resumeRotation(ctx, l, o)
 	if left != nil {
 		c.say(left)
@@ -149,7 +154,7 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 	var report reconcile.Report
 	if err == nil {
 		report, err = reconcile.Await(ctx, desired, l.ForApply(machine.Apply{
-			Timeout: o.timeout, Detach: o.detach, Progress: c.progress(o.asJSON), Warn: c.warnOnce(),
+			Timeout: o.timeout, Detach: o.detach, Progress: c.progress(o.asJSON), Warn: o.warn,
 			Foreign: install.Adopter(c.podman, dir, func() *compile.Compiled { return k }),
 			Fetched: l.FetchAhead(ctx, want, o.fetched, c.sayPulling),
 		}), o.timeout)

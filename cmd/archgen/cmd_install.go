@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -182,7 +183,31 @@ func (c *cli) vet(o *applyOptions, in *install.Installation, allow []string) err
 	if err != nil {
 		return err
 	}
+	c.warnOfLimits(ctx, o, staged.Compiled, in.IDs())
 	return c.report(staged.Compiled, false)
+}
+
+// warnOfLimits warns of limits of the machine that are too low for the new apps. healthd may
+// start them as soon as their manifests exist, so this is done before they do. If systemd or
+// a manifest can't be read, the next step reports that.
+func (c *cli) warnOfLimits(ctx context.Context, o *applyOptions, k *compile.Compiled, ids []string) {
+	o.warn = c.warnOnce()
+	if k.Result == nil {
+		return
+	}
+	want, err := k.Result.Desired(k.Set).Only(ids)
+	if err != nil {
+		return
+	}
+	l, err := c.connect(ctx, o.scope())
+	if err != nil {
+		return
+	}
+	defer l.Close()
+	low, _ := l.LowLimits(ctx, want.Apps)
+	for _, f := range low {
+		o.warn(f)
+	}
 }
 
 // replace applies the manifests after apps were replaced by others.

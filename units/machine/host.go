@@ -54,17 +54,27 @@ func (m *Machine) ForApply(a Apply) reconcile.Host {
 		return m.supply(ctx, app, lack, a.Fetched)
 	}
 	if a.Warn != nil {
-		host.Starts = func(apps []units.App, found map[string]units.Unit) { m.warn(apps, found, a.Warn) }
+		host.Starts = func(apps []units.App, found map[string]units.Unit) {
+			for _, f := range m.low(apps, found) {
+				a.Warn(f)
+			}
+		}
 	}
 	return host
 }
 
-// warn finds the limits that are too low for apps that start.
-func (m *Machine) warn(apps []units.App, found map[string]units.Unit, warn func(limits.Finding)) {
-	l := m.Limits()
-	for _, f := range limits.Short(limits.Compare(l.Read(), limits.Missing(apps, nil, found, l.Exists), m.Scope)) {
-		warn(f)
+// LowLimits returns the limits of the machine that are too low for apps to run.
+func (m *Machine) LowLimits(ctx context.Context, apps []units.App) ([]limits.Finding, error) {
+	found, err := m.Services.Observe(ctx, units.Desired{Apps: apps}.Services(), false)
+	if err != nil {
+		return nil, err
 	}
+	return m.low(apps, found), nil
+}
+
+func (m *Machine) low(apps []units.App, found map[string]units.Unit) []limits.Finding {
+	l := m.Limits()
+	return limits.Short(limits.Compare(l.Read(), limits.Missing(apps, nil, found, l.Exists), m.Scope))
 }
 
 // ForPreview returns the host for a preview, which changes nothing: it pulls nothing, waits
