@@ -206,7 +206,7 @@ func TestDoctorUserIDs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			expect(t, onTree(t, tt.files).subIDs(), tt.want, tt.words)
+			expect(t, onTree(t, tt.files).subIDs(0), tt.want, tt.words)
 		})
 	}
 }

@@ -161,7 +161,7 @@ func TestDoctorOnASoundMachine(t *testing.T) {
 		units.User:   {"users"},
 		units.System: {"runtime directory", "lingering", "user ids", "pause process", "journal", "stop timeout"},
 	} {
-		var names []string
+		names := make([]string, 0, len(checks))
 		for _, r := range Run(t.Context(), sound(t, scope).Env) {
 			names = append(names, r.Name)
 			if r.Severity != OK {
@@ -202,6 +202,10 @@ func TestDoctorFindsEachFault(t *testing.T) {
 		{"a generator that fails", "generator", fails(" -version"), Problem, []string{"does not run: executable file not found"}},
 		{"no manager", "manager", noManager, Problem, []string{"it is gone", "sudo loginctl enable-linger archy"}},
 		{"no newuidmap", "user ids", func(f *fake) { f.LookPath = func(string) (string, error) { return "", errGone } }, Problem, []string{"newuidmap is not installed"}},
+		{"a range for each container", "user ids", func(f *fake) {
+			f.apps.Want.Apps[0].Files = units.Set{webFile, {Name: "app@web.db.container", Content: []byte("UserNS=auto:size=65000\n")}, {Name: "app@web.job.container", Content: []byte("UserNS=auto\n")}}
+		}, Problem, []string{"the containers with userns: auto need 66024 ids, but /etc/subuid has 65536 for archy", "sudo usermod --add-subuids 10000000-10066023 --add-subgids 10000000-10066023 archy"}},
+		{"no apps", "user ids", noApps, OK, []string{"65536 of users"}},
 		{"control groups of version 1", "cgroups", func(f *fake) { f.disk.Type = unix.TMPFS_MAGIC }, Problem, []string{"not version 2"}},
 		{"no manager", "cgroups", noManager, Warning, []string{"unknown without the manager"}},
 		{"no slice", "cgroups", none, Warning, []string{"unknown: it is gone"}},

@@ -2,11 +2,14 @@ package doctor
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
+
+	"github.com/archipelago-os/archipelago/units"
 )
 
 func checkRuntimeDir(_ context.Context, e *Env) Result {
@@ -39,6 +42,10 @@ func checkLingering(_ context.Context, e *Env) Result {
 	return fine("apps start at boot")
 }
 
+// freeIDs is the first of the ids that are added: useradd gives a new user the lowest range that
+// is free.
+const freeIDs = 10_000_000
+
 // enoughIDs is how many ids an image may use: 65534 is usually the highest user, the
 // unprivileged one.
 const enoughIDs = 65536
@@ -47,10 +54,38 @@ func checkSubIDs(_ context.Context, e *Env) Result {
 	if _, err := e.LookPath("newuidmap"); err != nil {
 		return problem("sudo apt install uidmap   # or: sudo dnf install shadow-utils-subid", "newuidmap is not installed, so containers have only one user")
 	}
-	return e.subIDs()
+	var apps []units.App
+	if a, err := e.Apps(); err == nil { // another check reports the error
+		apps = a.Want.Apps
+	}
+	return e.subIDs(idsOfAuto(apps))
 }
 
-func (e *Env) subIDs() Result {
+// idsOfAuto is how many ids the containers need that have a range of ids each (userns: auto).
+func idsOfAuto(apps []units.App) (n int) {
+	for _, app := range apps {
+		for _, f := range app.Files {
+			option, isAuto := strings.CutPrefix(f.Value("UserNS"), "auto")
+			if !isAuto {
+				continue
+			}
+			size := leastIDs
+			for o := range strings.SplitSeq(strings.TrimPrefix(option, ":"), ",") {
+				if text, ok := strings.CutPrefix(o, "size="); ok {
+					size, _ = strconv.Atoi(text) // Podman refuses any other text
+				}
+			}
+			n += size
+		}
+	}
+	return n
+}
+
+// leastIDs is the least that Podman gives a container with userns: auto.
+const leastIDs = 1024
+
+// subIDs judges the ranges of ids. auto is how many the containers with userns: auto need.
+func (e *Env) subIDs(auto int) Result {
 	if nss, err := os.ReadFile(filepath.Join(e.Root, "etc/nsswitch.conf")); err == nil && !idsFromFiles(string(nss)) {
 		return fine("a service that /etc/nsswitch.conf names assigns them")
 	}
@@ -62,6 +97,10 @@ func (e *Env) subIDs() Result {
 			return problem(fix, "/%s has no range for %s, so images with more than one user don't run", file, e.User)
 		case n < enoughIDs:
 			return warn(fix, "/%s has only %d ids for %s; images may use %d", file, n, e.User, enoughIDs)
+		case n < auto:
+			more := fmt.Sprintf("%d-%d", freeIDs, freeIDs+auto-1)
+			return problem("sudo usermod --add-subuids "+more+" --add-subgids "+more+" "+e.User+" && podman system migrate",
+				"the containers with userns: auto need %d ids, but /%s has %d for %s", auto, file, n, e.User)
 		}
 	}
 	return fine("%d of users, %d of groups", e.countIDs("etc/subuid"), e.countIDs("etc/subgid"))
