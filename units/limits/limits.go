@@ -37,6 +37,8 @@ type row struct {
 	// byPodman: only Podman writes them. Otherwise a program in the container may, too.
 	phrases  [][]string
 	byPodman bool
+	// alike is another limit with the same messages.
+	alike units.Limit
 	// fix is the commands that raise the limit for a need.
 	fix func(need int, scope units.Scope) string
 }
@@ -63,7 +65,7 @@ const (
 var table = []row{
 	{
 		limit: units.LimitKeys, what: "kernel keys", setting: "kernel.keys.maxkeys", each: Objects{Containers: 1},
-		phrases: [][]string{{"keyring", "disk quota exceeded"}, {"session key", "disk quota exceeded"}}, byPodman: true,
+		phrases: [][]string{{"keyring", "disk quota exceeded"}, {"session key", "disk quota exceeded"}}, byPodman: true, alike: units.LimitKeyBytes,
 		fix: func(need int, _ units.Scope) string {
 			return sysctl("keys", setting{"kernel.keys.maxkeys", max(packageKeys, 2*need)}, setting{"kernel.keys.maxbytes", max(packageKeyBytes, 2*need*keyBytes)})
 		},
@@ -91,9 +93,10 @@ var table = []row{
 	{
 		limit: units.LimitProcesses, what: "processes and threads of the user", setting: "TasksMax= of user-UID.slice", each: Objects{Containers: tasksPerContainer},
 		phrases: [][]string{
-			{"clone", "resource temporarily unavailable"}, {"fork", "resource temporarily unavailable"},
+			{"clone", "resource temporarily unavailable"},
+			{"fork", "resource temporarily unavailable"},
 			{"failed to create new os thread"},
-		}, byPodman: true,
+		}, byPodman: true, alike: units.LimitThreads,
 		fix: func(need int, _ units.Scope) string {
 			return "sudo mkdir -p /etc/systemd/system/user-.slice.d\n" +
 				fmt.Sprintf(`printf '[Slice]\nTasksMax=%d\n' | sudo tee /etc/systemd/system/user-.slice.d/50-archipelago-tasks.conf`, 2*need) + "\n" +
@@ -200,14 +203,21 @@ func (f Finding) Fix() string {
 	return f.row.fix(f.Need, f.scope)
 }
 
-// Room is how many more containers fit, and false if the limit is unknown.
-func (h Have) Room(l units.Limit) (int, bool) {
-	u, known := h[l]
-	per := rowOf(l).each.Containers
-	if !known || per == 0 {
-		return 0, false
+// Room is how many more containers fit the limits that have the messages of one, and false if
+// none of them is known.
+func (h Have) Room(l units.Limit) (room int, known bool) {
+	r := rowOf(l)
+	for _, r := range []row{r, rowOf(r.alike)} {
+		u, isKnown := h[r.limit]
+		if !isKnown || r.each.Containers == 0 {
+			continue
+		}
+		n := u.Room() / r.each.Containers
+		if !known || n < room {
+			room, known = n, true
+		}
 	}
-	return u.Room() / per, true
+	return room, known
 }
 
 // Of is the limit that the last lines of a service name, empty if none does. exitCode is that
@@ -215,16 +225,22 @@ func (h Have) Room(l units.Limit) (int, bool) {
 // be those of a program with limits of its own.
 func Of(lines []string, exitCode int) units.Limit {
 	isPodman := exitCode >= 125 && exitCode <= 127
-	for _, line := range slices.Backward(lines) {
+	for _, line := range slices.Backward(lines[max(0, len(lines)-lastLines):]) {
 		line = strings.ToLower(line)
 		for _, r := range table {
 			if (isPodman || !r.byPodman) && slices.ContainsFunc(r.phrases, func(texts []string) bool { return hasAll(line, texts) }) {
 				return r.limit
 			}
 		}
+		if strings.HasPrefix(line, "error: ") { // the lines above are those of earlier starts
+			break
+		}
 	}
 	return ""
 }
+
+// lastLines is how many lines a program may write after the one about a limit.
+const lastLines = 3
 
 func hasAll(line string, texts []string) bool {
 	return !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) })

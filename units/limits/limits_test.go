@@ -116,8 +116,11 @@ func TestOf(t *testing.T) {
 			t.Errorf("%s (%d): %q, want %q", tt.line, tt.code, have, tt.want)
 		}
 	}
-	if have := Of(nil, 126); have != "" {
-		t.Error(have)
+	const keyring = "Error: OCI runtime error: crun: create keyring `4be5`: Disk quota exceeded"
+	for name, lines := range map[string][]string{"none": nil, "an earlier start": {keyring, "Error: no such image"}, "long ago": {keyring, "1", "2", "3"}} {
+		if have := Of(lines, 126); have != "" {
+			t.Errorf("%s: %s", name, have)
+		}
 	}
 }
 
@@ -144,8 +147,10 @@ func TestMissing(t *testing.T) {
 
 func TestRoom(t *testing.T) {
 	t.Parallel()
-	have := Have{units.LimitKeys: {198, 200}, units.LimitKeyBytes: {20_100, 20_000}, units.LimitSubnets: {0, 9}}
-	for l, want := range map[units.Limit]int{units.LimitKeys: 2, units.LimitKeyBytes: 0} {
+	have := Have{
+		units.LimitKeys: {198, 200}, units.LimitKeyBytes: {20_100, 20_000}, units.LimitSubnets: {0, 9}, units.LimitThreads: {0, 50}, units.LimitInotify: {126, 128},
+	}
+	for l, want := range map[units.Limit]int{units.LimitKeys: 0, units.LimitKeyBytes: 0, units.LimitProcesses: 2, units.LimitThreads: 2, units.LimitInotify: 2} {
 		if n, known := have.Room(l); n != want || !known {
 			t.Errorf("%s: room for %d, %v", l, n, known)
 		}

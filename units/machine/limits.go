@@ -75,7 +75,7 @@ func (l Limits) Cheap() limits.Have {
 // none: an instance can be opened, or not.
 func (l Limits) Room() map[units.Limit]int {
 	have, room := l.Cheap(), map[units.Limit]int{}
-	for limit := range have {
+	for _, limit := range limits.All() {
 		if n, known := have.Room(limit); known {
 			room[limit] = n
 		}
