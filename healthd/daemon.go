@@ -26,6 +26,8 @@ type Hint struct {
 	App string
 	// Asked is what an operator requests for that app.
 	Asked units.Kind
+	// File is the unit file whose content may have changed, if that is the reason.
+	File string
 	// Urgent: the hint preempts a pass that waits for an app to serve.
 	Urgent bool
 }
@@ -40,7 +42,8 @@ type Machine struct {
 	Diagnostics func() map[string]string
 	// LastLines returns the last lines that a unit wrote. It may take a while.
 	LastLines func(ctx context.Context, unit string) []string
-	// Host is the machine for a pass. The daemon fills in Health, Ask, Ran, Preempt and Progress.
+	// Host is the machine for a pass. The daemon fills in Health, Ask, Ran, Preempt,
+	// Losses and Progress.
 	Host reconcile.Host
 	// Hints receives what may have changed.
 	Hints <-chan Hint
@@ -98,8 +101,9 @@ type daemon struct {
 	ended   chan passResult
 	// restless: all apps were checked since memory was last released.
 	mayRelease bool
-	// preempt belongs to the running pass.
+	// preempt and losses belong to the running pass.
 	preempt *preemption
+	losses  *losses
 	// start is the timer for the next pass, again the timer for a pass that must be repeated.
 	start, again, resync *time.Timer
 	againAt              time.Time
@@ -164,11 +168,7 @@ func Run(ctx context.Context, m Machine) error {
 				d.Hints = nil // the context ends next
 				continue
 			}
-			d.pending.add(h)
-			if d.running && h.Urgent {
-				d.preempt.request(h.App)
-			}
-			d.arm()
+			d.take(h)
 		case d.noFiles = <-d.FileWatch:
 			d.dirty = true
 		case <-d.start.C:
@@ -201,6 +201,21 @@ func Run(ctx context.Context, m Machine) error {
 		}
 		d.publish()
 	}
+}
+
+// take handles a hint: the next pass is about it. A pass that runs restores a lost file.
+func (d *daemon) take(h Hint) {
+	d.pending.add(h)
+	switch {
+	case d.running && h.File != "":
+		d.losses.add(h.File)
+	case h.File != "":
+		d.pending.lost = d.pending.lost || d.isLost(h.File)
+	}
+	if d.running && h.Urgent {
+		d.preempt.request(h.App)
+	}
+	d.arm()
 }
 
 // releaseMemory releases memory if a check of all apps has used some and the daemon is idle.

@@ -17,8 +17,8 @@ import (
 type work struct {
 	all  bool
 	apps map[string]units.Kind
-	// soon: some of it can't wait.
-	urgent bool
+	// urgent: some of it can't wait. lost: a unit file is missing.
+	urgent, lost bool
 }
 
 func (w *work) add(h Hint) {
@@ -74,23 +74,47 @@ type passResult struct {
 	history     units.History
 }
 
+// isOther reports whether the pass is not about an app, and only restores its files.
+func (e *passResult) isOther(app string) bool {
+	_, isWanted := e.want.Find(app)
+	_, isMeant := e.meant.Find(app)
+	return isWanted && !isMeant
+}
+
 // arm starts the timer for the next pass.
 func (d *daemon) arm() {
 	if d.running || d.pending.isEmpty() {
 		return
 	}
-	d.start.Reset(max(0, minPassInterval-time.Since(d.begun)))
+	wait := minPassInterval - time.Since(d.begun)
+	if d.pending.lost {
+		wait = 0
+	}
+	d.start.Reset(max(0, wait))
+}
+
+// isLost reports whether a file is missing with which an app ran.
+func (d *daemon) isLost(file string) bool {
+	for _, ran := range d.ran {
+		if f, ok := ran.Find(file); ok {
+			return len(d.Host.Files.Lost(units.Set{f})) > 0
+		}
+	}
+	return false
 }
 
 // begin runs a pass over the pending work, beside the loop.
 func (d *daemon) begin(ctx context.Context) {
 	e := passResult{work: d.pending}
-	d.pending, d.running, d.begun, d.preempt = work{}, true, time.Now(), newPreemption()
+	preempt, losses := newPreemption(), newLosses()
+	d.pending, d.running, d.begun, d.preempt, d.losses = work{}, true, time.Now(), preempt, losses
 	host := d.Host
-	host.Preempt = d.preempt.awaited
-	host.Progress = func(e reconcile.Event) {
-		d.preempt.touch(e.App)
-		d.progress(e)
+	host.Preempt, host.Losses = preempt.awaited, losses.wait
+	host.Progress = func(a reconcile.Event) {
+		if !e.isOther(a.App) {
+			preempt.touch(a.App)
+		}
+		d.progress(a)
 	}
 	go func() {
 		start := time.Now()
@@ -99,6 +123,7 @@ func (d *daemon) begin(ctx context.Context) {
 			e.want, err = d.Desired()
 			e.diagnostics = d.Diagnostics()
 			e.meant = e.work.of(e.want)
+			losses.expect(e.want.Apps)
 			return e.meant, err
 		}
 		e.report, e.err = reconcile.Run(ctx, desired, host)

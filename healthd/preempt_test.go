@@ -51,6 +51,46 @@ func TestOthersDoNotWait(t *testing.T) {
 	})
 }
 
+// A lost file is restored although a reload runs, and although a pass has just begun. Other hints
+// wait for the next pass.
+func TestLostFilesDoNotWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web", "lnd", "tor")
+		w.After = func(verb, _ string) {
+			if verb == "reload" {
+				time.Sleep(time.Second)
+			}
+		}
+		lose := func(app string) {
+			t.Helper()
+			file := "app@" + app + ".container"
+			w.Delete(file)
+			w.hints <- healthd.Hint{App: app, File: file, Urgent: true}
+			time.Sleep(time.Millisecond)
+			if !w.has(file) {
+				t.Errorf("the file of %s is not restored", app)
+			}
+		}
+		w.run(5*time.Minute, func() {
+			time.Sleep(time.Minute)
+			lose("web")
+			time.Sleep(500 * time.Millisecond) // of the reload
+			lose("lnd")
+			time.Sleep(time.Minute)
+			w.hints <- healthd.Hint{App: "web", Urgent: true}
+			time.Sleep(5 * time.Millisecond)
+			passes := w.passes
+			w.hints <- healthd.Hint{App: "web", File: "app@web.container", Urgent: true}
+			time.Sleep(5 * time.Millisecond)
+			if w.passes > passes {
+				t.Error("a file that exists has not waited")
+			}
+			lose("tor")
+		})
+	})
+}
+
 // upgraded is an app of which the manifest names another image.
 func upgraded(app units.App) units.App {
 	file := app.Files[0]

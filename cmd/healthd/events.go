@@ -85,10 +85,11 @@ func ofService(e systemd.Event) (healthd.Hint, bool) {
 func ofFile(e watch.Event, unitDir string) healthd.Hint {
 	if e.Dir == unitDir {
 		if service := units.ServiceOf(e.Name); service != "" {
-			return healthd.Hint{App: units.AppOf(service), Urgent: true}
+			return healthd.Hint{App: units.AppOf(service), File: e.Name, Urgent: true}
 		}
+		return healthd.Hint{File: e.Name}
 	}
-	return healthd.Hint{Urgent: e.Dir != unitDir}
+	return healthd.Hint{Urgent: true}
 }
 
 // watched is the directories in which a change may need a pass.

@@ -55,7 +55,7 @@ func TestSaving(t *testing.T) {
 			at   time.Duration
 		}{
 			{healthd.Hint{Urgent: true}, 100 * time.Millisecond},
-			{healthd.Hint{App: "web", Urgent: true}, 150 * time.Millisecond},
+			{healthd.Hint{App: "web", File: "app@web.container", Urgent: true}, 150 * time.Millisecond},
 			{healthd.Hint{Urgent: true}, 220 * time.Millisecond},
 		} {
 			if got := <-told; got != want.hint || time.Since(began) != want.at {

@@ -192,7 +192,9 @@ func (p *pass) stopAndUnpark(ctx context.Context, app units.App) error {
 func (p *pass) removeUnits(ctx context.Context, app units.App) error {
 	_, files, err := p.host.Files.Look(nil)
 	if err == nil {
-		err = p.host.Files.Sync(nil, func(m units.Ownership) bool { return m.App == app.ID })
+		err = p.changeFiles([]units.App{app}, func() error {
+			return p.host.Files.Sync(nil, func(m units.Ownership) bool { return m.App == app.ID })
+		})
 	}
 	if err != nil {
 		return fmt.Errorf("removing the units of %s: %w", app.ID, err)

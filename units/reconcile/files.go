@@ -16,21 +16,18 @@ import (
 // may not answer at all. The rest of the pass still treats the files as lost, because systemd has
 // to read them. It also reports what could not be written.
 func (p *pass) restore() {
+	p.guard.busy.take()
+	defer p.guard.busy.free()
 	var ran units.Set
-	for _, app := range p.want.Apps {
-		if p.host.Ran(app) {
-			ran = append(ran, app.Files...)
+	p.cover(p.want.Apps, func(app units.App) units.Set {
+		if !p.host.Ran(app) {
+			return nil
 		}
-	}
+		ran = append(ran, app.Files...)
+		return app.Files
+	})
 	ran.Sort()
-	lost := p.host.Files.Lost(ran)
-	if len(lost) == 0 || p.host.Files.Sync(lost, nil) != nil {
-		return
-	}
-	p.restored = lost
-	for _, f := range lost {
-		p.noteDone(units.Action{App: f.App, Kind: units.Write, Target: f.Name, Reason: units.ReasonFileMissing})
-	}
+	p.guard.restored = p.writeLost(ran)
 }
 
 // announce records, before anything is done, which services stop and of which apps files change,
@@ -183,19 +180,37 @@ func (p *pass) sync() error {
 		want = append(want, app.Files...)
 	}
 	want.Sort()
-	err := p.host.Files.Sync(want, p.removes())
+	err := p.changeFiles(p.plan.Basis.Apps, func() error {
+		err := p.host.Files.Sync(want, p.removes())
+		if err == nil {
+			p.cover(p.plan.Basis.Apps, p.written)
+		}
+		return err
+	})
 	if stuck, ok := errors.AsType[*units.ImmutableFileError](err); ok {
 		if app := p.have.Files[stuck.File].App; app != "" && !p.isBad(app) {
 			p.fail(app, Failed, err, nil)
 			return p.sync()
 		}
 	}
+	told := p.restored()
+	isTold := func(name string) bool {
+		return slices.ContainsFunc(told, func(f units.File) bool { return f.Name == name })
+	}
 	for _, a := range p.plan.Files {
-		if _, isTold := p.restored.Find(a.Target); err == nil && !isTold && !p.isBad(a.App) {
+		if err == nil && !isTold(a.Target) && !p.isBad(a.App) {
 			p.noteDone(a)
 		}
 	}
 	return err
+}
+
+// written is the files that an app has after sync, as far as they are the desired ones.
+func (p *pass) written(app units.App) units.Set {
+	if p.isBad(app.ID) {
+		return nil
+	}
+	return app.Files
 }
 
 // removes selects the files to remove. If it is nil, the owner of the files need not read those of
@@ -231,7 +246,7 @@ func (p *pass) verifyLoaded(ctx context.Context) error {
 	var givenBack bool
 	for _, app := range p.plan.Basis.Apps {
 		i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return !now[part.Service].Loaded })
-		if i < 0 || p.isBad(app.ID) {
+		if i < 0 || p.isBad(app.ID) || p.isLate(app.ID) {
 			continue
 		}
 		part, advice := app.Parts[i], "run archgen doctor to find the cause"
@@ -253,7 +268,9 @@ func (p *pass) verifyLoaded(ctx context.Context) error {
 // giveBack restores the files that an app had before they were changed.
 func (p *pass) giveBack(app units.App) error {
 	before := p.plan.PreviousFiles(app.ID)
-	err := p.host.Files.Sync(before, func(m units.Ownership) bool { return m.App == app.ID })
+	err := p.changeFiles([]units.App{app}, func() error {
+		return p.host.Files.Sync(before, func(m units.Ownership) bool { return m.App == app.ID })
+	})
 	if err != nil {
 		return fmt.Errorf("restoring the previous files of %s: %w", app.ID, err)
 	}

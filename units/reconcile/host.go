@@ -52,6 +52,9 @@ type Host struct {
 	// has to be checked. A pass that waits for a start or verifies an app then leaves that to the
 	// next one. It may be left out: then nothing preempts a pass.
 	Preempt func(app string) <-chan struct{}
+	// Losses waits until unit files may have been lost, and returns them. It returns none once ctx
+	// has ended. It may be left out: then a pass restores lost files only when it begins.
+	Losses func(ctx context.Context) []Loss
 	// Progress is called before and after every action. It may be left out.
 	Progress func(Event)
 	// Limit returns the limit of the machine on which the last start of a service failed, and Room

@@ -25,6 +25,9 @@ func (h Host) complete() Host {
 	if h.Preempt == nil {
 		h.Preempt = neverPreempted
 	}
+	if h.Losses == nil {
+		h.Losses = neverLost
+	}
 	if h.Progress == nil {
 		h.Progress = silent
 	}
@@ -55,6 +58,8 @@ func noConfig(string, units.Prestart) (want, have units.ConfigDigests, err error
 func suppliedByStart(context.Context, units.App, units.Prerequisites) error { return nil }
 
 func neverPreempted(string) <-chan struct{} { return nil }
+
+func neverLost(context.Context) []Loss { return nil }
 
 func silent(Event) {}
 

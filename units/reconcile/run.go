@@ -50,6 +50,7 @@ func Preview(ctx context.Context, want units.Desired, host Host) (units.Plan, er
 
 func newPass(host Host, want units.Desired) *pass {
 	p := &pass{host: host.complete(), started: host.Now(), results: map[string]*Result{}, courses: map[string]*course{}}
+	p.guard = guard{busy: make(token, 1), files: map[string]units.Set{}, late: map[string]bool{}}
 	p.good = sync.OnceValues(host.Store.Good)
 	p.setDesired(want)
 	return p
@@ -68,9 +69,8 @@ type pass struct {
 	// plan is the plan of the pass. Its basis lacks what waits.
 	plan units.Plan
 	// good is the files of the newest generation.
-	good func() (units.Set, error)
-	// restored is the files that restore wrote.
-	restored units.Set
+	good  func() (units.Set, error)
+	guard guard
 	// due is when something can be done that this pass could not wait for.
 	due time.Time
 	// kept is the history as it was last saved.
@@ -94,6 +94,7 @@ func (p *pass) setDesired(want units.Desired) {
 
 func (p *pass) run(ctx context.Context) error {
 	p.restore()
+	defer p.guardFiles(ctx)()
 	if err := p.recollect(); err != nil {
 		return err
 	}
@@ -188,7 +189,9 @@ func (p *pass) observeAndDecide(ctx context.Context) error {
 
 // sayDecided reports what the plan leaves as it is, and the apps that it refuses.
 func (p *pass) sayDecided() {
+	p.mu.Lock()
 	p.done = append(p.done, p.plan.Left...)
+	p.mu.Unlock()
 	for _, r := range p.plan.Refused {
 		p.fail(r.App, Failed, r.Err, nil)
 	}
@@ -222,7 +225,7 @@ func (p *pass) observe(ctx context.Context, basis units.Basis) (err error) {
 	if p.have.Files, p.have.Ours, err = p.host.Files.Look(basis.Files()); err != nil {
 		return err
 	}
-	for _, f := range p.restored { // systemd still has to read them
+	for _, f := range p.restored() { // systemd still has to read them
 		if _, differs := p.have.Files[f.Name]; !differs {
 			p.have.Files[f.Name] = units.FoundFile{State: units.FileMissing, App: f.App}
 		}
