@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"slices"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -242,6 +243,34 @@ func fill(fd int, content []byte, mode fs.FileMode) error {
 	}
 	return retry(func() error { return syscall.Fsync(fd) })
 }
+
+// Identity distinguishes a version of a file from others: whatever changes its content or its mode
+// also changes the time of its last change.
+type Identity struct {
+	inode   uint64
+	size    int64
+	changed unix.Timespec
+	mode    uint32
+}
+
+// Identify returns the identity of what has a name.
+func (d *Directory) Identify(name string) (Identity, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	return Identity{st.Ino, st.Size, st.Ctim, st.Mode}, err
+}
+
+// Perm returns the permissions of the file.
+func (i Identity) Perm() fs.FileMode { return fs.FileMode(i.mode).Perm() }
+
+// IsSettled reports whether a change from now on changes the identity. The kernel may set the time
+// of a change up to 10 ms too early, so a file that has just changed may change again with the same
+// time.
+func (i Identity) IsSettled(now time.Time) bool {
+	return i.mode&unix.S_IFMT == unix.S_IFREG && now.Sub(time.Unix(i.changed.Unix())) > settling
+}
+
+const settling = 50 * time.Millisecond
 
 // Lacks reports whether no file has a name.
 func (d *Directory) Lacks(name string) bool {

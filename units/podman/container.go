@@ -38,6 +38,8 @@ type Running struct {
 	Check string
 	// Output is the output of the last check.
 	Output string
+	// CheckLog is the file with the results of the checks. It does not exist before the first one.
+	CheckLog string
 }
 
 // annotation holds the digest of a rendering. Unlike labels, Podman passes annotations to the
@@ -72,9 +74,23 @@ func Look(root string, monitor int, controlGroup string) (Running, error) {
 	}
 	// RUNROOT/overlay-containers/ID/userdata/pidfile, and healthcheck.log beside userdata.
 	if pidfile := args["-p"]; pidfile != "" {
-		err = r.readCheck(filepath.Join(root, filepath.Dir(filepath.Dir(pidfile)), "healthcheck.log"))
+		r.CheckLog = filepath.Join(filepath.Dir(filepath.Dir(pidfile)), "healthcheck.log")
+		err = r.readCheck(filepath.Join(root, r.CheckLog))
 	}
 	return r, err
+}
+
+// Again reads what changes while a container exists: its processes, and its health check. It costs
+// a tenth of Look.
+func (r Running) Again(root string) (Running, error) {
+	if err := r.readEvents(filepath.Join(root, "sys/fs/cgroup", r.Payload, "cgroup.events")); err != nil {
+		return r, err
+	}
+	if r.CheckLog == "" {
+		return r, nil
+	}
+	r.Check, r.Output = "", ""
+	return r, r.readCheck(filepath.Join(root, r.CheckLog))
 }
 
 // arguments returns the options of conmon that identify the container: its id (-c), its bundle
@@ -199,13 +215,27 @@ func (r *Running) readCheck(path string) error {
 	return nil
 }
 
-func read(path string) ([]byte, error) {
-	info, err := os.Stat(path)
+// read reads a small file in a few system calls: a pass reads one for each container.
+func read(path string) (data []byte, err error) {
+	fd, err := syscall.Open(path, syscall.O_RDONLY|syscall.O_NONBLOCK|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	if !info.Mode().IsRegular() || info.Size() > maxFile {
-		return nil, fmt.Errorf("%s is not a file that Podman or the kernel writes", path)
+	defer syscall.Close(fd)
+	buffer := make([]byte, 512)
+	for len(data) <= maxFile {
+		n, err := syscall.Read(fd, buffer)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+		case err != nil:
+			return nil, &fs.PathError{Op: "read", Path: path, Err: err}
+		default:
+			data = append(data, buffer[:n]...)
+			if n < len(buffer) { // files of a disk or of the kernel end there
+				return data, nil
+			}
+			buffer = make([]byte, 64<<10)
+		}
 	}
-	return os.ReadFile(path)
+	return nil, fmt.Errorf("%s is not a file that Podman or the kernel writes", path)
 }

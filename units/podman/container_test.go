@@ -75,7 +75,7 @@ func TestLook(t *testing.T) {
 			}
 			made := time.Date(2026, 11, 23, 21, 5, 0, 0, time.UTC)
 			if tt.want.ID != "" {
-				tt.want.Created = made
+				tt.want.Created, tt.want.CheckLog = made, "/"+runDir+"/healthcheck.log"
 				if err := os.Chtimes(filepath.Join(root, bundle, "config.json"), made, made); err != nil {
 					t.Fatal(err)
 				}
@@ -95,6 +95,14 @@ func TestLook(t *testing.T) {
 			}
 			if d := cmp.Diff(tt.want, got); d != "" && tt.bad == "" {
 				t.Errorf("-want +got:\n%s", d)
+			}
+			if got.ID == "" || tt.bad != "" {
+				return
+			}
+			earlier := got
+			earlier.Paused, earlier.Check, earlier.Output = true, "starting", "before"
+			if again, err := earlier.Again(root); again != got || err != nil {
+				t.Errorf("again: %+v, %v", again, err)
 			}
 		})
 	}
@@ -117,6 +125,9 @@ func TestEnded(t *testing.T) {
 	}
 	if r, err := podman.Look(root, 7, group); err != nil || !r.Ended {
 		t.Errorf("after its exit: %+v, %v", r, err)
+	}
+	if r, err := (podman.Running{ID: id, Payload: payload}).Again(root); err != nil || !r.Ended {
+		t.Errorf("again after its exit: %+v, %v", r, err)
 	}
 }
 

@@ -27,6 +27,7 @@ type plan struct {
 	unsynced  bool // a run was killed before its changes were durable
 	changes   Changes
 
+	seen       *Seen
 	unreadable error // why the first of changes.Unreadable could not be read
 	buf        []byte
 }
@@ -44,8 +45,8 @@ func (p *plan) verdict() error {
 }
 
 // compare finds the differences from the wanted files. It changes nothing.
-func compare(d *durable.Directory, want units.Set, owns func(units.Ownership) bool) (*plan, error) {
-	p := &plan{dir: d, names: map[string]fs.FileMode{}, found: map[string]units.FoundFile{}, aside: map[string]bool{}}
+func compare(d *durable.Directory, want units.Set, owns func(units.Ownership) bool, seen *Seen) (*plan, error) {
+	p := &plan{dir: d, seen: seen, names: map[string]fs.FileMode{}, found: map[string]units.FoundFile{}, aside: map[string]bool{}}
 	entries, err := d.List()
 	if err != nil {
 		return p, err
@@ -53,6 +54,7 @@ func compare(d *durable.Directory, want units.Set, owns func(units.Ownership) bo
 	for _, e := range entries {
 		p.names[e.Name()] = e.Type()
 	}
+	seen.forget(p.names)
 	wanted := make(map[string]bool, len(want))
 	for _, f := range want {
 		wanted[f.Name] = true
@@ -76,7 +78,7 @@ func compare(d *durable.Directory, want units.Set, owns func(units.Ownership) bo
 
 // compareOwn is compare, with an error if foreign files have wanted names.
 func compareOwn(d *durable.Directory, want units.Set, owns func(units.Ownership) bool) (*plan, error) {
-	p, err := compare(d, want, owns)
+	p, err := compare(d, want, owns, nil)
 	if err == nil && len(p.changes.Foreign) > 0 {
 		slices.Sort(p.changes.Foreign)
 		err = &ForeignError{d.Path(), p.changes.Foreign}
@@ -95,7 +97,7 @@ func (p *plan) compareFile(f units.File) error {
 		p.replaceOdd(f)
 		return nil
 	}
-	content, perm, err := p.dir.Read(f.Name, p.buf, maxFile)
+	found, perm, err := p.seen.read(p.dir, f.Name, f.Content, p.buf)
 	switch {
 	case durable.IsAbsent(err): // removed since the list was read
 		p.rewrite(f, units.FileMissing)
@@ -106,11 +108,12 @@ func (p *plan) compareFile(f units.File) error {
 	case err != nil:
 		return err
 	}
+	content := found.content
 	p.buf = content
 	same := bytes.Equal(content, f.Content)
 	if same {
 		p.ours = append(p.ours, f)
-	} else if mark, ours := units.ReadOwnership(content); ours {
+	} else if mark, ours := found.ownership(); ours {
 		p.keep(f.Name, content, mark)
 	}
 	switch {
@@ -177,7 +180,7 @@ func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(unit
 	case wanted[name] || !isUnit(name) || owns == nil:
 		return nil
 	}
-	content, _, err := p.dir.Read(name, p.buf, maxFile)
+	found, _, err := p.seen.read(p.dir, name, nil, p.buf)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		if p.unreadable == nil {
@@ -190,12 +193,12 @@ func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(unit
 	case err != nil:
 		return err
 	}
-	p.buf = content
-	mark, ours := units.ReadOwnership(content)
+	p.buf = found.content
+	mark, ours := found.ownership()
 	if !ours {
 		return nil
 	}
-	p.keep(name, content, mark)
+	p.keep(name, found.content, mark)
 	if owns(mark) {
 		p.remove = append(p.remove, name)
 		p.found[name] = units.FoundFile{State: units.FileStale, App: mark.App, Service: units.ServiceOf(name)}
@@ -203,7 +206,10 @@ func (p *plan) compareRest(e fs.DirEntry, wanted map[string]bool, owns func(unit
 	return nil
 }
 
-// keep records a file of ours whose content is in the memory of buf.
+// keep records a file of ours. Its content is in the memory of buf, unless seen keeps it.
 func (p *plan) keep(name string, content []byte, mark units.Ownership) {
-	p.ours = append(p.ours, units.File{Name: name, App: mark.App, Digest: mark.Digest, Content: slices.Clone(content)})
+	if p.seen == nil {
+		content = slices.Clone(content)
+	}
+	p.ours = append(p.ours, units.File{Name: name, App: mark.App, Digest: mark.Digest, Content: content})
 }

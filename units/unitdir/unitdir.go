@@ -10,6 +10,7 @@ package unitdir
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -120,6 +121,10 @@ func Sync(dir string, want units.Set, owns func(units.Ownership) bool) (Changes,
 // Look returns the files that are not as they should be, by name, and all files of ours. It
 // changes nothing. A directory that does not exist lacks all files.
 func Look(dir string, want units.Set) (map[string]units.FoundFile, units.Set, error) {
+	return look(dir, want, nil)
+}
+
+func look(dir string, want units.Set, seen *Seen) (map[string]units.FoundFile, units.Set, error) {
 	d, err := durable.Open(dir)
 	if err != nil {
 		return nil, nil, err
@@ -132,7 +137,7 @@ func Look(dir string, want units.Set) (map[string]units.FoundFile, units.Set, er
 		return found, nil, nil
 	}
 	defer d.Close()
-	p, err := compare(d, want, func(units.Ownership) bool { return true })
+	p, err := compare(d, want, func(units.Ownership) bool { return true }, seen)
 	p.ours.Sort()
 	return p.found, p.ours, err
 }
@@ -151,8 +156,22 @@ func Lost(dir string, want units.Set) units.Set {
 		return want
 	}
 	defer d.Close()
-	return slices.DeleteFunc(slices.Clone(want), func(f units.File) bool { return !d.Lacks(f.Name) })
+	if len(want) <= few {
+		return slices.DeleteFunc(slices.Clone(want), func(f units.File) bool { return !d.Lacks(f.Name) })
+	}
+	entries, err := d.List()
+	if err != nil {
+		return nil
+	}
+	byName := func(e fs.DirEntry, name string) int { return strings.Compare(e.Name(), name) }
+	return slices.DeleteFunc(slices.Clone(want), func(f units.File) bool {
+		_, isThere := slices.BinarySearchFunc(entries, f.Name, byName)
+		return isThere
+	})
 }
+
+// few is how many names are cheaper to look up one by one than in a list of the directory.
+const few = 16
 
 // check refuses a set that a later run could not maintain.
 func check(want units.Set) error {

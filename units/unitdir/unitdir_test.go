@@ -379,7 +379,7 @@ func TestSyncIsNotSlowedByOtherFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	p, err := compare(d, nil, all)
+	p, err := compare(d, nil, all, nil)
 	if err != nil || len(p.remove) != 1 {
 		t.Errorf("%v, %v", p.remove, err)
 	}

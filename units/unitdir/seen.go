@@ -1,0 +1,90 @@
+package unitdir
+
+import (
+	"bytes"
+	"io/fs"
+	"sync"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
+)
+
+// Seen is the files that were read, for a program that compares them repeatedly. A file is read
+// again if its identity changed, or if it had changed just before it was read. The zero value has
+// seen none. It is for one directory.
+type Seen struct {
+	mu    sync.Mutex
+	files map[string]*seenFile
+}
+
+// seenFile is a file as it was read.
+type seenFile struct {
+	identity durable.Identity
+	content  []byte
+	// mark is its ownership section, once it was needed.
+	mark *ownership
+}
+
+type ownership struct {
+	units.Ownership
+	isOurs bool
+}
+
+// ownership is the ownership section of the file, if it has one.
+func (f *seenFile) ownership() (units.Ownership, bool) {
+	if f.mark == nil {
+		mark, isOurs := units.ReadOwnership(f.content)
+		f.mark = &ownership{mark, isOurs}
+	}
+	return f.mark.Ownership, f.mark.isOurs
+}
+
+// read returns a file and its permissions. wanted is its desired content, if any: equal content is
+// in memory once. Without s the content is in the memory of buf.
+func (s *Seen) read(d *durable.Directory, name string, wanted, buf []byte) (*seenFile, fs.FileMode, error) {
+	if s == nil {
+		content, perm, err := d.Read(name, buf, maxFile)
+		return &seenFile{content: content}, perm, err
+	}
+	before, err := d.Identify(name)
+	now := time.Now()
+	if known, ok := s.files[name]; ok && err == nil && known.identity == before {
+		return known, before.Perm(), nil
+	}
+	delete(s.files, name)
+	content, perm, err := d.Read(name, nil, maxFile)
+	if err != nil {
+		return nil, 0, err
+	}
+	if bytes.Equal(content, wanted) {
+		content = wanted
+	}
+	f := &seenFile{identity: before, content: content}
+	if before.IsSettled(now) {
+		s.files[name] = f
+	}
+	return f, perm, nil
+}
+
+// Look is like the function Look.
+func (s *Seen) Look(dir string, want units.Set) (map[string]units.FoundFile, units.Set, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.files == nil {
+		s.files = map[string]*seenFile{}
+	}
+	return look(dir, want, s)
+}
+
+// forget forgets the files that do not exist any more.
+func (s *Seen) forget(names map[string]fs.FileMode) {
+	if s == nil {
+		return
+	}
+	for name := range s.files {
+		if _, exists := names[name]; !exists {
+			delete(s.files, name)
+		}
+	}
+}
