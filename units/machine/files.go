@@ -13,6 +13,17 @@ func (f Files) Look(want units.Set) (map[string]units.FoundFile, units.Set, erro
 	return unitdir.Look(string(f), want)
 }
 
+// SeenFiles is the directory of unit files for a daemon, which compares it repeatedly.
+type SeenFiles struct {
+	Files
+	seen *unitdir.Seen
+}
+
+// Look is like that of Files, and reads again only files that changed.
+func (f SeenFiles) Look(want units.Set) (map[string]units.FoundFile, units.Set, error) {
+	return f.seen.Look(string(f.Files), want)
+}
+
 // Lost returns the files of want that are missing without a trace.
 func (f Files) Lost(want units.Set) units.Set { return unitdir.Lost(string(f), want) }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/limits"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
 // stabilizationTime is how long a started app has to stay up: many programs detect only
@@ -92,6 +93,9 @@ func (m *Machine) ForPreview() reconcile.Host {
 // The daemon supplies the health of the apps itself.
 func (m *Machine) ForDaemon() reconcile.Host {
 	host := m.ForPreview()
+	services := m.Services
+	services.Known = &Table{}
+	host.Services, host.Files = services, SeenFiles{m.Files(), &unitdir.Seen{}}
 	host.Health, host.Ask = nil, nil
 	host.WaitTimeout = daemonWait
 	host.Room = m.Limits().Room

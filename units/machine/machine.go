@@ -125,7 +125,7 @@ func Open(ctx context.Context, o Options) (*Machine, error) {
 	}
 	m := &Machine{
 		Base:     base,
-		Services: Services{Manager: manager, Scope: o.Scope},
+		Services: Services{Manager: manager, Scope: o.Scope, Sources: paths.Env{Scope: o.Scope, Getenv: o.Getenv}.Rendered()},
 		Health:   Health{Prober: &probe.Prober{Reuse: o.Reuse}, Credentials: base.keptSecret},
 		Config:   base.Renderer(),
 		Record:   o.Record, StabilizationTime: cmp.Or(o.StabilizationTime, stabilizationTime),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -21,6 +22,11 @@ import (
 type Services struct {
 	Manager *systemd.Manager
 	Scope   units.Scope
+	// Sources is the directories of Quadlet files; the first one that has a file wins. They only
+	// save time.
+	Sources []string
+	// Known keeps the services of all apps. If it is nil, they are read each time.
+	Known *Table
 }
 
 // patterns matches the services of all apps and their pull units. `app*` would match
@@ -42,20 +48,52 @@ type Service struct {
 // reading all of them costs systemd and archgen ten times as much. A unit that systemd has
 // not loaded has no further properties.
 func (s Services) Observe(ctx context.Context, names []string, others bool) (map[string]units.Unit, error) {
+	if others && s.Known != nil {
+		return s.Known.observe(ctx, s, names)
+	}
 	listed, forgotten, err := s.listed(ctx, names, others)
 	if err != nil {
 		return nil, err
 	}
+	found, err := s.read(ctx, listed, forgotten)
+	if err != nil {
+		return nil, err
+	}
+	list := make(map[string]units.Unit, len(found))
+	var up []string
+	for name, f := range found {
+		list[name] = f.State
+		if f.Systemd.Name == "" && f.State.Active != units.Inactive { // of any other one everything was read
+			up = append(up, name)
+		}
+	}
+	return list, s.addReloads(ctx, list, up, false)
+}
+
+// addReloads finds out of which services a file changed since systemd read it.
+func (s Services) addReloads(ctx context.Context, list map[string]units.Unit, names []string, all bool) error {
+	need, err := s.needReload(ctx, names, all)
+	for _, name := range names {
+		u := list[name]
+		u.NeedsReload = need[name]
+		list[name] = u
+	}
+	return err
+}
+
+// read reads listed services as far as Observe needs them, but not which of those that are up need
+// a reload.
+func (s Services) read(ctx context.Context, listed, forgotten []systemd.Listed) (map[string]Service, error) {
 	var up []string
 	var down []systemd.Listed
 	inShort := make(map[string]systemd.Listed, len(listed))
-	list := make(map[string]units.Unit, len(listed)+len(forgotten))
+	list := make(map[string]Service, len(listed)+len(forgotten))
 	for _, u := range forgotten {
 		if u.ActiveState != string(units.Inactive) || u.JobID != 0 { // started since it was listed
 			listed = append(listed, u)
 			continue
 		}
-		list[u.Name] = units.Unit{Loaded: isLoaded(u.LoadState), Masked: u.LoadState == masked, Active: units.Inactive}
+		list[u.Name] = Service{State: units.Unit{Loaded: isLoaded(u.LoadState), Masked: u.LoadState == masked, Active: units.Inactive}}
 	}
 	for _, u := range listed {
 		inShort[u.Name] = u
@@ -71,19 +109,18 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	}
 	for _, u := range current {
 		state := units.Unit{
-			Loaded: true, NeedsReload: u.NeedDaemonReload, Active: units.Active, Job: inShort[u.Name].JobType, Invocation: u.InvocationID,
+			Loaded: true, Active: units.Active, Job: inShort[u.Name].JobType, Invocation: u.InvocationID,
 			Up: age(u.ActiveEnterMonotonic), Restarts: u.NRestarts,
 			Run: units.Run{Since: moment(u.ActiveEnterTimestamp), Exited: inShort[u.Name].SubState == exited},
 		}
-		if _, err := look(&state, u.MainPID, u.ControlGroup); err != nil {
+		running, err := look(&state, u.MainPID, u.ControlGroup)
+		if err != nil {
 			return nil, fmt.Errorf("reading the container of %s: %w", u.Name, err)
 		}
-		list[u.Name] = state
+		list[u.Name] = Service{State: state, Container: running}
 	}
 	full, err := s.full(ctx, down)
-	for name, f := range full {
-		list[name] = f.State
-	}
+	maps.Copy(list, full)
 	return list, err
 }
 
@@ -232,12 +269,17 @@ func look(state *units.Unit, monitor uint32, controlGroup string) (podman.Runnin
 	if err != nil && !errors.Is(err, podman.ErrNone) {
 		return running, err
 	}
+	fill(state, running)
+	return running, nil
+}
+
+// fill adds the state of a container.
+func fill(state *units.Unit, running podman.Running) {
 	state.Digest, state.Payload, state.Paused, state.Health = running.Digest, running.Payload, running.Paused, checked[running.Check]
 	state.Run.Created, state.Run.CheckOutput = running.Created, running.Output
 	if running.Ended && state.Active == units.Active {
 		state.Active = units.Deactivating // systemd notices it only after the monitor has cleaned up
 	}
-	return running, nil
 }
 
 // activeState merges the states of systemd that make no difference to archgen.
@@ -260,10 +302,15 @@ func (s Services) Started(container string) (invocation string, err error) {
 }
 
 // Reload makes systemd read all units again.
-func (s Services) Reload(ctx context.Context) error { return s.Manager.Reload(ctx) }
+func (s Services) Reload(ctx context.Context) error {
+	defer s.Known.clear()
+	return s.Manager.Reload(ctx)
+}
 
-// ResetFailed clears the failed state of a service.
+// ResetFailed clears the failed state of a service, and systemd's count of its restarts, of
+// which systemd sends no signal.
 func (s Services) ResetFailed(ctx context.Context, name string) error {
+	defer s.Known.drop(units.AppOf(name))
 	err := s.Manager.ResetFailed(ctx, name)
 	if errors.Is(err, systemd.ErrNoSuchUnit) {
 		return nil
@@ -329,6 +376,7 @@ func (s Services) ReloadNetwork(ctx context.Context) error {
 }
 
 func (s Services) job(ctx context.Context, doing, name, mode string, do func(ctx context.Context, name, mode string) (systemd.JobResult, error)) error {
+	defer s.Known.drop(units.AppOf(name))
 	result, err := do(ctx, name, mode)
 	if err != nil || result == systemd.JobDone {
 		return err

@@ -92,6 +92,7 @@ func busSockets(address string) ([]string, error) {
 type rawConn struct {
 	*dbus.Conn
 	socket net.Conn
+	marks  *marks
 }
 
 // close closes the socket first: godbus waits for a pending write. No caller needs the error of a
@@ -108,12 +109,13 @@ func (e endpoint) dial(ctx context.Context) (*rawConn, error) {
 		return nil, err
 	}
 	s := &stream{Conn: raw, in: bufio.NewReaderSize(raw, 16<<10)}
-	conn, err := dbus.NewConn(s, dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	m := newMarks()
+	conn, err := dbus.NewConn(s, dbus.WithSignalHandler(marker{dbus.NewSequentialSignalHandler().(handler), m}))
 	if err != nil {
 		_ = raw.Close()
 		return nil, err
 	}
-	w := &rawConn{conn, raw}
+	w := &rawConn{conn, raw, m}
 	// Neither the authentication nor the Hello takes a context.
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	err = e.greet(ctx, w)

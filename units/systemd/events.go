@@ -79,6 +79,7 @@ func (m *Manager) subscribe(ctx context.Context) (*conn, chan *dbus.Signal, erro
 		l.RemoveSignal(signals)
 		return nil, nil, err
 	}
+	l.marks.complete()
 	return l, signals, nil
 }
 

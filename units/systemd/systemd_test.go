@@ -120,10 +120,15 @@ func TestCurrentDetectsNewStartsAndChangedFiles(t *testing.T) {
 	fake := systemdtest.New(t)
 	invocation := "00112233445566778899aabbccddeeff"
 	fake.Set(systemd.Unit{Name: "a.service"}, systemd.Unit{Name: "b.service", NeedDaemonReload: true, InvocationID: invocation})
-	want := []systemd.Current{{Name: "b.service", InvocationID: invocation, NeedDaemonReload: true}, {Name: "a.service"}, {Name: "absent.service"}}
-	got, err := fake.Connect().Current(t.Context(), "b.service", "a.service", "absent.service")
+	want := []systemd.Current{{Name: "b.service", InvocationID: invocation}, {Name: "a.service"}, {Name: "absent.service"}}
+	m := fake.Connect()
+	got, err := m.Current(t.Context(), "b.service", "a.service", "absent.service")
 	if err != nil {
 		t.Fatal(err)
+	}
+	need, err := m.NeedReload(t.Context(), "b.service", "a.service", "absent.service")
+	if diff := cmp.Diff(map[string]bool{"b.service": true}, need); diff != "" || err != nil {
+		t.Errorf("changed files: %v, -want +got:\n%s", err, diff)
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("current (-want +got):\n%s", diff)
@@ -140,15 +145,15 @@ func TestCurrentAsksOnlyForWhatMayHaveChanged(t *testing.T) {
 		pid    uint32
 		asked  int
 	}{
+		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 7},
 		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 8},
-		{systemd.Unit{Name: app, InvocationID: "01", MainPID: 7, ControlGroup: "/a"}, 7, 10},
-		{systemd.Unit{Name: app, InvocationID: "02"}, 0, 18},
-		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 26},
-		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 28},
+		{systemd.Unit{Name: app, InvocationID: "02"}, 0, 15},
+		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 22},
+		{systemd.Unit{Name: app, InvocationID: "02", MainPID: 8, ControlGroup: "/a"}, 8, 23},
 		// While a service starts, the time is that of an earlier start, so it is not cached.
-		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 4, InactiveExitMonotonic: 5}, 9, 36},
-		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 6, InactiveExitMonotonic: 5}, 9, 44},
-		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 6, InactiveExitMonotonic: 5}, 9, 46},
+		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 4, InactiveExitMonotonic: 5}, 9, 30},
+		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 6, InactiveExitMonotonic: 5}, 9, 37},
+		{systemd.Unit{Name: app, InvocationID: "03", MainPID: 9, ControlGroup: "/a", ActiveEnterMonotonic: 6, InactiveExitMonotonic: 5}, 9, 38},
 	} {
 		fake.Set(step.change)
 		got, err := m.Current(t.Context(), app)

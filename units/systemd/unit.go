@@ -159,8 +159,6 @@ type Current struct {
 	Name string
 	// InvocationID is the id of the last start, empty before the first.
 	InvocationID string
-	// NeedDaemonReload: a file of the unit changed since the manager read it.
-	NeedDaemonReload bool
 	// MainPID, ControlGroup, NRestarts and the time when it came up, in microseconds since boot
 	// and since 1970, are those of a service, and empty for another unit.
 	MainPID              uint32
@@ -208,15 +206,14 @@ func (m *Manager) Units(ctx context.Context, names ...string) ([]Unit, error) {
 }
 
 // Current returns the properties that tell whether units are still the same ones, in the order of
-// the names. With List it costs a fraction of Units. The properties of a start are read once:
-// reading them again would double the cost.
+// the names. With List it costs a fraction of Units. The properties of a start are read once.
 func (m *Manager) Current(ctx context.Context, names ...string) ([]Current, error) {
 	return each(ctx, m, "reading ", names, func(ctx context.Context, l *conn, name string) (Current, error) {
-		p, err := together(ctx, name, []string{"InvocationID", "NeedDaemonReload"}, l.calls.GetUnitPropertyContext)
+		p, err := together(ctx, name, []string{"InvocationID"}, l.calls.GetUnitPropertyContext)
 		if err != nil {
 			return Current{}, err
 		}
-		c := Current{Name: name, InvocationID: invocationOf(p), NeedDaemonReload: value[bool](p, "NeedDaemonReload")}
+		c := Current{Name: name, InvocationID: invocationOf(p)}
 		if !strings.HasSuffix(name, ".service") {
 			return c, nil
 		}
@@ -279,7 +276,6 @@ func (s *startCache) fill(c *Current) bool {
 	if !ok || c.InvocationID == "" || known.InvocationID != c.InvocationID {
 		return false
 	}
-	known.NeedDaemonReload = c.NeedDaemonReload
 	*c = known
 	return true
 }

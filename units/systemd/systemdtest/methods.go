@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/godbus/dbus/v5"
@@ -50,6 +51,9 @@ func (m *Manager) perform(p *peer, method string, message *dbus.Message) ([]any,
 	case "GetAll":
 		return []any{m.properties(message)}, nil
 	case "Get":
+		if object, _ := message.Headers[dbus.FieldPath].Value().(dbus.ObjectPath); object == managerPath {
+			return m.managerProperty(text(arguments, 1))
+		}
 		return []any{m.properties(message)[text(arguments, 1)]}, nil
 	}
 	kind, ok := jobMethods[method]
@@ -57,6 +61,9 @@ func (m *Manager) perform(p *peer, method string, message *dbus.Message) ([]any,
 		return nil, dbus.Error{Name: "org.freedesktop.DBus.Error.UnknownMethod", Body: []any{"Unknown method " + method}}
 	}
 	id, err := m.queue(Job{kind, text(arguments, 0), text(arguments, 1)})
+	if err == nil {
+		m.signal(managerPath, managerInterface, "JobNew", id, jobPath(id), text(arguments, 0))
+	}
 	return []any{jobPath(id)}, err
 }
 
@@ -116,6 +123,21 @@ func (m *Manager) listing(found []systemd.Unit) []row {
 		})
 	}
 	return rows
+}
+
+// managerProperty returns a property of the manager.
+func (m *Manager) managerProperty(key string) ([]any, error) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	all := map[string]any{"UnitPath": slices.Clone(m.loading.Path)}
+	if !m.loading.At.IsZero() {
+		all["UnitsLoadTimestamp"], all["UnitsLoadTimestampMonotonic"] = uint64(m.loading.At.UnixMicro()), uint64(m.loading.Monotonic.Microseconds())
+	}
+	found, ok := all[key]
+	if !ok {
+		return nil, dbus.Error{Name: "org.freedesktop.DBus.Error.UnknownProperty", Body: []any{"Unknown property " + key}}
+	}
+	return []any{dbus.MakeVariant(found)}, nil
 }
 
 // properties returns all properties of the unit of a call.

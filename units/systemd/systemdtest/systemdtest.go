@@ -67,6 +67,7 @@ type Manager struct {
 	hanging   map[string]bool
 	outcome   func(Job) Outcome
 	onReload  func()
+	loading   systemd.Loading
 	overreads bool
 	down      bool
 }
@@ -203,6 +204,15 @@ func (m *Manager) Remove(name string) {
 	m.signal(managerPath, managerInterface, "UnitRemoved", name, objectPath(name))
 }
 
+// Touch changes a file of a unit, of which the manager sends no signal.
+func (m *Manager) Touch(name string) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	if u := m.units[name]; u != nil {
+		u.NeedDaemonReload = !u.NeedDaemonReload
+	}
+}
+
 // Unit returns the current state of a unit.
 func (m *Manager) Unit(name string) systemd.Unit {
 	m.mutex.Lock()
@@ -222,6 +232,13 @@ func (m *Manager) OnReload(run func()) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.onReload = run
+}
+
+// Load sets when and from where the manager has loaded its units. By default it does not tell.
+func (m *Manager) Load(l systemd.Loading) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.loading = l
 }
 
 // Fail makes a method, such as "Reload" or "GetAll", fail; nil makes it work again. An error of

@@ -1,0 +1,188 @@
+package machine
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/systemd"
+)
+
+// few is how many units systemd is asked about without a look at their files.
+const few = 3
+
+// needReload returns the services of which a file changed since systemd read it. Only systemd
+// knows, and for each unit it searches fifteen directories for drop-ins. So it is asked only about
+// units with a file that was touched since it began to read the units, or about all.
+func (s Services) needReload(ctx context.Context, names []string, all bool) (map[string]bool, error) {
+	if !all && len(names) > few && len(s.Sources) > 0 {
+		l, err := s.Manager.Loading(ctx)
+		if err != nil {
+			return nil, err
+		}
+		names = newTouched(l, s.Sources).of(names)
+	}
+	return s.Manager.NeedReload(ctx, names...)
+}
+
+// touched is the files that were touched since systemd began to read its units. The kernel sets the
+// change time of a file at every change of its content, its name or its times, and that of a
+// directory when a name in it is added or removed. It sets a time that has passed by up to 10 ms;
+// systemd reads no file so soon after it has begun, because it runs generators first.
+type touched struct {
+	since   time.Time
+	sources []string
+	// isAny: each unit may have changed. named is the units of which a file was touched, and
+	// elsewhere those with a file outside of generated, the directories of generators.
+	isAny     bool
+	named     map[string]bool
+	elsewhere map[string]bool
+	generated []changedDir
+}
+
+// changedDir is a directory and when it changed.
+type changedDir struct {
+	path string
+	at   time.Time
+}
+
+// step is a change of the clock that matters.
+const step = 50 * time.Millisecond
+
+func newTouched(l systemd.Loading, sources []string) *touched {
+	t := &touched{since: l.At, sources: sources, named: map[string]bool{}, elsewhere: map[string]bool{}}
+	t.isAny = l.At.IsZero() || isSetBack(l)
+	for _, dir := range l.Path {
+		if t.isAny {
+			break
+		}
+		t.search(dir)
+	}
+	return t
+}
+
+// isSetBack reports whether the clock was set back since: change times tell nothing then.
+func isSetBack(l systemd.Loading) bool {
+	var now unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
+		return true
+	}
+	before := time.Duration(l.At.UnixNano()) - l.Monotonic
+	return time.Duration(time.Now().UnixNano()-now.Nano()) < before-step
+}
+
+// search looks for units and drop-ins of apps in a directory of unit files.
+func (t *touched) search(dir string) {
+	at, err := changedAt(dir)
+	switch base := filepath.Base(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return
+	case err != nil:
+		t.isAny = true
+		return
+	case strings.HasPrefix(base, "generator"):
+		// systemd empties it when a reload begins, and generators write into it only then.
+		t.generated = append(t.generated, changedDir{dir, at})
+		return
+	case base != "transient" && !at.Before(t.since): // timers of Podman come and go there
+		t.isAny = true
+		return
+	}
+	entries, err := os.ReadDir(dir)
+	t.isAny = t.isAny || err != nil
+	for _, e := range entries {
+		name, isDropIn := strings.CutSuffix(e.Name(), ".d")
+		switch isOfApp := strings.HasPrefix(name, appUnits); {
+		case isDropIn && (isOfApp || name == "service"):
+			t.dropIns(filepath.Join(dir, e.Name()), name)
+		case isOfApp:
+			t.elsewhere[name] = true
+			t.named[name] = t.named[name] || t.isNew(filepath.Join(dir, name))
+		}
+	}
+}
+
+// appUnits begins the names of the services of apps, of their template, and of their prefixes.
+const appUnits = "app@"
+
+// dropIns looks at the drop-ins of a unit, or of all units with a prefix.
+func (t *touched) dropIns(dir, unit string) {
+	entries, err := os.ReadDir(dir)
+	isTouched := err != nil || t.isNew(dir) || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return t.isNew(filepath.Join(dir, e.Name())) })
+	isOne := units.AppOf(unit) != "" && !strings.HasSuffix(unit, "-.service")
+	t.named[unit] = t.named[unit] || isTouched
+	t.isAny = t.isAny || isTouched && !isOne
+}
+
+// isNew reports whether a file was touched.
+func (t *touched) isNew(path string) bool {
+	at, err := changedAt(path)
+	return err != nil || !at.Before(t.since)
+}
+
+// of returns the services of which a file may have been touched.
+func (t *touched) of(names []string) []string {
+	if t.isAny {
+		return names
+	}
+	var list []string
+	for _, name := range names {
+		if t.named[name] || t.isGeneratedAnew(name) || t.isSourceTouched(name) {
+			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// isGeneratedAnew reports whether the unit that a generator made was touched after the reload, or
+// there is none.
+func (t *touched) isGeneratedAnew(name string) bool {
+	for _, dir := range t.generated {
+		at, err := changedAt(filepath.Join(dir.path, name))
+		if err == nil {
+			return at.After(dir.at)
+		}
+	}
+	return !t.elsewhere[name]
+}
+
+// isSourceTouched reports whether the Quadlet file of a service was touched. Podman takes the first
+// one that exists.
+func (t *touched) isSourceTouched(name string) bool {
+	for _, dir := range t.sources {
+		at, err := changedAt(filepath.Join(dir, units.ContainerFile(units.ContainerOf(name))))
+		if err == nil {
+			return !at.Before(t.since)
+		}
+		if at, err = changedAt(dir); err == nil && !at.Before(t.since) {
+			return true // it may have been removed there
+		}
+	}
+	return true
+}
+
+// changedAt is when a file was changed, or the file that it links to.
+func changedAt(path string) (time.Time, error) {
+	var latest time.Time
+	for _, follow := range []int{unix.AT_SYMLINK_NOFOLLOW, 0} {
+		var st unix.Stat_t
+		if err := unix.Fstatat(unix.AT_FDCWD, path, &st, follow); err != nil {
+			return latest, err
+		}
+		if at := time.Unix(st.Ctim.Unix()); at.After(latest) {
+			latest = at
+		}
+		if st.Mode&unix.S_IFMT != unix.S_IFLNK {
+			break
+		}
+	}
+	return latest, nil
+}

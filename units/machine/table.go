@@ -1,0 +1,177 @@
+package machine
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/podman"
+	"github.com/archipelago-os/archipelago/units/systemd"
+)
+
+// Table keeps the services of all apps between the passes of a daemon. A service is read again if
+// systemd sent a signal about it, and after maxAge. The control groups of its container are read
+// each time, and the times of its unit's files.
+//
+// It is only for the begin of a pass over all apps, and for one goroutine: what a pass asks about
+// apps that it has changed is always read.
+type Table struct {
+	mu    sync.Mutex
+	began time.Time
+	rows  map[string]row
+}
+
+// row is a service as it was read.
+type row struct {
+	state units.Unit
+	at    time.Time
+	// container is empty if none runs.
+	container podman.Running
+	// listed is its short form. isForgotten: systemd had not loaded the unit.
+	listed      systemd.Listed
+	isForgotten bool
+}
+
+// maxAge is shorter than the time between two resyncs of a daemon. It bounds how long a change goes
+// unnoticed that leaves no trace, such as one of a file while the clock was wrong.
+const maxAge = 4 * time.Minute
+
+// observe is Observe of all services, and reads only those that may have changed.
+func (t *Table) observe(ctx context.Context, s Services, names []string) (map[string]units.Unit, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	marks, isKnown, err := s.Manager.Changes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	isOld := time.Since(t.began) > maxAge
+	if !isKnown || isOld {
+		t.rows, t.began = map[string]row{}, time.Now()
+	}
+	if t.forget(marks) || !t.has(names) {
+		if err := t.read(ctx, s, names); err != nil {
+			return nil, err
+		}
+	}
+	found := make(map[string]units.Unit, len(t.rows))
+	var loaded []string
+	for name, r := range t.rows {
+		if found[name], err = r.now(); err != nil {
+			return nil, fmt.Errorf("reading the container of %s: %w", name, err)
+		}
+		if r.listed.LoadState == "loaded" && !r.isForgotten {
+			loaded = append(loaded, name)
+		}
+	}
+	return found, s.addReloads(ctx, found, loaded, isOld)
+}
+
+// forget removes the services that may have changed, and reports whether there are any.
+func (t *Table) forget(marks map[string]systemd.Mark) (isChanged bool) {
+	for name, mark := range marks {
+		r, isThere := t.rows[name]
+		switch {
+		case units.AppOf(name) == "" && units.AppOfPull(name) == "":
+		case mark == systemd.Reread && isThere && r.isForgotten: // a look at the unit causes it
+		default:
+			delete(t.rows, name)
+			isChanged = true
+		}
+	}
+	for name, r := range t.rows {
+		if !r.isAtRest() {
+			delete(t.rows, name)
+			isChanged = true
+		}
+	}
+	return isChanged
+}
+
+// isAtRest reports whether every change of the service causes a signal.
+func (r row) isAtRest() bool {
+	switch {
+	case r.state.Job != "" || r.listed.JobID != 0:
+		return false
+	case r.state.Active == units.Active:
+		return r.container.ID != "" || r.state.Run.Exited
+	}
+	return r.state.Active == units.Inactive || r.state.Active == units.Failed
+}
+
+// has reports whether the table has all services. A pull unit that is not loaded has no row.
+func (t *Table) has(names []string) bool {
+	return !slices.ContainsFunc(names, func(name string) bool {
+		_, isThere := t.rows[name]
+		return !isThere && units.AppOfPull(name) == ""
+	})
+}
+
+// read reads the services that the table lacks.
+func (t *Table) read(ctx context.Context, s Services, names []string) error {
+	listed, forgotten, err := s.listed(ctx, names, true)
+	if err != nil {
+		return err
+	}
+	inShort := make(map[string]systemd.Listed, len(listed)+len(forgotten))
+	for _, u := range slices.Concat(listed, forgotten) {
+		inShort[u.Name] = u
+	}
+	for name, r := range t.rows {
+		if inShort[name] != r.listed {
+			delete(t.rows, name)
+		}
+	}
+	isKnown := func(u systemd.Listed) bool {
+		_, isThere := t.rows[u.Name]
+		return isThere
+	}
+	listed, forgotten = slices.DeleteFunc(listed, isKnown), slices.DeleteFunc(forgotten, isKnown)
+	at := time.Now()
+	found, err := s.read(ctx, listed, forgotten)
+	if err != nil {
+		return err
+	}
+	for name, f := range found {
+		isForgotten := slices.ContainsFunc(forgotten, func(u systemd.Listed) bool { return u.Name == name })
+		t.rows[name] = row{state: f.State, at: at, container: f.Container, listed: inShort[name], isForgotten: isForgotten}
+	}
+	return nil
+}
+
+// now is the service now.
+func (r row) now() (units.Unit, error) {
+	u := r.state
+	if u.Up > 0 {
+		u.Up += time.Since(r.at)
+	}
+	if r.container.ID == "" {
+		return u, nil
+	}
+	running, err := r.container.Again("/")
+	fill(&u, running)
+	return u, err
+}
+
+// drop has the services of an app read again.
+func (t *Table) drop(app string) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	maps.DeleteFunc(t.rows, func(name string, _ row) bool { return units.AppOf(name) == app })
+}
+
+// clear has all services read again.
+func (t *Table) clear() {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	clear(t.rows)
+}
