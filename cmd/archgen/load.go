@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 
@@ -51,9 +52,19 @@ func (s *source) scope() units.Scope {
 	return units.User
 }
 
-// installedPodman runs Podman once, although manifests are compiled before and during a
-// pass.
-var installedPodman = sync.OnceValue(podmancli.InstalledVersion)
+// installedPodman asks for Podman's version once, although manifests are compiled before and
+// during a pass. The answer is remembered for later commands.
+var installedPodman = sync.OnceValue(func() string {
+	scope := units.User
+	if os.Geteuid() == 0 {
+		scope = units.System
+	}
+	base, err := machine.Find(machine.Options{Scope: scope, Getenv: os.Getenv})
+	if err != nil {
+		return podmancli.InstalledVersion()
+	}
+	return base.PodmanVersion()
+})
 
 // from is the compiler's source for the command line.
 func (c *cli) from(s *source) compile.Source {

@@ -48,6 +48,7 @@ type Apply struct {
 // ForApply returns the host for a pass that changes the machine. The pass runs Podman to
 // pull images and to store the secrets of the apps.
 func (m *Machine) ForApply(a Apply) reconcile.Host {
+	m.learns = true
 	host := m.ForPreview()
 	host.WaitTimeout = min(turn, a.Timeout)
 	host.Record, host.Progress, host.Foreign, host.Detach = m.Record, a.Progress, a.Foreign, a.Detach

@@ -111,6 +111,8 @@ type Machine struct {
 	// Record and StabilizationTime are copied to reconcile.Host.
 	Record            func(dir, name string, content []byte) error
 	StabilizationTime time.Duration
+	// learns: the starts that are read are kept for later commands.
+	learns bool
 }
 
 // Open finds the machine and connects to its systemd.
@@ -131,6 +133,7 @@ func Open(ctx context.Context, o Options) (*Machine, error) {
 		Record:   o.Record, StabilizationTime: cmp.Or(o.StabilizationTime, stabilizationTime),
 	}
 	m.Config.Started = m.Services.Started
+	m.recallStarts()
 	if o.Podman != nil {
 		m.Health.Credentials = base.Secrets.Podman.Secret
 	}
@@ -138,4 +141,9 @@ func Open(ctx context.Context, o Options) (*Machine, error) {
 }
 
 // Close closes the connection to systemd.
-func (m *Machine) Close() { m.Services.Manager.Close() }
+func (m *Machine) Close() {
+	if m.learns {
+		m.keepStarts()
+	}
+	m.Services.Manager.Close()
+}

@@ -28,7 +28,13 @@ func (s Services) needReload(ctx context.Context, names []string, all bool) (map
 		if err != nil {
 			return nil, err
 		}
-		names = newTouched(l, s.Sources).of(names)
+		t := newTouched(l, s.Sources)
+		if t.isMoved {
+			if err := t.lookForDropIns(ctx, s.Manager, names); err != nil {
+				return nil, err
+			}
+		}
+		names = t.of(names)
 	}
 	return s.Manager.NeedReload(ctx, names...)
 }
@@ -40,9 +46,10 @@ func (s Services) needReload(ctx context.Context, names []string, all bool) (map
 type touched struct {
 	since   time.Time
 	sources []string
-	// isAny: each unit may have changed. named is the units of which a file was touched, and
+	// isAny: each unit may have changed. isMoved: drop-ins may have been removed. named is the units of which a file was touched, and
 	// elsewhere those with a file outside of generated, the directories of generators.
 	isAny     bool
+	isMoved   bool
 	named     map[string]bool
 	elsewhere map[string]bool
 	generated []changedDir
@@ -92,10 +99,8 @@ func (t *touched) search(dir string) {
 		// systemd empties it when a reload begins, and generators write into it only then.
 		t.generated = append(t.generated, changedDir{dir, at})
 		return
-	case base != "transient" && !at.Before(t.since): // timers of Podman come and go there
-		t.isAny = true
-		return
 	}
+	t.isMoved = t.isMoved || !at.Before(t.since)
 	entries, err := os.ReadDir(dir)
 	t.isAny = t.isAny || err != nil
 	for _, e := range entries {
@@ -108,6 +113,19 @@ func (t *touched) search(dir string) {
 			t.named[name] = t.named[name] || t.isNew(filepath.Join(dir, name))
 		}
 	}
+}
+
+// lookForDropIns finds units of which a drop-in was removed with its directory.
+func (t *touched) lookForDropIns(ctx context.Context, m *systemd.Manager, names []string) error {
+	list, err := m.DropIns(ctx, names...)
+	isGone := func(path string) bool {
+		_, err := os.Lstat(path)
+		return err != nil
+	}
+	for i, paths := range list {
+		t.named[names[i]] = t.named[names[i]] || slices.ContainsFunc(paths, isGone)
+	}
+	return err
 }
 
 // appUnits begins the names of the services of apps, of their template, and of their prefixes.

@@ -41,7 +41,8 @@ func TestTouched(t *testing.T) {
 		"drop-in of all apps":        {touch: shipped + "/app@.service.d/10-x.conf", want: names},
 		"drop-in of all services":    {touch: shipped + "/service.d/10-x.conf", want: names},
 		"drop-in of no app":          {touch: shipped + "/dbus.service.d/10-x.conf"},
-		"first drop-in of a unit":    {touch: own + "/app@a.service.d/10-x.conf", want: names},
+		"first drop-in of a unit":    {touch: own + "/app@a.service.d/10-x.conf", want: names[:1]},
+		"unit of another program":    {touch: own + "/new.service"},
 		"transient unit":             {touch: "run/transient/run-1.timer"},
 		"the time is unknown":        {when: func(l *systemd.Loading) { l.At = time.Time{} }, want: names},
 		"the clock was set back":     {when: func(l *systemd.Loading) { l.At = l.At.Add(time.Hour) }, want: names},
@@ -133,6 +134,19 @@ func loaded(t *testing.T, mark string, dirs ...string) systemd.Loading {
 			}
 			return systemd.Loading{At: at, Monotonic: time.Duration(now.Nano()) - time.Since(at)}
 		}
+	}
+}
+
+// TestRemovedDropIns: a drop-in that was removed with its directory is found where systemd has it.
+func TestRemovedDropIns(t *testing.T) {
+	fake := systemdtest.New(t)
+	dir := t.TempDir()
+	fake.Set(systemd.Unit{Name: "app@a.service", DropInPaths: []string{dir + "/gone.conf"}}, systemd.Unit{Name: "app@b.service", DropInPaths: []string{dir}}, systemd.Unit{Name: "app@c.service"})
+	found := touched{named: map[string]bool{"app@c.service": true}}
+	err := found.lookForDropIns(t.Context(), fake.Connect(), []string{"app@a.service", "app@b.service", "app@c.service"})
+	want := map[string]bool{"app@a.service": true, "app@b.service": false, "app@c.service": true}
+	if d := cmp.Diff(want, found.named); d != "" || err != nil {
+		t.Errorf("%v, -want +got:\n%s", err, d)
 	}
 }
 

@@ -63,3 +63,11 @@ func (m *Manager) NeedReload(ctx context.Context, names ...string) (map[string]b
 	}
 	return need, err
 }
+
+// DropIns returns the drop-ins that the manager has read for units, in the order of the names.
+func (m *Manager) DropIns(ctx context.Context, names ...string) ([][]string, error) {
+	return each(ctx, m, "reading ", names, func(ctx context.Context, l *conn, name string) ([]string, error) {
+		p, err := together(ctx, name, []string{"DropInPaths"}, l.calls.GetUnitPropertyContext)
+		return dropIns(p), err
+	})
+}

@@ -3,6 +3,8 @@ package systemd
 import (
 	"context"
 	"encoding/hex"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -50,6 +52,8 @@ type Unit struct {
 	NeedDaemonReload bool
 	// FragmentPath is the unit file, SourcePath what it was generated from.
 	FragmentPath, SourcePath string
+	// DropInPaths is the drop-ins that the manager has read for it.
+	DropInPaths []string
 	// UnitFileState is "generated" for units of Quadlet.
 	UnitFileState string
 	// InvocationID is the id of the last start, empty before the first.
@@ -263,6 +267,28 @@ func (m *Manager) Invocation(ctx context.Context, name string) (string, error) {
 type startCache struct {
 	sync.Mutex
 	list map[string]Current
+	// isNew: one was read.
+	isNew bool
+}
+
+// Remember tells starts that were read over another connection, by the name of the unit.
+func (m *Manager) Remember(starts []Current) {
+	for _, c := range starts {
+		m.seen.note(c)
+	}
+	m.seen.Lock()
+	defer m.seen.Unlock()
+	m.seen.isNew = false
+}
+
+// Starts returns the last known starts of services, and whether one is new.
+func (m *Manager) Starts() (list []Current, isNew bool) {
+	m.seen.Lock()
+	defer m.seen.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(m.seen.list)) {
+		list = append(list, m.seen.list[name])
+	}
+	return list, m.seen.isNew
 }
 
 // maxStarts is the size at which the cache is emptied, because it also holds old names.
@@ -288,7 +314,7 @@ func (s *startCache) note(c Current) {
 		s.list = map[string]Current{}
 	}
 	if c.MainPID != 0 && c.ControlGroup != "" {
-		s.list[c.Name] = c
+		s.list[c.Name], s.isNew = c, true
 	}
 }
 
@@ -345,7 +371,7 @@ func unitOf(name string, p properties) Unit {
 	return Unit{
 		Name: name, LoadState: text(p, "LoadState"), ActiveState: text(p, "ActiveState"), SubState: text(p, "SubState"),
 		JobID: jobID(job), NeedDaemonReload: value[bool](p, "NeedDaemonReload"),
-		FragmentPath: text(p, "FragmentPath"), SourcePath: text(p, "SourcePath"), UnitFileState: text(p, "UnitFileState"),
+		FragmentPath: text(p, "FragmentPath"), SourcePath: text(p, "SourcePath"), DropInPaths: dropIns(p), UnitFileState: text(p, "UnitFileState"),
 		InvocationID: invocationOf(p), ControlGroup: text(p, "ControlGroup"),
 		InactiveExitTimestamp:  value[uint64](p, "InactiveExitTimestamp"),
 		ActiveEnterTimestamp:   value[uint64](p, "ActiveEnterTimestamp"),
@@ -397,6 +423,13 @@ func value[T any](p properties, key string) T {
 }
 
 func invocationOf(p properties) string { return hex.EncodeToString(value[[]byte](p, "InvocationID")) }
+
+func dropIns(p properties) []string {
+	if list := value[[]string](p, "DropInPaths"); len(list) > 0 {
+		return list
+	}
+	return nil
+}
 
 func text(p properties, key string) string { return value[string](p, key) }
 

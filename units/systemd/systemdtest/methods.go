@@ -154,7 +154,7 @@ func (m *Manager) properties(message *dbus.Message) map[string]dbus.Variant {
 			ID   uint32
 			Path dbus.ObjectPath
 		}{u.JobID, jobPath(u.JobID)},
-		"NeedDaemonReload": u.NeedDaemonReload, "FragmentPath": u.FragmentPath, "SourcePath": u.SourcePath,
+		"NeedDaemonReload": u.NeedDaemonReload, "FragmentPath": u.FragmentPath, "SourcePath": u.SourcePath, "DropInPaths": slices.Clone(u.DropInPaths),
 		"UnitFileState": u.UnitFileState, "InvocationID": invocation, "ActiveEnterTimestampMonotonic": cmp.Or(u.ActiveEnterMonotonic, u.ActiveEnterTimestamp),
 		"InactiveExitTimestampMonotonic": u.InactiveExitMonotonic, "ActiveExitTimestampMonotonic": u.ActiveExitMonotonic,
 		"InactiveEnterTimestampMonotonic": u.InactiveEnterMonotonic,
