@@ -132,9 +132,10 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		c.say(left)
 	}
 	var k *compile.Compiled
+	compiler := recompiler{Source: c.from(&o.source)}
 	desired := func() (want units.Desired, err error) {
 		before := k
-		if k, want, err = c.installed(&o.source); err != nil {
+		if k, want, err = compiler.installed(); err != nil {
 			return want, err
 		}
 		isSaid := before != nil && slices.Equal(before.Diags, k.Diags)

@@ -95,7 +95,7 @@ func (m *Machine) ForPreview() reconcile.Host {
 func (m *Machine) ForDaemon() reconcile.Host {
 	host := m.ForPreview()
 	services := m.Services
-	services.Known = &Table{}
+	services.Known, services.starts = &Table{}, nil
 	host.Services, host.Files = services, SeenFiles{m.Files(), &unitdir.Seen{}}
 	host.Health, host.Ask = nil, nil
 	host.WaitTimeout = daemonWait

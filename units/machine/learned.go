@@ -2,9 +2,11 @@ package machine
 
 import (
 	"os/exec"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/systemd"
@@ -51,16 +53,64 @@ func (b Base) PodmanVersion() string {
 	return known.Version
 }
 
+// start is a start of a service, and the container that it made.
+type start struct {
+	systemd.Current
+	Container podman.Running
+}
+
+// starts is the containers that were looked at, by the invocation of their services.
+type starts struct {
+	mu   sync.Mutex
+	list map[string]podman.Running
+}
+
+// look returns the container of a start of a service. It was looked at before if it is known, and
+// only what changes is read again.
+func (k *starts) look(u systemd.Current) (podman.Running, error) {
+	if k == nil || u.InvocationID == "" {
+		return podman.Look("/", int(u.MainPID), u.ControlGroup)
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if known, ok := k.list[u.InvocationID]; ok {
+		return known.Again("/")
+	}
+	found, err := podman.Look("/", int(u.MainPID), u.ControlGroup)
+	if err == nil && found.HasLived("/") && !found.Ended {
+		k.list[u.InvocationID] = found
+	}
+	return found, err
+}
+
 // recallStarts tells the manager the starts that earlier commands have read.
 func (m *Machine) recallStarts() {
-	var list []systemd.Current
+	var list []start
 	m.Store.Recall(statedir.LearnedStarts, &list)
-	m.Services.Manager.Remember(list)
+	known := &starts{list: map[string]podman.Running{}}
+	processes := make([]systemd.Current, 0, len(list))
+	for _, s := range list {
+		processes = append(processes, s.Current)
+		if s.Container.ID != "" {
+			s.Container.Saw("/")
+			known.list[s.InvocationID] = s.Container
+		}
+	}
+	m.Services.Manager.Remember(processes)
+	m.Services.starts = known
 }
 
 // keepStarts keeps the starts that were read, unless there are no new ones.
 func (m *Machine) keepStarts() {
-	if list, isNew := m.Services.Manager.Starts(); isNew {
-		_ = m.Store.Learn(statedir.LearnedStarts, list) // else they are read again
+	processes, isNew := m.Services.Manager.Starts()
+	if !isNew {
+		return
 	}
+	m.Services.starts.mu.Lock()
+	defer m.Services.starts.mu.Unlock()
+	list := make([]start, 0, len(processes))
+	for _, c := range processes {
+		list = append(list, start{c, m.Services.starts.list[c.InvocationID]})
+	}
+	_ = m.Store.Learn(statedir.LearnedStarts, list) // else they are read again
 }

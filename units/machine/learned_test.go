@@ -1,12 +1,14 @@
 package machine
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
@@ -83,5 +85,29 @@ func TestStartsAreKept(t *testing.T) {
 	}
 	if d := cmp.Diff([]bool{false, true, false, true, false}, written); d != "" {
 		t.Errorf("written (-want +got):\n%s", d)
+	}
+}
+
+// TestContainersAreKept by the invocation of their services. Another invocation has another
+// container.
+func TestContainersAreKept(t *testing.T) {
+	t.Parallel()
+	known := &starts{list: map[string]podman.Running{"01": {ID: "c", Digest: "d", Payload: "gone"}}}
+	u := systemd.Current{InvocationID: "01", MainPID: 1 << 30}
+	if r, err := known.look(u); r.Digest != "d" || r.Ended || err != nil {
+		t.Errorf("a group that was never seen: %+v, %v", r, err)
+	}
+	known.list["01"].Saw("/")
+	if r, err := known.look(u); r.Digest != "d" || !r.Ended || err != nil {
+		t.Errorf("a group that is gone: %+v, %v", r, err)
+	}
+	u.InvocationID = "02"
+	for _, k := range []*starts{known, nil} {
+		if r, err := k.look(u); !errors.Is(err, podman.ErrNone) {
+			t.Errorf("another invocation: %+v, %v", r, err)
+		}
+	}
+	if len(known.list) != 1 {
+		t.Errorf("what does not run is kept: %v", known.list)
 	}
 }

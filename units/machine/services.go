@@ -27,6 +27,8 @@ type Services struct {
 	Sources []string
 	// Known keeps the services of all apps. If it is nil, they are read each time.
 	Known *Table
+	// starts is the containers that were looked at. It may be nil.
+	starts *starts
 }
 
 // patterns matches the services of all apps and their pull units. `app*` would match
@@ -113,9 +115,12 @@ func (s Services) read(ctx context.Context, listed, forgotten []systemd.Listed) 
 			Up: age(u.ActiveEnterMonotonic), Restarts: u.NRestarts,
 			Run: units.Run{Since: moment(u.ActiveEnterTimestamp), Exited: inShort[u.Name].SubState == exited},
 		}
-		running, err := look(&state, u.MainPID, u.ControlGroup)
-		if err != nil {
+		running, err := s.starts.look(u)
+		if err != nil && !errors.Is(err, podman.ErrNone) {
 			return nil, fmt.Errorf("reading the container of %s: %w", u.Name, err)
+		}
+		if err == nil {
+			fill(&state, running)
 		}
 		list[u.Name] = Service{State: state, Container: running}
 	}

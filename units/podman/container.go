@@ -69,7 +69,7 @@ func Look(root string, monitor int, controlGroup string) (Running, error) {
 		return Running{}, err
 	}
 	r.Payload = filepath.Join(controlGroup, "libpod-payload-"+r.ID)
-	if err := r.readEvents(filepath.Join(root, "sys/fs/cgroup", r.Payload, "cgroup.events")); err != nil {
+	if err := r.readEvents(r.eventsFile(root)); err != nil {
 		return Running{}, err
 	}
 	// RUNROOT/overlay-containers/ID/userdata/pidfile, and healthcheck.log beside userdata.
@@ -83,7 +83,7 @@ func Look(root string, monitor int, controlGroup string) (Running, error) {
 // Again reads what changes while a container exists: its processes, and its health check. It costs
 // a tenth of Look.
 func (r Running) Again(root string) (Running, error) {
-	if err := r.readEvents(filepath.Join(root, "sys/fs/cgroup", r.Payload, "cgroup.events")); err != nil {
+	if err := r.readEvents(r.eventsFile(root)); err != nil {
 		return r, err
 	}
 	if r.CheckLog == "" {
@@ -91,6 +91,33 @@ func (r Running) Again(root string) (Running, error) {
 	}
 	r.Check, r.Output = "", ""
 	return r, r.readCheck(filepath.Join(root, r.CheckLog))
+}
+
+// HasLived reports whether the processes of the container were seen: if its control group is gone,
+// they have exited.
+func (r Running) HasLived(root string) bool {
+	seen.Lock()
+	defer seen.Unlock()
+	return seen.lived[r.eventsFile(root)]
+}
+
+// Saw records that another program has seen the processes of the container.
+func (r Running) Saw(root string) {
+	seen.Lock()
+	defer seen.Unlock()
+	live(r.eventsFile(root))
+}
+
+func (r Running) eventsFile(root string) string {
+	return filepath.Join(root, "sys/fs/cgroup", r.Payload, "cgroup.events")
+}
+
+// live records that a control group had processes. The caller holds the lock of seen.
+func live(events string) {
+	if seen.lived == nil || len(seen.lived) >= maxSeen {
+		seen.lived = map[string]bool{}
+	}
+	seen.lived[events] = true
 }
 
 // arguments returns the options of conmon that identify the container: its id (-c), its bundle
@@ -182,10 +209,7 @@ func (r *Running) readEvents(path string) error {
 	seen.Lock()
 	defer seen.Unlock()
 	if bytes.Contains(data, []byte("populated 1")) && !seen.lived[path] {
-		if seen.lived == nil || len(seen.lived) >= maxSeen {
-			seen.lived = map[string]bool{}
-		}
-		seen.lived[path] = true
+		live(path)
 	}
 	r.Ended = isGone && seen.lived[path] || bytes.Contains(data, []byte("populated 0"))
 	r.Paused = !r.Ended && bytes.Contains(data, []byte("frozen 1"))

@@ -150,7 +150,7 @@ func ping(ctx context.Context, w *rawConn) error {
 	defer wait.Stop()
 	for asked := range cap(answers) {
 		manager.GoWithContext(ctx, "org.freedesktop.DBus.Peer.Ping", 0, answers)
-		wait.Reset(min(2*time.Millisecond<<min(asked, 10), 500*time.Millisecond))
+		wait.Reset(min(500*time.Microsecond<<min(asked, 10), 500*time.Millisecond))
 		select {
 		case answer := <-answers:
 			return answer.Err

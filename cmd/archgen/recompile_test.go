@@ -1,0 +1,72 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/units"
+)
+
+// TestRecompile: installed apps are compiled again if a file changed, or may have.
+func TestRecompile(t *testing.T) {
+	t.Parallel()
+	home := t.TempDir()
+	getenv := func(name string) string { return map[string]string{"HOME": home}[name] }
+	dir := filepath.Join(home, ".config/archipelago/apps")
+	write := func(name, text string) {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	manifest := func(id string) string {
+		return "app:\n  id: " + id + "\n  name: App\n  version: 1.0.0\n  container:\n    image: docker.io/library/" + id + ":1\n"
+	}
+	write("web.yaml", manifest("web"))
+	r := recompiler{Source: compile.Source{Scope: units.User, Getenv: getenv, Podman: "5.4", Generator: "1"}}
+	compiled := func() (*compile.Compiled, units.Desired) {
+		t.Helper()
+		k, want, err := r.installed()
+		if err != nil || len(want.Apps) == 0 {
+			t.Fatalf("%+v, %v, %v", want, err, k.Diags)
+		}
+		return k, want
+	}
+	settled := func() {
+		for stamp(r.Source, time.Now()) == "" {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	k, _ := compiled()
+	if again, _ := compiled(); again == k {
+		t.Error("a file that has just changed may change again")
+	}
+	settled()
+	k, want := compiled()
+	want.Apps[0].Request = units.Stop
+	again, want := compiled()
+	if again != k || want.Apps[0].Request != "" {
+		t.Errorf("compiled again: %v, %+v", again != k, want)
+	}
+	for name, text := range map[string]string{"web.yaml": manifest("web") + "# changed\n", "web.d/env.yaml": "app:\n  description: x\n", "db.yaml": manifest("db")} {
+		settled()
+		k, _ := compiled()
+		write(name, text)
+		if again, _ := compiled(); again == k {
+			t.Errorf("%s changed, and nothing was compiled", name)
+		}
+	}
+	if err := os.Symlink(home, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	if stamp(r.Source, time.Now().Add(time.Hour)) != "" {
+		t.Error("a link may lead to other files")
+	}
+}
