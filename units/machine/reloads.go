@@ -100,7 +100,9 @@ func (t *touched) search(dir string) {
 		t.generated = append(t.generated, changedDir{dir, at})
 		return
 	}
-	t.isMoved = t.isMoved || !at.Before(t.since)
+	if filepath.Base(dir) != "transient" { // scopes and timers of Podman come and go there
+		t.isMoved = t.isMoved || !at.Before(t.since)
+	}
 	entries, err := os.ReadDir(dir)
 	t.isAny = t.isAny || err != nil
 	for _, e := range entries {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,7 +87,11 @@ func TestTouched(t *testing.T) {
 				write(c.touch)
 				chtime(t, at(c.touch))
 			}
-			got := newTouched(l, []string{at(source), at("usr-containers")}).of(names)
+			found := newTouched(l, []string{at(source), at("usr-containers")})
+			if isMoved := strings.HasPrefix(c.touch, own+"/"); found.isMoved != isMoved {
+				t.Errorf("drop-ins may have been removed: %v, want %v", found.isMoved, isMoved)
+			}
+			got := found.of(names)
 			if d := cmp.Diff(c.want, got); d != "" && len(c.want)+len(got) > 0 {
 				t.Errorf("-want +got:\n%s", d)
 			}
