@@ -19,7 +19,6 @@ import (
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/reconcile"
-	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
@@ -109,17 +108,29 @@ func (b *bench) roundsOf(ctx context.Context, p *nullPass) error {
 
 // inProcess makes passes as healthd makes them.
 func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
+	here, err := machine.Open(ctx, machine.Options{Scope: units.User, Getenv: os.Getenv})
+	if err != nil {
+		return err
+	}
+	defer here.Close()
 	source := compile.Source{Scope: units.User, Generator: compile.Version(), Getenv: os.Getenv}
 	source.Ask = healthd.AskOnce(podmancli.InstalledVersion, func() (string, error) { return exec.LookPath("podman") })
 	compiler := healthd.Compiler{Source: source, Diagnose: func(diag.List) {}}
-	host := reconcile.Host{
-		Files: machine.Files(f.places.Units), Services: machine.Services{Manager: f.manager, Scope: units.User},
-		Store: statedir.Store{State: f.places.State, Runtime: f.places.Runtime, Now: time.Now},
-		Health: func(context.Context, units.File, units.Part, units.Unit) (units.Health, string) {
-			return units.Serving, ""
-		},
-		Now: time.Now, StabilizationTime: time.Second, WaitTimeout: patience,
+	host := here.ForDaemon()
+	host.Health = func(context.Context, units.File, units.Part, units.Unit) (units.Health, string) {
+		return units.Serving, ""
 	}
+	host.Ran = func(units.App) bool { return true }
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	events := here.Services.Manager.Events(ctx)
+	if _, ok := <-events; !ok { // the first one: it hears of all changes from now on
+		return ctx.Err()
+	}
+	go func() {
+		for range events { // healthd makes hints of them
+		}
+	}()
 	once := func() error {
 		report, err := reconcile.Run(ctx, compiler.Desired, host)
 		if err == nil && report.Changed() {
@@ -127,8 +138,10 @@ func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 		}
 		return err
 	}
-	if err := once(); err != nil { // compiles the manifests
-		return err
+	for range 2 { // the first pass compiles the manifests, and reads everything
+		if err := once(); err != nil {
+			return err
+		}
 	}
 	manager, err := f.group(ctx, "init.scope")
 	if err != nil {

@@ -59,13 +59,13 @@ type start struct {
 	Container podman.Running
 }
 
-// starts is the containers that were looked at, by the invocation of their services.
+// starts is the checked containers, by the invocation of their services.
 type starts struct {
 	mu   sync.Mutex
 	list map[string]podman.Running
 }
 
-// look returns the container of a start of a service. It was looked at before if it is known, and
+// look returns the container of a start of a service. If it is known, it was checked before, and
 // only what changes is read again.
 func (k *starts) look(u systemd.Current) (podman.Running, error) {
 	if k == nil || u.InvocationID == "" {

@@ -27,7 +27,7 @@ type Services struct {
 	Sources []string
 	// Known keeps the services of all apps. If it is nil, they are read each time.
 	Known *Table
-	// starts is the containers that were looked at. It may be nil.
+	// starts is the containers of known starts. It may be nil.
 	starts *starts
 }
 

@@ -61,7 +61,7 @@ func TestTableReadsWhatChanged(t *testing.T) {
 		{"new service", func() { fake.Set(other) }, lists, 3, reads, "03"},
 		{"nothing again", func() {}, 0, 3, 0, "03"},
 		{"unit of another program", func() { fake.Set(systemd.Unit{Name: "podman.service"}) }, 0, 3, 0, "03"},
-		{"forgotten unit that was looked at", func() { fake.Remove("app@2.service") }, 0, 3, 0, "03"},
+		{"forgotten unit that was checked", func() { fake.Remove("app@2.service") }, 0, 3, 0, "03"},
 		{"reload", func() { _ = kept.Manager.Reload(t.Context()) }, lists, start + 3, 2 * reads, "03"},
 	} {
 		c.happens()
