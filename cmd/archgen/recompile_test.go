@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -41,7 +42,7 @@ func TestRecompile(t *testing.T) {
 	}
 	settled := func() {
 		for stamp(r.Source, time.Now()) == "" {
-			time.Sleep(time.Millisecond)
+			runtime.Gosched()
 		}
 	}
 	k, _ := compiled()

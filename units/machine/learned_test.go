@@ -59,12 +59,12 @@ func TestStartsAreKept(t *testing.T) {
 		fake.Set(systemd.Unit{Name: name, ActiveState: "active", InvocationID: invocation, MainPID: 7, ControlGroup: "/a"})
 	}
 	run := t.TempDir()
-	var written []bool
-	var gets []int
-	for i, step := range []struct {
+	steps := []struct {
 		invocation string
 		learns     bool
-	}{{"01", false}, {"01", true}, {"01", true}, {"02", true}, {"02", false}} {
+	}{{"01", false}, {"01", true}, {"01", true}, {"02", true}, {"02", false}}
+	written, gets := make([]bool, 0, len(steps)), make([]int, 0, len(steps))
+	for i, step := range steps {
 		set(step.invocation)
 		m := &Machine{Base: Base{Store: statedir.Store{Runtime: run}}, Services: Services{Manager: fake.Connect()}, learns: step.learns}
 		m.recallStarts()

@@ -18,6 +18,7 @@ import (
 // TestTouched: systemd is asked about the units with a file that was touched since it read them, and
 // about all if that can't be told.
 func TestTouched(t *testing.T) {
+	t.Parallel()
 	names := []string{"app@a.service", "app@b.service", "app@c-1.service", "app@hand.service"}
 	const source, generated, own, shipped = "containers", "run/generator", "config", "usr"
 	for name, c := range map[string]struct {

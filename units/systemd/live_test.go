@@ -99,7 +99,7 @@ func stale(t *testing.T, m *systemd.Manager, name string) bool {
 	}
 	u := unit(t, m, name)
 	want := systemd.Current{
-		Name: name, InvocationID: u.InvocationID, NeedDaemonReload: u.NeedDaemonReload, MainPID: u.MainPID, ControlGroup: u.ControlGroup,
+		Name: name, InvocationID: u.InvocationID, MainPID: u.MainPID, ControlGroup: u.ControlGroup,
 		ActiveEnterMonotonic: list[0].ActiveEnterMonotonic, // which u has by another clock
 	}
 	if strings.HasSuffix(name, ".service") {
@@ -110,6 +110,10 @@ func stale(t *testing.T, m *systemd.Manager, name string) bool {
 	}
 	if diff := cmp.Diff(want, list[0]); diff != "" {
 		t.Errorf("current (-want +got):\n%s", diff)
+	}
+	need, err := m.NeedReload(within(t, long), name)
+	if err != nil || need[name] != u.NeedDaemonReload {
+		t.Errorf("%s needs a reload: %v, %v; in full %v", name, need, err, u.NeedDaemonReload)
 	}
 	return u.NeedDaemonReload
 }
@@ -830,6 +834,78 @@ func used(t *testing.T) time.Duration {
 		t.Fatal(err)
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// TestLiveChanges: a change that another connection knows about is marked by the answer to the next
+// call. A reload ends all knowledge.
+func TestLiveChanges(t *testing.T) {
+	for name, options := range real {
+		t.Run(name, func(t *testing.T) {
+			const unit = "marked.service"
+			m, other := connect(t, options), connect(t, systemd.Options{})
+			install(t, other, map[string]string{unit: sleeps})
+			events := m.Events(t.Context())
+			<-events
+			go func() {
+				for range events { // nothing may wait for a reader
+				}
+			}()
+			changes(t, m)
+			for range 20 {
+				for _, act := range []func(context.Context, string, string) (systemd.JobResult, error){other.Start, other.Restart, other.Stop} {
+					if _, err := act(within(t, long), unit, systemd.Replace); err != nil {
+						t.Fatal(err)
+					}
+					if list := changes(t, m); list == nil || list[unit] != systemd.Changed {
+						t.Errorf("marks: %v", list)
+					}
+				}
+			}
+			if err := other.Reload(within(t, long)); err != nil {
+				t.Fatal(err)
+			}
+			if list := changes(t, m); list != nil {
+				t.Errorf("after a reload: %v", list)
+			}
+		})
+	}
+}
+
+// TestLiveLoading: a file that was there before a reload has an earlier change time than the load
+// time, one that is touched afterwards a later one. systemd then tells that the unit needs a reload.
+func TestLiveLoading(t *testing.T) {
+	const name = "loading.service"
+	m := connect(t, systemd.Options{})
+	install(t, m, map[string]string{name: sleeps})
+	if _, err := m.Start(within(t, long), name, systemd.Replace); err != nil {
+		t.Fatal(err)
+	}
+	home, err := os.UserConfigDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(home, "systemd/user", name)
+	changed := func() time.Time {
+		t.Helper()
+		var st syscall.Stat_t
+		if err := syscall.Stat(path, &st); err != nil {
+			t.Fatal(err)
+		}
+		return time.Unix(st.Ctim.Unix())
+	}
+	l, err := m.Loading(within(t, long))
+	if err != nil || l.At.IsZero() || !slices.Contains(l.Path, filepath.Dir(path)) {
+		t.Fatalf("%+v, %v", l, err)
+	}
+	if at := changed(); !at.Before(l.At) || stale(t, m, name) {
+		t.Errorf("the file changed at %v, units were loaded at %v", at, l.At)
+	}
+	if err := os.WriteFile(path, []byte(sleeps+"# changed\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if at := changed(); at.Before(l.At) || !stale(t, m, name) {
+		t.Errorf("the file changed at %v, units were loaded at %v", at, l.At)
+	}
 }
 
 func TestLivePrices(t *testing.T) {
