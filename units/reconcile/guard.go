@@ -28,7 +28,7 @@ type guard struct {
 	late     map[string]bool
 }
 
-// token is held by one goroutine at a time. Unlike with a mutex, the virtual clock of tests goes on
+// token is held by one goroutine at a time. Unlike with a mutex, the virtual clock of tests continues
 // while others wait for it.
 type token chan struct{}
 

@@ -174,7 +174,7 @@ func TestCurrentSeesThatRestartsWereForgotten(t *testing.T) {
 	for i, step := range []struct {
 		restarts uint32
 		asked    int
-	}{{3, 8}, {3, 11}, {0, 14}, {0, 16}} {
+	}{{3, 7}, {3, 9}, {0, 11}, {0, 12}} {
 		if i == 2 {
 			if err := m.ResetFailed(t.Context(), app); err != nil {
 				t.Fatal(err)
