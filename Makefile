@@ -99,8 +99,8 @@ demo: setup build ## Boot a machine, start a Bitcoin node, break it, watch it re
 machine: setup ## Build what test machines are made of, for SUITE (trixie, forky)
 	@for images in all noshell bitcoin-knots,nginx; do test/host/host build --suite $(SUITE) --images $$images >/dev/null; done
 
-# Two cores are idle for a third of the time with three machines.
-E2E = go test -tags e2e -count=1 -timeout 45m -parallel 4
+# Two cores are idle for a third of the time with four machines.
+E2E = go test -tags e2e -count=1 -timeout 45m -parallel 5
 
 e2e: setup build machine ## The real thing: systemd and rootless Podman on the test machine, of SUITE
 	@test/setup packages

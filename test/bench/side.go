@@ -386,8 +386,13 @@ the busy time of the whole machine.
 	for _, s := range sides {
 		fmt.Fprintf(&p, "| %s |", s.name)
 		for _, pair := range [][2][]time.Duration{
-			{s.installed, base.installed}, {s.returned, base.returned}, {s.cpu, base.cpu}, {s.idle, base.idle},
-			{s.edited, base.edited}, {s.applied, base.applied}, {s.killed, base.killed},
+			{s.installed, base.installed},
+			{s.returned, base.returned},
+			{s.cpu, base.cpu},
+			{s.idle, base.idle},
+			{s.edited, base.edited},
+			{s.applied, base.applied},
+			{s.killed, base.killed},
 		} {
 			own, plain := percentile(pair[0], 50), percentile(pair[1], 50)
 			fmt.Fprintf(&p, " %s (%.2f) |", milliseconds(own), float64(own)/float64(plain))

@@ -18,11 +18,7 @@ import (
 
 // chain is four apps, each of which needs the one before.
 func chain(versions ...string) []units.App {
-	list := []units.App{app("a", versions[0])}
-	for i, id := range []string{"b", "c", "d"} {
-		list = append(list, app(id, versions[i+1], list[i].ID))
-	}
-	return list
+	return []units.App{app("a", versions[0]), app("b", versions[1], "a"), app("c", versions[2], "b"), app("d", versions[3], "c")}
 }
 
 // TestWindowsOverlap: an app starts once the app that it needs serves, so a chain is verified in
@@ -37,17 +33,20 @@ func TestWindowsOverlap(t *testing.T) {
 		"all serve": {[]string{"2", "2", "2", "2"}, []string{"a done", "b done", "c done", "d done"}, 5 * time.Second},
 		"the last exits in its window": {
 			[]string{"2", "2", "2", "2-crashes"},
-			[]string{"a done", "b done", "c done", "d" + fmt.Sprintf(crashed, "d")}, 10 * time.Second,
+			[]string{"a done", "b done", "c done", "d" + fmt.Sprintf(crashed, "d")},
+			10 * time.Second,
 		},
 		"the first does": {
 			[]string{"2-crashes", "2", "2", "2"},
-			[]string{"a" + fmt.Sprintf(crashed, "a"), "b done", "c done", "d done"}, 10 * time.Second,
+			[]string{"a" + fmt.Sprintf(crashed, "a"), "b done", "c done", "d done"},
+			10 * time.Second,
 		},
 		"all do": {
 			[]string{"2-crashes", "2-crashes", "2-crashes", "2-crashes"},
 			[]string{
 				"a" + fmt.Sprintf(crashed, "a"), "b" + fmt.Sprintf(crashed, "b"), "c" + fmt.Sprintf(crashed, "c"), "d" + fmt.Sprintf(crashed, "d"),
-			}, 0,
+			},
+			0,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -184,7 +183,7 @@ func TestWindowsModel(t *testing.T) {
 	versions := []string{"2", "2", "2-crashes", "2-silent", "2-fails"}
 	rapid.Check(t, func(rt *rapid.T) {
 		n := rapid.IntRange(1, 5).Draw(rt, "apps")
-		var before, after []units.App
+		before, after := make([]units.App, 0, n), make([]units.App, 0, n)
 		for i := range n {
 			var needs []string
 			for j := range i {
