@@ -72,6 +72,11 @@ func TestLostFilesDoNotWait(t *testing.T) {
 				t.Errorf("the file of %s is not restored", app)
 			}
 		}
+		count := func() int {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.passes
+		}
 		w.run(5*time.Minute, func() {
 			time.Sleep(time.Minute)
 			lose("web")
@@ -80,10 +85,10 @@ func TestLostFilesDoNotWait(t *testing.T) {
 			time.Sleep(time.Minute)
 			w.hints <- healthd.Hint{App: "web", Urgent: true}
 			time.Sleep(5 * time.Millisecond)
-			passes := w.passes
+			passes := count()
 			w.hints <- healthd.Hint{App: "web", File: "app@web.container", Urgent: true}
 			time.Sleep(5 * time.Millisecond)
-			if w.passes > passes {
+			if count() > passes {
 				t.Error("a file that exists has not waited")
 			}
 			lose("tor")

@@ -262,14 +262,15 @@ func (w *watches) read(ctx context.Context, again bool) (isReplaced bool, err er
 	if again {
 		until = time.Now().Add(w.retry)
 	}
-	if err := w.file.SetReadDeadline(until); err != nil {
+	file := w.file // close may run before the function of the context does
+	if err := file.SetReadDeadline(until); err != nil {
 		return false, err
 	}
-	stop := context.AfterFunc(ctx, func() { _ = w.file.SetReadDeadline(time.Now()) }) // this ends the read
+	stop := context.AfterFunc(ctx, func() { _ = file.SetReadDeadline(time.Now()) }) // this ends the read
 	defer stop()
 	buffer := make([]byte, 64<<10)
 	for {
-		n, err := w.file.Read(buffer)
+		n, err := file.Read(buffer)
 		switch {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return false, nil
