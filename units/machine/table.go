@@ -96,6 +96,8 @@ func (r row) isAtRest() bool {
 	switch {
 	case r.state.Job != "" || r.listed.JobID != 0:
 		return false
+	case r.state.Restarts > 0: // systemd sends no signal when an operator resets the count
+		return false
 	case r.state.Active == units.Active:
 		return r.container.ID != "" || r.state.Run.Exited
 	}
