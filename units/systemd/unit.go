@@ -246,8 +246,8 @@ func (m *Manager) recount(ctx context.Context, l *conn, c *Current) error {
 		return nil
 	}
 	p, err := together(ctx, c.Name, []string{"NRestarts"}, l.calls.GetServicePropertyContext)
-	if err == nil {
-		c.NRestarts = value[uint32](p, "NRestarts")
+	if n := value[uint32](p, "NRestarts"); err == nil && n != c.NRestarts {
+		c.NRestarts = n
 		m.seen.note(*c)
 	}
 	return err
