@@ -56,7 +56,7 @@ func TestGroups(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	follow(map[string]string{"a": "A", "b": "B", "gone": "nobody"})
+	follow(map[string]string{"a": "A", "b": "B", "gone": "G"})
 
 	kernel.write("c", "populated 0\nfrozen 0\n") // not followed
 	kernel.write("a", "populated 0\nfrozen 0\n")

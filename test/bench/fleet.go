@@ -73,16 +73,17 @@ func (f *fleet) names(name func(int) string) []string {
 
 // install starts the apps, with health checks of that kind.
 func (f *fleet) install(ctx context.Context, health string) error {
-	home, err := os.UserConfigDir()
-	if err != nil {
-		return err
-	}
-	dir := filepath.Join(home, "archipelago/apps")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
 	for i := range f.apps {
-		text := fmt.Sprintf(`app:
+		if err := writeManifest(i, firstPort+i, health); err != nil {
+			return err
+		}
+	}
+	return run(ctx, f.archgen, "apply")
+}
+
+// writeManifest writes the manifest of an app with a host port and a health check.
+func writeManifest(i, port int, health string) error {
+	return writeFile(".config/archipelago/apps", name(i)+".yaml", fmt.Sprintf(`app:
   id: %s
   name: App %d
   version: 1.0.0
@@ -90,13 +91,7 @@ func (f *fleet) install(ctx context.Context, health string) error {
     image: localhost/noshell:1
     ports: [{name: web, host: %d, container: 8080}]
     volumes: [{name: data, target: /data}]
-%s`, name(i), i, firstPort+i, health)
-		if err := os.WriteFile(filepath.Join(dir, name(i)+".yaml"), []byte(text), 0o644); err != nil {
-			return err
-		}
-	}
-	_, err = output(ctx, f.archgen, "apply")
-	return err
+%s`, name(i), i, port, health))
 }
 
 // healthd runs a systemctl verb on healthd.

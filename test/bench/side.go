@@ -137,15 +137,7 @@ func (f *fleet) archipelago() contender {
 	return contender{
 		name: "archgen", container: name, service: service,
 		write: func(i, port int) error {
-			return writeFile(".config/archipelago/apps", name(i)+".yaml", fmt.Sprintf(`app:
-  id: %s
-  name: App %d
-  version: 1.0.0
-  container:
-    image: localhost/noshell:1
-    ports: [{name: web, host: %d, container: 8080}]
-    volumes: [{name: data, target: /data}]
-`, name(i), i, port))
+			return writeManifest(i, port, unchecked)
 		},
 		apply: func(ctx context.Context, _ []int) error { return run(ctx, f.archgen, "apply") },
 		remove: func(ctx context.Context) error {

@@ -55,16 +55,17 @@ func (l Limits) Read() limits.Have {
 // all processes. healthd, which may not read those, calls it often.
 func (l Limits) Cheap() limits.Have {
 	have := limits.Have{}
-	for limit, read := range map[units.Limit]func() limits.Usage{
-		units.LimitKeys:      func() limits.Usage { keys, _ := l.keys(); return keys },
-		units.LimitKeyBytes:  func() limits.Usage { _, size := l.keys(); return size },
-		units.LimitProcesses: l.processes,
-		units.LimitThreads:   l.threads,
-		units.LimitFiles:     l.files,
-		units.LimitLocks:     l.locks,
-		units.LimitSubnets:   l.subnets,
+	keys, size := l.keys()
+	for limit, u := range map[units.Limit]limits.Usage{
+		units.LimitKeys:      keys,
+		units.LimitKeyBytes:  size,
+		units.LimitProcesses: l.processes(),
+		units.LimitThreads:   l.threads(),
+		units.LimitFiles:     l.files(),
+		units.LimitLocks:     l.locks(),
+		units.LimitSubnets:   l.subnets(),
 	} {
-		if u := read(); u.Max > 0 {
+		if u.Max > 0 {
 			have[limit] = u
 		}
 	}
@@ -107,6 +108,11 @@ func (l Limits) read(file string) string {
 
 // number reads a file with a number, 0 if it has none.
 func (l Limits) number(file string) int { return number(l.read(file)) }
+
+// setting reads a setting of sysctl(8), 0 if it is unknown.
+func (l Limits) setting(name string) int {
+	return l.number("proc/sys/" + strings.ReplaceAll(name, ".", "/"))
+}
 
 func number(text string) int {
 	n, err := strconv.Atoi(text)

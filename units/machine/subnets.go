@@ -1,28 +1,26 @@
 package machine
 
 import (
-	"encoding/json"
 	"math"
 	"net/netip"
-	"os"
 	"path/filepath"
 
 	"github.com/BurntSushi/toml"
 
 	"github.com/archipelago-os/archipelago/units/limits"
+	"github.com/archipelago-os/archipelago/units/podman"
 )
 
 // subnets reads how many subnets Podman has for networks, and how many networks exist. It
 // takes them from the pools of containers.conf(5).
 func (l Limits) subnets() limits.Usage {
-	files, _ := filepath.Glob(filepath.Join(l.Networks, "*.json")) // the pattern is valid
 	u := limits.Usage{}
 	pools := l.pools()
 	for _, p := range pools {
 		u.Max += p.count()
 	}
-	for _, f := range files {
-		if inPools(f, pools) {
+	for _, n := range podman.NetworksIn(l.Networks) {
+		if inPools(n, pools) {
 			u.Used++
 		}
 	}
@@ -49,20 +47,15 @@ func (p pool) count() int {
 	return int(math.Exp2(float64(p.Size - base.Bits())))
 }
 
-// inPools reports whether the network of a file has a subnet of the pools.
-func inPools(file string, pools []pool) bool {
-	var network struct {
-		Subnets []struct {
-			Subnet netip.Prefix `json:"subnet"`
-		} `json:"subnets"`
-	}
-	data, err := os.ReadFile(file)
-	if err != nil || json.Unmarshal(data, &network) != nil {
-		return false
-	}
+// inPools reports whether a network has a subnet of the pools.
+func inPools(network podman.Network, pools []pool) bool {
 	for _, s := range network.Subnets {
+		subnet, err := netip.ParsePrefix(s.Subnet)
+		if err != nil {
+			return false
+		}
 		for _, p := range pools {
-			if base, err := netip.ParsePrefix(p.Base); err == nil && base.Overlaps(s.Subnet) {
+			if base, err := netip.ParsePrefix(p.Base); err == nil && base.Overlaps(subnet) {
 				return true
 			}
 		}

@@ -3,9 +3,6 @@ package machine
 import (
 	"context"
 	"errors"
-	"os"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 
@@ -26,7 +23,7 @@ func (s Services) Watches(ctx context.Context, dir string) ([]status.Watch, erro
 	var list []status.Watch
 	for _, u := range found {
 		if errno, detail := watchError(u, dir); errno != 0 {
-			limit := kernelLimit(status.WatchLimits[status.WatchReason(errno)].Name)
+			limit := Limits{Root: "/"}.setting(status.WatchLimits[status.WatchReason(errno)].Name)
 			list = append(list, status.WatchOf(u.Name, errno, detail, limit, s.Scope))
 		}
 	}
@@ -61,14 +58,4 @@ func tryWatch(dir string) (errno syscall.Errno) {
 	}
 	errno, _ = errors.AsType[syscall.Errno](err) // of a system call
 	return errno
-}
-
-// kernelLimit reads a limit of the kernel, 0 if it is unknown.
-func kernelLimit(name string) int {
-	text, err := os.ReadFile(filepath.Join("/proc/sys", strings.ReplaceAll(name, ".", "/")))
-	if err != nil {
-		return 0
-	}
-	n, _ := strconv.Atoi(strings.TrimSpace(string(text))) // the kernel writes numbers
-	return n
 }

@@ -25,6 +25,9 @@ type Network struct {
 	Name    string            `json:"name"`
 	Options map[string]string `json:"options"`
 	Labels  map[string]string `json:"labels"`
+	Subnets []struct {
+		Subnet string `json:"subnet"`
+	} `json:"subnets"`
 }
 
 // NetworksIn reads the networks in the directory of their files. It leaves out a file that can't

@@ -36,8 +36,8 @@ func (c *course) end() {
 	close(c.ended)
 }
 
-// await waits for one of the channels of the course.
-func (c *course) await(ctx context.Context, reached <-chan struct{}) error {
+// await waits until a course has reached a point.
+func await(ctx context.Context, reached <-chan struct{}) error {
 	select {
 	case <-reached:
 		return nil
@@ -115,7 +115,7 @@ func (p *pass) withNeeds(ctx, waiting context.Context, app units.App, outcome er
 		if c == nil {
 			continue
 		}
-		if err := c.await(waiting, c.ended); err != nil {
+		if err := await(waiting, c.ended); err != nil {
 			return err
 		}
 		if c.hasServed && p.hasReturned(need) {

@@ -19,8 +19,8 @@ import (
 func (m *machine) killedAfterStart(t *testing.T, a units.App) {
 	t.Helper()
 	m.Records.MarkChanged(a.ID)
-	nobody := func(units.Ownership) bool { return false }
-	if err := errors.Join(m.Sync(a.Files, nobody), m.Reload(t.Context()), m.Restart(t.Context(), a.Parts[0].Service)); err != nil {
+	none := func(units.Ownership) bool { return false }
+	if err := errors.Join(m.Sync(a.Files, none), m.Reload(t.Context()), m.Restart(t.Context(), a.Parts[0].Service)); err != nil {
 		t.Fatal(err)
 	}
 	m.Effects = nil

@@ -29,7 +29,7 @@ func (p *pass) services(ctx context.Context) {
 		wg.Go(func() {
 			defer own.end()
 			for _, need := range p.needs(app) {
-				_ = need.await(ctx, need.serving) // a canceled pass carries out no steps
+				_ = await(ctx, need.serving) // a canceled pass carries out no steps
 			}
 			if !p.isBad(app.ID) {
 				p.app(ctx, app)
