@@ -73,7 +73,7 @@ type line struct {
 
 func (b *bench) measure(ctx context.Context, n int) (result, error) {
 	in, out := filepath.Join(b.disk, fmt.Sprint(n, "/apps")), filepath.Join(b.disk, fmt.Sprint(n, "/out"))
-	if err := writeApps(in, n); err != nil {
+	if err := errors.Join(writeApps(in, n), grantAll()); err != nil {
 		return result{}, err
 	}
 	services, inMemory := filepath.Join(b.disk, fmt.Sprint(n, "/services")), filepath.Join(b.memory, strconv.Itoa(n))
@@ -126,6 +126,11 @@ func writeApps(dir string, n int) error {
 		}
 	}
 	return nil
+}
+
+// grantAll grants the rights of the apps, without which archgen render refuses them.
+func grantAll() error {
+	return writeFile(".config/archipelago", "archipelago.toml", `allow = ["host-read", "listen", "use"]`+"\n")
 }
 
 // once runs the command. It starts with idle disks, so that earlier writes do not count.

@@ -109,7 +109,8 @@ WantedBy=default.target
 			return run(ctx, append([]string{"systemctl", "--user", "start"}, f.names(service)...)...)
 		},
 		remove: func(ctx context.Context) error {
-			if err := run(ctx, append([]string{"systemctl", "--user", "stop"}, f.names(service)...)...); err != nil {
+			// Those of networks and volumes stay active, too.
+			if err := run(ctx, "systemctl", "--user", "stop", "plain-*"); err != nil {
 				return err
 			}
 			return cleanUp(ctx, dir)
@@ -123,7 +124,7 @@ func cleanUp(ctx context.Context, dirs ...string) error {
 		return err
 	}
 	for _, command := range []string{
-		"systemctl --user daemon-reload", "podman rm --all --force --time=2", "podman pod rm --all --force", "podman network prune --force", "podman volume prune --all --force",
+		"systemctl --user daemon-reload", "podman rm --all --force --time=2", "podman pod rm --all --force", "podman network prune --force", "podman volume rm --all --force",
 	} {
 		if err := run(ctx, strings.Fields(command)...); err != nil {
 			return err
