@@ -323,7 +323,8 @@ func (f *fleet) killOnce(ctx context.Context, c contender, s *side, i int) error
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		return err
 	}
-	if err := until(ctx, time.Millisecond, func() bool { return !f.answers(ctx, i) }); err != nil {
+	// Not until it does not answer: Podman restarts some within a tenth of a second.
+	if err := until(ctx, time.Millisecond, func() bool { return syscall.Kill(pid, 0) != nil }); err != nil {
 		return err
 	}
 	served, err := f.served(ctx, i)
