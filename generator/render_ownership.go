@@ -62,7 +62,7 @@ func addVolume(list []units.NewVolumes, app *manifests.Resolved, part *manifests
 	if part.UserNS != "" {
 		by.Podman = append(by.Podman, "--userns="+part.UserNS)
 	}
-	v := units.NewVolume{Name: units.VolumeName(app.ID(), mount.Name), Target: mount.Target, Labels: volumeLabels(app, mount.Name)}
+	v := units.NewVolume{Name: units.VolumeName(app.ID(), mount.Name), Target: mount.Target, Labels: volumeLabels(app, mount.Name), IsOwn: hasOneMount(app, mount.Name)}
 	i := slices.IndexFunc(list, func(o units.NewVolumes) bool {
 		return o.Image == by.Image && o.IsNamed == by.IsNamed && slices.Equal(o.Podman, by.Podman)
 	})
@@ -74,6 +74,22 @@ func addVolume(list []units.NewVolumes, app *manifests.Resolved, part *manifests
 		list[i].List = append(list[i].List, v)
 	}
 	return list
+}
+
+// hasOneMount reports whether one part mounts a volume, and no other app may mount it.
+func hasOneMount(app *manifests.Resolved, volume string) bool {
+	if slices.ContainsFunc(app.Shares(), func(s manifests.Share) bool { return s.Volume == volume }) {
+		return false
+	}
+	mounts := 0
+	for i := range app.Parts {
+		for _, v := range app.Parts[i].Volumes {
+			if v.Name == volume && (v.App == "" || v.App == app.ID()) {
+				mounts++
+			}
+		}
+	}
+	return mounts == 1
 }
 
 // volumeLabels is what the unit of a volume puts on it.

@@ -381,12 +381,17 @@ var earlierShares = map[string][]Share{
 	"fulcrum": {{Volume: "logs", App: "fulcrum-ui"}},
 }
 
+// Shares lists which volumes the app shares, and with whom.
+func (r *Resolved) Shares() []Share {
+	if list := r.Document.App.Shares; list != nil {
+		return list
+	}
+	return earlierShares[r.ID()]
+}
+
 // share demands that the owner of a volume shares it with an app in this way.
 func (r *resolver) share(app *Resolved, at string, v Volume, owner *Resolved) {
-	shares := owner.Document.App.Shares
-	if shares == nil {
-		shares = earlierShares[owner.ID()]
-	}
+	shares := owner.Shares()
 	i := slices.IndexFunc(shares, func(s Share) bool { return s.Volume == v.Name && s.App == app.ID() })
 	switch {
 	case i < 0:

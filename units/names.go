@@ -89,6 +89,11 @@ func VolumeUnitFile(app, volume string) string {
 	return ownPrefix + VolumeName(app, volume) + ".volume"
 }
 
+// VolumeService is the service that makes a volume of ours.
+func VolumeService(volume string) string {
+	return ObjectService(ownPrefix+volume+".volume") + serviceSuffix
+}
+
 // VolumeServices is a pattern of the services that make the volumes of an app.
 func VolumeServices(app string) string {
 	return ObjectService(VolumeUnitFile(app, "*")) + serviceSuffix

@@ -24,6 +24,7 @@ func TestNames(t *testing.T) {
 		t.Errorf("the app of the pull unit of lnd is %s", got)
 	}
 	for got, want := range map[string]string{
+		units.VolumeService(units.VolumeName("lnd", "data")):       "archipelago-lnd.data-volume.service",
 		units.VolumeServices("lnd"):                                "archipelago-lnd.*-volume.service",
 		units.ObjectService(units.NetworkFile("private.lnd")):      "archipelago-private.lnd-network",
 		units.RecreateOf("app@ledger.db.service"):                  "archipelago-recreate@ledger.db.service",

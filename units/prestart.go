@@ -69,6 +69,8 @@ type NewVolume struct {
 	Name   string   `json:"name"`
 	Target string   `json:"target"`
 	Labels []string `json:"labels,omitempty"`
+	// IsOwn: only this part mounts the volume.
+	IsOwn bool `json:"own,omitempty"`
 }
 
 // ConfigDigests identifies the configuration of a part: Config covers rendered files and mounted

@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/units/machine"
 )
 
 func (c *cli) pullCommand() *cobra.Command {
@@ -51,7 +50,7 @@ func (c *cli) pull(from *source, ids []string) error {
 	}
 	var failed, well int
 	for _, app := range want.Apps {
-		err := machine.FetchImages(ctx, c.podman, app, c.sayPulling)
+		err := l.FetchImages(ctx, app, c.sayPulling)
 		if err == nil {
 			err = l.Secrets.ProvideFor(ctx, app)
 		}

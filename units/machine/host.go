@@ -111,7 +111,7 @@ func (m *Machine) supply(ctx context.Context, app units.App, lack units.Prerequi
 	if lack.Images {
 		err, isTried := fetched[app.ID]
 		if !isTried {
-			err = FetchImages(ctx, m.Podman, app, untold)
+			err = m.FetchImages(ctx, app, untold)
 		}
 		if err != nil {
 			return err

@@ -7,17 +7,21 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/podman"
-	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
 // Fetched is the apps whose images were fetched ahead of a pass, each with the error of its
 // pull.
 type Fetched map[string]error
 
-// FetchImages pulls the missing images of an app, and calls pulling before each.
-func FetchImages(ctx context.Context, run podmancli.Runner, app units.App, pulling func(app, image string)) error {
+// FetchImages pulls the missing images of an app, and calls pulling before each. It asks Podman only
+// for those that Podman's storage does not list, because asking takes as long as a quarter of a start.
+func (b Base) FetchImages(ctx context.Context, app units.App, pulling func(app, image string)) error {
+	listed := podman.Images(b.Storage)
 	for _, f := range app.Files {
-		if err := run.PullMissing(ctx, f.Image(), func() { pulling(app.ID, f.Image()) }); err != nil {
+		if listed[f.Image()] {
+			continue
+		}
+		if err := b.Podman.PullMissing(ctx, f.Image(), func() { pulling(app.ID, f.Image()) }); err != nil {
 			return err
 		}
 	}
@@ -45,7 +49,7 @@ func (b Base) FetchAhead(ctx context.Context, want units.Desired, before Fetched
 			return differs && now.State != units.FileForeign && f.Image() != ""
 		}
 		if app.Request != units.Stop && slices.ContainsFunc(app.Files, isChanged) {
-			all[app.ID] = FetchImages(ctx, b.Podman, app, pulling)
+			all[app.ID] = b.FetchImages(ctx, app, pulling)
 		}
 	}
 	return all

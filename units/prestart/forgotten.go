@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -53,7 +54,7 @@ func (p *Part) rememberVolumes(ctx context.Context, created []string) error {
 	known := p.knownVolumes()
 	unasked := p.unasked(known)
 	for _, v := range unasked {
-		if slices.Contains(created, v.Name) {
+		if slices.Contains(created, v.Name) || p.hasJustMade(ctx, v.Name) {
 			continue
 		}
 		isKnown, err := p.Podman.Exists(ctx, "volume", v.Name)
@@ -76,6 +77,23 @@ func (p *Part) rememberVolumes(ctx context.Context, created []string) error {
 		return err
 	}
 	return durable.Replace(p.Renderer.State, volumesFile, append(text, '\n'))
+}
+
+// hasJustMade reports whether the directory of a volume is from the last run of the service that makes
+// the volume: then Podman knows it.
+func (p *Part) hasJustMade(ctx context.Context, volume string) bool {
+	var st unix.Statx_t
+	if err := unix.Statx(unix.AT_FDCWD, p.volumeDir(volume), 0, unix.STATX_BTIME, &st); err != nil || st.Mask&unix.STATX_BTIME == 0 {
+		return false
+	}
+	manager, err := p.Systemd(ctx)
+	if err != nil {
+		return false // Podman is asked
+	}
+	defer manager.Close()
+	start, end, err := manager.Ran(ctx, units.VolumeService(volume))
+	born := time.Unix(st.Btime.Sec, int64(st.Btime.Nsec))
+	return err == nil && born.After(start) && born.Before(end)
 }
 
 // knownVolumes reads the record. It is empty if the database differs, or the record is

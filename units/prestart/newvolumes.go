@@ -15,6 +15,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/durable"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
@@ -32,7 +33,7 @@ const volumesLock = "volumes.lock"
 // the names of those that it created.
 func (p *Part) ownNewVolumes(ctx context.Context) (created []string, err error) {
 	for _, by := range p.Recipe.Volumes {
-		isNew, err := p.anyNew(ctx, by.List)
+		isNew, err := p.anyNew(ctx, by)
 		if err == nil && isNew {
 			var names []string
 			names, err = p.ownLocked(ctx, by)
@@ -45,9 +46,10 @@ func (p *Part) ownNewVolumes(ctx context.Context) (created []string, err error) 
 	return created, nil
 }
 
-func (p *Part) anyNew(ctx context.Context, list []units.NewVolume) (bool, error) {
-	for _, v := range list {
-		if isNew, err := p.isNew(ctx, v); err != nil || isNew {
+// anyNew reports whether the owner of any volume has to be set.
+func (p *Part) anyNew(ctx context.Context, by units.NewVolumes) (bool, error) {
+	for _, v := range by.List {
+		if isNew, err := p.isNew(ctx, v); err != nil || isNew && !p.isLeft(by, v) {
 			return isNew, err
 		}
 	}
@@ -94,7 +96,7 @@ func (p *Part) ownLocked(ctx context.Context, by units.NewVolumes) (created []st
 		if err != nil {
 			return nil, err
 		}
-		if isNew {
+		if isNew && !p.isLeft(by, v) {
 			fresh = append(fresh, v)
 		}
 	}
@@ -160,26 +162,6 @@ type processOwner struct {
 	isRoot bool
 }
 
-// idMap is a range of IDs of a container's user namespace.
-type idMap struct {
-	Container int `json:"containerID"`
-	Host      int `json:"hostID"`
-	Size      int `json:"size"`
-}
-
-// hostID converts an ID in a container's user namespace to the one outside.
-func hostID(id int, mappings []idMap) (int, error) {
-	for _, m := range mappings {
-		if id >= m.Container && id < m.Container+m.Size {
-			return m.Host + id - m.Container, nil
-		}
-	}
-	if len(mappings) > 0 {
-		return 0, fmt.Errorf("ID %d is outside of the container's user namespace", id)
-	}
-	return id, nil
-}
-
 func (p *Part) processOwner(ctx context.Context) (owner processOwner, err error) {
 	out, err := p.Podman.Output(ctx, "container", "inspect", "--format={{.OCIConfigPath}}", p.stepContainer())
 	if err != nil {
@@ -193,17 +175,17 @@ func (p *Part) processOwner(ctx context.Context) (owner processOwner, err error)
 		Process struct {
 			User struct{ UID, GID int }
 		}
-		Linux struct{ UIDMappings, GIDMappings []idMap }
+		Linux struct{ UIDMappings, GIDMappings []podman.IDRange }
 	}
 	if err := json.Unmarshal(text, &spec); err != nil {
 		return owner, fmt.Errorf("reading the configuration of the container: %w", err)
 	}
 	owner.isRoot = spec.Process.User.UID == 0
-	owner.uid, err = hostID(spec.Process.User.UID, spec.Linux.UIDMappings)
+	owner.uid, err = podman.HostID(spec.Process.User.UID, spec.Linux.UIDMappings)
 	if err != nil {
 		return owner, err
 	}
-	owner.gid, err = hostID(spec.Process.User.GID, spec.Linux.GIDMappings)
+	owner.gid, err = podman.HostID(spec.Process.User.GID, spec.Linux.GIDMappings)
 	return owner, err
 }
 

@@ -100,22 +100,6 @@ func TestPlaceVolume(t *testing.T) {
 	}
 }
 
-// TestHostID converts IDs of a container to those of Podman's user namespace.
-func TestHostID(t *testing.T) {
-	keepID := []idMap{{0, 1, 1000}, {1000, 0, 1}, {1001, 1001, 64536}}
-	for id, want := range map[int]int{0: 1, 999: 1000, 1000: 0, 1001: 1001} {
-		if got, err := hostID(id, keepID); got != want || err != nil {
-			t.Errorf("hostID(%d) = %d, %v; want %d", id, got, err, want)
-		}
-	}
-	if got, err := hostID(70000, nil); got != 70000 || err != nil {
-		t.Errorf("without a namespace: %d, %v", got, err)
-	}
-	if _, err := hostID(70000, keepID); err == nil {
-		t.Error("an id outside of the namespace was taken")
-	}
-}
-
 // ofUser is the recipe with the volume ui.data at /data, owned by the image's user.
 func ofUser(isNamed bool) units.Prestart {
 	return units.Prestart{Volumes: []units.NewVolumes{{

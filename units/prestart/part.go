@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/probe"
 )
@@ -33,6 +34,8 @@ type Env struct {
 	Podman podmancli.Runner
 	// Systemd connects to the manager of the part's scope.
 	Systemd func(ctx context.Context) (Systemd, error)
+	// IDs reads the user namespace of Podman. There are no ranges if it uses none.
+	IDs func() (uids, gids []podman.IDRange, err error)
 	// Target reads the probe for a level from a container's unit file. It returns nil if
 	// there is none.
 	Target func(container, level string) (*probe.Target, error)
@@ -49,6 +52,9 @@ type Env struct {
 // Systemd reports the state of services.
 type Systemd interface {
 	State(ctx context.Context, service string) (ServiceState, error)
+	// Ran returns when the main process of a service last ran. The times are zero if it has not, or
+	// still runs.
+	Ran(ctx context.Context, service string) (start, end time.Time, err error)
 	Close()
 }
 

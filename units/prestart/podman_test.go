@@ -16,6 +16,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/generator/configfile"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
@@ -267,8 +268,12 @@ func newWorld(t *testing.T, recipe units.Prestart) *world {
 	}
 	w := &world{t: t, podman: newFakePodman(t, storage)}
 	w.Part = &Part{
-		Env: Env{Podman: w.podman.Run, Stderr: &w.stderr},
-		ID:  "ui", Recipe: recipe,
+		Env: Env{
+			Podman: w.podman.Run, Stderr: &w.stderr,
+			Systemd: (&fakeSystemd{err: errors.New("no bus")}).connect,
+			IDs:     func() (uids, gids []podman.IDRange, err error) { return nil, nil, podman.ErrUnclear },
+		},
+		ID: "ui", Recipe: recipe,
 		Renderer: Renderer{
 			State: filepath.Join(dir, "state"), Runtime: filepath.Join(dir, "run"), Storage: storage, Volumes: filepath.Join(storage, "volumes"),
 			Machine: func() configfile.Machine { return configfile.Machine{} },

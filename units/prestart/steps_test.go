@@ -42,8 +42,10 @@ func await(path string) units.Step {
 type fakeSystemd struct {
 	states []ServiceState
 	err    error
-	asked  []string
-	closed int
+	// start and end are when the main process of a service ran.
+	start, end time.Time
+	asked      []string
+	closed     int
 }
 
 func (f *fakeSystemd) State(_ context.Context, service string) (ServiceState, error) {
@@ -52,6 +54,11 @@ func (f *fakeSystemd) State(_ context.Context, service string) (ServiceState, er
 		return Stopped, f.err
 	}
 	return f.states[min(len(f.asked), len(f.states))-1], nil
+}
+
+func (f *fakeSystemd) Ran(_ context.Context, service string) (start, end time.Time, err error) {
+	f.asked = append(f.asked, service)
+	return f.start, f.end, f.err
 }
 
 func (f *fakeSystemd) Close() { f.closed++ }
