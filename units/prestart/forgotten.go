@@ -80,20 +80,30 @@ func (p *Part) rememberVolumes(ctx context.Context, created []string) error {
 }
 
 // hasJustMade reports whether the directory of a volume is from the last run of the service that makes
-// the volume: then Podman knows it.
+// the volume, and Podman's database is not younger: then Podman knows the volume.
 func (p *Part) hasJustMade(ctx context.Context, volume string) bool {
-	var st unix.Statx_t
-	if err := unix.Statx(unix.AT_FDCWD, p.volumeDir(volume), 0, unix.STATX_BTIME, &st); err != nil || st.Mask&unix.STATX_BTIME == 0 {
-		return false
-	}
-	manager, err := p.Systemd(ctx)
+	_, database := findDatabase(p.Renderer.Storage)
+	dir, err := born(p.volumeDir(volume))
 	if err != nil {
 		return false // Podman is asked
 	}
+	manager, err := p.Systemd(ctx)
+	if err != nil {
+		return false
+	}
 	defer manager.Close()
 	start, end, err := manager.Ran(ctx, units.VolumeService(volume))
-	born := time.Unix(st.Btime.Sec, int64(st.Btime.Nsec))
-	return err == nil && born.After(start) && born.Before(end)
+	return err == nil && dir.After(start) && dir.Before(end) && database.Before(end)
+}
+
+// born returns when a file was created.
+func born(path string) (time.Time, error) {
+	var st unix.Statx_t
+	err := unix.Statx(unix.AT_FDCWD, path, 0, unix.STATX_BTIME, &st)
+	if err == nil && st.Mask&unix.STATX_BTIME == 0 {
+		err = errors.New("the file system keeps no time of birth")
+	}
+	return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec)), err
 }
 
 // knownVolumes reads the record. It is empty if the database differs, or the record is
@@ -154,16 +164,22 @@ func (p *Part) ownerOfContent(ctx context.Context, dir string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// databaseOf identifies Podman's database: SQLite, or BoltDB of an older version. An identity has
-// the time of birth, since a new file may get the inode of the old one.
+// databaseOf identifies Podman's database.
 func databaseOf(storage string) string {
+	identity, _ := findDatabase(storage)
+	return identity
+}
+
+// findDatabase finds Podman's database: SQLite, or BoltDB of an older version. An identity has the
+// time of birth, since a new file may get the inode of the old one.
+func findDatabase(storage string) (identity string, born time.Time) {
 	for _, file := range []string{"db.sql", "libpod/bolt_state.db"} {
 		var st unix.Statx_t
 		if unix.Statx(unix.AT_FDCWD, filepath.Join(storage, file), 0, unix.STATX_INO|unix.STATX_BTIME, &st) == nil {
-			return fmt.Sprintf("%s %d %d.%09d", file, st.Ino, st.Btime.Sec, st.Btime.Nsec)
+			return fmt.Sprintf("%s %d %d.%09d", file, st.Ino, st.Btime.Sec, st.Btime.Nsec), time.Unix(st.Btime.Sec, int64(st.Btime.Nsec))
 		}
 	}
-	return ""
+	return "", time.Time{}
 }
 
 // identityOf identifies the directory of a volume, empty if there is none. Its change time

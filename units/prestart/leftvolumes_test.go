@@ -106,15 +106,26 @@ func TestLeftVolumeStarts(t *testing.T) {
 // TestVolumeOfEarlierRun: Podman is asked about a directory that the last run of the volume's service
 // did not make.
 func TestVolumeOfEarlierRun(t *testing.T) {
-	for name, manager := range map[string]*fakeSystemd{
-		"made before it": {start: time.Now().Add(time.Hour), end: time.Now().Add(2 * time.Hour)},
-		"made after it":  {start: time.Now().Add(-2 * time.Hour), end: time.Now().Add(-time.Hour)},
-		"it did not run": {},
+	for name, run := range map[string]func() *fakeSystemd{
+		"made before it": func() *fakeSystemd {
+			return &fakeSystemd{start: time.Now().Add(time.Hour), end: time.Now().Add(2 * time.Hour)}
+		},
+		"made after it": func() *fakeSystemd {
+			return &fakeSystemd{start: time.Now().Add(-2 * time.Hour), end: time.Now().Add(-time.Hour)}
+		},
+		"it did not run": func() *fakeSystemd { return &fakeSystemd{} },
+		"the database is younger": func() *fakeSystemd {
+			return &fakeSystemd{start: time.Now().Add(-time.Hour), end: time.Now()}
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, ofUser(false))
 			w.makeVolume("ui.data", "wallet")
-			w.Systemd = manager.connect
+			w.Systemd = run().connect
+			time.Sleep(20 * time.Millisecond) // more than the resolution of a time of birth
+			if err := os.WriteFile(filepath.Join(w.Renderer.Storage, "db.sql"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
 			if err := w.Configure(t.Context()); err != nil {
 				t.Fatal(err)
 			}
