@@ -72,7 +72,7 @@ func (c *cli) from(s *source) compile.Source {
 		Root: s.root, Scope: s.scope(), Podman: s.podman, Ask: installedPodman, Generator: compile.Version(), Getenv: c.getenv,
 	}
 	if base, err := c.local(s.scope()); err == nil {
-		from.Places = machine.PodmanPlaces{Base: base, Getenv: c.getenv, Version: installedPodman}.Find
+		from.Places = (&machine.PodmanPlaces{Base: base, Getenv: c.getenv, Version: installedPodman}).Find
 	}
 	if places, err := paths.Of(s.scope(), c.getenv); err == nil && s.root == "" {
 		from.Rendered = func() (units.Set, error) {

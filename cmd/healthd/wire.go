@@ -42,7 +42,7 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	runtime.GOMAXPROCS(1) // healthd nearly always waits, and each further thread uses memory and wakes others
 	source := compile.Source{Scope: scope, Generator: compile.Version(), Getenv: os.Getenv, Rendered: here.Files().Read}
 	source.Ask = healthd.AskOnce(podmancli.InstalledVersion, func() (string, error) { return exec.LookPath("podman") })
-	source.Places = machine.PodmanPlaces{Base: here.Base, Getenv: os.Getenv, Version: source.Ask}.Find
+	source.Places = (&machine.PodmanPlaces{Base: here.Base, Getenv: os.Getenv, Version: source.Ask}).Find
 	dirs, err := source.Paths().Apps()
 	if err != nil {
 		return err

@@ -26,10 +26,15 @@ type PodmanPlaces struct {
 	Getenv func(string) string
 	// Version returns Podman's version.
 	Version func() string
+
+	// usual is the default places with the configuration of that stamp. Reading it takes longer than
+	// all else that healthd does in a pass with nothing to do.
+	usual units.Places
+	stamp string
 }
 
-// Find returns the places.
-func (p PodmanPlaces) Find() units.Places {
+// Find returns the places. It is for one goroutine.
+func (p *PodmanPlaces) Find() units.Places {
 	env := paths.Env{Scope: p.Scope, Getenv: p.Getenv}
 	config := stampOf(env.PodmanConfig())
 	kept, ok := p.Store.Podman()
@@ -38,7 +43,7 @@ func (p PodmanPlaces) Find() units.Places {
 		if ok {
 			return kept.Places
 		}
-		return env.Default()
+		return p.defaults(env, config)
 	}
 	now := p.Version()
 	if ok && kept.Version == now {
@@ -46,19 +51,27 @@ func (p PodmanPlaces) Find() units.Places {
 	}
 	places, err := p.ask()
 	if err != nil {
-		return env.Default()
+		return p.defaults(env, config)
 	}
 	_ = p.Store.SavePodman(statedir.Podman{Version: now, Config: config, Places: places}) // else it is asked again
 	return places
 }
 
+// defaults is the default places with the configuration of a stamp.
+func (p *PodmanPlaces) defaults(env paths.Env, config string) units.Places {
+	if p.stamp == "" || p.stamp != config {
+		p.usual, p.stamp = env.Default(), config
+	}
+	return p.usual
+}
+
 // mayAsk reports whether this program runs Podman, as the user who runs the apps.
-func (p PodmanPlaces) mayAsk() bool {
+func (p *PodmanPlaces) mayAsk() bool {
 	return p.Podman != nil && (p.Scope == units.User || os.Getuid() == 0)
 }
 
 // ask asks Podman.
-func (p PodmanPlaces) ask() (units.Places, error) {
+func (p *PodmanPlaces) ask() (units.Places, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTime)
 	defer cancel()
 	var store struct{ GraphRoot, VolumePath string }

@@ -20,11 +20,11 @@ func TestPlaces(t *testing.T) {
 	getenv := func(name string) string { return map[string]string{"HOME": home}[name] }
 	fake := &podmantest.Podman{Answers: map[string]string{"info": `{"graphRoot": "/data", "volumePath": "/volumes"}`}}
 	store := statedir.Store{State: filepath.Join(home, "state"), Now: time.Now}
-	asks, never := machine.Base{Store: store, Podman: fake.Run}, machine.Base{Store: store}
 	version := "5.4.2"
-	of := func(b machine.Base) units.Places {
-		return machine.PodmanPlaces{Base: b, Getenv: getenv, Version: func() string { return version }}.Find()
+	of := func(b machine.Base) *machine.PodmanPlaces {
+		return &machine.PodmanPlaces{Base: b, Getenv: getenv, Version: func() string { return version }}
 	}
+	daemon := of(machine.Base{Store: store}) // it runs on, while each command is a new one
 	write := func(file, text string) {
 		t.Helper()
 		file = filepath.Join(home, file)
@@ -65,11 +65,11 @@ func TestPlaces(t *testing.T) {
 		{"no answer", func() { delete(fake.Answers, "info"); write(config, "[engine]\nvolume_path = \"/v\"\n") }, units.Places{Networks: usual.Networks}, units.Places{Networks: usual.Networks}, 1},
 	} {
 		step.change()
-		if got := of(never); got != step.daemon {
+		if got := daemon.Find(); got != step.daemon {
 			t.Errorf("%s: without Podman %+v, want %+v", step.name, got, step.daemon)
 		}
 		fake.Asked = nil
-		if got := of(asks); got != step.want || len(fake.Asked) != step.asked {
+		if got := of(machine.Base{Store: store, Podman: fake.Run}).Find(); got != step.want || len(fake.Asked) != step.asked {
 			t.Errorf("%s: %+v, want %+v; Podman was asked %q", step.name, got, step.want, fake.Asked)
 		}
 	}
