@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"strconv"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
-	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/prestart"
 	"github.com/archipelago-os/archipelago/units/systemd"
@@ -39,18 +38,10 @@ func (c *cli) prestartEnv(scope units.Scope) prestart.Env {
 			manager, err := systemd.Connect(ctx, systemd.Options{Scope: scope})
 			return prestart.Manager{Manager: manager}, err
 		},
-		IDs:         func() (uids, gids []podman.IDRange, err error) { return podmanIDs(scope, c.getenv) },
+		IDs:         machine.PodmanIDs(scope, c.getenv),
 		Target:      c.rendered(scope).Target,
 		Credentials: podmancli.Secrets{Storage: paths.Storage(scope, c.getenv), Podman: c.podman}.Secret, NotifySocket: c.getenv("NOTIFY_SOCKET"), Stderr: c.stderr,
 	}
-}
-
-// podmanIDs is the user namespace in which Podman runs containers.
-func podmanIDs(scope units.Scope, getenv func(string) string) (uids, gids []podman.IDRange, err error) {
-	if scope == units.System {
-		return nil, nil, nil
-	}
-	return podman.RootlessIDs(filepath.Join(getenv("XDG_RUNTIME_DIR"), "libpod/tmp/pause.pid"))
 }
 
 // runBySystemd reports whether systemd runs this command for a unit. Only then may it

@@ -175,7 +175,7 @@ func TestUnclearImages(t *testing.T) {
 // TestHostID converts IDs of a container to those of Podman's user namespace.
 func TestHostID(t *testing.T) {
 	t.Parallel()
-	keepID := []podman.IDRange{{0, 1, 1000}, {1000, 0, 1}, {1001, 1001, 64536}}
+	keepID := []podman.IDRange{{Host: 1, Size: 1000}, {Container: 1000, Size: 1}, {Container: 1001, Host: 1001, Size: 64536}}
 	for id, want := range map[int]int{0: 1, 999: 1000, 1000: 0, 1001: 1001} {
 		if got, err := podman.HostID(id, keepID); got != want || err != nil {
 			t.Errorf("HostID(%d) = %d, %v; want %d", id, got, err, want)

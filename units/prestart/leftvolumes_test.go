@@ -71,7 +71,7 @@ func TestLeftVolumes(t *testing.T) {
 			w := newWorld(t, recipe)
 			w.writeImage(c.image)
 			w.IDs = func() (uids, gids []podman.IDRange, err error) {
-				return []podman.IDRange{{0, 100000, 1000}, {1000, os.Getuid(), 1}}, []podman.IDRange{{0, 100000, 1000}, {1000, os.Getgid(), 1}}, nil
+				return idsOf(os.Getuid()), idsOf(os.Getgid()), nil
 			}
 			if got := w.isLeft(recipe.Volumes[0], recipe.Volumes[0].List[0]); got != c.isLeft {
 				t.Errorf("left: %v", got)
@@ -134,4 +134,9 @@ func TestVolumeOfEarlierRun(t *testing.T) {
 			}
 		})
 	}
+}
+
+// idsOf maps 1000 in containers to an ID.
+func idsOf(id int) []podman.IDRange {
+	return []podman.IDRange{{Host: 100000, Size: 1000}, {Container: 1000, Host: id, Size: 1}}
 }
