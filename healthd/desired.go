@@ -1,16 +1,9 @@
 package healthd
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -34,8 +27,7 @@ type Compiler struct {
 // Desired.
 func (c *Compiler) Diagnostics() map[string]string { return c.diagnostics }
 
-// Desired is the desired state. It checks each file for a change, and does not rely on
-// events.
+// Desired is the desired state.
 func (c *Compiler) Desired() (units.Desired, error) {
 	stamp, err := c.look()
 	if err != nil {
@@ -81,73 +73,12 @@ func firstError(list diag.List) diag.Diagnostic {
 	return diag.Diagnostic{}
 }
 
-// AskOnce returns the answer of ask, and asks again only if the file of a program was
-// replaced since, as by an upgrade. Asking runs a process.
-func AskOnce(ask func() string, program func() (string, error)) func() string {
-	var stamp, answer string
-	return func() string {
-		var text bytes.Buffer
-		path, err := program()
-		if err != nil {
-			return ""
-		}
-		if note(&text, path); text.String() != stamp {
-			stamp, answer = text.String(), ask()
-		}
-		return answer
-	}
-}
-
-// look records the stamps of all files that the desired state depends on.
+// look identifies all that the desired state depends on: beside the files the generator's answer,
+// which depends on Podman, which an upgrade replaces, and on its settings.
 func (c *Compiler) look() (string, error) {
-	dirs, err := c.Source.Paths().Apps()
+	files, err := c.Source.Stamp()
 	if err != nil {
 		return "", err
 	}
-	var text bytes.Buffer
-	for _, file := range c.Source.Paths().Settings() {
-		note(&text, file)
-	}
-	// The generator's answer depends on Podman, which an upgrade replaces, and on its settings.
-	fmt.Fprintln(&text, c.Source.Ask(), c.Source.Objects())
-	for _, dir := range dirs {
-		note(&text, dir)
-		lookInto(&text, dir, "")
-	}
-	return text.String(), nil
-}
-
-// lookInto records what is in a directory of manifests, or in one within it that holds files
-// of an app.
-func lookInto(text *bytes.Buffer, dir, within string) {
-	entries, _ := os.ReadDir(dir) // the compiler reports a directory that can't be read
-	for _, e := range entries {
-		path, within := filepath.Join(dir, e.Name()), filepath.Join(within, e.Name())
-		note(text, path)
-		if !e.Type().IsRegular() && manifests.HoldsFiles(within) { // it may be a link
-			lookInto(text, path, within)
-		}
-	}
-}
-
-// note records a file. The target of a link counts like the link itself.
-func note(text *bytes.Buffer, path string) {
-	for _, follow := range []int{unix.AT_SYMLINK_NOFOLLOW, 0} {
-		var st unix.Stat_t
-		text.WriteString(path)
-		if unix.Fstatat(unix.AT_FDCWD, path, &st, follow) != nil {
-			text.WriteString(" -\n")
-			return
-		}
-		// The inode differs if the file was replaced. The change time differs even if the
-		// modification time was set to an earlier time.
-		for _, n := range []int64{int64(st.Mode), st.Size, st.Mtim.Nano(), int64(st.Ino), st.Ctim.Nano()} {
-			text.WriteByte(' ')
-			text.Write(strconv.AppendInt(text.AvailableBuffer(), n, 16))
-		}
-		text.WriteByte('\n')
-		if st.Mode&unix.S_IFMT != unix.S_IFLNK {
-			return
-		}
-	}
+	return fmt.Sprintln(files, c.Source.Ask(), c.Source.Objects()), nil
 }

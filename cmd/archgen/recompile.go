@@ -1,14 +1,8 @@
 package main
 
 import (
-	"fmt"
-	"io/fs"
-	"path/filepath"
 	"slices"
-	"strings"
 	"time"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
@@ -47,37 +41,12 @@ func isOfMachine(k *compile.Compiled, want units.Desired) bool {
 	return k.Diags.HasErrors() || !want.Complete || slices.ContainsFunc(want.Apps, func(app units.App) bool { return app.Unrecorded != nil })
 }
 
-// settling is more than the resolution of the times of changes: a file that changed just before may
-// change again with the same time.
-const settling = 50 * time.Millisecond
-
-// stamp identifies all files in the directories of manifests, and the settings. It is empty if that
-// does not tell whether one changes: a link, or a file that has just changed.
+// stamp identifies all files in the directories of manifests, and the settings. It is empty if a
+// file has just changed, and may change again without another stamp.
 func stamp(s compile.Source, now time.Time) string {
-	dirs, err := s.Paths().Apps()
-	if err != nil {
+	found, err := s.Stamp()
+	if err != nil || !found.IsSettled(now) {
 		return ""
 	}
-	var text strings.Builder
-	isTelling := true
-	for _, path := range slices.Concat(dirs, s.Paths().Settings()) {
-		err := filepath.WalkDir(path, func(path string, _ fs.DirEntry, err error) error {
-			var st unix.Stat_t
-			switch {
-			case err != nil:
-				return err
-			case unix.Lstat(path, &st) != nil, st.Mode&unix.S_IFMT == unix.S_IFLNK, now.Sub(time.Unix(st.Ctim.Unix())) < settling:
-				isTelling = false
-			}
-			fmt.Fprintln(&text, path, st.Ino, st.Size, st.Mode, st.Ctim)
-			return nil
-		})
-		if err != nil {
-			fmt.Fprintln(&text, err)
-		}
-	}
-	if !isTelling {
-		return ""
-	}
-	return text.String()
+	return found.String()
 }

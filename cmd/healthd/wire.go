@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"os"
-	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/rotation"
 )
 
@@ -41,7 +39,7 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	debug.SetGCPercent(gcPercent)
 	runtime.GOMAXPROCS(1) // healthd nearly always waits, and each further thread uses memory and wakes others
 	source := compile.Source{Scope: scope, Generator: compile.Version(), Getenv: os.Getenv, Rendered: here.Files().Read}
-	source.Ask = healthd.AskOnce(podmancli.InstalledVersion, func() (string, error) { return exec.LookPath("podman") })
+	source.Ask = here.PodmanVersion
 	source.Places = (&machine.PodmanPlaces{Base: here.Base, Getenv: os.Getenv, Version: source.Ask}).Find
 	dirs, err := source.Paths().Apps()
 	if err != nil {

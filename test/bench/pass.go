@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"syscall"
@@ -17,7 +16,6 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
@@ -114,7 +112,8 @@ func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 	}
 	defer here.Close()
 	source := compile.Source{Scope: units.User, Generator: compile.Version(), Getenv: os.Getenv}
-	source.Ask = healthd.AskOnce(podmancli.InstalledVersion, func() (string, error) { return exec.LookPath("podman") })
+	source.Ask = here.PodmanVersion
+	source.Places = (&machine.PodmanPlaces{Base: here.Base, Getenv: os.Getenv, Version: source.Ask}).Find
 	compiler := healthd.Compiler{Source: source, Diagnose: func(diag.List) {}}
 	host := here.ForDaemon()
 	host.Health = func(context.Context, units.File, units.Part, units.Unit) (units.Health, string) {

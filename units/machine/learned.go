@@ -4,32 +4,17 @@ import (
 	"os/exec"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
-// program identifies a program file. An upgrade replaces it.
-type program struct {
-	Path         string
-	Inode        uint64
-	Size         int64
-	Mtime, Ctime unix.Timespec
-}
-
-func programOf(path string) (program, error) {
-	var st unix.Stat_t
-	err := unix.Stat(path, &st)
-	return program{path, st.Ino, st.Size, st.Mtim, st.Ctim}, err
-}
-
 // podmanVersion is what Podman says about itself.
 type podmanVersion struct {
-	Program program
-	Version string
+	// Stamp is that of the program's file, which an upgrade replaces.
+	Stamp, Version string
 }
 
 // PodmanVersion returns the version of the podman in PATH, empty if there is none. It runs a program
@@ -39,16 +24,14 @@ func (b Base) PodmanVersion() string {
 	if err != nil {
 		return ""
 	}
-	now, err := programOf(path)
-	if err != nil {
-		return podmancli.InstalledVersion()
-	}
+	var now durable.Stamp
+	now.Add(path)
 	var known podmanVersion
 	b.Store.Recall(statedir.LearnedPodman, &known)
-	if known.Program == now && known.Version != "" {
+	if known.Stamp == now.String() && known.Version != "" {
 		return known.Version
 	}
-	known = podmanVersion{now, podmancli.InstalledVersion()}
+	known = podmanVersion{now.String(), podmancli.InstalledVersion()}
 	_ = b.Store.Learn(statedir.LearnedPodman, known) // else it is asked again
 	return known.Version
 }

@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/paths"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
@@ -103,24 +105,26 @@ func abbreviated(dir, usual, home string) string {
 	return dir
 }
 
-// stampOf changes with the files, and with the entries of the directories.
-func stampOf(files []string) string {
-	var text strings.Builder
-	for _, file := range files {
-		note(&text, file)
-		if strings.HasSuffix(file, ".d") {
-			entries, _ := filepath.Glob(filepath.Join(file, "*")) // the pattern is valid
-			for _, e := range entries {
-				note(&text, e)
-			}
+// PodmanIDs returns what reads the user namespace in which Podman runs containers. There are no ranges
+// if it uses none.
+func PodmanIDs(scope units.Scope, getenv func(string) string) func() (uids, gids []podman.IDRange, err error) {
+	return func() (uids, gids []podman.IDRange, err error) {
+		if scope == units.System {
+			return nil, nil, nil
 		}
+		return podman.RootlessIDs(filepath.Join(getenv("XDG_RUNTIME_DIR"), "libpod/tmp/pause.pid"))
 	}
-	return text.String()
 }
 
-// note adds the identity of a file that exists.
-func note(text *strings.Builder, file string) {
-	if info, err := os.Stat(file); err == nil {
-		fmt.Fprintf(text, "%s %d %d;", file, info.Size(), info.ModTime().UnixNano())
+// stampOf is the stamp of files, and of what is in directories.
+func stampOf(files []string) string {
+	var stamp durable.Stamp
+	for _, file := range files {
+		if strings.HasSuffix(file, ".d") {
+			stamp.AddDir(file, func(string) bool { return false })
+		} else {
+			stamp.Add(file)
+		}
 	}
+	return stamp.String()
 }
