@@ -49,32 +49,49 @@ func TestImageDir(t *testing.T) {
 		want  error
 		empty bool
 	}{
-		"nowhere":            {func(*testing.T, string, string) {}, fs.ErrNotExist, false},
-		"in the lower layer": {func(t *testing.T, _, lower string) { makeDirs(t, lower+"/var/data") }, nil, true},
-		"in both layers":     {func(t *testing.T, upper, lower string) { makeDirs(t, upper+"/var/data", lower+"/var/data/x") }, nil, false},
-		"with a file":        {func(t *testing.T, upper, _ string) { write(t, upper+"/var/data/f", "") }, nil, false},
-		"a file":             {func(t *testing.T, upper, _ string) { write(t, upper+"/var/data", "") }, podman.ErrUnclear, false},
+		"nowhere": {func(*testing.T, string, string) {}, fs.ErrNotExist, false},
+		"in the lower layer": {func(t *testing.T, _, lower string) {
+			t.Helper()
+			makeDirs(t, lower+"/var/data")
+		}, nil, true},
+		"in both layers": {func(t *testing.T, upper, lower string) {
+			t.Helper()
+			makeDirs(t, upper+"/var/data", lower+"/var/data/x")
+		}, nil, false},
+		"with a file": {func(t *testing.T, upper, _ string) {
+			t.Helper()
+			write(t, upper+"/var/data/f", "")
+		}, nil, false},
+		"a file": {func(t *testing.T, upper, _ string) {
+			t.Helper()
+			write(t, upper+"/var/data", "")
+		}, podman.ErrUnclear, false},
 		"below a link": {func(t *testing.T, upper, lower string) {
+			t.Helper()
 			makeDirs(t, lower+"/srv/data")
 			if err := os.Symlink("srv", upper+"/var"); err != nil {
 				t.Fatal(err)
 			}
 		}, podman.ErrUnclear, false},
 		"removed, for fuse-overlayfs": {func(t *testing.T, upper, lower string) {
+			t.Helper()
 			makeDirs(t, lower+"/var/data")
 			write(t, upper+"/var/.wh.data", "")
 		}, podman.ErrUnclear, false},
 		"replaced, for fuse-overlayfs": {func(t *testing.T, upper, lower string) {
+			t.Helper()
 			makeDirs(t, lower+"/var/data/x")
 			write(t, upper+"/var/data/.wh..wh..opq", "")
 		}, podman.ErrUnclear, false},
 		"replaced": {func(t *testing.T, upper, lower string) {
+			t.Helper()
 			makeDirs(t, upper+"/var/data", lower+"/var/data/x")
 			if err := unix.Setxattr(upper+"/var/data", "user.overlay.opaque", []byte("y"), 0); err != nil {
 				t.Fatal(err)
 			}
 		}, podman.ErrUnclear, false},
 		"with another owner for containers": {func(t *testing.T, upper, _ string) {
+			t.Helper()
 			makeDirs(t, upper+"/var/data")
 			if err := unix.Setxattr(upper+"/var/data", "user.containers.override_stat", []byte("0:0:0755"), 0); err != nil {
 				t.Fatal(err)
@@ -152,14 +169,27 @@ func TestImageFile(t *testing.T) {
 func TestUnclearImages(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(t *testing.T, storage string){
-		"another image":    func(t *testing.T, s string) { write(t, s+"/overlay-images/images.json", `[]`) },
-		"no store":         func(t *testing.T, s string) { write(t, s+"/overlay-images/images.json", `[{`) },
-		"no configuration": func(t *testing.T, s string) { _ = os.RemoveAll(s + "/overlay-images/abc") },
-		"no layer":         func(t *testing.T, s string) { write(t, s+"/overlay-layers/layers.json", `[{"id": "low"}]`) },
+		"another image": func(t *testing.T, s string) {
+			t.Helper()
+			write(t, s+"/overlay-images/images.json", `[]`)
+		},
+		"no store": func(t *testing.T, s string) {
+			t.Helper()
+			write(t, s+"/overlay-images/images.json", `[{`)
+		},
+		"no configuration": func(_ *testing.T, s string) { _ = os.RemoveAll(s + "/overlay-images/abc") },
+		"no layer": func(t *testing.T, s string) {
+			t.Helper()
+			write(t, s+"/overlay-layers/layers.json", `[{"id": "low"}]`)
+		},
 		"a ring of layers": func(t *testing.T, s string) {
+			t.Helper()
 			write(t, s+"/overlay-layers/layers.json", `[{"id": "low", "parent": "up"}, {"id": "up", "parent": "low"}]`)
 		},
-		"composefs": func(t *testing.T, s string) { makeDirs(t, s+"/overlay/low/composefs-data") },
+		"composefs": func(t *testing.T, s string) {
+			t.Helper()
+			makeDirs(t, s+"/overlay/low/composefs-data")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -12,11 +13,9 @@ import (
 	"github.com/archipelago-os/archipelago/units/podman"
 )
 
-// writeImage writes the image docker.io/x:1 of one layer to Podman's storage, and returns the directory
-// of the layer.
-func (w *world) writeImage(user string) (layer string) {
+// writeImage writes the image docker.io/x:1 of one layer to Podman's storage.
+func (w *world) writeImage(user string) {
 	w.t.Helper()
-	layer = filepath.Join(w.Renderer.Storage, "overlay/one/diff")
 	for file, text := range map[string]string{
 		"overlay-images/images.json": `[{"id": "abc", "names": ["docker.io/x:1"], "layer": "one"}]`,
 		"overlay-images/abc/=" + base64.StdEncoding.EncodeToString([]byte("sha256:abc")): fmt.Sprintf(`{"config": {"User": %q}}`, user),
@@ -32,10 +31,27 @@ func (w *world) writeImage(user string) (layer string) {
 			w.t.Fatal(err)
 		}
 	}
-	if err := os.MkdirAll(filepath.Join(layer, "data"), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(w.Renderer.Storage, "overlay/one/diff/data"), 0o755); err != nil {
 		w.t.Fatal(err)
 	}
-	return layer
+}
+
+// makeDatabase makes a database that is younger than all that there was before, as far as the kernel
+// tells: its clock for files has ticks of up to 10 ms.
+func (w *world) makeDatabase() {
+	w.t.Helper()
+	for before := time.Now().Add(2 * time.Millisecond); ; runtime.Gosched() {
+		file := filepath.Join(w.Renderer.Storage, "db.sql")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			w.t.Fatal(err)
+		}
+		if made, err := born(file); err != nil || made.After(before) {
+			return
+		}
+		if err := os.Remove(file); err != nil {
+			w.t.Fatal(err)
+		}
+	}
 }
 
 // TestLeftVolumes: the owner of a new volume is left to Podman if it takes the one that archgen would
@@ -115,17 +131,14 @@ func TestVolumeOfEarlierRun(t *testing.T) {
 		},
 		"it did not run": func() *fakeSystemd { return &fakeSystemd{} },
 		"the database is younger": func() *fakeSystemd {
-			return &fakeSystemd{start: time.Now().Add(-time.Hour), end: time.Now()}
+			return &fakeSystemd{start: time.Now().Add(-time.Hour), end: time.Now().Add(time.Millisecond)}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, ofUser(false))
 			w.makeVolume("ui.data", "wallet")
 			w.Systemd = run().connect
-			time.Sleep(20 * time.Millisecond) // more than the resolution of a time of birth
-			if err := os.WriteFile(filepath.Join(w.Renderer.Storage, "db.sql"), nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			w.makeDatabase()
 			if err := w.Configure(t.Context()); err != nil {
 				t.Fatal(err)
 			}
