@@ -80,6 +80,7 @@ var restarts = []string{
 	`limits: {memory: 1g}`,
 	`limits: {memory: 2g}`,
 	`limits: {cpus: 2}`,
+	`limits: {memory_reservation: 64m}`,
 	`sysctls: {net.core.somaxconn: "1024"}`,
 	`init: true`,
 	`stdin: true`,

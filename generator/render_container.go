@@ -420,6 +420,7 @@ func (c *container) service(recipe units.Prestart, isNeeded bool) {
 	// journal: systemd shows messages of priority 0 on every terminal.
 	c.put(c.at(""), "SyslogLevelPrefix", "no")
 	c.ceiling()
+	c.protection()
 	c.takeBackNetwork()
 	for _, a := range c.awaited {
 		c.waitForRunning(a)
@@ -479,6 +480,15 @@ const memoryCeiling = "80%"
 func (c *container) ceiling() {
 	if len(c.part.Unit["Service"]["MemoryMax"]) == 0 {
 		c.put(c.at("unit"), "MemoryMax", memoryCeiling)
+	}
+}
+
+// protection keeps the kernel from reclaiming memory of the container. Not --memory-reservation of
+// Podman: the runtime fails to start the container where the kernel has no memory controller,
+// and systemd ignores the directive there.
+func (c *container) protection() {
+	if size := c.part.Limits.MemoryReservation; size != 0 {
+		c.put(c.at("limits.memory_reservation"), "MemoryLow", strings.ToUpper(size.String())) // systemd knows no small letters
 	}
 }
 

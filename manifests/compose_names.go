@@ -29,6 +29,7 @@ var elsewhere = map[string][]string{
 	"image":             {"container.image"},
 	"livenessProbe":     {"health.alive"},
 	"mem_limit":         {"limits.memory"},
+	"mem_reservation":   {"limits.memory_reservation"},
 	"memory":            {"limits.memory"},
 	"mountPath":         {"target"},
 	"network_mode":      {"network"},

@@ -362,6 +362,8 @@ type Security struct {
 type Limits struct {
 	// Memory. All containers of a service together never get more than 80% of the machine's memory (`MemoryMax=`).
 	Memory Size `key:"memory" min:"6m"`
+	// Memory that the kernel reclaims from the container only if it can reclaim none elsewhere (`MemoryLow=` of the service). It protects memory in use and allocates none. What the slices above the service protect limits it; they protect nothing unless the operator sets their `MemoryLow=`.
+	MemoryReservation Size `key:"memory_reservation" min:"1m"`
 	// Processor cores; fractions are allowed.
 	CPUs Decimal `key:"cpus"`
 	// Processes and threads; Podman's default, 2048, when left out.

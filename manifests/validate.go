@@ -259,6 +259,7 @@ func (v *validator) part(p Part) {
 	v.environment(p)
 	v.health(p)
 	v.restarting(p)
+	v.limits(p)
 	v.unit(p)
 	for i, after := range p.After {
 		v.after(p, i, after)
@@ -499,6 +500,23 @@ func (v *validator) restarting(p Part) {
 	}
 	if p.Oneshot && given.Policy == "always" {
 		v.fail(diag.Exclusive, p.Path+".restart.policy", "use on-failure", "a oneshot container can't restart always")
+	}
+}
+
+// limitDirectives is directives that `unit` can set, by the key of `limits` that writes them.
+var limitDirectives = map[string]string{"memory_reservation": "MemoryLow"}
+
+// limits checks limits against each other, and against directives of the service.
+func (v *validator) limits(p Part) {
+	l := p.Limits
+	if l.Memory != 0 && l.MemoryReservation > l.Memory {
+		v.fail(diag.OutOfRange, p.Path+".limits.memory_reservation", "", "memory_reservation %v is larger than memory %v", l.MemoryReservation, l.Memory)
+	}
+	for _, key := range sortedKeys(limitDirectives) {
+		directive := limitDirectives[key]
+		if v.m.isGiven(p.Path+".limits."+key) && len(p.Unit["Service"][directive]) > 0 {
+			v.fail(diag.Exclusive, p.Path+".unit.Service."+directive, "keep one of them", "%s= is already written from limits.%s", directive, key)
+		}
 	}
 }
 
