@@ -452,9 +452,9 @@ type Probe struct {
 	MySQL *TCPProbe `key:"mysql"`
 	// A command in the container that exits with 0. It has to limit its own run time. `${…}` variables are replaced.
 	Exec Words `key:"exec" variables:"yes"`
-	// Time between two probes.
+	// Time from the end of a probe to the next one.
 	Interval Duration `key:"interval" min:"1s" max:"1d" default:"30s"`
-	// Time limit for one answer.
+	// Time limit for one answer. It can be longer than the interval: probes never overlap.
 	Timeout Duration `key:"timeout" min:"100ms" max:"10m" default:"5s; at most interval"`
 	// Failures in a row after which the container counts as unhealthy.
 	Retries int `key:"retries" min:"1" max:"1000" default:"3"`

@@ -488,9 +488,6 @@ func (v *validator) probe(p Part, at string, probe *Probe) {
 			v.fail(diag.MissingKey, path, "give the port a `host:`, or ask with `exec`", "the probe asks from the host, and the port %s has no host port", port.Name)
 		}
 	}
-	if probe.Timeout > probe.Interval {
-		v.fail(diag.OutOfRange, at+".timeout", "", "the timeout %v is longer than the interval %v", probe.Timeout, probe.Interval)
-	}
 }
 
 func (v *validator) restarting(p Part) {
