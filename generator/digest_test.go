@@ -137,6 +137,7 @@ var appStays = []string{
 	`icon: x`,
 	`links: {website: "https://example.com/"}`,
 	`ui: {port: web}`,
+	`ui: {port: web, scheme: https}`,
 	`notices: ["It has no login."]`,
 	`networks: [mainnet]`,
 	`volumes: {data: {device: /dev/vdb1, type: ext4}}`,

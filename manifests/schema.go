@@ -54,7 +54,7 @@ type App struct {
 	Container *Container `key:"container"`
 	// The app's containers ("parts") by name. `main` is `app@ID.service`, another part is `app@ID.PART.service`.
 	Containers map[string]*Container `key:"containers"`
-	// Address of the user interface; also gives the container with that port a default probe.
+	// Address of the user interface; also gives the container with that port a default probe, unless that has a `health.serving`.
 	UI *UI `key:"ui"`
 	// Settings of the app's named volumes, by name. Volumes without settings need not be listed.
 	Volumes map[string]*VolumeOptions `key:"volumes"`
@@ -92,6 +92,10 @@ type UI struct {
 	Port string `key:"port" need:"required" pattern:"id"`
 	// Path below the port.
 	Path string `key:"path" pattern:"urlpath" default:"/"`
+	// Protocol of the user interface. The default probe of `https` does not verify the certificate.
+	Scheme string `key:"scheme" enum:"http|https" default:"http; https for a port that health.serving probes by https"`
+	// Whether the container with that port has a default probe. With `false` the start waits for no answer, for example of an interface that answers only after it was set up.
+	Probe bool `key:"probe" default:"true"`
 }
 
 // Container is one part of an app.

@@ -459,7 +459,7 @@ func (v *validator) uiProbe(p Part) {
 	case p.Oneshot:
 		v.fail(diag.Exclusive, at, "name a port of a container that keeps running", "the port %s belongs to a oneshot container, which stops after its work and serves no user interface", port.Name)
 	case !isReached(p, port):
-		v.fail(diag.MissingKey, at, "give the port a `host:`, or the container a `health.serving` of its own",
+		v.fail(diag.MissingKey, at, "give the port a `host:`, the container a `health.serving` of its own, or `ui` the key `probe: false`",
 			"the user interface is probed from the host, and the port %s has no host port", port.Name)
 	}
 }

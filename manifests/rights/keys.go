@@ -70,7 +70,7 @@ var asks = map[string]rule{
 // harmless is the keys that ask for none, by the reason why.
 var harmless = map[string]string{
 	"people and archgen read it; nothing else does": `
-		Document.schema App.name App.version App.description App.icon App.links App.notices App.networks
+		Document.schema App.name App.version App.description App.icon App.links App.notices App.networks UI.scheme
 		Container.labels UI.port UI.path Port.name App.companion_of Data.retain Backup.include Backup.exclude SecretMount.waiver VolumeOptions.labels`,
 
 	"it is about the app's own image and process": `
@@ -111,7 +111,7 @@ var harmless = map[string]string{
 		WaitFor.file WaitFor.port WaitFor.capability WaitFor.until WaitFor.timeout`,
 
 	"it asks the container itself how it is": `
-		Health.disable Probe.exec Probe.interval Probe.timeout Probe.retries Probe.start_period
+		UI.probe Health.disable Probe.exec Probe.interval Probe.timeout Probe.retries Probe.start_period
 		HTTPProbe.port HTTPProbe.path HTTPProbe.status HTTPProbe.contains TCPProbe.port
 		JSONRPCProbe.port JSONRPCProbe.path JSONRPCProbe.method JSONRPCProbe.user JSONRPCProbe.password_secret JSONRPCProbe.expect`,
 }
