@@ -74,6 +74,7 @@ var patterns = map[string]*pattern{
 	"glob":       {text: "VOLUME or VOLUME/PATH, where * matches within a name", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
 	"filename":   expr("a file name", 128, `[a-zA-Z0-9_][a-zA-Z0-9_.-]*`),
 	"hostname":   {text: "a host name", match: isHostName},
+	"dnsname":    {text: "a host name, where _ is allowed", match: isDNSName},
 	"timezone":   expr("a time zone, such as Europe/Zurich, or local", 256, `[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}`),
 	"ip":         {text: "an IP address", match: isIP},
 	"address":    {text: "an IP address or host-gateway", match: func(s string) bool { return s == "host-gateway" || isIP(s) }},
@@ -153,6 +154,9 @@ func isHostName(s string) bool {
 	isLong := func(label string) bool { return len(label) > 63 }
 	return len(s) <= 253 && fitsHostName(s) && !slices.ContainsFunc(strings.Split(s, "."), isLong)
 }
+
+// isDNSName accepts host names as Compose and Podman make them from the names of containers.
+func isDNSName(s string) bool { return isHostName(strings.ReplaceAll(s, "_", "x")) }
 
 var (
 	fitsImage = lazily(`^` + imageName + imageTag + `$`)

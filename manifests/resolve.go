@@ -108,6 +108,8 @@ func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
 		r.network(app)
 		r.conflicts(app)
 		r.requirements(app)
+		r.hostNames(app)
+		r.aliases(app)
 		r.foreignVolumes(app)
 		r.companions(app)
 	}

@@ -122,8 +122,8 @@ type Container struct {
 	UserNS string `key:"userns" pattern:"option"`
 	// Working directory of the program.
 	WorkingDir string `key:"working_dir" pattern:"target"`
-	// Host name inside the container.
-	Hostname string `key:"hostname" pattern:"hostname"`
+	// Host name inside the container. `${…}` variables are replaced.
+	Hostname string `key:"hostname" pattern:"dnsname" variables:"yes"`
 	// Time zone in the container; `local` is the host's.
 	Timezone string `key:"timezone" pattern:"timezone"`
 	// Environment variables. Values are text as written; `${…}` variables are replaced.
@@ -162,10 +162,10 @@ type Container struct {
 	TTY bool `key:"tty"`
 	// Network of the container: `app` (the app's own network and those of its capabilities), `host`, `none`, or `part:NAME` to share the network of another part.
 	Network string `key:"network" pattern:"network" default:"app"`
-	// Additional names of the container on the app's network. The name of the part is always one of them.
-	Aliases []string `key:"aliases" pattern:"hostname"`
-	// Additional host names: name to address, or `host-gateway`.
-	Hosts map[string]string `key:"hosts" pattern:"address"`
+	// Additional names of the container on the app's network. The name of the part is always one of them. `${…}` variables are replaced.
+	Aliases []string `key:"aliases" pattern:"dnsname" variables:"yes"`
+	// Additional host names: name to address, or `host-gateway`. `${…}` variables are replaced in the names.
+	Hosts map[string]string `key:"hosts" pattern:"address" variables:"yes"`
 	// Name servers to use instead of the network's.
 	DNS []string `key:"dns" pattern:"address"`
 	// Labels of the container.

@@ -21,7 +21,6 @@ func Validate(m *Manifest) diag.List {
 		v.part(p)
 	}
 	v.partCycles()
-	v.aliases()
 	v.hooks()
 	return v.diags
 }
