@@ -68,6 +68,7 @@ var restarts = []string{
 	`ports: [{name: web, host: 7080, container: 80, bind: 0.0.0.0}, {name: api, host: 9000, container: 90}]`,
 	`volumes: [{name: data, target: /srv}]`,
 	`volumes: [{name: data, target: /data, read_only: true}]`,
+	`volumes: [{name: data, target: /data, subpath: a}]`,
 	`tmpfs: [{target: /tmp}]`,
 	`tmpfs: [{target: /tmp, size: 64m}]`,
 	`secrets: [{name: pass, mode: "0440"}]`,

@@ -75,6 +75,7 @@ var quadletKeys = map[string]map[string]keyInfo{
 		"Label":                 {class: words, since: always},
 		"LogDriver":             {class: single, since: always},
 		"Mask":                  {class: words, since: always},
+		"Mount":                 {class: words, since: always},
 		"Memory":                {class: single, since: Version{5, 5}, flag: "--memory="},
 		"Network":               {class: line, since: always},
 		"NoNewPrivileges":       {class: single, since: always},

@@ -208,7 +208,7 @@ func publish(p *manifests.Port) string {
 
 func (c *container) mounts() {
 	for i := range c.part.Volumes {
-		c.put(c.at("volumes").at(i), "Volume", c.volume(&c.part.Volumes[i]))
+		c.mountVolume(c.at("volumes").at(i), &c.part.Volumes[i])
 	}
 	for i, f := range c.part.Files {
 		c.runtimeVolume(c.at("files").at(i), "archipelago/files/"+c.name+"/"+f.Template, f.Target)
@@ -233,37 +233,57 @@ func (c *container) volumeSource(app, name string) (source string, isOurs bool) 
 	return units.VolumeName(app, name), true
 }
 
-func (c *container) volume(v *manifests.Volume) string {
-	if v.Disposable {
-		return v.Target
-	}
-	source := v.Path
-	if v.Name != "" {
-		var isOurs bool
-		owner := cmp.Or(v.App, c.app.ID())
-		source, isOurs = c.volumeSource(owner, v.Name)
-		if isOurs {
-			source = units.VolumeUnitFile(owner, v.Name)
+// withSubpath is the first version that mounts a part of a volume.
+var withSubpath = Version{5, 4}
+
+// mountVolume mounts a volume, a part of one, or a path of the host.
+func (c *container) mountVolume(o origin, v *manifests.Volume) {
+	switch {
+	case v.Disposable:
+		c.put(o, "Volume", v.Target)
+	case v.Subpath == "":
+		mount := c.source(v) + ":" + v.Target
+		if list := options(v); len(list) > 0 {
+			mount += ":" + strings.Join(list, ",")
 		}
+		c.put(o, "Volume", mount)
+	case c.target.Podman.before(withSubpath):
+		o.tail = ".subpath"
+		c.tooOld(o, withSubpath, "a subpath of a volume")
+	default:
+		mount := append([]string{"type=volume", "source=" + c.source(v), "destination=" + v.Target, "subpath=" + v.Subpath}, options(v)...)
+		c.put(o, "Mount", strings.Join(mount, ","))
 	}
-	var options []string
+}
+
+// source is what Quadlet mounts for a volume.
+func (c *container) source(v *manifests.Volume) string {
+	if v.Name == "" {
+		return v.Path
+	}
+	owner := cmp.Or(v.App, c.app.ID())
+	source, isOurs := c.volumeSource(owner, v.Name)
+	if isOurs {
+		source = units.VolumeUnitFile(owner, v.Name)
+	}
+	return source
+}
+
+// options is the options of a mount.
+func options(v *manifests.Volume) (list []string) {
 	if v.ReadOnly {
-		options = append(options, "ro")
+		list = append(list, "ro")
 	}
 	if v.Chown {
-		options = append(options, "U")
+		list = append(list, "U")
 	}
 	switch v.Relabel {
 	case "shared":
-		options = append(options, "z")
+		list = append(list, "z")
 	case "private":
-		options = append(options, "Z")
+		list = append(list, "Z")
 	}
-	s := source + ":" + v.Target
-	if len(options) > 0 {
-		s += ":" + strings.Join(options, ",")
-	}
-	return s
+	return list
 }
 
 func tmpfs(t manifests.Tmpfs) string {

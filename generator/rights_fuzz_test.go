@@ -96,7 +96,7 @@ var ours = []string{"--interactive", "--tty", "--cpus=", "--stop-timeout", "--sh
 
 // known is the directives that archgen writes itself.
 var known = strings.Fields(`Description After Wants PartOf StartLimitIntervalSec StartLimitBurst Restart RestartSec RestartSteps RestartMaxDelaySec RestartMode
-	TimeoutStartSec TimeoutStopSec SuccessExitStatus SyslogLevelPrefix ExecStartPre ExecStartPost ExecReload RemainAfterExit Type WantedBy Environment MemoryMax`)
+	TimeoutStartSec TimeoutStopSec SuccessExitStatus SyslogLevelPrefix ExecStartPre ExecStartPost ExecReload RemainAfterExit Type WantedBy Environment MemoryLow MemoryMax`)
 
 // needs is everything in a unit that reaches beyond the app x.
 func needs(t *testing.T, file units.File) (list []need) {
@@ -155,6 +155,9 @@ func container(key, value string, add func(string, ...rights.Kind)) {
 	switch key {
 	case "Volume":
 		mount(value, add)
+	case "Mount": // a part of a volume
+		source, _, _ := strings.Cut(strings.TrimPrefix(value, "type=volume,source="), ",")
+		mount(source+":", add)
 	case "EnvironmentFile":
 		if strings.HasPrefix(value, "/") {
 			add(value, hostPath...)

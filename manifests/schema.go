@@ -226,6 +226,8 @@ type Volume struct {
 	Name string `key:"name" pattern:"id"`
 	// Id of another app whose named volume is mounted.
 	App string `key:"app" pattern:"id"`
+	// Directory or file in the named volume that is mounted instead of the whole volume. It must not be reached through a link that leads out of the volume. If it is missing, a container that can write to a volume of its own app creates a directory before its start; a volume with `device`, and one of another app, must have it. Needs Podman 5.4.
+	Subpath string `key:"subpath" pattern:"relpath"`
 	// A file or directory of the host.
 	Path string `key:"path" pattern:"path"`
 	// The content is deleted at each stop. For a VOLUME of the image whose content is not needed.
@@ -238,7 +240,7 @@ type Volume struct {
 	Chown bool `key:"chown"`
 	// SELinux label: `shared` between containers or `private` to this one.
 	Relabel string `key:"relabel" enum:"shared|private"`
-	// Files in the volume of another app that the container reads only at its start, such as a `.cookie`. When the content of one changes, the container is restarted once. The volume must be mounted `read_only`.
+	// Files in the volume of another app, or in its `subpath`, that the container reads only at its start, such as a `.cookie`. When the content of one changes, the container is restarted once. The volume must be mounted `read_only`.
 	Watch []string `key:"watch" pattern:"relpath"`
 }
 

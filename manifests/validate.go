@@ -345,6 +345,9 @@ func (v *validator) mounts(p Part) {
 		if m.App != "" && m.Name == "" {
 			v.fail(diag.MissingKey, at, "", "app needs the name of the volume")
 		}
+		if m.Subpath != "" && m.Name == "" {
+			v.fail(diag.MissingKey, at, "name the volume, or add it to the path", "subpath needs the name of a volume")
+		}
 		if len(m.Watch) > 0 && (m.App == "" || m.App == v.app.ID || !m.ReadOnly) {
 			v.fail(diag.Exclusive, at+".watch", "mount another app's volume, `read_only: true`", "only a file that another app writes can be watched: a container that writes it itself would be restarted forever")
 		}

@@ -100,7 +100,7 @@ var harmless = map[string]string{
 	"it is a share of what all apps compete for, and takes nothing that another app was promised": `Limits.memory_reservation`,
 
 	"it is part of a right that another key of the same structure asks for": `
-		Volume.read_only Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count
+		Volume.read_only Volume.subpath Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count
 		Onion.virtual Provide.part Provide.port Provide.exports Provide.for
 		Require.parts Require.until Require.optional Require.follow`,
 
