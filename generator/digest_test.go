@@ -82,6 +82,7 @@ var restarts = []string{
 	`limits: {memory: 2g}`,
 	`limits: {cpus: 2}`,
 	`limits: {memory_reservation: 64m}`,
+	`limits: {cpu_weight: 50}`,
 	`sysctls: {net.core.somaxconn: "1024"}`,
 	`init: true`,
 	`stdin: true`,

@@ -440,7 +440,7 @@ func (c *container) service(recipe units.Prestart, isNeeded bool) {
 	// journal: systemd shows messages of priority 0 on every terminal.
 	c.put(c.at(""), "SyslogLevelPrefix", "no")
 	c.ceiling()
-	c.protection()
+	c.shares()
 	c.takeBackNetwork()
 	for _, a := range c.awaited {
 		c.waitForRunning(a)
@@ -503,10 +503,14 @@ func (c *container) ceiling() {
 	}
 }
 
-// protection keeps the kernel from reclaiming memory of the container. Not --memory-reservation of
-// Podman: the runtime fails to start the container where the kernel has no memory controller,
-// and systemd ignores the directive there.
-func (c *container) protection() {
+// shares is what the service gets when services compete. Not --memory-reservation and
+// --cpu-shares of Podman: the runtime fails to start the container where the kernel has no such
+// controller, and systemd ignores the directives there. A weight of the container would compare
+// it with nothing: it is alone in the control group of its service.
+func (c *container) shares() {
+	if weight := c.part.Limits.CPUWeight; weight != 0 {
+		c.put(c.at("limits.cpu_weight"), "CPUWeight", strconv.Itoa(weight))
+	}
 	if size := c.part.Limits.MemoryReservation; size != 0 {
 		c.put(c.at("limits.memory_reservation"), "MemoryLow", strings.ToUpper(size.String())) // systemd knows no small letters
 	}

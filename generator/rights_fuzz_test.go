@@ -96,7 +96,7 @@ var ours = []string{"--interactive", "--tty", "--cpus=", "--stop-timeout", "--sh
 
 // known is the directives that archgen writes itself.
 var known = strings.Fields(`Description After Wants PartOf StartLimitIntervalSec StartLimitBurst Restart RestartSec RestartSteps RestartMaxDelaySec RestartMode
-	TimeoutStartSec TimeoutStopSec SuccessExitStatus SyslogLevelPrefix ExecStartPre ExecStartPost ExecReload RemainAfterExit Type WantedBy Environment MemoryLow MemoryMax`)
+	TimeoutStartSec TimeoutStopSec SuccessExitStatus SyslogLevelPrefix ExecStartPre ExecStartPost ExecReload RemainAfterExit Type WantedBy Environment CPUWeight MemoryLow MemoryMax`)
 
 // needs is everything in a unit that reaches beyond the app x.
 func needs(t *testing.T, file units.File) (list []need) {

@@ -13,6 +13,7 @@ var elsewhere = map[string][]string{
 	"cmd":               {"command", "container.command"},
 	"command":           {"container.command"},
 	"containerPort":     {"container"},
+	"cpu_shares":        {"limits.cpu_weight"},
 	"cpus":              {"limits.cpus"},
 	"depends_on":        {"after", "requires"},
 	"destination":       {"target"},

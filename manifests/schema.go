@@ -372,6 +372,8 @@ type Limits struct {
 	MemoryReservation Size `key:"memory_reservation" min:"1m"`
 	// Processor cores; fractions are allowed.
 	CPUs Decimal `key:"cpus"`
+	// Share of the processors when services compete for them, relative to others, which have 100 (`CPUWeight=` of the service). Above 100, the app needs a grant.
+	CPUWeight int `key:"cpu_weight" min:"1" max:"10000"`
 	// Processes and threads; Podman's default, 2048, when left out.
 	Pids int `key:"pids" min:"1" max:"4194304"`
 	// Open files.

@@ -503,7 +503,7 @@ func (v *validator) restarting(p Part) {
 }
 
 // limitDirectives is directives that `unit` can set, by the key of `limits` that writes them.
-var limitDirectives = map[string]string{"memory_reservation": "MemoryLow"}
+var limitDirectives = map[string]string{"cpu_weight": "CPUWeight", "memory_reservation": "MemoryLow"}
 
 // limits checks limits against each other, and against directives of the service.
 func (v *validator) limits(p Part) {

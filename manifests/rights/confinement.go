@@ -132,6 +132,15 @@ func memlock(c *collector, at string, l *manifests.Limits) {
 	}
 }
 
+// usualWeight is the weight of a service without one.
+const usualWeight = 100
+
+func cpuWeight(c *collector, at string, l *manifests.Limits) {
+	if l.CPUWeight > usualWeight {
+		c.add(Priority, "cpu", Medium, at, "get %g times the processor time of another app when they compete", float64(l.CPUWeight)/usualWeight)
+	}
+}
+
 func ulimits(c *collector, at string, l *manifests.Limits) {
 	for _, name := range sorted(l.Ulimits) {
 		if slices.Contains(strings.Split(l.Ulimits[name], ":"), "-1") {

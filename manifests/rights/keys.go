@@ -37,8 +37,9 @@ var asks = map[string]rule{
 
 	"Device.path": of(device),
 
-	"Limits.memlock": of(memlock),
-	"Limits.ulimits": of(ulimits),
+	"Limits.cpu_weight": of(cpuWeight),
+	"Limits.memlock":    of(memlock),
+	"Limits.ulimits":    of(ulimits),
 
 	"Onion.port": of(onion),
 
@@ -97,7 +98,7 @@ var harmless = map[string]string{
 	"it confines or limits the container further": `
 		Container.read_only Security.mask Limits.memory Limits.cpus Limits.pids Limits.nofile Limits.shm`,
 
-	"it is a share of what all apps compete for, and takes nothing that another app was promised": `Limits.memory_reservation`,
+	"it acts only as far as the operator protects memory of all apps": `Limits.memory_reservation`,
 
 	"it is part of a right that another key of the same structure asks for": `
 		Volume.read_only Volume.subpath Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count

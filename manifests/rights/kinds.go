@@ -40,6 +40,7 @@ const (
 	ImageName     Kind = "image-name"
 	AutoUpdate    Kind = "auto-update"
 	Unlimited     Kind = "unlimited"
+	Priority      Kind = "priority"
 )
 
 // Entry documents a kind.
@@ -87,4 +88,5 @@ var Kinds = []Entry{
 	{ImageName, "IMAGE", "Give a built image a name that another app may run."},
 	{AutoUpdate, "", "Get a new image without a new manifest."},
 	{Unlimited, "LIMIT", "Use a resource without a limit."},
+	{Priority, "RESOURCE", "Get more of a resource than other apps when they compete for it (`limits.cpu_weight` above 100)."},
 }
