@@ -204,7 +204,7 @@ type Build struct {
 	Tag string `key:"tag" pattern:"image" default:"localhost/ID:VERSION; localhost/ID.PART:VERSION for another part"`
 }
 
-// Port is a port that a container listens on. In short: "host:container", "bind:host:container" or "container", with "/udp" for UDP.
+// Port is a port that a container listens on. A container port can be published several times, at other addresses or ports of the host. In short: "host:container", "bind:host:container" or "container", with "/udp" for UDP.
 type Port struct {
 	// Name for other keys to refer to.
 	Name string `key:"name" pattern:"id"`

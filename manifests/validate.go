@@ -313,20 +313,33 @@ func (v *validator) network(p Part) {
 }
 
 func (v *validator) portsOf(p Part) {
-	names, ports := make([]string, 0, len(p.Ports)), make([]string, 0, len(p.Ports))
+	names := make([]string, 0, len(p.Ports))
 	for i, port := range p.Ports {
 		names = append(names, port.Name)
-		listens := ""
-		if port.Container != 0 {
-			listens = fmt.Sprintf("%d/%s", port.Container, port.Protocol)
-		}
-		ports = append(ports, listens)
 		if last := max(port.Host, port.Container) + port.Count - 1; last > 65535 {
 			v.fail(diag.OutOfRange, fmt.Sprintf("%s.ports[%d].count", p.Path, i), "", "the range ends at %d; the last port is 65535", last)
 		}
 	}
 	v.unique(p.Path+".ports[%d].name", "port name", names)
-	v.unique(p.Path+".ports[%d].container", "container port", ports)
+	v.containerPorts(p)
+}
+
+// containerPorts demands that a container port that is given again has a host port each time.
+// That the host's ports differ is checked with those of all apps.
+func (v *validator) containerPorts(p Part) {
+	first := map[string]int{}
+	for i, port := range p.Ports {
+		listens := fmt.Sprintf("%d/%s", port.Container, port.Protocol)
+		k, isAgain := first[listens]
+		switch {
+		case port.Container == 0: // there is a diagnostic already
+		case !isAgain:
+			first[listens] = i
+		case port.Host == 0 || p.Ports[k].Host == 0:
+			v.fail(diag.NameClash, fmt.Sprintf("%s.ports[%d].container", p.Path, i), "to publish it at several addresses or ports of the host, give each a `host:`",
+				"the container port %s is already used by %s.ports[%d].container", listens, p.Path, k)
+		}
+	}
 }
 
 // mounts checks that every mount says one source and that no two share a target.
