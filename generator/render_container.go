@@ -246,6 +246,10 @@ func (c *container) mountVolume(o origin, v *manifests.Volume) {
 		if list := options(v); len(list) > 0 {
 			mount += ":" + strings.Join(list, ",")
 		}
+		if strings.Contains(mount, " ") {
+			c.flag(o, "--volume="+mount) // see mountsOfHost
+			return
+		}
 		c.put(o, "Volume", mount)
 	case c.target.Podman.before(withSubpath):
 		o.tail = ".subpath"
@@ -366,8 +370,18 @@ func (c *container) rights() {
 		c.put(c.at("security.unmask").at(i), "Unmask", path)
 	}
 	for _, k := range slices.Sorted(maps.Keys(p.Sysctls)) {
-		c.put(c.at("sysctls."+k), "Sysctl", k+"="+p.Sysctls[k])
+		c.sysctl(c.at("sysctls."+k), k+"="+p.Sysctls[k])
 	}
+}
+
+// sysctl sets a kernel parameter. Sysctl= holds words that are written as they are, and an
+// argument can be quoted.
+func (c *container) sysctl(o origin, assignment string) {
+	if strings.Contains(assignment, " ") {
+		c.flag(o, "--sysctl="+assignment)
+		return
+	}
+	c.put(o, "Sysctl", assignment)
 }
 
 func (c *container) limits() {

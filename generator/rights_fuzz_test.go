@@ -92,10 +92,10 @@ var always = map[string]rights.Kind{
 }
 
 // ours is arguments that archgen passes itself.
-var ours = []string{"--interactive", "--tty", "--cpus=", "--stop-timeout", "--shm-size", "--ulimit", "--memory"}
+var ours = []string{"--interactive", "--tty", "--cpus=", "--stop-timeout", "--shm-size", "--sysctl", "--ulimit", "--memory"}
 
 // known is the directives that archgen writes itself.
-var known = strings.Fields(`Description After Wants PartOf StartLimitIntervalSec StartLimitBurst Restart RestartSec RestartSteps RestartMaxDelaySec RestartMode
+var known = strings.Fields(`Description After Wants PartOf RequiresMountsFor StartLimitIntervalSec StartLimitBurst Restart RestartSec RestartSteps RestartMaxDelaySec RestartMode
 	TimeoutStartSec TimeoutStopSec SuccessExitStatus SyslogLevelPrefix ExecStartPre ExecStartPost ExecReload RemainAfterExit Type WantedBy Environment CPUWeight MemoryLow MemoryMax`)
 
 // needs is everything in a unit that reaches beyond the app x.
@@ -200,6 +200,10 @@ func container(key, value string, add func(string, ...rights.Kind)) {
 			add(value, rights.Unlimited)
 		}
 	case "PodmanArgs":
+		if source, isMount := strings.CutPrefix(value, "--volume="); isMount {
+			mount(source, add)
+			return
+		}
 		if !slices.ContainsFunc(ours, func(flag string) bool { return strings.HasPrefix(value, flag) }) {
 			add(value, rights.PodmanArg, rights.Privileged, rights.HostPID, rights.HostIPC)
 		}

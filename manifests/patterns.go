@@ -66,9 +66,11 @@ var patterns = map[string]*pattern{
 	"image":      {text: "an image reference, such as docker.io/library/x:1", match: isImage},
 	"user":       expr("a user or uid, with :group or :gid", 65, `[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31})?`),
 	"option":     expr("one word of letters, digits and . _ - + = : , @ /", 256, `[a-zA-Z0-9_/][a-zA-Z0-9_.+=:,@/-]*`),
+	"options":    expr("words of letters, digits and . _ - + = : , @ /, with one space between them", 256, `[a-zA-Z0-9_/][a-zA-Z0-9_.+=:,@/-]*(?: [a-zA-Z0-9_.+=:,@/-]+)*`),
 	"target":     {text: "a clean absolute path in the container, without : , or white space", match: func(s string) bool { return isPath(s, ":,") }},
 	"path":       {text: "a clean absolute path on the host, without : , $ % or white space", match: func(s string) bool { return isPath(s, ":,$%") }},
-	"source":     {text: "the name of a volume, or a clean absolute path on the host, without : , $ % or white space", match: isSource},
+	"hostpath":   {text: "a clean absolute path on the host, without : , $ % or white space other than spaces within it", match: isHostPath},
+	"source":     {text: "the name of a volume, or a clean absolute path on the host, without : , $ % or white space other than spaces within it", match: isSource},
 	"devpath":    {text: "a clean path below /dev", match: func(s string) bool { return len(s) <= 1024 && path.Clean(s) == s && fitsDevice(s) }},
 	"relpath":    {text: "a relative path without ..", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
 	"glob":       {text: "VOLUME or VOLUME/PATH, where * matches within a name", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
@@ -187,10 +189,15 @@ var fitsDevice = lazily(`^/dev/[a-zA-Z0-9._+@-]+(?:/[a-zA-Z0-9._+@-]+)*$`)
 
 var fitsVolume = lazily(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
+// isHostPath accepts paths that can be mounted, as people name them.
+func isHostPath(s string) bool {
+	return isPath(strings.ReplaceAll(s, " ", "_"), ":,$%") && strings.TrimSpace(s) == s
+}
+
 // isSource accepts what can be mounted. Quadlet takes a name that ends in
 // .volume for a unit.
 func isSource(s string) bool {
-	return isPath(s, ":,$%") || len(s) <= 255 && fitsVolume(s) && !strings.HasSuffix(s, ".volume")
+	return isHostPath(s) || len(s) <= 255 && fitsVolume(s) && !strings.HasSuffix(s, ".volume")
 }
 
 func isIP(s string) bool {

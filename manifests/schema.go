@@ -153,7 +153,7 @@ type Container struct {
 	// Resource limits.
 	Limits Limits `key:"limits"`
 	// Kernel parameters of the container's namespaces.
-	Sysctls map[string]string `key:"sysctls" pattern:"option"`
+	Sysctls map[string]string `key:"sysctls" pattern:"options"`
 	// Run a minimal init as process 1 that reaps children. Leave it off if the image has its own.
 	Init bool `key:"init"`
 	// Keep standard input open.
@@ -229,7 +229,7 @@ type Volume struct {
 	// Directory or file in the named volume that is mounted instead of the whole volume. It must not be reached through a link that leads out of the volume. If it is missing, a container that can write to a volume of its own app creates a directory before its start; a volume with `device`, and one of another app, must have it. Needs Podman 5.4.
 	Subpath string `key:"subpath" pattern:"relpath"`
 	// A file or directory of the host.
-	Path string `key:"path" pattern:"path"`
+	Path string `key:"path" pattern:"hostpath"`
 	// The content is deleted at each stop. For a VOLUME of the image whose content is not needed.
 	Disposable bool `key:"disposable"`
 	// Mount point in the container.
