@@ -85,6 +85,8 @@ var restarts = []string{
 	`limits: {cpu_weight: 50}`,
 	`sysctls: {net.core.somaxconn: "1024"}`,
 	`init: true`,
+	`pid: host`,
+	`ipc: host`,
 	`stdin: true`,
 	`tty: true`,
 	`aliases: [web]`,

@@ -117,6 +117,12 @@ func (c *container) process() {
 	optional(c.writer, c.at(""), "working_dir", "WorkingDir", p.WorkingDir)
 	optional(c.writer, c.at(""), "hostname", "HostName", p.Hostname)
 	optional(c.writer, c.at(""), "timezone", "Timezone", p.Timezone)
+	if p.PID == "host" {
+		c.flag(c.at("pid"), "--pid=host")
+	}
+	if p.IPC == "host" {
+		c.flag(c.at("ipc"), "--ipc=host")
+	}
 	c.enable("init", "RunInit", p.Init)
 	if p.Stdin {
 		c.flag(c.at("stdin"), "--interactive")

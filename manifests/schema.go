@@ -154,6 +154,10 @@ type Container struct {
 	Limits Limits `key:"limits"`
 	// Kernel parameters of the container's namespaces.
 	Sysctls map[string]string `key:"sysctls" pattern:"options"`
+	// Processes that the container sees: its own (`private`), or all of the host.
+	PID string `key:"pid" enum:"private|host" default:"private"`
+	// Shared memory and semaphores that the container sees: its own (`private`), or those of the host.
+	IPC string `key:"ipc" enum:"private|host" default:"private"`
 	// Run a minimal init as process 1 that reaps children. Leave it off if the image has its own.
 	Init bool `key:"init"`
 	// Keep standard input open.

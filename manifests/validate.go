@@ -251,6 +251,7 @@ func (v *validator) part(p Part) {
 	v.buildName(p)
 	v.autoUpdate(p)
 	v.network(p)
+	v.namespaces(p)
 	v.portsOf(p)
 	v.mounts(p)
 	v.reload(p)
@@ -309,6 +310,16 @@ func (v *validator) network(p Part) {
 	}
 	if len(p.Aliases) > 0 {
 		v.fail(diag.Exclusive, p.Path+".aliases", "", "a container with `network: %s` has no names on the app's network", p.Network)
+	}
+}
+
+// namespaces refuses what Podman can't do in namespaces of the host.
+func (v *validator) namespaces(p Part) {
+	if p.PID == "host" && p.Init {
+		v.fail(diag.Exclusive, p.Path+".init", "leave one of them out", "with `pid: host` no program of the container is process 1")
+	}
+	if p.IPC == "host" && p.Limits.Shm != 0 {
+		v.fail(diag.Exclusive, p.Path+".limits.shm", "leave one of them out", "with `ipc: host` the container has no /dev/shm of its own")
 	}
 }
 
