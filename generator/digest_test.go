@@ -73,6 +73,7 @@ var restarts = []string{
 	`tmpfs: [{target: /tmp, size: 64m}]`,
 	`secrets: [{name: pass, mode: "0440"}]`,
 	`devices: [/dev/net/tun]`,
+	`devices: [nvidia.com/gpu=all]`,
 	`read_only: true`,
 	`privileged: true`,
 	`capabilities: {add: [CHOWN]}`,

@@ -339,7 +339,7 @@ func owner(id *int, fallback string) string {
 }
 
 func device(d manifests.Device) string {
-	s := d.Path
+	s := cmp.Or(d.Path, d.CDI)
 	if d.Target != "" || d.Permissions != "" {
 		s += ":" + cmp.Or(d.Target, d.Path)
 	}

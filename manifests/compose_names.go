@@ -25,6 +25,7 @@ var elsewhere = map[string][]string{
 	"extra_hosts":       {"hosts"},
 	"healthcheck":       {"health", "container.health"},
 	"health":            {"container.health"},
+	"gpus":              {"devices"},
 	"hostPort":          {"host"},
 	"host_ip":           {"bind"},
 	"image":             {"container.image"},

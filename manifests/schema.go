@@ -332,10 +332,12 @@ type SecretMount struct {
 	Waiver string `key:"waiver" pattern:"line"`
 }
 
-// Device is a device of the host. In short: the path.
+// Device is a device of the host. In short: the path, or the CDI name. Exactly one of `path` and `cdi` says which.
 type Device struct {
 	// Path on the host.
-	Path string `key:"path" need:"required" pattern:"devpath"`
+	Path string `key:"path" pattern:"devpath"`
+	// Name in the Container Device Interface, such as `nvidia.com/gpu=all` for all GPUs of NVIDIA. The host needs a CDI specification of the device, such as the one that `nvidia-ctk cdi generate` writes. Other GPUs need none: their path is `/dev/dri`.
+	CDI string `key:"cdi" pattern:"cdi"`
 	// Path in the container; the same when left out.
 	Target string `key:"target" pattern:"devpath"`
 	// Permissions: any of r (read), w (write), m (make nodes).

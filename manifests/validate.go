@@ -254,6 +254,7 @@ func (v *validator) part(p Part) {
 	v.namespaces(p)
 	v.portsOf(p)
 	v.mounts(p)
+	v.devices(p)
 	v.reload(p)
 	v.secretMounts(p)
 	v.environment(p)
@@ -385,6 +386,17 @@ func (v *validator) mounts(p Part) {
 	}
 	for i, f := range p.Files {
 		take(fmt.Sprintf("%s.files[%d].target", p.Path, i), f.Target)
+	}
+}
+
+// devices checks that every device says which it is.
+func (v *validator) devices(p Part) {
+	for i, d := range p.Devices {
+		at := fmt.Sprintf("%s.devices[%d]", p.Path, i)
+		v.exactlyOne(at, map[string]bool{"path": d.Path != "", "cdi": d.CDI != ""})
+		if d.CDI != "" && (d.Target != "" || d.Permissions != "" || d.Optional) {
+			v.fail(diag.Exclusive, at, "", "a device with a CDI name takes no other options: its specification on the host has them")
+		}
 	}
 }
 

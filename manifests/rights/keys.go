@@ -37,6 +37,7 @@ var asks = map[string]rule{
 	"Container.unit":        of(unit),
 	"Container.userns":      of(userns),
 
+	"Device.cdi":  of(cdi),
 	"Device.path": of(device),
 
 	"Limits.cpu_weight": of(cpuWeight),

@@ -57,7 +57,7 @@ var Kinds = []Entry{
 	{HostWrite, "PATH", "Read and change a file or directory of the host. Critical where a write gets code run by the host: system directories, a home, hidden files in a home, or a path that the app can replace by a link."},
 	{HostRead, "PATH", "Read a file or directory of the host. Critical where it holds a control socket: a read-only mount does not keep a program from connecting to one."},
 	{ControlSocket, "PATH", "Control Podman, another container engine, systemd or D-Bus through a socket."},
-	{DeviceAccess, "PATH", "Use a device of the host. Rootless Podman does not enforce `permissions`, so they are not part of the right. Critical for memory, disks and input devices."},
+	{DeviceAccess, "PATH", "Use a device of the host, by its path or CDI name. Rootless Podman does not enforce `permissions`, so they are not part of the right. Critical for memory, disks and input devices."},
 	{MountType, "TYPE", "Mount a file system of the kernel, or of a type that archgen does not know, as a volume."},
 	{Privileged, "", "Do everything that the user who runs Podman can do."},
 	{HostNetwork, "", "Use the network of the host: every port and every service on loopback."},
