@@ -91,6 +91,7 @@ var restarts = []string{
 	`stdin: true`,
 	`tty: true`,
 	`aliases: [web]`,
+	`networks: [app, back]`,
 	`hosts: {db.internal: 10.0.0.5}`,
 	`dns: [9.9.9.9]`,
 	`labels: {com.example.a: b}`,
@@ -131,6 +132,7 @@ var appRestarts = []string{
 	`requires: [{capability: rpc}, {capability: queue}]`,
 	`requires: null`,
 	`onion: [{port: web}]`,
+	`internal_networks: [app]`,
 	`volumes: {data: {existing: legacy-data}}`,
 	`volumes: {data: {existing: /srv/data}}`,
 }

@@ -112,6 +112,7 @@ var quadletKeys = map[string]map[string]keyInfo{
 		"VolumeName":  {class: single, since: always},
 	},
 	"Network": {
+		"Internal":    {class: single, since: always},
 		"Label":       {class: words, since: always},
 		"NetworkName": {class: single, since: always},
 		"Options":     {class: words, since: always},

@@ -158,7 +158,7 @@ func (c *container) environment() {
 	}
 }
 
-// networks joins the app's own network and those of its capabilities. The
+// networks joins private networks of the app and those of its capabilities. The
 // provider that consumers get is found there under the capability's name, a
 // part under its own.
 func (c *container) networks() {
@@ -169,7 +169,9 @@ func (c *container) networks() {
 	case p.Network != "app":
 		c.put(c.at("network"), "Network", p.Network)
 	default:
-		c.put(c.at("network"), "Network", appNetwork(c.app.ID()).file+aliases(append([]string{p.Name}, p.Aliases...)))
+		for i, name := range p.Networks {
+			c.put(c.at("networks").at(i), "Network", appNetwork(c.app, name).file+aliases(append([]string{p.Name}, p.Aliases...)))
+		}
 		for _, name := range p.Provides {
 			network := capabilityNetwork(name).file
 			if app, part := c.r.set.Provider(name); app == c.app && part == p.Name {
@@ -524,8 +526,8 @@ func (c *container) ceiling() {
 }
 
 // shares is what the service gets when services compete. Not --memory-reservation and
-// --cpu-shares of Podman: the runtime fails to start the container where the kernel has no such
-// controller, and systemd ignores the directives there. A weight of the container would compare
+// --cpu-shares of Podman: the runtime can fail to start the container where the kernel has no
+// such controller, and systemd ignores the directives there. A weight of the container would compare
 // it with nothing: it is alone in the control group of its service.
 func (c *container) shares() {
 	if weight := c.part.Limits.CPUWeight; weight != 0 {

@@ -35,7 +35,6 @@ var elsewhere = map[string][]string{
 	"memory":            {"limits.memory"},
 	"mountPath":         {"target"},
 	"network_mode":      {"network"},
-	"networks":          {"network"},
 	"pids_limit":        {"limits.pids"},
 	"ports":             {"container.ports"},
 	"published":         {"host"},

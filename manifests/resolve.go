@@ -112,6 +112,7 @@ func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
 		r.aliases(app)
 		r.foreignVolumes(app)
 		r.subpaths(app)
+		r.internal(app)
 		r.companions(app)
 	}
 	r.competing()

@@ -54,6 +54,8 @@ type App struct {
 	Container *Container `key:"container"`
 	// The app's containers ("parts") by name. `main` is `app@ID.service`, another part is `app@ID.PART.service`.
 	Containers map[string]*Container `key:"containers"`
+	// Networks of the containers (`networks`) that lead nowhere else: not to the internet, and not to the host. `app` is the app's own network.
+	InternalNetworks []string `key:"internal_networks" pattern:"id"`
 	// Address of the user interface; also gives the container with that port a default probe, unless that has a `health.serving`.
 	UI *UI `key:"ui"`
 	// Settings of the app's named volumes, by name. Volumes without settings need not be listed.
@@ -164,9 +166,11 @@ type Container struct {
 	Stdin bool `key:"stdin"`
 	// Give the container a terminal.
 	TTY bool `key:"tty"`
-	// Network of the container: `app` (the app's own network and those of its capabilities), `host`, `none`, or `part:NAME` to share the network of another part.
+	// Network of the container: `app` (the networks of the app and those of its capabilities), `host`, `none`, or `part:NAME` to share the network of another part.
 	Network string `key:"network" pattern:"network" default:"app"`
-	// Additional names of the container on the app's network. The name of the part is always one of them. `${…}` variables are replaced.
+	// Private networks of the app that the container joins with `network: app`, by names that the manifest chooses, such as `front` and `back`. Containers reach each other on a network that both join. `app` is the app's own network.
+	Networks []string `key:"networks" pattern:"id" default:"[app]"`
+	// Additional names of the container on the app's networks. The name of the part is always one of them. `${…}` variables are replaced.
 	Aliases []string `key:"aliases" pattern:"dnsname" variables:"yes"`
 	// Additional host names: name to address, or `host-gateway`. `${…}` variables are replaced in the names.
 	Hosts map[string]string `key:"hosts" pattern:"address" variables:"yes"`

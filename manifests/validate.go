@@ -20,6 +20,7 @@ func Validate(m *Manifest) diag.List {
 	for _, p := range v.parts {
 		v.part(p)
 	}
+	v.internalNetworks()
 	v.partCycles()
 	v.hooks()
 	return v.diags
@@ -251,6 +252,7 @@ func (v *validator) part(p Part) {
 	v.buildName(p)
 	v.autoUpdate(p)
 	v.network(p)
+	v.networksOf(p)
 	v.namespaces(p)
 	v.portsOf(p)
 	v.mounts(p)

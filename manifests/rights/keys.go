@@ -91,7 +91,7 @@ var harmless = map[string]string{
 	"it is inside the container's namespaces": `
 		Volume.target Volume.disposable Tmpfs.target Tmpfs.size Tmpfs.mode File.template File.target File.mode File.reload Reload.signal
 		SecretMount.name SecretMount.target SecretMount.mode SecretMount.uid SecretMount.gid SecretMount.env
-		Device.target Port.container Port.protocol Container.sysctls Container.aliases Container.hosts Container.dns`,
+		Device.target Port.container Port.protocol Container.sysctls Container.networks Container.aliases Container.hosts Container.dns`,
 
 	"it names a volume or a secret of the app itself": `
 		Share.volume Share.app Share.write
@@ -99,7 +99,7 @@ var harmless = map[string]string{
 		EnsureDir.volume EnsureDir.path EnsureDir.owner EnsureDir.mode`,
 
 	"it confines or limits the container further": `
-		Container.read_only Security.mask Limits.memory Limits.cpus Limits.pids Limits.nofile Limits.shm`,
+		Container.read_only App.internal_networks Security.mask Limits.memory Limits.cpus Limits.pids Limits.nofile Limits.shm`,
 
 	"it acts only as far as the operator protects memory of all apps": `Limits.memory_reservation`,
 
