@@ -259,7 +259,7 @@ func (c *container) mountVolume(o origin, v *manifests.Volume) {
 			return
 		}
 		c.put(o, "Volume", mount)
-	case c.target.Podman.before(withSubpath):
+	case c.target.Podman.before(withSubpath): // Quadlet knows Mount= before
 		o.tail = ".subpath"
 		c.tooOld(o, withSubpath, "a subpath of a volume")
 	default:

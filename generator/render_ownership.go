@@ -54,6 +54,7 @@ func firstWriter(app *manifests.Resolved, volume string) (part *manifests.Part, 
 	return part, mount
 }
 
+// rank orders mounts of a volume: the lowest decides who owns it.
 func rank(v *manifests.Volume) (n int) {
 	if v.ReadOnly {
 		n++
