@@ -75,6 +75,7 @@ var quadletKeys = map[string]map[string]keyInfo{
 		"Label":                 {class: words, since: always},
 		"LogDriver":             {class: single, since: always},
 		"Mask":                  {class: words, since: always},
+		"Mount":                 {class: words, since: always},
 		"Memory":                {class: single, since: Version{5, 5}, flag: "--memory="},
 		"Network":               {class: line, since: always},
 		"NoNewPrivileges":       {class: single, since: always},
@@ -111,6 +112,7 @@ var quadletKeys = map[string]map[string]keyInfo{
 		"VolumeName":  {class: single, since: always},
 	},
 	"Network": {
+		"Internal":    {class: single, since: always},
 		"Label":       {class: words, since: always},
 		"NetworkName": {class: single, since: always},
 		"Options":     {class: words, since: always},

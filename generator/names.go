@@ -16,7 +16,14 @@ func containerFile(app, part string) string {
 
 func recipeFile(app, part string) string { return units.PrestartName(serviceName(app, part)) }
 
-func appNetwork(app string) network { return networkNamed(units.AppNetwork(app)) }
+// appNetwork is a private network of an app, by its name in the manifest.
+func appNetwork(app *manifests.Resolved, name string) network {
+	isInternal := app.IsInternal(name)
+	if name == manifests.OwnNetwork {
+		name = ""
+	}
+	return networkNamed(units.AppNetwork(app.ID(), name, isInternal))
+}
 
 func capabilityNetwork(name string) network { return networkNamed(units.CapabilityNetwork(name)) }
 

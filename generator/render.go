@@ -125,7 +125,6 @@ type host struct{ app, companion *manifests.Resolved }
 // app renders every file of one app.
 func (r *renderer) app(app *manifests.Resolved) {
 	r.templates, r.data, r.budget = 0, 0, configfile.Budget{}
-	usesNetwork := false
 	for i := range app.Parts {
 		p := &app.Parts[i]
 		image := ""
@@ -136,10 +135,9 @@ func (r *renderer) app(app *manifests.Resolved) {
 			image = r.image(app, p)
 		}
 		r.container(app, p, image)
-		usesNetwork = usesNetwork || p.Network == "app"
 	}
-	if usesNetwork {
-		r.network(app)
+	for _, name := range app.Networks() {
+		r.network(app, name)
 	}
 	for _, name := range app.VolumeNames() {
 		if app.Existing(name) == "" { // else the volume exists already

@@ -117,6 +117,12 @@ func (c *container) process() {
 	optional(c.writer, c.at(""), "working_dir", "WorkingDir", p.WorkingDir)
 	optional(c.writer, c.at(""), "hostname", "HostName", p.Hostname)
 	optional(c.writer, c.at(""), "timezone", "Timezone", p.Timezone)
+	if p.PID == "host" {
+		c.flag(c.at("pid"), "--pid=host")
+	}
+	if p.IPC == "host" {
+		c.flag(c.at("ipc"), "--ipc=host")
+	}
 	c.enable("init", "RunInit", p.Init)
 	if p.Stdin {
 		c.flag(c.at("stdin"), "--interactive")
@@ -152,7 +158,7 @@ func (c *container) environment() {
 	}
 }
 
-// networks joins the app's own network and those of its capabilities. The
+// networks joins private networks of the app and those of its capabilities. The
 // provider that consumers get is found there under the capability's name, a
 // part under its own.
 func (c *container) networks() {
@@ -163,7 +169,9 @@ func (c *container) networks() {
 	case p.Network != "app":
 		c.put(c.at("network"), "Network", p.Network)
 	default:
-		c.put(c.at("network"), "Network", appNetwork(c.app.ID()).file+aliases(append([]string{p.Name}, p.Aliases...)))
+		for i, name := range p.Networks {
+			c.put(c.at("networks").at(i), "Network", appNetwork(c.app, name).file+aliases(append([]string{p.Name}, p.Aliases...)))
+		}
 		for _, name := range p.Provides {
 			network := capabilityNetwork(name).file
 			if app, part := c.r.set.Provider(name); app == c.app && part == p.Name {
@@ -208,7 +216,7 @@ func publish(p *manifests.Port) string {
 
 func (c *container) mounts() {
 	for i := range c.part.Volumes {
-		c.put(c.at("volumes").at(i), "Volume", c.volume(&c.part.Volumes[i]))
+		c.mountVolume(c.at("volumes").at(i), &c.part.Volumes[i])
 	}
 	for i, f := range c.part.Files {
 		c.runtimeVolume(c.at("files").at(i), "archipelago/files/"+c.name+"/"+f.Template, f.Target)
@@ -233,37 +241,61 @@ func (c *container) volumeSource(app, name string) (source string, isOurs bool) 
 	return units.VolumeName(app, name), true
 }
 
-func (c *container) volume(v *manifests.Volume) string {
-	if v.Disposable {
-		return v.Target
-	}
-	source := v.Path
-	if v.Name != "" {
-		var isOurs bool
-		owner := cmp.Or(v.App, c.app.ID())
-		source, isOurs = c.volumeSource(owner, v.Name)
-		if isOurs {
-			source = units.VolumeUnitFile(owner, v.Name)
+// withSubpath is the first version that mounts a part of a volume.
+var withSubpath = Version{5, 4}
+
+// mountVolume mounts a volume, a part of one, or a path of the host.
+func (c *container) mountVolume(o origin, v *manifests.Volume) {
+	switch {
+	case v.Disposable:
+		c.put(o, "Volume", v.Target)
+	case v.Subpath == "":
+		mount := c.source(v) + ":" + v.Target
+		if list := options(v); len(list) > 0 {
+			mount += ":" + strings.Join(list, ",")
 		}
+		if strings.Contains(mount, " ") {
+			c.flag(o, "--volume="+mount) // see mountsOfHost
+			return
+		}
+		c.put(o, "Volume", mount)
+	case c.target.Podman.before(withSubpath): // Quadlet knows Mount= before
+		o.tail = ".subpath"
+		c.tooOld(o, withSubpath, "a subpath of a volume")
+	default:
+		mount := append([]string{"type=volume", "source=" + c.source(v), "destination=" + v.Target, "subpath=" + v.Subpath}, options(v)...)
+		c.put(o, "Mount", strings.Join(mount, ","))
 	}
-	var options []string
+}
+
+// source is what Quadlet mounts for a volume.
+func (c *container) source(v *manifests.Volume) string {
+	if v.Name == "" {
+		return v.Path
+	}
+	owner := cmp.Or(v.App, c.app.ID())
+	source, isOurs := c.volumeSource(owner, v.Name)
+	if isOurs {
+		source = units.VolumeUnitFile(owner, v.Name)
+	}
+	return source
+}
+
+// options is the options of a mount.
+func options(v *manifests.Volume) (list []string) {
 	if v.ReadOnly {
-		options = append(options, "ro")
+		list = append(list, "ro")
 	}
 	if v.Chown {
-		options = append(options, "U")
+		list = append(list, "U")
 	}
 	switch v.Relabel {
 	case "shared":
-		options = append(options, "z")
+		list = append(list, "z")
 	case "private":
-		options = append(options, "Z")
+		list = append(list, "Z")
 	}
-	s := source + ":" + v.Target
-	if len(options) > 0 {
-		s += ":" + strings.Join(options, ",")
-	}
-	return s
+	return list
 }
 
 func tmpfs(t manifests.Tmpfs) string {
@@ -309,7 +341,7 @@ func owner(id *int, fallback string) string {
 }
 
 func device(d manifests.Device) string {
-	s := d.Path
+	s := cmp.Or(d.Path, d.CDI)
 	if d.Target != "" || d.Permissions != "" {
 		s += ":" + cmp.Or(d.Target, d.Path)
 	}
@@ -346,8 +378,18 @@ func (c *container) rights() {
 		c.put(c.at("security.unmask").at(i), "Unmask", path)
 	}
 	for _, k := range slices.Sorted(maps.Keys(p.Sysctls)) {
-		c.put(c.at("sysctls."+k), "Sysctl", k+"="+p.Sysctls[k])
+		c.sysctl(c.at("sysctls."+k), k+"="+p.Sysctls[k])
 	}
+}
+
+// sysctl sets a kernel parameter. Sysctl= holds words that are written as they are, and an
+// argument can be quoted.
+func (c *container) sysctl(o origin, assignment string) {
+	if strings.Contains(assignment, " ") {
+		c.flag(o, "--sysctl="+assignment)
+		return
+	}
+	c.put(o, "Sysctl", assignment)
 }
 
 func (c *container) limits() {
@@ -420,6 +462,7 @@ func (c *container) service(recipe units.Prestart, isNeeded bool) {
 	// journal: systemd shows messages of priority 0 on every terminal.
 	c.put(c.at(""), "SyslogLevelPrefix", "no")
 	c.ceiling()
+	c.shares()
 	c.takeBackNetwork()
 	for _, a := range c.awaited {
 		c.waitForRunning(a)
@@ -479,6 +522,19 @@ const memoryCeiling = "80%"
 func (c *container) ceiling() {
 	if len(c.part.Unit["Service"]["MemoryMax"]) == 0 {
 		c.put(c.at("unit"), "MemoryMax", memoryCeiling)
+	}
+}
+
+// shares is what the service gets when services compete. Not --memory-reservation and
+// --cpu-shares of Podman: the runtime can fail to start the container where the kernel has no
+// such controller, and systemd ignores the directives there. A weight of the container would compare
+// it with nothing: it is alone in the control group of its service.
+func (c *container) shares() {
+	if weight := c.part.Limits.CPUWeight; weight != 0 {
+		c.put(c.at("limits.cpu_weight"), "CPUWeight", strconv.Itoa(weight))
+	}
+	if size := c.part.Limits.MemoryReservation; size != 0 {
+		c.put(c.at("limits.memory_reservation"), "MemoryLow", strings.ToUpper(size.String())) // systemd knows no small letters
 	}
 }
 

@@ -17,6 +17,7 @@ func (c *container) unit() {
 	}
 	c.put(origin{base: "app", field: "name", index: -1}, "Description", description)
 	c.partOrder()
+	c.mountsOfHost()
 	c.companions()
 	for _, p := range c.providers() {
 		c.orderAfter(p.origin, p.app, p.part, p.until)
@@ -30,6 +31,16 @@ func (c *container) unit() {
 		c.put(c.at("restart"), "StartLimitIntervalSec", "0")
 	}
 	c.raw("Unit")
+}
+
+// mountsOfHost starts the part after the file systems are mounted that hold its host paths.
+// Quadlet does that for Volume=, but before Podman 5.8 systemd takes a path with a space for two.
+func (c *container) mountsOfHost() {
+	for i := range c.part.Volumes {
+		if source := c.source(&c.part.Volumes[i]); strings.Contains(source, " ") {
+			c.put(c.at("volumes").at(i), "RequiresMountsFor", `"`+source+`"`)
+		}
+	}
 }
 
 // companions ties the companions to the app: it starts them, and a requested stop or restart

@@ -37,7 +37,8 @@ func isElsewhere(o *manifests.VolumeOptions) bool {
 }
 
 // firstWriter is the part of an app whose user owns a new volume: the first one that can write
-// to it, main before the others, or else the first one that mounts it.
+// to it, main before the others, or else the first one that mounts it. Mounts of the whole
+// volume precede those of a subpath.
 func firstWriter(app *manifests.Resolved, volume string) (part *manifests.Part, mount *manifests.Volume) {
 	for i := range app.Parts {
 		for j := range app.Parts[i].Volumes {
@@ -45,12 +46,23 @@ func firstWriter(app *manifests.Resolved, volume string) (part *manifests.Part, 
 			if v.Name != volume || v.App != "" && v.App != app.ID() {
 				continue
 			}
-			if part == nil || mount.ReadOnly && !v.ReadOnly {
+			if part == nil || rank(v) < rank(mount) {
 				part, mount = &app.Parts[i], v
 			}
 		}
 	}
 	return part, mount
+}
+
+// rank orders mounts of a volume: the lowest decides who owns it.
+func rank(v *manifests.Volume) (n int) {
+	if v.ReadOnly {
+		n++
+	}
+	if v.Subpath != "" {
+		n += 2
+	}
+	return n
 }
 
 // addVolume adds a volume to those of the same container.
@@ -63,6 +75,9 @@ func addVolume(list []units.NewVolumes, app *manifests.Resolved, part *manifests
 		by.Podman = append(by.Podman, "--userns="+part.UserNS)
 	}
 	v := units.NewVolume{Name: units.VolumeName(app.ID(), mount.Name), Target: mount.Target, Labels: volumeLabels(app, mount.Name), IsOwn: hasOneMount(app, mount.Name)}
+	if mount.Subpath != "" { // the image has no content for the volume itself
+		v.Target = "/.archipelago/" + mount.Name
+	}
 	i := slices.IndexFunc(list, func(o units.NewVolumes) bool {
 		return o.Image == by.Image && o.IsNamed == by.IsNamed && slices.Equal(o.Podman, by.Podman)
 	})
@@ -76,7 +91,7 @@ func addVolume(list []units.NewVolumes, app *manifests.Resolved, part *manifests
 	return list
 }
 
-// hasOneMount reports whether one part mounts a volume, and no other app may mount it.
+// hasOneMount reports whether one part mounts a volume, as a whole, and no other app may mount it.
 func hasOneMount(app *manifests.Resolved, volume string) bool {
 	if slices.ContainsFunc(app.Shares(), func(s manifests.Share) bool { return s.Volume == volume }) {
 		return false
@@ -84,8 +99,11 @@ func hasOneMount(app *manifests.Resolved, volume string) bool {
 	mounts := 0
 	for i := range app.Parts {
 		for _, v := range app.Parts[i].Volumes {
-			if v.Name == volume && (v.App == "" || v.App == app.ID()) {
-				mounts++
+			if v.Name != volume || v.App != "" && v.App != app.ID() {
+				continue
+			}
+			if mounts++; v.Subpath != "" {
+				return false
 			}
 		}
 	}

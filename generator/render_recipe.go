@@ -62,7 +62,7 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 	for _, v := range c.part.Volumes {
 		for _, file := range v.Watch {
 			source, _ := c.volumeSource(v.App, v.Name)
-			r.Watch = append(r.Watch, units.VolumeFile{Volume: source, Path: file})
+			r.Watch = append(r.Watch, units.VolumeFile{Volume: source, Path: path.Join(v.Subpath, file)})
 		}
 	}
 	for _, n := range c.app.Needs {
@@ -70,6 +70,7 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 			r.Follow = append(r.Follow, manifests.ContainerName(n.Provider.ID(), n.Part))
 		}
 	}
+	r.Steps = c.subpaths()
 	for _, s := range c.app.Document.App.Hooks.PreStart {
 		if s.Part == c.part.Name {
 			r.Steps = append(r.Steps, c.step(s)...)
@@ -212,6 +213,34 @@ func (c *container) step(s manifests.Step) []units.Step {
 	return []units.Step{done}
 }
 
+// subpaths is the steps that make the directories in the app's own volumes that the part mounts,
+// where they are missing: Podman fails to mount what is not there. The content of a volume
+// with a device is not seen before the container runs. A directory belongs to the part's user
+// if its ids are known, else to the owner of the volume.
+func (c *container) subpaths() (list []units.Step) {
+	uid, gid, err := (&manifests.EnsureDir{Owner: c.part.User}).Owners()
+	if err != nil || c.part.UserNS != "" {
+		uid, gid = -1, -1
+	}
+	for _, v := range c.part.Volumes {
+		isOwn := v.App == "" || v.App == c.app.ID()
+		if v.Subpath == "" || v.ReadOnly || !isOwn || isElsewhere(c.app.Document.App.Volumes[v.Name]) {
+			continue
+		}
+		source, _ := c.volumeSource(c.app.ID(), v.Name)
+		dir := &units.EnsureDir{VolumeFile: units.VolumeFile{Volume: source, Path: v.Subpath}, UID: uid, GID: gid, Mode: subpathMode, IsKept: true}
+		list = append(list, units.Step{EnsureDir: dir, Seconds: subpathSeconds})
+	}
+	return list
+}
+
+// A new directory has the mode that Podman gives to a new volume, and its step the default
+// timeout of steps.
+const (
+	subpathMode    = 0o755
+	subpathSeconds = 60
+)
+
 func (c *container) ensureDir(d *manifests.EnsureDir) *units.EnsureDir {
 	source, _ := c.volumeSource(c.app.ID(), d.Volume)
 	dir := &units.EnsureDir{VolumeFile: units.VolumeFile{Volume: source, Path: d.Path}, Mode: uint32(d.Mode)}
@@ -294,6 +323,10 @@ func (c *container) podmanArgument(a assignment, value string) []string {
 	case "Network":
 		name, _, _ := strings.Cut(value, ":alias=") // which are the container's own
 		return []string{"--network=" + units.ObjectOf(name, ".network")}
+	case "Mount":
+		before, rest, _ := strings.Cut(value, "source=")
+		source, options, _ := strings.Cut(rest, ",")
+		return []string{"--mount=" + before + "source=" + units.ObjectOf(source, ".volume") + "," + options}
 	case "Volume":
 		source, rest, _ := strings.Cut(value, ":")
 		if a.class == runtimeLine {

@@ -56,10 +56,19 @@ func tolerateFailure(w *writer) {
 	}
 }
 
-// network renders the network of an app.
-func (r *renderer) network(app *manifests.Resolved) {
+// network renders a private network of an app.
+func (r *renderer) network(app *manifests.Resolved, name string) {
 	described := description{origin{base: "app", field: "name", index: -1}, "Network of " + app.Document.App.Name}
-	r.networkFile(app, appNetwork(app.ID()), described, func(w *writer) { appLabel(w, app.ID()) }, noMark)
+	if name != manifests.OwnNetwork {
+		described.text = "Network " + name + " of " + app.Document.App.Name
+	}
+	settings := func(w *writer) {
+		if app.IsInternal(name) {
+			w.put(origin{base: "app", field: "internal_networks", index: -1}, "Internal", "true")
+		}
+		appLabel(w, app.ID())
+	}
+	r.networkFile(app, appNetwork(app, name), described, settings, noMark)
 }
 
 // capability renders the network on which a capability is offered and used.

@@ -92,11 +92,11 @@ var always = map[string]rights.Kind{
 }
 
 // ours is arguments that archgen passes itself.
-var ours = []string{"--interactive", "--tty", "--cpus=", "--stop-timeout", "--shm-size", "--ulimit", "--memory"}
+var ours = []string{"--interactive", "--tty", "--cpus=", "--stop-timeout", "--shm-size", "--sysctl", "--ulimit", "--memory"}
 
 // known is the directives that archgen writes itself.
-var known = strings.Fields(`Description After Wants PartOf StartLimitIntervalSec StartLimitBurst Restart RestartSec RestartSteps RestartMaxDelaySec RestartMode
-	TimeoutStartSec TimeoutStopSec SuccessExitStatus SyslogLevelPrefix ExecStartPre ExecStartPost ExecReload RemainAfterExit Type WantedBy Environment MemoryMax`)
+var known = strings.Fields(`Description After Wants PartOf RequiresMountsFor StartLimitIntervalSec StartLimitBurst Restart RestartSec RestartSteps RestartMaxDelaySec RestartMode
+	TimeoutStartSec TimeoutStopSec SuccessExitStatus SyslogLevelPrefix ExecStartPre ExecStartPost ExecReload RemainAfterExit Type WantedBy Environment CPUWeight MemoryLow MemoryMax`)
 
 // needs is everything in a unit that reaches beyond the app x.
 func needs(t *testing.T, file units.File) (list []need) {
@@ -155,6 +155,9 @@ func container(key, value string, add func(string, ...rights.Kind)) {
 	switch key {
 	case "Volume":
 		mount(value, add)
+	case "Mount": // a part of a volume
+		source, _, _ := strings.Cut(strings.TrimPrefix(value, "type=volume,source="), ",")
+		mount(source+":", add)
 	case "EnvironmentFile":
 		if strings.HasPrefix(value, "/") {
 			add(value, hostPath...)
@@ -197,6 +200,10 @@ func container(key, value string, add func(string, ...rights.Kind)) {
 			add(value, rights.Unlimited)
 		}
 	case "PodmanArgs":
+		if source, isMount := strings.CutPrefix(value, "--volume="); isMount {
+			mount(source, add)
+			return
+		}
 		if !slices.ContainsFunc(ours, func(flag string) bool { return strings.HasPrefix(value, flag) }) {
 			add(value, rights.PodmanArg, rights.Privileged, rights.HostPID, rights.HostIPC)
 		}

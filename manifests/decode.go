@@ -225,7 +225,7 @@ func (d *decoder) list(n *syntax.Node, v reflect.Value, at *step, f *fieldPlan) 
 
 // mapKeys is what the keys of maps have to look like, by the map's name.
 var mapKeys = map[string]string{
-	"links": "id", "containers": "id", "volumes": "id", "sysctls": "option", "hosts": "hostname", "labels": "label",
+	"links": "id", "containers": "id", "volumes": "id", "sysctls": "option", "hosts": "dnsname", "labels": "label",
 	"args": "envname", "ulimits": "id", "exports": "exportname", "expect": "option", "unit": "directive",
 }
 
@@ -235,7 +235,8 @@ func (d *decoder) mapping(n *syntax.Node, v reflect.Value, at *step, f *fieldPla
 	for i := range n.Entries {
 		e := &n.Entries[i]
 		here := &step{up: at, key: e.Key}
-		if keys != nil && !keys.match(e.Key) {
+		isLater := f.hasVariables && hasVariable(e.Key) // hostNames checks it with the values
+		if keys != nil && !isLater && !keys.match(e.Key) {
 			d.fail(e.At, here, diag.BadValue, "", "the name %s must be %s", diag.Quote(diag.Shorten(e.Key)), keys.text)
 			continue
 		}
@@ -277,6 +278,9 @@ func (d *decoder) text(n *syntax.Node, at *step, f *fieldPlan) (string, bool) {
 	s, ok := d.scalar(n, at)
 	if !ok {
 		return "", false
+	}
+	if f.hasVariables && hasVariable(s) {
+		return s, true // hostNames checks it with the values
 	}
 	s = d.literal(n, at, s)
 	switch {

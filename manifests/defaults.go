@@ -93,6 +93,9 @@ func defaultOf[S, T any](key, which string) T {
 // complete gives the app the defaults that depend on other keys. Such a key is zero where
 // it is left out.
 func (a *App) complete() {
+	if a.UI != nil {
+		a.UI.complete(a)
+	}
 	if a.Container != nil {
 		a.Container.complete(a, "main")
 	}
@@ -106,6 +109,17 @@ func (a *App) complete() {
 			s.WaitFor.Timeout = cmp.Or(s.WaitFor.Timeout, s.Timeout)
 		}
 	}
+}
+
+// complete gives the user interface the protocol of a probe of its port.
+func (u *UI) complete(a *App) {
+	which := ""
+	for _, p := range parts(a) {
+		if serving := p.Health.Serving; serving != nil && serving.HTTPS != nil && serving.HTTPS.Port == u.Port {
+			which = "a port that health.serving probes by https"
+		}
+	}
+	u.Scheme = cmp.Or(u.Scheme, defaultOf[UI, string]("scheme", which))
 }
 
 func (c *Container) complete(a *App, part string) {
@@ -170,11 +184,15 @@ func kindOf(image string) string {
 
 // uiProbe is the probe of a container that serves the user interface.
 func uiProbe(app *App, c *Container) *Probe {
-	if app.UI == nil || c.Health.Disable || c.port(app.UI.Port) == nil {
+	if app.UI == nil || !app.UI.Probe || c.Health.Disable || c.port(app.UI.Port) == nil {
 		return nil
 	}
 	page, probe := withDefaults[HTTPProbe](), withDefaults[Probe]()
 	page.Port, page.Path = app.UI.Port, app.UI.Path
-	probe.HTTP = &page
+	if app.UI.Scheme == "https" {
+		probe.HTTPS = &page
+	} else {
+		probe.HTTP = &page
+	}
 	return &probe
 }

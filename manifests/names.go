@@ -121,29 +121,77 @@ func (r *resolver) namesOf(network string, m member, relied map[string][]relianc
 	}
 }
 
+// hostNames replaces ${…} in host names, before they are compared.
+func (r *resolver) hostNames(app *Resolved) {
+	r.known = nil
+	for i := range app.Parts {
+		p := &app.Parts[i]
+		r.part = p
+		p.Hostname = r.hostName(app, p.Path+".hostname", p.Hostname)
+		if slices.ContainsFunc(p.Aliases, hasVariable) {
+			p.Aliases = slices.Clone(p.Aliases)
+			for k, alias := range p.Aliases {
+				p.Aliases[k] = r.hostName(app, fmt.Sprintf("%s.aliases[%d]", p.Path, k), alias)
+			}
+		}
+		if slices.ContainsFunc(slices.Collect(maps.Keys(p.Hosts)), hasVariable) {
+			p.Hosts = r.hosts(app, p)
+		}
+	}
+}
+
+// hosts is the additional hosts of a part, with the values of variables in their names.
+func (r *resolver) hosts(app *Resolved, p *Part) map[string]string {
+	out := make(map[string]string, len(p.Hosts))
+	for _, written := range slices.Sorted(maps.Keys(p.Hosts)) {
+		at := p.Path + ".hosts." + written
+		name := r.hostName(app, at, written)
+		if _, ok := out[name]; ok {
+			r.fail(app.Manifest, diag.NameClash, at, "remove one of them", "the host %s is already given", name)
+		}
+		out[name] = p.Hosts[written]
+	}
+	return out
+}
+
+// hostName replaces ${…} in a host name. The decoder has checked a name without.
+func (r *resolver) hostName(app *Resolved, path, text string) string {
+	if !hasVariable(text) {
+		return text
+	}
+	known := len(r.diags)
+	name := r.expand(app, path, text)
+	if len(r.diags) == known && !isDNSName(name) {
+		r.fail(app.Manifest, diag.BadValue, path, "", "%s must be %s, found %s, which stands for %s",
+			path, patterns["dnsname"].text, diag.Quote(diag.Shorten(text)), diag.Quote(diag.Shorten(name)))
+	}
+	return name
+}
+
 // aliases refuses an alias that is a name of another part on the app's network: the name
 // server would answer with the addresses of both. A part of another network has no name there.
-func (v *validator) aliases() {
+func (r *resolver) aliases(app *Resolved) {
 	holders := map[string]string{}
-	for _, p := range v.parts {
+	for _, p := range app.Parts {
 		if p.Network == "app" {
-			for name := range (member{&Resolved{Manifest: v.m}, &p}).taken() {
+			for name := range (member{app, &p}).taken() {
 				holders[name] = p.Path
 			}
 			holders[searched(p.Name)] = p.Path
 		}
 	}
-	for _, p := range v.parts {
+	for _, p := range app.Parts {
 		for i, alias := range p.Aliases {
 			at := fmt.Sprintf("%s.aliases[%d]", p.Path, i)
 			holder, held := holders[searched(alias)]
 			switch {
+			case alias == "": // there is a diagnostic already
 			case !held:
 				holders[searched(alias)] = at
 			case strings.HasPrefix(holder, p.Path+"."):
-				v.fail(diag.NameClash, at, "remove one of them", "the alias %s is already given by %s", alias, holder)
+				r.fail(app.Manifest, diag.NameClash, at, "remove one of them", "the alias %s is already given by %s", alias, holder)
 			case holder != p.Path: // its own name is one that it has anyway
-				v.fail(diag.NameClash, at, "remove the alias, or give it another name",
+				r.fail(app.Manifest, diag.NameClash, at, "remove the alias, or give it another name",
 					"the alias %s is already taken by %s: other parts would reach either of the two", alias, holder)
 			}
 		}

@@ -66,14 +66,18 @@ var patterns = map[string]*pattern{
 	"image":      {text: "an image reference, such as docker.io/library/x:1", match: isImage},
 	"user":       expr("a user or uid, with :group or :gid", 65, `[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31})?`),
 	"option":     expr("one word of letters, digits and . _ - + = : , @ /", 256, `[a-zA-Z0-9_/][a-zA-Z0-9_.+=:,@/-]*`),
+	"options":    expr("words of letters, digits and . _ - + = : , @ /, with one space between them", 256, `[a-zA-Z0-9_/][a-zA-Z0-9_.+=:,@/-]*(?: [a-zA-Z0-9_.+=:,@/-]+)*`),
 	"target":     {text: "a clean absolute path in the container, without : , or white space", match: func(s string) bool { return isPath(s, ":,") }},
 	"path":       {text: "a clean absolute path on the host, without : , $ % or white space", match: func(s string) bool { return isPath(s, ":,$%") }},
-	"source":     {text: "the name of a volume, or a clean absolute path on the host, without : , $ % or white space", match: isSource},
+	"hostpath":   {text: "a clean absolute path on the host, without : , $ % or white space other than spaces within it", match: isHostPath},
+	"source":     {text: "the name of a volume, or a clean absolute path on the host, without : , $ % or white space other than spaces within it", match: isSource},
 	"devpath":    {text: "a clean path below /dev", match: func(s string) bool { return len(s) <= 1024 && path.Clean(s) == s && fitsDevice(s) }},
+	"cdi":        expr("the CDI name of a device, such as nvidia.com/gpu=all", 255, `[a-zA-Z](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?/[a-zA-Z](?:[a-zA-Z0-9_-]*[a-zA-Z0-9])?=[a-zA-Z0-9](?:[a-zA-Z0-9_.:-]*[a-zA-Z0-9])?`),
 	"relpath":    {text: "a relative path without ..", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
 	"glob":       {text: "VOLUME or VOLUME/PATH, where * matches within a name", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
 	"filename":   expr("a file name", 128, `[a-zA-Z0-9_][a-zA-Z0-9_.-]*`),
 	"hostname":   {text: "a host name", match: isHostName},
+	"dnsname":    {text: "a host name, where _ is allowed", match: isDNSName},
 	"timezone":   expr("a time zone, such as Europe/Zurich, or local", 256, `[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}`),
 	"ip":         {text: "an IP address", match: isIP},
 	"address":    {text: "an IP address or host-gateway", match: func(s string) bool { return s == "host-gateway" || isIP(s) }},
@@ -154,6 +158,9 @@ func isHostName(s string) bool {
 	return len(s) <= 253 && fitsHostName(s) && !slices.ContainsFunc(strings.Split(s, "."), isLong)
 }
 
+// isDNSName accepts host names as Compose and Podman make them from the names of containers.
+func isDNSName(s string) bool { return isHostName(strings.ReplaceAll(s, "_", "x")) }
+
 var (
 	fitsImage = lazily(`^` + imageName + imageTag + `$`)
 	fitsHex   = lazily(`^[0-9a-f]+$`)
@@ -183,10 +190,15 @@ var fitsDevice = lazily(`^/dev/[a-zA-Z0-9._+@-]+(?:/[a-zA-Z0-9._+@-]+)*$`)
 
 var fitsVolume = lazily(`^[a-zA-Z0-9][a-zA-Z0-9_.-]*$`)
 
+// isHostPath accepts paths that can be mounted, as people name them.
+func isHostPath(s string) bool {
+	return isPath(strings.ReplaceAll(s, " ", "_"), ":,$%") && strings.TrimSpace(s) == s
+}
+
 // isSource accepts what can be mounted. Quadlet takes a name that ends in
 // .volume for a unit.
 func isSource(s string) bool {
-	return isPath(s, ":,$%") || len(s) <= 255 && fitsVolume(s) && !strings.HasSuffix(s, ".volume")
+	return isHostPath(s) || len(s) <= 255 && fitsVolume(s) && !strings.HasSuffix(s, ".volume")
 }
 
 func isIP(s string) bool {

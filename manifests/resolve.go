@@ -108,7 +108,11 @@ func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
 		r.network(app)
 		r.conflicts(app)
 		r.requirements(app)
+		r.hostNames(app)
+		r.aliases(app)
 		r.foreignVolumes(app)
+		r.subpaths(app)
+		r.internal(app)
 		r.companions(app)
 	}
 	r.competing()
@@ -336,6 +340,21 @@ func (r *resolver) foreignVolumes(app *Resolved) {
 		if other := r.set.byID[owner]; other != nil && other != app && slices.Contains(other.VolumeNames(), volume) {
 			r.fail(app.Manifest, diag.NotShared, "app.volumes."+name+".existing", "mount it with {app: "+owner+", name: "+volume+"}, which the app has to share",
 				"%s is a volume of %s", app.Existing(name), owner)
+		}
+	}
+}
+
+// subpaths refuses parts of a directory of the host that replaces a volume: Podman would follow
+// a link that the app made there, to any path of the host.
+func (r *resolver) subpaths(app *Resolved) {
+	for _, part := range app.Parts {
+		for i, v := range part.Volumes {
+			owner := r.set.byID[cmp.Or(v.App, app.ID())]
+			if v.Subpath == "" || owner == nil || !strings.HasPrefix(owner.Existing(v.Name), "/") {
+				continue
+			}
+			r.fail(app.Manifest, diag.Exclusive, fmt.Sprintf("%s.volumes[%d].subpath", part.Path, i), "mount the whole volume",
+				"the directory %s replaces the volume %s of %s, and Podman mounts a subpath safely only of a volume", owner.Existing(v.Name), v.Name, owner.ID())
 		}
 	}
 }

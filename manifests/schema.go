@@ -54,7 +54,9 @@ type App struct {
 	Container *Container `key:"container"`
 	// The app's containers ("parts") by name. `main` is `app@ID.service`, another part is `app@ID.PART.service`.
 	Containers map[string]*Container `key:"containers"`
-	// Address of the user interface; also gives the container with that port a default probe.
+	// Networks of the containers (`networks`) that lead nowhere else: not to the internet, and not to the host. `app` is the app's own network.
+	InternalNetworks []string `key:"internal_networks" pattern:"id"`
+	// Address of the user interface; also gives the container with that port a default probe, unless that has a `health.serving`.
 	UI *UI `key:"ui"`
 	// Settings of the app's named volumes, by name. Volumes without settings need not be listed.
 	Volumes map[string]*VolumeOptions `key:"volumes"`
@@ -92,6 +94,10 @@ type UI struct {
 	Port string `key:"port" need:"required" pattern:"id"`
 	// Path below the port.
 	Path string `key:"path" pattern:"urlpath" default:"/"`
+	// Protocol of the user interface. The default probe of `https` does not verify the certificate.
+	Scheme string `key:"scheme" enum:"http|https" default:"http; https for a port that health.serving probes by https"`
+	// Whether the container with that port has a default probe. With `false` the start waits for no answer, for example of an interface that answers only after it was set up.
+	Probe bool `key:"probe" default:"true"`
 }
 
 // Container is one part of an app.
@@ -118,8 +124,8 @@ type Container struct {
 	UserNS string `key:"userns" pattern:"option"`
 	// Working directory of the program.
 	WorkingDir string `key:"working_dir" pattern:"target"`
-	// Host name inside the container.
-	Hostname string `key:"hostname" pattern:"hostname"`
+	// Host name inside the container. `${…}` variables are replaced.
+	Hostname string `key:"hostname" pattern:"dnsname" variables:"yes"`
 	// Time zone in the container; `local` is the host's.
 	Timezone string `key:"timezone" pattern:"timezone"`
 	// Environment variables. Values are text as written; `${…}` variables are replaced.
@@ -149,19 +155,25 @@ type Container struct {
 	// Resource limits.
 	Limits Limits `key:"limits"`
 	// Kernel parameters of the container's namespaces.
-	Sysctls map[string]string `key:"sysctls" pattern:"option"`
+	Sysctls map[string]string `key:"sysctls" pattern:"options"`
+	// Processes that the container sees: its own (`private`), or all of the host.
+	PID string `key:"pid" enum:"private|host" default:"private"`
+	// Shared memory and semaphores that the container sees: its own (`private`), or those of the host.
+	IPC string `key:"ipc" enum:"private|host" default:"private"`
 	// Run a minimal init as process 1 that reaps children. Leave it off if the image has its own.
 	Init bool `key:"init"`
 	// Keep standard input open.
 	Stdin bool `key:"stdin"`
 	// Give the container a terminal.
 	TTY bool `key:"tty"`
-	// Network of the container: `app` (the app's own network and those of its capabilities), `host`, `none`, or `part:NAME` to share the network of another part.
+	// Network of the container: `app` (the networks of the app and those of its capabilities), `host`, `none`, or `part:NAME` to share the network of another part.
 	Network string `key:"network" pattern:"network" default:"app"`
-	// Additional names of the container on the app's network. The name of the part is always one of them.
-	Aliases []string `key:"aliases" pattern:"hostname"`
-	// Additional host names: name to address, or `host-gateway`.
-	Hosts map[string]string `key:"hosts" pattern:"address"`
+	// Private networks of the app that the container joins with `network: app`, by names that the manifest chooses, such as `front` and `back`. Containers reach each other on a network that both join. `app` is the app's own network.
+	Networks []string `key:"networks" pattern:"id" default:"[app]"`
+	// Additional names of the container on the app's networks. The name of the part is always one of them. `${…}` variables are replaced.
+	Aliases []string `key:"aliases" pattern:"dnsname" variables:"yes"`
+	// Additional host names: name to address, or `host-gateway`. `${…}` variables are replaced in the names.
+	Hosts map[string]string `key:"hosts" pattern:"address" variables:"yes"`
 	// Name servers to use instead of the network's.
 	DNS []string `key:"dns" pattern:"address"`
 	// Labels of the container.
@@ -200,7 +212,7 @@ type Build struct {
 	Tag string `key:"tag" pattern:"image" default:"localhost/ID:VERSION; localhost/ID.PART:VERSION for another part"`
 }
 
-// Port is a port that a container listens on. In short: "host:container", "bind:host:container" or "container", with "/udp" for UDP.
+// Port is a port that a container listens on. A container port can be published several times, at other addresses or ports of the host. In short: "host:container", "bind:host:container" or "container", with "/udp" for UDP.
 type Port struct {
 	// Name for other keys to refer to.
 	Name string `key:"name" pattern:"id"`
@@ -222,8 +234,10 @@ type Volume struct {
 	Name string `key:"name" pattern:"id"`
 	// Id of another app whose named volume is mounted.
 	App string `key:"app" pattern:"id"`
+	// Directory or file in the named volume that is mounted instead of the whole volume. It must not be reached through a link that leads out of the volume. If it is missing, a container that can write to a volume of its own app creates a directory before its start; a volume with `device`, and one of another app, must have it. Needs Podman 5.4.
+	Subpath string `key:"subpath" pattern:"relpath"`
 	// A file or directory of the host.
-	Path string `key:"path" pattern:"path"`
+	Path string `key:"path" pattern:"hostpath"`
 	// The content is deleted at each stop. For a VOLUME of the image whose content is not needed.
 	Disposable bool `key:"disposable"`
 	// Mount point in the container.
@@ -234,7 +248,7 @@ type Volume struct {
 	Chown bool `key:"chown"`
 	// SELinux label: `shared` between containers or `private` to this one.
 	Relabel string `key:"relabel" enum:"shared|private"`
-	// Files in the volume of another app that the container reads only at its start, such as a `.cookie`. When the content of one changes, the container is restarted once. The volume must be mounted `read_only`.
+	// Files in the volume of another app, or in its `subpath`, that the container reads only at its start, such as a `.cookie`. When the content of one changes, the container is restarted once. The volume must be mounted `read_only`.
 	Watch []string `key:"watch" pattern:"relpath"`
 }
 
@@ -322,10 +336,12 @@ type SecretMount struct {
 	Waiver string `key:"waiver" pattern:"line"`
 }
 
-// Device is a device of the host. In short: the path.
+// Device is a device of the host. In short: the path, or the CDI name. Exactly one of `path` and `cdi` says which.
 type Device struct {
 	// Path on the host.
-	Path string `key:"path" need:"required" pattern:"devpath"`
+	Path string `key:"path" pattern:"devpath"`
+	// Name in the Container Device Interface, such as `nvidia.com/gpu=all` for all GPUs of NVIDIA. The host needs a CDI specification of the device, such as the one that `nvidia-ctk cdi generate` writes. Other GPUs need none: their path is `/dev/dri`.
+	CDI string `key:"cdi" pattern:"cdi"`
 	// Path in the container; the same when left out.
 	Target string `key:"target" pattern:"devpath"`
 	// Permissions: any of r (read), w (write), m (make nodes).
@@ -362,8 +378,12 @@ type Security struct {
 type Limits struct {
 	// Memory. All containers of a service together never get more than 80% of the machine's memory (`MemoryMax=`).
 	Memory Size `key:"memory" min:"6m"`
+	// Memory that the kernel reclaims from the container only if it can reclaim none elsewhere (`MemoryLow=` of the service). It protects memory in use and allocates none. What the slices above the service protect limits it; they protect nothing unless the operator sets their `MemoryLow=`.
+	MemoryReservation Size `key:"memory_reservation" min:"1m"`
 	// Processor cores; fractions are allowed.
 	CPUs Decimal `key:"cpus"`
+	// Share of the processors when services compete for them, relative to others, which have 100 (`CPUWeight=` of the service). Above 100, the app needs a grant.
+	CPUWeight int `key:"cpu_weight" min:"1" max:"10000"`
 	// Processes and threads; Podman's default, 2048, when left out.
 	Pids int `key:"pids" min:"1" max:"4194304"`
 	// Open files.
@@ -450,9 +470,9 @@ type Probe struct {
 	MySQL *TCPProbe `key:"mysql"`
 	// A command in the container that exits with 0. It has to limit its own run time. `${…}` variables are replaced.
 	Exec Words `key:"exec" variables:"yes"`
-	// Time between two probes.
+	// Time from the end of a probe to the next one.
 	Interval Duration `key:"interval" min:"1s" max:"1d" default:"30s"`
-	// Time limit for one answer.
+	// Time limit for one answer. It can be longer than the interval: probes never overlap.
 	Timeout Duration `key:"timeout" min:"100ms" max:"10m" default:"5s; at most interval"`
 	// Failures in a row after which the container counts as unhealthy.
 	Retries int `key:"retries" min:"1" max:"1000" default:"3"`

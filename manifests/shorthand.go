@@ -238,9 +238,13 @@ func portRange(s string) (first string, count int, err error) {
 	return first, b - a + 1, nil
 }
 
-// parseDevice reads PATH[:TARGET[:PERMISSIONS]].
+// parseDevice reads PATH[:TARGET[:PERMISSIONS]] or VENDOR/CLASS=NAME.
 func parseDevice(s string) (*syntax.Node, error) {
 	n := &syntax.Node{Kind: syntax.MapNode}
+	if !strings.HasPrefix(s, "/") && strings.Contains(s, "=") {
+		n.Add("cdi", s)
+		return n, nil
+	}
 	parts := strings.Split(s, ":")
 	if len(parts) > 3 {
 		return nil, fmt.Errorf("write PATH, PATH:TARGET or PATH:TARGET:PERMISSIONS")

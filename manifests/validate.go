@@ -20,8 +20,8 @@ func Validate(m *Manifest) diag.List {
 	for _, p := range v.parts {
 		v.part(p)
 	}
+	v.internalNetworks()
 	v.partCycles()
-	v.aliases()
 	v.hooks()
 	return v.diags
 }
@@ -252,13 +252,17 @@ func (v *validator) part(p Part) {
 	v.buildName(p)
 	v.autoUpdate(p)
 	v.network(p)
+	v.networksOf(p)
+	v.namespaces(p)
 	v.portsOf(p)
 	v.mounts(p)
+	v.devices(p)
 	v.reload(p)
 	v.secretMounts(p)
 	v.environment(p)
 	v.health(p)
 	v.restarting(p)
+	v.limits(p)
 	v.unit(p)
 	for i, after := range p.After {
 		v.after(p, i, after)
@@ -312,21 +316,44 @@ func (v *validator) network(p Part) {
 	}
 }
 
+// namespaces refuses what Podman can't do in namespaces of the host.
+func (v *validator) namespaces(p Part) {
+	if p.PID == "host" && p.Init {
+		v.fail(diag.Exclusive, p.Path+".init", "leave one of them out", "with `pid: host` no program of the container is process 1")
+	}
+	if p.IPC == "host" && p.Limits.Shm != 0 {
+		v.fail(diag.Exclusive, p.Path+".limits.shm", "leave one of them out", "with `ipc: host` the container has no /dev/shm of its own")
+	}
+}
+
 func (v *validator) portsOf(p Part) {
-	names, ports := make([]string, 0, len(p.Ports)), make([]string, 0, len(p.Ports))
+	names := make([]string, 0, len(p.Ports))
 	for i, port := range p.Ports {
 		names = append(names, port.Name)
-		listens := ""
-		if port.Container != 0 {
-			listens = fmt.Sprintf("%d/%s", port.Container, port.Protocol)
-		}
-		ports = append(ports, listens)
 		if last := max(port.Host, port.Container) + port.Count - 1; last > 65535 {
 			v.fail(diag.OutOfRange, fmt.Sprintf("%s.ports[%d].count", p.Path, i), "", "the range ends at %d; the last port is 65535", last)
 		}
 	}
 	v.unique(p.Path+".ports[%d].name", "port name", names)
-	v.unique(p.Path+".ports[%d].container", "container port", ports)
+	v.containerPorts(p)
+}
+
+// containerPorts demands that a container port that is given again has a host port each time.
+// That the host's ports differ is checked with those of all apps.
+func (v *validator) containerPorts(p Part) {
+	first := map[string]int{}
+	for i, port := range p.Ports {
+		listens := fmt.Sprintf("%d/%s", port.Container, port.Protocol)
+		k, isAgain := first[listens]
+		switch {
+		case port.Container == 0: // there is a diagnostic already
+		case !isAgain:
+			first[listens] = i
+		case port.Host == 0 || p.Ports[k].Host == 0:
+			v.fail(diag.NameClash, fmt.Sprintf("%s.ports[%d].container", p.Path, i), "to publish it at several addresses or ports of the host, give each a `host:`",
+				"the container port %s is already used by %s.ports[%d].container", listens, p.Path, k)
+		}
+	}
 }
 
 // mounts checks that every mount says one source and that no two share a target.
@@ -345,6 +372,9 @@ func (v *validator) mounts(p Part) {
 		if m.App != "" && m.Name == "" {
 			v.fail(diag.MissingKey, at, "", "app needs the name of the volume")
 		}
+		if m.Subpath != "" && m.Name == "" {
+			v.fail(diag.MissingKey, at, "name the volume, or add it to the path", "subpath needs the name of a volume")
+		}
 		if len(m.Watch) > 0 && (m.App == "" || m.App == v.app.ID || !m.ReadOnly) {
 			v.fail(diag.Exclusive, at+".watch", "mount another app's volume, `read_only: true`", "only a file that another app writes can be watched: a container that writes it itself would be restarted forever")
 		}
@@ -358,6 +388,17 @@ func (v *validator) mounts(p Part) {
 	}
 	for i, f := range p.Files {
 		take(fmt.Sprintf("%s.files[%d].target", p.Path, i), f.Target)
+	}
+}
+
+// devices checks that every device says which it is.
+func (v *validator) devices(p Part) {
+	for i, d := range p.Devices {
+		at := fmt.Sprintf("%s.devices[%d]", p.Path, i)
+		v.exactlyOne(at, map[string]bool{"path": d.Path != "", "cdi": d.CDI != ""})
+		if d.CDI != "" && (d.Target != "" || d.Permissions != "" || d.Optional) {
+			v.fail(diag.Exclusive, at, "", "a device with a CDI name takes no other options: its specification on the host has them")
+		}
 	}
 }
 
@@ -458,7 +499,7 @@ func (v *validator) uiProbe(p Part) {
 	case p.Oneshot:
 		v.fail(diag.Exclusive, at, "name a port of a container that keeps running", "the port %s belongs to a oneshot container, which stops after its work and serves no user interface", port.Name)
 	case !isReached(p, port):
-		v.fail(diag.MissingKey, at, "give the port a `host:`, or the container a `health.serving` of its own",
+		v.fail(diag.MissingKey, at, "give the port a `host:`, the container a `health.serving` of its own, or `ui` the key `probe: false`",
 			"the user interface is probed from the host, and the port %s has no host port", port.Name)
 	}
 }
@@ -487,9 +528,6 @@ func (v *validator) probe(p Part, at string, probe *Probe) {
 			v.fail(diag.MissingKey, path, "give the port a `host:`, or ask with `exec`", "the probe asks from the host, and the port %s has no host port", port.Name)
 		}
 	}
-	if probe.Timeout > probe.Interval {
-		v.fail(diag.OutOfRange, at+".timeout", "", "the timeout %v is longer than the interval %v", probe.Timeout, probe.Interval)
-	}
 }
 
 func (v *validator) restarting(p Part) {
@@ -499,6 +537,23 @@ func (v *validator) restarting(p Part) {
 	}
 	if p.Oneshot && given.Policy == "always" {
 		v.fail(diag.Exclusive, p.Path+".restart.policy", "use on-failure", "a oneshot container can't restart always")
+	}
+}
+
+// limitDirectives is directives that `unit` can set, by the key of `limits` that writes them.
+var limitDirectives = map[string]string{"cpu_weight": "CPUWeight", "memory_reservation": "MemoryLow"}
+
+// limits checks limits against each other, and against directives of the service.
+func (v *validator) limits(p Part) {
+	l := p.Limits
+	if l.Memory != 0 && l.MemoryReservation > l.Memory {
+		v.fail(diag.OutOfRange, p.Path+".limits.memory_reservation", "", "memory_reservation %v is larger than memory %v", l.MemoryReservation, l.Memory)
+	}
+	for _, key := range sortedKeys(limitDirectives) {
+		directive := limitDirectives[key]
+		if v.m.isGiven(p.Path+".limits."+key) && len(p.Unit["Service"][directive]) > 0 {
+			v.fail(diag.Exclusive, p.Path+".unit.Service."+directive, "keep one of them", "%s= is already written from limits.%s", directive, key)
+		}
 	}
 }
 

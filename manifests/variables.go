@@ -140,7 +140,9 @@ func (r *resolver) value(app *Resolved, path, expr string) string {
 	if v, ok := known[name]; ok && v != "" {
 		return v
 	}
-	if !hasFallback || strings.HasPrefix(name, secretPrefix) {
+	need := app.need(name)
+	isSaid := need != nil && need.Provider == nil && !need.Optional // that no app provides the capability
+	if !isSaid && (!hasFallback || strings.HasPrefix(name, secretPrefix)) {
 		r.fail(app.Manifest, diag.UnknownVariable, path, variableHint(app, known, name), "there is no variable ${%s} here", name)
 	}
 	return fallback
@@ -148,7 +150,7 @@ func (r *resolver) value(app *Resolved, path, expr string) string {
 
 // capabilityHost refuses the host of a required capability in a part that can't reach it.
 func (r *resolver) capabilityHost(app *Resolved, path, name string) {
-	capability, isCapability := strings.CutPrefix(name, "capability.")
+	capability, isCapability := strings.CutPrefix(name, capabilityPrefix)
 	capability, isHost := strings.CutSuffix(capability, ".host")
 	isRequired := slices.ContainsFunc(app.Needs, func(n Need) bool { return n.Capability == capability })
 	if !isCapability || !isHost || !isRequired {
@@ -158,6 +160,19 @@ func (r *resolver) capabilityHost(app *Resolved, path, name string) {
 		r.fail(app.Manifest, diag.Unreachable, path, hint, "%s", why)
 	}
 }
+
+// need is the requirement of the capability that a variable is about, or nil.
+func (r *Resolved) need(variable string) *Need {
+	rest, _ := strings.CutPrefix(variable, capabilityPrefix)
+	i := slices.IndexFunc(r.Needs, func(n Need) bool { return strings.HasPrefix(rest, n.Capability+".") })
+	if i < 0 || rest == variable {
+		return nil
+	}
+	return &r.Needs[i]
+}
+
+// capabilityPrefix is how variables of capabilities begin.
+const capabilityPrefix = "capability."
 
 // secretPrefix is how a template names a secret. No variable holds one.
 const secretPrefix = "secret."
@@ -174,7 +189,24 @@ func variableHint(app *Resolved, known map[string]string, name string) string {
 		}
 		return "the port has no host port: give it a `host:`, or write ${container_port." + port + "}"
 	}
-	return cmp.Or(didYouMean(name, sortedKeys(known)), "write $${ for a literal ${, or ${"+name+":-default}")
+	generic := "write $${ for a literal ${, or ${" + name + ":-default}"
+	return cmp.Or(didYouMean(name, sortedKeys(known)), capabilityVariableHint(app, name), generic)
+}
+
+// capabilityVariableHint says what a variable of a capability without a value needs, or nothing.
+func capabilityVariableHint(app *Resolved, name string) string {
+	rest, isCapability := strings.CutPrefix(name, capabilityPrefix)
+	capability, _, isWhole := strings.Cut(rest, ".")
+	need := app.need(name)
+	switch {
+	case !isCapability || !isWhole || !isID(capability):
+		return ""
+	case need == nil:
+		return "add {capability: " + capability + "} to `requires`"
+	case need.Provider == nil:
+		return "no app provides " + capability + ", which is optional: write ${" + name + ":-default}"
+	}
+	return ""
 }
 
 // Values is every variable that an app's values may name.
@@ -206,7 +238,7 @@ func (s *Set) Values(app *Resolved) map[string]string {
 
 func (s *Set) capabilityValues(v map[string]string, capability, consumer string) {
 	p := s.providers[capability][0]
-	prefix := "capability." + capability + "."
+	prefix := capabilityPrefix + capability + "."
 	for name, value := range p.offer.exports(consumer) {
 		if !strings.HasSuffix(name, "_secret") {
 			v[prefix+name] = value

@@ -115,9 +115,19 @@ func BuildFile(container string) string { return ownPrefix + container + ".build
 // ImageFile is the Quadlet file that pulls the image of a container.
 func ImageFile(container string) string { return ownPrefix + container + ".image" }
 
-// AppNetwork is the network of one app. Before networks were isolated it was app.ID: Podman can't
-// change an option of an existing network.
-func AppNetwork(app string) string { return "private." + app }
+// AppNetwork is a network of one app; name is empty for the one that every app has. Before
+// networks were isolated that was app.ID: Podman can't change an option of an existing network,
+// so the name of an internal one, which leads nowhere else, is another.
+func AppNetwork(app, name string, isInternal bool) string {
+	kind := "private."
+	if isInternal {
+		kind = "internal."
+	}
+	if name != "" {
+		app += "." + name
+	}
+	return kind + app
+}
 
 // CapabilityNetwork is the network that the provider of a capability shares with its consumers. It
 // was cap.NAME before.
@@ -129,7 +139,7 @@ func NetworkFile(network string) string { return ownPrefix + network + ".network
 // IsNetworkName reports whether a network may be ours, judging by its name.
 func IsNetworkName(name string) bool {
 	kind, _, _ := strings.Cut(name, ".")
-	return slices.Contains([]string{"private", "shared", "app", "cap"}, kind)
+	return slices.Contains([]string{"private", "internal", "shared", "app", "cap"}, kind)
 }
 
 // ObjectOf is Podman's name of the object that a Quadlet file with a suffix makes. It returns any

@@ -37,7 +37,10 @@ func TestNames(t *testing.T) {
 		units.SecretName("lnd", "password"):                        "lnd.password",
 		units.BuildFile("ledger.db") + units.ImageFile("ledger"):   "archipelago-ledger.db.buildarchipelago-ledger.image",
 		units.NetworkFile(units.CapabilityNetwork("bitcoin-rpc")):  "archipelago-shared.bitcoin-rpc.network",
-		units.NetworkFile(units.AppNetwork("lnd")):                 "archipelago-private.lnd.network",
+		units.NetworkFile(units.AppNetwork("lnd", "", false)):      "archipelago-private.lnd.network",
+		units.NetworkFile(units.AppNetwork("lnd", "", true)):       "archipelago-internal.lnd.network",
+		units.AppNetwork("lnd", "back", false):                     "private.lnd.back",
+		units.AppNetwork("lnd", "back", true):                      "internal.lnd.back",
 		units.ObjectService(units.VolumeUnitFile("lnd", "data-2")): "archipelago-lnd.data-2-volume",
 	} {
 		if got != want {

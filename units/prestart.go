@@ -122,9 +122,12 @@ type Step struct {
 // EnsureDir is a directory that the step creates, with ids as in the container.
 type EnsureDir struct {
 	VolumeFile
-	UID  int    `json:"uid"`
-	GID  int    `json:"gid"`
-	Mode uint32 `json:"mode"`
+	// IsKept: what exists keeps its owner and mode, and may be a file. A new directory with the
+	// ids -1 gets the owner of the directory that it is in.
+	IsKept bool   `json:"kept,omitempty"`
+	UID    int    `json:"uid"`
+	GID    int    `json:"gid"`
+	Mode   uint32 `json:"mode"`
 }
 
 const recipeSection = "Recipe"

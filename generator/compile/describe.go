@@ -52,12 +52,8 @@ func uiOf(app *manifests.Resolved, address string) *status.UI {
 		if p == nil || p.Host == 0 {
 			continue
 		}
-		scheme := "http"
-		if serving := part.Health.Serving; serving != nil && serving.HTTPS != nil && serving.HTTPS.Port == ui.Port {
-			scheme = "https"
-		}
 		port := units.Port{Address: p.Bind, Host: strconv.Itoa(p.Host)}
-		return status.UI{Scheme: scheme, Port: p.Host, Path: cmp.Or(ui.Path, "/")}.With(port, address)
+		return status.UI{Scheme: ui.Scheme, Port: p.Host, Path: cmp.Or(ui.Path, "/")}.With(port, address)
 	}
 	return nil
 }

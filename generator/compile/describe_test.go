@@ -16,6 +16,7 @@ func TestDescribe(t *testing.T) {
 	h := newHome(t)
 	h.write("lnd", `app: {id: lnd, name: L, version: 1.0.0, ui: {port: web, path: /x}, container: {image: x,
   ports: [{name: web, host: 8443, container: 443, bind: '::1'}], health: {serving: {https: {port: web}}}}}`)
+	h.write("unifi", `app: {id: unifi, name: U, version: 1.0.0, ui: {port: web, scheme: https, probe: false}, container: {image: x, ports: [{name: web, host: 9443, container: 443}]}}`)
 	h.write("bad", "app: {id: bad, name: B, version: 1.0.0, container: {imag: x}}")
 	k, _, err := h.source().Installed()
 	if err != nil {
@@ -27,6 +28,9 @@ func TestDescribe(t *testing.T) {
 	}
 	if d := cmp.Diff(&status.UI{Scheme: "https", Port: 8443, Path: "/x", URL: "https://[::1]:8443/x"}, d.UI); d != "" {
 		t.Errorf("UI (-want +got):\n%s", d)
+	}
+	if d := cmp.Diff(&status.UI{Scheme: "https", Port: 9443, Path: "/", URL: "https://127.0.0.1:9443/"}, k.Describe("unifi", "").UI); d != "" {
+		t.Errorf("a UI that is not probed (-want +got):\n%s", d)
 	}
 	if d := cmp.Diff(compile.Description{Rights: []rights.Granted{}}, k.Describe("none", "")); d != "" {
 		t.Errorf("an app without a manifest (-want +got):\n%s", d)

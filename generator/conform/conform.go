@@ -293,10 +293,11 @@ func (c *checker) incomplete(set units.Set) {
 		if path.Ext(u.Filename) != ".container" || c.refused[u.Filename] {
 			continue
 		}
-		for _, key := range []string{"Image", "Volume"} {
-			for _, value := range u.LookupAll(quadlet.ContainerGroup, key) {
-				if name, _, _ := strings.Cut(value, ":"); c.refused[name] {
-					c.findings = append(c.findings, Finding{File: u.Filename, Line: lineOf(set, u.Filename, key+"="+name), Message: "it needs " + name + ", which is refused"})
+		for _, line := range []struct{ key, before, end string }{{"Image", "", ":"}, {"Mount", "type=volume,source=", ","}, {"Volume", "", ":"}} {
+			for _, value := range u.LookupAll(quadlet.ContainerGroup, line.key) {
+				name, _, _ := strings.Cut(strings.TrimPrefix(value, line.before), line.end)
+				if c.refused[name] {
+					c.findings = append(c.findings, Finding{File: u.Filename, Line: lineOf(set, u.Filename, line.key+"="+line.before+name), Message: "it needs " + name + ", which is refused"})
 				}
 			}
 		}
@@ -364,7 +365,7 @@ func Values(content []byte, section, key string) ([]string, error) {
 	case "Exec":
 		args, _, err := u.LookupLastArgs(section, key)
 		return args, err
-	case "PodmanArgs", "Secret", "EnvironmentFile", "Mask", "Unmask":
+	case "PodmanArgs", "Secret", "EnvironmentFile", "Mask", "Mount", "Unmask":
 		return u.LookupAllArgs(section, key), nil
 	case "Environment", "Label", "Annotation", "BuildArg":
 		pairs, err := u.LookupAllKeyVal(section, key)

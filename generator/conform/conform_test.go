@@ -153,7 +153,7 @@ func TestMessagesAreOneLineWithoutTheMadeUpDirectory(t *testing.T) {
 func TestValuesAreThoseOfTheCommandLine(t *testing.T) {
 	content := []byte(strings.Join([]string{
 		"[Container]", "Image=localhost/x:1",
-		`Environment="A=1 2" B=\x33`, `Environment=C`, `Label="l=a\nb"`, `Secret="a b"`, `Secret=c,type=mount`, `PodmanArgs=--a "--b=c d"`, `Mask=/a:/b`,
+		`Environment="A=1 2" B=\x33`, `Environment=C`, `Label="l=a\nb"`, `Secret="a b"`, `Secret=c,type=mount`, `PodmanArgs=--a "--b=c d"`, `Mask=/a:/b`, `Mount="type=bind,source=/a b"`,
 		`Exec=run "a b" \x41`, `Volume=/a b:/c\x41`, `Tmpfs="/a"`, `Sysctl="a=b c" d=\x41`, `AddCapability=A B`, `HostName=first`, `HostName="last"`,
 	}, "\n"))
 	for _, c := range []struct {
@@ -165,6 +165,7 @@ func TestValuesAreThoseOfTheCommandLine(t *testing.T) {
 		{"Secret", []string{"a b", "c,type=mount"}},
 		{"PodmanArgs", []string{"--a", "--b=c d"}},
 		{"Mask", []string{"/a:/b"}},
+		{"Mount", []string{"type=bind,source=/a b"}},
 		{"Exec", []string{"run", "a b", "A"}},
 		{"Volume", []string{`/a b:/c\x41`}},
 		{"Tmpfs", []string{`"/a"`}},

@@ -3,6 +3,7 @@ package rights
 import (
 	"maps"
 	"net/netip"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,13 +39,17 @@ func onion(c *collector, at string, o *manifests.Onion) {
 
 // foreignVolume reports a volume that another app lists as its own.
 func foreignVolume(c *collector, at string, v *manifests.Volume) {
-	name := v.App + "." + v.Name
+	name := path.Join(v.App+"."+v.Name, v.Subpath)
+	files := "all files in the volume " + v.Name
+	if v.Subpath != "" {
+		files = "what is at " + v.Subpath + " in the volume " + v.Name
+	}
 	switch {
 	case v.App == c.app.ID():
 	case writes(v):
-		c.add(VolumeWrite, name, High, at, "read and change all files in the volume %s of %s", v.Name, v.App)
+		c.add(VolumeWrite, name, High, at, "read and change %s of %s", files, v.App)
 	default:
-		c.add(VolumeRead, name, Medium, at, "read all files in the volume %s of %s", v.Name, v.App)
+		c.add(VolumeRead, name, Medium, at, "read %s of %s", files, v.App)
 	}
 }
 

@@ -132,6 +132,15 @@ func memlock(c *collector, at string, l *manifests.Limits) {
 	}
 }
 
+// usualWeight is the weight of a service without one.
+const usualWeight = 100
+
+func cpuWeight(c *collector, at string, l *manifests.Limits) {
+	if l.CPUWeight > usualWeight {
+		c.add(Priority, "cpu", Medium, at, "get %g times the processor time of another app when they compete", float64(l.CPUWeight)/usualWeight)
+	}
+}
+
 func ulimits(c *collector, at string, l *manifests.Limits) {
 	for _, name := range sorted(l.Ulimits) {
 		if slices.Contains(strings.Split(l.Ulimits[name], ":"), "-1") {
@@ -141,18 +150,35 @@ func ulimits(c *collector, at string, l *manifests.Limits) {
 }
 
 // hostNamespaces is arguments of podman run that have a kind of their own.
-var hostNamespaces = map[string]struct {
-	kind   Kind
-	allows string
-}{
-	"--pid=host": {HostPID, "see and signal the processes of the host"},
-	"--ipc=host": {HostIPC, "use the shared memory and semaphores of the host"},
+var hostNamespaces = map[string]func(c *collector, at string){
+	"--pid=host": (*collector).hostPID,
+	"--ipc=host": (*collector).hostIPC,
+}
+
+func (c *collector) hostPID(at string) {
+	c.add(HostPID, "", Critical, at, "see and signal the processes of the host")
+}
+
+func (c *collector) hostIPC(at string) {
+	c.add(HostIPC, "", Critical, at, "use the shared memory and semaphores of the host")
+}
+
+func pid(c *collector, at string, p *manifests.Container) {
+	if p.PID == "host" {
+		c.hostPID(at)
+	}
+}
+
+func ipc(c *collector, at string, p *manifests.Container) {
+	if p.IPC == "host" {
+		c.hostIPC(at)
+	}
 }
 
 func podmanArgs(c *collector, at string, p *manifests.Container) {
 	for i, arg := range p.PodmanArgs {
-		if known, ok := hostNamespaces[arg]; ok {
-			c.add(known.kind, "", Critical, index(at, i), "%s", known.allows)
+		if add, ok := hostNamespaces[arg]; ok {
+			add(c, index(at, i))
 			continue
 		}
 		c.add(PodmanArg, arg, Critical, index(at, i), "pass %s to podman run, unchecked", arg)

@@ -28,17 +28,21 @@ var asks = map[string]rule{
 	"Container.env_files":   of(envFiles),
 	"Container.group_add":   of(groupAdd),
 	"Container.hostname":    of(hostname),
+	"Container.ipc":         of(ipc),
 	"Container.network":     of(network),
+	"Container.pid":         of(pid),
 	"Container.podman_args": of(podmanArgs),
 	"Container.privileged":  of(privileged),
 	"Container.pull":        of(pull),
 	"Container.unit":        of(unit),
 	"Container.userns":      of(userns),
 
+	"Device.cdi":  of(cdi),
 	"Device.path": of(device),
 
-	"Limits.memlock": of(memlock),
-	"Limits.ulimits": of(ulimits),
+	"Limits.cpu_weight": of(cpuWeight),
+	"Limits.memlock":    of(memlock),
+	"Limits.ulimits":    of(ulimits),
 
 	"Onion.port": of(onion),
 
@@ -70,7 +74,7 @@ var asks = map[string]rule{
 // harmless is the keys that ask for none, by the reason why.
 var harmless = map[string]string{
 	"people and archgen read it; nothing else does": `
-		Document.schema App.name App.version App.description App.icon App.links App.notices App.networks
+		Document.schema App.name App.version App.description App.icon App.links App.notices App.networks UI.scheme
 		Container.labels UI.port UI.path Port.name App.companion_of Data.retain Backup.include Backup.exclude SecretMount.waiver VolumeOptions.labels`,
 
 	"it is about the app's own image and process": `
@@ -87,7 +91,7 @@ var harmless = map[string]string{
 	"it is inside the container's namespaces": `
 		Volume.target Volume.disposable Tmpfs.target Tmpfs.size Tmpfs.mode File.template File.target File.mode File.reload Reload.signal
 		SecretMount.name SecretMount.target SecretMount.mode SecretMount.uid SecretMount.gid SecretMount.env
-		Device.target Port.container Port.protocol Container.sysctls Container.aliases Container.hosts Container.dns`,
+		Device.target Port.container Port.protocol Container.sysctls Container.networks Container.aliases Container.hosts Container.dns`,
 
 	"it names a volume or a secret of the app itself": `
 		Share.volume Share.app Share.write
@@ -95,10 +99,12 @@ var harmless = map[string]string{
 		EnsureDir.volume EnsureDir.path EnsureDir.owner EnsureDir.mode`,
 
 	"it confines or limits the container further": `
-		Container.read_only Security.mask Limits.memory Limits.cpus Limits.pids Limits.nofile Limits.shm`,
+		Container.read_only App.internal_networks Security.mask Limits.memory Limits.cpus Limits.pids Limits.nofile Limits.shm`,
+
+	"it acts only as far as the operator protects memory of all apps": `Limits.memory_reservation`,
 
 	"it is part of a right that another key of the same structure asks for": `
-		Volume.read_only Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count
+		Volume.read_only Volume.subpath Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count
 		Onion.virtual Provide.part Provide.port Provide.exports Provide.for
 		Require.parts Require.until Require.optional Require.follow`,
 
@@ -109,7 +115,7 @@ var harmless = map[string]string{
 		WaitFor.file WaitFor.port WaitFor.capability WaitFor.until WaitFor.timeout`,
 
 	"it asks the container itself how it is": `
-		Health.disable Probe.exec Probe.interval Probe.timeout Probe.retries Probe.start_period
+		UI.probe Health.disable Probe.exec Probe.interval Probe.timeout Probe.retries Probe.start_period
 		HTTPProbe.port HTTPProbe.path HTTPProbe.status HTTPProbe.contains TCPProbe.port
 		JSONRPCProbe.port JSONRPCProbe.path JSONRPCProbe.method JSONRPCProbe.user JSONRPCProbe.password_secret JSONRPCProbe.expect`,
 }

@@ -40,6 +40,7 @@ const (
 	ImageName     Kind = "image-name"
 	AutoUpdate    Kind = "auto-update"
 	Unlimited     Kind = "unlimited"
+	Priority      Kind = "priority"
 )
 
 // Entry documents a kind.
@@ -56,12 +57,12 @@ var Kinds = []Entry{
 	{HostWrite, "PATH", "Read and change a file or directory of the host. Critical where a write gets code run by the host: system directories, a home, hidden files in a home, or a path that the app can replace by a link."},
 	{HostRead, "PATH", "Read a file or directory of the host. Critical where it holds a control socket: a read-only mount does not keep a program from connecting to one."},
 	{ControlSocket, "PATH", "Control Podman, another container engine, systemd or D-Bus through a socket."},
-	{DeviceAccess, "PATH", "Use a device of the host. Rootless Podman does not enforce `permissions`, so they are not part of the right. Critical for memory, disks and input devices."},
+	{DeviceAccess, "PATH", "Use a device of the host, by its path or CDI name. Rootless Podman does not enforce `permissions`, so they are not part of the right. Critical for memory, disks and input devices."},
 	{MountType, "TYPE", "Mount a file system of the kernel, or of a type that archgen does not know, as a volume."},
 	{Privileged, "", "Do everything that the user who runs Podman can do."},
 	{HostNetwork, "", "Use the network of the host: every port and every service on loopback."},
-	{HostPID, "", "See and signal the processes of the host (`podman_args: [--pid=host]`)."},
-	{HostIPC, "", "Use the shared memory and semaphores of the host (`podman_args: [--ipc=host]`)."},
+	{HostPID, "", "See and signal the processes of the host (`pid: host`)."},
+	{HostIPC, "", "Use the shared memory and semaphores of the host (`ipc: host`)."},
 	{UserNamespace, "VALUE", "Run in the user namespace of the host or of another container."},
 	{HostUser, "VALUE", "Run with the user ID of the host's user (`userns: keep-id`)."},
 	{HostGroups, "", "Keep the supplementary groups of the host's user (`group_add: [keep-groups]`)."},
@@ -75,8 +76,8 @@ var Kinds = []Entry{
 	{UnitDirective, "SECTION.NAME=VALUE", "Set a directive of the app's systemd unit. archgen does not know what it does."},
 	{Listen, "ADDRESS:PORT/PROTOCOL", "Accept connections from other machines."},
 	{Onion, "PORT", "Be reached from the Tor network by everyone who knows the address, and share a network with all apps that provide or require `tor`."},
-	{VolumeWrite, "VOLUME", "Read and change a volume that is not the app's own."},
-	{VolumeRead, "VOLUME", "Read a volume that is not the app's own."},
+	{VolumeWrite, "VOLUME", "Read and change a volume that is not the app's own, or what is at a path in it (`subpath`)."},
+	{VolumeRead, "VOLUME", "Read a volume that is not the app's own, or what is at a path in it."},
 	{Use, "CAPABILITY", "Share a network with all apps that provide or require a capability, and read what the provider exports to consumers, its secrets included."},
 	{Provide, "CAPABILITY", "Serve other apps that require a capability."},
 	{Replace, "CAPABILITY", "Serve a capability beside another provider (`shared: true`): consumers get the first by id."},
@@ -87,4 +88,5 @@ var Kinds = []Entry{
 	{ImageName, "IMAGE", "Give a built image a name that another app may run."},
 	{AutoUpdate, "", "Get a new image without a new manifest."},
 	{Unlimited, "LIMIT", "Use a resource without a limit."},
+	{Priority, "RESOURCE", "Get more of a resource than other apps when they compete for it (`limits.cpu_weight` above 100)."},
 }

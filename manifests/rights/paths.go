@@ -193,6 +193,10 @@ var openDevices = []string{"mem", "kmem", "port", "sd", "hd", "vd", "xvd", "nvme
 
 func device(c *collector, at string, d *manifests.Device) { c.hostPath(at, d.Path, true) }
 
+func cdi(c *collector, at string, d *manifests.Device) {
+	c.add(DeviceAccess, d.CDI, High, at, "use the device %s, with the files and programs of the host that its CDI specification adds", d.CDI)
+}
+
 func (c *collector) device(at, name string) {
 	severity := High
 	if name == "/dev" || slices.ContainsFunc(openDevices, func(p string) bool { return strings.HasPrefix(name, "/dev/"+p) }) {

@@ -121,6 +121,9 @@ func (f *fakePodman) execute(ctx context.Context, call podmancli.Call) (said str
 	}
 	switch args[0] {
 	case "create":
+		if slices.ContainsFunc(args, func(a string) bool { return strings.HasPrefix(a, "--mount=") }) {
+			return "Error: no such file or directory", exitStatus(125) // the subpath, at init
+		}
 		f.containers[flag(args, "--name=")] = volumesOf(args)
 	case "init":
 		return "", f.init(last)

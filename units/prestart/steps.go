@@ -22,6 +22,8 @@ import (
 // describeStep names a step in errors.
 func describeStep(s units.Step) string {
 	switch {
+	case s.EnsureDir != nil && s.EnsureDir.IsKept:
+		return "subpath " + s.EnsureDir.Volume + "/" + s.EnsureDir.Path
 	case s.EnsureDir != nil:
 		return "ensure_dir " + s.EnsureDir.Volume + "/" + s.EnsureDir.Path
 	case s.File != nil:
@@ -155,6 +157,10 @@ func (p *Part) ensureDir(ctx context.Context, d units.EnsureDir) error {
 			return err
 		}
 	}
+	mode := strconv.FormatUint(uint64(d.Mode), 8)
+	if d.UID < 0 { // only a directory that keeps its owner
+		return p.volume(ctx, nil, "keep", dir, d.Path, mode)
+	}
 	uid, err := p.namespaceID(d.UID, "uid=", os.Getuid())
 	if err != nil {
 		return err
@@ -163,7 +169,10 @@ func (p *Part) ensureDir(ctx context.Context, d units.EnsureDir) error {
 	if err != nil {
 		return err
 	}
-	return p.volume(ctx, nil, "ensure", dir, d.Path, strconv.Itoa(uid), strconv.Itoa(gid), strconv.FormatUint(uint64(d.Mode), 8))
+	if d.IsKept {
+		return p.volume(ctx, nil, "keep", dir, d.Path, mode, strconv.Itoa(uid), strconv.Itoa(gid))
+	}
+	return p.volume(ctx, nil, "ensure", dir, d.Path, strconv.Itoa(uid), strconv.Itoa(gid), mode)
 }
 
 // populate has Podman create the part's volumes with the content and owner of the image's
@@ -172,7 +181,8 @@ func (p *Part) ensureDir(ctx context.Context, d units.EnsureDir) error {
 func (p *Part) populate(ctx context.Context) error {
 	args := []string{"create", "--replace", "--name=" + p.stepContainer(), "--network=none"}
 	for _, a := range p.podmanFlags() {
-		if !strings.HasPrefix(a, "--network=") {
+		isOfWhole := !strings.HasPrefix(a, "--mount=") // Podman would fill the volume with what belongs into a part of it
+		if isOfWhole && !strings.HasPrefix(a, "--network=") {
 			args = append(args, a)
 		}
 	}

@@ -28,10 +28,17 @@ func ofSteps(steps ...units.Step) units.Prestart {
 	}
 }
 
-func ensure(path string) units.Step {
+func ensureStep(path string) units.Step {
 	return units.Step{Seconds: 2, EnsureDir: &units.EnsureDir{
 		VolumeFile: units.VolumeFile{Volume: "ui.data", Path: path}, UID: os.Getuid(), GID: os.Getgid(), Mode: 0o750,
 	}}
+}
+
+// keepStep creates the directory of a subpath, which belongs to the owner of the volume.
+func keepStep(path string) units.Step {
+	s := ensureStep(path)
+	s.EnsureDir.IsKept, s.EnsureDir.UID, s.EnsureDir.GID = true, -1, -1
+	return s
 }
 
 func await(path string) units.Step {
@@ -75,7 +82,7 @@ func TestSteps(t *testing.T) {
 		check  func(w *world)
 	}{
 		"a directory": {
-			step: ensure("a/b"),
+			step: ensureStep("a/b"),
 			change: func(w *world) {
 				w.makeVolume("ui.data", "wallet")
 			},
@@ -87,7 +94,7 @@ func TestSteps(t *testing.T) {
 			},
 		},
 		"a directory in a volume that Podman fills first": {
-			step:  ensure("a"),
+			step:  ensureStep("a"),
 			calls: []string{"create docker.io/x:1", "init ui_step", "rm ui_step", "unshare volume ensure a " + fmt.Sprintf("%d %d 750", os.Getuid(), os.Getgid())},
 			check: func(w *world) {
 				if got := names(w.t, VolumeDir(w.Renderer.Volumes, "ui.data")); got != "seed" {
@@ -95,12 +102,36 @@ func TestSteps(t *testing.T) {
 				}
 			},
 		},
+		"a subpath in a volume that Podman fills first, but not with what belongs into the subpath": {
+			step: keepStep("a"),
+			change: func(w *world) {
+				w.Recipe.Podman = append(w.Recipe.Podman, "--mount=type=volume,source=ui.data,destination=/a,subpath=a")
+			},
+			calls: []string{"create docker.io/x:1", "init ui_step", "rm ui_step", "unshare volume keep a 750"},
+			check: func(w *world) {
+				if got := names(w.t, VolumeDir(w.Renderer.Volumes, "ui.data")); got != "seed" {
+					w.t.Errorf("the volume holds %q", got)
+				}
+			},
+		},
+		"a subpath that exists, with another mode, or as a file": {
+			step: keepStep("wallet"),
+			change: func(w *world) {
+				w.makeVolume("ui.data", "wallet")
+			},
+			calls: []string{"unshare volume keep wallet 750"},
+			check: func(w *world) {
+				if info, err := os.Stat(VolumeDir(w.Renderer.Volumes, "ui.data") + "/wallet"); err != nil || info.Mode() == 0o750|os.ModeDir {
+					w.t.Errorf("%v, %v", info, err)
+				}
+			},
+		},
 		"a directory of the system, where archgen is root": {
-			step:   ensure("a"),
+			step:   ensureStep("a"),
 			change: func(w *world) { w.Scope = units.System; w.makeVolume("ui.data", "wallet") },
 		},
 		"a directory in one of the host's, which no image fills": {
-			step: ensure("a"),
+			step: ensureStep("a"),
 			change: func(w *world) {
 				w.Recipe.Steps[0].EnsureDir.Volume = w.t.TempDir()
 			},
@@ -112,7 +143,7 @@ func TestSteps(t *testing.T) {
 			},
 		},
 		"a directory without an image": {
-			step: ensure("a"),
+			step: ensureStep("a"),
 			change: func(w *world) {
 				w.podman.fail = func(command string, _ bool) error {
 					if strings.HasPrefix(command, "create") {
@@ -125,7 +156,7 @@ func TestSteps(t *testing.T) {
 			calls: []string{"create docker.io/x:1", "rm ui_step"},
 		},
 		"a directory behind a link": {
-			step: ensure("out/a"),
+			step: ensureStep("out/a"),
 			change: func(w *world) {
 				data := w.makeVolume("ui.data", "wallet")
 				if err := os.Symlink(w.t.TempDir(), filepath.Join(data, "out")); err != nil {
@@ -136,7 +167,7 @@ func TestSteps(t *testing.T) {
 			calls: []string{"unshare volume ensure out/a " + fmt.Sprintf("%d %d 750", os.Getuid(), os.Getgid())},
 		},
 		"a directory of a user that is known too late": {
-			step: ensure("a"),
+			step: ensureStep("a"),
 			change: func(w *world) {
 				w.makeVolume("ui.data", "wallet")
 				w.Recipe.Podman = append(w.Recipe.Podman, "--userns=auto")

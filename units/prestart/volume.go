@@ -57,13 +57,11 @@ func Volume(ctx context.Context, args []string, stdin io.Reader) error {
 	case len(args) == 3 && args[0] == "await":
 		return waitForFile(ctx, args[1], args[2])
 	case len(args) == 6 && args[0] == "ensure":
-		uid, errUID := strconv.Atoi(args[3])
-		gid, errGID := strconv.Atoi(args[4])
-		mode, errMode := strconv.ParseUint(args[5], 8, 12)
-		if err := errors.Join(errUID, errGID, errMode); err != nil {
-			return &UsageError{err}
-		}
-		return ensureDirectory(args[1], args[2], uid, gid, uint32(mode))
+		return ensure(args[1], args[2], args[3], args[4], args[5])
+	case len(args) == 4 && args[0] == "keep":
+		return keep(args[1], args[2], "-1", "-1", args[3])
+	case len(args) == 6 && args[0] == "keep":
+		return keep(args[1], args[2], args[4], args[5], args[3])
 	case len(args) == 4 && args[0] == "overwrite":
 		mode, err := strconv.ParseUint(args[3], 8, 12)
 		if err != nil {
@@ -117,9 +115,29 @@ func hasFile(dir, path string) (isThere bool, err error) {
 	return err == nil, err
 }
 
+// keep creates a directory below another unless something is there.
+func keep(dir, path, uid, gid, mode string) error {
+	if isThere, err := hasFile(dir, path); isThere || err != nil {
+		return err
+	}
+	return ensure(dir, path, uid, gid, mode)
+}
+
+// ensure is ensureDirectory with numbers as text.
+func ensure(dir, path, uid, gid, mode string) error {
+	owner, errUID := strconv.Atoi(uid)
+	group, errGID := strconv.Atoi(gid)
+	bits, errMode := strconv.ParseUint(mode, 8, 12)
+	if err := errors.Join(errUID, errGID, errMode); err != nil {
+		return &UsageError{err}
+	}
+	return ensureDirectory(dir, path, owner, group, uint32(bits))
+}
+
 // ensureDirectory creates a directory and its parents below another, and sets the owner and
-// mode of the directory and of new parents. It follows no link, because the container may
-// have made one that leads out of its volume.
+// mode of the directory and of new parents. With the ids -1, a new directory has the owner of
+// the one that it is in. It follows no link, because the container may have made one that leads
+// out of its volume.
 func ensureDirectory(dir, path string, uid, gid int, mode uint32) error {
 	at, err := os.OpenFile(dir, os.O_RDONLY|unix.O_DIRECTORY, 0)
 	if err != nil {
@@ -129,6 +147,9 @@ func ensureDirectory(dir, path string, uid, gid int, mode uint32) error {
 	for i, name := range names {
 		here := strings.Join(names[:i+1], "/")
 		next, isNew, err := openOrMake(at, name, mode)
+		if isNew && uid < 0 {
+			uid, gid = ownerOfFile(at)
+		}
 		at.Close()
 		if err != nil {
 			return fmt.Errorf("%s in the volume is not a directory, or is a link, which archgen does not follow: %w", here, err)
@@ -143,6 +164,15 @@ func ensureDirectory(dir, path string, uid, gid int, mode uint32) error {
 		}
 	}
 	return at.Close()
+}
+
+// ownerOfFile is the owner of an open file, -1 for one that is unknown.
+func ownerOfFile(f *os.File) (uid, gid int) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return -1, -1
+	}
+	return int(st.Uid), int(st.Gid)
 }
 
 // openOrMake opens a directory within another. It creates the directory if there is none.

@@ -51,6 +51,17 @@ func TestEnsureDirectory(t *testing.T) {
 	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
 		t.Errorf("something was made outside: %v, %v", entries, err)
 	}
+	if err := Volume(t.Context(), []string{"keep", volume, "sub/x", "710"}, nil); err != nil {
+		t.Error(err)
+	}
+	for path, isRefused := range map[string]bool{"there": false, "file": false, "sub/x": false, "out/x": true, "file/x": true} {
+		before, _ := os.Lstat(filepath.Join(volume, path))
+		err := Volume(t.Context(), []string{"keep", volume, path, "700"}, nil)
+		after, _ := os.Lstat(filepath.Join(volume, path))
+		if (err != nil) != isRefused || before != nil && before.Mode() != after.Mode() {
+			t.Errorf("%s: %v; %v is now %v", path, err, before, after)
+		}
+	}
 	if err := ensureDirectory(filepath.Join(volume, "gone"), "x", 0, 0, 0o700); err == nil {
 		t.Error("a directory was made in a volume that is not there")
 	}

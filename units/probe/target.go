@@ -35,7 +35,7 @@ type Target struct {
 	PasswordSecret string `json:"password_secret,omitempty"`
 	// Expect is the expected values of members of the result, by dotted path.
 	Expect map[string]string `json:"expect,omitempty"`
-	// Interval is the time between two probes.
+	// Interval is the time from the end of a probe to the next one.
 	Interval time.Duration `json:"-"`
 	// Timeout is the timeout of one probe.
 	Timeout time.Duration `json:"-"`
@@ -125,7 +125,6 @@ func (t *Target) check() []error {
 	address, err := netip.ParseAddrPort(t.Address)
 	fail(err == nil && address.Port() != 0 && !address.Addr().IsUnspecified() && isWord(t.Address), "address: %q is no IP:port that can be reached", t.Address)
 	fail(t.Retries > 0, "retries: %d is below 1", t.Retries)
-	fail(t.Timeout <= t.Interval, "timeout: %v is longer than the interval %v", t.Timeout, t.Interval)
 
 	takes := func(members) bool { return false }
 	if p := t.protocol(); p != nil {

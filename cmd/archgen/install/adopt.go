@@ -61,6 +61,9 @@ func adoptVolume(set *manifests.Set, app *manifests.Resolved, v manifests.Volume
 		volume.Source = units.VolumeName(v.App, v.Name)
 		return volume
 	}
+	if v.Subpath != "" { // what a container has there can't replace the whole volume
+		return adopt.Volume{Target: v.Target, Source: units.VolumeName(owner.ID(), v.Name) + "/" + v.Subpath}
+	}
 	existing := owner.Existing(v.Name)
 	volume.Source = cmp.Or(existing, units.VolumeName(owner.ID(), v.Name))
 	if volume.Own = owner == app; volume.Own {

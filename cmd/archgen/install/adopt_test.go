@@ -128,9 +128,9 @@ func TestAdopterWritesOverlaysBesideManifests(t *testing.T) {
 func TestAdopterKnowsWhatAManifestCanMount(t *testing.T) {
 	t.Parallel()
 	source := Adopter(nil, installed.Directory{}, nil).Source
-	const want = "the name of a volume, or a clean absolute path on the host, without : , $ % or white space"
-	if source.Text != want || !source.Fits("/home/me/x") || source.Fits("/home/me/my files") {
-		t.Errorf("%q: %v, %v", source.Text, source.Fits("/home/me/x"), source.Fits("/home/me/my files"))
+	const want = "the name of a volume, or a clean absolute path on the host, without : , $ % or white space other than spaces within it"
+	if source.Text != want || !source.Fits("/home/me/my files") || source.Fits("/home/me/x:y") {
+		t.Errorf("%q: %v, %v", source.Text, source.Fits("/home/me/my files"), source.Fits("/home/me/x:y"))
 	}
 }
 

@@ -30,7 +30,7 @@ func manifestManual(types []structType) []byte {
 			b.WriteString(roff(line) + "\n")
 		}
 	}
-	b.WriteString(".SH VARIABLES\nThe values of \\fBenv\\fR, \\fBcommand\\fR, \\fBentrypoint\\fR and the \\fBexec\\fR of a probe can contain\nthese; ${NAME:\\-default} has a value for a variable that is empty. No other key replaces variables:\narchgen refuses one of these there, and warns about any other ${...}. $${ is a literal ${\neverywhere.\n")
+	b.WriteString(".SH VARIABLES\nThe values of \\fBenv\\fR, \\fBcommand\\fR, \\fBentrypoint\\fR, \\fBhostname\\fR, \\fBaliases\\fR and the \\fBexec\\fR of a\nprobe, and the names of \\fBhosts\\fR, can contain these; ${NAME:\\-default} has a value for a variable that is empty. No other key replaces variables:\narchgen refuses one of these there, and warns about any other ${...}. $${ is a literal ${\neverywhere.\n")
 	for _, v := range manifests.Variables {
 		fmt.Fprintf(&b, ".TP\n\\fB${%s}\\fR\n%s\n", roff(v.Name), roff(v.Meaning))
 	}

@@ -35,7 +35,7 @@ removes a value.
 func manifestPage(types []structType) []byte {
 	var b bytes.Buffer
 	b.WriteString(manifestIntro)
-	b.WriteString("## Variables\n\nThe values of `env`, `command`, `entrypoint` and the `exec` of a probe can contain\n`${NAME}` or `${NAME:-default}`. No other key replaces variables: archgen refuses a variable of\nthis list there, and warns about any other `${…}`. `$${` is a literal `${` everywhere.\n\n| variable | meaning |\n|---|---|\n")
+	b.WriteString("## Variables\n\nThe values of `env`, `command`, `entrypoint`, `hostname`, `aliases` and the `exec` of a probe,\nand the names of `hosts`, can contain `${NAME}` or `${NAME:-default}`. No other key replaces\nvariables: archgen refuses a variable of this list there, and warns about any other `${…}`.\n`$${` is a literal `${` everywhere.\n\n| variable | meaning |\n|---|---|\n")
 	for _, v := range manifests.Variables {
 		fmt.Fprintf(&b, "| `${%s}` | %s |\n", v.Name, v.Meaning)
 	}
