@@ -49,7 +49,7 @@ type Result struct {
 	Files []File
 	// Findings is in the order of the files.
 	Findings []Finding
-	// Questions is what was asked, in the order of the source.
+	// Questions is what was asked, in the order in which it was asked.
 	Questions []Question
 	// Sources is the text of the files that were read, for excerpts; secrets are masked.
 	Sources map[string][]byte

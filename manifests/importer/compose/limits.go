@@ -269,6 +269,9 @@ func (s *service) devices(n *syntax.Node, key string) {
 				}
 			}
 		}
+		if s.isUnset(it.node) {
+			continue
+		}
 		parts = append(parts, "", "", "")
 		d := manifests.Device{Path: parts[0], Target: parts[1], Permissions: parts[2]}
 		if strings.Contains(d.Path, "=") {

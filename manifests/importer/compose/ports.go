@@ -48,6 +48,9 @@ func (s *service) ports(n *syntax.Node, key string) {
 // shortPort reads [[IP:]HOST:]CONTAINER[/PROTOCOL].
 func (s *service) shortPort(it item) (m mapping, ok bool) {
 	text := s.text(it.node, it.key)
+	if s.isUnset(it.node) {
+		return m, false
+	}
 	rest, protocol, _ := strings.Cut(text, "/")
 	m.protocol = protocol
 	i := strings.LastIndexByte(rest, ':')
@@ -62,9 +65,7 @@ func (s *service) shortPort(it item) (m mapping, ok bool) {
 	m.host, okHost = spanOf(host)
 	m.container, okContainer = spanOf(container)
 	if !okHost || !okContainer || m.container.first == 0 {
-		if !s.isUnset(it.node) {
-			s.Report(importer.BadSourceValue, it.at, it.key, "%s is no port", diag.Quote(diag.Shorten(text)))
-		}
+		s.Report(importer.BadSourceValue, it.at, it.key, "%s is no port", diag.Quote(diag.Shorten(text)))
 		return m, false
 	}
 	return m, true

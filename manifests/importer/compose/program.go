@@ -167,7 +167,11 @@ func (s *service) word(it item, key string) (text string, ok bool) {
 	return text, ok
 }
 
-func (s *service) user(n *syntax.Node, key string) { s.c.User = s.text(n, key) }
+func (s *service) user(n *syntax.Node, key string) {
+	if user := s.text(n, key); !s.isUnset(n) {
+		s.c.User = user
+	}
+}
 
 func (s *service) groups(n *syntax.Node, key string) {
 	for _, it := range s.items(n, key) {
