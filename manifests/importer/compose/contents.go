@@ -190,7 +190,8 @@ func (s *service) content(kind string, g grantOf) (text, file string, ok bool) {
 	case d.Get("external") != nil && s.quiet(d.Get("external")) != "false":
 		s.Report(importer.ExternalSecret, d.Get("external").At, key, "%s is stored elsewhere", g.source)
 	case d.Get("content") != nil:
-		return s.text(d.Get("content"), key+".content"), "", true
+		text, ok = s.word(item{node: d.Get("content"), at: d.Get("content").At, key: key + ".content"}, key+".content")
+		return text, "", ok
 	case d.Get("environment") != nil:
 		return s.ofVariable(kind, d.Get("environment"), key+".environment")
 	case d.Get("file") != nil && kind == "secrets":
@@ -209,8 +210,12 @@ func (s *service) ofVariable(kind string, n *syntax.Node, key string) (text, fil
 	if !isSet && kind == "configs" {
 		s.Ask(importer.Question{Code: importer.UnsetVariable, Key: "variable." + name, Text: fmt.Sprintf("the variable %s has no value", name)}.From(n.At, key))
 	}
-	if kind == "secrets" {
+	if kind == "secrets" || isSecretName(name) {
 		s.Mask(v.at, v.value)
+	}
+	if kind == "configs" && isSecretName(name) {
+		s.Report(importer.SecretInValue, n.At, key, "the config is left out: it is the secret %s", secretName(name))
+		return "", "", false
 	}
 	return v.value, "", true
 }

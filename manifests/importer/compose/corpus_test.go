@@ -219,10 +219,11 @@ func matches(pattern []string, key string) bool {
 // No value of a secret is in the manifest, the report or an excerpt.
 func TestSecretsStayOut(t *testing.T) {
 	hidden := map[string][]string{
-		"secret-supplied": {"correct-horse", "tok-123456"},
-		"secret-answers":  {"old-value"},
-		"secret-names":    {"one-value", "other-value"},
-		"secrets":         {"hunter2", "abcdef"},
+		"secret-supplied":  {"correct-horse", "tok-123456"},
+		"secret-answers":   {"old-value"},
+		"secret-names":     {"one-value", "other-value"},
+		"secrets":          {"hunter2", "abcdef"},
+		"secret-elsewhere": {"hidden-value"},
 	}
 	for _, c := range corpus(t) {
 		r := c.run()

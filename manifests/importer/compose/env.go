@@ -90,7 +90,7 @@ func (s *service) envFile(name string, it item, isRequired bool) {
 			}
 		}
 		node := &syntax.Node{Kind: syntax.ScalarNode, Text: a.value, At: a.at}
-		s.env[a.name] = envValue{item: item{a.name, node, a.at, "env_file." + a.name}, x: expanded{text: a.value, uses: a.uses}, isInferred: true}
+		s.env[a.name] = envValue{item: item{a.name, node, a.at, it.key + "." + a.name}, x: expanded{text: a.value, uses: a.uses}, isInferred: true}
 	}
 }
 

@@ -44,6 +44,19 @@ func (s *service) healthcheck(n *syntax.Node, key string) {
 		probe.Timeout = probe.Interval
 	}
 	s.Note(s.path+".health.serving", n.At)
+	s.allowStart(probe, n)
+}
+
+// startTimeout is how long a part may take to start, unless its manifest says otherwise.
+const startTimeout = 300 * second
+
+// allowStart gives the start the time that the health check leaves the program: Compose waits
+// without an end.
+func (s *service) allowStart(p *manifests.Probe, n *syntax.Node) {
+	if need := p.StartPeriod + manifests.Duration(p.Retries)*p.Interval + p.Timeout; need > startTimeout {
+		s.c.Start.Timeout = min(need, 7*day)
+		s.Note(s.path+".start", n.At)
+	}
 }
 
 // test reads the command: CMD, CMD-SHELL, NONE, or one string for a shell.

@@ -61,7 +61,8 @@ func (p *project) lookup(name string, at syntax.Position) (variable, bool) {
 	return v, ok
 }
 
-// text is a scalar with its variables replaced. It reports variables without a value.
+// text is a scalar with its variables replaced. It reports variables without a value, and
+// leaves out a text that a secret is a part of.
 func (p *project) text(n *syntax.Node, key string) string {
 	switch n.Kind {
 	case syntax.ScalarNode:
@@ -71,9 +72,17 @@ func (p *project) text(n *syntax.Node, key string) string {
 		p.Report(importer.BadSourceValue, n.At, key, "%s must be one value, found %s", key, n.Describe())
 		return ""
 	}
-	x := p.expand(n)
-	p.settle(x, n, key)
-	return x.text
+	text, _ := p.word(item{node: n, at: n.At, key: key}, key)
+	return text
+}
+
+// word is a text, unless a secret is a part of it.
+func (p *project) word(it item, key string) (text string, ok bool) {
+	x := p.expand(it.node)
+	if text, ok = p.withoutSecrets(x, it, lastOf(key)); ok {
+		p.settle(x, it.node, it.key)
+	}
+	return text, ok
 }
 
 // asWritten is a value that stands where text does, as Compose turns it into text: a number in

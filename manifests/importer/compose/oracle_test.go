@@ -23,7 +23,7 @@ import (
 // have, or no name of it.
 var refused = []string{
 	"env-file-missing", "extends-lost", "health-lost", "include-circle", "include-lost", "interpolation-bad",
-	"interpolation-unset", "limits-bad", "not-a-map", "not-representable", "not-yaml", "ports-bad", "secrets-extra",
+	"interpolation-unset", "limits-bad", "not-a-map", "not-representable", "not-yaml", "ports-bad", "ports-unset", "secrets-extra",
 	"unknown-keys", "volumes-keys",
 }
 

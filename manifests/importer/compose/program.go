@@ -158,15 +158,6 @@ func (s *service) words(n *syntax.Node, key string) (words manifests.Words) {
 	return words
 }
 
-// word is a text of a command, unless a secret is a part of it.
-func (s *service) word(it item, key string) (text string, ok bool) {
-	x := s.expand(it.node)
-	if text, ok = s.withoutSecrets(x, it, lastOf(key)); ok {
-		s.settle(x, it.node, it.key)
-	}
-	return text, ok
-}
-
 func (s *service) user(n *syntax.Node, key string) {
 	if user := s.text(n, key); !s.isUnset(n) {
 		s.c.User = user

@@ -216,10 +216,14 @@ func (s *service) labels(n *syntax.Node, key string) {
 		case !fits(l.name):
 			s.Report(importer.Label, l.at, l.key, "the label %s is left out", l.name)
 		default:
+			value, ok := s.word(item{node: asWritten(l.node), at: l.at, key: l.key}, l.key)
+			if !ok {
+				continue
+			}
 			if s.c.Labels == nil {
 				s.c.Labels = map[string]string{}
 			}
-			s.c.Labels[l.name] = s.text(asWritten(l.node), l.key)
+			s.c.Labels[l.name] = value
 			s.Keep(l.at, l.key, s.path+".labels."+l.name)
 		}
 	}

@@ -43,9 +43,10 @@ func (s *service) mounts(n *syntax.Node, key string) {
 
 // shortMount reads [SOURCE:]TARGET[:OPTIONS].
 func (s *service) shortMount(m *mount) bool {
-	parts := strings.SplitN(s.text(m.node, m.key), ":", 3)
+	text, ok := s.word(m.item, m.key)
+	parts := strings.SplitN(text, ":", 3)
 	switch {
-	case s.isUnset(m.node):
+	case !ok || s.isUnset(m.node):
 		return false
 	case len(parts) == 1:
 		m.target = parts[0]
