@@ -28,7 +28,8 @@ func (c *cli) importCommand() *cobra.Command {
 		Long: `import writes a manifest from a description that another program reads. It
 reports what happens to each key of the source: kept, asked, approximated,
 dropped or refused, with its position and what to do.`,
-		Example: `  archgen import compose ./wiki`,
+		Example: `  archgen import compose ./wiki
+  archgen import run -- podman run -d -p 8080:80 nginx:1.27`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return nil
@@ -37,8 +38,19 @@ dropped or refused, with its position and what to do.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(c.importComposeCommand())
+	cmd.AddCommand(c.importComposeCommand(), c.importRunCommand())
 	return cmd
+}
+
+func (o *importOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.out, "out", ".", "write to `DIR`")
+	f.StringVar(&o.id, "id", "", "`ID` of the app (default: the name in the source)")
+	f.StringArrayVar(&o.set, "set", nil, "answer a question, as `KEY=VALUE`")
+	f.StringVar(&o.answersFile, "answers", "", "read answers from `FILE`")
+	f.BoolVar(&o.partial, "partial", false, "leave out what the manifest can't say")
+	f.BoolVar(&o.force, "force", false, "replace a manifest that exists")
+	f.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
 }
 
 func (c *cli) importComposeCommand() *cobra.Command {
@@ -64,20 +76,39 @@ out because of --partial.`,
   archgen import compose --id wiki --set expose=network compose.yaml
   archgen import compose --answers wiki.toml --json ./wiki`,
 		Args: usageArgs(oneOf("Compose file, or directory that has one")),
-		RunE: func(_ *cobra.Command, args []string) error { return c.importCompose(&o, args[0]) },
+		RunE: func(_ *cobra.Command, args []string) error {
+			return c.importFrom(&o, func(answers imports.Answers, ask func(importer.Question) (string, bool)) (*importer.Result, error) {
+				return imports.Compose(args[0], o.id, o.out, answers, ask)
+			})
+		},
 	}
-	f := cmd.Flags()
-	f.StringVar(&o.out, "out", ".", "write to `DIR`")
-	f.StringVar(&o.id, "id", "", "`ID` of the app (default: the name of the project)")
-	f.StringArrayVar(&o.set, "set", nil, "answer a question, as `KEY=VALUE`")
-	f.StringVar(&o.answersFile, "answers", "", "read answers from `FILE`")
-	f.BoolVar(&o.partial, "partial", false, "leave out what the manifest can't say")
-	f.BoolVar(&o.force, "force", false, "replace a manifest that exists")
-	f.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
+	o.flags(cmd)
 	return cmd
 }
 
-func (c *cli) importCompose(o *importOptions, path string) error {
+func (c *cli) importRunCommand() *cobra.Command {
+	var o importOptions
+	cmd := &cobra.Command{
+		Use:   "run -- COMMAND…",
+		Short: "Import a podman run or docker run command",
+		Long: `import run reads the arguments of podman run or docker run and writes ID.yaml,
+as import compose does. It does not run the command. The shell has replaced
+variables in it already; relative paths are below the working directory.`,
+		Example: `  archgen import run -- podman run -d --name web -p 8080:80 nginx:1.27`,
+		Args:    some("give the command: archgen import run -- podman run …"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return c.importFrom(&o, func(answers imports.Answers, ask func(importer.Question) (string, bool)) (*importer.Result, error) {
+				return imports.Run(args, o.id, answers, ask)
+			})
+		},
+	}
+	o.flags(cmd)
+	cmd.Flags().SetInterspersed(false) // the flags of the command are its own
+	return cmd
+}
+
+// importFrom imports with the answers of the command line, of the file and of a person.
+func (c *cli) importFrom(o *importOptions, read func(imports.Answers, func(importer.Question) (string, bool)) (*importer.Result, error)) error {
 	for _, text := range o.set {
 		if key, _, found := strings.Cut(text, "="); !found || key == "" {
 			return usageError{fmt.Errorf("--set %s: write KEY=VALUE", text)}
@@ -87,7 +118,7 @@ func (c *cli) importCompose(o *importOptions, path string) error {
 	if err != nil {
 		return err
 	}
-	r, err := imports.Compose(path, o.id, o.out, answers, func(q importer.Question) (string, bool) { return c.asked(o, q) })
+	r, err := read(answers, func(q importer.Question) (string, bool) { return c.asked(o, q) })
 	if err != nil {
 		return err
 	}

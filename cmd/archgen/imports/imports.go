@@ -18,6 +18,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/importer"
 	"github.com/archipelago-os/archipelago/manifests/importer/compose"
+	"github.com/archipelago-os/archipelago/manifests/importer/podmanrun"
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
@@ -62,8 +63,8 @@ func (a Answers) Unasked(r *importer.Result) string {
 	return ""
 }
 
-// Compose imports the Compose project of a file or directory into the directory out. As long
-// as ask gives an answer to a question that has none, it is imported again.
+// Compose imports the Compose project of a file or directory into the directory out. ask is
+// asked each question that has no answer, until it gives none.
 func Compose(path, id, out string, answers Answers, ask func(importer.Question) (string, bool)) (*importer.Result, error) {
 	o, dir, err := projectOf(path, out)
 	if err != nil {
@@ -75,17 +76,36 @@ func Compose(path, id, out string, answers Answers, ask func(importer.Question) 
 	}
 	defer func() { _ = root.Close() }() // nothing was written
 	o.ID, o.Answers = id, answers.All
+	r := answered(answers, ask, func() *importer.Result { return compose.Import(root.FS(), o) })
+	r.Below(dir)
+	return r, nil
+}
+
+// Run imports a command such as podman run. Relative paths in it are below the working
+// directory.
+func Run(words []string, id string, answers Answers, ask func(importer.Question) (string, bool)) (*importer.Result, error) {
+	root, err := os.OpenRoot(".")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }() // nothing was written
+	o := compose.Options{ID: id, Answers: answers.All}
+	return answered(answers, ask, func() *importer.Result { return podmanrun.Import(root.FS(), words, o) }), nil
+}
+
+// answered imports again as long as there are answers to questions that had none.
+func answered(answers Answers, ask func(importer.Question) (string, bool), read func() *importer.Result) *importer.Result {
 	for {
-		r := compose.Import(root.FS(), o)
+		r := read()
 		i := slices.IndexFunc(r.Questions, func(q importer.Question) bool { return !q.IsAnswered })
-		if i >= 0 {
-			if answer, ok := ask(r.Questions[i]); ok {
-				o.Answers[r.Questions[i].Key] = answer
-				continue
-			}
+		if i < 0 {
+			return r
 		}
-		r.Below(dir)
-		return r, nil
+		answer, ok := ask(r.Questions[i])
+		if !ok {
+			return r
+		}
+		answers.All[r.Questions[i].Key] = answer
 	}
 }
 

@@ -8,6 +8,7 @@ package compose
 
 import (
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"strings"
@@ -30,6 +31,8 @@ type Options struct {
 	Name string
 	// Project is the path from the manifest's directory to that of the source, for builds.
 	Project string
+	// Capabilities is the default of the question for Linux capabilities; docker if empty.
+	Capabilities string
 	// Answers is by the keys of the questions.
 	Answers map[string]string
 }
@@ -56,11 +59,7 @@ type project struct {
 
 // Import reads the Compose project of a directory.
 func Import(fsys fs.FS, o Options) *importer.Result {
-	p := &project{
-		Draft: importer.NewDraft(o.Answers), Options: o, fsys: fsys,
-		secrets: map[string]string{}, unset: map[string]bool{}, volumes: map[string]string{},
-	}
-	p.App.ID = idOf(first(o.ID, o.Name, "app"))
+	p := newProject(fsys, o)
 	file := p.find()
 	if file == "" {
 		return p.nothing()
@@ -70,6 +69,29 @@ func Import(fsys fs.FS, o Options) *importer.Result {
 	if p.tree == nil {
 		return p.Abandon()
 	}
+	return p.convert()
+}
+
+// ImportTree reads a project that another format was translated into. sources is the text that
+// the positions of the tree refer to.
+func ImportTree(fsys fs.FS, tree *syntax.Node, sources map[string][]byte, o Options) *importer.Result {
+	p := newProject(fsys, o)
+	maps.Copy(p.Sources, sources)
+	p.tree = tree
+	return p.convert()
+}
+
+func newProject(fsys fs.FS, o Options) *project {
+	p := &project{
+		Draft: importer.NewDraft(o.Answers), Options: o, fsys: fsys,
+		secrets: map[string]string{}, unset: map[string]bool{}, volumes: map[string]string{},
+	}
+	p.App.ID = idOf(first(o.ID, o.Name, "app"))
+	return p
+}
+
+// convert makes the app of the tree.
+func (p *project) convert() *importer.Result {
 	p.top()
 	if len(p.services) == 0 {
 		return p.nothing()

@@ -27,7 +27,7 @@ var serviceKeys = []keyRow[*service]{
 	{key: "command", to: "command", read: (*service).command},
 	{key: "user", to: "user", read: (*service).user},
 	{key: "group_add", to: "group_add", read: (*service).groups},
-	{key: "userns_mode", loss: importer.UserNamespace},
+	{key: "userns_mode", to: "userns", read: (*service).userNamespace},
 	{key: "working_dir", to: "working_dir", read: (*service).workingDir},
 	{key: "hostname", to: "hostname", read: (*service).hostname},
 	{key: "domainname", loss: importer.NoEquivalent},
@@ -262,7 +262,6 @@ func (p *project) lose(code importer.Code, e syntax.Entry, key string) {
 var lossText = map[importer.Code]string{
 	importer.NoMeaning:        "the key %s says nothing about how the app runs",
 	importer.NoEquivalent:     "the key %s is left out: the manifest has no such key",
-	importer.UserNamespace:    "the key %s is left out: the container has the user namespace of the user that runs Podman",
 	importer.ForeignContainer: "the key %s is left out: it reaches a container that is not part of the app",
 	importer.GPU:              "the key %s is left out: a manifest can't ask for a GPU by name",
 	importer.EngineSocket:     "the key %s is left out: with it the container would control the machine",

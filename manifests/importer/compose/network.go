@@ -53,7 +53,7 @@ func (s *service) networkMode(n *syntax.Node, key string) {
 		if kind == "host" {
 			s.Ask(importer.Question{Code: importer.Privilege, Key: "privilege.network." + s.name, Text: s.name + " is on the network of the host", HasDefault: true, Default: "keep"}.From(n.At, key))
 		}
-	case "bridge", "default", "":
+	case "bridge", "default", "pasta", "slirp4netns", "":
 	case "service":
 		target := s.service(other)
 		if target == nil || target == s {

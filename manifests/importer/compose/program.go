@@ -164,6 +164,17 @@ func (s *service) user(n *syntax.Node, key string) {
 	}
 }
 
+// userNamespace reads a namespace of Podman's. The others depend on how the engine runs.
+func (s *service) userNamespace(n *syntax.Node, key string) {
+	mode := s.text(n, key)
+	switch kind, _, _ := strings.Cut(mode, ":"); kind {
+	case "keep-id", "nomap", "auto":
+		s.c.UserNS = mode
+	default:
+		s.Report(importer.UserNamespace, n.At, key, "the container has the user namespace of the user that runs Podman")
+	}
+}
+
 func (s *service) groups(n *syntax.Node, key string) {
 	for _, it := range s.items(n, key) {
 		s.c.GroupAdd = append(s.c.GroupAdd, s.text(it.node, it.key))

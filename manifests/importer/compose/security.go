@@ -70,8 +70,8 @@ func (s *service) completeCapabilities() {
 
 func (s *service) defaultCapabilities() []string {
 	switch s.Ask(importer.Question{
-		Code: importer.Capabilities, Key: "capabilities", Text: "the Linux capabilities that Docker keeps are written out",
-		Default: "docker", HasDefault: true, Choices: []string{"docker", "podman", "none"},
+		Code: importer.Capabilities, Key: "capabilities", Text: "the Linux capabilities that the container keeps are written out",
+		Default: first(s.Capabilities, "docker"), HasDefault: true, Choices: []string{"docker", "podman", "none"},
 	}.From(s.at, s.key)) {
 	case "none":
 		return nil
