@@ -142,7 +142,7 @@ func TestPrint(t *testing.T) {
 	want := "dir/src.yaml:2:11: asked: password becomes the secret x.password [secret]\n" +
 		"    2 | password: *******\n" +
 		"      |           ^\n" +
-		"       hint: `archgen secret set ID.NAME` with the value, `--set secret.password=generate` for a random one, or `--set secret.password=plain` to write it into the manifest.\n" +
+		"       hint: `archgen secret set x.password` with the value, `--set secret.password=generate` for a random one, or `--set secret.password=plain` to write it into the manifest.\n" +
 		"x: 1 kept, 1 asked\n"
 	if d := cmp.Diff(want, b.String()); d != "" {
 		t.Errorf("-want +got:\n%s", d)

@@ -59,6 +59,9 @@ func (d *Draft) Ask(q Question) string {
 		d.Report(q.Code, q.at, q.key, "%s", q.Text)
 		last := &d.findings[len(d.findings)-1]
 		last.Hint = keyOfKind.ReplaceAllLiteralString(last.Hint, q.Key)
+		if name, isSecret := strings.CutPrefix(q.Key, "secret."); isSecret {
+			last.Hint = strings.ReplaceAll(last.Hint, "ID.NAME", d.App.ID+"."+name)
+		}
 	default:
 		d.findings = append(d.findings, at(Finding{
 			Severity: Refused, Code: q.Code, Key: q.key, Message: q.Text, Hint: fmt.Sprintf("--set %s=VALUE", q.Key),

@@ -32,7 +32,7 @@ func (s *service) healthcheck(n *syntax.Node, key string) {
 	}
 	probe := s.c.Health.Serving
 	if probe == nil {
-		if n.Get("test") == nil {
+		if n.Get("test") == nil && n.Get("disable") == nil {
 			s.Report(importer.NoEquivalent, n.At, key, "the health check of the image keeps its own times")
 		}
 		return

@@ -87,7 +87,7 @@ func (s *service) networks(n *syntax.Node, key string) {
 	declared := s.tree.Get("networks")
 	for _, name := range s.networkNames() {
 		if name != "default" && declared.Find(name) < 0 {
-			s.Report(importer.BadSourceValue, n.At, key, "the network %s is not declared", name)
+			s.Report(importer.ExternalNetwork, n.At, key, "the network %s is declared in no file of the project", name)
 		}
 	}
 	for _, e := range n.Entries {
