@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -62,22 +63,28 @@ func demandValid(t *testing.T, r *importer.Result) {
 	}
 }
 
-// Every beginning of every case is imported or refused. So is every case without one of its lines.
+// Each case is imported or refused when it is cut off, and when one of its lines is missing.
 func TestCutFiles(t *testing.T) {
+	t.Parallel()
 	for _, c := range corpus(t) {
-		name := c.options.File
-		if name == "" {
-			name = (&project{Options: c.options, fsys: c.fsys}).find()
-		}
-		whole := c.fsys[name].Data
-		lines := bytes.SplitAfter(whole, []byte("\n"))
-		for i := range lines {
-			without := bytes.Join(append(append([][]byte{}, lines[:i]...), lines[i+1:]...), nil)
-			for _, text := range [][]byte{bytes.Join(lines[:i], nil), without, whole[:min(len(whole), i*7)]} {
-				c.fsys[name] = &fstest.MapFile{Data: text}
-				if r := c.run(); len(r.Files) > 0 {
-					demandValid(t, r)
-				}
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			c.cut(t)
+		})
+	}
+}
+
+func (c testCase) cut(t *testing.T) {
+	t.Helper()
+	name := (&project{Options: c.options, fsys: c.fsys}).find()
+	whole := c.fsys[name].Data
+	lines := bytes.SplitAfter(whole, []byte("\n"))
+	for i := range lines {
+		without := slices.Concat(lines[:i:i], lines[i+1:])
+		for _, text := range [][]byte{bytes.Join(without, nil), whole[:len(whole)*i/len(lines)]} {
+			c.fsys[name] = &fstest.MapFile{Data: text}
+			if r := c.run(); len(r.Files) > 0 {
+				demandValid(t, r)
 			}
 		}
 	}
@@ -85,11 +92,12 @@ func TestCutFiles(t *testing.T) {
 
 // A file whose aliases multiply is refused, and soon.
 func TestAliasesAreBounded(t *testing.T) {
-	text := "x-0: &a0 {k0: v, k1: v, k2: v, k3: v, k4: v, k5: v, k6: v, k7: v, k8: v, k9: v}\n"
+	var text strings.Builder
+	text.WriteString("x-0: &a0 {k0: v, k1: v, k2: v, k3: v, k4: v, k5: v, k6: v, k7: v, k8: v, k9: v}\n")
 	for i := range 20 {
-		text += fmt.Sprintf("x-%d: &a%d {l: [*a%d, *a%d, *a%d, *a%d], <<: *a%d}\n", i+1, i+1, i, i, i, i, i)
+		fmt.Fprintf(&text, "x-%d: &a%d {l: [*a%d, *a%d, *a%d, *a%d], <<: *a%d}\n", i+1, i+1, i, i, i, i, i)
 	}
-	r := Import(fstest.MapFS{"compose.yaml": {Data: []byte(text + "services: {web: {image: nginx}}\n")}}, Options{Name: "bomb"})
+	r := Import(fstest.MapFS{"compose.yaml": {Data: []byte(text.String() + "services: {web: {image: nginx}}\n")}}, Options{Name: "bomb"})
 	if r.Worst() != importer.Refused || len(r.Files) > 0 {
 		t.Errorf("it is imported: %s", r.Summary())
 	}

@@ -80,7 +80,7 @@ var serviceKeys = []keyRow[*service]{
 	{key: "ulimits", to: "limits", read: (*service).ulimits},
 	{key: "shm_size", to: "limits.shm", read: (*service).shmSize},
 	{key: "mem_limit", to: "limits.memory", read: (*service).memoryLimit},
-	{key: "mem_reservation", to: "podman_args", read: sizeArgument("--memory-reservation", importer.MemoryReservation)},
+	{key: "mem_reservation", to: "podman_args", read: (*service).memoryReservation},
 	{key: "memswap_limit", to: "podman_args", read: sizeArgument("--memory-swap", importer.RawArgument)},
 	{key: "mem_swappiness", to: "podman_args", read: rawArgument("--memory-swappiness", importer.RawArgument)},
 	{key: "oom_score_adj", to: "podman_args", read: rawArgument("--oom-score-adj", importer.RawArgument)},

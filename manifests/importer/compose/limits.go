@@ -78,6 +78,10 @@ func (s *service) memoryLimit(n *syntax.Node, key string) {
 	}
 }
 
+func (s *service) memoryReservation(n *syntax.Node, key string) {
+	sizeArgument("--memory-reservation", importer.MemoryReservation)(s, n, key)
+}
+
 func (s *service) shmSize(n *syntax.Node, key string) {
 	if size, ok := s.size(n, key); ok {
 		s.c.Limits.Shm = size
@@ -218,7 +222,7 @@ func (s *service) resources(n *syntax.Node, key string) {
 			case "limits.pids":
 				s.pidsLimit(r.Value, here)
 			case "reservations.memory":
-				sizeArgument("--memory-reservation", importer.MemoryReservation)(s, r.Value, here)
+				s.memoryReservation(r.Value, here)
 			case "reservations.cpus":
 				s.Report(importer.CPUReservation, r.At, here, "no processor time is reserved")
 			case "reservations.devices":
