@@ -142,7 +142,9 @@ func environmentOf(s types.ServiceConfig, part *manifests.Part) map[string]strin
 	env := map[string]string{}
 	for name, value := range s.Environment {
 		isSecret := slices.ContainsFunc(part.Secrets, func(m manifests.SecretMount) bool { return m.Env == name })
-		if value != nil && !isSecret && (name != "TZ" || part.Timezone == "") {
+		_, isKept := manifestEnv(part)[name]
+		isTimezone := name == "TZ" && part.Timezone != "" && !isKept
+		if value != nil && !isSecret && !isTimezone {
 			env[name] = *value
 		}
 	}
@@ -161,7 +163,7 @@ func manifestEnv(part *manifests.Part) map[string]string {
 func portsOf(s types.ServiceConfig) []string {
 	ports := make([]string, 0, len(s.Ports))
 	for _, p := range s.Ports {
-		ports = append(ports, fmt.Sprintf("%s:%d/%s", p.Published, p.Target, p.Protocol))
+		ports = append(ports, fmt.Sprintf("%s:%d/%s", p.Published, p.Target, strings.ToLower(p.Protocol)))
 	}
 	slices.Sort(ports)
 	return ports
