@@ -17,7 +17,7 @@ FUZZTIME ?= 30s
 # The Debian release of the test machines: trixie has Podman 5.4, forky 5.8.
 SUITE ?= $(or $(ARCHIPELAGO_HOST_SUITE),trixie)
 
-.PHONY: layers help setup build test unit race model model-test lint fmt generate check golden fuzz cover bench demo machine e2e e2e-podman install uninstall compile check-package dist deb rpm clean
+.PHONY: layers help setup build test unit race model model-test lint fmt generate check golden corpus fuzz cover bench demo machine e2e e2e-podman install uninstall compile check-package dist deb rpm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -75,6 +75,9 @@ generate: setup ## Regenerate docs/manifest.md, docs/diagnostics.md, docs/catalo
 	go test ./cmd/archgen -run '^TestManualPage$$' -update
 
 check: test ## What CI runs
+
+corpus: ## Import the Compose projects below CORPUS=DIR and count what is lost, by code
+	go test -count=1 -v -run '^TestStores$$' ./manifests/importer/compose -corpus '$(abspath $(CORPUS))'
 
 golden: setup ## Rewrite the expected output of golden tests; read the diff afterwards
 	go test $$(git grep -l 'flag.Bool("update"' -- '*_test.go' | xargs dirname | sort -u | sed 's|^|./|') -update

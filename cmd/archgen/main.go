@@ -65,7 +65,7 @@ func (c *cli) exitCode(err error) int {
 	switch {
 	case is[usageError](err):
 		return exitUsage
-	case is[partError](err):
+	case is[partError](err), is[lossy](err):
 		return exitPart
 	case is[differs](err):
 		return exitDiffers

@@ -36,7 +36,8 @@ Exit codes:
   1  failed
   2  the command line can't be understood
   3  some apps failed and others did not; from status: an app that should
-     be running is down or not answering
+     be running is down or not answering; from import: something of the
+     source is approximated or left out
   4  something differs: apply has something to do (diff --exit-code), or
      the configuration files of an app are out of date (files)
   5  another run of archgen or healthd holds the lock
@@ -101,7 +102,7 @@ func (c *cli) groups() []group {
 			c.diffCommand(), c.applyCommand(), c.pullCommand(), c.filesCommand(), c.generationsCommand(), c.rollbackCommand(), c.eventsCommand(), c.doctorCommand(),
 		}},
 		{"Authoring", []*cobra.Command{
-			c.checkCommand(), c.renderCommand(), c.graphCommand(), c.schemaCommand(),
+			c.importCommand(), c.checkCommand(), c.renderCommand(), c.graphCommand(), c.schemaCommand(),
 		}},
 	}
 }

@@ -36,7 +36,23 @@ func (p Printer) Print(w io.Writer, l List) error {
 	return err
 }
 
+// Label is the word that a finding begins with, and its colour.
+type Label struct{ Text, Color string }
+
 func (p Printer) one(b *bytes.Buffer, d Diagnostic) {
+	label := Label{d.Severity.String(), "31;1"}
+	if d.Severity == Warning {
+		label.Color = "33;1"
+	}
+	p.Line(b, label, d)
+}
+
+// Line writes one finding with its excerpt under a label of the caller's. Reports that know
+// other severities are made of it.
+func (p *Printer) Line(b *bytes.Buffer, label Label, d Diagnostic) {
+	if p.lines == nil {
+		p.lines = map[string][]string{}
+	}
 	if d.File != "" {
 		b.WriteString(printable(d.File))
 		if d.Line > 0 {
@@ -44,11 +60,7 @@ func (p Printer) one(b *bytes.Buffer, d Diagnostic) {
 		}
 		b.WriteString(": ")
 	}
-	color := "31;1"
-	if d.Severity == Warning {
-		color = "33;1"
-	}
-	fmt.Fprintf(b, "%s: %s [%s]\n", p.paint(color, d.Severity.String()), printable(d.Message), d.Code)
+	fmt.Fprintf(b, "%s: %s [%s]\n", p.paint(label.Color, label.Text), printable(d.Message), d.Code)
 	p.excerpt(b, d)
 	if d.Hint != "" {
 		fmt.Fprintf(b, "       %s %s\n", p.paint("36", "hint:"), printable(d.Hint))

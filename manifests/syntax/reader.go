@@ -27,6 +27,10 @@ const (
 type Reader struct {
 	File  string
 	Diags diag.List
+	// FollowAliases accepts anchors, aliases and merge keys of YAML, for the files of other
+	// programs. A value keeps the position where its text stands. A merged key has that of
+	// the merge.
+	FollowAliases bool
 	// values counts the values of the file.
 	values int
 	// columns turns the columns of the YAML library, which counts characters.

@@ -38,6 +38,28 @@ func show(n *syntax.Node) string {
 	return n.Text
 }
 
+// TestFollowAliases: a value keeps its place, and a merged key has that of the merge.
+func TestFollowAliases(t *testing.T) {
+	for name, tt := range map[string]struct{ text, want, problem string }{
+		"an alias":               {"a: &x {k: v}\nb: *x\n", "{a@x.yaml:1:1={k@x.yaml:1:8=v} b@x.yaml:2:1={k@x.yaml:1:8=v}}", ""},
+		"a merge":                {"a: &x {k: v, l: w}\nb:\n  <<: *x\n  l: own\n", "{a@x.yaml:1:1={k@x.yaml:1:8=v l@x.yaml:1:14=w} b@x.yaml:2:1={l@x.yaml:4:3=own k@x.yaml:3:3=v}}", ""},
+		"the first of two wins":  {"b:\n  <<: [{k: one}, {k: two, l: w}]\n", "{b@x.yaml:1:1={k@x.yaml:2:3=one l@x.yaml:2:3=w}}", ""},
+		"a merge of no map":      {"b:\n  <<: text\n", "{b@x.yaml:1:1={}}", "x.yaml:2:3: error: a merge key takes a map, or a list of maps [wrong-type]"},
+		"an alias within itself": {"a: &x [*x]\n", "", "[too-deep]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &syntax.Reader{File: "x.yaml", FollowAliases: true}
+			n := r.Read([]byte(tt.text))
+			if tt.want != "" && show(n) != tt.want {
+				t.Errorf("got  %s\nwant %s", show(n), tt.want)
+			}
+			if (len(r.Diags) > 0) != (tt.problem != "") || len(r.Diags) > 0 && !strings.Contains(r.Diags[0].String(), tt.problem) {
+				t.Errorf("got %v, want %q", r.Diags, tt.problem)
+			}
+		})
+	}
+}
+
 // TestRead: both encodings give one tree, and every key knows its place.
 func TestRead(t *testing.T) {
 	for name, tt := range map[string]struct{ file, text, want, problems string }{

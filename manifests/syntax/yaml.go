@@ -101,7 +101,10 @@ func (r *Reader) convert(y *yaml.Node, depth int) *Node {
 		n.Kind = BrokenNode
 		return n
 	}
-	if y.Anchor != "" || y.Kind == yaml.AliasNode {
+	if r.FollowAliases && y.Kind == yaml.AliasNode {
+		return r.convert(y.Alias, depth+1)
+	}
+	if !r.FollowAliases && (y.Anchor != "" || y.Kind == yaml.AliasNode) {
 		r.fail(diag.Alias, n.At.Line, n.At.Column, "write the value out", "anchors and aliases are not accepted")
 		n.Kind = BrokenNode
 		return n
@@ -128,11 +131,14 @@ func (r *Reader) convert(y *yaml.Node, depth int) *Node {
 func (r *Reader) convertMap(n *Node, y *yaml.Node, depth int) {
 	n.Entries = make([]Entry, 0, min(len(y.Content)/2, maxValues))
 	first := make(map[string]int, cap(n.Entries))
+	var merges []Entry
 	for i := 0; i+1 < len(y.Content) && r.values <= maxValues; i += 2 {
 		k, v := y.Content[i], y.Content[i+1]
 		at := r.at(k)
 		line, again := first[k.Value]
 		switch {
+		case k.ShortTag() == "!!merge" && r.FollowAliases:
+			merges = append(merges, Entry{At: at, Value: r.convert(v, depth+1)})
 		case k.ShortTag() == "!!merge":
 			r.fail(diag.Alias, at.Line, at.Column, "write the keys out", "merge keys are not accepted")
 		case k.Kind != yaml.ScalarNode:
@@ -145,6 +151,32 @@ func (r *Reader) convertMap(n *Node, y *yaml.Node, depth int) {
 			continue
 		}
 		r.count(at)
+	}
+	for _, m := range merges {
+		r.merge(n, m.Value, m.At)
+	}
+}
+
+// merge adds the keys of a merge that the map does not have itself. Of several maps the
+// first that has a key wins.
+func (r *Reader) merge(n, merged *Node, at Position) {
+	from := []*Node{merged}
+	if merged.Kind == ListNode {
+		from = merged.Items
+	}
+	for _, other := range from {
+		if other.Kind != MapNode {
+			r.fail(diag.WrongType, at.Line, at.Column, "", "a merge key takes a map, or a list of maps")
+			return
+		}
+		for _, e := range other.Entries {
+			if n.Find(e.Key) >= 0 {
+				continue
+			}
+			value := *e.Value
+			value.At = at
+			n.Entries = append(n.Entries, Entry{e.Key, at, &value})
+		}
 	}
 }
 

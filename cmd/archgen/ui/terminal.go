@@ -39,6 +39,16 @@ func Confirm(in io.Reader, out io.Writer, question string) bool {
 	return err == nil && (a == "y" || a == "yes")
 }
 
+// Line asks a question, and returns the answer without white space at its ends.
+func Line(in io.Reader, out io.Writer, question string) (string, error) {
+	fmt.Fprint(out, Lines(question))
+	answer, err := bufio.NewReader(in).ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("reading the answer: %w", err)
+	}
+	return strings.TrimSpace(answer), nil
+}
+
 // failed is the exit code after a signal.
 const failed = 1
 

@@ -1,0 +1,204 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/archipelago-os/archipelago/cmd/archgen/imports"
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/manifests/importer"
+)
+
+type importOptions struct {
+	out, id, answersFile string
+	set                  []string
+	partial, force       bool
+	asJSON               bool
+}
+
+func (c *cli) importCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "import",
+		Short: "Write the manifest of an app that something else describes",
+		Long: `import writes a manifest from a description that another program reads. It
+reports what happens to each key of the source: kept, asked, approximated,
+dropped or refused, with its position and what to do.`,
+		Example: `  archgen import compose ./wiki
+  archgen import run -- podman run -d -p 8080:80 nginx:1.27`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return unknownCommand(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(c.importComposeCommand(), c.importRunCommand())
+	return cmd
+}
+
+func (o *importOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.out, "out", ".", "write to `DIR`")
+	f.StringVar(&o.id, "id", "", "`ID` of the app (default: the name in the source)")
+	f.StringArrayVar(&o.set, "set", nil, "answer a question, as `KEY=VALUE`")
+	f.StringVar(&o.answersFile, "answers", "", "read answers from `FILE`")
+	f.BoolVar(&o.partial, "partial", false, "leave out what the manifest can't say")
+	f.BoolVar(&o.force, "force", false, "replace a manifest that exists")
+	f.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
+}
+
+func (c *cli) importComposeCommand() *cobra.Command {
+	var o importOptions
+	cmd := &cobra.Command{
+		Use:   "compose FILE|DIR",
+		Short: "Import a Compose project",
+		Long: `import compose reads a Compose project and writes ID.yaml, with its
+configuration files in ID.files. It reads files in the directory of the project
+only, starts nothing and pulls nothing.
+
+What the source does not say is a question. On a terminal, archgen asks it.
+Elsewhere the question has a default that is safe, or the report names the
+--set that answers it. A file for --answers is TOML or YAML with the same keys.
+
+A password, token or key becomes a secret: the manifest has its name and never
+its value. Set the value with archgen secret set before the app starts.
+
+Exit status: 0 nothing is lost; 1 the app needs something that a manifest can't
+say, and nothing was written; 3 something is approximated or dropped, or left
+out because of --partial.`,
+		Example: `  archgen import compose ./wiki
+  archgen import compose --id wiki --set expose=network compose.yaml
+  archgen import compose --answers wiki.toml --json ./wiki`,
+		Args: usageArgs(oneOf("Compose file, or directory that has one")),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return c.importFrom(&o, func(answers imports.Answers, ask func(importer.Question) (string, bool)) (*importer.Result, error) {
+				return imports.Compose(args[0], o.id, o.out, answers, ask)
+			})
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+func (c *cli) importRunCommand() *cobra.Command {
+	var o importOptions
+	cmd := &cobra.Command{
+		Use:   "run -- COMMAND…",
+		Short: "Import a podman run or docker run command",
+		Long: `import run reads the arguments of podman run or docker run and writes ID.yaml,
+as import compose does. It does not run the command. The shell has replaced
+variables in it already; relative paths are below the working directory.`,
+		Example: `  archgen import run -- podman run -d --name web -p 8080:80 nginx:1.27`,
+		Args:    some("give the command: archgen import run -- podman run …"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return c.importFrom(&o, func(answers imports.Answers, ask func(importer.Question) (string, bool)) (*importer.Result, error) {
+				return imports.Run(args, o.id, answers, ask)
+			})
+		},
+	}
+	o.flags(cmd)
+	cmd.Flags().SetInterspersed(false) // the flags of the command are its own
+	return cmd
+}
+
+// importFrom imports with the answers of the command line, of the file and of a person.
+func (c *cli) importFrom(o *importOptions, read func(imports.Answers, func(importer.Question) (string, bool)) (*importer.Result, error)) error {
+	for _, text := range o.set {
+		if key, _, found := strings.Cut(text, "="); !found || key == "" {
+			return usageError{fmt.Errorf("--set %s: write KEY=VALUE", text)}
+		}
+	}
+	answers, err := imports.ReadAnswers(o.answersFile, o.set)
+	if err != nil {
+		return err
+	}
+	r, err := read(answers, func(q importer.Question) (string, bool) { return c.asked(o, q) })
+	if err != nil {
+		return err
+	}
+	if key := answers.Unasked(r); key != "" {
+		return usageError{fmt.Errorf("--set %s answers no question of this project; the report names the keys", key)}
+	}
+	return c.concludeImport(o, r)
+}
+
+// asked asks a question if there is a terminal to ask at.
+func (c *cli) asked(o *importOptions, q importer.Question) (answer string, ok bool) {
+	if _, isTerminal := ui.Terminal(c.stdin); !isTerminal || o.asJSON {
+		return "", false
+	}
+	for {
+		answer, err := ui.Line(c.stdin, c.stderr, q.Prompt())
+		if err != nil {
+			return "", false
+		}
+		if answer = cmp.Or(answer, q.Default); q.Accepts(answer) {
+			return answer, true
+		}
+	}
+}
+
+// lossy is an import that lost something.
+type lossy struct{ error }
+
+func (l lossy) Unwrap() error { return l.error }
+
+// concludeImport prints the report, writes the files, and checks what it wrote.
+func (c *cli) concludeImport(o *importOptions, r *importer.Result) error {
+	worst := r.Worst()
+	doesWrite := len(r.Files) > 0 && (worst != importer.Refused || o.partial)
+	var written []string
+	var err error
+	if doesWrite {
+		written, err = imports.Write(r, o.out, o.force)
+	}
+	if o.asJSON {
+		err = errors.Join(err, c.printJSON(document{
+			"id": r.ID, "written": list(written), "findings": list(r.Findings), "questions": list(r.Questions), "counts": r.Counts(),
+		}))
+	} else {
+		err = errors.Join(err, r.Print(c.stderr, ui.HasColor(c.stderr, c.getenv)))
+		for _, name := range written {
+			fmt.Fprintf(c.stdout, "%s written\n", name)
+		}
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(r.Files) == 0:
+		return errReported
+	case !doesWrite:
+		return errors.New("nothing was written; --partial writes what the manifest can say")
+	}
+	if err := c.checkImported(filepath.Join(o.out, r.Files[0].Path), o.asJSON); err != nil {
+		return err
+	}
+	if worst != importer.Kept && worst != importer.Asked {
+		return lossy{errReported}
+	}
+	return nil
+}
+
+// checkImported does what archgen check does with the manifest that was written. It has
+// something to say if the manifest needs a newer Podman than the one here.
+func (c *cli) checkImported(path string, asJSON bool) error {
+	if !isPath(path) {
+		path = "./" + path
+	}
+	k, err := c.load(&source{}, []string{path})
+	switch {
+	case err != nil:
+		return err
+	case !asJSON:
+		return c.report(k, false)
+	case k.Diags.HasErrors():
+		return fmt.Errorf("the manifest does not pass the checks for the Podman of this machine: archgen check %s", path)
+	}
+	return nil
+}

@@ -1,0 +1,152 @@
+// Package imports owns what an import reads and writes on the disk: the directory of a project,
+// the file of answers, and the manifest with its templates.
+//
+// It decides nothing about an app, and prints nothing: manifests/importer does the former, the
+// verb the latter.
+package imports
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/importer"
+	"github.com/archipelago-os/archipelago/manifests/importer/compose"
+	"github.com/archipelago-os/archipelago/manifests/importer/podmanrun"
+	"github.com/archipelago-os/archipelago/units/durable"
+)
+
+// Answers is what a person decided in advance.
+type Answers struct {
+	// All is by the keys of the questions.
+	All map[string]string
+	// given is the keys of the command line, each of which has to be asked.
+	given []string
+}
+
+// ReadAnswers joins the answers of a file, if one is named, with those of the command line,
+// KEY=VALUE each, which take precedence.
+func ReadAnswers(file string, set []string) (a Answers, err error) {
+	a.All = map[string]string{}
+	if file != "" {
+		data, err := manifests.ReadFile(file)
+		if err != nil {
+			return a, fmt.Errorf("reading the answers: %w", err)
+		}
+		read, found := importer.ParseAnswers(file, data)
+		if found.HasErrors() {
+			return a, errors.New(found[0].String())
+		}
+		maps.Copy(a.All, read)
+	}
+	for _, text := range set {
+		key, value, _ := strings.Cut(text, "=")
+		a.All[key] = value
+		a.given = append(a.given, key)
+	}
+	return a, nil
+}
+
+// Unasked is an answer of the command line that no question has the key of, or nothing.
+func (a Answers) Unasked(r *importer.Result) string {
+	for _, key := range a.given {
+		if !slices.ContainsFunc(r.Questions, func(q importer.Question) bool { return q.Key == key }) {
+			return key
+		}
+	}
+	return ""
+}
+
+// Compose imports the Compose project of a file or directory into the directory out. ask is
+// asked each question that has no answer, until it gives none.
+func Compose(path, id, out string, answers Answers, ask func(importer.Question) (string, bool)) (*importer.Result, error) {
+	o, dir, err := projectOf(path, out)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir) // no link leads out of it
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }() // nothing was written
+	o.ID, o.Answers = id, answers.All
+	r := answered(answers, ask, func() *importer.Result { return compose.Import(root.FS(), o) })
+	r.Below(dir)
+	return r, nil
+}
+
+// Run imports a command such as podman run. Relative paths in it are below the working
+// directory.
+func Run(words []string, id string, answers Answers, ask func(importer.Question) (string, bool)) (*importer.Result, error) {
+	root, err := os.OpenRoot(".")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }() // nothing was written
+	o := compose.Options{ID: id, Answers: answers.All}
+	return answered(answers, ask, func() *importer.Result { return podmanrun.Import(root.FS(), words, o) }), nil
+}
+
+// answered imports again as long as there are answers to questions that had none.
+func answered(answers Answers, ask func(importer.Question) (string, bool), read func() *importer.Result) *importer.Result {
+	for {
+		r := read()
+		i := slices.IndexFunc(r.Questions, func(q importer.Question) bool { return !q.IsAnswered })
+		if i < 0 {
+			return r
+		}
+		answer, ok := ask(r.Questions[i])
+		if !ok {
+			return r
+		}
+		answers.All[r.Questions[i].Key] = answer
+	}
+}
+
+// projectOf is the directory of a project, and the file if one is named.
+func projectOf(path, out string) (o compose.Options, dir string, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return o, "", err
+	}
+	if dir = path; !info.IsDir() {
+		dir, o.File = filepath.Dir(path), filepath.Base(path)
+	}
+	from, err := filepath.Abs(out)
+	if err != nil {
+		return o, "", err
+	}
+	to, err := filepath.Abs(dir)
+	if err != nil {
+		return o, "", err
+	}
+	o.Name = filepath.Base(to)
+	o.Project, err = filepath.Rel(from, to)
+	return o, dir, err
+}
+
+// Write writes the files of an import into a directory and returns their paths. Without force it
+// writes nothing if one of them exists.
+func Write(r *importer.Result, dir string, force bool) (written []string, err error) {
+	for _, f := range r.Files {
+		path := filepath.Join(dir, f.Path)
+		if _, err := os.Lstat(path); !force && !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s exists already; use --force to replace it, or --id or --out for another name or directory", path)
+		}
+	}
+	for _, f := range slices.Backward(r.Files) { // the manifest last, since it needs the others
+		path := filepath.Join(dir, f.Path)
+		if err := durable.Replace(filepath.Dir(path), filepath.Base(path), f.Data); err != nil {
+			return written, err
+		}
+		written = append(written, path)
+	}
+	slices.Sort(written)
+	return written, nil
+}

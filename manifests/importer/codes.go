@@ -1,0 +1,214 @@
+package importer
+
+// Severity says what happens to a key of the source.
+type Severity string
+
+// The severities, the least first.
+const (
+	// Kept is said by the manifest.
+	Kept Severity = "kept"
+	// Asked is decided by a default, which an answer can change.
+	Asked Severity = "asked"
+	// Approximated is said by something near, or by an escape hatch.
+	Approximated Severity = "approximated"
+	// Dropped is left out: the app runs without it, and differs.
+	Dropped Severity = "dropped"
+	// Refused is something that the app needs and that no manifest can say, or that only a
+	// person can decide.
+	Refused Severity = "refused"
+)
+
+// Code is the stable name of what happens to a key.
+type Code string
+
+// The codes. Each has an entry in Losses.
+const (
+	KeptAsIs       Code = "kept"
+	NoMeaning      Code = "no-meaning"
+	Journal        Code = "journal"
+	MainPart       Code = "main-part"
+	NewVolume      Code = "new-volume"
+	HostPath       Code = "host-path"
+	Exposure       Code = "exposure"
+	UserInterface  Code = "user-interface"
+	Capabilities   Code = "linux-capabilities"
+	SecretValue    Code = "secret"
+	Variable       Code = "variable"
+	PassedVariable Code = "passed-variable"
+	TimeZone       Code = "time-zone"
+	Profile        Code = "profile"
+	Privilege      Code = "privilege"
+	ExistingVolume Code = "existing-volume"
+
+	RawArgument       Code = "raw-argument"
+	PlainSecret       Code = "plain-secret"
+	ProbeTimeout      Code = "probe-timeout"
+	NetworksMerged    Code = "networks-merged"
+	InternalNetwork   Code = "internal-network"
+	StaticAddress     Code = "static-address"
+	FileReadOnly      Code = "file-read-only"
+	DirectoryFiles    Code = "directory-files"
+	RandomPort        Code = "random-port"
+	RestartLimit      Code = "restart-limit"
+	LocalBuild        Code = "local-build"
+	PullInterval      Code = "pull-interval"
+	UserNamespace     Code = "user-namespace"
+	MemoryReservation Code = "memory-reservation"
+	CPUWeight         Code = "cpu-weight"
+	HostNamespace     Code = "host-namespace"
+
+	ProxyLabel     Code = "proxy-label"
+	Label          Code = "label"
+	LogDriver      Code = "log-driver"
+	Swarm          Code = "swarm"
+	NoEquivalent   Code = "no-equivalent"
+	UnknownKey     Code = "unknown-key"
+	StartInterval  Code = "start-interval"
+	DependsOption  Code = "depends-option"
+	MountOption    Code = "mount-option"
+	NetworkOption  Code = "network-option"
+	BuildOption    Code = "build-option"
+	PortOption     Code = "port-option"
+	PortTwice      Code = "port-twice"
+	CPUReservation Code = "cpu-reservation"
+	SecurityOption Code = "security-option"
+	UIScheme       Code = "ui-scheme"
+
+	UnsetVariable    Code = "unset-variable"
+	BadInterpolation Code = "bad-interpolation"
+	BadSource        Code = "bad-source"
+	BadSourceValue   Code = "bad-source-value"
+	NotRepresentable Code = "not-representable"
+	NoService        Code = "no-service"
+	ImageName        Code = "image-name"
+	SecretInValue    Code = "secret-in-value"
+	EngineSocket     Code = "engine-socket"
+	ExternalNetwork  Code = "external-network"
+	NetworkDriver    Code = "network-driver"
+	ForeignContainer Code = "foreign-container"
+	VolumeDriver     Code = "volume-driver"
+	Subpath          Code = "subpath"
+	InitialContent   Code = "initial-content"
+	BinaryFile       Code = "binary-file"
+	MissingFile      Code = "missing-file"
+	OutsideDirectory Code = "outside-directory"
+	BuildSource      Code = "build-source"
+	GPU              Code = "gpu"
+	Runtime          Code = "runtime"
+	HostName         Code = "host-name"
+	HostPathName     Code = "host-path-name"
+	SysctlValue      Code = "sysctl-value"
+	Replicas         Code = "replicas"
+	LifecycleHook    Code = "lifecycle-hook"
+	Model            Code = "model"
+	Protocol         Code = "protocol"
+	EmptyEntrypoint  Code = "empty-entrypoint"
+	ExternalSecret   Code = "external-secret"
+	MountKind        Code = "mount-kind"
+)
+
+// Loss documents a code: what happens to the key, and what a person can do.
+type Loss struct {
+	Code     Code
+	Severity Severity
+	Meaning  string
+	Mend     string
+}
+
+// Losses lists every code. docs/import.md is generated from it. When the schema learns to say
+// something, the row of its code changes.
+var Losses = []Loss{
+	{KeptAsIs, Kept, "The manifest says the same.", ""},
+	{NoMeaning, Kept, "The key says nothing about how the app runs: an `x-` key, `version`, or a tool's own setting.", ""},
+	{Journal, Kept, "What the container prints is in the journal.", ""},
+
+	{MainPart, Asked, "The service becomes the part `main`, which is `app@ID.service`.", "`--set main=SERVICE` to choose another one."},
+	{NewVolume, Asked, "A directory beside the source becomes a named volume, which is empty at first.", "Copy the data into the volume, or `--set mount.PATH=/absolute/path` to mount a directory of the host."},
+	{HostPath, Asked, "The app mounts a file or directory of the host, which other programs may use. Installing the app needs a grant for it.", "`--set mount.PATH=/other/path`, or `--set mount.PATH=volume` for a named volume."},
+	{Exposure, Asked, "Compose publishes the port on all addresses; the manifest publishes it on loopback only.", "`--set expose=network` for all ports, or `--set expose.PORT=network` for one."},
+	{UserInterface, Asked, "The port becomes the user interface. archgen then asks it for a page, and an answer below 400 within the start timeout is needed to start.", "`--set ui=none`, or `--set ui=PORT` with the host port."},
+	{Capabilities, Asked, "Compose keeps 14 Linux capabilities; archgen drops all that the manifest does not list. The manifest lists them.", "`--set capabilities=none` if the program needs none of them, `--set capabilities=podman` for the 11 that need no grant."},
+	{SecretValue, Asked, "The value becomes a secret. The manifest does not hold it.", "`archgen secret set ID.NAME` with the value, `--set secret.NAME=generate` for a random one, or `--set secret.NAME=plain` to write it into the manifest."},
+	{Variable, Asked, "The variable has its default.", "`--set variable.NAME=VALUE`."},
+	{PassedVariable, Asked, "The variable would be passed on from the shell of the caller. It is left out.", "`--set variable.NAME=VALUE`."},
+	{TimeZone, Asked, "The time zone is that of the host.", "`--set timezone=Europe/Zurich`."},
+	{Profile, Asked, "The service belongs to a profile and is not imported.", "`--set profiles=NAME,NAME`."},
+	{Privilege, Asked, "The container gets a right that can harm the host. Installing the app needs a grant for it.", "Remove the key from the manifest if the app works without it."},
+	{ExistingVolume, Asked, "The volume exists outside of the app. The manifest names it with `existing`; Podman must have it before the app starts.", "`podman volume import` copies a volume of Docker."},
+
+	{RawArgument, Approximated, "An argument of `podman run` says it (`podman_args`), which archgen does not check.", "Leave it out if the app works without it."},
+	{PlainSecret, Approximated, "A password stays in the manifest as plain text.", "Have the program read it from a file in /run/secrets, or from a template of `files`."},
+	{ProbeTimeout, Approximated, "The time limit of the health check is longer than its interval. It is shortened to the interval.", "Lengthen the interval."},
+	{NetworksMerged, Approximated, "All parts of an app are on one network; the source separates them.", "Make separate apps that use each other by capabilities."},
+	{InternalNetwork, Approximated, "The network of the source does not reach the internet; that of the app does.", "Put a firewall in front, or leave it."},
+	{StaticAddress, Approximated, "The container has no fixed address; other parts reach it by its name.", "Replace the address by the name of the part where the app is told it."},
+	{FileReadOnly, Approximated, "The file becomes a template in `ID.files`, which is mounted read-only. The app can't change it.", "Have the app write to a volume, or `--set mount.PATH=/absolute/path`."},
+	{DirectoryFiles, Approximated, "Each file of the directory becomes a template that is mounted by itself. Other files that the image has there stay visible.", "`--set mount.PATH=/absolute/path` to mount a directory of the host."},
+	{RandomPort, Approximated, "Compose picks a free host port at each start. The manifest publishes one fixed port, or none.", "Write the host port."},
+	{RestartLimit, Approximated, "The number of restarts is limited within a time instead of in all.", "Change `restart.limit`."},
+	{LocalBuild, Approximated, "The image is built from a directory of this machine, which has to stay there.", "Push the image to a registry and write `image`."},
+	{PullInterval, Approximated, "The image is pulled at a start if there is a newer one.", "Set `update.policy`."},
+	{UserNamespace, Approximated, "The container has the user namespace of the user that runs Podman.", "Set `userns`."},
+	{MemoryReservation, Approximated, "An argument of `podman run` reserves the memory (`podman_args`).", "Leave it out if memory is not scarce."},
+	{CPUWeight, Approximated, "An argument of `podman run` sets the share of the processor (`podman_args`).", "Leave it out, or set `limits.cpus`."},
+	{HostNamespace, Approximated, "An argument of `podman run` shares a namespace of the host (`podman_args`).", "Leave it out if the app works without it."},
+
+	{ProxyLabel, Dropped, "The label configures a reverse proxy that is not part of the app.", "Publish the port, and configure the proxy that you run."},
+	{Label, Dropped, "The label's name is one that archgen does not accept.", "Rename it."},
+	{LogDriver, Dropped, "The log goes to the journal and nowhere else.", "Forward the journal."},
+	{Swarm, Dropped, "Only a cluster reads the key.", ""},
+	{NoEquivalent, Dropped, "The manifest has no such key.", "Leave it out if the app works without it."},
+	{UnknownKey, Dropped, "Compose has no such key.", "Correct its spelling."},
+	{StartInterval, Dropped, "The health check has one interval, also during the start.", "Shorten `interval`."},
+	{DependsOption, Dropped, "A part that restarts does not restart the parts that started after it.", ""},
+	{MountOption, Dropped, "The option of the mount is left out.", "Check that the app works without it."},
+	{NetworkOption, Dropped, "The option of the network is left out.", "Check that the app works without it."},
+	{BuildOption, Dropped, "The option of the build is left out.", "Build the image yourself and write `image`."},
+	{PortOption, Dropped, "The option of the port is left out.", ""},
+	{PortTwice, Dropped, "The container port is published once.", "Put a second address in front of it."},
+	{CPUReservation, Dropped, "No processor time is reserved.", "Set `limits.cpus` of other apps."},
+	{SecurityOption, Dropped, "The security option is left out.", "See `security` in docs/manifest.md."},
+	{UIScheme, Dropped, "The user interface is served over https, and `ui` is http only. The port is published without being the user interface.", "Open it with https:// and the port."},
+
+	{UnsetVariable, Refused, "A variable has no value.", "`--set variable.NAME=VALUE`, or write it into `.env` beside the source."},
+	{BadInterpolation, Refused, "A `$` is followed by something that is not a variable.", "Write `$$` for a literal `$`."},
+	{BadSource, Refused, "The file can't be read as Compose reads it.", "Correct it at the position shown."},
+	{BadSourceValue, Refused, "The value is not one that Compose takes for this key.", "Correct it at the position shown."},
+	{NotRepresentable, Refused, "`archgen check` refuses what the value becomes, so it is left out.", "The message says what the manifest accepts."},
+	{NoService, Refused, "There is no service to import.", "Name a directory or file with services."},
+	{ImageName, Refused, "The service has no image, or one whose name is no image reference.", "Correct the name; a variable may be unset."},
+	{SecretInValue, Refused, "A secret is a part of a larger value, which a manifest can't say. The value is left out.", "Have the program read the secret from a file, or `--set secret.NAME=plain`."},
+	{EngineSocket, Refused, "The container would control the container engine, and so the machine.", "Run the app without it, or as a program of the host."},
+	{ExternalNetwork, Refused, "The network belongs to another project.", "Offer what is reached there as a capability (`provides`), and require it here."},
+	{NetworkDriver, Refused, "Apps have bridge networks only.", "Publish the port, or set `network: host`."},
+	{ForeignContainer, Refused, "The service uses a container or service that is not part of the app.", "Add it to the app, or offer it as a capability."},
+	{VolumeDriver, Refused, "A volume is a directory or a device of the machine.", "Mount the remote file system on the host, and `--set mount.NAME=/absolute/path`."},
+	{Subpath, Refused, "A part of a volume can't be mounted.", "Use a volume for each directory."},
+	{InitialContent, Refused, "The directory has content that a new volume does not get. The volume is empty.", "Copy the content into the volume, or `--set mount.PATH=/absolute/path` to mount the directory of the host."},
+	{BinaryFile, Refused, "The file is not text, or too large for a template.", "`--set mount.PATH=/absolute/path` to mount the file of the host."},
+	{MissingFile, Refused, "The file does not exist beside the source.", "Import the directory that has it."},
+	{OutsideDirectory, Refused, "The path leads out of the directory that is imported.", "`--set mount.PATH=/absolute/path`, or import the directory above."},
+	{BuildSource, Refused, "The image is built from something that is not a directory beside the source.", "Build it yourself and write `image`."},
+	{GPU, Refused, "A manifest can't ask for a GPU by name.", "Add its device files with `devices`."},
+	{Runtime, Refused, "Apps run with the default runtime of Podman.", "Leave it out if the app works without it."},
+	{HostName, Refused, "The name is not one that a manifest accepts.", "Rename it where it is used, too."},
+	{HostPathName, Refused, "The path has characters that a manifest does not accept.", "Make a link without them, and `--set mount.PATH=/other/path`."},
+	{SysctlValue, Refused, "The kernel parameter has characters that a manifest does not accept.", "Set it on the host."},
+	{Replicas, Refused, "A part is one container.", "Make a part for each, or leave it at one."},
+	{LifecycleHook, Refused, "Nothing runs in a started container.", "Run the command before the start with `hooks.pre_start`."},
+	{Model, Refused, "The service is provided by a program other than a container.", "Run what provides it as an app of its own."},
+	{Protocol, Refused, "Ports are TCP or UDP.", "Set `network: host`."},
+	{EmptyEntrypoint, Refused, "The entrypoint of the image can't be removed, only replaced.", "Write the program as `entrypoint`."},
+	{ExternalSecret, Refused, "The value is stored by a cluster.", "Declare it with `file` or `environment`."},
+	{MountKind, Refused, "The manifest has no mount of this kind.", "Use a volume, a path or a tmpfs."},
+}
+
+// lossOf is the entry of a code.
+func lossOf(code Code) Loss {
+	for _, l := range Losses {
+		if l.Code == code {
+			return l
+		}
+	}
+	panic("the code " + string(code) + " has no entry")
+}
