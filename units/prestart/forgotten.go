@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -25,11 +24,15 @@ import (
 // know the volume before, with its labels and the owner that it has. What it contains stays.
 //
 // Asking Podman takes as long as most of a start. archgen asks once for each directory and
-// database, and records that in a file.
+// database, and records that in a file of the part.
 
-const volumesFile = "volumes.json"
+// volumesDir is the directory of the records in the state directory. Each part has its own, so that
+// the first starts of many apps don't wait for each other.
+const volumesDir = "volumes"
 
-// knownVolumes is the volumes that Podman knows, as far as archgen has asked.
+func (p *Part) volumesFile() string { return p.ID + ".json" }
+
+// knownVolumes is the part's volumes that Podman knows, as far as archgen has asked.
 type knownVolumes struct {
 	// Database identifies the file of Podman's database.
 	Database string `json:"database"`
@@ -43,40 +46,30 @@ func (k knownVolumes) has(name, dir string) bool { return k.Volumes[name] == dir
 // rememberVolumes makes Podman know the part's volumes that it has forgotten. Those that archgen
 // has just created it knows.
 func (p *Part) rememberVolumes(ctx context.Context, created []string) error {
-	if len(p.unasked(p.knownVolumes())) == 0 {
-		return nil
-	}
-	unlock, err := durable.LockFile(ctx, p.Renderer.Runtime, volumesLock, untilCancelled)
-	if err != nil {
-		return err
-	}
-	defer unlock()
 	known := p.knownVolumes()
 	unasked := p.unasked(known)
+	if len(unasked) == 0 {
+		return nil
+	}
 	for _, v := range unasked {
 		if slices.Contains(created, v.Name) || p.hasJustMade(ctx, v.Name) {
 			continue
 		}
-		isKnown, err := p.Podman.Exists(ctx, "volume", v.Name)
-		if err == nil && !isKnown {
-			err = p.remember(ctx, v)
-		}
-		if err != nil {
+		if err := p.remember(ctx, v); err != nil {
 			return fmt.Errorf("making Podman know the volume %s: %w", v.Name, err)
 		}
 	}
 	next := knownVolumes{Database: databaseOf(p.Renderer.Storage), Volumes: map[string]string{}}
-	if next.Database == known.Database {
-		maps.Copy(next.Volumes, known.Volumes)
-	}
-	for _, v := range unasked {
-		next.Volumes[v.Name] = identityOf(p.volumeDir(v.Name))
+	for _, by := range p.Recipe.Volumes {
+		for _, v := range by.List {
+			next.Volumes[v.Name] = identityOf(p.volumeDir(v.Name))
+		}
 	}
 	text, err := json.Marshal(next)
 	if err != nil {
 		return err
 	}
-	return durable.Replace(p.Renderer.State, volumesFile, append(text, '\n'))
+	return durable.Replace(filepath.Join(p.Renderer.State, volumesDir), p.volumesFile(), append(text, '\n'))
 }
 
 // hasJustMade reports whether the directory of a volume is from the last run of the service that makes
@@ -109,7 +102,7 @@ func born(path string) (time.Time, error) {
 // knownVolumes reads the record. It is empty if the database differs, or the record is
 // damaged.
 func (p *Part) knownVolumes() (k knownVolumes) {
-	text, err := durable.ReadFile(p.Renderer.State, volumesFile)
+	text, err := durable.ReadFile(filepath.Join(p.Renderer.State, volumesDir), p.volumesFile())
 	if err != nil || json.Unmarshal(text, &k) != nil || k.Database != databaseOf(p.Renderer.Storage) {
 		return knownVolumes{}
 	}
@@ -128,9 +121,17 @@ func (p *Part) unasked(known knownVolumes) (list []units.NewVolume) {
 	return list
 }
 
-// remember makes Podman know a volume. Podman gives the directory of a volume, and the one of
-// its content, to the owner that it is told.
+// remember makes Podman know a volume, under a lock, because another part may mount it too. Podman
+// gives the directory of a volume, and the one of its content, to the owner that it is told.
 func (p *Part) remember(ctx context.Context, v units.NewVolume) error {
+	unlock, err := durable.LockFile(ctx, p.Renderer.Runtime, volumesLock, untilCancelled)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if isKnown, err := p.Podman.Exists(ctx, "volume", v.Name); err != nil || isKnown {
+		return err
+	}
 	dir := p.volumeDir(v.Name)
 	create := []string{"volume", "create"}
 	owner, err := p.ownerOfContent(ctx, dir)

@@ -300,7 +300,7 @@ func TestForgottenVolumes(t *testing.T) {
 			}
 		}, true},
 		{"the record is damaged", func() {
-			if err := os.WriteFile(filepath.Join(w.Renderer.State, volumesFile), []byte("{"), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(w.Renderer.State, volumesDir, "ui.json"), []byte("{"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}, true},
