@@ -127,7 +127,7 @@ var Losses = []Loss{
 	{HostPath, Asked, "The app mounts a file or directory of the host, which other programs may use. Installing the app needs a grant for it.", "`--set mount.PATH=/other/path`, or `--set mount.PATH=volume` for a named volume."},
 	{Exposure, Asked, "Compose publishes the port on all addresses; the manifest publishes it on loopback only.", "`--set expose=network` for all ports, or `--set expose.PORT=network` for one."},
 	{UserInterface, Asked, "The port becomes the user interface. archgen then asks it for a page, and an answer below 400 within the start timeout is needed to start.", "`--set ui=none`, or `--set ui=PORT` with the host port."},
-	{Capabilities, Asked, "Compose keeps 14 Linux capabilities; archgen drops all that the manifest does not list. The manifest lists them.", "`--set capabilities=none` if the program needs none of them, `--set capabilities=podman` for the 11 that need no grant."},
+	{Capabilities, Asked, "Compose keeps 14 Linux capabilities; archgen drops all that the manifest does not list. The manifest lists them.", "`--set capabilities=none` if the program needs none of them, `--set capabilities=podman` for the 11 that need no grant. Neither lets set-user-ID programs gain privileges."},
 	{SecretValue, Asked, "The value becomes a secret. The manifest does not hold it.", "`archgen secret set ID.NAME` with the value, `--set secret.NAME=generate` for a random one, or `--set secret.NAME=plain` to write it into the manifest."},
 	{Variable, Asked, "The variable has its default.", "`--set variable.NAME=VALUE`."},
 	{PassedVariable, Asked, "The variable would be passed on from the shell of the caller. It is left out.", "`--set variable.NAME=VALUE`."},

@@ -48,16 +48,21 @@ func (s *service) capabilityNames(n *syntax.Node, key string) (names []string) {
 	return names
 }
 
-// completeCapabilities writes the capabilities out that Compose keeps without saying so.
+// completeCapabilities writes the privileges out that Compose keeps without saying so: Linux
+// capabilities, and that set-user-ID programs gain them. Those need a grant, so they are
+// written only where the container keeps capabilities that need one too, or that the source names.
 func (s *service) completeCapabilities() {
-	s.c.Security.AllowNewPrivileges = !s.mayNotGain && !s.c.Privileged
 	if s.c.Privileged {
 		return
 	}
 	var list []string
+	gains := len(s.capabilities.add) > 0
 	if !slices.Contains(s.capabilities.drop, "ALL") {
-		list = s.defaultCapabilities()
+		var answer string
+		answer, list = s.defaultCapabilities()
+		gains = gains || answer == "docker"
 	}
+	s.c.Security.AllowNewPrivileges = gains && !s.mayNotGain
 	list = slices.DeleteFunc(slices.Clone(list), func(name string) bool { return slices.Contains(s.capabilities.drop, name) })
 	list = append(list, s.capabilities.add...)
 	if slices.Contains(list, "ALL") {
@@ -68,17 +73,13 @@ func (s *service) completeCapabilities() {
 	s.Note(s.path+".capabilities", s.at)
 }
 
-func (s *service) defaultCapabilities() []string {
-	switch s.Ask(importer.Question{
+// defaultCapabilities asks for the capabilities of a container whose source names none.
+func (s *service) defaultCapabilities() (answer string, list []string) {
+	answer = s.Ask(importer.Question{
 		Code: importer.Capabilities, Key: "capabilities", Text: "the Linux capabilities that the container keeps are written out",
 		Default: first(s.Capabilities, "docker"), HasDefault: true, Choices: []string{"docker", "podman", "none"},
-	}.From(s.at, s.key)) {
-	case "none":
-		return nil
-	case "podman":
-		return podman
-	}
-	return docker
+	}.From(s.at, s.key))
+	return answer, map[string][]string{"docker": docker, "podman": podman}[answer]
 }
 
 func (s *service) privileged(n *syntax.Node, key string) {
