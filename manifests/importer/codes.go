@@ -31,6 +31,7 @@ const (
 	HostPath       Code = "host-path"
 	Exposure       Code = "exposure"
 	UserInterface  Code = "user-interface"
+	UIScheme       Code = "ui-scheme"
 	Capabilities   Code = "linux-capabilities"
 	SecretValue    Code = "secret"
 	Variable       Code = "variable"
@@ -40,22 +41,17 @@ const (
 	Privilege      Code = "privilege"
 	ExistingVolume Code = "existing-volume"
 
-	RawArgument       Code = "raw-argument"
-	PlainSecret       Code = "plain-secret"
-	ProbeTimeout      Code = "probe-timeout"
-	NetworksMerged    Code = "networks-merged"
-	InternalNetwork   Code = "internal-network"
-	StaticAddress     Code = "static-address"
-	FileReadOnly      Code = "file-read-only"
-	DirectoryFiles    Code = "directory-files"
-	RandomPort        Code = "random-port"
-	RestartLimit      Code = "restart-limit"
-	LocalBuild        Code = "local-build"
-	PullInterval      Code = "pull-interval"
-	UserNamespace     Code = "user-namespace"
-	MemoryReservation Code = "memory-reservation"
-	CPUWeight         Code = "cpu-weight"
-	HostNamespace     Code = "host-namespace"
+	RawArgument    Code = "raw-argument"
+	PlainSecret    Code = "plain-secret"
+	StaticAddress  Code = "static-address"
+	FileReadOnly   Code = "file-read-only"
+	DirectoryFiles Code = "directory-files"
+	RandomPort     Code = "random-port"
+	RestartLimit   Code = "restart-limit"
+	LocalBuild     Code = "local-build"
+	PullInterval   Code = "pull-interval"
+	UserNamespace  Code = "user-namespace"
+	HostNamespace  Code = "host-namespace"
 
 	ProxyLabel     Code = "proxy-label"
 	Label          Code = "label"
@@ -69,10 +65,8 @@ const (
 	NetworkOption  Code = "network-option"
 	BuildOption    Code = "build-option"
 	PortOption     Code = "port-option"
-	PortTwice      Code = "port-twice"
 	CPUReservation Code = "cpu-reservation"
 	SecurityOption Code = "security-option"
-	UIScheme       Code = "ui-scheme"
 
 	UnsetVariable    Code = "unset-variable"
 	BadInterpolation Code = "bad-interpolation"
@@ -87,7 +81,6 @@ const (
 	NetworkDriver    Code = "network-driver"
 	ForeignContainer Code = "foreign-container"
 	VolumeDriver     Code = "volume-driver"
-	Subpath          Code = "subpath"
 	InitialContent   Code = "initial-content"
 	BinaryFile       Code = "binary-file"
 	MissingFile      Code = "missing-file"
@@ -127,6 +120,7 @@ var Losses = []Loss{
 	{HostPath, Asked, "The app mounts a file or directory of the host, which other programs may use. Installing the app needs a grant for it.", "`--set mount.PATH=/other/path`, or `--set mount.PATH=volume` for a named volume."},
 	{Exposure, Asked, "Compose publishes the port on all addresses; the manifest publishes it on loopback only.", "`--set expose=network` for all ports, or `--set expose.PORT=network` for one."},
 	{UserInterface, Asked, "The port becomes the user interface. archgen then asks it for a page, and an answer below 400 within the start timeout is needed to start.", "`--set ui=none`, or `--set ui=PORT` with the host port."},
+	{UIScheme, Asked, "The port of the user interface usually speaks https, and archgen asks it for a page by https.", "`--set ui.scheme=http`."},
 	{Capabilities, Asked, "Compose keeps 14 Linux capabilities; archgen drops all that the manifest does not list. The manifest lists them.", "`--set capabilities=none` if the program needs none of them, `--set capabilities=podman` for the 11 that need no grant. Neither lets set-user-ID programs gain privileges."},
 	{SecretValue, Asked, "The value becomes a secret. The manifest does not hold it.", "`archgen secret set ID.NAME` with the value, `--set secret.NAME=generate` for a random one, or `--set secret.NAME=plain` to write it into the manifest."},
 	{Variable, Asked, "The variable has its default.", "`--set variable.NAME=VALUE`."},
@@ -138,9 +132,6 @@ var Losses = []Loss{
 
 	{RawArgument, Approximated, "An argument of `podman run` says it (`podman_args`), which archgen does not check.", "Leave it out if the app works without it."},
 	{PlainSecret, Approximated, "A password stays in the manifest as plain text.", "Have the program read it from a file in /run/secrets, or from a template of `files`."},
-	{ProbeTimeout, Approximated, "The time limit of the health check is longer than its interval. It is shortened to the interval.", "Lengthen the interval."},
-	{NetworksMerged, Approximated, "All parts of an app are on one network; the source separates them.", "Make separate apps that use each other by capabilities."},
-	{InternalNetwork, Approximated, "The network of the source does not reach the internet; that of the app does.", "Put a firewall in front, or leave it."},
 	{StaticAddress, Approximated, "The container has no fixed address; other parts reach it by its name.", "Replace the address by the name of the part where the app is told it."},
 	{FileReadOnly, Approximated, "The file becomes a template in `ID.files`, which is mounted read-only. The app can't change it.", "Have the app write to a volume, or `--set mount.PATH=/absolute/path`."},
 	{DirectoryFiles, Approximated, "Each file of the directory becomes a template that is mounted by itself. Other files that the image has there stay visible.", "`--set mount.PATH=/absolute/path` to mount a directory of the host."},
@@ -149,8 +140,6 @@ var Losses = []Loss{
 	{LocalBuild, Approximated, "The image is built from a directory of this machine, which has to stay there.", "Push the image to a registry and write `image`."},
 	{PullInterval, Approximated, "The image is pulled at a start if there is a newer one.", "Set `update.policy`."},
 	{UserNamespace, Approximated, "The container has the user namespace of the user that runs Podman.", "Set `userns`."},
-	{MemoryReservation, Approximated, "An argument of `podman run` reserves the memory (`podman_args`).", "Leave it out if memory is not scarce."},
-	{CPUWeight, Approximated, "An argument of `podman run` sets the share of the processor (`podman_args`).", "Leave it out, or set `limits.cpus`."},
 	{HostNamespace, Approximated, "An argument of `podman run` shares a namespace of the host (`podman_args`).", "Leave it out if the app works without it."},
 
 	{ProxyLabel, Dropped, "The label configures a reverse proxy that is not part of the app.", "Publish the port, and configure the proxy that you run."},
@@ -165,10 +154,8 @@ var Losses = []Loss{
 	{NetworkOption, Dropped, "The option of the network is left out.", "Check that the app works without it."},
 	{BuildOption, Dropped, "The option of the build is left out.", "Build the image yourself and write `image`."},
 	{PortOption, Dropped, "The option of the port is left out.", ""},
-	{PortTwice, Dropped, "The container port is published once.", "Put a second address in front of it."},
 	{CPUReservation, Dropped, "No processor time is reserved.", "Set `limits.cpus` of other apps."},
 	{SecurityOption, Dropped, "The security option is left out.", "See `security` in docs/manifest.md."},
-	{UIScheme, Dropped, "The user interface is served over https, and `ui` is http only. The port is published without being the user interface.", "Open it with https:// and the port."},
 
 	{UnsetVariable, Refused, "A variable has no value.", "`--set variable.NAME=VALUE`, or write it into `.env` beside the source."},
 	{BadInterpolation, Refused, "A `$` is followed by something that is not a variable.", "Write `$$` for a literal `$`."},
@@ -183,13 +170,12 @@ var Losses = []Loss{
 	{NetworkDriver, Refused, "Apps have bridge networks only.", "Publish the port, or set `network: host`."},
 	{ForeignContainer, Refused, "The service uses a container or service that is not part of the app.", "Add it to the app, or offer it as a capability."},
 	{VolumeDriver, Refused, "A volume is a directory or a device of the machine.", "Mount the remote file system on the host, and `--set mount.NAME=/absolute/path`."},
-	{Subpath, Refused, "A part of a volume can't be mounted.", "Use a volume for each directory."},
 	{InitialContent, Refused, "The directory has content that a new volume does not get. The volume is empty.", "Copy the content into the volume, or `--set mount.PATH=/absolute/path` to mount the directory of the host."},
 	{BinaryFile, Refused, "The file is not text, or too large for a template.", "`--set mount.PATH=/absolute/path` to mount the file of the host."},
 	{MissingFile, Refused, "The file does not exist beside the source.", "Import the directory that has it."},
 	{OutsideDirectory, Refused, "The path leads out of the directory that is imported.", "`--set mount.PATH=/absolute/path`, or import the directory above."},
 	{BuildSource, Refused, "The image is built from something that is not a directory beside the source.", "Build it yourself and write `image`."},
-	{GPU, Refused, "A manifest can't ask for a GPU by name.", "Add its device files with `devices`."},
+	{GPU, Refused, "The device has a driver other than NVIDIA's and no CDI name.", "Add its device files or its CDI name with `devices`."},
 	{Runtime, Refused, "Apps run with the default runtime of Podman.", "Leave it out if the app works without it."},
 	{HostName, Refused, "The name is not one that a manifest accepts.", "Rename it where it is used, too."},
 	{HostPathName, Refused, "The path has characters that a manifest does not accept.", "Make a link without them, and `--set mount.PATH=/other/path`."},

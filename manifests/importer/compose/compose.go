@@ -53,6 +53,8 @@ type project struct {
 	unset map[string]bool
 	// volumes is the names of the app's volumes by their name or directory in the source.
 	volumes map[string]string
+	// networks is the names of the app's networks by their name in the source.
+	networks map[string]string
 	// hostPorts is the ports that are published, for the choice of the user interface.
 	hostPorts []published
 }
@@ -84,7 +86,7 @@ func ImportTree(fsys fs.FS, tree *syntax.Node, sources map[string][]byte, o Opti
 func newProject(fsys fs.FS, o Options) *project {
 	p := &project{
 		Draft: importer.NewDraft(o.Answers), Options: o, fsys: fsys,
-		secrets: map[string]string{}, unset: map[string]bool{}, volumes: map[string]string{},
+		secrets: map[string]string{}, unset: map[string]bool{}, volumes: map[string]string{}, networks: map[string]string{},
 	}
 	p.App.ID = idOf(first(o.ID, o.Name, "app"))
 	return p

@@ -39,10 +39,6 @@ func (s *service) healthcheck(n *syntax.Node, key string) {
 	}
 	probe.Interval, probe.Timeout, probe.Retries = dockerInterval, dockerTimeout, dockerRetries
 	eachKey(s.project, s, healthKeys, n, key, s.path)
-	if probe.Timeout > probe.Interval {
-		s.Report(importer.ProbeTimeout, n.At, key, "the time limit %v of the health check is longer than its interval %v, and is shortened to it", probe.Timeout, probe.Interval)
-		probe.Timeout = probe.Interval
-	}
 	s.Note(s.path+".health.serving", n.At)
 	s.allowStart(probe, n)
 }

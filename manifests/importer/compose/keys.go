@@ -3,6 +3,7 @@ package compose
 import (
 	"strings"
 
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/importer"
 	"github.com/archipelago-os/archipelago/manifests/syntax"
 )
@@ -39,7 +40,7 @@ var serviceKeys = []keyRow[*service]{
 	{key: "environment", to: "env", read: (*service).environment},
 
 	{key: "network_mode", to: "network", read: (*service).networkMode},
-	{key: "networks", to: "network", read: (*service).networks},
+	{key: "networks", to: "networks", read: (*service).networks},
 	{key: "ports", to: "ports", read: (*service).ports},
 	{key: "expose", to: "ports", read: (*service).expose},
 	{key: "container_name", to: "aliases", read: (*service).containerName},
@@ -58,7 +59,7 @@ var serviceKeys = []keyRow[*service]{
 	{key: "secrets", to: "secrets", read: (*service).secretMounts},
 	{key: "devices", to: "devices", read: (*service).devices},
 	{key: "device_cgroup_rules", to: "podman_args", read: rawArgument("--device-cgroup-rule", importer.RawArgument)},
-	{key: "gpus", loss: importer.GPU},
+	{key: "gpus", to: "devices", read: (*service).gpus},
 	{key: "read_only", to: "read_only", read: boolean(func(s *service) *bool { return &s.c.ReadOnly })},
 	{key: "storage_opt", loss: importer.NoEquivalent},
 
@@ -66,8 +67,8 @@ var serviceKeys = []keyRow[*service]{
 	{key: "cap_drop", to: "capabilities.add", read: (*service).capDrop},
 	{key: "cap_add", to: "capabilities.add", read: (*service).capAdd},
 	{key: "security_opt", to: "security", read: (*service).securityOptions},
-	{key: "pid", to: "podman_args", read: (*service).pid},
-	{key: "ipc", to: "podman_args", read: (*service).ipc},
+	{key: "pid", to: "pid", read: namespace(func(c *manifests.Container) *string { return &c.PID })},
+	{key: "ipc", to: "ipc", read: namespace(func(c *manifests.Container) *string { return &c.IPC })},
 	{key: "uts", to: "podman_args", read: rawArgument("--uts", importer.HostNamespace)},
 	{key: "cgroup", to: "podman_args", read: rawArgument("--cgroupns", importer.HostNamespace)},
 	{key: "cgroup_parent", loss: importer.NoEquivalent},
@@ -80,7 +81,7 @@ var serviceKeys = []keyRow[*service]{
 	{key: "ulimits", to: "limits", read: (*service).ulimits},
 	{key: "shm_size", to: "limits.shm", read: (*service).shmSize},
 	{key: "mem_limit", to: "limits.memory", read: (*service).memoryLimit},
-	{key: "mem_reservation", to: "podman_args", read: (*service).memoryReservation},
+	{key: "mem_reservation", to: "limits.memory_reservation", read: (*service).memoryReservation},
 	{key: "memswap_limit", to: "podman_args", read: sizeArgument("--memory-swap", importer.RawArgument)},
 	{key: "mem_swappiness", to: "podman_args", read: rawArgument("--memory-swappiness", importer.RawArgument)},
 	{key: "oom_score_adj", to: "podman_args", read: rawArgument("--oom-score-adj", importer.RawArgument)},
@@ -88,7 +89,7 @@ var serviceKeys = []keyRow[*service]{
 	{key: "cpus", to: "limits.cpus", read: (*service).cpus},
 	{key: "cpu_count", loss: importer.NoEquivalent},
 	{key: "cpu_percent", loss: importer.NoEquivalent},
-	{key: "cpu_shares", to: "podman_args", read: rawArgument("--cpu-shares", importer.CPUWeight)},
+	{key: "cpu_shares", to: "limits.cpu_weight", read: (*service).cpuShares},
 	{key: "cpu_quota", to: "podman_args", read: rawArgument("--cpu-quota", importer.RawArgument)},
 	{key: "cpu_period", to: "podman_args", read: rawArgument("--cpu-period", importer.RawArgument)},
 	{key: "cpu_rt_runtime", to: "podman_args", read: rawArgument("--cpu-rt-runtime", importer.RawArgument)},
@@ -124,7 +125,7 @@ var topKeys = []keyRow[*project]{
 	{key: "name", to: "id"},
 	{key: "services", to: "containers"},
 	{key: "volumes", to: "volumes", read: (*project).topVolumes},
-	{key: "networks", to: "network", read: (*project).topNetworks},
+	{key: "networks", to: "networks", read: (*project).topNetworks},
 	{key: "configs", to: "files"},
 	{key: "secrets", to: "secrets"},
 	{key: "include", loss: importer.NoMeaning}, // it is merged already
@@ -188,7 +189,7 @@ var healthKeys = []keyRow[*service]{
 var networkKeys = []keyRow[*project]{
 	{key: "driver", read: (*project).networkDriver},
 	{key: "external", read: (*project).networkExternal},
-	{key: "internal", read: (*project).networkInternal},
+	{key: "internal"}, // read by topNetworks, which knows who joins it
 	{key: "name", loss: importer.NoMeaning},
 	{key: "attachable", loss: importer.NoMeaning},
 	{key: "labels", loss: importer.NoMeaning},
@@ -263,7 +264,6 @@ var lossText = map[importer.Code]string{
 	importer.NoMeaning:        "the key %s says nothing about how the app runs",
 	importer.NoEquivalent:     "the key %s is left out: the manifest has no such key",
 	importer.ForeignContainer: "the key %s is left out: it reaches a container that is not part of the app",
-	importer.GPU:              "the key %s is left out: a manifest can't ask for a GPU by name",
 	importer.EngineSocket:     "the key %s is left out: with it the container would control the machine",
 	importer.LifecycleHook:    "the key %s is left out: nothing runs in a started container",
 	importer.Label:            "the key %s is left out: the labels in that file are not read",

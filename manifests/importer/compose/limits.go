@@ -79,7 +79,9 @@ func (s *service) memoryLimit(n *syntax.Node, key string) {
 }
 
 func (s *service) memoryReservation(n *syntax.Node, key string) {
-	sizeArgument("--memory-reservation", importer.MemoryReservation)(s, n, key)
+	if size, ok := s.size(n, key); ok {
+		s.c.Limits.MemoryReservation = size
+	}
 }
 
 func (s *service) shmSize(n *syntax.Node, key string) {
@@ -97,6 +99,25 @@ func (s *service) cpus(n *syntax.Node, key string) {
 	}
 	if value > 0 {
 		s.c.Limits.CPUs = manifests.Decimal(strconv.FormatFloat(value, 'f', -1, 64))
+	}
+}
+
+// The share of the processors that a service has without saying so, for Compose and for systemd.
+const (
+	usualShares = 1024
+	usualWeight = 100
+	mostWeight  = 10000
+)
+
+// cpuShares reads the share of the processors. 0 is the usual one.
+func (s *service) cpuShares(n *syntax.Node, key string) {
+	shares, ok := s.number(n, key, 0)
+	if !ok || shares == 0 {
+		return
+	}
+	s.c.Limits.CPUWeight = min(max((min(shares, mostWeight*usualShares)*usualWeight+usualShares/2)/usualShares, 1), mostWeight)
+	if s.c.Limits.CPUWeight > usualWeight {
+		s.privilege("cpu_weight."+s.name, fmt.Sprintf("%s gets more processor time than others when they compete", s.name), item{at: n.At, key: key})
 	}
 }
 
@@ -226,7 +247,7 @@ func (s *service) resources(n *syntax.Node, key string) {
 			case "reservations.cpus":
 				s.Report(importer.CPUReservation, r.At, here, "no processor time is reserved")
 			case "reservations.devices":
-				s.Report(importer.GPU, r.At, here, lossText[importer.GPU], r.Key)
+				s.gpus(r.Value, here)
 			default:
 				s.Report(importer.NoEquivalent, r.At, here, lossText[importer.NoEquivalent], e.Key+"."+r.Key)
 			}
@@ -260,34 +281,4 @@ func (s *service) restartPolicy(n *syntax.Node, key string) {
 		limit.Interval = min(window, 30*day)
 	}
 	s.Note(s.path+".restart", n.At)
-}
-
-func (s *service) devices(n *syntax.Node, key string) {
-	for _, it := range s.items(n, key) {
-		parts := strings.Split(s.text(it.node, it.key), ":")
-		if it.node.Kind == syntax.MapNode {
-			parts = nil
-			for _, name := range []string{"source", "target", "permissions"} {
-				if v := it.node.Get(name); v != nil {
-					parts = append(parts, s.text(v, it.key+"."+name))
-				}
-			}
-		}
-		if s.isUnset(it.node) {
-			continue
-		}
-		parts = append(parts, "", "", "")
-		d := manifests.Device{Path: parts[0], Target: parts[1], Permissions: parts[2]}
-		if strings.Contains(d.Path, "=") {
-			s.Report(importer.GPU, it.at, it.key, lossText[importer.GPU], d.Path)
-			continue
-		}
-		if d.Target == d.Path {
-			d.Target = ""
-		}
-		s.c.Devices = append(s.c.Devices, d)
-		s.Ask(importer.Question{
-			Code: importer.Privilege, Key: "privilege.device." + d.Path, Text: fmt.Sprintf("%s gets the device %s", s.name, d.Path), HasDefault: true, Default: "keep",
-		}.From(it.at, it.key))
-	}
 }

@@ -51,7 +51,7 @@ func (s *service) networkMode(n *syntax.Node, key string) {
 	case "host", "none":
 		s.c.Network = mode
 		if kind == "host" {
-			s.Ask(importer.Question{Code: importer.Privilege, Key: "privilege.network." + s.name, Text: s.name + " is on the network of the host", HasDefault: true, Default: "keep"}.From(n.At, key))
+			s.privilege("network."+s.name, s.name+" is on the network of the host", item{at: n.At, key: key})
 		}
 	case "bridge", "default", "pasta", "slirp4netns", "":
 	case "service":

@@ -142,25 +142,35 @@ func (s *service) publish(m mapping, it item) {
 		p.Count = min(m.host.count(), m.container.count())
 		s.Report(importer.RandomPort, it.at, it.key, "Compose picks one of the host ports at each start; the port %d is published as %d", p.Container, p.Host)
 	}
-	if slices.ContainsFunc(s.c.Ports, func(o manifests.Port) bool {
-		return o.Container == p.Container && cmp.Or(o.Protocol, "tcp") == p.Protocol
-	}) {
-		s.Report(importer.PortTwice, it.at, it.key, "the container port %d is published already", p.Container)
+	if p.Host == 0 && s.listens(p) {
 		return
 	}
 	s.addPort(p, m.bind, it)
 }
 
+// listens reports whether the part has a container port already.
+func (s *service) listens(p manifests.Port) bool {
+	return slices.ContainsFunc(s.c.Ports, func(o manifests.Port) bool {
+		return o.Container == p.Container && cmp.Or(o.Protocol, "tcp") == p.Protocol
+	})
+}
+
 func (s *service) addPort(p manifests.Port, bind string, it item) {
 	if p.Host != 0 {
 		p.Bind = s.bindOf(p, bind, it)
-		s.hostPorts = append(s.hostPorts, published{s, len(s.c.Ports), it})
 	}
 	if p.Count == 1 {
 		p.Count = 0
 	}
 	if p.Protocol == "tcp" {
 		p.Protocol = ""
+	}
+	if slices.Contains(s.c.Ports, p) {
+		s.Report(importer.NoMeaning, it.at, it.key, "the port %d is published so already", p.Host)
+		return
+	}
+	if p.Host != 0 {
+		s.hostPorts = append(s.hostPorts, published{s, len(s.c.Ports), it})
 	}
 	s.c.Ports = append(s.c.Ports, p)
 	if !s.Says(it.key) {
@@ -207,9 +217,7 @@ func (s *service) expose(n *syntax.Node, key string) {
 			s.Report(importer.BadSourceValue, it.at, it.key, "%s is no port", diag.Quote(diag.Shorten(text)))
 		case protocol != "tcp" && protocol != "udp":
 			s.Report(importer.Protocol, it.at, it.key, "the port is %s", protocol)
-		case slices.ContainsFunc(s.c.Ports, func(o manifests.Port) bool {
-			return o.Container == r.first && cmp.Or(o.Protocol, "tcp") == protocol
-		}):
+		case s.listens(manifests.Port{Container: r.first, Protocol: protocol}):
 		default:
 			s.addPort(manifests.Port{Container: r.first, Count: r.count(), Protocol: protocol}, "", it)
 		}
@@ -238,10 +246,6 @@ func (p *project) userInterface() {
 	for _, c := range candidates {
 		choices = append(choices, strconv.Itoa(c.port().Host))
 	}
-	if _, isAnswered := p.Answer("ui"); slices.Contains(secure, best.port().Container) && !isAnswered {
-		p.Report(importer.UIScheme, best.at, best.key, "the port %d speaks https, and is no user interface", best.port().Host)
-		return
-	}
 	answer := p.Ask(importer.Question{
 		Code: importer.UserInterface, Key: "ui", HasDefault: true, Default: strconv.Itoa(best.port().Host), Choices: choices,
 		Text: fmt.Sprintf("the port %d becomes the user interface, which archgen asks for a page at the start", best.port().Host),
@@ -249,11 +253,26 @@ func (p *project) userInterface() {
 	for _, c := range candidates {
 		if port := c.port(); strconv.Itoa(port.Host) == answer {
 			port.Name = "web"
-			p.App.UI = &manifests.UI{Port: "web"}
+			p.App.UI = &manifests.UI{Port: "web", Scheme: p.schemeOf(c)}
 			p.Note("app.ui", c.at)
 			return
 		}
 	}
+}
+
+// schemeOf is the protocol of the user interface; empty for http.
+func (p *project) schemeOf(h published) string {
+	if !slices.Contains(secure, h.port().Container) {
+		return ""
+	}
+	scheme := p.Ask(importer.Question{
+		Code: importer.UIScheme, Key: "ui.scheme", HasDefault: true, Default: "https", Choices: []string{"http", "https"},
+		Text: fmt.Sprintf("the user interface on the port %d is https", h.port().Host),
+	}.From(h.at, h.key))
+	if scheme == "http" {
+		return ""
+	}
+	return scheme
 }
 
 func (h published) port() *manifests.Port { return &h.on.c.Ports[h.index] }

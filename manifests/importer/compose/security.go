@@ -25,9 +25,7 @@ func (s *service) capAdd(n *syntax.Node, key string) {
 	s.capabilities.add = s.capabilityNames(n, key)
 	for _, name := range s.capabilities.add {
 		if !slices.Contains(podman, name) {
-			s.Ask(importer.Question{
-				Code: importer.Privilege, Key: "privilege." + name, Text: s.name + " keeps the Linux capability " + name, HasDefault: true, Default: "keep",
-			}.From(n.At, key))
+			s.privilege(name, s.name+" keeps the Linux capability "+name, item{at: n.At, key: key})
 		}
 	}
 }
@@ -84,9 +82,7 @@ func (s *service) defaultCapabilities() (answer string, list []string) {
 
 func (s *service) privileged(n *syntax.Node, key string) {
 	if s.c.Privileged = s.isTrue(n, key); s.c.Privileged {
-		s.Ask(importer.Question{
-			Code: importer.Privilege, Key: "privilege.privileged", Text: s.name + " is privileged", HasDefault: true, Default: "keep",
-		}.From(n.At, key))
+		s.privilege("privileged", s.name+" is privileged", item{at: n.At, key: key})
 	}
 }
 

@@ -118,6 +118,8 @@ var (
 	fitsImage     = pattern[manifests.Container]("Image")
 	fitsPath      = pattern[manifests.Volume]("Path")
 	fitsContainer = pattern[manifests.Volume]("Target")
+	fitsSubpath   = pattern[manifests.Volume]("Subpath")
+	fitsCDI       = pattern[manifests.Device]("CDI")
 )
 
 // boolean reads true or false.
@@ -169,22 +171,26 @@ func lastOf(key string) string {
 	return key
 }
 
-func (s *service) pid(n *syntax.Node, key string) { s.namespace(n, key, "--pid") }
-
-func (s *service) ipc(n *syntax.Node, key string) { s.namespace(n, key, "--ipc") }
-
 // namespace shares a namespace with the host; with another container it can't.
-func (s *service) namespace(n *syntax.Node, key, arg string) {
-	switch mode := s.text(n, key); {
-	case mode == "host":
-		rawArgument(arg, importer.HostNamespace)(s, n, key)
-	case strings.HasPrefix(mode, "service:"), strings.HasPrefix(mode, "container:"):
-		s.Report(importer.ForeignContainer, n.At, key, "%s is left out: parts share no such namespace", key)
-	case mode == "private" || mode == "shareable" || mode == "none" || mode == "":
-		s.Report(importer.NoMeaning, n.At, key, "the container has a namespace of its own")
-	default:
-		s.Report(importer.BadSourceValue, n.At, key, "%s is no namespace", diag.Quote(diag.Shorten(mode)))
+func namespace(field func(*manifests.Container) *string) func(*service, *syntax.Node, string) {
+	return func(s *service, n *syntax.Node, key string) {
+		switch mode := s.text(n, key); {
+		case mode == "host":
+			*field(s.c) = mode
+			s.privilege(lastOf(key)+"."+s.name, fmt.Sprintf("%s shares the %s namespace of the host", s.name, lastOf(key)), item{at: n.At, key: key})
+		case strings.HasPrefix(mode, "service:"), strings.HasPrefix(mode, "container:"):
+			s.Report(importer.ForeignContainer, n.At, key, "%s is left out: parts share no such namespace", key)
+		case mode == "private" || mode == "shareable" || mode == "none" || mode == "":
+			s.Report(importer.NoMeaning, n.At, key, "the container has a namespace of its own")
+		default:
+			s.Report(importer.BadSourceValue, n.At, key, "%s is no namespace", diag.Quote(diag.Shorten(mode)))
+		}
 	}
+}
+
+// privilege asks for a right that can harm the host. The default keeps it.
+func (s *service) privilege(name, text string, it item) {
+	s.Ask(importer.Question{Code: importer.Privilege, Key: "privilege." + name, Text: text, HasDefault: true, Default: "keep"}.From(it.at, it.key))
 }
 
 func (s *service) runtime(n *syntax.Node, key string) {
@@ -192,7 +198,7 @@ func (s *service) runtime(n *syntax.Node, key string) {
 	case "runc", "crun", "":
 		s.Report(importer.NoMeaning, n.At, key, "Podman has a runtime of its own")
 	case "nvidia":
-		s.Report(importer.GPU, n.At, key, lossText[importer.GPU], "runtime")
+		s.addCDI("nvidia.com/gpu=all", item{at: n.At, key: key})
 	default:
 		s.Report(importer.Runtime, n.At, key, "the runtime %s is left out", name)
 	}

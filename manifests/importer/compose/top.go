@@ -2,6 +2,7 @@ package compose
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -148,28 +149,94 @@ func (p *project) service(name string) *service {
 	return p.services[i]
 }
 
-// topNetworks reports what the app's one network does not do.
+// topNetworks reads the networks of the file, and which of them keep services apart.
 func (p *project) topNetworks(n *syntax.Node, key string) {
+	p.separate()
 	for _, e := range n.Entries {
-		if e.Value.Kind == syntax.MapNode {
-			eachKey(p, p, networkKeys, e.Value, key+"."+e.Key, "app")
+		if e.Value.Kind != syntax.MapNode {
+			continue
+		}
+		here := key + "." + e.Key
+		eachKey(p, p, networkKeys, e.Value, here, "app")
+		if v := e.Value.Get("internal"); v != nil {
+			p.isolate(e.Key, v, here+".internal")
 		}
 	}
-	p.separated(n, key)
 }
 
-// separated reports networks that keep services apart.
-func (p *project) separated(n *syntax.Node, key string) {
-	var sets []string
+// separate has each service join the networks that it has in the source. Services that share
+// all of them, none of which is internal, are on the app's own network instead.
+func (p *project) separate() {
+	sets := map[string]bool{}
+	isInternal := false
 	for _, s := range p.services {
-		if s.node.Get("network_mode") == nil {
-			sets = append(sets, strings.Join(slices.Sorted(slices.Values(s.networkNames())), " "))
+		if s.node.Get("network_mode") != nil {
+			continue
+		}
+		joined := s.joined()
+		sets[strings.Join(slices.Sorted(slices.Values(joined)), " ")] = true
+		isInternal = isInternal || slices.ContainsFunc(joined, p.isInternal)
+	}
+	if len(sets) < 2 && !isInternal {
+		return
+	}
+	for _, s := range p.services {
+		if s.node.Get("network_mode") != nil {
+			continue
+		}
+		for _, name := range s.joined() {
+			s.c.Networks = append(s.c.Networks, p.networkOf(name))
+		}
+		if slices.Equal(s.c.Networks, []string{manifests.OwnNetwork}) {
+			s.c.Networks = nil // the default
 		}
 	}
-	slices.Sort(sets)
-	if len(slices.Compact(sets)) > 1 {
-		p.Report(importer.NetworksMerged, n.At, key, "the networks keep services apart; in the app all parts are on one network")
+}
+
+// joined is the networks of the project that the service joins.
+func (s *service) joined() []string {
+	return slices.DeleteFunc(s.networkNames(), func(name string) bool {
+		declared := s.tree.Get("networks").Get(name)
+		return name != "default" && s.tree.Get("networks").Find(name) < 0 || declared.Get("external") != nil && s.isExternal(declared.Get("external"))
+	})
+}
+
+func (p *project) isInternal(network string) bool {
+	n := p.tree.Get("networks").Get(network).Get("internal")
+	return n != nil && p.quiet(n) == "true"
+}
+
+// networkOf is the app's name of a network of the file.
+func (p *project) networkOf(network string) string {
+	if network == "default" {
+		return manifests.OwnNetwork
 	}
+	if name, ok := p.networks[network]; ok {
+		return name
+	}
+	base := idOf(network)
+	name := base
+	isTaken := func(name string) bool {
+		return name == manifests.OwnNetwork || slices.Contains(slices.Collect(maps.Values(p.networks)), name)
+	}
+	for i := 2; isTaken(name); i++ {
+		name = fmt.Sprintf("%s-%d", base[:min(len(base), 40)], i)
+	}
+	p.networks[network] = name
+	return name
+}
+
+// isolate makes a network that services join one that leads nowhere else.
+func (p *project) isolate(network string, n *syntax.Node, key string) {
+	isOn := func(s *service) bool {
+		return s.node.Get("network_mode") == nil && slices.Contains(s.joined(), network)
+	}
+	if !slices.ContainsFunc(p.services, isOn) {
+		p.Report(importer.NoMeaning, n.At, key, "no service joins the network %s", network)
+		return
+	}
+	p.App.InternalNetworks = append(p.App.InternalNetworks, p.networkOf(network))
+	p.Note("app.internal_networks", n.At)
 }
 
 func (p *project) networkDriver(n *syntax.Node, key string) {
@@ -179,13 +246,11 @@ func (p *project) networkDriver(n *syntax.Node, key string) {
 }
 
 func (p *project) networkExternal(n *syntax.Node, key string) {
-	if n.Kind == syntax.MapNode || p.text(n, key) == "true" {
+	if p.isExternal(n) {
 		p.Report(importer.ExternalNetwork, n.At, key, "the network belongs to another project, which the app does not reach")
 	}
 }
 
-func (p *project) networkInternal(n *syntax.Node, key string) {
-	if p.text(n, key) == "true" {
-		p.Report(importer.InternalNetwork, n.At, key, "the network does not reach the internet; that of the app does")
-	}
+func (p *project) isExternal(n *syntax.Node) bool {
+	return n.Kind == syntax.MapNode || p.quiet(n) == "true"
 }

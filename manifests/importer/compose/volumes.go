@@ -19,9 +19,11 @@ type mount struct {
 	item
 	// kind is volume, bind or tmpfs.
 	kind, source, target string
-	isReadOnly           bool
-	relabel              string
-	doesChown            bool
+	// subpath is the directory of a volume that is mounted instead of the whole.
+	subpath    string
+	isReadOnly bool
+	relabel    string
+	doesChown  bool
 }
 
 func (s *service) mounts(n *syntax.Node, key string) {
@@ -123,7 +125,11 @@ func (s *service) mountOptions(m *mount, n *syntax.Node, key string) {
 			s.mountOption(m, s.text(e.Value, here))
 		case "create_host_path", "size", "mode":
 		case "subpath":
-			s.Report(importer.Subpath, e.At, here, "the whole volume is mounted, not its directory %s", s.text(e.Value, here))
+			m.subpath = path.Clean(s.text(e.Value, here))
+			if !fitsSubpath(m.subpath) {
+				s.Report(importer.BadSourceValue, e.At, here, "%s is no path within a volume", diag.Quote(diag.Shorten(m.subpath)))
+				m.subpath = ""
+			}
 		default:
 			s.Report(importer.MountOption, e.At, here, "%s of the mount is left out", e.Key)
 		}
@@ -168,7 +174,7 @@ func (s *service) mount(m mount) {
 
 // hostPath mounts a file or directory of the host.
 func (s *service) hostPath(m mount, source string) {
-	source = path.Clean(source)
+	source = path.Join(source, m.subpath)
 	if !fitsPath(source) {
 		s.Report(importer.HostPathName, m.at, m.key, "%s is left out: a manifest does not accept the path", diag.Quote(diag.Shorten(source)))
 		return
@@ -185,7 +191,7 @@ func (s *service) hostPathQuestion(m mount) {
 
 // addVolume mounts a named volume.
 func (s *service) addVolume(m mount, name string) {
-	s.c.Volumes = append(s.c.Volumes, manifests.Volume{Name: name, Target: m.target, ReadOnly: m.isReadOnly})
+	s.c.Volumes = append(s.c.Volumes, manifests.Volume{Name: name, Subpath: m.subpath, Target: m.target, ReadOnly: m.isReadOnly})
 	s.Note(fmt.Sprintf("%s.volumes[%d]", s.path, len(s.c.Volumes)-1), m.at)
 }
 
