@@ -73,7 +73,8 @@ var patterns = map[string]*pattern{
 	"source":     {text: "the name of a volume, or a clean absolute path on the host, without : , $ % or white space other than spaces within it", match: isSource},
 	"devpath":    {text: "a clean path below /dev", match: func(s string) bool { return len(s) <= 1024 && path.Clean(s) == s && fitsDevice(s) }},
 	"cdi":        expr("the CDI name of a device, such as nvidia.com/gpu=all", 255, `[a-zA-Z](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?/[a-zA-Z](?:[a-zA-Z0-9_-]*[a-zA-Z0-9])?=[a-zA-Z0-9](?:[a-zA-Z0-9_.:-]*[a-zA-Z0-9])?`),
-	"relpath":    {text: "a relative path without ..", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
+	"relpath":    {text: "a relative path without ..", match: isRelativePath},
+	"seedpath":   {text: "a relative path without .., or .", match: func(s string) bool { return s == "." || isRelativePath(s) }},
 	"glob":       {text: "VOLUME or VOLUME/PATH, where * matches within a name", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
 	"filename":   expr("a file name", 128, `[a-zA-Z0-9_][a-zA-Z0-9_.-]*`),
 	"hostname":   {text: "a host name", match: isHostName},
@@ -184,6 +185,10 @@ func isDigest(s string) bool {
 func isPath(s, without string) bool {
 	return strings.HasPrefix(s, "/") && len(s) <= 1024 && isPrintable(s) && path.Clean(s) == s &&
 		!strings.ContainsAny(s, " \"'\\"+without) && !strings.ContainsRune(s, 0xa0)
+}
+
+func isRelativePath(s string) bool {
+	return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != ""
 }
 
 var fitsDevice = lazily(`^/dev/[a-zA-Z0-9._+@-]+(?:/[a-zA-Z0-9._+@-]+)*$`)

@@ -264,6 +264,8 @@ type VolumeOptions struct {
 	Labels map[string]string `key:"labels"`
 	// An existing volume of Podman, or directory of the host, that replaces the volume `ID.NAME`. `archgen adopt` writes this key for the volumes and directories of the container that it adopts.
 	Existing string `key:"existing" pattern:"source"`
+	// Initial content: path in the volume, or `.` for the volume itself, to a file or folder in ID.files/ beside the manifest. One of that name in ID.d/files/ takes precedence. archgen copies it once, byte for byte, when the volume is new; the files then belong to the app. A volume with `device` takes none, and with `existing` it has no effect.
+	Seed map[string]string `key:"seed" pattern:"filename"`
 }
 
 // Tmpfs is a memory file system.

@@ -2,12 +2,9 @@ package manifests
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,24 +15,24 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/syntax"
 )
 
-// FilesDir is the directory of an app's templates, beside its manifest.
+// FilesDir is the directory of an app's templates and seeds, beside its manifest.
 func FilesDir(id string) string { return id + ".files" }
 
 // OverlaysDir is the directory of the operator's overlays of a manifest, beside it.
 func OverlaysDir(id string) string { return id + ".d" }
 
-// OverlayFilesDir is the directory of the operator's templates, which replace those of the
-// manifest on this machine.
+// OverlayFilesDir is the directory of the operator's templates and seeds, which replace those of
+// the manifest on this machine.
 func OverlayFilesDir(id string) string { return filepath.Join(OverlaysDir(id), "files") }
 
-// HoldsFiles reports whether a directory has overlays, grants or templates of an app. Its path
-// is relative to the directory of manifests.
+// HoldsFiles reports whether a directory has overlays, grants, templates or seeds of an app. Its
+// path is relative to the directory of manifests.
 func HoldsFiles(dir string) bool {
-	overlays, isFiles := strings.CutSuffix(dir, "/files")
-	if strings.Contains(overlays, "/") {
-		return false
+	top, below, _ := strings.Cut(dir, "/")
+	if overlays := strings.HasSuffix(top, ".d"); overlays {
+		return below == "" || below == "files" || strings.HasPrefix(below, "files/")
 	}
-	return strings.HasSuffix(overlays, ".d") || !isFiles && strings.HasSuffix(dir, ".files")
+	return strings.HasSuffix(top, ".files")
 }
 
 // AppOf is the id of the app that a manifest, an overlay or a template belongs to: all
@@ -92,17 +89,6 @@ func (l *Loaded) templates(m *Manifest, dir string, overlayDirs []string) (diags
 		}
 		m.Templates[name] = text
 	}
-	if len(m.Templates) == 0 {
-		return diags
-	}
-	var all strings.Builder
-	all.WriteString(m.Digest)
-	for _, name := range slices.Sorted(maps.Keys(m.Templates)) {
-		sum := sha256.Sum256(m.Templates[name].Data)
-		all.WriteString("\n" + name + " " + hex.EncodeToString(sum[:]))
-	}
-	sum := sha256.Sum256([]byte(all.String()))
-	m.Digest = hex.EncodeToString(sum[:])[:32]
 	return diags
 }
 
