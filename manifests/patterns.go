@@ -76,7 +76,8 @@ var patterns = map[string]*pattern{
 	"relpath":    {text: "a relative path without ..", match: isRelativePath},
 	"seedpath":   {text: "a relative path without .., or .", match: func(s string) bool { return s == "." || isRelativePath(s) }},
 	"glob":       {text: "VOLUME or VOLUME/PATH, where * matches within a name", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
-	"filename":   expr("a file name", 128, `[a-zA-Z0-9_][a-zA-Z0-9_.-]*`),
+	"envfile":    {text: "a clean absolute path on the host, without : , $ % or white space, or a file name", match: func(s string) bool { return isPath(s, ":,$%") || fitsFileName(s) }},
+	"filename":   {text: "a file name", match: fitsFileName},
 	"hostname":   {text: "a host name", match: isHostName},
 	"dnsname":    {text: "a host name, where _ is allowed", match: isDNSName},
 	"timezone":   expr("a time zone, such as Europe/Zurich, or local", 256, `[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}`),
@@ -186,6 +187,9 @@ func isPath(s, without string) bool {
 	return strings.HasPrefix(s, "/") && len(s) <= 1024 && isPrintable(s) && path.Clean(s) == s &&
 		!strings.ContainsAny(s, " \"'\\"+without) && !strings.ContainsRune(s, 0xa0)
 }
+
+// fitsFileName accepts the name of a file beside a manifest.
+var fitsFileName = expr("", 128, `[a-zA-Z0-9_][a-zA-Z0-9_.-]*`).match
 
 func isRelativePath(s string) bool {
 	return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != ""

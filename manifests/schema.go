@@ -130,8 +130,8 @@ type Container struct {
 	Timezone string `key:"timezone" pattern:"timezone"`
 	// Environment variables. Values are text as written; `${…}` variables are replaced.
 	Env Env `key:"env" variables:"yes"`
-	// Files on the host with NAME=value lines, read at each start.
-	EnvFiles []string `key:"env_files" pattern:"path"`
+	// Files with NAME=value lines: by an absolute path on the host, read at each start, or by its name in ID.files/ beside the manifest, where one of that name in ID.d/files/ takes precedence. A value is the rest of the line as written, with quotes. A variable of `env` takes precedence, then one of a later file beside the manifest, then one of a later file on the host. A change of a file beside the manifest restarts the container.
+	EnvFiles []string `key:"env_files" pattern:"envfile"`
 	// Ports that the container listens on.
 	Ports []Port `key:"ports"`
 	// Volumes and host paths to mount. Map every VOLUME of the image: Podman deletes the content of an unmapped one at each stop.

@@ -54,7 +54,8 @@ func AppOf(file string) string {
 	return strings.TrimSuffix(name, filepath.Ext(name))
 }
 
-// TemplateNames lists the templates that an app uses, sorted.
+// TemplateNames lists the text files beside the manifest that an app uses, sorted: templates, and
+// files of environment variables.
 func (a *App) TemplateNames() []string {
 	var names []string
 	for _, p := range parts(a) {
@@ -63,9 +64,25 @@ func (a *App) TemplateNames() []string {
 				names = append(names, f.Template)
 			}
 		}
+		for _, f := range p.EnvFiles {
+			if f != "" && !filepath.IsAbs(f) {
+				names = append(names, f)
+			}
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// kindOf is what a text file beside the manifest is to the app.
+func (a *App) kindOf(name string) string {
+	isTemplate := func(p Part) bool {
+		return slices.ContainsFunc(p.Files, func(f File) bool { return f.Template == name })
+	}
+	if slices.ContainsFunc(parts(a), isTemplate) {
+		return "template"
+	}
+	return "file"
 }
 
 // templates reads the templates of a manifest, each from the first of the
@@ -78,7 +95,7 @@ func (l *Loaded) templates(m *Manifest, dir string, overlayDirs []string) (diags
 	}
 	own := filepath.Join(dir, FilesDir(a.ID))
 	for _, name := range a.TemplateNames() {
-		text, problem := l.readTemplate(places, own, name)
+		text, problem := l.readTemplate(places, own, name, a.kindOf(name))
 		if problem != nil {
 			diags = append(diags, m.ofTemplate(name, *problem))
 			continue
@@ -103,13 +120,16 @@ func (m *Manifest) ofTemplate(name string, problem diag.Diagnostic) diag.Diagnos
 				return m.Diag(diag.Error, problem.Code, fmt.Sprintf("%s.files[%d].template", p.Path, i), problem.Hint, "%s", problem.Message)
 			}
 		}
+		if i := slices.Index(p.EnvFiles, name); i >= 0 {
+			return m.Diag(diag.Error, problem.Code, fmt.Sprintf("%s.env_files[%d]", p.Path, i), problem.Hint, "%s", problem.Message)
+		}
 	}
 	return problem
 }
 
-// readTemplate reads a template from the first of the operator's places that has it, or
+// readTemplate reads a template, or another kind of text, from the first of the operator's places that has it, or
 // else from the manifest's own.
-func (l *Loaded) readTemplate(places []string, own, name string) (Source, *diag.Diagnostic) {
+func (l *Loaded) readTemplate(places []string, own, name, kind string) (Source, *diag.Diagnostic) {
 	for _, place := range append(places, own) {
 		path := filepath.Join(place, name)
 		data, err := l.templateIn(place, name, place == own)
@@ -117,12 +137,12 @@ func (l *Loaded) readTemplate(places []string, own, name string) (Source, *diag.
 			continue
 		}
 		if err != nil {
-			return Source{}, &diag.Diagnostic{Code: diag.Unreadable, Message: fmt.Sprintf("the template %s can't be read: %v", path, CauseOf(err))}
+			return Source{}, &diag.Diagnostic{Code: diag.Unreadable, Message: fmt.Sprintf("the %s %s can't be read: %v", kind, path, CauseOf(err))}
 		}
-		return checkTemplate(Source{path, data})
+		return checkTemplate(Source{path, data}, kind)
 	}
 	return Source{}, &diag.Diagnostic{
-		Code: diag.Unreadable, Message: "there is no template " + name,
+		Code: diag.Unreadable, Message: "there is no " + kind + " " + name,
 		Hint: "put it into " + own,
 	}
 }
@@ -139,9 +159,9 @@ func (l *Loaded) templateIn(place, name string, isOwn bool) ([]byte, error) {
 	return ReadTemplate(place, name)
 }
 
-func checkTemplate(s Source) (Source, *diag.Diagnostic) {
+func checkTemplate(s Source, kind string) (Source, *diag.Diagnostic) {
 	if len(s.Data) > MaxFileSize {
-		return s, &diag.Diagnostic{Code: diag.TooLarge, Message: fmt.Sprintf("the template %s has more than %d bytes", s.Name, MaxFileSize)}
+		return s, &diag.Diagnostic{Code: diag.TooLarge, Message: fmt.Sprintf("the %s %s has more than %d bytes", kind, s.Name, MaxFileSize)}
 	}
 	wrong, what := bytes.IndexByte(s.Data, 0), "holds a NUL byte"
 	if wrong < 0 && !utf8.Valid(s.Data) {
@@ -151,5 +171,5 @@ func checkTemplate(s Source) (Source, *diag.Diagnostic) {
 		return s, nil
 	}
 	line, column := syntax.Place(s.Data, wrong)
-	return s, &diag.Diagnostic{Code: diag.NotUTF8, File: s.Name, Line: line, Column: column, Message: "the template " + what}
+	return s, &diag.Diagnostic{Code: diag.NotUTF8, File: s.Name, Line: line, Column: column, Message: "the " + kind + " " + what}
 }

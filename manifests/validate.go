@@ -472,7 +472,7 @@ func (v *validator) secretMounts(p Part) {
 }
 
 // environment demands that each variable has one source: Podman keeps the value of one and
-// says nothing. What is in files is known at the start only.
+// says nothing. What is in files on the host is known at the start only.
 func (v *validator) environment(p Part) {
 	sources := map[string]string{}
 	take := func(path, name string) {
@@ -482,8 +482,13 @@ func (v *validator) environment(p Part) {
 		}
 		sources[name] = path
 	}
+	given := v.m.lookup(p.Path + ".env")
 	for _, e := range p.Env {
-		take(p.Path+".env."+e.Name, e.Name)
+		from := p.Path + ".env." + e.Name
+		if given == nil || given.Kind == syntax.MapNode && given.Get(e.Name) == nil {
+			from = p.Path + ".env_files"
+		}
+		take(from, e.Name)
 	}
 	for i, s := range p.Secrets {
 		take(fmt.Sprintf("%s.secrets[%d].env", p.Path, i), s.Env)
