@@ -46,9 +46,9 @@ app:
 ` + "```" + `
 
 archgen copies a seed once, when it makes the volume, and byte for byte: no template is rendered and no
-variable replaced. From then on the files belong to the app. Another version of the manifest, with
-another seed, changes nothing in a volume that exists. A volume that holds anything is never touched;
-` + "`archgen remove --purge`" + ` or ` + "`podman volume rm`" + ` deletes it, and the next start makes it again with the
+variable replaced. From then on the files belong to the app: a volume that holds anything is never
+touched, also by another version of the manifest with another seed, and one that the app has emptied
+stays empty. ` + "`archgen remove --purge`" + ` or ` + "`podman volume rm`" + ` deletes it, and the next start makes it again with the
 seed of that time. For a file that has to follow the manifest, use ` + "`files`" + `.
 
 - The seed is put over what the image has at the mount point, and replaces only the files that it
