@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/podman"
@@ -200,6 +201,33 @@ func TestSeedIsNotLeft(t *testing.T) {
 		w.Recipe.Seeds = nil
 		if !w.isLeft(by, by.List[0]) {
 			t.Errorf("user %q: it is not left to Podman without a seed", user)
+		}
+	}
+}
+
+// TestSeedOwner: a seed has the owner of its directory, and keeps it where the owner is left to Podman.
+func TestSeedOwner(t *testing.T) {
+	from, to := volume(t, "image.conf"), volume(t)
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 { // only root can tell owners apart
+		uid, gid = 999, 998
+	}
+	if err := os.Chown(filepath.Join(from, dataDir), uid, gid); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal([]units.Seed{{Path: "app.conf", Mode: 0o644}, {Path: "a/b", Mode: 0o644}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range [][]string{{"seed", from}, {"place", from, to, keepOwner}} {
+		if err := Volume(t.Context(), call, strings.NewReader(string(text))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]int{".": uid, "app.conf": uid, "a": uid, "a/b": uid, "image.conf": os.Getuid()} {
+		var st unix.Stat_t
+		if err := unix.Stat(filepath.Join(to, dataDir, path), &st); err != nil || int(st.Uid) != want {
+			t.Errorf("%s belongs to %d, %v; want %d", path, st.Uid, err, want)
 		}
 	}
 }
