@@ -2,6 +2,7 @@ package generator_test
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -148,6 +149,7 @@ var appStays = []string{
 	`notices: ["It has no login."]`,
 	`networks: [mainnet]`,
 	`volumes: {data: {device: /dev/vdb1, type: ext4}}`,
+	`volumes: {data: {seed: {.: initial}}}`,
 	`hooks: {pre_start: [{run: [x-check]}, {ensure_dir: {volume: data, path: a}}, {wait_for: {capability: rpc}}]}`,
 	`conflicts: [y]`,
 	`companions: [x-ui]`,
@@ -237,6 +239,26 @@ func TestDigestAndFiles(t *testing.T) {
 		if got := of(edit, "another text") == before; got != stays {
 			t.Errorf("%s: the digest stays: %v", edit, got)
 		}
+	}
+}
+
+// TestDigestAndSeeds: a seed is for a volume that does not exist yet, so it restarts nothing.
+func TestDigestAndSeeds(t *testing.T) {
+	of := func(seed ...manifests.SeedFile) string {
+		t.Helper()
+		const document = "app: {id: x, name: x, version: 1.0.0, container: {image: docker.io/library/x:1, volumes: [{name: data, target: /data}]}}"
+		m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: "x.yaml", Data: []byte(document)}, Dir: "/apps"})
+		m.Seeds = map[string][]manifests.SeedFile{"data": seed}
+		set, more := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
+		result, last := generator.Render(set, generator.Target{Podman: generator.Version{Major: 5, Minor: 8}, Generator: "1"})
+		if found := slices.Concat(diags, more, last); found.HasErrors() {
+			t.Fatal(found)
+		}
+		f, _ := result.Files.Find("app@x.container")
+		return f.Digest
+	}
+	if one := of(manifests.SeedFile{Path: "a"}); one != of() || one != of(manifests.SeedFile{Path: "a", IsExecutable: true, Data: []byte("other")}) {
+		t.Error("a seed changes the digest of the container")
 	}
 }
 

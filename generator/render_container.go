@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -154,7 +155,9 @@ func (c *container) environment() {
 		c.put(o, "Environment", v.Name+"="+v.Value)
 	}
 	for i, f := range c.part.EnvFiles {
-		c.put(c.at("env_files").at(i), "EnvironmentFile", f)
+		if path.IsAbs(f) { // what is in others is in Env
+			c.put(c.at("env_files").at(i), "EnvironmentFile", f)
+		}
 	}
 }
 

@@ -14,7 +14,8 @@ import (
 // while they are new. Podman would give them the owner of the image's directory at the mount
 // point. Quadlet's User= and Group= in [Volume] take numbers only, do not cover the content
 // that the image includes, and ignore the user namespace.
-func (c *container) newVolumes() (list []units.NewVolumes) {
+// Each comes with its seed: the first part that starts makes the volume, also one of another app.
+func (c *container) newVolumes() (list []units.NewVolumes, seeds []units.Seed) {
 	for _, v := range c.part.Volumes {
 		owner := c.r.set.App(cmp.Or(v.App, c.app.ID()))
 		if v.Name == "" || owner == nil || owner.Existing(v.Name) != "" || isElsewhere(owner.Document.App.Volumes[v.Name]) {
@@ -27,6 +28,23 @@ func (c *container) newVolumes() (list []units.NewVolumes) {
 			continue
 		}
 		list = addVolume(list, owner, part, mount)
+		seeds = addSeed(seeds, owner, v.Name)
+	}
+	return list, seeds
+}
+
+// addSeed adds the seed of a volume.
+func addSeed(list []units.Seed, app *manifests.Resolved, volume string) []units.Seed {
+	name := units.VolumeName(app.ID(), volume)
+	if slices.ContainsFunc(list, func(s units.Seed) bool { return s.Volume == name }) {
+		return list
+	}
+	for _, f := range app.Seeds[volume] {
+		s := units.Seed{Volume: name, Path: f.Path, Mode: 0o644, Content: f.Data}
+		if f.IsExecutable {
+			s.Mode = 0o755
+		}
+		list = append(list, s)
 	}
 	return list
 }

@@ -20,7 +20,7 @@ import (
 
 // prestartCommand is the program that systemd runs before a part with a recipe; systemd
 // searches for it. Without it the start fails: an app must not start without its
-// configuration. optionalPrestart is for a part whose recipe only records secrets and
+// configuration, or make defaults where its seed belongs. optionalPrestart is for a part whose recipe only records secrets and
 // addresses or sets the owner of a new volume: such a part starts without archgen, too.
 const (
 	prestartCommand  = "archgen"
@@ -30,7 +30,7 @@ const (
 // prepared makes systemd run a verb of archgen before the container.
 func (c *container) prepared(verb string, r units.Prestart) {
 	args := []string{prestartCommand, verb}
-	if len(r.Files)+len(r.Watch)+len(r.Steps) == 0 {
+	if len(r.Files)+len(r.Watch)+len(r.Steps)+len(r.Seeds) == 0 {
 		args[0] = optionalPrestart
 	}
 	if c.target.Scope == units.System {
@@ -76,7 +76,7 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 			r.Steps = append(r.Steps, c.step(s)...)
 		}
 	}
-	r.Volumes = c.newVolumes()
+	r.Volumes, r.Seeds = c.newVolumes()
 	if len(r.Files)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(c.part.Secrets)+len(r.Volumes) == 0 {
 		return r, false
 	}
@@ -378,7 +378,7 @@ func (r *renderer) recipe(app *manifests.Resolved, p *manifests.Part, recipe uni
 	fmt.Fprintf(&b, "\n[%s]\nApp=%s\nDigest=%s\nManifestDigest=%s\nGenerator=archgen %s\n", units.OwnershipSection, app.ID(), digest, app.Digest, r.target.Generator)
 	name := recipeFile(app.ID(), p.Name)
 	if b.Len() > units.MaxFile {
-		r.diags = append(r.diags, app.Diag(diag.Error, diag.TooLarge, p.Path+".files", "", "the templates of a part may have about %d bytes together", units.MaxFile))
+		r.diags = append(r.diags, app.Diag(diag.Error, diag.TooLarge, p.Path+".files", "", "the templates and seeds of a part may have about %d bytes together", units.MaxFile))
 	}
 	r.result.Files = append(r.result.Files, units.File{Name: name, App: app.ID(), Digest: digest, Content: []byte(b.String())})
 	r.result.sources[name] = source{app: app}

@@ -226,7 +226,7 @@ func (d *decoder) list(n *syntax.Node, v reflect.Value, at *step, f *fieldPlan) 
 // mapKeys is what the keys of maps have to look like, by the map's name.
 var mapKeys = map[string]string{
 	"links": "id", "containers": "id", "volumes": "id", "sysctls": "option", "hosts": "dnsname", "labels": "label",
-	"args": "envname", "ulimits": "id", "exports": "exportname", "expect": "option", "unit": "directive",
+	"args": "envname", "ulimits": "id", "exports": "exportname", "expect": "option", "unit": "directive", "seed": "seedpath",
 }
 
 func (d *decoder) mapping(n *syntax.Node, v reflect.Value, at *step, f *fieldPlan) {

@@ -141,6 +141,9 @@ func (l *Loaded) load(path string, overlayDirs []string) diag.List {
 	if m != nil {
 		l.Manifests = append(l.Manifests, m)
 		diags = append(diags, l.templates(m, filepath.Dir(path), overlayDirs)...)
+		diags = append(diags, m.envFiles()...)
+		diags = append(diags, l.seeds(m, filepath.Dir(path), overlayDirs)...)
+		m.digestFiles()
 		diags = append(diags, Validate(m)...)
 	}
 	return diags

@@ -10,12 +10,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
 // tree makes files below a new directory: path to content. A content that
-// begins with "-> " makes a link.
+// begins with "-> " makes a link, a path that ends in / a directory.
 func tree(t *testing.T, files map[string]string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -25,9 +27,13 @@ func tree(t *testing.T, files map[string]string) string {
 			t.Fatal(err)
 		}
 		var err error
-		if target, ok := strings.CutPrefix(content, "-> "); ok {
+		target, isLink := strings.CutPrefix(content, "-> ")
+		switch {
+		case isLink:
 			err = os.Symlink(target, path)
-		} else {
+		case strings.HasSuffix(name, "/"):
+			err = os.Mkdir(path, 0o755)
+		default:
 			err = os.WriteFile(path, []byte(content), 0o600)
 		}
 		if err != nil {
@@ -224,5 +230,87 @@ func TestTemplatesBehindLinks(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSeeds: what a seed is made of, and what is refused.
+func TestSeeds(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("x", manifests.MaxSeed/2+1)
+	many := map[string]string{}
+	for n := range manifests.MaxSeedFiles {
+		many[fmt.Sprintf("x.files/a/%d", n)] = ""
+	}
+	for name, tt := range map[string]struct {
+		files map[string]string
+		seed  string
+		want  map[string]string
+		err   string
+	}{
+		"a file, byte for byte":          {files: map[string]string{"x.files/a": "\x00\xff\r\n"}, seed: "{b: a}", want: map[string]string{"b": "\x00\xff\r\n"}},
+		"a folder":                       {files: map[string]string{"x.files/a/b/c": "1", "x.files/a/d": "2"}, seed: "{.: a}", want: map[string]string{"b/c": "1", "d": "2"}},
+		"a folder in a folder":           {files: map[string]string{"x.files/a/b": "1"}, seed: "{c/d: a}", want: map[string]string{"c/d/b": "1"}},
+		"a folder with one file in it":   {files: map[string]string{"x.files/a/a": "1"}, seed: "{.: a}", want: map[string]string{"a": "1"}},
+		"a longer path takes precedence": {files: map[string]string{"x.files/a/b/c": "1", "x.files/c": "2"}, seed: "{b/c: c, .: a}", want: map[string]string{"b/c": "2"}},
+		"the operator's, as a whole":     {files: map[string]string{"x.files/a/b": "1", "x.d/files/a/c": "2"}, seed: "{.: a}", want: map[string]string{"c": "2"}},
+		"an empty folder":                {files: map[string]string{"x.files/a/": ""}, seed: "{.: a}", err: "the seed a can't be read: the folder holds no file"},
+		"a link":                         {files: map[string]string{"x.files/a": "-> b", "x.files/b": "1"}, seed: "{a: a}", err: "the seed a can't be read: it is a link"},
+		"a link in a folder":             {files: map[string]string{"x.files/a/l": "-> ../../home/key"}, seed: "{.: a}", err: "the seed a can't be read: a/l: it is a link"},
+		"a link to a folder":             {files: map[string]string{"x.files/a": "-> ../home"}, seed: "{.: a}", err: "the seed a can't be read: it is a link"},
+		"a link in place of ID.files":    {files: map[string]string{"x.files": "-> home"}, seed: "{a: key}", err: "the seed key can't be read: it is a link"},
+		"a link that the operator made":  {files: map[string]string{"x.d/files/a": "-> ../../home/key"}, seed: "{a: a}", err: "the seed a can't be read: it is a link"},
+		"nothing":                        {seed: "{a: a}", err: "there is no file or folder a"},
+		"too many bytes":                 {files: map[string]string{"x.files/a/1": large, "x.files/a/2": large}, seed: "{.: a}", err: "the seeds of an app may have 4194304 bytes in 1000 files together"},
+		"too many bytes in two volumes":  {files: map[string]string{"x.files/a": large}, seed: "{a: a}}, more: {seed: {a: a}", err: "the seeds of an app may have 4194304 bytes"},
+		"too many files":                 {files: many, seed: "{.: a}", err: "the seeds of an app may have 4194304 bytes in 1000 files together"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]string{"home/key": "the key of the user"}
+			files["x.yaml"] = "app: {id: x, name: X, version: 1.0.0, container: {image: x, volumes: [{name: data, target: /a}, {name: more, target: /b}]}, volumes: {data: {seed: " + tt.seed + "}}}\n"
+			maps.Copy(files, tt.files)
+			var l manifests.Loaded
+			diags := l.LoadDirs([]string{tree(t, files)})
+			if tt.err != "" {
+				if len(diags) != 1 || !strings.HasPrefix(diags[0].Message, tt.err) || diags[0].Line != 1 || diags[0].Column < 100 {
+					t.Errorf("got %v, want %s", diags, tt.err)
+				}
+				return
+			}
+			got := map[string]string{}
+			for _, f := range l.Manifests[0].Seeds["data"] {
+				got[f.Path] = string(f.Data)
+			}
+			if d := cmp.Diff(tt.want, got); d != "" || len(diags) > 0 {
+				t.Errorf("%v, -want +got:\n%s", diags, d)
+			}
+		})
+	}
+}
+
+// TestSeedOfPrograms: the owner's executable bit is all that is kept of a mode. It changes the
+// digest of the manifest, as the content does.
+func TestSeedOfPrograms(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{
+		"x.yaml":      "app: {id: x, name: X, version: 1.0.0, container: {image: x, volumes: [{name: data, target: /a}]}, volumes: {data: {seed: {run: run}}}}\n",
+		"x.files/run": "#!/bin/sh\n",
+	})
+	digests := map[string]bool{}
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o700: true} {
+		if err := os.Chmod(filepath.Join(dir, "x.files/run"), mode); err != nil {
+			t.Fatal(err)
+		}
+		var l manifests.Loaded
+		if diags := l.LoadDirs([]string{dir}); len(diags) > 0 {
+			t.Fatal(diags)
+		}
+		if got := l.Manifests[0].Seeds["data"][0].IsExecutable; got != want {
+			t.Errorf("%o: executable %v", mode, got)
+		}
+		digests[l.Manifests[0].Digest] = true
+	}
+	if len(digests) != 2 {
+		t.Error("the digest of the manifest stays")
 	}
 }

@@ -33,11 +33,14 @@ type Manifest struct {
 	File string
 	// Dir is the manifest's directory on the machine that runs the units.
 	Dir string
-	// Digest is the checksum of the manifest, its overlays and templates, in lower-case hex.
+	// Digest is the checksum of the manifest, its overlays, templates and seeds, in lower-case hex.
 	Digest string
 	// Templates is the templates of configuration files by name, as far as they
 	// could be read.
 	Templates map[string]Source
+	// Seeds is the initial content of volumes, by their names, as far as it could be read. The
+	// files of each are sorted by path.
+	Seeds map[string][]SeedFile
 	// Installed is set by callers that know the machine.
 	Installed Installed
 

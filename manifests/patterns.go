@@ -73,9 +73,11 @@ var patterns = map[string]*pattern{
 	"source":     {text: "the name of a volume, or a clean absolute path on the host, without : , $ % or white space other than spaces within it", match: isSource},
 	"devpath":    {text: "a clean path below /dev", match: func(s string) bool { return len(s) <= 1024 && path.Clean(s) == s && fitsDevice(s) }},
 	"cdi":        expr("the CDI name of a device, such as nvidia.com/gpu=all", 255, `[a-zA-Z](?:[a-zA-Z0-9_.-]*[a-zA-Z0-9])?/[a-zA-Z](?:[a-zA-Z0-9_-]*[a-zA-Z0-9])?=[a-zA-Z0-9](?:[a-zA-Z0-9_.:-]*[a-zA-Z0-9])?`),
-	"relpath":    {text: "a relative path without ..", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
+	"relpath":    {text: "a relative path without ..", match: isRelativePath},
+	"seedpath":   {text: "a relative path without .., or .", match: func(s string) bool { return s == "." || isRelativePath(s) }},
 	"glob":       {text: "VOLUME or VOLUME/PATH, where * matches within a name", match: func(s string) bool { return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != "" }},
-	"filename":   expr("a file name", 128, `[a-zA-Z0-9_][a-zA-Z0-9_.-]*`),
+	"envfile":    {text: "a clean absolute path on the host, without : , $ % or white space, or a file name", match: func(s string) bool { return isPath(s, ":,$%") || fitsFileName(s) }},
+	"filename":   {text: "a file name", match: fitsFileName},
 	"hostname":   {text: "a host name", match: isHostName},
 	"dnsname":    {text: "a host name, where _ is allowed", match: isDNSName},
 	"timezone":   expr("a time zone, such as Europe/Zurich, or local", 256, `[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}`),
@@ -184,6 +186,13 @@ func isDigest(s string) bool {
 func isPath(s, without string) bool {
 	return strings.HasPrefix(s, "/") && len(s) <= 1024 && isPrintable(s) && path.Clean(s) == s &&
 		!strings.ContainsAny(s, " \"'\\"+without) && !strings.ContainsRune(s, 0xa0)
+}
+
+// fitsFileName accepts the name of a file beside a manifest.
+var fitsFileName = expr("", 128, `[a-zA-Z0-9_][a-zA-Z0-9_.-]*`).match
+
+func isRelativePath(s string) bool {
+	return isPath("/"+s, ":,$%") && !strings.HasPrefix(s, "/") && s != ""
 }
 
 var fitsDevice = lazily(`^/dev/[a-zA-Z0-9._+@-]+(?:/[a-zA-Z0-9._+@-]+)*$`)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"unicode/utf8"
 )
 
 // This file is the package's only access to the machine. The layer test holds that.
@@ -23,10 +24,11 @@ func ReadFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return readRegular(f)
+	return readRegular(f, MaxFileSize)
 }
 
-func readRegular(f *os.File) ([]byte, error) {
+// readRegular reads a regular file of at most so many bytes, and one more.
+func readRegular(f *os.File, most int64) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -35,41 +37,103 @@ func readRegular(f *os.File) ([]byte, error) {
 		return nil, fmt.Errorf("it is not a regular file (%v)", info.Mode().Type())
 	}
 	var text bytes.Buffer
-	text.Grow(int(min(info.Size(), MaxFileSize)) + bytes.MinRead)
-	_, err = text.ReadFrom(io.LimitReader(f, MaxFileSize+1))
+	text.Grow(int(min(info.Size(), most)) + bytes.MinRead)
+	_, err = text.ReadFrom(io.LimitReader(f, most+1))
 	return text.Bytes(), err
 }
 
 // ReadTemplate reads a template beside a manifest, from its directory ID.files. It follows no
 // link: a link could lead to any file that the caller can read.
 func ReadTemplate(dir, name string) ([]byte, error) {
-	if info, err := os.Lstat(dir); err != nil || info.Mode()&fs.ModeSymlink != 0 {
-		return nil, cmp.Or(err, errLink)
-	}
-	root, err := os.OpenRoot(dir)
+	root, err := openFiles(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = root.Close() }() // nothing was written
-	info, err := root.Lstat(name)
+	text, _, err := readWithin(root, name, MaxFileSize)
+	return text, err
+}
+
+// openFiles opens a directory ID.files, which must not be a link.
+func openFiles(dir string) (*os.Root, error) {
+	if info, err := os.Lstat(dir); err != nil || info.Mode()&fs.ModeSymlink != 0 {
+		return nil, cmp.Or(err, errLink)
+	}
+	return os.OpenRoot(dir)
+}
+
+// readWithin reads a file within a directory, which must not be a link.
+func readWithin(root *os.Root, name string, most int64) (content []byte, info fs.FileInfo, err error) {
+	info, err = root.Lstat(name)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if info.Mode()&fs.ModeSymlink != 0 {
-		return nil, errLink
+		return nil, nil, errLink
 	}
 	f, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
 	if opened, err := f.Stat(); err != nil || !os.SameFile(info, opened) {
-		return nil, cmp.Or(err, errors.New("it was replaced while it was read"))
+		return nil, nil, cmp.Or(err, errors.New("it was replaced while it was read"))
 	}
-	return readRegular(f)
+	content, err = readRegular(f, most)
+	return content, info, err
 }
 
-var errLink = errors.New("it is a link, and templates of a manifest must be files: put the file there")
+var errLink = errors.New("it is a link, and templates and seeds of a manifest must be files: put the file there")
+
+// SeedReader reads the seeds of one app, as much as MaxSeed and MaxSeedFiles allow.
+type SeedReader struct{ bytes, files int }
+
+var errSeedTooLarge = errors.New("the seeds of the app are too large")
+
+// Read reads a file, or all files of a folder, of a directory ID.files, sorted by path. It follows
+// no link, and reads at least one file.
+func (r *SeedReader) Read(dir, name string) (files []SeedFile, err error) {
+	root, err := openFiles(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }()                                               // nothing was written
+	if info, err := root.Lstat(name); err != nil || info.Mode()&fs.ModeSymlink != 0 { // WalkDir would follow it
+		return nil, cmp.Or(err, errLink)
+	}
+	err = fs.WalkDir(root.FS(), name, func(path string, d fs.DirEntry, err error) error {
+		if r.files++; err == nil && r.files > MaxSeedFiles { // a folder counts, too
+			err = errSeedTooLarge
+		}
+		if err != nil || d.IsDir() {
+			return err
+		}
+		f, err := r.file(root, path)
+		if err != nil && path != name {
+			err = fmt.Errorf("%s: %w", path, CauseOf(err))
+		}
+		files = append(files, f)
+		return err
+	})
+	if err == nil && len(files) == 0 {
+		err = errors.New("the folder holds no file")
+	}
+	return files, err
+}
+
+func (r *SeedReader) file(root *os.Root, path string) (SeedFile, error) {
+	if !utf8.ValidString(path) {
+		return SeedFile{}, fmt.Errorf("the name %q is not valid UTF-8", path)
+	}
+	data, info, err := readWithin(root, path, MaxSeed)
+	if err != nil {
+		return SeedFile{}, err
+	}
+	if r.bytes += len(data); r.bytes > MaxSeed {
+		return SeedFile{}, errSeedTooLarge
+	}
+	return SeedFile{Path: path, IsExecutable: info.Mode()&0o100 != 0, Data: data}, nil
+}
 
 // list lists a directory, sorted.
 func list(root, dir string) (entries []fs.DirEntry, isAbsent bool, err error) {

@@ -130,8 +130,8 @@ type Container struct {
 	Timezone string `key:"timezone" pattern:"timezone"`
 	// Environment variables. Values are text as written; `${…}` variables are replaced.
 	Env Env `key:"env" variables:"yes"`
-	// Files on the host with NAME=value lines, read at each start.
-	EnvFiles []string `key:"env_files" pattern:"path"`
+	// Files with NAME=value lines: by an absolute path on the host, read at each start, or by its name in ID.files/ beside the manifest, where one of that name in ID.d/files/ takes precedence. A value is the rest of the line as written, with quotes. A variable of `env` takes precedence, then one of a later file beside the manifest, then one of a later file on the host. A change of a file beside the manifest restarts the container.
+	EnvFiles []string `key:"env_files" pattern:"envfile"`
 	// Ports that the container listens on.
 	Ports []Port `key:"ports"`
 	// Volumes and host paths to mount. Map every VOLUME of the image: Podman deletes the content of an unmapped one at each stop.
@@ -264,6 +264,8 @@ type VolumeOptions struct {
 	Labels map[string]string `key:"labels"`
 	// An existing volume of Podman, or directory of the host, that replaces the volume `ID.NAME`. `archgen adopt` writes this key for the volumes and directories of the container that it adopts.
 	Existing string `key:"existing" pattern:"source"`
+	// Initial content: path in the volume, or `.` for the volume itself, to a file or folder in ID.files/ beside the manifest. One of that name in ID.d/files/ takes precedence. archgen copies it once, byte for byte, when the volume is new; the files then belong to the app. A volume with `device` takes none, and with `existing` it has no effect.
+	Seed map[string]string `key:"seed" pattern:"filename"`
 }
 
 // Tmpfs is a memory file system.

@@ -2,12 +2,9 @@ package manifests
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,24 +15,24 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/syntax"
 )
 
-// FilesDir is the directory of an app's templates, beside its manifest.
+// FilesDir is the directory of an app's templates and seeds, beside its manifest.
 func FilesDir(id string) string { return id + ".files" }
 
 // OverlaysDir is the directory of the operator's overlays of a manifest, beside it.
 func OverlaysDir(id string) string { return id + ".d" }
 
-// OverlayFilesDir is the directory of the operator's templates, which replace those of the
-// manifest on this machine.
+// OverlayFilesDir is the directory of the operator's templates and seeds, which replace those of
+// the manifest on this machine.
 func OverlayFilesDir(id string) string { return filepath.Join(OverlaysDir(id), "files") }
 
-// HoldsFiles reports whether a directory has overlays, grants or templates of an app. Its path
-// is relative to the directory of manifests.
+// HoldsFiles reports whether a directory has overlays, grants, templates or seeds of an app. Its
+// path is relative to the directory of manifests.
 func HoldsFiles(dir string) bool {
-	overlays, isFiles := strings.CutSuffix(dir, "/files")
-	if strings.Contains(overlays, "/") {
-		return false
+	top, below, _ := strings.Cut(dir, "/")
+	if overlays := strings.HasSuffix(top, ".d"); overlays {
+		return below == "" || below == "files" || strings.HasPrefix(below, "files/")
 	}
-	return strings.HasSuffix(overlays, ".d") || !isFiles && strings.HasSuffix(dir, ".files")
+	return strings.HasSuffix(top, ".files")
 }
 
 // AppOf is the id of the app that a manifest, an overlay or a template belongs to: all
@@ -57,7 +54,8 @@ func AppOf(file string) string {
 	return strings.TrimSuffix(name, filepath.Ext(name))
 }
 
-// TemplateNames lists the templates that an app uses, sorted.
+// TemplateNames lists the text files beside the manifest that an app uses, sorted: templates, and
+// files of environment variables.
 func (a *App) TemplateNames() []string {
 	var names []string
 	for _, p := range parts(a) {
@@ -66,9 +64,25 @@ func (a *App) TemplateNames() []string {
 				names = append(names, f.Template)
 			}
 		}
+		for _, f := range p.EnvFiles {
+			if f != "" && !filepath.IsAbs(f) {
+				names = append(names, f)
+			}
+		}
 	}
 	slices.Sort(names)
 	return slices.Compact(names)
+}
+
+// kindOf is what a text file beside the manifest is to the app.
+func (a *App) kindOf(name string) string {
+	isTemplate := func(p Part) bool {
+		return slices.ContainsFunc(p.Files, func(f File) bool { return f.Template == name })
+	}
+	if slices.ContainsFunc(parts(a), isTemplate) {
+		return "template"
+	}
+	return "file"
 }
 
 // templates reads the templates of a manifest, each from the first of the
@@ -81,7 +95,7 @@ func (l *Loaded) templates(m *Manifest, dir string, overlayDirs []string) (diags
 	}
 	own := filepath.Join(dir, FilesDir(a.ID))
 	for _, name := range a.TemplateNames() {
-		text, problem := l.readTemplate(places, own, name)
+		text, problem := l.readTemplate(places, own, name, a.kindOf(name))
 		if problem != nil {
 			diags = append(diags, m.ofTemplate(name, *problem))
 			continue
@@ -92,17 +106,6 @@ func (l *Loaded) templates(m *Manifest, dir string, overlayDirs []string) (diags
 		}
 		m.Templates[name] = text
 	}
-	if len(m.Templates) == 0 {
-		return diags
-	}
-	var all strings.Builder
-	all.WriteString(m.Digest)
-	for _, name := range slices.Sorted(maps.Keys(m.Templates)) {
-		sum := sha256.Sum256(m.Templates[name].Data)
-		all.WriteString("\n" + name + " " + hex.EncodeToString(sum[:]))
-	}
-	sum := sha256.Sum256([]byte(all.String()))
-	m.Digest = hex.EncodeToString(sum[:])[:32]
 	return diags
 }
 
@@ -117,13 +120,16 @@ func (m *Manifest) ofTemplate(name string, problem diag.Diagnostic) diag.Diagnos
 				return m.Diag(diag.Error, problem.Code, fmt.Sprintf("%s.files[%d].template", p.Path, i), problem.Hint, "%s", problem.Message)
 			}
 		}
+		if i := slices.Index(p.EnvFiles, name); i >= 0 {
+			return m.Diag(diag.Error, problem.Code, fmt.Sprintf("%s.env_files[%d]", p.Path, i), problem.Hint, "%s", problem.Message)
+		}
 	}
 	return problem
 }
 
-// readTemplate reads a template from the first of the operator's places that has it, or
+// readTemplate reads a template, or another kind of text, from the first of the operator's places that has it, or
 // else from the manifest's own.
-func (l *Loaded) readTemplate(places []string, own, name string) (Source, *diag.Diagnostic) {
+func (l *Loaded) readTemplate(places []string, own, name, kind string) (Source, *diag.Diagnostic) {
 	for _, place := range append(places, own) {
 		path := filepath.Join(place, name)
 		data, err := l.templateIn(place, name, place == own)
@@ -131,12 +137,12 @@ func (l *Loaded) readTemplate(places []string, own, name string) (Source, *diag.
 			continue
 		}
 		if err != nil {
-			return Source{}, &diag.Diagnostic{Code: diag.Unreadable, Message: fmt.Sprintf("the template %s can't be read: %v", path, CauseOf(err))}
+			return Source{}, &diag.Diagnostic{Code: diag.Unreadable, Message: fmt.Sprintf("the %s %s can't be read: %v", kind, path, CauseOf(err))}
 		}
-		return checkTemplate(Source{path, data})
+		return checkTemplate(Source{path, data}, kind)
 	}
 	return Source{}, &diag.Diagnostic{
-		Code: diag.Unreadable, Message: "there is no template " + name,
+		Code: diag.Unreadable, Message: "there is no " + kind + " " + name,
 		Hint: "put it into " + own,
 	}
 }
@@ -153,9 +159,9 @@ func (l *Loaded) templateIn(place, name string, isOwn bool) ([]byte, error) {
 	return ReadTemplate(place, name)
 }
 
-func checkTemplate(s Source) (Source, *diag.Diagnostic) {
+func checkTemplate(s Source, kind string) (Source, *diag.Diagnostic) {
 	if len(s.Data) > MaxFileSize {
-		return s, &diag.Diagnostic{Code: diag.TooLarge, Message: fmt.Sprintf("the template %s has more than %d bytes", s.Name, MaxFileSize)}
+		return s, &diag.Diagnostic{Code: diag.TooLarge, Message: fmt.Sprintf("the %s %s has more than %d bytes", kind, s.Name, MaxFileSize)}
 	}
 	wrong, what := bytes.IndexByte(s.Data, 0), "holds a NUL byte"
 	if wrong < 0 && !utf8.Valid(s.Data) {
@@ -165,5 +171,5 @@ func checkTemplate(s Source) (Source, *diag.Diagnostic) {
 		return s, nil
 	}
 	line, column := syntax.Place(s.Data, wrong)
-	return s, &diag.Diagnostic{Code: diag.NotUTF8, File: s.Name, Line: line, Column: column, Message: "the template " + what}
+	return s, &diag.Diagnostic{Code: diag.NotUTF8, File: s.Name, Line: line, Column: column, Message: "the " + kind + " " + what}
 }

@@ -184,6 +184,7 @@ func (v *validator) appNames() {
 		if o := a.Volumes[name]; o != nil && o.Existing != "" && (o.Device != "" || len(o.Labels) > 0) {
 			v.fail(diag.Exclusive, "app.volumes."+name, "", "an existing volume takes no settings: they apply when a volume is created")
 		}
+		v.seed(name)
 	}
 	for i, s := range a.Shares {
 		at := fmt.Sprintf("app.shares[%d]", i)
@@ -193,6 +194,30 @@ func (v *validator) appNames() {
 		}
 	}
 	v.capabilities(secrets)
+}
+
+// seed demands that archgen can fill a volume before its containers mount it.
+func (v *validator) seed(volume string) {
+	o, at := v.app.Volumes[volume], "app.volumes."+volume+".seed"
+	if o == nil || len(o.Seed) == 0 {
+		return
+	}
+	if o.Device != "" || o.Type != "" || o.Options != "" {
+		v.fail(diag.Exclusive, at, "leave it out, in an overlay with `seed: null`", "the volume %s has a device, which is mounted only while a container runs: it takes no seed", volume)
+	}
+	for _, p := range v.parts {
+		for i, m := range p.Volumes {
+			if m.Name != volume || m.App != "" && m.App != v.app.ID {
+				continue
+			}
+			if m.Chown {
+				v.fail(diag.Exclusive, fmt.Sprintf("%s.volumes[%d].chown", p.Path, i), "leave it out: a new volume belongs to the container's user", "a volume with a seed can't be mounted with chown")
+			}
+			if strings.HasPrefix(p.UserNS, "auto") {
+				v.fail(diag.Exclusive, p.Path+".userns", "use keep-id, or leave it out", "the user of the part %s has other ids at each start, so the seed of the volume %s can't belong to it", p.Name, volume)
+			}
+		}
+	}
 }
 
 // exports checks named values of an offer. Consumers find where they reach the provider
@@ -447,7 +472,7 @@ func (v *validator) secretMounts(p Part) {
 }
 
 // environment demands that each variable has one source: Podman keeps the value of one and
-// says nothing. What is in files is known at the start only.
+// says nothing. What is in files on the host is known at the start only.
 func (v *validator) environment(p Part) {
 	sources := map[string]string{}
 	take := func(path, name string) {
@@ -457,8 +482,13 @@ func (v *validator) environment(p Part) {
 		}
 		sources[name] = path
 	}
+	given := v.m.lookup(p.Path + ".env")
 	for _, e := range p.Env {
-		take(p.Path+".env."+e.Name, e.Name)
+		from := p.Path + ".env." + e.Name
+		if given == nil || given.Kind == syntax.MapNode && given.Get(e.Name) == nil {
+			from = p.Path + ".env_files"
+		}
+		take(from, e.Name)
 	}
 	for i, s := range p.Secrets {
 		take(fmt.Sprintf("%s.secrets[%d].env", p.Path, i), s.Env)

@@ -40,6 +40,8 @@ type Prestart struct {
 	Steps []Step
 	// Volumes is the named volumes of the part whose owner is set while they are new.
 	Volumes []NewVolumes
+	// Seeds is the initial content of new volumes, sorted by volume and path.
+	Seeds []Seed
 	// Image is the part's image, and Podman the arguments of podman run with which a command finds
 	// the same mounts and environment as the part's program.
 	Image  string
@@ -71,6 +73,26 @@ type NewVolume struct {
 	Labels []string `json:"labels,omitempty"`
 	// IsOwn: only this part mounts the volume.
 	IsOwn bool `json:"own,omitempty"`
+}
+
+// Seed is a file that a new volume gets once. It belongs to the container's user.
+type Seed struct {
+	// Volume is the name of the volume, and Path the path in it.
+	Volume string `json:"volume"`
+	Path   string `json:"path"`
+	Mode   uint32 `json:"mode"`
+	// Content is base64 in JSON: it may be any bytes.
+	Content []byte `json:"content"`
+}
+
+// SeedOf is the initial content of a volume.
+func (r Prestart) SeedOf(volume string) (list []Seed) {
+	for _, s := range r.Seeds {
+		if s.Volume == volume {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // ConfigDigests identifies the configuration of a part: Config covers rendered files and mounted
@@ -167,6 +189,9 @@ func (r Prestart) Text() (string, error) {
 	for _, v := range r.Volumes {
 		put("NewVolumes", v)
 	}
+	for _, s := range r.Seeds {
+		put("Seed", s)
+	}
 	if r.Image != "" {
 		put("Image", r.Image)
 		put("Podman", r.Podman)
@@ -211,6 +236,8 @@ func (r *Prestart) set(key string, value []byte) error {
 		return appendJSON(&r.Steps, value)
 	case "NewVolumes":
 		return appendJSON(&r.Volumes, value)
+	case "Seed":
+		return appendJSON(&r.Seeds, value)
 	case "Reload":
 		return json.Unmarshal(value, &r.Reload)
 	case "Image":

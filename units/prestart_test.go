@@ -16,6 +16,7 @@ func TestRecipe(t *testing.T) {
 		Reload:  "SIGHUP",
 		Secrets: []string{"x.token"}, Watch: []units.VolumeFile{{Volume: "node.data", Path: ".cookie"}},
 		Steps: []units.Step{{Run: []string{"a", "b c"}, Migrate: "v1", Seconds: 60}, {EnsureDir: &units.EnsureDir{UID: 1, Mode: 0o700}, Seconds: 1}},
+		Seeds: []units.Seed{{Volume: "x.data", Path: "a/b.db", Mode: 0o644, Content: []byte("\x00\xff\n")}},
 		Image: "x:1", Podman: []string{"--user=1"},
 	}
 	text, err := want.Text()

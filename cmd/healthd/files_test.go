@@ -66,10 +66,13 @@ func newListener(t *testing.T, source compile.Source, dir string) *listener {
 }
 
 func (l *listener) all() {
-	manifest := "app: {id: web, name: Web, version: 1.0.0, container: {image: localhost/web:1, health: {disable: true}, files: [{template: web.conf, target: /web.conf}]}}\n"
+	manifest := "app: {id: web, name: Web, version: 1.0.0, container: {image: localhost/web:1, health: {disable: true}, files: [{template: web.conf, target: /web.conf}], volumes: [{name: data, target: /data}]}, volumes: {data: {seed: {.: seed}}}}\n"
 	l.write("web.files/web.conf", "first", true) // before there is a manifest
+	l.write("web.files/seed/a/b", "first", false)
 	l.write("web.yaml", manifest, true)
 	l.write("web.files/web.conf", "second", true)
+	l.write("web.files/seed/a/b", "second", true)
+	l.write("web.files/seed/c/d/e", "first", true)
 	l.write("web.d/over.yaml", "app: {name: Overlaid}", true)
 	l.write("web.d/over.yaml", "app: {name: Changed}", true)
 	l.write("web.d/files/web.conf", "third", true)

@@ -338,8 +338,23 @@ func (w *watches) take(e raw) (told *Event, isReplaced bool) {
 		return nil, true
 	case !found.wanted, strings.HasPrefix(e.name, "."): // a temporary file, which is renamed or removed later
 		return nil, false
-	case e.mask&(comes|unix.IN_MOVED_FROM) != 0 && w.within(filepath.Join(found.below, e.name)):
+	case e.mask&(comes|unix.IN_MOVED_FROM) != 0 && w.within(filepath.Join(found.below, e.name)) && w.mayBeDirectory(e, found.path):
 		return nil, true
 	}
 	return &Event{Dir: found.path, Name: e.name}, false
+}
+
+// mayBeDirectory reports whether an event is about a directory, or about a link, which may lead to
+// one. Of a link that was moved away only its watch is left.
+func (w *watches) mayBeDirectory(e raw, dir string) bool {
+	path := filepath.Join(dir, e.name)
+	if e.mask&unix.IN_ISDIR != 0 || isLink(path) {
+		return true
+	}
+	for _, known := range w.byID {
+		if known.path == path {
+			return true
+		}
+	}
+	return false
 }

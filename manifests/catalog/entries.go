@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -38,6 +39,8 @@ type Entry struct {
 	Text []byte `json:"-"`
 	// Templates is the content of the templates that the manifest names, by name.
 	Templates map[string][]byte `json:"-"`
+	// Seeds is the files of the seeds that the manifest names, by their paths in ID.files/.
+	Seeds []manifests.SeedFile `json:"-"`
 }
 
 // Embedded is where the entries are from that are part of the program.
@@ -58,8 +61,8 @@ func Entries(dirs []string) ([]Entry, diag.List, error) {
 		byID  = map[string]Entry{}
 		diags diag.List
 	)
-	add := func(from, file string, text []byte, template readTemplate) {
-		e, found, isValid := newEntry(from, file, text, template)
+	add := func(from, file string, text []byte, read reader) {
+		e, found, isValid := newEntry(from, file, text, read)
 		diags = append(diags, found...)
 		if isValid {
 			e.Hides = byID[e.ID].From
@@ -71,7 +74,7 @@ func Entries(dirs []string) ([]Entry, diag.List, error) {
 		return nil, nil, err
 	}
 	for _, f := range embedded {
-		add(Embedded, f.Name, f.Data, Template)
+		add(Embedded, f.Name, f.Data, embeddedFiles)
 	}
 	for _, dir := range dirs {
 		for _, pattern := range []string{"*.yaml", "*.yml", "*.toml"} {
@@ -110,35 +113,58 @@ func ReadEntry(file string) (e Entry, source []byte, diags diag.List, err error)
 	return e, text, diags, nil
 }
 
-// readTemplate reads a template of an app.
-type readTemplate func(id, name string) ([]byte, error)
+// reader reads a template and a seed of an app.
+type reader struct {
+	template func(id, name string) ([]byte, error)
+	seed     func(id, name string) ([]manifests.SeedFile, error)
+}
 
-// beside reads templates from beside a manifest.
-func beside(manifest string) readTemplate {
-	return func(id, name string) ([]byte, error) {
-		return manifests.ReadTemplate(filepath.Join(filepath.Dir(manifest), manifests.FilesDir(id)), name)
+// embeddedFiles reads the templates of the embedded apps, which have no seeds.
+var embeddedFiles = reader{
+	template: Template,
+	seed:     func(_, _ string) ([]manifests.SeedFile, error) { return nil, fs.ErrNotExist },
+}
+
+// beside reads what is beside a manifest.
+func beside(manifest string) reader {
+	dir := func(id string) string { return filepath.Join(filepath.Dir(manifest), manifests.FilesDir(id)) }
+	var seeds manifests.SeedReader
+	return reader{
+		template: func(id, name string) ([]byte, error) { return manifests.ReadTemplate(dir(id), name) },
+		seed:     func(id, name string) ([]manifests.SeedFile, error) { return seeds.Read(dir(id), name) },
 	}
 }
 
-// newEntry is the entry of a manifest. One whose templates can't be read is valid, and
+// newEntry is the entry of a manifest. One whose templates or seeds can't be read is valid, and
 // lacks them.
-func newEntry(from, file string, text []byte, read readTemplate) (e Entry, diags diag.List, isValid bool) {
+func newEntry(from, file string, text []byte, read reader) (e Entry, diags diag.List, isValid bool) {
 	m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: file, Data: text}})
 	if m == nil || diags.HasErrors() {
 		return e, diags, false
 	}
 	e = describe(m)
 	e.From, e.File, e.Text, e.Templates = from, filepath.Base(file), text, map[string][]byte{}
+	lacks := func(what, name string, err error) {
+		diags = append(diags, diag.Diagnostic{
+			Code: diag.Unreadable, File: m.File,
+			Message: fmt.Sprintf("its %s %s can't be read: %v", what, filepath.Join(manifests.FilesDir(e.ID), name), manifests.CauseOf(err)),
+		})
+	}
 	for _, name := range m.Document.App.TemplateNames() {
-		template, err := read(e.ID, name)
+		template, err := read.template(e.ID, name)
 		if err != nil {
-			diags = append(diags, diag.Diagnostic{
-				Code: diag.Unreadable, File: m.File,
-				Message: fmt.Sprintf("its template %s can't be read: %v", filepath.Join(manifests.FilesDir(e.ID), name), manifests.CauseOf(err)),
-			})
+			lacks("template", name, err)
 			continue
 		}
 		e.Templates[name] = template
+	}
+	for _, name := range m.Document.App.SeedNames() {
+		files, err := read.seed(e.ID, name)
+		if err != nil {
+			lacks("seed", name, err)
+			continue
+		}
+		e.Seeds = append(e.Seeds, files...)
 	}
 	return e, diags, true
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 )
@@ -107,6 +108,29 @@ func TestBrokenEntry(t *testing.T) {
 		if e := find(t, list, "page"); (e.From == dir) != hides {
 			t.Errorf("%s: page is from %s", what, e.Origin())
 		}
+	}
+}
+
+// TestSeeds: an app is installed with its seeds and variables; it is not without them.
+func TestSeeds(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	const withSeed = "app: {id: page, name: Page, version: 1.0.0, container: {image: x, env_files: [/etc/page, page.env], volumes: [{name: data, target: /a}]}, volumes: {data: {seed: {.: all, db: page.db}}}}\n"
+	put(t, dir, map[string]string{
+		"page.yaml": withSeed, "page.files/all/a/b": "\x00", "page.files/page.db": "\xff", "page.files/page.env": "A=1\n", "page.files/other": "of another version",
+		"lacks/page.yaml": withSeed, "lacks/page.files/page.db": "x", "lacks/page.files/page.env": "",
+	})
+	e, _, diags, err := catalog.ReadEntry(filepath.Join(dir, "page.yaml"))
+	want := []manifests.SeedFile{{Path: "all/a/b", Data: []byte("\x00")}, {Path: "page.db", Data: []byte("\xff")}}
+	if d := cmp.Diff(want, e.Seeds); d != "" || err != nil || len(diags) > 0 {
+		t.Errorf("%v, %v, -want +got:\n%s", err, diags, d)
+	}
+	if d := cmp.Diff(map[string][]byte{"page.env": []byte("A=1\n")}, e.Templates); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	_, _, diags, err = catalog.ReadEntry(filepath.Join(dir, "lacks/page.yaml"))
+	if err != nil || len(diags) != 1 || diags[0].Message != "its seed page.files/all can't be read: no such file or directory" {
+		t.Errorf("%v, %v", err, diags)
 	}
 }
 

@@ -69,7 +69,7 @@ type Entry struct {
 // generated from it).
 var Codes = []Entry{
 	{Unreadable, "A manifest, overlay or settings file can't be read.", "Check that the path exists and that you may read it."},
-	{TooLarge, "The file is larger than 1 MiB or has more than 5,000 values; a manifest has a few kilobytes.", "Move data out of the manifest."},
+	{TooLarge, "The file is larger than 1 MiB or has more than 5,000 values, or the templates or seeds of an app are larger than they may be together; a manifest has a few kilobytes.", "Move data out of the manifest."},
 	{NotUTF8, "The file is not valid UTF-8 or holds a NUL byte.", "Save it as UTF-8."},
 	{Syntax, "The YAML or TOML can't be parsed.", "Correct the syntax at the position shown."},
 	{SecondDocument, "A YAML file holds more than one document; only one manifest fits in a file.", "Split the file at the `---` line."},

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units/durable"
@@ -16,14 +17,21 @@ import (
 
 // disk is how files are changed. Tests have it fail.
 type disk struct {
-	replace    func(dir, name string, text []byte) error
+	replace    func(dir, name string, text []byte, isExecutable bool) error
 	link       func(dir, name, target string) error
 	mask       func(dir, name string) error
 	remove     func(dir, name string) error
 	removeTree func(dir, name string) error
 }
 
-var theDisk = disk{durable.Replace, durable.Link, durable.Mask, durable.Remove, durable.RemoveTree}
+var theDisk = disk{replace, durable.Link, durable.Mask, durable.Remove, durable.RemoveTree}
+
+func replace(dir, name string, text []byte, isExecutable bool) error {
+	if isExecutable {
+		return durable.ReplaceExecutable(dir, name, text)
+	}
+	return durable.Replace(dir, name, text)
+}
 
 // change is a change of several files, with what undoes it.
 type change struct {
@@ -53,9 +61,13 @@ func (c *change) revert() error {
 	return errors.Join(errs...)
 }
 
-// write gives a file of the directory its content; below is the name of the directory in
+// write gives a file of the directory its content; below is the path of the directory in
 // it that holds the file, or empty.
 func (c *change) write(below, name string, text []byte) error {
+	return c.writeFile(below, name, text, false)
+}
+
+func (c *change) writeFile(below, name string, text []byte, isExecutable bool) error {
 	dir, err := c.place(below, name)
 	if err != nil {
 		return err
@@ -64,11 +76,11 @@ func (c *change) write(below, name string, text []byte) error {
 	if err != nil {
 		return err
 	}
-	if was.has(dir, name, text) {
+	if was.has(dir, name, text, isExecutable) {
 		return nil
 	}
 	c.undo = append(c.undo, func() error { return c.restore(below, name, was) })
-	return c.disk.replace(dir, name, text)
+	return c.disk.replace(dir, name, text, isExecutable)
 }
 
 // mask hides a manifest of a directory that comes later.
@@ -106,15 +118,24 @@ func (c *change) removeTree(below string) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, below)
-	if names, err := durable.Names(path); err == nil {
-		for _, name := range names {
-			c.willRemove(below, name)
-		}
-	} else {
-		c.willRemove("", below)
+	for _, path := range c.filesIn(below) {
+		inside, name := filepath.Split(path)
+		c.willRemove(filepath.Clean(inside), name)
 	}
 	return c.disk.removeTree(dir, below)
+}
+
+// filesIn is the paths of the files in a directory, and in those within it. If it is a file or a
+// link itself, it is the only one.
+func (c *change) filesIn(below string) (list []string) {
+	root := filepath.Clean(c.dir.Path())
+	_ = filepath.WalkDir(filepath.Join(root, below), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() { // what can't be read is found again when it is removed
+			list = append(list, strings.TrimPrefix(path, root+"/"))
+		}
+		return nil
+	})
+	return list
 }
 
 // willRemove notes how to restore a file that is about to be removed.
@@ -141,16 +162,17 @@ func (c *change) restore(below, name string, was content) error {
 	case was.link != "":
 		return c.disk.link(dir, name, was.link)
 	case !was.isAbsent:
-		return c.disk.replace(dir, name, was.text)
+		return c.disk.replace(dir, name, was.text, was.isExecutable)
 	}
 	err := c.disk.remove(dir, name)
 	c.tidy(below)
 	return err
 }
 
-// tidy removes the directory of a file that is gone, unless it holds anything else.
+// tidy removes the directory of a file that is gone, and those around it, unless they hold
+// anything else.
 func (c *change) tidy(below string) {
-	if below != "" {
+	for ; below != "" && below != "."; below = filepath.Dir(below) {
 		_ = durable.RemoveEmpty(c.dir.Path(), below) // an empty directory means nothing
 	}
 }
@@ -163,6 +185,12 @@ func (c *change) place(below, name string) (string, error) {
 	}
 	if err := manifests.StaysInside(c.dir.root, dir); err != nil {
 		return "", fmt.Errorf("nothing can be written to %s: %w", dir, err)
+	}
+	for around := filepath.Dir(below); around != "."; around = filepath.Dir(around) { // durable looks at the last one
+		path := filepath.Join(c.dir.Path(), around)
+		if info, err := os.Lstat(path); err == nil && info.Mode()&fs.ModeSymlink != 0 {
+			return "", fmt.Errorf("%s is a link, but a directory is needed", path)
+		}
 	}
 	return dir, nil
 }
@@ -182,19 +210,22 @@ type content struct {
 	// link is the target if it is a link.
 	link string
 	text []byte
+	// isExecutable: its owner can run it.
+	isExecutable bool
 }
 
 func (c content) equal(o content) bool {
-	return c.isAbsent == o.isAbsent && c.link == o.link && bytes.Equal(c.text, o.text)
+	return c.isAbsent == o.isAbsent && c.link == o.link && c.isExecutable == o.isExecutable && bytes.Equal(c.text, o.text)
 }
 
-// has reports whether reading the file gives a text, also through a link.
-func (c content) has(dir, name string, text []byte) bool {
+// has reports whether reading the file gives a text, also through a link, and whether it can be
+// run as it should.
+func (c content) has(dir, name string, text []byte, isExecutable bool) bool {
 	if c.link != "" {
 		behind, err := manifests.ReadFile(filepath.Join(dir, name))
-		return err == nil && bytes.Equal(behind, text)
+		return err == nil && !isExecutable && bytes.Equal(behind, text)
 	}
-	return !c.isAbsent && bytes.Equal(c.text, text)
+	return !c.isAbsent && c.isExecutable == isExecutable && bytes.Equal(c.text, text)
 }
 
 // look reads a file as it is, and not what a link leads to.
@@ -216,7 +247,7 @@ func look(dir, name string) (content, error) {
 	if err != nil {
 		return content{}, fmt.Errorf("%s can't be read: %w", path, manifests.CauseOf(err))
 	}
-	return content{text: text}, nil
+	return content{text: text, isExecutable: info.Mode()&0o100 != 0}, nil
 }
 
 func sortedKeys(m map[string][]byte) []string { return slices.Sorted(maps.Keys(m)) }

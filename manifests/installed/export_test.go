@@ -15,8 +15,8 @@ func (d Directory) Watched(ask func(path string) error) Directory {
 		return change()
 	}
 	d.disk = &disk{
-		replace: func(dir, name string, text []byte) error {
-			return on(dir, name, func() error { return theDisk.replace(dir, name, text) })
+		replace: func(dir, name string, text []byte, isExecutable bool) error {
+			return on(dir, name, func() error { return theDisk.replace(dir, name, text, isExecutable) })
 		},
 		link: func(dir, name, target string) error {
 			return on(dir, name, func() error { return theDisk.link(dir, name, target) })

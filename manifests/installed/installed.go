@@ -1,5 +1,5 @@
 // Package installed owns the directory of installed manifests. It installs, replaces and
-// removes an app's manifest with its templates, and writes the overlays and grants that
+// removes an app's manifest with its templates and seeds, and writes the overlays and grants that
 // archgen keeps beside it. A change of several files is undone as a whole when a part of
 // it fails.
 //
@@ -10,6 +10,7 @@ package installed
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,6 +34,8 @@ type App struct {
 	Manifest []byte
 	// Templates is the content of the app's templates, by name.
 	Templates map[string][]byte
+	// Seeds is the files of the app's seeds, by their paths in ID.files/.
+	Seeds []manifests.SeedFile
 	// Grants is the rights that the app is granted from now on. If nil, its grants stay.
 	Grants []string
 }
@@ -127,7 +130,38 @@ func (c *change) install(app App) error {
 			return err
 		}
 	}
+	if err := c.seeds(app); err != nil {
+		return err
+	}
 	return c.write("", app.File, app.Manifest)
+}
+
+// seeds writes the seeds of an app, and removes what an earlier version had in their folders: all
+// that is in a folder is the seed.
+func (c *change) seeds(app App) error {
+	dir := manifests.FilesDir(app.ID)
+	isWanted, names := map[string]bool{}, map[string]bool{}
+	for _, f := range app.Seeds {
+		name, _, _ := strings.Cut(f.Path, "/")
+		isWanted[filepath.Join(dir, f.Path)], names[filepath.Join(dir, name)] = true, true
+	}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		for _, path := range c.filesIn(name) {
+			if isWanted[path] {
+				continue
+			}
+			if err := c.remove(filepath.Dir(path), filepath.Base(path)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, f := range app.Seeds {
+		path := filepath.Join(dir, f.Path)
+		if err := c.writeFile(filepath.Dir(path), filepath.Base(path), f.Data, f.IsExecutable); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // uninstall removes what is installed of an app. Its grants were for this app; the next

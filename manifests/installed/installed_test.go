@@ -147,6 +147,14 @@ var (
 	both   = webbed.with(tree{"db.toml": "db 1"})
 )
 
+// wiki is an app with seeds: a folder, a program and a file.
+var (
+	wiki = installed.App{ID: "wiki", File: "wiki.yaml", Manifest: []byte("wiki 1"), Seeds: []manifests.SeedFile{
+		{Path: "pages/a/first", Data: []byte("\x00")}, {Path: "pages/run", IsExecutable: true, Data: []byte("r")}, {Path: "wiki.db", Data: []byte("\xff")},
+	}}
+	seeded = tree{"wiki.yaml": "wiki 1", "wiki.files/pages/a/first": "\x00", "wiki.files/pages/run": "r", "wiki.files/wiki.db": "\xff"}
+)
+
 func TestInstall(t *testing.T) {
 	t.Parallel()
 	for what, c := range map[string]struct {
@@ -169,6 +177,14 @@ func TestInstall(t *testing.T) {
 		"replacing a link to nothing":           {tree{"db.toml": "->nowhere"}, []installed.App{db}, tree{"db.toml": "db 1"}},
 		"a link to the same manifest stays":     {tree{"db.toml": "->kept", "kept": "db 1"}, []installed.App{db}, tree{"db.toml": "->kept", "kept": "db 1"}},
 		"nothing":                               {webbed, nil, webbed},
+		"seeds":                                 {nil, []installed.App{wiki}, seeded},
+		"what a folder held before": {
+			seeded.with(tree{"wiki.files/pages/old": "o", "wiki.files/pages/b/c/old": "o", "wiki.files/pages/link": "->/etc", "wiki.files/old/x": "o"}),
+			[]installed.App{wiki},
+			seeded.with(tree{"wiki.files/old/x": "o"}),
+		},
+		"a folder that was a file, and a file that was a folder": {tree{"wiki.files/pages": "p", "wiki.files/wiki.db/a/b": "d"}, []installed.App{wiki}, seeded},
+		"a seed that was not executable":                         {seeded.with(tree{"wiki.yaml": "wiki 0"}), []installed.App{wiki}, seeded},
 	} {
 		dir, path, _ := machine(t, c.before, nil)
 		undo, err := dir.Install(c.apps...)
@@ -190,6 +206,29 @@ func TestInstall(t *testing.T) {
 			t.Errorf("%s, undone: %v", what, err)
 		}
 		expect(t, what+", undone", path, tree{}.with(c.before))
+	}
+}
+
+// TestExecutableSeed: a program can be run also if it was installed before and could not.
+func TestExecutableSeed(t *testing.T) {
+	t.Parallel()
+	for what, before := range map[string]tree{"new": nil, "the same content": seeded} {
+		dir, path, _ := machine(t, before, nil)
+		undo, err := dir.Install(wiki)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, want := range map[string]bool{"pages/run": true, "pages/a/first": false} {
+			if info, err := os.Stat(filepath.Join(path, "wiki.files", name)); err != nil || info.Mode()&0o111 == 0o111 != want {
+				t.Errorf("%s: %s: %v, %v", what, name, info, err)
+			}
+		}
+		if err := undo(); err != nil {
+			t.Error(err)
+		}
+		if info, err := os.Stat(filepath.Join(path, "wiki.files/pages/run")); err == nil && info.Mode() != 0o600 && info.Mode() != 0o644 {
+			t.Errorf("%s, undone: %v", what, info.Mode())
+		}
 	}
 }
 
@@ -217,6 +256,17 @@ func TestInTheWay(t *testing.T) {
 	}
 }
 
+// TestSeedsInTheWay: seeds are written through no link.
+func TestSeedsInTheWay(t *testing.T) {
+	t.Parallel()
+	before := tree{"wiki.files": "->elsewhere", "elsewhere/x": ""}
+	dir, path, _ := machine(t, before, nil)
+	if _, err := dir.Install(wiki); err == nil || !strings.Contains(err.Error(), "own/wiki.files is a link, but a directory is needed") {
+		t.Error(err)
+	}
+	expect(t, "a link instead of ID.files", path, before)
+}
+
 // TestUnwritable: no user can write to /proc, not even root.
 func TestUnwritable(t *testing.T) {
 	t.Parallel()
@@ -236,6 +286,7 @@ func TestUnwritable(t *testing.T) {
 var (
 	shippedApps = tree{"lamp.yaml": "lamp", "lamp.files/x": "x", "web.yaml": "web 0"}
 	ours        = both.with(tree{
+		"wiki.yaml": "wiki 0", "wiki.files/pages/old": "o", "wiki.files/wiki.db/a": "o",
 		"web.d/mine.yaml": "m", "web.files/link": "->/etc/hostname", "web.files/old": "o",
 		"lamp.d/grants.toml": granted("use"), "db.d/mine.yaml": "m",
 	})
@@ -249,7 +300,7 @@ func TestRemove(t *testing.T) {
 		after  tree
 	}{
 		"its manifest, templates and grants": {both, []string{"web"}, tree{"db.toml": "db 1"}},
-		"its overlays stay": {ours, []string{"web", "db"}, tree{
+		"its overlays stay": {ours, []string{"web", "db", "wiki"}, tree{
 			"web.d/mine.yaml": "m", "db.d/mine.yaml": "m", "lamp.d/grants.toml": granted("use"),
 		}},
 		"one of the image is masked":                  {tree{"lamp.d/grants.toml": granted("use")}, []string{"lamp"}, tree{"lamp.yaml": "->/dev/null"}},
@@ -315,7 +366,7 @@ func TestEveryChangeFails(t *testing.T) {
 			}
 			return nil
 		})
-		undo, err := failing.Replace([]string{"web", "lamp"}, db, installed.App{ID: "new", File: "new.yaml", Manifest: []byte("new"), Templates: web.Templates, Grants: web.Grants})
+		undo, err := failing.Replace([]string{"web", "lamp"}, db, wiki, installed.App{ID: "new", File: "new.yaml", Manifest: []byte("new"), Templates: web.Templates, Grants: web.Grants})
 		if changes <= n {
 			if n < 10 || err != nil || undo == nil {
 				t.Errorf("there were %d changes, and %v", n, err)
@@ -387,12 +438,15 @@ func TestOrder(t *testing.T) {
 // TestUndoFails: what can't be undone is said beside the cause, and the rest is undone.
 func TestUndoFails(t *testing.T) {
 	t.Parallel()
-	dir, path, _ := machine(t, webbed.with(tree{"db.toml": "db 0", "db.files/directory/x": ""}), nil)
+	dir, path, _ := machine(t, webbed.with(tree{"db.toml": "db 0", "db.files/": ""}), nil)
+	if err := syscall.Mkfifo(filepath.Join(path, "db.files/pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	undo, err := dir.Replace([]string{"db", "web"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := undo(); err == nil || !strings.Contains(err.Error(), "db.files/directory can't be restored: ") {
+	if err := undo(); err == nil || !strings.Contains(err.Error(), "db.files/pipe can't be restored: ") {
 		t.Errorf("undone: %v", err)
 	}
 	expect(t, "undone as far as it can be", path, webbed.with(tree{"db.toml": "db 0"}))

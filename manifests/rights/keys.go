@@ -95,7 +95,7 @@ var harmless = map[string]string{
 
 	"it names a volume or a secret of the app itself": `
 		Share.volume Share.app Share.write
-		Volume.name Secret.name Secret.description Secret.show Generate.length Generate.alphabet Derive.from Derive.method
+		Volume.name VolumeOptions.seed Secret.name Secret.description Secret.show Generate.length Generate.alphabet Derive.from Derive.method
 		EnsureDir.volume EnsureDir.path EnsureDir.owner EnsureDir.mode`,
 
 	"it confines or limits the container further": `

@@ -156,7 +156,9 @@ func hostVolume(c *collector, at string, v *manifests.Volume) { c.hostPath(at, v
 
 func envFiles(c *collector, at string, p *manifests.Container) {
 	for i, file := range p.EnvFiles {
-		c.hostPath(index(at, i), file, false)
+		if path.IsAbs(file) { // another is beside the manifest
+			c.hostPath(index(at, i), file, false)
+		}
 	}
 }
 

@@ -205,11 +205,15 @@ func (d *Directory) Read(name string, buf []byte, most int) ([]byte, fs.FileMode
 
 // Create writes a new file durably.
 func (d *Directory) Create(name string, content []byte) error {
+	return d.create(name, content, 0o644)
+}
+
+func (d *Directory) create(name string, content []byte, mode fs.FileMode) error {
 	fd, err := d.open(name, syscall.O_WRONLY|syscall.O_CREAT|syscall.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
-	err = fill(fd, content, 0o644)
+	err = fill(fd, content, mode)
 	if closeErr := syscall.Close(fd); err == nil {
 		err = closeErr
 	}

@@ -154,6 +154,15 @@ const maxStored = 64 << 20
 // Replace writes a file durably and atomically: readers see the old content or the new one. It
 // creates the directory if needed.
 func Replace(dir, name string, content []byte) error {
+	return replace(dir, name, content, 0o644)
+}
+
+// ReplaceExecutable is Replace for a program.
+func ReplaceExecutable(dir, name string, content []byte) error {
+	return replace(dir, name, content, 0o755)
+}
+
+func replace(dir, name string, content []byte, mode fs.FileMode) error {
 	d, err := Make(dir)
 	if err != nil {
 		return err
@@ -163,7 +172,7 @@ func Replace(dir, name string, content []byte) error {
 	if err := d.Remove(temp); err != nil && !IsAbsent(err) {
 		return Failed("removing", d.At(temp), err)
 	}
-	err = d.Create(temp, content)
+	err = d.create(temp, content, mode)
 	if err == nil {
 		err = d.Rename(temp, name)
 	}

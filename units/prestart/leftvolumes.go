@@ -27,6 +27,9 @@ func (p *Part) isLeft(by units.NewVolumes, v units.NewVolume) bool {
 // choosesSame reports whether Podman gives a new volume, and what the image puts into it, the owner that
 // archgen would give it.
 func (p *Part) choosesSame(by units.NewVolumes, v units.NewVolume) (bool, error) {
+	if len(p.Recipe.SeedOf(v.Name)) > 0 { // Podman knows no seed
+		return false, nil
+	}
 	spec, isPlain := userOption(by.Podman)
 	if !isPlain {
 		return false, nil

@@ -23,8 +23,8 @@ import (
 // owner of the image's directory at the mount point, at each start until the volume has
 // content, unless the volume was created with an owner. So archgen recreates it with one.
 // The content comes from a staging volume that Podman fills from the image: archgen changes
-// the owner of that content and renames it into place. archgen never touches a volume with
-// content. After an interruption a volume is either still new or finished.
+// the owner of that content and renames it into place. A seed is put over that content before. archgen
+// never touches a volume with content. After an interruption a volume is either still new or finished.
 
 // volumesLock is the lock of changes to volumes: several parts may mount one.
 const volumesLock = "volumes.lock"
@@ -123,14 +123,21 @@ func (p *Part) giveOwner(ctx context.Context, by units.NewVolumes, fresh []units
 		return nil, err
 	}
 	for _, v := range fresh {
-		if owner.isRoot && !by.IsNamed {
+		isLeft := owner.isRoot && !by.IsNamed // the program may switch to another user
+		seed := p.Recipe.SeedOf(v.Name)
+		switch {
+		case len(seed) > 0:
+			err = p.plant(ctx, v, seed, owner, isLeft)
+		case isLeft:
 			err = p.volume(ctx, nil, "leave", p.volumeDir(v.Name))
-		} else {
-			err = p.recreate(ctx, v, owner)
-			created = append(created, v.Name)
+		default:
+			err = p.recreate(ctx, v, owner.option(), owner.ids())
 		}
 		if err != nil {
 			return nil, fmt.Errorf("giving the new volume %s to the container's user: %w", v.Name, err)
+		}
+		if !isLeft || len(seed) > 0 {
+			created = append(created, v.Name)
 		}
 	}
 	return created, nil
@@ -162,6 +169,12 @@ type processOwner struct {
 	isRoot bool
 }
 
+// option is the owner as an option of a new volume.
+func (o processOwner) option() string { return fmt.Sprintf("uid=%d,gid=%d", o.uid, o.gid) }
+
+// ids is the owner as the argument of place.
+func (o processOwner) ids() string { return fmt.Sprintf("%d:%d", o.uid, o.gid) }
+
 func (p *Part) processOwner(ctx context.Context) (owner processOwner, err error) {
 	out, err := p.Podman.Output(ctx, "container", "inspect", "--format={{.OCIConfigPath}}", p.stepContainer())
 	if err != nil {
@@ -189,23 +202,25 @@ func (p *Part) processOwner(ctx context.Context) (owner processOwner, err error)
 	return owner, err
 }
 
-// recreate replaces an empty volume with one that has an owner. It does not change a volume
-// that a container uses.
-func (p *Part) recreate(ctx context.Context, v units.NewVolume, owner processOwner) error {
+// recreate replaces an empty volume with one that has an owner, and moves the content of the
+// staging volume there. ids is the owner of that content. It does not change a volume that a
+// container uses.
+func (p *Part) recreate(ctx context.Context, v units.NewVolume, option, ids string) error {
 	users, err := p.Podman.Lines(ctx, "ps", "--all", "--quiet", "--filter=volume="+v.Name)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if len(users) > 0 {
+	case len(users) > 0 && len(p.Recipe.SeedOf(v.Name)) > 0: // the app would write its defaults, and never get the seed
+		return errors.New("it is empty and a container uses it, so it can't get its initial content: remove that container, see podman ps --all --filter volume=" + v.Name)
+	case len(users) > 0:
 		fmt.Fprintf(p.Stderr, "archgen: the volume %s is in use and keeps its owner\n", v.Name)
 		return nil
 	}
-	ids := fmt.Sprintf("%d:%d", owner.uid, owner.gid)
 	err = p.volume(ctx, nil, "clear", p.volumeDir(v.Name))
 	if err == nil {
 		err = p.removeVolume(ctx, v.Name)
 	}
-	create := []string{"volume", "create", fmt.Sprintf("--opt=o=uid=%d,gid=%d", owner.uid, owner.gid)}
+	create := []string{"volume", "create", "--opt=o=" + option}
 	for _, label := range v.Labels {
 		create = append(create, "--label="+label)
 	}

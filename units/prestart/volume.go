@@ -28,9 +28,9 @@ func (e *UsageError) Error() string { return e.Err.Error() }
 func (e *UsageError) Unwrap() error { return e.Err }
 
 // Volume executes one verb on the directory of a volume, or on that of a part's files:
-// isnew, leave, reclaim, clear, place, await, ensure or overwrite. It runs as root, or as root of
+// isnew, leave, reclaim, clear, seed, place, await, ensure or overwrite. It runs as root, or as root of
 // Podman's user namespace (podman unshare), where the owners of a container's files are
-// known. stdin is the new content for overwrite.
+// known. stdin is the new content for overwrite, and the files for seed.
 //
 // The error is ErrNotNew if isnew finds a volume with content or an owner, and a
 // *UsageError if the arguments are invalid.
@@ -54,6 +54,8 @@ func Volume(ctx context.Context, args []string, stdin io.Reader) error {
 			return &UsageError{err}
 		}
 		return placeVolume(args[1], args[2], uid, gid)
+	case len(args) == 2 && args[0] == "seed":
+		return seedVolume(args[1], stdin)
 	case len(args) == 3 && args[0] == "await":
 		return waitForFile(ctx, args[1], args[2])
 	case len(args) == 6 && args[0] == "ensure":

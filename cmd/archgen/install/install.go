@@ -223,7 +223,7 @@ func (in *Installation) Write() (undo func() error, err error) {
 func (in *Installation) files() []installed.App {
 	list := make([]installed.App, 0, len(in.Apps))
 	for _, a := range in.Apps {
-		list = append(list, installed.App{ID: a.ID, File: a.File, Manifest: a.Text, Templates: a.Templates, Grants: a.grants})
+		list = append(list, installed.App{ID: a.ID, File: a.File, Manifest: a.Text, Templates: a.Templates, Seeds: a.Seeds, Grants: a.grants})
 	}
 	return list
 }

@@ -29,6 +29,46 @@ of their names. Maps are merged by key; other values are replaced. Lists are rep
 too, unless the overlay writes the key with a plus: ` + "`ports+: […]`" + ` appends. ` + "`key: null`" + `
 removes a value.
 
+## Initial content of volumes
+
+A seed is the content that a named volume begins with: default settings, a theme, an empty
+database, or a file that the app changes later. Its files are in ` + "`ID.files/`" + ` beside the manifest,
+where templates are, and can be binary:
+
+` + "```yaml" + `
+app:
+  id: web
+  volumes:
+    data:
+      seed:
+        .: defaults              # all that is in web.files/defaults/
+        conf/web.conf: web.conf  # one file; it takes precedence over defaults/conf/web.conf
+` + "```" + `
+
+archgen copies a seed once, when it makes the volume, and byte for byte: no template is rendered and no
+variable replaced. From then on the files belong to the app: a volume that holds anything is never
+touched, also by another version of the manifest with another seed, and one that the app has emptied
+stays empty. ` + "`archgen remove --purge`" + ` or ` + "`podman volume rm`" + ` deletes it, and the next start makes it again with the
+seed of that time. For a file that has to follow the manifest, use ` + "`files`" + `.
+
+- The seed is put over what the image has at the mount point, and replaces only the files that it
+  names: a program expects the rest of that content.
+- The files belong to the container's user, like the rest of a new volume, and have the mode 0644, or
+  0755 if they are executable. New directories have 0755. If the manifest sets no ` + "`user`" + ` and the
+  image starts as root, a file belongs to the owner of its directory.
+- A file or folder in ` + "`ID.d/files/`" + ` takes precedence over the one of that name in ` + "`ID.files/`" + `, as a
+  whole. To add or replace one file on this machine, add its path to ` + "`seed`" + ` in an overlay.
+- Links are refused, and empty folders left out. The seeds of an app may have 4 MiB in 1,000 files together. A
+  volume with ` + "`device`" + `, a mount with ` + "`chown`" + ` and a part with ` + "`userns: auto`" + ` are refused. With
+  ` + "`existing`" + `, which adoption writes, a seed has no effect.
+- The start fails if the seed can't be put into the volume, for example because a container that is not
+  of the app uses the empty volume: the program would make its own defaults, and the seed would never
+  be used.
+
+The units hold the seed (` + "`archipelago-ID.recipe`" + `), also those in an image of an operating system. So the
+bytes are those that were checked, no container can change them, and a rollback restores them. A seed is no
+place for a secret: other users may read it.
+
 `
 
 // manifestPage writes the reference of all keys.
