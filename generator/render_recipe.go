@@ -30,7 +30,7 @@ const (
 // prepared makes systemd run a verb of archgen before the container.
 func (c *container) prepared(verb string, r units.Prestart) {
 	args := []string{prestartCommand, verb}
-	if len(r.Files)+len(r.Watch)+len(r.Steps) == 0 {
+	if len(r.Files)+len(r.Composed)+len(r.Watch)+len(r.Steps) == 0 {
 		args[0] = optionalPrestart
 	}
 	if c.target.Scope == units.System {
@@ -77,16 +77,43 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 		}
 	}
 	r.Volumes = c.newVolumes()
-	if len(r.Files)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(c.part.Secrets)+len(r.Volumes) == 0 {
+	c.secrets(&r)
+	if len(r.Files)+len(r.Composed)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(r.Secrets)+len(r.Volumes) == 0 {
 		return r, false
-	}
-	for _, s := range c.part.Secrets {
-		r.Secrets = append(r.Secrets, units.SecretName(c.app.ID(), s.Name))
 	}
 	if len(r.Steps) > 0 {
 		r.Image, r.Podman = ImageOf(c.part), c.podmanArguments()
 	}
 	return r, true
+}
+
+// secrets is the secrets that the container gets, and those that archgen makes for it.
+func (c *container) secrets(r *units.Prestart) {
+	get := func(ref manifests.SecretRef) {
+		if name := fullName(ref); !slices.Contains(r.Secrets, name) {
+			r.Secrets = append(r.Secrets, name)
+		}
+	}
+	for i := range c.part.Secrets {
+		if ref, exists := c.r.set.SecretOf(c.app, &c.part.Secrets[i]); exists {
+			get(ref)
+		}
+	}
+	for _, v := range c.part.Composed {
+		if ref, isSingle := v.Single(); isSingle {
+			get(ref)
+			continue
+		}
+		made := units.ComposedSecret{Name: c.composedName(v), Variable: v.Name}
+		for _, p := range v.Pieces {
+			piece := units.SecretPiece{Text: p.Text}
+			if p.IsSecret() {
+				piece.Secret = fullName(p.Secret)
+			}
+			made.Pieces = append(made.Pieces, piece)
+		}
+		r.Composed = append(r.Composed, made)
+	}
 }
 
 // maxTemplates is the most bytes that the templates of an app have together, each as often
