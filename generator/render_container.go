@@ -154,6 +154,9 @@ func (c *container) environment() {
 		}
 		c.put(o, "Environment", v.Name+"="+v.Value)
 	}
+	for _, v := range c.part.Composed {
+		c.put(c.at("env."+v.Name), "Secret", c.composedName(v)+",type=env,target="+v.Name)
+	}
 	for i, f := range c.part.EnvFiles {
 		if path.IsAbs(f) { // what is in others is in Env
 			c.put(c.at("env_files").at(i), "EnvironmentFile", f)
@@ -228,7 +231,9 @@ func (c *container) mounts() {
 		c.put(c.at("tmpfs").at(i), "Tmpfs", tmpfs(t))
 	}
 	for i := range c.part.Secrets {
-		c.put(c.at("secrets").at(i), "Secret", c.secret(&c.part.Secrets[i]))
+		if ref, exists := c.r.set.SecretOf(c.app, &c.part.Secrets[i]); exists {
+			c.put(c.at("secrets").at(i), "Secret", c.secret(&c.part.Secrets[i], fullName(ref)))
+		}
 	}
 	for i, d := range c.part.Devices {
 		c.put(c.at("devices").at(i), "AddDevice", device(d))
@@ -317,8 +322,7 @@ func tmpfs(t manifests.Tmpfs) string {
 
 // secret mounts a Podman secret. The file belongs to the container's user
 // where that is a number: mode 0400 of root would keep the program out.
-func (c *container) secret(s *manifests.SecretMount) string {
-	name := units.SecretName(c.app.ID(), s.Name)
+func (c *container) secret(s *manifests.SecretMount, name string) string {
 	if s.Env != "" {
 		return name + ",type=env,target=" + s.Env
 	}
@@ -332,6 +336,17 @@ func (c *container) secret(s *manifests.SecretMount) string {
 	}
 	return text
 }
+
+// composedName is Podman's secret with the value of a variable: the secret itself, or one that
+// archgen makes of several pieces before each start.
+func (c *container) composedName(v manifests.Composed) string {
+	if ref, isSingle := v.Single(); isSingle {
+		return fullName(ref)
+	}
+	return units.SecretName(c.app.ID(), manifests.ComposedName(c.part.Name, v.Name))
+}
+
+func fullName(ref manifests.SecretRef) string { return units.SecretName(ref.App, ref.Name) }
 
 func owner(id *int, fallback string) string {
 	if id != nil {

@@ -20,8 +20,9 @@ import (
 
 // prestartCommand is the program that systemd runs before a part with a recipe; systemd
 // searches for it. Without it the start fails: an app must not start without its
-// configuration, or make defaults where its seed belongs. optionalPrestart is for a part whose recipe only records secrets and
-// addresses or sets the owner of a new volume: such a part starts without archgen, too.
+// configuration, or make defaults where its seed belongs. optionalPrestart is for a part whose
+// recipe only records secrets and addresses or sets the owner of a new volume: such a part
+// starts without archgen, too.
 const (
 	prestartCommand  = "archgen"
 	optionalPrestart = "-archgen"
@@ -30,7 +31,7 @@ const (
 // prepared makes systemd run a verb of archgen before the container.
 func (c *container) prepared(verb string, r units.Prestart) {
 	args := []string{prestartCommand, verb}
-	if len(r.Files)+len(r.Watch)+len(r.Steps)+len(r.Seeds) == 0 {
+	if len(r.Files)+len(r.Composed)+len(r.Watch)+len(r.Steps)+len(r.Seeds) == 0 {
 		args[0] = optionalPrestart
 	}
 	if c.target.Scope == units.System {
@@ -77,16 +78,43 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 		}
 	}
 	r.Volumes, r.Seeds = c.newVolumes()
-	if len(r.Files)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(c.part.Secrets)+len(r.Volumes) == 0 {
+	c.secrets(&r)
+	if len(r.Files)+len(r.Composed)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(r.Secrets)+len(r.Volumes) == 0 {
 		return r, false
-	}
-	for _, s := range c.part.Secrets {
-		r.Secrets = append(r.Secrets, units.SecretName(c.app.ID(), s.Name))
 	}
 	if len(r.Steps) > 0 {
 		r.Image, r.Podman = ImageOf(c.part), c.podmanArguments()
 	}
 	return r, true
+}
+
+// secrets is the secrets that the container gets, and those that archgen makes for it.
+func (c *container) secrets(r *units.Prestart) {
+	get := func(ref manifests.SecretRef) {
+		if name := fullName(ref); !slices.Contains(r.Secrets, name) {
+			r.Secrets = append(r.Secrets, name)
+		}
+	}
+	for i := range c.part.Secrets {
+		if ref, exists := c.r.set.SecretOf(c.app, &c.part.Secrets[i]); exists {
+			get(ref)
+		}
+	}
+	for _, v := range c.part.Composed {
+		if ref, isSingle := v.Single(); isSingle {
+			get(ref)
+			continue
+		}
+		made := units.ComposedSecret{Name: c.composedName(v), Variable: v.Name}
+		for _, p := range v.Pieces {
+			piece := units.SecretPiece{Text: p.Text}
+			if p.IsSecret() {
+				piece.Secret = fullName(p.Secret)
+			}
+			made.Pieces = append(made.Pieces, piece)
+		}
+		r.Composed = append(r.Composed, made)
+	}
 }
 
 // maxTemplates is the most bytes that the templates of an app have together, each as often

@@ -138,7 +138,7 @@ func (c *Container) complete(a *App, part string) {
 	}
 	for i := range c.Secrets {
 		if s := &c.Secrets[i]; s.Env == "" {
-			s.Target = cmp.Or(s.Target, replaceNames(defaultOf[SecretMount, string]("target", ""), map[string]string{"NAME": s.Name}))
+			s.Target = cmp.Or(s.Target, replaceNames(defaultOf[SecretMount, string]("target", ""), map[string]string{"NAME": cmp.Or(s.Name, s.Export)}))
 		}
 	}
 	c.Health.Serving = cmp.Or(c.Health.Serving, uiProbe(a, c))

@@ -67,6 +67,7 @@ var patterns = map[string]*pattern{
 	"user":       expr("a user or uid, with :group or :gid", 65, `[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31}(?::[a-zA-Z0-9_][a-zA-Z0-9_.-]{0,31})?`),
 	"option":     expr("one word of letters, digits and . _ - + = : , @ /", 256, `[a-zA-Z0-9_/][a-zA-Z0-9_.+=:,@/-]*`),
 	"options":    expr("words of letters, digits and . _ - + = : , @ /, with one space between them", 256, `[a-zA-Z0-9_/][a-zA-Z0-9_.+=:,@/-]*(?: [a-zA-Z0-9_.+=:,@/-]+)*`),
+	"export":     expr("the name of an export that ends in _secret", 128, `[a-zA-Z0-9_][a-zA-Z0-9_.-]*_secret`),
 	"target":     {text: "a clean absolute path in the container, without : , or white space", match: func(s string) bool { return isPath(s, ":,") }},
 	"path":       {text: "a clean absolute path on the host, without : , $ % or white space", match: func(s string) bool { return isPath(s, ":,$%") }},
 	"hostpath":   {text: "a clean absolute path on the host, without : , $ % or white space other than spaces within it", match: isHostPath},

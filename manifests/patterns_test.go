@@ -23,6 +23,7 @@ func TestPatterns(t *testing.T) {
 		},
 		"envname":   {[]string{"A", "_a.b-c", repeat("A", 256)}, []string{"", "1A", "A=B", "A\n", repeat("A", 257)}},
 		"option":    {[]string{"a", "/a=b,c", repeat("a", 256)}, []string{"", "-a", "a b", repeat("a", 257)}},
+		"export":    {[]string{"a_secret", "A.b-c_secret", repeat("a", 121) + "_secret"}, []string{"", "_secret", "a", "../a_secret", "a,b_secret", "a_secret/", repeat("a", 122) + "_secret"}},
 		"filename":  {[]string{"a", "_a.b", repeat("a", 128)}, []string{"", ".a", "a/b", repeat("a", 129)}},
 		"directive": {[]string{"A", "Nice", repeat("A", 64)}, []string{"", "1", "A=", repeat("A", 65)}},
 		"label":     {[]string{"a", "a.b/c-d", repeat("a", 256)}, []string{"", ".a", "a b", "io.archipelago.x", "io.containers.autoupdate", "io.containers.autoupdate.authfile", repeat("a", 257)}},

@@ -70,6 +70,8 @@ type Part struct {
 	Provides []string
 	// Uses is the capabilities whose networks the part joins as a consumer, sorted.
 	Uses []string
+	// Composed is the environment variables whose values contain secrets. Env has the others.
+	Composed []Composed
 }
 
 // Need is a requirement and its provider.
@@ -122,7 +124,9 @@ func Resolve(all []*Manifest, settings Settings) (*Set, diag.List) {
 	r.cycles()
 	for _, app := range r.set.Apps {
 		r.reach(app)
+		r.exportedMounts(app)
 		r.variables(app)
+		r.composedNames(app)
 	}
 	slices.Sort(r.capabilities)
 	r.set.Capabilities = slices.Compact(r.capabilities)

@@ -323,8 +323,12 @@ type Derive struct {
 // SecretMount hands a secret to a container.
 type SecretMount struct {
 	// Name of a secret of the app.
-	Name string `key:"name" need:"required" pattern:"id"`
-	// Path of the file in the container.
+	Name string `key:"name" pattern:"id"`
+	// Capability that the app requires, instead of `name`: its provider has the secret. An optional one without a provider gives none.
+	Capability string `key:"capability" pattern:"id"`
+	// Name of the export of the capability, such as `password_secret`.
+	Export string `key:"export" pattern:"export"`
+	// Path of the file in the container; NAME is the name of the secret, or of the export.
 	Target string `key:"target" pattern:"target" default:"/run/secrets/NAME"`
 	// Permissions of the file.
 	Mode Mode `key:"mode" default:"0400"`

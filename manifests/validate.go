@@ -462,7 +462,15 @@ func (v *validator) secretMounts(p Part) {
 	targets := make([]string, 0, len(p.Secrets))
 	for i, s := range p.Secrets {
 		at := fmt.Sprintf("%s.secrets[%d]", p.Path, i)
+		v.exactlyOne(at, map[string]bool{"name": s.Name != "", "capability": s.Capability != ""})
 		v.reference(at+".name", "secret", s.Name, v.secretNames())
+		absent := "export"
+		if s.Capability == "" {
+			absent = "capability"
+		}
+		if (s.Capability == "") != (s.Export == "") && !v.written(at, []string{absent}) {
+			v.fail(diag.MissingKey, at, "", "capability and export need each other")
+		}
 		if s.Env != "" && (s.Target != "" || v.m.isGiven(at+".mode") || s.UID != nil || s.GID != nil) {
 			v.fail(diag.Exclusive, at, "", "env excludes target, mode, uid and gid: the secret is either a file or a variable")
 		}

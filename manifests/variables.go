@@ -24,6 +24,8 @@ var Variables = []VariableDoc{
 	{"capability.NAME.host", "name under which a required capability is reached"},
 	{"capability.NAME.port", "port at which a required capability is reached"},
 	{"capability.NAME.EXPORT", "a value that the provider of a required capability exports"},
+	{"capability.NAME.EXPORT_secret", "value of a secret that the provider exports; only in `env`"},
+	{"secret.NAME", "value of the app's secret NAME; only in `env`"},
 	{"settings.network", "Bitcoin network of this node"},
 	{"settings.chain", "the same network as bitcoind's -chain names it: main, testnet4, signet, regtest"},
 	{"settings.host_name", "name that people reach this machine by"},
@@ -37,7 +39,7 @@ func (r *resolver) variables(app *Resolved) {
 		r.part = p
 		p.Command = r.expandWords(app, p.Path+".command", p.Command)
 		p.Entrypoint = r.expandWords(app, p.Path+".entrypoint", p.Entrypoint)
-		p.Env = r.expandEnv(app, p.Path+".env", p.Env)
+		p.Env, p.Composed = r.expandEnv(app, p.Path+".env", p.Env)
 		for level, probe := range map[string]*Probe{"alive": p.Health.Alive, "serving": p.Health.Serving, "synced": p.Health.Synced} {
 			if probe != nil {
 				probe.Exec = r.expandWords(app, p.Path+".health."+level+".exec", probe.Exec)
@@ -57,48 +59,68 @@ func (r *resolver) expandWords(app *Resolved, path string, list Words) Words {
 	return out
 }
 
-func (r *resolver) expandEnv(app *Resolved, path string, list Env) Env {
+// expandEnv replaces the variables of the environment. Values that contain secrets are apart,
+// because nothing knows them before the start.
+func (r *resolver) expandEnv(app *Resolved, path string, list Env) (plain Env, composed []Composed) {
 	if !slices.ContainsFunc(list, func(v Variable) bool { return hasVariable(v.Value) }) {
-		return list
+		return list, nil
 	}
-	out := slices.Clone(list)
-	for i := range out {
-		out[i].Value = r.expand(app, path+"."+out[i].Name, out[i].Value)
+	for _, v := range list {
+		pieces := r.pieces(app, path+"."+v.Name, v.Value)
+		if slices.ContainsFunc(pieces, Piece.IsSecret) {
+			composed = append(composed, Composed{Name: v.Name, Pieces: pieces})
+			continue
+		}
+		v.Value = textOf(pieces)
+		plain = append(plain, v)
 	}
-	return out
+	return plain, composed
 }
 
 func hasVariable(s string) bool { return strings.Contains(s, "${") }
 
-// replaceVariables replaces each ${name} of a text by what value returns; $${ stands for a
-// literal ${. Any other $ is itself. Where the } is left out, the rest is the name.
-func replaceVariables(text string, value func(name string, isClosed bool) string) string {
-	var out strings.Builder
+// splitVariables passes the texts between the variables of a text to literal, and each ${name} to
+// variable, in order; $${ stands for a literal ${. Any other $ is itself. Where the } is left out,
+// the rest is the name.
+func splitVariables(text string, literal func(string), variable func(name string, isClosed bool)) {
 	for {
 		before, after, found := strings.Cut(text, "${")
 		if !found {
-			return out.String() + text
+			literal(text)
+			return
 		}
 		if escaped, ok := strings.CutSuffix(before, "$"); ok {
-			out.WriteString(escaped + "${")
+			literal(escaped + "${")
 			text = after
 			continue
 		}
 		name, rest, isClosed := strings.Cut(after, "}")
-		out.WriteString(before + value(name, isClosed))
+		literal(before)
+		variable(name, isClosed)
 		text = rest
 	}
 }
 
+// replaceVariables replaces each ${name} of a text by what value returns.
+func replaceVariables(text string, value func(name string, isClosed bool) string) string {
+	var out strings.Builder
+	literal := func(s string) { out.WriteString(s) }
+	splitVariables(text, literal, func(name string, isClosed bool) { literal(value(name, isClosed)) })
+	return out.String()
+}
+
 // expand replaces ${name} and ${name:-default}.
 func (r *resolver) expand(app *Resolved, path, text string) string {
-	return replaceVariables(text, func(name string, isClosed bool) string {
-		if isClosed {
-			return r.value(app, path, name)
-		}
-		r.fail(app.Manifest, diag.UnknownVariable, path, "write $${ for a literal ${", "the variable ${%s is not closed", quoteVariable(name))
-		return ""
-	})
+	return replaceVariables(text, func(name string, isClosed bool) string { return r.closed(app, path, name, isClosed, r.value) })
+}
+
+// closed is what value gives for a variable that ends in }.
+func (r *resolver) closed(app *Resolved, path, name string, isClosed bool, value func(app *Resolved, path, expr string) string) string {
+	if isClosed {
+		return value(app, path, name)
+	}
+	r.fail(app.Manifest, diag.UnknownVariable, path, "write $${ for a literal ${", "the variable ${%s is not closed", quoteVariable(name))
+	return ""
 }
 
 // literal is the value of a key in which no variable is replaced. It refuses those that are
@@ -124,13 +146,26 @@ func (d *decoder) literal(n *syntax.Node, at *step, text string) string {
 func isVariable(name string) bool {
 	kind, _, isOne := strings.Cut(name, ".")
 	isKind := func(v VariableDoc) bool { return strings.HasPrefix(v.Name, kind+".") }
-	return isOne && (kind+"." == secretPrefix || slices.ContainsFunc(Variables, isKind))
+	return isOne && slices.ContainsFunc(Variables, isKind)
 }
 
 // quoteVariable shortens the text after a ${ for a message.
 func quoteVariable(s string) string { return s[:min(len(s), 30)] }
 
+// value is the value of a variable in a key that others can read.
 func (r *resolver) value(app *Resolved, path, expr string) string {
+	name, _, _ := strings.Cut(expr, ":-")
+	if _, isSecret := r.set.secretVariable(app, name); !isSecret && !strings.HasPrefix(name, secretPrefix) {
+		return r.open(app, path, expr)
+	}
+	r.fail(app.Manifest, diag.ExposedSecret, path,
+		"give it to the program in `env`, in a file (`secrets`), or in a configuration file (`files`): docs/secrets.md shows how",
+		"the secret ${%s} can't be in %s, which every user of the machine can read", quoteVariable(name), path)
+	return ""
+}
+
+// open is the value of a variable that is no secret.
+func (r *resolver) open(app *Resolved, path, expr string) string {
 	name, fallback, hasFallback := strings.Cut(expr, ":-")
 	if r.known == nil {
 		r.known = r.set.Values(app)
@@ -142,8 +177,8 @@ func (r *resolver) value(app *Resolved, path, expr string) string {
 	}
 	need := app.need(name)
 	isSaid := need != nil && need.Provider == nil && !need.Optional // that no app provides the capability
-	if !isSaid && (!hasFallback || strings.HasPrefix(name, secretPrefix)) {
-		r.fail(app.Manifest, diag.UnknownVariable, path, variableHint(app, known, name), "there is no variable ${%s} here", name)
+	if !isSaid && !hasFallback {
+		r.fail(app.Manifest, diag.UnknownVariable, path, r.variableHint(app, name), "there is no variable ${%s} here", name)
 	}
 	return fallback
 }
@@ -174,14 +209,12 @@ func (r *Resolved) need(variable string) *Need {
 // capabilityPrefix is how variables of capabilities begin.
 const capabilityPrefix = "capability."
 
-// secretPrefix is how a template names a secret. No variable holds one.
+// secretPrefix is how variables of the app's own secrets begin.
 const secretPrefix = "secret."
 
 // variableHint says what to write instead of a variable that does not exist.
-func variableHint(app *Resolved, known map[string]string, name string) string {
-	if strings.HasPrefix(name, secretPrefix) {
-		return "no variable holds a secret: hand it over with `secrets`, or name it in a template of `files`"
-	}
+func (r *resolver) variableHint(app *Resolved, name string) string {
+	known := r.known
 	if port, isPort := strings.CutPrefix(name, "port."); isPort && known["container_port."+port] != "" {
 		i := slices.IndexFunc(app.Parts, func(p Part) bool { return p.Port(port) != nil })
 		if app.Parts[i].Network == "host" {
@@ -189,8 +222,15 @@ func variableHint(app *Resolved, known map[string]string, name string) string {
 		}
 		return "the port has no host port: give it a `host:`, or write ${container_port." + port + "}"
 	}
+	names := append(sortedKeys(known), r.set.secretVariables(app)...)
+	if own, isSecret := strings.CutPrefix(name, secretPrefix); isSecret {
+		return cmp.Or(didYouMean(name, names), "add {name: "+own+"} to app.secrets")
+	}
+	if need := app.need(name); need != nil && need.Provider == nil {
+		return capabilityVariableHint(app, name)
+	}
 	generic := "write $${ for a literal ${, or ${" + name + ":-default}"
-	return cmp.Or(didYouMean(name, sortedKeys(known)), capabilityVariableHint(app, name), generic)
+	return cmp.Or(didYouMean(name, names), capabilityVariableHint(app, name), generic)
 }
 
 // capabilityVariableHint says what a variable of a capability without a value needs, or nothing.
@@ -260,22 +300,6 @@ func (o *Provide) exports(consumer string) map[string]string {
 	}
 	maps.Copy(all, o.For[consumer])
 	return all
-}
-
-// ExportedSecrets is the secrets that the provider of a capability exports to a consumer,
-// as names of its own, by the names of the exports. provider is nil if there is none.
-func (s *Set) ExportedSecrets(capability, consumer string) (provider *Resolved, names map[string]string) {
-	by := s.providers[capability]
-	if len(by) == 0 {
-		return nil, nil
-	}
-	names = map[string]string{}
-	for name, value := range by[0].offer.exports(consumer) {
-		if strings.HasSuffix(name, "_secret") {
-			names[name] = value
-		}
-	}
-	return by[0].app, names
 }
 
 // chain is the network as bitcoind names it.

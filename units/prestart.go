@@ -29,6 +29,8 @@ type Prestart struct {
 	Files []PrestartFile
 	// Secrets is the full names of the secrets that the container mounts.
 	Secrets []string
+	// Composed is the secrets that archgen makes before the start, for variables of the container.
+	Composed []ComposedSecret
 	// Watch is files of other apps that the container mounts and reads when it starts.
 	Watch []VolumeFile
 	// Follow is the containers whose addresses the part looks up only when it starts.
@@ -51,7 +53,22 @@ type Prestart struct {
 // IsConfigured reports whether something beside the unit file determines how the container starts:
 // files, secrets, or what it watches.
 func (r Prestart) IsConfigured() bool {
-	return len(r.Files)+len(r.Secrets)+len(r.Watch)+len(r.Follow) > 0
+	return len(r.Files)+len(r.Secrets)+len(r.Composed)+len(r.Watch)+len(r.Follow) > 0
+}
+
+// ComposedSecret is a secret of Podman whose value is made of pieces: the value of an environment
+// variable that contains secrets.
+type ComposedSecret struct {
+	// Name is the secret's name in Podman, Variable that of the environment variable.
+	Name     string        `json:"name"`
+	Variable string        `json:"variable"`
+	Pieces   []SecretPiece `json:"pieces"`
+}
+
+// SecretPiece is a text, or the full name of a secret whose value stands there.
+type SecretPiece struct {
+	Text   string `json:"text,omitempty"`
+	Secret string `json:"secret,omitempty"`
 }
 
 // NewVolumes is named volumes that belong to the user of one container: the first one that writes
@@ -177,6 +194,9 @@ func (r Prestart) Text() (string, error) {
 	for _, s := range r.Secrets {
 		put("Secret", s)
 	}
+	for _, c := range r.Composed {
+		put("Composed", c)
+	}
 	for _, w := range r.Watch {
 		put("Watch", w)
 	}
@@ -228,6 +248,8 @@ func (r *Prestart) set(key string, value []byte) error {
 		return appendJSON(&r.Files, value)
 	case "Secret":
 		return appendJSON(&r.Secrets, value)
+	case "Composed":
+		return appendJSON(&r.Composed, value)
 	case "Watch":
 		return appendJSON(&r.Watch, value)
 	case "Follow":

@@ -15,9 +15,10 @@ func TestRecipe(t *testing.T) {
 		Files:   []units.PrestartFile{{Name: "x.conf", Mode: 0o400, Template: "[X-Archipelago]\nApp=y\\\n<&>\u2028\x01", Source: "x.files/x.conf", Reload: true}},
 		Reload:  "SIGHUP",
 		Secrets: []string{"x.token"}, Watch: []units.VolumeFile{{Volume: "node.data", Path: ".cookie"}},
-		Steps: []units.Step{{Run: []string{"a", "b c"}, Migrate: "v1", Seconds: 60}, {EnsureDir: &units.EnsureDir{UID: 1, Mode: 0o700}, Seconds: 1}},
+		Composed: []units.ComposedSecret{{Name: "x.env-url-1", Variable: "URL", Pieces: []units.SecretPiece{{Text: "a\n"}, {Secret: "x.token"}}}},
+		Steps:    []units.Step{{Run: []string{"a", "b c"}, Migrate: "v1", Seconds: 60}, {EnsureDir: &units.EnsureDir{UID: 1, Mode: 0o700}, Seconds: 1}},
+		Image:    "x:1", Podman: []string{"--user=1"},
 		Seeds: []units.Seed{{Volume: "x.data", Path: "a/b.db", Mode: 0o644, Content: []byte("\x00\xff\n")}},
-		Image: "x:1", Podman: []string{"--user=1"},
 	}
 	text, err := want.Text()
 	if err != nil {

@@ -47,6 +47,9 @@ func newPart(a *App, p *manifests.Part, c *Contract) *part {
 	for _, v := range p.Env {
 		out.env = append(out.env, variable{name: v.Name, value: v.Value, at: p.Path + ".env." + v.Name})
 	}
+	for _, v := range p.Composed {
+		out.env = append(out.env, variable{name: v.Name, at: p.Path + ".env." + v.Name})
+	}
 	for i, f := range p.Files {
 		for _, v := range exports(out.files[f.Target]) {
 			v.at, v.template = p.Path+".files["+strconv.Itoa(i)+"]", f.Template

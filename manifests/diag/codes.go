@@ -26,6 +26,7 @@ const (
 	UnknownName       Code = "unknown-name"
 	UnknownVariable   Code = "unknown-variable"
 	NotReplaced       Code = "not-replaced"
+	ExposedSecret     Code = "exposed-secret"
 	IDClash           Code = "id-clash"
 	NameClash         Code = "name-clash"
 	NotShared         Code = "not-shared"
@@ -87,6 +88,7 @@ var Codes = []Entry{
 	{Exclusive, "The manifest has two keys that exclude each other, or none of a group of which one is required.", "Keep one."},
 	{UnknownName, "The value refers to a part, port, volume, secret or app that is not declared.", "Declare it or correct the name."},
 	{UnknownVariable, "A ${…} variable does not exist.", "See the list of variables in docs/manifest.md; write $${ for a literal ${."},
+	{ExposedSecret, "A command, an entrypoint, a probe or a host name contains a secret. Every user of the machine can read the arguments of a process.", "Give the program a file or a variable that it reads; docs/secrets.md shows how."},
 	{NotReplaced, "A key that replaces no variables contains a ${…}, which stays unchanged.", "Write the value; write $${ for a literal ${."},
 	{IDClash, "Two manifests have the same app id.", "Remove or rename one."},
 	{NameClash, "Two things would get the same name on the machine.", "Rename one."},
@@ -109,7 +111,7 @@ var Codes = []Entry{
 	{FloatingImage, "The image is not pinned by digest, so a pull can replace it.", "Append @sha256:… to the image."},
 	{RawArguments, "`podman_args` or `unit` is used; archgen does not check what it does.", "Use a typed key where one exists."},
 	{Privilege, "The app asks for a right that is high or critical: it can harm the host or other apps.", "Remove it unless the app needs it. docs/rights.md explains the rights."},
-	{SecretInEnv, "A secret is in the environment, where `podman inspect` and child processes can read it.", "Mount it as a file, or give `waiver:` with the reason."},
+	{SecretInEnv, "A secret is in the environment, which child processes inherit and some programs log.", "Mount it as a file, or give `waiver:` with the reason."},
 	{PublishedDatabase, "A database is published beyond loopback.", "Remove the port or bind it to 127.0.0.1."},
 	{NoProbe, "A long-running container has no health probe, so \"started\" says nothing about whether it serves.", "Add `health: {serving: …}`."},
 	{ImageArchitecture, "The image is built for another processor than this machine has.", "Use an image that is built for this machine, or one of several architectures."},

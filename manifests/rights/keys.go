@@ -90,7 +90,7 @@ var harmless = map[string]string{
 
 	"it is inside the container's namespaces": `
 		Volume.target Volume.disposable Tmpfs.target Tmpfs.size Tmpfs.mode File.template File.target File.mode File.reload Reload.signal
-		SecretMount.name SecretMount.target SecretMount.mode SecretMount.uid SecretMount.gid SecretMount.env
+		SecretMount.name SecretMount.capability SecretMount.export SecretMount.target SecretMount.mode SecretMount.uid SecretMount.gid SecretMount.env
 		Device.target Port.container Port.protocol Container.sysctls Container.networks Container.aliases Container.hosts Container.dns`,
 
 	"it names a volume or a secret of the app itself": `

@@ -80,7 +80,12 @@ func codeOf(k rights.Kind) diag.Code {
 func (s *checker) secrets(p manifests.Part) {
 	for i, m := range p.Secrets {
 		if m.Env != "" && m.Waiver == "" {
-			s.warn(diag.SecretInEnv, fmt.Sprintf("%s.secrets[%d].env", p.Path, i), "mount it, or say why not in `waiver`", "the secret %s is handed over in the environment", m.Name)
+			s.warn(diag.SecretInEnv, fmt.Sprintf("%s.secrets[%d].env", p.Path, i), "mount it, or say why not in `waiver`", "the secret %s is handed over in the environment", m.Said())
+		}
+	}
+	for _, c := range p.Composed {
+		if _, isSingle := c.Single(); isSingle { // a program that wants more than the secret can't read it from a file
+			s.warn(diag.SecretInEnv, p.Path+".env."+c.Name, "mount it with `secrets`, or name the variable there and say why in `waiver`", "a secret is handed over in the environment")
 		}
 	}
 }

@@ -85,7 +85,7 @@ func (b Base) Files() Files { return Files(b.Paths.Units) }
 func (b Base) Renderer() prestart.Renderer {
 	return prestart.Renderer{
 		State: b.Paths.State, Runtime: b.Paths.Runtime, Storage: b.Storage, Volumes: b.Volumes, Started: b.started, Machine: prestart.ThisMachine,
-		Secret: b.keptSecret,
+		Secret: b.keptSecret, SetSecret: b.Secrets.Podman.SetSecret,
 	}
 }
 

@@ -92,7 +92,7 @@ func (p *Part) Configure(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the volumes of app@%s: %w", p.ID, err)
 	}
-	if err := p.Renderer.Write(p.ID, p.Recipe); err != nil {
+	if err := p.Renderer.Write(ctx, p.ID, p.Recipe); err != nil {
 		return fmt.Errorf("the configuration of app@%s: %w", p.ID, err)
 	}
 	return nil

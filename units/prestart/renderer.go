@@ -2,6 +2,7 @@ package prestart
 
 import (
 	"bytes"
+	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -32,6 +33,8 @@ type Renderer struct {
 	Storage, Volumes string
 	// Secret reads a secret by its full name.
 	Secret func(name string) (string, error)
+	// SetSecret changes the value that containers get of a secret.
+	SetSecret func(ctx context.Context, name, value string) error
 	// Started returns systemd's InvocationID of the last start of a container's service. It
 	// is empty if systemd has none.
 	Started func(container string) (invocation string, err error)
@@ -62,9 +65,9 @@ type record struct {
 	Seen  map[string]string `json:"seen"`
 }
 
-// Write renders the files of a recipe, and records their digests for the container that is
-// about to start. It does not write a file whose content is up to date.
-func (r Renderer) Write(container string, recipe units.Prestart) error {
+// Write renders the files of a recipe, makes its composed secrets, and records their digests
+// for the container that is about to start. It does not write what is up to date.
+func (r Renderer) Write(ctx context.Context, container string, recipe units.Prestart) error {
 	key, texts, digests, err := r.renderDigested(recipe)
 	if err != nil {
 		return err
@@ -80,6 +83,9 @@ func (r Renderer) Write(container string, recipe units.Prestart) error {
 		}
 	}
 	if err := r.removeOthers(container, recipe); err != nil {
+		return err
+	}
+	if err := r.compose(ctx, recipe); err != nil {
 		return err
 	}
 	now.Config, err = r.configDigest(key, recipe, now.Files)
@@ -245,7 +251,7 @@ func (r Renderer) load(container string) record {
 	return started
 }
 
-// configDigest covers the values of mounted secrets and the rendered files that can't be
+// configDigest covers the values of mounted and composed secrets and the rendered files that can't be
 // read again.
 func (r Renderer) configDigest(key []byte, recipe units.Prestart, files map[string]string) (string, error) {
 	parts := make([]string, 0, 2*(len(files)+len(recipe.Secrets)))
@@ -260,6 +266,13 @@ func (r Renderer) configDigest(key []byte, recipe units.Prestart, files map[stri
 			return "", err
 		}
 		parts = append(parts, name, value)
+	}
+	for _, c := range recipe.Composed {
+		value, err := r.composed(c)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, c.Name, value)
 	}
 	return digest(key, parts...), nil
 }

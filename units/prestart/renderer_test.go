@@ -1,6 +1,7 @@
 package prestart_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -23,6 +24,8 @@ type place struct {
 	prestart.Renderer
 	t       *testing.T
 	secrets map[string]string
+	// sets is how often a secret of Podman was changed.
+	sets int
 }
 
 func newPlace(t *testing.T) *place {
@@ -38,6 +41,11 @@ func newPlace(t *testing.T) *place {
 			}
 			return "", errors.New("it has no value")
 		},
+		SetSecret: func(_ context.Context, name, value string) error {
+			p.secrets[name] = value
+			p.sets++
+			return nil
+		},
 	}
 	return p
 }
@@ -52,7 +60,7 @@ func recipe(template string) units.Prestart {
 
 func (p *place) write(r units.Prestart) {
 	p.t.Helper()
-	if err := p.Write("ui", r); err != nil {
+	if err := p.Write(p.t.Context(), "ui", r); err != nil {
 		p.t.Fatal(err)
 	}
 }
@@ -226,7 +234,7 @@ func TestReload(t *testing.T) {
 func TestNoValue(t *testing.T) {
 	p := newPlace(t)
 	delete(p.secrets, "ui.token")
-	err := p.Write("ui", recipe("a\n{{secret \"token\"}}"))
+	err := p.Write(t.Context(), "ui", recipe("a\n{{secret \"token\"}}"))
 	if err == nil || !strings.HasPrefix(err.Error(), "ui.files/ui.conf:2:3: ") {
 		t.Errorf("%v", err)
 	}
@@ -351,7 +359,7 @@ func TestKey(t *testing.T) {
 	}
 	want := key + " is truncated: remove it; apps with configuration files then restart once"
 	_, _, compared := p.Compare("ui", r)
-	for _, err := range []error{p.Write("ui", r), compared, p.RecordWatched("ui", r), p.Reload("ui", r, nil, nil)} {
+	for _, err := range []error{p.Write(t.Context(), "ui", r), compared, p.RecordWatched("ui", r), p.Reload("ui", r, nil, nil)} {
 		if err == nil || err.Error() != want {
 			t.Errorf("got  %v\nwant %s", err, want)
 		}
@@ -369,7 +377,7 @@ func TestDamagedData(t *testing.T) {
 	r := recipe("a")
 	r.Data = []byte("{")
 	const want = "reading the template data: unexpected end of JSON input; archgen apply rewrites it"
-	if err := newPlace(t).Write("ui", r); err == nil || err.Error() != want {
+	if err := newPlace(t).Write(t.Context(), "ui", r); err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
 }

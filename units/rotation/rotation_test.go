@@ -52,9 +52,11 @@ func TestMain(m *testing.M) {
 const (
 	node, client = "app@node.service", "app@client.service"
 	password     = "node.password"
+	// address is the variable of client that contains the password.
+	address, scheme = "client.env-address-0a1b2c3d", "node://"
 )
 
-// world is a machine on which node has a password that client uses too.
+// world is a machine on which node has a password that client gets, too, within a variable.
 type world struct {
 	t       *testing.T
 	systemd *systemdtest.Manager
@@ -96,7 +98,7 @@ func newWorld(t *testing.T) *world {
 	m := &machine.Machine{
 		Base: base, Services: machine.Services{Manager: w.systemd.Connect(), Scope: units.User},
 		Health: machine.Health{Prober: &probe.Prober{}},
-		Config: prestart.Renderer{State: places.State, Runtime: places.Runtime, Secret: w.secret, Machine: func() configfile.Machine { return configfile.Machine{} }},
+		Config: prestart.Renderer{State: places.State, Runtime: places.Runtime, Secret: w.secret, SetSecret: base.Secrets.Podman.SetSecret, Machine: func() configfile.Machine { return configfile.Machine{} }},
 	}
 	w.rotator = Rotator{
 		Machine: m, Timeout: 10 * time.Second,
@@ -119,8 +121,8 @@ func newWorld(t *testing.T) *world {
 
 // desired returns the two apps. client starts after node.
 func (w *world) desired() units.Desired {
-	app := func(id string, needs ...string) units.App {
-		recipe, err := units.Prestart{Secrets: []string{password}}.Text()
+	app := func(id string, uses units.Prestart, needs ...string) units.App {
+		recipe, err := uses.Text()
 		if err != nil {
 			w.t.Error(err)
 		}
@@ -135,11 +137,12 @@ func (w *world) desired() units.Desired {
 			},
 		}
 	}
-	provider := app("node")
+	provider := app("node", units.Prestart{Secrets: []string{password}})
 	provider.Secrets = []units.Secret{
 		{Name: password, Length: 16, Alphabet: "hex"}, {Name: "node.token", From: password, Method: "hmac"},
 	}
-	return units.Desired{Apps: []units.App{provider, app("client", "node")}}
+	made := units.ComposedSecret{Name: address, Variable: "ADDRESS", Pieces: []units.SecretPiece{{Text: scheme}, {Secret: password}}}
+	return units.Desired{Apps: []units.App{provider, app("client", units.Prestart{Composed: []units.ComposedSecret{made}}, "node")}}
 }
 
 // podman is a podmancli.Runner that stores secrets.
@@ -173,13 +176,17 @@ func (w *world) start(service string) error {
 	if err != nil {
 		return err
 	}
-	if err := w.rotator.Machine.Config.Write(units.ContainerOf(service), recipe); err != nil {
+	if err := w.rotator.Machine.Config.Write(w.t.Context(), units.ContainerOf(service), recipe); err != nil {
 		return err
 	}
-	value, err := w.secret(password)
+	name := password
+	if service == client {
+		name = address
+	}
+	value, err := w.secret(name)
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
-	w.runs[service] = value
+	w.runs[service] = strings.TrimPrefix(value, scheme)
 	return err
 }
 
