@@ -145,7 +145,13 @@ func checked(id string, text []byte) diag.List {
 		return found
 	}
 	_, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
-	return append(found, problems...)
+	return append(found, slices.DeleteFunc(problems, isOfAnother)...)
+}
+
+// isOfAnother reports whether a problem is that another app is missing, which only a set of apps
+// has: what it provides, or a volume of it.
+func isOfAnother(d diag.Diagnostic) bool {
+	return d.Code == diag.Unsatisfied || d.Code == diag.UnknownName && strings.HasSuffix(d.Path, "].app")
 }
 
 // removeValue removes what a diagnostic is about: an item of a list as a whole, or a value. It

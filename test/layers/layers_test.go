@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"manifests/importer":           {"manifests", "manifests/diag", "manifests/syntax"},
 	"manifests/importer/compose":   {"manifests", "manifests/diag", "manifests/importer", "manifests/syntax"},
 	"manifests/importer/podmanrun": {"manifests/diag", "manifests/importer", "manifests/importer/compose", "manifests/syntax"},
-	"manifests/importer/quadlet":   {"manifests", "manifests/diag", "manifests/importer", "manifests/importer/compose", "manifests/importer/podmanrun", "manifests/syntax"},
+	"manifests/importer/quadlet":   {"units", "manifests", "manifests/diag", "manifests/importer", "manifests/importer/compose", "manifests/importer/podmanrun", "manifests/syntax"},
 	"manifests/contract":           {"manifests", "manifests/diag", "manifests/imagecheck"},
 	"manifests/rights":             {"manifests"},
 	"manifests/graph":              {"manifests"},

@@ -39,7 +39,9 @@ func (u *unit) pull(e entry) {
 }
 
 func (u *unit) containerName(e entry) {
-	u.put("container_name", u.plain(e), e)
+	if !u.isRendered() { // else the name follows from the app
+		u.put("container_name", u.plain(e), e)
+	}
 }
 
 func (u *unit) addCapability(e entry) { u.add("cap_add", strings.ToUpper(u.plain(e)), e) }
@@ -182,13 +184,13 @@ func (u *unit) labelDisable(e entry) {
 }
 
 func (u *unit) mask(e entry) {
-	for _, name := range strings.Split(u.plain(e), ":") {
+	for name := range strings.SplitSeq(u.plain(e), ":") {
 		u.set("security.mask", e, func(c *manifests.Container) { c.Security.Mask = append(c.Security.Mask, name) })
 	}
 }
 
 func (u *unit) unmask(e entry) {
-	for _, name := range strings.Split(u.plain(e), ":") {
+	for name := range strings.SplitSeq(u.plain(e), ":") {
 		u.set("security.unmask", e, func(c *manifests.Container) { c.Security.Unmask = append(c.Security.Unmask, name) })
 	}
 }
@@ -362,10 +364,12 @@ func (u *unit) networkAlias(e entry) {
 
 // volume reads [SOURCE:]TARGET[:OPTIONS].
 func (u *unit) volume(e entry) {
+	if u.isRenderedFile(e) {
+		return
+	}
 	text := u.plain(e)
 	source, rest, hasSource := strings.Cut(text, ":")
 	switch {
-	case u.isRenderedFile(e):
 	case !hasSource:
 		u.set("volumes", e, func(c *manifests.Container) {
 			c.Volumes = append(c.Volumes, manifests.Volume{Disposable: true, Target: path.Clean(text)})

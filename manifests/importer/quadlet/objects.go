@@ -27,8 +27,8 @@ func (u *unit) declare(kind, name, mark string, e entry) bool {
 func (u *unit) volumeFile(name string, e entry) string {
 	f := u.find(name)
 	stem := strings.TrimSuffix(name, ".volume")
-	if f != nil && f.value(ownership, "App") != "" {
-		return u.renderedVolume(f, e)
+	if f != nil && f.isRendered() {
+		return u.renderedVolume(f)
 	}
 	if u.declare("volumes", stem, "external", e) {
 		full := "systemd-" + stem
@@ -55,7 +55,7 @@ func (u *unit) volumeOption(e entry) {
 func (u *unit) networkFile(name string, e entry) string {
 	f := u.find(name)
 	stem := strings.TrimSuffix(name, ".network")
-	if f != nil && f.value(ownership, "App") != "" {
+	if f != nil && f.isRendered() {
 		return u.renderedNetwork(f, e)
 	}
 	if f == nil {

@@ -278,7 +278,7 @@ func (d *directory) app(files []*file, o Options, answers map[string]string) *ap
 	a.services.At = syntax.Position{File: files[0].name, Line: 1, Column: 1}
 	podmanrun.Put(a.tree, "services", a.services)
 	for _, f := range files {
-		a.units = append(a.units, &unit{app: a, file: f, service: &syntax.Node{Kind: syntax.MapNode}})
+		a.units = append(a.units, &unit{app: a, file: f, service: &syntax.Node{Kind: syntax.MapNode}, follows: map[*file]int{}})
 	}
 	if a.ID == "" {
 		a.ID = nameOf(files)
@@ -331,7 +331,6 @@ func (a *app) partTaken(name string) bool {
 
 // convert makes the app of its files.
 func (a *app) convert() *importer.Result {
-	sources := map[string][]byte{}
 	for _, u := range a.units {
 		u.read()
 		podmanrun.Put(a.services, u.key(), u.service)
@@ -339,10 +338,7 @@ func (a *app) convert() *importer.Result {
 	for i := range a.services.Entries {
 		a.services.Entries[i].At = syntax.Position{File: a.units[i].file.name, Line: 1, Column: 1}
 	}
-	for name, data := range a.sources {
-		sources[name] = data
-	}
-	return compose.ImportTree(a.fsys, a.tree, sources, compose.Options{
+	return compose.ImportTree(a.fsys, a.tree, a.sources, compose.Options{
 		ID: a.ID, Name: a.ID, Project: a.Project, Capabilities: "podman", Answers: a.Answers, Complete: a.complete,
 	})
 }
@@ -356,6 +352,7 @@ func (a *app) complete(d *importer.Draft, parts map[string]compose.Part) {
 	for _, say := range a.later {
 		say(d)
 	}
+	a.know(d)
 	for _, u := range a.units {
 		u.finish(d)
 	}

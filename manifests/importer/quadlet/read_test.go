@@ -18,7 +18,7 @@ import (
 func TestReaderAgreesWithGoSystemd(t *testing.T) {
 	for _, c := range corpus(t) {
 		for name, f := range c.fsys {
-			want, err := systemd.Deserialize(strings.NewReader(string(f.Data)))
+			want, err := systemd.DeserializeOptions(strings.NewReader(string(f.Data)))
 			if err != nil || strings.Contains(string(f.Data), "\\\n") {
 				continue // it refuses a file with a fault, and keeps the line ends within a value
 			}
@@ -37,7 +37,7 @@ func TestReaderAgreesWithGoSystemd(t *testing.T) {
 
 func TestParse(t *testing.T) {
 	entries, faults := parse("x", []byte("\ufeff[A]\r\nK = a \\\n  # comment\n\tb\nL=1\nL=\nL=2\n;no\nwhat\n[B]\n=x\n"))
-	var have []string
+	have := make([]string, 0, len(entries))
 	for _, e := range entries {
 		have = append(have, e.id()+"="+e.value)
 	}

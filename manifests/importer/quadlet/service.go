@@ -1,7 +1,11 @@
 package quadlet
 
 import (
+	"cmp"
+	"fmt"
+	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -10,6 +14,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/importer"
 	"github.com/archipelago-os/archipelago/manifests/importer/podmanrun"
+	"github.com/archipelago-os/archipelago/manifests/syntax"
 )
 
 // key is the name of the part in the tree of Compose, whose keys have no dots.
@@ -45,12 +50,13 @@ func (u *unit) after(e entry) {
 	other := u.unitOf(name)
 	switch {
 	case other == u:
+	case other != nil && u.isRendered() && u.value("Container", "Network") == "container:"+containerOf(other.file): // which follows
 	case other != nil:
 		condition := "service_started"
 		switch {
 		case other.value("Service", "Type") == "oneshot":
 			condition = "service_completed_successfully"
-		case other.value("Container", "Notify") == "healthy" || other.value(ownership, "App") != "":
+		case other.value("Container", "Notify") == "healthy" || other.isRendered():
 			condition = "service_healthy"
 		}
 		u.put("depends_on."+other.key()+".condition", condition, e)
@@ -210,10 +216,8 @@ func (u *unit) restartMaxDelay(e entry) {
 var usual = []string{"0", "130", "131", "143"}
 
 func (u *unit) exitStatus(e entry) {
-	for _, code := range usual {
-		if e.value == code {
-			return
-		}
+	if slices.Contains(usual, e.value) {
+		return
 	}
 	if _, err := strconv.Atoi(e.value); err != nil {
 		u.report(importer.Directive, e, "the signal %s is left out: a manifest has exit codes only", diag.Quote(diag.Shorten(e.value)))
@@ -274,6 +278,35 @@ func (u *unit) wantedBy(e entry) {
 	u.report(importer.Directive, e, "the app starts at boot, not with %s", diag.Quote(diag.Shorten(e.value)))
 }
 
+// sortVolumes puts the mounts into the order of the file, and notes their places again.
+func (u *unit) sortVolumes(d *importer.Draft) {
+	var order []string
+	var places []syntax.Position
+	for _, e := range u.entries {
+		target := ""
+		switch e.id() {
+		case "Container.Volume":
+			parts := strings.SplitN(e.value, ":", 3)
+			target = parts[min(1, len(parts)-1)]
+		case "Container.Mount":
+			if n := podmanrun.Mount(e.value, e.at).Get("target"); n != nil {
+				target = n.Text
+			}
+		}
+		if target != "" {
+			order, places = append(order, path.Clean(target)), append(places, e.at)
+		}
+	}
+	slices.SortStableFunc(u.part.Volumes, func(a, b manifests.Volume) int {
+		return cmp.Compare(slices.Index(order, a.Target), slices.Index(order, b.Target))
+	})
+	for i, v := range u.part.Volumes {
+		if at := slices.Index(order, v.Target); at >= 0 {
+			d.Note(fmt.Sprintf("%s.volumes[%d]", u.part.Path, i), places[at])
+		}
+	}
+}
+
 // finish writes what several keys say together.
 func (u *unit) finish(d *importer.Draft) {
 	const longest = manifests.Duration(30 * 24 * time.Hour)
@@ -285,7 +318,8 @@ func (u *unit) finish(d *importer.Draft) {
 		d.Zero("app.enabled")
 		d.Note("app.enabled", u.start())
 	}
-	if u.value(ownership, "App") != "" {
+	if u.isRendered() {
+		u.sortVolumes(d)
 		u.finishRendered(d)
 	}
 }

@@ -24,15 +24,14 @@ type unit struct {
 	variables map[string]string
 	// isEnabled: the section Install starts it at boot.
 	isEnabled bool
-	limit     manifests.RestartLimit
-	limitAt   entry
+	// follows is how often the part follows a provider, by its file.
+	follows map[*file]int
+	limit   manifests.RestartLimit
+	limitAt entry
 }
 
 // read translates every entry of the file and of the objects that it names.
 func (u *unit) read() {
-	if u.file.value(ownership, "App") != "" {
-		u.readRendered()
-	}
 	u.readVariables()
 	podmanrun.Put(u.service, "restart", &syntax.Node{Kind: syntax.ScalarNode, Text: "no", At: u.start()})
 	for _, at := range u.faults {
@@ -40,7 +39,7 @@ func (u *unit) read() {
 			d.Report(importer.BadSource, at, "", "the line is no assignment in a section")
 		})
 	}
-	if strings.HasSuffix(u.stem, "@") {
+	if strings.HasSuffix(u.stem, "@") && !u.isRendered() {
 		u.report(importer.UnitKind, entry{at: u.start()}, "%s is a template of a unit", u.file.name)
 	}
 	u.each(u.file, containerRows)
@@ -56,6 +55,7 @@ func (u *unit) each(f *file, rows []row) {
 	for _, e := range f.entries {
 		i := slices.IndexFunc(rows, func(r row) bool { return r.section == e.section && r.key == e.key })
 		switch {
+		case isOwn(f, e):
 		case i >= 0:
 			u.row(f, rows[i], e)
 		case strings.HasPrefix(e.section, "X-"):
@@ -180,8 +180,8 @@ func argument(flag string) func(*unit, entry) {
 // podmanArg reads an argument of podman run as the key that says the same, if there is one.
 func (u *unit) podmanArg(e entry) {
 	text := u.plain(e)
-	if strings.HasPrefix(text, "--mount=") {
-		u.addMount(strings.TrimPrefix(text, "--mount="), e)
+	if m, isMount := strings.CutPrefix(text, "--mount="); isMount {
+		u.addMount(m, e)
 		return
 	}
 	if !podmanrun.Argument(u.service, text, e.at) {
