@@ -34,6 +34,12 @@ var typedDirectives = map[string]string{
 	"Service.KillSignal": "stop.signal", "Service.NoNewPrivileges": "security.allow_new_privileges",
 }
 
+// AllowsDirective reports whether `unit` can set a directive.
+func AllowsDirective(section, key string) bool {
+	return slices.Contains(knownDirectives[section], key) &&
+		slices.ContainsFunc(allowedDirectives[section], func(h string) bool { return matches(h, key) })
+}
+
 // unit checks the escape hatch of a part.
 func (v *validator) unit(p Part) {
 	for _, section := range sortedKeys(p.Unit) {
@@ -57,7 +63,7 @@ func (v *validator) unit(p Part) {
 func (v *validator) directive(path, section, key string, known []string) {
 	typed := typedDirectives[section+"."+key]
 	switch {
-	case slices.ContainsFunc(allowedDirectives[section], func(h string) bool { return matches(h, key) }) && slices.Contains(known, key):
+	case AllowsDirective(section, key):
 	case typed != "":
 		v.fail(diag.Structure, path, "use the key "+typed, "%s= is written from the key %s", key, typed)
 	case !slices.Contains(known, key):

@@ -29,6 +29,7 @@ func (c *cli) importCommand() *cobra.Command {
 reports what happens to each key of the source: kept, asked, approximated,
 dropped or refused, with its position and what to do.`,
 		Example: `  archgen import compose ./wiki
+  archgen import quadlet ~/.config/containers/systemd
   archgen import run -- podman run -d -p 8080:80 nginx:1.27`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
@@ -38,7 +39,7 @@ dropped or refused, with its position and what to do.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(c.importComposeCommand(), c.importRunCommand())
+	cmd.AddCommand(c.importComposeCommand(), c.importQuadletCommand(), c.importRunCommand())
 	return cmd
 }
 
@@ -107,8 +108,42 @@ variables in it already; relative paths are below the working directory.`,
 	return cmd
 }
 
-// importFrom imports with the answers of the command line, of the file and of a person.
+func (c *cli) importQuadletCommand() *cobra.Command {
+	var o importOptions
+	cmd := &cobra.Command{
+		Use:   "quadlet FILE|DIR",
+		Short: "Import Quadlet files",
+		Long: `import quadlet reads the Quadlet files of a directory, with their drop-ins, and
+writes the manifest of each app. Containers that have a volume or network in
+common, or order each other, are parts of one app; --id makes one app of all. A
+file is imported alone, with the volumes, networks and images that it names.
+
+A volume that Podman has is taken over. Specifiers such as %h stand for what
+they are for the user that runs archgen.`,
+		Example: `  archgen import quadlet ~/.config/containers/systemd
+  archgen import quadlet --id wiki ./units
+  archgen import quadlet --set mount.data=volume web.container`,
+		Args: usageArgs(oneOf("Quadlet file, or directory that has some")),
+		RunE: func(_ *cobra.Command, args []string) error {
+			return c.importApps(&o, func(answers imports.Answers, ask func(importer.Question) (string, bool)) ([]*importer.Result, error) {
+				return imports.Quadlet(args[0], o.id, o.out, imports.Specifiers(c.getenv), answers, ask)
+			})
+		},
+	}
+	o.flags(cmd)
+	return cmd
+}
+
+// importFrom imports one app.
 func (c *cli) importFrom(o *importOptions, read func(imports.Answers, func(importer.Question) (string, bool)) (*importer.Result, error)) error {
+	return c.importApps(o, func(answers imports.Answers, ask func(importer.Question) (string, bool)) ([]*importer.Result, error) {
+		r, err := read(answers, ask)
+		return []*importer.Result{r}, err
+	})
+}
+
+// importApps imports with the answers of the command line, of the file and of a person.
+func (c *cli) importApps(o *importOptions, read func(imports.Answers, func(importer.Question) (string, bool)) ([]*importer.Result, error)) error {
 	for _, text := range o.set {
 		if key, _, found := strings.Cut(text, "="); !found || key == "" {
 			return usageError{fmt.Errorf("--set %s: write KEY=VALUE", text)}
@@ -118,14 +153,38 @@ func (c *cli) importFrom(o *importOptions, read func(imports.Answers, func(impor
 	if err != nil {
 		return err
 	}
-	r, err := read(answers, func(q importer.Question) (string, bool) { return c.asked(o, q) })
+	apps, err := read(answers, func(q importer.Question) (string, bool) { return c.asked(o, q) })
 	if err != nil {
 		return err
 	}
-	if key := answers.Unasked(r); key != "" {
-		return usageError{fmt.Errorf("--set %s answers no question of this project; the report names the keys", key)}
+	if key := answers.Unasked(apps); key != "" {
+		return usageError{fmt.Errorf("--set %s answers no question of this source; the report names the keys", key)}
 	}
-	return c.concludeImport(o, r)
+	return c.concludeImports(o, apps)
+}
+
+// concludeImports concludes each app. An app that can't be written does not keep others from it.
+func (c *cli) concludeImports(o *importOptions, apps []*importer.Result) error {
+	var failed, lost error
+	documents := make([]document, 0, len(apps))
+	for _, r := range apps {
+		d, err := c.concludeImport(o, r)
+		documents = append(documents, d)
+		switch {
+		case is[lossy](err):
+			lost = err
+		case err != nil:
+			failed = errors.Join(failed, err)
+		}
+	}
+	if o.asJSON {
+		var whole any = documents[0]
+		if len(apps) > 1 {
+			whole = document{"apps": documents}
+		}
+		failed = errors.Join(failed, c.printJSON(whole))
+	}
+	return cmp.Or(failed, lost)
 }
 
 // asked asks a question if there is a terminal to ask at.
@@ -150,7 +209,7 @@ type lossy struct{ error }
 func (l lossy) Unwrap() error { return l.error }
 
 // concludeImport prints the report, writes the files, and checks what it wrote.
-func (c *cli) concludeImport(o *importOptions, r *importer.Result) error {
+func (c *cli) concludeImport(o *importOptions, r *importer.Result) (document, error) {
 	worst := r.Worst()
 	doesWrite := len(r.Files) > 0 && (worst != importer.Refused || o.partial)
 	var written []string
@@ -158,11 +217,8 @@ func (c *cli) concludeImport(o *importOptions, r *importer.Result) error {
 	if doesWrite {
 		written, err = imports.Write(r, o.out, o.force)
 	}
-	if o.asJSON {
-		err = errors.Join(err, c.printJSON(document{
-			"id": r.ID, "written": list(written), "findings": list(r.Findings), "questions": list(r.Questions), "counts": r.Counts(),
-		}))
-	} else {
+	d := document{"id": r.ID, "written": list(written), "findings": list(r.Findings), "questions": list(r.Questions), "counts": r.Counts()}
+	if !o.asJSON {
 		err = errors.Join(err, r.Print(c.stderr, ui.HasColor(c.stderr, c.getenv)))
 		for _, name := range written {
 			fmt.Fprintf(c.stdout, "%s written\n", name)
@@ -170,19 +226,19 @@ func (c *cli) concludeImport(o *importOptions, r *importer.Result) error {
 	}
 	switch {
 	case err != nil:
-		return err
+		return d, err
 	case len(r.Files) == 0:
-		return errReported
+		return d, errReported
 	case !doesWrite:
-		return errors.New("nothing was written; --partial writes what the manifest can say")
+		return d, fmt.Errorf("%s: nothing was written; --partial writes what the manifest can say", r.ID)
 	}
 	if err := c.checkImported(filepath.Join(o.out, r.Files[0].Path), o.asJSON); err != nil {
-		return err
+		return d, err
 	}
 	if worst != importer.Kept && worst != importer.Asked {
-		return lossy{errReported}
+		return d, lossy{errReported}
 	}
-	return nil
+	return d, nil
 }
 
 // checkImported does what archgen check does with the manifest that was written. It has

@@ -40,18 +40,21 @@ const (
 	Profile        Code = "profile"
 	Privilege      Code = "privilege"
 	ExistingVolume Code = "existing-volume"
+	Specifier      Code = "specifier"
 
-	RawArgument    Code = "raw-argument"
-	PlainSecret    Code = "plain-secret"
-	StaticAddress  Code = "static-address"
-	FileReadOnly   Code = "file-read-only"
-	DirectoryFiles Code = "directory-files"
-	RandomPort     Code = "random-port"
-	RestartLimit   Code = "restart-limit"
-	LocalBuild     Code = "local-build"
-	PullInterval   Code = "pull-interval"
-	UserNamespace  Code = "user-namespace"
-	HostNamespace  Code = "host-namespace"
+	RawArgument      Code = "raw-argument"
+	PlainSecret      Code = "plain-secret"
+	StaticAddress    Code = "static-address"
+	FileReadOnly     Code = "file-read-only"
+	DirectoryFiles   Code = "directory-files"
+	RandomPort       Code = "random-port"
+	RestartLimit     Code = "restart-limit"
+	LocalBuild       Code = "local-build"
+	PullInterval     Code = "pull-interval"
+	UserNamespace    Code = "user-namespace"
+	HostNamespace    Code = "host-namespace"
+	RestartCondition Code = "restart-condition"
+	NotRecorded      Code = "not-recorded"
 
 	ProxyLabel     Code = "proxy-label"
 	Label          Code = "label"
@@ -67,6 +70,7 @@ const (
 	PortOption     Code = "port-option"
 	CPUReservation Code = "cpu-reservation"
 	SecurityOption Code = "security-option"
+	Directive      Code = "directive"
 
 	UnsetVariable    Code = "unset-variable"
 	BadInterpolation Code = "bad-interpolation"
@@ -98,6 +102,9 @@ const (
 	EmptyEntrypoint  Code = "empty-entrypoint"
 	ExternalSecret   Code = "external-secret"
 	MountKind        Code = "mount-kind"
+	ForeignUnit      Code = "foreign-unit"
+	HostCommand      Code = "host-command"
+	UnitKind         Code = "unit-kind"
 )
 
 // Loss documents a code: what happens to the key, and what a person can do.
@@ -128,7 +135,8 @@ var Losses = []Loss{
 	{TimeZone, Asked, "The time zone is that of the host.", "`--set timezone=Europe/Zurich`."},
 	{Profile, Asked, "The service belongs to a profile and is not imported.", "`--set profiles=NAME,NAME`."},
 	{Privilege, Asked, "The container gets a right that can harm the host. Installing the app needs a grant for it.", "Remove the key from the manifest if the app works without it."},
-	{ExistingVolume, Asked, "The volume exists outside of the app. The manifest names it with `existing`; Podman must have it before the app starts.", "`podman volume import` copies a volume of Docker."},
+	{ExistingVolume, Asked, "The volume exists outside of the app. The manifest names it with `existing`; Podman must have it before the app starts.", "`--set mount.NAME=volume` for a new, empty volume. `podman volume import` copies a volume of Docker."},
+	{Specifier, Asked, "A specifier of systemd, such as `%h`, is replaced by what it stands for where the user that imports runs the unit.", "`--set specifier.h=/home/USER`."},
 
 	{RawArgument, Approximated, "An argument of `podman run` says it (`podman_args`), which archgen does not check.", "Leave it out if the app works without it."},
 	{PlainSecret, Approximated, "A password stays in the manifest as plain text.", "Have the program read it from a file in /run/secrets, or from a template of `files`."},
@@ -141,6 +149,8 @@ var Losses = []Loss{
 	{PullInterval, Approximated, "The image is pulled at a start if there is a newer one.", "Set `update.policy`."},
 	{UserNamespace, Approximated, "The container has the user namespace of the user that runs Podman.", "Set `userns`."},
 	{HostNamespace, Approximated, "An argument of `podman run` shares a namespace of the host (`podman_args`).", "Leave it out if the app works without it."},
+	{RestartCondition, Approximated, "systemd restarts the container in other cases than the manifest can name.", "Set `restart.policy`."},
+	{NotRecorded, Approximated, "archgen rendered the files, and they do not record all of the manifest.", "Use the manifest that they were rendered from."},
 
 	{ProxyLabel, Dropped, "The label configures a reverse proxy that is not part of the app.", "Publish the port, and configure the proxy that you run."},
 	{Label, Dropped, "The label's name is one that archgen does not accept.", "Rename it."},
@@ -155,6 +165,7 @@ var Losses = []Loss{
 	{BuildOption, Dropped, "The option of the build is left out.", "Build the image yourself and write `image`."},
 	{PortOption, Dropped, "The option of the port is left out.", ""},
 	{CPUReservation, Dropped, "No processor time is reserved.", "Set `limits.cpus` of other apps."},
+	{Directive, Dropped, "A manifest can't set the directive of systemd.", "Leave it out, or set it in a drop-in of the unit."},
 	{SecurityOption, Dropped, "The security option is left out.", "See `security` in docs/manifest.md."},
 
 	{UnsetVariable, Refused, "A variable has no value.", "`--set variable.NAME=VALUE`, or write it into `.env` beside the source."},
@@ -187,6 +198,9 @@ var Losses = []Loss{
 	{EmptyEntrypoint, Refused, "The entrypoint of the image can't be removed, only replaced.", "Write the program as `entrypoint`."},
 	{ExternalSecret, Refused, "The value is stored by a cluster.", "Declare it with `file` or `environment`."},
 	{MountKind, Refused, "The manifest has no mount of this kind.", "Use a volume, a path or a tmpfs."},
+	{ForeignUnit, Refused, "The unit depends on one that is not part of the app.", "Import them together with `--id`, or offer the other one as a capability."},
+	{HostCommand, Refused, "The unit runs a command of the host, which no app does.", "Run the command in the app's image with `hooks.pre_start`."},
+	{UnitKind, Refused, "The file is of a kind that is not imported: a pod, a Kubernetes file, or a template of a unit.", "Write a .container file for each container."},
 }
 
 // lossOf is the entry of a code.

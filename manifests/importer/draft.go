@@ -27,6 +27,8 @@ type Draft struct {
 	notes map[string]syntax.Position
 	// origins is where the values of the manifest come from, by their paths, for what is refused.
 	origins map[string]origin
+	// zeros is the paths of zero values that are written, since their default is another one.
+	zeros map[string]bool
 	// masked is the places of secret values, which no excerpt shows.
 	masked []mask
 }
@@ -46,7 +48,7 @@ type mask struct {
 func NewDraft(answers map[string]string) *Draft {
 	return &Draft{
 		Templates: map[string][]byte{}, Sources: map[string][]byte{},
-		answers: answers, notes: map[string]syntax.Position{}, origins: map[string]origin{},
+		answers: answers, notes: map[string]syntax.Position{}, origins: map[string]origin{}, zeros: map[string]bool{},
 	}
 }
 
@@ -87,6 +89,9 @@ func (d *Draft) Unreadable(found diag.List) {
 // Note records where a value of the manifest was inferred from. The manifest says it in a
 // comment.
 func (d *Draft) Note(path string, p syntax.Position) { d.notes[path] = p }
+
+// Zero has a zero value written, such as a false where the default is true.
+func (d *Draft) Zero(path string) { d.zeros[path] = true }
 
 // Mask hides a secret value in excerpts of the source.
 func (d *Draft) Mask(p syntax.Position, value string) {
@@ -140,7 +145,13 @@ func checked(id string, text []byte) diag.List {
 		return found
 	}
 	_, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
-	return append(found, problems...)
+	return append(found, slices.DeleteFunc(problems, isOfAnother)...)
+}
+
+// isOfAnother reports whether a problem is that another app is missing, which only a set of apps
+// has: what it provides, or a volume of it.
+func isOfAnother(d diag.Diagnostic) bool {
+	return d.Code == diag.Unsatisfied || d.Code == diag.UnknownName && strings.HasSuffix(d.Path, "].app")
 }
 
 // removeValue removes what a diagnostic is about: an item of a list as a whole, or a value. It

@@ -91,7 +91,11 @@ func (d *Draft) structure(v reflect.Value, path string) *syntax.Node {
 
 func (d *Draft) add(n *syntax.Node, v reflect.Value, path, key string) {
 	here := syntax.JoinPath(path, key)
-	if below := d.value(v, here); below != nil {
+	below := d.value(v, here)
+	if below == nil && d.zeros[here] {
+		below = scalar(v)
+	}
+	if below != nil {
 		n.Entries = append(n.Entries, syntax.Entry{Key: key, At: d.notes[here], Value: below})
 	}
 }

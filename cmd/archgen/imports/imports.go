@@ -13,12 +13,14 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/importer"
 	"github.com/archipelago-os/archipelago/manifests/importer/compose"
 	"github.com/archipelago-os/archipelago/manifests/importer/podmanrun"
+	"github.com/archipelago-os/archipelago/manifests/importer/quadlet"
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
@@ -53,10 +55,13 @@ func ReadAnswers(file string, set []string) (a Answers, err error) {
 	return a, nil
 }
 
-// Unasked is an answer of the command line that no question has the key of, or nothing.
-func (a Answers) Unasked(r *importer.Result) string {
+// Unasked is an answer of the command line that no question of an app has the key of, or nothing.
+func (a Answers) Unasked(apps []*importer.Result) string {
 	for _, key := range a.given {
-		if !slices.ContainsFunc(r.Questions, func(q importer.Question) bool { return q.Key == key }) {
+		isAsked := func(r *importer.Result) bool {
+			return slices.ContainsFunc(r.Questions, func(q importer.Question) bool { return q.Key == key })
+		}
+		if !slices.ContainsFunc(apps, isAsked) {
 			return key
 		}
 	}
@@ -91,6 +96,49 @@ func Run(words []string, id string, answers Answers, ask func(importer.Question)
 	defer func() { _ = root.Close() }() // nothing was written
 	o := compose.Options{ID: id, Answers: answers.All}
 	return answered(answers, ask, func() *importer.Result { return podmanrun.Import(root.FS(), words, o) }), nil
+}
+
+// Quadlet imports the Quadlet files of a directory, or the app of one of them. specifiers is what
+// systemd replaces for the user that runs them.
+func Quadlet(path, id, out string, specifiers map[string]string, answers Answers, ask func(importer.Question) (string, bool)) (apps []*importer.Result, err error) {
+	o, dir, err := projectOf(path, out)
+	if err != nil {
+		return nil, err
+	}
+	root, err := os.OpenRoot(dir) // no link leads out of it
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }() // nothing was written
+	for _, app := range quadlet.Find(root.FS(), quadlet.Options{File: o.File, ID: id, Project: o.Project, Specifiers: specifiers}) {
+		own := Answers{All: maps.Clone(answers.All)} // another app may be asked the same
+		r := answered(own, ask, func() *importer.Result { return app.Import(own.All) })
+		r.Below(dir)
+		apps = append(apps, r)
+	}
+	return apps, nil
+}
+
+// Specifiers is what systemd's specifiers stand for in units of the user with an environment.
+func Specifiers(getenv func(string) string) map[string]string {
+	values := map[string]string{"U": strconv.Itoa(os.Getuid())}
+	put := func(letter, variable, belowHome string) {
+		value := getenv(variable)
+		if home := getenv("HOME"); value == "" && belowHome != "" && home != "" {
+			value = filepath.Join(home, belowHome)
+		}
+		if value != "" {
+			values[letter] = value
+		}
+	}
+	put("h", "HOME", "")
+	put("u", "USER", "")
+	put("t", "XDG_RUNTIME_DIR", "")
+	put("C", "XDG_CACHE_HOME", ".cache")
+	put("E", "XDG_CONFIG_HOME", ".config")
+	put("S", "XDG_STATE_HOME", ".local/state")
+	put("L", "XDG_STATE_HOME", ".local/state/log")
+	return values
 }
 
 // answered imports again as long as there are answers to questions that had none.

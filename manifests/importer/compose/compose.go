@@ -35,6 +35,15 @@ type Options struct {
 	Capabilities string
 	// Answers is by the keys of the questions.
 	Answers map[string]string
+	// Complete adds what another format than Compose says of the parts, which have the names of
+	// their services. It is called once all of them are read.
+	Complete func(d *importer.Draft, parts map[string]Part)
+}
+
+// Part is a part of the app while it is imported, with its path in the manifest.
+type Part struct {
+	*manifests.Container
+	Name, Path string
 }
 
 // project is a Compose project while it is read.
@@ -88,7 +97,7 @@ func newProject(fsys fs.FS, o Options) *project {
 		Draft: importer.NewDraft(o.Answers), Options: o, fsys: fsys,
 		secrets: map[string]string{}, unset: map[string]bool{}, volumes: map[string]string{}, networks: map[string]string{},
 	}
-	p.App.ID = idOf(first(o.ID, o.Name, "app"))
+	p.App.ID = importer.IDOf(first(o.ID, o.Name, "app"))
 	return p
 }
 
@@ -104,9 +113,22 @@ func (p *project) convert() *importer.Result {
 		s.read()
 	}
 	p.relate()
+	p.complete()
 	p.userInterface()
 	p.place()
 	return p.Finish()
+}
+
+// complete has another format add what it says of the parts.
+func (p *project) complete() {
+	if p.Complete == nil {
+		return
+	}
+	parts := map[string]Part{}
+	for _, s := range p.services {
+		parts[s.name] = Part{s.c, s.part, s.path}
+	}
+	p.Complete(p.Draft, parts)
 }
 
 func (p *project) nothing() *importer.Result {
@@ -135,7 +157,7 @@ func (p *project) find() string {
 func (p *project) describe() {
 	if name := p.tree.Get("name"); name != nil && p.ID == "" {
 		if text := p.text(name, "name"); text != "" {
-			p.App.ID = idOf(text)
+			p.App.ID = importer.IDOf(text)
 		}
 	}
 	p.App.Name = strings.ToUpper(p.App.ID[:1]) + strings.ReplaceAll(p.App.ID[1:], "-", " ")
@@ -170,22 +192,6 @@ func (p *project) place() {
 	for _, s := range p.services {
 		p.App.Containers[s.part] = s.c
 	}
-}
-
-// idOf makes an id of a name.
-func idOf(name string) string {
-	id := strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
-			return r
-		case r >= 'A' && r <= 'Z':
-			return r + 'a' - 'A'
-		}
-		return '-'
-	}, name)
-	id = strings.Trim(id, "-")
-	id = strings.TrimRight(id[:min(len(id), 48)], "-")
-	return first(id, "app")
 }
 
 // first is the first text that is not empty.

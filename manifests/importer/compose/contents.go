@@ -159,7 +159,7 @@ func (s *service) secretMounts(n *syntax.Node, key string) {
 		if !ok {
 			continue
 		}
-		name := secretName(g.source)
+		name := importer.SecretName(g.source)
 		s.declareSecret(name, item{name: g.source, node: g.node, at: g.at, key: g.key}, text != "")
 		target := first(g.target, g.source)
 		if !path.IsAbs(target) {
@@ -214,7 +214,7 @@ func (s *service) ofVariable(kind string, n *syntax.Node, key string) (text, fil
 		s.Mask(v.at, v.value)
 	}
 	if kind == "configs" && isSecretName(name) {
-		s.Report(importer.SecretInValue, n.At, key, "the config is left out: it is the secret %s", secretName(name))
+		s.Report(importer.SecretInValue, n.At, key, "the config is left out: it is the secret %s", importer.SecretName(name))
 		return "", "", false
 	}
 	return v.value, "", true

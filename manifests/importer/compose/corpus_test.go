@@ -161,6 +161,11 @@ func TestCorpusPassesCheck(t *testing.T) {
 	}
 }
 
+// ofUnits is codes that no Compose file has.
+var ofUnits = []importer.Code{
+	importer.Specifier, importer.RestartCondition, importer.NotRecorded, importer.Directive, importer.ForeignUnit, importer.HostCommand, importer.UnitKind,
+}
+
 // Every code and every key that a table has is in some case.
 func TestCorpusCoversTheTables(t *testing.T) {
 	codes, keys := map[importer.Code]bool{}, map[string]bool{}
@@ -171,7 +176,7 @@ func TestCorpusCoversTheTables(t *testing.T) {
 		}
 	}
 	for _, l := range importer.Losses {
-		if !codes[l.Code] {
+		if !codes[l.Code] && !slices.Contains(ofUnits, l.Code) {
 			t.Errorf("no case has the code %s", l.Code)
 		}
 	}

@@ -155,7 +155,7 @@ func (p *project) withoutSecrets(x expanded, it item, what string) (text string,
 		if !isSecretName(u.name) || u.isSet && !isSecretValue(u.value) {
 			continue
 		}
-		name := secretName(u.name)
+		name := importer.SecretName(u.name)
 		if mode, _ := p.Answer("secret." + name); mode == "plain" {
 			p.Ask(p.secretQuestion(name, it, u.isSet))
 			p.Report(importer.PlainSecret, it.at, it.key, "%s holds the secret %s, which stays in the manifest", what, name)
@@ -207,16 +207,16 @@ func (p *project) secretOf(v envValue) string {
 	if !isVariable && !isSecretName(v.name) {
 		return ""
 	}
-	source, name := "="+v.x.text, secretName(v.name)
+	source, name := "="+v.x.text, importer.SecretName(v.name)
 	switch {
 	case isVariable && !v.x.uses[0].isSet:
-		source, name = "$"+v.x.uses[0].name, secretName(v.x.uses[0].name)
+		source, name = "$"+v.x.uses[0].name, importer.SecretName(v.x.uses[0].name)
 	case v.x.isWhole && !v.x.uses[0].isSet:
 		return "" // the value of a variable that is no secret has to be given
 	case !isSecretValue(v.x.text), len(v.x.uses) > 0 && !v.x.isWhole:
 		return ""
 	case isVariable:
-		name = secretName(v.x.uses[0].name)
+		name = importer.SecretName(v.x.uses[0].name)
 	}
 	if mode, _ := p.Answer("secret." + name); mode == "plain" {
 		p.Ask(p.secretQuestion(name, v.item, true))
@@ -227,14 +227,12 @@ func (p *project) secretOf(v envValue) string {
 	}
 	for _, other := range p.secrets {
 		if other == name { // another value under the same name
-			name = secretName(fmt.Sprintf("%s-%d", name, len(p.secrets)+1))
+			name = importer.SecretName(fmt.Sprintf("%s-%d", name, len(p.secrets)+1))
 		}
 	}
 	p.secrets[source] = name
 	return name
 }
-
-func secretName(name string) string { return idOf(strings.ToLower(name)) }
 
 // secretEnv hands a secret to the service as an environment variable.
 func (s *service) secretEnv(v envValue) {

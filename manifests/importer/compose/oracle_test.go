@@ -108,7 +108,7 @@ func partOf(app *manifests.Resolved, service string) *manifests.Part {
 	if len(app.Parts) == 1 {
 		return &app.Parts[0]
 	}
-	if p := app.Part(idOf(service)); p != nil {
+	if p := app.Part(importer.IDOf(service)); p != nil {
 		return p
 	}
 	return app.Part("main")

@@ -17,28 +17,12 @@ import (
 func (s *service) image(n *syntax.Node, key string) {
 	x := s.expand(n)
 	s.settle(x, n, key)
-	image := qualified(x.text)
+	image := importer.Qualified(x.text)
 	if fitsImage(image) {
 		s.c.Image = image
 		return
 	}
 	s.Report(importer.ImageName, n.At, key, "%s is no image reference", diag.Quote(diag.Shorten(x.text)))
-}
-
-// qualified is an image reference with its registry.
-func qualified(image string) string {
-	host, _, hasHost := strings.Cut(image, "/")
-	switch {
-	case image == "":
-		return ""
-	case !hasHost:
-		return "docker.io/library/" + image
-	case !strings.ContainsAny(host, ".:") && host != "localhost":
-		return "docker.io/" + image
-	case host == "index.docker.io":
-		return "docker.io" + strings.TrimPrefix(image, host)
-	}
-	return image
 }
 
 // completeImage gives a service without an image a name that shows what is missing.
@@ -49,7 +33,7 @@ func (s *service) completeImage() {
 	if s.node.Get("image") == nil && s.node.Get("build") == nil {
 		s.Report(importer.ImageName, s.at, s.key, "the service %s has no image", s.name)
 	}
-	s.c.Image = "localhost/" + idOf(s.name) + ":unknown"
+	s.c.Image = "localhost/" + importer.IDOf(s.name) + ":unknown"
 	s.Note(s.path+".image", s.at)
 }
 

@@ -14,7 +14,7 @@ import (
 // docker is the Linux capabilities that Docker keeps; podman is those of them that Podman keeps,
 // too.
 var (
-	podman = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"}
+	podman = importer.PodmanCapabilities
 	docker = append([]string{"AUDIT_WRITE", "MKNOD", "NET_RAW"}, podman...)
 )
 

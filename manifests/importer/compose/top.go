@@ -68,7 +68,7 @@ func (p *project) nameParts() {
 		if s == main {
 			continue
 		}
-		base := idOf(s.name)
+		base := importer.IDOf(s.name)
 		s.part = base
 		for i := 2; s.part == "main" || taken[s.part]; i++ {
 			s.part = fmt.Sprintf("%s-%d", base[:min(len(base), 40)], i)
@@ -214,7 +214,7 @@ func (p *project) networkOf(network string) string {
 	if name, ok := p.networks[network]; ok {
 		return name
 	}
-	base := idOf(network)
+	base := importer.IDOf(network)
 	name := base
 	isTaken := func(name string) bool {
 		return name == manifests.OwnNetwork || slices.Contains(slices.Collect(maps.Values(p.networks)), name)
@@ -231,12 +231,16 @@ func (p *project) isolate(network string, n *syntax.Node, key string) {
 	isOn := func(s *service) bool {
 		return s.node.Get("network_mode") == nil && slices.Contains(s.joined(), network)
 	}
-	if !slices.ContainsFunc(p.services, isOn) {
+	switch {
+	case !p.isTrue(n, key):
+		p.Report(importer.NoMeaning, n.At, key, "the network %s is not internal", network)
+	case !slices.ContainsFunc(p.services, isOn):
 		p.Report(importer.NoMeaning, n.At, key, "no service joins the network %s", network)
-		return
+	default:
+		p.App.InternalNetworks = append(p.App.InternalNetworks, p.networkOf(network))
+		p.Note("app.internal_networks", n.At)
+		p.Keep(n.At, key, "app.internal_networks")
 	}
-	p.App.InternalNetworks = append(p.App.InternalNetworks, p.networkOf(network))
-	p.Note("app.internal_networks", n.At)
 }
 
 func (p *project) networkDriver(n *syntax.Node, key string) {

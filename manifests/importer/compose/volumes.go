@@ -204,7 +204,7 @@ func (p *project) volumeOf(source, like string) string {
 	for _, name := range p.volumes {
 		taken[name] = true
 	}
-	base := idOf(strings.Trim(like, "./"))
+	base := importer.IDOf(strings.Trim(like, "./"))
 	name := base
 	for i := 2; taken[name]; i++ {
 		name = fmt.Sprintf("%s-%d", base[:min(len(base), 40)], i)
@@ -347,7 +347,10 @@ func (p *project) named(volume string) string {
 				o.Existing = p.text(from, key)
 			}
 		}
-		p.Ask(importer.Question{Code: importer.ExistingVolume, Key: "mount." + volume, Text: "the volume " + o.Existing + " has to exist", Default: o.Existing, HasDefault: true}.From(external.At, key))
+		o.Existing = p.Ask(importer.Question{Code: importer.ExistingVolume, Key: "mount." + volume, Text: "the volume " + o.Existing + " has to exist", Default: o.Existing, HasDefault: true}.From(external.At, key))
+		if o.Existing == "volume" {
+			o.Existing = ""
+		}
 	}
 	if labels := declared.Get("labels"); labels != nil && o.Existing == "" {
 		p.volumeLabels(o, labels, key+".labels")

@@ -190,6 +190,13 @@ var mountKeys = map[string]string{
 }
 
 func mount(l *line, w word) *failure {
+	l.add("volumes", Mount(w.text, w.at))
+	return nil
+}
+
+// Mount is the value of --mount as a mount of a Compose service.
+func Mount(text string, at syntax.Position) *syntax.Node {
+	w := word{text, at}
 	m := &syntax.Node{Kind: syntax.MapNode, At: w.at}
 	for _, e := range fields(w).Entries {
 		key := e.Key
@@ -201,8 +208,24 @@ func mount(l *line, w word) *failure {
 	if m.Get("type") == nil {
 		put(m, "type", scalar(word{"volume", w.at}))
 	}
-	l.add("volumes", m)
-	return nil
+	return m
+}
+
+// Argument puts an argument that is one word, such as --init or --cpus=1, into a Compose service.
+// It reports false for one that is not known.
+func Argument(service *syntax.Node, text string, at syntax.Position) bool {
+	name, value, hasValue := strings.Cut(strings.TrimPrefix(text, "--"), "=")
+	o := optionOf(name)
+	switch {
+	case o == nil || len(name) < 2 || o.key == "" || o.key == "secrets":
+		return false
+	case !hasValue && o.form != isSwitch:
+		return false
+	case !hasValue:
+		value = "true"
+	}
+	l := &line{service: service, secrets: &syntax.Node{Kind: syntax.MapNode}}
+	return l.say(o, word{value, at}) == nil
 }
 
 // secret is NAME,OPTION=VALUE. The value is one of Podman's, and is set again for the app.

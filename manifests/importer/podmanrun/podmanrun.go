@@ -215,6 +215,12 @@ func scalar(w word) *syntax.Node {
 // put sets a key of the service; dots separate maps within maps.
 func (l *line) put(key string, value *syntax.Node) { put(l.service, key, value) }
 
+// Put sets a key of a tree; dots separate maps within maps.
+func Put(n *syntax.Node, key string, value *syntax.Node) { put(n, key, value) }
+
+// Add appends to a list of a tree.
+func Add(n *syntax.Node, key string, value *syntax.Node) { (&line{service: n}).add(key, value) }
+
 func put(n *syntax.Node, key string, value *syntax.Node) {
 	key, rest, isDeep := strings.Cut(key, ".")
 	if !isDeep {

@@ -1,0 +1,45 @@
+package importer
+
+import (
+	"cmp"
+	"strings"
+)
+
+// PodmanCapabilities is the Linux capabilities that a container of Podman keeps without being
+// told to.
+var PodmanCapabilities = []string{"CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"}
+
+// IDOf makes an id of a name.
+func IDOf(name string) string {
+	id := strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
+			return r
+		case r >= 'A' && r <= 'Z':
+			return r + 'a' - 'A'
+		}
+		return '-'
+	}, name)
+	id = strings.Trim(id, "-")
+	id = strings.TrimRight(id[:min(len(id), 48)], "-")
+	return cmp.Or(id, "app")
+}
+
+// SecretName makes the name of a secret of that of a variable.
+func SecretName(name string) string { return IDOf(strings.ToLower(name)) }
+
+// Qualified is an image reference with its registry.
+func Qualified(image string) string {
+	host, _, hasHost := strings.Cut(image, "/")
+	switch {
+	case image == "":
+		return ""
+	case !hasHost:
+		return "docker.io/library/" + image
+	case !strings.ContainsAny(host, ".:") && host != "localhost":
+		return "docker.io/" + image
+	case host == "index.docker.io":
+		return "docker.io" + strings.TrimPrefix(image, host)
+	}
+	return image
+}
