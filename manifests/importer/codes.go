@@ -39,6 +39,8 @@ const (
 	Profile        Code = "profile"
 	Privilege      Code = "privilege"
 	ExistingVolume Code = "existing-volume"
+	LoginProxy     Code = "login-proxy"
+	ForeignVolume  Code = "foreign-volume"
 
 	RawArgument       Code = "raw-argument"
 	PlainSecret       Code = "plain-secret"
@@ -73,6 +75,7 @@ const (
 	CPUReservation Code = "cpu-reservation"
 	SecurityOption Code = "security-option"
 	UIScheme       Code = "ui-scheme"
+	Script         Code = "script"
 
 	UnsetVariable    Code = "unset-variable"
 	BadInterpolation Code = "bad-interpolation"
@@ -105,6 +108,11 @@ const (
 	EmptyEntrypoint  Code = "empty-entrypoint"
 	ExternalSecret   Code = "external-secret"
 	MountKind        Code = "mount-kind"
+	ForeignSecret    Code = "foreign-secret"
+	ForeignValue     Code = "foreign-value"
+	OnionAddress     Code = "onion-address"
+	MachineAddress   Code = "machine-address"
+	HostDirectory    Code = "host-directory"
 )
 
 // Loss documents a code: what happens to the key, and what a person can do.
@@ -135,6 +143,9 @@ var Losses = []Loss{
 	{Profile, Asked, "The service belongs to a profile and is not imported.", "`--set profiles=NAME,NAME`."},
 	{Privilege, Asked, "The container gets a right that can harm the host. Installing the app needs a grant for it.", "Remove the key from the manifest if the app works without it."},
 	{ExistingVolume, Asked, "The volume exists outside of the app. The manifest names it with `existing`; Podman must have it before the app starts.", "`podman volume import` copies a volume of Docker."},
+
+	{LoginProxy, Asked, "The platform asks for its login before it shows the app. Nothing does that here; the user interface is published on loopback only.", "Use the login of the app if it has one, before `--set expose=network`."},
+	{ForeignVolume, Asked, "The app mounts a volume of another app, which has to share it.", "Add `shares` to the other app, in an overlay; `archgen check` prints the line."},
 
 	{RawArgument, Approximated, "An argument of `podman run` says it (`podman_args`), which archgen does not check.", "Leave it out if the app works without it."},
 	{PlainSecret, Approximated, "A password stays in the manifest as plain text.", "Have the program read it from a file in /run/secrets, or from a template of `files`."},
@@ -169,6 +180,7 @@ var Losses = []Loss{
 	{CPUReservation, Dropped, "No processor time is reserved.", "Set `limits.cpus` of other apps."},
 	{SecurityOption, Dropped, "The security option is left out.", "See `security` in docs/manifest.md."},
 	{UIScheme, Dropped, "The user interface is served over https, and `ui` is http only. The port is published without being the user interface.", "Open it with https:// and the port."},
+	{Script, Dropped, "A script of the platform is not run. The app may need what it does.", "Read it. What prepares the app goes into `hooks.pre_start`, a value into `--set variable.NAME=VALUE`."},
 
 	{UnsetVariable, Refused, "A variable has no value.", "`--set variable.NAME=VALUE`, or write it into `.env` beside the source."},
 	{BadInterpolation, Refused, "A `$` is followed by something that is not a variable.", "Write `$$` for a literal `$`."},
@@ -201,6 +213,11 @@ var Losses = []Loss{
 	{EmptyEntrypoint, Refused, "The entrypoint of the image can't be removed, only replaced.", "Write the program as `entrypoint`."},
 	{ExternalSecret, Refused, "The value is stored by a cluster.", "Declare it with `file` or `environment`."},
 	{MountKind, Refused, "The manifest has no mount of this kind.", "Use a volume, a path or a tmpfs."},
+	{ForeignSecret, Refused, "The value is a secret of another app. It is left out.", "Have the program read it from a template of `files`, which can name it."},
+	{ForeignValue, Refused, "The value is one that another app decides, and no capability exports it. It is left out.", "`--set variable.NAME=VALUE`."},
+	{OnionAddress, Refused, "The value is the address of a hidden service, which is known only after Tor has started. It is left out.", "`--set variable.NAME=ADDRESS` once it is known."},
+	{MachineAddress, Refused, "The value is an address of the machine or of its networks. It is left out.", "`--set variable.NAME=ADDRESS`."},
+	{HostDirectory, Refused, "The value is the directory of the host that the app's data is in. It is left out, since the data is in volumes.", "`--set variable.NAME=/path/in/the/container`."},
 }
 
 // lossOf is the entry of a code.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -55,7 +56,7 @@ func NewDraft(answers map[string]string) *Draft {
 func (d *Draft) Report(code Code, p syntax.Position, key, format string, args ...any) {
 	loss := lossOf(code)
 	d.findings = append(d.findings, at(Finding{
-		Severity: loss.Severity, Code: code, Key: key, Message: fmt.Sprintf(format, args...), Hint: loss.Mend,
+		Severity: loss.Severity, Code: code, Key: key, Message: shown.Replace(fmt.Sprintf(format, args...)), Hint: loss.Mend,
 	}, p))
 }
 
@@ -98,7 +99,7 @@ func (d *Draft) Mask(p syntax.Position, value string) {
 // Finish writes the manifest. What archgen check would refuse is left out and reported.
 func (d *Draft) Finish() *Result {
 	tree := d.tree()
-	r := &Result{ID: d.App.ID, Sources: d.excerpts()}
+	r := &Result{ID: d.App.ID, Version: d.App.Version, Sources: d.excerpts()}
 	if text, ok := d.settle(tree); ok {
 		r.Files = []File{{d.App.ID + ".yaml", text}}
 		for _, name := range d.templatesOf(tree) {
@@ -130,6 +131,14 @@ func (d *Draft) settle(tree *syntax.Node) (text []byte, ok bool) {
 	return nil, false
 }
 
+// Check is what archgen check finds in the manifest of a result by itself.
+func Check(r *Result) diag.List {
+	if len(r.Files) == 0 {
+		return nil
+	}
+	return checked(r.ID, r.Files[0].Data)
+}
+
 // checked is what archgen check finds in a manifest by itself.
 func checked(id string, text []byte) diag.List {
 	m, found := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: id + ".yaml", Data: text}})
@@ -140,7 +149,16 @@ func checked(id string, text []byte) diag.List {
 		return found
 	}
 	_, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
-	return append(found, problems...)
+	return append(found, slices.DeleteFunc(problems, IsOfOthers)...)
+}
+
+// ofOtherVolume is the place of the id of another app.
+var ofOtherVolume = regexp.MustCompile(`\.volumes\[\d+\]\.app$`)
+
+// IsOfOthers reports whether a diagnostic is about an app that is not in the set: a capability
+// that it provides, or a volume that it shares. The manifest is right without it.
+func IsOfOthers(d diag.Diagnostic) bool {
+	return d.Code == diag.Unsatisfied || d.Code == diag.NotShared || d.Code == diag.UnknownName && ofOtherVolume.MatchString(d.Path)
 }
 
 // removeValue removes what a diagnostic is about: an item of a list as a whole, or a value. It

@@ -35,6 +35,8 @@ type Options struct {
 	Capabilities string
 	// Answers is by the keys of the questions.
 	Answers map[string]string
+	// Platform is what there is around the file; nil without one.
+	Platform *Platform
 }
 
 // project is a Compose project while it is read.
@@ -83,7 +85,7 @@ func ImportTree(fsys fs.FS, tree *syntax.Node, sources map[string][]byte, o Opti
 
 func newProject(fsys fs.FS, o Options) *project {
 	p := &project{
-		Draft: importer.NewDraft(o.Answers), Options: o, fsys: fsys,
+		Draft: o.Platform.draft(o.Answers), Options: o, fsys: fsys,
 		secrets: map[string]string{}, unset: map[string]bool{}, volumes: map[string]string{},
 	}
 	p.App.ID = idOf(first(o.ID, o.Name, "app"))
@@ -104,6 +106,7 @@ func (p *project) convert() *importer.Result {
 	p.relate()
 	p.userInterface()
 	p.place()
+	p.Platform.finish(p.volumes)
 	return p.Finish()
 }
 
@@ -136,7 +139,10 @@ func (p *project) describe() {
 			p.App.ID = idOf(text)
 		}
 	}
-	p.App.Name = strings.ToUpper(p.App.ID[:1]) + strings.ReplaceAll(p.App.ID[1:], "-", " ")
+	p.App.Name = first(p.App.Name, strings.ToUpper(p.App.ID[:1])+strings.ReplaceAll(p.App.ID[1:], "-", " "))
+	if p.App.Version != "" {
+		return
+	}
 	p.App.Version = "1"
 	for _, s := range p.services {
 		if image := s.node.Get("image"); s.part == "main" && image != nil {

@@ -234,11 +234,14 @@ func (p *project) userInterface() {
 		return
 	}
 	best := candidates[0]
+	if i := slices.IndexFunc(candidates, func(c published) bool { return p.Platform.serves(c.port().Host) }); i >= 0 {
+		best = candidates[i]
+	}
 	choices := []string{"none"}
 	for _, c := range candidates {
 		choices = append(choices, strconv.Itoa(c.port().Host))
 	}
-	if _, isAnswered := p.Answer("ui"); slices.Contains(secure, best.port().Container) && !isAnswered {
+	if _, isAnswered := p.Answer("ui"); slices.Contains(secure, best.port().Container) && !isAnswered && !p.Platform.serves(best.port().Host) {
 		p.Report(importer.UIScheme, best.at, best.key, "the port %d speaks https, and is no user interface", best.port().Host)
 		return
 	}
