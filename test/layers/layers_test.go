@@ -29,6 +29,7 @@ var mayImport = map[string][]string{
 	"manifests/importer":           {"manifests", "manifests/diag", "manifests/syntax"},
 	"manifests/importer/compose":   {"manifests", "manifests/diag", "manifests/importer", "manifests/syntax"},
 	"manifests/importer/platform":  {"manifests", "manifests/importer", "manifests/importer/compose", "manifests/syntax"},
+	"manifests/importer/runtipi":   {"manifests", "manifests/importer", "manifests/importer/compose", "manifests/importer/platform", "manifests/syntax"},
 	"manifests/importer/umbrel":    {"manifests", "manifests/importer", "manifests/importer/compose", "manifests/importer/platform", "manifests/syntax"},
 	"manifests/importer/casaos":    {"manifests", "manifests/importer", "manifests/importer/compose", "manifests/importer/platform", "manifests/syntax"},
 	"manifests/importer/podmanrun": {"manifests/diag", "manifests/importer", "manifests/importer/compose", "manifests/syntax"},
