@@ -1,5 +1,5 @@
 // Package corpus owns the machinery of the corpora of importers: cases in txtar archives, which
-// are the files of a source with what becomes of them below want/, and the demands that every
+// are the files of a source with what happens to them below want/, and the demands that every
 // importer meets.
 //
 // It is for tests only.

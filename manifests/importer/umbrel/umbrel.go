@@ -97,10 +97,19 @@ func (a *app) complete() {
 	to.Version = cmp.Or(platform.Line(a.field("version")), to.Version)
 	to.Description = platform.Line(a.field("tagline"))
 	a.UserInterface(a.container, a.field("path"))
+	a.unserved()
 	a.login()
 	a.backup()
 	a.passwords()
 	a.Require(a.needs...)
+}
+
+// unserved reports that no port was found for the user interface that Umbrel has one for.
+func (a *app) unserved() {
+	port := a.meta.Get("port")
+	if answer, _ := a.Answer("ui"); a.App.App().UI == nil && a.Port > 0 && answer != "none" {
+		a.Report(importer.NoEquivalent, port.At, "port", "no part is known to listen on the port of the user interface")
+	}
 }
 
 // login tells the first login, which is the same on every machine.
