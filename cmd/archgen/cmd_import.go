@@ -112,8 +112,7 @@ read for constants; no script runs.
 	{
 		imports.Runtipi, "runtipi DIR", "Import an app or a store of runtipi",
 		`import runtipi reads an app of runtipi and writes ID.yaml, as import compose
-does.
-Fields of its form become secrets and questions.
+does. Fields of its form become secrets and questions.
 `, `  archgen import runtipi ./runtipi-appstore/apps/immich
   archgen import runtipi --out apps ./runtipi-appstore`,
 		"directory of an app, or of a store",
