@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,7 +40,10 @@ dropped or refused, with its position and what to do.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(c.importComposeCommand(), c.importQuadletCommand(), c.importRunCommand())
+	for _, verb := range importVerbs {
+		cmd.AddCommand(c.importAppCommand(verb))
+	}
+	cmd.AddCommand(c.importQuadletCommand(), c.importRunCommand())
 	return cmd
 }
 
@@ -54,15 +58,14 @@ func (o *importOptions) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.asJSON, "json", false, "print the report as JSON")
 }
 
-func (c *cli) importComposeCommand() *cobra.Command {
-	var o importOptions
-	cmd := &cobra.Command{
-		Use:   "compose FILE|DIR",
-		Short: "Import a Compose project",
-		Long: `import compose reads a Compose project and writes ID.yaml, with its
-configuration files in ID.files. It reads files in the directory of the project
-only, starts nothing and pulls nothing.
+// importVerb is a verb that imports apps of files.
+type importVerb struct {
+	imports.Format
+	use, short, long, example, what string
+}
 
+// ending is what all verbs do, for their help.
+const ending = `
 What the source does not say is a question. On a terminal, archgen asks it.
 Elsewhere the question has a default that is safe, or the report names the
 --set that answers it. A file for --answers is TOML or YAML with the same keys.
@@ -70,16 +73,68 @@ Elsewhere the question has a default that is safe, or the report names the
 A password, token or key becomes a secret: the manifest has its name and never
 its value. Set the value with archgen secret set before the app starts.
 
+If DIR holds directories of apps, each of them is imported, without questions,
+and a table says what happens to them. One that fails stops no other.
+
 Exit status: 0 nothing is lost; 1 the app needs something that a manifest can't
 say, and nothing was written; 3 something is approximated or dropped, or left
-out because of --partial.`,
-		Example: `  archgen import compose ./wiki
+out because of --partial.`
+
+var importVerbs = []importVerb{
+	{
+		imports.Compose, "compose FILE|DIR", "Import a Compose project",
+		`import compose reads a Compose project and writes ID.yaml, with its
+configuration files in ID.files. It reads files in the directory of the project
+only, starts nothing and pulls nothing.
+`, `  archgen import compose ./wiki
   archgen import compose --id wiki --set expose=network compose.yaml
   archgen import compose --answers wiki.toml --json ./wiki`,
-		Args: usageArgs(oneOf("Compose file, or directory that has one")),
+		"Compose file, or directory that has one",
+	},
+	{
+		imports.CasaOS, "casaos DIR", "Import an app or the store of CasaOS",
+		`import casaos reads an app of CasaOS, which is a Compose file with x-casaos, and
+writes ID.yaml as import compose does. What is below /DATA/AppData becomes named
+volumes; other directories of /DATA stay directories of the host.
+`, `  archgen import casaos ./CasaOS-AppStore/Apps/Syncthing
+  archgen import casaos --out apps ./CasaOS-AppStore`,
+		"directory of an app, or of a store",
+	},
+	{
+		imports.Umbrel, "umbrel DIR", "Import an app or a store of Umbrel",
+		`import umbrel reads an app of Umbrel and writes ID.yaml as import compose does.
+The port of app_proxy becomes the user interface, without the login of Umbrel.
+What other apps export becomes a capability that the app requires. exports.sh is
+read for constants; no script runs.
+`, `  archgen import umbrel ./umbrel-apps/forgejo
+  archgen import umbrel --out apps ./umbrel-apps`,
+		"directory of an app, or of a store",
+	},
+	{
+		imports.Runtipi, "runtipi DIR", "Import an app or a store of runtipi",
+		`import runtipi reads an app of runtipi and writes ID.yaml, as import compose
+does. Fields of its form become secrets and questions.
+`, `  archgen import runtipi ./runtipi-appstore/apps/immich
+  archgen import runtipi --out apps ./runtipi-appstore`,
+		"directory of an app, or of a store",
+	},
+}
+
+func (c *cli) importAppCommand(v importVerb) *cobra.Command {
+	var o importOptions
+	cmd := &cobra.Command{
+		Use: v.use, Short: v.short, Long: v.long + ending, Example: v.example,
+		Args: usageArgs(oneOf(v.what)),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return c.importFrom(&o, func(answers imports.Answers, ask func(importer.Question) (string, bool)) (*importer.Result, error) {
-				return imports.Compose(args[0], o.id, o.out, answers, ask)
+			apps, err := imports.Apps(v.Format, args[0])
+			switch {
+			case err != nil:
+				return err
+			case len(apps) > 0:
+				return c.importStore(&o, v.Format, apps)
+			}
+			return c.importFrom(&o, func(answers imports.Answers, ask imports.Ask) (*importer.Result, error) {
+				return imports.App(v.Format, args[0], o.id, o.out, answers, ask)
 			})
 		},
 	}
@@ -98,7 +153,7 @@ variables in it already; relative paths are below the working directory.`,
 		Example: `  archgen import run -- podman run -d --name web -p 8080:80 nginx:1.27`,
 		Args:    some("give the command: archgen import run -- podman run …"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return c.importFrom(&o, func(answers imports.Answers, ask func(importer.Question) (string, bool)) (*importer.Result, error) {
+			return c.importFrom(&o, func(answers imports.Answers, ask imports.Ask) (*importer.Result, error) {
 				return imports.Run(args, o.id, answers, ask)
 			})
 		},
@@ -125,7 +180,7 @@ they are for the user that runs archgen.`,
   archgen import quadlet --set mount.data=volume web.container`,
 		Args: usageArgs(oneOf("Quadlet file, or directory that has some")),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return c.importApps(&o, func(answers imports.Answers, ask func(importer.Question) (string, bool)) ([]*importer.Result, error) {
+			return c.importApps(&o, func(answers imports.Answers, ask imports.Ask) ([]*importer.Result, error) {
 				return imports.Quadlet(args[0], o.id, o.out, imports.Specifiers(c.getenv), answers, ask)
 			})
 		},
@@ -134,22 +189,27 @@ they are for the user that runs archgen.`,
 	return cmd
 }
 
+// answers is what the command line and its file answer.
+func (o *importOptions) answers() (a imports.Answers, err error) {
+	for _, text := range o.set {
+		if key, _, found := strings.Cut(text, "="); !found || key == "" {
+			return a, usageError{fmt.Errorf("--set %s: write KEY=VALUE", text)}
+		}
+	}
+	return imports.ReadAnswers(o.answersFile, o.set)
+}
+
 // importFrom imports one app.
-func (c *cli) importFrom(o *importOptions, read func(imports.Answers, func(importer.Question) (string, bool)) (*importer.Result, error)) error {
-	return c.importApps(o, func(answers imports.Answers, ask func(importer.Question) (string, bool)) ([]*importer.Result, error) {
+func (c *cli) importFrom(o *importOptions, read func(imports.Answers, imports.Ask) (*importer.Result, error)) error {
+	return c.importApps(o, func(answers imports.Answers, ask imports.Ask) ([]*importer.Result, error) {
 		r, err := read(answers, ask)
 		return []*importer.Result{r}, err
 	})
 }
 
 // importApps imports with the answers of the command line, of the file and of a person.
-func (c *cli) importApps(o *importOptions, read func(imports.Answers, func(importer.Question) (string, bool)) ([]*importer.Result, error)) error {
-	for _, text := range o.set {
-		if key, _, found := strings.Cut(text, "="); !found || key == "" {
-			return usageError{fmt.Errorf("--set %s: write KEY=VALUE", text)}
-		}
-	}
-	answers, err := imports.ReadAnswers(o.answersFile, o.set)
+func (c *cli) importApps(o *importOptions, read func(imports.Answers, imports.Ask) ([]*importer.Result, error)) error {
+	answers, err := o.answers()
 	if err != nil {
 		return err
 	}
@@ -157,7 +217,7 @@ func (c *cli) importApps(o *importOptions, read func(imports.Answers, func(impor
 	if err != nil {
 		return err
 	}
-	if key := answers.Unasked(apps); key != "" {
+	if key := answers.Unasked(apps...); key != "" {
 		return usageError{fmt.Errorf("--set %s answers no question of this source; the report names the keys", key)}
 	}
 	return c.concludeImports(o, apps)
@@ -210,14 +270,13 @@ func (l lossy) Unwrap() error { return l.error }
 
 // concludeImport prints the report, writes the files, and checks what it wrote.
 func (c *cli) concludeImport(o *importOptions, r *importer.Result) (document, error) {
-	worst := r.Worst()
-	doesWrite := len(r.Files) > 0 && (worst != importer.Refused || o.partial)
+	doesWrite := o.writes(r)
 	var written []string
 	var err error
 	if doesWrite {
 		written, err = imports.Write(r, o.out, o.force)
 	}
-	d := document{"id": r.ID, "written": list(written), "findings": list(r.Findings), "questions": list(r.Questions), "counts": r.Counts()}
+	d := imported(r, written)
 	if !o.asJSON {
 		err = errors.Join(err, r.Print(c.stderr, ui.HasColor(c.stderr, c.getenv)))
 		for _, name := range written {
@@ -235,10 +294,22 @@ func (c *cli) concludeImport(o *importOptions, r *importer.Result) (document, er
 	if err := c.checkImported(filepath.Join(o.out, r.Files[0].Path), o.asJSON); err != nil {
 		return d, err
 	}
-	if worst != importer.Kept && worst != importer.Asked {
+	if r.IsLossy() {
 		return d, lossy{errReported}
 	}
 	return d, nil
+}
+
+// writes reports whether the files of an import are written.
+func (o *importOptions) writes(r *importer.Result) bool {
+	return len(r.Files) > 0 && (r.Worst() != importer.Refused || o.partial)
+}
+
+// imported is an imported app for programs.
+func imported(r *importer.Result, written []string) document {
+	return document{
+		"id": r.ID, "version": r.Version, "written": list(written), "findings": list(r.Findings), "questions": list(r.Questions), "counts": r.Counts(),
+	}
 }
 
 // checkImported does what archgen check does with the manifest that was written. It has
@@ -248,6 +319,9 @@ func (c *cli) checkImported(path string, asJSON bool) error {
 		path = "./" + path
 	}
 	k, err := c.load(&source{}, []string{path})
+	if err == nil {
+		k.Diags = slices.DeleteFunc(k.Diags, importer.IsOfOthers) // the others need not be here
+	}
 	switch {
 	case err != nil:
 		return err

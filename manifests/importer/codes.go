@@ -41,6 +41,8 @@ const (
 	Privilege      Code = "privilege"
 	ExistingVolume Code = "existing-volume"
 	Specifier      Code = "specifier"
+	LoginProxy     Code = "login-proxy"
+	ForeignVolume  Code = "foreign-volume"
 
 	RawArgument      Code = "raw-argument"
 	PlainSecret      Code = "plain-secret"
@@ -71,6 +73,7 @@ const (
 	CPUReservation Code = "cpu-reservation"
 	SecurityOption Code = "security-option"
 	Directive      Code = "directive"
+	Script         Code = "script"
 
 	UnsetVariable    Code = "unset-variable"
 	BadInterpolation Code = "bad-interpolation"
@@ -105,6 +108,11 @@ const (
 	ForeignUnit      Code = "foreign-unit"
 	HostCommand      Code = "host-command"
 	UnitKind         Code = "unit-kind"
+	ForeignSecret    Code = "foreign-secret"
+	ForeignValue     Code = "foreign-value"
+	OnionAddress     Code = "onion-address"
+	MachineAddress   Code = "machine-address"
+	HostDirectory    Code = "host-directory"
 )
 
 // Loss documents a code: what happens to the key, and what a person can do.
@@ -138,6 +146,9 @@ var Losses = []Loss{
 	{ExistingVolume, Asked, "The volume exists outside of the app. The manifest names it with `existing`; Podman must have it before the app starts.", "`--set mount.NAME=volume` for a new, empty volume. `podman volume import` copies a volume of Docker."},
 	{Specifier, Asked, "A specifier of systemd, such as `%h`, is replaced by what it stands for where the user that imports runs the unit.", "`--set specifier.h=/home/USER`."},
 
+	{LoginProxy, Asked, "The platform asks for its login before it shows the app. Nothing does that here; the user interface is published on loopback only.", "Use the login of the app if it has one, before `--set expose=network`."},
+	{ForeignVolume, Asked, "The app mounts a volume of another app, which has to share it.", "Add `shares` to the other app, in an overlay; `archgen check` prints the line."},
+
 	{RawArgument, Approximated, "An argument of `podman run` says it (`podman_args`), which archgen does not check.", "Leave it out if the app works without it."},
 	{PlainSecret, Approximated, "A password stays in the manifest as plain text.", "Have the program read it from a file in /run/secrets, or from a template of `files`."},
 	{StaticAddress, Approximated, "The container has no fixed address; other parts reach it by its name.", "Replace the address by the name of the part where the app is told it."},
@@ -167,6 +178,7 @@ var Losses = []Loss{
 	{CPUReservation, Dropped, "No processor time is reserved.", "Set `limits.cpus` of other apps."},
 	{Directive, Dropped, "A manifest can't set the directive of systemd.", "Leave it out, or set it in a drop-in of the unit."},
 	{SecurityOption, Dropped, "The security option is left out.", "See `security` in docs/manifest.md."},
+	{Script, Dropped, "A script of the platform is not run. The app may need what it does.", "Read it. What prepares the app goes into `hooks.pre_start`, a value into `--set variable.NAME=VALUE`."},
 
 	{UnsetVariable, Refused, "A variable has no value.", "`--set variable.NAME=VALUE`, or write it into `.env` beside the source."},
 	{BadInterpolation, Refused, "A `$` is followed by something that is not a variable.", "Write `$$` for a literal `$`."},
@@ -201,6 +213,11 @@ var Losses = []Loss{
 	{ForeignUnit, Refused, "The unit depends on one that is not part of the app.", "Import them together with `--id`, or offer the other one as a capability."},
 	{HostCommand, Refused, "The unit runs a command of the host, which no app does.", "Run the command in the app's image with `hooks.pre_start`."},
 	{UnitKind, Refused, "The file is of a kind that is not imported: a pod, a Kubernetes file, or a template of a unit.", "Write a .container file for each container."},
+	{ForeignSecret, Refused, "The value is a secret of another app. It is left out.", "Have the program read it from a template of `files`, which can name it."},
+	{ForeignValue, Refused, "The value is one that another app decides, and no capability exports it. It is left out.", "`--set variable.NAME=VALUE`."},
+	{OnionAddress, Refused, "The value is the address of a hidden service, which is known only after Tor has started. It is left out.", "`--set variable.NAME=ADDRESS` once it is known."},
+	{MachineAddress, Refused, "The value is an address of the machine or of its networks. It is left out.", "`--set variable.NAME=ADDRESS`."},
+	{HostDirectory, Refused, "The value is the directory of the host that the app's data is in. It is left out, since the data is in volumes.", "`--set variable.NAME=/path/in/the/container`."},
 }
 
 // lossOf is the entry of a code.

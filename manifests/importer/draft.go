@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -27,7 +28,7 @@ type Draft struct {
 	notes map[string]syntax.Position
 	// origins is where the values of the manifest come from, by their paths, for what is refused.
 	origins map[string]origin
-	// zeros is the paths of zero values that are written, since their default is another one.
+	// zeros is the paths of zero values that are written, since their default differs.
 	zeros map[string]bool
 	// masked is the places of secret values, which no excerpt shows.
 	masked []mask
@@ -57,7 +58,7 @@ func NewDraft(answers map[string]string) *Draft {
 func (d *Draft) Report(code Code, p syntax.Position, key, format string, args ...any) {
 	loss := lossOf(code)
 	d.findings = append(d.findings, at(Finding{
-		Severity: loss.Severity, Code: code, Key: key, Message: fmt.Sprintf(format, args...), Hint: loss.Mend,
+		Severity: loss.Severity, Code: code, Key: key, Message: shown.Replace(fmt.Sprintf(format, args...)), Hint: loss.Mend,
 	}, p))
 }
 
@@ -103,7 +104,7 @@ func (d *Draft) Mask(p syntax.Position, value string) {
 // Finish writes the manifest. What archgen check would refuse is left out and reported.
 func (d *Draft) Finish() *Result {
 	tree := d.tree()
-	r := &Result{ID: d.App.ID, Sources: d.excerpts()}
+	r := &Result{ID: d.App.ID, Version: d.App.Version, Sources: d.excerpts()}
 	if text, ok := d.settle(tree); ok {
 		r.Files = []File{{d.App.ID + ".yaml", text}}
 		for _, name := range d.templatesOf(tree) {
@@ -135,6 +136,14 @@ func (d *Draft) settle(tree *syntax.Node) (text []byte, ok bool) {
 	return nil, false
 }
 
+// Check is what archgen check finds in the manifest of a result by itself.
+func Check(r *Result) diag.List {
+	if len(r.Files) == 0 {
+		return nil
+	}
+	return checked(r.ID, r.Files[0].Data)
+}
+
 // checked is what archgen check finds in a manifest by itself.
 func checked(id string, text []byte) diag.List {
 	m, found := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: id + ".yaml", Data: text}})
@@ -145,13 +154,16 @@ func checked(id string, text []byte) diag.List {
 		return found
 	}
 	_, problems := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
-	return append(found, slices.DeleteFunc(problems, isOfAnother)...)
+	return append(found, slices.DeleteFunc(problems, IsOfOthers)...)
 }
 
-// isOfAnother reports whether a problem is that another app is missing, which only a set of apps
-// has: what it provides, or a volume of it.
-func isOfAnother(d diag.Diagnostic) bool {
-	return d.Code == diag.Unsatisfied || d.Code == diag.UnknownName && strings.HasSuffix(d.Path, "].app")
+// ofOtherVolume is the place of the id of another app.
+var ofOtherVolume = regexp.MustCompile(`\.volumes\[\d+\]\.app$`)
+
+// IsOfOthers reports whether a diagnostic is about an app that is not in the set: a capability
+// that it provides, or a volume that it shares. The manifest is right without it.
+func IsOfOthers(d diag.Diagnostic) bool {
+	return d.Code == diag.Unsatisfied || d.Code == diag.NotShared || d.Code == diag.UnknownName && ofOtherVolume.MatchString(d.Path)
 }
 
 // removeValue removes what a diagnostic is about: an item of a list as a whole, or a value. It

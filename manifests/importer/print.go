@@ -26,7 +26,7 @@ var spread = []string{"app", "container", "containers", "main", "env", "volumes"
 
 func printMap(b *bytes.Buffer, n *syntax.Node, indent string) {
 	for _, e := range n.Entries {
-		b.WriteString(indent + quoted(e.Key) + ":")
+		b.WriteString(indent + word(e.Key) + ":")
 		printValue(b, e.Value, e.Key, e.At, indent, len(indent)+len(e.Key)+2)
 	}
 }
@@ -116,13 +116,55 @@ func comment(from syntax.Position) string {
 	return fmt.Sprintf("  # from %s:%d", from.File, from.Line)
 }
 
+// mark stands before the brace of a variable of the manifest. It is no character, so no source
+// has it by chance.
+const mark = "\uFDD0"
+
+// Reference is a variable of the manifest within a value, such as capability.tor.host. A ${ that
+// the source has stays text.
+func Reference(name string) string { return mark + "{" + name + "}" }
+
+var references = regexp.MustCompile(mark + `\{([^}]*)\}`)
+
+// References is the names of the variables of the manifest in a text.
+func References(text string) (names []string) {
+	for _, m := range references.FindAllStringSubmatch(text, -1) {
+		names = append(names, m[1])
+	}
+	return names
+}
+
+// Sample is a text with a word for each variable of the manifest, to compare it with a pattern.
+func Sample(text string) string { return references.ReplaceAllString(text, "x") }
+
+// Template is a template whose result is the text, with the variables of the manifest in it.
+func Template(text []byte) []byte {
+	text = bytes.ReplaceAll(text, []byte("{{"), []byte(`{{"{{"}}`))
+	return references.ReplaceAllFunc(text, func(whole []byte) []byte {
+		name := string(references.FindSubmatch(whole)[1])
+		if rest, ok := strings.CutPrefix(name, "capability."); ok {
+			capability, export, _ := strings.Cut(rest, ".")
+			return fmt.Appendf(nil, "{{(capability %q).%s}}", capability, export)
+		}
+		return []byte("{{." + name + "}}")
+	})
+}
+
+var referred = strings.NewReplacer(mark, "$", "${", "$${")
+
+// word is text of the source with the variables of the manifest in it.
+func word(text string) string { return quoted(referred.Replace(text)) }
+
+// shown is a message with the variables of the manifest as a person writes them.
+var shown = strings.NewReplacer(mark, "$", `\ufdd0`, "$")
+
 // flow is a value on one line.
 func flow(n *syntax.Node) string {
 	switch n.Kind {
 	case syntax.MapNode:
 		parts := make([]string, 0, len(n.Entries))
 		for _, e := range n.Entries {
-			parts = append(parts, quoted(e.Key)+": "+flow(e.Value))
+			parts = append(parts, word(e.Key)+": "+flow(e.Value))
 		}
 		return "{" + strings.Join(parts, ", ") + "}"
 	case syntax.ListNode:
@@ -135,7 +177,7 @@ func flow(n *syntax.Node) string {
 		if n.Scalar != syntax.TextScalar {
 			return n.Text
 		}
-		return quoted(strings.ReplaceAll(n.Text, "${", "$${"))
+		return word(n.Text)
 	}
 }
 

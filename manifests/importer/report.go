@@ -45,6 +45,8 @@ type File struct {
 // Result is one imported app.
 type Result struct {
 	ID string
+	// Version is that of the app.
+	Version string
 	// Files is the manifest and its templates. It is empty if no app could be made.
 	Files []File
 	// Findings is in the order of the files.
@@ -65,6 +67,9 @@ func (r *Result) Worst() Severity {
 	}
 	return worst
 }
+
+// IsLossy reports whether the app differs from the source.
+func (r *Result) IsLossy() bool { return rank(r.Worst()) > rank(Asked) }
 
 // Below puts the directory of the source before the names of its files, as its reader sees
 // them.

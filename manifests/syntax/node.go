@@ -65,6 +65,14 @@ func (n *Node) Get(key string) *Node {
 	return nil
 }
 
+// List returns the items of a list; none if it is no list.
+func (n *Node) List() []*Node {
+	if n == nil {
+		return nil
+	}
+	return n.Items
+}
+
 // Find returns the index of a key, or -1.
 func (n *Node) Find(key string) int {
 	if n == nil {

@@ -21,7 +21,7 @@ import (
 // units.
 
 // keepOwner is the argument of place for content that keeps its owners.
-const keepOwner = "-1:-1"
+const keepOwner = "keep" // not numbers: -1 would be an option
 
 // plant replaces a new volume with one that has the content of the image and the seed. If the
 // owner is left to Podman, the seed belongs to the owner that Podman has given to the staging

@@ -78,8 +78,11 @@ func Volume(ctx context.Context, args []string, stdin io.Reader) error {
 	return &UsageError{errors.New("it is for archgen prepare and archgen files")}
 }
 
-// ownerOf reads UID:GID.
+// ownerOf reads UID:GID, or keepOwner.
 func ownerOf(text string) (uid, gid int, err error) {
+	if text == keepOwner {
+		return -1, -1, nil
+	}
 	user, group, _ := strings.Cut(text, ":")
 	uid, errUID := strconv.Atoi(user)
 	gid, errGID := strconv.Atoi(group)

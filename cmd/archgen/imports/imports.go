@@ -55,22 +55,28 @@ func ReadAnswers(file string, set []string) (a Answers, err error) {
 	return a, nil
 }
 
-// Unasked is an answer of the command line that no question of an app has the key of, or nothing.
-func (a Answers) Unasked(apps []*importer.Result) string {
-	for _, key := range a.given {
-		isAsked := func(r *importer.Result) bool {
-			return slices.ContainsFunc(r.Questions, func(q importer.Question) bool { return q.Key == key })
+// Unasked is an answer of the command line that no question has the key of, or nothing.
+func (a Answers) Unasked(results ...*importer.Result) string {
+	asked := map[string]bool{}
+	for _, r := range results {
+		for _, q := range r.Questions {
+			asked[q.Key] = true
 		}
-		if !slices.ContainsFunc(apps, isAsked) {
+	}
+	for _, key := range a.given {
+		if !asked[key] {
 			return key
 		}
 	}
 	return ""
 }
 
-// Compose imports the Compose project of a file or directory into the directory out. ask is
-// asked each question that has no answer, until it gives none.
-func Compose(path, id, out string, answers Answers, ask func(importer.Question) (string, bool)) (*importer.Result, error) {
+// Ask returns the answer of a person, if there is one to ask.
+type Ask func(importer.Question) (answer string, ok bool)
+
+// App imports the app of a file or directory into the directory out. ask is asked each question
+// that has no answer, until it gives none.
+func App(f Format, path, id, out string, answers Answers, ask Ask) (*importer.Result, error) {
 	o, dir, err := projectOf(path, out)
 	if err != nil {
 		return nil, err
@@ -80,27 +86,27 @@ func Compose(path, id, out string, answers Answers, ask func(importer.Question) 
 		return nil, err
 	}
 	defer func() { _ = root.Close() }() // nothing was written
-	o.ID, o.Answers = id, answers.All
-	r := answered(answers, ask, func() *importer.Result { return compose.Import(root.FS(), o) })
+	o.ID, o.Answers = id, maps.Clone(answers.All)
+	r := answered(o.Answers, ask, func() *importer.Result { return f.read(root.FS(), o) })
 	r.Below(dir)
 	return r, nil
 }
 
 // Run imports a command such as podman run. Relative paths in it are below the working
 // directory.
-func Run(words []string, id string, answers Answers, ask func(importer.Question) (string, bool)) (*importer.Result, error) {
+func Run(words []string, id string, answers Answers, ask Ask) (*importer.Result, error) {
 	root, err := os.OpenRoot(".")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = root.Close() }() // nothing was written
 	o := compose.Options{ID: id, Answers: answers.All}
-	return answered(answers, ask, func() *importer.Result { return podmanrun.Import(root.FS(), words, o) }), nil
+	return answered(answers.All, ask, func() *importer.Result { return podmanrun.Import(root.FS(), words, o) }), nil
 }
 
 // Quadlet imports the Quadlet files of a directory, or the app of one of them. specifiers is what
 // systemd replaces for the user that runs them.
-func Quadlet(path, id, out string, specifiers map[string]string, answers Answers, ask func(importer.Question) (string, bool)) (apps []*importer.Result, err error) {
+func Quadlet(path, id, out string, specifiers map[string]string, answers Answers, ask Ask) (apps []*importer.Result, err error) {
 	o, dir, err := projectOf(path, out)
 	if err != nil {
 		return nil, err
@@ -111,8 +117,8 @@ func Quadlet(path, id, out string, specifiers map[string]string, answers Answers
 	}
 	defer func() { _ = root.Close() }() // nothing was written
 	for _, app := range quadlet.Find(root.FS(), quadlet.Options{File: o.File, ID: id, Project: o.Project, Specifiers: specifiers}) {
-		own := Answers{All: maps.Clone(answers.All)} // another app may be asked the same
-		r := answered(own, ask, func() *importer.Result { return app.Import(own.All) })
+		own := maps.Clone(answers.All) // another app may be asked the same
+		r := answered(own, ask, func() *importer.Result { return app.Import(own) })
 		r.Below(dir)
 		apps = append(apps, r)
 	}
@@ -142,7 +148,7 @@ func Specifiers(getenv func(string) string) map[string]string {
 }
 
 // answered imports again as long as there are answers to questions that had none.
-func answered(answers Answers, ask func(importer.Question) (string, bool), read func() *importer.Result) *importer.Result {
+func answered(answers map[string]string, ask Ask, read func() *importer.Result) *importer.Result {
 	for {
 		r := read()
 		i := slices.IndexFunc(r.Questions, func(q importer.Question) bool { return !q.IsAnswered })
@@ -153,7 +159,7 @@ func answered(answers Answers, ask func(importer.Question) (string, bool), read 
 		if !ok {
 			return r
 		}
-		answers.All[r.Questions[i].Key] = answer
+		answers[r.Questions[i].Key] = answer
 	}
 }
 

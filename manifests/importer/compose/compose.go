@@ -38,6 +38,8 @@ type Options struct {
 	// Complete adds what another format than Compose says of the parts, which have the names of
 	// their services. It is called once all of them are read.
 	Complete func(d *importer.Draft, parts map[string]Part)
+	// Platform is what there is around the file; nil without one.
+	Platform *Platform
 }
 
 // Part is a part of the app while it is imported, with its path in the manifest.
@@ -94,7 +96,7 @@ func ImportTree(fsys fs.FS, tree *syntax.Node, sources map[string][]byte, o Opti
 
 func newProject(fsys fs.FS, o Options) *project {
 	p := &project{
-		Draft: importer.NewDraft(o.Answers), Options: o, fsys: fsys,
+		Draft: o.Platform.draft(o.Answers), Options: o, fsys: fsys,
 		secrets: map[string]string{}, unset: map[string]bool{}, volumes: map[string]string{}, networks: map[string]string{},
 	}
 	p.App.ID = importer.IDOf(first(o.ID, o.Name, "app"))
@@ -116,6 +118,7 @@ func (p *project) convert() *importer.Result {
 	p.complete()
 	p.userInterface()
 	p.place()
+	p.Platform.finish(p.volumes)
 	return p.Finish()
 }
 
@@ -160,7 +163,10 @@ func (p *project) describe() {
 			p.App.ID = importer.IDOf(text)
 		}
 	}
-	p.App.Name = strings.ToUpper(p.App.ID[:1]) + strings.ReplaceAll(p.App.ID[1:], "-", " ")
+	p.App.Name = first(p.App.Name, strings.ToUpper(p.App.ID[:1])+strings.ReplaceAll(p.App.ID[1:], "-", " "))
+	if p.App.Version != "" {
+		return
+	}
 	p.App.Version = "1"
 	for _, s := range p.services {
 		if image := s.node.Get("image"); s.part == "main" && image != nil {

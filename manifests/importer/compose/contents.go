@@ -47,12 +47,7 @@ func (p *project) textOf(name string) (text []byte, ok bool) {
 	if err != nil || !utf8.Valid(data) || bytes.IndexByte(data, 0) >= 0 {
 		return nil, false
 	}
-	return templateOf(data), true
-}
-
-// templateOf is a template whose result is the text.
-func templateOf(text []byte) []byte {
-	return bytes.ReplaceAll(text, []byte("{{"), []byte(`{{"{{"}}`))
+	return importer.Template(data), true
 }
 
 // addTemplate mounts a file beside the source as a template.
@@ -148,7 +143,7 @@ func (s *service) configs(n *syntax.Node, key string) {
 		if !path.IsAbs(target) {
 			target = "/" + target
 		}
-		s.mountTemplate(first(file, g.source), templateOf([]byte(text)), path.Clean(target), g.mode, g.item)
+		s.mountTemplate(first(file, g.source), importer.Template([]byte(text)), path.Clean(target), g.mode, g.item)
 	}
 }
 

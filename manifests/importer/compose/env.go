@@ -152,7 +152,11 @@ func isURLWithPassword(text string) bool { return urlPassword.MatchString(text) 
 // withoutSecrets is a text, unless a secret is a part of it, which no manifest can say.
 func (p *project) withoutSecrets(x expanded, it item, what string) (text string, ok bool) {
 	for _, u := range x.uses {
-		if !isSecretName(u.name) || u.isSet && !isSecretValue(u.value) {
+		if v := p.Platform.lost(u); v != nil {
+			p.Report(v.Loss, it.at, it.key, "%s is left out: %s is %s", what, u.name, v.What)
+			return "", false
+		}
+		if !p.isSecret(u.name) || u.isSet && !isSecretValue(u.value) {
 			continue
 		}
 		name := importer.SecretName(u.name)
@@ -186,6 +190,9 @@ func (p *project) findSecrets() {
 // secretWords is how the names of secrets end.
 var secretWords = regexp.MustCompile(`(?i)(?:^|[_.-])(?:[A-Z0-9]*PASS|[A-Z0-9]*PASSWORD|[A-Z0-9]*PASSWD|PWD|PASSPHRASE|[A-Z]*TOKEN|[A-Z]*SECRET|SECRET_KEY(?:_BASE)?|API_?KEY|APP_KEY|PRIVATE_KEY|ENCRYPTION_KEY|ACCESS_KEY|MASTER_KEY|SIGNING_KEY|AUTH_KEY)$`)
 
+// isSecret reports whether the value of a variable is a secret.
+func (p *project) isSecret(name string) bool { return isSecretName(name) || p.Platform.isSecret(name) }
+
 func isSecretName(name string) bool { return secretWords.MatchString(name) }
 
 // isSecretValue is false for what stands beside a secret's name without being one: a switch, a
@@ -203,7 +210,10 @@ func isSecretValue(value string) bool {
 
 // secretOf is the name of the secret that an environment variable is as a whole, or nothing.
 func (p *project) secretOf(v envValue) string {
-	isVariable := v.x.isWhole && isSecretName(v.x.uses[0].name)
+	isVariable := v.x.isWhole && p.isSecret(v.x.uses[0].name)
+	if slices.ContainsFunc(v.x.uses, func(u use) bool { return p.Platform.lost(u) != nil }) {
+		return ""
+	}
 	if !isVariable && !isSecretName(v.name) {
 		return ""
 	}

@@ -57,8 +57,10 @@ func (p *project) lookup(name string, at syntax.Position) (variable, bool) {
 		p.Ask(importer.Question{Code: importer.Variable, Key: "variable." + name, Text: "the variable " + name + " has a value", HasDefault: true}.From(at, ""))
 		return variable{value: value}, true
 	}
-	v, ok := p.vars[name]
-	return v, ok
+	if v, ok := p.vars[name]; ok {
+		return v, true
+	}
+	return p.Platform.lookup(name)
 }
 
 // text is a scalar with its variables replaced. It reports variables without a value, and

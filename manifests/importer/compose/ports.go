@@ -242,6 +242,9 @@ func (p *project) userInterface() {
 		return
 	}
 	best := candidates[0]
+	if i := slices.IndexFunc(candidates, func(c published) bool { return p.Platform.serves(c.port().Host) }); i >= 0 {
+		best = candidates[i]
+	}
 	choices := []string{"none"}
 	for _, c := range candidates {
 		choices = append(choices, strconv.Itoa(c.port().Host))
@@ -262,7 +265,7 @@ func (p *project) userInterface() {
 
 // schemeOf is the protocol of the user interface; empty for http.
 func (p *project) schemeOf(h published) string {
-	if !slices.Contains(secure, h.port().Container) {
+	if !slices.Contains(secure, h.port().Container) || p.Platform.serves(h.port().Host) { // the platform says it
 		return ""
 	}
 	scheme := p.Ask(importer.Question{

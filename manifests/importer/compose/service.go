@@ -105,7 +105,7 @@ func pattern[T any](field string) func(string) bool {
 	if !ok {
 		panic("the schema has no " + field)
 	}
-	return func(text string) bool { return manifests.Fits(f.Tag.Get("pattern"), text) }
+	return func(text string) bool { return manifests.Fits(f.Tag.Get("pattern"), importer.Sample(text)) }
 }
 
 // What the schema accepts decides what is lost, so that a name that it learns to accept is kept

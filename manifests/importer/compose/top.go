@@ -112,6 +112,9 @@ func (s *service) mainPoints() (points int) {
 	if s.name == "main" {
 		points += 10
 	}
+	if s.Platform.isMain(s.name) {
+		points += 20
+	}
 	if ports := s.node.Get("ports"); ports != nil && len(ports.Items) > 0 {
 		points += 4
 	}

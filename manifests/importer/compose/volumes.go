@@ -151,6 +151,7 @@ func (s *service) mount(m mount) {
 	answer, isAnswered := s.Answer("mount." + m.source)
 	isPath := isAnswered && path.IsAbs(answer)
 	switch {
+	case s.foreignVolume(m):
 	case m.kind == "tmpfs":
 		s.addTmpfs(m)
 	case m.kind == "bind" && isSocket(m.source) && !isPath:
@@ -240,7 +241,7 @@ func (s *service) beside(m mount) {
 	}
 	if len(content) > 0 {
 		s.Report(importer.InitialContent, m.at, m.key, "%s has content, and the new volume does not get it", m.source)
-	} else {
+	} else if s.Platform == nil { // below the directory of a platform's app all is the app's own
 		s.Ask(importer.Question{
 			Code: importer.NewVolume, Key: "mount." + m.source, Text: fmt.Sprintf("%s becomes a new volume", m.source), Default: "volume", HasDefault: true,
 		}.From(m.at, m.key))

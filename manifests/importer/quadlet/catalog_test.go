@@ -20,11 +20,11 @@ var sets = map[string][]string{
 	"knots, electrumx": {"bitcoin-core", "electrs", "electrs-ui", "fulcrum", "fulcrum-ui"},
 }
 
-// excepted is the lines that differ when an app comes back, with the reason.
+// excepted is the lines that differ after an app was imported and rendered again, with the reason.
 var excepted = []struct{ line, why string }{
 	{`#.*`, "it is a comment"},
 	{`Digest=.*`, "the recipe and the unit of another manifest have other digests"},
-	{`ManifestDigest=.*`, "the manifest is another one"},
+	{`ManifestDigest=.*`, "the manifest differs"},
 	{`(?:Label|Annotation)=io\.archipelago\.digest=.*`, "it repeats the digest"},
 }
 

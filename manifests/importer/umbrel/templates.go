@@ -1,0 +1,48 @@
+package umbrel
+
+import (
+	"io/fs"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests/importer"
+	"github.com/archipelago-os/archipelago/manifests/importer/platform"
+	"github.com/archipelago-os/archipelago/manifests/syntax"
+)
+
+// templateFiles is the files that Umbrel replaces variables in before each start.
+func (a *app) templateFiles() []string {
+	names, err := fs.Glob(a.FS, "*.template")
+	if err != nil {
+		return nil
+	}
+	return names
+}
+
+// templates adds the files that Umbrel makes of its templates to those of the app.
+func (a *app) templates() {
+	made := map[string][]byte{}
+	for _, name := range a.templateFiles() {
+		data, ok := a.ReadText(name)
+		if !ok {
+			continue
+		}
+		at := syntax.Position{File: name, Line: 1, Column: 1}
+		text := platform.Replace(string(data), func(variable string) (string, bool) {
+			v, isKnown := a.Variables[variable]
+			if value, ok := a.value(variable); ok {
+				return value, true
+			}
+			switch {
+			case v.Loss != "":
+				a.Report(v.Loss, at, name, "%s is not in the file: it is %s", variable, v.What)
+			case v.IsSecret:
+				a.Report(importer.SecretInValue, at, name, "the secret %s is not in the file", variable)
+			}
+			return "", isKnown
+		})
+		made[strings.TrimSuffix(name, ".template")] = []byte(text)
+	}
+	if len(made) > 0 {
+		a.FS = platform.WithFiles(a.FS, made)
+	}
+}

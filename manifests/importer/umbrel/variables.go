@@ -1,0 +1,131 @@
+package umbrel
+
+import (
+	"regexp"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/importer"
+	"github.com/archipelago-os/archipelago/manifests/importer/compose"
+	"github.com/archipelago-os/archipelago/manifests/importer/platform"
+	"github.com/archipelago-os/archipelago/manifests/syntax"
+)
+
+// ownData stands for the directory of the app's data until the tree is converted.
+const ownData = "<app-data>"
+
+// entropy is how many digits a secret of Umbrel has: HMAC-SHA256.
+const entropy = 64
+
+// variables is what Umbrel itself sets.
+func (a *app) variables() {
+	for name, value := range map[string]string{
+		"APP_ID": a.id(), "APP_VERSION": a.field("version"), "APP_PROXY_PORT": a.field("port"),
+		"UMBREL_ROOT": "/home/umbrel/umbrel",
+	} {
+		a.Variables[name] = compose.Variable{Value: value}
+	}
+	for _, name := range []string{"APP_DOMAIN", "DEVICE_DOMAIN_NAME", "DEVICE_HOSTNAME"} {
+		a.Variables[name] = compose.Variable{Value: importer.Reference("settings.host_name")}
+	}
+	for _, name := range []string{"APP_SEED", "APP_PASSWORD"} {
+		a.Variables[name] = compose.Variable{IsSecret: true}
+	}
+	a.Variables["APP_HIDDEN_SERVICE"] = onion
+	a.Variables["NETWORK_IP"] = compose.Variable{Loss: importer.MachineAddress, What: "an address of a network"}
+	a.Variables["TOR_PASSWORD"] = compose.Variable{Loss: importer.ForeignSecret, What: "a secret of another app"}
+	a.directory("APP_DATA_DIR", "")
+	a.directory("EXPORTS_APP_DIR", "")
+	a.directory("TOR_DATA_DIR", "/tor")
+	for _, r := range foreign {
+		a.Variables[r.name] = r.variable()
+		if r.volume != "" {
+			source := "<" + r.app + ">"
+			a.paths[r.name] = source
+			a.Volumes[source] = manifests.Volume{App: r.app, Name: r.volume}
+		}
+	}
+}
+
+// directory declares a variable for a directory of the app's data.
+func (a *app) directory(name, below string) {
+	a.paths[name] = ownData + below
+	a.Variables[name] = compose.Variable{Loss: importer.HostDirectory, What: "a directory of the host"}
+}
+
+// onion is a variable for the address of a hidden service.
+var onion = compose.Variable{Loss: importer.OnionAddress, What: "the address of a hidden service"}
+
+// value is the value of a variable that has one, for what is read beside the Compose file.
+func (a *app) value(name string) (string, bool) {
+	if answer, ok := a.Answer("variable." + name); ok {
+		return answer, true
+	}
+	v, ok := a.Variables[name]
+	return v.Value, ok && !v.IsSecret && v.Loss == ""
+}
+
+// lengths is the number of digits of the secrets that Umbrel derives, by their names in the
+// manifest.
+func (a *app) lengths() map[string]int {
+	lengths := map[string]int{}
+	for name, v := range a.Variables {
+		if !v.IsSecret {
+			continue
+		}
+		length := entropy
+		if v.Value != "" {
+			length = cutLength(v.Value)
+		}
+		lengths[strings.ReplaceAll(strings.ToLower(name), "_", "-")] = length
+	}
+	return lengths
+}
+
+// used is how a variable stands in a text.
+var used = regexp.MustCompile(`\$\{?([A-Z][A-Z0-9_]*)`)
+
+// others declares the variables of the apps that this one depends on, which are told by their
+// names.
+func (a *app) others() {
+	walk(a.tree, func(n *syntax.Node) {
+		for _, m := range used.FindAllStringSubmatch(n.Text, -1) {
+			for _, other := range a.meta.Get("dependencies").List() {
+				prefix := "APP_" + strings.ToUpper(strings.ReplaceAll(other.Text, "-", "_")) + "_"
+				if _, isKnown := a.Variables[m[1]]; !isKnown && strings.HasPrefix(m[1], prefix) {
+					a.Variables[m[1]] = compose.Variable{Loss: importer.ForeignValue, What: "a value of the app " + other.Text}
+				}
+			}
+		}
+	})
+}
+
+// fixedAddresses replaces the fixed addresses of services by their names.
+func (a *app) fixedAddresses() {
+	services := a.tree.Get("services")
+	if services == nil {
+		return
+	}
+	for _, e := range services.Entries {
+		address := e.Value.Get("networks").Get("default").Get("ipv4_address")
+		if address == nil || e.Key == proxyService {
+			continue
+		}
+		name := e.Key
+		if len(services.Entries) == 1 || len(services.Entries) == 2 && services.Get(proxyService) != nil {
+			name = "main"
+		}
+		a.addresses[a.expand(address.Text)] = name
+		a.Report(importer.NoMeaning, address.At, "services."+e.Key+".networks.default.ipv4_address", "the part is reached by its name, which replaces the address")
+		platform.Remove(e.Value.Get("networks").Get("default"), "ipv4_address")
+		if joined := e.Value.Get("networks"); len(joined.Entries) == 1 && len(joined.Get("default").Entries) == 0 {
+			platform.Remove(e.Value, "networks")
+		}
+	}
+	for name, v := range a.Variables {
+		if service, ok := a.addresses[v.Value]; ok && v.Value != "" {
+			v.Value, v.At = service, syntax.Position{}
+			a.Variables[name] = v
+		}
+	}
+}
