@@ -31,8 +31,9 @@ type Read func(fsys fs.FS, name string, answers map[string]string) *importer.Res
 type Case struct {
 	Name string
 	// FS is the files of the source.
-	FS      fstest.MapFS
-	answers map[string]string
+	FS fstest.MapFS
+	// Answers is by the keys of the questions.
+	Answers map[string]string
 	want    map[string]string
 	archive *txtar.Archive
 	read    Read
@@ -57,11 +58,11 @@ func Cases(tb testing.TB, read Read) (cases []Case) {
 }
 
 func caseOf(name string, a *txtar.Archive, read Read) Case {
-	c := Case{Name: name, FS: fstest.MapFS{}, answers: map[string]string{}, want: map[string]string{}, archive: a, read: read}
+	c := Case{Name: name, FS: fstest.MapFS{}, Answers: map[string]string{}, want: map[string]string{}, archive: a, read: read}
 	for line := range strings.Lines(string(a.Comment)) {
 		if answer, ok := strings.CutPrefix(strings.TrimSpace(line), "--set "); ok {
 			key, value, _ := strings.Cut(answer, "=")
-			c.answers[key] = value
+			c.Answers[key] = value
 		}
 	}
 	for _, f := range a.Files {
@@ -69,13 +70,25 @@ func caseOf(name string, a *txtar.Archive, read Read) Case {
 			c.want[wanted] = string(f.Data)
 			continue
 		}
-		c.FS[f.Name] = &fstest.MapFile{Data: f.Data, Mode: 0o644}
+		c.FS[f.Name] = fileOf(f)
 	}
 	return c
 }
 
+// fileOf is a file of the source. A script is executable, and a picture is no text.
+func fileOf(f txtar.File) *fstest.MapFile {
+	file := &fstest.MapFile{Data: f.Data, Mode: 0o644}
+	switch filepath.Ext(f.Name) {
+	case ".sh":
+		file.Mode = 0o755
+	case ".png":
+		file.Data = append([]byte{0}, f.Data...)
+	}
+	return file
+}
+
 // Import imports the case.
-func (c Case) Import() *importer.Result { return c.read(c.FS, c.Name, c.answers) }
+func (c Case) Import() *importer.Result { return c.read(c.FS, c.Name, c.Answers) }
 
 // Compare demands of each case what stands in it, or writes that.
 func Compare(t *testing.T, cases []Case, update bool) {
@@ -217,12 +230,12 @@ func (c Case) cut(t *testing.T, name string, whole []byte) {
 		without := slices.Concat(lines[:i:i], lines[i+1:])
 		for _, text := range [][]byte{bytes.Join(without, nil), whole[:len(whole)*i/len(lines)]} {
 			c.FS[name] = &fstest.MapFile{Data: text}
-			Same(t, c.Import)
+			valid(t, c.Import())
 		}
 	}
 }
 
-// Same demands the same report of two imports, and returns the first result.
+// Same demands the same report of two imports, and a valid manifest.
 func Same(t *testing.T, read func() *importer.Result) {
 	t.Helper()
 	var first, second bytes.Buffer
@@ -236,6 +249,12 @@ func Same(t *testing.T, read func() *importer.Result) {
 	if first.String() != second.String() {
 		t.Errorf("two imports differ:\n%s\n%s", first.String(), second.String())
 	}
+	valid(t, r)
+}
+
+// valid demands that what was written is a valid manifest.
+func valid(t *testing.T, r *importer.Result) {
+	t.Helper()
 	if found := importer.Check(r); found.HasErrors() {
 		t.Fatalf("%v\n%s", found, r.Files[0].Data)
 	}

@@ -4,19 +4,19 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/importer"
+	"github.com/archipelago-os/archipelago/test/corpus"
 )
 
 // Whatever a file holds: no panic, the same report twice, and what is written passes the checks.
 func FuzzImport(f *testing.F) {
-	for _, c := range corpus(f) {
-		for name, file := range c.fsys {
+	for _, c := range cases(f) {
+		for name, file := range c.FS {
 			if strings.HasSuffix(name, "compose.yaml") {
 				f.Add(file.Data, envOf(c))
 			}
@@ -45,8 +45,8 @@ func FuzzImport(f *testing.F) {
 	})
 }
 
-func envOf(c testCase) []byte {
-	if env := c.fsys[".env"]; env != nil {
+func envOf(c corpus.Case) []byte {
+	if env := c.FS[".env"]; env != nil {
 		return env.Data
 	}
 	return nil
@@ -63,31 +63,10 @@ func demandValid(t *testing.T, r *importer.Result) {
 	}
 }
 
-// Each case is imported or refused when it is cut off, and when one of its lines is missing.
+// Each case is imported or refused when its file is cut off, and when one of its lines is missing.
 func TestCutFiles(t *testing.T) {
 	t.Parallel()
-	for _, c := range corpus(t) {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			c.cut(t)
-		})
-	}
-}
-
-func (c testCase) cut(t *testing.T) {
-	t.Helper()
-	name := (&project{Options: c.options, fsys: c.fsys}).find()
-	whole := c.fsys[name].Data
-	lines := bytes.SplitAfter(whole, []byte("\n"))
-	for i := range lines {
-		without := slices.Concat(lines[:i:i], lines[i+1:])
-		for _, text := range [][]byte{bytes.Join(without, nil), whole[:len(whole)*i/len(lines)]} {
-			c.fsys[name] = &fstest.MapFile{Data: text}
-			if r := c.run(); len(r.Files) > 0 {
-				demandValid(t, r)
-			}
-		}
-	}
+	corpus.Cut(t, cases(t), "compose.yaml", "compose.yml", "docker-compose.yml")
 }
 
 // A file whose aliases multiply is refused, and soon.
@@ -108,10 +87,10 @@ func TestAliasesAreBounded(t *testing.T) {
 
 // 400 projects are imported in well under two seconds.
 func BenchmarkImport400(b *testing.B) {
-	cases := corpus(b)
+	all := cases(b)
 	for b.Loop() {
 		for i := range 400 {
-			if err := cases[i%len(cases)].run().Print(io.Discard, false); err != nil {
+			if err := all[i%len(all)].Import().Print(io.Discard, false); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/importer"
+	"github.com/archipelago-os/archipelago/test/corpus"
 )
 
 // refused is the cases that compose-go does not load, since they show what no Compose file may
@@ -31,16 +32,16 @@ var refused = []string{
 // compose-go reads in the same files, but for what the report says is lost.
 func TestCorpusAgreesWithComposeGo(t *testing.T) {
 	logrus.SetOutput(io.Discard)
-	for _, c := range corpus(t) {
-		t.Run(c.name, func(t *testing.T) {
+	for _, c := range cases(t) {
+		t.Run(c.Name, func(t *testing.T) {
 			want, err := oracle(t, c)
-			if isRefused := slices.Contains(refused, c.name); (err != nil) != isRefused {
+			if isRefused := slices.Contains(refused, c.Name); (err != nil) != isRefused {
 				t.Fatalf("compose-go says %v, refused: %v", err, isRefused)
 			}
 			if err != nil || len(want.Services) == 0 {
 				return
 			}
-			r := c.run()
+			r := c.Import()
 			app := appOf(t, r)
 			for name, s := range want.Services {
 				part := partOf(app, name)
@@ -55,10 +56,10 @@ func TestCorpusAgreesWithComposeGo(t *testing.T) {
 }
 
 // oracle is what compose-go reads of a case.
-func oracle(t *testing.T, c testCase) (*types.Project, error) {
+func oracle(t *testing.T, c corpus.Case) (*types.Project, error) {
 	t.Helper()
 	dir := t.TempDir()
-	for name, f := range c.fsys {
+	for name, f := range c.FS {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -67,13 +68,13 @@ func oracle(t *testing.T, c testCase) (*types.Project, error) {
 			t.Fatal(err)
 		}
 	}
-	p := &project{Draft: importer.NewDraft(c.options.Answers), fsys: c.fsys}
+	p := &project{Draft: importer.NewDraft(c.Answers), fsys: c.FS}
 	p.readEnv()
 	env := types.Mapping{}
 	for name, v := range p.vars {
 		env[name] = v.value
 	}
-	for key, value := range c.options.Answers {
+	for key, value := range c.Answers {
 		if name, ok := strings.CutPrefix(key, "variable."); ok {
 			env[name] = value
 		}
@@ -86,7 +87,7 @@ func oracle(t *testing.T, c testCase) (*types.Project, error) {
 	return loader.LoadWithContext(context.Background(), types.ConfigDetails{WorkingDir: dir, ConfigFiles: files, Environment: env}, func(o *loader.Options) {
 		o.SetProjectName("oracle", false)
 		o.SkipConsistencyCheck = true
-		o.Profiles = strings.Split(c.options.Answers["profiles"], ",")
+		o.Profiles = strings.Split(c.Answers["profiles"], ",")
 	})
 }
 
