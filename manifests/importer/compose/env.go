@@ -130,6 +130,10 @@ func (s *service) timezone(v envValue) bool {
 }
 
 func (s *service) plainEnv(v envValue) {
+	parts := s.secretParts(v)
+	if len(parts) > 0 {
+		v.x = s.expandWith(v.node, parts)
+	}
 	text, ok := s.withoutSecrets(v.x, v.item, v.name)
 	if !ok {
 		return
@@ -139,17 +143,39 @@ func (s *service) plainEnv(v envValue) {
 	if v.isInferred {
 		s.Note(s.path+".env."+v.name, v.at)
 	}
-	if isURLWithPassword(text) {
+	if len(parts) == 0 && isURLWithPassword(text) {
 		s.Mask(v.at, text)
 		s.Report(importer.PlainSecret, v.at, v.key, "%s holds a password, which stays in the manifest", v.name)
 	}
+}
+
+// secretParts is the secrets that are parts of a value, by the variables that they are in the source.
+// The manifest refers to them. A file of variables is read with its variables replaced, so that it
+// is not known where a secret stands in its values.
+func (s *service) secretParts(v envValue) map[string]string {
+	parts := map[string]string{}
+	for _, u := range v.x.uses {
+		if v.isInferred || s.Platform.lost(u) != nil || !s.isSecret(u.name) || u.isSet && !isSecretValue(u.value) {
+			continue
+		}
+		part := envValue{item: item{u.name, v.node, v.at, v.key}, x: expanded{text: u.value, uses: []use{u}, isWhole: true}}
+		name := s.secretOf(part)
+		if name == "" {
+			continue
+		}
+		s.Mask(u.at, u.value)
+		s.declareSecret(name, part.item, u.isSet)
+		parts[u.name] = name
+	}
+	return parts
 }
 
 var urlPassword = regexp.MustCompile(`[a-z]://[^/\s:@]*:[^/\s@]+@`)
 
 func isURLWithPassword(text string) bool { return urlPassword.MatchString(text) }
 
-// withoutSecrets is a text, unless a secret is a part of it, which no manifest can say.
+// withoutSecrets is a text, unless a secret is a part of it, which a manifest says only of values of
+// environment variables.
 func (p *project) withoutSecrets(x expanded, it item, what string) (text string, ok bool) {
 	for _, u := range x.uses {
 		if v := p.Platform.lost(u); v != nil {

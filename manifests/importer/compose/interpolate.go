@@ -133,8 +133,11 @@ func (p *project) settle(x expanded, n *syntax.Node, key string) {
 }
 
 // expand replaces the variables of a scalar.
-func (p *project) expand(n *syntax.Node) expanded {
-	e := expander{p: p, at: n.At, isPlain: n.Plain && !strings.Contains(n.Text, "\n")}
+func (p *project) expand(n *syntax.Node) expanded { return p.expandWith(n, nil) }
+
+// expandWith replaces variables by references to secrets, and the others by their values.
+func (p *project) expandWith(n *syntax.Node, secrets map[string]string) expanded {
+	e := expander{p: p, at: n.At, isPlain: n.Plain && !strings.Contains(n.Text, "\n"), secrets: secrets}
 	x := expanded{}
 	x.text, x.isWhole = e.run(n.Text, 0, 0)
 	x.uses, x.problem = e.uses, e.problem
@@ -147,6 +150,8 @@ type expander struct {
 	p       *project
 	at      syntax.Position
 	isPlain bool
+	// secrets is the secrets that variables are replaced by, instead of by their values.
+	secrets map[string]string
 	uses    []use
 	problem string
 }
@@ -244,6 +249,9 @@ func (e *expander) one(name, rest string, offset, depth int) string {
 		if u.value = ""; isSet {
 			u.value, _ = e.run(word, offset, depth+1)
 		}
+	}
+	if secret, isPart := e.secrets[name]; isPart && !strings.HasSuffix(operator, "+") {
+		return importer.Reference("secret." + secret)
 	}
 	e.uses = append(e.uses, u)
 	return u.value

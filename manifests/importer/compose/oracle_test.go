@@ -142,7 +142,8 @@ func compare(t *testing.T, r *importer.Result, name string, s types.ServiceConfi
 func environmentOf(s types.ServiceConfig, part *manifests.Part) map[string]string {
 	env := map[string]string{}
 	for name, value := range s.Environment {
-		isSecret := slices.ContainsFunc(part.Secrets, func(m manifests.SecretMount) bool { return m.Env == name })
+		isSecret := slices.ContainsFunc(part.Secrets, func(m manifests.SecretMount) bool { return m.Env == name }) ||
+			slices.ContainsFunc(part.Composed, func(c manifests.Composed) bool { return c.Name == name })
 		_, isKept := manifestEnv(part)[name]
 		isTimezone := name == "TZ" && part.Timezone != "" && !isKept
 		if value != nil && !isSecret && !isTimezone {
