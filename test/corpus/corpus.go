@@ -207,7 +207,7 @@ func Cover(t *testing.T, cases []Case, codes []importer.Code, keys []string) {
 }
 
 // Cut demands that each case is imported or refused when one of its files is cut off, and when one
-// of the lines is missing.
+// of the lines is missing, at some places of each file. Fuzzing finds the other places.
 func Cut(t *testing.T, cases []Case, files ...string) {
 	t.Helper()
 	for _, c := range cases {
@@ -223,10 +223,13 @@ func Cut(t *testing.T, cases []Case, files ...string) {
 	}
 }
 
+// cuts is at how many places a file is cut.
+const cuts = 8
+
 func (c Case) cut(t *testing.T, name string, whole []byte) {
 	t.Helper()
 	lines := bytes.SplitAfter(whole, []byte("\n"))
-	for i := range lines {
+	for i := 0; i < len(lines); i += 1 + len(lines)/cuts {
 		without := slices.Concat(lines[:i:i], lines[i+1:])
 		for _, text := range [][]byte{bytes.Join(without, nil), whole[:len(whole)*i/len(lines)]} {
 			c.FS[name] = &fstest.MapFile{Data: text}
