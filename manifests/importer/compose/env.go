@@ -222,8 +222,11 @@ func (p *project) isSecret(name string) bool { return isSecretName(name) || p.Pl
 func isSecretName(name string) bool { return secretWords.MatchString(name) }
 
 // isSecretValue is false for what stands beside a secret's name without being one: a switch, a
-// number, a path or nothing.
+// number, a path or nothing. A secret of another app has its name in the manifest.
 func isSecretValue(value string) bool {
+	if len(importer.References(value)) > 0 {
+		return false
+	}
 	if _, err := strconv.ParseBool(strings.ToLower(value)); err == nil {
 		return false
 	}

@@ -29,7 +29,7 @@ var foreign = []foreignRow{
 	{name: "APP_BITCOIN_NODE_IP", is: "capability.bitcoin-rpc.host"},
 	{name: "APP_BITCOIN_RPC_PORT", is: "capability.bitcoin-rpc.port"},
 	{name: "APP_BITCOIN_RPC_USER", is: "capability.bitcoin-rpc.user"},
-	{name: "APP_BITCOIN_RPC_PASS", loss: importer.ForeignSecret, what: "a secret of the app that provides bitcoin-rpc"},
+	{name: "APP_BITCOIN_RPC_PASS", is: "capability.bitcoin-rpc.password_secret"},
 	{name: "APP_BITCOIN_NETWORK", is: "settings.network"},
 	{name: "APP_BITCOIN_NETWORK_ELECTRS", loss: importer.ForeignValue, what: "the network in the words of electrs"},
 	{name: "APP_BITCOIN_P2P_PORT", is: "capability.bitcoin-p2p.port"},
