@@ -131,7 +131,7 @@ var Losses = []Loss{
 	{Journal, Kept, "What the container prints is in the journal.", ""},
 
 	{MainPart, Asked, "The service becomes the part `main`, which is `app@ID.service`.", "`--set main=SERVICE` to choose another one."},
-	{NewVolume, Asked, "A directory beside the source becomes a named volume, which is empty at first.", "Copy the data into the volume, or `--set mount.PATH=/absolute/path` to mount a directory of the host."},
+	{NewVolume, Asked, "A directory beside the source becomes a named volume, which begins with a copy of what the directory has now (`ID.files`).", "Copy later data into the volume, or `--set mount.PATH=/absolute/path` to mount a directory of the host."},
 	{HostPath, Asked, "The app mounts a file or directory of the host, which other programs may use. Installing the app needs a grant for it.", "`--set mount.PATH=/other/path`, or `--set mount.PATH=volume` for a named volume."},
 	{Exposure, Asked, "Compose publishes the port on all addresses; the manifest publishes it on loopback only.", "`--set expose=network` for all ports, or `--set expose.PORT=network` for one."},
 	{UserInterface, Asked, "The port becomes the user interface. archgen then asks it for a page, and an answer below 400 within the start timeout is needed to start.", "`--set ui=none`, or `--set ui=PORT` with the host port."},
@@ -193,7 +193,7 @@ var Losses = []Loss{
 	{NetworkDriver, Refused, "Apps have bridge networks only.", "Publish the port, or set `network: host`."},
 	{ForeignContainer, Refused, "The service uses a container or service that is not part of the app.", "Add it to the app, or offer it as a capability."},
 	{VolumeDriver, Refused, "A volume is a directory or a device of the machine.", "Mount the remote file system on the host, and `--set mount.NAME=/absolute/path`."},
-	{InitialContent, Refused, "The directory has content that a new volume does not get. The volume is empty.", "Copy the content into the volume, or `--set mount.PATH=/absolute/path` to mount the directory of the host."},
+	{InitialContent, Refused, "The directory has more than a new volume can begin with (4 MiB in 1,000 files), or what can't be read. The volume is empty.", "Copy the content into the volume, or `--set mount.PATH=/absolute/path` to mount the directory of the host."},
 	{BinaryFile, Refused, "The file is not text, or too large for a template.", "`--set mount.PATH=/absolute/path` to mount the file of the host."},
 	{MissingFile, Refused, "The file does not exist beside the source.", "Import the directory that has it."},
 	{OutsideDirectory, Refused, "The path leads out of the directory that is imported.", "`--set mount.PATH=/absolute/path`, or import the directory above."},

@@ -18,6 +18,8 @@ type Draft struct {
 	App manifests.App
 	// Templates is the content of the app's configuration files by name.
 	Templates map[string][]byte
+	// Seeds is the files of the folders that volumes begin with, by the names of the folders.
+	Seeds map[string][]manifests.SeedFile
 	// Sources is the text of the files that were read.
 	Sources map[string][]byte
 
@@ -48,7 +50,7 @@ type mask struct {
 // NewDraft starts an app. answers is by the keys of the questions.
 func NewDraft(answers map[string]string) *Draft {
 	return &Draft{
-		Templates: map[string][]byte{}, Sources: map[string][]byte{},
+		Templates: map[string][]byte{}, Seeds: map[string][]manifests.SeedFile{}, Sources: map[string][]byte{},
 		answers: answers, notes: map[string]syntax.Position{}, origins: map[string]origin{}, zeros: map[string]bool{},
 	}
 }
@@ -106,9 +108,15 @@ func (d *Draft) Finish() *Result {
 	tree := d.tree()
 	r := &Result{ID: d.App.ID, Version: d.App.Version, Sources: d.excerpts()}
 	if text, ok := d.settle(tree); ok {
-		r.Files = []File{{d.App.ID + ".yaml", text}}
+		dir := manifests.FilesDir(d.App.ID) + "/"
+		r.Files = []File{{Path: d.App.ID + ".yaml", Data: text}}
 		for _, name := range d.templatesOf(tree) {
-			r.Files = append(r.Files, File{manifests.FilesDir(d.App.ID) + "/" + name, d.Templates[name]})
+			r.Files = append(r.Files, File{Path: dir + name, Data: d.Templates[name]})
+		}
+		for _, name := range slices.Sorted(maps.Keys(d.Seeds)) {
+			for _, f := range d.Seeds[name] {
+				r.Files = append(r.Files, File{Path: dir + name + "/" + f.Path, Data: f.Data, IsExecutable: f.IsExecutable})
+			}
 		}
 	}
 	sortFindings(d.findings)

@@ -38,8 +38,9 @@ type Finding struct {
 
 // File is one file to write, relative to the directory of the manifest.
 type File struct {
-	Path string `json:"path"`
-	Data []byte `json:"-"`
+	Path         string `json:"path"`
+	Data         []byte `json:"-"`
+	IsExecutable bool   `json:"executable,omitempty"`
 }
 
 // Result is one imported app.

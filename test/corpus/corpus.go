@@ -21,6 +21,7 @@ import (
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/importer"
 )
 
@@ -75,12 +76,15 @@ func caseOf(name string, a *txtar.Archive, read Read) Case {
 	return c
 }
 
-// fileOf is a file of the source. A script is executable, and a picture is no text.
+// fileOf is a file of the source. A script is executable, a picture is no text, and an archive is too
+// large for a seed.
 func fileOf(f txtar.File) *fstest.MapFile {
 	file := &fstest.MapFile{Data: f.Data, Mode: 0o644}
 	switch filepath.Ext(f.Name) {
 	case ".sh":
 		file.Mode = 0o755
+	case ".tar":
+		file.Data = make([]byte, manifests.MaxSeed+1)
 	case ".png":
 		file.Data = append([]byte{0}, f.Data...)
 	}
@@ -111,7 +115,7 @@ func Compare(t *testing.T, cases []Case, update bool) {
 func got(r *importer.Result) map[string]string {
 	all := map[string]string{}
 	for _, f := range r.Files {
-		all[f.Path] = strings.TrimSuffix(string(f.Data), "\n") + "\n" // as txtar has it
+		all[f.Path] = shown(f)
 	}
 	var b strings.Builder
 	for _, f := range r.Findings {
@@ -123,6 +127,17 @@ func got(r *importer.Result) map[string]string {
 	}
 	all["report"] = b.String()
 	return all
+}
+
+// shown is a file as an archive has it.
+func shown(f importer.File) string {
+	switch {
+	case bytes.IndexByte(f.Data, 0) >= 0:
+		return fmt.Sprintf("%d bytes, no text\n", len(f.Data))
+	case f.IsExecutable:
+		return "executable\n" + strings.TrimSuffix(string(f.Data), "\n") + "\n"
+	}
+	return strings.TrimSuffix(string(f.Data), "\n") + "\n"
 }
 
 func (c Case) rewrite(t *testing.T, have map[string]string) {

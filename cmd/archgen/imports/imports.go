@@ -199,6 +199,11 @@ func Write(r *importer.Result, dir string, force bool) (written []string, err er
 		if err := durable.Replace(filepath.Dir(path), filepath.Base(path), f.Data); err != nil {
 			return written, err
 		}
+		if f.IsExecutable {
+			if err := os.Chmod(path, 0o755); err != nil {
+				return written, err
+			}
+		}
 		written = append(written, path)
 	}
 	slices.Sort(written)

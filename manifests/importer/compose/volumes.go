@@ -239,14 +239,48 @@ func (s *service) beside(m mount) {
 		s.Report(importer.DirectoryFiles, m.at, m.key, "the %d files of %s are mounted one by one", len(content), m.source)
 		return
 	}
-	if len(content) > 0 {
+	name := s.volumeOf(source, source)
+	if !s.seed(name, source, content) {
 		s.Report(importer.InitialContent, m.at, m.key, "%s has content, and the new volume does not get it", m.source)
 	} else if s.Platform == nil { // below the directory of a platform's app all is the app's own
 		s.Ask(importer.Question{
 			Code: importer.NewVolume, Key: "mount." + m.source, Text: fmt.Sprintf("%s becomes a new volume", m.source), Default: "volume", HasDefault: true,
 		}.From(m.at, m.key))
 	}
-	s.addVolume(m, s.volumeOf(source, source))
+	s.addVolume(m, name)
+}
+
+// seed has a volume begin with the files of a directory. It reports whether it can.
+func (s *service) seed(volume, dir string, content []string) bool {
+	if _, isDone := s.Seeds[volume]; isDone || len(content) == 0 {
+		return true
+	}
+	size, count := 0, len(content)
+	for _, other := range s.Seeds {
+		count += len(other)
+		for _, f := range other {
+			size += len(f.Data)
+		}
+	}
+	files := make([]manifests.SeedFile, 0, len(content))
+	for _, name := range content {
+		info, err := fs.Stat(s.fsys, name)
+		if err != nil || !info.Mode().IsRegular() || size+int(min(info.Size(), manifests.MaxSeed+1)) > manifests.MaxSeed || count > manifests.MaxSeedFiles {
+			return false
+		}
+		data, err := fs.ReadFile(s.fsys, name)
+		if err != nil {
+			return false
+		}
+		size += len(data)
+		files = append(files, manifests.SeedFile{Path: strings.TrimPrefix(strings.TrimPrefix(name, dir), "/"), IsExecutable: info.Mode()&0o100 != 0, Data: data})
+	}
+	s.Seeds[volume] = files
+	if s.App.Volumes == nil {
+		s.App.Volumes = map[string]*manifests.VolumeOptions{}
+	}
+	s.App.Volumes[volume] = &manifests.VolumeOptions{Seed: map[string]string{".": volume}} // one beside the source has no other options
+	return true
 }
 
 // file mounts a file that lies beside the source, as a template.
