@@ -39,7 +39,7 @@ func (v *validator) networksOf(p Part) {
 	}
 }
 
-// internalNetworks demands that a container joins each network that is to be internal.
+// internalNetworks checks that each internal network is one that a container joins.
 func (v *validator) internalNetworks() {
 	known := (&Resolved{Manifest: v.m, Parts: v.parts}).Networks()
 	for i, name := range v.app.InternalNetworks {

@@ -127,8 +127,8 @@ func (m *Manifest) ofTemplate(name string, problem diag.Diagnostic) diag.Diagnos
 	return problem
 }
 
-// readTemplate reads a template, or another kind of text, from the first of the operator's places that has it, or
-// else from the manifest's own.
+// readTemplate reads a template, or another kind of text, from the first of the operator's
+// places that has it, or else from the manifest's own.
 func (l *Loaded) readTemplate(places []string, own, name, kind string) (Source, *diag.Diagnostic) {
 	for _, place := range append(places, own) {
 		path := filepath.Join(place, name)

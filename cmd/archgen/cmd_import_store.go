@@ -31,11 +31,11 @@ func (c *cli) importStore(o *importOptions, f imports.Format, dirs []string) err
 	if err != nil {
 		return err
 	}
-	nobody := func(importer.Question) (string, bool) { return "", false }
+	unanswered := func(importer.Question) (string, bool) { return "", false }
 	apps := make([]storeApp, 0, len(dirs))
 	results := make([]*importer.Result, 0, len(dirs))
 	for _, dir := range dirs {
-		r, err := imports.App(f, dir, "", o.out, answers, nobody)
+		r, err := imports.App(f, dir, "", o.out, answers, unanswered)
 		if err != nil {
 			r = &importer.Result{ID: filepath.Base(dir)}
 		}

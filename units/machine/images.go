@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/podman"
@@ -16,7 +17,11 @@ type Fetched map[string]error
 // FetchImages pulls the missing images of an app, and calls pulling before each. It asks Podman only
 // for those that Podman's storage does not list, because asking takes as long as a quarter of a start.
 func (b Base) FetchImages(ctx context.Context, app units.App, pulling func(app, image string)) error {
-	listed := podman.Images(b.Storage)
+	return b.fetch(ctx, app, podman.Images(b.Storage), pulling)
+}
+
+// fetch is FetchImages, given the images that Podman's storage lists.
+func (b Base) fetch(ctx context.Context, app units.App, listed map[string]bool, pulling func(app, image string)) error {
 	for _, f := range app.Files {
 		if listed[f.Image()] {
 			continue
@@ -40,6 +45,7 @@ func (b Base) FetchAhead(ctx context.Context, want units.Desired, before Fetched
 	if all == nil {
 		all = Fetched{}
 	}
+	listed := sync.OnceValue(func() map[string]bool { return podman.Images(b.Storage) }) // most passes change no image
 	for _, app := range want.Apps {
 		if _, isFetched := before[app.ID]; isFetched {
 			continue
@@ -49,7 +55,7 @@ func (b Base) FetchAhead(ctx context.Context, want units.Desired, before Fetched
 			return differs && now.State != units.FileForeign && f.Image() != ""
 		}
 		if app.Request != units.Stop && slices.ContainsFunc(app.Files, isChanged) {
-			all[app.ID] = b.FetchImages(ctx, app, pulling)
+			all[app.ID] = b.fetch(ctx, app, listed(), pulling)
 		}
 	}
 	return all

@@ -61,7 +61,7 @@ func (p *PodmanPlaces) Find() units.Places {
 
 // defaults is the default places with the configuration of a stamp.
 func (p *PodmanPlaces) defaults(env paths.Env, config string) units.Places {
-	if p.stamp == "" || p.stamp != config {
+	if p.stamp != config {
 		p.usual, p.stamp = env.Default(), config
 	}
 	return p.usual

@@ -28,8 +28,8 @@ func (e *UsageError) Error() string { return e.Err.Error() }
 func (e *UsageError) Unwrap() error { return e.Err }
 
 // Volume executes one verb on the directory of a volume, or on that of a part's files:
-// isnew, leave, reclaim, clear, seed, place, await, ensure or overwrite. It runs as root, or as root of
-// Podman's user namespace (podman unshare), where the owners of a container's files are
+// isnew, leave, reclaim, clear, seed, place, await, ensure, keep or overwrite. It runs as root, or as
+// root of Podman's user namespace (podman unshare), where the owners of a container's files are
 // known. stdin is the new content for overwrite, and the files for seed.
 //
 // The error is ErrNotNew if isnew finds a volume with content or an owner, and a
