@@ -305,7 +305,7 @@ func (d *differ) part(app App, p Part) {
 			d.step(app, ResetFailed, p.Service, ReasonDependencyRestarted, false)
 		}
 		d.restartAlone(app, p, ReasonDependencyRestarted, false)
-	case app.Rotating && p.WasUp && u.hasEnded():
+	case app.Rotating && p.WasUp && (u.hasEnded() || u.IsRetried()):
 		d.bringBack(app, p, u)
 	case (u.Active == Active || u.Active == Activating && !u.Restarting) && u.Digest != "" && u.Digest != p.Digest:
 		// Also while it starts: the change may be what lets it serve, and without the change it
@@ -379,10 +379,11 @@ func (d *differ) isMended(p Part) bool {
 
 // bringBack starts a part that was up when a rotation began and has ended since. How it ended says
 // nothing about the new values: systemd may have started the part before the database was up. This
-// also applies to a pass that resumes a rotation.
+// also applies to a pass that resumes a rotation, and to a start of systemd that is under way: it
+// would count as one more end of a service that restarts repeatedly.
 func (d *differ) bringBack(app App, p Part, u Unit) {
 	why := ReasonFailed
-	if u.Restarting {
+	if u.IsRetried() {
 		why = ReasonRestartedBySystemd
 	}
 	d.step(app, ResetFailed, p.Service, why, false)

@@ -45,6 +45,8 @@ func TestPartsInOrder(t *testing.T) {
 	}
 	old := unit(func(u *units.Unit) { u.Digest = "old" })
 	crashing := units.Unit{Loaded: true, Active: units.Activating, Restarting: true}
+	startedAgain := starting("new")
+	startedAgain.Restarts = 1
 	atItsLimit := units.Unit{Loaded: true, Active: units.Failed}
 	hasEnded := units.Unit{Loaded: true, Active: units.Inactive, Stopped: true}
 	for name, tt := range map[string]struct {
@@ -98,6 +100,9 @@ func TestPartsInOrder(t *testing.T) {
 		}},
 		"rotating: the database is starting with the old password": {wasUp, true, crashing, crashing, starting("new"), []string{
 			"leave " + db + " starting", "leave " + api + " dependency-starting", "leave " + page + " dependency-starting",
+		}},
+		"rotating: systemd starts it again, with the new password already": {wasUp, true, runs("new"), runs("new"), startedAgain, []string{
+			"reset-failed " + db + " restarted-by-systemd", "restart " + db + " restarted-by-systemd alone",
 		}},
 		"rotating: it was stopped before": {configured, true, runs("new"), hasEnded, runs("new"), []string{
 			"leave " + api + " stopped-by-operator",
