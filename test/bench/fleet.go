@@ -42,6 +42,7 @@ const (
 	probePeriod = 5 * time.Second
 	firstPort   = 18000
 	healthdUnit = "archipelago-healthd.service"
+	appsDir     = ".config/archipelago/apps" // below the user's home
 )
 
 func newFleet(ctx context.Context, apps int, archgen string) (*fleet, error) {
@@ -83,7 +84,7 @@ func (f *fleet) install(ctx context.Context, health string) error {
 
 // writeManifest writes the manifest of an app with a host port and a health check.
 func writeManifest(i, port int, health string) error {
-	return writeFile(".config/archipelago/apps", name(i)+".yaml", fmt.Sprintf(`app:
+	return writeFile(appsDir, name(i)+".yaml", fmt.Sprintf(`app:
   id: %s
   name: App %d
   version: 1.0.0

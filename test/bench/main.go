@@ -58,6 +58,7 @@ var parts = map[string]func(*bench, context.Context) ([]byte, error){
 	"sizes":  (*bench).sizes,
 	"side":   (*bench).sideBySide,
 	"watch":  (*bench).watch,
+	"many":   (*bench).many,
 	"put":    (*bench).put,
 	"take":   (*bench).take,
 	"booted": (*bench).booted,

@@ -142,10 +142,10 @@ func (f *fleet) archipelago() contender {
 		},
 		apply: func(ctx context.Context, _ []int) error { return run(ctx, f.archgen, "apply") },
 		remove: func(ctx context.Context) error {
-			if err := removeDirs(".config/archipelago/apps"); err != nil {
+			if err := removeDirs(appsDir); err != nil {
 				return err
 			}
-			if err := os.MkdirAll(os.Getenv("HOME")+"/.config/archipelago/apps", 0o755); err != nil {
+			if err := os.MkdirAll(filepath.Join(os.Getenv("HOME"), appsDir), 0o755); err != nil {
 				return err
 			}
 			if err := run(ctx, f.archgen, "apply"); err != nil {

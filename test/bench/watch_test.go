@@ -48,6 +48,26 @@ func TestWatchPage(t *testing.T) {
 	}
 }
 
+func TestManyPage(t *testing.T) {
+	t.Parallel()
+	times := []time.Duration{4 * time.Millisecond}
+	got := string(manyPage(&bench{apps: 300}, &manyApps{
+		pass:    &nullPass{lines: []*line{{name: podmanPS, wall: times, cpu: times}}, passes: 200, wall: times},
+		latency: []latency{{"unit file deleted → there again", times}},
+		costs:   []cost{{name: "all serve", over: time.Minute, own: 60 * time.Millisecond, peak: 20000}},
+		events:  soaked{events: 100_000, over: 3 * time.Minute, rss: [2]int{10000, 10000}, files: [2]int{30, 31}, threads: [2]int{9, 9}, cpu: 20 * time.Second, hasRestarted: true},
+	}))
+	for _, want := range []string{
+		"### 300 apps", "| podman ps | 4.0 ms | 4.0 ms | 4.0 ms | 1.00 |", "a pass takes 4.0 ms",
+		"| unit file deleted → there again | 1 | 4.0 ms | 4.0 ms |", "| all serve | 1m0s | 0.00 % | 0.100 % | 0.0 | 0.0 |",
+		"100000 changes", "from 10.2 to 10.2 MB", "open files from 30 to 31", "restarted meanwhile",
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%q is not in the page:\n%s", want, got)
+		}
+	}
+}
+
 // TestHappenings: events of files are reported in order, with the names of the files.
 func TestHappenings(t *testing.T) {
 	t.Parallel()

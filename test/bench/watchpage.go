@@ -91,10 +91,13 @@ the apps, the processes that forward their ports and probe them, and systemd.
 everything that ever ran in them, including children that ended. Journal lines are
 the user's. Wakeups are the voluntary context switches of all threads. None of these
 times includes healthd's full pass, which it makes every five minutes.
-
-| apps are probed by | time | CPU of all | CPU of healthd | journal lines a minute | of healthd |
-| --- | ---: | ---: | ---: | ---: | ---: |
 `)
+	costRows(p, "apps are probed by", costs)
+}
+
+// costRows formats costs as tables. first is the heading of their names.
+func costRows(p *strings.Builder, first string, costs []cost) {
+	fmt.Fprintf(p, "\n| %s | time | CPU of all | CPU of healthd | journal lines a minute | of healthd |\n| --- | ---: | ---: | ---: | ---: | ---: |\n", first)
 	for _, c := range costs {
 		fmt.Fprintf(p, "| %s | %v | %.2f %% | %.3f %% | %.1f | %.1f |\n",
 			c.name, c.over.Round(time.Second), c.share(c.whole), c.share(c.own), c.perMinute(c.lines), c.perMinute(c.healthdSaid))
