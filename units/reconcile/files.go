@@ -26,7 +26,6 @@ func (p *pass) restore() {
 		ran = append(ran, app.Files...)
 		return app.Files
 	})
-	ran.Sort()
 	p.guard.restored = p.writeLost(ran)
 }
 

@@ -70,7 +70,6 @@ func (p *pass) restoreLosses(list []Loss) {
 			set = append(set, f)
 		}
 	}
-	set.Sort()
 	for _, f := range p.writeLost(set) {
 		if _, isOfPass := p.guard.files[f.App]; isOfPass {
 			p.guard.restored = append(p.guard.restored, f)
@@ -79,10 +78,11 @@ func (p *pass) restoreLosses(list []Loss) {
 	}
 }
 
-// writeLost writes the files that are missing, and returns them. The next pass reports what could
+// writeLost writes the files that are missing, and returns them sorted. The next pass reports what could
 // not be written.
 func (p *pass) writeLost(set units.Set) units.Set {
 	lost := p.host.Files.Lost(set)
+	lost.Sort()
 	if len(lost) == 0 || p.host.Files.Sync(lost, nil) != nil {
 		return nil
 	}

@@ -156,18 +156,25 @@ func Lost(dir string, want units.Set) units.Set {
 		return want
 	}
 	defer d.Close()
-	if len(want) <= few {
-		return slices.DeleteFunc(slices.Clone(want), func(f units.File) bool { return !d.Lacks(f.Name) })
+	lacks := d.Lacks
+	if len(want) > few {
+		entries, err := d.List()
+		if err != nil {
+			return nil
+		}
+		byName := func(e fs.DirEntry, name string) int { return strings.Compare(e.Name(), name) }
+		lacks = func(name string) bool {
+			_, isThere := slices.BinarySearchFunc(entries, name, byName)
+			return !isThere
+		}
 	}
-	entries, err := d.List()
-	if err != nil {
-		return nil
+	var lost units.Set // not a copy of all: a pass asks about every file, and mostly has them
+	for _, f := range want {
+		if lacks(f.Name) {
+			lost = append(lost, f)
+		}
 	}
-	byName := func(e fs.DirEntry, name string) int { return strings.Compare(e.Name(), name) }
-	return slices.DeleteFunc(slices.Clone(want), func(f units.File) bool {
-		_, isThere := slices.BinarySearchFunc(entries, f.Name, byName)
-		return isThere
-	})
+	return lost
 }
 
 // few is how many names are cheaper to look up one by one than in a list of the directory.
