@@ -19,6 +19,7 @@ var coveredBy = map[diag.Code]string{
 	diag.PodmanRejects: "conform.TestFindings: the generator writes nothing that Podman refuses",
 	diag.PodmanWarns:   "conform.TestFindings: nor what Podman warns about",
 	diag.NotGranted:    "archgen's script grants: what is rendered here is not run",
+	diag.DataFormat:    "archgen's script data_format: the format of data is known on a machine only",
 	// What an image has is known on a machine only.
 	diag.ImageArchitecture: "imagecheck.TestCheck", diag.ImagePort: "imagecheck.TestCheck", diag.ImageVolume: "imagecheck.TestCheck",
 	diag.ImageProgram: "imagecheck.TestCheck", diag.ImageUser: "imagecheck.TestCheck", diag.ImageOwner: "imagecheck.TestCheck",

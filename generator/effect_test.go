@@ -16,7 +16,6 @@ import (
 
 // readElsewhere is the keys and words that change no unit, and who reads them.
 var readElsewhere = map[string]string{
-	"App.data":                 "archgen remove, catalog show",
 	"App.description":          "archgen catalog",
 	"App.icon":                 "archgen catalog --json",
 	"App.links":                "archgen catalog show",

@@ -20,7 +20,7 @@ import (
 
 // prestartCommand is the program that systemd runs before a part with a recipe; systemd
 // searches for it. Without it the start fails: an app must not start without its
-// configuration, or make defaults where its seed belongs. optionalPrestart is for a part whose
+// configuration, on data that it can't read, or make defaults where its seed belongs. optionalPrestart is for a part whose
 // recipe only records secrets and addresses or sets the owner of a new volume: such a part
 // starts without archgen, too.
 const (
@@ -31,7 +31,7 @@ const (
 // prepared makes systemd run a verb of archgen before the container.
 func (c *container) prepared(verb string, r units.Prestart) {
 	args := []string{prestartCommand, verb}
-	if len(r.Files)+len(r.Composed)+len(r.Watch)+len(r.Steps)+len(r.Seeds) == 0 {
+	if len(r.Files)+len(r.Composed)+len(r.Watch)+len(r.Steps)+len(r.Seeds) == 0 && r.Format.Written == 0 {
 		args[0] = optionalPrestart
 	}
 	if c.target.Scope == units.System {
@@ -78,14 +78,25 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 		}
 	}
 	r.Volumes, r.Seeds = c.newVolumes()
+	r.Format = c.dataFormat()
 	c.secrets(&r)
-	if len(r.Files)+len(r.Composed)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(r.Secrets)+len(r.Volumes) == 0 {
+	if len(r.Files)+len(r.Composed)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(r.Secrets)+len(r.Volumes) == 0 && r.Format.Written == 0 {
 		return r, false
 	}
 	if len(r.Steps) > 0 {
 		r.Image, r.Podman = ImageOf(c.part), c.podmanArguments()
 	}
 	return r, true
+}
+
+// dataFormat is the formats of the app's data, if the part mounts any of it.
+func (c *container) dataFormat() units.DataFormat {
+	isOwn := func(v manifests.Volume) bool { return v.Name != "" && (v.App == "" || v.App == c.app.ID()) }
+	if !slices.ContainsFunc(c.part.Volumes, isOwn) {
+		return units.DataFormat{}
+	}
+	data := c.app.Document.App.Data
+	return units.DataFormat{Written: data.Format, Reads: data.Oldest()}
 }
 
 // secrets is the secrets that the container gets, and those that archgen makes for it.

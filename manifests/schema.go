@@ -6,6 +6,8 @@
 // files.
 package manifests
 
+import "cmp"
+
 // The schema. A key is one field: its doc comment is the reference
 // (docs/manifest.md and the JSON Schema are generated from it), and its tags
 // are read by the decoder:
@@ -630,7 +632,14 @@ type Data struct {
 	Retain bool `key:"retain" default:"true"`
 	// Content of a backup.
 	Backup Backup `key:"backup"`
+	// Number of the format in which this version writes the data. It grows when a version converts the data so that the version before can't read it. archgen records it at each start, and never starts a version on data that it can't read.
+	Format int `key:"format" min:"1" max:"1000000000"`
+	// Oldest format that this version can read and convert; `format` when left out.
+	Reads int `key:"reads" min:"1" max:"1000000000"`
 }
+
+// Oldest is the oldest format that the app can read.
+func (d Data) Oldest() int { return cmp.Or(d.Reads, d.Format) }
 
 // Backup selects data. Entries are VOLUME or VOLUME/PATH; `*` matches within a name.
 type Backup struct {

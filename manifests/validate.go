@@ -23,6 +23,7 @@ func Validate(m *Manifest) diag.List {
 	v.internalNetworks()
 	v.partCycles()
 	v.hooks()
+	v.dataFormat()
 	return v.diags
 }
 
@@ -640,6 +641,18 @@ func (v *validator) hooks() {
 		if s.Migrate != "" && len(s.Run) == 0 {
 			v.fail(diag.MissingKey, at, "add `run:` with the command", "migrate needs a command to run once")
 		}
+	}
+}
+
+// dataFormat demands that a format is one of the app's volumes.
+func (v *validator) dataFormat() {
+	switch d := v.app.Data; {
+	case d.Reads > 0 && d.Format == 0:
+		v.fail(diag.MissingKey, "app.data.reads", "add `format:`", "reads says which formats can be converted, and needs the format that they are converted to")
+	case d.Reads > d.Format:
+		v.fail(diag.BadValue, "app.data.reads", "", "the oldest format that the app reads, %d, is newer than the format that it writes, %d", d.Reads, d.Format)
+	case d.Format > 0 && len(v.volumeNames()) == 0:
+		v.fail(diag.MissingKey, "app.data.format", "", "the app has no volume, and so no data that has a format")
 	}
 }
 

@@ -13,6 +13,9 @@ type Past struct {
 	// Good returns the last-good files of an app, none if it was never verified to serve. It is
 	// nil if no app was.
 	Good func(app string) (Set, error)
+	// DataFormat returns the format of an app's data, 0 if it is unknown. It is nil if no app has
+	// one.
+	DataFormat func(app string) (int, error)
 }
 
 // Basis is what a pass decides from: the desired state, corrected by what earlier passes found.

@@ -44,6 +44,8 @@ type Prestart struct {
 	Volumes []NewVolumes
 	// Seeds is the initial content of new volumes, sorted by volume and path.
 	Seeds []Seed
+	// Format is the formats of the app's data. It is zero if the manifest names none.
+	Format DataFormat
 	// Image is the part's image, and Podman the arguments of podman run with which a command finds
 	// the same mounts and environment as the part's program.
 	Image  string
@@ -212,6 +214,9 @@ func (r Prestart) Text() (string, error) {
 	for _, s := range r.Seeds {
 		put("Seed", s)
 	}
+	if r.Format != (DataFormat{}) {
+		put("DataFormat", r.Format)
+	}
 	if r.Image != "" {
 		put("Image", r.Image)
 		put("Podman", r.Podman)
@@ -260,6 +265,8 @@ func (r *Prestart) set(key string, value []byte) error {
 		return appendJSON(&r.Volumes, value)
 	case "Seed":
 		return appendJSON(&r.Seeds, value)
+	case "DataFormat":
+		return json.Unmarshal(value, &r.Format)
 	case "Reload":
 		return json.Unmarshal(value, &r.Reload)
 	case "Image":

@@ -21,10 +21,32 @@ func (p Plan) hasLost(app string) bool {
 	})
 }
 
-// IsRollbackable reports whether an app ran with other files before they were changed.
+// IsRollbackable reports whether an app ran with other files before they were changed, and reads its
+// data with them.
 func (p Plan) IsRollbackable(app App) bool {
+	return p.hasPrevious(app) && p.Unreadable(app) == nil
+}
+
+func (p Plan) hasPrevious(app App) bool {
 	previous := p.PreviousFiles(app.ID)
 	return len(previous) > 0 && (p.Writes(app.ID) || p.Basis.Unfinished[app.ID]) && !previous.SameContainers(app.Files)
+}
+
+// Unreadable is why an app can't return to its previous files: its data has a format that they can't
+// read. It is nil if they can, or if there are no previous files. A start of the app changes it.
+func (p Plan) Unreadable(app App) error {
+	if p.Basis.Past.DataFormat == nil || !p.hasPrevious(app) {
+		return nil
+	}
+	format := p.PreviousFiles(app.ID).DataFormat(app.ID)
+	if format.Written == 0 {
+		return nil
+	}
+	have, err := p.Basis.Past.DataFormat(app.ID)
+	if err != nil {
+		return err
+	}
+	return format.Check(app.ID, have)
 }
 
 // SameContainers reports whether two renderings of an app make the same containers.

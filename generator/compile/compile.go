@@ -39,6 +39,9 @@ type Source struct {
 	// Rendered reads the unit files of the machine. Of two installed apps that conflict, the
 	// one with unit files takes precedence; without Rendered the ids decide.
 	Rendered func() (units.Set, error)
+	// Format returns the format of an app's data on this machine, 0 if it is unknown. Without it, no
+	// format is checked.
+	Format func(app string) (int, error)
 	// Ungranted: the result does not run, so it needs no grants.
 	Ungranted bool
 }
@@ -176,6 +179,7 @@ func (s Source) compileOnce(k *Compiled, list []*manifests.Manifest, target gene
 	if ungranted := k.rights(s); !s.Ungranted {
 		diags = append(diags, ungranted...)
 	}
+	diags = append(diags, k.unreadable(s)...)
 	if diags.HasErrors() {
 		return diags
 	}

@@ -11,7 +11,8 @@ import (
 )
 
 // Forget removes the rendered files of removed apps. For purged apps it also removes the
-// record of migrations, because an app that is installed again starts with no data.
+// records of migrations and of data formats, because an app that is installed again starts with no
+// data.
 func (r Renderer) Forget(apps, purged []string) error {
 	names, err := durable.Names(r.filesDir())
 	errs := []error{err}
@@ -20,5 +21,6 @@ func (r Renderer) Forget(apps, purged []string) error {
 			errs = append(errs, os.RemoveAll(r.Dir(name)))
 		}
 	}
-	return errors.Join(append(errs, statedir.Store{State: r.State}.ForgetMigrated(purged))...)
+	store := statedir.Store{State: r.State}
+	return errors.Join(append(errs, store.ForgetMigrated(purged), store.ForgetDataFormats(purged))...)
 }

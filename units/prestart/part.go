@@ -82,9 +82,12 @@ type Part struct {
 	Renderer Renderer
 }
 
-// Configure sets the owner of new volumes to the user of their container, and writes the
-// files for the next start. systemd runs it before RunSteps.
+// Configure refuses data that the part can't read, sets the owner of new volumes to the user of
+// their container, and writes the files for the next start. systemd runs it before RunSteps.
 func (p *Part) Configure(ctx context.Context) error {
+	if err := p.checkFormat(); err != nil {
+		return err
+	}
 	created, err := p.ownNewVolumes(ctx)
 	if err == nil {
 		err = p.rememberVolumes(ctx, created)

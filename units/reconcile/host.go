@@ -117,6 +117,8 @@ type Store interface {
 	// Good returns the files of the newest generation: the last-good files of each app that is
 	// still installed.
 	Good() (units.Set, error)
+	// DataFormat returns the format of an app's data, 0 if it is unknown.
+	DataFormat(app string) (int, error)
 	// Commit stores a generation of verified files, with its reason.
 	Commit(set units.Set, reason string) error
 }

@@ -142,7 +142,7 @@ func (p *pass) recollect() (err error) {
 	}
 	p.kept = maps.Clone(p.past.History)
 	p.past.Adoptions, err = p.host.Store.Adoptions()
-	p.past.Good = p.lastGood
+	p.past.Good, p.past.DataFormat = p.lastGood, p.host.Store.DataFormat
 	return err
 }
 

@@ -53,6 +53,9 @@ func (s Store) RollBack(ctx context.Context, want units.Desired, to Generation) 
 			set = append(set, f)
 		}
 	}
+	if err := s.readable(set); err != nil {
+		return fmt.Errorf("generation %d is not restored: %w", to.Number, err)
+	}
 	for _, f := range good {
 		if len(to.Files.Of(f.App)) == 0 { // installed since
 			set = append(set, f)
@@ -68,4 +71,22 @@ func (s Store) RollBack(ctx context.Context, want units.Desired, to Generation) 
 		return err
 	}
 	return s.SaveHistory(history)
+}
+
+// readable returns an error if a set has files that can't read the data of their app.
+func (s Store) readable(set units.Set) error {
+	var errs []error
+	seen := map[string]bool{}
+	for _, f := range set {
+		if seen[f.App] || f.App == "" {
+			continue
+		}
+		seen[f.App] = true
+		have, err := s.DataFormat(f.App)
+		if err == nil {
+			err = set.DataFormat(f.App).Check(f.App, have)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }

@@ -71,6 +71,8 @@ type Machine struct {
 	Records     units.History
 	Adopted     units.Adoptions
 	Generations []units.Set
+	// Formats is the formats of the data of apps.
+	Formats map[string]int
 
 	// Containers is the foreign containers by id. If it is nil, no pass looks for any.
 	Containers map[string]Container
@@ -265,6 +267,12 @@ func (m *Machine) Good() (good units.Set, _ error) {
 		}
 	})
 	return good, nil
+}
+
+// DataFormat returns the format of an app's data.
+func (m *Machine) DataFormat(app string) (format int, _ error) {
+	m.Change(func() { format = m.Formats[app] })
+	return format, nil
 }
 
 // Commit stores a generation.

@@ -1,0 +1,51 @@
+package statedir
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/archipelago-os/archipelago/units/durable"
+)
+
+// formatsDir has a file for each app that declares the format of its data: the newest format with
+// which it was started.
+const formatsDir = "formats"
+
+func (s Store) formats() string { return filepath.Join(s.State, formatsDir) }
+
+// DataFormat returns the format of an app's data, 0 if it is unknown.
+func (s Store) DataFormat(app string) (int, error) {
+	text, err := durable.ReadFile(s.formats(), app)
+	if err != nil || text == nil {
+		return 0, err
+	}
+	format, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil || format < 1 {
+		return 0, fmt.Errorf("%s is damaged; write the format of the data of %s into it, a number", filepath.Join(s.formats(), app), app)
+	}
+	return format, nil
+}
+
+// SaveDataFormat records the format of an app's data. It writes nothing if the record says so.
+func (s Store) SaveDataFormat(app string, format int) error {
+	if known, err := s.DataFormat(app); err == nil && known == format {
+		return nil
+	}
+	return durable.Replace(s.formats(), app, []byte(strconv.Itoa(format)+"\n"))
+}
+
+// ForgetDataFormats removes the formats of apps whose data is deleted.
+func (s Store) ForgetDataFormats(apps []string) error {
+	names, err := durable.Names(s.formats())
+	errs := []error{err}
+	for _, name := range names {
+		if slices.Contains(apps, name) {
+			errs = append(errs, durable.Remove(s.formats(), name))
+		}
+	}
+	return errors.Join(errs...)
+}
