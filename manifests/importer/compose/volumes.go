@@ -192,7 +192,7 @@ func (s *service) hostPathQuestion(m mount) {
 
 // addVolume mounts a named volume.
 func (s *service) addVolume(m mount, name string) {
-	s.c.Volumes = append(s.c.Volumes, manifests.Volume{Name: name, Subpath: m.subpath, Target: m.target, ReadOnly: m.isReadOnly})
+	s.c.Volumes = append(s.c.Volumes, manifests.Volume{Name: name, Subpath: m.subpath, Target: m.target, ReadOnly: m.isReadOnly, Chown: m.doesChown})
 	s.Note(fmt.Sprintf("%s.volumes[%d]", s.path, len(s.c.Volumes)-1), m.at)
 }
 
