@@ -24,7 +24,7 @@ func (m mapping) mounts(d inspected, problems []string) ([]Mount, []string) {
 	for _, mounted := range d.Mounts {
 		has := Mount{Source: mounted.Source, Target: path.Clean(mounted.Destination)}
 		if mounted.Type == "volume" {
-			has.Source = mounted.Name
+			has.Source = path.Join(mounted.Name, mounted.SubPath)
 		}
 		anonymous := mounted.Type == "volume" && m.volumes[mounted.Name]
 		v, known := m.at(has.Target)

@@ -20,6 +20,7 @@ var x = adopt.App{
 			{Target: "/shared", Source: "y.shared", Name: "shared"},
 			{Target: "/media", Source: "/srv/media"},
 			{Target: "/cache", Disposable: true},
+			{Target: "/part", Source: "chosen/part"},
 		},
 		Rendered: []string{"/etc/x.conf", "/etc/pass"},
 	}},
@@ -56,6 +57,13 @@ func TestMountsOfAContainer(t *testing.T) {
 		"an earlier run wrote it": {
 			mounts: `{"Type": "volume", "Name": "chosen", "Destination": "/cold"}`,
 			want:   map[string]string{"cold": "chosen"},
+		},
+		"the same directory of a volume": {
+			mounts: `{"Type": "volume", "Name": "chosen", "SubPath": "/part", "Destination": "/part"}`,
+		},
+		"the whole of a volume instead of a directory": {
+			mounts:  `{"Type": "volume", "Name": "chosen", "Destination": "/part"}`,
+			problem: "it mounts chosen at /part, but the manifest mounts chosen/part there",
 		},
 		"the same directory of the host": {
 			mounts: `{"Type": "bind", "Source": "/srv/media", "Destination": "/media"}`,

@@ -128,6 +128,8 @@ type inspected struct {
 	Config    struct{ Labels map[string]string }
 	Mounts    []struct {
 		Type, Name, Source, Destination string
+		// SubPath is the directory of the volume that is mounted instead of the whole.
+		SubPath string
 	}
 	HostConfig struct {
 		AutoRemove    bool

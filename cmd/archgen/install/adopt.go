@@ -41,6 +41,9 @@ func adoptApps(set *manifests.Set) []adopt.App {
 			for _, s := range p.Secrets {
 				part.Rendered = append(part.Rendered, s.Target)
 			}
+			if p.Timezone != "" { // Podman makes these files
+				part.Rendered = append(part.Rendered, "/etc/localtime", "/etc/timezone")
+			}
 			a.Parts = append(a.Parts, part)
 		}
 		list = append(list, a)
@@ -61,11 +64,11 @@ func adoptVolume(set *manifests.Set, app *manifests.Resolved, v manifests.Volume
 		volume.Source = units.VolumeName(v.App, v.Name)
 		return volume
 	}
-	if v.Subpath != "" { // what a container has there can't replace the whole volume
-		return adopt.Volume{Target: v.Target, Source: units.VolumeName(owner.ID(), v.Name) + "/" + v.Subpath}
-	}
 	existing := owner.Existing(v.Name)
 	volume.Source = cmp.Or(existing, units.VolumeName(owner.ID(), v.Name))
+	if v.Subpath != "" { // what a container has there can't replace the whole volume
+		return adopt.Volume{Target: v.Target, Source: volume.Source + "/" + v.Subpath}
+	}
 	if volume.Own = owner == app; volume.Own {
 		volume.Existing = existing
 	}

@@ -33,6 +33,7 @@ app:
       - {app: y, name: shared, target: /shared}
       - {path: /srv/media, target: /media}
       - {disposable: true, target: /cache}
+      - {name: cold, subpath: part, target: /part}
   volumes:
     cold: {existing: chosen}
 `, `
@@ -51,7 +52,7 @@ app:
   version: 1.0.0
   container: {image: docker.io/library/z:1, volumes: [{app: y, name: moved, target: /a}, {app: z, name: own, target: /b}]}
   containers:
-    db: {image: docker.io/library/db:1}
+    db: {image: docker.io/library/db:1, timezone: local}
 `)
 	if diags.HasErrors() {
 		t.Fatal(diags)
@@ -65,6 +66,7 @@ app:
 				{Target: "/shared", Source: "y.shared", Name: "shared"},
 				{Target: "/media", Source: "/srv/media"},
 				{Target: "/cache", Disposable: true},
+				{Target: "/part", Source: "chosen/part"},
 			},
 			Rendered: []string{"/etc/x.conf", "/etc/pass"},
 		}}},
@@ -83,7 +85,7 @@ app:
 					{Target: "/b", Source: "z.own", Name: "own", Own: true},
 				},
 			},
-			{Name: "db", Container: "z.db", Image: "docker.io/library/db:1"},
+			{Name: "db", Container: "z.db", Image: "docker.io/library/db:1", Rendered: []string{"/etc/localtime", "/etc/timezone"}},
 		}},
 	}
 	if d := cmp.Diff(want, adoptApps(set)); d != "" {
