@@ -2,23 +2,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/statusview"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd/busclient"
-	"github.com/archipelago-os/archipelago/manifests"
-	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/prestart"
-	"github.com/archipelago-os/archipelago/units/status"
 )
 
 func (c *cli) statusCommand() *cobra.Command {
@@ -66,45 +59,14 @@ app; 3 an app that should be running is down or not answering.`,
 	return cmd
 }
 
-// survey is the state of all apps at one time.
-type survey struct {
-	apps     []statusview.App
-	compiled *compile.Compiled
-	now      time.Time
-	// watches is the units that do not watch all files.
-	watches []status.Watch
-	// problems is the errors that left the survey incomplete.
-	problems []error
-}
-
 // survey reads the manifests, the unit files and systemd, and probes the running apps.
-func (c *cli) survey(ctx context.Context, l *machine.Machine, from *source) (*survey, error) {
+func (c *cli) survey(ctx context.Context, l *machine.Machine, from *source) (*statusview.Survey, error) {
 	k, want, err := c.installed(from)
 	if err != nil {
 		return nil, err
 	}
 	want.Scope = from.scope()
-	reader := machine.StatusReader{
-		Host: l.ForPreview(), Files: l.Files(), Probe: l.Health.Probe, LastLines: l.Services.LastLines,
-	}
-	ids := make([]string, 0, len(k.Loaded.Manifests))
-	for _, m := range k.Loaded.Manifests {
-		ids = append(ids, manifests.AppOf(m.File))
-	}
-	apps, problems, err := reader.Read(ctx, want, ids, k.FirstErrors())
-	if err != nil {
-		return nil, err
-	}
-	watches, err := l.Services.Watches(ctx, l.Paths.Units)
-	if err != nil {
-		problems = append(problems, err)
-	}
-	s := &survey{compiled: k, now: time.Now(), watches: watches, problems: problems}
-	address := prestart.Address()
-	for _, a := range apps {
-		s.apps = append(s.apps, statusview.App{App: a, Description: k.Describe(a.ID, address), LANAddress: status.LANAddress(a.Ports, address)})
-	}
-	return s, nil
+	return statusview.Take(ctx, l, k, want)
 }
 
 func (c *cli) status(from *source, args []string, asJSON bool) error {
@@ -119,7 +81,7 @@ func (c *cli) status(from *source, args []string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	apps, err := statusview.Select(s.apps, args)
+	apps, err := statusview.Select(s.Apps, args)
 	if err != nil {
 		return err
 	}
@@ -132,61 +94,22 @@ func (c *cli) status(from *source, args []string, asJSON bool) error {
 	return nil
 }
 
-func (c *cli) printStatus(s *survey, apps []statusview.App, args []string, asJSON bool) error {
+func (c *cli) printStatus(s *statusview.Survey, apps []statusview.App, args []string, asJSON bool) error {
 	if asJSON {
-		return c.printJSON(statusDocument(s, apps))
+		return c.printJSON(s.Document(apps))
 	}
-	if err := c.sayProblems(s); err != nil {
+	for _, err := range s.AllProblems() {
+		c.say(err)
+	}
+	if err := c.printer(s.Compiled).Print(c.stderr, s.Diagnostics()); err != nil {
 		return err
 	}
 	if len(apps) == 0 {
 		fmt.Fprintln(c.stderr, "no app is installed; archgen catalog lists the apps that can be")
 		return nil
 	}
-	_, err := fmt.Fprintln(c.stdout, strings.Join(c.statusLines(s, apps, len(args) == 1), "\n"))
+	_, err := fmt.Fprintln(c.stdout, strings.Join(s.Lines(ui.StyleOf(c.stdout, c.getenv), apps, len(args) == 1), "\n"))
 	return err
-}
-
-// statusLines is a table of apps, or all details of one.
-func (c *cli) statusLines(s *survey, apps []statusview.App, isOne bool) []string {
-	v := statusview.View{Style: ui.StyleOf(c.stdout, c.getenv), Now: s.now}
-	if isOne {
-		return v.One(apps[0])
-	}
-	return v.Table(apps)
-}
-
-func statusDocument(s *survey, apps []statusview.App) any {
-	return struct {
-		Apps    []statusview.App `json:"apps"`
-		Watches []status.Watch   `json:"watches"`
-	}{append([]statusview.App{}, apps...), append([]status.Watch{}, s.watches...)}
-}
-
-// sayProblems prints the errors that concern more than one app.
-func (c *cli) sayProblems(s *survey) error {
-	for _, err := range s.problems {
-		c.say(err)
-	}
-	for _, w := range s.watches {
-		c.say(fmt.Errorf("%s\nto fix it: %s", w, w.Mend))
-	}
-	list := s.compiled.Diags
-	if s.compiled.Result != nil { // the rows of the apps say the rest
-		list = slices.DeleteFunc(slices.Clone(list), func(d diag.Diagnostic) bool { return d.Severity != diag.Error || manifests.AppOf(d.File) != "" })
-	}
-	return c.printer(s.compiled).Print(c.stderr, list)
-}
-
-// How often status --watch surveys the apps. Without healthd it has to find every change
-// itself. While healthd reports changes, it only updates the times that it shows.
-const lookAlone, lookTold = time.Second, 5 * time.Second
-
-func lookEvery(isTold bool) time.Duration {
-	if isTold {
-		return lookTold
-	}
-	return lookAlone
 }
 
 // watchStatus shows the status repeatedly until it is interrupted.
@@ -198,70 +121,9 @@ func (c *cli) watchStatus(from *source, args []string, asJSON bool) error {
 		return err
 	}
 	defer l.Close()
-	tick := time.NewTicker(lookAlone)
-	defer tick.Stop()
-	told := busclient.Bus{Scope: from.scope()}.Watch(ctx)
-	w := watcher{cli: c, args: args, asJSON: asJSON}
-	for {
-		err := w.look(ctx, l, from)
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		case isTold, more := <-told:
-			if !more {
-				told = nil
-			}
-			tick.Reset(lookEvery(isTold))
-		}
+	w := statusview.Watcher{
+		Take:   func(ctx context.Context) (*statusview.Survey, error) { return c.survey(ctx, l, from) },
+		Stdout: c.stdout, Style: func() ui.Style { return ui.StyleOf(c.stdout, c.getenv) }, Args: args, AsJSON: asJSON,
 	}
-}
-
-// watcher shows changes of the status.
-type watcher struct {
-	cli     *cli
-	args    []string
-	asJSON  bool
-	changes statusview.Changes
-	// document is the JSON that was printed last.
-	document string
-}
-
-func (w *watcher) look(ctx context.Context, l *machine.Machine, from *source) error {
-	s, err := w.cli.survey(ctx, l, from)
-	if err != nil {
-		return err
-	}
-	apps, err := statusview.Select(s.apps, w.args)
-	if err != nil {
-		return err
-	}
-	width, height := ui.Size(w.cli.stdout)
-	switch {
-	case w.asJSON:
-		return w.printDocument(s, apps)
-	case width == 0:
-		for _, line := range w.changes.Lines(apps, s.now) {
-			fmt.Fprintln(w.cli.stdout, line)
-		}
-		return nil
-	}
-	return ui.Redraw(w.cli.stdout, height, w.cli.statusLines(s, apps, len(w.args) == 1))
-}
-
-// printDocument prints the whole status on one line if it changed.
-func (w *watcher) printDocument(s *survey, apps []statusview.App) error {
-	line, err := json.Marshal(statusDocument(s, apps))
-	if err != nil || string(line) == w.document {
-		return err
-	}
-	w.document = string(line)
-	_, err = fmt.Fprintf(w.cli.stdout, "%s\n", line)
-	return err
+	return w.Run(ctx, busclient.Bus{Scope: from.scope()}.Watch(ctx))
 }

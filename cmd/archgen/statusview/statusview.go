@@ -1,5 +1,6 @@
-// Package statusview owns how archgen status prints the status of apps: a table, all details
-// of one app, and changes. It reads nothing from the machine.
+// Package statusview owns the survey of all apps by archgen status, and how it is printed: a
+// table, all details of one app, and changes. It decides no state (units/status does) and changes
+// nothing.
 package statusview
 
 import (
