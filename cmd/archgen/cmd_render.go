@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -96,7 +95,7 @@ func (c *cli) render(o *renderOptions, args []string) error {
 	}
 	files := k.Files()
 	if o.checkImages {
-		return c.printImages(files)
+		return view.Pinned(c.stdout, files)
 	}
 	if o.stdout {
 		return c.printFiles(k, files, o.asJSON)
@@ -107,8 +106,14 @@ func (c *cli) render(o *renderOptions, args []string) error {
 	if err := manifests.StaysInside(o.root, dir); err != nil {
 		return fmt.Errorf("can't write to %s: %w", dir, err)
 	}
-	if err := c.record(k, o, args); err != nil {
-		return err
+	if !slices.ContainsFunc(args, isPath) {
+		installed, err := c.directory(&o.source)
+		if err != nil {
+			return err
+		}
+		if err := install.RecordGrants(installed, k); err != nil {
+			return err
+		}
 	}
 	changes, err := unitdir.Sync(dir, files, k.OwnsFile)
 	if o.asJSON {
@@ -125,18 +130,6 @@ func (c *cli) render(o *renderOptions, args []string) error {
 		fmt.Fprintf(c.stdout, "to load the files, run systemctl --%v daemon-reload\n", o.scope())
 	}
 	return err
-}
-
-// record writes the grants file of installed apps that had rights without one so far.
-func (c *cli) record(k *compile.Compiled, o *renderOptions, args []string) error {
-	if slices.ContainsFunc(args, isPath) {
-		return nil
-	}
-	dir, err := c.directory(&o.source)
-	if err != nil {
-		return err
-	}
-	return install.RecordGrants(dir, k)
 }
 
 // live reports whether this machine's systemd reads the files.
@@ -161,15 +154,4 @@ func (c *cli) printFiles(k *compile.Compiled, files units.Set, asJSON bool) erro
 		Files       []view.File `json:"files"`
 		Diagnostics diag.List   `json:"diagnostics"`
 	}{view.FilesJSON(files), list(k.Diags)})
-}
-
-// printImages lists the images to pull, for a reproducible image build.
-func (c *cli) printImages(files units.Set) error {
-	isPinned := func(image string) bool { return strings.Contains(image, "@sha256:") }
-	floating := slices.DeleteFunc(view.Images(c.stdout, files), isPinned)
-	if len(floating) == 0 {
-		return nil
-	}
-	return fmt.Errorf("%s: not pinned by digest, so another build may pull another image; write NAME@sha256:…, with the digest from `skopeo inspect --format '{{.Digest}}' docker://NAME`",
-		strings.Join(floating, ", "))
 }

@@ -3,14 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/secrets"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
-	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
@@ -104,15 +102,9 @@ func (c *cli) secretList(from *source, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	list, err := l.Secrets.List(l.Secrets.Podman, want.Apps)
+	list, err := secrets.List(l.Secrets, k, want)
 	if err != nil {
 		return err
-	}
-	descriptions := k.SecretDescriptions()
-	for i, e := range list {
-		if e.Kind != "" { // it is in use
-			list[i].Description = descriptions[e.Name]
-		}
 	}
 	if asJSON {
 		return c.printJSON(document{"secrets": list})
@@ -132,11 +124,11 @@ func (c *cli) secretSet(from *source, name, file string) error {
 	if err != nil {
 		return err
 	}
-	app := want.OwnerOf(name)
-	if i := slices.IndexFunc(app.Secrets, func(d units.Secret) bool { return d.Name == name && d.Method != "" }); i >= 0 {
-		return fmt.Errorf("%s is derived from another secret: set %s instead", name, app.Secrets[i].From)
+	app, err := secrets.Settable(want, name)
+	if err != nil {
+		return err
 	}
-	value, err := c.value(name, file)
+	value, err := secrets.Input{Stdin: c.stdin, Stderr: c.stderr}.Value(name, file)
 	if err != nil {
 		return err
 	}
@@ -158,16 +150,10 @@ func (c *cli) secretShow(from *source, name string, force bool) error {
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	value, err := l.Secrets.Get(ctx, name)
-	if errors.Is(err, secret.ErrNone) {
-		value, err = l.Secrets.Podman.Secret(name)
-	}
-	if errors.Is(err, secret.ErrNone) {
-		return fmt.Errorf("the secret %s has no value; see archgen secret list", name)
-	}
+	value, err := secrets.Shown(ctx, l.Secrets, name)
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(c.stdout, strings.TrimSuffix(value, "\n")+"\n")
+	fmt.Fprintln(c.stdout, value)
 	return nil
 }

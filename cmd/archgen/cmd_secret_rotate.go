@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/secrets"
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/rotation"
@@ -55,7 +57,7 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 	var value string
 	if from != "" {
 		var err error
-		if value, err = c.value(name, from); err != nil {
+		if value, err = (secrets.Input{Stdin: c.stdin, Stderr: c.stderr}).Value(name, from); err != nil {
 			return err
 		}
 	}
@@ -91,31 +93,18 @@ func (c *cli) rotator(l *machine.Machine, o *applyOptions) rotation.Rotator {
 			_, want, err := c.installed(&o.source)
 			return want, err
 		},
-		Users:   func(secrets []string) (units.Desired, error) { return c.usersOf(&o.source, secrets) },
+		Users:   func(names []string) (units.Desired, error) { return c.usersOf(&o.source, names) },
 		Timeout: o.timeout, Progress: c.progress(o.asJSON),
 		Ended: func(r rotation.Result) {
 			if !o.asJSON {
-				c.printRotation(r)
+				view.Rotation(c.stdout, r)
 			}
 		},
 	}
 }
 
-// printRotation prints how long each restarted service was down.
-func (c *cli) printRotation(r rotation.Result) {
-	for _, d := range r.Downtimes {
-		fmt.Fprintf(c.stdout, "%s was down for %v\n", d.Service, d.For.Round(10*time.Millisecond))
-	}
-	if len(r.Downtimes) > 1 {
-		fmt.Fprintf(c.stdout, "%s: %v from the first stop to the last start\n", r.Name, r.Span.Round(10*time.Millisecond))
-	}
-	if r.Err == nil {
-		fmt.Fprintf(c.stdout, "%s is rotated; everything that uses it serves\n", r.Name)
-	}
-}
-
 // usersOf is the apps that may use one of some secrets.
-func (c *cli) usersOf(from *source, secrets []string) (units.Desired, error) {
+func (c *cli) usersOf(from *source, names []string) (units.Desired, error) {
 	k, want, err := c.installed(from)
 	if err != nil {
 		return want, err
@@ -123,7 +112,7 @@ func (c *cli) usersOf(from *source, secrets []string) (units.Desired, error) {
 	if k.Set == nil {
 		return want, errors.New("can't compile the manifests; see archgen check")
 	}
-	ids := k.UsersOf(secrets)
+	ids := k.UsersOf(names)
 	if len(ids) == 0 { // it was removed meanwhile
 		return units.Desired{Scope: want.Scope}, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/units"
@@ -53,6 +54,18 @@ func Images(w io.Writer, files units.Set) (images []string) {
 		fmt.Fprintln(w, image)
 	}
 	return images
+}
+
+// Pinned prints the images that unit files name, for a reproducible image build. It fails if one is
+// not pinned.
+func Pinned(w io.Writer, files units.Set) error {
+	isPinned := func(image string) bool { return strings.Contains(image, "@sha256:") }
+	floating := slices.DeleteFunc(Images(w, files), isPinned)
+	if len(floating) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: not pinned by digest, so another build may pull another image; write NAME@sha256:…, with the digest from `skopeo inspect --format '{{.Digest}}' docker://NAME`",
+		strings.Join(floating, ", "))
 }
 
 // ChangesDocument is the changes to a directory of unit files. The names of the fields are a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/adopt"
 	"github.com/archipelago-os/archipelago/units/limits"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/rotation"
 	"github.com/archipelago-os/archipelago/units/secret"
 	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/unitdir"
@@ -253,5 +255,35 @@ Image=db:1
 	}
 	if doc := view.ChangesJSON("units", unitdir.Changes{}); doc.Written == nil || doc.Removed == nil || doc.MovedAside == nil || doc.Foreign == nil || doc.Unreadable == nil {
 		t.Errorf("a list is null: %+v", doc)
+	}
+}
+
+// A rotation says how long each service was down, and that it is over.
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	r := rotation.Result{Name: "a.key", Span: 3 * time.Second, Downtimes: []rotation.Downtime{{Service: "app@a.service", For: 1234 * time.Millisecond}, {Service: "app@b.service", For: time.Second}}}
+	prints(t, `app@a.service was down for 1.23s
+app@b.service was down for 1s
+a.key: 3s from the first stop to the last start
+a.key is rotated; everything that uses it serves
+`, func(w io.Writer) error { view.Rotation(w, r); return nil })
+	prints(t, "app@b.service was down for 1s\n", func(w io.Writer) error {
+		view.Rotation(w, rotation.Result{Name: "a.key", Err: errors.New("no"), Downtimes: r.Downtimes[1:]})
+		return nil
+	})
+}
+
+// An image build needs all images pinned.
+func TestPinned(t *testing.T) {
+	t.Parallel()
+	file := func(image string) units.File {
+		return units.File{Name: "app@x.container", Content: []byte("[Container]\nImage=" + image + "\n")}
+	}
+	var out bytes.Buffer
+	if err := view.Pinned(&out, units.Set{file("docker.io/x/a@sha256:00")}); err != nil || out.String() != "docker.io/x/a@sha256:00\n" {
+		t.Errorf("got %v and %q", err, out.String())
+	}
+	if err := view.Pinned(&out, units.Set{file("docker.io/x/a@sha256:00"), file("docker.io/x/b:1")}); err == nil || !strings.HasPrefix(err.Error(), "docker.io/x/b:1: not pinned by digest") {
+		t.Errorf("the error is %v", err)
 	}
 }
