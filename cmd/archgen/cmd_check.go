@@ -8,16 +8,13 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/install/images"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/strict"
-	"github.com/archipelago-os/archipelago/units"
 )
 
 func (c *cli) checkCommand() *cobra.Command {
 	var (
-		from                       source
-		strict, asJSON, withImages bool
+		from                         source
+		beStrict, asJSON, withImages bool
 	)
 	cmd := &cobra.Command{
 		Use:   "check [PATH…|ID…]",
@@ -47,12 +44,19 @@ are missing. install does the same before it starts an app.`,
 				return err
 			}
 			if withImages && !k.Diags.HasErrors() {
-				if err := c.compareImages(k, from.scope()); err != nil {
+				ctx, stop := interruptible()
+				defer stop()
+				found, notes, err := (&images.Reader{Scope: from.scope(), Podman: c.podman}).CheckAll(ctx, k.Asked())
+				if err != nil {
 					return err
 				}
+				k.Diags = append(k.Diags, found...)
+				for _, note := range notes {
+					fmt.Fprintf(c.stderr, "note: %s\n", note)
+				}
 			}
-			if strict {
-				makeStrict(k)
+			if beStrict {
+				k.Diags = strict.CheckAll(k.Set, k.Diags)
 			}
 			if err := c.report(k, asJSON); err != nil {
 				return err
@@ -64,37 +68,8 @@ are missing. install does the same before it starts an app.`,
 		},
 	}
 	from.flags(cmd)
-	cmd.Flags().BoolVar(&strict, "strict", false, "fail on warnings and on what should be reviewed")
+	cmd.Flags().BoolVar(&beStrict, "strict", false, "fail on warnings and on what should be reviewed")
 	cmd.Flags().BoolVar(&withImages, "images", false, "compare the apps with the images on this machine")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the diagnostics as JSON")
 	return cmd
-}
-
-// compareImages adds the differences between the named apps and their images.
-func (c *cli) compareImages(k *compile.Compiled, scope units.Scope) error {
-	ctx, stop := interruptible()
-	defer stop()
-	r := &images.Reader{Scope: scope, Podman: c.podman}
-	for _, app := range k.Asked() {
-		diags, notes, err := r.Check(ctx, app)
-		if err != nil {
-			return err
-		}
-		k.Diags = append(k.Diags, diags...)
-		for _, note := range notes {
-			fmt.Fprintf(c.stderr, "note: %s: %s\n", app.ID(), note)
-		}
-	}
-	return nil
-}
-
-// makeStrict adds the findings that only a strict check reports, and turns every
-// warning into an error.
-func makeStrict(k *compile.Compiled) {
-	for _, app := range k.Set.Apps {
-		k.Diags = append(k.Diags, strict.Check(app)...)
-	}
-	for i := range k.Diags {
-		k.Diags[i].Severity = diag.Error
-	}
 }

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/statusview"
-	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 )
 
@@ -49,11 +47,12 @@ journalctl --user --unit='app@ID.service' --unit='app@ID.*.service'`,
 
 // logs replaces the process with journalctl.
 func (c *cli) logs(from *source, w *machine.Logs, id string) error {
-	services, known, err := c.loggedServices(from)
+	l, err := c.local(from.scope())
 	if err != nil {
 		return err
 	}
-	w.Scope, w.Services = from.scope(), slices.DeleteFunc(services, func(s string) bool { return units.AppOf(s) != id })
+	known := c.installedIDs(from)
+	w.Scope, w.Services = from.scope(), l.LoggedServices(context.Background(), id, known)
 	if len(w.Services) == 0 {
 		return statusview.NoSuchApp(id, known)
 	}
@@ -63,24 +62,4 @@ func (c *cli) logs(from *source, w *machine.Logs, id string) error {
 	}
 	args := append([]string{"journalctl"}, w.Arguments()...)
 	return fmt.Errorf("running %s: %w", program, syscall.Exec(program, args, os.Environ())) //nolint:gosec // the arguments are ours, and no shell reads them
-}
-
-// loggedServices is the services of apps that are installed, have a unit file, or
-// have lines in the journal, and the ids of the apps that are installed.
-func (c *cli) loggedServices(from *source) (services, installed []string, err error) {
-	l, err := c.local(from.scope())
-	if err != nil {
-		return nil, nil, err
-	}
-	installed = c.installedIDs(from)
-	for _, id := range installed {
-		services = append(services, units.ServiceName(id))
-	}
-	files, _ := l.Files().Read() // a log needs no unit file, so a file that can't be read is skipped
-	for _, f := range files {
-		services = append(services, units.ServiceOf(f.Name))
-	}
-	services = append(services, machine.Logged(context.Background(), from.scope())...)
-	slices.Sort(services)
-	return slices.Compact(services), installed, nil
 }

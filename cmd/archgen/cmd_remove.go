@@ -67,8 +67,11 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 		if data, err = install.DataOf(ctx, l.Secrets, dir, purged); err != nil {
 			return err
 		}
-		if err := c.confirm(data, yes); err != nil {
-			return err
+		for _, what := range data.List() {
+			fmt.Fprintf(c.stderr, "deleting the %s\n", what)
+		}
+		if !yes && !data.IsEmpty() && !ui.Confirm(c.stdin, c.stderr, "this can't be undone. Delete? [y/N] ") {
+			return errors.New("nothing was removed or deleted; --yes deletes without asking")
 		}
 	}
 	if err := dir.Remove(ids...); err != nil {
@@ -93,20 +96,4 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	}
 	defer m.Close()
 	return install.StopVolumes(ctx, m.Services, purged)
-}
-
-// confirm lists what will be deleted, and asks for confirmation.
-func (c *cli) confirm(d *install.Data, yes bool) error {
-	for _, list := range []struct {
-		what  string
-		names []string
-	}{{"volume", d.Volumes}, {"secret", d.Secrets}, {"overlays", d.Overlays}} {
-		for _, name := range list.names {
-			fmt.Fprintf(c.stderr, "deleting the %s %s\n", list.what, name)
-		}
-	}
-	if yes || d.IsEmpty() || ui.Confirm(c.stdin, c.stderr, "this can't be undone. Delete? [y/N] ") {
-		return nil
-	}
-	return errors.New("nothing was removed or deleted; --yes deletes without asking")
 }

@@ -15,6 +15,18 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
+// CheckAll adds to what was found in a set what a reviewer should check of each app. All of it is an
+// error.
+func CheckAll(set *manifests.Set, found diag.List) diag.List {
+	for _, app := range set.Apps {
+		found = append(found, Check(app)...)
+	}
+	for i := range found {
+		found[i].Severity = diag.Error
+	}
+	return found
+}
+
 // Check reports what a reviewer should check.
 func Check(app *manifests.Resolved) diag.List {
 	s := &checker{app: app}

@@ -65,3 +65,17 @@ func TestRightsThatWantASecondLook(t *testing.T) {
 		}
 	}
 }
+
+// All that is found is an error, also what was found before.
+func TestCheckAll(t *testing.T) {
+	t.Parallel()
+	m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: "x.yaml", Data: []byte(app("", "privileged: true,"))}})
+	if diags.HasErrors() {
+		t.Fatal(diags)
+	}
+	set, _ := manifests.Resolve([]*manifests.Manifest{m}, manifests.DefaultSettings())
+	found := strict.CheckAll(set, diag.List{{Severity: diag.Warning, Code: diag.ImagePort}})
+	if errors, warnings := found.Count(); errors < 2 || warnings > 0 {
+		t.Errorf("%d errors and %d warnings: %v", errors, warnings, found)
+	}
+}

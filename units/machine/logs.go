@@ -54,3 +54,19 @@ func Logged(ctx context.Context, scope units.Scope) []string {
 	}
 	return slices.DeleteFunc(strings.Fields(string(out)), func(s string) bool { return units.AppOf(s) == "" })
 }
+
+// LoggedServices returns the services of an app that may have a log: it is one of those installed,
+// has a unit file, or has lines in the journal.
+func (b Base) LoggedServices(ctx context.Context, app string, installed []string) (services []string) {
+	for _, id := range installed {
+		services = append(services, units.ServiceName(id))
+	}
+	files, _ := b.Files().Read() // a log needs no unit file, so a file that can't be read is skipped
+	for _, f := range files {
+		services = append(services, units.ServiceOf(f.Name))
+	}
+	services = append(services, Logged(ctx, b.Scope)...)
+	services = slices.DeleteFunc(services, func(s string) bool { return units.AppOf(s) != app })
+	slices.Sort(services)
+	return slices.Compact(services)
+}

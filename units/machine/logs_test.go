@@ -6,8 +6,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/paths"
 )
 
 func TestLogs(t *testing.T) {
@@ -25,7 +27,8 @@ func TestLogs(t *testing.T) {
 	}
 }
 
-// TestLogged lists the units of apps among those in the journal.
+// TestLogged lists the units of apps among those in the journal. The log of an app is also that of
+// its unit files, and it may have none yet.
 func TestLogged(t *testing.T) {
 	bin := t.TempDir()
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
@@ -38,6 +41,16 @@ func TestLogged(t *testing.T) {
 	for scope, want := range map[units.Scope][]string{units.User: {"app@web.service"}, units.System: {"app@root.service"}} {
 		if d := cmp.Diff(want, Logged(t.Context(), scope)); d != "" {
 			t.Errorf("%v: -want +got:\n%s", scope, d)
+		}
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "app@web.db.container"), []byte("[Container]\nImage=x\n[X-Archipelago]\nApp=web\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	b := Base{Scope: units.User, Paths: paths.Paths{Units: dir}}
+	for app, want := range map[string][]string{"web": {"app@web.db.service", "app@web.service"}, "other": {"app@other.service"}, "none": nil} {
+		if d := cmp.Diff(want, b.LoggedServices(t.Context(), app, []string{"web", "other"}), cmpopts.EquateEmpty()); d != "" {
+			t.Errorf("%s: -want +got:\n%s", app, d)
 		}
 	}
 	program("exit 1")

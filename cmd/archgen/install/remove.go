@@ -86,6 +86,19 @@ type Data struct {
 	apps []string
 }
 
+// List is all of the data, each with its kind.
+func (d *Data) List() (all []string) {
+	for _, kind := range []struct {
+		what  string
+		names []string
+	}{{"volume", d.Volumes}, {"secret", d.Secrets}, {"overlays", d.Overlays}} {
+		for _, name := range kind.names {
+			all = append(all, kind.what+" "+name)
+		}
+	}
+	return all
+}
+
 // DataOf lists what belongs to apps.
 func DataOf(ctx context.Context, secrets machine.Secrets, dir installed.Directory, ids []string) (*Data, error) {
 	d := &Data{secrets: secrets, dir: dir}

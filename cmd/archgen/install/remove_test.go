@@ -82,6 +82,9 @@ func TestData(t *testing.T) {
 	if d := cmp.Diff(want, [][]string{d.Volumes, d.Secrets, d.Overlays}); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
+	if d := cmp.Diff([]string{"volume web.data", "secret web.a", "secret web.b", "overlays " + filepath.Join(w.apps(), "web.d")}, d.List()); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
 	w.Asked = nil
 	if err := d.Delete(t.Context()); err != nil {
 		t.Fatal(err)

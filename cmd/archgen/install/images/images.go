@@ -96,6 +96,21 @@ func (r *Reader) Check(ctx context.Context, app *manifests.Resolved) (diags diag
 	return diags, notes, nil
 }
 
+// CheckAll compares apps with their images. Each note names its app.
+func (r *Reader) CheckAll(ctx context.Context, apps []*manifests.Resolved) (diags diag.List, notes []string, err error) {
+	for _, app := range apps {
+		found, more, err := r.Check(ctx, app)
+		if err != nil {
+			return diags, notes, err
+		}
+		diags = append(diags, found...)
+		for _, note := range more {
+			notes = append(notes, app.ID()+": "+note)
+		}
+	}
+	return diags, notes, nil
+}
+
 // inspect reads the settings of an image, once. They are nil for one that is missing.
 func (r *Reader) inspect(ctx context.Context, image string) (*settings, error) {
 	if s, isRead := r.read[image]; isRead {

@@ -116,3 +116,14 @@ func TestLook(t *testing.T) {
 		t.Errorf("%q, %v; want a note that it can't be mounted", notes, err)
 	}
 }
+
+// TestCheckAll: a note names the app.
+func TestCheckAll(t *testing.T) {
+	t.Parallel()
+	web := app(t, "app: {id: web, name: W, version: 1.0.0, container: {image: localhost/web:1}}")
+	r := &Reader{Podman: func(ctx context.Context, _ podmancli.Call) error { return exec.CommandContext(ctx, "false").Run() }}
+	diags, notes, err := r.CheckAll(t.Context(), []*manifests.Resolved{web, web})
+	if len(diags) > 0 || err != nil || len(notes) != 2 || !strings.HasPrefix(notes[0], "web: the image localhost/web:1 is not on this machine") {
+		t.Errorf("%v, %q, %v", diags, notes, err)
+	}
+}
