@@ -23,26 +23,28 @@ type Code string
 
 // The codes. Each has an entry in Losses.
 const (
-	KeptAsIs       Code = "kept"
-	NoMeaning      Code = "no-meaning"
-	Journal        Code = "journal"
-	MainPart       Code = "main-part"
-	NewVolume      Code = "new-volume"
-	HostPath       Code = "host-path"
-	Exposure       Code = "exposure"
-	UserInterface  Code = "user-interface"
-	UIScheme       Code = "ui-scheme"
-	Capabilities   Code = "linux-capabilities"
-	SecretValue    Code = "secret"
-	Variable       Code = "variable"
-	PassedVariable Code = "passed-variable"
-	TimeZone       Code = "time-zone"
-	Profile        Code = "profile"
-	Privilege      Code = "privilege"
-	ExistingVolume Code = "existing-volume"
-	Specifier      Code = "specifier"
-	LoginProxy     Code = "login-proxy"
-	ForeignVolume  Code = "foreign-volume"
+	KeptAsIs        Code = "kept"
+	NoMeaning       Code = "no-meaning"
+	Journal         Code = "journal"
+	MainPart        Code = "main-part"
+	NewVolume       Code = "new-volume"
+	HostPath        Code = "host-path"
+	Exposure        Code = "exposure"
+	UserInterface   Code = "user-interface"
+	UIScheme        Code = "ui-scheme"
+	Capabilities    Code = "linux-capabilities"
+	SecretValue     Code = "secret"
+	Variable        Code = "variable"
+	PassedVariable  Code = "passed-variable"
+	TimeZone        Code = "time-zone"
+	Profile         Code = "profile"
+	Privilege       Code = "privilege"
+	ExistingVolume  Code = "existing-volume"
+	Specifier       Code = "specifier"
+	LoginProxy      Code = "login-proxy"
+	ForeignVolume   Code = "foreign-volume"
+	AnonymousVolume Code = "anonymous-volume"
+	MovedImage      Code = "moved-image"
 
 	RawArgument      Code = "raw-argument"
 	PlainSecret      Code = "plain-secret"
@@ -57,6 +59,10 @@ const (
 	HostNamespace    Code = "host-namespace"
 	RestartCondition Code = "restart-condition"
 	NotRecorded      Code = "not-recorded"
+	NoCommand        Code = "no-command"
+	OtherName        Code = "container-name"
+	PodMember        Code = "pod"
+	SystemdUnit      Code = "systemd-unit"
 
 	ProxyLabel     Code = "proxy-label"
 	Label          Code = "label"
@@ -148,6 +154,8 @@ var Losses = []Loss{
 
 	{LoginProxy, Asked, "The platform asks for its login before it shows the app. Nothing does that here; the user interface is published on loopback only.", "Use the login of the app if it has one, before `--set expose=network`."},
 	{ForeignVolume, Asked, "The app mounts a volume of another app, which has to share it.", "Add `shares` to the other app, in an overlay; `archgen check` prints the line."},
+	{AnonymousVolume, Asked, "What the container stores there is in a volume without a name. The manifest has a new volume; archgen does not adopt the container before its data is copied, and prints the commands.", "`--set mount.TARGET=disposable` if the data may be lost."},
+	{MovedImage, Asked, "The name of the image refers to another image since the container was made. The app runs that one.", "Write the digest: `image: NAME@sha256:…`."},
 
 	{RawArgument, Approximated, "An argument of `podman run` says it (`podman_args`), which archgen does not check.", "Leave it out if the app works without it."},
 	{PlainSecret, Approximated, "A password stays in the manifest as plain text.", "Have the program read it from a file in /run/secrets, or from a template of `files`."},
@@ -162,6 +170,10 @@ var Losses = []Loss{
 	{HostNamespace, Approximated, "An argument of `podman run` shares a namespace of the host (`podman_args`).", "Leave it out if the app works without it."},
 	{RestartCondition, Approximated, "systemd restarts the container in other cases than the manifest can name.", "Set `restart.policy`."},
 	{NotRecorded, Approximated, "archgen rendered the files, and they do not record all of the manifest.", "Use the manifest that they were rendered from."},
+	{NoCommand, Approximated, "Podman does not know the command that made the container, and so not its kernel parameters, devices of rootless containers, and secrets in environment variables.", "Import what made the container, such as a Compose project, or compare."},
+	{OtherName, Approximated, "The container has another name than that of the part, by which archgen finds what it adopts. Without that, the container and the part would run at the same time, with the same volumes.", "Rename the container, as the message says, or stop it, before the app is installed."},
+	{PodMember, Approximated, "Containers of a pod become parts that share the network of one of them, and no other namespace. The pod keeps its ports until it is stopped.", "`podman pod stop POD` before the app is installed, and `podman pod rm POD` when the app serves."},
+	{SystemdUnit, Approximated, "A unit of systemd starts and restarts the container, and Podman does not know how. The part restarts always. archgen does not adopt the container while the unit is enabled.", "Import the Quadlet file, if it has one, with `archgen import quadlet`."},
 
 	{ProxyLabel, Dropped, "The label configures a reverse proxy that is not part of the app.", "Publish the port, and configure the proxy that you run."},
 	{Label, Dropped, "The label's name is one that archgen does not accept.", "Rename it."},

@@ -25,6 +25,22 @@ func IDOf(name string) string {
 	return cmp.Or(id, "app")
 }
 
+// CommonName is what names have in common in front, up to a separator, or nothing.
+func CommonName(names []string) string {
+	name := names[0]
+	for _, other := range names[1:] {
+		n := 0
+		for n < min(len(name), len(other)) && name[n] == other[n] {
+			n++
+		}
+		isWhole := (n == len(name) || strings.ContainsAny(name[n:n+1], "-_.")) && (n == len(other) || strings.ContainsAny(other[n:n+1], "-_."))
+		if name = name[:n]; !isWhole {
+			name = name[:max(0, strings.LastIndexAny(name, "-_."))]
+		}
+	}
+	return strings.Trim(name, "-_.")
+}
+
 // SecretName makes the name of a secret of that of a variable.
 func SecretName(name string) string { return IDOf(strings.ToLower(name)) }
 

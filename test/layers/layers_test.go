@@ -33,6 +33,7 @@ var mayImport = map[string][]string{
 	"manifests/importer/runtipi":   {"manifests", "manifests/importer", "manifests/importer/compose", "manifests/importer/platform", "manifests/syntax"},
 	"manifests/importer/umbrel":    {"manifests", "manifests/importer", "manifests/importer/compose", "manifests/importer/platform", "manifests/syntax"},
 	"manifests/importer/podmanrun": {"manifests/diag", "manifests/importer", "manifests/importer/compose", "manifests/syntax"},
+	"manifests/importer/container": {"manifests", "manifests/importer", "manifests/importer/compose", "manifests/importer/podmanrun", "manifests/syntax"},
 	"manifests/importer/quadlet":   {"units", "manifests", "manifests/diag", "manifests/importer", "manifests/importer/compose", "manifests/importer/podmanrun", "manifests/syntax"},
 	"manifests/contract":           {"manifests", "manifests/diag", "manifests/imagecheck"},
 	"manifests/rights":             {"manifests"},

@@ -2,7 +2,6 @@ package quadlet
 
 import (
 	"encoding/json"
-	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -206,74 +205,18 @@ func (u *unit) publish(e entry) { u.add("ports", u.plain(e), e) }
 // secret mounts a secret of Podman, or puts it into the environment. Its value is set again for
 // the app.
 func (u *unit) secret(e entry) {
-	full, options, _ := strings.Cut(u.plain(e), ",")
-	m := manifests.SecretMount{Name: importer.SecretName(strings.TrimPrefix(full, u.ID+".")), Mode: 0o444}
-	isEnv, target := false, ""
-	for option := range strings.SplitSeq(options, ",") {
-		key, value, _ := strings.Cut(option, "=")
-		switch key {
-		case "type":
-			isEnv = value == "env"
-		case "target":
-			target = value
-		case "mode":
-			mode, _ := strconv.ParseUint(value, 8, 12) // what is no mode is the default
-			m.Mode = manifests.Mode(mode)
-		case "uid":
-			m.UID = u.idUnlessUser(value, 0)
-		case "gid":
-			m.GID = u.idUnlessUser(value, 1)
-		}
-	}
-	switch {
-	case isEnv:
-		m.Env, m.Mode, m.UID, m.GID, m.Waiver = target, 0, nil, nil, "the program reads it from its environment"
-		if m.Env == "" {
-			m.Env = full
-		}
-	case target == "":
-		m.Target = "/run/secrets/" + full
-	case !path.IsAbs(target):
-		m.Target = "/run/secrets/" + target
-	default:
-		m.Target = path.Clean(target)
-	}
-	if m.Target == "/run/secrets/"+m.Name {
-		m.Target = ""
-	}
-	if m.Mode == 0o400 {
-		m.Mode = 0
-	}
-	u.say(func(d *importer.Draft) { u.addSecret(d, m, full, e) })
+	s := importer.ReadPodmanSecret(u.plain(e), u.ID+".")
+	s.Mount.UID, s.Mount.GID = u.unlessUser(s.Mount.UID, "User"), u.unlessUser(s.Mount.GID, "Group")
+	u.say(func(d *importer.Draft) { d.AddPodmanSecret(u.part.Container, u.part.Path, s, e.at, e.id()) })
 }
 
-// idUnlessUser is the owner of a file, unless it is the container's user, whose id the file has
+// unlessUser is the owner of a file, unless it is the container's user, whose id the file has
 // anyway.
-func (u *unit) idUnlessUser(text string, which int) *int {
-	keys := []string{"User", "Group"}
-	id, err := strconv.Atoi(text)
-	if err != nil || text == u.value("Container", keys[which]) {
+func (u *unit) unlessUser(id *int, key string) *int {
+	if id == nil || strconv.Itoa(*id) == u.value("Container", key) {
 		return nil
 	}
-	return &id
-}
-
-func (u *unit) addSecret(d *importer.Draft, m manifests.SecretMount, full string, e entry) {
-	if !slices.ContainsFunc(d.App.Secrets, func(s manifests.Secret) bool { return s.Name == m.Name }) {
-		s := manifests.Secret{Name: m.Name, Description: "The secret " + full + " of Podman"}
-		answer := d.Ask(importer.Question{
-			Code: importer.SecretValue, Key: "secret." + m.Name, Default: "supply", HasDefault: true, Choices: []string{"supply", "generate"},
-			Text: fmt.Sprintf("%s becomes the secret %s.%s; set its value with archgen secret set", full, d.App.ID, m.Name),
-		}.From(e.at, e.id()))
-		if answer == "generate" {
-			s.Generate = &manifests.Generate{}
-		}
-		d.App.Secrets = append(d.App.Secrets, s)
-	}
-	u.part.Secrets = append(u.part.Secrets, m)
-	at := fmt.Sprintf("%s.secrets[%d]", u.part.Path, len(u.part.Secrets)-1)
-	d.Note(at, e.at)
-	d.Origin(at, e.at, e.id())
+	return id
 }
 
 // modes is the networks of Podman that are none of their own names.

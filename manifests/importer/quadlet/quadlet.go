@@ -292,25 +292,14 @@ func (d *directory) app(files []*file, o Options, answers map[string]string) *ap
 // nameOf is the id of an app: that of its only container, or what the names of all have in
 // common in front.
 func nameOf(files []*file) string {
-	name := files[0].stem
 	if app := files[0].value(ownership, "App"); app != "" {
 		return importer.IDOf(app)
 	}
-	for _, f := range files[1:] {
-		n := 0
-		for n < min(len(name), len(f.stem)) && name[n] == f.stem[n] {
-			n++
-		}
-		isWhole := (n == len(name) || strings.ContainsAny(name[n:n+1], "-_.")) && (n == len(f.stem) || strings.ContainsAny(f.stem[n:n+1], "-_."))
-		if name = name[:n]; !isWhole {
-			name = name[:max(0, strings.LastIndexAny(name, "-_."))]
-		}
+	stems := make([]string, 0, len(files))
+	for _, f := range files {
+		stems = append(stems, f.stem)
 	}
-	name = strings.Trim(name, "-_.")
-	if name == "" {
-		name = files[0].stem
-	}
-	return importer.IDOf(name)
+	return importer.IDOf(cmp.Or(importer.CommonName(stems), stems[0]))
 }
 
 // partName is what a container is called within the app.
