@@ -110,10 +110,10 @@ e2e: setup build machine ## The real thing: systemd and rootless Podman on the t
 	ARCHIPELAGO_HOST_SUITE=$(SUITE) $(E2E) ./test/host ./test/e2e ./test/package
 
 # Keys and values, what archgen reads of containers and secrets without Podman, networks,
-# adoption, removal.
+# adoption, import of containers, removal.
 e2e-podman: setup build ## The part of e2e that depends on the version of Podman, with forky's
 	@$(MAKE) --no-print-directory machine SUITE=forky
-	ARCHIPELAGO_HOST_SUITE=forky $(E2E) ./test/e2e -run '^(TestSystemd|TestValuesArriveUnchanged|TestPodmanAgreesWithConform|TestScripts)$$/^(archgen_render.*|adopt|doctor|files|first|isolation|objects|parts|remove)$$'
+	ARCHIPELAGO_HOST_SUITE=forky $(E2E) ./test/e2e -run '^(TestSystemd|TestValuesArriveUnchanged|TestPodmanAgreesWithConform|TestScripts)$$/^(archgen_render.*|adopt|doctor|files|first|import-container|isolation|objects|parts|remove)$$'
 
 # What is installed, and what uninstall removes: mode, place below PREFIX (a
 # folder ends in /), sources.

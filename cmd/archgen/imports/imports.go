@@ -1,8 +1,7 @@
-// Package imports owns what an import reads and writes on the disk: the directory of a project,
-// the file of answers, and the manifest with its templates.
+// Package imports owns a run of archgen import: what it reads of the disk and of Podman, the file
+// of answers, the questions at a terminal, the manifest with its templates, and the report.
 //
-// It decides nothing about an app, and prints nothing: manifests/importer does the former, the
-// verb the latter.
+// It decides nothing about an app: manifests/importer does. It stops and changes no container.
 package imports
 
 import (
@@ -48,7 +47,10 @@ func ReadAnswers(file string, set []string) (a Answers, err error) {
 		maps.Copy(a.All, read)
 	}
 	for _, text := range set {
-		key, value, _ := strings.Cut(text, "=")
+		key, value, hasValue := strings.Cut(text, "=")
+		if !hasValue || key == "" {
+			return a, UsageError{fmt.Errorf("--set %s: write KEY=VALUE", text)}
+		}
 		a.All[key] = value
 		a.given = append(a.given, key)
 	}

@@ -1,6 +1,8 @@
-package main
+package imports
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -8,7 +10,6 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/archipelago-os/archipelago/cmd/archgen/imports"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/manifests/importer"
 )
@@ -18,46 +19,43 @@ type storeApp struct {
 	*importer.Result
 	dir     string
 	written []string
+	checked checked
 	// err is why nothing was written although it should be.
 	err error
 }
 
-// importStore imports each app of a store by itself.
-func (c *cli) importStore(o *importOptions, f imports.Format, dirs []string) error {
-	if o.id != "" {
-		return usageError{errors.New("--id is for one app, and the directory holds several")}
-	}
-	answers, err := o.answers()
-	if err != nil {
-		return err
+// Store imports each app of a store by itself, and asks nothing.
+func (s *Session) Store(ctx context.Context, f Format, dirs []string) (Outcome, error) {
+	if s.ID != "" {
+		return Failed, UsageError{errors.New("--id is for one app, and the directory holds several")}
 	}
 	unanswered := func(importer.Question) (string, bool) { return "", false }
 	apps := make([]storeApp, 0, len(dirs))
 	results := make([]*importer.Result, 0, len(dirs))
 	for _, dir := range dirs {
-		r, err := imports.App(f, dir, "", o.out, answers, unanswered)
+		r, err := App(f, dir, "", s.Out, s.Answers, unanswered)
 		if err != nil {
 			r = &importer.Result{ID: filepath.Base(dir)}
 		}
 		apps = append(apps, storeApp{Result: r, dir: dir, err: err})
 		results = append(results, r)
 	}
-	if key := answers.Unasked(results...); key != "" {
-		return usageError{fmt.Errorf("--set %s answers no question of these apps", key)}
+	if key := s.Answers.Unasked(results...); key != "" {
+		return Failed, UsageError{fmt.Errorf("--set %s answers no question of these apps", key)}
 	}
-	c.writeStore(o, apps)
-	if err := c.printStore(o, apps); err != nil {
-		return err
+	s.writeStore(ctx, apps)
+	if err := s.printStore(apps); err != nil {
+		return Failed, err
 	}
-	return concludeStore(apps)
+	return outcomeOf(apps), nil
 }
 
 // writeStore writes the apps, each if it can. Of two with one id the first is written.
-func (c *cli) writeStore(o *importOptions, apps []storeApp) {
+func (s *Session) writeStore(ctx context.Context, apps []storeApp) {
 	by := map[string]string{}
 	for i := range apps {
 		a := &apps[i]
-		if a.err != nil || !o.writes(a.Result) {
+		if a.err != nil || !s.writes(a.Result) {
 			continue
 		}
 		if other, isTaken := by[a.ID]; isTaken {
@@ -65,33 +63,46 @@ func (c *cli) writeStore(o *importOptions, apps []storeApp) {
 			continue
 		}
 		by[a.ID] = a.dir
-		if a.written, a.err = imports.Write(a.Result, o.out, o.force); a.err == nil {
-			a.err = c.checkImported(filepath.Join(o.out, a.Files[0].Path), true)
+		if a.written, a.err = Write(a.Result, s.Out, s.Force); a.err == nil {
+			a.checked, a.err = s.check(ctx, filepath.Join(s.Out, a.Files[0].Path))
+			a.err = cmp.Or(a.err, a.checked.refusal())
 		}
 	}
 }
 
-// printStore prints a table of the apps, or all of their findings for programs.
-func (c *cli) printStore(o *importOptions, apps []storeApp) error {
-	if o.asJSON {
+// printStore prints a table of the apps and how they differ from their images, or all of their
+// findings for programs.
+func (s *Session) printStore(apps []storeApp) error {
+	if s.AsJSON {
 		all := make([]document, 0, len(apps))
 		for _, a := range apps {
 			d := imported(a.Result, a.written)
-			d["directory"] = a.dir
+			d["directory"], d["images"] = a.dir, list(a.checked.images)
 			if a.err != nil {
 				d["error"] = a.err.Error()
 			}
 			all = append(all, d)
 		}
-		return c.printJSON(document{"apps": all})
+		return ui.JSON(s.Stdout, document{"apps": all, "notes": list(s.images.notes)})
 	}
 	table := ui.Table{Titles: []string{"APP", "VERSION", "KEPT", "ASKED", "APPROXIMATED", "DROPPED", "REFUSED", "WORST"}, Painted: "WORST", Optional: []string{"KEPT", "VERSION"}}
 	for _, a := range apps {
 		table.Rows = append(table.Rows, a.row())
 	}
-	lines := table.Lines(ui.StyleOf(c.stdout, c.getenv))
-	_, err := fmt.Fprintf(c.stdout, "%s\n%s\n", strings.Join(lines, "\n"), tally(apps))
-	return err
+	lines := table.Lines(ui.StyleOf(s.Stdout, s.Getenv))
+	if _, err := fmt.Fprintf(s.Stdout, "%s\n%s\n", strings.Join(lines, "\n"), tally(apps)); err != nil {
+		return err
+	}
+	for _, a := range apps {
+		if len(a.checked.images) == 0 {
+			continue
+		}
+		if err := a.checked.print(s, a.checked.images); err != nil {
+			return err
+		}
+	}
+	s.note()
+	return nil
 }
 
 // worstColors is how the table shows the severities.
@@ -128,14 +139,15 @@ func tally(apps []storeApp) string {
 		count(func(a storeApp) bool { return len(a.written) > 0 }))
 }
 
-// concludeStore ends with the exit code of the worst app.
-func concludeStore(apps []storeApp) error {
+// outcomeOf is that of the worst app.
+func outcomeOf(apps []storeApp) Outcome {
 	fails := func(a storeApp) bool { return a.err != nil || len(a.written) == 0 }
+	isLossy := func(a storeApp) bool { return a.IsLossy() || a.checked.images.HasErrors() }
 	switch {
 	case slices.ContainsFunc(apps, fails):
-		return errReported
-	case slices.ContainsFunc(apps, func(a storeApp) bool { return a.IsLossy() }):
-		return lossy{errReported}
+		return Failed
+	case slices.ContainsFunc(apps, isLossy):
+		return Lossy
 	}
-	return nil
+	return Whole
 }
