@@ -227,6 +227,7 @@ func (d *decoder) list(n *syntax.Node, v reflect.Value, at *step, f *fieldPlan) 
 var mapKeys = map[string]string{
 	"links": "id", "containers": "id", "volumes": "id", "sysctls": "option", "hosts": "dnsname", "labels": "label",
 	"args": "envname", "ulimits": "id", "exports": "exportname", "expect": "option", "unit": "directive", "seed": "seedpath",
+	"files": "relpath", "apps": "id", // of the index of a catalog
 }
 
 func (d *decoder) mapping(n *syntax.Node, v reflect.Value, at *step, f *fieldPlan) {

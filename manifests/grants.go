@@ -25,7 +25,7 @@ type Granted struct {
 }
 
 // ParseGrants decodes a file of grants.
-func ParseGrants(src Source) (Grants, diag.List) { return parseAlone[Grants](src) }
+func ParseGrants(src Source) (Grants, diag.List) { return ParseAs[Grants](src, 0) }
 
 // Text is the file of grants: the rights in order, each once, a line each.
 func (g Grants) Text() []byte {

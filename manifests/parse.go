@@ -79,14 +79,16 @@ func Parse(in Input) (*Manifest, diag.List) {
 }
 
 // ParseSettings decodes archipelago.toml.
-func ParseSettings(src Source) (Settings, diag.List) { return parseAlone[Settings](src) }
+func ParseSettings(src Source) (Settings, diag.List) { return ParseAs[Settings](src, 0) }
 
 // DefaultSettings is the settings of a node that has no archipelago.toml.
 func DefaultSettings() Settings { return withDefaults[Settings]() }
 
-// parseAlone decodes a file that has no overlays.
-func parseAlone[T any](src Source) (v T, _ diag.List) {
-	r := &syntax.Reader{File: src.Name}
+// ParseAs decodes a file of another kind, which has no overlays, into a structure that has the tags
+// of the schema. maxValues is the most values that the file may have; zero means as many as a
+// manifest.
+func ParseAs[T any](src Source, maxValues int) (v T, _ diag.List) {
+	r := &syntax.Reader{File: src.Name, MaxValues: maxValues}
 	m := &Manifest{File: src.Name, tree: r.Read(src.Data)}
 	if m.tree == nil {
 		return withDefaults[T](), r.Diags

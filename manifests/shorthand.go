@@ -2,6 +2,7 @@ package manifests
 
 import (
 	"cmp"
+	"encoding"
 	"fmt"
 	"math"
 	"reflect"
@@ -33,10 +34,21 @@ func (d *decoder) special(n *syntax.Node, target any, at *step, f *fieldPlan) bo
 		return d.short(n, at, v, parsePort)
 	case *Device:
 		return d.short(n, at, v, parseDevice)
+	case encoding.TextUnmarshaler:
+		d.ofText(n, v, at)
 	default:
 		return false
 	}
 	return true
+}
+
+// ofText decodes a scalar into a type of another package.
+func (d *decoder) ofText(n *syntax.Node, v encoding.TextUnmarshaler, at *step) {
+	if s, ok := d.scalar(n, at); ok {
+		if err := v.UnmarshalText([]byte(s)); err != nil {
+			d.fail(n.At, at, diag.BadValue, "", "%s is not understood: %s; %v", name(at), diag.Quote(diag.Shorten(s)), err)
+		}
+	}
 }
 
 // parsed decodes a scalar with a grammar of its own.

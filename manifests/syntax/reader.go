@@ -6,6 +6,7 @@ package syntax
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"path/filepath"
 	"unicode/utf8"
@@ -19,8 +20,8 @@ const MaxFileSize = 1 << 20
 const (
 	// maxDepth is deeper than the schema goes.
 	maxDepth = 32
-	// maxValues bounds what checks cost that compare everything with everything.
-	maxValues = 5000
+	// manifestValues bounds what checks cost that compare everything with everything.
+	manifestValues = 5000
 )
 
 // Reader turns one file into a tree and collects what is wrong with it.
@@ -31,22 +32,26 @@ type Reader struct {
 	// programs. A value keeps the position where its text stands. A merged key has that of
 	// the merge.
 	FollowAliases bool
+	// MaxValues is the most values that the file may have. Zero means as many as a manifest.
+	MaxValues int
 	// values counts the values of the file.
 	values int
 	// columns turns the columns of the YAML library, which counts characters.
 	columns columns
 }
 
+func (r *Reader) maxValues() int { return cmp.Or(r.MaxValues, manifestValues) }
+
 // count counts a value, or a key whose value is left out, and reports the
 // first that is too many.
 func (r *Reader) count(at Position) {
-	if r.values++; r.values == maxValues+1 {
+	if r.values++; r.values == r.maxValues()+1 {
 		r.tooMany(at.Line, at.Column)
 	}
 }
 
 func (r *Reader) tooMany(line, column int) {
-	r.fail(diag.TooLarge, line, column, "", "the file has more than %d values", maxValues)
+	r.fail(diag.TooLarge, line, column, "", "the file has more than %d values", r.maxValues())
 }
 
 func (r *Reader) tooDeep(line, column int) {

@@ -18,7 +18,7 @@ import (
 // toml reads a TOML file. The library gives values without places, so a scan
 // of our own finds the places, and the source text of numbers and dates.
 func (r *Reader) toml(data []byte) *Node {
-	scan := scanTOML(string(data))
+	scan := scanTOML(string(data), r.maxValues())
 	switch {
 	case scan.deep:
 		r.tooDeep(scan.line, scan.column)
@@ -48,7 +48,7 @@ func (r *Reader) tomlSyntax(data []byte, err error) {
 		r.fail(diag.Syntax, line, column, "", "%s", cmp.Or(parse.Message, parse.Error()))
 		return
 	}
-	if again, ok := scanTOML(string(data)).again(line); ok {
+	if again, ok := scanTOML(string(data), r.maxValues()).again(line); ok {
 		r.fail(diag.DuplicateKey, again.line, again.column, "remove one of them", "the key %s is already given in line %d", diag.Quote(again.text), again.keyLine)
 		return
 	}

@@ -19,8 +19,8 @@ func tomlIndex(path string, i int) string { return path + "\x00i" + strconv.Itoa
 
 // scanTOML finds the place of every key and value. It is lenient: what it does
 // not understand it leaves out.
-func scanTOML(src string) *tomlScanner {
-	s := &tomlScanner{src: src, line: 1, column: 1, spans: map[string]tomlSpan{}, tables: map[string]int{}, given: map[string]int{}}
+func scanTOML(src string, maxValues int) *tomlScanner {
+	s := &tomlScanner{src: src, maxValues: maxValues, line: 1, column: 1, spans: map[string]tomlSpan{}, tables: map[string]int{}, given: map[string]int{}}
 	table := ""
 	for s.skipBlank(true); s.pos < len(s.src); s.skipBlank(true) {
 		start := s.pos
@@ -48,6 +48,7 @@ func (s *tomlScanner) again(line int) (tomlSpan, bool) {
 
 type tomlScanner struct {
 	src          string
+	maxValues    int
 	pos          int
 	line, column int
 	spans        map[string]tomlSpan
@@ -166,7 +167,7 @@ func (s *tomlScanner) give(path, name string, line, column int) {
 // many values. The library would take its time, and its stack has no bound.
 func (s *tomlScanner) tooMuch(path string) bool {
 	s.deep = s.deep || strings.Count(path, "\x00") > maxDepth
-	s.many = s.many || len(s.spans) > maxValues
+	s.many = s.many || len(s.spans) > s.maxValues
 	if s.deep || s.many {
 		s.src = s.src[:s.pos]
 	}

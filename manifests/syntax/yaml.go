@@ -40,7 +40,7 @@ func (r *Reader) yaml(data []byte) *Node {
 	}
 	tree := r.convert(doc.Content[0], 0)
 	switch {
-	case r.values > maxValues:
+	case r.values > r.maxValues():
 		return nil
 	case tree.Kind == NullNode:
 		tree.Kind = MapNode
@@ -116,7 +116,7 @@ func (r *Reader) convert(y *yaml.Node, depth int) *Node {
 	case yaml.SequenceNode:
 		n.Kind = ListNode
 		for _, item := range y.Content {
-			if r.values > maxValues {
+			if r.values > r.maxValues() {
 				break
 			}
 			n.Items = append(n.Items, r.convert(item, depth+1))
@@ -129,10 +129,10 @@ func (r *Reader) convert(y *yaml.Node, depth int) *Node {
 }
 
 func (r *Reader) convertMap(n *Node, y *yaml.Node, depth int) {
-	n.Entries = make([]Entry, 0, min(len(y.Content)/2, maxValues))
+	n.Entries = make([]Entry, 0, min(len(y.Content)/2, r.maxValues()))
 	first := make(map[string]int, cap(n.Entries))
 	var merges []Entry
-	for i := 0; i+1 < len(y.Content) && r.values <= maxValues; i += 2 {
+	for i := 0; i+1 < len(y.Content) && r.values <= r.maxValues(); i += 2 {
 		k, v := y.Content[i], y.Content[i+1]
 		at := r.at(k)
 		line, again := first[k.Value]
