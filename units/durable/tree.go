@@ -2,7 +2,9 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"os"
+	"path/filepath"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +23,42 @@ func RemoveTree(dir, name string) error {
 	}
 	if err := os.RemoveAll(d.At(name)); err != nil {
 		return Failed("removing", d.At(name), err)
+	}
+	return d.Sync()
+}
+
+// CreateTree writes a directory with files, by their paths in it, durably. It replaces what has the
+// name. It is not atomic: what refers to the directory has to be written afterwards.
+func CreateTree(dir, name string, files map[string][]byte) error {
+	if err := RemoveTree(dir, name); err != nil {
+		return err
+	}
+	byDir := map[string][]string{".": nil}
+	for file := range files {
+		if !filepath.IsLocal(file) {
+			return fmt.Errorf("%q leads out of %s", file, filepath.Join(dir, name))
+		}
+		byDir[filepath.Dir(file)] = append(byDir[filepath.Dir(file)], filepath.Base(file))
+	}
+	for below, names := range byDir {
+		if err := createIn(filepath.Join(dir, name, below), names, func(n string) []byte { return files[filepath.Join(below, n)] }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// createIn creates files in a directory.
+func createIn(dir string, names []string, content func(name string) []byte) error {
+	d, err := Make(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for _, n := range names {
+		if err := d.Create(n, content(n)); err != nil {
+			return Failed("writing", d.At(n), err)
+		}
 	}
 	return d.Sync()
 }

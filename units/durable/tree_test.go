@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
@@ -78,5 +80,42 @@ func TestLink(t *testing.T) {
 	}
 	if names, err := durable.Names(dir); err != nil || len(names) != 2 {
 		t.Errorf("%v, %v", names, err)
+	}
+}
+
+// TestCreateTree: a directory has the files that it was given, and nothing from before.
+func TestCreateTree(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, want := range []map[string]string{
+		{"a": "1", "b/c/d": "2", "b/e": ""},
+		{"b": "a file now"},
+		{},
+	} {
+		files := map[string][]byte{}
+		for name, text := range want {
+			files[name] = []byte(text)
+		}
+		if err := durable.CreateTree(dir, "tree", files); err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		root := os.DirFS(filepath.Join(dir, "tree"))
+		err := fs.WalkDir(root, ".", func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := fs.ReadFile(root, path)
+			got[path] = string(text)
+			return err
+		})
+		if d := cmp.Diff(want, got); d != "" || err != nil {
+			t.Errorf("%v -want +got:\n%s", err, d)
+		}
+	}
+	for _, odd := range []string{"../x", "/x", "a/../../x", ""} {
+		if err := durable.CreateTree(dir, "tree", map[string][]byte{odd: nil}); err == nil {
+			t.Errorf("%q was written", odd)
+		}
 	}
 }
