@@ -32,10 +32,15 @@ const (
 	// root's own units (Podman 5.8 and 6.0).
 	usersUnits = "/etc/containers/systemd/users/archipelago"
 	ownUnits   = "containers/systemd/archipelago"
+
+	systemState = "/var/lib/archipelago"
 )
 
 // SharedApps is the directories of manifests for the apps of both scopes.
 var SharedApps = []string{"/etc/archipelago/apps", "/usr/share/archipelago/apps"}
+
+// SharedCatalogs is the directories of sources of catalogs for both scopes.
+var SharedCatalogs = []string{"/etc/archipelago/catalogs", "/usr/share/archipelago/catalogs"}
 
 // base is a base directory of the XDG specification, empty if neither it nor HOME is set.
 func (e Env) base(variable, fallback string) string {
@@ -76,6 +81,19 @@ func (e Env) Apps() ([]string, error) {
 	return dirs, nil
 }
 
+// Catalogs returns the directories of the files that name the sources of catalogs; the first one
+// that has a file wins.
+func (e Env) Catalogs() []string {
+	var dirs []string
+	if config, err := e.ConfigHome(); err == nil && e.isOwn() {
+		dirs = append(dirs, filepath.Join(config, "archipelago/catalogs"))
+	}
+	for _, dir := range SharedCatalogs {
+		dirs = append(dirs, filepath.Join(e.Root, dir))
+	}
+	return dirs
+}
+
 // Settings returns the files of settings; the first one that exists wins.
 func (e Env) Settings() []string {
 	var files []string
@@ -92,6 +110,18 @@ func (e Env) Catalog() []string {
 		dirs = append(dirs, filepath.Join(config, "archipelago/catalog"))
 	}
 	return dirs
+}
+
+// State returns the directory for what outlives a boot, empty if it is unknown because HOME is not
+// set.
+func (e Env) State() string {
+	if e.Scope == units.System {
+		return systemState
+	}
+	if dir := e.base("XDG_STATE_HOME", ".local/state"); dir != "" {
+		return filepath.Join(dir, "archipelago")
+	}
+	return ""
 }
 
 // Units returns the directory that unit files are written to.
@@ -141,7 +171,7 @@ func (p Paths) SecretsLock() string { return filepath.Join(p.Runtime, "secrets")
 // Of returns the paths of a scope.
 func Of(scope units.Scope, getenv func(string) string) (Paths, error) {
 	if scope == units.System {
-		return Paths{Units: systemUnits, State: "/var/lib/archipelago", Runtime: "/run/archipelago"}, nil
+		return Paths{Units: systemUnits, State: systemState, Runtime: "/run/archipelago"}, nil
 	}
 	e := Env{Scope: scope, Getenv: getenv}
 	runtime := getenv("XDG_RUNTIME_DIR")
@@ -154,7 +184,7 @@ func Of(scope units.Scope, getenv func(string) string) (Paths, error) {
 	}
 	return Paths{
 		Units:   filepath.Join(e.base("XDG_CONFIG_HOME", ".config"), ownUnits),
-		State:   filepath.Join(e.base("XDG_STATE_HOME", ".local/state"), "archipelago"),
+		State:   e.State(),
 		Runtime: filepath.Join(runtime, "archipelago"),
 	}, nil
 }
