@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"manifests/syntax":             {"manifests/diag"},
 	"manifests":                    {"manifests/diag", "manifests/parallel", "manifests/syntax"},
 	"manifests/catalog":            {"manifests", "manifests/diag"},
+	"manifests/catalog/index":      {"manifests", "manifests/diag"},
 	"manifests/installed":          {"manifests", "units/durable", "units/paths"},
 	"manifests/imagecheck":         {"manifests", "manifests/diag"},
 	"manifests/catalog/contracts":  {},
@@ -98,7 +99,7 @@ var onlyImporter = map[string][]string{
 }
 
 // onlyInTests is modules that the product must not contain: tests compare with them.
-var onlyInTests = []string{"github.com/compose-spec/compose-go"}
+var onlyInTests = []string{"github.com/compose-spec/compose-go", "github.com/hiddeco/sshsig", "golang.org/x/crypto/ssh"}
 
 // pure is packages that use no process, network or file.
 // TestManifestsAndGeneratorAreDeterministic covers those of manifests and generator.
