@@ -1,11 +1,14 @@
 package catalog
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -26,10 +29,18 @@ type Entry struct {
 	Notices []string `json:"notices"`
 	// Networks is the Bitcoin networks that the app supports, empty for all.
 	Networks []string `json:"networks"`
-	// From is the directory of the entry, or Embedded.
+	// Catalog is the name of its catalog: Own, or that of a remote one.
+	Catalog string `json:"catalog"`
+	// From is the directory of the entry, Embedded, or the name of its remote catalog.
 	From string `json:"from"`
 	// Hides is where the entry of the same id is from that this one hides, empty for none.
 	Hides string `json:"hides"`
+	// Withdrawn is why the author of its catalog says not to install it, empty if it may be.
+	Withdrawn string `json:"withdrawn"`
+	// IsStale: its catalog has expired.
+	IsStale bool `json:"stale"`
+	// Allow is the rights that the operator lets every app of its catalog have.
+	Allow []string `json:"-"`
 
 	// Needs is the capabilities among Requires that are not optional.
 	Needs    []string            `json:"-"`
@@ -46,17 +57,116 @@ type Entry struct {
 // Embedded is where the entries are from that are part of the program.
 const Embedded = "archgen"
 
-// Origin says where the entry is from, and which one it hides.
+// indexFile is the index of a signed catalog, which is no manifest.
+const indexFile = "catalog.toml"
+
+// Own is the name of the catalog of the embedded apps and those of directories.
+const Own = "archipelago"
+
+// Origin says where the entry is from, which one it hides, and why it is not to be installed.
 func (e Entry) Origin() string {
-	if e.Hides != "" {
+	switch {
+	case e.Hides != "":
 		return e.From + " (hides that of " + e.Hides + ")"
+	case e.Withdrawn != "":
+		return e.From + " (withdrawn)"
+	case e.IsStale:
+		return e.From + " (stale)"
 	}
 	return e.From
 }
 
-// Entries lists the embedded apps and those of directories, sorted by id. Of entries of
-// one id the last wins. A manifest with errors is no entry: the diagnostics say why.
-func Entries(dirs []string) ([]Entry, diag.List, error) {
+// Ref is what names the entry among those of all catalogs.
+func (e Entry) Ref() string { return e.Catalog + "/" + e.ID }
+
+// Remote is a catalog from a source, as it was verified.
+type Remote struct {
+	Name string
+	// Dir is the directory of its files.
+	Dir string
+	// IsStale: it has expired.
+	IsStale bool
+	// Withdrawn is why apps must not be installed, by id.
+	Withdrawn map[string]string
+	// Allow is the rights that the operator lets its apps have.
+	Allow []string
+}
+
+// Entries lists the embedded apps, those of directories and those of remote catalogs, sorted by id
+// and catalog. Of embedded apps and those of directories with one id the last wins; those of a
+// remote catalog hide none. A manifest with errors is no entry: the diagnostics say why.
+func Entries(dirs []string, remotes ...Remote) ([]Entry, diag.List, error) {
+	list, diags, err := own(dirs)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, r := range remotes {
+		entries, found, err := r.entries()
+		if err != nil {
+			return nil, nil, err
+		}
+		list, diags = append(list, entries...), append(diags, found...)
+	}
+	slices.SortStableFunc(list, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
+	return list, diags, nil
+}
+
+// entries lists the apps of a remote catalog.
+func (r Remote) entries() ([]Entry, diag.List, error) {
+	list, diags, err := collect([]string{r.Dir}, nil)
+	for i := range list {
+		e := &list[i]
+		e.Catalog, e.From, e.IsStale, e.Withdrawn, e.Allow = r.Name, r.Name, r.IsStale, r.Withdrawn[e.ID], r.Allow
+	}
+	return list, diags, err
+}
+
+// IsRef reports whether an argument is CATALOG/ID. The file of a manifest has a dot in its name.
+func IsRef(arg string) bool {
+	name, id, isRef := strings.Cut(arg, "/")
+	return isRef && manifests.Fits("id", name) && manifests.Fits("id", id)
+}
+
+// Find is the entry that an id or CATALOG/ID names. The error is ErrNone if there is none.
+func Find(entries []Entry, ref string) (Entry, error) {
+	name, id, isRef := strings.Cut(ref, "/")
+	if !isRef {
+		name, id = "", ref
+	}
+	var found []Entry
+	for _, e := range entries {
+		if e.ID == id && (name == "" || e.Catalog == name) {
+			found = append(found, e)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return Entry{}, ErrNone
+	case 1:
+		return found[0], nil
+	}
+	refs := make([]string, 0, len(found))
+	for _, e := range found {
+		refs = append(refs, e.Ref())
+	}
+	return Entry{}, fmt.Errorf("several catalogs have an app %s: name one of %s", id, strings.Join(refs, ", "))
+}
+
+// ErrNone is the error of Find for an app that no catalog has.
+var ErrNone = errors.New("no catalog has the app")
+
+// own lists the embedded apps and those of directories, sorted by id.
+func own(dirs []string) ([]Entry, diag.List, error) {
+	embedded, err := Files()
+	if err != nil {
+		return nil, nil, err
+	}
+	return collect(dirs, embedded)
+}
+
+// collect lists embedded apps and those of directories, sorted by id. Of those with one id the
+// last wins.
+func collect(dirs []string, embedded []File) ([]Entry, diag.List, error) {
 	var (
 		byID  = map[string]Entry{}
 		diags diag.List
@@ -65,13 +175,10 @@ func Entries(dirs []string) ([]Entry, diag.List, error) {
 		e, found, isValid := newEntry(from, file, text, read)
 		diags = append(diags, found...)
 		if isValid {
+			e.Catalog = Own
 			e.Hides = byID[e.ID].From
 			byID[e.ID] = e
 		}
-	}
-	embedded, err := Files()
-	if err != nil {
-		return nil, nil, err
 	}
 	for _, f := range embedded {
 		add(Embedded, f.Name, f.Data, embeddedFiles)
@@ -83,6 +190,9 @@ func Entries(dirs []string) ([]Entry, diag.List, error) {
 				return nil, nil, err
 			}
 			for _, file := range files {
+				if filepath.Base(file) == indexFile {
+					continue
+				}
 				text, err := manifests.ReadFile(file)
 				if err != nil {
 					diags = append(diags, manifests.Unreadable(file, err))

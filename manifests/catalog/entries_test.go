@@ -2,6 +2,7 @@ package catalog_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -162,5 +163,44 @@ func TestReadEntry(t *testing.T) {
 	absent := filepath.Join(dir, "absent.yaml")
 	if _, _, _, err := catalog.ReadEntry(absent); !errors.Is(err, fs.ErrNotExist) || err.Error() != absent+" can't be read: no such file or directory" {
 		t.Errorf("an absent file: %v", err)
+	}
+}
+
+// TestRemotes: catalogs from sources hide nothing, and one of several has to be named.
+func TestRemotes(t *testing.T) {
+	t.Parallel()
+	nodes, apps, own := t.TempDir(), t.TempDir(), t.TempDir()
+	put(t, nodes, map[string]string{"page.yaml": page, "bitcoin-knots.yaml": ownKnots, "catalog.toml": "format = 1\n"})
+	put(t, apps, map[string]string{"page.yaml": newer})
+	put(t, own, map[string]string{"catalog.toml": "format = 1\n"})
+	list, diags, err := catalog.Entries([]string{own},
+		catalog.Remote{Name: "nodes", Dir: nodes, IsStale: true, Allow: []string{"use"}},
+		catalog.Remote{Name: "apps", Dir: apps, Withdrawn: map[string]string{"page": "it loses data"}})
+	if err != nil || len(diags) > 0 {
+		t.Fatal(diags, err)
+	}
+	for ref, want := range map[string]string{
+		"nodes/page": "nodes (stale) 1.0.0 [use]", "apps/page": "apps (withdrawn) 2.0.0 []", "lnd": "archgen",
+		"nodes/bitcoin-knots": "nodes (stale) 99 [use]", "archipelago/bitcoin-knots": "archgen",
+		"page":          "several catalogs have an app page: name one of nodes/page, apps/page",
+		"bitcoin-knots": "several catalogs have an app bitcoin-knots: name one of archipelago/bitcoin-knots, nodes/bitcoin-knots",
+		"none":          "no catalog has the app", "apps/lnd": "no catalog has the app", "archipelago/page": "no catalog has the app",
+	} {
+		e, err := catalog.Find(list, ref)
+		got := e.Origin()
+		switch {
+		case err != nil:
+			got = err.Error()
+		case e.Catalog != catalog.Own:
+			got = fmt.Sprint(e.Origin(), " ", e.Version, " ", e.Allow)
+		}
+		if got != want {
+			t.Errorf("%s: %q, want %q", ref, got, want)
+		}
+	}
+	for arg, want := range map[string]bool{"nodes/web": true, "web": false, "./web": false, "nodes/web.yaml": false, "a/b/c": false, "/web": false, "Nodes/web": false} {
+		if got := catalog.IsRef(arg); got != want {
+			t.Errorf("%s names an app of a catalog: %v", arg, got)
+		}
 	}
 }
