@@ -9,6 +9,7 @@ package install
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -37,6 +38,8 @@ func (a *App) IsNew() bool { return a.before == nil }
 type Installation struct {
 	// Apps is in the order in which they were chosen.
 	Apps []*App
+	// AllowStale: apps of catalogs that have expired may be installed.
+	AllowStale bool
 	// Notes says which other apps are installed or removed with those that were asked for.
 	Notes []string
 
@@ -67,45 +70,59 @@ func New(dir installed.Directory, entries []catalog.Entry, replaced []string) (*
 	return in, nil
 }
 
-// Choose adds an app of the catalog with its companions, or one that is installed.
-func (in *Installation) Choose(id string) error {
-	i := slices.IndexFunc(in.catalog, func(e catalog.Entry) bool { return e.ID == id })
-	switch {
-	case i >= 0:
-		in.Add(in.catalog[i])
-	case in.installed[id] != nil:
-		in.Apps = append(in.Apps, &App{Entry: catalog.Entry{ID: id}, before: in.installed[id]})
+// Choose adds an app of a catalog with its companions, or one that is installed. It is named by
+// its id or by CATALOG/ID.
+func (in *Installation) Choose(ref string) error {
+	e, err := catalog.Find(in.catalog, ref)
+	switch isNone := errors.Is(err, catalog.ErrNone); {
+	case err == nil:
+		in.Add(e)
+	case isNone && in.installed[ref] != nil:
+		in.Apps = append(in.Apps, &App{Entry: catalog.Entry{ID: ref}, before: in.installed[ref]})
+	case isNone:
+		return fmt.Errorf("no catalog has an app %q; see archgen catalog, or give the file of a manifest", ref)
 	default:
-		return fmt.Errorf("the catalog has no app %q; see archgen catalog, or give the file of a manifest", id)
+		return err
 	}
 	return nil
 }
 
-// Add adds an app with its companions.
+// Add adds an app with its companions, which are of the same catalog.
 func (in *Installation) Add(e catalog.Entry) {
 	if in.isChosen(e.ID) {
 		return
 	}
 	in.Apps = append(in.Apps, &App{Entry: e, before: in.installed[e.ID]})
+	of := cmp.Or(e.Catalog, catalog.Own)
 	for _, o := range in.catalog {
-		if manifests.AreCompanions(&e.Manifest.Document.App, &o.Manifest.Document.App) {
+		if o.Catalog == of && in.mayFollow(o, of) && manifests.AreCompanions(&e.Manifest.Document.App, &o.Manifest.Document.App) {
 			in.Add(o)
 		}
 	}
+}
+
+// mayFollow reports whether an app may be installed because one of a catalog is. No catalog of a
+// third party provides anything for the apps of another, or replaces an installed app unasked.
+func (in *Installation) mayFollow(e catalog.Entry, of string) bool {
+	return e.Catalog == catalog.Own || e.Catalog == of && in.installed[e.ID] == nil
 }
 
 func (in *Installation) isChosen(id string) bool {
 	return slices.ContainsFunc(in.Apps, func(a *App) bool { return a.ID == id })
 }
 
-// Complete adds missing providers of the chosen apps if the catalog has only one candidate,
-// and removes the companions of replaced apps that the chosen ones do not have.
+// Complete adds missing providers of the chosen apps if there is only one candidate, and removes
+// the companions of replaced apps that the chosen ones do not have. It fails if an app is withdrawn,
+// or its catalog is stale.
 func (in *Installation) Complete() error {
 	for i := 0; i < len(in.Apps); i++ {
 		for _, capability := range in.Apps[i].Needs {
-			if err := in.provide(in.Apps[i].ID, capability); err != nil {
+			if err := in.provide(in.Apps[i], capability); err != nil {
 				return err
 			}
+		}
+		if err := in.isOffered(in.Apps[i]); err != nil {
+			return err
 		}
 	}
 	for _, m := range slices.Clone(in.replaced) {
@@ -114,8 +131,20 @@ func (in *Installation) Complete() error {
 	return nil
 }
 
-// provide adds the app that provides a capability for another, unless one is installed.
-func (in *Installation) provide(id, capability string) error {
+// isOffered demands that the author of an app's catalog still offers it.
+func (in *Installation) isOffered(a *App) error {
+	switch {
+	case a.Withdrawn != "":
+		return fmt.Errorf("%s can't be installed: the author of the catalog %s has withdrawn it: %s", a.ID, a.Catalog, a.Withdrawn)
+	case a.IsStale && !in.AllowStale:
+		return fmt.Errorf("%s can't be installed: its catalog %s has expired; run archgen catalog refresh %[2]s, check the clock of the machine, or add --stale", a.ID, a.Catalog)
+	}
+	return nil
+}
+
+// provide adds the app that provides a capability for another, unless one is installed. It is of
+// the same catalog or of archgen's own.
+func (in *Installation) provide(a *App, capability string) error {
 	provides := func(a *manifests.App) bool {
 		return slices.ContainsFunc(a.Provides, func(p manifests.Provide) bool { return p.Capability == capability })
 	}
@@ -129,14 +158,14 @@ func (in *Installation) provide(id, capability string) error {
 	}
 	var offers []catalog.Entry
 	for _, e := range in.catalog {
-		if slices.Contains(e.Provides, capability) {
+		if slices.Contains(e.Provides, capability) && in.mayFollow(e, a.Catalog) {
 			offers = append(offers, e)
 		}
 	}
 	if len(offers) != 1 {
-		return fmt.Errorf("%s requires %s, %s", id, capability, choice(offers))
+		return fmt.Errorf("%s requires %s, %s", a.ID, capability, choice(offers))
 	}
-	in.note("%s requires %s: installing %s as well", id, capability, offers[0].ID)
+	in.note("%s requires %s: installing %s as well", a.ID, capability, offers[0].ID)
 	in.Add(offers[0])
 	return nil
 }
@@ -147,7 +176,11 @@ func choice(offers []catalog.Entry) string {
 	}
 	ids := make([]string, 0, len(offers))
 	for _, e := range offers {
-		ids = append(ids, e.ID)
+		name := e.ID
+		if e.Catalog != catalog.Own {
+			name = e.Ref()
+		}
+		ids = append(ids, name)
 	}
 	return "which several apps of the catalog provide: install one of " + strings.Join(ids, ", ") + " first"
 }

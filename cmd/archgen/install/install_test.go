@@ -1,6 +1,7 @@
 package install_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -68,7 +69,7 @@ func TestChoose(t *testing.T) {
 			apps: []string{"door", "gate-ui"}, gone: []string{"gate"},
 		},
 		"an installed app": {installed: []string{"door"}, args: []string{"door"}, apps: []string{"door"}},
-		"no app":           {args: []string{"door"}, err: `the catalog has no app "door"; see archgen catalog, or give the file of a manifest`},
+		"no app":           {args: []string{"door"}, err: `no catalog has an app "door"; see archgen catalog, or give the file of a manifest`},
 		"none to replace":  {replaced: []string{"door"}, err: `can't replace "door": no such app is installed; see archgen status`},
 	} {
 		w := newWorld(t)
@@ -77,7 +78,7 @@ func TestChoose(t *testing.T) {
 		}
 		entries := make([]catalog.Entry, 0, len(c.catalog))
 		for _, id := range c.catalog {
-			entries = append(entries, w.entry(id+".yaml", shelf[id]))
+			entries = append(entries, w.of(catalog.Own, id, shelf[id]))
 		}
 		in, err := choose(w, entries, c.replaced, c.args)
 		if err != nil || c.err != "" {
@@ -89,6 +90,105 @@ func TestChoose(t *testing.T) {
 		want, have := [][]string{c.apps, c.gone, c.notes}, [][]string{in.IDs(), in.Replaced(), in.Notes}
 		if fmt.Sprint(want) != fmt.Sprint(have) {
 			t.Errorf("%s: -want +got:\n%s", what, cmp.Diff(want, have))
+		}
+	}
+}
+
+// of is an app of a catalog.
+func (w *world) of(name, id, text string) catalog.Entry {
+	w.t.Helper()
+	e := w.entry(id+".yaml", text)
+	e.Catalog = name
+	return e
+}
+
+// TestOtherCatalogs: the catalog of a third party brings what its own apps need, and nothing else.
+// It replaces no installed app unasked.
+func TestOtherCatalogs(t *testing.T) {
+	t.Parallel()
+	const far = "nodes"
+	gate, ui := manifest("gate", asksPage+", companions: [gate-ui]"), manifest("gate-ui", ", companion_of: [gate]")
+	type app struct{ catalog, id, text string }
+	for what, c := range map[string]struct {
+		list      []app
+		installed map[string]string
+		args      []string
+		stale     bool
+		want, err string
+	}{
+		"companion and provider of one catalog": {
+			list: []app{{far, "gate", gate}, {far, "gate-ui", ui}, {far, "page", manifest("page", isPage)}}, args: []string{"gate"}, want: "nodes/gate nodes/gate-ui nodes/page",
+		},
+		"a provider of archgen's": {
+			list: []app{{far, "gate", gate}, {catalog.Own, "page", manifest("page", isPage)}}, args: []string{"gate"}, want: "nodes/gate archipelago/page",
+		},
+		"a provider of both": {
+			list: []app{{far, "gate", gate}, {far, "page", manifest("page", isPage)}, {catalog.Own, "page", manifest("page", isPage)}}, args: []string{"gate"},
+			err: "install one of nodes/page, page first",
+		},
+		"a provider of a third party": {
+			list: []app{{catalog.Own, "gate", gate}, {far, "page", manifest("page", isPage)}}, args: []string{"gate"}, err: "gate requires page, which no app provides",
+		},
+		"a companion of a third party": {
+			list: []app{{"other", "gate", manifest("gate", ", companions: [gate-ui]")}, {far, "gate-ui", ui}}, args: []string{"gate"}, want: "other/gate",
+		},
+		"a companion with the id of an installed app": {
+			list:      []app{{far, "gate", manifest("gate", ", companions: [gate-ui]")}, {far, "gate-ui", ui}},
+			installed: map[string]string{"gate-ui": manifest("gate-ui", "")}, args: []string{"gate"}, want: "nodes/gate",
+		},
+		"a provider with the id of an installed app": {
+			list:      []app{{far, "gate", manifest("gate", asksPage)}, {far, "page", manifest("page", isPage)}},
+			installed: map[string]string{"page": manifest("page", "")}, args: []string{"gate"}, err: "gate requires page, which no app provides",
+		},
+		"one id in two catalogs": {
+			list: []app{{far, "page", manifest("page", "")}, {catalog.Own, "page", manifest("page", "")}}, args: []string{"page"}, err: "several catalogs have an app page: name one of nodes/page, archipelago/page",
+		},
+		"the one that is named": {
+			list: []app{{far, "page", manifest("page", "")}, {catalog.Own, "page", manifest("page", "")}}, args: []string{"nodes/page"}, want: "nodes/page",
+		},
+		"of a stale catalog":             {list: []app{{"stale", "page", manifest("page", "")}}, args: []string{"page"}, err: "page can't be installed: its catalog stale has expired"},
+		"of one although it is stale":    {list: []app{{"stale", "page", manifest("page", "")}}, args: []string{"page"}, stale: true, want: "stale/page"},
+		"one that is withdrawn":          {list: []app{{"withdrawn", "page", manifest("page", "")}}, args: []string{"page"}, stale: true, err: "has withdrawn it: it loses data"},
+		"a provider that is withdrawn":   {list: []app{{"withdrawn", "gate", manifest("gate", asksPage)}, {"withdrawn", "page", manifest("page", isPage)}}, args: []string{"gate"}, err: "has withdrawn it"},
+		"an installed app of no catalog": {installed: map[string]string{"page": manifest("page", "")}, args: []string{"page"}, want: "/page"},
+		"an installed app by a catalog":  {installed: map[string]string{"page": manifest("page", "")}, args: []string{"nodes/page"}, err: `no catalog has an app "nodes/page"`},
+	} {
+		w := newWorld(t)
+		for id, text := range c.installed {
+			w.put(map[string]string{id + ".yaml": text})
+		}
+		entries := make([]catalog.Entry, 0, len(c.list))
+		for _, a := range c.list {
+			e := w.of(a.catalog, a.id, a.text)
+			e.IsStale = a.catalog == "stale"
+			if a.catalog == "withdrawn" {
+				e.Withdrawn = "it loses data"
+			}
+			entries = append(entries, e)
+		}
+		in, err := install.New(w.dir(), entries, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.AllowStale = c.stale
+		for _, arg := range c.args {
+			err = errors.Join(err, in.Choose(arg))
+		}
+		if err == nil {
+			err = in.Complete()
+		}
+		if c.err != "" || err != nil {
+			if err == nil || c.err == "" || !strings.Contains(err.Error(), c.err) {
+				t.Errorf("%s: %v, want %q", what, err, c.err)
+			}
+			continue
+		}
+		got := make([]string, 0, len(in.Apps))
+		for _, a := range in.Apps {
+			got = append(got, a.Ref())
+		}
+		if d := cmp.Diff(c.want, strings.Join(got, " ")); d != "" {
+			t.Errorf("%s: -want +got:\n%s", what, d)
 		}
 	}
 }

@@ -33,18 +33,25 @@ func (s *Staged) Requests(allow []string) (list []*Request, unused []string) {
 }
 
 // request is the request of an app. An app of our own catalog has the rights that it asks
-// for, except those that were revoked. So has an installed app without a file of grants.
+// for, except those that were revoked. So has an installed app without a file of grants. An app of
+// another catalog has those of them that the operator lets all apps of the catalog have.
 func (s *Staged) request(a *App) *Request {
 	grants := s.Loaded.Grants[a.ID]
 	r := &Request{
 		App: a, IsOfCatalog: s.IsOfCatalog(a.ID),
 		list: s.Rights[a.ID], granted: rights.Grants{App: grants.Allow, All: s.Settings.Allow},
 	}
-	switch isWritten := grants.File != ""; {
-	case r.IsOfCatalog && isWritten && a.before != nil:
-		r.grant(rights.Without(r.Missing(), alone(a.before)))
-	case r.IsOfCatalog, a.Text == nil && s.Unrecorded[a.ID] != nil:
+	missing := r.Missing()
+	if isWritten := grants.File != ""; isWritten && a.before != nil {
+		missing = rights.Without(missing, alone(a.before)) // what it lacks of those was revoked
+	}
+	switch {
+	case r.IsOfCatalog:
+		r.grant(missing)
+	case a.Text == nil && s.Unrecorded[a.ID] != nil:
 		r.Grant()
+	default:
+		r.grant(slices.DeleteFunc(missing, func(m rights.Right) bool { return !rights.Lists(a.Allow, m.ID) }))
 	}
 	return r
 }

@@ -113,6 +113,39 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
+// TestAllowedByCatalog: an app has the rights that the operator lets all apps of its catalog have,
+// but not one that was revoked.
+func TestAllowedByCatalog(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		installed, grants string
+		want              []string
+	}{
+		"a new app":                     {want: []string{"host-read:/srv/a"}},
+		"a manifest that asks for more": {installed: "app: {id: evil, name: E, version: 1.0.0, container: {image: x}}", grants: "allow = []\n", want: []string{"host-read:/srv/a"}},
+		"one that was revoked":          {installed: evil, grants: "allow = []\n", want: []string{"privileged", "host-read:/srv/a"}},
+	} {
+		w := newWorld(t)
+		if c.installed != "" {
+			w.put(map[string]string{"evil.yaml": c.installed, "evil.d/grants.toml": c.grants})
+		}
+		e := w.entry("evil.yaml", evil)
+		e.Catalog, e.Allow = "nodes", []string{"privileged"}
+		in, err := install.New(w.dir(), nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in.Add(e)
+		list, _ := w.stage(in).Requests(nil)
+		missing := rights.GrantsFor(list[0].Missing())
+		slices.Sort(missing)
+		slices.Sort(c.want)
+		if d := cmp.Diff(c.want, missing); d != "" {
+			t.Errorf("%s: -want +got:\n%s", what, d)
+		}
+	}
+}
+
 // TestGrantsAreInstalled: what was granted is installed with the app: what it asks for, not
 // the kinds by which it was granted, beside what it had.
 func TestGrantsAreInstalled(t *testing.T) {
