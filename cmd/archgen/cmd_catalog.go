@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/catalogs"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/manifests"
@@ -13,36 +15,66 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/datasheet"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/rights"
-
+	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/paths"
+	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
 func (c *cli) catalogCommand() *cobra.Command {
-	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "catalog",
-		Short: "List the apps that can be installed",
-		Long: `catalog lists the apps that archgen includes and those in
-/usr/share/archipelago/catalog, /etc/archipelago/catalog and
-~/.config/archipelago/catalog. A later directory takes precedence; FROM names
-the origin of an entry, and what the entry hides.`,
+		Short: "List the apps that can be installed, and manage their catalogs",
+		Long: `catalog lists the apps that can be installed, as catalog list does. Its commands
+show an app, manage catalogs from sources, and sign a catalog. docs/catalogs.md
+describes such catalogs.`,
 		Example: `  archgen catalog
   archgen catalog show bitcoin-knots
-  archgen catalog show --manifest bitcoin-knots > bitcoin-knots.yaml`,
+  archgen catalog add nodes oci:ghcr.io/me/nodes:1 --key "$KEY"`,
 		Args: usageArgs(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error { return c.listCatalog(asJSON) },
 	}
+	c.catalogListFlags(cmd)
+	cmd.AddCommand(
+		c.catalogListCommand(), c.catalogShowCommand(),
+		c.catalogSourcesCommand(), c.catalogAddCommand(), c.catalogRemoveCommand(), c.catalogRefreshCommand(),
+		c.catalogSignCommand(), c.catalogVerifyCommand(),
+	)
+	return cmd
+}
+
+// catalogListFlags makes a command list the apps.
+func (c *cli) catalogListFlags(cmd *cobra.Command) {
+	var from source
+	var asJSON bool
+	scopeFlags(cmd, &from)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
-	cmd.AddCommand(c.catalogShowCommand())
+	cmd.RunE = func(*cobra.Command, []string) error { return c.listCatalog(&from, asJSON) }
+}
+
+func (c *cli) catalogListCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the apps that can be installed",
+		Long: `list prints the apps that archgen includes, those in
+/usr/share/archipelago/catalog, /etc/archipelago/catalog and
+~/.config/archipelago/catalog, and those of the catalogs that archgen catalog
+sources lists. FROM names the origin of an entry. A later directory hides the
+entries of earlier ones with the same id. A catalog from a source hides none: if
+several catalogs have an app, install and show take CATALOG/ID.`,
+		Example: `  archgen catalog list
+  archgen catalog list --json`,
+		Args: usageArgs(cobra.NoArgs),
+	}
+	c.catalogListFlags(cmd)
 	return cmd
 }
 
 func (c *cli) catalogShowCommand() *cobra.Command {
+	var from source
 	var asManifest, asJSON bool
 	cmd := &cobra.Command{
-		Use:   "show ID",
-		Short: "Show an app of the catalog",
-		Long: `show describes an app of the catalog: its notices, what it provides and
+		Use:   "show ID|CATALOG/ID",
+		Short: "Show an app of a catalog",
+		Long: `show describes an app of a catalog: its notices, what it provides and
 requires, the Bitcoin networks that it supports, its ports, data, rights,
 timeouts, probes and images, with every default filled in and without overlays.
 Its rights are what it can do beyond its own containers; docs/rights.md explains
@@ -56,23 +88,32 @@ with --json the entry of catalog --json, and the rights.`,
 			if len(given) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return c.catalogIDs(), cobra.ShellCompDirectiveNoFileComp
+			return c.catalogIDs(&from), cobra.ShellCompDirectiveNoFileComp
 		},
-		RunE: func(_ *cobra.Command, args []string) error { return c.showCatalog(args[0], asManifest, asJSON) },
+		RunE: func(_ *cobra.Command, args []string) error { return c.showCatalog(&from, args[0], asManifest, asJSON) },
 	}
+	scopeFlags(cmd, &from)
 	cmd.Flags().BoolVar(&asManifest, "manifest", false, "print the manifest")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
 	cmd.MarkFlagsMutuallyExclusive("manifest", "json")
 	return cmd
 }
 
-// catalogEntries lists the catalog, sorted by id.
-func (c *cli) catalogEntries() ([]catalog.Entry, diag.List, error) {
-	return catalog.Entries(paths.Env{Getenv: c.getenv}.Catalog())
+// catalogs is the catalogs from sources of a scope.
+func (c *cli) catalogs(scope units.Scope) catalogs.Catalogs {
+	env := paths.Env{Scope: scope, Getenv: c.getenv}
+	return catalogs.Catalogs{Dirs: env.Catalogs(), Store: statedir.Store{State: env.State(), Now: time.Now}, Podman: c.podman, Now: time.Now}
 }
 
-func (c *cli) listCatalog(asJSON bool) error {
-	entries, diags, err := c.catalogEntries()
+// catalogEntries lists the apps of all catalogs, sorted by id.
+func (c *cli) catalogEntries(scope units.Scope) ([]catalog.Entry, diag.List, error) {
+	remotes, found := c.catalogs(scope).Remotes()
+	entries, diags, err := catalog.Entries(paths.Env{Getenv: c.getenv}.Catalog(), remotes...)
+	return entries, append(found, diags...), err
+}
+
+func (c *cli) listCatalog(from *source, asJSON bool) error {
+	entries, diags, err := c.catalogEntries(from.scope())
 	if err != nil {
 		return err
 	}
@@ -85,39 +126,46 @@ func (c *cli) listCatalog(asJSON bool) error {
 	return view.Catalog(c.stdout, entries)
 }
 
-// catalogIDs is the apps that can be installed, each with its description after a tab.
-func (c *cli) catalogIDs() []string {
-	entries, _, err := c.catalogEntries()
+// catalogIDs is what names the apps that can be installed, each with its description after a tab.
+func (c *cli) catalogIDs(from *source) []string {
+	entries, _, err := c.catalogEntries(from.scope())
 	if err != nil {
 		return nil
 	}
-	var ids []string
+	var names []string
 	for _, e := range entries {
-		ids = append(ids, e.ID+"\t"+e.Description)
+		name := e.ID
+		if _, err := catalog.Find(entries, e.ID); err != nil {
+			name = e.Ref()
+		}
+		names = append(names, name+"\t"+e.Description)
 	}
-	return ids
+	return names
 }
 
-func (c *cli) showCatalog(id string, asManifest, asJSON bool) error {
-	entries, _, err := c.catalogEntries()
+func (c *cli) showCatalog(from *source, ref string, asManifest, asJSON bool) error {
+	entries, _, err := c.catalogEntries(from.scope())
 	if err != nil {
 		return err
 	}
-	i := slices.IndexFunc(entries, func(e catalog.Entry) bool { return e.ID == id })
-	if i < 0 {
-		return fmt.Errorf("the catalog has no app %q; see archgen catalog", id)
+	e, err := catalog.Find(entries, ref)
+	if errors.Is(err, catalog.ErrNone) {
+		return fmt.Errorf("no catalog has an app %q; see archgen catalog", ref)
+	}
+	if err != nil {
+		return err
 	}
 	if asManifest {
-		_, err = c.stdout.Write(entries[i].Text)
+		_, err = c.stdout.Write(e.Text)
 		return err
 	}
 	// The apps that it requires are missing here; the diagnostics about that are ignored.
-	set, _ := manifests.Resolve([]*manifests.Manifest{entries[i].Manifest}, manifests.DefaultSettings())
+	set, _ := manifests.Resolve([]*manifests.Manifest{e.Manifest}, manifests.DefaultSettings())
 	if asJSON {
 		return c.printJSON(struct {
 			catalog.Entry
 			Rights []rights.Right `json:"rights"`
-		}{entries[i], list(rights.Of(set.Apps[0]))})
+		}{e, list(rights.Of(set.Apps[0]))})
 	}
-	return view.Sheet(c.stdout, entries[i], datasheet.Of(set.Apps, func(name string) string { return name }))
+	return view.Sheet(c.stdout, e, datasheet.Of(set.Apps, func(name string) string { return name }))
 }

@@ -22,6 +22,7 @@ import (
 func (c *cli) installCommand() *cobra.Command {
 	var o applyOptions
 	var replaced, allow []string
+	var stale bool
 	cmd := &cobra.Command{
 		Use:   "install ID|FILE…",
 		Short: "Install apps from the catalog or from manifest files",
@@ -39,6 +40,11 @@ terminal it asks whether to grant them. Elsewhere each must be given with
 --allow: KIND:SUBJECT, or KIND for all rights of that kind that the apps ask
 for. The apps of archgen's own catalog need no grants. archgen grant and archgen
 revoke change the grants later.
+
+If several catalogs have an app, name it as CATALOG/ID. Companions and providers
+are of the app's own catalog; providers also of archgen's. install refuses an
+app that its catalog has withdrawn, and without --stale one of a catalog that
+has expired.
 
 You can then edit the manifest, or add overlays in ID.d/. An app that can't be
 started stays installed; remove removes it.
@@ -58,24 +64,26 @@ Exit status: as for apply; 6 if an app does not serve: install then prints the
 last lines of its log.`,
 		Example: `  archgen install bitcoin-knots
   archgen install ./my-app.yaml
+  archgen install nodes/lnd
   archgen install --replace electrs fulcrum`,
 		Args: some("name an app of the catalog (archgen catalog) or the file of a manifest"),
-		RunE: func(_ *cobra.Command, args []string) error { return c.install(&o, args, replaced, allow) },
+		RunE: func(_ *cobra.Command, args []string) error { return c.install(&o, args, replaced, allow, stale) },
 	}
 	o.flags(cmd)
 	o.detachFlag(cmd)
 	cmd.Flags().StringArrayVar(&allow, "allow", nil, "grant the app `RIGHT`, or all rights of a kind")
+	cmd.Flags().BoolVar(&stale, "stale", false, "also install apps of a catalog that has expired")
 	cmd.Flags().StringSliceVar(&replaced, "replace", nil, "remove the app `ID` in the same pass; its data stays")
 	return cmd
 }
 
-func (c *cli) install(o *applyOptions, args, replaced, allow []string) error {
+func (c *cli) install(o *applyOptions, args, replaced, allow []string, stale bool) error {
 	if o.system {
 		if err := doctor.SystemConflict("/"); err != nil {
 			return err
 		}
 	}
-	in, err := c.installation(o, args, replaced)
+	in, err := c.installation(o, args, replaced, stale)
 	if err != nil {
 		return err
 	}
@@ -123,12 +131,12 @@ func (c *cli) printLines(o *applyOptions, lines []string) {
 }
 
 // installation is the apps that the arguments name, with their companions and providers.
-func (c *cli) installation(o *applyOptions, args, replaced []string) (*install.Installation, error) {
+func (c *cli) installation(o *applyOptions, args, replaced []string, stale bool) (*install.Installation, error) {
 	dir, err := c.directory(&o.source)
 	if err != nil {
 		return nil, err
 	}
-	entries, _, err := c.catalogEntries()
+	entries, _, err := c.catalogEntries(o.scope())
 	if err != nil {
 		return nil, err
 	}
@@ -136,9 +144,10 @@ func (c *cli) installation(o *applyOptions, args, replaced []string) (*install.I
 	if err != nil {
 		return nil, err
 	}
+	in.AllowStale = stale
 	for _, arg := range args {
 		choose := in.Choose
-		if isPath(arg) {
+		if isPath(arg) && !catalog.IsRef(arg) {
 			choose = func(file string) error { return c.addFile(in, file) }
 		}
 		if err := choose(arg); err != nil {

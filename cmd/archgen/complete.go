@@ -20,9 +20,10 @@ var arguments = map[string]struct {
 	"ID":        {(*cli).installedIDs, false},
 	"ID[.PART]": {(*cli).installedIDs, false},
 	"PATH…|ID":  {(*cli).installedIDs, true},
-	"ID|FILE":   {func(c *cli, _ *source) []string { return c.catalogIDs() }, true},
+	"ID|FILE":   {(*cli).catalogIDs, true},
 	"NAME":      {(*cli).secretNames, false},
 	"NUMBER":    {(*cli).generationNumbers, false},
+	"CATALOG":   {(*cli).catalogNames, false},
 }
 
 // completeArguments enables shell completion of the arguments of a command and its
@@ -71,6 +72,16 @@ func (c *cli) secretNames(from *source) []string {
 		for _, s := range app.Secrets {
 			names = append(names, s.Name)
 		}
+	}
+	return names
+}
+
+// catalogNames is the catalogs from sources, each with its source.
+func (c *cli) catalogNames(from *source) []string {
+	configs, _ := c.catalogs(from.scope()).Configs()
+	names := make([]string, 0, len(configs))
+	for _, config := range configs {
+		names = append(names, config.Name+"\t"+config.Source)
 	}
 	return names
 }

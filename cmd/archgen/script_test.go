@@ -2,6 +2,8 @@ package main
 
 import (
 	"cmp"
+	"crypto/ed25519"
+	"crypto/sha256"
 	"errors"
 	"flag"
 	"fmt"
@@ -19,7 +21,9 @@ import (
 	"time"
 
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/hiddeco/sshsig"
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
 )
@@ -34,8 +38,33 @@ func TestMain(m *testing.M) {
 			stabilizationTime = time.Millisecond
 			main()
 		},
-		"conmon": func() { _, _ = io.Copy(io.Discard, os.Stdin) }, // of a fakeHost
+		"ssh-keygen": sshKeygen,
+		"conmon":     func() { _, _ = io.Copy(io.Discard, os.Stdin) }, // of a fakeHost
 	})
+}
+
+// sshKeygen is as much of ssh-keygen as scripts need: ssh-keygen FILE makes a key, and -Y sign -n
+// NAMESPACE -f FILE signs. The key is made of the name of its file. What the real one makes is a
+// fixture of manifests/catalog/index.
+func sshKeygen() {
+	file := os.Args[len(os.Args)-1]
+	seed := sha256.Sum256([]byte(filepath.Base(file)))
+	key, err := ssh.NewSignerFromKey(ed25519.NewKeyFromSeed(seed[:]))
+	if err != nil {
+		panic(err)
+	}
+	if os.Args[1] != "-Y" {
+		public := ssh.MarshalAuthorizedKey(key.PublicKey())
+		if err := errors.Join(os.WriteFile(file, nil, 0o600), os.WriteFile(file+".pub", public, 0o600)); err != nil {
+			panic(err)
+		}
+		return
+	}
+	signature, err := sshsig.Sign(os.Stdin, key, sshsig.HashSHA512, os.Args[4])
+	if err != nil {
+		panic(err)
+	}
+	_, _ = os.Stdout.Write(sshsig.Armor(signature))
 }
 
 // TestScripts runs testdata/script, a script for each verb and one for each

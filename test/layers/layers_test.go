@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	"generator/configfile":         {},
 	"generator/conform":            {"manifests/parallel", "units"},
 	"generator/compile":            {"generator", "generator/conform", "manifests", "manifests/catalog", "manifests/diag", "manifests/installed", "manifests/rights", "units", "units/durable", "units/paths", "units/status"},
+	"cmd/archgen/catalogs":         {"manifests", "manifests/catalog", "manifests/catalog/index", "manifests/diag", "manifests/rights", "units/durable", "units/podman/podmancli", "units/statedir"},
 	"cmd/archgen/install":          {"generator/compile", "cmd/archgen/install/images", "manifests", "manifests/catalog", "manifests/diag", "manifests/installed", "manifests/rights", "units", "units/durable", "units/machine", "units/podman", "units/systemd", "units/adopt", "units/podman/podmancli"},
 	"cmd/archgen/install/images":   {"generator", "manifests", "manifests/diag", "manifests/imagecheck", "units", "units/podman/podmancli"},
 	"units/paths":                  {"units"},
@@ -80,8 +81,8 @@ var mayImport = map[string][]string{
 	"cmd/archgen/secrets":          {"cmd/archgen/ui", "generator/compile", "units", "units/machine", "units/secret"},
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests", "manifests/diag", "manifests/rights", "units", "units/machine", "units/prestart", "units/status"},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "manifests/diag", "units", "units/limits", "units/machine", "units/paths", "units/podman", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests", "generator/compile", "units/status"},
-	"cmd/archgen/view":             {"cmd/archgen/doctor", "cmd/archgen/ui", "manifests/catalog", "manifests/datasheet", "manifests/rights", "units", "units/limits", "units/adopt", "units/reconcile", "units/rotation", "units/secret", "units/statedir", "units/unitdir"},
-	"cmd/archgen":                  {"cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/limits", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "manifests/graph", "cmd/archgen/imports", "cmd/archgen/install/images", "cmd/archgen/install", "cmd/archgen/secrets", "cmd/archgen/view"},
+	"cmd/archgen/view":             {"cmd/archgen/catalogs", "cmd/archgen/doctor", "cmd/archgen/ui", "manifests/catalog", "manifests/datasheet", "manifests/rights", "units", "units/limits", "units/adopt", "units/reconcile", "units/rotation", "units/secret", "units/statedir", "units/unitdir"},
+	"cmd/archgen":                  {"cmd/archgen/catalogs", "manifests/catalog/index", "cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/limits", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "manifests/graph", "cmd/archgen/imports", "cmd/archgen/install/images", "cmd/archgen/install", "cmd/archgen/secrets", "cmd/archgen/view"},
 
 	// only for tests
 	"units/reconcile/reconciletest": {"units", "units/reconcile"},
@@ -170,6 +171,19 @@ func TestImportsRunOneWay(t *testing.T) {
 				t.Errorf("%s is pure and must not import %s", name, imported)
 			}
 		}
+	}
+}
+
+// TestArchgenHasNoNetworkCode: Podman pulls images and catalogs, with its configuration of
+// registries. The probes of units/probe are archgen's own few lines.
+func TestArchgenHasNoNetworkCode(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", module+"cmd/archgen").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	all := strings.Fields(string(out))
+	if slices.Contains(all, "net/http") || !slices.Contains(all, module+"cmd/archgen/catalogs") {
+		t.Error("archgen must not contain net/http; podman pull reads registries")
 	}
 }
 

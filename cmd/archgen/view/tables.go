@@ -6,9 +6,11 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/catalogs"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/datasheet"
@@ -23,6 +25,22 @@ func Catalog(w io.Writer, entries []catalog.Entry) error {
 	t := newTable(w, "ID", "VERSION", "PROVIDES", "REQUIRES", "FROM", "DESCRIPTION")
 	for _, e := range entries {
 		t.row("", e.ID, e.Version, ui.DashList(e.Provides), ui.DashList(e.Requires), e.Origin(), e.Description)
+	}
+	return t.Flush()
+}
+
+// Catalogs prints the catalogs from sources.
+func Catalogs(w io.Writer, list []catalogs.Status, now time.Time) error {
+	t := newTable(w, "CATALOG", "STATE", "APPS", "SEQUENCE", "READ", "SIGNED", "EXPIRES", "SOURCE")
+	for _, c := range list {
+		sequence, read, signed, expires := "-", "-", "-", "-"
+		if !c.Read.IsZero() {
+			read = ui.Age(now.Sub(c.Read)) + " ago"
+		}
+		if c.Sequence > 0 {
+			sequence, signed, expires = strconv.Itoa(c.Sequence), ui.Age(now.Sub(c.Issued))+" ago", c.Expires.Format(time.DateOnly)
+		}
+		t.row("", c.Name, c.State, c.Apps, sequence, read, signed, expires, c.Source)
 	}
 	return t.Flush()
 }

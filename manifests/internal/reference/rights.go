@@ -33,7 +33,7 @@ An app has a right beyond the safe set for one of these reasons:
 | a grant | ` + "`ID.d/grants.toml`" + ` beside the manifest: ` + "`allow = [\"use:bitcoin-rpc\", \"listen\"]`" + `. A right is granted by its ID, or by its kind. ` + "`archgen install`" + ` writes the file from the answer to its question or from ` + "`--allow`" + `, ` + "`archgen grant`" + ` and ` + "`archgen revoke`" + ` change it, and so can a text editor or an image build (` + "`archgen grant --root`" + `). As with other overlays, the first directory that has the file counts. |
 | the settings | ` + "`allow`" + ` in ` + "`archipelago.toml`" + `, for all apps. |
 | an overlay | What an overlay asks for needs no grant: only the operator writes one. |
-| the catalog of archgen | An app whose manifest and templates are those of archgen's own catalog, unchanged, has what it asks for; the first pass writes the grants. An entry of another catalog needs grants like any manifest. |
+| the catalog of archgen | An app whose manifest and templates are those of archgen's own catalog, unchanged, has what it asks for; the first pass writes the grants. An app of another catalog needs grants like any manifest; ` + "`archgen install`" + ` writes those that ` + "`allow`" + ` in the file of the catalog lists. |
 | before there were grants | An app that was rendered by a version without grants keeps what it has; the first pass writes the grants. |
 
 A manifest can't grant itself anything: it has no key ` + "`allow`" + `, and ` + "`archgen install`" + ` copies
