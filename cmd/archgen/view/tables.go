@@ -56,6 +56,9 @@ func Sheet(w io.Writer, e catalog.Entry, tables []datasheet.Table) error {
 		}
 	}
 	t.row("", "from", e.Origin())
+	if e.Withdrawn != "" {
+		t.row("", "withdrawn", e.Withdrawn)
+	}
 	for _, name := range slices.Sorted(maps.Keys(e.Links)) {
 		t.row("", name, e.Links[name])
 	}
