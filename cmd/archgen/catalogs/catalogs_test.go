@@ -288,6 +288,18 @@ func TestAttacks(t *testing.T) {
 				return relink(filepath.Dir(elsewhere(m, "secret")), filepath.Join(source, "web.files"))
 			}, want: index.FileOdd,
 		},
+		"a link within the directory": {
+			change: func(_ *machine, source string) error {
+				path := filepath.Join(source, "web.yaml")
+				return errors.Join(os.Rename(path, path+".real"), os.Symlink("web.yaml.real", path))
+			}, want: index.FileOdd,
+		},
+		"a directory that is a link within it": {
+			change: func(_ *machine, source string) error {
+				path := filepath.Join(source, "web.files")
+				return errors.Join(os.Rename(path, path+".real"), os.Symlink("web.files.real", path))
+			}, want: index.FileOdd,
+		},
 		"a FIFO": {
 			change: func(_ *machine, source string) error {
 				path := filepath.Join(source, "web.yaml")

@@ -29,11 +29,12 @@ const (
 	File = "catalog.toml"
 	// SignatureFile is the name of its signatures.
 	SignatureFile = "catalog.toml.sig"
-	// MaxFileSize is the most bytes of one file, MaxFiles the most files of a catalog, and MaxSize
-	// the most bytes of all.
+	// MaxFileSize is the most bytes of one file.
 	MaxFileSize = manifests.MaxFileSize
-	MaxFiles    = 10_000
-	MaxSize     = 64 << 20
+	// MaxFiles is the most files of a catalog.
+	MaxFiles = 10_000
+	// MaxSize is the most bytes of all files.
+	MaxSize = 64 << 20
 	// maxValues is more than MaxFiles files and what an index says of apps.
 	maxValues = 2 * MaxFiles
 	// format is the newest format that is known.

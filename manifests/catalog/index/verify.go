@@ -52,7 +52,8 @@ type RefusedError struct {
 }
 
 func (e *RefusedError) Error() string {
-	lines := []string{e.Message + " (" + string(e.Reason) + ")"}
+	lines := make([]string, 0, 1+len(e.Diags))
+	lines = append(lines, e.Message+" ("+string(e.Reason)+")")
 	for _, d := range e.Diags {
 		lines = append(lines, d.String())
 	}

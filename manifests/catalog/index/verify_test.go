@@ -167,6 +167,7 @@ func TestVerify(t *testing.T) {
 		"the signature of another text": {trusted: five, text: six.Text(), of: release(5, 1, alice).Text(), by: []ssh.Signer{alice}, want: index.Changed},
 		"a token that was not touched":  {trusted: trusts(release(5, 1, dave)), text: release(6, 1, dave).Text(), by: []ssh.Signer{untouched}, want: index.Changed},
 		"one key too few":               {trusted: two, text: release(6, 2, alice, bob, carol).Text(), by: []ssh.Signer{alice}, want: index.TooFewKeys},
+		"a key that is trusted twice":   {trusted: index.Trusted{Name: "nodes", Keys: keysOf(alice, alice), Threshold: 2}, text: six.Text(), by: []ssh.Signer{alice}, want: index.TooFewKeys},
 		"one key twice":                 {trusted: two, text: release(6, 2, alice, bob, carol).Text(), by: []ssh.Signer{alice, alice}, want: index.TooFewKeys},
 		"a lower threshold by one key":  {trusted: two, text: release(6, 1, alice).Text(), by: []ssh.Signer{alice}, want: index.TooFewKeys},
 		"an index that can't be read":   {trusted: five, text: []byte("nonsense"), by: []ssh.Signer{alice}, want: index.Malformed},
@@ -264,6 +265,35 @@ func TestSigners(t *testing.T) {
 	)
 	if d := cmp.Diff(keysOf(alice, dave), index.Signers(text, file)); d != "" {
 		t.Errorf("-want +got:\n%s", d)
+	}
+}
+
+// TestOddSignatures: a signature whose fields do not fit together is none.
+func TestOddSignatures(t *testing.T) {
+	t.Parallel()
+	text := []byte("text")
+	for _, by := range []ssh.Signer{alice, carol, dave} {
+		for what, change := range map[string]func(*sshsig.Signature){
+			"another namespace than it was signed for": func(s *sshsig.Signature) { s.Namespace = "git" },
+			"the format of another key":                func(s *sshsig.Signature) { s.Signature.Format = ssh.KeyAlgoRSASHA512 },
+			"no format":                                func(s *sshsig.Signature) { s.Signature.Format = "" },
+			"more bytes at its end":                    func(s *sshsig.Signature) { s.Signature.Rest = append(s.Signature.Rest, 0) },
+			"an empty signature":                       func(s *sshsig.Signature) { s.Signature.Blob = nil },
+			"a changed byte":                           func(s *sshsig.Signature) { s.Signature.Blob[len(s.Signature.Blob)-1] ^= 1 },
+			"another hash than it was made of":         func(s *sshsig.Signature) { s.HashAlgorithm = sshsig.HashSHA256 },
+			"an unknown hash":                          func(s *sshsig.Signature) { s.HashAlgorithm = "md5" },
+			"a later version":                          func(s *sshsig.Signature) { s.Version = 2 },
+			"the key of another author":                func(s *sshsig.Signature) { s.PublicKey = mallory.PublicKey() },
+		} {
+			s := must(sshsig.Sign(bytes.NewReader(text), by, sshsig.HashSHA512, index.Namespace))
+			if got := index.Signers(text, sshsig.Armor(s)); len(got) != 1 {
+				t.Fatalf("unchanged: %v", got)
+			}
+			change(s)
+			if got := index.Signers(text, sshsig.Armor(s)); len(got) > 0 {
+				t.Errorf("%s, %s: signed by %s", by.PublicKey().Type(), what, got)
+			}
+		}
 	}
 }
 
