@@ -580,16 +580,16 @@ func TestConfigs(t *testing.T) {
 	if d := cmp.Diff(map[string]string{"nodes": "dir:/own[]", "apps": "dir:/apps[use]"}, got); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	all := ""
+	var all strings.Builder
 	for _, d := range diags {
-		all += d.String() + "\n"
+		all.WriteString(d.String() + "\n")
 	}
 	for _, want := range []string{
 		`config/typo.toml:1:1: error: the file has no key "sauce"`, `config/kind.toml: error: "x" is no source: write oci:IMAGE or dir:PATH`,
 		`config/key.toml:2:9: error: keys[0] is not understood`, `config/right.toml: error: "everything" is no right`,
 	} {
-		if !strings.Contains(all, want) {
-			t.Errorf("%q is missing in:\n%s", want, all)
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("%q is missing in:\n%s", want, all.String())
 		}
 	}
 	if _, err := m.Refresh(context.Background(), "typo"); err == nil || !strings.Contains(err.Error(), "the catalog typo can't be used") {

@@ -82,12 +82,12 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%s: there is no %q in\n%s", name, c.edit[0], text)
 		}
 		x, diags := index.Parse(index.File, []byte(edited))
-		all := ""
+		var all strings.Builder
 		for _, d := range diags {
-			all += d.String() + "\n"
+			all.WriteString(d.String() + "\n")
 		}
-		if x != nil || !strings.Contains(all, c.want) {
-			t.Errorf("%s: want %q, got\n%s", name, c.want, all)
+		if x != nil || !strings.Contains(all.String(), c.want) {
+			t.Errorf("%s: want %q, got\n%s", name, c.want, all.String())
 		}
 	}
 }
