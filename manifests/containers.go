@@ -1,17 +1,27 @@
 package manifests
 
-import "github.com/archipelago-os/archipelago/manifests/syntax"
+import (
+	"slices"
+
+	"github.com/archipelago-os/archipelago/manifests/syntax"
+)
 
 // sameContainers lets `container` in one file and `containers: {main: …}` in
-// the other mean the same part.
-func sameContainers(base, over *syntax.Node) {
-	a, b := base.Get("app"), over.Get("app")
-	if a.Get("container") != nil && b.Get("containers") != nil {
-		mainContainer(a)
+// another mean the same part.
+func sameContainers(files ...*syntax.Node) {
+	if !slices.ContainsFunc(files, hasContainers) {
+		return
 	}
-	if a.Get("containers") != nil && b.Get("container") != nil {
-		mainContainer(b)
+	for _, f := range files {
+		if app := f.Get("app"); app.Get("container") != nil {
+			mainContainer(app)
+		}
 	}
+}
+
+func hasContainers(file *syntax.Node) bool {
+	n := file.Get("app").Get("containers")
+	return n != nil && n.Kind != syntax.NullNode
 }
 
 // mainContainer rewrites `container` as `containers: {main: …}`.

@@ -51,20 +51,10 @@ type Manifest struct {
 // and returns nil where nothing sensible can be said about the rest. A
 // manifest with errors may be filled in part; Validate and Resolve accept it.
 func Parse(in Input) (*Manifest, diag.List) {
-	r := &syntax.Reader{File: in.Manifest.Name}
+	r := &syntax.Reader{}
 	m := &Manifest{File: in.Manifest.Name, Dir: in.Dir, Digest: in.digest()}
-	m.tree = r.Read(in.Manifest.Data)
-	if m.tree == nil {
+	if m.tree = in.tree(r); m.tree == nil {
 		return nil, r.Diags
-	}
-	for _, o := range in.Overlays {
-		r.File = o.Name
-		over := r.Read(o.Data)
-		if over == nil {
-			continue
-		}
-		sameContainers(m.tree, over)
-		m.tree = r.Overlay(m.tree, over, "")
 	}
 	if newer := m.newerSchema(); newer != nil {
 		return nil, append(r.Diags, *newer)
@@ -76,6 +66,26 @@ func Parse(in Input) (*Manifest, diag.List) {
 		d.fileName(m.Document.App.ID)
 	}
 	return m, d.diags
+}
+
+// tree reads the manifest and merges its overlays. It is nil if the manifest can't be read.
+func (in *Input) tree(r *syntax.Reader) *syntax.Node {
+	n := in.Manifest.read(r)
+	if n == nil {
+		return nil
+	}
+	for _, o := range in.Overlays {
+		if over := o.read(r); over != nil {
+			sameContainers(n, over)
+			n = r.Overlay(n, over, "")
+		}
+	}
+	return n
+}
+
+func (s Source) read(r *syntax.Reader) *syntax.Node {
+	r.File = s.Name
+	return r.Read(s.Data)
 }
 
 // ParseSettings decodes archipelago.toml.
