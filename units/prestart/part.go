@@ -15,12 +15,9 @@ package prestart
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
@@ -157,15 +154,7 @@ func (p *Part) volume(ctx context.Context, stdin io.Reader, args ...string) erro
 	if p.Scope == units.System {
 		return Volume(ctx, args, stdin)
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	err = p.Podman(ctx, podmancli.Call{Args: append([]string{"unshare", self, "volume"}, args...), Stdin: stdin})
-	if failed, ok := errors.AsType[*podmancli.Error](err); ok {
-		return fmt.Errorf("%w: %s", failed.Err, strings.TrimPrefix(failed.Said, "archgen: "))
-	}
-	return err
+	return p.Podman.Unshare(ctx, podmancli.Call{Args: append([]string{"volume"}, args...), Stdin: stdin})
 }
 
 // stepContainer is the name of a step's container. The `_` distinguishes it from containers

@@ -109,3 +109,19 @@ func TestSteady(t *testing.T) {
 		}
 	}
 }
+
+// TestUnshare: this program runs in the user namespace with its own arguments, and its last line is
+// the error.
+func TestUnshare(t *testing.T) {
+	program(t, `echo "$1 $3 $4"; test "$2" -ef "$SELF" || exit 3; echo progress >&2; echo "archgen: it is full" >&2; exit 1`)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("SELF", self)
+	var out bytes.Buffer
+	err = Runner(Exec).Unshare(t.Context(), Call{Args: []string{"volume", "save"}, Stdout: &out})
+	if err == nil || err.Error() != "exit status 1: it is full" || out.String() != "unshare volume save\n" {
+		t.Errorf("%v, %q", err, out.String())
+	}
+}
