@@ -60,6 +60,7 @@ var mayImport = map[string][]string{
 	"units/limits":                 {"units"},
 	"units/status":                 {"units", "units/limits", "units/probe"},
 	"units/prestart":               {"units", "units/statedir", "units/durable", "units/podman", "units/podman/podmancli", "units/probe", "units/status", "generator/configfile", "units/systemd"},
+	"units/snapshot":               {"units", "units/podman/podmancli"},
 	"units/adopt":                  {"units", "units/podman/podmancli"},
 	"units/systemd":                {"units", "units/paths"},
 	"units/podman/podmantest":      {"units/podman/podmancli"},
@@ -82,7 +83,7 @@ var mayImport = map[string][]string{
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests", "manifests/diag", "manifests/rights", "units", "units/machine", "units/prestart", "units/status"},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "manifests/diag", "units", "units/limits", "units/machine", "units/paths", "units/podman", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests", "generator/compile", "units/status"},
 	"cmd/archgen/view":             {"cmd/archgen/catalogs", "cmd/archgen/doctor", "cmd/archgen/ui", "manifests/catalog", "manifests/datasheet", "manifests/rights", "units", "units/limits", "units/adopt", "units/reconcile", "units/rotation", "units/secret", "units/statedir", "units/unitdir"},
-	"cmd/archgen":                  {"cmd/archgen/catalogs", "manifests/catalog/index", "cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/limits", "units/prestart", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "manifests/graph", "cmd/archgen/imports", "cmd/archgen/install/images", "cmd/archgen/install", "cmd/archgen/secrets", "cmd/archgen/view"},
+	"cmd/archgen":                  {"cmd/archgen/catalogs", "manifests/catalog/index", "cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/limits", "units/prestart", "units/snapshot", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "manifests/graph", "cmd/archgen/imports", "cmd/archgen/install/images", "cmd/archgen/install", "cmd/archgen/secrets", "cmd/archgen/view"},
 
 	// only for tests
 	"units/reconcile/reconciletest": {"units", "units/reconcile"},

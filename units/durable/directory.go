@@ -1,6 +1,6 @@
 // Package durable owns how files are written: durably, and completely or not at all. It opens a
 // directory once and works in it by name, so that no link and no rename leads out of it. It is the
-// only package that writes files which outlive a command.
+// only package that writes files which outlive a command, except in volumes.
 //
 // It never decides the content of a file, and knows nothing about units.
 package durable
