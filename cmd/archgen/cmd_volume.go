@@ -3,13 +3,15 @@ package main
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/units/prestart"
+	"github.com/archipelago-os/archipelago/units/snapshot"
 )
 
-// volumeCommand is for prepare, which runs it in Podman's user namespace.
+// volumeCommand is for prepare, files and update, which run it in Podman's user namespace.
 func (c *cli) volumeCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:     "volume VERB DIR [ARGUMENT…]",
@@ -25,6 +27,13 @@ func (c *cli) volumeCommand() *cobra.Command {
 }
 
 func (c *cli) volume(ctx context.Context, args []string) error {
+	if len(args) > 0 && slices.Contains(snapshot.Verbs, args[0]) {
+		err := snapshot.Command(ctx, args, c.stdout)
+		if errors.Is(err, snapshot.ErrUsage) {
+			return usageError{err}
+		}
+		return err
+	}
 	err := prestart.Volume(ctx, args, c.stdin)
 	switch {
 	case errors.Is(err, prestart.ErrNotNew):
