@@ -48,6 +48,15 @@ var calls = map[uint64]callKind{
 	syscall.SYS_READLINKAT: {name: "readlinkat", path: 2},
 	syscall.SYS_FACCESSAT:  {name: "faccessat", path: 2},
 	sysFaccessat2:          {name: "faccessat2", path: 2},
+	sysOpenat2:             {name: "openat2", path: 2},
+	sysStatx:               {name: "statx", path: 2},
+	syscall.SYS_FSTATFS:    {name: "fstatfs"},
+	syscall.SYS_PREAD64:    {name: "pread64"},
+	syscall.SYS_IOCTL:      {name: "ioctl", writes: true}, // FICLONE
+	syscall.SYS_LLISTXATTR: {name: "llistxattr", path: 1},
+	syscall.SYS_LGETXATTR:  {name: "lgetxattr", path: 1},
+	syscall.SYS_LSETXATTR:  {name: "lsetxattr", path: 1, writes: true},
+	sysSyncfs:              {name: "syncfs", writes: true},
 
 	syscall.SYS_CONNECT:     {name: "connect", socket: 2},
 	syscall.SYS_SENDTO:      {name: "sendto"},
@@ -61,8 +70,11 @@ var calls = map[uint64]callKind{
 	syscall.SYS_SHUTDOWN:    {name: "shutdown"},
 }
 
-// sysFaccessat2 has the same number everywhere; package syscall lacks it.
-const sysFaccessat2 = 439
+// Calls that have the same number everywhere, and that package syscall lacks.
+const (
+	sysOpenat2    = 437
+	sysFaccessat2 = 439
+)
 
 // callInfo is the part of struct ptrace_syscall_info that is the same at the
 // start of a call on every architecture.

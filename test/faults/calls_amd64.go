@@ -10,6 +10,8 @@ const (
 	sysNewfstatat = syscall.SYS_NEWFSTATAT
 	sysRenameat2  = 316
 	sysGetCPU     = 309
+	sysStatx      = 332
+	sysSyncfs     = 306
 )
 
 func init() {

@@ -9,6 +9,8 @@ const (
 	sysNewfstatat = syscall.SYS_FSTATAT
 	sysRenameat2  = 276
 	sysGetCPU     = 168
+	sysStatx      = 291
+	sysSyncfs     = 267
 
 	ptraceGetRegSet = 0x4204
 	ptraceSetRegSet = 0x4205
