@@ -75,7 +75,7 @@ var asks = map[string]rule{
 var harmless = map[string]string{
 	"people and archgen read it; nothing else does": `
 		Document.schema App.name App.version App.description App.icon App.links App.notices App.networks UI.scheme
-		Container.labels UI.port UI.path Port.name App.companion_of Data.retain Backup.include Backup.exclude SecretMount.waiver VolumeOptions.labels`,
+		Container.labels UI.port UI.path Port.name App.companion_of Data.retain Data.format Data.reads Backup.include Backup.exclude SecretMount.waiver VolumeOptions.labels`,
 
 	"it is about the app's own image and process": `
 		Container.image Container.prefetch Container.kind Container.entrypoint Container.command Container.working_dir
