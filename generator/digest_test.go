@@ -141,6 +141,9 @@ var appRestarts = []string{
 var appStays = []string{
 	`name: Another Name`,
 	`version: 2.0.0`,
+	`revision: 2`,
+	`update: {policy: auto, wait: 2d}`,
+	`update: {hold: {until: "2027-01-31", why: guards}}`,
 	`description: Text`,
 	`icon: x`,
 	`links: {website: "https://example.com/"}`,

@@ -20,6 +20,7 @@ var readElsewhere = map[string]string{
 	"App.icon":                 "archgen catalog --json",
 	"App.links":                "archgen catalog show",
 	"App.notices":              "archgen install, catalog show",
+	"App.revision":             "archgen updates, update",
 	"Backup.exclude":           "archgen catalog show",
 	"Backup.include":           "archgen catalog show",
 	"Data.backup":              "archgen catalog show",
@@ -30,11 +31,18 @@ var readElsewhere = map[string]string{
 	"Generate.alphabet=base64": "archgen pull",
 	"Generate.alphabet=hex":    "archgen pull",
 	"Generate.length":          "archgen pull",
+	"Hold.until":               "archgen updates, update --all",
+	"Hold.why":                 "archgen updates",
 	"Secret.derive":            "archgen pull",
 	"Secret.description":       "archgen secret list",
 	"Secret.generate":          "archgen pull",
 	"Secret.show":              "archgen install",
 	"SecretMount.waiver":       "archgen check --strict",
+	"Update.hold":              "archgen updates, update --all",
+	"Update.policy=auto":       "archgen updates",
+	"Update.policy=hold":       "archgen updates, update --all",
+	"Update.policy=security":   "archgen updates",
+	"Update.wait":              "archgen updates, update --all",
 }
 
 // TestEveryKeyHasAnEffect removes each key from the cases that have it. The rendered files

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // pattern is what a text has to look like. Values end up in unit files and on
@@ -82,6 +83,7 @@ var patterns = map[string]*pattern{
 	"hostname":   {text: "a host name", match: isHostName},
 	"dnsname":    {text: "a host name, where _ is allowed", match: isDNSName},
 	"timezone":   expr("a time zone, such as Europe/Zurich, or local", 256, `[A-Za-z][A-Za-z0-9_+-]*(?:/[A-Za-z0-9_+-]+){0,2}`),
+	"date":       {text: "a date, such as 2027-01-31", match: isDate},
 	"ip":         {text: "an IP address", match: isIP},
 	"address":    {text: "an IP address or host-gateway", match: func(s string) bool { return s == "host-gateway" || isIP(s) }},
 	"network":    {text: "app, host, none or part:NAME", match: isNetwork},
@@ -110,6 +112,12 @@ func isID(s string) bool {
 		}
 	}
 	return true
+}
+
+// isDate reports whether a text is a day of the calendar.
+func isDate(s string) bool {
+	_, err := time.Parse(time.DateOnly, s)
+	return err == nil
 }
 
 // isRight is the grammar of rights: a kind, and what follows it. manifests/rights knows the

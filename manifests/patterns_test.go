@@ -26,6 +26,7 @@ func TestPatterns(t *testing.T) {
 		"export":    {[]string{"a_secret", "A.b-c_secret", repeat("a", 121) + "_secret"}, []string{"", "_secret", "a", "../a_secret", "a,b_secret", "a_secret/", repeat("a", 122) + "_secret"}},
 		"filename":  {[]string{"a", "_a.b", repeat("a", 128)}, []string{"", ".a", "a/b", repeat("a", 129)}},
 		"directive": {[]string{"A", "Nice", repeat("A", 64)}, []string{"", "1", "A=", repeat("A", 65)}},
+		"date":      {[]string{"2027-01-31", "2028-02-29"}, []string{"", "2027-02-29", "2027-1-31", "31 Jan 2027", "2027-01-31T00:00:00Z"}},
 		"label":     {[]string{"a", "a.b/c-d", repeat("a", 256)}, []string{"", ".a", "a b", "io.archipelago.x", "io.containers.autoupdate", "io.containers.autoupdate.authfile", repeat("a", 257)}},
 		"user":      {[]string{"0", "a:b", repeat("u", 32) + ":" + repeat("g", 32)}, []string{"", ":", "a:", repeat("u", 33), "a:" + repeat("g", 33)}},
 	} {

@@ -42,11 +42,13 @@ type App struct {
 	Name string `key:"name" need:"required" pattern:"line"`
 	// Version of the app, as text: `1.10` stays `1.10`.
 	Version string `key:"version" need:"required" pattern:"line"`
+	// Number of this release of the manifest in its catalog. It grows with each release, and alone decides which of two releases is newer; `version` is for people.
+	Revision int `key:"revision" min:"1" max:"1000000000"`
 	// Purpose of the app, one sentence.
 	Description string `key:"description" pattern:"line"`
 	// Name of an icon, for user interfaces.
 	Icon string `key:"icon" pattern:"id"`
-	// Links to show: `website`, `source`, `documentation`, `support` or any other word, each a URL.
+	// Links to show: `website`, `source`, `documentation`, `support`, `changelog` or any other word, each a URL. `archgen update --dry-run` prints `changelog`.
 	Links map[string]string `key:"links" pattern:"url"`
 	// Facts to know before installing the app, one or two sentences each: it has no login, needs the internet at its first start, or can't be downgraded. `archgen install` prints them for a new app, `archgen catalog show` always.
 	Notices []string `key:"notices" pattern:"line"`
@@ -82,7 +84,7 @@ type App struct {
 	Onion []Onion `key:"onion"`
 	// What happens to the app's data.
 	Data Data `key:"data"`
-	// How the app gets new images.
+	// How the app gets newer versions.
 	Update Update `key:"update"`
 	// Whether the app starts at boot.
 	Enabled bool `key:"enabled" default:"true"`
@@ -649,10 +651,22 @@ type Backup struct {
 	Exclude []string `key:"exclude" pattern:"glob"`
 }
 
-// Update configures how the app gets new images.
+// Update configures how the app gets newer versions.
 type Update struct {
-	// `manual`: only with a new manifest. `registry` or `local`: `podman auto-update` updates them.
-	Policy string `key:"policy" enum:"manual|registry|local" default:"manual"`
+	// Who decides about a newer release in the app's catalog. `manual`: the operator. `security`: the manifest, for a release that closes a known hole. `auto`: the manifest; further rights, another publisher of an image and what consumers rely on still need the operator. `hold`: the operator, who has to name the app. `registry` or `local`: as `manual`, and `podman auto-update` replaces images that have no digest.
+	Policy string `key:"policy" enum:"manual|security|auto|hold|registry|local" default:"manual"`
+	// How long a release has to be known to this machine before an update that does not name the app installs it.
+	Wait Duration `key:"wait" min:"1m" max:"52w"`
+	// Keeps the app at its version. `archgen hold` writes it into an overlay.
+	Hold *Hold `key:"hold"`
+}
+
+// Hold keeps an app at its version. An update that names the app still updates it.
+type Hold struct {
+	// First day on which the app is not held any more; without it the app is held until `archgen unhold`.
+	Until string `key:"until" pattern:"date"`
+	// Reason, for people.
+	Why string `key:"why" pattern:"line"`
 }
 
 // Settings are what differs between nodes, from archipelago.toml.

@@ -100,7 +100,7 @@ func hostname(c *collector, at string, p *manifests.Container) {
 }
 
 func updatePolicy(c *collector, at string, u *manifests.Update) {
-	if u.Policy != "manual" {
+	if u.Policy == "registry" || u.Policy == "local" {
 		c.autoUpdate(at)
 	}
 }

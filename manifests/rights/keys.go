@@ -74,7 +74,7 @@ var asks = map[string]rule{
 // harmless is the keys that ask for none, by the reason why.
 var harmless = map[string]string{
 	"people and archgen read it; nothing else does": `
-		Document.schema App.name App.version App.description App.icon App.links App.notices App.networks UI.scheme
+		Document.schema App.name App.version App.revision App.description App.icon App.links App.notices App.networks UI.scheme
 		Container.labels UI.port UI.path Port.name App.companion_of Data.retain Data.format Data.reads Backup.include Backup.exclude SecretMount.waiver VolumeOptions.labels`,
 
 	"it is about the app's own image and process": `
@@ -107,6 +107,8 @@ var harmless = map[string]string{
 		Volume.read_only Volume.subpath Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count
 		Onion.virtual Provide.part Provide.port Provide.exports Provide.for
 		Require.parts Require.until Require.optional Require.follow`,
+
+	"it delays or stops updates of the app itself": `Update.wait Hold.until Hold.why`,
 
 	"it is about the app's own start, stop and restart": `
 		App.enabled App.wait_online Container.oneshot Start.timeout Stop.timeout Stop.signal Stop.success_exit_codes Restart.policy Restart.delay Restart.max_delay
