@@ -16,8 +16,10 @@ import (
 
 // Entry is an app that can be installed.
 type Entry struct {
-	ID          string `json:"id"`
-	Version     string `json:"version"`
+	ID      string `json:"id"`
+	Version string `json:"version"`
+	// Revision is the number of the release in the catalog, 0 for none.
+	Revision    int    `json:"revision"`
 	Name        string `json:"name"`
 	Description string `json:"description"`
 	Icon        string `json:"icon"`
@@ -92,11 +94,15 @@ type Remote struct {
 	Allow []string
 }
 
-// Entries lists the embedded apps, those of directories and those of remote catalogs, sorted by id
-// and catalog. Of embedded apps and those of directories with one id the last wins; those of a
-// remote catalog hide none. A manifest with errors is no entry: the diagnostics say why.
-func Entries(dirs []string, remotes ...Remote) ([]Entry, diag.List, error) {
-	list, diags, err := own(dirs)
+// All lists the embedded apps, those of directories and those of remote catalogs, sorted by id and
+// catalog, also those that a later directory hides. A manifest with errors is no entry: the
+// diagnostics say why.
+func All(dirs []string, remotes ...Remote) ([]Entry, diag.List, error) {
+	embedded, err := Files()
+	if err != nil {
+		return nil, nil, err
+	}
+	list, diags, err := collect(dirs, embedded)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -109,6 +115,25 @@ func Entries(dirs []string, remotes ...Remote) ([]Entry, diag.List, error) {
 	}
 	slices.SortStableFunc(list, func(a, b Entry) int { return cmp.Compare(a.ID, b.ID) })
 	return list, diags, nil
+}
+
+// Entries lists what All lists without what is hidden: of embedded apps and those of directories with
+// one id the last wins. Those of a remote catalog hide none.
+func Entries(dirs []string, remotes ...Remote) ([]Entry, diag.List, error) {
+	all, diags, err := All(dirs, remotes...)
+	last := map[string]int{}
+	for i, e := range all {
+		if e.Catalog == Own {
+			last[e.ID] = i
+		}
+	}
+	list := make([]Entry, 0, len(all))
+	for i, e := range all {
+		if e.Catalog != Own || last[e.ID] == i {
+			list = append(list, e)
+		}
+	}
+	return list, diags, err
 }
 
 // entries lists the apps of a remote catalog.
@@ -155,29 +180,17 @@ func Find(entries []Entry, ref string) (Entry, error) {
 // ErrNone is the error of Find for an app that no catalog has.
 var ErrNone = errors.New("no catalog has the app")
 
-// own lists the embedded apps and those of directories, sorted by id.
-func own(dirs []string) ([]Entry, diag.List, error) {
-	embedded, err := Files()
-	if err != nil {
-		return nil, nil, err
-	}
-	return collect(dirs, embedded)
-}
-
-// collect lists embedded apps and those of directories, sorted by id. Of those with one id the
-// last wins.
-func collect(dirs []string, embedded []File) ([]Entry, diag.List, error) {
-	var (
-		byID  = map[string]Entry{}
-		diags diag.List
-	)
-	add := func(from, file string, text []byte, read reader) {
-		e, found, isValid := newEntry(from, file, text, read)
+// collect lists embedded apps and those of directories.
+func collect(dirs []string, embedded []File) (list []Entry, diags diag.List, err error) {
+	from := map[string]string{}
+	add := func(where, file string, text []byte, read reader) {
+		e, found, isValid := newEntry(where, file, text, read)
 		diags = append(diags, found...)
 		if isValid {
 			e.Catalog = Own
-			e.Hides = byID[e.ID].From
-			byID[e.ID] = e
+			e.Hides = from[e.ID]
+			from[e.ID] = where
+			list = append(list, e)
 		}
 	}
 	for _, f := range embedded {
@@ -201,10 +214,6 @@ func collect(dirs []string, embedded []File) ([]Entry, diag.List, error) {
 				add(dir, file, text, beside(file))
 			}
 		}
-	}
-	list := make([]Entry, 0, len(byID))
-	for _, id := range slices.Sorted(maps.Keys(byID)) {
-		list = append(list, byID[id])
 	}
 	return list, diags, nil
 }
@@ -283,7 +292,7 @@ func newEntry(from, file string, text []byte, read reader) (e Entry, diags diag.
 func describe(m *manifests.Manifest) Entry {
 	a := &m.Document.App
 	e := Entry{
-		ID: a.ID, Version: a.Version, Name: a.Name, Description: a.Description, Icon: a.Icon, Manifest: m, Links: a.Links,
+		ID: a.ID, Version: a.Version, Revision: a.Revision, Name: a.Name, Description: a.Description, Icon: a.Icon, Manifest: m, Links: a.Links,
 		Provides: []string{}, Requires: []string{}, Notices: append([]string{}, a.Notices...), Networks: append([]string{}, a.Networks...),
 	}
 	if e.Links == nil {

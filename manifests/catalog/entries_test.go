@@ -204,3 +204,41 @@ func TestRemotes(t *testing.T) {
 		}
 	}
 }
+
+// TestAll: an entry that a later directory hides is listed, before the one that hides it.
+func TestAll(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	put(t, dir, map[string]string{"bitcoin-knots.yaml": ownKnots, "page.yaml": page})
+	all, diags, err := catalog.All([]string{dir})
+	if err != nil || len(diags) > 0 {
+		t.Fatal(diags, err)
+	}
+	var from []string
+	for _, e := range all {
+		if e.ID == "bitcoin-knots" {
+			from = append(from, e.From)
+		}
+	}
+	if d := cmp.Diff([]string{catalog.Embedded, dir}, from); d != "" {
+		t.Errorf("-want +got:\n%s", d)
+	}
+	entries, _, err := catalog.Entries([]string{dir})
+	if err != nil || len(all) != len(entries)+1 {
+		t.Errorf("%v, %d entries of %d", err, len(entries), len(all))
+	}
+}
+
+// TestEveryEntryHasARevision: without one, archgen updates can't tell which of two releases is newer.
+func TestEveryEntryHasARevision(t *testing.T) {
+	t.Parallel()
+	entries, _, err := catalog.Entries(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.Revision == 0 {
+			t.Errorf("%s has no app.revision", e.ID)
+		}
+	}
+}
