@@ -54,6 +54,7 @@ var mayImport = map[string][]string{
 	"units/durable":                {},
 	"units/unitdir":                {"units", "units/durable"},
 	"units/statedir":               {"units", "units/durable"},
+	"units/update":                 {},
 	"units/secret":                 {"units", "units/durable"},
 	"units/podman":                 {"units"},
 	"units/podman/podmancli":       {"units/podman", "units/secret"},
@@ -108,6 +109,7 @@ var onlyInTests = []string{"github.com/compose-spec/compose-go", "github.com/hid
 var pure = map[string][]string{
 	"units":        {"os", "os/exec", "net/http"},
 	"units/limits": {"os", "os/exec", "net/http"},
+	"units/update": {"os", "os/exec", "net/http"},
 	"units/status": {"os", "os/exec", "net/http"},
 	"units/probe":  {"os/exec", "net/http"}, // it probes over the network itself, and runs nothing
 }

@@ -1,0 +1,246 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// State is how far an update has come.
+type State string
+
+// The states. Each is kept before its effect.
+const (
+	// Applying: the new release replaces the earlier one, and the app starts with it.
+	Applying State = "applying"
+	// Reverting: the earlier release replaces it again.
+	Reverting State = "reverting"
+)
+
+// Journal is an update that has begun and not ended. It has everything that is needed to complete the
+// update or to restore the earlier release.
+type Journal struct {
+	App   string    `json:"app"`
+	State State     `json:"state"`
+	Began time.Time `json:"began"`
+	// From is the release that is installed, To the one that replaces it.
+	From Release `json:"from"`
+	To   Release `json:"to"`
+	// Grants is the rights that the app is granted with the new release, and GrantsBefore those that it
+	// had before. Both are nil if the update grants none.
+	Grants       []string `json:"grants"`
+	GrantsBefore []string `json:"grants_before"`
+	// Others is the apps whose files the new release changes, too, and Up those of them that were up when
+	// the update began. What was not up says nothing of the release.
+	Others []string `json:"others,omitempty"`
+	Up     []string `json:"up,omitempty"`
+	// IsUndo: To is the release that the app had before its last update.
+	IsUndo bool `json:"undo,omitempty"`
+	// Why is why the new release is rolled back, and Log the last lines of the app's log.
+	Why string   `json:"why,omitempty"`
+	Log []string `json:"log,omitempty"`
+	// IsBlamed: the new release itself failed, not the machine.
+	IsBlamed bool `json:"blamed,omitempty"`
+}
+
+// Verdict is the outcome of a pass over the app and the others.
+type Verdict struct {
+	Kind VerdictKind
+	// Why and Log explain a failure.
+	Why string
+	Log []string
+	// Downtime is how long the app was down, 0 if it was not or that is unknown.
+	Downtime time.Duration
+}
+
+// VerdictKind is whether the apps serve after a pass.
+type VerdictKind int
+
+// The kinds of verdicts.
+const (
+	// Serves: all apps serve with their files.
+	Serves VerdictKind = iota
+	// Fails: an app does not serve, and has its earlier files again if it had any.
+	Fails
+	// Unavailable: the pass could not change the app, for example without an image.
+	Unavailable
+	// Undecided: the app has not started yet.
+	Undecided
+	// Halted: the app was stopped meanwhile.
+	Halted
+)
+
+// Machine is the access to the machine that an update needs. Each call can be repeated.
+type Machine interface {
+	// Keep stores the journal durably, and Drop removes it.
+	Keep(j *Journal) error
+	Drop() error
+	// Installed returns the installed release of an app, without its origin. It is empty if the app is
+	// not installed.
+	Installed(app string) (Release, error)
+	// Install makes a release the installed one, with the grants unless they are nil.
+	Install(app string, r Release, grants []string) error
+	// Serve makes a pass over the app and the others, and waits until they serve.
+	Serve(ctx context.Context, j *Journal) (Verdict, error)
+	// Accept records that the app has the new release, and how to return to the earlier one.
+	Accept(j *Journal) error
+	// Refuse records that the new release was rolled back.
+	Refuse(j *Journal) error
+}
+
+// Outcome is how an update ended.
+type Outcome string
+
+// The outcomes.
+const (
+	// Updated: the app serves with the new release.
+	Updated Outcome = "updated"
+	// RolledBack: the new release does not serve, and the app serves with the earlier one.
+	RolledBack Outcome = "rolled-back"
+	// RolledBackDown: the same, and the app does not serve with the earlier one either.
+	RolledBackDown Outcome = "rolled-back-not-serving"
+	// Superseded: an operator changed, stopped or removed the app meanwhile, and it is left so.
+	Superseded Outcome = "superseded"
+)
+
+// Result is how an update ended, and why.
+type Result struct {
+	App     string  `json:"app"`
+	Outcome Outcome `json:"outcome"`
+	From    Origin  `json:"from"`
+	To      Origin  `json:"to"`
+	Why     string  `json:"why,omitempty"`
+	// Log is the last lines of the app's log.
+	Log      []string      `json:"log,omitempty"`
+	Downtime time.Duration `json:"downtime_ns,omitempty"`
+}
+
+// Text is the result in one sentence.
+func (r Result) Text() string {
+	switch r.Outcome {
+	case Updated:
+		if r.Downtime == 0 {
+			return fmt.Sprintf("%s serves", r.To)
+		}
+		return fmt.Sprintf("%s serves; down for %v", r.To, r.Downtime.Round(10*time.Millisecond))
+	case RolledBack:
+		return fmt.Sprintf("%s was rolled back, and %s serves: %s", r.To, r.From, r.Why)
+	case RolledBackDown:
+		return fmt.Sprintf("%s was rolled back, and %s does not serve either: %s", r.To, r.From, r.Why)
+	case Superseded:
+	}
+	return fmt.Sprintf("the update to %s ended: %s", r.To, r.Why)
+}
+
+// errChanged ends an update whose app was changed by an operator.
+var errChanged = errors.New("its manifest was changed or removed meanwhile")
+
+// Complete carries out an update whose journal is kept, also one that was interrupted at any point.
+// Afterwards the app has the new release and serves, or the earlier one.
+//
+// An error means that the update has not ended, and that a later run continues it.
+func Complete(ctx context.Context, m Machine, j *Journal) (Result, error) {
+	result := Result{App: j.App, From: j.From.Origin, To: j.To.Origin}
+	if j.State == Applying {
+		v, err := apply(ctx, m, j)
+		switch {
+		case errors.Is(err, errChanged):
+			return result.superseded(m, j, errChanged.Error())
+		case err != nil:
+			return result, unfinished(j, err)
+		case v.Kind == Halted:
+			if err := m.Accept(j); err != nil {
+				return result, unfinished(j, err)
+			}
+			return result.superseded(m, j, "it was stopped before it was known to serve; archgen start "+j.App+" starts it with the new release")
+		case v.Kind == Serves:
+			result.Outcome, result.Downtime = Updated, v.Downtime
+			if err := m.Accept(j); err != nil {
+				return result, unfinished(j, err)
+			}
+			return result.ended(m, j)
+		}
+		j.State, j.Why, j.Log, j.IsBlamed = Reverting, v.Why, v.Log, v.Kind == Fails
+		if err := m.Keep(j); err != nil {
+			return result, unfinished(j, err)
+		}
+	}
+	return revert(ctx, m, j, result)
+}
+
+// apply installs the new release and has it verified.
+func apply(ctx context.Context, m Machine, j *Journal) (Verdict, error) {
+	if err := exchange(m, j.App, j.From, j.To, j.Grants); err != nil {
+		return Verdict{}, err
+	}
+	v, err := m.Serve(ctx, j)
+	if err != nil {
+		return v, err
+	}
+	if v.Kind == Undecided {
+		return v, errors.New(v.Why)
+	}
+	now, err := m.Installed(j.App)
+	if err == nil && now.Sum() != j.To.Digest {
+		err = errChanged
+	}
+	return v, err
+}
+
+// exchange replaces a release by another one. A run that was killed may have begun to.
+// It leaves any third release alone.
+func exchange(m Machine, app string, from, to Release, grants []string) error {
+	now, err := m.Installed(app)
+	switch {
+	case err != nil:
+		return err
+	case !now.isMixOf(from, to):
+		return errChanged
+	}
+	return m.Install(app, to, grants)
+}
+
+// revert restores the earlier release.
+func revert(ctx context.Context, m Machine, j *Journal, result Result) (Result, error) {
+	result.Why, result.Log = j.Why, j.Log
+	if j.IsBlamed && !j.IsUndo {
+		if err := m.Refuse(j); err != nil {
+			return result, unfinished(j, err)
+		}
+	}
+	switch err := exchange(m, j.App, j.To, j.From, j.GrantsBefore); {
+	case errors.Is(err, errChanged):
+		return result.superseded(m, j, j.Why+"; "+err.Error())
+	case err != nil:
+		return result, unfinished(j, err)
+	}
+	v, err := m.Serve(ctx, j)
+	if err != nil {
+		return result, unfinished(j, err)
+	}
+	result.Outcome = RolledBack
+	if v.Kind != Serves {
+		result.Outcome = RolledBackDown
+		result.Why = fmt.Sprintf("%s; with %s: %s", result.Why, j.From.Origin, v.Why)
+	}
+	return result.ended(m, j)
+}
+
+// ended removes the journal.
+func (r Result) ended(m Machine, j *Journal) (Result, error) {
+	if err := m.Drop(); err != nil {
+		return r, unfinished(j, err)
+	}
+	return r, nil
+}
+
+// superseded ends an update that an operator has decided about.
+func (r Result) superseded(m Machine, j *Journal, why string) (Result, error) {
+	r.Outcome, r.Why = Superseded, why
+	return r.ended(m, j)
+}
+
+func unfinished(j *Journal, err error) error {
+	return fmt.Errorf("the update of %s to %s has not ended: %w; archgen apply continues it", j.App, j.To.Origin, err)
+}

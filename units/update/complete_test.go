@@ -1,0 +1,287 @@
+package update
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// errKilled ends a call of a run that is killed, before or after its effect.
+var errKilled = errors.New("killed")
+
+// machine is a machine on which an app serves with some releases.
+type machine struct {
+	journal   *Journal
+	installed Release
+	grants    []string
+	// verdicts is what a pass says, by manifest.
+	verdicts map[string]Verdict
+	// during is called in each pass.
+	during func(*machine)
+	// accepted and refused are the versions that were recorded.
+	accepted, refused string
+	log               []string
+
+	// calls counts the calls; the run is killed at the one that kill names, before its effect if early.
+	calls, kill int
+	isEarly     bool
+}
+
+func (m *machine) call(name string, do func()) error {
+	m.calls++
+	if m.calls == m.kill && m.isEarly {
+		return errKilled
+	}
+	m.log = append(m.log, name)
+	do()
+	if m.calls == m.kill {
+		return errKilled
+	}
+	return nil
+}
+
+func (m *machine) Keep(j *Journal) error {
+	kept := *j
+	return m.call("keep "+string(j.State), func() { m.journal = &kept })
+}
+
+func (m *machine) Drop() error { return m.call("drop", func() { m.journal = nil }) }
+
+func (m *machine) Installed(string) (Release, error) { return m.installed, m.call("read", func() {}) }
+
+func (m *machine) Install(_ string, r Release, grants []string) error {
+	return m.call("install "+r.Version, func() {
+		m.installed = r
+		if grants != nil {
+			m.grants = grants
+		}
+	})
+}
+
+func (m *machine) Serve(context.Context, *Journal) (Verdict, error) {
+	v := m.verdicts[string(m.installed.Manifest)]
+	err := m.call("serve "+m.installed.Version, func() {
+		if m.during != nil {
+			m.during(m)
+		}
+	})
+	return v, err
+}
+
+func (m *machine) Accept(j *Journal) error {
+	return m.call("accept", func() { m.accepted = j.To.Version })
+}
+
+func (m *machine) Refuse(j *Journal) error {
+	return m.call("refuse", func() { m.refused = j.To.Version })
+}
+
+// release is a release with a template that all releases have.
+func release(version string) Release {
+	r := Release{
+		Origin: Origin{Catalog: "archgen", Version: version}, File: "web.yaml", Manifest: []byte("manifest " + version),
+		Templates: map[string][]byte{"a.conf": []byte("a " + version)},
+	}
+	r.Digest = r.Sum()
+	return r
+}
+
+// begun is a machine on which an update has begun.
+func begun(verdicts map[string]Verdict) *machine {
+	j := &Journal{App: "web", State: Applying, From: release("1"), To: release("2"), Grants: []string{"onion", "use"}, GrantsBefore: []string{"use"}}
+	return &machine{journal: j, installed: j.From, grants: []string{"use"}, verdicts: verdicts}
+}
+
+var (
+	serves = map[string]Verdict{}
+	crash  = map[string]Verdict{"manifest 2": {Kind: Fails, Why: "it crashed", Log: []string{"last words"}}}
+	both   = map[string]Verdict{"manifest 1": {Kind: Fails, Why: "it is broken"}, "manifest 2": {Kind: Fails, Why: "it crashed"}}
+	lacks  = map[string]Verdict{"manifest 2": {Kind: Unavailable, Why: "no image"}}
+	slow   = map[string]Verdict{"manifest 2": {Kind: Undecided, Why: "it still starts"}}
+	halted = map[string]Verdict{"manifest 2": {Kind: Halted}}
+)
+
+func TestComplete(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		verdicts map[string]Verdict
+		change   func(*machine)
+		want     []string
+		outcome  Outcome
+		text     string
+		// version is the one that is installed in the end.
+		version, refused string
+	}{
+		"it serves": {
+			verdicts: serves, want: []string{"read", "install 2", "serve 2", "read", "accept", "drop"},
+			outcome: Updated, text: "2 serves", version: "2",
+		},
+		"it crashes": {
+			verdicts: crash, want: []string{"read", "install 2", "serve 2", "read", "keep reverting", "refuse", "read", "install 1", "serve 1", "drop"},
+			outcome: RolledBack, text: "2 was rolled back, and 1 serves: it crashed", version: "1", refused: "2",
+		},
+		"nothing serves": {
+			verdicts: both, want: []string{"read", "install 2", "serve 2", "read", "keep reverting", "refuse", "read", "install 1", "serve 1", "drop"},
+			outcome: RolledBackDown, text: "2 was rolled back, and 1 does not serve either: it crashed; with 1: it is broken", version: "1", refused: "2",
+		},
+		"the machine is at fault": {
+			verdicts: lacks, want: []string{"read", "install 2", "serve 2", "read", "keep reverting", "read", "install 1", "serve 1", "drop"},
+			outcome: RolledBack, text: "2 was rolled back, and 1 serves: no image", version: "1",
+		},
+		"an undone release is not blamed": {
+			verdicts: crash, change: func(m *machine) { m.journal.IsUndo = true },
+			want:    []string{"read", "install 2", "serve 2", "read", "keep reverting", "read", "install 1", "serve 1", "drop"},
+			outcome: RolledBack, text: "2 was rolled back, and 1 serves: it crashed", version: "1",
+		},
+		"stopped meanwhile": {
+			verdicts: halted, want: []string{"read", "install 2", "serve 2", "read", "accept", "drop"}, outcome: Superseded, version: "2",
+			text: "the update to 2 ended: it was stopped before it was known to serve; archgen start web starts it with the new release",
+		},
+		"edited before it was applied": {
+			verdicts: serves, change: func(m *machine) { m.installed = release("mine") }, want: []string{"read", "drop"},
+			outcome: Superseded, text: "the update to 2 ended: its manifest was changed or removed meanwhile", version: "mine",
+		},
+		"a template was edited": {
+			verdicts: serves, want: []string{"read", "drop"}, outcome: Superseded, version: "1",
+			change: func(m *machine) { m.installed.Templates = map[string][]byte{"a.conf": []byte("mine")} },
+			text:   "the update to 2 ended: its manifest was changed or removed meanwhile",
+		},
+		"a killed run wrote the templates": {
+			verdicts: serves, change: func(m *machine) { m.installed.Templates = release("2").Templates },
+			want:    []string{"read", "install 2", "serve 2", "read", "accept", "drop"},
+			outcome: Updated, text: "2 serves", version: "2",
+		},
+		"removed while it starts": {
+			verdicts: serves, change: func(m *machine) { m.during = func(m *machine) { m.installed = Release{} } },
+			want:    []string{"read", "install 2", "serve 2", "read", "drop"},
+			outcome: Superseded, text: "the update to 2 ended: its manifest was changed or removed meanwhile",
+		},
+		"edited while it is rolled back": {
+			verdicts: crash, change: func(m *machine) {
+				m.journal.State, m.journal.Why, m.installed = Reverting, "it crashed", release("mine")
+			},
+			want: []string{"read", "drop"}, outcome: Superseded, version: "mine",
+			text: "the update to 2 ended: it crashed; its manifest was changed or removed meanwhile",
+		},
+	} {
+		m := begun(c.verdicts)
+		if c.change != nil {
+			c.change(m)
+		}
+		result, err := Complete(t.Context(), m, m.journal)
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if d := cmp.Diff(c.want, m.log); d != "" {
+			t.Errorf("%s: steps: -want +got:\n%s", what, d)
+		}
+		if result.Outcome != c.outcome || result.Text() != c.text || m.installed.Version != c.version || m.refused != c.refused || m.journal != nil {
+			t.Errorf("%s: %s, %q; installed is %q, refused %q, journal %v", what, result.Outcome, result.Text(), m.installed.Version, m.refused, m.journal)
+		}
+	}
+}
+
+// TestUndecided: an app that starts for longer than a run waits is not rolled back. A later run asks again.
+func TestUndecided(t *testing.T) {
+	t.Parallel()
+	m := begun(slow)
+	_, err := Complete(t.Context(), m, m.journal)
+	if err == nil || err.Error() != "the update of web to 2 has not ended: it still starts; archgen apply continues it" || m.journal == nil {
+		t.Errorf("%v, journal %v", err, m.journal)
+	}
+	m.verdicts = serves
+	if result, err := Complete(t.Context(), m, m.journal); err != nil || result.Outcome != Updated {
+		t.Errorf("%v, %v", result, err)
+	}
+}
+
+// TestDowntime: the result says how long the app was down.
+func TestDowntime(t *testing.T) {
+	t.Parallel()
+	m := begun(map[string]Verdict{"manifest 2": {Downtime: 1234567 * time.Microsecond}})
+	result, err := Complete(t.Context(), m, m.journal)
+	if err != nil || result.Text() != "2 serves; down for 1.23s" {
+		t.Errorf("%q, %v", result.Text(), err)
+	}
+}
+
+// TestKilledAtEveryStep: a run that is killed before or after any of its steps, and once more in the run
+// that continues it, leaves one of the two releases, with its grants, and no journal.
+func TestKilledAtEveryStep(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		verdicts map[string]Verdict
+		version  string
+		grants   []string
+	}{
+		"good": {serves, "2", []string{"onion", "use"}},
+		"bad":  {crash, "1", []string{"use"}},
+	} {
+		for first := 1; ; first++ {
+			isLast := false
+			for _, isEarly := range []bool{true, false} {
+				for second := 0; second <= first+10; second++ {
+					m := begun(c.verdicts)
+					name := fmt.Sprintf("%s, killed at %d and %d, early %v", what, first, second, isEarly)
+					m.kill, m.isEarly = first, isEarly
+					_, err := Complete(t.Context(), m, m.journal)
+					isLast = m.calls < first
+					for _, kill := range []int{second, 0} {
+						if m.journal == nil {
+							break
+						}
+						if err == nil {
+							t.Fatalf("%s: it ended with a journal", name)
+						}
+						kept := *m.journal
+						m.calls, m.kill = 0, kill
+						_, err = Complete(t.Context(), m, &kept)
+					}
+					if m.journal != nil || m.installed.Version != c.version || !slices.Equal(m.grants, c.grants) {
+						t.Fatalf("%s: %v, installed is %s with %q; steps %q", name, err, m.installed.Version, m.grants, m.log)
+					}
+					if c.version == "1" && m.refused != "2" || c.version == "2" && m.accepted != "2" {
+						t.Fatalf("%s: accepted %q, refused %q", name, m.accepted, m.refused)
+					}
+				}
+			}
+			if isLast {
+				break
+			}
+		}
+	}
+}
+
+// TestSum: the checksum depends on all content, and on nothing else.
+func TestSum(t *testing.T) {
+	t.Parallel()
+	base := release("1")
+	base.Seeds = []Seed{{Path: "a/b", Data: []byte("x")}}
+	same := base
+	same.Origin = Origin{Catalog: "/etc/archipelago/catalog", Revision: 9}
+	if base.Sum() != same.Sum() {
+		t.Error("it depends on the origin")
+	}
+	seen := map[string]string{base.Sum(): "nothing"}
+	for what, change := range map[string]func(*Release){
+		"file":       func(r *Release) { r.File = "web.toml" },
+		"manifest":   func(r *Release) { r.Manifest = []byte("other") },
+		"template":   func(r *Release) { r.Templates = map[string][]byte{"a.conf": []byte("b")} },
+		"name":       func(r *Release) { r.Templates = map[string][]byte{"b.conf": []byte("a 1")} },
+		"seed":       func(r *Release) { r.Seeds = []Seed{{Path: "a/b", Data: []byte("y")}} },
+		"path":       func(r *Release) { r.Seeds = []Seed{{Path: "a/c", Data: []byte("x")}} },
+		"executable": func(r *Release) { r.Seeds = []Seed{{Path: "a/b", IsExecutable: true, Data: []byte("x")}} },
+	} {
+		r := base
+		change(&r)
+		if before, isSeen := seen[r.Sum()]; isSeen {
+			t.Errorf("another %s gives the same as another %s", what, before)
+		}
+		seen[r.Sum()] = what
+	}
+}
