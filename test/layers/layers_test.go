@@ -53,7 +53,7 @@ var mayImport = map[string][]string{
 	"units/paths":                  {"units"},
 	"units/durable":                {},
 	"units/unitdir":                {"units", "units/durable"},
-	"units/statedir":               {"units", "units/durable"},
+	"units/statedir":               {"units", "units/durable", "units/update"},
 	"units/update":                 {},
 	"units/secret":                 {"units", "units/durable"},
 	"units/podman":                 {"units"},

@@ -1,6 +1,6 @@
 // Package statedir owns the layout of the state directory: generations of unit files, the
-// history of repairs, adoptions and the record of migrations. It also owns the lock that
-// allows one pass at a time.
+// history of repairs, adoptions, the record of migrations, and what is known about the releases
+// of installed apps. It also owns the locks that allow one pass and one update at a time.
 //
 // It never decides what is good or due, and writes through durable only.
 package statedir
