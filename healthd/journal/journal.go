@@ -13,6 +13,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/update"
 )
 
 // Event is a message about an app, or about healthd itself. A healthy probe makes none.
@@ -57,6 +58,10 @@ const (
 	ForeignFile Kind = "f1a583e3968440f2bea332b940476ed7"
 	// PublishFailed: the state of the apps can't be published on the bus or for Prometheus.
 	PublishFailed Kind = "d43327fdd171456296b7af8bfad2d61e"
+	// Updating: an update of an app begins, continues or ends.
+	Updating Kind = "a2f7c0d94be14b6f9d3850e67c1b2f48"
+	// UpdateFailed: a release does not serve and is rolled back.
+	UpdateFailed Kind = "6c38e1f5027d4ab8b1f94d7a03e56c92"
 )
 
 // kinds is the word for each kind in JSON, and its syslog priority: 6 for actions, 5 for what
@@ -65,6 +70,7 @@ var kinds = map[Kind]struct {
 	word     string
 	priority journal.Priority
 }{
+	Updating: {"update", journal.PriInfo}, UpdateFailed: {"update-failed", journal.PriWarning},
 	Acting: {"action", journal.PriInfo}, Recovered: {"recovered", journal.PriInfo}, WatchRestored: {"watch-restored", journal.PriInfo},
 	Unhealthy: {"unhealthy", journal.PriNotice}, BadManifest: {"manifest", journal.PriNotice},
 	ForeignFile: {"foreign-file", journal.PriNotice}, PublishFailed: {"publish-failed", journal.PriNotice},
@@ -116,6 +122,25 @@ func OfReport(r reconcile.Report, err error) []Event {
 		}
 	}
 	return list
+}
+
+// OfUpdateStep is the event for a step of an update that begins.
+func OfUpdateStep(j *update.Journal) Event {
+	e := Event{Kind: Updating, App: j.App, Message: fmt.Sprintf("%s: update from %s to %s", j.App, j.From.Origin, j.To.Origin)}
+	if j.State == update.Reverting {
+		e.Kind, e.Log = UpdateFailed, j.Log
+		e.Message = fmt.Sprintf("%s: rolling back %s: %s", j.App, j.To.Origin, j.Why)
+	}
+	return e
+}
+
+// OfUpdate is the event for an update that has ended.
+func OfUpdate(r update.Result) Event {
+	e := Event{Kind: Updating, App: r.App, Message: r.App + ": " + r.Text()}
+	if r.Outcome == update.RolledBack || r.Outcome == update.RolledBackDown {
+		e.Kind, e.Log = UpdateFailed, r.Log
+	}
+	return e
 }
 
 // foreignFiles is the events for foreign files that have the names of unit files.

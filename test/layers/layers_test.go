@@ -70,7 +70,7 @@ var mayImport = map[string][]string{
 	"units/machine":                {"units", "units/durable", "units/limits", "units/prestart", "units/secret", "units/statedir", "units/unitdir", "units/systemd", "units/podman", "units/podman/podmancli", "units/probe", "units/paths", "units/reconcile", "units/status"},
 	"units/rotation":               {"units", "units/machine", "units/podman/podmancli", "units/reconcile", "units/secret"},
 	"units/probe":                  {},
-	"healthd/journal":              {"units", "units/reconcile"},
+	"healthd/journal":              {"units", "units/reconcile", "units/update"},
 	"healthd/watch":                {},
 	"healthd":                      {"generator/compile", "manifests", "manifests/diag", "units/probe", "units", "units/limits", "units/reconcile", "units/status", "healthd/journal"},
 	"healthd/busclient":            {"units", "units/paths"},
@@ -83,8 +83,9 @@ var mayImport = map[string][]string{
 	"cmd/archgen/secrets":          {"cmd/archgen/ui", "generator/compile", "units", "units/machine", "units/secret"},
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests", "manifests/diag", "manifests/rights", "units", "units/machine", "units/prestart", "units/status"},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "manifests/diag", "units", "units/limits", "units/machine", "units/paths", "units/podman", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests", "generator/compile", "units/status"},
-	"cmd/archgen/view":             {"cmd/archgen/catalogs", "cmd/archgen/doctor", "cmd/archgen/ui", "manifests/catalog", "manifests/datasheet", "manifests/rights", "units", "units/limits", "units/adopt", "units/reconcile", "units/rotation", "units/secret", "units/statedir", "units/unitdir"},
-	"cmd/archgen":                  {"cmd/archgen/catalogs", "manifests/catalog/index", "cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/limits", "units/prestart", "units/snapshot", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "manifests/graph", "cmd/archgen/imports", "cmd/archgen/install/images", "cmd/archgen/install", "cmd/archgen/secrets", "cmd/archgen/view"},
+	"cmd/archgen/updates":          {"generator/compile", "manifests", "manifests/catalog", "manifests/installed", "manifests/rights", "units", "units/statedir", "units/update"},
+	"cmd/archgen/view":             {"cmd/archgen/catalogs", "cmd/archgen/doctor", "cmd/archgen/ui", "manifests/catalog", "manifests/datasheet", "manifests/rights", "units", "units/limits", "units/adopt", "units/reconcile", "units/rotation", "units/secret", "units/statedir", "units/unitdir", "units/update"},
+	"cmd/archgen":                  {"cmd/archgen/catalogs", "manifests/catalog/index", "cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/limits", "units/prestart", "units/snapshot", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "manifests/graph", "cmd/archgen/imports", "cmd/archgen/install/images", "cmd/archgen/install", "cmd/archgen/secrets", "cmd/archgen/view", "cmd/archgen/updates", "units/update"},
 
 	// only for tests
 	"units/reconcile/reconciletest": {"units", "units/reconcile"},
