@@ -22,3 +22,6 @@ func (d Desired) Only(ids []string) (Desired, error) {
 	}
 	return only, nil
 }
+
+// InOrder returns the apps by id, each after those that it needs.
+func (d Desired) InOrder() []App { return appsInOrder(d.Apps) }

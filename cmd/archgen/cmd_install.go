@@ -13,10 +13,12 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/doctor"
 	"github.com/archipelago-os/archipelago/cmd/archgen/install"
 	"github.com/archipelago-os/archipelago/cmd/archgen/install/images"
+	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/paths"
 )
 
 func (c *cli) installCommand() *cobra.Command {
@@ -102,6 +104,9 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string, stale boo
 	if err != nil {
 		return errors.Join(err, undo())
 	}
+	if err := c.keepOrigins(o, in); err != nil {
+		return err
+	}
 	c.printLines(o, in.Notices())
 	o.awaited = in.IDs()
 	if slices.ContainsFunc(in.Apps, (*install.App).IsNew) {
@@ -119,6 +124,32 @@ func (c *cli) install(o *applyOptions, args, replaced, allow []string, stale boo
 		c.printLines(o, in.SecretHints())
 	}
 	return err
+}
+
+// keepOrigins records which releases of which catalogs were installed, for archgen updates. A release
+// that was installed by hand can't be undone.
+func (c *cli) keepOrigins(o *applyOptions, in *install.Installation) error {
+	l, err := c.local(o.scope())
+	if err != nil {
+		return err
+	}
+	catalogs := append(paths.Env{Getenv: c.getenv}.Catalog(), catalog.Embedded)
+	for _, a := range in.Apps {
+		if a.Text == nil {
+			continue
+		}
+		origin := updates.ReleaseOf(a.Entry).Origin
+		if !slices.Contains(catalogs, origin.Catalog) {
+			origin.Catalog = "" // it is from a file
+		}
+		if before, err := l.Store.Origin(a.ID); err == nil && before != nil && *before == origin {
+			continue
+		}
+		if err := errors.Join(l.Store.SaveEarlierRelease(a.ID, nil), l.Store.SaveOrigin(a.ID, origin)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // printLines prints lines for the user, but not in JSON output.
@@ -235,7 +266,7 @@ func (c *cli) replace(o *applyOptions, want units.Desired, gone []string) error 
 	if applied != nil && !isVerdict(applied) {
 		return applied
 	}
-	return errors.Join(applied, l.Renderer().Forget(gone, nil))
+	return errors.Join(applied, l.Renderer().Forget(gone, nil), l.Store.ForgetUpdates(gone))
 }
 
 // isVerdict reports whether a pass did its work, and an app does not serve.

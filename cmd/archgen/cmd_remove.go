@@ -84,7 +84,7 @@ func (c *cli) remove(o *applyOptions, ids []string, purge, yes bool) error {
 	if err := c.apply(o, nil, ""); err != nil {
 		return err
 	}
-	if err := l.Renderer().Forget(ids, purged); err != nil || len(purged) == 0 {
+	if err := errors.Join(l.Renderer().Forget(ids, purged), l.Store.ForgetUpdates(ids)); err != nil || len(purged) == 0 {
 		return err
 	}
 	if err := data.Delete(ctx); err != nil {

@@ -69,7 +69,7 @@ type fakeHost struct {
 func TestHostScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/host",
-		UpdateScripts:       *update,
+		UpdateScripts:       *rewrite,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup:               func(e *testscript.Env) error { return newFakeHost(t, e.WorkDir).setUp(e) },

@@ -18,7 +18,7 @@ func TestManualPage(t *testing.T) {
 	t.Parallel()
 	const file = "../../packaging/man/archgen.1"
 	page := manualPage(testTree(io.Discard))
-	if *update {
+	if *rewrite {
 		if err := os.WriteFile(file, page, 0o644); err != nil {
 			t.Fatal(err)
 		}

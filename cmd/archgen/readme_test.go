@@ -38,7 +38,7 @@ func TestReadme(t *testing.T) {
 		}
 		return block
 	})
-	if *update {
+	if *rewrite {
 		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}

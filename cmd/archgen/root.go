@@ -38,8 +38,9 @@ Exit codes:
   3  some apps failed and others did not; from status: an app that should
      be running is down or not answering; from import: something of the
      source is approximated or left out
-  4  something differs: apply has something to do (diff --exit-code), or
-     the configuration files of an app are out of date (files)
+  4  something differs: apply has something to do (diff --exit-code), an
+     app can be updated (updates --exit-code), or the configuration files
+     of an app are out of date (files)
   5  another run of archgen or healthd holds the lock
   6  an app was started and does not serve`,
 		Example: `  archgen check bitcoin-knots.yaml
@@ -95,6 +96,7 @@ func (c *cli) groups() []group {
 	return []group{
 		{"Apps", []*cobra.Command{
 			c.catalogCommand(), c.installCommand(), c.adoptCommand(), c.removeCommand(), c.enableCommand(), c.disableCommand(),
+			c.updatesCommand(),
 			c.startCommand(), c.stopCommand(), c.restartCommand(), c.statusCommand(), c.logsCommand(), c.waitCommand(),
 			c.secretCommand(), c.rightsCommand(), c.grantCommand(), c.revokeCommand(),
 		}},

@@ -28,7 +28,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 )
 
-var update = flag.Bool("update", false, "rewrite the expected output of scripts, of README.md and the manual page")
+var rewrite = flag.Bool("update", false, "rewrite the expected output of scripts, of README.md and the manual page")
 
 // TestMain runs archgen if the test binary is called by that name, as in scripts.
 func TestMain(m *testing.M) {
@@ -81,7 +81,7 @@ func sshKeygen() {
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
-		UpdateScripts:       *update,
+		UpdateScripts:       *rewrite,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {

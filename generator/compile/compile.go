@@ -208,13 +208,16 @@ func conformity(result *generator.Result, t generator.Target) diag.List {
 
 // Installed compiles the installed apps. An app with an error stays as it is, with all apps
 // that need it. The others are compiled without it.
-func (s Source) Installed() (*Compiled, units.Desired, error) {
+func (s Source) Installed() (*Compiled, units.Desired, error) { return s.InstalledWith() }
+
+// InstalledWith is Installed, as if the manifests of some directories replaced those of the same apps.
+func (s Source) InstalledWith(staged ...string) (*Compiled, units.Desired, error) {
 	k := &Compiled{Whole: true, Loaded: manifests.Loaded{Root: s.Root}}
 	dirs, err := s.Paths().Apps()
 	if err != nil {
 		return nil, units.Desired{}, err
 	}
-	k.Diags = k.Loaded.LoadDirs(dirs)
+	k.Diags = k.Loaded.LoadDirs(slices.Concat(staged, dirs))
 	problems, err := s.settings(k)
 	if err != nil {
 		return nil, units.Desired{}, err

@@ -1,0 +1,287 @@
+// Package updates owns what is known about newer releases of the installed apps: which release of
+// its catalog each app has, what a newer one would change, and whether the installed apps compile
+// with it.
+//
+// It changes no manifest and starts nothing: the verb update does, by units/update. It uses no
+// network, runs no program and prints nothing.
+package updates
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/installed"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/statedir"
+	"github.com/archipelago-os/archipelago/units/update"
+)
+
+// Survey is the installed apps and their catalogs at one time.
+type Survey struct {
+	Dir installed.Directory
+	// Catalogs is the entries of all catalogs, also the hidden ones.
+	Catalogs []catalog.Entry
+	// Source compiles the installed apps; Compiled and Want are the result.
+	Source   compile.Source
+	Compiled *compile.Compiled
+	Want     units.Desired
+	Store    statedir.Store
+	// Units is the state of the services.
+	Units map[string]units.Unit
+	Now   time.Time
+	// RolledBack is the apps whose updates in this run were rolled back.
+	RolledBack map[string]bool
+
+	refused update.Refused
+	journal *update.Journal
+	seen    update.Seen
+	hasNew  bool
+}
+
+// App is an installed app, and the release that its catalog has.
+type App struct {
+	update.Installed
+	Settings update.Settings
+	Facts    update.Facts
+	Findings []update.Finding
+	// From is the installed release, and To that of the catalog, nil without one.
+	From update.Release
+	To   *update.Release
+	// Changelog is the address of the release's list of changes, empty without one.
+	Changelog string
+	// Staged is the installed apps with the release, nil if they were not compiled.
+	Staged *Staged
+}
+
+// Read reads what is stored about updates.
+func (s *Survey) Read() (err error) {
+	if s.refused, err = s.Store.Refused(); err != nil {
+		return err
+	}
+	s.seen = s.Store.Seen()
+	s.journal, err = s.Store.UpdateJournal()
+	return err
+}
+
+// KeepSeen stores which releases this machine has seen now for the first time.
+func (s *Survey) KeepSeen() error {
+	if !s.hasNew {
+		return nil
+	}
+	return s.Store.SaveSeen(s.seen)
+}
+
+// IDs is the installed apps, each after those that it needs.
+func (s *Survey) IDs() []string {
+	files := s.Dir.Files()
+	var ids []string
+	for _, app := range s.Want.InOrder() {
+		if files[app.ID] != "" {
+			ids = append(ids, app.ID)
+			delete(files, app.ID)
+		}
+	}
+	return append(ids, slices.Sorted(maps.Keys(files))...) // those with errors
+}
+
+// App returns an installed app and what is known about the release of its catalog.
+func (s *Survey) App(id string) (*App, error) {
+	a, err := s.installed(id)
+	if err != nil {
+		return nil, err
+	}
+	entry := s.entry(a)
+	candidate := s.candidate(a, entry)
+	if a.Findings = update.Judge(a.Installed, candidate, a.Settings, a.Facts, s.Now); !update.IsAvailable(a.Findings) {
+		return a, nil
+	}
+	a.Changelog = entry.Links["changelog"]
+	if a.Staged, err = s.Stage(id, *a.To); err != nil {
+		return nil, err
+	}
+	s.compare(a, entry)
+	s.observe(a)
+	a.Findings = update.Judge(a.Installed, candidate, a.Settings, a.Facts, s.Now)
+	return a, nil
+}
+
+// installed reads the installed release of an app.
+func (s *Survey) installed(id string) (*App, error) {
+	file := s.Dir.Files()[id]
+	if file == "" {
+		return nil, fmt.Errorf("no app %q is installed; see archgen status", id)
+	}
+	from, err := ReleaseIn(file)
+	if err != nil {
+		return nil, err
+	}
+	origin, err := s.Store.Origin(id)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{
+		Installed: update.Installed{ID: id, Version: from.Version, Digest: from.Digest, Origin: origin, IsOfImage: filepath.Dir(file) != filepath.Clean(s.Dir.Path())},
+		From:      from,
+	}
+	if origin != nil {
+		a.From.Catalog = origin.Catalog
+	}
+	a.Facts.IsUnderWay = s.journal != nil && s.journal.App == id
+	if m := s.manifest(id); m != nil {
+		a.Settings = settingsOf(m.Document.App.Update)
+	}
+	return a, nil
+}
+
+// manifest is the manifest of an installed app with its overlays, nil if it can't be read.
+func (s *Survey) manifest(id string) *manifests.Manifest {
+	list := s.Compiled.Loaded.Manifests
+	i := slices.IndexFunc(list, func(m *manifests.Manifest) bool { return manifests.AppOf(m.File) == id })
+	if i < 0 {
+		return nil
+	}
+	return list[i]
+}
+
+func settingsOf(u manifests.Update) update.Settings {
+	settings := update.Settings{Policy: u.Policy, Wait: time.Duration(u.Wait)}
+	if u.Hold != nil {
+		settings.Hold = &update.Hold{Until: u.Hold.Until, Why: u.Hold.Why}
+	}
+	return settings
+}
+
+// entry is the release of the catalog that an app is from, nil without one. If that is unknown, it is
+// the one that archgen install would take.
+func (s *Survey) entry(a *App) *catalog.Entry {
+	for i, e := range slices.Backward(s.Catalogs) {
+		if e.ID == a.ID && (a.Origin == nil || e.From == a.Origin.Catalog) {
+			return &s.Catalogs[i]
+		}
+	}
+	return nil
+}
+
+// candidate is the release of an entry, with the time at which this machine first saw it.
+func (s *Survey) candidate(a *App, entry *catalog.Entry) *update.Candidate {
+	if entry == nil {
+		return nil
+	}
+	to := ReleaseOf(*entry)
+	a.To = &to
+	if _, isKnown := s.seen[to.Digest]; !isKnown {
+		s.seen[to.Digest], s.hasNew = s.Now.UTC().Truncate(time.Second), true
+	}
+	if r, isRefused := s.refused[to.Digest]; isRefused && r.App == a.ID {
+		a.Facts.Refusal = &r
+	}
+	return &update.Candidate{Origin: to.Origin, FirstSeen: s.seen[to.Digest]}
+}
+
+// observe adds what runs.
+func (s *Survey) observe(a *App) {
+	u := s.Units[units.ServiceName(a.ID)]
+	a.Facts.Masked = u.Masked
+	a.Facts.Stopped = !u.Masked && (u.Active == units.Inactive || u.Active == "")
+	a.Facts.NotServing = !a.Facts.Masked && !a.Facts.Stopped && (u.Active != units.Active || u.Paused)
+	a.Facts.RolledBack = s.rolledBack(a.ID, map[string]bool{})
+}
+
+// rolledBack is an app that was rolled back in this run and that another one needs, by other apps or itself.
+func (s *Survey) rolledBack(id string, visited map[string]bool) string {
+	app, _ := s.Want.Find(id)
+	for _, need := range app.Needs {
+		if s.RolledBack[need] {
+			return need
+		}
+		if !visited[need] {
+			visited[need] = true
+			if found := s.rolledBack(need, visited); found != "" {
+				return found
+			}
+		}
+	}
+	return ""
+}
+
+// ReleaseOf is the release of an entry of a catalog.
+func ReleaseOf(e catalog.Entry) update.Release {
+	r := update.Release{
+		Origin: update.Origin{Catalog: e.From, Revision: e.Revision, Version: e.Version},
+		File:   e.File, Manifest: e.Text, Templates: e.Templates,
+	}
+	for _, f := range e.Seeds {
+		r.Seeds = append(r.Seeds, update.Seed{Path: f.Path, IsExecutable: f.IsExecutable, Data: f.Data})
+	}
+	r.Digest = r.Sum()
+	return r
+}
+
+// ReleaseIn reads the installed release of an app. It is from no catalog as far as its file says. Of a
+// manifest with errors it has the text only.
+func ReleaseIn(file string) (update.Release, error) {
+	e, text, _, err := catalog.ReadEntry(file)
+	if err != nil {
+		return update.Release{}, err
+	}
+	e.File, e.Text, e.Version = filepath.Base(file), text, cmp.Or(e.Version, "-")
+	r := ReleaseOf(e)
+	r.Catalog = ""
+	return r, nil
+}
+
+// AppOf is what manifests/installed installs of a release.
+func AppOf(id string, r update.Release, grants []string) installed.App {
+	app := installed.App{ID: id, File: r.File, Manifest: r.Manifest, Templates: r.Templates, Grants: grants}
+	for _, f := range r.Seeds {
+		app.Seeds = append(app.Seeds, manifests.SeedFile{Path: f.Path, IsExecutable: f.IsExecutable, Data: f.Data})
+	}
+	return app
+}
+
+// Staged is the installed apps as they would be with a release.
+type Staged struct {
+	*compile.Compiled
+	Want units.Desired
+	// dir is the directory in which the release was staged. It is removed.
+	dir string
+}
+
+// Stage compiles the installed apps with a release of one of them. It does not check grants.
+func (s *Survey) Stage(id string, r update.Release) (*Staged, error) {
+	dir, err := os.MkdirTemp("", "archgen-update-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if _, err := installed.At(dir).Install(AppOf(id, r, nil)); err != nil {
+		return nil, err
+	}
+	from := s.Source
+	from.Ungranted = true
+	k, want, err := from.InstalledWith(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Staged{k, want, dir}, nil
+}
+
+// Others is the other apps whose files a release changes, such as Tor, which has the onion services of
+// other apps in its configuration.
+func (s *Survey) Others(id string, staged *Staged) (ids []string) {
+	for _, app := range staged.Want.Apps {
+		was, isOld := s.Want.Find(app.ID)
+		if isOld && app.ID != id && !app.Files.Equal(was.Files) {
+			ids = append(ids, app.ID)
+		}
+	}
+	return ids
+}

@@ -1,0 +1,65 @@
+package view
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/units/update"
+)
+
+// Update is an installed app and what its catalog has. The names of the fields are a contract.
+type Update struct {
+	ID        string `json:"id"`
+	Installed string `json:"installed"`
+	// Available is the version of another release, empty if the app is up to date.
+	Available string `json:"available"`
+	Revision  int    `json:"revision"`
+	Catalog   string `json:"catalog"`
+	// Reason is the first of Findings, and State its text.
+	Reason    update.Reason    `json:"reason"`
+	State     string           `json:"state"`
+	Findings  []update.Finding `json:"findings"`
+	Changelog string           `json:"changelog"`
+	// Rights is what the release asks for in addition, Lacks what others may rely on and it lacks.
+	Rights []update.Right `json:"rights"`
+	Lacks  []string       `json:"lacks"`
+	// Log is the last lines of an app whose release was refused.
+	Log []string `json:"log,omitempty"`
+}
+
+// Updates prints a table of apps.
+func Updates(w io.Writer, list []Update) error {
+	t := newTable(w, "APP", "NOW", "AVAILABLE", "FROM", "STATE")
+	for _, u := range list {
+		t.row("", u.ID, u.Installed, ui.Dash(u.Available), ui.Dash(u.Catalog), u.State)
+	}
+	return t.Flush()
+}
+
+// UpdatePlan prints what an update of an app would do.
+func UpdatePlan(w io.Writer, u Update, images []string) {
+	fmt.Fprintf(w, "%s: %s to %s, from %s\n", u.ID, u.Installed, u.Available, u.Catalog)
+	t := newTable(w)
+	for _, f := range u.Findings {
+		t.row("    ", f.Reason, f.Text)
+	}
+	for _, r := range u.Rights {
+		t.row("    ", "right", r.ID, "the app can "+r.Allows)
+	}
+	for _, image := range images {
+		t.row("    ", "image", image)
+	}
+	if u.Changelog != "" {
+		t.row("    ", "changes", u.Changelog)
+	}
+	_ = t.Flush() // of a file that can't be written, the shell says more
+}
+
+// UpdateResult prints how an update ended.
+func UpdateResult(w io.Writer, r update.Result) {
+	fmt.Fprintf(w, "%s: %s\n", r.App, ui.Printable(r.Text()))
+	for _, line := range r.Log {
+		fmt.Fprintf(w, "    %s\n", ui.Printable(line))
+	}
+}
