@@ -9,6 +9,7 @@
 package installed
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"os"
@@ -24,6 +25,9 @@ import (
 // EnabledOverlay is the overlay that says whether an app starts at boot. Its name sorts
 // late, so that it takes precedence over other overlays.
 const EnabledOverlay = "90-enabled.yaml"
+
+// HoldOverlay is the overlay that keeps an app at its version.
+const HoldOverlay = "hold.yaml"
 
 // App is an app to install.
 type App struct {
@@ -193,6 +197,31 @@ func (c *change) uninstall(file, id string) error {
 // SetEnabled says in an overlay whether an app starts at boot.
 func (d Directory) SetEnabled(id string, on bool) error {
 	return d.WriteOverlay(id, EnabledOverlay, fmt.Appendf(nil, "# Written by archgen enable and disable.\napp: {enabled: %v}\n", on))
+}
+
+// Hold says in an overlay that an app stays at its version, until a day or forever if until is empty,
+// and why.
+func (d Directory) Hold(id, until, why string) error {
+	var keys []string
+	for _, key := range []struct{ name, value string }{{"until", until}, {"why", why}} {
+		if key.value != "" {
+			quoted, err := json.Marshal(key.value)
+			if err != nil {
+				return fmt.Errorf("writing %s of the hold of %s: %w", key.name, id, err)
+			}
+			keys = append(keys, key.name+": "+string(quoted))
+		}
+	}
+	return d.WriteOverlay(id, HoldOverlay, fmt.Appendf(nil, "# Written by archgen hold. archgen unhold removes it.\napp: {update: {hold: {%s}}}\n", strings.Join(keys, ", ")))
+}
+
+// Unhold removes the overlay that Hold writes, if there is one.
+func (d Directory) Unhold(id string) error {
+	if err := fits(id); err != nil {
+		return err
+	}
+	_, err := d.change(func(c *change) error { return c.remove(manifests.OverlaysDir(id), HoldOverlay) })
+	return err
 }
 
 // SetGrants writes which rights an app is granted, installed or not.

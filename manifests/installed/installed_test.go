@@ -486,6 +486,14 @@ func TestOverlays(t *testing.T) {
 		{"revoked", func() error { return dir.SetGrants("web", nil) }, tree{"web.d/grants.toml": granted()}, false},
 		{"disabled", func() error { return dir.SetEnabled("web", false) }, tree{"web.d/90-enabled.yaml": "# Written by archgen enable and disable.\napp: {enabled: false}\n"}, true},
 		{"enabled", func() error { return dir.SetEnabled("web", true) }, tree{"web.d/90-enabled.yaml": "# Written by archgen enable and disable.\napp: {enabled: true}\n"}, true},
+		{"held", func() error { return dir.Hold("web", "", "") }, tree{"web.d/hold.yaml": "# Written by archgen hold. archgen unhold removes it.\napp: {update: {hold: {}}}\n"}, true},
+		{
+			"held for a while", func() error { return dir.Hold("web", "2027-01-31", `guards: "none"`) },
+			tree{"web.d/hold.yaml": "# Written by archgen hold. archgen unhold removes it.\napp: {update: {hold: {until: \"2027-01-31\", why: \"guards: \\\"none\\\"\"}}}\n"},
+			true,
+		},
+		{"not held", func() error { return dir.Unhold("web") }, tree{"web.d/hold.yaml": "-"}, true},
+		{"not held, again", func() error { return dir.Unhold("web") }, tree{}, true},
 		{"adopted", func() error { return dir.WriteOverlay("web", "50-adopted.yaml", []byte("a")) }, tree{"web.d/50-adopted.yaml": "a"}, true},
 		{"removed", func() error { return dir.Remove("web") }, tree{"web.yaml": "-", "web.d/grants.toml": "-"}, true},
 		{"purged", func() error { return dir.RemoveOverlays("web") }, tree{"web.d/90-enabled.yaml": "-", "web.d/50-adopted.yaml": "-"}, false},
@@ -536,7 +544,7 @@ func TestNamesStayInside(t *testing.T) {
 		_, asTemplate := dir.Install(installed.App{ID: "web", File: "web.yaml", Manifest: []byte("x"), Templates: map[string][]byte{name: nil}})
 		for what, err := range map[string]error{
 			"installing the id": asID, "installing the file": asFile, "installing the template": asTemplate, "removing": dir.Remove(name),
-			"enabling": dir.SetEnabled(name, true), "granting": dir.SetGrants(name, nil), "an overlay of it": dir.WriteOverlay(name, "x.yaml", nil),
+			"enabling": dir.SetEnabled(name, true), "granting": dir.SetGrants(name, nil), "holding": dir.Hold(name, "", ""), "unholding": dir.Unhold(name), "an overlay of it": dir.WriteOverlay(name, "x.yaml", nil),
 			"an overlay called so": dir.WriteOverlay("web", name, nil), "removing its overlays": dir.RemoveOverlays(name),
 		} {
 			if err == nil {
