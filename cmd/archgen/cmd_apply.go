@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -107,10 +108,6 @@ func (c *cli) apply(o *applyOptions, ids []string, asked units.Kind) error {
 
 // pass runs a pass with a request for each app.
 func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Kind) error {
-	dir, err := c.directory(&o.source)
-	if err != nil {
-		return err
-	}
 	ctx, stop := interruptible()
 	defer stop()
 	l, err := c.connect(ctx, o.scope())
@@ -124,12 +121,33 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		}
 	}
 	l.Store.LockTimeout = o.patience
-	if o.warn == nil {
-		o.warn = c.warnOnce()
-	}
-	left := c.resumeRotation(ctx, l, o)
+	left := errors.Join(c.resumeRotation(ctx, l, o), c.resumeUpdate(ctx, l, o, asked))
 	if left != nil {
 		c.say(left)
+	}
+	k, report, err := c.reconcile(ctx, l, o, ids, asked)
+	if err := c.conclude(k, report, err, o); err != nil {
+		return err
+	}
+	if len(ids) == 0 {
+		if err := install.RemoveNetworks(ctx, l); err != nil {
+			return fmt.Errorf("removing networks that no app uses: %w", err)
+		}
+	}
+	if err := cmp.Or(verdict(report.Of(o.awaited), false), verdict(report, len(ids) == 0 && !o.lenient && k.Diags.HasErrors())); err != nil || left == nil {
+		return err
+	}
+	return errReported
+}
+
+// reconcile makes the machine match the manifests, and records in the journal what fails.
+func (c *cli) reconcile(ctx context.Context, l *machine.Machine, o *applyOptions, ids []string, asked func(id string) units.Kind) (*compile.Compiled, reconcile.Report, error) {
+	dir, err := c.directory(&o.source)
+	if err != nil {
+		return nil, reconcile.Report{}, err
+	}
+	if o.warn == nil {
+		o.warn = c.warnOnce()
 	}
 	var k *compile.Compiled
 	compiler := recompiler{Source: c.from(&o.source)}
@@ -152,29 +170,18 @@ func (c *cli) pass(o *applyOptions, ids []string, asked func(id string) units.Ki
 		return want, err
 	}
 	want, err := desired()
-	var report reconcile.Report
-	if err == nil {
-		report, err = reconcile.Await(ctx, desired, l.ForApply(machine.Apply{
-			Timeout: o.timeout, Detach: o.detach, Progress: c.progress(o.asJSON), Warn: o.warn,
-			Foreign: install.Adopter(c.podman, dir, func() *compile.Compiled { return k }),
-			Fetched: l.FetchAhead(ctx, want, o.fetched, c.sayPulling),
-		}), o.timeout)
-		for _, e := range journal.OfReport(report, err) {
-			record(e)
-		}
+	if err != nil {
+		return k, reconcile.Report{}, err
 	}
-	if err := c.conclude(k, report, err, o); err != nil {
-		return err
+	report, err := reconcile.Await(ctx, desired, l.ForApply(machine.Apply{
+		Timeout: o.timeout, Detach: o.detach, Progress: c.progress(o.asJSON), Warn: o.warn,
+		Foreign: install.Adopter(c.podman, dir, func() *compile.Compiled { return k }),
+		Fetched: l.FetchAhead(ctx, want, o.fetched, c.sayPulling),
+	}), o.timeout)
+	for _, e := range journal.OfReport(report, err) {
+		record(e)
 	}
-	if len(ids) == 0 {
-		if err := install.RemoveNetworks(ctx, l); err != nil {
-			return fmt.Errorf("removing networks that no app uses: %w", err)
-		}
-	}
-	if err := cmp.Or(verdict(report.Of(o.awaited), false), verdict(report, len(ids) == 0 && !o.lenient && k.Diags.HasErrors())); err != nil || left == nil {
-		return err
-	}
-	return errReported
+	return k, report, err
 }
 
 // requireHealthd fails if healthd does not run: a pass that ends early needs a later one.

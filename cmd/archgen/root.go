@@ -96,7 +96,7 @@ func (c *cli) groups() []group {
 	return []group{
 		{"Apps", []*cobra.Command{
 			c.catalogCommand(), c.installCommand(), c.adoptCommand(), c.removeCommand(), c.enableCommand(), c.disableCommand(),
-			c.updatesCommand(), c.holdCommand(), c.unholdCommand(),
+			c.updatesCommand(), c.updateCommand(), c.holdCommand(), c.unholdCommand(),
 			c.startCommand(), c.stopCommand(), c.restartCommand(), c.statusCommand(), c.logsCommand(), c.waitCommand(),
 			c.secretCommand(), c.rightsCommand(), c.grantCommand(), c.revokeCommand(),
 		}},

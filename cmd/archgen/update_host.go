@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
+	"github.com/archipelago-os/archipelago/healthd/journal"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/update"
+)
+
+// updateHost is the machine during an update. It implements update.Machine.
+type updateHost struct {
+	*cli
+	o       *applyOptions
+	machine *machine.Machine
+}
+
+func (c *cli) host(o *applyOptions, l *machine.Machine) *updateHost { return &updateHost{c, o, l} }
+
+// resumeUpdate completes the update of a run that was killed, unless the app is to be stopped. It does
+// nothing if there is none, or if another process is at work on it.
+func (c *cli) resumeUpdate(ctx context.Context, l *machine.Machine, o *applyOptions, asked func(id string) units.Kind) error {
+	j, unlock, err := l.Store.AbandonedUpdate(ctx)
+	if err != nil || j == nil {
+		return err
+	}
+	defer unlock()
+	if asked(j.App) == units.Stop {
+		return nil
+	}
+	c.sayContinuing(j, o.asJSON)
+	_, err = c.complete(ctx, o, l, j)
+	return err
+}
+
+// Keep stores the journal.
+func (h *updateHost) Keep(j *update.Journal) error {
+	if err := h.machine.Store.SaveUpdateJournal(j); err != nil {
+		return err
+	}
+	record(journal.OfUpdateStep(j))
+	return nil
+}
+
+// Drop removes the journal.
+func (h *updateHost) Drop() error { return h.machine.Store.SaveUpdateJournal(nil) }
+
+// Installed reads the installed release of an app.
+func (h *updateHost) Installed(app string) (update.Release, error) {
+	dir, err := h.directory(&h.o.source)
+	if err != nil {
+		return update.Release{}, err
+	}
+	file := dir.Files()[app]
+	if file == "" {
+		return update.Release{}, nil
+	}
+	return updates.ReleaseIn(file)
+}
+
+// Install makes a release the installed one.
+func (h *updateHost) Install(app string, r update.Release, grants []string) error {
+	dir, err := h.directory(&h.o.source)
+	if err == nil {
+		_, err = dir.Install(updates.AppOf(app, r, grants))
+	}
+	return err
+}
+
+// Accept records the release that an app has now, and the one before. A release that was undone is
+// refused.
+func (h *updateHost) Accept(j *update.Journal) error {
+	store := h.machine.Store
+	refused, err := store.Refused()
+	if err != nil {
+		return err
+	}
+	delete(refused, j.To.Digest)
+	earlier := &j.From
+	if j.IsUndo {
+		earlier = nil
+		refused[j.From.Digest] = update.Refusal{App: j.App, Origin: j.From.Origin, At: time.Now().UTC().Truncate(time.Second), Why: "undone"}
+	}
+	if err := store.SaveRefused(refused); err != nil {
+		return err
+	}
+	if err := store.SaveEarlierRelease(j.App, earlier); err != nil {
+		return err
+	}
+	return store.SaveOrigin(j.App, j.To.Origin)
+}
+
+// Refuse records that a release was rolled back.
+func (h *updateHost) Refuse(j *update.Journal) error {
+	refused, err := h.machine.Store.Refused()
+	if err != nil {
+		return err
+	}
+	refused[j.To.Digest] = update.Refusal{App: j.App, Origin: j.To.Origin, At: time.Now().UTC().Truncate(time.Second), Why: j.Why, Log: j.Log}
+	return h.machine.Store.SaveRefused(refused)
+}
+
+// Serve makes a pass over the app and the others, and waits until they serve.
+func (h *updateHost) Serve(ctx context.Context, j *update.Journal) (update.Verdict, error) {
+	k, want, err := h.installed(&h.o.source)
+	if err != nil {
+		return update.Verdict{}, err
+	}
+	if _, isValid := want.Find(j.App); !isValid {
+		return update.Verdict{Kind: update.Fails, Why: "its manifest has errors: " + k.FirstErrors()[j.App]}, nil
+	}
+	ids := append([]string{j.App}, slices.DeleteFunc(slices.Clone(j.Others), func(id string) bool {
+		_, isValid := want.Find(id)
+		return !isValid
+	})...)
+	_, report, err := h.reconcile(ctx, h.machine, h.o, ids, func(string) units.Kind { return "" })
+	if err != nil {
+		return update.Verdict{}, err
+	}
+	v := verdictOf(report, j)
+	v.Downtime = h.downtime(ctx, j)
+	return v, ctx.Err()
+}
+
+// downtime is how long the last restart of the app took since the update began, 0 if it is unknown.
+// healthd or the path unit may have made it.
+func (h *updateHost) downtime(ctx context.Context, j *update.Journal) time.Duration {
+	service := units.ServiceName(j.App)
+	found, err := h.machine.Services.All(ctx, []string{service})
+	u := found[service].Systemd
+	if err != nil || u.ActiveExitTimestamp < uint64(j.Began.UnixMicro()) || u.ActiveEnterTimestamp < u.ActiveExitTimestamp {
+		return 0
+	}
+	return time.Duration(u.ActiveEnterTimestamp-u.ActiveExitTimestamp) * time.Microsecond
+}
+
+// isHalted is the reasons of apps that are not to run.
+var isHalted = map[units.Reason]bool{
+	units.ReasonStoppedByOperator: true, units.ReasonMainStopped: true, units.ReasonDisabled: true, units.ReasonMasked: true, units.ReasonStopping: true,
+}
+
+// verdictOf is what a pass says of an update. Another app that was up and does not serve now counts, too.
+func verdictOf(r reconcile.Report, j *update.Journal) update.Verdict {
+	for _, a := range r.Results {
+		isItself := a.App == j.App
+		if !isItself && !slices.Contains(j.Up, a.App) {
+			continue
+		}
+		v := update.Verdict{Why: a.Error, Log: a.Log}
+		if !isItself {
+			v.Why = a.App + ": " + a.Error
+		}
+		switch a.Outcome {
+		case reconcile.RolledBack, reconcile.NotServing:
+			v.Kind = update.Fails
+			return v
+		case reconcile.Failed:
+			v.Kind = update.Unavailable
+		case reconcile.Starting:
+			v.Kind = update.Undecided
+		case reconcile.Unchanged, reconcile.Done, reconcile.Watched:
+			v = update.Verdict{}
+		}
+		if isItself && v.Kind != update.Serves {
+			return v
+		}
+	}
+	for _, a := range r.Actions {
+		if a.App == j.App && a.Kind == units.Leave && isHalted[a.Reason] {
+			return update.Verdict{Kind: update.Halted}
+		}
+	}
+	return update.Verdict{}
+}
