@@ -240,7 +240,7 @@ func (u *updater) one(ctx context.Context, id string) error {
 		u.refuse(id, err)
 		return nil
 	}
-	if err := s.KeepSeen(); err != nil {
+	if err := s.Keep(); err != nil {
 		return err
 	}
 	if u.o.undo {
@@ -323,7 +323,7 @@ func undo(s *updates.Survey, app *updates.App) error {
 		return errors.New("the installed manifest was edited since its last update; move what differs into an overlay first")
 	}
 	app.To = earlier
-	app.Staged, err = s.Stage(app.ID, *app.To)
+	app.Staged, err = s.Stage(map[string]update.Release{app.ID: *app.To})
 	return err
 }
 

@@ -55,17 +55,17 @@ func (c *cli) updates(from *source, ids []string, asJSON, exitCode bool) error {
 	if len(ids) == 0 {
 		ids = s.IDs()
 	}
+	apps, err := s.Apps(ids)
+	if err != nil {
+		return err
+	}
 	rows := make([]view.Update, 0, len(ids))
 	isReady := false
-	for _, id := range ids {
-		app, err := s.App(id)
-		if err != nil {
-			return err
-		}
+	for _, app := range apps {
 		rows = append(rows, updateRow(app))
 		isReady = isReady || update.IsReady(app.Findings)
 	}
-	_ = s.KeepSeen() // a directory that can't be written to makes releases wait longer, and no list wrong
+	_ = s.Keep() // a directory that can't be written to makes releases wait longer, and no list wrong
 	if asJSON {
 		err = c.printJSON(document{"apps": rows})
 	} else {

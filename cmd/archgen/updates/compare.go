@@ -8,13 +8,12 @@ import (
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
-	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units/update"
 )
 
 // compare adds what the release of the catalog changes.
-func (s *Survey) compare(a *App, entry *catalog.Entry) {
+func (s *Survey) compare(a *App) {
 	if a.Facts.Misfit = s.misfit(a); a.Facts.Misfit != "" {
 		return
 	}
@@ -22,7 +21,7 @@ func (s *Survey) compare(a *App, entry *catalog.Entry) {
 	a.Facts.Rights = s.moreRights(a, was, is)
 	a.Facts.Publishers = newPublishers(was, is)
 	a.Facts.Lost = lost(was, is)
-	a.Facts.Hidden = hidden(s.own(a), entry.Manifest, is)
+	a.Facts.Hidden = hidden(s.own(a), a.entry.Manifest, is)
 }
 
 // resolved is an installed app, without anything if it has errors.

@@ -8,6 +8,7 @@ package updates
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -43,7 +44,9 @@ type Survey struct {
 	refused update.Refused
 	journal *update.Journal
 	seen    update.Seen
+	// hasNew: seen has releases that are not stored. learned is the origins that are not.
 	hasNew  bool
+	learned map[string]update.Origin
 }
 
 // App is an installed app, and the release that its catalog has.
@@ -59,6 +62,9 @@ type App struct {
 	Changelog string
 	// Staged is the installed apps with the release, nil if they were not compiled.
 	Staged *Staged
+
+	entry     *catalog.Entry
+	candidate *update.Candidate
 }
 
 // Read reads what is stored about updates.
@@ -66,13 +72,19 @@ func (s *Survey) Read() (err error) {
 	if s.refused, err = s.Store.Refused(); err != nil {
 		return err
 	}
-	s.seen = s.Store.Seen()
+	s.seen, s.learned = s.Store.Seen(), map[string]update.Origin{}
 	s.journal, err = s.Store.UpdateJournal()
 	return err
 }
 
-// KeepSeen stores which releases this machine has seen now for the first time.
-func (s *Survey) KeepSeen() error {
+// Keep stores which releases this machine has seen now for the first time, and the origins of apps that
+// were installed before origins were recorded, where the catalog still has the same release.
+func (s *Survey) Keep() error {
+	for id, origin := range s.learned {
+		if err := s.Store.SaveOrigin(id, origin); err != nil {
+			return err
+		}
+	}
 	if !s.hasNew {
 		return nil
 	}
@@ -94,23 +106,77 @@ func (s *Survey) IDs() []string {
 
 // App returns an installed app and what is known about the release of its catalog.
 func (s *Survey) App(id string) (*App, error) {
+	list, err := s.Apps([]string{id})
+	if err != nil {
+		return nil, err
+	}
+	return list[0], nil
+}
+
+// Apps returns installed apps and what is known about the releases of their catalogs.
+func (s *Survey) Apps(ids []string) ([]*App, error) {
+	list := make([]*App, 0, len(ids))
+	var available []*App
+	for _, id := range ids {
+		a, err := s.app(id)
+		if err != nil {
+			return nil, err
+		}
+		if list = append(list, a); update.IsAvailable(a.Findings) {
+			available = append(available, a)
+		}
+	}
+	if err := s.stage(available); err != nil {
+		return nil, err
+	}
+	for _, a := range available {
+		s.compare(a)
+		s.observe(a)
+		a.Findings = update.Judge(a.Installed, a.candidate, a.Settings, a.Facts, s.Now)
+	}
+	return list, nil
+}
+
+// app returns an installed app and the release of its catalog, without what depends on other apps.
+func (s *Survey) app(id string) (*App, error) {
 	a, err := s.installed(id)
 	if err != nil {
 		return nil, err
 	}
-	entry := s.entry(a)
-	candidate := s.candidate(a, entry)
-	if a.Findings = update.Judge(a.Installed, candidate, a.Settings, a.Facts, s.Now); !update.IsAvailable(a.Findings) {
-		return a, nil
+	if a.entry = s.entry(a); a.entry != nil {
+		a.candidate = s.newest(a)
+		a.Changelog = a.entry.Links["changelog"]
 	}
-	a.Changelog = entry.Links["changelog"]
-	if a.Staged, err = s.Stage(id, *a.To); err != nil {
-		return nil, err
-	}
-	s.compare(a, entry)
-	s.observe(a)
-	a.Findings = update.Judge(a.Installed, candidate, a.Settings, a.Facts, s.Now)
+	a.Findings = update.Judge(a.Installed, a.candidate, a.Settings, a.Facts, s.Now)
 	return a, nil
+}
+
+// stage compiles the installed apps with the releases of some of them: with all at once, which mostly
+// fits and takes the time of one, or else with each alone.
+func (s *Survey) stage(apps []*App) error {
+	if len(apps) == 0 {
+		return nil
+	}
+	releases := map[string]update.Release{}
+	for _, a := range apps {
+		releases[a.ID] = *a.To
+	}
+	together, err := s.Stage(releases)
+	if err != nil {
+		return err
+	}
+	for _, a := range apps {
+		a.Staged = together
+	}
+	if len(apps) == 1 || !slices.ContainsFunc(apps, func(a *App) bool { return s.misfit(a) != "" }) {
+		return nil
+	}
+	for _, a := range apps {
+		if a.Staged, err = s.Stage(map[string]update.Release{a.ID: *a.To}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // installed reads the installed release of an app.
@@ -170,18 +236,18 @@ func (s *Survey) entry(a *App) *catalog.Entry {
 	return nil
 }
 
-// candidate is the release of an entry, with the time at which this machine first saw it.
-func (s *Survey) candidate(a *App, entry *catalog.Entry) *update.Candidate {
-	if entry == nil {
-		return nil
-	}
-	to := ReleaseOf(*entry)
+// newest is the release of the app's entry, with the time at which this machine first saw it.
+func (s *Survey) newest(a *App) *update.Candidate {
+	to := ReleaseOf(*a.entry)
 	a.To = &to
 	if _, isKnown := s.seen[to.Digest]; !isKnown {
 		s.seen[to.Digest], s.hasNew = s.Now.UTC().Truncate(time.Second), true
 	}
 	if r, isRefused := s.refused[to.Digest]; isRefused && r.App == a.ID {
 		a.Facts.Refusal = &r
+	}
+	if a.Origin == nil && a.Digest == to.Digest {
+		s.learned[a.ID] = to.Origin
 	}
 	return &update.Candidate{Origin: to.Origin, FirstSeen: s.seen[to.Digest]}
 }
@@ -255,15 +321,17 @@ type Staged struct {
 	dir string
 }
 
-// Stage compiles the installed apps with a release of one of them. It does not check grants.
-func (s *Survey) Stage(id string, r update.Release) (*Staged, error) {
+// Stage compiles the installed apps with releases of some of them. It does not check grants.
+func (s *Survey) Stage(releases map[string]update.Release) (*Staged, error) {
 	dir, err := os.MkdirTemp("", "archgen-update-")
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if _, err := installed.At(dir).Install(AppOf(id, r, nil)); err != nil {
-		return nil, err
+	for id, r := range releases {
+		if err := write(dir, id, r); err != nil {
+			return nil, err
+		}
 	}
 	from := s.Source
 	from.Ungranted = true
@@ -272,6 +340,25 @@ func (s *Survey) Stage(id string, r update.Release) (*Staged, error) {
 		return nil, err
 	}
 	return &Staged{k, want, dir}, nil
+}
+
+// write writes a release into a directory that outlives no command. manifests/installed would wait for
+// the disk.
+func write(dir, id string, r update.Release) error {
+	files := map[string][]byte{r.File: r.Manifest}
+	for name, text := range r.Templates {
+		files[filepath.Join(manifests.FilesDir(id), name)] = text
+	}
+	for _, f := range r.Seeds {
+		files[filepath.Join(manifests.FilesDir(id), f.Path)] = f.Data
+	}
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, text, 0o600)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Others is the other apps whose files a release changes, such as Tor, which has the onion services of
