@@ -18,7 +18,6 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/paths"
 )
 
 func (c *cli) installCommand() *cobra.Command {
@@ -133,13 +132,12 @@ func (c *cli) keepOrigins(o *applyOptions, in *install.Installation) error {
 	if err != nil {
 		return err
 	}
-	catalogs := append(paths.Env{Getenv: c.getenv}.Catalog(), catalog.Embedded)
 	for _, a := range in.Apps {
 		if a.Text == nil {
 			continue
 		}
 		origin := updates.ReleaseOf(a.Entry).Origin
-		if !slices.Contains(catalogs, origin.Catalog) {
+		if a.Entry.Catalog == "" {
 			origin.Catalog = "" // it is from a file
 		}
 		if before, err := l.Store.Origin(a.ID); err == nil && before != nil && *before == origin {

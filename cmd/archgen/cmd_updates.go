@@ -107,7 +107,8 @@ func (c *cli) releases(ctx context.Context, l *machine.Machine, from *source) (*
 			return nil, err
 		}
 	}
-	entries, _, err := catalog.All(paths.Env{Getenv: c.getenv}.Catalog())
+	remotes, _ := c.catalogs(from.scope()).Remotes()
+	entries, _, err := catalog.All(paths.Env{Getenv: c.getenv}.Catalog(), remotes...)
 	if err != nil {
 		return nil, err
 	}

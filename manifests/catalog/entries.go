@@ -36,6 +36,8 @@ type Entry struct {
 	From string `json:"from"`
 	// Hides is where the entry of the same id is from that this one hides, empty for none.
 	Hides string `json:"hides"`
+	// Security is the revision below which each release has a known hole, 0 if none has.
+	Security int `json:"security"`
 	// Withdrawn is why the author of its catalog says not to install it, empty if it may be.
 	Withdrawn string `json:"withdrawn"`
 	// IsStale: its catalog has expired.
@@ -87,6 +89,8 @@ type Remote struct {
 	Dir string
 	// IsStale: it has expired.
 	IsStale bool
+	// Security is the revisions below which each release has a known hole, by id.
+	Security map[string]int
 	// Withdrawn is why apps must not be installed, by id.
 	Withdrawn map[string]string
 	// Allow is the rights that the operator lets its apps have.
@@ -141,6 +145,7 @@ func (r Remote) entries() ([]Entry, diag.List, error) {
 	for i := range list {
 		e := &list[i]
 		e.Catalog, e.From, e.IsStale, e.Withdrawn, e.Allow = r.Name, r.Name, r.IsStale, r.Withdrawn[e.ID], r.Allow
+		e.Security = r.Security[e.ID]
 	}
 	return list, diags, err
 }

@@ -18,6 +18,8 @@ const (
 	UnknownOrigin  Reason = "unknown-origin"
 	Edited         Reason = "edited"
 	Gone           Reason = "gone"
+	Withdrawn      Reason = "withdrawn"
+	Stale          Reason = "stale"
 	Current        Reason = "current"
 	Older          Reason = "older"
 	NeedsOther     Reason = "needs-other"
@@ -64,6 +66,10 @@ type Candidate struct {
 	FirstSeen time.Time
 	// ClosesHole: an earlier release has a known hole that this one has not.
 	ClosesHole bool
+	// Withdrawn is why the author of the catalog says not to install it, empty if it may be.
+	Withdrawn string
+	// IsStale: its catalog has expired.
+	IsStale bool
 }
 
 // Settings is what the manifest and its overlays say about updates.
@@ -159,10 +165,12 @@ var rows = []row{
 	{UnknownOrigin, no, no, no, true, hasUnknownOrigin, say("it is unknown which release was installed; archgen install ID takes the one of the catalog")},
 	{Own, no, no, no, true, isOwn, say("an own manifest, which no catalog updates")},
 	{Gone, no, no, no, true, func(q question) bool { return q.candidate == nil }, func(q question) string { return q.installed.Origin.Catalog + " does not have it any more" }},
+	{Withdrawn, no, no, no, true, func(q question) bool { return q.candidate.Withdrawn != "" }, func(q question) string { return "withdrawn by the author of the catalog: " + q.candidate.Withdrawn }},
 	{Current, no, no, no, true, func(q question) bool { return q.candidate.Digest == q.installed.Digest }, say("up to date")},
 	{Current, no, no, no, true, isUnchanged, say("up to date; its manifest was edited here")},
 	{Older, no, no, no, true, isOlder, func(q question) string { return "the catalog has an older release: " + q.candidate.String() }},
 	{Edited, no, no, no, true, isEdited, say("the installed manifest was edited; move what differs into an overlay, ID.d/NAME.yaml, and run archgen install ID")},
+	{Stale, no, no, no, false, func(q question) bool { return q.candidate.IsStale }, say("its catalog has expired; archgen catalog refresh")},
 	{NeedsOther, no, no, no, false, func(q question) bool { return q.facts.RolledBack != "" }, func(q question) string { return q.facts.RolledBack + ", which it needs, was rolled back" }},
 	{DoesNotFit, no, no, no, false, func(q question) bool { return q.facts.Misfit != "" }, func(q question) string { return "does not fit: " + q.facts.Misfit }},
 	{Hidden, no, no, no, false, func(q question) bool { return len(q.facts.Hidden) > 0 }, func(q question) string { return "an overlay keeps the image: " + strings.Join(q.facts.Hidden, ", ") }},

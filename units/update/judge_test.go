@@ -52,6 +52,14 @@ func TestJudge(t *testing.T) {
 			func(q *question) { q.candidate = nil },
 			[]Finding{{Gone, "archgen does not have it any more"}},
 		},
+		"withdrawn": {
+			func(q *question) { q.candidate.Withdrawn = "it loses data" },
+			[]Finding{{Withdrawn, "withdrawn by the author of the catalog: it loses data"}},
+		},
+		"the catalog has expired": {
+			func(q *question) { q.candidate.IsStale = true },
+			[]Finding{{Stale, "its catalog has expired; archgen catalog refresh"}},
+		},
 		"the same release": {func(q *question) { q.candidate.Origin = one }, []Finding{{Current, "up to date"}}},
 		"the same release, edited": {
 			func(q *question) { q.candidate.Origin, q.installed.Digest = one, "mine" },
@@ -144,7 +152,7 @@ func TestJudge(t *testing.T) {
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	want := map[Reason]string{
-		ComesWithImage: "", Own: "", UnknownOrigin: "", Edited: "", Gone: "", Current: "", Older: "",
+		ComesWithImage: "", Own: "", UnknownOrigin: "", Edited: "", Gone: "", Withdrawn: "", Stale: "", Current: "", Older: "",
 		UnderWay: "", NeedsOther: "", DoesNotFit: "", Hidden: "", Masked: "", Stopped: "",
 		IsRefused: "f", WantsMore: "f", OtherPublisher: "f", OtherContract: "f",
 		Differs: "if", Held: "if", Waiting: "if", NotSecurity: "aif", Manual: "aif", NotServing: "naif", Ready: "naif",
@@ -180,7 +188,7 @@ func TestPolicy(t *testing.T) {
 // TestIsAvailable: the list shows another release wherever there is one.
 func TestIsAvailable(t *testing.T) {
 	t.Parallel()
-	none := []Reason{ComesWithImage, UnderWay, Own, UnknownOrigin, Gone, Current, Older}
+	none := []Reason{ComesWithImage, UnderWay, Own, UnknownOrigin, Gone, Withdrawn, Current, Older}
 	for _, r := range rows {
 		if got, want := IsAvailable([]Finding{{Reason: r.reason}}), !slices.Contains(none, r.reason); got != want {
 			t.Errorf("%s: %v", r.reason, got)

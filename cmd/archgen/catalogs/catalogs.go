@@ -130,10 +130,10 @@ func (s Catalogs) Remotes() (list []catalog.Remote, diags diag.List) {
 		}
 		r := catalog.Remote{
 			Name: c.Name, Dir: s.Store.CatalogDir(c.Name, *known), Allow: c.Allow,
-			IsStale: s.status(c, known).State == Stale, Withdrawn: map[string]string{},
+			IsStale: s.status(c, known).State == Stale, Withdrawn: map[string]string{}, Security: map[string]int{},
 		}
 		for id, app := range known.Apps {
-			r.Withdrawn[id] = app.Withdrawn
+			r.Withdrawn[id], r.Security[id] = app.Withdrawn, app.Security
 		}
 		list = append(list, r)
 	}

@@ -76,7 +76,7 @@ func (c Config) check() error {
 	switch {
 	case !manifests.Fits("id", c.Name):
 		return fmt.Errorf("a catalog can't be called %q: its name must be made of lower-case letters, digits and dashes", c.Name)
-	case c.Name == catalog.Own:
+	case c.Name == catalog.Own, c.Name == catalog.Embedded:
 		return fmt.Errorf("%s is archgen's own catalog: choose another name", c.Name)
 	case c.Threshold > max(1, len(c.Keys)):
 		return fmt.Errorf("threshold is %d, and there are %d keys", c.Threshold, len(c.Keys))

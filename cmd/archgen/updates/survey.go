@@ -229,7 +229,8 @@ func settingsOf(u manifests.Update) update.Settings {
 // the one that archgen install would take.
 func (s *Survey) entry(a *App) *catalog.Entry {
 	for i, e := range slices.Backward(s.Catalogs) {
-		if e.ID == a.ID && (a.Origin == nil || e.From == a.Origin.Catalog) {
+		isOrigin := a.Origin == nil && e.Catalog == catalog.Own || a.Origin != nil && e.From == a.Origin.Catalog
+		if e.ID == a.ID && isOrigin {
 			return &s.Catalogs[i]
 		}
 	}
@@ -249,7 +250,11 @@ func (s *Survey) newest(a *App) *update.Candidate {
 	if a.Origin == nil && a.Digest == to.Digest {
 		s.learned[a.ID] = to.Origin
 	}
-	return &update.Candidate{Origin: to.Origin, FirstSeen: s.seen[to.Digest]}
+	c := &update.Candidate{Origin: to.Origin, FirstSeen: s.seen[to.Digest], Withdrawn: a.entry.Withdrawn, IsStale: a.entry.IsStale}
+	if a.Origin != nil {
+		c.ClosesHole = a.Origin.Revision < a.entry.Security && a.entry.Security <= to.Revision
+	}
+	return c
 }
 
 // observe adds what runs.
