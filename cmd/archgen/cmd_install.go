@@ -137,7 +137,7 @@ func (c *cli) keepOrigins(o *applyOptions, in *install.Installation) error {
 			continue
 		}
 		origin := updates.ReleaseOf(a.Entry).Origin
-		if a.Entry.Catalog == "" {
+		if a.Catalog == "" {
 			origin.Catalog = "" // it is from a file
 		}
 		if before, err := l.Store.Origin(a.ID); err == nil && before != nil && *before == origin {
