@@ -24,8 +24,9 @@ import (
 type updateOptions struct {
 	applyOptions
 	update.Ask
-	dryRun bool
-	undo   bool
+	dryRun          bool
+	undo            bool
+	withoutSnapshot bool
 }
 
 func (c *cli) updateCommand() *cobra.Command {
@@ -38,6 +39,13 @@ that the apps were installed from, one app after the other, providers first. It
 pulls the images of a release before it changes anything, restarts the app, and
 waits until it serves. If the app does not serve, update restores the earlier
 release.
+
+If a release converts the data of the app (data.format of the manifests), update
+stops the app, copies its volumes, and starts it with the release. If the app
+does not serve, update restores the data with the earlier release. A file system
+with reflinks, such as XFS or Btrfs, copies at once; else a volume may have 2 GiB.
+If the data can't be copied, the app is not updated, except with
+--without-snapshot.
 
 A release that was rolled back is refused from then on, by its content: only
 --retry installs it again. With --undo, update returns to the release that the
@@ -81,6 +89,7 @@ updated, others not; 5 another update is under way.`,
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be updated, and change nothing")
 	f.StringArrayVar(&o.Allow, "allow", nil, "permit `RIGHT`, or what else a release needs")
 	f.BoolVar(&o.Retry, "retry", false, "install a release that was refused")
+	f.BoolVar(&o.withoutSnapshot, "without-snapshot", false, "convert the data without a copy of it")
 	f.BoolVar(&o.undo, "undo", false, "return to the release before the last update")
 	return cmd
 }
@@ -338,6 +347,13 @@ func journalOf(s *updates.Survey, app *updates.App, o *updateOptions) *update.Jo
 		if other, _ := s.Want.Find(id); other.IsUp(s.Units) {
 			j.Up = append(j.Up, id)
 		}
+	}
+	j.Volumes, j.Format = s.Converts(app)
+	if o.withoutSnapshot {
+		j.Volumes = nil
+	}
+	if len(j.Volumes) > 0 {
+		j.State = update.Saving
 	}
 	if grants := app.Grants(); len(grants) > 0 && !o.undo {
 		j.GrantsBefore = list(s.Compiled.GrantsOf(app.ID).App)

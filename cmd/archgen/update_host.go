@@ -43,7 +43,9 @@ func (h *updateHost) Keep(j *update.Journal) error {
 	if err := h.machine.Store.SaveUpdateJournal(j); err != nil {
 		return err
 	}
-	record(journal.OfUpdateStep(j))
+	if j.State != update.Applying || len(j.Saved) == 0 { // else it was recorded when its data was saved
+		record(journal.OfUpdateStep(j))
+	}
 	return nil
 }
 
@@ -118,7 +120,12 @@ func (h *updateHost) Serve(ctx context.Context, j *update.Journal) (update.Verdi
 		_, isValid := want.Find(id)
 		return !isValid
 	})...)
-	_, report, err := h.reconcile(ctx, h.machine, h.o, ids, func(string) units.Kind { return "" })
+	_, report, err := h.reconcile(ctx, h.machine, h.o, ids, func(id string) units.Kind {
+		if id == j.App && len(j.Volumes) > 0 { // it was stopped to save its data
+			return units.Start
+		}
+		return ""
+	})
 	if err != nil {
 		return update.Verdict{}, err
 	}

@@ -1,6 +1,7 @@
 package prestart
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/units/statedir"
@@ -15,6 +16,12 @@ func (p *Part) checkFormat() error {
 	}
 	store := statedir.Store{State: p.Renderer.State}
 	app, _, _ := strings.Cut(p.ID, ".")
+	switch isBlocked, err := store.IsBlocked(app); {
+	case err != nil:
+		return err
+	case isBlocked:
+		return fmt.Errorf("the data of %s is being restored; archgen apply completes it", app)
+	}
 	have, err := store.DataFormat(app)
 	if err == nil {
 		err = format.Check(app, have)

@@ -30,12 +30,37 @@ func (s Store) DataFormat(app string) (int, error) {
 	return format, nil
 }
 
-// SaveDataFormat records the format of an app's data. It writes nothing if the record says so.
+// SaveDataFormat records the format of an app's data, 0 if it is unknown. It writes nothing if the
+// record says so.
 func (s Store) SaveDataFormat(app string, format int) error {
+	if format == 0 {
+		return durable.Remove(s.formats(), app)
+	}
 	if known, err := s.DataFormat(app); err == nil && known == format {
 		return nil
 	}
 	return durable.Replace(s.formats(), app, []byte(strconv.Itoa(format)+"\n"))
+}
+
+// restoringSuffix ends the name of the file that says that the data of an app is being restored. No id
+// has a dot.
+const restoringSuffix = ".restoring"
+
+// BlockStarts records that the data of an app is being restored: until AllowStarts, no version of the
+// app that declares a format starts.
+func (s Store) BlockStarts(app string) error {
+	return durable.Replace(s.formats(), app+restoringSuffix, []byte("archgen apply completes it\n"))
+}
+
+// AllowStarts ends BlockStarts.
+func (s Store) AllowStarts(app string) error {
+	return durable.Remove(s.formats(), app+restoringSuffix)
+}
+
+// IsBlocked reports whether the data of an app is being restored.
+func (s Store) IsBlocked(app string) (bool, error) {
+	text, err := durable.ReadFile(s.formats(), app+restoringSuffix)
+	return text != nil, err
 }
 
 // ForgetDataFormats removes the formats of apps whose data is deleted.
@@ -43,7 +68,7 @@ func (s Store) ForgetDataFormats(apps []string) error {
 	names, err := durable.Names(s.formats())
 	errs := []error{err}
 	for _, name := range names {
-		if slices.Contains(apps, name) {
+		if slices.Contains(apps, strings.TrimSuffix(name, restoringSuffix)) {
 			errs = append(errs, durable.Remove(s.formats(), name))
 		}
 	}

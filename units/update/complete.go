@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -12,6 +13,8 @@ type State string
 
 // The states. Each is kept before its effect.
 const (
+	// Saving: the app is stopped, and its data is copied, because the new release converts it.
+	Saving State = "saving"
 	// Applying: the new release replaces the earlier one, and the app starts with it.
 	Applying State = "applying"
 	// Reverting: the earlier release replaces it again.
@@ -37,6 +40,13 @@ type Journal struct {
 	Up     []string `json:"up,omitempty"`
 	// IsUndo: To is the release that the app had before its last update.
 	IsUndo bool `json:"undo,omitempty"`
+	// Volumes is the volumes whose data the new release converts, and Format the format of the data
+	// before, 0 if it is unknown.
+	Volumes []string `json:"volumes,omitempty"`
+	Format  int      `json:"format,omitempty"`
+	// Saved identifies the snapshots, by volume, as the machine needs it. It is complete in each state
+	// after Saving.
+	Saved map[string]json.RawMessage `json:"saved,omitempty"`
 	// Why is why the new release is rolled back, and Log the last lines of the app's log.
 	Why string   `json:"why,omitempty"`
 	Log []string `json:"log,omitempty"`
@@ -81,6 +91,17 @@ type Machine interface {
 	Installed(app string) (Release, error)
 	// Install makes a release the installed one, with the grants unless they are nil.
 	Install(app string, r Release, grants []string) error
+	// Save stops the app, takes snapshots of the volumes, and sets Saved.
+	Save(ctx context.Context, j *Journal) error
+	// Restore stops the app and restores its data and the format. From then on no release of the app can
+	// start, not at a boot either, until Release.
+	Restore(ctx context.Context, j *Journal) error
+	// Write makes a pass that gives the app its unit files again, and does not start it.
+	Write(ctx context.Context, j *Journal) error
+	// Release lets the app start.
+	Release(j *Journal) error
+	// Forget removes the snapshots.
+	Forget(ctx context.Context, j *Journal)
 	// Serve makes a pass over the app and the others, and waits until they serve.
 	Serve(ctx context.Context, j *Journal) (Verdict, error)
 	// Accept records that the app has the new release, and how to return to the earlier one.
@@ -142,24 +163,29 @@ var errChanged = errors.New("its manifest was changed or removed meanwhile")
 // An error means that the update has not ended, and that a later run continues it.
 func Complete(ctx context.Context, m Machine, j *Journal) (Result, error) {
 	result := Result{App: j.App, From: j.From.Origin, To: j.To.Origin}
+	if j.State == Saving {
+		if err := save(ctx, m, j); err != nil {
+			return result, unfinished(j, err)
+		}
+	}
 	if j.State == Applying {
 		v, err := apply(ctx, m, j)
 		switch {
 		case errors.Is(err, errChanged):
-			return result.superseded(m, j, errChanged.Error())
+			return result.superseded(ctx, m, j, errChanged.Error())
 		case err != nil:
 			return result, unfinished(j, err)
 		case v.Kind == Halted:
 			if err := m.Accept(j); err != nil {
 				return result, unfinished(j, err)
 			}
-			return result.superseded(m, j, "it was stopped before it was known to serve; archgen start "+j.App+" starts it with the new release")
+			return result.superseded(ctx, m, j, "it was stopped before it was known to serve; archgen start "+j.App+" starts it with the new release")
 		case v.Kind == Serves:
 			result.Outcome, result.Downtime = Updated, v.Downtime
 			if err := m.Accept(j); err != nil {
 				return result, unfinished(j, err)
 			}
-			return result.ended(m, j)
+			return result.ended(ctx, m, j)
 		}
 		j.State, j.Why, j.Log, j.IsBlamed = Reverting, v.Why, v.Log, v.Kind == Fails
 		if err := m.Keep(j); err != nil {
@@ -167,6 +193,19 @@ func Complete(ctx context.Context, m Machine, j *Journal) (Result, error) {
 		}
 	}
 	return revert(ctx, m, j, result)
+}
+
+// save takes the snapshots, or ends the update if they can't be taken.
+func save(ctx context.Context, m Machine, j *Journal) error {
+	switch err := m.Save(ctx, j); {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		j.State, j.Why, j.Saved = Reverting, "its data can't be saved: "+err.Error(), nil
+	default:
+		j.State = Applying
+	}
+	return m.Keep(j)
 }
 
 // apply installs the new release and has it verified.
@@ -209,9 +248,14 @@ func revert(ctx context.Context, m Machine, j *Journal, result Result) (Result, 
 			return result, unfinished(j, err)
 		}
 	}
-	switch err := exchange(m, j.App, j.To, j.From, j.GrantsBefore); {
+	if len(j.Saved) > 0 {
+		if err := m.Restore(ctx, j); err != nil {
+			return result, unfinished(j, err)
+		}
+	}
+	switch err := restoreRelease(ctx, m, j); {
 	case errors.Is(err, errChanged):
-		return result.superseded(m, j, j.Why+"; "+err.Error())
+		return result.superseded(ctx, m, j, j.Why+"; "+err.Error())
 	case err != nil:
 		return result, unfinished(j, err)
 	}
@@ -224,11 +268,30 @@ func revert(ctx context.Context, m Machine, j *Journal, result Result) (Result, 
 		result.Outcome = RolledBackDown
 		result.Why = fmt.Sprintf("%s; with %s: %s", result.Why, j.From.Origin, v.Why)
 	}
-	return result.ended(m, j)
+	return result.ended(ctx, m, j)
 }
 
-// ended removes the journal.
-func (r Result) ended(m Machine, j *Journal) (Result, error) {
+// restoreRelease makes the earlier release the installed one. If its data was restored, too, it may
+// start only once it has its unit files: those of the new release would convert the data again.
+func restoreRelease(ctx context.Context, m Machine, j *Journal) error {
+	err := exchange(m, j.App, j.To, j.From, j.GrantsBefore)
+	if len(j.Saved) == 0 || err != nil && !errors.Is(err, errChanged) {
+		return err
+	}
+	if err == nil {
+		err = m.Write(ctx, j)
+	}
+	if err != nil && !errors.Is(err, errChanged) {
+		return err
+	}
+	return errors.Join(err, m.Release(j))
+}
+
+// ended removes the snapshots and the journal.
+func (r Result) ended(ctx context.Context, m Machine, j *Journal) (Result, error) {
+	if len(j.Saved) > 0 {
+		m.Forget(ctx, j)
+	}
 	if err := m.Drop(); err != nil {
 		return r, unfinished(j, err)
 	}
@@ -236,9 +299,9 @@ func (r Result) ended(m Machine, j *Journal) (Result, error) {
 }
 
 // superseded ends an update that an operator has decided about.
-func (r Result) superseded(m Machine, j *Journal, why string) (Result, error) {
+func (r Result) superseded(ctx context.Context, m Machine, j *Journal, why string) (Result, error) {
 	r.Outcome, r.Why = Superseded, why
-	return r.ended(m, j)
+	return r.ended(ctx, m, j)
 }
 
 func unfinished(j *Journal, err error) error {

@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,6 +27,11 @@ type machine struct {
 	// accepted and refused are the versions that were recorded.
 	accepted, refused string
 	log               []string
+	// data is that of the app, snapshot its copy, units the release of the unit files. blocked: no release
+	// can start. full: a snapshot can't be taken.
+	data, snapshot, units string
+	blocked, full         bool
+	cancel                func()
 
 	// calls counts the calls; the run is killed at the one that kill names, before its effect if early.
 	calls, kill int
@@ -69,9 +75,44 @@ func (m *machine) Serve(context.Context, *Journal) (Verdict, error) {
 		if m.during != nil {
 			m.during(m)
 		}
+		if m.units = m.installed.Version; !m.blocked {
+			m.data = "converted by " + m.units
+		}
 	})
 	return v, err
 }
+
+func (m *machine) Save(_ context.Context, j *Journal) error {
+	err := m.call("save", func() { m.snapshot = m.data })
+	if err != nil {
+		m.cancel() // an error says that there can't be a snapshot; this is a kill
+		return err
+	}
+	if m.full {
+		return errors.New("no room")
+	}
+	j.Saved = map[string]json.RawMessage{"web.data": json.RawMessage(`{}`)}
+	return nil
+}
+
+func (m *machine) Restore(context.Context, *Journal) error {
+	return m.call("restore", func() { m.blocked, m.data = true, m.snapshot })
+}
+
+func (m *machine) Write(context.Context, *Journal) error {
+	return m.call("write", func() { m.units = m.installed.Version })
+}
+
+func (m *machine) Release(*Journal) error {
+	return m.call("release", func() {
+		if m.blocked && m.units != m.installed.Version {
+			m.log = append(m.log, "RELEASED WITH OTHER UNIT FILES")
+		}
+		m.blocked = false
+	})
+}
+
+func (m *machine) Forget(context.Context, *Journal) {}
 
 func (m *machine) Accept(j *Journal) error {
 	return m.call("accept", func() { m.accepted = j.To.Version })
@@ -283,5 +324,71 @@ func TestSum(t *testing.T) {
 			t.Errorf("another %s gives the same as another %s", what, before)
 		}
 		seen[r.Sum()] = what
+	}
+}
+
+// TestData: a release that converts the data gets a snapshot before. If it does not serve, the data is
+// restored before the earlier release may start, whatever call the run is killed at.
+func TestData(t *testing.T) {
+	t.Parallel()
+	start := func(verdicts map[string]Verdict) *machine {
+		m := begun(verdicts)
+		m.journal.State, m.journal.Volumes, m.data, m.units = Saving, []string{"web.data"}, "of 1", "1"
+		return m
+	}
+	for what, c := range map[string]struct {
+		verdicts map[string]Verdict
+		full     bool
+		want     []string
+		text     string
+	}{
+		"it serves": {
+			verdicts: serves, text: "2 serves",
+			want: []string{"save", "keep applying", "read", "install 2", "serve 2", "read", "accept", "drop"},
+		},
+		"it crashes": {
+			verdicts: crash, text: "2 was rolled back, and 1 serves: it crashed",
+			want: []string{
+				"save", "keep applying", "read", "install 2", "serve 2", "read", "keep reverting", "refuse",
+				"restore", "read", "install 1", "write", "release", "serve 1", "drop",
+			},
+		},
+		"no room": {
+			verdicts: serves, full: true, text: "2 was rolled back, and 1 serves: its data can't be saved: no room",
+			want: []string{"save", "keep reverting", "read", "install 1", "serve 1", "drop"},
+		},
+	} {
+		m := start(c.verdicts)
+		m.full = c.full
+		result, err := Complete(t.Context(), m, m.journal)
+		if err != nil || result.Text() != c.text {
+			t.Errorf("%s: %q, %v", what, result.Text(), err)
+		}
+		if d := cmp.Diff(c.want, m.log); d != "" {
+			t.Errorf("%s: -want +got:\n%s", what, d)
+		}
+	}
+	for first := 1; ; first++ {
+		m := start(crash)
+		for _, isEarly := range []bool{true, false} {
+			m = start(crash)
+			m.kill, m.isEarly = first, isEarly
+			ctx, cancel := context.WithCancel(t.Context())
+			m.cancel = cancel
+			_, err := Complete(ctx, m, m.journal)
+			cancel()
+			for err != nil && m.journal != nil {
+				kept := *m.journal
+				m.kill = 0
+				_, err = Complete(t.Context(), m, &kept)
+			}
+			// What the earlier release made of the data last is what it made of the snapshot.
+			if m.journal != nil || m.blocked || m.installed.Version != "1" || m.data != "converted by 1" || slices.Contains(m.log, "RELEASED WITH OTHER UNIT FILES") {
+				t.Fatalf("killed at %d, early %v: %+v", first, isEarly, m)
+			}
+		}
+		if m.calls < first {
+			break
+		}
 	}
 }

@@ -377,3 +377,25 @@ func (s *Survey) Others(id string, staged *Staged) (ids []string) {
 	}
 	return ids
 }
+
+// Converts returns the volumes of an app whose data the release to install converts, so that the
+// installed one can't read it, and the format of the data now, 0 if it is unknown. An app that has never
+// declared a format counts as one of format 1: to declare that one converts nothing.
+func (s *Survey) Converts(a *App) (volumes []string, format int) {
+	want, _ := a.Staged.Want.Find(a.ID)
+	to := want.Files.DataFormat(a.ID).Written
+	format, err := s.Store.DataFormat(a.ID)
+	if err != nil || to <= max(format, 1) {
+		return nil, format
+	}
+	app := s.Compiled.Set.App(a.ID)
+	if app == nil {
+		return nil, format
+	}
+	for _, name := range app.VolumeNames() {
+		if app.Existing(name) == "" {
+			volumes = append(volumes, units.VolumeName(a.ID, name))
+		}
+	}
+	return volumes, format
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/snapshot"
+	"github.com/archipelago-os/archipelago/units/update"
+)
+
+// mostCopied is how many bytes of a volume are copied where the file system can't share them. Copying
+// takes a second for 300 MB, and the app is down meanwhile.
+const mostCopied = 2 << 30
+
+func (h *updateHost) volumes() snapshot.Volumes {
+	return snapshot.Volumes{Scope: h.machine.Scope, Dir: h.machine.Volumes, Podman: h.podman}
+}
+
+// Save stops the app, and takes snapshots of its volumes.
+func (h *updateHost) Save(ctx context.Context, j *update.Journal) error {
+	if err := h.stop(ctx, j.App); err != nil {
+		return err
+	}
+	saved := map[string]json.RawMessage{}
+	for _, volume := range j.Volumes {
+		record, err := h.volumes().Save(ctx, volume, mostCopied)
+		if err != nil {
+			return err
+		}
+		if saved[volume], err = json.Marshal(record); err != nil {
+			return err
+		}
+	}
+	j.Saved = saved
+	return nil
+}
+
+// Restore stops the app, and exchanges its data with the snapshots. What was exchanged stays so when it
+// is called again.
+func (h *updateHost) Restore(ctx context.Context, j *update.Journal) error {
+	store := h.machine.Store
+	if err := errors.Join(store.BlockStarts(j.App), h.stop(ctx, j.App)); err != nil {
+		return err
+	}
+	for _, volume := range j.Volumes {
+		var record snapshot.Record
+		if err := json.Unmarshal(j.Saved[volume], &record); err != nil {
+			return fmt.Errorf("reading the record of the snapshot of %s: %w", volume, err)
+		}
+		if err := h.volumes().Swap(ctx, volume, record); err != nil {
+			return err
+		}
+	}
+	return store.SaveDataFormat(j.App, j.Format)
+}
+
+// Write gives the app its unit files again. It is stopped, and stays so.
+func (h *updateHost) Write(ctx context.Context, j *update.Journal) error {
+	_, report, err := h.reconcile(ctx, h.machine, h.o, []string{j.App}, func(string) units.Kind { return "" })
+	return errors.Join(err, failedFirst(report))
+}
+
+// Release lets the app start.
+func (h *updateHost) Release(j *update.Journal) error { return h.machine.Store.AllowStarts(j.App) }
+
+// Forget removes the snapshots. One that can't be removed takes room until the next update.
+func (h *updateHost) Forget(ctx context.Context, j *update.Journal) {
+	for _, volume := range j.Volumes {
+		if err := h.volumes().Drop(ctx, volume); err != nil {
+			h.say(fmt.Errorf("the snapshot of %s is left: %w", volume, err))
+		}
+	}
+}
+
+// stop stops an app, whatever it does.
+func (h *updateHost) stop(ctx context.Context, app string) error {
+	_, report, err := h.reconcile(ctx, h.machine, h.o, []string{app}, func(id string) units.Kind {
+		if id == app {
+			return units.Stop
+		}
+		return ""
+	})
+	return errors.Join(err, failedFirst(report))
+}
+
+// failedFirst is the first failure of a pass.
+func failedFirst(r reconcile.Report) error {
+	for _, a := range r.Results {
+		if a.Outcome == reconcile.Failed {
+			return fmt.Errorf("%s: %s", a.App, a.Error)
+		}
+	}
+	return nil
+}
