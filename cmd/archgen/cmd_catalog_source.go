@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/manifests/catalog/index"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/units"
 )
 
 func (c *cli) catalogSourcesCommand() *cobra.Command {
@@ -175,7 +177,19 @@ Exit status: 1 if no catalog was accepted; 3 if some were, and others were not.`
 }
 
 func (c *cli) catalogRefresh(from *source, names []string) error {
-	s := c.catalogs(from.scope())
+	ctx, stop := interruptible()
+	defer stop()
+	accepted, err := c.refreshCatalogs(ctx, from.scope(), names, c.sayCatalog)
+	if err != nil && accepted > 0 {
+		return partError{err}
+	}
+	return err
+}
+
+// refreshCatalogs reads catalogs from their sources again, or all of them, and tells of each that was
+// accepted.
+func (c *cli) refreshCatalogs(ctx context.Context, scope units.Scope, names []string, tell func(catalogs.Status)) (accepted int, err error) {
+	s := c.catalogs(scope)
 	var errs []error
 	if len(names) == 0 {
 		configs, diags := s.Configs()
@@ -186,9 +200,6 @@ func (c *cli) catalogRefresh(from *source, names []string) error {
 			errs = append(errs, errors.New(d.String()))
 		}
 	}
-	ctx, stop := interruptible()
-	defer stop()
-	accepted := 0
 	for _, name := range names {
 		st, err := s.Refresh(ctx, name)
 		if err != nil {
@@ -196,11 +207,7 @@ func (c *cli) catalogRefresh(from *source, names []string) error {
 			continue
 		}
 		accepted++
-		c.sayCatalog(st)
+		tell(st)
 	}
-	err := errors.Join(errs...)
-	if err != nil && accepted > 0 {
-		return partError{err}
-	}
-	return err
+	return accepted, errors.Join(errs...)
 }

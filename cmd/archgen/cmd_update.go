@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/catalogs"
 	"github.com/archipelago-os/archipelago/cmd/archgen/install/images"
 	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
@@ -27,6 +28,8 @@ type updateOptions struct {
 	dryRun          bool
 	undo            bool
 	withoutSnapshot bool
+	// isAuto: no operator asks, for example a timer.
+	isAuto bool
 }
 
 func (c *cli) updateCommand() *cobra.Command {
@@ -60,6 +63,10 @@ installed one needs --allow contract; and a container that runs as root and did
 not needs --allow root. With --all, update leaves out whatever needs a decision.
 archgen updates shows the reasons.
 
+--auto is for a timer. It reads the catalogs from sources again, and updates the
+apps whose update.policy is auto, or security and the release closes a known
+hole, and only if the release asks for nothing that an operator has to decide.
+
 If update is killed, the next archgen update or archgen apply completes the
 update, or restores the earlier release. If an operator edits the manifest or
 stops the app meanwhile, the update ends, and the app is left so.
@@ -69,16 +76,11 @@ updated, others not; 5 another update is under way.`,
 		Example: `  archgen update lnd
   archgen update --dry-run lnd
   archgen update --all
+  archgen update --auto
   archgen update --undo lnd`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			o.Named = !o.All
-			switch {
-			case o.All && len(args) > 0:
-				return usageError{errors.New("give either --all or the ids of apps")}
-			case o.All && (o.undo || o.Retry || len(o.Allow) > 0):
-				return usageError{errors.New("--undo, --retry and --allow need the ids of apps")}
-			case !o.All && len(args) == 0:
-				return usageError{errors.New("name one or more apps, or give --all; archgen updates lists them")}
+			if err := o.check(args); err != nil {
+				return usageError{err}
 			}
 			return c.update(&o, args)
 		},
@@ -86,12 +88,28 @@ updated, others not; 5 another update is under way.`,
 	o.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&o.All, "all", false, "update all apps that need no decision")
+	f.BoolVar(&o.isAuto, "auto", false, "read the catalogs again, and update the apps whose update.policy asks nobody")
+	cmd.MarkFlagsMutuallyExclusive("all", "auto")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be updated, and change nothing")
 	f.StringArrayVar(&o.Allow, "allow", nil, "permit `RIGHT`, or what else a release needs")
 	f.BoolVar(&o.Retry, "retry", false, "install a release that was refused")
 	f.BoolVar(&o.withoutSnapshot, "without-snapshot", false, "convert the data without a copy of it")
 	f.BoolVar(&o.undo, "undo", false, "return to the release before the last update")
 	return cmd
+}
+
+// check demands that the flags go with each other and with the ids.
+func (o *updateOptions) check(ids []string) error {
+	o.Named = !o.All && !o.isAuto
+	switch {
+	case !o.Named && len(ids) > 0:
+		return errors.New("give either --all, --auto or the ids of apps")
+	case !o.Named && (o.undo || o.Retry || len(o.Allow) > 0 || o.withoutSnapshot):
+		return errors.New("--undo, --retry, --allow and --without-snapshot need the ids of apps")
+	case o.Named && len(ids) == 0:
+		return errors.New("name one or more apps, or give --all; archgen updates lists them")
+	}
+	return nil
 }
 
 func (c *cli) update(o *updateOptions, ids []string) error {
@@ -117,6 +135,11 @@ func (c *cli) update(o *updateOptions, ids []string) error {
 	u := &updater{cli: c, machine: l, o: o, rolledBack: map[string]bool{}}
 	if err := u.finishLast(ctx); err != nil {
 		return err
+	}
+	if o.isAuto {
+		if _, err := c.refreshCatalogs(ctx, o.scope(), nil, func(catalogs.Status) {}); err != nil {
+			c.say(err) // what was accepted before stays
+		}
 	}
 	err = u.all(ctx, ids)
 	if o.asJSON {
@@ -223,7 +246,7 @@ func (u *updater) all(ctx context.Context, ids []string) error {
 			return err
 		}
 	}
-	if u.o.All && u.done+u.failed == 0 && !u.o.asJSON {
+	if !u.o.Named && u.done+u.failed == 0 && !u.o.asJSON {
 		fmt.Fprintln(u.stdout, "nothing to update")
 	}
 	return nil
