@@ -186,7 +186,7 @@ func (c *cli) catalogRefresh(from *source, names []string) error {
 	return err
 }
 
-// refreshCatalogs reads catalogs from their sources again, or all of them, and tells of each that was
+// refreshCatalogs reads catalogs from their sources again, or all of them, and reports each that was
 // accepted.
 func (c *cli) refreshCatalogs(ctx context.Context, scope units.Scope, names []string, tell func(catalogs.Status)) (accepted int, err error) {
 	s := c.catalogs(scope)

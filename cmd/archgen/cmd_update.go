@@ -46,9 +46,9 @@ release.
 If a release converts the data of the app (data.format of the manifests), update
 stops the app, copies its volumes, and starts it with the release. If the app
 does not serve, update restores the data with the earlier release. A file system
-with reflinks, such as XFS or Btrfs, copies at once; else a volume may have 2 GiB.
-If the data can't be copied, the app is not updated, except with
---without-snapshot.
+with reflinks, such as XFS or Btrfs, copies at once; otherwise at most 2 GiB of
+a volume are copied. If the data can't be copied, the app is not updated, except
+with --without-snapshot.
 
 A release that was rolled back is refused from then on, by its content: only
 --retry installs it again. With --undo, update returns to the release that the
@@ -88,7 +88,7 @@ updated, others not; 5 another update is under way.`,
 	o.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&o.All, "all", false, "update all apps that need no decision")
-	f.BoolVar(&o.isAuto, "auto", false, "read the catalogs again, and update the apps whose update.policy asks nobody")
+	f.BoolVar(&o.isAuto, "auto", false, "update the apps whose update.policy allows it")
 	cmd.MarkFlagsMutuallyExclusive("all", "auto")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be updated, and change nothing")
 	f.StringArrayVar(&o.Allow, "allow", nil, "permit `RIGHT`, or what else a release needs")
