@@ -287,7 +287,14 @@ func (u *updater) one(ctx context.Context, id string) error {
 		u.refuse(id, err)
 		return nil
 	}
-	return u.install(ctx, journalOf(s, app, u.o))
+	j := journalOf(s, app, u.o)
+	if sharers := s.Sharers(id); len(j.Volumes) > 0 && len(sharers) > 0 {
+		// Its container would keep the data that is exchanged.
+		u.refuse(id, fmt.Errorf("not updated: the release converts the data, and %s mounts a volume with it, too; --without-snapshot updates it without a copy of the data",
+			strings.Join(sharers, ", ")))
+		return nil
+	}
+	return u.install(ctx, j)
 }
 
 // install carries out the update of an app.

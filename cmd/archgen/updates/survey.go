@@ -378,6 +378,19 @@ func (s *Survey) Others(id string, staged *Staged) (ids []string) {
 	return ids
 }
 
+// Sharers returns the other apps that mount a volume of an app.
+func (s *Survey) Sharers(id string) (list []string) {
+	for _, app := range s.Compiled.Set.Apps {
+		isSharer := slices.ContainsFunc(app.Parts, func(p manifests.Part) bool {
+			return slices.ContainsFunc(p.Volumes, func(v manifests.Volume) bool { return v.App == id && app.ID() != id })
+		})
+		if isSharer {
+			list = append(list, app.ID())
+		}
+	}
+	return list
+}
+
 // Converts returns the volumes of an app whose data the release to install converts, so that the
 // installed one can't read it, and the format of the data now, 0 if it is unknown. An app that has never
 // declared a format counts as one of format 1: to declare that one converts nothing.
