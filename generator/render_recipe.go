@@ -95,7 +95,12 @@ func (c *container) dataFormat() units.DataFormat {
 	if !slices.ContainsFunc(c.part.Volumes, isOwn) {
 		return units.DataFormat{}
 	}
-	data := c.app.Document.App.Data
+	return DataFormat(c.app)
+}
+
+// DataFormat is the formats of data that an app declares.
+func DataFormat(app *manifests.Resolved) units.DataFormat {
+	data := app.Document.App.Data
 	return units.DataFormat{Written: data.Format, Reads: data.Oldest()}
 }
 

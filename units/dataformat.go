@@ -25,6 +25,19 @@ func (f DataFormat) Check(app string, format int) error {
 	return nil
 }
 
+// CheckRecorded is Check with the format that recorded returns. Nothing is read for an app that declares
+// none.
+func (f DataFormat) CheckRecorded(app string, recorded func(app string) (int, error)) error {
+	if f.Written == 0 {
+		return nil
+	}
+	format, err := recorded(app)
+	if err != nil {
+		return err
+	}
+	return f.Check(app, format)
+}
+
 // DataFormat is the formats that the files of an app declare.
 func (s Set) DataFormat(app string) DataFormat {
 	for _, f := range s.Of(app) {

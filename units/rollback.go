@@ -38,15 +38,7 @@ func (p Plan) Unreadable(app App) error {
 	if p.Basis.Past.DataFormat == nil || !p.hasPrevious(app) {
 		return nil
 	}
-	format := p.PreviousFiles(app.ID).DataFormat(app.ID)
-	if format.Written == 0 {
-		return nil
-	}
-	have, err := p.Basis.Past.DataFormat(app.ID)
-	if err != nil {
-		return err
-	}
-	return format.Check(app.ID, have)
+	return p.PreviousFiles(app.ID).DataFormat(app.ID).CheckRecorded(app.ID, p.Basis.Past.DataFormat)
 }
 
 // SameContainers reports whether two renderings of an app make the same containers.

@@ -1,8 +1,8 @@
 package compile
 
 import (
+	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/manifests/diag"
-	"github.com/archipelago-os/archipelago/units"
 )
 
 // unreadable reports the apps whose data on this machine has a format that they can't read.
@@ -11,15 +11,7 @@ func (k *Compiled) unreadable(s Source) (diags diag.List) {
 		return nil
 	}
 	for _, app := range k.Set.Apps {
-		data := app.Document.App.Data
-		if data.Format == 0 {
-			continue
-		}
-		have, err := s.Format(app.ID())
-		if err == nil {
-			err = units.DataFormat{Written: data.Format, Reads: data.Oldest()}.Check(app.ID(), have)
-		}
-		if err != nil {
+		if err := generator.DataFormat(app).CheckRecorded(app.ID(), s.Format); err != nil {
 			diags = append(diags, app.Diag(diag.Error, diag.DataFormat, "app.data.format", "", "%v", err))
 		}
 	}

@@ -22,11 +22,7 @@ func (p *Part) checkFormat() error {
 	case isBlocked:
 		return fmt.Errorf("the data of %s is being restored; archgen apply completes it", app)
 	}
-	have, err := store.DataFormat(app)
-	if err == nil {
-		err = format.Check(app, have)
-	}
-	if err != nil {
+	if err := format.CheckRecorded(app, store.DataFormat); err != nil {
 		return err
 	}
 	return store.SaveDataFormat(app, format.Written)

@@ -82,11 +82,7 @@ func (s Store) readable(set units.Set) error {
 			continue
 		}
 		seen[f.App] = true
-		have, err := s.DataFormat(f.App)
-		if err == nil {
-			err = set.DataFormat(f.App).Check(f.App, have)
-		}
-		errs = append(errs, err)
+		errs = append(errs, set.DataFormat(f.App).CheckRecorded(f.App, s.DataFormat))
 	}
 	return errors.Join(errs...)
 }
