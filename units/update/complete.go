@@ -275,16 +275,16 @@ func revert(ctx context.Context, m Machine, j *Journal, result Result) (Result, 
 // start only once it has its unit files: those of the new release would convert the data again.
 func restoreRelease(ctx context.Context, m Machine, j *Journal) error {
 	err := exchange(m, j.App, j.To, j.From, j.GrantsBefore)
-	if len(j.Saved) == 0 || err != nil && !errors.Is(err, errChanged) {
+	if len(j.Saved) == 0 {
 		return err
 	}
 	if err == nil {
 		err = m.Write(ctx, j)
 	}
-	if err != nil && !errors.Is(err, errChanged) {
-		return err
+	if err == nil || errors.Is(err, errChanged) {
+		err = errors.Join(err, m.Release(j))
 	}
-	return errors.Join(err, m.Release(j))
+	return err
 }
 
 // ended removes the snapshots and the journal.
