@@ -218,6 +218,8 @@ type updater struct {
 	*cli
 	machine *machine.Machine
 	o       *updateOptions
+	// survey is what is installed and available, nil once that may have changed.
+	survey *updates.Survey
 	// rolledBack is the apps whose updates in this run were rolled back.
 	rolledBack   map[string]bool
 	results      []update.Result
@@ -230,9 +232,7 @@ func (u *updater) finishLast(ctx context.Context) error {
 	if err != nil || j == nil {
 		return err
 	}
-	u.sayContinuing(j, u.o.asJSON)
-	_, err = u.complete(ctx, &u.o.applyOptions, u.machine, j)
-	return err
+	return u.continueUpdate(ctx, &u.o.applyOptions, u.machine, j)
 }
 
 // all updates some apps, or all without ids.
@@ -252,18 +252,21 @@ func (u *updater) all(ctx context.Context, ids []string) error {
 	return nil
 }
 
-// look reads the installed apps and the catalogs.
-func (u *updater) look(ctx context.Context) (*updates.Survey, error) {
-	s, err := u.releases(ctx, u.machine, &u.o.source)
-	if err == nil {
-		s.RolledBack = u.rolledBack
+// look reads the installed apps and the catalogs, unless nothing has changed since it did.
+func (u *updater) look(ctx context.Context) (_ *updates.Survey, err error) {
+	if u.survey != nil {
+		return u.survey, nil
 	}
-	return s, err
+	if u.survey, err = u.releases(ctx, u.machine, &u.o.source); err != nil {
+		return nil, err
+	}
+	u.survey.RolledBack = u.rolledBack
+	return u.survey, nil
 }
 
 // one updates an app. Its error ends the run; the failure of one app does not.
 func (u *updater) one(ctx context.Context, id string) error {
-	s, err := u.look(ctx) // the update before may have changed what fits
+	s, err := u.look(ctx)
 	if err != nil {
 		return err
 	}
@@ -283,6 +286,7 @@ func (u *updater) one(ctx context.Context, id string) error {
 	} else if !u.isToDo(app) {
 		return nil
 	}
+	u.survey = nil // a pull takes time, and the update may change what fits
 	if err := u.prepare(ctx, app); err != nil {
 		u.refuse(id, err)
 		return nil
@@ -414,11 +418,13 @@ func (u *updater) prepare(ctx context.Context, app *updates.App) error {
 	return nil
 }
 
-// sayContinuing says that the update of a run that was killed is continued.
-func (c *cli) sayContinuing(j *update.Journal, quiet bool) {
-	if !quiet {
+// continueUpdate completes the update of a run that was killed.
+func (c *cli) continueUpdate(ctx context.Context, o *applyOptions, l *machine.Machine, j *update.Journal) error {
+	if !o.asJSON {
 		fmt.Fprintf(c.stderr, "continuing the update of %s to %s that began at %s\n", j.App, j.To.Origin, j.Began.Local().Format(time.DateTime))
 	}
+	_, err := c.complete(ctx, o, l, j)
+	return err
 }
 
 // complete carries out an update, and says how it ended.

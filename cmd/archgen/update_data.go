@@ -22,7 +22,7 @@ func (h *updateHost) volumes() snapshot.Volumes {
 
 // Save stops the app, and takes snapshots of its volumes.
 func (h *updateHost) Save(ctx context.Context, j *update.Journal) error {
-	if err := h.stop(ctx, j.App); err != nil {
+	if err := h.passed(ctx, j.App, units.Stop); err != nil {
 		return err
 	}
 	saved := map[string]json.RawMessage{}
@@ -43,7 +43,7 @@ func (h *updateHost) Save(ctx context.Context, j *update.Journal) error {
 // is called again.
 func (h *updateHost) Restore(ctx context.Context, j *update.Journal) error {
 	store := h.machine.Store
-	if err := errors.Join(store.BlockStarts(j.App), h.stop(ctx, j.App)); err != nil {
+	if err := errors.Join(store.BlockStarts(j.App), h.passed(ctx, j.App, units.Stop)); err != nil {
 		return err
 	}
 	for _, volume := range j.Volumes {
@@ -60,8 +60,7 @@ func (h *updateHost) Restore(ctx context.Context, j *update.Journal) error {
 
 // Write gives the app its unit files again. It is stopped, and stays so.
 func (h *updateHost) Write(ctx context.Context, j *update.Journal) error {
-	_, report, err := h.reconcile(ctx, h.machine, h.o, []string{j.App}, func(string) units.Kind { return "" })
-	return errors.Join(err, failedFirst(report))
+	return h.passed(ctx, j.App, "")
 }
 
 // Release lets the app start.
@@ -76,20 +75,13 @@ func (h *updateHost) Forget(ctx context.Context, j *update.Journal) {
 	}
 }
 
-// stop stops an app, whatever it does.
-func (h *updateHost) stop(ctx context.Context, app string) error {
-	_, report, err := h.reconcile(ctx, h.machine, h.o, []string{app}, func(id string) units.Kind {
-		if id == app {
-			return units.Stop
-		}
-		return ""
-	})
-	return errors.Join(err, failedFirst(report))
-}
-
-// failedFirst is the first failure of a pass.
-func failedFirst(r reconcile.Report) error {
-	for _, a := range r.Results {
+// passed makes a pass over an app, whose failure is the error.
+func (h *updateHost) passed(ctx context.Context, app string, request units.Kind) error {
+	report, err := h.pass(ctx, app, request)
+	if err != nil {
+		return err
+	}
+	for _, a := range report.Results {
 		if a.Outcome == reconcile.Failed {
 			return fmt.Errorf("%s: %s", a.App, a.Error)
 		}

@@ -33,9 +33,7 @@ func (c *cli) resumeUpdate(ctx context.Context, l *machine.Machine, o *applyOpti
 	if asked(j.App) == units.Stop {
 		return nil
 	}
-	c.sayContinuing(j, o.asJSON)
-	_, err = c.complete(ctx, o, l, j)
-	return err
+	return c.continueUpdate(ctx, o, l, j)
 }
 
 // Keep stores the journal.
@@ -116,22 +114,32 @@ func (h *updateHost) Serve(ctx context.Context, j *update.Journal) (update.Verdi
 	if _, isValid := want.Find(j.App); !isValid {
 		return update.Verdict{Kind: update.Fails, Why: "its manifest has errors: " + k.FirstErrors()[j.App]}, nil
 	}
-	ids := append([]string{j.App}, slices.DeleteFunc(slices.Clone(j.Others), func(id string) bool {
+	others := slices.DeleteFunc(slices.Clone(j.Others), func(id string) bool {
 		_, isValid := want.Find(id)
 		return !isValid
-	})...)
-	_, report, err := h.reconcile(ctx, h.machine, h.o, ids, func(id string) units.Kind {
-		if id == j.App && len(j.Volumes) > 0 { // it was stopped to save its data
-			return units.Start
-		}
-		return ""
 	})
+	request := units.Kind("")
+	if len(j.Volumes) > 0 { // it was stopped to save its data
+		request = units.Start
+	}
+	report, err := h.pass(ctx, j.App, request, others...)
 	if err != nil {
 		return update.Verdict{}, err
 	}
 	v := verdictOf(report, j)
 	v.Downtime = h.downtime(ctx, j)
 	return v, ctx.Err()
+}
+
+// pass makes a pass over an app with a request, and over others without one.
+func (h *updateHost) pass(ctx context.Context, app string, request units.Kind, others ...string) (reconcile.Report, error) {
+	_, report, err := h.reconcile(ctx, h.machine, h.o, append([]string{app}, others...), func(id string) units.Kind {
+		if id == app {
+			return request
+		}
+		return ""
+	})
+	return report, err
 }
 
 // downtime is how long the last restart of the app took since the update began, 0 if it is unknown.

@@ -41,6 +41,8 @@ type Survey struct {
 	// RolledBack is the apps whose updates in this run were rolled back.
 	RolledBack map[string]bool
 
+	// files is the installed manifests, by id.
+	files   map[string]string
 	refused update.Refused
 	journal *update.Journal
 	seen    update.Seen
@@ -67,8 +69,9 @@ type App struct {
 	candidate *update.Candidate
 }
 
-// Read reads what is stored about updates.
+// Read reads what is stored about updates, and which manifests are installed.
 func (s *Survey) Read() (err error) {
+	s.files = s.Dir.Files()
 	if s.refused, err = s.Store.Refused(); err != nil {
 		return err
 	}
@@ -85,15 +88,17 @@ func (s *Survey) Keep() error {
 			return err
 		}
 	}
+	clear(s.learned)
 	if !s.hasNew {
 		return nil
 	}
+	s.hasNew = false
 	return s.Store.SaveSeen(s.seen)
 }
 
 // IDs is the installed apps, each after those that it needs.
 func (s *Survey) IDs() []string {
-	files := s.Dir.Files()
+	files := maps.Clone(s.files)
 	var ids []string
 	for _, app := range s.Want.InOrder() {
 		if files[app.ID] != "" {
@@ -181,7 +186,7 @@ func (s *Survey) stage(apps []*App) error {
 
 // installed reads the installed release of an app.
 func (s *Survey) installed(id string) (*App, error) {
-	file := s.Dir.Files()[id]
+	file := s.files[id]
 	if file == "" {
 		return nil, fmt.Errorf("no app %q is installed; see archgen status", id)
 	}
