@@ -35,9 +35,5 @@ func (s Store) SaveAdoptions(a units.Adoptions) error {
 	if len(a) == 0 {
 		return durable.Remove(s.State, adoptionsFile)
 	}
-	data, err := json.MarshalIndent(a, "", "  ")
-	if err != nil {
-		return fmt.Errorf("recording the adoptions: %w", err)
-	}
-	return durable.Replace(s.State, adoptionsFile, append(data, '\n'))
+	return save(s.State, adoptionsFile, a)
 }

@@ -70,10 +70,6 @@ func (s Store) Catalog(name string) (*Catalog, error) {
 // SaveCatalog replaces a catalog and its content in one step: the content is in a directory of its
 // own, which NAME.json names.
 func (s Store) SaveCatalog(name string, c Catalog, files map[string][]byte) error {
-	data, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing what is known of the catalog %s: %w", name, err)
-	}
 	was, err := s.Catalog(name)
 	if err != nil {
 		return err
@@ -87,7 +83,7 @@ func (s Store) SaveCatalog(name string, c Catalog, files map[string][]byte) erro
 			return err
 		}
 	}
-	if err := durable.Replace(s.catalogs(), name+".json", append(data, '\n')); err != nil {
+	if err := save(s.catalogs(), name+".json", c); err != nil {
 		return err
 	}
 	for _, n := range names {

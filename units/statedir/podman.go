@@ -2,7 +2,6 @@ package statedir
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/archipelago-os/archipelago/units"
 
@@ -37,9 +36,5 @@ func (s Store) SavePodman(p Podman) error {
 		return err
 	}
 	d.Close()
-	data, err := json.MarshalIndent(p, "", "  ")
-	if err != nil {
-		return fmt.Errorf("recording what Podman said: %w", err)
-	}
-	return durable.Replace(s.State, podmanFile, append(data, '\n'))
+	return save(s.State, podmanFile, p)
 }

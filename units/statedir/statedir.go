@@ -61,11 +61,7 @@ func (s Store) History() (units.History, error) {
 
 // SaveHistory stores the history of repairs durably.
 func (s Store) SaveHistory(h units.History) error {
-	data, err := json.MarshalIndent(h, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing the history of repairs: %w", err)
-	}
-	return durable.Replace(s.State, historyFile, append(data, '\n'))
+	return save(s.State, historyFile, h)
 }
 
 // Generation is a known-good set of unit files: after the changes that led to it, every app
@@ -158,11 +154,7 @@ func (s Store) Commit(set units.Set, reason string) error {
 	for _, f := range set {
 		kept.Files = append(kept.Files, keptFile{f.Name, f.App, f.Digest, string(f.Content)})
 	}
-	data, err := json.MarshalIndent(kept, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing generation %d: %w", next, err)
-	}
-	if err := durable.Replace(s.generations(), generationName(next), append(data, '\n')); err != nil {
+	if err := save(s.generations(), generationName(next), kept); err != nil {
 		return err
 	}
 	return s.prune(append(numbers, next))

@@ -2,9 +2,7 @@ package statedir
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"time"
 
@@ -123,25 +121,4 @@ func (s Store) AbandonedUpdate(ctx context.Context) (j *update.Journal, unlock f
 		return nil, nil, err
 	}
 	return j, unlock, nil
-}
-
-// stored reads a value that save has written, nil if there is none.
-func stored[T any](dir, name, mend string) (*T, error) {
-	text, err := durable.ReadFile(dir, name)
-	if err != nil || text == nil {
-		return nil, err
-	}
-	var v T
-	if err := json.Unmarshal(text, &v); err != nil {
-		return nil, fmt.Errorf("%s is damaged: %w; %s", filepath.Join(dir, name), err, mend)
-	}
-	return &v, nil
-}
-
-func save(dir, name string, v any) error {
-	text, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return fmt.Errorf("writing %s: %w", filepath.Join(dir, name), err)
-	}
-	return durable.Replace(dir, name, append(text, '\n'))
 }
