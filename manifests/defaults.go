@@ -114,7 +114,7 @@ func (a *App) complete() {
 // complete gives the user interface the protocol of a probe of its port.
 func (u *UI) complete(a *App) {
 	which := ""
-	for _, p := range parts(a) {
+	for _, p := range a.Parts() {
 		if serving := p.Health.Serving; serving != nil && serving.HTTPS != nil && serving.HTTPS.Port == u.Port {
 			which = "a port that health.serving probes by https"
 		}

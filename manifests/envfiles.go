@@ -18,7 +18,7 @@ import (
 // part itself takes precedence, then one of a later file.
 func (m *Manifest) envFiles() (diags diag.List) {
 	checked := map[string]bool{}
-	for _, p := range parts(&m.Document.App) {
+	for _, p := range m.Document.App.Parts() {
 		values := map[string]string{}
 		for _, name := range p.EnvFiles {
 			source, isRead := m.Templates[name]

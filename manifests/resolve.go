@@ -154,7 +154,7 @@ func (r *resolver) add(m *Manifest) {
 		r.fail(m, diag.IDClash, "app.id", "remove one of the files or give it another id", "the app %s is also described by %s", id, other.File)
 		return
 	}
-	app.Parts = parts(&m.Document.App)
+	app.Parts = m.Document.App.Parts()
 	for i := range app.Parts {
 		app.Parts[i].Container = app.Parts[i].clone()
 	}
@@ -175,14 +175,14 @@ func (c *Container) clone() *Container {
 	return &own
 }
 
-// parts lists the containers, main first.
-func parts(app *App) []Part {
+// Parts lists the containers, main first.
+func (a *App) Parts() []Part {
 	var list []Part
-	if app.Container != nil {
-		list = append(list, Part{Container: app.Container, Name: "main", Path: "app.container"})
+	if a.Container != nil {
+		list = append(list, Part{Container: a.Container, Name: "main", Path: "app.container"})
 	}
-	for _, name := range slices.Sorted(maps.Keys(app.Containers)) {
-		if c := app.Containers[name]; c != nil {
+	for _, name := range slices.Sorted(maps.Keys(a.Containers)) {
+		if c := a.Containers[name]; c != nil {
 			list = append(list, Part{Container: c, Name: name, Path: "app.containers." + name})
 		}
 	}

@@ -58,7 +58,7 @@ func AppOf(file string) string {
 // files of environment variables.
 func (a *App) TemplateNames() []string {
 	var names []string
-	for _, p := range parts(a) {
+	for _, p := range a.Parts() {
 		for _, f := range p.Files {
 			if f.Template != "" {
 				names = append(names, f.Template)
@@ -79,7 +79,7 @@ func (a *App) kindOf(name string) string {
 	isTemplate := func(p Part) bool {
 		return slices.ContainsFunc(p.Files, func(f File) bool { return f.Template == name })
 	}
-	if slices.ContainsFunc(parts(a), isTemplate) {
+	if slices.ContainsFunc(a.Parts(), isTemplate) {
 		return "template"
 	}
 	return "file"
@@ -114,7 +114,7 @@ func (m *Manifest) ofTemplate(name string, problem diag.Diagnostic) diag.Diagnos
 	if problem.Line > 0 {
 		return problem
 	}
-	for _, p := range parts(&m.Document.App) {
+	for _, p := range m.Document.App.Parts() {
 		for i, f := range p.Files {
 			if f.Template == name {
 				return m.Diag(diag.Error, problem.Code, fmt.Sprintf("%s.files[%d].template", p.Path, i), problem.Hint, "%s", problem.Message)

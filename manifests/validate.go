@@ -14,7 +14,7 @@ import (
 // Validate reports what is wrong within one manifest beyond the kinds and
 // ranges of single values, which Parse has checked.
 func Validate(m *Manifest) diag.List {
-	v := &validator{m: m, app: &m.Document.App, parts: parts(&m.Document.App)}
+	v := &validator{m: m, app: &m.Document.App, parts: m.Document.App.Parts()}
 	v.containers()
 	v.appNames()
 	for _, p := range v.parts {

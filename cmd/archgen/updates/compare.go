@@ -148,13 +148,8 @@ func hidden(was, release *manifests.Manifest, is *manifests.Resolved) (places []
 // images is the images that a manifest names, by part.
 func images(app *manifests.App) map[string]string {
 	list := map[string]string{}
-	if app.Container != nil {
-		list["main"] = app.Container.Image
-	}
-	for name, c := range app.Containers {
-		if c != nil {
-			list[name] = c.Image
-		}
+	for _, p := range app.Parts() {
+		list[p.Name] = p.Image
 	}
 	return list
 }
