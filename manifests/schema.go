@@ -653,7 +653,7 @@ type Backup struct {
 
 // Update configures how the app gets newer versions.
 type Update struct {
-	// Who decides about a newer release in the app's catalog. `manual`: the operator. `security`: the manifest, for a release that closes a known hole. `auto`: the manifest; further rights, another publisher of an image and what consumers rely on still need the operator. `hold`: the operator, who has to name the app. `registry` or `local`: as `manual`, and `podman auto-update` replaces images that have no digest.
+	// Newer releases in the app's catalog that `archgen update --auto` installs. `manual`: none. `security`: those that close a known hole. `auto`: all. The operator always decides about further rights, another publisher of an image, and the loss of what consumers rely on. `hold`: none, and `archgen update --all` leaves the app out. `registry` or `local`: as `manual`, and `podman auto-update` replaces images that have no digest.
 	Policy string `key:"policy" enum:"manual|security|auto|hold|registry|local" default:"manual"`
 	// How long a release has to be known to this machine before an update that does not name the app installs it.
 	Wait Duration `key:"wait" min:"1m" max:"52w"`

@@ -326,7 +326,7 @@ func (u *updater) refuse(id string, err error) {
 	u.failed++
 }
 
-// isToDo reports whether an app is to be updated, and says why it is not if an operator named it.
+// isToDo reports whether to update an app. If not, and an operator named the app, it prints the reason.
 func (u *updater) isToDo(app *updates.App) bool {
 	blocking := update.Blocking(app.Findings, u.o.Ask, app.Facts)
 	switch {

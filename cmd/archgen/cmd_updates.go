@@ -25,8 +25,8 @@ from, and shows for each app whether archgen update would install another
 release, or why not. docs/updates.md explains the states.
 
 It compares app.revision of the manifests, and never versions. It uses no
-network: newer releases come with a newer archgen, or with newer files in a
-catalog directory.
+network: newer releases come with a newer archgen, with newer files in a catalog
+directory, or when archgen catalog refresh reads a catalog again.
 
 Exit status: 0 done; 4 with --exit-code, if archgen update --all would update an
 app.`,

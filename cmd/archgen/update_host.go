@@ -22,8 +22,8 @@ type updateHost struct {
 
 func (c *cli) host(o *applyOptions, l *machine.Machine) *updateHost { return &updateHost{c, o, l} }
 
-// resumeUpdate completes the update of a run that was killed, unless the app is to be stopped. It does
-// nothing if there is none, or if another process is at work on it.
+// resumeUpdate completes the update of a run that was killed. It leaves the update of an app that is
+// asked to stop, and one that another process carries out.
 func (c *cli) resumeUpdate(ctx context.Context, l *machine.Machine, o *applyOptions, asked func(id string) units.Kind) error {
 	j, unlock, err := l.Store.AbandonedUpdate(ctx)
 	if err != nil || j == nil {
