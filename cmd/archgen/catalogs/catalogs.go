@@ -65,17 +65,24 @@ type Status struct {
 
 // List lists the catalogs by name.
 func (s Catalogs) List() ([]Status, diag.List) {
+	list := []Status{}
+	diags := s.each(func(c Config, known *statedir.Catalog) { list = append(list, s.status(c, known)) })
+	return list, diags
+}
+
+// each calls a function with each catalog that is configured, and what is known of it, nil if nothing is.
+// It returns the errors of the others.
+func (s Catalogs) each(do func(Config, *statedir.Catalog)) diag.List {
 	configs, diags := s.Configs()
-	list := make([]Status, 0, len(configs))
 	for _, c := range configs {
 		known, err := s.known(c.Name)
 		if err != nil {
-			diags = append(diags, damaged(c, err))
+			diags = append(diags, diag.Diagnostic{Code: diag.Unreadable, File: c.File, Message: err.Error()})
 			continue
 		}
-		list = append(list, s.status(c, known))
+		do(c, known)
 	}
-	return list, diags
+	return diags
 }
 
 // errNoState is said where the environment is empty.
@@ -97,10 +104,6 @@ func (s Catalogs) lock(ctx context.Context) (unlock func(), err error) {
 	return s.Store.LockCatalogs(ctx)
 }
 
-func damaged(c Config, err error) diag.Diagnostic {
-	return diag.Diagnostic{Code: diag.Unreadable, File: c.File, Message: err.Error()}
-}
-
 func (s Catalogs) status(c Config, known *statedir.Catalog) Status {
 	st := Status{Name: c.Name, Source: c.Source, State: Unread, Keys: []string{}}
 	if known == nil {
@@ -118,15 +121,9 @@ func (s Catalogs) status(c Config, known *statedir.Catalog) Status {
 
 // Remotes is the catalogs that were read, for the list of apps.
 func (s Catalogs) Remotes() (list []catalog.Remote, diags diag.List) {
-	configs, diags := s.Configs()
-	for _, c := range configs {
-		known, err := s.known(c.Name)
-		switch {
-		case err != nil:
-			diags = append(diags, damaged(c, err))
-			continue
-		case known == nil:
-			continue
+	diags = s.each(func(c Config, known *statedir.Catalog) {
+		if known == nil {
+			return
 		}
 		r := catalog.Remote{
 			Name: c.Name, Dir: s.Store.CatalogDir(c.Name, *known), Allow: c.Allow,
@@ -136,7 +133,7 @@ func (s Catalogs) Remotes() (list []catalog.Remote, diags diag.List) {
 			r.Withdrawn[id], r.Security[id] = app.Withdrawn, app.Security
 		}
 		list = append(list, r)
-	}
+	})
 	return list, diags
 }
 

@@ -71,12 +71,15 @@ func parseConfig(file string, text []byte) (Config, diag.List) {
 	return c, diags
 }
 
+// isReserved reports whether a name is that of archgen's own catalog, in one of its spellings.
+func isReserved(name string) bool { return name == catalog.Own || name == catalog.Embedded }
+
 // check demands what no key demands by itself.
 func (c Config) check() error {
 	switch {
 	case !manifests.Fits("id", c.Name):
 		return fmt.Errorf("a catalog can't be called %q: its name must be made of lower-case letters, digits and dashes", c.Name)
-	case c.Name == catalog.Own, c.Name == catalog.Embedded:
+	case isReserved(c.Name):
 		return fmt.Errorf("%s is archgen's own catalog: choose another name", c.Name)
 	case c.Threshold > max(1, len(c.Keys)):
 		return fmt.Errorf("threshold is %d, and there are %d keys", c.Threshold, len(c.Keys))

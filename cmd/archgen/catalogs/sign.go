@@ -67,7 +67,7 @@ func first(dir string, key index.Key) (*index.Index, error) {
 		return nil, err
 	}
 	name := filepath.Base(path)
-	if !manifests.Fits("id", name) || name == catalog.Own || name == catalog.Embedded {
+	if !manifests.Fits("id", name) || isReserved(name) {
 		return nil, fmt.Errorf("the catalog gets the name of its directory, and %q can't be one: rename the directory; lower-case letters, digits and dashes make a name", name)
 	}
 	return &index.Index{Name: name, Threshold: 1, Keys: []index.Key{key}}, nil
