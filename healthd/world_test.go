@@ -181,7 +181,11 @@ func (w *world) follow(payloads map[string]string) error {
 	return w.unfollowed
 }
 
-func (w *world) releaseMemory() { w.rests = append(w.rests, time.Since(w.began)) }
+func (w *world) releaseMemory() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.rests = append(w.rests, time.Since(w.began))
+}
 
 // kinds is the kinds of the entries that were logged, less those of actions.
 func (w *world) kinds() (list []journal.Kind) {
