@@ -16,9 +16,9 @@ type Compiler struct {
 	// thousand files are invalid, one more is reported alone.
 	Diagnose func(diag.List)
 
-	said  map[string]bool
-	stamp string
-	want  units.Desired
+	said   map[string]bool
+	inputs string
+	want   units.Desired
 	// diagnostics is the first error of each app's manifest.
 	diagnostics map[string]string
 }
@@ -29,11 +29,11 @@ func (c *Compiler) Diagnostics() map[string]string { return c.diagnostics }
 
 // Desired is the desired state.
 func (c *Compiler) Desired() (units.Desired, error) {
-	stamp, err := c.look()
+	inputs, err := c.Source.Inputs()
 	if err != nil {
 		return units.Desired{}, err
 	}
-	if stamp == c.stamp {
+	if inputs.String() == c.inputs {
 		return c.want, nil
 	}
 	compiled, want, err := c.Source.Installed()
@@ -45,8 +45,8 @@ func (c *Compiler) Desired() (units.Desired, error) {
 	if compiled.Result == nil && compiled.Diags.HasErrors() {
 		return units.Desired{}, fmt.Errorf("compiling the manifests: %v; no app is changed; see archgen check", firstError(compiled.Diags))
 	}
-	// A file that changed in between is seen the next time: the stamp is older.
-	c.stamp, c.want = stamp, want
+	// A file that changed in between is seen the next time: the inputs are older.
+	c.inputs, c.want = inputs.String(), want
 	return want, nil
 }
 
@@ -71,14 +71,4 @@ func firstError(list diag.List) diag.Diagnostic {
 		}
 	}
 	return diag.Diagnostic{}
-}
-
-// look identifies all that the desired state depends on: beside the files the generator's answer,
-// which depends on Podman, which an upgrade replaces, and on its settings.
-func (c *Compiler) look() (string, error) {
-	files, err := c.Source.Stamp()
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintln(files, c.Source.Ask(), c.Source.Objects()), nil
 }

@@ -91,7 +91,7 @@ func (c *cli) surveyForeign(from *source, ids []string) ([]adopt.Container, erro
 	for _, app := range want.Apps {
 		all = append(all, app.ID)
 	}
-	return install.Adopter(c.podman, dir, func() *compile.Compiled { return k }).Survey(ctx, all)
+	return install.Adopter(c.podman, dir, func() (*compile.Compiled, error) { return k, nil }).Survey(ctx, all)
 }
 
 func (c *cli) listForeign(o *applyOptions) error {

@@ -150,7 +150,7 @@ func (c *cli) reconcile(ctx context.Context, l *machine.Machine, o *applyOptions
 		o.warn = c.warnOnce()
 	}
 	var k *compile.Compiled
-	compiler := recompiler{Source: c.from(&o.source)}
+	compiler := recompiler{Source: c.from(&o.source), Store: &l.Store}
 	desired := func() (want units.Desired, err error) {
 		before := k
 		if k, want, err = compiler.installed(); err != nil {
@@ -175,7 +175,7 @@ func (c *cli) reconcile(ctx context.Context, l *machine.Machine, o *applyOptions
 	}
 	report, err := reconcile.Await(ctx, desired, l.ForApply(machine.Apply{
 		Timeout: o.timeout, Detach: o.detach, Progress: c.progress(o.asJSON), Warn: o.warn,
-		Foreign: install.Adopter(c.podman, dir, func() *compile.Compiled { return k }),
+		Foreign: install.Adopter(c.podman, dir, compiler.all),
 		Fetched: l.FetchAhead(ctx, want, o.fetched, c.sayPulling),
 	}), o.timeout)
 	for _, e := range journal.OfReport(report, err) {

@@ -70,7 +70,7 @@ func (c *cli) preview(from *source, ids []string) (units.Plan, *compile.Compiled
 		return units.Plan{}, nil, err
 	}
 	host := l.ForPreview()
-	adopter := install.Adopter(c.podman, dir, func() *compile.Compiled { return k })
+	adopter := install.Adopter(c.podman, dir, func() (*compile.Compiled, error) { return k, nil })
 	adopter.WriteOverlay = func(string, []byte) error { return nil }
 	host.Foreign = adopter
 	plan, err := reconcile.Preview(ctx, want, host)

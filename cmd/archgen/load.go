@@ -73,7 +73,7 @@ func (c *cli) from(s *source) compile.Source {
 	}
 	if base, err := c.local(s.scope()); err == nil {
 		from.Places = (&machine.PodmanPlaces{Base: base, Getenv: c.getenv, Version: installedPodman}).Find
-		from.Format = base.Store.DataFormat
+		from.Format, from.FormatsDir = base.Store.DataFormat, base.Store.DataFormats()
 	}
 	if places, err := paths.Of(s.scope(), c.getenv); err == nil && s.root == "" {
 		from.Rendered = func() (units.Set, error) {

@@ -41,7 +41,7 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	source := compile.Source{Scope: scope, Generator: compile.Version(), Getenv: os.Getenv, Rendered: here.Files().Read}
 	source.Ask = here.PodmanVersion
 	source.Places = (&machine.PodmanPlaces{Base: here.Base, Getenv: os.Getenv, Version: source.Ask}).Find
-	source.Format = here.Store.DataFormat
+	source.Format, source.FormatsDir = here.Store.DataFormat, here.Store.DataFormats()
 	dirs, err := source.Paths().Apps()
 	if err != nil {
 		return err

@@ -42,6 +42,8 @@ type Source struct {
 	// Format returns the format of an app's data on this machine, 0 if it is unknown. Without it, no
 	// format is checked.
 	Format func(app string) (int, error)
+	// FormatsDir is the directory in which the formats are recorded.
+	FormatsDir string
 	// Ungranted: the result does not run, so it needs no grants.
 	Ungranted bool
 }

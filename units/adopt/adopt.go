@@ -25,7 +25,7 @@ const OverlayName = "50-adopted.yaml"
 type Adopter struct {
 	Podman podmancli.Runner
 	// Apps returns the apps of the manifests as they are now: an overlay changes them.
-	Apps func() []App
+	Apps func() ([]App, error)
 	// Source is the pattern of the volume sources that a manifest accepts.
 	Source Pattern
 	// WriteOverlay writes the overlay OverlayName of an app.

@@ -140,7 +140,7 @@ func TestFindTwice(t *testing.T) {
 	app := two
 	p := newPodman(t, container{id: "c1", name: "two", image: "two:1", mounts: `{"Type": "bind", "Source": "/home/me/data", "Destination": "/data"}`})
 	a := p.adopter()
-	a.Apps = func() []adopt.App { return []adopt.App{app} }
+	a.Apps = func() ([]adopt.App, error) { return []adopt.App{app}, nil }
 	if _, changed := find(t, a, "two"); !changed {
 		t.Error("the first time nothing was written")
 	}

@@ -59,7 +59,7 @@ func newPodman(t *testing.T, containers ...container) *podman {
 // adopter is an Adopter with this Podman.
 func (p *podman) adopter(apps ...adopt.App) adopt.Adopter {
 	return adopt.Adopter{
-		Podman: p.run, Apps: func() []adopt.App { return apps }, Source: noSpace,
+		Podman: p.run, Apps: func() ([]adopt.App, error) { return apps, nil }, Source: noSpace,
 		WriteOverlay: func(app string, text []byte) error {
 			p.overlays[app] = string(text)
 			return nil

@@ -41,7 +41,11 @@ type Mount struct {
 
 // Survey lists the foreign containers of these apps by name. It changes nothing.
 func (a Adopter) Survey(ctx context.Context, ids []string) ([]Container, error) {
-	places := places(a.Apps(), ids)
+	apps, err := a.Apps()
+	if err != nil {
+		return nil, err
+	}
+	places := places(apps, ids)
 	var all []struct {
 		ID     string `json:"Id"`
 		Names  []string

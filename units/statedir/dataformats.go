@@ -15,17 +15,18 @@ import (
 // which it was started.
 const formatsDir = "formats"
 
-func (s Store) formats() string { return filepath.Join(s.State, formatsDir) }
+// DataFormats is the directory in which the formats of data are recorded.
+func (s Store) DataFormats() string { return filepath.Join(s.State, formatsDir) }
 
 // DataFormat returns the format of an app's data, 0 if it is unknown.
 func (s Store) DataFormat(app string) (int, error) {
-	text, err := durable.ReadFile(s.formats(), app)
+	text, err := durable.ReadFile(s.DataFormats(), app)
 	if err != nil || text == nil {
 		return 0, err
 	}
 	format, err := strconv.Atoi(strings.TrimSpace(string(text)))
 	if err != nil || format < 1 {
-		return 0, fmt.Errorf("%s is damaged; write the format of the data of %s into it, a number", filepath.Join(s.formats(), app), app)
+		return 0, fmt.Errorf("%s is damaged; write the format of the data of %s into it, a number", filepath.Join(s.DataFormats(), app), app)
 	}
 	return format, nil
 }
@@ -34,12 +35,12 @@ func (s Store) DataFormat(app string) (int, error) {
 // record says so.
 func (s Store) SaveDataFormat(app string, format int) error {
 	if format == 0 {
-		return durable.Remove(s.formats(), app)
+		return durable.Remove(s.DataFormats(), app)
 	}
 	if known, err := s.DataFormat(app); err == nil && known == format {
 		return nil
 	}
-	return durable.Replace(s.formats(), app, []byte(strconv.Itoa(format)+"\n"))
+	return durable.Replace(s.DataFormats(), app, []byte(strconv.Itoa(format)+"\n"))
 }
 
 // restoringSuffix ends the name of the file that says that the data of an app is being restored. No id
@@ -49,27 +50,27 @@ const restoringSuffix = ".restoring"
 // BlockStarts records that the data of an app is being restored: until AllowStarts, no version of the
 // app that declares a format starts.
 func (s Store) BlockStarts(app string) error {
-	return durable.Replace(s.formats(), app+restoringSuffix, []byte("archgen apply completes it\n"))
+	return durable.Replace(s.DataFormats(), app+restoringSuffix, []byte("archgen apply completes it\n"))
 }
 
 // AllowStarts ends BlockStarts.
 func (s Store) AllowStarts(app string) error {
-	return durable.Remove(s.formats(), app+restoringSuffix)
+	return durable.Remove(s.DataFormats(), app+restoringSuffix)
 }
 
 // IsBlocked reports whether the data of an app is being restored.
 func (s Store) IsBlocked(app string) (bool, error) {
-	text, err := durable.ReadFile(s.formats(), app+restoringSuffix)
+	text, err := durable.ReadFile(s.DataFormats(), app+restoringSuffix)
 	return text != nil, err
 }
 
 // ForgetDataFormats removes the formats of apps whose data is deleted.
 func (s Store) ForgetDataFormats(apps []string) error {
-	names, err := durable.Names(s.formats())
+	names, err := durable.Names(s.DataFormats())
 	errs := []error{err}
 	for _, name := range names {
 		if slices.Contains(apps, strings.TrimSuffix(name, restoringSuffix)) {
-			errs = append(errs, durable.Remove(s.formats(), name))
+			errs = append(errs, durable.Remove(s.DataFormats(), name))
 		}
 	}
 	return errors.Join(errs...)

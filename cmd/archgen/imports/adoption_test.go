@@ -113,7 +113,7 @@ func demandAdoption(t *testing.T, r *importer.Result, containers []byte, problem
 	if err != nil || k.Diags.HasErrors() {
 		t.Fatal(err, k.Diags)
 	}
-	found, err := install.Adopter(podman.Run, installed.Directory{}, func() *compile.Compiled { return k }).Survey(t.Context(), []string{r.ID})
+	found, err := install.Adopter(podman.Run, installed.Directory{}, func() (*compile.Compiled, error) { return k, nil }).Survey(t.Context(), []string{r.ID})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,10 +13,16 @@ import (
 
 // Adopter adopts foreign containers for the apps that were compiled last. It writes their
 // overlays to the directory of manifests.
-func Adopter(podman podmancli.Runner, dir installed.Directory, compiled func() *compile.Compiled) adopt.Adopter {
+func Adopter(podman podmancli.Runner, dir installed.Directory, compiled func() (*compile.Compiled, error)) adopt.Adopter {
 	return adopt.Adopter{
 		Podman: podman,
-		Apps:   func() []adopt.App { return adoptApps(compiled().Set) },
+		Apps: func() ([]adopt.App, error) {
+			k, err := compiled()
+			if err != nil {
+				return nil, err
+			}
+			return adoptApps(k.Set), nil
+		},
 		Source: adopt.Pattern{
 			Text: manifests.PatternText("source"),
 			Fits: func(text string) bool { return manifests.Fits("source", text) },
