@@ -55,13 +55,13 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	publish, asked := startPublishers(ctx, scope, here.Paths.Runtime, log)
-	groups := watch.NewGroups(ctx, "/sys/fs/cgroup")
+	groups, table := watch.NewGroups(ctx, "/sys/fs/cgroup"), &machine.Table{}
 	files, unwatched := watchFiles(ctx, watched(source, dirs, here.Paths.Units))
 	m := healthd.Machine{
 		Desired: rotation.Resuming(ctx, here.Secrets.Store, here.Services.Complete, compiler.Desired), Diagnostics: compiler.Diagnostics, LastLines: here.Services.LastLines,
-		Host:      here.ForDaemon(),
-		Hints:     mergeHints(ctx, here.Services.Manager.Events(ctx), files, groups.Events(), asked, here.Paths.Units),
-		FileWatch: unwatched, Follow: groups.Follow,
+		Host:      here.ForDaemon(table),
+		Hints:     mergeHints(ctx, here.Services.Manager.Events(ctx), files, touching(ctx, table, groups.Events()), asked, here.Paths.Units),
+		FileWatch: unwatched, Follow: following(groups, table),
 		Probe:  here.Health.Probe,
 		Resync: resync, Log: log.event, Publish: publish,
 		ReleaseMemory: releaseMemory, Watchdog: beats, Alive: func() { alive(end) },
@@ -69,4 +69,37 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	notify(daemon.SdNotifyReady)
 	defer notify(daemon.SdNotifyStopping)
 	return healthd.Run(ctx, m)
+}
+
+// following watches the control groups of containers, and lets the table know.
+func following(groups *watch.Groups, table *machine.Table) func(map[string]string) error {
+	return func(list map[string]string) error {
+		err := groups.Follow(list)
+		if err != nil {
+			list = nil
+		}
+		table.Watch(list)
+		return err
+	}
+}
+
+// touching passes the apps on whose control groups changed, once the table knows.
+func touching(ctx context.Context, table *machine.Table, groups <-chan string) <-chan string {
+	out := make(chan string)
+	go func() {
+		for {
+			select {
+			case app := <-groups:
+				table.Touch(app)
+				select {
+				case out <- app:
+				case <-ctx.Done():
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
 }

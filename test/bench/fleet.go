@@ -35,6 +35,8 @@ type fleet struct {
 const (
 	unchecked = ""
 	byHealthd = "    health: {serving: {http: {port: web}, interval: 5s}}\n"
+	// byDefault is byHealthd, as often as archgen has it done unless a manifest says otherwise.
+	byDefault = "    health: {serving: {http: {port: web}}}\n"
 	byPodman  = "    health: {serving: {exec: [/app, health], interval: 5s, timeout: 4s}}\n"
 )
 

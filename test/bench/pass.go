@@ -13,6 +13,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd"
+	"github.com/archipelago-os/archipelago/healthd/watch"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -115,7 +116,8 @@ func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 	source.Ask = here.PodmanVersion
 	source.Places = (&machine.PodmanPlaces{Base: here.Base, Getenv: os.Getenv, Version: source.Ask}).Find
 	compiler := healthd.Compiler{Source: source, Diagnose: func(diag.List) {}}
-	host := here.ForDaemon()
+	table := &machine.Table{}
+	host := here.ForDaemon(table)
 	host.Health = func(context.Context, units.File, units.Part, units.Unit) (units.Health, string) {
 		return units.Serving, ""
 	}
@@ -130,8 +132,13 @@ func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 		for range events { // healthd makes hints of them
 		}
 	}()
+	groups := watch.NewGroups(ctx, "/sys/fs/cgroup")
+	payloads := map[string]string{}
 	once := func() error {
 		report, err := reconcile.Run(ctx, compiler.Desired, host)
+		for service, u := range report.Units {
+			payloads[u.Payload] = units.AppOf(service)
+		}
 		if err == nil && report.Changed() {
 			err = fmt.Errorf("a pass over apps that are as they should be has done something: %v", report.Actions)
 		}
@@ -141,6 +148,11 @@ func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 		if err := once(); err != nil {
 			return err
 		}
+		delete(payloads, "")
+		if err := groups.Follow(payloads); err != nil {
+			return err
+		}
+		table.Watch(payloads)
 	}
 	manager, err := f.group(ctx, "init.scope")
 	if err != nil {

@@ -91,11 +91,11 @@ func (m *Machine) ForPreview() reconcile.Host {
 
 // ForDaemon returns the host for the passes of a daemon that never runs Podman. systemd
 // runs archgen to pull what an app is missing, and archgen apply adopts foreign containers.
-// The daemon supplies the health of the apps itself.
-func (m *Machine) ForDaemon() reconcile.Host {
+// The daemon supplies the health of the apps itself. The table keeps the services between passes.
+func (m *Machine) ForDaemon(table *Table) reconcile.Host {
 	host := m.ForPreview()
 	services := m.Services
-	services.Known, services.starts = &Table{}, nil
+	services.Known, services.starts = table, nil
 	host.Services, host.Files = services, SeenFiles{m.Files(), &unitdir.Seen{}}
 	host.Health, host.Ask = nil, nil
 	host.WaitTimeout = daemonWait

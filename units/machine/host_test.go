@@ -100,7 +100,7 @@ func TestModes(t *testing.T) {
 	}
 	m := testMachine(t, (&fakePodman{}).run, func(string, string, []byte) error { return nil })
 	got := map[string]string{
-		"preview": has(m.ForPreview()), "daemon": has(m.ForDaemon()),
+		"preview": has(m.ForPreview()), "daemon": has(m.ForDaemon(&Table{})),
 		"apply": has(m.ForApply(Apply{Timeout: 1, Progress: func(reconcile.Event) {}})),
 	}
 	want := map[string]string{
@@ -109,12 +109,12 @@ func TestModes(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	for mode, host := range map[string]reconcile.Host{"preview": m.ForPreview(), "daemon": m.ForDaemon(), "apply": m.ForApply(Apply{})} {
+	for mode, host := range map[string]reconcile.Host{"preview": m.ForPreview(), "daemon": m.ForDaemon(&Table{}), "apply": m.ForApply(Apply{})} {
 		if host.StabilizationTime != stabilizationTime {
 			t.Errorf("%s: an app has to stay up for %v", mode, host.StabilizationTime)
 		}
 	}
-	foreign := m.ForDaemon().Foreign
+	foreign := m.ForDaemon(&Table{}).Foreign
 	if found, _, err := foreign.Find(t.Context(), []units.App{{ID: "web"}}); foreign.Adopts() || err != nil || len(found) > 0 {
 		t.Errorf("foreign containers of an empty storage: %v, %v", found, err)
 	}

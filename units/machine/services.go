@@ -315,7 +315,7 @@ func (s Services) Reload(ctx context.Context) error {
 // ResetFailed clears the failed state of a service, and systemd's count of its restarts, of
 // which systemd sends no signal.
 func (s Services) ResetFailed(ctx context.Context, name string) error {
-	defer s.Known.drop(units.AppOf(name))
+	defer s.Known.Touch(units.AppOf(name))
 	err := s.Manager.ResetFailed(ctx, name)
 	if errors.Is(err, systemd.ErrNoSuchUnit) {
 		return nil
@@ -381,7 +381,7 @@ func (s Services) ReloadNetwork(ctx context.Context) error {
 }
 
 func (s Services) job(ctx context.Context, doing, name, mode string, do func(ctx context.Context, name, mode string) (systemd.JobResult, error)) error {
-	defer s.Known.drop(units.AppOf(name))
+	defer s.Known.Touch(units.AppOf(name))
 	result, err := do(ctx, name, mode)
 	if err != nil || result == systemd.JobDone {
 		return err

@@ -14,8 +14,9 @@ import (
 )
 
 // Table keeps the services of all apps between the passes of a daemon. A service is read again if
-// systemd sent a signal about it, and after maxAge. The control groups of its container are read
-// each time, and the times of its unit's files.
+// systemd sent a signal about it, and after maxAge. Of its container, the control group is read each
+// time unless it is watched, and the result of the health check, as well as the times of its unit's
+// files.
 //
 // It is only for the begin of a pass over all apps, and for one goroutine: what a pass asks about
 // apps that it has changed is always read.
@@ -23,6 +24,8 @@ type Table struct {
 	mu    sync.Mutex
 	began time.Time
 	rows  map[string]row
+	// watched is the control groups whose changes are reported to Touch.
+	watched map[string]string
 }
 
 // row is a service as it was read.
@@ -31,6 +34,8 @@ type row struct {
 	at    time.Time
 	// container is empty if none runs.
 	container podman.Running
+	// isFollowed: since the container was read, each change of its control group is reported.
+	isFollowed bool
 	// listed is its short form. isForgotten: systemd had not loaded the unit.
 	listed      systemd.Listed
 	isForgotten bool
@@ -60,9 +65,10 @@ func (t *Table) observe(ctx context.Context, s Services, names []string) (map[st
 	found := make(map[string]units.Unit, len(t.rows))
 	var loaded []string
 	for name, r := range t.rows {
-		if found[name], err = r.now(); err != nil {
+		if found[name], err = t.now(&r); err != nil {
 			return nil, fmt.Errorf("reading the container of %s: %w", name, err)
 		}
+		t.rows[name] = r
 		if r.listed.LoadState == "loaded" && !r.isForgotten {
 			loaded = append(loaded, name)
 		}
@@ -145,21 +151,39 @@ func (t *Table) read(ctx context.Context, s Services, names []string) error {
 }
 
 // now is the service now.
-func (r row) now() (units.Unit, error) {
-	u := r.state
+func (t *Table) now(r *row) (u units.Unit, err error) {
+	u = r.state
 	if u.Up > 0 {
 		u.Up += time.Since(r.at)
 	}
 	if r.container.ID == "" {
 		return u, nil
 	}
-	running, err := r.container.Again("/")
-	fill(&u, running)
+	if r.isFollowed {
+		r.container, err = r.container.Checked("/")
+	} else {
+		_, isWatched := t.watched[r.container.Payload]
+		r.container, err = r.container.Again("/")
+		r.isFollowed = isWatched && !r.container.Ended && !r.container.Paused
+	}
+	fill(&u, r.container)
 	return u, err
 }
 
-// drop has the services of an app read again.
-func (t *Table) drop(app string) {
+// Watch records the control groups, by path with their apps, whose changes are reported to Touch from
+// now on. A container that has ended or is paused is read each time all the same.
+func (t *Table) Watch(groups map[string]string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for name, r := range t.rows {
+		r.isFollowed = r.isFollowed && groups[r.container.Payload] != ""
+		t.rows[name] = r
+	}
+	t.watched = groups
+}
+
+// Touch has the services of an app read again.
+func (t *Table) Touch(app string) {
 	if t == nil {
 		return
 	}

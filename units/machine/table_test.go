@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -11,6 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
@@ -115,4 +118,53 @@ func TestTableIsExact(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTableFollows: the control group of a container is read each time until it is watched, and then
+// only after a change was reported.
+func TestTableFollows(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	state := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, "cgroup.events"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const service = "app@web.service"
+	payload := "../../.." + dir // below /sys/fs/cgroup
+	table := &Table{}
+	again := func() {
+		table.rows = map[string]row{service: {state: units.Unit{Active: units.Active}, container: podman.Running{ID: "1", Payload: payload}}}
+	}
+	isEnded := func() bool {
+		t.Helper()
+		r := table.rows[service]
+		u, err := table.now(&r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table.rows[service] = r
+		return u.Active == units.Deactivating
+	}
+	again()
+	for _, c := range []struct {
+		name    string
+		happens func()
+		ended   bool
+	}{
+		{"live", func() { state("populated 1\nfrozen 0\n") }, false},
+		{"ended", func() { state("populated 0\nfrozen 0\n") }, true},
+		{"ended and watched", func() { table.Watch(map[string]string{payload: "web"}) }, true},
+		{"live again", func() { state("populated 1\nfrozen 0\n") }, false},
+		{"ended without a report", func() { state("populated 0\nfrozen 0\n") }, false},
+		{"reported", func() { table.Touch("web"); again() }, true},
+		{"live once more", func() { state("populated 1\nfrozen 0\n") }, false},
+		{"not watched any more", func() { table.Watch(nil); state("populated 0\nfrozen 0\n") }, true},
+	} {
+		c.happens()
+		if got := isEnded(); got != c.ended {
+			t.Errorf("%s: ended %v, want %v", c.name, got, c.ended)
+		}
+	}
 }
