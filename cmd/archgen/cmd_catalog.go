@@ -3,21 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/cmd/archgen/catalogs"
-	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/datasheet"
-	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/rights"
-	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/paths"
-	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
 func (c *cli) catalogCommand() *cobra.Command {
@@ -88,7 +81,7 @@ with --json the entry of catalog --json, and the rights.`,
 			if len(given) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return c.catalogIDs(&from), cobra.ShellCompDirectiveNoFileComp
+			return c.session(&from).CatalogIDs(), cobra.ShellCompDirectiveNoFileComp
 		},
 		RunE: func(_ *cobra.Command, args []string) error { return c.showCatalog(&from, args[0], asManifest, asJSON) },
 	}
@@ -99,52 +92,22 @@ with --json the entry of catalog --json, and the rights.`,
 	return cmd
 }
 
-// catalogs is the catalogs from sources of a scope.
-func (c *cli) catalogs(scope units.Scope) catalogs.Catalogs {
-	env := paths.Env{Scope: scope, Getenv: c.getenv}
-	return catalogs.Catalogs{Dirs: env.Catalogs(), Store: statedir.Store{State: env.State(), Now: time.Now}, Podman: c.podman, Now: time.Now}
-}
-
-// catalogEntries lists the apps of all catalogs, sorted by id.
-func (c *cli) catalogEntries(scope units.Scope) ([]catalog.Entry, diag.List, error) {
-	remotes, found := c.catalogs(scope).Remotes()
-	entries, diags, err := catalog.Entries(paths.Env{Getenv: c.getenv}.Catalog(), remotes...)
-	return entries, append(found, diags...), err
-}
-
 func (c *cli) listCatalog(from *source, asJSON bool) error {
-	entries, diags, err := c.catalogEntries(from.scope())
+	entries, diags, err := c.session(from).Entries()
 	if err != nil {
 		return err
 	}
 	if asJSON {
 		return c.printJSON(document{"apps": list(entries), "diagnostics": list(diags)})
 	}
-	if err := (diag.Printer{Color: ui.HasColor(c.stderr, c.getenv)}).Print(c.stderr, diags); err != nil {
+	if err := c.session(from).PrintPlain(diags); err != nil {
 		return err
 	}
 	return view.Catalog(c.stdout, entries)
 }
 
-// catalogIDs is what names the apps that can be installed, each with its description after a tab.
-func (c *cli) catalogIDs(from *source) []string {
-	entries, _, err := c.catalogEntries(from.scope())
-	if err != nil {
-		return nil
-	}
-	var names []string
-	for _, e := range entries {
-		name := e.ID
-		if _, err := catalog.Find(entries, e.ID); err != nil {
-			name = e.Ref()
-		}
-		names = append(names, name+"\t"+e.Description)
-	}
-	return names
-}
-
 func (c *cli) showCatalog(from *source, ref string, asManifest, asJSON bool) error {
-	entries, _, err := c.catalogEntries(from.scope())
+	entries, _, err := c.session(from).Entries()
 	if err != nil {
 		return err
 	}

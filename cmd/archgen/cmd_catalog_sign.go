@@ -1,12 +1,7 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"time"
@@ -14,10 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/catalogs"
-	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/manifests/catalog/index"
-	"github.com/archipelago-os/archipelago/manifests/diag"
 )
 
 func (c *cli) catalogSignCommand() *cobra.Command {
@@ -47,7 +40,7 @@ func (c *cli) catalogSign(dir, file string) error {
 	if file == "" {
 		file = filepath.Join(c.getenv("HOME"), ".ssh/id_ed25519")
 	}
-	key, err := publicKey(file)
+	key, err := catalogs.PublicKey(file)
 	if err != nil {
 		return err
 	}
@@ -61,7 +54,7 @@ func (c *cli) catalogSign(dir, file string) error {
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	signature, err := c.sshSign(ctx, file, draft.Text)
+	signature, err := catalogs.SSHSign(ctx, file, draft.Text, c.stderr)
 	if err != nil {
 		return err
 	}
@@ -71,7 +64,7 @@ func (c *cli) catalogSign(dir, file string) error {
 	if !slices.Contains(draft.Keys, key) {
 		fmt.Fprintf(c.stderr, "archgen: %s does not list the key %s: the signature counts where that key is trusted already, as while keys change\n", index.File, key.Fingerprint())
 	}
-	c.sayIndex(dir, draft.Index, apps, draft.Signed())
+	view.Index(c.stdout, dir, draft.Index, apps, draft.Signed())
 	return nil
 }
 
@@ -81,50 +74,13 @@ func (c *cli) checkCatalog(dir string) (apps int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := (diag.Printer{Color: ui.HasColor(c.stderr, c.getenv)}).Print(c.stderr, diags); err != nil {
+	if err := c.session(&source{}).PrintPlain(diags); err != nil {
 		return 0, err
 	}
 	if diags.HasErrors() {
 		return 0, errReported
 	}
 	return apps, nil
-}
-
-// publicKey reads the public key that belongs to the file of a private one, or is in the file
-// itself: the private one may be in an agent.
-func publicKey(file string) (index.Key, error) {
-	text, err := os.ReadFile(file + ".pub")
-	if errors.Is(err, os.ErrNotExist) {
-		text, err = os.ReadFile(file)
-	}
-	if err != nil {
-		return "", fmt.Errorf("the key %s can't be read: %w; make one with ssh-keygen, or name one with --key", file, manifests.CauseOf(err))
-	}
-	key, err := index.ParseKey(string(text))
-	if err != nil {
-		return "", fmt.Errorf("%s.pub holds no public key that can sign a catalog: %w", file, err)
-	}
-	return key, nil
-}
-
-// sshSign signs a text. ssh-keygen asks for a passphrase or a touch itself.
-func (c *cli) sshSign(ctx context.Context, key string, text []byte) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "ssh-keygen", "-Y", "sign", "-n", index.Namespace, "-f", key)
-	var out bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(text), &out, c.stderr
-	err := cmd.Run()
-	if errors.Is(err, exec.ErrNotFound) {
-		return nil, errors.New("ssh-keygen is missing, which signs: install OpenSSH's client")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("signing with %s: ssh-keygen: %w", key, err)
-	}
-	return out.Bytes(), nil
-}
-
-func (c *cli) sayIndex(dir string, x *index.Index, apps int, signed []index.Key) {
-	fmt.Fprintf(c.stdout, "%s: %s, sequence %d, %s, good until %s; signed by %d of %s\n",
-		dir, x.Name, x.Sequence, ui.Count(apps, "app"), x.Expires.Format(time.DateOnly), len(signed), ui.Count(x.Threshold, "needed key"))
 }
 
 func (c *cli) catalogVerifyCommand() *cobra.Command {
@@ -145,7 +101,7 @@ keys that have signed it: compare them with those of the author.`,
 			if err != nil {
 				return err
 			}
-			c.sayIndex(args[0], x, apps, signed)
+			view.Index(c.stdout, args[0], x, apps, signed)
 			for _, k := range signed {
 				fmt.Fprintf(c.stdout, "  %s %s\n", k.Fingerprint(), k)
 			}

@@ -1,21 +1,15 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/catalogs"
-	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/cmd/archgen/passes"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
-	"github.com/archipelago-os/archipelago/manifests/catalog/index"
-	"github.com/archipelago-os/archipelago/manifests/diag"
-	"github.com/archipelago-os/archipelago/units"
 )
 
 func (c *cli) catalogSourcesCommand() *cobra.Command {
@@ -48,7 +42,7 @@ func (c *cli) catalogSources(from *source, asJSON bool) error {
 	if asJSON {
 		return c.printJSON(document{"catalogs": list(found), "diagnostics": list(diags)})
 	}
-	if err := (diag.Printer{Color: ui.HasColor(c.stderr, c.getenv)}).Print(c.stderr, diags); err != nil {
+	if err := c.session(from).PrintPlain(diags); err != nil {
 		return err
 	}
 	return view.Catalogs(c.stdout, found, time.Now())
@@ -92,20 +86,12 @@ manifest from any other place does. The key allow in the catalog's file in
 }
 
 func (c *cli) catalogAdd(from *source, name, place string, keys []string, threshold int) error {
-	config := catalogs.Config{Name: name, Settings: catalogs.Settings{Source: place, Threshold: threshold}}
-	if dir, isDir := strings.CutPrefix(place, "dir:"); isDir {
-		path, err := filepath.Abs(dir)
-		if err != nil {
-			return err
-		}
-		config.Source = "dir:" + path
+	config, err := catalogs.NewConfig(name, place, keys, threshold)
+	if is[*catalogs.KeyError](err) {
+		return usageError{fmt.Errorf("--key %w", err)}
 	}
-	for _, text := range keys {
-		key, err := index.ParseKey(text)
-		if err != nil {
-			return usageError{fmt.Errorf("--key %q: %w", text, err)}
-		}
-		config.Keys = append(config.Keys, key)
+	if err != nil {
+		return err
 	}
 	ctx, stop := interruptible()
 	defer stop()
@@ -113,22 +99,8 @@ func (c *cli) catalogAdd(from *source, name, place string, keys []string, thresh
 	if err != nil {
 		return err
 	}
-	c.sayCatalog(st)
+	view.Accepted(c.stdout, st)
 	return nil
-}
-
-// sayCatalog prints what a catalog is now.
-func (c *cli) sayCatalog(st catalogs.Status) {
-	text := fmt.Sprintf("%s: %s", st.Name, ui.Count(st.Apps, "app"))
-	switch {
-	case st.State == catalogs.Own:
-		text += ", not signed: the directory is taken for your own"
-	case st.IsChanged:
-		text += fmt.Sprintf(", sequence %d, good until %s", st.Sequence, st.Expires.Format(time.DateOnly))
-	default:
-		text += fmt.Sprintf(", unchanged: sequence %d, good until %s", st.Sequence, st.Expires.Format(time.DateOnly))
-	}
-	fmt.Fprintln(c.stdout, text)
 }
 
 func (c *cli) catalogRemoveCommand() *cobra.Command {
@@ -179,35 +151,9 @@ Exit status: 1 if no catalog was accepted; 3 if some were, and others were not.`
 func (c *cli) catalogRefresh(from *source, names []string) error {
 	ctx, stop := interruptible()
 	defer stop()
-	accepted, err := c.refreshCatalogs(ctx, from.scope(), names, c.sayCatalog)
+	accepted, err := c.catalogs(from.scope()).RefreshAll(ctx, names, func(st catalogs.Status) { view.Accepted(c.stdout, st) })
 	if err != nil && accepted > 0 {
-		return partError{err}
+		return passes.PartError{Err: err}
 	}
 	return err
-}
-
-// refreshCatalogs reads catalogs from their sources again, or all of them, and reports each that was
-// accepted.
-func (c *cli) refreshCatalogs(ctx context.Context, scope units.Scope, names []string, tell func(catalogs.Status)) (accepted int, err error) {
-	s := c.catalogs(scope)
-	var errs []error
-	if len(names) == 0 {
-		configs, diags := s.Configs()
-		for _, config := range configs {
-			names = append(names, config.Name)
-		}
-		for _, d := range diags {
-			errs = append(errs, errors.New(d.String()))
-		}
-	}
-	for _, name := range names {
-		st, err := s.Refresh(ctx, name)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		accepted++
-		tell(st)
-	}
-	return accepted, errors.Join(errs...)
 }

@@ -39,7 +39,7 @@ are missing. install does the same before it starts an app.`,
 			if withImages && from.root != "" {
 				return usageError{errors.New("--images reads the images of this machine, not those of --root")}
 			}
-			k, err := c.load(&from, args)
+			k, err := c.session(&from).Load(args)
 			if err != nil {
 				return err
 			}
@@ -58,7 +58,7 @@ are missing. install does the same before it starts an app.`,
 			if beStrict {
 				k.Diags = strict.CheckAll(k.Set, k.Diags)
 			}
-			if err := c.report(k, asJSON); err != nil {
+			if err := c.session(&from).Report(k, asJSON); err != nil {
 				return err
 			}
 			if !asJSON {

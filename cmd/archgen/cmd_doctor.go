@@ -40,7 +40,7 @@ Exit status: 0 no problem, possibly warnings; 1 at least one problem.`,
 func (c *cli) doctor(from *source, asJSON bool) error {
 	ctx, stop := interruptible()
 	defer stop()
-	results := doctor.Run(ctx, doctor.ThisMachine(ctx, c.machineOf(from.scope()), func() (*compile.Compiled, units.Desired, error) {
+	results := doctor.Run(ctx, doctor.ThisMachine(ctx, c.session(from).Machine(), func() (*compile.Compiled, units.Desired, error) {
 		return c.installed(from)
 	}))
 	if asJSON {

@@ -47,11 +47,11 @@ must be reloaded or restarted.`,
 }
 
 func (c *cli) files(from *source, app string) error {
-	part, err := c.part(from.scope(), app)
+	part, err := c.session(from).Part(app)
 	if err != nil {
 		return err
 	}
-	if !c.runBySystemd() {
+	if !c.session(from).IsRunBySystemd() {
 		return c.compareFiles(part)
 	}
 	ctx, stop := interruptible()
@@ -83,10 +83,10 @@ func (c *cli) compareFiles(part *prestart.Part) error {
 
 // reload updates the files that a running container can reread, and signals it.
 func (c *cli) reload(from *source, app string) error {
-	if !c.runBySystemd() {
+	if !c.session(from).IsRunBySystemd() {
 		return fmt.Errorf("only systemd runs files --reload, when the app is reloaded: %s", from.scope().Systemctl("reload app@"+app))
 	}
-	part, err := c.part(from.scope(), app)
+	part, err := c.session(from).Part(app)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ serve, the newest first, each with the cause of the change.`,
   archgen rollback 12`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
-			l, err := c.local(from.scope())
+			l, err := c.session(&from).Local()
 			if err != nil {
 				return err
 			}
@@ -63,7 +63,7 @@ An app that was installed after the generation stays as it is.`,
 }
 
 func (c *cli) rollback(o *applyOptions, args []string) error {
-	l, err := c.local(o.scope())
+	l, err := c.session(&o.source).Local()
 	if err != nil {
 		return err
 	}

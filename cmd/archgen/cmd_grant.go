@@ -1,14 +1,7 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
-
-	"github.com/archipelago-os/archipelago/cmd/archgen/install"
-	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/manifests"
-	"github.com/archipelago-os/archipelago/manifests/rights"
 )
 
 func (c *cli) grantCommand() *cobra.Command {
@@ -31,7 +24,7 @@ Exit status: as for apply.`,
   archgen grant my-app use:bitcoin-rpc onion
   archgen grant --root "$BUILDROOT" my-app host-read:/srv/media`,
 		Args: usageArgs(cobra.MinimumNArgs(2)),
-		RunE: func(_ *cobra.Command, args []string) error { return c.grant(&o, args[0], args[1:]) },
+		RunE: func(_ *cobra.Command, args []string) error { return c.apps(&o).Grant(args[0], args[1:]) },
 	}
 	o.grantFlags(cmd)
 	return cmd
@@ -49,7 +42,7 @@ the right is granted again, or when its manifest no longer asks for it.
 Exit status: as for apply; an app that now lacks a right is not a failure.`,
 		Example: `  archgen revoke my-app listen:0.0.0.0:8080/tcp`,
 		Args:    usageArgs(cobra.MinimumNArgs(2)),
-		RunE:    func(_ *cobra.Command, args []string) error { return c.revoke(&o, args[0], args[1:]) },
+		RunE:    func(_ *cobra.Command, args []string) error { return c.apps(&o).Revoke(args[0], args[1:]) },
 	}
 	o.grantFlags(cmd)
 	return cmd
@@ -58,54 +51,4 @@ Exit status: as for apply; an app that now lacks a right is not a failure.`,
 func (o *applyOptions) grantFlags(cmd *cobra.Command) {
 	o.flags(cmd)
 	cmd.Flags().StringVar(&o.root, "root", "", "work on the system image below `DIR`, not this machine")
-}
-
-// grantsOf returns the grants of an app.
-func (c *cli) grantsOf(from *source, id string) (*install.Grants, error) {
-	if !manifests.Fits("id", id) {
-		return nil, usageError{fmt.Errorf("%q is not a valid app id", id)}
-	}
-	dir, err := c.directory(from)
-	if err != nil {
-		return nil, err
-	}
-	k, _, err := c.installed(from)
-	if err != nil {
-		return nil, err
-	}
-	return install.GrantsOf(id, dir, k)
-}
-
-func (c *cli) grant(o *applyOptions, id string, list []string) error {
-	if err := rights.CheckGrants(list); err != nil {
-		return usageError{err}
-	}
-	g, err := c.grantsOf(&o.source, id)
-	if err != nil {
-		return err
-	}
-	for _, right := range g.Unasked(list) {
-		fmt.Fprintf(c.stderr, "archgen: %s does not ask for %s; granted anyway\n", id, compile.ShellWord(right))
-	}
-	switch err := g.Add(list); {
-	case err != nil || o.root != "":
-		return err
-	case !g.IsInstalled:
-		fmt.Fprintf(c.stderr, "archgen: %s is not installed; the grant takes effect when it is\n", id)
-		return nil
-	}
-	o.awaited = []string{id}
-	return c.apply(o, nil, "")
-}
-
-func (c *cli) revoke(o *applyOptions, id string, list []string) error {
-	g, err := c.grantsOf(&o.source, id)
-	if err != nil {
-		return err
-	}
-	if err := g.Revoke(list); err != nil || o.root != "" {
-		return err
-	}
-	o.lenient = true // revoking the right is meant to make the app invalid
-	return c.apply(o, nil, "")
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/session"
 	"github.com/archipelago-os/archipelago/manifests/graph"
 )
 
@@ -41,7 +42,7 @@ errors.`,
 			if draw == nil {
 				return usageError{fmt.Errorf("unknown format %q: use dot or mermaid; for an SVG picture run archgen graph | dot -Tsvg", format)}
 			}
-			from.grants = nowhere
+			from.grants = session.Nowhere
 			g, err := c.graph(&from, args)
 			switch {
 			case err != nil:
@@ -62,21 +63,22 @@ errors.`,
 
 // graph loads manifests and returns the graph of the apps that have no errors.
 func (c *cli) graph(from *source, args []string) (*graph.Graph, error) {
-	k, err := c.load(from, args)
+	s := c.session(from)
+	k, err := s.Load(args)
 	if err != nil {
 		return nil, err
 	}
-	invalid, isAttributed := c.from(from).Faulty(k.Diags)
+	invalid, isAttributed := s.Compiler().Faulty(k.Diags)
 	g := graph.Of(k.Set, invalid)
 	if !isAttributed || len(invalid) > 0 && len(g.Nodes) == 0 {
-		return nil, c.report(k, false)
+		return nil, s.Report(k, false)
 	}
 	k.Diags.Sort()
-	if err := c.printer(k).Print(c.stderr, k.Diags); err != nil {
+	if err := s.Printer(k).Print(c.stderr, k.Diags); err != nil {
 		return nil, err
 	}
 	if len(invalid) > 0 {
-		c.say(fmt.Errorf("left out because of these errors: %s", strings.Join(invalid, ", ")))
+		s.Say(fmt.Errorf("left out because of these errors: %s", strings.Join(invalid, ", ")))
 	}
 	return g, nil
 }

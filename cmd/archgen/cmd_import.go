@@ -83,7 +83,7 @@ func (c *cli) runImport(v imports.Verb, o *importOptions, args []string) (err er
 	if os.Geteuid() == 0 {
 		o.Scope = units.System
 	}
-	o.Load = func(path string) (*compile.Compiled, error) { return c.load(&source{}, []string{path}) }
+	o.Load = func(path string) (*compile.Compiled, error) { return c.session(&source{}).Load([]string{path}) }
 	var outcome imports.Outcome
 	if o.Answers, err = imports.ReadAnswers(o.answersFile, o.set); err == nil {
 		outcome, err = v.Run(ctx, &o.Session, args)

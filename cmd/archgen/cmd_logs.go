@@ -47,11 +47,11 @@ journalctl --user --unit='app@ID.service' --unit='app@ID.*.service'`,
 
 // logs replaces the process with journalctl.
 func (c *cli) logs(from *source, w *machine.Logs, id string) error {
-	l, err := c.local(from.scope())
+	l, err := c.session(from).Local()
 	if err != nil {
 		return err
 	}
-	known := c.installedIDs(from)
+	known := c.session(from).InstalledIDs()
 	w.Scope, w.Services = from.scope(), l.LoggedServices(context.Background(), id, known)
 	if len(w.Services) == 0 {
 		return statusview.NoSuchApp(id, known)

@@ -28,10 +28,10 @@ Exit status: 0 all steps succeeded; 1 a step failed.`,
 }
 
 func (c *cli) prepare(from *source, app string) error {
-	if !c.runBySystemd() {
+	if !c.session(from).IsRunBySystemd() {
 		return fmt.Errorf("%w app@%s", errByHand, app)
 	}
-	part, err := c.part(from.scope(), app)
+	part, err := c.session(from).Part(app)
 	if err != nil {
 		return err
 	}

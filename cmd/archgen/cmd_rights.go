@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/session"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/rights"
@@ -37,12 +38,13 @@ Exit status: 0 done; 1 a manifest has errors; rights prints them as check does.`
   archgen rights ./my-app.yaml
   archgen rights --json lnd`,
 		RunE: func(_ *cobra.Command, args []string) error {
-			from.grants = nowhere // the list shows which rights are not granted
-			k, err := c.load(&from, args)
+			from.grants = session.Nowhere // the list shows which rights are not granted
+			s := c.session(&from)
+			k, err := s.Load(args)
 			if err != nil {
 				return err
 			}
-			return c.listRights(k, asJSON)
+			return listRights(s, k, asJSON)
 		},
 	}
 	from.flags(cmd)
@@ -50,7 +52,7 @@ Exit status: 0 done; 1 a manifest has errors; rights prints them as check does.`
 	return cmd
 }
 
-func (c *cli) listRights(k *compile.Compiled, asJSON bool) error {
+func listRights(s *session.Session, k *compile.Compiled, asJSON bool) error {
 	asked := k.Asked()
 	apps := make([]view.AppRights, 0, len(asked))
 	for _, app := range asked {
@@ -58,14 +60,14 @@ func (c *cli) listRights(k *compile.Compiled, asJSON bool) error {
 	}
 	if asJSON {
 		k.Diags.Sort()
-		err := c.printJSON(document{"apps": apps, "diagnostics": list(k.Diags)})
+		err := s.PrintJSON(document{"apps": apps, "diagnostics": list(k.Diags)})
 		if err == nil && k.Diags.HasErrors() {
 			return errReported
 		}
 		return err
 	}
-	if err := view.Rights(c.stdout, apps); err != nil {
+	if err := view.Rights(s.Stdout, apps); err != nil {
 		return err
 	}
-	return c.report(k, false)
+	return s.Report(k, false)
 }

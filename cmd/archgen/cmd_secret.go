@@ -1,15 +1,9 @@
 package main
 
 import (
-	"errors"
-	"fmt"
-
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/secrets"
-	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
-	"github.com/archipelago-os/archipelago/cmd/archgen/view"
-	"github.com/archipelago-os/archipelago/units/secret"
 )
 
 func (c *cli) secretCommand() *cobra.Command {
@@ -47,7 +41,7 @@ func (c *cli) secretListCommand() *cobra.Command {
 whether they have a value. It also prints secrets that no installed app uses.`,
 		Example: `  archgen secret list`,
 		Args:    usageArgs(cobra.NoArgs),
-		RunE:    func(*cobra.Command, []string) error { return c.secretList(&from, asJSON) },
+		RunE:    func(*cobra.Command, []string) error { return secrets.PrintList(c.session(&from), asJSON) },
 	}
 	scopeFlags(cmd, &from)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
@@ -69,7 +63,7 @@ restarts it. To change a secret that several apps use, rotate it.`,
 		Example: `  archgen secret set lnd.wallet-password
   archgen secret set web.tls-key --file key.pem`,
 		Args: usageArgs(oneOf("secret, as ID.NAME")),
-		RunE: func(_ *cobra.Command, args []string) error { return c.secretSet(&from, args[0], file) },
+		RunE: func(_ *cobra.Command, args []string) error { return secrets.Set(c.session(&from), args[0], file) },
 	}
 	scopeFlags(cmd, &from)
 	cmd.Flags().StringVar(&file, "file", "-", "read the value from `FILE`")
@@ -86,74 +80,9 @@ func (c *cli) secretShowCommand() *cobra.Command {
 		Example: `  archgen secret show bitcoin-knots.rpc-password
   archgen secret show --force web.tls-key > key.pem`,
 		Args: usageArgs(oneOf("secret, as ID.NAME")),
-		RunE: func(_ *cobra.Command, args []string) error { return c.secretShow(&from, args[0], force) },
+		RunE: func(_ *cobra.Command, args []string) error { return secrets.Show(c.session(&from), args[0], force) },
 	}
 	scopeFlags(cmd, &from)
 	cmd.Flags().BoolVar(&force, "force", false, "print it even if standard output is not a terminal")
 	return cmd
-}
-
-func (c *cli) secretList(from *source, asJSON bool) error {
-	l, err := c.local(from.scope())
-	if err != nil {
-		return err
-	}
-	k, want, err := c.installed(from)
-	if err != nil {
-		return err
-	}
-	list, err := secrets.List(l.Secrets, k, want)
-	if err != nil {
-		return err
-	}
-	if asJSON {
-		return c.printJSON(document{"secrets": list})
-	}
-	return view.Secrets(c.stdout, list)
-}
-
-func (c *cli) secretSet(from *source, name, file string) error {
-	if err := secret.CheckName(name); err != nil {
-		return usageError{err}
-	}
-	l, err := c.local(from.scope())
-	if err != nil {
-		return err
-	}
-	_, want, err := c.installed(from)
-	if err != nil {
-		return err
-	}
-	app, err := secrets.Settable(want, name)
-	if err != nil {
-		return err
-	}
-	value, err := secrets.Input{Stdin: c.stdin, Stderr: c.stderr}.Value(name, file)
-	if err != nil {
-		return err
-	}
-	ctx, stop := interruptible()
-	defer stop()
-	return l.SetSecret(ctx, app, name, value)
-}
-
-func (c *cli) secretShow(from *source, name string, force bool) error {
-	if err := secret.CheckName(name); err != nil {
-		return usageError{err}
-	}
-	if _, isShown := ui.Terminal(c.stdout); !isShown && !force {
-		return usageError{errors.New("standard output is not a terminal: use --force to print the secret anyway")}
-	}
-	l, err := c.local(from.scope())
-	if err != nil {
-		return err
-	}
-	ctx, stop := interruptible()
-	defer stop()
-	value, err := secrets.Shown(ctx, l.Secrets, name)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(c.stdout, value)
-	return nil
 }

@@ -1,18 +1,10 @@
 package main
 
 import (
-	"context"
-	"errors"
-	"fmt"
-	"time"
-
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/secrets"
-	"github.com/archipelago-os/archipelago/cmd/archgen/view"
-	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/rotation"
 	"github.com/archipelago-os/archipelago/units/secret"
 )
 
@@ -61,60 +53,5 @@ func (c *cli) rotate(o *applyOptions, name, from string) error {
 			return err
 		}
 	}
-	ctx, stop := interruptible()
-	defer stop()
-	l, err := c.connect(ctx, o.scope())
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	return c.rotator(l, o).Rotate(ctx, name, value)
-}
-
-// resumeRotation resumes a rotation that was interrupted.
-func (c *cli) resumeRotation(ctx context.Context, l *machine.Machine, o *applyOptions) error {
-	err := c.rotator(l, o).Resume(ctx, func(r *secret.Rotation) {
-		if !o.asJSON {
-			fmt.Fprintf(c.stderr, "resuming the rotation of %s that began at %s\n", r.Name, r.Began.Local().Format(time.DateTime))
-		}
-	})
-	if _, isBack := errors.AsType[*secret.RevertedError](err); isBack {
-		c.say(err) // the old value is restored: the rotation is over, and apply can continue
-		return nil
-	}
-	return err
-}
-
-// rotator rotates the secrets of the installed apps.
-func (c *cli) rotator(l *machine.Machine, o *applyOptions) rotation.Rotator {
-	return rotation.Rotator{
-		Machine: l,
-		Installed: func() (units.Desired, error) {
-			_, want, err := c.installed(&o.source)
-			return want, err
-		},
-		Users:   func(names []string) (units.Desired, error) { return c.usersOf(&o.source, names) },
-		Timeout: o.timeout, Progress: c.progress(o.asJSON),
-		Ended: func(r rotation.Result) {
-			if !o.asJSON {
-				view.Rotation(c.stdout, r)
-			}
-		},
-	}
-}
-
-// usersOf is the apps that may use one of some secrets.
-func (c *cli) usersOf(from *source, names []string) (units.Desired, error) {
-	k, want, err := c.installed(from)
-	if err != nil {
-		return want, err
-	}
-	if k.Set == nil {
-		return want, errors.New("can't compile the manifests; see archgen check")
-	}
-	ids := k.UsersOf(names)
-	if len(ids) == 0 { // it was removed meanwhile
-		return units.Desired{Scope: want.Scope}, nil
-	}
-	return want.Only(ids)
+	return c.passes(o).Rotate(name, value)
 }

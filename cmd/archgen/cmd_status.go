@@ -8,10 +8,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/passes"
+	"github.com/archipelago-os/archipelago/cmd/archgen/session"
 	"github.com/archipelago-os/archipelago/cmd/archgen/statusview"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/healthd/busclient"
-	"github.com/archipelago-os/archipelago/units/machine"
 )
 
 func (c *cli) statusCommand() *cobra.Command {
@@ -46,12 +47,7 @@ app; 3 an app that should be running is down or not answering.`,
   archgen status --watch
   archgen status --json > status.json`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
-		RunE: func(_ *cobra.Command, args []string) error {
-			if watch {
-				return c.watchStatus(&from, args, asJSON)
-			}
-			return c.status(&from, args, asJSON)
-		},
+		RunE: func(_ *cobra.Command, args []string) error { return c.status(&from, args, watch, asJSON) },
 	}
 	scopeFlags(cmd, &from)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print as JSON")
@@ -59,71 +55,59 @@ app; 3 an app that should be running is down or not answering.`,
 	return cmd
 }
 
-// survey reads the manifests, the unit files and systemd, and probes the running apps.
-func (c *cli) survey(ctx context.Context, l *machine.Machine, from *source) (*statusview.Survey, error) {
-	k, want, err := c.installed(from)
-	if err != nil {
-		return nil, err
-	}
-	want.Scope = from.scope()
-	return statusview.Take(ctx, l, k, want)
-}
-
-func (c *cli) status(from *source, args []string, asJSON bool) error {
+func (c *cli) status(from *source, args []string, watch, asJSON bool) error {
 	ctx, stop := interruptible()
 	defer stop()
-	l, err := c.connect(ctx, from.scope())
+	s := c.session(from)
+	m, err := s.Connect(ctx)
 	if err != nil {
 		return err
 	}
-	defer l.Close()
-	s, err := c.survey(ctx, l, from)
+	defer m.Close()
+	take := func(ctx context.Context) (*statusview.Survey, error) {
+		k, want, err := s.Installed()
+		if err != nil {
+			return nil, err
+		}
+		want.Scope = s.Scope
+		return statusview.Take(ctx, m, k, want)
+	}
+	style := func() ui.Style { return ui.StyleOf(c.stdout, c.getenv) }
+	if watch {
+		w := statusview.Watcher{Take: take, Stdout: c.stdout, Style: style, Args: args, AsJSON: asJSON}
+		return w.Run(ctx, busclient.Bus{Scope: s.Scope}.Watch(ctx))
+	}
+	survey, err := take(ctx)
 	if err != nil {
 		return err
 	}
-	apps, err := statusview.Select(s.Apps, args)
+	apps, err := statusview.Select(survey.Apps, args)
 	if err != nil {
 		return err
 	}
-	if err := c.printStatus(s, apps, args, asJSON); err != nil {
+	if err := printStatus(s, survey, style(), apps, args, asJSON); err != nil {
 		return err
 	}
 	if slices.ContainsFunc(apps, func(a statusview.App) bool { return !a.IsRight() }) {
-		return partError{errReported}
+		return passes.PartError{Err: errReported}
 	}
 	return nil
 }
 
-func (c *cli) printStatus(s *statusview.Survey, apps []statusview.App, args []string, asJSON bool) error {
+func printStatus(s *session.Session, survey *statusview.Survey, style ui.Style, apps []statusview.App, args []string, asJSON bool) error {
 	if asJSON {
-		return c.printJSON(s.Document(apps))
+		return s.PrintJSON(survey.Document(apps))
 	}
-	for _, err := range s.AllProblems() {
-		c.say(err)
+	for _, err := range survey.AllProblems() {
+		s.Say(err)
 	}
-	if err := c.printer(s.Compiled).Print(c.stderr, s.Diagnostics()); err != nil {
+	if err := s.Printer(survey.Compiled).Print(s.Stderr, survey.Diagnostics()); err != nil {
 		return err
 	}
 	if len(apps) == 0 {
-		fmt.Fprintln(c.stderr, "no app is installed; archgen catalog lists the apps that can be")
+		fmt.Fprintln(s.Stderr, "no app is installed; archgen catalog lists the apps that can be")
 		return nil
 	}
-	_, err := fmt.Fprintln(c.stdout, strings.Join(s.Lines(ui.StyleOf(c.stdout, c.getenv), apps, len(args) == 1), "\n"))
+	_, err := fmt.Fprintln(s.Stdout, strings.Join(survey.Lines(style, apps, len(args) == 1), "\n"))
 	return err
-}
-
-// watchStatus shows the status repeatedly until it is interrupted.
-func (c *cli) watchStatus(from *source, args []string, asJSON bool) error {
-	ctx, stop := interruptible()
-	defer stop()
-	l, err := c.connect(ctx, from.scope())
-	if err != nil {
-		return err
-	}
-	defer l.Close()
-	w := statusview.Watcher{
-		Take:   func(ctx context.Context) (*statusview.Survey, error) { return c.survey(ctx, l, from) },
-		Stdout: c.stdout, Style: func() ui.Style { return ui.StyleOf(c.stdout, c.getenv) }, Args: args, AsJSON: asJSON,
-	}
-	return w.Run(ctx, busclient.Bus{Scope: from.scope()}.Watch(ctx))
 }

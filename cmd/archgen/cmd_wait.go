@@ -71,5 +71,5 @@ func (w *waited) check(timeoutGiven bool) error {
 func (c *cli) waitFor(w *waited, app string) *prestart.Wait {
 	// systemd sets MAINPID only for the processes that it runs beside the main one of a
 	// service.
-	return &prestart.Wait{Env: c.prestartEnv(w.from.scope()), ID: app, Level: w.level, Timeout: w.timeout, MainPID: c.getenv("MAINPID")}
+	return &prestart.Wait{Env: c.session(&w.from).Prestart(), ID: app, Level: w.level, Timeout: w.timeout, MainPID: c.getenv("MAINPID")}
 }

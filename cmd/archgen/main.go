@@ -7,15 +7,17 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"runtime/debug"
 
-	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/prestart"
+
+	"github.com/archipelago-os/archipelago/cmd/archgen/session"
+
+	"github.com/archipelago-os/archipelago/cmd/archgen/passes"
 )
 
 // The exit codes. Scripts rely on them.
@@ -41,7 +43,7 @@ func main() {
 func run() int {
 	c := &cli{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, podman: podmancli.Exec}
 	code := c.exitCode(c.root().Execute())
-	if c.runBySystemd() {
+	if c.session(&source{}).IsRunBySystemd() {
 		journal.AwaitReader(os.Stdout)
 		journal.AwaitReader(os.Stderr)
 	}
@@ -51,8 +53,13 @@ func run() int {
 // usageError is a command line that can't be understood.
 type usageError struct{ error }
 
+// differs ends a verb that found something to do.
+type differs struct{ error }
+
+func (e differs) Unwrap() error { return e.error }
+
 // errReported ends a command whose diagnostics have been printed already.
-var errReported = errors.New("diagnostics were printed")
+var errReported = session.ErrReported
 
 // exitCode prints an error that is not printed yet, and chooses the exit code.
 func (c *cli) exitCode(err error) int {
@@ -63,22 +70,19 @@ func (c *cli) exitCode(err error) int {
 		c.say(err)
 	}
 	switch {
-	case is[usageError](err):
+	case is[usageError](err), is[session.UsageError](err):
 		return exitUsage
-	case is[partError](err), is[lossy](err):
+	case is[passes.PartError](err), is[lossy](err):
 		return exitPart
 	case is[differs](err):
 		return exitDiffers
 	case is[*durable.HeldError](err):
 		return exitLocked
-	case is[notServingError](err), is[*prestart.NotServingError](err):
+	case is[passes.NotServingError](err), is[*prestart.NotServingError](err):
 		return exitNotServing
 	}
 	return exitFailed
 }
-
-// say prints an error. The error may quote untrusted text of a registry or an image.
-func (c *cli) say(err error) { fmt.Fprintf(c.stderr, "archgen: %s\n", ui.Lines(err.Error())) }
 
 func is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)

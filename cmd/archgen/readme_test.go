@@ -34,7 +34,7 @@ func TestReadme(t *testing.T) {
 		case kind == "yaml" && name != nil:
 			write(t, filepath.Join(dir, name[1]), text)
 		case kind == "console":
-			return "```console\n" + session(t, dir, text) + "```"
+			return "```console\n" + transcript(t, dir, text) + "```"
 		}
 		return block
 	})
@@ -49,9 +49,9 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// session runs the commands of a console block and returns the block with their real
+// transcript runs the commands of a console block and returns the block with their real
 // output.
-func session(t *testing.T, dir, text string) string {
+func transcript(t *testing.T, dir, text string) string {
 	t.Helper()
 	var b strings.Builder
 	for line := range strings.Lines(text) {

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -80,12 +82,16 @@ var mayImport = map[string][]string{
 	"cmd/healthd":                  {"units/rotation", "generator/compile", "manifests", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/watch", "units", "units/machine", "units/systemd", "healthd/journal", "units/podman/podmancli", "manifests/installed"},
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/imports":          {"cmd/archgen/install/images", "cmd/archgen/ui", "generator", "generator/compile", "manifests", "manifests/diag", "manifests/importer", "manifests/importer/casaos", "manifests/importer/compose", "manifests/importer/container", "manifests/importer/podmanrun", "manifests/importer/quadlet", "manifests/importer/runtipi", "manifests/importer/umbrel", "units", "units/durable", "units/podman/podmancli"},
-	"cmd/archgen/secrets":          {"cmd/archgen/ui", "generator/compile", "units", "units/machine", "units/secret"},
+	"cmd/archgen/secrets":          {"cmd/archgen/session", "cmd/archgen/ui", "cmd/archgen/view", "generator/compile", "units", "units/machine", "units/secret"},
 	"cmd/archgen/statusview":       {"cmd/archgen/ui", "generator/compile", "manifests", "manifests/diag", "manifests/rights", "units", "units/machine", "units/prestart", "units/status"},
 	"cmd/archgen/doctor":           {"cmd/archgen/ui", "generator", "manifests/diag", "units", "units/limits", "units/machine", "units/paths", "units/podman", "units/podman/podmancli", "units/secret", "units/statedir", "units/systemd", "manifests", "generator/compile", "units/status"},
 	"cmd/archgen/updates":          {"generator/compile", "manifests", "manifests/catalog", "manifests/installed", "manifests/rights", "units", "units/statedir", "units/update"},
-	"cmd/archgen/view":             {"cmd/archgen/catalogs", "cmd/archgen/doctor", "cmd/archgen/ui", "manifests/catalog", "manifests/datasheet", "manifests/rights", "units", "units/limits", "units/adopt", "units/reconcile", "units/rotation", "units/secret", "units/statedir", "units/unitdir", "units/update"},
-	"cmd/archgen":                  {"cmd/archgen/catalogs", "manifests/catalog/index", "cmd/archgen/doctor", "cmd/archgen/statusview", "cmd/archgen/ui", "manifests", "manifests/diag", "manifests/catalog", "manifests/datasheet", "manifests/rights", "manifests/strict", "generator", "generator/compile", "units", "units/limits", "units/prestart", "units/snapshot", "units/durable", "units/statedir", "units/unitdir", "units/systemd", "units/reconcile", "units/secret", "units/machine", "units/podman/podmancli", "units/paths", "healthd/journal", "units/adopt", "manifests/installed", "units/status", "units/rotation", "healthd/busclient", "manifests/graph", "cmd/archgen/imports", "cmd/archgen/install/images", "cmd/archgen/install", "cmd/archgen/secrets", "cmd/archgen/view", "cmd/archgen/updates", "units/update"},
+	"cmd/archgen/view":             {"cmd/archgen/catalogs", "cmd/archgen/doctor", "cmd/archgen/ui", "manifests/catalog", "manifests/catalog/index", "manifests/datasheet", "manifests/rights", "units", "units/adopt", "units/limits", "units/reconcile", "units/rotation", "units/secret", "units/statedir", "units/unitdir", "units/update"},
+	"cmd/archgen/session":          {"cmd/archgen/catalogs", "cmd/archgen/ui", "generator", "generator/compile", "manifests/catalog", "manifests/diag", "manifests/installed", "units", "units/machine", "units/paths", "units/podman/podmancli", "units/prestart", "units/statedir", "units/systemd"},
+	"cmd/archgen/passes":           {"cmd/archgen/install", "cmd/archgen/session", "cmd/archgen/view", "generator/compile", "healthd/journal", "manifests/diag", "units", "units/adopt", "units/limits", "units/machine", "units/reconcile", "units/rotation", "units/secret"},
+	"cmd/archgen/lifecycle":        {"cmd/archgen/doctor", "cmd/archgen/install", "cmd/archgen/install/images", "cmd/archgen/passes", "cmd/archgen/session", "cmd/archgen/ui", "cmd/archgen/updates", "cmd/archgen/view", "generator/compile", "manifests", "manifests/catalog", "manifests/rights", "units", "units/statedir"},
+	"cmd/archgen/render":           {"cmd/archgen/install", "cmd/archgen/session", "cmd/archgen/view", "generator/compile", "manifests", "manifests/diag", "units", "units/unitdir"},
+	"cmd/archgen":                  {"cmd/archgen/catalogs", "cmd/archgen/doctor", "cmd/archgen/imports", "cmd/archgen/install/images", "cmd/archgen/lifecycle", "cmd/archgen/passes", "cmd/archgen/render", "cmd/archgen/secrets", "cmd/archgen/session", "cmd/archgen/statusview", "cmd/archgen/ui", "cmd/archgen/updates", "cmd/archgen/view", "generator", "generator/compile", "healthd/busclient", "healthd/journal", "manifests", "manifests/catalog", "manifests/catalog/index", "manifests/datasheet", "manifests/diag", "manifests/graph", "manifests/installed", "manifests/rights", "manifests/strict", "units", "units/adopt", "units/durable", "units/machine", "units/paths", "units/podman/podmancli", "units/prestart", "units/reconcile", "units/secret", "units/snapshot", "units/statedir", "units/status", "units/update"},
 
 	// only for tests
 	"units/reconcile/reconciletest": {"units", "units/reconcile"},
@@ -118,7 +124,7 @@ var pure = map[string][]string{
 // mayExecute is the packages that start processes. Only podmancli runs Podman.
 var mayExecute = []string{
 	"packaging/sbom", "units/machine", "units/podman/podmancli", "units/secret",
-	"healthd/busclient/bustest", "healthd/journal", "cmd/archgen/doctor", "cmd/archgen", "cmd/healthd",
+	"healthd/busclient/bustest", "healthd/journal", "cmd/archgen/catalogs", "cmd/archgen/doctor", "cmd/archgen", "cmd/healthd",
 }
 
 type goPackage struct {
@@ -174,6 +180,29 @@ func TestImportsRunOneWay(t *testing.T) {
 			if slices.Contains(pure[name], imported) {
 				t.Errorf("%s is pure and must not import %s", name, imported)
 			}
+		}
+	}
+}
+
+// maxVerbLines is how many lines of Go cmd/archgen may have, without tests: verbs with their flags and
+// help. What a verb does belongs to a package below it.
+const maxVerbLines = 3500
+
+func TestCommandLineHasVerbsOnly(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.ImportPath != module+"cmd/archgen" {
+			continue
+		}
+		lines := 0
+		for _, file := range p.GoFiles {
+			text, err := os.ReadFile(filepath.Join(p.Dir, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines += bytes.Count(text, []byte("\n"))
+		}
+		if lines == 0 || lines > maxVerbLines {
+			t.Errorf("cmd/archgen has %d lines, and may have %d: move what a verb does into the package that it belongs to", lines, maxVerbLines)
 		}
 	}
 }

@@ -195,6 +195,31 @@ func (s Catalogs) Refresh(ctx context.Context, name string) (Status, error) {
 	return s.refresh(ctx, c)
 }
 
+// RefreshAll reads some catalogs again, or all without names, and reports each that is accepted. Its
+// error has the reasons of the others.
+func (s Catalogs) RefreshAll(ctx context.Context, names []string, tell func(Status)) (accepted int, err error) {
+	var errs []error
+	if len(names) == 0 {
+		configs, diags := s.Configs()
+		for _, c := range configs {
+			names = append(names, c.Name)
+		}
+		for _, d := range diags {
+			errs = append(errs, errors.New(d.String()))
+		}
+	}
+	for _, name := range names {
+		st, err := s.Refresh(ctx, name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		accepted++
+		tell(st)
+	}
+	return accepted, errors.Join(errs...)
+}
+
 func (s Catalogs) refresh(ctx context.Context, c Config) (Status, error) {
 	known, err := s.known(c.Name)
 	if err != nil {

@@ -633,3 +633,63 @@ func TestWithoutHome(t *testing.T) {
 		}
 	}
 }
+
+// TestNewConfig: a relative directory is one of the current directory, and each key has to be one.
+func TestNewConfig(t *testing.T) {
+	t.Parallel()
+	key := string(ssh.MarshalAuthorizedKey(alice.PublicKey()))
+	c, err := catalogs.NewConfig("nodes", "dir:nodes", []string{key}, 1)
+	here, _ := filepath.Abs("nodes")
+	if err != nil || c.Source != "dir:"+here || !slices.Equal(c.Keys, keysOf(alice)) {
+		t.Errorf("%+v, %v", c, err)
+	}
+	_, err = catalogs.NewConfig("nodes", "oci:localhost/nodes:1", []string{key, "ssh-rsa"}, 1)
+	if refused, isKey := errors.AsType[*catalogs.KeyError](err); !isKey || refused.Text != "ssh-rsa" {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestRefreshAll: a catalog that is refused does not keep the others from being read.
+func TestRefreshAll(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t)
+	for name, text := range map[string]string{"gone": "source = \"dir:/no/such\"\n", "mine": "source = \"dir:" + m.root + "/mine\"\n", "odd": "sauce = 1\n"} {
+		file := filepath.Join(m.root, "usr", name+".toml")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	site := filepath.Join(m.root, "mine/site.yaml")
+	if err := errors.Join(os.Mkdir(filepath.Dir(site), 0o755), os.WriteFile(site, []byte("app: {id: site, name: Site, version: 1.0.0, container: {image: localhost/site:1}}\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	var read []string
+	accepted, err := m.RefreshAll(t.Context(), nil, func(st catalogs.Status) { read = append(read, st.Name) })
+	if accepted != 1 || !slices.Equal(read, []string{"mine"}) || err == nil {
+		t.Fatalf("%d, %q, %v", accepted, read, err)
+	}
+	for _, text := range []string{"the catalog gone is refused: ", "odd.toml:1:"} {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("no %q in %v", text, err)
+		}
+	}
+}
+
+// TestPublicKey: the public key is beside the private one, or in the file itself.
+func TestPublicKey(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	public := ssh.MarshalAuthorizedKey(alice.PublicKey())
+	for name, text := range map[string][]byte{"beside": nil, "beside.pub": public, "itself": public, "neither": nil} {
+		if err := os.WriteFile(file(name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{"beside": "", "itself": "", "neither": "holds no public key", "missing": "can't be read: "} {
+		key, err := catalogs.PublicKey(file(name))
+		if want == "" && (err != nil || key != keysOf(alice)[0]) || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, %v", name, key, err)
+		}
+	}
+}

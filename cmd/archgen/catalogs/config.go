@@ -40,6 +40,39 @@ type Settings struct {
 	Allow []string `key:"allow" pattern:"right"`
 }
 
+// NewConfig is the configuration of a catalog that an operator adds: its name, its source, the public
+// keys that are trusted, and how many of them have to sign. A relative directory is one of the current
+// directory.
+func NewConfig(name, source string, keys []string, threshold int) (Config, error) {
+	c := Config{Name: name, Settings: Settings{Source: source, Threshold: threshold}}
+	if dir, isDir := strings.CutPrefix(source, "dir:"); isDir {
+		path, err := filepath.Abs(dir)
+		if err != nil {
+			return c, err
+		}
+		c.Source = "dir:" + path
+	}
+	for _, text := range keys {
+		key, err := index.ParseKey(text)
+		if err != nil {
+			return c, &KeyError{text, err}
+		}
+		c.Keys = append(c.Keys, key)
+	}
+	return c, nil
+}
+
+// KeyError is why a text is no public key that can sign a catalog.
+type KeyError struct {
+	Text string
+	Err  error
+}
+
+func (e *KeyError) Error() string { return fmt.Sprintf("%q: %v", e.Text, e.Err) }
+
+// Unwrap returns the reason.
+func (e *KeyError) Unwrap() error { return e.Err }
+
 // Configs lists the catalogs by name. One whose file has errors is left out: the diagnostics say
 // why.
 func (s Catalogs) Configs() (list []Config, diags diag.List) {

@@ -1,8 +1,8 @@
 // Package secrets owns what archgen secret reads and shows: values from files and terminals, which
 // secrets can be set, and the list of all of them.
 //
-// It stores no value: units/secret does, and units/machine hands them to Podman. It prints nothing
-// but the question for a value.
+// It stores no value: units/secret does, and units/machine hands them to Podman. It restarts
+// nothing.
 package secrets
 
 import (

@@ -13,6 +13,7 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/catalogs"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/catalog/index"
 	"github.com/archipelago-os/archipelago/manifests/datasheet"
 	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units/adopt"
@@ -43,6 +44,26 @@ func Catalogs(w io.Writer, list []catalogs.Status, now time.Time) error {
 		t.row("", c.Name, c.State, c.Apps, sequence, read, signed, expires, c.Source)
 	}
 	return t.Flush()
+}
+
+// Accepted prints a catalog that was just accepted.
+func Accepted(w io.Writer, c catalogs.Status) {
+	text := fmt.Sprintf("%s: %s", c.Name, ui.Count(c.Apps, "app"))
+	switch {
+	case c.State == catalogs.Own:
+		text += ", not signed: the directory is taken for your own"
+	case c.IsChanged:
+		text += fmt.Sprintf(", sequence %d, good until %s", c.Sequence, c.Expires.Format(time.DateOnly))
+	default:
+		text += fmt.Sprintf(", unchanged: sequence %d, good until %s", c.Sequence, c.Expires.Format(time.DateOnly))
+	}
+	fmt.Fprintln(w, text)
+}
+
+// Index prints what the index of a directory says, and how many of its keys have signed it.
+func Index(w io.Writer, dir string, x *index.Index, apps int, signed []index.Key) {
+	fmt.Fprintf(w, "%s: %s, sequence %d, %s, good until %s; signed by %d of %s\n",
+		dir, x.Name, x.Sequence, ui.Count(apps, "app"), x.Expires.Format(time.DateOnly), len(signed), ui.Count(x.Threshold, "needed key"))
 }
 
 // Sheet prints the data sheet of one app: its description, links to further reading, and a
