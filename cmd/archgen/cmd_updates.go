@@ -1,16 +1,9 @@
 package main
 
 import (
-	"context"
-	"time"
-
 	"github.com/spf13/cobra"
 
-	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
-	"github.com/archipelago-os/archipelago/manifests/catalog"
-	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/update"
 )
 
@@ -48,7 +41,11 @@ func (c *cli) updates(from *source, ids []string, asJSON, exitCode bool) error {
 		return err
 	}
 	defer l.Close()
-	s, err := c.releases(ctx, l, from)
+	u, err := c.updatesRunner(l, &applyOptions{source: *from})
+	if err != nil {
+		return err
+	}
+	s, err := u.Survey(ctx)
 	if err != nil {
 		return err
 	}
@@ -62,7 +59,7 @@ func (c *cli) updates(from *source, ids []string, asJSON, exitCode bool) error {
 	rows := make([]view.Update, 0, len(ids))
 	isReady := false
 	for _, app := range apps {
-		rows = append(rows, updateRow(app))
+		rows = append(rows, view.UpdateOf(app))
 		isReady = isReady || update.IsReady(app.Findings)
 	}
 	_ = s.Keep() // a directory that can't be written to makes releases wait longer, and no list wrong
@@ -75,49 +72,4 @@ func (c *cli) updates(from *source, ids []string, asJSON, exitCode bool) error {
 		return differs{errReported}
 	}
 	return err
-}
-
-// updateRow is what updates shows of an app.
-func updateRow(a *updates.App) view.Update {
-	row := view.Update{
-		ID: a.ID, Installed: a.Version, Catalog: a.From.Catalog, Reason: a.Findings[0].Reason, State: a.Findings[0].Text,
-		Findings: a.Findings, Changelog: a.Changelog, Rights: list(a.Facts.Rights), Lacks: list(a.Facts.Lost),
-	}
-	if a.Facts.Refusal != nil {
-		row.Log = a.Facts.Refusal.Log
-	}
-	if a.To != nil && update.IsAvailable(a.Findings) {
-		row.Available, row.Revision, row.Catalog = a.To.Version, a.To.Revision, a.To.Catalog
-	}
-	return row
-}
-
-// releases reads the installed apps and the catalogs.
-func (c *cli) releases(ctx context.Context, l *machine.Machine, from *source) (*updates.Survey, error) {
-	dir, err := c.directory(from)
-	if err != nil {
-		return nil, err
-	}
-	k, want, err := c.installed(from)
-	if err != nil {
-		return nil, err
-	}
-	if k.Result == nil {
-		if err := c.sayDiagnostics(k, false); err != nil {
-			return nil, err
-		}
-	}
-	remotes, _ := c.catalogs(from.scope()).Remotes()
-	entries, _, err := catalog.All(paths.Env{Getenv: c.getenv}.Catalog(), remotes...)
-	if err != nil {
-		return nil, err
-	}
-	found, err := l.Services.Observe(ctx, want.Services(), false)
-	if err != nil {
-		return nil, err
-	}
-	s := &updates.Survey{
-		Dir: dir, Catalogs: entries, Source: c.from(from), Compiled: k, Want: want, Store: l.Store, Units: found, Now: time.Now(), RolledBack: map[string]bool{},
-	}
-	return s, s.Read()
 }

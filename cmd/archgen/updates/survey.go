@@ -109,6 +109,21 @@ func (s *Survey) IDs() []string {
 	return append(ids, slices.Sorted(maps.Keys(files))...) // those with errors
 }
 
+// InOrder sorts apps so that each is after those that it needs. Without ids it is all.
+func (s *Survey) InOrder(ids []string) []string {
+	all := s.IDs()
+	if len(ids) == 0 {
+		return all
+	}
+	list := slices.DeleteFunc(slices.Clone(all), func(id string) bool { return !slices.Contains(ids, id) })
+	for _, id := range ids {
+		if !slices.Contains(all, id) { // it is reported when it is its turn
+			list = append(list, id)
+		}
+	}
+	return list
+}
+
 // App returns an installed app and what is known about the release of its catalog.
 func (s *Survey) App(id string) (*App, error) {
 	list, err := s.Apps([]string{id})
@@ -369,6 +384,17 @@ func write(dir, id string, r update.Release) error {
 		}
 	}
 	return nil
+}
+
+// Images is the images of an app's release, each once.
+func (a *App) Images() (names []string) {
+	app, _ := a.Staged.Want.Find(a.ID)
+	for _, f := range app.Files {
+		if image := f.Image(); image != "" && !slices.Contains(names, image) {
+			names = append(names, image)
+		}
+	}
+	return names
 }
 
 // Others is the other apps whose files a release changes, such as Tor, which has the onion services of

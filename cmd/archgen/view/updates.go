@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
+	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
 	"github.com/archipelago-os/archipelago/units/update"
 )
 
@@ -26,6 +27,22 @@ type Update struct {
 	Lacks  []string       `json:"lacks"`
 	// Log is the last lines of an app whose release was refused.
 	Log []string `json:"log,omitempty"`
+}
+
+// UpdateOf is what updates shows of an app.
+func UpdateOf(a *updates.App) Update {
+	u := Update{
+		ID: a.ID, Installed: a.Version, Catalog: a.From.Catalog, Reason: a.Findings[0].Reason, State: a.Findings[0].Text,
+		Findings: a.Findings, Changelog: a.Changelog,
+		Rights: append([]update.Right{}, a.Facts.Rights...), Lacks: append([]string{}, a.Facts.Lost...), // not null in JSON
+	}
+	if a.Facts.Refusal != nil {
+		u.Log = a.Facts.Refusal.Log
+	}
+	if a.To != nil && update.IsAvailable(a.Findings) {
+		u.Available, u.Revision, u.Catalog = a.To.Version, a.To.Revision, a.To.Catalog
+	}
+	return u
 }
 
 // Updates prints a table of apps.

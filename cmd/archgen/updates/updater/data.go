@@ -1,4 +1,4 @@
-package main
+package updater
 
 import (
 	"context"
@@ -16,12 +16,12 @@ import (
 // takes a second for 300 MB, and the app is down meanwhile.
 const mostCopied = 2 << 30
 
-func (h *updateHost) volumes() snapshot.Volumes {
-	return snapshot.Volumes{Scope: h.machine.Scope, Dir: h.machine.Volumes, Podman: h.podman}
+func (h *host) volumes() snapshot.Volumes {
+	return snapshot.Volumes{Scope: h.Machine.Scope, Dir: h.Machine.Volumes, Podman: h.Machine.Podman}
 }
 
 // Save stops the app, and takes snapshots of its volumes.
-func (h *updateHost) Save(ctx context.Context, j *update.Journal) error {
+func (h *host) Save(ctx context.Context, j *update.Journal) error {
 	if err := h.passed(ctx, j.App, units.Stop); err != nil {
 		return err
 	}
@@ -41,8 +41,8 @@ func (h *updateHost) Save(ctx context.Context, j *update.Journal) error {
 
 // Restore stops the app, and exchanges its data with the snapshots. What was exchanged stays so when it
 // is called again.
-func (h *updateHost) Restore(ctx context.Context, j *update.Journal) error {
-	store := h.machine.Store
+func (h *host) Restore(ctx context.Context, j *update.Journal) error {
+	store := h.Machine.Store
 	if err := errors.Join(store.BlockStarts(j.App), h.passed(ctx, j.App, units.Stop)); err != nil {
 		return err
 	}
@@ -59,24 +59,24 @@ func (h *updateHost) Restore(ctx context.Context, j *update.Journal) error {
 }
 
 // Write gives the app its unit files again. It is stopped, and stays so.
-func (h *updateHost) Write(ctx context.Context, j *update.Journal) error {
+func (h *host) Write(ctx context.Context, j *update.Journal) error {
 	return h.passed(ctx, j.App, "")
 }
 
 // Release lets the app start.
-func (h *updateHost) Release(j *update.Journal) error { return h.machine.Store.AllowStarts(j.App) }
+func (h *host) Release(j *update.Journal) error { return h.Machine.Store.AllowStarts(j.App) }
 
 // Forget removes the snapshots. One that can't be removed takes room until the next update.
-func (h *updateHost) Forget(ctx context.Context, j *update.Journal) {
+func (h *host) Forget(ctx context.Context, j *update.Journal) {
 	for _, volume := range j.Volumes {
 		if err := h.volumes().Drop(ctx, volume); err != nil {
-			h.say(fmt.Errorf("the snapshot of %s is left: %w", volume, err))
+			h.Failed(fmt.Errorf("the snapshot of %s is left: %w", volume, err))
 		}
 	}
 }
 
 // passed makes a pass over an app, whose failure is the error.
-func (h *updateHost) passed(ctx context.Context, app string, request units.Kind) error {
+func (h *host) passed(ctx context.Context, app string, request units.Kind) error {
 	report, err := h.pass(ctx, app, request)
 	if err != nil {
 		return err

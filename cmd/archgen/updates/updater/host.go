@@ -1,4 +1,4 @@
-package main
+package updater
 
 import (
 	"context"
@@ -8,55 +8,30 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
 	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/update"
 )
 
-// updateHost is the machine during an update. It implements update.Machine.
-type updateHost struct {
-	*cli
-	o       *applyOptions
-	machine *machine.Machine
-}
-
-func (c *cli) host(o *applyOptions, l *machine.Machine) *updateHost { return &updateHost{c, o, l} }
-
-// resumeUpdate completes the update of a run that was killed. It leaves the update of an app that is
-// asked to stop, and one that another process carries out.
-func (c *cli) resumeUpdate(ctx context.Context, l *machine.Machine, o *applyOptions, asked func(id string) units.Kind) error {
-	j, unlock, err := l.Store.AbandonedUpdate(ctx)
-	if err != nil || j == nil {
-		return err
-	}
-	defer unlock()
-	if asked(j.App) == units.Stop {
-		return nil
-	}
-	return c.continueUpdate(ctx, o, l, j)
-}
+// host is the machine during an update. It implements update.Machine.
+type host struct{ *Runner }
 
 // Keep stores the journal.
-func (h *updateHost) Keep(j *update.Journal) error {
-	if err := h.machine.Store.SaveUpdateJournal(j); err != nil {
+func (h *host) Keep(j *update.Journal) error {
+	if err := h.Machine.Store.SaveUpdateJournal(j); err != nil {
 		return err
 	}
 	if j.State != update.Applying || len(j.Saved) == 0 { // else it was recorded when its data was saved
-		record(journal.OfUpdateStep(j))
+		h.Record(journal.OfUpdateStep(j))
 	}
 	return nil
 }
 
 // Drop removes the journal.
-func (h *updateHost) Drop() error { return h.machine.Store.SaveUpdateJournal(nil) }
+func (h *host) Drop() error { return h.Machine.Store.SaveUpdateJournal(nil) }
 
 // Installed reads the installed release of an app.
-func (h *updateHost) Installed(app string) (update.Release, error) {
-	dir, err := h.directory(&h.o.source)
-	if err != nil {
-		return update.Release{}, err
-	}
-	file := dir.Files()[app]
+func (h *host) Installed(app string) (update.Release, error) {
+	file := h.Dir.Files()[app]
 	if file == "" {
 		return update.Release{}, nil
 	}
@@ -64,18 +39,15 @@ func (h *updateHost) Installed(app string) (update.Release, error) {
 }
 
 // Install makes a release the installed one.
-func (h *updateHost) Install(app string, r update.Release, grants []string) error {
-	dir, err := h.directory(&h.o.source)
-	if err == nil {
-		_, err = dir.Install(updates.AppOf(app, r, grants))
-	}
+func (h *host) Install(app string, r update.Release, grants []string) error {
+	_, err := h.Dir.Install(updates.AppOf(app, r, grants))
 	return err
 }
 
 // Accept records the release that an app has now, and the one before. A release that was undone is
 // refused.
-func (h *updateHost) Accept(j *update.Journal) error {
-	store := h.machine.Store
+func (h *host) Accept(j *update.Journal) error {
+	store := h.Machine.Store
 	refused, err := store.Refused()
 	if err != nil {
 		return err
@@ -84,7 +56,7 @@ func (h *updateHost) Accept(j *update.Journal) error {
 	earlier := &j.From
 	if j.IsUndo {
 		earlier = nil
-		refused[j.From.Digest] = update.Refusal{App: j.App, Origin: j.From.Origin, At: time.Now().UTC().Truncate(time.Second), Why: "undone"}
+		refused[j.From.Digest] = update.Refusal{App: j.App, Origin: j.From.Origin, At: h.now(), Why: "undone"}
 	}
 	if err := store.SaveRefused(refused); err != nil {
 		return err
@@ -96,18 +68,18 @@ func (h *updateHost) Accept(j *update.Journal) error {
 }
 
 // Refuse records that a release was rolled back.
-func (h *updateHost) Refuse(j *update.Journal) error {
-	refused, err := h.machine.Store.Refused()
+func (h *host) Refuse(j *update.Journal) error {
+	refused, err := h.Machine.Store.Refused()
 	if err != nil {
 		return err
 	}
-	refused[j.To.Digest] = update.Refusal{App: j.App, Origin: j.To.Origin, At: time.Now().UTC().Truncate(time.Second), Why: j.Why, Log: j.Log}
-	return h.machine.Store.SaveRefused(refused)
+	refused[j.To.Digest] = update.Refusal{App: j.App, Origin: j.To.Origin, At: h.now(), Why: j.Why, Log: j.Log}
+	return h.Machine.Store.SaveRefused(refused)
 }
 
 // Serve makes a pass over the app and the others, and waits until they serve.
-func (h *updateHost) Serve(ctx context.Context, j *update.Journal) (update.Verdict, error) {
-	k, want, err := h.installed(&h.o.source)
+func (h *host) Serve(ctx context.Context, j *update.Journal) (update.Verdict, error) {
+	k, want, err := h.Source.Installed()
 	if err != nil {
 		return update.Verdict{}, err
 	}
@@ -132,21 +104,20 @@ func (h *updateHost) Serve(ctx context.Context, j *update.Journal) (update.Verdi
 }
 
 // pass makes a pass over an app with a request, and over others without one.
-func (h *updateHost) pass(ctx context.Context, app string, request units.Kind, others ...string) (reconcile.Report, error) {
-	_, report, err := h.reconcile(ctx, h.machine, h.o, append([]string{app}, others...), func(id string) units.Kind {
+func (h *host) pass(ctx context.Context, app string, request units.Kind, others ...string) (reconcile.Report, error) {
+	return h.Pass(ctx, append([]string{app}, others...), func(id string) units.Kind {
 		if id == app {
 			return request
 		}
 		return ""
 	})
-	return report, err
 }
 
 // downtime is how long the last restart of the app took since the update began, 0 if it is unknown.
 // healthd or the path unit may have made it.
-func (h *updateHost) downtime(ctx context.Context, j *update.Journal) time.Duration {
+func (h *host) downtime(ctx context.Context, j *update.Journal) time.Duration {
 	service := units.ServiceName(j.App)
-	found, err := h.machine.Services.All(ctx, []string{service})
+	found, err := h.Machine.Services.All(ctx, []string{service})
 	u := found[service].Systemd
 	if err != nil || u.ActiveExitTimestamp < uint64(j.Began.UnixMicro()) || u.ActiveEnterTimestamp < u.ActiveExitTimestamp {
 		return 0
