@@ -49,13 +49,13 @@ type Runner struct {
 	Pass func(ctx context.Context, ids []string, asked func(id string) units.Kind) (reconcile.Report, error)
 	// Record writes an event to the system's journal.
 	Record func(journal.Event)
-	// Pulling is told of each image before it is pulled.
+	// Pulling is called before an image is pulled.
 	Pulling func(app, image string)
-	// Failed is told what failed and does not end the run.
+	// Failed is called with what failed and does not end the run.
 	Failed func(error)
-	// Left is told why an app that an operator named has nothing to update.
+	// Left is called with why an app that an operator named has nothing to update.
 	Left func(app, why string)
-	// Continued is told of an update of an earlier run, and Ended how each update ended.
+	// Continued is called with an update of an earlier run before it continues, and Ended when one has ended.
 	Continued func(*update.Journal)
 	Ended     func(update.Result)
 }
@@ -306,7 +306,7 @@ func (c *course) journalOf(s *updates.Survey, app *updates.App) *update.Journal 
 		j.State = update.Saving
 	}
 	if grants := app.Grants(); len(grants) > 0 && !c.o.Undo {
-		j.GrantsBefore = append([]string{}, s.Compiled.GrantsOf(app.ID).App...) // nil would grant nothing anew
+		j.GrantsBefore = append([]string{}, s.Compiled.GrantsOf(app.ID).App...) // nil means that none are granted
 		j.Grants = slices.Concat(j.GrantsBefore, grants)
 	}
 	return j
