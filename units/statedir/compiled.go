@@ -13,11 +13,19 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// compiledFile is the last desired state that a command compiled since the machine booted: a line of
-// JSON, and the content of all unit files, which would take ten times as long to read as JSON.
-const compiledFile = "compiled"
+// CompiledBy is a command that keeps the desired state that it has compiled, until the machine boots.
+type CompiledBy string
 
-// compiled is that line.
+// The commands.
+const (
+	// ByApply is all that make a pass over the installed apps.
+	ByApply CompiledBy = "compiled"
+	// ByRender is archgen render, of any directory.
+	ByRender CompiledBy = "rendered"
+)
+
+// compiled is the first line of a file, in JSON. The content of all unit files follows: as JSON, it
+// would take ten times as long to read.
 type compiled struct {
 	// Inputs is the digest of what the desired state was compiled from.
 	Inputs string        `json:"inputs"`
@@ -40,9 +48,9 @@ func digestOf(inputs string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// SaveCompiled keeps the desired state that was compiled from inputs for the next command. It does not
+// SaveCompiled keeps the desired state that a command compiled from inputs, for the next one of its kind. It does not
 // create the runtime directory, which the first pass does.
-func (s Store) SaveCompiled(inputs string, want units.Desired) error {
+func (s Store) SaveCompiled(by CompiledBy, inputs string, want units.Desired) error {
 	if _, err := os.Stat(s.Runtime); err != nil {
 		return err
 	}
@@ -63,15 +71,15 @@ func (s Store) SaveCompiled(inputs string, want units.Desired) error {
 	c.Want.Shared = without(want.Shared)
 	line, err := json.Marshal(c)
 	if err != nil {
-		return fmt.Errorf("writing %s: %w", compiledFile, err)
+		return fmt.Errorf("writing %s: %w", by, err)
 	}
-	return durable.Replace(s.Runtime, compiledFile, slices.Concat(line, []byte("\n"), contents))
+	return durable.Replace(s.Runtime, string(by), slices.Concat(line, []byte("\n"), contents))
 }
 
-// Compiled returns the desired state that a command compiled from the same inputs. It reports false if
-// none did since the machine booted.
-func (s Store) Compiled(inputs string) (units.Desired, bool) {
-	data, err := durable.ReadFile(s.Runtime, compiledFile)
+// Compiled returns the desired state that the last such command compiled. It reports false if that had
+// other inputs, or there was none since the machine booted.
+func (s Store) Compiled(by CompiledBy, inputs string) (units.Desired, bool) {
+	data, err := durable.ReadFile(s.Runtime, string(by))
 	if err != nil {
 		return units.Desired{}, false
 	}

@@ -27,26 +27,29 @@ func TestCompiled(t *testing.T) {
 		Shared: units.Set{file("use.network", "\x00[Network]")}, Complete: true, Scope: units.System,
 	}
 	s := Store{Runtime: filepath.Join(t.TempDir(), "run")}
-	if err := s.SaveCompiled("a", want); err == nil {
+	if err := s.SaveCompiled(ByApply, "a", want); err == nil {
 		t.Error("kept without the directory")
 	}
 	if err := os.Mkdir(s.Runtime, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SaveCompiled("a", want); err != nil {
+	if err := s.SaveCompiled(ByApply, "a", want); err != nil {
 		t.Fatal(err)
 	}
 	if string(want.Apps[1].Files[0].Content) == "" {
 		t.Error("the content of the caller's files is gone")
 	}
-	found, ok := s.Compiled("a")
+	found, ok := s.Compiled(ByApply, "a")
 	if d := cmp.Diff(want, found, cmp.Transformer("text", func(b []byte) string { return string(b) })); d != "" || !ok {
 		t.Errorf("found %v (-want +got):\n%s", ok, d)
 	}
-	if _, ok := s.Compiled("b"); ok {
+	if _, ok := s.Compiled(ByApply, "b"); ok {
 		t.Error("found for other inputs")
 	}
-	path := filepath.Join(s.Runtime, compiledFile)
+	if _, ok := s.Compiled(ByRender, "a"); ok {
+		t.Error("found for another command")
+	}
+	path := filepath.Join(s.Runtime, string(ByApply))
 	whole, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +58,7 @@ func TestCompiled(t *testing.T) {
 		if err := os.WriteFile(path, []byte(damaged), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if found, ok := s.Compiled("a"); ok {
+		if found, ok := s.Compiled(ByApply, "a"); ok {
 			t.Errorf("found in %q: %+v", damaged, found)
 		}
 	}

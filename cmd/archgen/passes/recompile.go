@@ -1,13 +1,11 @@
 package passes
 
 import (
-	"os"
 	"slices"
-	"time"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/session"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
-	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
@@ -26,7 +24,7 @@ type recompiler struct {
 // installed is Installed of the source. The caller may change the apps of the desired state. The
 // result has no manifests if an earlier command compiled them: see all.
 func (r *recompiler) installed() (*compile.Compiled, units.Desired, error) {
-	now := stamp(r.Source, time.Now())
+	now := session.Inputs(r.Source)
 	if r.k == nil || now == "" || now != r.before {
 		if err := r.recall(now); err != nil {
 			return r.k, r.want, err
@@ -41,7 +39,7 @@ func (r *recompiler) installed() (*compile.Compiled, units.Desired, error) {
 func (r *recompiler) recall(inputs string) error {
 	r.before = inputs
 	if inputs != "" && r.Store != nil {
-		if want, ok := r.Store.Compiled(inputs); ok {
+		if want, ok := r.Store.Compiled(statedir.ByApply, inputs); ok {
 			r.k, r.want = &compile.Compiled{Whole: true}, want
 			return nil
 		}
@@ -58,7 +56,7 @@ func (r *recompiler) compile() (err error) {
 	case isOfMachine(r.k, r.want):
 		r.before = ""
 	case len(r.k.Diags) == 0 && r.Store != nil: // with the manifests the diagnostics would be missing
-		_ = r.Store.SaveCompiled(r.before, r.want) // else it is compiled again
+		_ = r.Store.SaveCompiled(statedir.ByApply, r.before, r.want) // else it is compiled again
 	}
 	return nil
 }
@@ -76,21 +74,4 @@ func (r *recompiler) all() (*compile.Compiled, error) {
 // conflict has unit files, or what old unit files record.
 func isOfMachine(k *compile.Compiled, want units.Desired) bool {
 	return k.Diags.HasErrors() || !want.Complete || slices.ContainsFunc(want.Apps, func(app units.App) bool { return app.Unrecorded != nil })
-}
-
-// stamp identifies the inputs of a compilation and the program that compiles, of which a build for
-// tests has the version of another one. It is empty if a file has just changed, and may change again
-// without another stamp.
-func stamp(s compile.Source, now time.Time) string {
-	found, err := s.Inputs()
-	if err != nil || !found.IsSettled(now) {
-		return ""
-	}
-	path, err := os.Executable()
-	if err != nil {
-		return ""
-	}
-	var program durable.Stamp
-	program.Add(path)
-	return program.String() + found.String()
 }

@@ -6,10 +6,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/session"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/statedir"
@@ -45,7 +45,7 @@ func TestRecompile(t *testing.T) {
 		return k, want
 	}
 	settled := func() {
-		for stamp(r.Source, time.Now()) == "" {
+		for session.Inputs(r.Source) == "" {
 			runtime.Gosched()
 		}
 	}
@@ -93,7 +93,7 @@ func TestRecompileLater(t *testing.T) {
 	source := compile.Source{Scope: units.User, Getenv: getenv, Podman: "5.4", Generator: "1", Format: store.DataFormat, FormatsDir: store.DataFormats()}
 	run := func() (isCompiled bool, want units.Desired) {
 		t.Helper()
-		for stamp(source, time.Now()) == "" {
+		for session.Inputs(source) == "" {
 			runtime.Gosched()
 		}
 		r := recompiler{Source: source, Store: &store}

@@ -8,6 +8,7 @@ package render
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
@@ -45,7 +47,7 @@ func (o Output) Render(args []string) error {
 	case !o.OnStdout:
 		o.Grants = session.WhereverTheyLie
 	}
-	k, err := o.Load(args)
+	k, files, err := o.compile(args)
 	if err != nil {
 		return err
 	}
@@ -54,7 +56,6 @@ func (o Output) Render(args []string) error {
 			return err
 		}
 	}
-	files := k.Files()
 	switch {
 	case o.OnlyImages:
 		return view.Pinned(o.Stdout, files)
@@ -72,6 +73,49 @@ func (o Output) Render(args []string) error {
 		}
 	}
 	return o.write(dir, k, files)
+}
+
+// compile compiles the manifests, unless the render before it did and no input has changed: then the
+// result has no manifests, as it had no diagnostics.
+func (o Output) compile(args []string) (*compile.Compiled, units.Set, error) {
+	base, err := o.Local()
+	inputs := o.inputs(args)
+	canKeep := err == nil && inputs != ""
+	if canKeep {
+		if known, ok := base.Store.Compiled(statedir.ByRender, inputs); ok {
+			return &compile.Compiled{Whole: true}, known.Shared, nil
+		}
+	}
+	k, err := o.Load(args)
+	if err != nil || k.Result == nil {
+		return k, nil, err
+	}
+	files := k.Files()
+	if canKeep && k.Whole && len(k.Diags)+len(k.Empty)+len(k.Unrecorded) == 0 {
+		_ = base.Store.SaveCompiled(statedir.ByRender, inputs, units.Desired{Shared: files}) // else it is compiled again
+	}
+	return k, files, nil
+}
+
+// inputs identifies what the files of whole directories, or of all installed apps, are made from. It is
+// empty for any other output.
+func (o Output) inputs(args []string) string {
+	if o.OnStdout || o.OnlyImages {
+		return ""
+	}
+	dirs := make([]string, 0, len(args))
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		if !session.IsPath(arg) || err != nil || !info.IsDir() {
+			return ""
+		}
+		dir, err := filepath.Abs(arg)
+		if err != nil {
+			return ""
+		}
+		dirs = append(dirs, dir)
+	}
+	return session.Inputs(o.Compiler(), dirs...)
 }
 
 // dir is the directory that the files are written to.

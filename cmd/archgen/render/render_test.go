@@ -5,11 +5,13 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/session"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
 const web = "app: {id: web, name: Web, version: 1.0.0, container: {image: localhost/web:1}}\n"
@@ -84,4 +86,48 @@ func TestRenderRefuses(t *testing.T) {
 	if _, err := os.Stat(o.Dir); err == nil {
 		t.Error("a manifest with errors made a directory of units")
 	}
+}
+
+// TestRenderAgain: what the render before compiled is taken as it is, until a manifest changes. Files
+// are compared all the same.
+func TestRenderAgain(t *testing.T) {
+	t.Parallel()
+	o, stdout, _ := output(t)
+	home := o.Getenv("HOME")
+	o.Getenv = func(name string) string {
+		return map[string]string{"HOME": home, "XDG_RUNTIME_DIR": filepath.Join(home, "run")}[name]
+	}
+	if err := os.MkdirAll(filepath.Join(home, "run/archipelago"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	o.Dir = filepath.Join(t.TempDir(), "units")
+	manifests := filepath.Join(home, ".config/archipelago/apps")
+	kept := filepath.Join(home, "run/archipelago", string(statedir.ByRender))
+	render := func(want string) {
+		t.Helper()
+		for session.Inputs(o.Compiler(), manifests) == "" {
+			runtime.Gosched()
+		}
+		stdout.Reset()
+		if err := o.Render([]string{manifests}); err != nil || !strings.Contains(stdout.String(), want) {
+			t.Errorf("%v, %q", err, stdout)
+		}
+	}
+	render("2 written, 0 removed, 0 unchanged")
+	first, err := os.Stat(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	render("2 files, nothing changed")
+	if err := os.Remove(filepath.Join(o.Dir, "app@web.container")); err != nil {
+		t.Fatal(err)
+	}
+	render("1 written, 0 removed, 1 unchanged")
+	if second, err := os.Stat(kept); err != nil || !os.SameFile(first, second) {
+		t.Errorf("compiled again: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(manifests, "web.yaml"), []byte(strings.Replace(web, "1.0.0", "1.0.1", 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	render("2 written, 0 removed, 0 unchanged")
 }

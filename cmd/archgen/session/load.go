@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
@@ -139,4 +140,21 @@ func (s *Session) Entries() ([]catalog.Entry, diag.List, error) {
 	remotes, found := s.Catalogs().Remotes()
 	entries, diags, err := catalog.Entries(paths.Env{Getenv: s.Getenv}.Catalog(), remotes...)
 	return entries, append(found, diags...), err
+}
+
+// Inputs identifies what compiling the manifests in directories depends on, or the installed ones
+// without directories, and the program that compiles: a build for tests has the version of another
+// one. It is empty if a file has just changed, and may change again without another identity.
+func Inputs(from compile.Source, dirs ...string) string {
+	found, err := from.Inputs(dirs...)
+	if err != nil || !found.IsSettled(time.Now()) {
+		return ""
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return ""
+	}
+	var program durable.Stamp
+	program.Add(path)
+	return program.String() + found.String()
 }
