@@ -63,7 +63,7 @@ func (a Adopter) Unpark(ctx context.Context, c units.ForeignContainer) error {
 
 // removeOurs removes a leftover container of one of our units.
 func (a Adopter) removeOurs(ctx context.Context, name string) error {
-	found, err := a.Podman.Lines(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter=name=^"+regexp.QuoteMeta(name)+"$", "--filter=label="+ourLabel)
+	found, err := a.Podman.Lines(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter=name=^"+regexp.QuoteMeta(name)+"$", "--filter=label="+AppLabel)
 	if err != nil || len(found) == 0 {
 		return err
 	}

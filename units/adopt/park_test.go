@@ -137,7 +137,7 @@ func (p *podman) has(t *testing.T, want []container, done []string, err error, f
 func TestUnpark(t *testing.T) {
 	t.Parallel()
 	ours := func(state string) container {
-		return container{id: "c2", name: "x", state: state, labels: map[string]string{ourLabel: "x"}}
+		return container{id: "c2", name: "x", state: state, labels: map[string]string{AppLabel: "x"}}
 	}
 	removal := "rm --force --ignore c2"
 	for name, tt := range map[string]struct {
@@ -190,10 +190,10 @@ func TestUnpark(t *testing.T) {
 		"only the app's own container has its name, not one of another part": {
 			there: []container{
 				one("x.legacy", "exited", ""), ours("exited"),
-				{id: "c3", name: "x.db", state: "running", labels: map[string]string{ourLabel: "x"}},
+				{id: "c3", name: "x.db", state: "running", labels: map[string]string{AppLabel: "x"}},
 			},
 			done: []string{removal, "rename c1 x"},
-			want: []container{one("x", "exited", ""), {id: "c3", name: "x.db", state: "running", labels: map[string]string{ourLabel: "x"}}},
+			want: []container{one("x", "exited", ""), {id: "c3", name: "x.db", state: "running", labels: map[string]string{AppLabel: "x"}}},
 		},
 		"another foreign container has its name": {
 			there: []container{one("x.legacy", "exited", ""), {id: "c2", name: "x", state: "running"}}, had: units.ForeignContainer{Ran: true},
@@ -259,7 +259,7 @@ func TestPodmanFailsHalfWay(t *testing.T) {
 			if had.Restart != "" {
 				away.restart = "no"
 			}
-			ended := container{id: "c2", name: "x", state: "exited", labels: map[string]string{ourLabel: "x"}}
+			ended := container{id: "c2", name: "x", state: "exited", labels: map[string]string{AppLabel: "x"}}
 			park := func(p *podman) error { return p.adopter().Park(t.Context(), patient, had) }
 			unpark := func(p *podman) error { return p.adopter().Unpark(t.Context(), had) }
 			halfWay(t, "park, and again", []container{c}, park, park, away)
@@ -301,7 +301,7 @@ func halfWay(t *testing.T, what string, there []container, do, then func(*podman
 // TestUnparkAPart: the dot in the name of a part is no wildcard.
 func TestUnparkAPart(t *testing.T) {
 	t.Parallel()
-	other := container{id: "c2", name: "x-db", state: "running", labels: map[string]string{ourLabel: "x-db"}}
+	other := container{id: "c2", name: "x-db", state: "running", labels: map[string]string{AppLabel: "x-db"}}
 	p := newPodman(t, one("x.db.legacy", "exited", ""), other)
 	err := p.adopter().Unpark(t.Context(), units.ForeignContainer{ID: "c1", Name: "x.db"})
 	p.has(t, []container{one("x.db", "exited", ""), other}, []string{"rename c1 x.db"}, err, "")

@@ -20,7 +20,7 @@ import (
 
 // The labels of the containers of units, ours and others.
 const (
-	ourLabel  = "io.archipelago.app"
+	AppLabel  = "io.archipelago.app"
 	unitLabel = "PODMAN_SYSTEMD_UNIT"
 )
 

@@ -8,8 +8,8 @@ import (
 	"strconv"
 )
 
-// ourLabel is a label of every container of a rendered unit.
-const ourLabel = "io.archipelago.app"
+// AppLabel is the label of every container of a rendered unit. Its value is the id of the app.
+const AppLabel = "io.archipelago.app"
 
 // Container is a foreign container that has the name of an app's container. archgen adopt --json
 // prints it.
@@ -56,7 +56,7 @@ func (a Adopter) Survey(ctx context.Context, ids []string) ([]Container, error) 
 	}
 	var found []string
 	for _, c := range all {
-		_, isOurs := c.Labels[ourLabel]
+		_, isOurs := c.Labels[AppLabel]
 		isWanted := slices.ContainsFunc(c.Names, func(n string) bool { return places[n] != nil })
 		if isWanted && !isOurs {
 			found = append(found, c.ID)

@@ -42,7 +42,7 @@ func TestSurvey(t *testing.T) {
 				{Name: "two.db", App: "two", Part: "db", State: "paused", ManifestImage: "db:1"},
 			},
 		},
-		"one of a unit of ours":              {[]container{{id: "c1", name: "x", state: "running", labels: map[string]string{ourLabel: "x"}}}, nil},
+		"one of a unit of ours":              {[]container{{id: "c1", name: "x", state: "running", labels: map[string]string{AppLabel: "x"}}}, nil},
 		"one that has no app's name":         {[]container{{id: "c1", name: "xx", state: "running"}}, nil},
 		"one of an app that is not surveyed": {[]container{{id: "c1", name: "other", state: "running"}}, nil},
 		"one that is parked":                 {[]container{{id: "c1", name: "x.legacy", state: "exited"}}, nil},

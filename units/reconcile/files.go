@@ -119,19 +119,28 @@ func (p *pass) revive(ctx context.Context) error {
 	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.ReasonNotLoaded})
 }
 
-// forget resets services that failed when they were stopped. systemd would list them forever as
-// failed units without a file.
+// forget stops the services again that run once more, and resets those that failed when they were
+// stopped. An app in a crash loop that is stopped later pulls in what it wants with each of its
+// restarts. systemd would list a failed unit without a file forever.
 func (p *pass) forget(ctx context.Context) error {
-	names := make([]string, 0, len(p.plan.Stops))
-	for _, a := range p.plan.Stops {
-		names = append(names, a.Target)
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	now, err := p.host.Services.Observe(ctx, names, false)
+	now, err := p.observeStopped(ctx)
 	if err != nil {
 		return err
+	}
+	isAgain := false
+	for _, a := range p.plan.Stops {
+		if u := now[a.Target]; u.Active == units.Active || u.Active == units.Activating {
+			isAgain = true
+			a.Kind = units.Stop
+			if err := p.serviceAct(ctx, a); err != nil {
+				p.fail(a.App, Failed, err, nil)
+			}
+		}
+	}
+	if isAgain {
+		if now, err = p.observeStopped(ctx); err != nil {
+			return err
+		}
 	}
 	for _, a := range p.plan.Stops {
 		if now[a.Target].Active != units.Failed {
@@ -143,6 +152,18 @@ func (p *pass) forget(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// observeStopped observes the services that the plan stops.
+func (p *pass) observeStopped(ctx context.Context) (map[string]units.Unit, error) {
+	names := make([]string, 0, len(p.plan.Stops))
+	for _, a := range p.plan.Stops {
+		names = append(names, a.Target)
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	return p.host.Services.Observe(ctx, names, false)
 }
 
 // files writes and removes files, reloads systemd, and verifies that it loaded them: a successful

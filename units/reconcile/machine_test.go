@@ -74,6 +74,13 @@ func (m *machine) preview(t *testing.T, want units.Desired) units.Plan {
 	return plan
 }
 
+// followsStop reports whether an action only ends what the plan stops: a service that failed when it
+// was stopped, or that another one has started again.
+func followsStop(a units.Action, plan units.Plan) bool {
+	isPlanned := slices.ContainsFunc(plan.Stops, func(s units.Action) bool { return s.App == a.App && s.Target == a.Target && s.Reason == a.Reason })
+	return isPlanned && (a.Kind == units.ResetFailed || a.Kind == units.Stop)
+}
+
 // deviations is the actions that only the pass or only its preview has. How an app fares is not
 // known in advance, so what follows from that, or is not done because of it, is no deviation.
 func deviations(plan units.Plan, r reconcile.Report) (list []string) {
@@ -87,7 +94,7 @@ func deviations(plan units.Plan, r reconcile.Report) (list []string) {
 			planned = slices.Delete(planned, i, i+1)
 		} else if a.Reason == units.ReasonNeedRolledBack {
 			continue // it follows from the outcome of another app
-		} else if isStopped := a.Kind == units.ResetFailed && slices.Contains(r.Actions, units.Action{App: a.App, Kind: units.Stop, Target: a.Target, Reason: a.Reason}); a.App != "" && !isBad[a.App] && !isStopped {
+		} else if a.App != "" && !isBad[a.App] && !followsStop(a, plan) {
 			list = append(list, fmt.Sprintf("done but not planned: %+v", a))
 		}
 	}

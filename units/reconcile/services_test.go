@@ -336,6 +336,28 @@ func TestRemoveOfWhatMustBeKilled(t *testing.T) {
 	})
 }
 
+// TestRemoveOfACrashLoop: an app that is stopped last, and that systemd restarts until then, starts
+// what it wants again. Nothing of them runs in the end.
+func TestRemoveOfACrashLoop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("db", "1"), app("shop", "1"), app("y", "1"))
+		m.After = func(verb, target string) {
+			if verb == "stop" && target == "app@db.service" && m.Unit("app@shop.service").Active == units.Active {
+				m.StartByHand(target)
+			}
+		}
+		m.Effects = nil
+		m.run(t, app("y", "1"))
+		equal(t, "log", []string{
+			"stop app@db.service", "stop app@shop.service", "stop app@db.service", "remove app@db.container", "remove app@shop.container", "reload",
+		}, m.Did())
+		m.Effects = nil
+		m.run(t, app("y", "1"))
+		equal(t, "next pass", nil, m.Did())
+	})
+}
+
 // TestRemoveOfWhatLostItsUnit: its unit is restored until it has stopped.
 func TestRemoveOfWhatLostItsUnit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

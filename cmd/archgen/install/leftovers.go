@@ -40,6 +40,25 @@ func RemoveNetworks(ctx context.Context, m *machine.Machine) error {
 	return errors.Join(err, unlisted)
 }
 
+// StopServices stops the services of removed apps that run although a pass has stopped them: systemd
+// restarts one as long as another unit that is in a crash loop wants it. It also has systemd forget
+// those that failed.
+func StopServices(ctx context.Context, services machine.Services, ids []string) error {
+	isOf := func(u systemd.Listed) bool { return slices.Contains(ids, units.AppOf(u.Name)) }
+	isUp := func(u systemd.Listed) bool { return isOf(u) && u.ActiveState != string(units.Inactive) }
+	if err := stop(ctx, services, isUp, units.AppServices); err != nil {
+		return err
+	}
+	left, err := services.Manager.ListByPatterns(ctx, units.AppServices)
+	errs := []error{err}
+	for _, u := range left {
+		if isOf(u) && u.ActiveState == string(units.Failed) {
+			errs = append(errs, services.ResetFailed(ctx, u.Name))
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // StopVolumes stops the units that create the volumes of apps. A unit that stays active
 // would not create its volume when the app is installed again.
 func StopVolumes(ctx context.Context, services machine.Services, ids []string) error {

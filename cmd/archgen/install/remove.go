@@ -10,7 +10,9 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/installed"
+	"github.com/archipelago-os/archipelago/units/adopt"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
 // Removable adds the companions of the apps to be removed, with a note for each, and
@@ -82,8 +84,8 @@ type Data struct {
 	dir     installed.Directory
 	// kept is the secrets that Podman stores, values those that archgen stores.
 	kept, values []string
-	// apps is those that have overlays.
-	apps []string
+	// ids is the apps, overlaid those that have overlays.
+	ids, overlaid []string
 }
 
 // List is all of the data, each with its kind.
@@ -101,7 +103,7 @@ func (d *Data) List() (all []string) {
 
 // DataOf lists what belongs to apps.
 func DataOf(ctx context.Context, secrets machine.Secrets, dir installed.Directory, ids []string) (*Data, error) {
-	d := &Data{secrets: secrets, dir: dir}
+	d := &Data{secrets: secrets, dir: dir, ids: ids}
 	for _, list := range []struct {
 		of   *[]string
 		find func() ([]string, error)
@@ -123,7 +125,7 @@ func DataOf(ctx context.Context, secrets machine.Secrets, dir installed.Director
 	d.Secrets = slices.Compact(slices.Sorted(slices.Values(slices.Concat(d.kept, d.values))))
 	for _, id := range ids {
 		if overlays := dir.Overlays(id); overlays != "" {
-			d.apps, d.Overlays = append(d.apps, id), append(d.Overlays, overlays)
+			d.overlaid, d.Overlays = append(d.overlaid, id), append(d.Overlays, overlays)
 		}
 	}
 	return d, nil
@@ -139,22 +141,67 @@ func belongs(name string, ids []string) bool {
 // IsEmpty reports whether there is no data.
 func (d *Data) IsEmpty() bool { return len(d.Volumes)+len(d.Secrets)+len(d.Overlays) == 0 }
 
-// Delete deletes the data.
+// Delete deletes the data. The services of the apps have to be down.
 func (d *Data) Delete(ctx context.Context) error {
-	var errs []error
-	for _, list := range []struct {
-		kind  string
-		names []string
-	}{{"volume", d.Volumes}, {"secret", d.kept}} {
-		if len(list.names) > 0 {
-			errs = append(errs, d.secrets.Podman.Podman.Run(ctx, append([]string{list.kind, "rm", "--"}, list.names...)...))
-		}
+	errs := []error{d.deleteVolumes(ctx)}
+	if len(d.kept) > 0 {
+		errs = append(errs, d.podman().Run(ctx, append([]string{"secret", "rm", "--"}, d.kept...)...))
 	}
 	for _, name := range d.values {
 		errs = append(errs, d.secrets.Remove(name))
 	}
-	for _, id := range d.apps {
+	for _, id := range d.overlaid {
 		errs = append(errs, d.dir.RemoveOverlays(id))
 	}
 	return errors.Join(errs...)
+}
+
+func (d *Data) podman() podmancli.Runner { return d.secrets.Podman.Podman }
+
+// mostTries is how often volumes are deleted while containers of their apps keep them.
+const mostTries = 3
+
+// deleteVolumes deletes the volumes. A container of the apps may keep one: a start that was stopped has
+// left it, or it still ends. It is removed then; that waits until it has ended. A container of another
+// keeps its volumes.
+func (d *Data) deleteVolumes(ctx context.Context) error {
+	volumes := d.Volumes
+	for tries := 1; len(volumes) > 0; tries++ {
+		err := d.podman().Run(ctx, append([]string{"volume", "rm", "--"}, volumes...)...)
+		if err == nil {
+			return nil
+		}
+		isRemoved, failure := d.removeContainers(ctx)
+		if failure != nil || !isRemoved || tries == mostTries {
+			return errors.Join(err, failure)
+		}
+		if volumes, failure = d.left(ctx); failure != nil {
+			return errors.Join(err, failure)
+		}
+	}
+	return nil
+}
+
+// removeContainers removes what containers of the apps are left, and reports whether there were any.
+func (d *Data) removeContainers(ctx context.Context) (isRemoved bool, err error) {
+	for _, id := range d.ids {
+		found, err := d.podman().Lines(ctx, "ps", "--all", "--quiet", "--no-trunc", "--filter=label="+adopt.AppLabel+"="+id)
+		if err != nil {
+			return isRemoved, err
+		}
+		if len(found) == 0 {
+			continue
+		}
+		if err := d.podman().Run(ctx, append([]string{"rm", "--force", "--ignore", "--"}, found...)...); err != nil {
+			return isRemoved, err
+		}
+		isRemoved = true
+	}
+	return isRemoved, nil
+}
+
+// left is the volumes that are not deleted yet: Podman deletes some of a list if it can't delete all.
+func (d *Data) left(ctx context.Context) ([]string, error) {
+	names, err := d.podman().Lines(ctx, "volume", "ls", "--format={{.Name}}")
+	return slices.DeleteFunc(names, func(name string) bool { return !slices.Contains(d.Volumes, name) }), err
 }

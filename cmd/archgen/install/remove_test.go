@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
@@ -167,6 +169,25 @@ func TestRemoveNetworks(t *testing.T) {
 	}
 }
 
+// TestStopServices: what still runs of an app is stopped, and what failed is forgotten.
+func TestStopServices(t *testing.T) {
+	t.Parallel()
+	fake := systemdtest.New(t)
+	fake.Set(
+		systemd.Unit{Name: "app@web.service", ActiveState: "activating", SubState: "auto-restart"},
+		systemd.Unit{Name: "app@web.db.service", ActiveState: "failed"},
+		systemd.Unit{Name: "app@website.service", ActiveState: "active"},
+	)
+	if err := install.StopServices(t.Context(), machine.Services{Manager: fake.Connect(), Scope: units.User}, []string{"web"}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"app@web.service": "inactive", "app@web.db.service": "inactive", "app@website.service": "active"} {
+		if got := fake.Unit(name).ActiveState; got != want {
+			t.Errorf("%s is %s, want %s", name, got, want)
+		}
+	}
+}
+
 // TestStopVolumes: the units of an app's volumes are stopped, and of no other's.
 func TestStopVolumes(t *testing.T) {
 	t.Parallel()
@@ -213,5 +234,64 @@ func TestProvideSecrets(t *testing.T) {
 	cancel()
 	if err := install.ProvideSecrets(ctx, m, want, []string{"web"}); err == nil {
 		t.Error("another pass holds the lock")
+	}
+}
+
+// TestDeleteWhatLeftoversUse: a container that a start has left keeps a volume of its app. It goes
+// with it; one of anybody else keeps the volume.
+func TestDeleteWhatLeftoversUse(t *testing.T) {
+	t.Parallel()
+	inUse := errors.New("volume web.data is being used by the following container(s): abc")
+	for what, c := range map[string]struct {
+		// left is how many containers of the app are left, one after the other.
+		left    int
+		isOther bool
+		want    []string
+		err     error
+	}{
+		"nothing is left":           {want: []string{"volume rm -- web.cache web.data"}},
+		"a start that was stopped":  {left: 1, want: []string{"volume rm -- web.cache web.data", "ps", "rm --force --ignore -- abc", "volume ls", "volume rm -- web.data"}},
+		"another container uses it": {isOther: true, want: []string{"volume rm -- web.cache web.data", "ps"}, err: inUse},
+	} {
+		w := newWorld(t)
+		w.Answers = map[string]string{"volume ls": "web.cache\nweb.data\n", "secret ls": ""}
+		m := w.machine()
+		left, volumes := c.left, "web.cache\nweb.data\n"
+		var log []string
+		m.Secrets.Podman.Podman = func(_ context.Context, call podmancli.Call) error {
+			command := strings.Join(call.Args, " ")
+			switch {
+			case strings.HasPrefix(command, "volume ls"):
+				log = append(log, "volume ls")
+				_, _ = io.WriteString(call.Stdout, volumes)
+			case strings.HasPrefix(command, "secret ls"):
+			case strings.HasPrefix(command, "ps "):
+				log = append(log, "ps")
+				if !strings.HasSuffix(command, "--filter=label=io.archipelago.app=web") {
+					t.Errorf("%s: podman %s", what, command)
+				}
+				if left > 0 {
+					_, _ = io.WriteString(call.Stdout, "abc\n")
+				}
+			default:
+				log = append(log, command)
+				if strings.HasPrefix(command, "rm ") {
+					left--
+				} else if left > 0 || c.isOther {
+					volumes = "web.data\n"
+					return inUse
+				}
+			}
+			return nil
+		}
+		d, err := install.DataOf(t.Context(), m.Secrets, w.dir(), []string{"web"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log = nil
+		err = d.Delete(t.Context())
+		if d := cmp.Diff(c.want, log); d != "" || !errors.Is(err, c.err) {
+			t.Errorf("%s: %v, -want +got:\n%s", what, err, d)
+		}
 	}
 }

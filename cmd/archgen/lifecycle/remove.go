@@ -84,15 +84,19 @@ func (a Apps) confirmDeletion(data *install.Data, isConfirmed bool) error {
 	return nil
 }
 
-// purge deletes the data of removed apps.
+// purge deletes the data of removed apps, once none of their services runs. The units of the volumes
+// stop last: stopping that of a volume that is in use would stop its users.
 func (a Apps) purge(ctx context.Context, data *install.Data, ids []string) error {
-	if err := data.Delete(ctx); err != nil {
-		return err // stopping the unit of a volume that is in use would stop its users
-	}
 	m, err := a.Connect(ctx)
 	if err != nil {
 		return err
 	}
 	defer m.Close()
+	if err := install.StopServices(ctx, m.Services, ids); err != nil {
+		return err
+	}
+	if err := data.Delete(ctx); err != nil {
+		return err
+	}
 	return install.StopVolumes(ctx, m.Services, ids)
 }
