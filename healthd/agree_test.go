@@ -120,6 +120,10 @@ var scenes = map[string]struct {
 		w.Delete("app@web.container")
 		w.Load()
 	}, "stopped (invalid-manifest)", ""},
+	"manifest that never was valid, of an app that runs": {func(w *world) {
+		w.kept, w.apps = []string{"web"}, w.apps[1:]
+		w.diagnostics["web"] = "web.yaml:5:15: error: what is that?"
+	}, "running (invalid-manifest)", "serving"},
 	"image that is unavailable": {func(w *world) {
 		w.Delete("app@web.container")
 		w.Put("app@web.service", units.Unit{Loaded: true, Active: units.Active, Digest: "of another image", Invocation: "1"})

@@ -389,7 +389,7 @@ func TestKept(t *testing.T) {
 			w.apps, w.kept = w.apps[:1], []string{"other"}
 			w.mu.Unlock()
 			w.hints <- healthd.Hint{}
-			look(status.Condition{State: units.PhaseRunning, Reason: units.ReasonInvalidManifest})
+			look(status.Condition{State: units.PhaseRunning, Reason: units.ReasonInvalidManifest, Level: "serving"})
 			w.Set("app@other.service", func(u *units.Unit) { u.Active = units.Failed })
 			w.hints <- healthd.Hint{App: "other"}
 			look(status.Condition{State: units.PhaseFailed, Reason: units.ReasonInvalidManifest})

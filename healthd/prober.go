@@ -59,7 +59,7 @@ func (d *daemon) startProbers(ctx context.Context, e passResult) {
 			d.refresh(m.app)
 		}
 	}
-	for _, app := range e.report.Apps {
+	for _, app := range e.apps() {
 		d.refresh(app.ID)
 	}
 	d.follow(seen)

@@ -96,8 +96,10 @@ func (d *daemon) note(ctx context.Context, e passResult) {
 	for id := range e.meant.Refused() {
 		delete(d.planned, id)
 	}
-	for _, app := range e.report.Apps {
+	for _, app := range e.apps() {
 		d.planned[app.ID] = app
+	}
+	for _, app := range e.report.Apps {
 		d.remember(app, e.report.Units)
 	}
 	d.countRestarts(e.report)
@@ -168,6 +170,19 @@ func (d *daemon) appOf(id string) *App {
 	return a
 }
 
+// apps is the apps of a pass, and those that run although their manifests never were valid: no pass
+// has compiled them, so what is known about them is in their files.
+func (e passResult) apps() []units.App {
+	apps := slices.Clone(e.report.Apps)
+	for _, id := range e.meant.Invalid {
+		isKnown := slices.ContainsFunc(apps, func(a units.App) bool { return a.ID == id })
+		if app := units.AsRendered(id, e.report.Ours.Of(id)); !isKnown && len(app.Parts) > 0 {
+			apps = append(apps, app)
+		}
+	}
+	return apps
+}
+
 // scenes is what a pass observed of its apps, without the effects of its actions: the next
 // pass observes those.
 func (e passResult) scenes() map[string]status.Scene {
@@ -177,12 +192,12 @@ func (e passResult) scenes() map[string]status.Scene {
 			look.Actions = append(look.Actions, a)
 		}
 	}
-	files := map[string]units.Set{}
-	for _, app := range e.report.Apps {
+	files, apps := map[string]units.Set{}, e.apps()
+	for _, app := range apps {
 		files[app.ID] = app.Files
 	}
 	ids := slices.AppendSeq(slices.Collect(maps.Keys(files)), maps.Keys(e.meant.Refused()))
-	scenes, services := look.Scenes(ids), status.Services(e.report.Apps, nil, e.report.Units)
+	scenes, services := look.Scenes(ids), status.Services(apps, nil, e.report.Units)
 	for id, scene := range scenes {
 		for _, name := range services[id] {
 			file, _ := files[id].Find(units.ContainerFile(units.ContainerOf(name)))

@@ -481,7 +481,7 @@ func (p *pass) dueTime() time.Time {
 }
 
 func (p *pass) report() Report {
-	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}, Apps: slices.Clone(p.plan.Basis.Apps), Units: p.have.Units, Due: p.dueTime()}
+	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}, Apps: slices.Clone(p.plan.Basis.Apps), Units: p.have.Units, Ours: p.have.Ours, Due: p.dueTime()}
 	asked := map[string]bool{}
 	for _, app := range p.want.Apps {
 		asked[app.ID] = true
