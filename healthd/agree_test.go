@@ -2,6 +2,7 @@ package healthd_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -124,6 +125,21 @@ var scenes = map[string]struct {
 		w.kept, w.apps = []string{"web"}, w.apps[1:]
 		w.diagnostics["web"] = "web.yaml:5:15: error: what is that?"
 	}, "running (invalid-manifest)", "serving"},
+	"file that can't be written": {func(w *world) {
+		w.Write(rendered("web", "127.0.0.1:18081"))
+		w.Load()
+		w.Immutable = "app@web.container"
+	}, "running (file-differs)", "serving"},
+	"directory that can't be written": {func(w *world) {
+		w.Write(rendered("web", "127.0.0.1:18081"))
+		w.Load()
+		w.Before = func(verb, _ string) error {
+			if verb == "sync" {
+				return errors.New("read-only file system")
+			}
+			return nil
+		}
+	}, "running (file-differs)", "serving"},
 	"image that is unavailable": {func(w *world) {
 		w.Delete("app@web.container")
 		w.Put("app@web.service", units.Unit{Loaded: true, Active: units.Active, Digest: "of another image", Invocation: "1"})
@@ -168,6 +184,9 @@ func TestSameStatus(t *testing.T) {
 						t.Errorf("-archgen status +healthd:\n%s", d)
 					}
 					i := slices.IndexFunc(told, func(a status.App) bool { return a.ID == "web" })
+					if i < 0 {
+						t.Fatal("healthd does not know the app")
+					}
 					if a := told[i]; a.StateText() != tt.want || string(a.Level) != tt.level {
 						t.Errorf("%s, level %q; want %s, %q", a.StateText(), a.Level, tt.want, tt.level)
 					}

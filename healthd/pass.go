@@ -156,7 +156,7 @@ func (d *daemon) end(ctx context.Context, e passResult) {
 			d.lookAgain(max(0, time.Until(e.report.Due)))
 		}
 	}
-	if e.err == nil {
+	if e.err == nil || e.report.Units != nil { // a pass that failed may have observed the apps
 		d.note(ctx, e)
 		d.startProbers(ctx, e)
 	}

@@ -183,10 +183,10 @@ func (e passResult) apps() []units.App {
 	return apps
 }
 
-// scenes is what a pass observed of its apps, without the effects of its actions: the next
-// pass observes those.
+// scenes is what a pass observed of its apps, with what it could not do, and without the effects of
+// its actions: the next pass observes those.
 func (e passResult) scenes() map[string]status.Scene {
-	look := status.Look{Want: e.want, Units: e.report.Units, History: e.history}
+	look := status.Look{Want: e.want, Units: e.report.Units, History: e.history, Actions: slices.Clone(e.report.Undone)}
 	for _, a := range e.report.Actions {
 		if a.Kind == units.Leave {
 			look.Actions = append(look.Actions, a)

@@ -51,6 +51,8 @@ type Report struct {
 	Apps []units.App `json:"-"`
 	// Units is the services as they were when the pass decided.
 	Units map[string]units.Unit `json:"-"`
+	// Undone is the planned actions for apps some of whose files could not be changed.
+	Undone []units.Action `json:"-"`
 	// Ours is the unit files of archgen as they were when the pass decided.
 	Ours units.Set `json:"-"`
 	// Due is when the first delayed repair may be made, the zero time if there is none.

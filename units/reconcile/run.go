@@ -480,8 +480,18 @@ func (p *pass) dueTime() time.Time {
 	return p.due
 }
 
+// undone is the actions that were not carried out for apps some of whose files were not changed.
+func (p *pass) undone() []units.Action {
+	isDone := func(a units.Action) bool { return !a.Changes() || slices.Contains(p.done, a) }
+	isLeft := map[string]bool{}
+	for _, a := range p.plan.Files {
+		isLeft[a.App] = isLeft[a.App] || !isDone(a)
+	}
+	return slices.DeleteFunc(p.plan.Actions(), func(a units.Action) bool { return isDone(a) || !isLeft[a.App] })
+}
+
 func (p *pass) report() Report {
-	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}, Apps: slices.Clone(p.plan.Basis.Apps), Units: p.have.Units, Ours: p.have.Ours, Due: p.dueTime()}
+	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}, Apps: slices.Clone(p.plan.Basis.Apps), Units: p.have.Units, Ours: p.have.Ours, Undone: p.undone(), Due: p.dueTime()}
 	asked := map[string]bool{}
 	for _, app := range p.want.Apps {
 		asked[app.ID] = true
