@@ -228,17 +228,31 @@ func (d *differ) unpark(app App) []Action {
 
 // resumeAdoption finishes the adoption of a pass that was killed: the containers are removed if
 // the app serves, and restored otherwise. An app that is down was stopped by an operator, who
-// starts it again.
+// starts it again. No pass starts one that is disabled, so its containers are restored, too.
 func (d *differ) resumeAdoption(app App) {
 	main := app.Parts[0].Service
 	u := d.have.Units[main]
-	if !d.want.Adopts || !d.basis.IsInPlace(app.ID) || app.Request == Stop || u.IsAtRest() || u.Active == Deactivating {
+	switch {
+	case !d.want.Adopts || !d.basis.IsInPlace(app.ID) || app.Request == Stop:
+		return
+	case !app.Enabled && d.isDown(app):
+		d.plan.Reverts = append(d.plan.Reverts, Rollback{App: app.ID, Actions: d.plan.unparkActions(app.ID)})
+		return
+	case u.IsAtRest() || u.Active == Deactivating:
 		return
 	}
 	if u.Active == Failed {
 		d.step(app, ResetFailed, main, ReasonLegacy, false)
 	}
 	d.step(app, Start, main, ReasonLegacy, false)
+}
+
+// isDown reports whether nothing of an app runs, and systemd will not start it.
+func (d *differ) isDown(app App) bool {
+	return !slices.ContainsFunc(app.Parts, func(p Part) bool {
+		u := d.have.Units[p.Service]
+		return u.Active != "" && u.Active != Inactive && u.Active != Failed
+	})
 }
 
 // acquire finds the images and secrets that changed or started apps may lack. An app that is being

@@ -83,7 +83,8 @@ type Plan struct {
 	Files []Action
 	// Reload is nil if systemd has to read nothing.
 	Reload *Action
-	// Reverts is the apps of Basis.Reverted whose containers are not restored yet.
+	// Reverts is the apps whose containers are not restored yet: those of Basis.Reverted, and disabled
+	// ones that are down. The latter keep their unit files.
 	Reverts []Rollback
 	// Resets is the services whose automatic restarts are forgotten. They keep running, so nothing
 	// has to be verified afterwards.

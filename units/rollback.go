@@ -117,8 +117,13 @@ func (p Plan) revertActions(app App, found map[string]Unit) []Action {
 	if len(own) > 0 {
 		list = append(list, Action{Kind: Reload, Reason: ReasonRolledBack})
 	}
-	for _, c := range slices.Backward(p.Basis.Past.Adoptions[app.ID].Containers) { // the main container is last, as in a start
-		list = append(list, c.UnparkAction(app.ID))
+	return append(list, p.unparkActions(app.ID)...)
+}
+
+// unparkActions restores the foreign containers of an app.
+func (p Plan) unparkActions(app string) (list []Action) {
+	for _, c := range slices.Backward(p.Basis.Past.Adoptions[app].Containers) { // the main container is last, as in a start
+		list = append(list, c.UnparkAction(app))
 	}
 	return list
 }

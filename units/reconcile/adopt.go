@@ -56,16 +56,18 @@ func (p *pass) keepAdoptions() error {
 	return p.noteAdoption(func() {})
 }
 
-// finishReverts finishes the reverts of a pass that was killed.
+// finishReverts restores the containers of adoptions that a killed pass has begun to revert, or to make
+// for apps that are now disabled.
 func (p *pass) finishReverts(ctx context.Context) {
 	for _, r := range p.plan.Reverts {
-		for _, app := range p.plan.Basis.Reverted {
-			if app.ID != r.App {
-				continue
-			}
-			if err := p.stopAndUnpark(ctx, app); err != nil {
-				p.fail(app.ID, Failed, err, nil)
-			}
+		var err error
+		if i := slices.IndexFunc(p.plan.Basis.Reverted, func(a units.App) bool { return a.ID == r.App }); i >= 0 {
+			err = p.stopAndUnpark(ctx, p.plan.Basis.Reverted[i])
+		} else {
+			err = p.unpark(ctx, r.App, nil)
+		}
+		if err != nil {
+			p.fail(r.App, Failed, err, nil)
 		}
 	}
 }
@@ -178,15 +180,20 @@ func (p *pass) stopAndUnpark(ctx context.Context, app units.App) error {
 	if err := p.end(ctx, app); err != nil {
 		return err
 	}
-	errs := []error{p.removeUnits(ctx, app)}
-	for _, c := range slices.Backward(p.containers(app.ID)) { // the main container is last, as in a start
-		a := c.UnparkAction(app.ID)
-		errs = append(errs, p.act(a, func() error { return p.host.Foreign.Unpark(ctx, c) }))
+	return p.unpark(ctx, app.ID, p.removeUnits(ctx, app))
+}
+
+// unpark restores the containers of an app, and records that, unless something failed before: the next
+// pass tries that again.
+func (p *pass) unpark(ctx context.Context, app string, before error) error {
+	errs := []error{before}
+	for _, c := range slices.Backward(p.containers(app)) { // the main container is last, as in a start
+		errs = append(errs, p.act(c.UnparkAction(app), func() error { return p.host.Foreign.Unpark(ctx, c) }))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return p.noteAdoption(func() { p.adoptions.End(app.ID) })
+	return p.noteAdoption(func() { p.adoptions.End(app) })
 }
 
 func (p *pass) removeUnits(ctx context.Context, app units.App) error {

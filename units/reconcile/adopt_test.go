@@ -359,6 +359,40 @@ func TestKilledAdoption(t *testing.T) {
 	}
 }
 
+// TestKilledAdoptionOfADisabledApp: an app that is disabled after a kill at any moment is not started.
+// Its container runs again, unless the app serves.
+func TestKilledAdoptionOfADisabledApp(t *testing.T) {
+	disabled := app("x", "1")
+	disabled.Enabled = false
+	restored := false
+	moments := 0
+	for isKilled := true; isKilled; moments++ {
+		synctest.Test(t, func(t *testing.T) {
+			m := withForeign(one())
+			m.KillAfter(moments)
+			_, _ = reconcile.Run(t.Context(), all(app("x", "1")), m.Host())
+			isKilled = m.Revive()
+			starts := m.Starts("app@x.service")
+			m.run(t, disabled)
+			c, exists := m.Containers["c1"]
+			isUp := m.mainOf("x").Active == units.Active
+			if isUp == (exists && c == running) || !isUp && c.Name != "x" || len(m.Adopted) > 0 {
+				t.Errorf("killed at %d: the app is %+v, the container %+v, the adoptions %v\n%s", moments, m.mainOf("x"), c, m.Adopted, strings.Join(m.Did(), "\n"))
+			}
+			if !isUp && m.Starts("app@x.service") > starts {
+				t.Errorf("killed at %d: it was started", moments)
+			}
+			restored = restored || strings.Contains(strings.Join(m.Did(), "\n"), "unpark x")
+			m.Effects = nil
+			m.run(t, disabled)
+			equal(t, "next pass", nil, m.Did())
+		})
+	}
+	if moments < 6 || !restored {
+		t.Errorf("%d moments, and the container was restored: %v", moments, restored)
+	}
+}
+
 func (m *machine) resumed(t *testing.T, moment int, version string) {
 	t.Helper()
 	for range 3 { // a failed service may be backing off

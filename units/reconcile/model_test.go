@@ -590,7 +590,7 @@ func (m *model) checkApp(a *simApp, isRolledBack bool) error {
 	case a.removed && (exists || u.Active != units.Inactive):
 		return fmt.Errorf("removed, but its file is %s and it is %s", f.Digest, u.Active)
 	case a.removed:
-	case m.place(a) == parked && !a.stopped && !a.disabled: // archgen start resumes it
+	case m.place(a) == parked && (a.disabled || !a.stopped): // archgen start resumes that of a stopped app
 		return errors.New("its container is still parked")
 	case m.place(a) == inPlace && (!exists || slices.Contains(a.ended, version)): // it did not serve after the adoption, or before
 	case f.Digest != digest(version) || m.Loaded(a.service()) != digest(version):
