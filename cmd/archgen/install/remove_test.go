@@ -237,8 +237,8 @@ func TestProvideSecrets(t *testing.T) {
 	}
 }
 
-// TestDeleteWhatLeftoversUse: a container that a start has left keeps a volume of its app. It goes
-// with it; one of anybody else keeps the volume.
+// TestDeleteWhatLeftoversUse: a container that a start has left keeps a volume of its app. It is removed
+// with the volume; a foreign container keeps the volume.
 func TestDeleteWhatLeftoversUse(t *testing.T) {
 	t.Parallel()
 	inUse := errors.New("volume web.data is being used by the following container(s): abc")
