@@ -84,6 +84,25 @@ func (p *pass) met(ctx context.Context, app units.App, steps []units.Action) {
 	}
 }
 
+// metByThen is met for a pass without steps for the app: a job of an earlier pass, which did not wait
+// for it, made the app read its files. Whether the app serves does not matter: a wallet may be locked.
+// The app's own start may still change what it watches, until it has been up for a while.
+func (p *pass) metByThen(app units.App) {
+	isConfigured, isUpToDate := true, app.Age(p.have.Units) >= p.host.StabilizationTime
+	for _, part := range app.Parts {
+		u := p.have.Units[part.Service]
+		isRead := u.Active == units.Active && !u.ConfigUnknown
+		isConfigured = isConfigured && isRead && u.Config == part.Config && u.Reloadable == part.Reloadable
+		isUpToDate = isUpToDate && isRead && u.Watched == part.Watched
+	}
+	if isConfigured {
+		p.metConfig(app.ID)
+	}
+	if isUpToDate {
+		p.history.Resolve(app.ID, units.ReasonWatchedFileDiffers)
+	}
+}
+
 // reloaded records the result of a reload at once. A reload that made the service read other files
 // succeeded, even if the files change again before the app is verified. Any other one counts as a
 // failed repair.

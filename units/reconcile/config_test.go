@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
@@ -122,6 +123,42 @@ func TestWatchedRestartsAtOnce(t *testing.T) {
 			r := c.run(t, ui)
 			if len(r.Actions) != 1 || r.Actions[0].Reason != units.ReasonWatchedFileDiffers || r.Actions[0].Kind != units.Restart {
 				t.Fatalf("change %d: %v", i, r.Actions)
+			}
+		}
+	})
+}
+
+// TestWatchedRestartsAtOnceUnseen: the same if each pass that restarts the app is preempted, and the
+// app then waits for its operator: a wallet is locked again by each restart.
+func TestWatchedRestartsAtOnceUnseen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConfigs()
+		ui := withRecipe(app("ui", "1"), "x")
+		c.run(t, ui)
+		host := c.machine.Host()
+		host.Config = c.compare
+		host.Health = func(context.Context, units.File, units.Part, units.Unit) (units.Health, string) { return units.NeedsUser, "" }
+		run := func() reconcile.Report {
+			t.Helper()
+			r, err := reconcile.Run(t.Context(), all(ui), host)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, _, _ = c.compare("", units.Prestart{})
+			return r
+		}
+		for i := range 8 {
+			c.now.Watched += "+"
+			called := make(chan struct{})
+			close(called)
+			host.Preempt = func(string) <-chan struct{} { return called }
+			if r := run(); len(r.Actions) != 1 || r.Actions[0].Reason != units.ReasonWatchedFileDiffers || r.Actions[0].Kind != units.Restart {
+				t.Fatalf("change %d: %v", i, r.Actions)
+			}
+			host.Preempt = nil
+			c.machine.Set(uiService, func(u *units.Unit) { u.Up = 10 * time.Second })
+			if r := run(); r.Changed() {
+				t.Fatalf("after change %d: %v", i, r.Actions)
 			}
 		}
 	})

@@ -299,8 +299,11 @@ func (p *pass) probe(ctx context.Context, basis units.Basis) {
 // while, those of removed apps are dropped.
 func (p *pass) saveHistory() error {
 	for _, app := range p.plan.Basis.Apps {
-		if p.result(app.ID).Outcome == Unchanged && p.isWell(app) {
-			p.metConfig(app.ID) // by a job that an earlier pass requested and did not wait for
+		if p.result(app.ID).Outcome != Unchanged {
+			continue
+		}
+		p.metByThen(app)
+		if p.isWell(app) {
 			p.history.ExpireIfHealthy(app.ID, p.started)
 		}
 	}
