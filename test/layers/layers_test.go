@@ -95,7 +95,8 @@ var mayImport = map[string][]string{
 	"cmd/archgen/updates/updater":  {"cmd/archgen/install/images", "cmd/archgen/updates", "generator/compile", "healthd/journal", "manifests/catalog", "manifests/diag", "manifests/installed", "units", "units/machine", "units/reconcile", "units/snapshot", "units/update"},
 
 	// only for tests
-	"units/reconcile/reconciletest": {"units", "units/reconcile"},
+	"units/reconcile/reconciletest":   {"units", "units/reconcile"},
+	"cmd/archgen/session/sessiontest": {"cmd/archgen/session", "units", "units/podman/podmancli", "units/podman/podmantest", "units/systemd/systemdtest"},
 }
 
 // onlyImporter is outside packages that only the listed packages may import.
@@ -125,7 +126,7 @@ var pure = map[string][]string{
 // mayExecute is the packages that start processes. Only podmancli runs Podman.
 var mayExecute = []string{
 	"packaging/sbom", "units/machine", "units/podman/podmancli", "units/secret",
-	"healthd/busclient/bustest", "healthd/journal", "cmd/archgen/catalogs", "cmd/archgen/doctor", "cmd/archgen", "cmd/healthd",
+	"healthd/busclient/bustest", "healthd/journal", "cmd/archgen/catalogs", "cmd/archgen/session/sessiontest", "cmd/archgen/doctor", "cmd/archgen", "cmd/healthd",
 }
 
 type goPackage struct {

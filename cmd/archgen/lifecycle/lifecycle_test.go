@@ -1,16 +1,21 @@
 package lifecycle_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/lifecycle"
+	"github.com/archipelago-os/archipelago/cmd/archgen/passes"
 	"github.com/archipelago-os/archipelago/cmd/archgen/session"
+	"github.com/archipelago-os/archipelago/cmd/archgen/session/sessiontest"
+	"github.com/archipelago-os/archipelago/units/machine"
 )
 
 const web = `app:
@@ -25,6 +30,25 @@ const web = `app:
     volumes: [{name: data, target: /data}]
 `
 
+// world is a machine, and the verbs that change its apps.
+type world struct {
+	*sessiontest.World
+	t *testing.T
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	return &world{sessiontest.New(t), t}
+}
+
+// archgen is a command, with what is typed.
+func (w *world) archgen(typed string) lifecycle.Apps {
+	return lifecycle.Apps{Passes: &passes.Passes{
+		Session: w.Session(typed), Timeout: 10 * time.Second,
+		ResumeUpdate: func(context.Context, *machine.Machine, passes.Request) error { return nil },
+	}}
+}
+
 // file writes a manifest that is not installed.
 func (w *world) file(text string) string {
 	w.t.Helper()
@@ -32,7 +56,7 @@ func (w *world) file(text string) string {
 	if strings.Contains(text, "id: site") {
 		name = "site.yaml"
 	}
-	path := filepath.Join(w.home, name)
+	path := filepath.Join(w.Home, name)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		w.t.Fatal(err)
 	}
@@ -43,11 +67,9 @@ func (w *world) file(text string) string {
 func (w *world) install(text string) {
 	w.t.Helper()
 	if err := w.archgen("").Install(lifecycle.Wanted{Names: []string{w.file(text)}, Allow: []string{"listen"}}); err != nil {
-		w.t.Fatalf("%v\n%s%s", err, &w.stdout, &w.stderr)
+		w.t.Fatalf("%v\n%s%s", err, &w.Stdout, &w.Stderr)
 	}
-	w.log = nil
-	w.stdout.Reset()
-	w.stderr.Reset()
+	w.Forget()
 }
 
 // TestInstall: an app starts with its manifest and its grants, and its notices are said first.
@@ -55,17 +77,17 @@ func TestInstall(t *testing.T) {
 	w := newWorld(t)
 	err := w.archgen("").Install(lifecycle.Wanted{Names: []string{w.file(web)}, Allow: []string{"listen:0.0.0.0:8080/tcp", "onion"}})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, &w.stderr)
+		t.Fatalf("%v\n%s", err, &w.Stderr)
 	}
-	if !w.active("app@web.service") || !w.exists(filepath.Join(w.apps(), "web.d/grants.toml")) || !w.exists(w.unit("app@web.container")) {
-		t.Errorf("it is not installed: %q", w.log)
+	if !w.IsActive("app@web.service") || !w.Exists(filepath.Join(w.Apps(), "web.d/grants.toml")) || !w.Exists(w.Unit("app@web.container")) {
+		t.Errorf("it is not installed: %q", w.Log)
 	}
-	if out := w.stdout.String(); !strings.HasPrefix(out, "web: it has no login\n") || !strings.HasSuffix(out, "password: archgen secret show web.password\n") {
+	if out := w.Stdout.String(); !strings.HasPrefix(out, "web: it has no login\n") || !strings.HasSuffix(out, "password: archgen secret show web.password\n") {
 		t.Errorf("stdout:\n%s", out)
 	}
 	for _, line := range []string{"rights of web:\n", "archgen: --allow onion: none of the apps needs that grant\n"} {
-		if !strings.Contains(w.stderr.String(), line) {
-			t.Errorf("no %q in\n%s", line, &w.stderr)
+		if !strings.Contains(w.Stderr.String(), line) {
+			t.Errorf("no %q in\n%s", line, &w.Stderr)
 		}
 	}
 }
@@ -91,8 +113,8 @@ func TestInstallRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("%v, want %s", err, c.want)
 			}
-			if w.exists(filepath.Join(w.apps(), "web.yaml")) || len(w.log) > 0 {
-				t.Errorf("something was changed: %q", w.log)
+			if w.Exists(filepath.Join(w.Apps(), "web.yaml")) || len(w.Log) > 0 {
+				t.Errorf("something was changed: %q", w.Log)
 			}
 		})
 	}
@@ -105,12 +127,12 @@ func TestReplace(t *testing.T) {
 	other := strings.ReplaceAll(web, "web", "site")
 	err := w.archgen("").Install(lifecycle.Wanted{Names: []string{w.file(other)}, Replaced: []string{"web"}, Allow: []string{"listen"}})
 	if err != nil {
-		t.Fatalf("%v\n%s", err, &w.stderr)
+		t.Fatalf("%v\n%s", err, &w.Stderr)
 	}
-	if w.active("app@web.service") || !w.active("app@site.service") || w.exists(filepath.Join(w.apps(), "web.yaml")) {
-		t.Errorf("it is not replaced: %q", w.log)
+	if w.IsActive("app@web.service") || !w.IsActive("app@site.service") || w.Exists(filepath.Join(w.Apps(), "web.yaml")) {
+		t.Errorf("it is not replaced: %q", w.Log)
 	}
-	if !w.exists(filepath.Join(w.home, ".local/state/archipelago/origins/site.json")) {
+	if !w.Exists(filepath.Join(w.Home, ".local/state/archipelago/origins/site.json")) {
 		t.Error("the origin of the new app is not recorded")
 	}
 }
@@ -122,16 +144,16 @@ func TestRemove(t *testing.T) {
 	w.Answers["volume ls"] = "web.data\nwebsite.data\n"
 	removal := lifecycle.Removal{IDs: []string{"web"}, Purge: true}
 	err := w.archgen("no\n").Remove(removal)
-	if err == nil || !w.active("app@web.service") || !w.exists(filepath.Join(w.apps(), "web.yaml")) || len(w.log) > 0 {
-		t.Errorf("%v: nothing was confirmed, and this was done: %q", err, w.log)
+	if err == nil || !w.IsActive("app@web.service") || !w.Exists(filepath.Join(w.Apps(), "web.yaml")) || len(w.Log) > 0 {
+		t.Errorf("%v: nothing was confirmed, and this was done: %q", err, w.Log)
 	}
 	if err := w.archgen("y\n").Remove(removal); err != nil {
-		t.Fatalf("%v\n%s", err, &w.stderr)
+		t.Fatalf("%v\n%s", err, &w.Stderr)
 	}
-	if d := cmp.Diff([]string{"stop app@web.service", "volume rm -- web.data"}, w.log); d != "" {
+	if d := cmp.Diff([]string{"stop app@web.service", "volume rm -- web.data"}, w.Log); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
-	if w.exists(w.unit("app@web.container")) || w.exists(filepath.Join(w.apps(), "web.d")) {
+	if w.Exists(w.Unit("app@web.container")) || w.Exists(filepath.Join(w.Apps(), "web.d")) {
 		t.Error("files of the app are left")
 	}
 }
@@ -148,11 +170,11 @@ func TestSetEnabled(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if said := w.stderr.String(); strings.Count(said, "web: does not start at boot\n") != 1 || strings.Count(said, "web: starts at boot\n") != 1 {
+	if said := w.Stderr.String(); strings.Count(said, "web: does not start at boot\n") != 1 || strings.Count(said, "web: starts at boot\n") != 1 {
 		t.Errorf("stderr:\n%s", said)
 	}
-	if !w.active("app@web.service") {
-		t.Errorf("it does not run: %q", w.log)
+	if !w.IsActive("app@web.service") {
+		t.Errorf("it does not run: %q", w.Log)
 	}
 }
 
@@ -164,16 +186,16 @@ func TestGrantAndRevoke(t *testing.T) {
 	if err := w.archgen("").Revoke("web", []string{"onion"}); err == nil || !strings.Contains(err.Error(), "web is not granted onion") {
 		t.Errorf("%v", err)
 	}
-	if err := w.archgen("").Revoke("web", []string{right}); err != nil || w.active("app@web.service") {
+	if err := w.archgen("").Revoke("web", []string{right}); err != nil || w.IsActive("app@web.service") {
 		t.Errorf("%v, and it runs without a right that it needs", err)
 	}
-	if err := w.archgen("").Grant("web", []string{right, "onion"}); err != nil || !w.active("app@web.service") {
-		t.Errorf("%v, and it does not run with the right: %s", err, &w.stderr)
+	if err := w.archgen("").Grant("web", []string{right, "onion"}); err != nil || !w.IsActive("app@web.service") {
+		t.Errorf("%v, and it does not run with the right: %s", err, &w.Stderr)
 	}
-	if !strings.Contains(w.stderr.String(), "archgen: web does not ask for onion; granted anyway\n") {
-		t.Errorf("stderr:\n%s", &w.stderr)
+	if !strings.Contains(w.Stderr.String(), "archgen: web does not ask for onion; granted anyway\n") {
+		t.Errorf("stderr:\n%s", &w.Stderr)
 	}
-	if err := w.archgen("").Grant("later", []string{right}); err != nil || !w.exists(filepath.Join(w.apps(), "later.d/grants.toml")) {
+	if err := w.archgen("").Grant("later", []string{right}); err != nil || !w.Exists(filepath.Join(w.Apps(), "later.d/grants.toml")) {
 		t.Errorf("an app that is not installed has no grant: %v", err)
 	}
 	_, isUsage := errors.AsType[session.UsageError](w.archgen("").Grant("no/id", []string{right}))
@@ -186,12 +208,12 @@ func TestGrantAndRevoke(t *testing.T) {
 func TestGrantInImage(t *testing.T) {
 	w := newWorld(t)
 	a := w.archgen("")
-	a.Root = filepath.Join(w.home, "image")
+	a.Root = filepath.Join(w.Home, "image")
 	manifest := filepath.Join(a.Root, "etc/archipelago/apps/web.yaml")
 	if err := errors.Join(os.MkdirAll(filepath.Dir(manifest), 0o755), os.WriteFile(manifest, []byte(web), 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Grant("web", []string{"listen"}); err != nil || !w.exists(filepath.Join(filepath.Dir(manifest), "web.d/grants.toml")) || len(w.log) > 0 {
-		t.Errorf("%v, %q", err, w.log)
+	if err := a.Grant("web", []string{"listen"}); err != nil || !w.Exists(filepath.Join(filepath.Dir(manifest), "web.d/grants.toml")) || len(w.Log) > 0 {
+		t.Errorf("%v, %q", err, w.Log)
 	}
 }
