@@ -44,7 +44,7 @@ func newWorld(t *testing.T) *world {
 // archgen is a command, with what is typed.
 func (w *world) archgen(typed string) lifecycle.Apps {
 	return lifecycle.Apps{Passes: &passes.Passes{
-		Session: w.Session(typed), Timeout: 10 * time.Second,
+		Session: w.Session(typed), Timeout: time.Minute,
 		ResumeUpdate: func(context.Context, *machine.Machine, passes.Request) error { return nil },
 	}}
 }

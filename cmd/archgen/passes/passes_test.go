@@ -69,7 +69,7 @@ type world struct{ *sessiontest.World }
 
 func (w world) passes() *Passes {
 	return &Passes{
-		Session: w.Session(""), Timeout: 10 * time.Second,
+		Session: w.Session(""), Timeout: time.Minute,
 		ResumeUpdate: func(context.Context, *machine.Machine, Request) error { return nil },
 	}
 }
