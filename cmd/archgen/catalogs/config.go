@@ -1,7 +1,8 @@
 // Package catalogs owns catalogs from sources: the files that name them, how they are read from an
 // image or a directory, and what of them is kept once it is verified.
 //
-// It uses no network itself: Podman pulls images. manifests/catalog/index decides what is accepted.
+// It uses no network itself: Podman pulls images, and ssh-keygen signs. manifests/catalog/index decides
+// what is accepted.
 // It installs no app and prints nothing.
 package catalogs
 

@@ -63,10 +63,10 @@ func (w *world) file(text string) string {
 	return path
 }
 
-// install installs an app that has the rights that it asks for.
-func (w *world) install(text string) {
+// installWeb installs an app that has the rights that it asks for.
+func (w *world) installWeb() {
 	w.t.Helper()
-	if err := w.archgen("").Install(lifecycle.Wanted{Names: []string{w.file(text)}, Allow: []string{"listen"}}); err != nil {
+	if err := w.archgen("").Install(lifecycle.Wanted{Names: []string{w.file(web)}, Allow: []string{"listen"}}); err != nil {
 		w.t.Fatalf("%v\n%s%s", err, &w.Stdout, &w.Stderr)
 	}
 	w.Forget()
@@ -123,7 +123,7 @@ func TestInstallRefuses(t *testing.T) {
 // TestReplace: the replaced app stops and keeps its data; the origin of the new one is recorded.
 func TestReplace(t *testing.T) {
 	w := newWorld(t)
-	w.install(web)
+	w.installWeb()
 	other := strings.ReplaceAll(web, "web", "site")
 	err := w.archgen("").Install(lifecycle.Wanted{Names: []string{w.file(other)}, Replaced: []string{"web"}, Allow: []string{"listen"}})
 	if err != nil {
@@ -140,7 +140,7 @@ func TestReplace(t *testing.T) {
 // TestRemove: data is deleted once the operator confirms it, after the app has stopped.
 func TestRemove(t *testing.T) {
 	w := newWorld(t)
-	w.install(web)
+	w.installWeb()
 	w.Answers["volume ls"] = "web.data\nwebsite.data\n"
 	removal := lifecycle.Removal{IDs: []string{"web"}, Purge: true}
 	err := w.archgen("no\n").Remove(removal)
@@ -161,7 +161,7 @@ func TestRemove(t *testing.T) {
 // TestSetEnabled: disabling an app writes an overlay and lets the app run; enabling it starts it.
 func TestSetEnabled(t *testing.T) {
 	w := newWorld(t)
-	w.install(web)
+	w.installWeb()
 	if err := w.archgen("").SetEnabled([]string{"none"}, false); err == nil {
 		t.Error("an app was disabled that is not installed")
 	}
@@ -181,7 +181,7 @@ func TestSetEnabled(t *testing.T) {
 // TestGrantAndRevoke: an app that lacks a right stops, and starts again with it.
 func TestGrantAndRevoke(t *testing.T) {
 	w := newWorld(t)
-	w.install(web)
+	w.installWeb()
 	const right = "listen:0.0.0.0:8080/tcp"
 	if err := w.archgen("").Revoke("web", []string{"onion"}); err == nil || !strings.Contains(err.Error(), "web is not granted onion") {
 		t.Errorf("%v", err)

@@ -48,6 +48,7 @@ func TestRender(t *testing.T) {
 		"it, in JSON":     {Output{OnStdout: true, AsJSON: true}, []string{`"name": "app@web.container"`}, "written"},
 	} {
 		t.Run(what, func(t *testing.T) {
+			t.Parallel()
 			o, stdout, stderr := output(t)
 			c.to.Session = o.Session
 			if err := c.to.Render(nil); err != nil {
