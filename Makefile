@@ -7,6 +7,7 @@ SHELL := /bin/bash
 VERSION := $(shell sed -n 's/^## \[\([0-9][^]]*\)\].*/\1/p' CHANGELOG.md | head -n 1)
 LDFLAGS := -s -w -buildid= -X github.com/archipelago-os/archipelago/generator/compile.Release=$(VERSION)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags='$(LDFLAGS)'
+PROGRAMS := archgen healthd engine-proxy
 
 # Tools are built once a version, outside the tree, so that a clone finds them.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/archipelago
@@ -25,15 +26,15 @@ help: ## List the targets
 setup: ## Install what building and testing needs (Debian; asks for no input)
 	@test/setup
 
-build: setup ## Build bin/archgen and bin/healthd
+build: setup ## Build bin/archgen, bin/healthd and bin/engine-proxy
 	@$(MAKE) --no-print-directory compile
 
 compile: # what a package's build runs: it installs nothing and needs no network
-	$(GO_BUILD) -o bin/ ./cmd/archgen ./cmd/healthd
+	$(GO_BUILD) -o bin/ $(addprefix ./cmd/,$(PROGRAMS))
 	@$(MAKE) --no-print-directory bin/sbom.spdx.json bin/LICENSES-OF-LIBRARIES # root, who installs, may have no Go
 
 check-package: # what a package's build tests: what needs nothing but Go
-	go test ./generator/... ./manifests/... ./units/... ./healthd/... ./packaging/...
+	go test ./generator/... ./manifests/... ./units/... ./healthd/... ./cmd/engine-proxy/... ./packaging/...
 
 # What forky's machine is made of, 90 s of work, is built while the tests run on trixie: they
 # leave a third of two cores idle. e2e-podman says what is wrong with it.
@@ -126,7 +127,7 @@ CATALOG_FILES := $(subst /* ,/*$(newline),$(foreach dir,$(notdir $(wildcard mani
 ZSHDIR ?= share/zsh/site-functions
 define INSTALLED
 755 bin/ bin/archgen
-755 libexec/archipelago/ bin/healthd packaging/each-user
+755 libexec/archipelago/ bin/healthd bin/engine-proxy packaging/each-user
 644 lib/systemd/user/ packaging/systemd/user/*
 644 lib/systemd/user-preset/ packaging/systemd/user-preset/*
 644 lib/systemd/system/ packaging/systemd/system/*
@@ -155,7 +156,7 @@ export INSTALLED
 each_installed = printf '%s\n' "$$INSTALLED" | while read -r mode place sources; do for file in $$sources; do \
 	to="$(DESTDIR)$(PREFIX)/$$place"; case $$place in */) to="$$to$$(basename "$$file")" ;; esac;
 
-install: bin/archgen bin/healthd bin/completion.bash bin/completion.fish bin/completion.zsh bin/sbom.spdx.json bin/LICENSES-OF-LIBRARIES ## Install below DESTDIR and PREFIX (/usr)
+install: $(addprefix bin/,$(PROGRAMS)) bin/completion.bash bin/completion.fish bin/completion.zsh bin/sbom.spdx.json bin/LICENSES-OF-LIBRARIES ## Install below DESTDIR and PREFIX (/usr)
 	@$(each_installed) install -D -m "$$mode" "$$file" "$$to"; done; done
 	@[ '$(PREFIX)' = /usr ] || sed -i 's|/usr/bin/archgen|$(PREFIX)/bin/archgen|; s|/usr/libexec/|$(PREFIX)/libexec/|' \
 	  '$(DESTDIR)$(PREFIX)'/lib/systemd/{user,system}/archipelago-*
@@ -165,16 +166,16 @@ uninstall: ## Remove what install has put there; apps, their data and settings s
 	@for dir in libexec/archipelago $(addprefix share/archipelago/catalog/,$(notdir $(wildcard manifests/catalog/*.files))) share/archipelago/catalog share/archipelago share/doc/archipelago share/licenses/archipelago lib/systemd/system/user@.service.d; do \
 	  rmdir --ignore-fail-on-non-empty "$(DESTDIR)$(PREFIX)/$$dir" 2>/dev/null || true; done
 
-bin/archgen bin/healthd &: # only where one is missing: they are built as a user and installed as root
+$(addprefix bin/,$(PROGRAMS)) &: # only where one is missing: they are built as a user and installed as root
 	$(MAKE) build
 
 bin/completion.%: bin/archgen
 	$< completion $* >$@
 
-bin/sbom.spdx.json: bin/archgen bin/healthd
+bin/sbom.spdx.json: $(addprefix bin/,$(PROGRAMS))
 	SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) go run ./packaging/sbom -version $(VERSION) $^ >$@
 
-bin/LICENSES-OF-LIBRARIES: bin/archgen bin/healthd
+bin/LICENSES-OF-LIBRARIES: $(addprefix bin/,$(PROGRAMS))
 	go run ./packaging/sbom -licenses $^ >$@
 
 # Packages are built of a source tarball in a folder of their own, and without

@@ -79,7 +79,9 @@ var mayImport = map[string][]string{
 	"healthd/busclient/bustest":    {},
 	"healthd/bus":                  {"healthd", "units", "healthd/busclient"},
 	"healthd/metrics":              {"healthd", "units", "units/durable", "units/status"},
-	"cmd/healthd":                  {"units/rotation", "generator/compile", "manifests", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/watch", "units", "units/machine", "units/systemd", "healthd/journal", "manifests/installed"},
+	"cmd/healthd":                  {"units/rotation", "generator/compile", "manifests", "manifests/diag", "healthd", "healthd/bus", "healthd/metrics", "healthd/watch", "units", "units/machine", "units/systemd", "healthd/journal", "manifests/installed", "units/podman/podmancli"},
+	"cmd/engine-proxy":             {"cmd/engine-proxy/filter"},
+	"cmd/engine-proxy/filter":      {},
 	"cmd/archgen/ui":               {},
 	"cmd/archgen/imports":          {"cmd/archgen/install/images", "cmd/archgen/ui", "generator", "generator/compile", "manifests", "manifests/diag", "manifests/importer", "manifests/importer/casaos", "manifests/importer/compose", "manifests/importer/container", "manifests/importer/podmanrun", "manifests/importer/quadlet", "manifests/importer/runtipi", "manifests/importer/umbrel", "units", "units/durable", "units/podman/podmancli"},
 	"cmd/archgen/secrets":          {"cmd/archgen/session", "cmd/archgen/ui", "cmd/archgen/view", "generator/compile", "units", "units/machine", "units/secret"},
@@ -121,6 +123,8 @@ var pure = map[string][]string{
 	"units/update": {"os", "os/exec", "net/http"},
 	"units/status": {"os", "os/exec", "net/http"},
 	"units/probe":  {"os/exec", "net/http"}, // it probes over the network itself, and runs nothing
+
+	"cmd/engine-proxy/filter": {"os", "os/exec", "net", "net/http"},
 }
 
 // mayExecute is the packages that start processes. Only podmancli runs Podman.
