@@ -89,6 +89,7 @@ var restarts = []string{
 	`init: true`,
 	`pid: host`,
 	`ipc: host`,
+	`engine: read`,
 	`stdin: true`,
 	`tty: true`,
 	`aliases: [web]`,

@@ -224,8 +224,8 @@ func (c *container) mounts() {
 	for i := range c.part.Volumes {
 		c.mountVolume(c.at("volumes").at(i), &c.part.Volumes[i])
 	}
-	for i, f := range c.part.Files {
-		c.runtimeVolume(c.at("files").at(i), "archipelago/files/"+c.name+"/"+f.Template, f.Target)
+	for i, f := range c.part.Files { // which Podman gives to the container's user (U)
+		c.runtimeVolume(c.at("files").at(i), "archipelago/files/"+c.name+"/"+f.Template, f.Target, ":ro,U,Z")
 	}
 	for i, t := range c.part.Tmpfs {
 		c.put(c.at("tmpfs").at(i), "Tmpfs", tmpfs(t))
@@ -237,6 +237,9 @@ func (c *container) mounts() {
 	}
 	for i, d := range c.part.Devices {
 		c.put(c.at("devices").at(i), "AddDevice", device(d))
+	}
+	if c.part.Engine != "" {
+		c.runtimeVolume(c.at("engine"), units.Engines[c.part.Engine].Path, manifests.EngineSocket, "")
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/units"
 )
 
 // unit writes the description of the part, its order, and its limit of starts.
@@ -18,6 +19,7 @@ func (c *container) unit() {
 	c.put(origin{base: "app", field: "name", index: -1}, "Description", description)
 	c.partOrder()
 	c.mountsOfHost()
+	c.engine()
 	c.companions()
 	for _, p := range c.providers() {
 		c.orderAfter(p.origin, p.app, p.part, p.until)
@@ -40,6 +42,15 @@ func (c *container) mountsOfHost() {
 		if source := c.source(&c.part.Volumes[i]); strings.Contains(source, " ") {
 			c.put(c.at("volumes").at(i), "RequiresMountsFor", `"`+source+`"`)
 		}
+	}
+}
+
+// engine starts the part after systemd listens on the socket that it mounts. After a restart the
+// socket is another file, so that restarts the part, too (Requires=).
+func (c *container) engine() {
+	if e, ok := units.Engines[c.part.Engine]; ok {
+		c.put(c.at("engine"), "Requires", e.Unit)
+		c.put(c.at("engine"), "After", e.Unit)
 	}
 }
 

@@ -114,6 +114,10 @@ func needs(t *testing.T, file units.File) (list []need) {
 		case strings.HasPrefix(line, "["):
 			section = strings.Trim(line, "[]")
 		case !isAssignment || strings.HasPrefix(line, "#"):
+		case line == "Requires="+units.Engines["read"].Unit:
+			add(line, rights.EngineRead)
+		case line == "Requires="+units.Engines["full"].Unit:
+			add(line, rights.EngineFull)
 		case section == "Unit" || section == "Service" || section == "Install":
 			isSkipped := path.Ext(file.Name) != ".container" && slices.Contains([]string{"ConditionFileNotEmpty", "ConditionPathExists"}, key)
 			if !isSkipped && !slices.Contains(known, key) {
@@ -220,6 +224,10 @@ func mount(value string, add func(string, ...rights.Kind)) {
 	switch {
 	case !isNamed: // a volume without a name, which goes with the container
 	case strings.HasPrefix(source, "%t/archipelago/"), strings.HasPrefix(source, "archipelago-x."):
+	case source == "%t/"+units.Engines["read"].Path:
+		add(value, rights.EngineRead)
+	case source == "%t/"+units.Engines["full"].Path:
+		add(value, rights.EngineFull)
 	case strings.HasPrefix(source, "/"), strings.HasPrefix(source, "%"):
 		add(value, hostPath...)
 	case strings.HasSuffix(source, ".volume"):

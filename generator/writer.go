@@ -141,15 +141,14 @@ func replacement(flag, value string) string {
 // flag writes an argument of the podman command.
 func (w *writer) flag(o origin, arg string) { w.assign(o, "PodmanArgs", words, arg) }
 
-// runtimeVolume mounts a path in the manager's runtime directory, read-only. Podman gives it
-// to the container's user (U). systemd names the directory (%t): that of a user is unknown
-// before the unit runs.
-func (w *writer) runtimeVolume(o origin, path, target string) {
+// runtimeVolume mounts a path in the manager's runtime directory; options begins with a colon.
+// systemd names the directory (%t): that of a user is unknown before the unit runs.
+func (w *writer) runtimeVolume(o origin, path, target, options string) {
 	if w.target.Scope == units.System {
-		w.put(o, "Volume", "/run/"+path+":"+target+":ro,U,Z")
+		w.put(o, "Volume", "/run/"+path+":"+target+options)
 		return
 	}
-	w.assign(o, "Volume", runtimeLine, path+":"+target+":ro,U,Z")
+	w.assign(o, "Volume", runtimeLine, path+":"+target+options)
 }
 
 // exec writes a command line that systemd runs.

@@ -148,6 +148,8 @@ type Container struct {
 	Secrets []SecretMount `key:"secrets"`
 	// Devices of the host to add.
 	Devices []Device `key:"devices"`
+	// Access to Podman's API, at /var/run/docker.sock in the container, for programs that show or manage containers. `read`: list the containers of the user who runs Podman, and read their state, statistics, events, processes and logs, through a proxy that passes nothing else: no environment, arguments, files or secrets. Each user of the container may connect. `full`: Podman's own socket, with which the app can do whatever that user can. Only root of the container may connect. Where SELinux confines containers, either also needs `security.label_disable`.
+	Engine string `key:"engine" enum:"read|full"`
 	// Mount the image's file system read-only; /run, /tmp and /var/tmp are memory file systems.
 	ReadOnly bool `key:"read_only"`
 	// Give the container all privileges of the user that runs Podman. Flagged by `check --strict`.

@@ -185,6 +185,10 @@ func (v *validator) appNames() {
 		if o := a.Volumes[name]; o != nil && o.Existing != "" && (o.Device != "" || len(o.Labels) > 0) {
 			v.fail(diag.Exclusive, "app.volumes."+name, "", "an existing volume takes no settings: they apply when a volume is created")
 		}
+		if o := a.Volumes[name]; o != nil {
+			v.engineSocket("app.volumes."+name+".existing", o.Existing)
+			v.engineSocket("app.volumes."+name+".device", o.Device)
+		}
 		v.seed(name)
 	}
 	for i, s := range a.Shares {
@@ -404,16 +408,27 @@ func (v *validator) mounts(p Part) {
 		if len(m.Watch) > 0 && (m.App == "" || m.App == v.app.ID || !m.ReadOnly) {
 			v.fail(diag.Exclusive, at+".watch", "mount another app's volume, `read_only: true`", "only a file that another app writes can be watched: a container that writes it itself would be restarted forever")
 		}
+		v.engineSocket(at+".path", m.Path)
 		if m.Disposable && (m.ReadOnly || m.Chown || m.Relabel != "") {
 			v.fail(diag.Exclusive, at, "", "a disposable volume takes no other options")
 		}
 		take(at+".target", m.Target)
+	}
+	if p.Engine != "" {
+		take(p.Path+".engine", EngineSocket)
 	}
 	for i, t := range p.Tmpfs {
 		take(fmt.Sprintf("%s.tmpfs[%d].target", p.Path, i), t.Target)
 	}
 	for i, f := range p.Files {
 		take(fmt.Sprintf("%s.files[%d].target", p.Path, i), f.Target)
+	}
+}
+
+// engineSocket refuses a path of the host by which an app would get the engine: engine says it.
+func (v *validator) engineSocket(path, name string) {
+	if IsEngineSocket(name) {
+		v.fail(diag.EngineSocket, path, "write `engine: read` or `engine: full` into the container instead", "%s is the socket of the container engine, which no path mounts", name)
 	}
 }
 

@@ -31,6 +31,7 @@ const (
 	NameClash         Code = "name-clash"
 	NotShared         Code = "not-shared"
 	NotGranted        Code = "not-granted"
+	EngineSocket      Code = "engine-socket"
 	DataFormat        Code = "data-format"
 	NotCompanion      Code = "not-companion"
 	PortClash         Code = "port-clash"
@@ -96,6 +97,7 @@ var Codes = []Entry{
 	{NotShared, "The app mounts a volume that its owner does not share, or does not share for writing.", "Add the app to the `shares` of the owner, or in an overlay of the owner."},
 	{NotCompanion, "An app lists a companion that does not list the app in `companion_of`. The companion is not started, stopped or removed with the app.", "Add the app to `companion_of` of the companion, or remove the entry."},
 	{NotGranted, "The app asks for a right beyond the safe set that the operator has not granted, see docs/rights.md.", "`archgen grant ID RIGHT`, once you know why the app needs it."},
+	{EngineSocket, "A path mounts the socket of Podman or Docker, with which an app can do whatever the user can who runs Podman.", "Write `engine: read`, which shows containers and no secrets, or `engine: full`."},
 	{DataFormat, "The app's data on this machine has a format that this version can't read: a newer version has written it, or versions in between were left out.", "Install a version that reads the format, or restore a backup."},
 	{PortClash, "Two containers publish the same host port.", "Change one in the manifest or in an overlay."},
 	{Conflict, "Two apps of the set exclude each other, or provide the same capability without sharing it.", "Leave one of them out."},

@@ -15,6 +15,14 @@ func privileged(c *collector, at string, _ *manifests.Container) {
 	c.add(Privileged, "", Critical, at, "do everything that the user who runs Podman can do")
 }
 
+func engine(c *collector, at string, p *manifests.Container) {
+	if p.Engine == "full" {
+		c.add(EngineFull, "", Critical, at, "do everything that the user who runs Podman can do, on the host and in all apps, through Podman's socket")
+		return
+	}
+	c.add(EngineRead, "", High, at, "see all containers of the user who runs Podman and read their logs, but not their environment, arguments, files and secrets")
+}
+
 func network(c *collector, at string, p *manifests.Container) {
 	if p.Network == "host" {
 		c.add(HostNetwork, "", High, at, "use the network of the host, with every port and every service on loopback")

@@ -25,6 +25,7 @@ var asks = map[string]rule{
 
 	"Capabilities.add": of(capabilities),
 
+	"Container.engine":      of(engine),
 	"Container.env_files":   of(envFiles),
 	"Container.group_add":   of(groupAdd),
 	"Container.hostname":    of(hostname),

@@ -9,6 +9,8 @@ const (
 	HostWrite     Kind = "host-write"
 	HostRead      Kind = "host-read"
 	ControlSocket Kind = "control-socket"
+	EngineFull    Kind = "engine-full"
+	EngineRead    Kind = "engine-read"
 	DeviceAccess  Kind = "device"
 	MountType     Kind = "mount-type"
 	Privileged    Kind = "privileged"
@@ -57,6 +59,8 @@ var Kinds = []Entry{
 	{HostWrite, "PATH", "Read and change a file or directory of the host. Critical where a write gets code run by the host: system directories, a home, hidden files in a home, or a path that the app can replace by a link."},
 	{HostRead, "PATH", "Read a file or directory of the host. Critical where it holds a control socket: a read-only mount does not keep a program from connecting to one."},
 	{ControlSocket, "PATH", "Control Podman, another container engine, systemd or D-Bus through a socket."},
+	{EngineFull, "", "Do everything that the user who runs Podman can do, on the host and in all apps, through Podman's socket (`engine: full`)."},
+	{EngineRead, "", "See all containers of the user who runs Podman: their names, labels, mounts, networks, state, statistics, events, programs and logs, into which some programs write passwords (`engine: read`). Not their environment, arguments, files and secrets."},
 	{DeviceAccess, "PATH", "Use a device of the host, by its path or CDI name. Rootless Podman does not enforce `permissions`, so they are not part of the right. Critical for memory, disks and input devices."},
 	{MountType, "TYPE", "Mount a file system of the kernel, or of a type that archgen does not know, as a volume."},
 	{Privileged, "", "Do everything that the user who runs Podman can do."},

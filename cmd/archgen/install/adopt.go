@@ -50,6 +50,9 @@ func adoptApps(set *manifests.Set) []adopt.App {
 			if p.Timezone != "" { // Podman makes these files
 				part.Rendered = append(part.Rendered, "/etc/localtime", "/etc/timezone")
 			}
+			if p.Engine != "" {
+				part.Rendered = append(part.Rendered, manifests.EngineSocket)
+			}
 			a.Parts = append(a.Parts, part)
 		}
 		list = append(list, a)

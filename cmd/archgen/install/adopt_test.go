@@ -52,7 +52,7 @@ app:
   version: 1.0.0
   container: {image: docker.io/library/z:1, volumes: [{app: y, name: moved, target: /a}, {app: z, name: own, target: /b}]}
   containers:
-    db: {image: docker.io/library/db:1, timezone: local}
+    db: {image: docker.io/library/db:1, timezone: local, engine: read}
 `)
 	if diags.HasErrors() {
 		t.Fatal(diags)
@@ -85,7 +85,7 @@ app:
 					{Target: "/b", Source: "z.own", Name: "own", Own: true},
 				},
 			},
-			{Name: "db", Container: "z.db", Image: "docker.io/library/db:1", Rendered: []string{"/etc/localtime", "/etc/timezone"}},
+			{Name: "db", Container: "z.db", Image: "docker.io/library/db:1", Rendered: []string{"/etc/localtime", "/etc/timezone", "/var/run/docker.sock"}},
 		}},
 	}
 	if d := cmp.Diff(want, adoptApps(set)); d != "" {
