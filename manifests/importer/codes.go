@@ -44,6 +44,7 @@ const (
 	LoginProxy      Code = "login-proxy"
 	ForeignVolume   Code = "foreign-volume"
 	AnonymousVolume Code = "anonymous-volume"
+	EngineSocket    Code = "engine-socket"
 	MovedImage      Code = "moved-image"
 
 	RawArgument      Code = "raw-argument"
@@ -63,6 +64,7 @@ const (
 	OtherName        Code = "container-name"
 	PodMember        Code = "pod"
 	SystemdUnit      Code = "systemd-unit"
+	EnginePath       Code = "engine-path"
 
 	ProxyLabel     Code = "proxy-label"
 	Label          Code = "label"
@@ -89,7 +91,6 @@ const (
 	NoService        Code = "no-service"
 	ImageName        Code = "image-name"
 	SecretInValue    Code = "secret-in-value"
-	EngineSocket     Code = "engine-socket"
 	ExternalNetwork  Code = "external-network"
 	NetworkDriver    Code = "network-driver"
 	ForeignContainer Code = "foreign-container"
@@ -155,6 +156,7 @@ var Losses = []Loss{
 	{LoginProxy, Asked, "The platform asks for its login before it shows the app. Nothing does that here; the user interface is published on loopback only.", "Use the login of the app if it has one, before `--set expose=network`."},
 	{ForeignVolume, Asked, "The app mounts a volume of another app, which has to share it.", "Add `shares` to the other app, in an overlay; `archgen check` prints the line."},
 	{AnonymousVolume, Asked, "What the container stores there is in a volume without a name. The manifest has a new volume; archgen does not adopt the container before its data is copied, and prints the commands.", "`--set mount.TARGET=disposable` if the data may be lost."},
+	{EngineSocket, Asked, "The container uses the socket of the container engine. With `engine: read` it sees all containers, and no secrets; with `engine: full` it can do whatever the user can who runs Podman. Installing the app needs a grant for either. Without an answer, a socket that is not mounted read-only is left out, and the finding is `refused`.", "`--set engine=read`, `full` or `none`, or `--set engine.SERVICE=read` for one service."},
 	{MovedImage, Asked, "The name of the image refers to another image since the container was made. The app runs that one.", "Write the digest: `image: NAME@sha256:…`."},
 
 	{RawArgument, Approximated, "An argument of `podman run` says it (`podman_args`), which archgen does not check.", "Leave it out if the app works without it."},
@@ -173,6 +175,7 @@ var Losses = []Loss{
 	{NoCommand, Approximated, "Podman does not know the command that made the container, and so not its kernel parameters, devices of rootless containers, and secrets in environment variables.", "Import what made the container, such as a Compose project, or compare."},
 	{OtherName, Approximated, "The container has another name than that of the part, by which archgen finds what it adopts. Without that, the container and the part would run at the same time, with the same volumes.", "Rename the container, as the message says, or stop it, before the app is installed."},
 	{PodMember, Approximated, "Containers of a pod become parts that share the network of one of them, and no other namespace. The pod keeps its ports until it is stopped.", "`podman pod stop POD` before the app is installed, and `podman pod rm POD` when the app serves."},
+	{EnginePath, Approximated, "The socket of the container engine has another path in the container.", "Tell the program, often with `DOCKER_HOST: unix:///var/run/docker.sock` in `env`."},
 	{SystemdUnit, Approximated, "A unit of systemd starts and restarts the container, and Podman does not know how. The part restarts always. archgen does not adopt the container while the unit is enabled.", "Import the Quadlet file, if it has one, with `archgen import quadlet`."},
 
 	{ProxyLabel, Dropped, "The label configures a reverse proxy that is not part of the app.", "Publish the port, and configure the proxy that you run."},
@@ -200,7 +203,6 @@ var Losses = []Loss{
 	{NoService, Refused, "There is no service to import.", "Name a directory or file with services."},
 	{ImageName, Refused, "The service has no image, or one whose name is no image reference.", "Correct the name; a variable may be unset."},
 	{SecretInValue, Refused, "A secret is a part of a larger value other than that of an environment variable, which a manifest can't say. The value is left out.", "Have the program read the secret from its environment or a file, or `--set secret.NAME=plain`."},
-	{EngineSocket, Refused, "The container would control the container engine, and so the machine.", "Run the app without it, or as a program of the host."},
 	{ExternalNetwork, Refused, "The network belongs to another project.", "Offer what is reached there as a capability (`provides`), and require it here."},
 	{NetworkDriver, Refused, "Apps have bridge networks only.", "Publish the port, or set `network: host`."},
 	{ForeignContainer, Refused, "The service uses a container or service that is not part of the app.", "Add it to the app, or offer it as a capability."},

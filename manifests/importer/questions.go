@@ -11,7 +11,7 @@ import (
 )
 
 // keyOfKind is how the table of losses names the key of a question that differs by its subject.
-var keyOfKind = regexp.MustCompile(`\b(?:secret|mount|expose|variable|specifier)\.[A-Z]+`)
+var keyOfKind = regexp.MustCompile(`\b(?:secret|mount|expose|variable|specifier|engine)\.[A-Z]+`)
 
 // Question is something that the source does not say.
 type Question struct {

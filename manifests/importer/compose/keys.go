@@ -75,7 +75,7 @@ var serviceKeys = []keyRow[*service]{
 	{key: "isolation", loss: importer.NoEquivalent},
 	{key: "runtime", read: (*service).runtime},
 	{key: "credential_spec", loss: importer.NoEquivalent},
-	{key: "use_api_socket", loss: importer.EngineSocket},
+	{key: "use_api_socket", to: "engine", read: (*service).useAPISocket},
 
 	{key: "sysctls", to: "sysctls", read: (*service).sysctls},
 	{key: "ulimits", to: "limits", read: (*service).ulimits},

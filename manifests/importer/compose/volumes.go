@@ -136,13 +136,6 @@ func (s *service) mountOptions(m *mount, n *syntax.Node, key string) {
 	}
 }
 
-// sockets is where container engines listen.
-var sockets = []string{"/var/run/docker.sock", "/run/docker.sock", "/run/podman/podman.sock", "/var/run/podman/podman.sock", "/run/containerd/containerd.sock", "/var/run/containerd/containerd.sock"}
-
-func isSocket(source string) bool {
-	return slices.Contains(sockets, source) || path.Base(source) == "docker.sock" || path.Base(source) == "podman.sock"
-}
-
 // clocks is files by which containers get the time zone of the host.
 var clocks = []string{"/etc/localtime", "/etc/timezone"}
 
@@ -154,8 +147,8 @@ func (s *service) mount(m mount) {
 	case s.foreignVolume(m):
 	case m.kind == "tmpfs":
 		s.addTmpfs(m)
-	case m.kind == "bind" && isSocket(m.source) && !isPath:
-		s.Report(importer.EngineSocket, m.at, m.key, "%s is left out: with it the container would control the machine", m.source)
+	case m.kind == "bind" && isEngineSocket(m.source) && !isPath:
+		s.mountEngine(m)
 	case m.kind == "bind" && slices.Contains(clocks, m.source) && !isAnswered:
 		s.c.Timezone = "local"
 		s.Note(s.path+".timezone", m.at)

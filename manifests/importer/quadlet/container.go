@@ -307,7 +307,7 @@ func (u *unit) networkAlias(e entry) {
 
 // volume reads [SOURCE:]TARGET[:OPTIONS].
 func (u *unit) volume(e entry) {
-	if u.isRenderedFile(e) {
+	if u.isRenderedFile(e) || u.isRenderedEngine(e) {
 		return
 	}
 	text := u.plain(e)

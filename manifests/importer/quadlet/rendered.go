@@ -66,6 +66,18 @@ func (u *unit) isRenderedFile(e entry) bool {
 	return true
 }
 
+// isRenderedEngine reports whether a mount is the socket of the engine, and adds that.
+func (u *unit) isRenderedEngine(e entry) bool {
+	source, _, _ := strings.Cut(e.value, ":")
+	for word, engine := range units.Engines {
+		if u.isRendered() && (source == "%t/"+engine.Path || source == "/run/"+engine.Path) {
+			u.set("engine", e, func(c *manifests.Container) { c.Engine = word })
+			return true
+		}
+	}
+	return false
+}
+
 // recipe is what archgen does before the part starts.
 func (u *unit) recipe(d *importer.Draft) units.Prestart {
 	name := units.PrestartName(u.file.service() + ".service")

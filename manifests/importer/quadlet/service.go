@@ -15,6 +15,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/importer"
 	"github.com/archipelago-os/archipelago/manifests/importer/podmanrun"
 	"github.com/archipelago-os/archipelago/manifests/syntax"
+	"github.com/archipelago-os/archipelago/units"
 )
 
 // key is the name of the part in the tree of Compose, whose keys have no dots.
@@ -62,12 +63,24 @@ func (u *unit) after(e entry) {
 		u.put("depends_on."+other.key()+".condition", condition, e)
 	case strings.HasPrefix(name, "network-online"):
 		u.waitOnline(e)
+	case isEngineUnit(name):
+		u.report(importer.NoMeaning, e, "a part with the socket of the engine starts after it")
 	case u.isObject(name), u.isOtherApp(name):
 	case strings.HasSuffix(e.value, ".service"):
 		u.report(importer.ForeignUnit, e, "the part starts after %s, which is not part of the app", e.value)
 	default:
 		u.directive(u.file, e)
 	}
+}
+
+// isEngineUnit reports whether a unit listens for the engine.
+func isEngineUnit(name string) bool {
+	for _, e := range units.Engines {
+		if e.Unit == name {
+			return true
+		}
+	}
+	return false
 }
 
 func (u *unit) waitOnline(e entry) {
@@ -95,6 +108,8 @@ func (u *unit) requires(e entry) {
 		u.report(importer.NoMeaning, e, "the parts of an app are started together")
 	case strings.HasPrefix(name, "network-online"):
 		u.waitOnline(e)
+	case isEngineUnit(name):
+		u.report(importer.NoMeaning, e, "a part with the socket of the engine needs it")
 	case strings.HasSuffix(e.value, ".service"):
 		u.report(importer.ForeignUnit, e, "the part needs %s, which is not part of the app", e.value)
 	default:
