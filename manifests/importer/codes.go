@@ -202,7 +202,7 @@ var Losses = []Loss{
 	{NotRepresentable, Refused, "`archgen check` refuses what the value becomes, so it is left out.", "The message says what the manifest accepts."},
 	{NoService, Refused, "There is no service to import.", "Name a directory or file with services."},
 	{ImageName, Refused, "The service has no image, or one whose name is no image reference.", "Correct the name; a variable may be unset."},
-	{SecretInValue, Refused, "A secret is a part of a larger value other than that of an environment variable, which a manifest can't say. The value is left out.", "Have the program read the secret from its environment or a file, or `--set secret.NAME=plain`."},
+	{SecretInValue, Refused, "A secret is a part of a larger value, which a manifest says only of environment variables, and of scripts for a shell (`sh -c`) outside of single quotes. The value is left out.", "Have the program read the secret from its environment or a file, or `--set secret.NAME=plain`."},
 	{ExternalNetwork, Refused, "The network belongs to another project.", "Offer what is reached there as a capability (`provides`), and require it here."},
 	{NetworkDriver, Refused, "Apps have bridge networks only.", "Publish the port, or set `network: host`."},
 	{ForeignContainer, Refused, "The service uses a container or service that is not part of the app.", "Add it to the app, or offer it as a capability."},

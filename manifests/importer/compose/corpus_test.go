@@ -114,6 +114,7 @@ func TestSecretsStayOut(t *testing.T) {
 		"secret-names":     {"one-value", "other-value"},
 		"secrets":          {"hunter2", "abcdef"},
 		"secret-elsewhere": {"hidden-value"},
+		"secret-in-script": {"hidden-"},
 	}
 	for _, c := range cases(t) {
 		r := c.Import()

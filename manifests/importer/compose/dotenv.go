@@ -3,6 +3,7 @@ package compose
 import (
 	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests/syntax"
@@ -15,6 +16,8 @@ type assignment struct {
 	hasValue bool
 	at       syntax.Position
 	uses     []use
+	// expand is the value with references to secrets instead of their values.
+	expand func(secrets map[string]string) expanded
 }
 
 var assignmentLine = regexp.MustCompile(`^\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.-]*)\s*(=|:\s|$)\s*`)
@@ -31,7 +34,11 @@ func (p *project) dotenv(name string, data []byte) (list []assignment) {
 		text, quote, used := dotenvValue(lines[i:], m[1])
 		i += used
 		if a.value = text; quote != '\'' {
-			x := p.withVars(list, func() expanded { return p.expand(&syntax.Node{Kind: syntax.ScalarNode, Text: text, At: a.at}) })
+			before, node := slices.Clip(list), &syntax.Node{Kind: syntax.ScalarNode, Text: text, At: a.at}
+			a.expand = func(secrets map[string]string) expanded {
+				return p.withVars(before, func() expanded { return p.expandWith(node, secrets) })
+			}
+			x := a.expand(nil)
 			a.value, a.uses = x.text, x.uses
 		}
 		list = append(list, a)

@@ -18,6 +18,8 @@ import (
 type envValue struct {
 	item
 	x expanded
+	// expand is the value with references to secrets instead of their values.
+	expand func(secrets map[string]string) expanded
 	// isInferred: it comes from a file that is read beside the source.
 	isInferred bool
 }
@@ -32,7 +34,8 @@ func (s *service) environment(n *syntax.Node, key string) {
 			s.Report(importer.BadSourceValue, v.at, v.key, "the variable %s must be one value, found %s", v.name, v.node.Describe())
 			continue
 		}
-		s.env[v.name] = envValue{item: v.item, x: s.expand(asWritten(v.node))}
+		written := asWritten(v.node)
+		s.env[v.name] = envValue{item: v.item, x: s.expand(written), expand: func(secrets map[string]string) expanded { return s.expandWith(written, secrets) }}
 	}
 }
 
@@ -90,7 +93,7 @@ func (s *service) envFile(name string, it item, isRequired bool) {
 			}
 		}
 		node := &syntax.Node{Kind: syntax.ScalarNode, Text: a.value, At: a.at}
-		s.env[a.name] = envValue{item: item{a.name, node, a.at, it.key + "." + a.name}, x: expanded{text: a.value, uses: a.uses}, isInferred: true}
+		s.env[a.name] = envValue{item: item{a.name, node, a.at, it.key + "." + a.name}, x: expanded{text: a.value, uses: a.uses}, expand: a.expand, isInferred: true}
 	}
 }
 
@@ -130,9 +133,13 @@ func (s *service) timezone(v envValue) bool {
 }
 
 func (s *service) plainEnv(v envValue) {
-	parts := s.secretParts(v)
+	parts := s.secretsIn(v.x.uses, v.item)
 	if len(parts) > 0 {
-		v.x = s.expandWith(v.node, parts)
+		v.x = v.expand(byVariable(parts))
+	}
+	for _, p := range parts {
+		s.Mask(p.use.at, p.use.value)
+		s.declareSecret(p.secret, s.envPart(p.use, v.item).item, p.use.isSet)
 	}
 	text, ok := s.withoutSecrets(v.x, v.item, v.name)
 	if !ok {
@@ -149,25 +156,37 @@ func (s *service) plainEnv(v envValue) {
 	}
 }
 
-// secretParts is the secrets that are parts of a value, by the variables that they are in the source.
-// The manifest refers to them. A file of variables is read with its variables replaced, so that it
-// is not known where a secret stands in its values.
-func (s *service) secretParts(v envValue) map[string]string {
-	parts := map[string]string{}
-	for _, u := range v.x.uses {
-		if v.isInferred || s.Platform.lost(u) != nil || !s.isSecret(u.name) || u.isSet && !isSecretValue(u.value) {
+// secretPart is a secret that is a part of a text, and the variable that stands for it there.
+type secretPart struct {
+	use    use
+	secret string
+}
+
+// secretsIn is the secrets that are parts of a text. The manifest refers to them.
+func (p *project) secretsIn(uses []use, it item) (parts []secretPart) {
+	for _, u := range uses {
+		if p.Platform.lost(u) != nil || !p.isSecret(u.name) || u.isSet && !isSecretValue(u.value) {
 			continue
 		}
-		part := envValue{item: item{u.name, v.node, v.at, v.key}, x: expanded{text: u.value, uses: []use{u}, isWhole: true}}
-		name := s.secretOf(part)
-		if name == "" {
-			continue
+		if name := p.secretOf(p.envPart(u, it)); name != "" {
+			parts = append(parts, secretPart{u, name})
 		}
-		s.Mask(u.at, u.value)
-		s.declareSecret(name, part.item, u.isSet)
-		parts[u.name] = name
 	}
 	return parts
+}
+
+// envPart is a part of a text as an environment variable of its own.
+func (p *project) envPart(u use, it item) envValue {
+	return envValue{item: item{u.name, it.node, it.at, it.key}, x: expanded{text: u.value, uses: []use{u}, isWhole: true}}
+}
+
+// byVariable is the names of secrets by the variables that stand for them.
+func byVariable(parts []secretPart) map[string]string {
+	secrets := map[string]string{}
+	for _, p := range parts {
+		secrets[p.use.name] = p.secret
+	}
+	return secrets
 }
 
 var urlPassword = regexp.MustCompile(`[a-z]://[^/\s:@]*:[^/\s@]+@`)
@@ -175,7 +194,7 @@ var urlPassword = regexp.MustCompile(`[a-z]://[^/\s:@]*:[^/\s@]+@`)
 func isURLWithPassword(text string) bool { return urlPassword.MatchString(text) }
 
 // withoutSecrets is a text, unless a secret is a part of it, which a manifest says only of values of
-// environment variables.
+// environment variables, and a script of what the shell replaces.
 func (p *project) withoutSecrets(x expanded, it item, what string) (text string, ok bool) {
 	for _, u := range x.uses {
 		if v := p.Platform.lost(u); v != nil {

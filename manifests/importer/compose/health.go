@@ -59,7 +59,7 @@ func (s *service) allowStart(p *manifests.Probe, n *syntax.Node) {
 func (s *service) test(n *syntax.Node, key string) {
 	var words manifests.Words
 	if n.Kind == syntax.ScalarNode {
-		text, ok := s.word(item{node: n, at: n.At, key: key}, key)
+		text, ok := s.script(item{node: n, at: n.At, key: key})
 		if !ok {
 			return
 		}

@@ -24,6 +24,9 @@ var serviceKeys = []keyRow[*service]{
 	{key: "pull_policy", to: "pull", read: (*service).pullPolicy},
 	{key: "platform", to: "podman_args", read: rawArgument("--platform", importer.RawArgument)},
 
+	// A script takes secrets from the environment.
+	{key: "env_file", to: "env", read: (*service).envFiles},
+	{key: "environment", to: "env", read: (*service).environment},
 	{key: "entrypoint", to: "entrypoint", read: (*service).entrypoint},
 	{key: "command", to: "command", read: (*service).command},
 	{key: "user", to: "user", read: (*service).user},
@@ -35,9 +38,6 @@ var serviceKeys = []keyRow[*service]{
 	{key: "init", to: "init", read: boolean(func(s *service) *bool { return &s.c.Init })},
 	{key: "stdin_open", to: "stdin", read: boolean(func(s *service) *bool { return &s.c.Stdin })},
 	{key: "tty", to: "tty", read: boolean(func(s *service) *bool { return &s.c.TTY })},
-
-	{key: "env_file", to: "env", read: (*service).envFiles},
-	{key: "environment", to: "env", read: (*service).environment},
 
 	{key: "network_mode", to: "network", read: (*service).networkMode},
 	{key: "networks", to: "networks", read: (*service).networks},

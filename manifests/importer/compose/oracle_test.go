@@ -49,7 +49,7 @@ func TestCorpusAgreesWithComposeGo(t *testing.T) {
 					t.Errorf("the service %s has no part", name)
 					continue
 				}
-				compare(t, r, name, s, part)
+				compare(t, r, name, s, part, want.Environment)
 			}
 		})
 	}
@@ -115,7 +115,7 @@ func partOf(app *manifests.Resolved, service string) *manifests.Part {
 	return app.Part("main")
 }
 
-func compare(t *testing.T, r *importer.Result, name string, s types.ServiceConfig, part *manifests.Part) {
+func compare(t *testing.T, r *importer.Result, name string, s types.ServiceConfig, part *manifests.Part, env types.Mapping) {
 	t.Helper()
 	lost := func(key string) bool {
 		return slices.ContainsFunc(r.Findings, func(f importer.Finding) bool {
@@ -126,7 +126,7 @@ func compare(t *testing.T, r *importer.Result, name string, s types.ServiceConfi
 	if d := cmp.Diff(environmentOf(s, part), manifestEnv(part)); d != "" && !lost(key+".environment") && !lost(key+".env_file") {
 		t.Errorf("%s: environment (-compose-go +manifest):\n%s", name, d)
 	}
-	if d := cmp.Diff(strings.Join(s.Command, "\x00"), strings.Join(part.Command, "\x00")); d != "" && !lost(key+".command") {
+	if d := cmp.Diff(strings.Join(s.Command, "\x00"), asWrittenBySource(strings.Join(part.Command, "\x00"), s, part, env)); d != "" && !lost(key+".command") {
 		t.Errorf("%s: command (-compose-go +manifest):\n%s", name, d)
 	}
 	if d := cmp.Diff(strings.Join(s.Entrypoint, "\x00"), strings.Join(part.Entrypoint, "\x00")); d != "" && !lost(key+".entrypoint") {
@@ -135,6 +135,20 @@ func compare(t *testing.T, r *importer.Result, name string, s types.ServiceConfi
 	if d := cmp.Diff(portsOf(s), manifestPorts(part)); d != "" && !lost(key+".ports") && part.Network == "app" {
 		t.Errorf("%s: ports (-compose-go +manifest):\n%s", name, d)
 	}
+}
+
+// asWrittenBySource is a script with the values of secrets instead of the variables that have them.
+func asWrittenBySource(text string, s types.ServiceConfig, part *manifests.Part, env types.Mapping) string {
+	for _, m := range part.Secrets {
+		value := env[m.Env]
+		if own := s.Environment[m.Env]; own != nil {
+			value = *own
+		}
+		if m.Env != "" {
+			text = strings.NewReplacer(`="${`+m.Env+`}"`, "="+value, ` "${`+m.Env+`}"`, " "+value, "${"+m.Env+"}", value).Replace(text)
+		}
+	}
+	return text
 }
 
 // environmentOf is the environment that compose-go reads, but for secrets and the time zone of

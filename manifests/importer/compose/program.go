@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
@@ -113,31 +114,46 @@ func (s *service) entrypoint(n *syntax.Node, key string) {
 	}
 }
 
-func (s *service) command(n *syntax.Node, key string) { s.c.Command = s.words(n, key) }
+func (s *service) command(n *syntax.Node, key string) {
+	s.c.Command = s.words(n, key, s.c.Entrypoint...)
+}
 
-// words reads a command: a list, or one string that is split without a shell.
-func (s *service) words(n *syntax.Node, key string) (words manifests.Words) {
+// words reads a command: a list, or one string that is split without a shell. The words before it
+// say whether it is for one.
+func (s *service) words(n *syntax.Node, key string, before ...string) (words manifests.Words) {
 	if n.Kind == syntax.ScalarNode {
-		text, ok := s.word(item{node: n, at: n.At, key: key}, key)
-		if !ok {
-			return nil
-		}
-		split, err := splitWords(text)
-		if err != nil {
-			s.Report(importer.BadSourceValue, n.At, key, "the command can't be split into words: %v", err)
-		}
-		return split
+		return s.commandLine(item{node: n, at: n.At, key: key}, before)
 	}
 	for _, it := range s.items(n, key) {
 		if it.node.Kind != syntax.ScalarNode {
 			s.Report(importer.BadSourceValue, it.at, it.key, "a word of a command must be text, found %s", it.node.Describe())
 			continue
 		}
-		text, ok := s.word(it, key)
+		read := s.script
+		if !isScript(slices.Concat(before, words)) {
+			read = func(it item) (string, bool) { return s.word(it, key) }
+		}
+		text, ok := read(it)
 		if !ok {
 			return nil
 		}
 		words = append(words, text)
+	}
+	return words
+}
+
+// commandLine reads a command that is one string.
+func (s *service) commandLine(it item, before []string) manifests.Words {
+	if words, ok := s.scriptLine(it, before); ok {
+		return words
+	}
+	text, ok := s.word(it, it.key)
+	if !ok {
+		return nil
+	}
+	words, err := splitWords(text)
+	if err != nil {
+		s.Report(importer.BadSourceValue, it.at, it.key, "the command can't be split into words: %v", err)
 	}
 	return words
 }
