@@ -33,7 +33,7 @@ var metaKeys = []platform.Row[*app]{
 	{Key: "port", To: "app.ui", Read: (*app).port},
 	{Key: "path", To: "app.ui.path"},
 	{Key: "dependencies", To: "app.requires", Read: (*app).dependencies},
-	{Key: "implements", Loss: importer.NoEquivalent, Text: "the app can stand for another one; `provides` says what it offers"},
+	{Key: "implements", Read: later},
 	{Key: "defaultUsername", To: "app.notices"},
 	{Key: "defaultPassword", To: "app.notices"},
 	{Key: "deterministicPassword", To: "app.secrets"},
@@ -67,6 +67,9 @@ func (a *app) dependencies(n *syntax.Node, key string) {
 		a.Keep(item.At, here, "app.requires")
 	}
 }
+
+// later leaves a key to what is read when the parts are known.
+func later(*app, *syntax.Node, string) {}
 
 // permissions is rights that Umbrel gives to all containers.
 func (a *app) permissions(n *syntax.Node, key string) {

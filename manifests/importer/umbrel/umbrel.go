@@ -101,6 +101,7 @@ func (a *app) complete() {
 	a.login()
 	a.backup()
 	a.passwords()
+	a.provide()
 	a.Require(a.needs...)
 }
 

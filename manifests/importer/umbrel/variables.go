@@ -91,8 +91,7 @@ func (a *app) others() {
 	walk(a.tree, func(n *syntax.Node) {
 		for _, m := range used.FindAllStringSubmatch(n.Text, -1) {
 			for _, other := range a.meta.Get("dependencies").List() {
-				prefix := "APP_" + strings.ToUpper(strings.ReplaceAll(other.Text, "-", "_")) + "_"
-				if _, isKnown := a.Variables[m[1]]; !isKnown && strings.HasPrefix(m[1], prefix) {
+				if _, isKnown := a.Variables[m[1]]; !isKnown && strings.HasPrefix(m[1], prefixOf(other.Text)) {
 					a.Variables[m[1]] = compose.Variable{Loss: importer.ForeignValue, What: "a value of the app " + other.Text}
 				}
 			}
