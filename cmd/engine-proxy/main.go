@@ -13,9 +13,10 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/coreos/go-systemd/v22/activation"
 )
 
 func main() {
@@ -29,7 +30,7 @@ func run(args []string) error {
 	if len(args) != 1 {
 		return errors.New("usage: engine-proxy SOCKET; archipelago-engine.socket starts it, with the path of Podman's socket")
 	}
-	listener, err := passedSocket(os.Getenv)
+	listener, err := passedSocket()
 	if err != nil {
 		return err
 	}
@@ -43,20 +44,16 @@ func run(args []string) error {
 	return nil
 }
 
-// firstPassed is the number of the first file that systemd passes to a service.
-const firstPassed = 3
-
 // passedSocket is the socket that systemd listens on for this service.
-func passedSocket(getenv func(string) string) (net.Listener, error) {
-	if getenv("LISTEN_PID") != strconv.Itoa(os.Getpid()) || getenv("LISTEN_FDS") != "1" {
-		return nil, errors.New("systemd has passed no socket; start archipelago-engine.socket instead")
-	}
-	file := os.NewFile(firstPassed, "archipelago-engine.socket")
-	listener, err := net.FileListener(file)
+func passedSocket() (net.Listener, error) {
+	passed, err := activation.Listeners()
 	if err != nil {
 		return nil, fmt.Errorf("the socket that systemd has passed: %w", err)
 	}
-	return listener, file.Close() // the listener has its own copy
+	if len(passed) != 1 || passed[0] == nil {
+		return nil, errors.New("systemd has passed no socket; start archipelago-engine.socket instead")
+	}
+	return passed[0], nil
 }
 
 const (
