@@ -42,6 +42,9 @@ var readElsewhere = map[string]string{
 	"Update.policy=auto":       "archgen updates",
 	"Update.policy=hold":       "archgen updates, update --all",
 	"Update.policy=security":   "archgen updates",
+	"Update.restore":           "archgen updates, update",
+	"Update.restore=auto":      "archgen updates, update",
+	"Update.restore=never":     "archgen updates, update",
 	"Update.wait":              "archgen updates, update --all",
 }
 

@@ -659,6 +659,8 @@ type Update struct {
 	Policy string `key:"policy" enum:"manual|security|auto|hold|registry|local" default:"manual"`
 	// How long a release has to be known to this machine before an update that does not name the app installs it.
 	Wait Duration `key:"wait" min:"1m" max:"52w"`
+	// Whether an update saves the data of the app before a release converts it, and restores it if the release does not serve. `never`: not, because older data does harm, as the state of payment channels does. Such a release stays then, and only an operator who names the app installs it.
+	Restore string `key:"restore" enum:"auto|never" default:"auto"`
 	// Keeps the app at its version. `archgen hold` writes it into an overlay.
 	Hold *Hold `key:"hold"`
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/catalogs"
+	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/cmd/archgen/updates/updater"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
@@ -48,7 +49,9 @@ stops the app, copies its volumes, and starts it with the release. If the app
 does not serve, update restores the data with the earlier release. A file system
 with reflinks, such as XFS or Btrfs, copies at once; otherwise at most 2 GiB of
 a volume are copied. If the data can't be copied, the app is not updated, except
-with --without-snapshot.
+with --without-snapshot. Where the manifest says that older data does harm
+(update.restore: never), update takes no copy, and says so before. A release
+that has converted the data without a copy stays also if it does not serve.
 
 A release that was rolled back is refused from then on, by its content: only
 --retry installs it again. With --undo, update returns to the release that the
@@ -176,6 +179,7 @@ func (c *cli) updatesRunner(l *machine.Machine, o *applyOptions) (*updater.Runne
 			return report, err
 		},
 		Record: record, Pulling: c.sayPulling, Failed: c.say,
+		Warn: func(app, text string) { fmt.Fprintf(c.stderr, "%s: %s\n", app, ui.Printable(text)) },
 		Left: func(app, why string) { unlessJSON(func() { fmt.Fprintf(c.stdout, "%s: %s\n", app, why) }) },
 		Continued: func(j *update.Journal) {
 			unlessJSON(func() {

@@ -137,7 +137,7 @@ func OfUpdateStep(j *update.Journal) Event {
 // OfUpdate is the event for an update that has ended.
 func OfUpdate(r update.Result) Event {
 	e := Event{Kind: Updating, App: r.App, Message: r.App + ": " + r.Text()}
-	if r.Outcome == update.RolledBack || r.Outcome == update.RolledBackDown {
+	if r.Outcome == update.RolledBack || r.Outcome == update.RolledBackDown || r.Outcome == update.Stays {
 		e.Kind, e.Log = UpdateFailed, r.Log
 	}
 	return e

@@ -40,10 +40,15 @@ type Journal struct {
 	Up     []string `json:"up,omitempty"`
 	// IsUndo: To is the release that the app had before its last update.
 	IsUndo bool `json:"undo,omitempty"`
-	// Volumes is the volumes whose data the new release converts, and Format the format of the data
-	// before, 0 if it is unknown.
+	// Volumes is the volumes whose data the new release converts, and that is saved before. Format is the
+	// format of the data before, 0 if it is unknown, and Reads the newest one that the earlier release
+	// reads.
 	Volumes []string `json:"volumes,omitempty"`
 	Format  int      `json:"format,omitempty"`
+	Reads   int      `json:"reads,omitempty"`
+	// Sharers is the other apps that mount one of Volumes. They are stopped while data is saved or
+	// restored.
+	Sharers []string `json:"sharers,omitempty"`
 	// Saved identifies the snapshots, by volume, as the machine needs it. It is complete in each state
 	// after Saving.
 	Saved map[string]json.RawMessage `json:"saved,omitempty"`
@@ -91,10 +96,14 @@ type Machine interface {
 	Installed(app string) (Release, error)
 	// Install makes a release the installed one, with the grants unless they are nil.
 	Install(app string, r Release, grants []string) error
-	// Save stops the app, takes snapshots of the volumes, and sets Saved.
+	// Save stops the app and the sharers, takes snapshots of the volumes, and sets Saved.
 	Save(ctx context.Context, j *Journal) error
-	// Restore stops the app and restores its data and the format. From then on no release of the app can
-	// start, not at a boot either, until Release.
+	// Start starts what Save and Restore stopped, as far as it is still installed.
+	Start(ctx context.Context, j *Journal) error
+	// HasConverted reports whether the earlier release can't read the data any more.
+	HasConverted(j *Journal) (bool, error)
+	// Restore stops the app and the sharers and restores the data and its format. From then on no release
+	// of the app can start, not at a boot either, until Release.
 	Restore(ctx context.Context, j *Journal) error
 	// Write makes a pass that gives the app its unit files again, and does not start it.
 	Write(ctx context.Context, j *Journal) error
@@ -121,6 +130,9 @@ const (
 	RolledBack Outcome = "rolled-back"
 	// RolledBackDown: the same, and the app does not serve with the earlier one either.
 	RolledBackDown Outcome = "rolled-back-not-serving"
+	// Stays: the new release does not serve, and remains, because it has converted the data, of which there
+	// is no snapshot.
+	Stays Outcome = "stays-not-serving"
 	// Superseded: an operator changed, stopped or removed the app meanwhile, and it is left so.
 	Superseded Outcome = "superseded"
 )
@@ -149,6 +161,8 @@ func (r Result) Text() string {
 		return fmt.Sprintf("%s was rolled back, and %s serves: %s", r.To, r.From, r.Why)
 	case RolledBackDown:
 		return fmt.Sprintf("%s was rolled back, and %s does not serve either: %s", r.To, r.From, r.Why)
+	case Stays:
+		return fmt.Sprintf("%s does not serve, and stays: it has converted the data, and %s can't read it: %s; see archgen logs %s", r.To, r.From, r.Why, r.App)
 	case Superseded:
 	}
 	return fmt.Sprintf("the update to %s ended: %s", r.To, r.Why)
@@ -172,7 +186,7 @@ func Complete(ctx context.Context, m Machine, j *Journal) (Result, error) {
 		v, err := apply(ctx, m, j)
 		switch {
 		case errors.Is(err, errChanged):
-			return result.superseded(ctx, m, j, errChanged.Error())
+			return result.changed(ctx, m, j, errChanged.Error())
 		case err != nil:
 			return result, unfinished(j, err)
 		case v.Kind == Halted:
@@ -187,12 +201,29 @@ func Complete(ctx context.Context, m Machine, j *Journal) (Result, error) {
 			}
 			return result.ended(ctx, m, j)
 		}
+		if stays, err := isOneWay(m, j, v); err != nil {
+			return result, unfinished(j, err)
+		} else if stays {
+			result.Outcome, result.Why, result.Log = Stays, v.Why, v.Log
+			if err := m.Accept(j); err != nil {
+				return result, unfinished(j, err)
+			}
+			return result.ended(ctx, m, j)
+		}
 		j.State, j.Why, j.Log, j.IsBlamed = Reverting, v.Why, v.Log, v.Kind == Fails
 		if err := m.Keep(j); err != nil {
 			return result, unfinished(j, err)
 		}
 	}
 	return revert(ctx, m, j, result)
+}
+
+// isOneWay reports whether a release that does not serve can't be rolled back.
+func isOneWay(m Machine, j *Journal, v Verdict) (bool, error) {
+	if v.Kind != Fails || len(j.Saved) > 0 {
+		return false, nil
+	}
+	return m.HasConverted(j)
 }
 
 // save takes the snapshots, or ends the update if they can't be taken.
@@ -255,7 +286,7 @@ func revert(ctx context.Context, m Machine, j *Journal, result Result) (Result, 
 	}
 	switch err := restoreRelease(ctx, m, j); {
 	case errors.Is(err, errChanged):
-		return result.superseded(ctx, m, j, j.Why+"; "+err.Error())
+		return result.changed(ctx, m, j, j.Why+"; "+err.Error())
 	case err != nil:
 		return result, unfinished(j, err)
 	}
@@ -296,6 +327,16 @@ func (r Result) ended(ctx context.Context, m Machine, j *Journal) (Result, error
 		return r, unfinished(j, err)
 	}
 	return r, nil
+}
+
+// changed ends an update whose app was edited or removed. What was stopped for its data starts again.
+func (r Result) changed(ctx context.Context, m Machine, j *Journal, why string) (Result, error) {
+	if len(j.Volumes) > 0 {
+		if err := m.Start(ctx, j); err != nil {
+			return r, unfinished(j, err)
+		}
+	}
+	return r.superseded(ctx, m, j, why)
 }
 
 // superseded ends an update that an operator has decided about.

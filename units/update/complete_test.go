@@ -31,7 +31,9 @@ type machine struct {
 	// can start. full: a snapshot can't be taken.
 	data, snapshot, units string
 	blocked, full         bool
-	cancel                func()
+	// isOneWay: the earlier release can't read converted data.
+	isOneWay bool
+	cancel   func()
 
 	// calls counts the calls; the run is killed at the one that kill names, before its effect if early.
 	calls, kill int
@@ -93,6 +95,12 @@ func (m *machine) Save(_ context.Context, j *Journal) error {
 	}
 	j.Saved = map[string]json.RawMessage{"web.data": json.RawMessage(`{}`)}
 	return nil
+}
+
+func (m *machine) Start(context.Context, *Journal) error { return m.call("start", func() {}) }
+
+func (m *machine) HasConverted(*Journal) (bool, error) {
+	return m.isOneWay && m.data == "converted by 2", nil
 }
 
 func (m *machine) Restore(context.Context, *Journal) error {
@@ -196,6 +204,21 @@ func TestComplete(t *testing.T) {
 			verdicts: serves, change: func(m *machine) { m.installed.Templates = release("2").Templates },
 			want:    []string{"read", "install 2", "serve 2", "read", "accept", "drop"},
 			outcome: Updated, text: "2 serves", version: "2",
+		},
+		"it crashes, and its data is converted for good": {
+			verdicts: crash, change: func(m *machine) { m.isOneWay = true },
+			want:    []string{"read", "install 2", "serve 2", "read", "accept", "drop"},
+			outcome: Stays, text: "2 does not serve, and stays: it has converted the data, and 1 can't read it: it crashed; see archgen logs web", version: "2",
+		},
+		"it can't start, so the data is as it was": {
+			verdicts: lacks, change: func(m *machine) { m.isOneWay = true },
+			want:    []string{"read", "install 2", "serve 2", "read", "keep reverting", "read", "install 1", "serve 1", "drop"},
+			outcome: RolledBack, text: "2 was rolled back, and 1 serves: no image", version: "1",
+		},
+		"edited while its data is saved": {
+			verdicts: serves, change: func(m *machine) { m.journal.Volumes, m.installed = []string{"web.data"}, release("mine") },
+			want:    []string{"read", "start", "drop"},
+			outcome: Superseded, text: "the update to 2 ended: its manifest was changed or removed meanwhile", version: "mine",
 		},
 		"removed while it starts": {
 			verdicts: serves, change: func(m *machine) { m.during = func(m *machine) { m.installed = Release{} } },

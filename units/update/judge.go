@@ -31,6 +31,7 @@ const (
 	WantsMore      Reason = "wants-more"
 	OtherPublisher Reason = "other-publisher"
 	OtherContract  Reason = "other-contract"
+	OneWay         Reason = "one-way"
 	Differs        Reason = "differs"
 	Held           Reason = "held"
 	Waiting        Reason = "waiting"
@@ -118,6 +119,8 @@ type Facts struct {
 	Publishers []string
 	// Lost is what others may rely on, and that it lacks.
 	Lost []string
+	// OneWay is why the data can't be restored that it converts, empty if it can or it converts none.
+	OneWay string
 }
 
 // Finding is a reason with its details, in one sentence.
@@ -182,6 +185,9 @@ var rows = []row{
 		return "an image is from another publisher: " + strings.Join(q.facts.Publishers, ", ")
 	}},
 	{OtherContract, no, no, ifAllowed, false, func(q question) bool { return len(q.facts.Lost) > 0 }, func(q question) string { return "it lacks " + strings.Join(q.facts.Lost, ", ") }},
+	{OneWay, no, no, yes, false, func(q question) bool { return q.facts.OneWay != "" }, func(q question) string {
+		return "it converts the data, and there is no way back: " + q.facts.OneWay
+	}},
 	{Differs, no, no, yes, false, isOfUnknownOrder, say("the catalog has another text without a higher revision")},
 	{Held, no, no, yes, false, isHeld, heldText},
 	{Waiting, no, no, yes, false, isWaiting, waitingText},

@@ -99,6 +99,10 @@ func TestJudge(t *testing.T) {
 			func(q *question) { q.facts.Lost = []string{"capability page"} },
 			[]Finding{{OtherContract, "it lacks capability page"}},
 		},
+		"no way back": {
+			func(q *question) { q.facts.OneWay = "it has no volume" },
+			[]Finding{{OneWay, "it converts the data, and there is no way back: it has no volume"}},
+		},
 		"the same revision": {
 			func(q *question) { q.candidate.Revision = 1 },
 			[]Finding{{Differs, "the catalog has another text without a higher revision"}},
@@ -154,7 +158,7 @@ func TestPolicy(t *testing.T) {
 	want := map[Reason]string{
 		ComesWithImage: "", Own: "", UnknownOrigin: "", Edited: "", Gone: "", Withdrawn: "", Stale: "", Current: "", Older: "",
 		UnderWay: "", NeedsOther: "", DoesNotFit: "", Hidden: "", Masked: "", Stopped: "",
-		IsRefused: "f", WantsMore: "f", OtherPublisher: "f", OtherContract: "f",
+		IsRefused: "f", WantsMore: "f", OtherPublisher: "f", OtherContract: "f", OneWay: "if",
 		Differs: "if", Held: "if", Waiting: "if", NotSecurity: "aif", Manual: "aif", NotServing: "naif", Ready: "naif",
 	}
 	facts := Facts{Rights: []Right{{ID: "onion:80"}, {ID: "root:main"}}}

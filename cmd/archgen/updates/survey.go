@@ -151,6 +151,7 @@ func (s *Survey) Apps(ids []string) ([]*App, error) {
 	}
 	for _, a := range available {
 		s.compare(a)
+		a.Facts.OneWay = s.Conversion(a).OneWay
 		s.observe(a)
 		a.Findings = update.Judge(a.Installed, a.candidate, a.Settings, a.Facts, s.Now)
 	}
@@ -422,24 +423,43 @@ func (s *Survey) Sharers(id string) (list []string) {
 	return list
 }
 
-// Converts returns the volumes of an app whose data the release to install converts, so that the
-// installed one can't read it, and the format of the data now, 0 if it is unknown. An app that has never
-// declared a format counts as one of format 1: to declare that one converts nothing.
-func (s *Survey) Converts(a *App) (volumes []string, format int) {
-	want, _ := a.Staged.Want.Find(a.ID)
-	to := want.Files.DataFormat(a.ID).Written
+// Conversion is what a release does to the data of its app. The zero value is that it converts none.
+type Conversion struct {
+	// Converts: afterwards the installed release can't read the data.
+	Converts bool
+	// Format is the format of the data now, 0 if it is unknown, and Reads the newest one that the
+	// installed release reads.
+	Format, Reads int
+	// Volumes is the volumes that have the data.
+	Volumes []string
+	// OneWay is why they are not saved before, empty if they are.
+	OneWay string
+}
+
+// Conversion returns what the release to install does to the data. An app that has never declared a
+// format counts as one of format 1: to declare that one converts nothing.
+func (s *Survey) Conversion(a *App) (c Conversion) {
+	is, was := a.Staged.Set.App(a.ID), s.Compiled.Set.App(a.ID)
+	if is == nil || was == nil {
+		return c
+	}
+	c.Reads = max(was.Document.App.Data.Format, 1)
 	format, err := s.Store.DataFormat(a.ID)
-	if err != nil || to <= max(format, 1) {
-		return nil, format
+	if c.Format = format; err != nil || is.Document.App.Data.Format <= max(format, 1) {
+		return c
 	}
-	app := s.Compiled.Set.App(a.ID)
-	if app == nil {
-		return nil, format
-	}
-	for _, name := range app.VolumeNames() {
-		if app.Existing(name) == "" {
-			volumes = append(volumes, units.VolumeName(a.ID, name))
+	c.Converts = true
+	for _, name := range was.VolumeNames() {
+		c.Volumes = append(c.Volumes, units.VolumeName(a.ID, name))
+		if was.Existing(name) != "" {
+			c.OneWay = "the volume " + name + " is not archgen's, so it takes no snapshot"
 		}
 	}
-	return volumes, format
+	switch {
+	case is.Document.App.Update.Restore == "never" || was.Document.App.Update.Restore == "never":
+		c.OneWay = "older data would do harm (update.restore: never)"
+	case len(c.Volumes) == 0:
+		c.OneWay = "it has no volume of which there could be a snapshot"
+	}
+	return c
 }

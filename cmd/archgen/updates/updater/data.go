@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -20,9 +21,9 @@ func (h *host) volumes() snapshot.Volumes {
 	return snapshot.Volumes{Scope: h.Machine.Scope, Dir: h.Machine.Volumes, Podman: h.Machine.Podman}
 }
 
-// Save stops the app, and takes snapshots of its volumes.
+// Save stops the app and the sharers, and takes snapshots of the volumes.
 func (h *host) Save(ctx context.Context, j *update.Journal) error {
-	if err := h.passed(ctx, j.App, units.Stop); err != nil {
+	if err := h.stop(ctx, j); err != nil {
 		return err
 	}
 	saved := map[string]json.RawMessage{}
@@ -39,11 +40,34 @@ func (h *host) Save(ctx context.Context, j *update.Journal) error {
 	return nil
 }
 
-// Restore stops the app, and exchanges its data with the snapshots. What was exchanged stays so when it
-// is called again.
+// stop stops all that mounts a volume of the app.
+func (h *host) stop(ctx context.Context, j *update.Journal) error {
+	return h.passed(ctx, h.present(slices.Concat(j.Sharers, []string{j.App})), units.Stop)
+}
+
+// Start starts what was stopped.
+func (h *host) Start(ctx context.Context, j *update.Journal) error {
+	return h.passed(ctx, h.present(slices.Concat(j.Sharers, []string{j.App})), units.Start)
+}
+
+// present leaves out apps that were removed meanwhile.
+func (h *host) present(ids []string) []string {
+	files := h.Dir.Files()
+	return slices.DeleteFunc(ids, func(id string) bool { return files[id] == "" })
+}
+
+// HasConverted reports whether the data has a format that the earlier release can't read. The format is
+// recorded when the new release starts.
+func (h *host) HasConverted(j *update.Journal) (bool, error) {
+	format, err := h.Machine.Store.DataFormat(j.App)
+	return format > max(j.Format, j.Reads), err
+}
+
+// Restore stops the app and the sharers, and exchanges the data with the snapshots. What was exchanged
+// stays so when it is called again.
 func (h *host) Restore(ctx context.Context, j *update.Journal) error {
 	store := h.Machine.Store
-	if err := errors.Join(store.BlockStarts(j.App), h.passed(ctx, j.App, units.Stop)); err != nil {
+	if err := errors.Join(store.BlockStarts(j.App), h.stop(ctx, j)); err != nil {
 		return err
 	}
 	for _, volume := range j.Volumes {
@@ -60,7 +84,7 @@ func (h *host) Restore(ctx context.Context, j *update.Journal) error {
 
 // Write gives the app its unit files again. It is stopped, and stays so.
 func (h *host) Write(ctx context.Context, j *update.Journal) error {
-	return h.passed(ctx, j.App, "")
+	return h.passed(ctx, []string{j.App}, "")
 }
 
 // Release lets the app start.
@@ -75,9 +99,12 @@ func (h *host) Forget(ctx context.Context, j *update.Journal) {
 	}
 }
 
-// passed makes a pass over an app, whose failure is the error.
-func (h *host) passed(ctx context.Context, app string, request units.Kind) error {
-	report, err := h.pass(ctx, app, request)
+// passed makes a pass over apps with the same request for all. The failure of one is the error.
+func (h *host) passed(ctx context.Context, ids []string, request units.Kind) error {
+	if len(ids) == 0 {
+		return nil
+	}
+	report, err := h.pass(ctx, ids, request, ids)
 	if err != nil {
 		return err
 	}

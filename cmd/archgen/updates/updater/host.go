@@ -86,15 +86,15 @@ func (h *host) Serve(ctx context.Context, j *update.Journal) (update.Verdict, er
 	if _, isValid := want.Find(j.App); !isValid {
 		return update.Verdict{Kind: update.Fails, Why: "its manifest has errors: " + k.FirstErrors()[j.App]}, nil
 	}
-	others := slices.DeleteFunc(slices.Clone(j.Others), func(id string) bool {
+	others := slices.DeleteFunc(slices.Concat(j.Others, j.Sharers), func(id string) bool {
 		_, isValid := want.Find(id)
 		return !isValid
 	})
-	request := units.Kind("")
-	if len(j.Volumes) > 0 { // it was stopped to save its data
-		request = units.Start
+	var started []string
+	if len(j.Volumes) > 0 { // they were stopped to save the data
+		started = slices.Concat(j.Sharers, []string{j.App})
 	}
-	report, err := h.pass(ctx, j.App, request, others...)
+	report, err := h.pass(ctx, slices.Concat(others, []string{j.App}), units.Start, started)
 	if err != nil {
 		return update.Verdict{}, err
 	}
@@ -103,10 +103,11 @@ func (h *host) Serve(ctx context.Context, j *update.Journal) (update.Verdict, er
 	return v, ctx.Err()
 }
 
-// pass makes a pass over an app with a request, and over others without one.
-func (h *host) pass(ctx context.Context, app string, request units.Kind, others ...string) (reconcile.Report, error) {
-	return h.Pass(ctx, append([]string{app}, others...), func(id string) units.Kind {
-		if id == app {
+// pass makes a pass over apps, with a request for some of them.
+func (h *host) pass(ctx context.Context, ids []string, request units.Kind, asked []string) (reconcile.Report, error) {
+	slices.Sort(ids)
+	return h.Pass(ctx, slices.Compact(ids), func(id string) units.Kind {
+		if slices.Contains(asked, id) {
 			return request
 		}
 		return ""

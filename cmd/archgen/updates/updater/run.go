@@ -53,6 +53,8 @@ type Runner struct {
 	Pulling func(app, image string)
 	// Failed is called with what failed and does not end the run.
 	Failed func(error)
+	// Warn is called before the update of an app, with what an operator has to know about it.
+	Warn func(app, text string)
 	// Left is called with why an app that an operator named has nothing to update.
 	Left func(app, why string)
 	// Continued is called with an update of an earlier run before it continues, and Ended when one has ended.
@@ -186,11 +188,8 @@ func (c *course) one(ctx context.Context, id string) error {
 		return nil
 	}
 	j := c.journalOf(s, app)
-	if sharers := s.Sharers(id); len(j.Volumes) > 0 && len(sharers) > 0 {
-		// Its container would keep the data that is exchanged.
-		c.refuse(id, fmt.Errorf("not updated: the release converts the data, and %s mounts a volume with it, too; --without-snapshot updates it without a copy of the data",
-			strings.Join(sharers, ", ")))
-		return nil
+	if way := app.Facts.OneWay; way != "" && !c.o.Undo {
+		c.Warn(id, fmt.Sprintf("%s converts the data, and %s can't read it then. It stays also if it does not serve: %s", j.To.Origin, j.From.Origin, way))
 	}
 	return c.install(ctx, j)
 }
@@ -293,17 +292,24 @@ func (c *course) journalOf(s *updates.Survey, app *updates.App) *update.Journal 
 		From: app.From, To: *app.To, Others: s.Others(app.ID, app.Staged), IsUndo: c.o.Undo,
 	}
 	j.From.Origin = *app.Origin
-	for _, id := range j.Others {
-		if other, _ := s.Want.Find(id); other.IsUp(s.Units) {
-			j.Up = append(j.Up, id)
+	isUp := func(id string) bool {
+		other, _ := s.Want.Find(id)
+		return other.IsUp(s.Units)
+	}
+	data := s.Conversion(app)
+	j.Format, j.Reads = data.Format, data.Reads
+	if data.Converts && data.OneWay == "" && !c.o.WithoutSnapshot {
+		j.State, j.Volumes = update.Saving, data.Volumes
+		for _, id := range s.Sharers(app.ID) { // its container would keep the data that is exchanged
+			if isUp(id) {
+				j.Sharers = append(j.Sharers, id)
+			}
 		}
 	}
-	j.Volumes, j.Format = s.Converts(app)
-	if c.o.WithoutSnapshot {
-		j.Volumes = nil
-	}
-	if len(j.Volumes) > 0 {
-		j.State = update.Saving
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(j.Others, j.Sharers)))) {
+		if isUp(id) {
+			j.Up = append(j.Up, id)
+		}
 	}
 	if grants := app.Grants(); len(grants) > 0 && !c.o.Undo {
 		j.GrantsBefore = append([]string{}, s.Compiled.GrantsOf(app.ID).App...) // nil means that none are granted

@@ -1,0 +1,86 @@
+package updater
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/update"
+)
+
+const container = "container: {image: 'localhost/x:1', volumes: [{name: data, target: /data}]}"
+
+// TestUpdate: a release that serves stays, one that does not is rolled back and refused.
+func TestUpdate(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.install("web", container)
+	named := Options{Ask: update.Ask{Named: true}}
+	for _, c := range []struct {
+		what    string
+		before  func()
+		told    []string
+		version string
+		sum     Summary
+	}{
+		{"nothing", func() {}, []string{"left web: up to date"}, "1", Summary{}},
+		{
+			"good", func() { w.offer("web", "2", 2, container) },
+			[]string{"event web: update from 1 (revision 1) to 2 (revision 2)", "event web: 2 (revision 2) serves", "web: 2 (revision 2) serves"},
+			"2", Summary{Updated: 1},
+		},
+		{
+			"bad", func() { w.offer("web", "3", 3, container); w.outcomes["web 3"] = reconcile.RolledBack },
+			[]string{
+				"event web: update from 2 (revision 2) to 3 (revision 3)", "event web: rolling back 3 (revision 3): it ended",
+				"event web: 3 (revision 3) was rolled back, and 2 (revision 2) serves: it ended", "web: 3 (revision 3) was rolled back, and 2 (revision 2) serves: it ended",
+			},
+			"2", Summary{NotUpdated: 1},
+		},
+		{"refused", func() {}, []string{"failed web: not updated: refused on 2026-12-01: it ended (archgen update --retry web)"}, "2", Summary{NotUpdated: 1}},
+	} {
+		c.before()
+		w.told = nil
+		sum, err := w.Update(t.Context(), named, []string{"web"}, nil)
+		sum.Results = nil
+		if d := cmp.Diff(c.told, w.told); err != nil || d != "" || w.version("web") != c.version || !cmp.Equal(sum, c.sum) {
+			t.Errorf("%s: %+v, %v, version %s; told -want +got:\n%s", c.what, sum, err, w.version("web"), d)
+		}
+	}
+}
+
+// TestOneWay: a release whose data can't be restored is installed for one who names the app, and stays.
+func TestOneWay(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.install("web", container)
+	w.offer("web", "2", 2, container+", data: {format: 2, reads: 1}, update: {restore: never}")
+	w.outcomes["web 2"] = reconcile.NotServing
+	if sum, err := w.Update(t.Context(), Options{Ask: update.Ask{All: true}}, nil, nil); err != nil || sum.Updated+sum.NotUpdated > 0 || w.version("web") != "1" {
+		t.Fatalf("%+v, %v: it is installed unasked", sum, err)
+	}
+	if err := w.Machine.Store.SaveDataFormat("web", 2); err != nil { // the start of the release records it
+		t.Fatal(err)
+	}
+	j := &update.Journal{App: "web", Reads: 1}
+	if converted, err := (&host{w.Runner}).HasConverted(j); err != nil || !converted {
+		t.Errorf("the data is not converted: %v", err)
+	}
+	if err := w.Machine.Store.SaveDataFormat("web", 0); err != nil {
+		t.Fatal(err)
+	}
+	if converted, err := (&host{w.Runner}).HasConverted(j); err != nil || converted {
+		t.Errorf("the data is converted: %v", err)
+	}
+	w.told = nil
+	sum, err := w.Update(t.Context(), Options{Ask: update.Ask{Named: true}}, []string{"web"}, nil)
+	if err != nil || sum.NotUpdated != 1 || w.version("web") != "1" {
+		t.Errorf("%+v, %v: it did not start, so its data is as it was; version %s", sum, err, w.version("web"))
+	}
+	const warning = "warned web: 2 (revision 2) converts the data, and 1 (revision 1) can't read it then. It stays also if it does not serve: older data would do harm (update.restore: never)"
+	if !slices.Contains(w.told, warning) || slices.Contains(w.passes, "stop web 1") {
+		t.Errorf("told %q, passes %q", w.told, w.passes)
+	}
+}

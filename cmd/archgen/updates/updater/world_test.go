@@ -1,0 +1,148 @@
+package updater
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/healthd/journal"
+	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/installed"
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman/podmantest"
+	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/statedir"
+	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
+	"github.com/archipelago-os/archipelago/units/update"
+)
+
+// world is a machine with a catalog. Its passes do nothing, and say what outcomes has.
+type world struct {
+	*Runner
+	t    *testing.T
+	apps string
+	// entries is the releases of the catalog, by app.
+	entries map[string]catalog.Entry
+	// outcomes is how an app fares in a pass, by ID and version. The default is Done.
+	outcomes map[string]reconcile.Outcome
+	systemd  *systemdtest.Manager
+	clock    time.Time
+	// passes is the requests of each pass, and told what the caller was told.
+	passes, told []string
+}
+
+// newWorld is a world in which an app web is installed from the catalog, and runs.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	home := t.TempDir()
+	getenv := func(name string) string {
+		return map[string]string{"HOME": home, "XDG_RUNTIME_DIR": filepath.Join(home, "run")}[name]
+	}
+	w := &world{
+		t: t, apps: filepath.Join(home, ".config/archipelago/apps"), entries: map[string]catalog.Entry{}, outcomes: map[string]reconcile.Outcome{},
+		systemd: systemdtest.New(t), clock: time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC),
+	}
+	source := compile.Source{Scope: units.User, Generator: "test", Getenv: getenv, Ask: func() string { return "5.4.2" }}
+	dir, err := installed.Of(source.Paths())
+	if err != nil {
+		t.Fatal(err)
+	}
+	base, err := machine.Find(machine.Options{Scope: units.User, Getenv: getenv, Podman: (&podmantest.Podman{Answers: map[string]string{"image exists": "", "image inspect": "[{}]"}}).Run})
+	if err != nil {
+		t.Fatal(err)
+	}
+	base.Store = statedir.Store{State: filepath.Join(home, "state"), Runtime: filepath.Join(home, "run"), Now: func() time.Time { return w.clock }}
+	source.Format = base.Store.DataFormat
+	w.Runner = &Runner{
+		Machine: &machine.Machine{Base: base, Services: machine.Services{Manager: w.systemd.Connect(), Scope: units.User}},
+		Dir:     dir, Source: source,
+		Entries:   func() ([]catalog.Entry, error) { return slices.Collect(maps.Values(w.entries)), nil },
+		Diagnose:  func(k *compile.Compiled) error { t.Error(k.Diags); return nil },
+		Pass:      w.pass,
+		Record:    func(e journal.Event) { w.told = append(w.told, "event "+e.Message) },
+		Pulling:   func(string, string) {},
+		Failed:    func(err error) { w.told = append(w.told, "failed "+err.Error()) },
+		Warn:      func(app, text string) { w.told = append(w.told, "warned "+app+": "+text) },
+		Left:      func(app, why string) { w.told = append(w.told, "left "+app+": "+why) },
+		Continued: func(j *update.Journal) { w.told = append(w.told, "continued "+j.App) },
+		Ended:     func(r update.Result) { w.told = append(w.told, r.App+": "+r.Text()) },
+	}
+	return w
+}
+
+// offer makes a release the newest one in the catalog.
+func (w *world) offer(id, version string, revision int, rest string) catalog.Entry {
+	w.t.Helper()
+	file := filepath.Join(w.t.TempDir(), id+".yaml")
+	text := "app: {id: " + id + ", name: X, version: \"" + version + "\", revision: " + string(rune('0'+revision)) + ", " + rest + "}\n"
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	e, data, _, err := catalog.ReadEntry(file)
+	if err != nil || e.Manifest == nil {
+		w.t.Fatal(err, text)
+	}
+	e.File, e.Text, e.From, e.Catalog = id+".yaml", data, "archgen", catalog.Own
+	w.entries[id] = e
+	return e
+}
+
+// install installs the newest release of an app, which runs.
+func (w *world) install(id, rest string) {
+	w.t.Helper()
+	e := w.offer(id, "1", 1, rest)
+	if err := os.MkdirAll(w.apps, 0o755); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.apps, id+".yaml"), e.Text, 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.Machine.Store.SaveOrigin(id, updates.ReleaseOf(e).Origin); err != nil {
+		w.t.Fatal(err)
+	}
+	w.run(id, systemd.Unit{})
+}
+
+// run sets the state of an app's service: it is active.
+func (w *world) run(id string, u systemd.Unit) {
+	u.Name, u.LoadState, u.ActiveState = units.ServiceName(id), "loaded", "active"
+	w.systemd.Set(u)
+}
+
+// version is the installed one of an app.
+func (w *world) version(id string) string {
+	w.t.Helper()
+	text, err := os.ReadFile(filepath.Join(w.apps, id+".yaml"))
+	if err != nil {
+		return ""
+	}
+	_, after, _ := strings.Cut(string(text), `version: "`)
+	version, _, _ := strings.Cut(after, `"`)
+	return version
+}
+
+// pass says how the apps fare with what is installed.
+func (w *world) pass(_ context.Context, ids []string, asked func(string) units.Kind) (reconcile.Report, error) {
+	var report reconcile.Report
+	var list []string
+	for _, id := range ids {
+		key := id + " " + w.version(id)
+		result := reconcile.Result{App: id, Outcome: reconcile.Done}
+		if outcome := w.outcomes[key]; outcome != "" && asked(id) != units.Stop {
+			result.Outcome, result.Error, result.Log = outcome, "it ended", []string{"last words"}
+		}
+		list = append(list, strings.TrimSpace(string(asked(id))+" "+key))
+		report.Results = append(report.Results, result)
+	}
+	w.passes = append(w.passes, strings.Join(list, ", "))
+	return report, nil
+}
