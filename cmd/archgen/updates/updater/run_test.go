@@ -29,7 +29,8 @@ func TestUpdate(t *testing.T) {
 		{
 			"good", func() { w.offer("web", "2", 2, container) },
 			[]string{"event web: update from 1 (revision 1) to 2 (revision 2)", "event web: 2 (revision 2) serves", "web: 2 (revision 2) serves"},
-			"2", Summary{Updated: 1},
+			"2",
+			Summary{Updated: 1},
 		},
 		{
 			"bad", func() { w.offer("web", "3", 3, container); w.outcomes["web 3"] = reconcile.RolledBack },
@@ -37,7 +38,8 @@ func TestUpdate(t *testing.T) {
 				"event web: update from 2 (revision 2) to 3 (revision 3)", "event web: rolling back 3 (revision 3): it ended",
 				"event web: 3 (revision 3) was rolled back, and 2 (revision 2) serves: it ended", "web: 3 (revision 3) was rolled back, and 2 (revision 2) serves: it ended",
 			},
-			"2", Summary{NotUpdated: 1},
+			"2",
+			Summary{NotUpdated: 1},
 		},
 		{"refused", func() {}, []string{"failed web: not updated: refused on 2026-12-01: it ended (archgen update --retry web)"}, "2", Summary{NotUpdated: 1}},
 	} {
