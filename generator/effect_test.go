@@ -45,6 +45,7 @@ var readElsewhere = map[string]string{
 	"Update.restore":           "archgen updates, update",
 	"Update.restore=auto":      "archgen updates, update",
 	"Update.restore=never":     "archgen updates, update",
+	"Update.trial":             "archgen update",
 	"Update.wait":              "archgen updates, update --all",
 }
 

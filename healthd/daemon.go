@@ -40,6 +40,10 @@ type Machine struct {
 	// Diagnostics returns the first error of each invalid manifest, by app, from the last call
 	// of Desired.
 	Diagnostics func() map[string]string
+	// Trials is called after each pass with what it saw, and the history after it. It has the trials of
+	// releases ended that are over or in which something failed, and returns when to look again, the zero
+	// time if there is no need to. It may be left out.
+	Trials func(ctx context.Context, r reconcile.Report, history units.History) time.Time
 	// LastLines returns the last lines that a unit wrote. It may take a while.
 	LastLines func(ctx context.Context, unit string) []string
 	// Host is the machine for a pass. The daemon fills in Health, Ask, Ran, Preempt,

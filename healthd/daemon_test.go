@@ -17,6 +17,7 @@ import (
 	"github.com/archipelago-os/archipelago/healthd/journal"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/probe"
+	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/status"
 )
 
@@ -39,6 +40,32 @@ func TestQuiet(t *testing.T) {
 		}
 		if a := w.status.Apps; len(a) != 2 || a[1].ID != "web" || a[1].State != units.PhaseRunning || a[1].Level != "serving" || a[1].Reason != "" {
 			t.Errorf("%+v", a)
+		}
+	})
+}
+
+// TestTrials: trials are checked after each pass, with what the pass saw, and when one ends.
+func TestTrials(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		var at []time.Duration
+		w.trials = func(_ context.Context, r reconcile.Report, _ units.History) (next time.Time) {
+			at = append(at, time.Since(w.began).Round(time.Second))
+			if r.Units["app@web.service"].Active != units.Active {
+				t.Error("the pass has not observed the service")
+			}
+			if len(at) == 1 {
+				next = w.began.Add(90 * time.Second)
+			}
+			return next
+		}
+		w.run(2*time.Minute, func() {
+			time.Sleep(time.Minute)
+			w.hints <- healthd.Hint{App: "web"}
+		})
+		if d := cmp.Diff([]time.Duration{0, time.Minute, 90 * time.Second}, at); d != "" {
+			t.Errorf("-want +got:\n%s", d)
 		}
 	})
 }

@@ -49,6 +49,8 @@ type world struct {
 	lines       map[string][]string
 	// room is how many more containers fit each limit.
 	room map[units.Limit]int
+	// trials is called after each pass.
+	trials func(context.Context, reconcile.Report, units.History) time.Time
 	// rests is when it rested.
 	rests []time.Duration
 }
@@ -148,9 +150,9 @@ func (w *world) machine() healthd.Machine {
 			return units.Desired{Apps: w.apps, Invalid: w.kept, Complete: true}, w.failing
 		},
 		Diagnostics: func() map[string]string { return w.diagnostics },
-		LastLines:   w.LastLines,
-		Host:        host,
-		Hints:       w.hints, FileWatch: w.fileWatch, Resync: 5 * time.Minute, Follow: w.follow, ReleaseMemory: w.releaseMemory, Watchdog: time.Tick(15 * time.Second), Alive: func() {},
+		LastLines:   w.LastLines, Trials: w.trials,
+		Host:  host,
+		Hints: w.hints, FileWatch: w.fileWatch, Resync: 5 * time.Minute, Follow: w.follow, ReleaseMemory: w.releaseMemory, Watchdog: time.Tick(15 * time.Second), Alive: func() {},
 		Probe: func(ctx context.Context, t probe.Target) probe.Outcome {
 			w.mu.Lock()
 			w.probes[t.Address]++

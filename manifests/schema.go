@@ -661,6 +661,8 @@ type Update struct {
 	Wait Duration `key:"wait" min:"1m" max:"52w"`
 	// Whether an update saves the data of the app before a release converts it, and restores it if the release does not serve. `never`: not, because older data does harm, as the state of payment channels does. Such a release stays then, and only an operator who names the app installs it.
 	Restore string `key:"restore" enum:"auto|never" default:"auto"`
+	// How long an app is on trial once it serves after an update. If it, or an app that needs it, fails in this time, the update is rolled back.
+	Trial Duration `key:"trial" min:"1s" max:"7d" default:"10m"`
 	// Keeps the app at its version. `archgen hold` writes it into an overlay.
 	Hold *Hold `key:"hold"`
 }

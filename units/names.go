@@ -73,6 +73,10 @@ func AppOfPull(unit string) string {
 	return app
 }
 
+// TrialOf is the unit that continues the update of an app, and ends its trial if that is over or something
+// failed in it.
+func TrialOf(app string) string { return ownPrefix + "trial@" + app + serviceSuffix }
+
 // RecreateOf is the unit that removes a container and starts its service.
 func RecreateOf(service string) string {
 	return ownPrefix + "recreate@" + strings.TrimPrefix(service, appPrefix)

@@ -29,6 +29,8 @@ type updateOptions struct {
 	applyOptions
 	updater.Options
 	dryRun bool
+	// resume is the app whose update is continued, empty for none.
+	resume string
 	// isAuto: no operator asks, for example a timer.
 	isAuto bool
 }
@@ -53,6 +55,12 @@ with --without-snapshot. Where the manifest says that older data does harm
 (update.restore: never), update takes no copy, and says so before. A release
 that has converted the data without a copy stays also if it does not serve.
 
+Once an app serves with a release, it is on trial for update.trial, 10 minutes
+if the manifest does not say otherwise. If it, or an app that needs it, fails in
+that time, healthd or archgen apply has the release rolled back. A release that
+has converted the data stays. An operator who stops, edits or updates the app
+ends the trial.
+
 A release that was rolled back is refused from then on, by its content: only
 --retry installs it again. With --undo, update returns to the release that the
 app had before its last update; the later one is refused then, too. It does not
@@ -70,9 +78,9 @@ archgen updates shows the reasons.
 apps whose update.policy is auto, or security and the release closes a known
 hole, and only if the release asks for nothing that an operator has to decide.
 
-If update is killed, the next archgen update or archgen apply completes the
-update, or restores the earlier release. If an operator edits the manifest or
-stops the app meanwhile, the update ends, and the app is left so.
+If update is killed, the next archgen update or archgen apply, or healthd,
+completes the update, or restores the earlier release. If an operator edits the
+manifest or stops the app meanwhile, the update ends, and the app is left so.
 
 Exit status: 0 done; 1 no app was updated, or each was rolled back; 3 some were
 updated, others not; 5 another update is under way.`,
@@ -97,14 +105,18 @@ updated, others not; 5 another update is under way.`,
 	f.StringArrayVar(&o.Allow, "allow", nil, "permit `RIGHT`, or what else a release needs")
 	f.BoolVar(&o.Retry, "retry", false, "install a release that was refused")
 	f.BoolVar(&o.WithoutSnapshot, "without-snapshot", false, "convert the data without a copy of it")
+	f.StringVar(&o.resume, "resume", "", "continue the update of `ID`, and end its trial if something failed in it")
+	_ = f.MarkHidden("resume") // for a unit that healthd starts
 	f.BoolVar(&o.Undo, "undo", false, "return to the release before the last update")
 	return cmd
 }
 
 // check demands that the flags go with each other and with the ids.
 func (o *updateOptions) check(ids []string) error {
-	o.Named = !o.All && !o.isAuto
+	o.Named = !o.All && !o.isAuto && o.resume == ""
 	switch {
+	case o.resume != "" && len(ids)+len(o.Allow) > 0:
+		return errors.New("--resume takes no other app")
 	case !o.Named && len(ids) > 0:
 		return errors.New("give either --all, --auto or the ids of apps")
 	case !o.Named && (o.Undo || o.Retry || len(o.Allow) > 0 || o.WithoutSnapshot):
@@ -130,6 +142,9 @@ func (c *cli) update(o *updateOptions, ids []string) error {
 	u, err := c.updatesRunner(l, &o.applyOptions)
 	if err != nil {
 		return err
+	}
+	if o.resume != "" {
+		return u.ResumeApp(ctx, o.resume)
 	}
 	if o.dryRun {
 		return c.dryRun(ctx, u, o.asJSON, ids)
@@ -167,7 +182,7 @@ func (c *cli) updatesRunner(l *machine.Machine, o *applyOptions) (*updater.Runne
 		}
 	}
 	return &updater.Runner{
-		Machine: l, Dir: dir, Source: c.from(&o.source),
+		Machine: l, Dir: dir, Source: c.from(&o.source), Boot: machine.Boot(),
 		Entries: func() ([]catalog.Entry, error) {
 			remotes, _ := c.catalogs(o.scope()).Remotes()
 			entries, _, err := catalog.All(paths.Env{Getenv: c.getenv}.Catalog(), remotes...)

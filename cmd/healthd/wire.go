@@ -16,6 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/rotation"
+	"github.com/archipelago-os/archipelago/units/trial"
 )
 
 const (
@@ -57,7 +58,9 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 	publish, asked := startPublishers(ctx, scope, here.Paths.Runtime, log)
 	groups, table := watch.NewGroups(ctx, "/sys/fs/cgroup"), &machine.Table{}
 	files, unwatched := watchFiles(ctx, watched(source, dirs, here.Paths.Units))
+	trials := &trial.Watch{Store: here.Store, Start: here.Services.Start, Boot: machine.Boot(), Now: time.Now}
 	m := healthd.Machine{
+		Trials:  trials.After,
 		Desired: rotation.Resuming(ctx, here.Secrets.Store, here.Services.Complete, compiler.Desired), Diagnostics: compiler.Diagnostics, LastLines: here.Services.LastLines,
 		Host:      here.ForDaemon(table),
 		Hints:     mergeHints(ctx, here.Services.Manager.Events(ctx), files, touching(ctx, table, groups.Events()), asked, here.Paths.Units),

@@ -109,7 +109,7 @@ var harmless = map[string]string{
 		Onion.virtual Provide.part Provide.port Provide.exports Provide.for
 		Require.parts Require.until Require.optional Require.follow`,
 
-	"it delays or stops updates of the app itself": `Update.wait Update.restore Hold.until Hold.why`,
+	"it delays or stops updates of the app itself": `Update.wait Update.restore Update.trial Hold.until Hold.why`,
 
 	"it is about the app's own start, stop and restart": `
 		App.enabled App.wait_online Container.oneshot Start.timeout Stop.timeout Stop.signal Stop.success_exit_codes Restart.policy Restart.delay Restart.max_delay

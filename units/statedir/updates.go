@@ -16,6 +16,7 @@ const (
 	originsDir   = "origins"
 	updatesDir   = "updates"
 	earlierDir   = "earlier"
+	trialsDir    = "trials"
 	journalFile  = "journal.json"
 	refusedFile  = "refused.json"
 	seenFile     = "seen.json"
@@ -54,7 +55,7 @@ func (s Store) SaveEarlierRelease(app string, r *update.Release) error {
 func (s Store) ForgetUpdates(apps []string) error {
 	errs := make([]error, 0, len(apps))
 	for _, app := range apps {
-		errs = append(errs, durable.Remove(filepath.Join(s.State, originsDir), app+".json"), s.SaveEarlierRelease(app, nil))
+		errs = append(errs, durable.Remove(filepath.Join(s.State, originsDir), app+".json"), s.SaveEarlierRelease(app, nil), s.EndTrial(app))
 	}
 	return errors.Join(errs...)
 }
@@ -71,6 +72,44 @@ func (s Store) SaveUpdateJournal(j *update.Journal) error {
 	}
 	return save(s.updates(), journalFile, j)
 }
+
+// Trials returns the updates whose releases are on trial, by app.
+func (s Store) Trials() ([]*update.Journal, error) {
+	names, err := durable.Names(s.trials())
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*update.Journal, 0, len(names))
+	for _, name := range names {
+		j, err := s.trial(name)
+		if err != nil {
+			return list, err
+		}
+		if j != nil {
+			list = append(list, j)
+		}
+	}
+	return list, nil
+}
+
+// Trial returns the update of an app whose release is on trial, nil without one.
+func (s Store) Trial(app string) (*update.Journal, error) { return s.trial(app + ".json") }
+
+func (s Store) trial(name string) (*update.Journal, error) {
+	j, err := stored[update.Journal](s.trials(), name, "remove it to end the trial")
+	if err == nil && j != nil && j.Trial == nil {
+		j = nil
+	}
+	return j, err
+}
+
+// SaveTrial stores an update whose release is on trial.
+func (s Store) SaveTrial(j *update.Journal) error { return save(s.trials(), j.App+".json", j) }
+
+// EndTrial removes what SaveTrial stored.
+func (s Store) EndTrial(app string) error { return durable.Remove(s.trials(), app+".json") }
+
+func (s Store) trials() string { return filepath.Join(s.updates(), trialsDir) }
 
 // Refused returns the releases that were rolled back.
 func (s Store) Refused() (update.Refused, error) {
@@ -103,22 +142,20 @@ func (s Store) LockUpdates(ctx context.Context) (unlock func(), err error) {
 	return durable.LockDir(ctx, filepath.Join(s.Runtime, updatesLock), lockTimeout)
 }
 
-// AbandonedUpdate returns an update that no process is at work on, nil without one. Until unlock is
-// called, no other process continues it.
-func (s Store) AbandonedUpdate(ctx context.Context) (j *update.Journal, unlock func(), err error) {
-	if j, err = s.UpdateJournal(); err != nil || j == nil {
-		return nil, nil, err
+// LockIdleUpdates locks out other updates until unlock is called. It returns nil at once if there is
+// nothing to continue: neither an update that has begun nor a release on trial, or another process is at
+// work on them.
+func (s Store) LockIdleUpdates(ctx context.Context) (unlock func(), err error) {
+	j, err := s.UpdateJournal()
+	if err != nil {
+		return nil, err
+	}
+	if trials, err := durable.Names(s.trials()); err != nil || j == nil && len(trials) == 0 {
+		return nil, err
 	}
 	unlock, err = durable.LockDir(ctx, filepath.Join(s.Runtime, updatesLock), updatesGrace)
 	if _, isHeld := errors.AsType[*durable.HeldError](err); isHeld {
-		return nil, nil, nil
+		return nil, nil
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	if j, err = s.UpdateJournal(); err != nil || j == nil { // it ended meanwhile
-		unlock()
-		return nil, nil, err
-	}
-	return j, unlock, nil
+	return unlock, err
 }

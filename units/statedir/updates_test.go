@@ -1,6 +1,7 @@
 package statedir
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,8 +78,8 @@ func TestDamagedUpdates(t *testing.T) {
 	if _, err := s.UpdateJournal(); err == nil || !strings.Contains(err.Error(), "journal.json is damaged: ") || !strings.Contains(err.Error(), "remove it, then run archgen apply") {
 		t.Errorf("%v", err)
 	}
-	if _, _, err := s.AbandonedUpdate(t.Context()); err == nil {
-		t.Error("a damaged journal was abandoned")
+	if _, err := s.LockIdleUpdates(t.Context()); err == nil {
+		t.Error("a damaged journal can be continued")
 	}
 	if seen := s.Seen(); seen == nil || len(seen) > 0 {
 		t.Errorf("%v", seen)
@@ -88,29 +89,61 @@ func TestDamagedUpdates(t *testing.T) {
 	}
 }
 
-// TestAbandonedUpdate: an update is abandoned once its process no longer holds the lock.
-func TestAbandonedUpdate(t *testing.T) {
+// TestIdleUpdates: an update, or a release on trial, can be continued once no process holds the lock.
+func TestIdleUpdates(t *testing.T) {
 	s := store(t)
-	if j, _, err := s.AbandonedUpdate(t.Context()); j != nil || err != nil {
-		t.Errorf("without a journal: %v, %v", j, err)
+	journal := &update.Journal{App: "web", Began: time.Unix(1, 0).UTC()}
+	trial := &update.Journal{App: "web", Trial: &update.Trial{Until: time.Unix(2, 0).UTC()}}
+	for what, c := range map[string]struct{ begin, end func() error }{
+		"an update": {func() error { return s.SaveUpdateJournal(journal) }, func() error { return s.SaveUpdateJournal(nil) }},
+		"a trial":   {func() error { return s.SaveTrial(trial) }, func() error { return s.EndTrial("web") }},
+	} {
+		if unlock, err := s.LockIdleUpdates(t.Context()); unlock != nil || err != nil {
+			t.Errorf("without %s: %v", what, err)
+		}
+		unlock, err := s.LockUpdates(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.begin(); err != nil {
+			t.Fatal(err)
+		}
+		if unlock, err := s.LockIdleUpdates(t.Context()); unlock != nil || err != nil {
+			t.Errorf("%s while a process is at work: %v", what, err)
+		}
+		unlock()
+		if unlock, err = s.LockIdleUpdates(t.Context()); unlock == nil || err != nil {
+			t.Fatalf("%s that was left: %v", what, err)
+		}
+		unlock()
+		if err := c.end(); err != nil {
+			t.Fatal(err)
+		}
 	}
-	unlock, err := s.LockUpdates(t.Context())
-	if err != nil {
+}
+
+// TestTrials: a trial is read again until it ends, or its app is removed.
+func TestTrials(t *testing.T) {
+	s := store(t)
+	web := &update.Journal{App: "web", State: update.OnTrial, Trial: &update.Trial{Until: time.Unix(2, 0).UTC(), Restarts: map[string]uint32{"app@web.service": 1}}}
+	tor := &update.Journal{App: "tor", Trial: &update.Trial{}}
+	for _, err := range []error{s.SaveTrial(web), s.SaveTrial(tor), s.EndTrial("never")} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	list, err := s.Trials()
+	if d := cmp.Diff([]*update.Journal{tor, web}, list); d != "" || err != nil {
+		t.Errorf("%v; -want +got:\n%s", err, d)
+	}
+	if err := errors.Join(s.EndTrial("tor"), s.ForgetUpdates([]string{"web"})); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SaveUpdateJournal(&update.Journal{App: "web", Began: time.Unix(1, 0).UTC()}); err != nil {
-		t.Fatal(err)
+	if list, err := s.Trials(); len(list) > 0 || err != nil {
+		t.Errorf("%v, %v", list, err)
 	}
-	if j, _, err := s.AbandonedUpdate(t.Context()); j != nil || err != nil {
-		t.Errorf("while it is under way: %v, %v", j, err)
+	put(t, filepath.Join(s.trials(), "web.json"), `{"app": `)
+	if _, err := s.Trials(); err == nil || !strings.Contains(err.Error(), "remove it to end the trial") {
+		t.Errorf("%v", err)
 	}
-	unlock()
-	j, unlock, err := s.AbandonedUpdate(t.Context())
-	if err != nil || j == nil || j.App != "web" {
-		t.Fatalf("%v, %v", j, err)
-	}
-	if j, _, err := s.AbandonedUpdate(t.Context()); j != nil || err != nil {
-		t.Errorf("while another process completes it: %v, %v", j, err)
-	}
-	unlock()
 }

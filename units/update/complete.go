@@ -19,6 +19,9 @@ const (
 	Applying State = "applying"
 	// Reverting: the earlier release replaces it again.
 	Reverting State = "reverting"
+	// OnTrial: the app serves with the new release, which is rolled back if something fails in its trial.
+	// The update has ended as far as other updates are concerned.
+	OnTrial State = "on-trial"
 )
 
 // Journal is an update that has begun and not ended. It has everything that is needed to complete the
@@ -34,8 +37,8 @@ type Journal struct {
 	// had before. Both are nil if the update grants none.
 	Grants       []string `json:"grants"`
 	GrantsBefore []string `json:"grants_before"`
-	// Others is the apps whose files the new release changes, too, and Up those of them that were up when
-	// the update began. What was not up says nothing of the release.
+	// Others is the apps whose files the new release changes, too. Up is those of them, and the apps that
+	// need the app, that were up when the update began. What was not up says nothing of the release.
 	Others []string `json:"others,omitempty"`
 	Up     []string `json:"up,omitempty"`
 	// IsUndo: To is the release that the app had before its last update.
@@ -52,11 +55,29 @@ type Journal struct {
 	// Saved identifies the snapshots, by volume, as the machine needs it. It is complete in each state
 	// after Saving.
 	Saved map[string]json.RawMessage `json:"saved,omitempty"`
+	// TrialTime is how long the new release is on trial, 0 for not at all. Trial is set while it is, and
+	// afterwards if it failed.
+	TrialTime time.Duration `json:"trial_time,omitempty"`
+	Trial     *Trial        `json:"trial,omitempty"`
+	// Earlier is what the app had before From, nil if that is unknown.
+	Earlier *Release `json:"earlier,omitempty"`
 	// Why is why the new release is rolled back, and Log the last lines of the app's log.
 	Why string   `json:"why,omitempty"`
 	Log []string `json:"log,omitempty"`
 	// IsBlamed: the new release itself failed, not the machine.
 	IsBlamed bool `json:"blamed,omitempty"`
+}
+
+// Trial is the time in which a release that serves has to stay up.
+type Trial struct {
+	Since time.Time `json:"since"`
+	Until time.Time `json:"until"`
+	// Boot identifies the boot in which it began.
+	Boot string `json:"boot"`
+	// Manifest identifies the manifest of the app with its overlays.
+	Manifest string `json:"manifest"`
+	// Restarts is how often each watched service had been restarted by systemd before.
+	Restarts map[string]uint32 `json:"restarts"`
 }
 
 // Verdict is the outcome of a pass over the app and the others.
@@ -115,6 +136,10 @@ type Machine interface {
 	Serve(ctx context.Context, j *Journal) (Verdict, error)
 	// Accept records that the app has the new release, and how to return to the earlier one.
 	Accept(j *Journal) error
+	// Try begins the trial of the new release, and returns when it ends, the zero time without one.
+	Try(ctx context.Context, j *Journal) (until time.Time, err error)
+	// Withdraw ends the trial, and undoes Accept.
+	Withdraw(j *Journal) error
 	// Refuse records that the new release was rolled back.
 	Refuse(j *Journal) error
 }
@@ -126,6 +151,8 @@ type Outcome string
 const (
 	// Updated: the app serves with the new release.
 	Updated Outcome = "updated"
+	// Passed: the trial of the new release has ended, and it served all the time.
+	Passed Outcome = "passed"
 	// RolledBack: the new release does not serve, and the app serves with the earlier one.
 	RolledBack Outcome = "rolled-back"
 	// RolledBackDown: the same, and the app does not serve with the earlier one either.
@@ -147,16 +174,24 @@ type Result struct {
 	// Log is the last lines of the app's log.
 	Log      []string      `json:"log,omitempty"`
 	Downtime time.Duration `json:"downtime_ns,omitempty"`
+	// Until is when the trial of the new release ends, the zero time if it is not on trial.
+	Until time.Time `json:"trial_until,omitzero"`
 }
 
 // Text is the result in one sentence.
 func (r Result) Text() string {
 	switch r.Outcome {
 	case Updated:
-		if r.Downtime == 0 {
-			return fmt.Sprintf("%s serves", r.To)
+		text := fmt.Sprintf("%s serves", r.To)
+		if r.Downtime > 0 {
+			text += fmt.Sprintf("; down for %v", r.Downtime.Round(10*time.Millisecond))
 		}
-		return fmt.Sprintf("%s serves; down for %v", r.To, r.Downtime.Round(10*time.Millisecond))
+		if !r.Until.IsZero() {
+			text += "; on trial until " + r.Until.Local().Format(time.TimeOnly)
+		}
+		return text
+	case Passed:
+		return fmt.Sprintf("%s has passed its trial", r.To)
 	case RolledBack:
 		return fmt.Sprintf("%s was rolled back, and %s serves: %s", r.To, r.From, r.Why)
 	case RolledBackDown:
@@ -197,6 +232,9 @@ func Complete(ctx context.Context, m Machine, j *Journal) (Result, error) {
 		case v.Kind == Serves:
 			result.Outcome, result.Downtime = Updated, v.Downtime
 			if err := m.Accept(j); err != nil {
+				return result, unfinished(j, err)
+			}
+			if result.Until, err = m.Try(ctx, j); err != nil {
 				return result, unfinished(j, err)
 			}
 			return result.ended(ctx, m, j)
@@ -276,6 +314,11 @@ func revert(ctx context.Context, m Machine, j *Journal, result Result) (Result, 
 	result.Why, result.Log = j.Why, j.Log
 	if j.IsBlamed && !j.IsUndo {
 		if err := m.Refuse(j); err != nil {
+			return result, unfinished(j, err)
+		}
+	}
+	if j.Trial != nil {
+		if err := m.Withdraw(j); err != nil {
 			return result, unfinished(j, err)
 		}
 	}

@@ -31,6 +31,8 @@ type machine struct {
 	// can start. full: a snapshot can't be taken.
 	data, snapshot, units string
 	blocked, full         bool
+	// trial is when the trial of a release ends.
+	trial time.Time
 	// isOneWay: the earlier release can't read converted data.
 	isOneWay bool
 	cancel   func()
@@ -96,6 +98,10 @@ func (m *machine) Save(_ context.Context, j *Journal) error {
 	j.Saved = map[string]json.RawMessage{"web.data": json.RawMessage(`{}`)}
 	return nil
 }
+
+func (m *machine) Try(context.Context, *Journal) (time.Time, error) { return m.trial, nil }
+
+func (m *machine) Withdraw(*Journal) error { return m.call("withdraw", func() { m.accepted = "" }) }
 
 func (m *machine) Start(context.Context, *Journal) error { return m.call("start", func() {}) }
 
@@ -271,6 +277,25 @@ func TestDowntime(t *testing.T) {
 	result, err := Complete(t.Context(), m, m.journal)
 	if err != nil || result.Text() != "2 serves; down for 1.23s" {
 		t.Errorf("%q, %v", result.Text(), err)
+	}
+}
+
+// TestTrial: the result says until when a release is on trial. One that fails in it is rolled back as one
+// that did not serve, and is not recorded as the last update.
+func TestTrial(t *testing.T) {
+	t.Parallel()
+	m := begun(serves)
+	m.trial = time.Date(2026, 12, 1, 15, 4, 5, 0, time.Local)
+	result, err := Complete(t.Context(), m, m.journal)
+	if err != nil || result.Text() != "2 serves; on trial until 15:04:05" || m.accepted != "2" {
+		t.Errorf("%q, %v, accepted %q", result.Text(), err, m.accepted)
+	}
+	m.journal = &Journal{App: "web", State: Reverting, From: release("1"), To: release("2"), Trial: &Trial{}, Why: "it ended", IsBlamed: true}
+	m.log = nil
+	result, err = Complete(t.Context(), m, m.journal)
+	want := []string{"refuse", "withdraw", "read", "install 1", "serve 1", "drop"}
+	if d := cmp.Diff(want, m.log); d != "" || err != nil || result.Text() != "2 was rolled back, and 1 serves: it ended" || m.accepted != "" {
+		t.Errorf("%q, %v, accepted %q; steps -want +got:\n%s", result.Text(), err, m.accepted, d)
 	}
 }
 

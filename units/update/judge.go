@@ -39,6 +39,7 @@ const (
 	Manual         Reason = "manual"
 	NotServing     Reason = "not-serving"
 	Ready          Reason = "ready"
+	IsOnTrial      Reason = "on-trial"
 )
 
 // The words that --allow takes besides rights.
@@ -101,6 +102,8 @@ type Right struct {
 
 // Facts is what else decides about a candidate.
 type Facts struct {
+	// Trial is when the trial of the installed release ends, the zero time if it is not on trial.
+	Trial time.Time
 	// IsUnderWay: an update of the app was begun and has not ended.
 	IsUnderWay bool
 	// RolledBack is an app that it needs, and whose update in this run was rolled back.
@@ -169,6 +172,9 @@ var rows = []row{
 	{Own, no, no, no, true, isOwn, say("an own manifest, which no catalog updates")},
 	{Gone, no, no, no, true, func(q question) bool { return q.candidate == nil }, func(q question) string { return q.installed.Origin.Catalog + " does not have it any more" }},
 	{Withdrawn, no, no, no, true, func(q question) bool { return q.candidate.Withdrawn != "" }, func(q question) string { return "withdrawn by the author of the catalog: " + q.candidate.Withdrawn }},
+	{IsOnTrial, no, no, no, true, isOnTrial, func(q question) string {
+		return "up to date; on trial until " + q.facts.Trial.In(q.now.Location()).Format(time.DateTime)
+	}},
 	{Current, no, no, no, true, func(q question) bool { return q.candidate.Digest == q.installed.Digest }, say("up to date")},
 	{Current, no, no, no, true, isUnchanged, say("up to date; its manifest was edited here")},
 	{Older, no, no, no, true, isOlder, func(q question) string { return "the catalog has an older release: " + q.candidate.String() }},
@@ -292,6 +298,10 @@ func hasUnknownOrigin(q question) bool {
 // isOwn: it was installed from a file, or the catalogs have no app of its id.
 func isOwn(q question) bool {
 	return q.installed.Origin == nil && q.candidate == nil || q.installed.Origin != nil && q.installed.Origin.Catalog == ""
+}
+
+func isOnTrial(q question) bool {
+	return !q.facts.Trial.IsZero() && q.candidate.Digest == q.installed.Digest
 }
 
 // isUnchanged: the catalog has what was installed.

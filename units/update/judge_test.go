@@ -61,6 +61,10 @@ func TestJudge(t *testing.T) {
 			[]Finding{{Stale, "its catalog has expired; archgen catalog refresh"}},
 		},
 		"the same release": {func(q *question) { q.candidate.Origin = one }, []Finding{{Current, "up to date"}}},
+		"the same release, on trial": {
+			func(q *question) { q.candidate.Origin, q.facts.Trial = one, now.Add(time.Minute) },
+			[]Finding{{IsOnTrial, "up to date; on trial until " + now.Add(time.Minute).Format(time.DateTime)}},
+		},
 		"the same release, edited": {
 			func(q *question) { q.candidate.Origin, q.installed.Digest = one, "mine" },
 			[]Finding{{Current, "up to date; its manifest was edited here"}},
@@ -156,7 +160,7 @@ func TestJudge(t *testing.T) {
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	want := map[Reason]string{
-		ComesWithImage: "", Own: "", UnknownOrigin: "", Edited: "", Gone: "", Withdrawn: "", Stale: "", Current: "", Older: "",
+		ComesWithImage: "", Own: "", UnknownOrigin: "", Edited: "", Gone: "", Withdrawn: "", Stale: "", Current: "", IsOnTrial: "", Older: "",
 		UnderWay: "", NeedsOther: "", DoesNotFit: "", Hidden: "", Masked: "", Stopped: "",
 		IsRefused: "f", WantsMore: "f", OtherPublisher: "f", OtherContract: "f", OneWay: "if",
 		Differs: "if", Held: "if", Waiting: "if", NotSecurity: "aif", Manual: "aif", NotServing: "naif", Ready: "naif",
@@ -192,7 +196,7 @@ func TestPolicy(t *testing.T) {
 // TestIsAvailable: the list shows another release wherever there is one.
 func TestIsAvailable(t *testing.T) {
 	t.Parallel()
-	none := []Reason{ComesWithImage, UnderWay, Own, UnknownOrigin, Gone, Withdrawn, Current, Older}
+	none := []Reason{ComesWithImage, UnderWay, Own, UnknownOrigin, Gone, Withdrawn, IsOnTrial, Current, Older}
 	for _, r := range rows {
 		if got, want := IsAvailable([]Finding{{Reason: r.reason}}), !slices.Contains(none, r.reason); got != want {
 			t.Errorf("%s: %v", r.reason, got)

@@ -25,6 +25,8 @@ type App struct {
 	compile.Description
 	// LANAddress is the address of the first port for other machines, or empty.
 	LANAddress string `json:"lan_address"`
+	// TrialUntil is when the trial of its release ends, nil if it is not on trial.
+	TrialUntil *time.Time `json:"trial_until,omitempty"`
 }
 
 // View prints statuses.
@@ -114,6 +116,9 @@ func (v View) One(a App) []string {
 	}
 	if a.Since != nil {
 		say("since", a.Since.Local().Format(time.DateTime)+" ("+ui.Age(v.Now.Sub(*a.Since))+")")
+	}
+	if a.TrialUntil != nil {
+		say("trial", "until "+a.TrialUntil.Local().Format(time.DateTime))
 	}
 	say("restarts", strconv.Itoa(int(a.Restarts)))
 	if a.ExitCode != nil {

@@ -52,7 +52,7 @@ func TestStatusOfOne(t *testing.T) {
 		Error: "no such wallet", Restarts: 2, Image: "lnd:1", Ports: []units.Port{{Address: "0.0.0.0", Host: "8443", Container: "443", Protocol: "tcp"}},
 	})
 	a.Name, a.Version, a.LANAddress, a.UI = "L", "1.0.0", "192.168.1.5:8443", &status.UI{URL: "https://192.168.1.5:8443/x"}
-	a.NextRepairAt = ago(-time.Hour)
+	a.NextRepairAt, a.TrialUntil = ago(-time.Hour), ago(-time.Hour)
 	a.Rights = []rights.Granted{{Right: rights.Right{ID: "privileged", Severity: rights.Critical}, Granted: rights.Nobody}}
 	want := `
 lnd  L 1.0.0
@@ -62,6 +62,7 @@ lnd  L 1.0.0
   detail    1 repair did not help
   error     no such wallet
   repair    not before ` + ago(-time.Hour).Local().Format(time.DateTime) + `
+  trial     until ` + ago(-time.Hour).Local().Format(time.DateTime) + `
   restarts  2
   image     lnd:1
   ports     0.0.0.0:8443 → 443/tcp

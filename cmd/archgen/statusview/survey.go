@@ -14,6 +14,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/prestart"
 	"github.com/archipelago-os/archipelago/units/status"
+	"github.com/archipelago-os/archipelago/units/update"
 )
 
 // Survey is the state of all apps at one time.
@@ -44,10 +45,18 @@ func Take(ctx context.Context, l *machine.Machine, k *compile.Compiled, want uni
 	if err != nil {
 		problems = append(problems, err)
 	}
+	trials, err := l.Store.Trials()
+	if err != nil {
+		problems = append(problems, err)
+	}
 	s := &Survey{Compiled: k, Now: time.Now(), Watches: watches, Problems: problems}
 	address := prestart.Address()
 	for _, a := range apps {
-		s.Apps = append(s.Apps, App{App: a, Description: k.Describe(a.ID, address), LANAddress: status.LANAddress(a.Ports, address)})
+		app := App{App: a, Description: k.Describe(a.ID, address), LANAddress: status.LANAddress(a.Ports, address)}
+		if i := slices.IndexFunc(trials, func(j *update.Journal) bool { return j.App == a.ID }); i >= 0 {
+			app.TrialUntil = &trials[i].Trial.Until
+		}
+		s.Apps = append(s.Apps, app)
 	}
 	return s, nil
 }

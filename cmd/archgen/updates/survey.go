@@ -45,7 +45,9 @@ type Survey struct {
 	files   map[string]string
 	refused update.Refused
 	journal *update.Journal
-	seen    update.Seen
+	// trials is the releases on trial, by app.
+	trials map[string]*update.Trial
+	seen   update.Seen
 	// hasNew: seen has releases that are not stored. learned is the origins that are not.
 	hasNew  bool
 	learned map[string]update.Origin
@@ -76,7 +78,14 @@ func (s *Survey) Read() (err error) {
 		return err
 	}
 	s.seen, s.learned = s.Store.Seen(), map[string]update.Origin{}
-	s.journal, err = s.Store.UpdateJournal()
+	if s.journal, err = s.Store.UpdateJournal(); err != nil {
+		return err
+	}
+	list, err := s.Store.Trials()
+	s.trials = map[string]*update.Trial{}
+	for _, j := range list {
+		s.trials[j.App] = j.Trial
+	}
 	return err
 }
 
@@ -220,6 +229,9 @@ func (s *Survey) installed(id string) (*App, error) {
 	}
 	if origin != nil {
 		a.From.Catalog = origin.Catalog
+	}
+	if trial := s.trials[id]; trial != nil {
+		a.Facts.Trial = trial.Until
 	}
 	a.Facts.IsUnderWay = s.journal != nil && s.journal.App == id
 	if m := s.manifest(id); m != nil {
@@ -396,6 +408,18 @@ func (a *App) Images() (names []string) {
 		}
 	}
 	return names
+}
+
+// defaultTrial is update.trial of a manifest that has none.
+const defaultTrial = 10 * time.Minute
+
+// TrialTime is how long the release to install is on trial.
+func (a *App) TrialTime() time.Duration {
+	app := a.Staged.Set.App(a.ID)
+	if app == nil {
+		return 0
+	}
+	return cmp.Or(time.Duration(app.Document.App.Update.Trial), defaultTrial)
 }
 
 // Others is the other apps whose files a release changes, such as Tor, which has the onion services of

@@ -90,11 +90,14 @@ func (h *host) Serve(ctx context.Context, j *update.Journal) (update.Verdict, er
 		_, isValid := want.Find(id)
 		return !isValid
 	})
-	var started []string
-	if len(j.Volumes) > 0 { // they were stopped to save the data
-		started = slices.Concat(j.Sharers, []string{j.App})
+	request, asked := units.Start, []string{}
+	switch {
+	case len(j.Volumes) > 0: // they were stopped to save the data
+		asked = slices.Concat(j.Sharers, []string{j.App})
+	case j.State == update.Reverting && j.Trial != nil: // systemd may be restarting it again and again
+		request, asked = units.Restart, []string{j.App}
 	}
-	report, err := h.pass(ctx, slices.Concat(others, []string{j.App}), units.Start, started)
+	report, err := h.pass(ctx, slices.Concat(others, []string{j.App}), request, asked)
 	if err != nil {
 		return update.Verdict{}, err
 	}

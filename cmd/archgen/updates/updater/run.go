@@ -41,6 +41,8 @@ type Runner struct {
 	// Dir is the installed manifests, and Source compiles them.
 	Dir    installed.Directory
 	Source compile.Source
+	// Boot identifies the boot of the machine.
+	Boot string
 	// Entries reads the releases of all catalogs.
 	Entries func() ([]catalog.Entry, error)
 	// Diagnose reports why no manifest can be compiled.
@@ -69,24 +71,43 @@ type Summary struct {
 	Updated, NotUpdated int
 }
 
-// Resume completes the update of a run that was killed. It leaves the update of an app that is asked to
-// stop, and one that another process carries out.
+// Resume completes the update of a run that was killed, and ends the trials that are over or in which
+// something failed. It leaves the update of an app that is asked to stop, the trial of one that is asked
+// for anything, and all while another process is at work on them.
 func (r *Runner) Resume(ctx context.Context, asked func(id string) units.Kind) error {
-	j, unlock, err := r.Machine.Store.AbandonedUpdate(ctx)
-	if err != nil || j == nil {
+	unlock, err := r.Machine.Store.LockIdleUpdates(ctx)
+	if err != nil || unlock == nil {
 		return err
 	}
 	defer unlock()
-	if asked(j.App) == units.Stop {
-		return nil
+	if err := r.resume(ctx, func(id string) bool { return asked(id) == units.Stop }); err != nil {
+		return err
 	}
-	return r.resume(ctx, j)
+	return r.concludeTrials(ctx, func(id string) bool { return asked(id) != "" })
 }
 
-// resume completes an update whose lock is held.
-func (r *Runner) resume(ctx context.Context, j *update.Journal) error {
+// ResumeApp completes the update of an earlier run, and ends the trial of an app if it is over or
+// something failed in it.
+func (r *Runner) ResumeApp(ctx context.Context, app string) error {
+	unlock, err := r.Machine.Store.LockUpdates(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := r.resume(ctx, func(string) bool { return false }); err != nil {
+		return err
+	}
+	return r.concludeTrials(ctx, func(id string) bool { return id != app })
+}
+
+// resume completes the update of an earlier run, except of some apps. The lock is held.
+func (r *Runner) resume(ctx context.Context, isLeft func(app string) bool) error {
+	j, err := r.Machine.Store.UpdateJournal()
+	if err != nil || j == nil || isLeft(j.App) {
+		return err
+	}
 	r.Continued(j)
-	_, err := r.complete(ctx, j)
+	_, err = r.complete(ctx, j)
 	return err
 }
 
@@ -96,9 +117,14 @@ func (r *Runner) complete(ctx context.Context, j *update.Journal) (update.Result
 	if err != nil {
 		return result, err
 	}
+	r.tell(result)
+	return result, nil
+}
+
+// tell records and tells how an update ended.
+func (r *Runner) tell(result update.Result) {
 	r.Record(journal.OfUpdate(result))
 	r.Ended(result)
-	return result, nil
 }
 
 // Update updates some apps, or all without ids, providers first. Refresh is called when the update of an
@@ -109,18 +135,20 @@ func (r *Runner) Update(ctx context.Context, o Options, ids []string, refresh fu
 		return Summary{}, err
 	}
 	defer unlock()
-	j, err := r.Machine.Store.UpdateJournal()
-	if err == nil && j != nil {
-		err = r.resume(ctx, j)
+	isLeft := func(string) bool { return false }
+	if err := r.resume(ctx, isLeft); err != nil {
+		return Summary{}, err
 	}
-	if err != nil {
+	if err := r.concludeTrials(ctx, isLeft); err != nil {
 		return Summary{}, err
 	}
 	if refresh != nil {
 		refresh()
 	}
 	c := &course{Runner: r, o: o, rolledBack: map[string]bool{}}
-	err = c.all(ctx, ids)
+	if err = c.all(ctx, ids); err == nil { // what failed meanwhile found the lock held
+		err = r.concludeTrials(ctx, isLeft)
+	}
 	return c.Summary, err
 }
 
@@ -187,16 +215,22 @@ func (c *course) one(ctx context.Context, id string) error {
 		c.refuse(id, err)
 		return nil
 	}
-	j := c.journalOf(s, app)
+	j, err := c.journalOf(s, app)
+	if err != nil {
+		return err
+	}
 	if way := app.Facts.OneWay; way != "" && !c.o.Undo {
 		c.Warn(id, fmt.Sprintf("%s converts the data, and %s can't read it then. It stays also if it does not serve: %s", j.To.Origin, j.From.Origin, way))
 	}
 	return c.install(ctx, j)
 }
 
-// install carries out the update of an app.
+// install carries out the update of an app. It ends the trial of the installed release.
 func (c *course) install(ctx context.Context, j *update.Journal) error {
 	if err := (&host{c.Runner}).Keep(j); err != nil {
+		return err
+	}
+	if err := c.Machine.Store.EndTrial(j.App); err != nil {
 		return err
 	}
 	result, err := c.complete(ctx, j)
@@ -286,7 +320,7 @@ func (c *course) prepare(ctx context.Context, app *updates.App) error {
 }
 
 // journalOf is the journal of an update.
-func (c *course) journalOf(s *updates.Survey, app *updates.App) *update.Journal {
+func (c *course) journalOf(s *updates.Survey, app *updates.App) (*update.Journal, error) {
 	j := &update.Journal{
 		App: app.ID, State: update.Applying, Began: c.now(),
 		From: app.From, To: *app.To, Others: s.Others(app.ID, app.Staged), IsUndo: c.o.Undo,
@@ -306,16 +340,22 @@ func (c *course) journalOf(s *updates.Survey, app *updates.App) *update.Journal 
 			}
 		}
 	}
-	for _, id := range slices.Compact(slices.Sorted(slices.Values(slices.Concat(j.Others, j.Sharers)))) {
-		if isUp(id) {
-			j.Up = append(j.Up, id)
+	for _, other := range s.Want.Apps {
+		isConcerned := slices.Contains(j.Others, other.ID) || slices.Contains(j.Sharers, other.ID) || slices.Contains(other.Needs, app.ID)
+		if isConcerned && isUp(other.ID) {
+			j.Up = append(j.Up, other.ID)
 		}
+	}
+	var err error
+	if !c.o.Undo { // an operator knows the earlier release
+		j.TrialTime = app.TrialTime()
+		j.Earlier, err = s.Store.EarlierRelease(app.ID)
 	}
 	if grants := app.Grants(); len(grants) > 0 && !c.o.Undo {
 		j.GrantsBefore = append([]string{}, s.Compiled.GrantsOf(app.ID).App...) // nil means that none are granted
 		j.Grants = slices.Concat(j.GrantsBefore, grants)
 	}
-	return j
+	return j, err
 }
 
 // now is the time as files about updates have it.

@@ -49,7 +49,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w := &world{
 		t: t, apps: filepath.Join(home, ".config/archipelago/apps"), entries: map[string]catalog.Entry{}, outcomes: map[string]reconcile.Outcome{},
-		systemd: systemdtest.New(t), clock: time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC),
+		systemd: systemdtest.New(t), clock: time.Date(2026, 12, 1, 12, 0, 0, 0, time.Local),
 	}
 	source := compile.Source{Scope: units.User, Generator: "test", Getenv: getenv, Ask: func() string { return "5.4.2" }}
 	dir, err := installed.Of(source.Paths())
@@ -133,7 +133,7 @@ func (w *world) version(id string) string {
 // pass says how the apps fare with what is installed.
 func (w *world) pass(_ context.Context, ids []string, asked func(string) units.Kind) (reconcile.Report, error) {
 	var report reconcile.Report
-	var list []string
+	list := make([]string, 0, len(ids))
 	for _, id := range ids {
 		key := id + " " + w.version(id)
 		result := reconcile.Result{App: id, Outcome: reconcile.Done}

@@ -1,0 +1,188 @@
+package updater
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/update"
+)
+
+// named is an update of apps that an operator names.
+var named = Options{Ask: update.Ask{Named: true}}
+
+const (
+	provides = "container: {image: 'localhost/x:1', ports: [{name: web, container: 80}]}, provides: [{capability: page, port: web}]"
+	requires = "container: {image: 'localhost/x:1'}, requires: [{capability: page}]"
+)
+
+// begun is a world in which a release of web is on trial, and shelf needs it.
+func begun(t *testing.T) *world {
+	t.Helper()
+	w := newWorld(t)
+	w.install("web", provides)
+	w.install("shelf", requires)
+	if err := os.MkdirAll(filepath.Join(w.apps, "shelf.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(w.apps, "shelf.d/grants.toml"), []byte("allow = [\"use\"]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.offer("web", "2", 2, provides)
+	if sum, err := w.Update(t.Context(), named, []string{"web"}, nil); err != nil || sum.Updated != 1 {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	w.told, w.passes = nil, nil
+	return w
+}
+
+// anything is the request of an apply.
+func anything(string) units.Kind { return "" }
+
+// TestTrial: what ends a trial, and what the machine has afterwards.
+func TestTrial(t *testing.T) {
+	t.Parallel()
+	const back = "web: 2 (revision 2) was rolled back, and 1 (revision 1) serves: "
+	for what, c := range map[string]struct {
+		change func(*world)
+		// told is the end of the trial, empty if it continues.
+		told, version string
+	}{
+		"it serves":        {func(*world) {}, "", "2"},
+		"the time is over": {func(w *world) { w.clock = w.clock.Add(10 * time.Minute) }, "web: 2 (revision 2) has passed its trial", "2"},
+		"it ends": {
+			func(w *world) { w.clock = w.clock.Add(20 * time.Second); w.run("web", systemd.Unit{NRestarts: 1}) },
+			back + "app@web.service ended by itself 20s after it served", "1",
+		},
+		"what needs it breaks": {
+			func(w *world) { w.run("shelf", systemd.Unit{NRestarts: 3}) },
+			back + "app@shelf.service ended by itself 0s after it served", "1",
+		},
+		"it has converted the data": {
+			func(w *world) {
+				w.run("web", systemd.Unit{NRestarts: 1})
+				if err := w.Machine.Store.SaveDataFormat("web", 2); err != nil {
+					w.t.Fatal(err)
+				}
+			},
+			"web: 2 (revision 2) does not serve, and stays: it has converted the data, and 1 (revision 1) can't read it: " +
+				"app@web.service ended by itself 0s after it served; see archgen logs web", "2",
+		},
+		"it is stopped": {
+			func(w *world) {
+				w.systemd.Set(systemd.Unit{Name: "app@web.service", LoadState: "loaded", ActiveState: "inactive"})
+			},
+			"web: the update to 2 (revision 2) ended: it was stopped in its trial", "2",
+		},
+		"an overlay is added": {
+			func(w *world) {
+				w.run("web", systemd.Unit{NRestarts: 1})
+				if err := os.MkdirAll(filepath.Join(w.apps, "web.d"), 0o755); err != nil {
+					w.t.Fatal(err)
+				}
+				if err := os.WriteFile(filepath.Join(w.apps, "web.d/mine.yaml"), []byte("app: {container: {env: {A: b}}}\n"), 0o600); err != nil {
+					w.t.Fatal(err)
+				}
+			},
+			"web: the update to 2 (revision 2) ended: it was changed or removed in its trial", "2",
+		},
+		"it is removed": {
+			func(w *world) {
+				if err := os.Remove(filepath.Join(w.apps, "web.yaml")); err != nil {
+					w.t.Fatal(err)
+				}
+			},
+			"web: the update to 2 (revision 2) ended: it was changed or removed in its trial", "",
+		},
+	} {
+		w := begun(t)
+		c.change(w)
+		if err := w.Resume(t.Context(), anything); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		isTold := slices.Contains(w.told, c.told)
+		on, err := w.Machine.Store.Trial("web")
+		if err != nil || c.told == "" && (len(w.told) > 0 || on == nil) || c.told != "" && (!isTold || on != nil) || w.version("web") != c.version {
+			t.Errorf("%s: told %q, version %q, on trial %v, %v", what, w.told, w.version("web"), on != nil, err)
+		}
+		w.told = nil
+		if err := w.Resume(t.Context(), anything); err != nil || len(w.told) > 0 {
+			t.Errorf("%s, once more: told %q, %v", what, w.told, err)
+		}
+	}
+}
+
+// TestRolledBack: the release that was rolled back in its trial is refused, and there is no update to undo.
+func TestRolledBack(t *testing.T) {
+	t.Parallel()
+	w := begun(t)
+	w.run("web", systemd.Unit{NRestarts: 1})
+	if err := w.ResumeApp(t.Context(), "web"); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"restart web 1"}, w.passes); d != "" {
+		t.Errorf("passes: -want +got:\n%s", d)
+	}
+	w.told = nil
+	if _, err := w.Update(t.Context(), named, []string{"web"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"failed web: not updated: refused on 2026-12-01: app@web.service ended by itself 0s after it served (archgen update --retry web)"}
+	if d := cmp.Diff(want, w.told); d != "" {
+		t.Errorf("told: -want +got:\n%s", d)
+	}
+	w.told = nil
+	undo := named
+	undo.Undo = true
+	if _, err := w.Update(t.Context(), undo, []string{"web"}, nil); err != nil || !slices.Equal(w.told, []string{"failed web: there is no update to undo"}) {
+		t.Errorf("told %q, %v", w.told, err)
+	}
+}
+
+// TestNextUpdate: another update of an app ends its trial, and what it undoes has none.
+func TestNextUpdate(t *testing.T) {
+	t.Parallel()
+	w := begun(t)
+	undo := named
+	undo.Undo = true
+	if sum, err := w.Update(t.Context(), undo, []string{"web"}, nil); err != nil || sum.Updated != 1 || w.version("web") != "1" {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	if on, err := w.Machine.Store.Trial("web"); on != nil || err != nil {
+		t.Errorf("on trial: %v, %v", on, err)
+	}
+	w.offer("web", "3", 3, provides)
+	w.offer("shelf", "3", 3, requires+", update: {trial: 1h}")
+	if sum, err := w.Update(t.Context(), Options{Ask: update.Ask{All: true}}, nil, nil); err != nil || sum.Updated != 2 {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	list, err := w.Machine.Store.Trials()
+	if err != nil || len(list) != 2 || list[0].Trial.Until.Sub(list[0].Trial.Since) != time.Hour {
+		t.Errorf("%+v, %v", list, err)
+	}
+	// shelf has its own release now, which is to blame.
+	w.run("shelf", systemd.Unit{NRestarts: 1})
+	w.told = nil
+	if err := w.Resume(t.Context(), anything); err != nil {
+		t.Fatal(err)
+	}
+	if w.version("shelf") != "1" || w.version("web") != "3" {
+		t.Errorf("shelf %s, web %s; told %q", w.version("shelf"), w.version("web"), w.told)
+	}
+}
+
+// TestAsked: the trial of an app that an operator asks something of is left.
+func TestAsked(t *testing.T) {
+	t.Parallel()
+	w := begun(t)
+	w.run("web", systemd.Unit{NRestarts: 1})
+	if err := w.Resume(t.Context(), func(string) units.Kind { return units.Restart }); err != nil || len(w.told) > 0 {
+		t.Errorf("told %q, %v", w.told, err)
+	}
+}
