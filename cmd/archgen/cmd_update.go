@@ -63,8 +63,10 @@ ends the trial.
 
 A release that was rolled back is refused from then on, by its content: only
 --retry installs it again. With --undo, update returns to the release that the
-app had before its last update; the later one is refused then, too. It does not
-bring back data.
+app had before its last update; the later one is refused then, too. The data
+stays as it is. If the last update converted the data, --with-data returns to
+the data from before it, for three days after the update. What the app has
+written since is lost.
 
 A named app is updated also if it is held or its release has not been known for
 update.wait. A release that asks for further rights needs them with --allow, as
@@ -108,6 +110,7 @@ updated, others not; 5 another update is under way.`,
 	f.StringVar(&o.resume, "resume", "", "continue the update of `ID`, and end its trial if something failed in it")
 	_ = f.MarkHidden("resume") // for a unit that healthd starts
 	f.BoolVar(&o.Undo, "undo", false, "return to the release before the last update")
+	f.BoolVar(&o.WithData, "with-data", false, "with --undo, return to the data of that release, too")
 	return cmd
 }
 
@@ -121,6 +124,8 @@ func (o *updateOptions) check(ids []string) error {
 		return errors.New("give either --all, --auto or the ids of apps")
 	case !o.Named && (o.Undo || o.Retry || len(o.Allow) > 0 || o.WithoutSnapshot):
 		return errors.New("--undo, --retry, --allow and --without-snapshot need the ids of apps")
+	case o.WithData && !o.Undo:
+		return errors.New("--with-data needs --undo")
 	case o.Named && len(ids) == 0:
 		return errors.New("name one or more apps, or give --all; archgen updates lists them")
 	}

@@ -17,6 +17,7 @@ const (
 	updatesDir   = "updates"
 	earlierDir   = "earlier"
 	trialsDir    = "trials"
+	keptDir      = "snapshots"
 	journalFile  = "journal.json"
 	refusedFile  = "refused.json"
 	seenFile     = "seen.json"
@@ -111,6 +112,41 @@ func (s Store) EndTrial(app string) error { return durable.Remove(s.trials(), ap
 
 func (s Store) trials() string { return filepath.Join(s.updates(), trialsDir) }
 
+// KeptSnapshots returns the snapshots of updates that ended well, by app.
+func (s Store) KeptSnapshots() ([]*update.Kept, error) {
+	names, err := durable.Names(s.kept())
+	if err != nil {
+		return nil, err
+	}
+	list := make([]*update.Kept, 0, len(names))
+	for _, name := range names {
+		k, err := stored[update.Kept](s.kept(), name, keptMend)
+		if err != nil {
+			return list, err
+		}
+		if k != nil {
+			list = append(list, k)
+		}
+	}
+	return list, nil
+}
+
+// keptMend is what to do about a damaged record of snapshots.
+const keptMend = "remove it; the snapshots stay until the next update that saves the data"
+
+// KeptSnapshot returns the snapshots of the last update of an app, nil without any.
+func (s Store) KeptSnapshot(app string) (*update.Kept, error) {
+	return stored[update.Kept](s.kept(), app+".json", keptMend)
+}
+
+// SaveKeptSnapshot stores that the snapshots of an update are kept.
+func (s Store) SaveKeptSnapshot(k update.Kept) error { return save(s.kept(), k.App+".json", k) }
+
+// ForgetKeptSnapshot removes what SaveKeptSnapshot stored.
+func (s Store) ForgetKeptSnapshot(app string) error { return durable.Remove(s.kept(), app+".json") }
+
+func (s Store) kept() string { return filepath.Join(s.updates(), keptDir) }
+
 // Refused returns the releases that were rolled back.
 func (s Store) Refused() (update.Refused, error) {
 	r, err := stored[update.Refused](s.updates(), refusedFile, "remove it; every release is tried again then")
@@ -143,14 +179,18 @@ func (s Store) LockUpdates(ctx context.Context) (unlock func(), err error) {
 }
 
 // LockIdleUpdates locks out other updates until unlock is called. It returns nil at once if there is
-// nothing to continue: neither an update that has begun nor a release on trial, or another process is at
-// work on them.
+// nothing to continue, neither an update that has begun nor a release on trial nor snapshots, or another
+// process is at work on them.
 func (s Store) LockIdleUpdates(ctx context.Context) (unlock func(), err error) {
 	j, err := s.UpdateJournal()
 	if err != nil {
 		return nil, err
 	}
-	if trials, err := durable.Names(s.trials()); err != nil || j == nil && len(trials) == 0 {
+	trials, err := durable.Names(s.trials())
+	if err != nil {
+		return nil, err
+	}
+	if kept, err := durable.Names(s.kept()); err != nil || j == nil && len(trials)+len(kept) == 0 {
 		return nil, err
 	}
 	unlock, err = durable.LockDir(ctx, filepath.Join(s.Runtime, updatesLock), updatesGrace)

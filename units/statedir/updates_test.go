@@ -147,3 +147,30 @@ func TestTrials(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestKeptSnapshots: the snapshots of an update are kept until they are forgotten.
+func TestKeptSnapshots(t *testing.T) {
+	s := store(t)
+	web := update.Kept{App: "web", From: update.Origin{Version: "1"}, Format: 1, Volumes: []string{"web.data"}, At: time.Unix(1, 0).UTC(), Until: time.Unix(2, 0).UTC()}
+	if k, err := s.KeptSnapshot("web"); k != nil || err != nil {
+		t.Errorf("before: %v, %v", k, err)
+	}
+	if err := s.SaveKeptSnapshot(web); err != nil {
+		t.Fatal(err)
+	}
+	list, err := s.KeptSnapshots()
+	if d := cmp.Diff([]*update.Kept{&web}, list); d != "" || err != nil {
+		t.Errorf("%v; -want +got:\n%s", err, d)
+	}
+	if unlock, err := s.LockIdleUpdates(t.Context()); unlock == nil || err != nil {
+		t.Errorf("nobody removes it: %v", err)
+	} else {
+		unlock()
+	}
+	if err := s.ForgetKeptSnapshot("web"); err != nil {
+		t.Fatal(err)
+	}
+	if k, err := s.KeptSnapshot("web"); k != nil || err != nil {
+		t.Errorf("afterwards: %v, %v", k, err)
+	}
+}

@@ -59,6 +59,8 @@ type Journal struct {
 	// afterwards if it failed.
 	TrialTime time.Duration `json:"trial_time,omitempty"`
 	Trial     *Trial        `json:"trial,omitempty"`
+	// IsAccepted: To was recorded as the release that the app has.
+	IsAccepted bool `json:"accepted,omitempty"`
 	// Earlier is what the app had before From, nil if that is unknown.
 	Earlier *Release `json:"earlier,omitempty"`
 	// Why is why the new release is rolled back, and Log the last lines of the app's log.
@@ -78,6 +80,20 @@ type Trial struct {
 	Manifest string `json:"manifest"`
 	// Restarts is how often each watched service had been restarted by systemd before.
 	Restarts map[string]uint32 `json:"restarts"`
+}
+
+// Kept is the snapshots of an update that ended well.
+type Kept struct {
+	App string `json:"app"`
+	// From is the release that the data was of, and Format its format, 0 if it is unknown.
+	From   Origin `json:"from"`
+	Format int    `json:"format,omitempty"`
+	// Volumes and Saved are those of the journal.
+	Volumes []string                   `json:"volumes"`
+	Saved   map[string]json.RawMessage `json:"saved"`
+	// At is when the data was saved, and Until when the snapshots are removed.
+	At    time.Time `json:"at"`
+	Until time.Time `json:"until"`
 }
 
 // Verdict is the outcome of a pass over the app and the others.
@@ -132,6 +148,8 @@ type Machine interface {
 	Release(j *Journal) error
 	// Forget removes the snapshots.
 	Forget(ctx context.Context, j *Journal)
+	// Shelve keeps the snapshots for an operator, for a while. Those of an earlier update are removed.
+	Shelve(ctx context.Context, j *Journal) error
 	// Serve makes a pass over the app and the others, and waits until they serve.
 	Serve(ctx context.Context, j *Journal) (Verdict, error)
 	// Accept records that the app has the new release, and how to return to the earlier one.
@@ -174,6 +192,8 @@ type Result struct {
 	// Log is the last lines of the app's log.
 	Log      []string      `json:"log,omitempty"`
 	Downtime time.Duration `json:"downtime_ns,omitempty"`
+	// Snapshot is when the data was saved that an operator can return to, the zero time if there is none.
+	Snapshot time.Time `json:"snapshot,omitzero"`
 	// Until is when the trial of the new release ends, the zero time if it is not on trial.
 	Until time.Time `json:"trial_until,omitzero"`
 }
@@ -197,7 +217,11 @@ func (r Result) Text() string {
 	case RolledBackDown:
 		return fmt.Sprintf("%s was rolled back, and %s does not serve either: %s", r.To, r.From, r.Why)
 	case Stays:
-		return fmt.Sprintf("%s does not serve, and stays: it has converted the data, and %s can't read it: %s; see archgen logs %s", r.To, r.From, r.Why, r.App)
+		text := fmt.Sprintf("%s does not serve, and stays: it has converted the data, and %s can't read it: %s; see archgen logs %s", r.To, r.From, r.Why, r.App)
+		if !r.Snapshot.IsZero() {
+			text += fmt.Sprintf(", or return to the data of %s with archgen update --undo --with-data %s", r.Snapshot.Local().Format(time.DateTime), r.App)
+		}
+		return text
 	case Superseded:
 	}
 	return fmt.Sprintf("the update to %s ended: %s", r.To, r.Why)
@@ -237,7 +261,10 @@ func Complete(ctx context.Context, m Machine, j *Journal) (Result, error) {
 			if result.Until, err = m.Try(ctx, j); err != nil {
 				return result, unfinished(j, err)
 			}
-			return result.ended(ctx, m, j)
+			if err := m.Shelve(ctx, j); err != nil {
+				return result, unfinished(j, err)
+			}
+			return result.dropped(m, j)
 		}
 		if stays, err := isOneWay(m, j, v); err != nil {
 			return result, unfinished(j, err)
@@ -317,7 +344,7 @@ func revert(ctx context.Context, m Machine, j *Journal, result Result) (Result, 
 			return result, unfinished(j, err)
 		}
 	}
-	if j.Trial != nil {
+	if j.IsAccepted {
 		if err := m.Withdraw(j); err != nil {
 			return result, unfinished(j, err)
 		}
@@ -366,6 +393,11 @@ func (r Result) ended(ctx context.Context, m Machine, j *Journal) (Result, error
 	if len(j.Saved) > 0 {
 		m.Forget(ctx, j)
 	}
+	return r.dropped(m, j)
+}
+
+// dropped removes the journal.
+func (r Result) dropped(m Machine, j *Journal) (Result, error) {
 	if err := m.Drop(); err != nil {
 		return r, unfinished(j, err)
 	}

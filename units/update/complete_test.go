@@ -99,7 +99,11 @@ func (m *machine) Save(_ context.Context, j *Journal) error {
 	return nil
 }
 
-func (m *machine) Try(context.Context, *Journal) (time.Time, error) { return m.trial, nil }
+func (m *machine) Try(context.Context, *Journal) (time.Time, error) {
+	return m.trial, m.call("try", func() {})
+}
+
+func (m *machine) Shelve(context.Context, *Journal) error { return m.call("shelve", func() {}) }
 
 func (m *machine) Withdraw(*Journal) error { return m.call("withdraw", func() { m.accepted = "" }) }
 
@@ -173,7 +177,7 @@ func TestComplete(t *testing.T) {
 		version, refused string
 	}{
 		"it serves": {
-			verdicts: serves, want: []string{"read", "install 2", "serve 2", "read", "accept", "drop"},
+			verdicts: serves, want: []string{"read", "install 2", "serve 2", "read", "accept", "try", "shelve", "drop"},
 			outcome: Updated, text: "2 serves", version: "2",
 		},
 		"it crashes": {
@@ -208,7 +212,7 @@ func TestComplete(t *testing.T) {
 		},
 		"a killed run wrote the templates": {
 			verdicts: serves, change: func(m *machine) { m.installed.Templates = release("2").Templates },
-			want:    []string{"read", "install 2", "serve 2", "read", "accept", "drop"},
+			want:    []string{"read", "install 2", "serve 2", "read", "accept", "try", "shelve", "drop"},
 			outcome: Updated, text: "2 serves", version: "2",
 		},
 		"it crashes, and its data is converted for good": {
@@ -280,6 +284,17 @@ func TestDowntime(t *testing.T) {
 	}
 }
 
+// TestStays: the result says how to return to the data of before, if there is a snapshot.
+func TestStays(t *testing.T) {
+	t.Parallel()
+	r := Result{App: "web", Outcome: Stays, From: Origin{Version: "1"}, To: Origin{Version: "2"}, Why: "it ended", Snapshot: time.Date(2026, 12, 1, 15, 4, 5, 0, time.Local)}
+	const want = "2 does not serve, and stays: it has converted the data, and 1 can't read it: it ended; see archgen logs web, " +
+		"or return to the data of 2026-12-01 15:04:05 with archgen update --undo --with-data web"
+	if r.Text() != want {
+		t.Errorf("%s", r.Text())
+	}
+}
+
 // TestTrial: the result says until when a release is on trial. One that fails in it is rolled back as one
 // that did not serve, and is not recorded as the last update.
 func TestTrial(t *testing.T) {
@@ -290,7 +305,7 @@ func TestTrial(t *testing.T) {
 	if err != nil || result.Text() != "2 serves; on trial until 15:04:05" || m.accepted != "2" {
 		t.Errorf("%q, %v, accepted %q", result.Text(), err, m.accepted)
 	}
-	m.journal = &Journal{App: "web", State: Reverting, From: release("1"), To: release("2"), Trial: &Trial{}, Why: "it ended", IsBlamed: true}
+	m.journal = &Journal{App: "web", State: Reverting, From: release("1"), To: release("2"), IsAccepted: true, Why: "it ended", IsBlamed: true}
 	m.log = nil
 	result, err = Complete(t.Context(), m, m.journal)
 	want := []string{"refuse", "withdraw", "read", "install 1", "serve 1", "drop"}
@@ -392,7 +407,7 @@ func TestData(t *testing.T) {
 	}{
 		"it serves": {
 			verdicts: serves, text: "2 serves",
-			want: []string{"save", "keep applying", "read", "install 2", "serve 2", "read", "accept", "drop"},
+			want: []string{"save", "keep applying", "read", "install 2", "serve 2", "read", "accept", "try", "shelve", "drop"},
 		},
 		"it crashes": {
 			verdicts: crash, text: "2 was rolled back, and 1 serves: it crashed",

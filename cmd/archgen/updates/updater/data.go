@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
@@ -91,12 +92,46 @@ func (h *host) Write(ctx context.Context, j *update.Journal) error {
 func (h *host) Release(j *update.Journal) error { return h.Machine.Store.AllowStarts(j.App) }
 
 // Forget removes the snapshots. One that can't be removed takes room until the next update.
-func (h *host) Forget(ctx context.Context, j *update.Journal) {
-	for _, volume := range j.Volumes {
+func (h *host) Forget(ctx context.Context, j *update.Journal) { h.forget(ctx, j.App, j.Volumes) }
+
+func (h *host) forget(ctx context.Context, app string, volumes []string) {
+	for _, volume := range volumes {
 		if err := h.volumes().Drop(ctx, volume); err != nil {
 			h.Failed(fmt.Errorf("the snapshot of %s is left: %w", volume, err))
 		}
 	}
+	if err := h.Machine.Store.ForgetKeptSnapshot(app); err != nil {
+		h.Failed(err)
+	}
+}
+
+// keepTime is how long the snapshots of an update that ended well are kept.
+const keepTime = 3 * 24 * time.Hour
+
+// Shelve keeps the snapshots for an operator who asks for the earlier release with its data. Those of an
+// update before are of no use then.
+func (h *host) Shelve(ctx context.Context, j *update.Journal) error {
+	if len(j.Saved) > 0 {
+		return h.Machine.Store.SaveKeptSnapshot(update.Kept{
+			App: j.App, From: j.From.Origin, Format: j.Format, Volumes: j.Volumes, Saved: j.Saved, At: j.Began, Until: h.now().Add(keepTime),
+		})
+	}
+	k, err := h.Machine.Store.KeptSnapshot(j.App)
+	if err == nil && k != nil {
+		h.forget(ctx, k.App, k.Volumes)
+	}
+	return err
+}
+
+// forgetExpired removes the snapshots that were kept for long enough. The lock is held.
+func (r *Runner) forgetExpired(ctx context.Context) error {
+	list, err := r.Machine.Store.KeptSnapshots()
+	for _, k := range list {
+		if !r.Machine.Store.Now().Before(k.Until) {
+			(&host{r}).forget(ctx, k.App, k.Volumes)
+		}
+	}
+	return err
 }
 
 // passed makes a pass over apps with the same request for all. The failure of one is the error.

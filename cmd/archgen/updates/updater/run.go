@@ -31,6 +31,8 @@ type Options struct {
 	update.Ask
 	// Undo: return to the release before the last update.
 	Undo bool
+	// WithData: with Undo, return also to the data from before that update.
+	WithData bool
 	// WithoutSnapshot: a release may convert the data without a copy of it.
 	WithoutSnapshot bool
 }
@@ -202,8 +204,9 @@ func (c *course) one(ctx context.Context, id string) error {
 	if err := s.Keep(); err != nil {
 		return err
 	}
+	var kept *update.Kept
 	if c.o.Undo {
-		if err := undo(s, app); err != nil {
+		if kept, err = c.undo(s, app); err != nil {
 			c.refuse(id, err)
 			return nil
 		}
@@ -218,6 +221,10 @@ func (c *course) one(ctx context.Context, id string) error {
 	j, err := c.journalOf(s, app)
 	if err != nil {
 		return err
+	}
+	if kept != nil {
+		withData(s, j, kept)
+		c.Warn(id, "what it has written since "+kept.At.Local().Format(time.DateTime)+" is lost")
 	}
 	if way := app.Facts.OneWay; way != "" && !c.o.Undo {
 		c.Warn(id, fmt.Sprintf("%s converts the data, and %s can't read it then. It stays also if it does not serve: %s", j.To.Origin, j.From.Origin, way))
@@ -238,7 +245,7 @@ func (c *course) install(ctx context.Context, j *update.Journal) error {
 		return err
 	}
 	c.Results = append(c.Results, result)
-	if result.Outcome == update.Updated {
+	if result.Outcome == update.Updated || c.o.WithData && result.Outcome == update.RolledBack {
 		c.Updated++
 		return nil
 	}
@@ -281,20 +288,66 @@ func flagsFor(reason update.Reason, facts update.Facts) string {
 	return "; to permit it, add --allow " + strings.Join(needs[reason], " --allow ")
 }
 
-// undo makes the release before the last update the one to install.
-func undo(s *updates.Survey, app *updates.App) error {
+// undo makes the release before the last update the one to install, and returns the snapshots to return
+// to, too.
+func (c *course) undo(s *updates.Survey, app *updates.App) (*update.Kept, error) {
 	earlier, err := s.Store.EarlierRelease(app.ID)
 	switch {
 	case err != nil:
-		return err
+		return nil, err
 	case earlier == nil:
-		return errors.New("there is no update to undo")
+		return nil, errors.New("there is no update to undo")
 	case app.Origin == nil || app.Origin.Digest != app.Digest:
-		return errors.New("the installed manifest was edited since its last update; move what differs into an overlay first")
+		return nil, errors.New("the installed manifest was edited since its last update; move what differs into an overlay first")
 	}
 	app.To = earlier
+	kept, err := c.kept(s, app)
+	if err != nil {
+		return nil, err
+	}
+	if kept != nil { // the release will find this format
+		recorded := s.Source.Format
+		s.Source.Format = func(id string) (int, error) {
+			if id == app.ID {
+				return kept.Format, nil
+			}
+			return recorded(id)
+		}
+	}
 	app.Staged, err = s.Stage(map[string]update.Release{app.ID: *app.To})
-	return err
+	return kept, err
+}
+
+// kept is the snapshots to return to, nil if the data is to stay.
+func (c *course) kept(s *updates.Survey, app *updates.App) (*update.Kept, error) {
+	if !c.o.WithData {
+		return nil, nil
+	}
+	kept, err := s.Store.KeptSnapshot(app.ID)
+	if err == nil && (kept == nil || kept.From.Digest != app.To.Digest) {
+		err = errors.New("there is no snapshot of its data from before the last update")
+	}
+	return kept, err
+}
+
+// withData makes a journal one that returns to an earlier release with its data: as if the later release
+// had not served.
+func withData(s *updates.Survey, j *update.Journal, kept *update.Kept) {
+	j.From, j.To = j.To, j.From
+	j.From.Origin = kept.From
+	j.State, j.Why, j.IsBlamed, j.IsAccepted, j.IsUndo = update.Reverting, "undone, with its data", true, true, false
+	j.Volumes, j.Saved, j.Format, j.Sharers = kept.Volumes, kept.Saved, kept.Format, sharersUp(s, j.App)
+}
+
+// sharersUp is the apps that are up and mount a volume of an app. Their containers would keep the data
+// that is exchanged.
+func sharersUp(s *updates.Survey, app string) []string {
+	return slices.DeleteFunc(s.Sharers(app), func(id string) bool { return !isUp(s, id) })
+}
+
+func isUp(s *updates.Survey, id string) bool {
+	app, _ := s.Want.Find(id)
+	return app.IsUp(s.Units)
 }
 
 // prepare pulls the images of a release and compares the app with them.
@@ -326,23 +379,14 @@ func (c *course) journalOf(s *updates.Survey, app *updates.App) (*update.Journal
 		From: app.From, To: *app.To, Others: s.Others(app.ID, app.Staged), IsUndo: c.o.Undo,
 	}
 	j.From.Origin = *app.Origin
-	isUp := func(id string) bool {
-		other, _ := s.Want.Find(id)
-		return other.IsUp(s.Units)
-	}
 	data := s.Conversion(app)
 	j.Format, j.Reads = data.Format, data.Reads
 	if data.Converts && data.OneWay == "" && !c.o.WithoutSnapshot {
-		j.State, j.Volumes = update.Saving, data.Volumes
-		for _, id := range s.Sharers(app.ID) { // its container would keep the data that is exchanged
-			if isUp(id) {
-				j.Sharers = append(j.Sharers, id)
-			}
-		}
+		j.State, j.Volumes, j.Sharers = update.Saving, data.Volumes, sharersUp(s, app.ID)
 	}
 	for _, other := range s.Want.Apps {
 		isConcerned := slices.Contains(j.Others, other.ID) || slices.Contains(j.Sharers, other.ID) || slices.Contains(other.Needs, app.ID)
-		if isConcerned && isUp(other.ID) {
+		if isConcerned && isUp(s, other.ID) {
 			j.Up = append(j.Up, other.ID)
 		}
 	}

@@ -53,9 +53,12 @@ func (h *host) Withdraw(j *update.Journal) error {
 	return errors.Join(store.EndTrial(j.App), store.SaveEarlierRelease(j.App, j.Earlier), store.SaveOrigin(j.App, j.From.Origin))
 }
 
-// concludeTrials ends the trials that are over or in which something failed, except of some apps. The
+// concludeTrials removes old snapshots, and ends the trials that are over or in which something failed, except of some apps. The
 // lock is held.
 func (r *Runner) concludeTrials(ctx context.Context, isLeft func(app string) bool) error {
+	if err := r.forgetExpired(ctx); err != nil {
+		return err
+	}
 	list, err := r.Machine.Store.Trials()
 	if err != nil {
 		return err
@@ -98,6 +101,13 @@ func (r *Runner) conclude(ctx context.Context, j *update.Journal, onTrial map[st
 			return r.rollBack(ctx, j)
 		}
 		result.Outcome, result.Log = update.Stays, j.Log
+		k, err := r.Machine.Store.KeptSnapshot(j.App)
+		if err != nil {
+			return err
+		}
+		if k != nil {
+			result.Snapshot = k.At
+		}
 	}
 	if err := r.Machine.Store.EndTrial(j.App); err != nil {
 		return err
@@ -108,7 +118,7 @@ func (r *Runner) conclude(ctx context.Context, j *update.Journal, onTrial map[st
 
 // rollBack rolls back a release that failed in its trial.
 func (r *Runner) rollBack(ctx context.Context, j *update.Journal) error {
-	j.State, j.IsBlamed = update.Reverting, true
+	j.State, j.IsBlamed, j.IsAccepted = update.Reverting, true, true
 	if err := (&host{r}).Keep(j); err != nil {
 		return err
 	}

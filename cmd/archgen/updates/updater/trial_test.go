@@ -1,6 +1,8 @@
 package updater
 
 import (
+	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"slices"
@@ -184,5 +186,80 @@ func TestAsked(t *testing.T) {
 	w.run("web", systemd.Unit{NRestarts: 1})
 	if err := w.Resume(t.Context(), func(string) units.Kind { return units.Restart }); err != nil || len(w.told) > 0 {
 		t.Errorf("told %q, %v", w.told, err)
+	}
+}
+
+// TestWithData: an operator returns to the release before with its data, while that is kept.
+func TestWithData(t *testing.T) {
+	t.Parallel()
+	back := named
+	back.Undo, back.WithData = true, true
+	w := begun(t)
+	store := w.Machine.Store
+	if _, err := w.Update(t.Context(), back, []string{"web"}, nil); err != nil || !slices.Equal(w.told, []string{"failed web: there is no snapshot of its data from before the last update"}) {
+		t.Fatalf("told %q, %v", w.told, err)
+	}
+	on, err := store.Trial("web")
+	if err != nil || on == nil {
+		t.Fatal(on, err)
+	}
+	kept := update.Kept{
+		App: "web", From: on.From.Origin, Format: 1, Volumes: []string{"web.data"}, Saved: map[string]json.RawMessage{"web.data": json.RawMessage("{}")},
+		At: w.clock, Until: w.clock.Add(time.Hour),
+	}
+	if err := errors.Join(store.SaveKeptSnapshot(kept), store.SaveDataFormat("web", 2)); err != nil {
+		t.Fatal(err)
+	}
+	w.told = nil
+	sum, err := w.Update(t.Context(), back, []string{"web"}, nil)
+	want := []string{
+		"warned web: what it has written since 2026-12-01 12:00:00 is lost", "event web: rolling back 2 (revision 2): undone, with its data",
+		"event web: 2 (revision 2) was rolled back, and 1 (revision 1) serves: undone, with its data",
+		"web: 2 (revision 2) was rolled back, and 1 (revision 1) serves: undone, with its data",
+	}
+	if d := cmp.Diff(want, w.told); d != "" || err != nil || sum.Updated != 1 || w.version("web") != "1" {
+		t.Errorf("%+v, %v, version %s; told -want +got:\n%s", sum, err, w.version("web"), d)
+	}
+	if d := cmp.Diff([]string{"stop web 2", "web 1", "start web 1"}, w.passes); d != "" {
+		t.Errorf("passes: -want +got:\n%s", d)
+	}
+	format, err1 := store.DataFormat("web")
+	left, err2 := store.KeptSnapshot("web")
+	on, err3 := store.Trial("web")
+	if err := errors.Join(err1, err2, err3); err != nil || format != 1 || left != nil || on != nil {
+		t.Errorf("format %d, snapshot %v, on trial %v, %v", format, left, on, err)
+	}
+}
+
+// TestSnapshotsExpire: snapshots that were kept for long enough are removed, and those of an update before
+// the last one.
+func TestSnapshotsExpire(t *testing.T) {
+	t.Parallel()
+	w := begun(t)
+	store := w.Machine.Store
+	isKept := func() bool {
+		k, err := store.KeptSnapshot("web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k != nil
+	}
+	j := &update.Journal{App: "web", Volumes: []string{"web.data"}, Saved: map[string]json.RawMessage{"web.data": json.RawMessage("{}")}, Began: w.clock}
+	if err := (&host{w.Runner}).Shelve(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+	w.clock = w.clock.Add(keepTime - time.Second)
+	if err := w.Resume(t.Context(), anything); err != nil || !isKept() {
+		t.Errorf("it is gone too soon: %v", err)
+	}
+	w.clock = w.clock.Add(time.Second)
+	if err := w.Resume(t.Context(), anything); err != nil || isKept() {
+		t.Errorf("it is left: %v", err)
+	}
+	if err := (&host{w.Runner}).Shelve(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+	if err := (&host{w.Runner}).Shelve(t.Context(), &update.Journal{App: "web"}); err != nil || isKept() {
+		t.Errorf("that of an earlier update is left: %v", err)
 	}
 }

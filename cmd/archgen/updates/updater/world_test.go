@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, err := machine.Find(machine.Options{Scope: units.User, Getenv: getenv, Podman: (&podmantest.Podman{Answers: map[string]string{"image exists": "", "image inspect": "[{}]"}}).Run})
+	base, err := machine.Find(machine.Options{Scope: units.User, Getenv: getenv, Podman: (&podmantest.Podman{Answers: map[string]string{"image exists": "", "image inspect": "[{}]", "unshare": ""}}).Run})
 	if err != nil {
 		t.Fatal(err)
 	}
