@@ -207,7 +207,7 @@ func (r Result) Text() string {
 			text += fmt.Sprintf("; down for %v", r.Downtime.Round(10*time.Millisecond))
 		}
 		if !r.Until.IsZero() {
-			text += "; on trial until " + r.Until.Local().Format(time.TimeOnly)
+			text += "; on trial until " + r.Until.Local().Format(time.DateTime)
 		}
 		return text
 	case Passed:

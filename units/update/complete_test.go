@@ -302,7 +302,7 @@ func TestTrial(t *testing.T) {
 	m := begun(serves)
 	m.trial = time.Date(2026, 12, 1, 15, 4, 5, 0, time.Local)
 	result, err := Complete(t.Context(), m, m.journal)
-	if err != nil || result.Text() != "2 serves; on trial until 15:04:05" || m.accepted != "2" {
+	if err != nil || result.Text() != "2 serves; on trial until 2026-12-01 15:04:05" || m.accepted != "2" {
 		t.Errorf("%q, %v, accepted %q", result.Text(), err, m.accepted)
 	}
 	m.journal = &Journal{App: "web", State: Reverting, From: release("1"), To: release("2"), IsAccepted: true, Why: "it ended", IsBlamed: true}

@@ -27,7 +27,7 @@ func TestUpdate(t *testing.T) {
 		{"nothing", func() {}, []string{"left web: up to date"}, "1", Summary{}},
 		{
 			"good", func() { w.offer("web", "2", 2, container) },
-			[]string{"event web: update from 1 (revision 1) to 2 (revision 2)", "event web: 2 (revision 2) serves; on trial until 12:10:00", "web: 2 (revision 2) serves; on trial until 12:10:00"},
+			[]string{"event web: update from 1 (revision 1) to 2 (revision 2)", "event web: 2 (revision 2) serves; on trial until 2026-12-01 12:10:00", "web: 2 (revision 2) serves; on trial until 2026-12-01 12:10:00"},
 			"2",
 			Summary{Updated: 1},
 		},
