@@ -16,6 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/manifests/rights"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -60,6 +61,11 @@ if the manifest does not say otherwise. If it, or an app that needs it, fails in
 that time, healthd or archgen apply has the release rolled back. A release that
 has converted the data stays. An operator who stops, edits or updates the app
 ends the trial.
+
+If an operator has edited the installed manifest, update writes the difference
+to the overlay ID.d/` + installed.EditedOverlay + `, and replaces the text. A rollback and
+--undo restore the edited text. A template or seed in ID.files/ that was edited
+stays; if the release changes it, too, the app is not updated.
 
 A release that was rolled back is refused from then on, by its content: only
 --retry installs it again. With --undo, update returns to the release that the

@@ -10,7 +10,9 @@ package installed
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -25,6 +27,10 @@ import (
 // EnabledOverlay is the overlay that says whether an app starts at boot. Its name sorts
 // late, so that it takes precedence over other overlays.
 const EnabledOverlay = "90-enabled.yaml"
+
+// EditedOverlay is the overlay that holds what was edited in the manifests of earlier releases. Its name
+// sorts early, so that other overlays take precedence over it, as they did over the manifest.
+const EditedOverlay = "00-edited.yaml"
 
 // HoldOverlay is the overlay that keeps an app at its version.
 const HoldOverlay = "hold.yaml"
@@ -216,12 +222,27 @@ func (d Directory) Hold(id, until, why string) error {
 }
 
 // Unhold removes the overlay that Hold writes, if there is one.
-func (d Directory) Unhold(id string) error {
-	if err := fits(id); err != nil {
-		return err
+func (d Directory) Unhold(id string) error { return d.removeOverlay(id, HoldOverlay) }
+
+// Edits is the text of the overlay EditedOverlay of an app, nil without one.
+func (d Directory) Edits(id string) ([]byte, error) {
+	path := filepath.Join(d.Path(), manifests.OverlaysDir(id), EditedOverlay)
+	text, err := manifests.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("%s can't be read: %w", path, manifests.CauseOf(err))
 	}
-	_, err := d.change(func(c *change) error { return c.remove(manifests.OverlaysDir(id), HoldOverlay) })
-	return err
+	return text, nil
+}
+
+// SetEdits writes the overlay EditedOverlay of an app, or removes it if the text is empty.
+func (d Directory) SetEdits(id string, text []byte) error {
+	if len(text) == 0 {
+		return d.removeOverlay(id, EditedOverlay)
+	}
+	return d.WriteOverlay(id, EditedOverlay, text)
 }
 
 // SetGrants writes which rights an app is granted, installed or not.
@@ -235,6 +256,14 @@ func (d Directory) WriteOverlay(id, name string, text []byte) error {
 		return err
 	}
 	_, err := d.change(func(c *change) error { return c.write(manifests.OverlaysDir(id), name, text) })
+	return err
+}
+
+func (d Directory) removeOverlay(id, name string) error {
+	if err := fits(id); err != nil {
+		return err
+	}
+	_, err := d.change(func(c *change) error { return c.remove(manifests.OverlaysDir(id), name) })
 	return err
 }
 

@@ -494,6 +494,8 @@ func TestOverlays(t *testing.T) {
 		},
 		{"not held", func() error { return dir.Unhold("web") }, tree{"web.d/hold.yaml": "-"}, true},
 		{"not held, again", func() error { return dir.Unhold("web") }, tree{}, true},
+		{"edited", func() error { return dir.SetEdits("web", []byte("e")) }, tree{"web.d/00-edited.yaml": "e"}, true},
+		{"not edited any more", func() error { return dir.SetEdits("web", nil) }, tree{"web.d/00-edited.yaml": "-"}, true},
 		{"adopted", func() error { return dir.WriteOverlay("web", "50-adopted.yaml", []byte("a")) }, tree{"web.d/50-adopted.yaml": "a"}, true},
 		{"removed", func() error { return dir.Remove("web") }, tree{"web.yaml": "-", "web.d/grants.toml": "-"}, true},
 		{"purged", func() error { return dir.RemoveOverlays("web") }, tree{"web.d/90-enabled.yaml": "-", "web.d/50-adopted.yaml": "-"}, false},
@@ -513,6 +515,27 @@ func TestOverlays(t *testing.T) {
 		if got := dir.Overlays("web"); got != want {
 			t.Errorf("%s: its overlays are in %q, want %q", s.what, got, want)
 		}
+	}
+}
+
+// TestEdits: what was edited is read as it was written.
+func TestEdits(t *testing.T) {
+	t.Parallel()
+	dir, path, _ := machine(t, tree{"web.yaml": "1"}, nil)
+	if text, err := dir.Edits("web"); text != nil || err != nil {
+		t.Errorf("before: %q, %v", text, err)
+	}
+	if err := dir.SetEdits("web", []byte("e")); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := dir.Edits("web"); string(text) != "e" || err != nil {
+		t.Errorf("%q, %v", text, err)
+	}
+	if err := os.MkdirAll(filepath.Join(path, "other.d", installed.EditedOverlay), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dir.Edits("other"); err == nil || !strings.Contains(err.Error(), "other.d/00-edited.yaml can't be read: ") {
+		t.Errorf("a directory: %v", err)
 	}
 }
 
@@ -544,7 +567,7 @@ func TestNamesStayInside(t *testing.T) {
 		_, asTemplate := dir.Install(installed.App{ID: "web", File: "web.yaml", Manifest: []byte("x"), Templates: map[string][]byte{name: nil}})
 		for what, err := range map[string]error{
 			"installing the id": asID, "installing the file": asFile, "installing the template": asTemplate, "removing": dir.Remove(name),
-			"enabling": dir.SetEnabled(name, true), "granting": dir.SetGrants(name, nil), "holding": dir.Hold(name, "", ""), "unholding": dir.Unhold(name), "an overlay of it": dir.WriteOverlay(name, "x.yaml", nil),
+			"enabling": dir.SetEnabled(name, true), "granting": dir.SetGrants(name, nil), "holding": dir.Hold(name, "", ""), "unholding": dir.Unhold(name), "edits": dir.SetEdits(name, nil), "an overlay of it": dir.WriteOverlay(name, "x.yaml", nil),
 			"an overlay called so": dir.WriteOverlay("web", name, nil), "removing its overlays": dir.RemoveOverlays(name),
 		} {
 			if err == nil {

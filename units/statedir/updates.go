@@ -28,23 +28,25 @@ const (
 func (s Store) updates() string { return filepath.Join(s.State, updatesDir) }
 
 // Origin returns the release that an app was installed from, nil if that is not recorded.
-func (s Store) Origin(app string) (*update.Origin, error) {
-	return stored[update.Origin](filepath.Join(s.State, originsDir), app+".json", "archgen install "+app+" writes it again")
+//
+// One that was recorded by an earlier archgen has no files.
+func (s Store) Origin(app string) (*update.Release, error) {
+	return stored[update.Release](filepath.Join(s.State, originsDir), app+".json", "archgen install "+app+" writes it again")
 }
 
 // SaveOrigin stores the release that an app was installed from.
-func (s Store) SaveOrigin(app string, o update.Origin) error {
-	return save(filepath.Join(s.State, originsDir), app+".json", o)
+func (s Store) SaveOrigin(app string, r update.Release) error {
+	return save(filepath.Join(s.State, originsDir), app+".json", r)
 }
 
 // EarlierRelease returns the release that an app had before its last update, nil if there is none.
-func (s Store) EarlierRelease(app string) (*update.Release, error) {
-	return stored[update.Release](filepath.Join(s.updates(), earlierDir), app+".json", "without it the last update can't be undone")
+func (s Store) EarlierRelease(app string) (*update.Earlier, error) {
+	return stored[update.Earlier](filepath.Join(s.updates(), earlierDir), app+".json", "without it the last update can't be undone")
 }
 
 // SaveEarlierRelease stores the release that an app had before its last update, or with nil that there
 // is none.
-func (s Store) SaveEarlierRelease(app string, r *update.Release) error {
+func (s Store) SaveEarlierRelease(app string, r *update.Earlier) error {
 	dir := filepath.Join(s.updates(), earlierDir)
 	if r == nil {
 		return durable.Remove(dir, app+".json")

@@ -17,7 +17,11 @@ import (
 func TestUpdates(t *testing.T) {
 	s := store(t)
 	origin := update.Origin{Catalog: "archgen", Revision: 2, Version: "1.0", Digest: "d"}
-	release := update.Release{Origin: origin, File: "web.yaml", Manifest: []byte("\xff"), Templates: map[string][]byte{"a": []byte("b")}}
+	base := update.Release{Origin: origin, File: "web.yaml", Manifest: []byte("m")}
+	release := update.Release{
+		Origin: origin, File: "web.yaml", Manifest: []byte("\xff"), Templates: map[string][]byte{"a": []byte("b")}, Edits: []byte("e"), Base: &base,
+	}
+	earlier := update.Earlier{Release: release, Left: "x", LeftEdits: []byte("y")}
 	journal := &update.Journal{App: "web", State: update.Reverting, From: release, To: release, GrantsBefore: []string{}, IsBlamed: true, Log: []string{"x"}}
 	if o, err := s.Origin("web"); o != nil || err != nil {
 		t.Errorf("before: %v, %v", o, err)
@@ -26,7 +30,7 @@ func TestUpdates(t *testing.T) {
 		t.Errorf("before: %v, %v", e, err)
 	}
 	for _, err := range []error{
-		s.SaveOrigin("web", origin), s.SaveOrigin("other", origin), s.SaveEarlierRelease("web", &release), s.SaveUpdateJournal(journal),
+		s.SaveOrigin("web", base), s.SaveOrigin("other", base), s.SaveEarlierRelease("web", &earlier), s.SaveUpdateJournal(journal),
 		s.SaveRefused(update.Refused{"d": {App: "web", Origin: origin, Why: "w"}}), s.SaveSeen(update.Seen{"d": s.Now()}),
 	} {
 		if err != nil {
@@ -38,7 +42,7 @@ func TestUpdates(t *testing.T) {
 	gotJournal, err3 := s.UpdateJournal()
 	gotRefused, err4 := s.Refused()
 	for what, d := range map[string]string{
-		"origin": cmp.Diff(&origin, gotOrigin), "earlier": cmp.Diff(&release, gotEarlier), "journal": cmp.Diff(journal, gotJournal),
+		"origin": cmp.Diff(&base, gotOrigin), "earlier": cmp.Diff(&earlier, gotEarlier), "journal": cmp.Diff(journal, gotJournal),
 		"refused": cmp.Diff(update.Refused{"d": {App: "web", Origin: origin, Why: "w"}}, gotRefused),
 		"seen":    cmp.Diff(update.Seen{"d": s.Now()}, s.Seen()),
 	} {
@@ -62,6 +66,19 @@ func TestUpdates(t *testing.T) {
 	}
 	if o, _ := s.Origin("other"); o == nil {
 		t.Error("the origin of another app is gone")
+	}
+}
+
+// TestOlderOrigin: an origin of an archgen that recorded no files is one without files.
+func TestOlderOrigin(t *testing.T) {
+	s := store(t)
+	if err := os.MkdirAll(filepath.Join(s.State, originsDir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(s.State, originsDir, "web.json"), `{"catalog": "archgen", "revision": 2, "version": "1.0", "digest": "d"}`)
+	want := &update.Release{Origin: update.Origin{Catalog: "archgen", Revision: 2, Version: "1.0", Digest: "d"}}
+	if got, err := s.Origin("web"); err != nil || cmp.Diff(want, got) != "" {
+		t.Errorf("%v, %v", got, err)
 	}
 }
 

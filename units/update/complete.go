@@ -1,6 +1,7 @@
 package update
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,7 +63,7 @@ type Journal struct {
 	// IsAccepted: To was recorded as the release that the app has.
 	IsAccepted bool `json:"accepted,omitempty"`
 	// Earlier is what the app had before From, nil if that is unknown.
-	Earlier *Release `json:"earlier,omitempty"`
+	Earlier *Earlier `json:"earlier,omitempty"`
 	// Why is why the new release is rolled back, and Log the last lines of the app's log.
 	Why string   `json:"why,omitempty"`
 	Log []string `json:"log,omitempty"`
@@ -128,10 +129,11 @@ type Machine interface {
 	// Keep stores the journal durably, and Drop removes it.
 	Keep(j *Journal) error
 	Drop() error
-	// Installed returns the installed release of an app, without its origin. It is empty if the app is
-	// not installed.
+	// Installed returns the installed release of an app with the overlay of its edits, without its
+	// origin and its base. It is empty if the app is not installed.
 	Installed(app string) (Release, error)
-	// Install makes a release the installed one, with the grants unless they are nil.
+	// Install makes a release the installed one, with the overlay of its edits, and with the grants
+	// unless they are nil.
 	Install(app string, r Release, grants []string) error
 	// Save stops the app and the sharers, takes snapshots of the volumes, and sets Saved.
 	Save(ctx context.Context, j *Journal) error
@@ -317,10 +319,15 @@ func apply(ctx context.Context, m Machine, j *Journal) (Verdict, error) {
 		return v, errors.New(v.Why)
 	}
 	now, err := m.Installed(j.App)
-	if err == nil && now.Sum() != j.To.Digest {
+	if err == nil && !j.isDone(now) {
 		err = errChanged
 	}
 	return v, err
+}
+
+// isDone reports whether the installed release is the new one, as the update has installed it.
+func (j *Journal) isDone(now Release) bool {
+	return now.isMixOf(j.To, j.To) && (keepEdits(j.From, j.To) || bytes.Equal(now.Edits, j.To.Edits))
 }
 
 // exchange replaces a release by another one. A run that was killed may have begun to.
@@ -332,6 +339,9 @@ func exchange(m Machine, app string, from, to Release, grants []string) error {
 		return err
 	case !now.isMixOf(from, to):
 		return errChanged
+	}
+	if keepEdits(from, to) {
+		to.Edits = now.Edits
 	}
 	return m.Install(app, to, grants)
 }

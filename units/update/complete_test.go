@@ -230,6 +230,22 @@ func TestComplete(t *testing.T) {
 			want:    []string{"read", "start", "drop"},
 			outcome: Superseded, text: "the update to 2 ended: its manifest was changed or removed meanwhile", version: "mine",
 		},
+		"the overlay of edits was edited": {
+			verdicts: crash, change: func(m *machine) {
+				m.journal.To.Edits = []byte("theirs")
+				m.during = func(m *machine) { m.installed.Edits = []byte("mine") }
+			},
+			want:    []string{"read", "install 2", "serve 2", "read", "drop"},
+			outcome: Superseded, text: "the update to 2 ended: its manifest was changed or removed meanwhile", version: "2",
+		},
+		"another overlay of edits, which the update leaves alone": {
+			verdicts: crash, change: func(m *machine) {
+				m.journal.From.Edits, m.journal.To.Edits = []byte("theirs"), []byte("theirs")
+				m.installed.Edits = []byte("mine")
+			},
+			want:    []string{"read", "install 2", "serve 2", "read", "keep reverting", "refuse", "read", "install 1", "serve 1", "drop"},
+			outcome: RolledBack, text: "2 was rolled back, and 1 serves: it crashed", version: "1", refused: "2",
+		},
 		"removed while it starts": {
 			verdicts: serves, change: func(m *machine) { m.during = func(m *machine) { m.installed = Release{} } },
 			want:    []string{"read", "install 2", "serve 2", "read", "drop"},
@@ -256,6 +272,33 @@ func TestComplete(t *testing.T) {
 		}
 		if result.Outcome != c.outcome || result.Text() != c.text || m.installed.Version != c.version || m.refused != c.refused || m.journal != nil {
 			t.Errorf("%s: %s, %q; installed is %q, refused %q, journal %v", what, result.Outcome, result.Text(), m.installed.Version, m.refused, m.journal)
+		}
+	}
+}
+
+// TestEdits: the overlay of edits comes and goes with the release. One that the update leaves alone is the
+// operator's.
+func TestEdits(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		verdicts             map[string]Verdict
+		from, to, mine, want string
+	}{
+		"it comes":                    {serves, "", "new", "", "new"},
+		"it comes, and goes":          {crash, "", "new", "", ""},
+		"it is replaced":              {serves, "old", "new", "old", "new"},
+		"it is replaced, and is back": {crash, "old", "new", "old", "old"},
+		"it stays":                    {serves, "old", "old", "mine", "mine"},
+		"it stays, twice":             {crash, "old", "old", "mine", "mine"},
+		"it goes":                     {serves, "old", "", "old", ""},
+	} {
+		m := begun(c.verdicts)
+		m.journal.From.Edits, m.journal.To.Edits, m.installed.Edits = []byte(c.from), []byte(c.to), []byte(c.mine)
+		if result, err := Complete(t.Context(), m, m.journal); err != nil || result.Outcome == Superseded {
+			t.Errorf("%s: %v, %v", what, result, err)
+		}
+		if got := string(m.installed.Edits); got != c.want {
+			t.Errorf("%s: %q, want %q", what, got, c.want)
 		}
 	}
 }

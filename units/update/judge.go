@@ -35,6 +35,7 @@ const (
 	Differs        Reason = "differs"
 	Held           Reason = "held"
 	Waiting        Reason = "waiting"
+	PartlyHidden   Reason = "partly-hidden"
 	NotSecurity    Reason = "not-security"
 	Manual         Reason = "manual"
 	NotServing     Reason = "not-serving"
@@ -110,8 +111,12 @@ type Facts struct {
 	RolledBack string
 	// Misfit is the first error of the installed apps with the candidate, empty without one.
 	Misfit string
-	// Hidden is the places of overlays that keep an image as it is.
-	Hidden []string
+	// Uncarried is why what was edited in the installed manifest can't be carried over to it, empty if it
+	// can or nothing was edited.
+	Uncarried string
+	// Hidden is the places of edits and overlays that keep an image as it is, Kept those that keep another
+	// value that it changes.
+	Hidden, Kept []string
 	// Refusal is why it was rolled back before, nil if it was not.
 	Refusal *Refusal
 	// Masked and Stopped: the app is not to run now. NotServing: it should, and is not up.
@@ -178,11 +183,13 @@ var rows = []row{
 	{Current, no, no, no, true, func(q question) bool { return q.candidate.Digest == q.installed.Digest }, say("up to date")},
 	{Current, no, no, no, true, isUnchanged, say("up to date; its manifest was edited here")},
 	{Older, no, no, no, true, isOlder, func(q question) string { return "the catalog has an older release: " + q.candidate.String() }},
-	{Edited, no, no, no, true, isEdited, say("the installed manifest was edited; move what differs into an overlay, ID.d/NAME.yaml, and run archgen install ID")},
+	{Edited, no, no, no, true, func(q question) bool { return q.facts.Uncarried != "" }, func(q question) string { return q.facts.Uncarried }},
 	{Stale, no, no, no, false, func(q question) bool { return q.candidate.IsStale }, say("its catalog has expired; archgen catalog refresh")},
 	{NeedsOther, no, no, no, false, func(q question) bool { return q.facts.RolledBack != "" }, func(q question) string { return q.facts.RolledBack + ", which it needs, was rolled back" }},
 	{DoesNotFit, no, no, no, false, func(q question) bool { return q.facts.Misfit != "" }, func(q question) string { return "does not fit: " + q.facts.Misfit }},
-	{Hidden, no, no, no, false, func(q question) bool { return len(q.facts.Hidden) > 0 }, func(q question) string { return "an overlay keeps the image: " + strings.Join(q.facts.Hidden, ", ") }},
+	{Hidden, no, no, no, false, func(q question) bool { return len(q.facts.Hidden) > 0 }, func(q question) string {
+		return "an edit or overlay keeps the image: " + strings.Join(q.facts.Hidden, ", ")
+	}},
 	{IsRefused, no, no, ifRetried, false, func(q question) bool { return q.facts.Refusal != nil }, refusedText},
 	{Masked, no, no, no, false, func(q question) bool { return q.facts.Masked }, say("masked, so it can't be verified")},
 	{Stopped, no, no, no, false, func(q question) bool { return q.facts.Stopped }, say("stopped, so it can't be verified; archgen start ID")},
@@ -197,6 +204,9 @@ var rows = []row{
 	{Differs, no, no, yes, false, isOfUnknownOrder, say("the catalog has another text without a higher revision")},
 	{Held, no, no, yes, false, isHeld, heldText},
 	{Waiting, no, no, yes, false, isWaiting, waitingText},
+	{PartlyHidden, yes, yes, yes, false, func(q question) bool { return len(q.facts.Kept) > 0 }, func(q question) string {
+		return "ready; edits or overlays keep what it changes: " + strings.Join(q.facts.Kept, ", ")
+	}},
 	{NotSecurity, no, yes, yes, false, func(q question) bool { return q.settings.Policy == "security" && !q.candidate.ClosesHole }, say("ready; closes no known hole")},
 	{Manual, no, yes, yes, false, isManual, say("ready")},
 	{NotServing, yes, yes, yes, false, func(q question) bool { return q.facts.NotServing }, say("ready; it is not up now")},
@@ -308,8 +318,6 @@ func isOnTrial(q question) bool {
 func isUnchanged(q question) bool { return q.candidate.Digest == q.installed.Origin.Digest }
 
 func isOlder(q question) bool { return q.candidate.Revision < q.installed.Origin.Revision }
-
-func isEdited(q question) bool { return q.installed.Digest != q.installed.Origin.Digest }
 
 func isOfUnknownOrder(q question) bool { return q.candidate.Revision == q.installed.Origin.Revision }
 

@@ -72,8 +72,8 @@ func TestJudge(t *testing.T) {
 		"an older release":     {func(q *question) { q.installed.Origin.Revision = 3 }, []Finding{{Older, "the catalog has an older release: 2.0 (revision 2)"}}},
 		"no revision any more": {func(q *question) { q.candidate.Revision = 0 }, []Finding{{Older, "the catalog has an older release: 2.0"}}},
 		"edited": {
-			func(q *question) { q.installed.Digest = "mine" },
-			[]Finding{{Edited, "the installed manifest was edited; move what differs into an overlay, web.d/NAME.yaml, and run archgen install web"}},
+			func(q *question) { q.installed.Digest, q.facts.Uncarried = "mine", "web.files/a was edited" },
+			[]Finding{{Edited, "web.files/a was edited"}},
 		},
 		"an update is under way": {
 			func(q *question) { q.facts.IsUnderWay = true },
@@ -84,7 +84,12 @@ func TestJudge(t *testing.T) {
 			func(q *question) { q.facts.Misfit = "web.yaml:3:5: error: x" },
 			[]Finding{{DoesNotFit, "does not fit: web.yaml:3:5: error: x"}},
 		},
-		"an overlay": {func(q *question) { q.facts.Hidden = []string{"web.d/a.yaml:2"} }, []Finding{{Hidden, "an overlay keeps the image: web.d/a.yaml:2"}}},
+		"what was edited is carried over": {func(q *question) { q.installed.Digest = "mine" }, []Finding{{Ready, "ready"}}},
+		"an overlay":                      {func(q *question) { q.facts.Hidden = []string{"web.d/a.yaml:2"} }, []Finding{{Hidden, "an edit or overlay keeps the image: web.d/a.yaml:2"}}},
+		"an overlay of a variable": {
+			func(q *question) { q.facts.Kept = []string{"app.container.env.A (web.d/a.yaml:2)"} },
+			[]Finding{{PartlyHidden, "ready; edits or overlays keep what it changes: app.container.env.A (web.d/a.yaml:2)"}},
+		},
 		"rolled back before": {
 			func(q *question) { q.facts.Refusal = &Refusal{At: now.AddDate(0, 0, -3), Why: "it did not serve"} },
 			[]Finding{{IsRefused, "refused on 2026-11-28: it did not serve (archgen update --retry web)"}},
@@ -163,7 +168,7 @@ func TestPolicy(t *testing.T) {
 		ComesWithImage: "", Own: "", UnknownOrigin: "", Edited: "", Gone: "", Withdrawn: "", Stale: "", Current: "", IsOnTrial: "", Older: "",
 		UnderWay: "", NeedsOther: "", DoesNotFit: "", Hidden: "", Masked: "", Stopped: "",
 		IsRefused: "f", WantsMore: "f", OtherPublisher: "f", OtherContract: "f", OneWay: "if",
-		Differs: "if", Held: "if", Waiting: "if", NotSecurity: "aif", Manual: "aif", NotServing: "naif", Ready: "naif",
+		Differs: "if", Held: "if", Waiting: "if", NotSecurity: "aif", Manual: "aif", NotServing: "naif", PartlyHidden: "naif", Ready: "naif",
 	}
 	facts := Facts{Rights: []Right{{ID: "onion:80"}, {ID: "root:main"}}}
 	asks := []struct {

@@ -8,6 +8,7 @@ package update
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -27,6 +28,45 @@ type Release struct {
 	// ID.files/.
 	Templates map[string][]byte `json:"templates,omitempty"`
 	Seeds     []Seed            `json:"seeds,omitempty"`
+	// Edits is the text of the overlay that holds what an operator edited in the manifests of earlier
+	// releases, empty for none.
+	Edits []byte `json:"edits,omitempty"`
+	// Base is the release as its catalog had it, nil unless an operator has edited it since.
+	Base *Release `json:"base,omitempty"`
+}
+
+// AsReleased is the release as its catalog had it, without an overlay.
+func (r Release) AsReleased() Release {
+	if r.Base != nil {
+		r = *r.Base
+	}
+	r.Edits = nil
+	return r
+}
+
+// Of returns an installed release with the release that it was installed as. What lies no more beside
+// the manifest was moved away, to replace it in each release, and is not an edit.
+func (r Release) Of(base Release) Release {
+	base = base.AsReleased()
+	r.Origin, r.Templates = base.Origin, maps.Clone(r.Templates)
+	if r.Templates == nil {
+		r.Templates = map[string][]byte{}
+	}
+	for name, text := range base.Templates {
+		if _, isThere := r.Templates[name]; !isThere {
+			r.Templates[name] = text
+		}
+	}
+	have := r.folders()
+	for name, files := range base.folders() {
+		if len(have[name]) == 0 {
+			r.Seeds = append(slices.Clone(r.Seeds), files...)
+		}
+	}
+	if r.Base = nil; r.Sum() != base.Sum() {
+		r.Base = &base
+	}
+	return r
 }
 
 // Seed is a file of a seed.
@@ -57,7 +97,7 @@ func (o Origin) String() string {
 }
 
 // Sum returns the checksum of the content of a release, in lower-case hex. It does not depend on
-// where the release is from.
+// where the release is from, nor on the overlay.
 func (r Release) Sum() string {
 	h := sha256.New()
 	add := func(data []byte) {
@@ -70,16 +110,25 @@ func (r Release) Sum() string {
 		add([]byte(name))
 		add(r.Templates[name])
 	}
-	for _, s := range r.Seeds {
+	for _, s := range slices.SortedFunc(slices.Values(r.Seeds), byPath) {
 		add(fmt.Appendf(nil, "%s %v", s.Path, s.IsExecutable))
 		add(s.Data)
 	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+func byPath(a, b Seed) int { return cmp.Compare(a.Path, b.Path) }
+
+func (s Seed) equal(o Seed) bool {
+	return s.Path == o.Path && s.IsExecutable == o.IsExecutable && bytes.Equal(s.Data, o.Data)
+}
+
 // isMixOf reports whether each file of a release is that of one of two others. It is while one
-// replaces the other.
+// replaces the other. An overlay that is the same with both is the operator's.
 func (r Release) isMixOf(a, b Release) bool {
+	if !keepEdits(a, b) && !bytes.Equal(r.Edits, a.Edits) && !bytes.Equal(r.Edits, b.Edits) {
+		return false
+	}
 	isOfOne := func(name string, text []byte) bool {
 		return bytes.Equal(a.Templates[name], text) || bytes.Equal(b.Templates[name], text)
 	}
@@ -89,13 +138,30 @@ func (r Release) isMixOf(a, b Release) bool {
 		}
 	}
 	isOther := func(s Seed) bool {
-		is := func(o Seed) bool {
-			return o.Path == s.Path && o.IsExecutable == s.IsExecutable && bytes.Equal(o.Data, s.Data)
-		}
-		return !slices.ContainsFunc(a.Seeds, is) && !slices.ContainsFunc(b.Seeds, is)
+		return !slices.ContainsFunc(a.Seeds, s.equal) && !slices.ContainsFunc(b.Seeds, s.equal)
 	}
 	return !slices.ContainsFunc(r.Seeds, isOther) && (bytes.Equal(r.Manifest, a.Manifest) || bytes.Equal(r.Manifest, b.Manifest))
 }
+
+// Earlier is the release that an app had before its last update.
+type Earlier struct {
+	Release
+	// Left is the checksum of what the update installed, and LeftEdits the overlay of edits then. Left is
+	// empty if an earlier archgen recorded it.
+	Left      string `json:"left,omitempty"`
+	LeftEdits []byte `json:"left_edits,omitempty"`
+}
+
+// IsUntouched reports whether an app is installed as its last update has left it.
+func (e Earlier) IsUntouched(installed Release) bool {
+	if e.Left == "" {
+		return installed.Base == nil
+	}
+	return installed.Sum() == e.Left && bytes.Equal(installed.Edits, e.LeftEdits)
+}
+
+// keepEdits reports whether an update from one release to another leaves the overlay alone.
+func keepEdits(a, b Release) bool { return bytes.Equal(a.Edits, b.Edits) }
 
 // Refusal is a release that was installed and rolled back.
 type Refusal struct {

@@ -199,11 +199,11 @@ func keepOrigins(store statedir.Store, in *install.Installation) error {
 		if app.Text == nil {
 			continue
 		}
-		origin := updates.ReleaseOf(app.Entry).Origin
+		origin := updates.ReleaseOf(app.Entry)
 		if app.Catalog == "" {
 			origin.Catalog = "" // it is from a file
 		}
-		if before, err := store.Origin(app.ID); err == nil && before != nil && *before == origin {
+		if before, err := store.Origin(app.ID); err == nil && before != nil && before.Origin == origin.Origin && before.Manifest != nil {
 			continue
 		}
 		if err := errors.Join(store.SaveEarlierRelease(app.ID, nil), store.SaveOrigin(app.ID, origin)); err != nil {

@@ -3,6 +3,7 @@ package updates
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,7 +22,16 @@ func (s *Survey) compare(a *App) {
 	a.Facts.Rights = s.moreRights(a, was, is)
 	a.Facts.Publishers = newPublishers(was, is)
 	a.Facts.Lost = lost(was, is)
-	a.Facts.Hidden = hidden(s.own(a), a.entry.Manifest, is)
+	images := hidden(s.own(a), a.entry.Manifest, is)
+	for _, p := range images {
+		a.Facts.Hidden = append(a.Facts.Hidden, s.place(a, was, p))
+	}
+	for _, p := range kept(a) {
+		if !slices.ContainsFunc(images, func(i place) bool { return i.path == p.path }) {
+			a.Facts.Kept = append(a.Facts.Kept, fmt.Sprintf("%s (%s)", p.path, s.place(a, was, p)))
+		}
+	}
+	a.Facts.Kept = append(a.Facts.Kept, s.laidOver(a)...)
 }
 
 // resolved is an installed app, without anything if it has errors.
@@ -34,9 +44,9 @@ func (s *Survey) resolved(id string) *manifests.Resolved {
 	return &manifests.Resolved{Manifest: &manifests.Manifest{}}
 }
 
-// own is the installed manifest of an app without its overlays, nil if it has errors.
+// own is the manifest of the installed release without edits and overlays, nil if it has errors.
 func (s *Survey) own(a *App) *manifests.Manifest {
-	m, _ := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: a.From.File, Data: a.From.Manifest}})
+	m, _ := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: a.From.File, Data: a.From.AsReleased().Manifest}})
 	return m
 }
 
@@ -130,16 +140,61 @@ func contract(app *manifests.Resolved) (list []string) {
 	return list
 }
 
-// hidden is the places of overlays that keep an image as it is, which the release changes.
-func hidden(was, release *manifests.Manifest, is *manifests.Resolved) (places []string) {
+// place is a value of a manifest, and where it is decided.
+type place struct {
+	path, file string
+	line       int
+}
+
+// place says where a value is decided that the staged apps have by an overlay. What is yet to be written
+// to an overlay is in the installed manifest.
+func (s *Survey) place(a *App, was *manifests.Resolved, p place) string {
+	if strings.HasPrefix(p.file, a.Staged.dir+string(filepath.Separator)) {
+		p.file, p.line, _ = was.Position(p.path)
+	}
+	return fmt.Sprintf("%s:%d", strings.TrimPrefix(p.file, s.Dir.Path()+string(filepath.Separator)), p.line)
+}
+
+// kept is the values that the release changes, and that edits and overlays keep.
+func kept(a *App) (list []place) {
+	before := manifests.Source{Name: a.From.File, Data: a.From.AsReleased().Manifest}
+	after := manifests.Source{Name: a.To.File, Data: a.To.Manifest}
+	for _, path := range slices.Sorted(maps.Keys(a.Staged.Loaded.Sources)) {
+		dir, name := filepath.Split(path)
+		if filepath.Base(dir) != manifests.OverlaysDir(a.ID) || name == manifests.GrantsFile {
+			continue
+		}
+		keys, _ := manifests.Hidden(manifests.Source{Name: path, Data: a.Staged.Loaded.Sources[path]}, before, after) // the files were compiled
+		for _, k := range keys {
+			list = append(list, place{k.Path, k.At.File, k.At.Line})
+		}
+	}
+	return list
+}
+
+// laidOver is the templates and seeds that the release changes, and in whose place an operator has put
+// others.
+func (s *Survey) laidOver(a *App) (paths []string) {
+	for _, name := range update.Changed(a.From.AsReleased(), *a.To) {
+		path := filepath.Join(manifests.OverlayFilesDir(a.ID), name)
+		if _, err := os.Lstat(filepath.Join(s.Dir.Path(), path)); err == nil {
+			paths = append(paths, path)
+		}
+	}
+	return paths
+}
+
+// hidden is the images which the release changes, and which overlays keep as they are.
+func hidden(was, release *manifests.Manifest, is *manifests.Resolved) (places []place) {
 	if was == nil {
 		return nil
 	}
 	before, after := images(&was.Document.App), images(&release.Document.App)
 	for _, p := range is.Parts {
-		file, line, _ := is.Position(p.Path + ".image")
+		path := p.Path + ".image"
+		file, line, _ := is.Position(path)
 		if file != is.File && before[p.Name] != after[p.Name] {
-			places = append(places, fmt.Sprintf("%s:%d", file, line))
+			places = append(places, place{path, file, line})
 		}
 	}
 	return places

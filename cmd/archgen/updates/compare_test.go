@@ -67,10 +67,10 @@ func TestHidden(t *testing.T) {
 	const overlay = "container: {image: localhost/mine:1}"
 	one, two := "container: {image: 'docker.io/x:1'}", "container: {image: 'docker.io/x:2'}"
 	plain := func(manifest string) *manifests.Manifest { return resolved(t, manifest, "").Manifest }
-	if got := hidden(plain(one), plain(two), resolved(t, two, overlay)); !cmp.Equal(got, []string{"x.d/local.yaml:2"}) {
-		t.Errorf("an overlay: %q", got)
+	if got := hidden(plain(one), plain(two), resolved(t, two, overlay)); len(got) != 1 || got[0] != (place{"app.container.image", "x.d/local.yaml", 2}) {
+		t.Errorf("an overlay: %v", got)
 	}
-	for what, got := range map[string][]string{
+	for what, got := range map[string][]place{
 		"the same image":              hidden(plain(one), plain(one), resolved(t, one, overlay)),
 		"no overlay":                  hidden(plain(one), plain(two), resolved(t, two, "")),
 		"another overlay":             hidden(plain(one), plain(two), resolved(t, two, "enabled: false")),
@@ -78,7 +78,7 @@ func TestHidden(t *testing.T) {
 		"a manifest of another shape": hidden(plain(one), plain("containers: {main: {image: 'docker.io/x:1'}}"), resolved(t, one, overlay)),
 	} {
 		if len(got) > 0 {
-			t.Errorf("%s: %q", what, got)
+			t.Errorf("%s: %v", what, got)
 		}
 	}
 }

@@ -7,6 +7,7 @@
 package updates
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/archipelago-os/archipelago/generator/compile"
@@ -50,7 +52,7 @@ type Survey struct {
 	seen   update.Seen
 	// hasNew: seen has releases that are not stored. learned is the origins that are not.
 	hasNew  bool
-	learned map[string]update.Origin
+	learned map[string]update.Release
 }
 
 // App is an installed app, and the release that its catalog has.
@@ -77,7 +79,7 @@ func (s *Survey) Read() (err error) {
 	if s.refused, err = s.Store.Refused(); err != nil {
 		return err
 	}
-	s.seen, s.learned = s.Store.Seen(), map[string]update.Origin{}
+	s.seen, s.learned = s.Store.Seen(), map[string]update.Release{}
 	if s.journal, err = s.Store.UpdateJournal(); err != nil {
 		return err
 	}
@@ -90,7 +92,7 @@ func (s *Survey) Read() (err error) {
 }
 
 // Keep stores which releases this machine has seen now for the first time, and the origins of apps that
-// were installed before origins were recorded, where the catalog still has the same release.
+// were installed before origins were recorded, where archgen's own catalog still has the same release.
 func (s *Survey) Keep() error {
 	for id, origin := range s.learned {
 		if err := s.Store.SaveOrigin(id, origin); err != nil {
@@ -215,24 +217,27 @@ func (s *Survey) installed(id string) (*App, error) {
 	if file == "" {
 		return nil, fmt.Errorf("no app %q is installed; see archgen status", id)
 	}
-	from, err := ReleaseIn(file)
+	from, err := ReleaseIn(s.Dir, id, file)
 	if err != nil {
 		return nil, err
 	}
-	origin, err := s.Store.Origin(id)
+	a := &App{Installed: update.Installed{ID: id, Version: from.Version, IsOfImage: filepath.Dir(file) != filepath.Clean(s.Dir.Path())}}
+	origin, err := s.originOf(id, from, a.IsOfImage)
 	if err != nil {
 		return nil, err
 	}
-	a := &App{
-		Installed: update.Installed{ID: id, Version: from.Version, Digest: from.Digest, Origin: origin, IsOfImage: filepath.Dir(file) != filepath.Clean(s.Dir.Path())},
-		From:      from,
-	}
-	if origin != nil {
-		a.From.Catalog = origin.Catalog
+	a.From = from
+	switch {
+	case origin != nil && origin.Manifest != nil:
+		a.Origin, a.From = &origin.Origin, from.Of(*origin)
+	case origin != nil:
+		a.Origin, a.From.Catalog = &origin.Origin, origin.Catalog
+		a.Facts.Uncarried = textUnknown(id)
 	}
 	if trial := s.trials[id]; trial != nil {
 		a.Facts.Trial = trial.Until
 	}
+	a.Digest = a.From.Sum()
 	a.Facts.IsUnderWay = s.journal != nil && s.journal.App == id
 	if m := s.manifest(id); m != nil {
 		a.Settings = settingsOf(m.Document.App.Update)
@@ -273,15 +278,15 @@ func (s *Survey) entry(a *App) *catalog.Entry {
 // newest is the release of the app's entry, with the time at which this machine first saw it.
 func (s *Survey) newest(a *App) *update.Candidate {
 	to := ReleaseOf(*a.entry)
+	if a.Facts.Uncarried == "" {
+		to, a.Facts.Uncarried = s.carry(a, to)
+	}
 	a.To = &to
 	if _, isKnown := s.seen[to.Digest]; !isKnown {
 		s.seen[to.Digest], s.hasNew = s.Now.UTC().Truncate(time.Second), true
 	}
 	if r, isRefused := s.refused[to.Digest]; isRefused && r.App == a.ID {
 		a.Facts.Refusal = &r
-	}
-	if a.Origin == nil && a.Digest == to.Digest {
-		s.learned[a.ID] = to.Origin
 	}
 	c := &update.Candidate{Origin: to.Origin, FirstSeen: s.seen[to.Digest], Withdrawn: a.entry.Withdrawn, IsStale: a.entry.IsStale}
 	if a.Origin != nil {
@@ -329,9 +334,9 @@ func ReleaseOf(e catalog.Entry) update.Release {
 	return r
 }
 
-// ReleaseIn reads the installed release of an app. It is from no catalog as far as its file says. Of a
-// manifest with errors it has the text only.
-func ReleaseIn(file string) (update.Release, error) {
+// ReleaseIn reads the installed release of an app, whose manifest is in a file, with the overlay of its
+// edits. It is from no catalog as far as its file says. Of a manifest with errors it has the text only.
+func ReleaseIn(dir installed.Directory, id, file string) (update.Release, error) {
 	e, text, _, err := catalog.ReadEntry(file)
 	if err != nil {
 		return update.Release{}, err
@@ -339,7 +344,8 @@ func ReleaseIn(file string) (update.Release, error) {
 	e.File, e.Text, e.Version = filepath.Base(file), text, cmp.Or(e.Version, "-")
 	r := ReleaseOf(e)
 	r.Catalog = ""
-	return r, nil
+	r.Edits, err = dir.Edits(id)
+	return r, err
 }
 
 // AppOf is what manifests/installed installs of a release.
@@ -367,7 +373,7 @@ func (s *Survey) Stage(releases map[string]update.Release) (*Staged, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	for id, r := range releases {
-		if err := write(dir, id, r); err != nil {
+		if err := s.write(dir, id, r); err != nil {
 			return nil, err
 		}
 	}
@@ -380,10 +386,14 @@ func (s *Survey) Stage(releases map[string]update.Release) (*Staged, error) {
 	return &Staged{k, want, dir}, nil
 }
 
-// write writes a release into a directory that outlives no command. manifests/installed would wait for
-// the disk.
-func write(dir, id string, r update.Release) error {
+// write writes a release into a directory that outlives no command, with what else is beside the installed
+// one and with the overlay of its edits. manifests/installed would wait for the disk.
+func (s *Survey) write(dir, id string, r update.Release) error {
+	s.copyOthers(filepath.Join(dir, manifests.FilesDir(id)), id, r)
 	files := map[string][]byte{r.File: r.Manifest}
+	if edits, err := s.Dir.Edits(id); err != nil || !bytes.Equal(edits, r.Edits) {
+		files[filepath.Join(manifests.OverlaysDir(id), installed.EditedOverlay)] = append(r.Edits, '\n') // takes precedence over the installed one
+	}
 	for name, text := range r.Templates {
 		files[filepath.Join(manifests.FilesDir(id), name)] = text
 	}
@@ -397,6 +407,28 @@ func write(dir, id string, r update.Release) error {
 		}
 	}
 	return nil
+}
+
+// copyOthers copies what an operator has put beside a manifest: templates and seeds that a release does not
+// have. An update leaves them. What can't be read is missing when the apps are compiled.
+func (s *Survey) copyOthers(to, id string, r update.Release) {
+	from := filepath.Join(filepath.Dir(s.files[id]), manifests.FilesDir(id))
+	entries, _ := os.ReadDir(from) // it mostly is absent
+	isOfRelease := func(name string) bool {
+		_, isTemplate := r.Templates[name]
+		return isTemplate || slices.ContainsFunc(r.Seeds, func(f update.Seed) bool { return strings.HasPrefix(f.Path, name+"/") })
+	}
+	for _, e := range entries {
+		if isOfRelease(e.Name()) {
+			continue
+		}
+		path := filepath.Join(from, e.Name())
+		if e.IsDir() {
+			_ = os.CopyFS(filepath.Join(to, e.Name()), os.DirFS(path))
+		} else if text, err := manifests.ReadFile(path); err == nil {
+			_ = errors.Join(os.MkdirAll(to, 0o700), os.WriteFile(filepath.Join(to, e.Name()), text, 0o600))
+		}
+	}
 }
 
 // Images is the images of an app's release, each once.

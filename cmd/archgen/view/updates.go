@@ -1,11 +1,15 @@
 package view
 
 import (
+	"bytes"
 	"fmt"
 	"io"
+	"path/filepath"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units/update"
 )
 
@@ -25,6 +29,9 @@ type Update struct {
 	// Rights is what the release asks for in addition, Lacks what others may rely on and it lacks.
 	Rights []update.Right `json:"rights"`
 	Lacks  []string       `json:"lacks"`
+	// Edits is the text of the overlay that what was edited in the installed manifest becomes, empty if
+	// nothing was since the last update.
+	Edits string `json:"edits"`
 	// Log is the last lines of an app whose release was refused.
 	Log []string `json:"log,omitempty"`
 }
@@ -41,6 +48,9 @@ func UpdateOf(a *updates.App) Update {
 	}
 	if a.To != nil && update.IsAvailable(a.Findings) {
 		u.Available, u.Revision, u.Catalog = a.To.Version, a.To.Revision, a.To.Catalog
+		if !bytes.Equal(a.To.Edits, a.From.Edits) {
+			u.Edits = string(a.To.Edits)
+		}
 	}
 	return u
 }
@@ -63,6 +73,9 @@ func UpdatePlan(w io.Writer, u Update, images []string) {
 	}
 	for _, r := range u.Rights {
 		t.row("    ", "right", r.ID, "the app can "+r.Allows)
+	}
+	if u.Edits != "" {
+		t.row("    ", "edits", filepath.Join(manifests.OverlaysDir(u.ID), installed.EditedOverlay))
 	}
 	for _, image := range images {
 		t.row("    ", "image", image)

@@ -35,13 +35,25 @@ func (h *host) Installed(app string) (update.Release, error) {
 	if file == "" {
 		return update.Release{}, nil
 	}
-	return updates.ReleaseIn(file)
+	return updates.ReleaseIn(h.Dir, app, file)
 }
 
-// Install makes a release the installed one.
+// Install makes a release the installed one. At no time is a manifest without edits installed without
+// the overlay of the edits.
 func (h *host) Install(app string, r update.Release, grants []string) error {
-	_, err := h.Dir.Install(updates.AppOf(app, r, grants))
-	return err
+	steps := []func() error{
+		func() error { return h.Dir.SetEdits(app, r.Edits) },
+		func() error { _, err := h.Dir.Install(updates.AppOf(app, r, grants)); return err },
+	}
+	if r.Base != nil {
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Accept records the release that an app has now, and the one before. A release that was undone is
@@ -53,7 +65,7 @@ func (h *host) Accept(j *update.Journal) error {
 		return err
 	}
 	delete(refused, j.To.Digest)
-	earlier := &j.From
+	earlier := &update.Earlier{Release: j.From, Left: j.To.Sum(), LeftEdits: j.To.Edits}
 	if j.IsUndo {
 		earlier = nil
 		refused[j.From.Digest] = update.Refusal{App: j.App, Origin: j.From.Origin, At: h.now(), Why: "undone"}
@@ -64,7 +76,7 @@ func (h *host) Accept(j *update.Journal) error {
 	if err := store.SaveEarlierRelease(j.App, earlier); err != nil {
 		return err
 	}
-	return store.SaveOrigin(j.App, j.To.Origin)
+	return store.SaveOrigin(j.App, j.To.AsReleased())
 }
 
 // Refuse records that a release was rolled back.

@@ -297,11 +297,8 @@ func (c *course) undo(s *updates.Survey, app *updates.App) (*update.Kept, error)
 		return nil, err
 	case earlier == nil:
 		return nil, errors.New("there is no update to undo")
-	case app.Origin == nil || app.Origin.Digest != app.Digest:
-		return nil, errors.New("the installed manifest was edited since its last update; move what differs into an overlay first")
 	}
-	app.To = earlier
-	kept, err := c.kept(s, app)
+	kept, err := c.kept(s, app.ID, earlier.Digest)
 	if err != nil {
 		return nil, err
 	}
@@ -314,17 +311,16 @@ func (c *course) undo(s *updates.Survey, app *updates.App) (*update.Kept, error)
 			return recorded(id)
 		}
 	}
-	app.Staged, err = s.Stage(map[string]update.Release{app.ID: *app.To})
-	return kept, err
+	return kept, s.Return(app, *earlier)
 }
 
-// kept is the snapshots to return to, nil if the data is to stay.
-func (c *course) kept(s *updates.Survey, app *updates.App) (*update.Kept, error) {
+// kept is the snapshots to return to with a release, nil if the data is to stay.
+func (c *course) kept(s *updates.Survey, app, release string) (*update.Kept, error) {
 	if !c.o.WithData {
 		return nil, nil
 	}
-	kept, err := s.Store.KeptSnapshot(app.ID)
-	if err == nil && (kept == nil || kept.From.Digest != app.To.Digest) {
+	kept, err := s.Store.KeptSnapshot(app)
+	if err == nil && (kept == nil || kept.From.Digest != release) {
 		err = errors.New("there is no snapshot of its data from before the last update")
 	}
 	return kept, err

@@ -50,7 +50,7 @@ func (h *host) Try(ctx context.Context, j *update.Journal) (until time.Time, err
 // the one before that.
 func (h *host) Withdraw(j *update.Journal) error {
 	store := h.Machine.Store
-	return errors.Join(store.EndTrial(j.App), store.SaveEarlierRelease(j.App, j.Earlier), store.SaveOrigin(j.App, j.From.Origin))
+	return errors.Join(store.EndTrial(j.App), store.SaveEarlierRelease(j.App, j.Earlier), store.SaveOrigin(j.App, j.From.AsReleased()))
 }
 
 // concludeTrials removes old snapshots, and ends the trials that are over or in which something failed, except of some apps. The

@@ -106,7 +106,7 @@ func (w *world) install(id, rest string) {
 	if err := os.WriteFile(filepath.Join(w.apps, id+".yaml"), e.Text, 0o600); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := w.Machine.Store.SaveOrigin(id, updates.ReleaseOf(e).Origin); err != nil {
+	if err := w.Machine.Store.SaveOrigin(id, updates.ReleaseOf(e)); err != nil {
 		w.t.Fatal(err)
 	}
 	w.run(id, systemd.Unit{})
