@@ -15,6 +15,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/install"
 	"github.com/archipelago-os/archipelago/cmd/archgen/session"
+	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd/journal"
@@ -83,6 +84,9 @@ func (p *Passes) Apply(ids []string, asked Request) error {
 	if len(ids) == 0 {
 		if err := install.RemoveNetworks(ctx, m); err != nil {
 			return fmt.Errorf("removing networks that no app uses: %w", err)
+		}
+		if err := updates.RecordOrigins(m.Store, k); err != nil {
+			return fmt.Errorf("recording the origins of apps: %w", err)
 		}
 	}
 	if err := cmp.Or(verdict(report.Of(p.Awaited), false), verdict(report, len(ids) == 0 && !p.Lenient && k.Diags.HasErrors())); err != nil || left == nil {

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/installed"
+	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/update"
 )
 
@@ -29,6 +32,37 @@ func (s *Survey) originOf(id string, from update.Release, isOfImage bool) (*upda
 	}
 	s.learned[id] = *found
 	return found, nil
+}
+
+// RecordOrigins stores the origins of apps that are those of the catalog that archgen includes, word for
+// word, and whose origins are not known: the next archgen may include other releases.
+func RecordOrigins(store statedir.Store, k *compile.Compiled) error {
+	if k.Set == nil {
+		return nil
+	}
+	var embedded []catalog.Entry
+	for _, app := range k.Set.Apps {
+		if !k.IsOfCatalog(app.ID()) {
+			continue
+		}
+		if origin, err := store.Origin(app.ID()); err != nil || origin != nil {
+			continue // a damaged one is reported by archgen updates
+		}
+		if embedded == nil {
+			var err error
+			if embedded, _, err = catalog.All(nil); err != nil {
+				return err
+			}
+		}
+		i := slices.IndexFunc(embedded, func(e catalog.Entry) bool { return e.ID == app.ID() })
+		if i < 0 {
+			continue
+		}
+		if err := store.SaveOrigin(app.ID(), ReleaseOf(embedded[i])); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sameRelease is the release whose origin is known, or else the one that is installed, if what is
