@@ -74,6 +74,10 @@ stays as it is. If the last update converted the data, --with-data returns to
 the data from before it, for three days after the update. What the app has
 written since is lost.
 
+With --stage, update only prepares what it would do: it pulls the images,
+compares the apps with them, and checks that secrets which an operator has to
+supply have values. A later update pulls nothing again.
+
 A named app is updated also if it is held or its release has not been known for
 update.wait. A release that asks for further rights needs them with --allow, as
 KIND:SUBJECT or KIND; one with an image of another registry or namespace needs
@@ -94,6 +98,7 @@ Exit status: 0 done; 1 no app was updated, or each was rolled back; 3 some were
 updated, others not; 5 another update is under way.`,
 		Example: `  archgen update lnd
   archgen update --dry-run lnd
+  archgen update --stage lnd
   archgen update --all
   archgen update --auto
   archgen update --undo lnd`,
@@ -110,6 +115,9 @@ updated, others not; 5 another update is under way.`,
 	f.BoolVar(&o.isAuto, "auto", false, "update the apps whose update.policy allows it")
 	cmd.MarkFlagsMutuallyExclusive("all", "auto")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be updated, and change nothing")
+	f.BoolVar(&o.Stage, "stage", false, "pull the images, check the release, and stop there")
+	cmd.MarkFlagsMutuallyExclusive("stage", "auto")
+	cmd.MarkFlagsMutuallyExclusive("stage", "dry-run")
 	f.StringArrayVar(&o.Allow, "allow", nil, "permit `RIGHT`, or what else a release needs")
 	f.BoolVar(&o.Retry, "retry", false, "install a release that was refused")
 	f.BoolVar(&o.WithoutSnapshot, "without-snapshot", false, "convert the data without a copy of it")
@@ -171,14 +179,14 @@ func (c *cli) update(o *updateOptions, ids []string) error {
 	sum, err := u.Update(ctx, o.Options, ids, refresh)
 	switch {
 	case o.asJSON:
-		err = errors.Join(err, c.printJSON(document{"results": list(sum.Results)}))
-	case err == nil && !o.Named && sum.Updated+sum.NotUpdated == 0:
+		err = errors.Join(err, c.printJSON(document{"results": list(sum.Results), "staged": list(sum.Staged)}))
+	case err == nil && !o.Named && sum.Updated+sum.NotUpdated+len(sum.Staged) == 0:
 		fmt.Fprintln(c.stdout, "nothing to update")
 	}
 	if err != nil {
 		return err
 	}
-	return outcome(sum.NotUpdated, sum.Updated)
+	return outcome(sum.NotUpdated, sum.Updated+len(sum.Staged))
 }
 
 // updatesRunner updates apps of a machine, and prints what it does.
@@ -207,6 +215,9 @@ func (c *cli) updatesRunner(l *machine.Machine, o *applyOptions) (*updater.Runne
 		Record: record, Pulling: c.sayPulling, Failed: c.say,
 		Warn: func(app, text string) { fmt.Fprintf(c.stderr, "%s: %s\n", app, ui.Printable(text)) },
 		Left: func(app, why string) { unlessJSON(func() { fmt.Fprintf(c.stdout, "%s: %s\n", app, why) }) },
+		Staged: func(app string, to update.Origin) {
+			unlessJSON(func() { fmt.Fprintf(c.stdout, "%s: %s is staged; archgen update %[1]s installs it\n", app, to) })
+		},
 		Continued: func(j *update.Journal) {
 			unlessJSON(func() {
 				fmt.Fprintf(c.stderr, "continuing the update of %s to %s that began at %s\n", j.App, j.To.Origin, j.Began.Local().Format(time.DateTime))

@@ -55,6 +55,31 @@ func (s Store) Provide(ctx context.Context, c Containers, list []units.Secret) e
 	return nil
 }
 
+// Check demands that the operator has supplied those of an app's secrets that archgen can't generate. Its
+// error is a *MissingError then. It sets nothing.
+func (s Store) Check(ctx context.Context, c Containers, list []units.Secret) error {
+	var missing []string
+	for _, d := range list {
+		if d.Method != "" || d.Length > 0 {
+			continue
+		}
+		_, err := s.Get(ctx, d.Name)
+		if errors.Is(err, ErrNone) {
+			_, err = c.Secret(d.Name)
+		}
+		switch {
+		case errors.Is(err, ErrNone):
+			missing = append(missing, d.Name)
+		case err != nil:
+			return err
+		}
+	}
+	if len(missing) > 0 {
+		return &MissingError{slices.Compact(slices.Sorted(slices.Values(missing)))}
+	}
+	return nil
+}
+
 // handOver passes a value to the containers, unless they have it.
 func handOver(ctx context.Context, c Containers, name, value string) error {
 	if has, err := c.Secret(name); err == nil && has == value {

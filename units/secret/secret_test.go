@@ -152,6 +152,30 @@ var wanted = []units.Secret{
 	{Name: "a.key"},
 }
 
+// TestCheck: only what the operator has to supply is missing, and nothing is set.
+func TestCheck(t *testing.T) {
+	creds(t, rot13)
+	s, c := newStore(t), newPodman()
+	missing, ok := errors.AsType[*secret.MissingError](s.Check(t.Context(), c, wanted))
+	if !ok || !slices.Equal(missing.Names, []string{"a.key"}) {
+		t.Errorf("%v", missing)
+	}
+	if names, err := s.Names(); err != nil || len(names) > 0 || len(c.values) > 0 {
+		t.Errorf("it has set %v, %v; %v", names, c.values, err)
+	}
+	if err := s.Set(t.Context(), "a.key", "x"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Check(t.Context(), c, wanted); err != nil {
+		t.Errorf("supplied: %v", err)
+	}
+	other := newPodman()
+	other.values["a.key"] = "by hand"
+	if err := newStore(t).Check(t.Context(), other, wanted); err != nil {
+		t.Errorf("containers have it: %v", err)
+	}
+}
+
 // Values that can be generated are generated once, values that the operator has to supply
 // are reported, and values that Podman already had are adopted.
 func TestProvide(t *testing.T) {

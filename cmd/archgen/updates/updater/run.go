@@ -33,6 +33,8 @@ type Options struct {
 	Undo bool
 	// WithData: with Undo, return also to the data from before that update.
 	WithData bool
+	// Stage: only prepare the update.
+	Stage bool
 	// WithoutSnapshot: a release may convert the data without a copy of it.
 	WithoutSnapshot bool
 }
@@ -61,6 +63,8 @@ type Runner struct {
 	Warn func(app, text string)
 	// Left is called with why an app that an operator named has nothing to update.
 	Left func(app, why string)
+	// Staged is called with an app whose update is prepared.
+	Staged func(app string, to update.Origin)
 	// Continued is called with an update of an earlier run before it continues, and Ended when one has ended.
 	Continued func(*update.Journal)
 	Ended     func(update.Result)
@@ -71,6 +75,8 @@ type Summary struct {
 	Results []update.Result
 	// Updated is the number of apps that were updated, and NotUpdated of those that were to be and were not.
 	Updated, NotUpdated int
+	// Staged is the apps whose updates were prepared.
+	Staged []string
 }
 
 // Resume completes the update of a run that was killed, and ends the trials that are over or in which
@@ -218,6 +224,11 @@ func (c *course) one(ctx context.Context, id string) error {
 		c.refuse(id, err)
 		return nil
 	}
+	if c.o.Stage {
+		c.Summary.Staged = append(c.Summary.Staged, id)
+		c.Runner.Staged(id, app.To.Origin)
+		return nil
+	}
 	j, err := c.journalOf(s, app)
 	if err != nil {
 		return err
@@ -346,11 +357,15 @@ func isUp(s *updates.Survey, id string) bool {
 	return app.IsUp(s.Units)
 }
 
-// prepare pulls the images of a release and compares the app with them.
+// prepare pulls the images of a release and compares the app with them. Secrets that an operator has to
+// supply must have values.
 func (c *course) prepare(ctx context.Context, app *updates.App) error {
 	want, isValid := app.Staged.Want.Find(app.ID)
 	if !isValid {
 		return errors.New("its manifest has errors with the release")
+	}
+	if err := c.Machine.Secrets.Check(ctx, c.Machine.Secrets.Podman, want.Secrets); err != nil {
+		return fmt.Errorf("not updated: %w", err)
 	}
 	if err := c.Machine.FetchImages(ctx, want, c.Pulling); err != nil {
 		return fmt.Errorf("not updated: %w", err)
