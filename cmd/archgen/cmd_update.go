@@ -256,6 +256,9 @@ func (c *cli) dryRun(ctx context.Context, u *updater.Runner, asJSON bool, ids []
 		if err != nil {
 			return err
 		}
+		if app.Staged != nil {
+			u.Measure(ctx, s, app)
+		}
 		row := view.UpdateOf(app)
 		rows = append(rows, row)
 		switch {

@@ -3,6 +3,8 @@ package podman
 import (
 	"encoding/json"
 	"path/filepath"
+	"slices"
+	"strings"
 )
 
 // Images returns the names of Podman's images, as far as they are known without running it: an
@@ -25,4 +27,41 @@ func Images(storage string) map[string]bool {
 		}
 	}
 	return names
+}
+
+// ImagesSize returns how many bytes the layers of images take, each layer once, as far as that is known
+// without running Podman.
+func ImagesSize(storage string, names []string) (sum int64) {
+	found, _ := filepath.Glob(filepath.Join(storage, "*-images/images.json")) // the only error is an invalid pattern
+	for _, path := range found {
+		driver := strings.TrimSuffix(filepath.Base(filepath.Dir(path)), "-images")
+		var images []struct {
+			Names []string `json:"names"`
+			Layer string   `json:"layer"`
+		}
+		var layers []struct {
+			ID     string `json:"id"`
+			Parent string `json:"parent"`
+			Size   int64  `json:"diff-size"`
+		}
+		if readList(path, &images) != nil || readList(filepath.Join(storage, driver+"-layers/layers.json"), &layers) != nil {
+			continue
+		}
+		parents, sizes := map[string]string{}, map[string]int64{}
+		for _, l := range layers {
+			parents[l.ID], sizes[l.ID] = l.Parent, l.Size
+		}
+		for _, image := range images {
+			if !slices.ContainsFunc(image.Names, func(name string) bool { return slices.Contains(names, name) }) {
+				continue
+			}
+			at := image.Layer
+			for range layers { // no image has more
+				sum += sizes[at]
+				delete(sizes, at) // it is counted
+				at = parents[at]
+			}
+		}
+	}
+	return sum
 }

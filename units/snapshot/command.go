@@ -13,17 +13,18 @@ import (
 var ErrUsage = errors.New("it is for archgen update")
 
 // Verbs is the verbs of Command.
-var Verbs = []string{"save", "swap", "drop"}
+var Verbs = []string{"size", "save", "swap", "drop"}
 
 // Command executes one verb on a volume:
 //
+//	size VOLUMES NAME          print how many bytes a snapshot takes
 //	save VOLUMES NAME BYTES    take a snapshot, and print its record
 //	swap VOLUMES NAME RECORD   exchange the snapshot and the data
 //	drop VOLUMES NAME          remove the snapshot
 //
 // VOLUMES is the directory of Podman's volumes. It runs as root, or as root of Podman's user
 // namespace (podman unshare), where the owners of a container's files are known. It prints JSON: a
-// Record, or an Error, which it returns, too.
+// number, a Record, or an Error, which it returns, too.
 func Command(ctx context.Context, args []string, stdout io.Writer) error {
 	return command(ctx, calls{}, args, stdout)
 }
@@ -32,6 +33,8 @@ func command(ctx context.Context, c calls, args []string, stdout io.Writer) erro
 	var result any
 	err := ErrUsage
 	switch {
+	case len(args) == 3 && args[0] == "size":
+		result, err = measure(ctx, c, args[1], args[2])
 	case len(args) == 4 && args[0] == "save":
 		if most, invalid := strconv.ParseInt(args[3], 10, 64); invalid == nil {
 			result, err = save(ctx, c, args[1], args[2], most)

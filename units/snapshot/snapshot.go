@@ -91,6 +91,13 @@ type Volumes struct {
 	Podman podmancli.Runner
 }
 
+// Size returns how many bytes a snapshot of a volume takes, 0 if its file system shares the data. A
+// container may use the volume.
+func (v Volumes) Size(ctx context.Context, volume string) (bytes int64, err error) {
+	err = v.run(ctx, &bytes, "size", v.Dir, volume)
+	return bytes, err
+}
+
 // Save takes a snapshot of a volume that no container uses, and returns when it is on the disk.
 // Files that the file system can't share are copied, at most so many bytes. An earlier snapshot of
 // the volume is replaced when the new one is complete. On an error the earlier one stays.

@@ -261,6 +261,27 @@ func TestInodeThatIsUsedAgain(t *testing.T) {
 	must(t, swap(t.Context(), calls{}, volumes, name, r))
 }
 
+// TestSize: it is what a snapshot copies, and leaves nothing behind.
+func TestSize(t *testing.T) {
+	volumes := newVolume(t)
+	before := described(t, volumes)
+	size, err := measure(t.Context(), calls{}, volumes, name)
+	must(t, err)
+	if d := cmp.Diff(before, described(t, volumes)); d != "" {
+		t.Errorf("-before +after:\n%s", d)
+	}
+	if r := mustSave(t, volumes); r.Copied != size {
+		t.Errorf("it takes %d bytes, and %d were copied", size, r.Copied)
+	}
+	var out bytes.Buffer
+	must(t, Command(t.Context(), []string{"size", volumes, name}, &out))
+	if want := fmt.Sprintln(size); out.String() != want {
+		t.Errorf("printed %q, want %q", out.String(), want)
+	}
+	_, err = measure(t.Context(), calls{}, volumes, "none")
+	demandReason(t, err, Gone)
+}
+
 // TestDropKeepsTheData: without a swap, the new data stays.
 func TestDropKeepsTheData(t *testing.T) {
 	volumes := newVolume(t)

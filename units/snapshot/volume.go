@@ -14,6 +14,34 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// measure is how many bytes a snapshot of a volume takes.
+func measure(ctx context.Context, c calls, volumes, name string) (int64, error) {
+	v, err := openVolume(ctx, c, volumes, name)
+	if err != nil {
+		return 0, doing("measuring", name, err)
+	}
+	defer v.dir.Close()
+	if v.shares() {
+		return 0, nil
+	}
+	size, err := (&copier{calls: c}).size(v.dir, dataDir, filepath.Join(v.dir.Name(), dataDir), map[inode]bool{})
+	return size, doing("measuring", name, err)
+}
+
+// shares reports whether files of the file system can share their data.
+func (v *volume) shares() bool {
+	var files [2]*os.File
+	for i := range files {
+		fd, err := unix.Openat(int(v.dir.Fd()), ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+		if err != nil {
+			return false
+		}
+		files[i] = os.NewFile(uintptr(fd), "")
+		defer files[i].Close()
+	}
+	return unix.IoctlFileClone(int(files[0].Fd()), int(files[1].Fd())) == nil
+}
+
 // save takes a snapshot of a volume.
 func save(ctx context.Context, c calls, volumes, name string, most int64) (r Record, err error) {
 	v, err := openVolume(ctx, c, volumes, name)

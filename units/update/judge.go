@@ -28,6 +28,7 @@ const (
 	IsRefused      Reason = "refused"
 	Masked         Reason = "masked"
 	Stopped        Reason = "stopped"
+	NoRoom         Reason = "no-room"
 	WantsMore      Reason = "wants-more"
 	OtherPublisher Reason = "other-publisher"
 	OtherContract  Reason = "other-contract"
@@ -121,6 +122,9 @@ type Facts struct {
 	Refusal *Refusal
 	// Masked and Stopped: the app is not to run now. NotServing: it should, and is not up.
 	Masked, Stopped, NotServing bool
+	// Room is the room that an update needs in each file system. It is measured only when one is about to be
+	// made.
+	Room []Room
 	// Rights is the rights that it asks for in addition.
 	Rights []Right
 	// Publishers is the publishers of images that are new to the app.
@@ -129,6 +133,13 @@ type Facts struct {
 	Lost []string
 	// OneWay is why the data can't be restored that it converts, empty if it can or it converts none.
 	OneWay string
+}
+
+// Room is how many bytes are needed, and how many are free.
+type Room struct {
+	// Path is a directory of the file system.
+	Path       string
+	Need, Free int64
 }
 
 // Finding is a reason with its details, in one sentence.
@@ -193,6 +204,7 @@ var rows = []row{
 	{IsRefused, no, no, ifRetried, false, func(q question) bool { return q.facts.Refusal != nil }, refusedText},
 	{Masked, no, no, no, false, func(q question) bool { return q.facts.Masked }, say("masked, so it can't be verified")},
 	{Stopped, no, no, no, false, func(q question) bool { return q.facts.Stopped }, say("stopped, so it can't be verified; archgen start ID")},
+	{NoRoom, no, no, no, false, func(q question) bool { return slices.ContainsFunc(q.facts.Room, Room.isShort) }, noRoomText},
 	{WantsMore, no, no, ifAllowed, false, func(q question) bool { return len(q.facts.Rights) > 0 }, wantsMoreText},
 	{OtherPublisher, no, no, ifAllowed, false, func(q question) bool { return len(q.facts.Publishers) > 0 }, func(q question) string {
 		return "an image is from another publisher: " + strings.Join(q.facts.Publishers, ", ")
@@ -362,6 +374,22 @@ func waitingText(q question) string {
 
 func refusedText(q question) string {
 	return fmt.Sprintf("refused on %s: %s (archgen update --retry %s)", q.facts.Refusal.At.In(q.now.Location()).Format(time.DateOnly), q.facts.Refusal.Why, q.installed.ID)
+}
+
+func (r Room) isShort() bool { return r.Free < r.Need }
+
+func noRoomText(q question) string {
+	i := slices.IndexFunc(q.facts.Room, Room.isShort)
+	r := q.facts.Room[i]
+	return fmt.Sprintf("it may need %s in the file system of %s, which has %s free", readable(r.Need), r.Path, readable(r.Free))
+}
+
+// readable is a number of bytes for people.
+func readable(bytes int64) string {
+	if gib := float64(bytes) / (1 << 30); gib < 1000 {
+		return fmt.Sprintf("%.1f GiB", gib)
+	}
+	return fmt.Sprintf("%.1f TiB", float64(bytes)/(1<<40))
 }
 
 func wantsMoreText(q question) string {

@@ -96,6 +96,13 @@ func TestJudge(t *testing.T) {
 		},
 		"masked":  {func(q *question) { q.facts.Masked = true }, []Finding{{Masked, "masked, so it can't be verified"}}},
 		"stopped": {func(q *question) { q.facts.Stopped = true }, []Finding{{Stopped, "stopped, so it can't be verified; archgen start web"}}},
+		"no room": {
+			func(q *question) {
+				q.facts.Room = []Room{{"/", 1 << 30, 1 << 30}, {"/home", 5 << 29, 1<<30 - 1<<26}}
+			},
+			[]Finding{{NoRoom, "it may need 2.5 GiB in the file system of /home, which has 0.9 GiB free"}},
+		},
+		"room enough": {func(q *question) { q.facts.Room = []Room{{"/", 1 << 30, 1 << 30}} }, []Finding{{Ready, "ready"}}},
 		"more rights": {
 			func(q *question) { q.facts.Rights = []Right{{ID: "onion:80"}, {ID: "listen:0.0.0.0:80/tcp"}} },
 			[]Finding{{WantsMore, "asks for more: onion:80, listen:0.0.0.0:80/tcp"}},
@@ -166,7 +173,7 @@ func TestPolicy(t *testing.T) {
 	t.Parallel()
 	want := map[Reason]string{
 		ComesWithImage: "", Own: "", UnknownOrigin: "", Edited: "", Gone: "", Withdrawn: "", Stale: "", Current: "", IsOnTrial: "", Older: "",
-		UnderWay: "", NeedsOther: "", DoesNotFit: "", Hidden: "", Masked: "", Stopped: "",
+		UnderWay: "", NeedsOther: "", DoesNotFit: "", Hidden: "", NoRoom: "", Masked: "", Stopped: "",
 		IsRefused: "f", WantsMore: "f", OtherPublisher: "f", OtherContract: "f", OneWay: "if",
 		Differs: "if", Held: "if", Waiting: "if", NotSecurity: "aif", Manual: "aif", NotServing: "naif", PartlyHidden: "naif", Ready: "naif",
 	}

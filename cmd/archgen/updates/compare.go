@@ -22,12 +22,12 @@ func (s *Survey) compare(a *App) {
 	a.Facts.Rights = s.moreRights(a, was, is)
 	a.Facts.Publishers = newPublishers(was, is)
 	a.Facts.Lost = lost(was, is)
-	images := hidden(s.own(a), a.entry.Manifest, is)
-	for _, p := range images {
+	unchanged := hidden(s.own(a), a.entry.Manifest, is)
+	for _, p := range unchanged {
 		a.Facts.Hidden = append(a.Facts.Hidden, s.place(a, was, p))
 	}
 	for _, p := range kept(a) {
-		if !slices.ContainsFunc(images, func(i place) bool { return i.path == p.path }) {
+		if !slices.ContainsFunc(unchanged, func(i place) bool { return i.path == p.path }) {
 			a.Facts.Kept = append(a.Facts.Kept, fmt.Sprintf("%s (%s)", p.path, s.place(a, was, p)))
 		}
 	}
@@ -189,7 +189,7 @@ func hidden(was, release *manifests.Manifest, is *manifests.Resolved) (places []
 	if was == nil {
 		return nil
 	}
-	before, after := images(&was.Document.App), images(&release.Document.App)
+	before, after := imagesIn(&was.Document.App), imagesIn(&release.Document.App)
 	for _, p := range is.Parts {
 		path := p.Path + ".image"
 		file, line, _ := is.Position(path)
@@ -200,8 +200,8 @@ func hidden(was, release *manifests.Manifest, is *manifests.Resolved) (places []
 	return places
 }
 
-// images is the images that a manifest names, by part.
-func images(app *manifests.App) map[string]string {
+// imagesIn is the images that a manifest names, by part.
+func imagesIn(app *manifests.App) map[string]string {
 	list := map[string]string{}
 	for _, p := range app.Parts() {
 		list[p.Name] = p.Image

@@ -164,7 +164,7 @@ func (s *Survey) Apps(ids []string) ([]*App, error) {
 		s.compare(a)
 		a.Facts.OneWay = s.Conversion(a).OneWay
 		s.observe(a)
-		a.Findings = update.Judge(a.Installed, a.candidate, a.Settings, a.Facts, s.Now)
+		s.Judge(a)
 	}
 	return list, nil
 }
@@ -179,8 +179,13 @@ func (s *Survey) app(id string) (*App, error) {
 		a.candidate = s.newest(a)
 		a.Changelog = a.entry.Links["changelog"]
 	}
-	a.Findings = update.Judge(a.Installed, a.candidate, a.Settings, a.Facts, s.Now)
+	s.Judge(a)
 	return a, nil
+}
+
+// Judge decides once more whether the release of an app may be installed, by what is known now.
+func (s *Survey) Judge(a *App) {
+	a.Findings = update.Judge(a.Installed, a.candidate, a.Settings, a.Facts, s.Now)
 }
 
 // stage compiles the installed apps with the releases of some of them: with all at once, which mostly
@@ -432,8 +437,13 @@ func (s *Survey) copyOthers(to, id string, r update.Release) {
 }
 
 // Images is the images of an app's release, each once.
-func (a *App) Images() (names []string) {
-	app, _ := a.Staged.Want.Find(a.ID)
+func (a *App) Images() []string { return images(a.Staged.Want, a.ID) }
+
+// Images is the images of an installed app, each once.
+func (s *Survey) Images(id string) []string { return images(s.Want, id) }
+
+func images(want units.Desired, id string) (names []string) {
+	app, _ := want.Find(id)
 	for _, f := range app.Files {
 		if image := f.Image(); image != "" && !slices.Contains(names, image) {
 			names = append(names, image)
