@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -38,6 +39,8 @@ type Entry struct {
 	Hides string `json:"hides"`
 	// Security is the revision below which each release has a known hole, 0 if none has.
 	Security int `json:"security"`
+	// Rollout is the time over which machines take a release, 0 if each takes it at once.
+	Rollout time.Duration `json:"-"`
 	// Withdrawn is why the author of its catalog says not to install it, empty if it may be.
 	Withdrawn string `json:"withdrawn"`
 	// IsStale: its catalog has expired.
@@ -91,6 +94,8 @@ type Remote struct {
 	IsStale bool
 	// Security is the revisions below which each release has a known hole, by id.
 	Security map[string]int
+	// Rollout is the time over which machines take a release, by id.
+	Rollout map[string]time.Duration
 	// Withdrawn is why apps must not be installed, by id.
 	Withdrawn map[string]string
 	// Allow is the rights that the operator lets its apps have.
@@ -145,7 +150,7 @@ func (r Remote) entries() ([]Entry, diag.List, error) {
 	for i := range list {
 		e := &list[i]
 		e.Catalog, e.From, e.IsStale, e.Withdrawn, e.Allow = r.Name, r.Name, r.IsStale, r.Withdrawn[e.ID], r.Allow
-		e.Security = r.Security[e.ID]
+		e.Security, e.Rollout = r.Security[e.ID], r.Rollout[e.ID]
 	}
 	return list, diags, err
 }

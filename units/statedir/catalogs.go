@@ -43,9 +43,6 @@ type Catalog struct {
 
 // CatalogApp is what is known of an app of a catalog.
 type CatalogApp struct {
-	// Release is the checksum of its manifest, and Seen when this machine first saw it.
-	Release string    `json:"release"`
-	Seen    time.Time `json:"seen"`
 	// Security is the revision below which every one has a known hole, Withdrawn why the app must
 	// not be installed, and Rollout the time over which machines take a release.
 	Security  int           `json:"security,omitempty"`

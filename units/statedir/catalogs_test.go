@@ -19,7 +19,7 @@ func TestCatalog(t *testing.T) {
 	if c, err := s.Catalog("nodes"); c != nil || err != nil {
 		t.Errorf("before the first: %v, %v", c, err)
 	}
-	first := Catalog{Source: "dir:/x", Read: s.Now(), Content: "1111", Sequence: 1, Keys: []string{"k"}, Threshold: 1, Apps: map[string]CatalogApp{"web": {Release: "r", Seen: s.Now()}}}
+	first := Catalog{Source: "dir:/x", Read: s.Now(), Content: "1111", Sequence: 1, Keys: []string{"k"}, Threshold: 1, Apps: map[string]CatalogApp{"web": {Security: 3}}}
 	second := first
 	second.Content, second.Sequence = "2222", 2
 	content := func() string {

@@ -68,6 +68,8 @@ type Candidate struct {
 	Origin
 	// FirstSeen is when this machine first saw it, the zero time if never.
 	FirstSeen time.Time
+	// Rollout is how long after that this machine is among those that take it.
+	Rollout time.Duration
 	// ClosesHole: an earlier release has a known hole that this one has not.
 	ClosesHole bool
 	// Withdrawn is why the author of the catalog says not to install it, empty if it may be.
@@ -355,21 +357,25 @@ func heldText(q question) string {
 	return text + " (" + mend + ")"
 }
 
-// due is when a release has been known for long enough.
+// due is when a release has been known for long enough, for the app and for the rollout of the catalog.
 func due(q question) time.Time {
 	seen := q.candidate.FirstSeen
 	if seen.IsZero() || seen.After(q.now) { // a clock that was wrong must not make it wait forever
 		seen = q.now
 	}
-	return seen.Add(q.settings.Wait)
+	return seen.Add(max(q.settings.Wait, q.candidate.Rollout))
 }
 
 func isWaiting(q question) bool {
-	return q.settings.Wait > 0 && !q.candidate.ClosesHole && q.now.Before(due(q))
+	return max(q.settings.Wait, q.candidate.Rollout) > 0 && !q.candidate.ClosesHole && q.now.Before(due(q))
 }
 
 func waitingText(q question) string {
-	return "waits until " + due(q).Format("2006-01-02 15:04") + " (update.wait)"
+	of := "update.wait"
+	if q.candidate.Rollout > q.settings.Wait {
+		of = "rollout of the catalog"
+	}
+	return "waits until " + due(q).Format("2006-01-02 15:04") + " (" + of + ")"
 }
 
 func refusedText(q question) string {

@@ -139,9 +139,18 @@ func TestJudge(t *testing.T) {
 			func(q *question) { q.settings.Wait, q.candidate.FirstSeen = time.Hour, now.AddDate(9, 0, 0) },
 			[]Finding{{Waiting, "waits until 2026-12-01 04:30 (update.wait)"}},
 		},
+		"it is not the machine's turn": {
+			func(q *question) { q.candidate.Rollout = 48 * time.Hour },
+			[]Finding{{Waiting, "waits until 2026-12-02 07:30 (rollout of the catalog)"}},
+		},
+		"a turn within the wait": {
+			func(q *question) { q.settings.Wait, q.candidate.Rollout = 48*time.Hour, time.Hour },
+			[]Finding{{Waiting, "waits until 2026-12-02 07:30 (update.wait)"}},
+		},
+		"it was the machine's turn": {func(q *question) { q.candidate.Rollout = time.Hour }, []Finding{{Ready, "ready"}}},
 		"security does not wait": {
 			func(q *question) {
-				q.settings, q.candidate.ClosesHole = Settings{Policy: "security", Wait: 48 * time.Hour}, true
+				q.settings, q.candidate.ClosesHole, q.candidate.Rollout = Settings{Policy: "security", Wait: 48 * time.Hour}, true, 48*time.Hour
 			},
 			[]Finding{{Ready, "ready"}},
 		},

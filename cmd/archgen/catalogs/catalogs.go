@@ -127,10 +127,10 @@ func (s Catalogs) Remotes() (list []catalog.Remote, diags diag.List) {
 		}
 		r := catalog.Remote{
 			Name: c.Name, Dir: s.Store.CatalogDir(c.Name, *known), Allow: c.Allow,
-			IsStale: s.status(c, known).State == Stale, Withdrawn: map[string]string{}, Security: map[string]int{},
+			IsStale: s.status(c, known).State == Stale, Withdrawn: map[string]string{}, Security: map[string]int{}, Rollout: map[string]time.Duration{},
 		}
 		for id, app := range known.Apps {
-			r.Withdrawn[id], r.Security[id] = app.Withdrawn, app.Security
+			r.Withdrawn[id], r.Security[id], r.Rollout[id] = app.Withdrawn, app.Security, app.Rollout
 		}
 		list = append(list, r)
 	})
@@ -249,8 +249,8 @@ func (s Catalogs) fetch(ctx context.Context, c Config, known *statedir.Catalog) 
 		if files, err = Files(dir); err != nil {
 			return next, nil, err
 		}
-		next.Content = string(release(files, func(string) bool { return true }))
-		s.note(&next, known, t, &index.Index{}, files)
+		next.Content = string(sumOf(files))
+		s.note(&next, &index.Index{}, files)
 		return next, files, nil
 	}
 	read, image, err := s.open(ctx, c.Source)
@@ -270,7 +270,7 @@ func (s Catalogs) fetch(ctx context.Context, c Config, known *statedir.Catalog) 
 	for _, k := range t.Keys {
 		next.Keys = append(next.Keys, string(k))
 	}
-	s.note(&next, known, t, x, files)
+	s.note(&next, x, files)
 	return next, files, nil
 }
 
@@ -299,8 +299,8 @@ func trusted(c Config, known *statedir.Catalog) index.Trusted {
 	return t
 }
 
-// note records the apps, and since when this machine knows the release of each.
-func (s Catalogs) note(next, known *statedir.Catalog, t index.Trusted, x *index.Index, files map[string][]byte) {
+// note records the apps, and what the index says of them.
+func (s Catalogs) note(next *statedir.Catalog, x *index.Index, files map[string][]byte) {
 	next.Read, next.Apps = s.Now().UTC().Truncate(time.Second), map[string]statedir.CatalogApp{}
 	for file := range files {
 		if path.Dir(file) != "." {
@@ -308,25 +308,15 @@ func (s Catalogs) note(next, known *statedir.Catalog, t index.Trusted, x *index.
 		}
 		id := strings.TrimSuffix(file, path.Ext(file))
 		said := x.Apps[id]
-		app := statedir.CatalogApp{Security: said.Security, Withdrawn: said.Withdrawn, Rollout: time.Duration(said.Rollout)}
-		app.Release = string(release(files, func(f string) bool {
-			return f == file || strings.HasPrefix(f, manifests.FilesDir(id)+"/")
-		}))
-		app.Seen = t.Now(next.Read)
-		if known != nil && known.Apps[id].Release == app.Release {
-			app.Seen = known.Apps[id].Seen
-		}
-		next.Apps[id] = app
+		next.Apps[id] = statedir.CatalogApp{Security: said.Security, Withdrawn: said.Withdrawn, Rollout: time.Duration(said.Rollout)}
 	}
 }
 
-// release is the checksum of those of the files that are chosen.
-func release(files map[string][]byte, isChosen func(file string) bool) index.Sum {
+// sumOf is the checksum of files with their names.
+func sumOf(files map[string][]byte) index.Sum {
 	var b bytes.Buffer
 	for _, file := range slices.Sorted(maps.Keys(files)) {
-		if isChosen(file) {
-			fmt.Fprintf(&b, "%s %s\n", index.SumOf(files[file]), file)
-		}
+		fmt.Fprintf(&b, "%s %s\n", index.SumOf(files[file]), file)
 	}
 	return index.SumOf(b.Bytes())
 }

@@ -22,6 +22,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/catalogs"
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/catalog/index"
 	"github.com/archipelago-os/archipelago/units/podman/podmantest"
@@ -411,7 +412,7 @@ func TestClock(t *testing.T) {
 	if _, err := m.Refresh(t.Context(), "nodes"); err != nil {
 		t.Fatal(err)
 	}
-	if known, err := m.Store.Catalog("nodes"); err != nil || !known.Newest.Equal(day(200)) || !known.Apps["web"].Seen.Equal(day(200)) {
+	if known, err := m.Store.Catalog("nodes"); err != nil || !known.Newest.Equal(day(200)) {
 		t.Errorf("%+v, %v", known, err)
 	}
 	x = indexOf(7, files("2"), alice) // it expired before release 6 was issued
@@ -421,54 +422,19 @@ func TestClock(t *testing.T) {
 	}
 }
 
-// TestFirstSeen: the age of a release counts from when this machine first saw it, whatever the
-// author says and however often it is read.
-func TestFirstSeen(t *testing.T) {
-	t.Parallel()
-	m := added(t)
-	seen := func() time.Time {
-		known, err := m.Store.Catalog("nodes")
-		if err != nil || known == nil {
-			t.Fatal(known, err)
-		}
-		return known.Apps["web"].Seen
-	}
-	for i, c := range []struct {
-		version string
-		day     int
-		want    time.Time
-	}{{"1", 8, day(7)}, {"1", 9, day(7)}, {"2", 10, day(10)}, {"2", 11, day(10)}} {
-		m.clock = day(c.day)
-		m.publish(6+i, c.version)
-		if _, err := m.Refresh(t.Context(), "nodes"); err != nil {
-			t.Fatal(err)
-		}
-		if got := seen(); !got.Equal(c.want) {
-			t.Errorf("on day %d: seen %v, want %v", c.day, got, c.want)
-		}
-	}
-	changed := files("2")
-	changed["web.files/web.conf"] = "another template"
-	m.write("source", signed(indexOf(20, changed, alice), changed, alice))
-	m.clock = day(21)
-	if _, err := m.Refresh(t.Context(), "nodes"); err != nil || !seen().Equal(day(21)) {
-		t.Errorf("another template is no other release: %v, %v", seen(), err)
-	}
-}
-
-// TestWithdrawn: what the author says of apps arrives at the list of them.
-func TestWithdrawn(t *testing.T) {
+// TestWhatTheIndexSays: what the author says of apps arrives at the list of them.
+func TestWhatTheIndexSays(t *testing.T) {
 	t.Parallel()
 	m := added(t)
 	x := indexOf(6, files("2"), alice)
-	x.Apps = map[string]index.App{"web": {Withdrawn: "it loses data", Security: 4}}
+	x.Apps = map[string]index.App{"web": {Withdrawn: "it loses data", Security: 4, Rollout: manifests.Duration(time.Hour)}}
 	m.write("source", signed(x, files("2"), alice))
 	if _, err := m.Refresh(t.Context(), "nodes"); err != nil {
 		t.Fatal(err)
 	}
 	remotes, _ := m.Remotes()
-	if got := remotes[0].Withdrawn["web"]; got != "it loses data" {
-		t.Errorf("%q", got)
+	if r := remotes[0]; r.Withdrawn["web"] != "it loses data" || r.Security["web"] != 4 || r.Rollout["web"] != time.Hour {
+		t.Errorf("%+v", r)
 	}
 }
 

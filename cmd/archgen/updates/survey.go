@@ -40,6 +40,8 @@ type Survey struct {
 	// Units is the state of the services.
 	Units map[string]units.Unit
 	Now   time.Time
+	// Machine identifies this machine among those that take a release in turns.
+	Machine string
 	// RolledBack is the apps whose updates in this run were rolled back.
 	RolledBack map[string]bool
 
@@ -287,13 +289,14 @@ func (s *Survey) newest(a *App) *update.Candidate {
 		to, a.Facts.Uncarried = s.carry(a, to)
 	}
 	a.To = &to
-	if _, isKnown := s.seen[to.Digest]; !isKnown {
+	if first, isKnown := s.seen[to.Digest]; !isKnown || first.After(s.Now) { // the clock was ahead
 		s.seen[to.Digest], s.hasNew = s.Now.UTC().Truncate(time.Second), true
 	}
 	if r, isRefused := s.refused[to.Digest]; isRefused && r.App == a.ID {
 		a.Facts.Refusal = &r
 	}
 	c := &update.Candidate{Origin: to.Origin, FirstSeen: s.seen[to.Digest], Withdrawn: a.entry.Withdrawn, IsStale: a.entry.IsStale}
+	c.Rollout = update.Turn(a.entry.Rollout, s.Machine, a.ID, to.Origin)
 	if a.Origin != nil {
 		c.ClosesHole = a.Origin.Revision < a.entry.Security && a.entry.Security <= to.Revision
 	}

@@ -2,6 +2,7 @@ package updater
 
 import (
 	"context"
+	"os"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
 )
@@ -25,9 +26,11 @@ func (r *Runner) Survey(ctx context.Context) (*updates.Survey, error) {
 	if err != nil {
 		return nil, err
 	}
+	machine, _ := os.ReadFile("/etc/machine-id") // without one it takes a release at once
 	s := &updates.Survey{
 		Dir: r.Dir, Catalogs: entries, Source: r.Source, Compiled: k, Want: want, Store: r.Machine.Store, Units: found,
 		Now: r.Machine.Store.Now(), RolledBack: map[string]bool{},
+		Machine: string(machine),
 	}
 	return s, s.Read()
 }
