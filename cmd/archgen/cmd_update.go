@@ -166,7 +166,7 @@ func (c *cli) update(o *updateOptions, ids []string) error {
 		return u.ResumeApp(ctx, o.resume)
 	}
 	if o.dryRun {
-		return c.dryRun(ctx, u, o.asJSON, ids)
+		return c.dryRun(ctx, u, o.Options, o.asJSON, ids)
 	}
 	var refresh func()
 	if o.isAuto {
@@ -245,7 +245,7 @@ func checkAllow(list []string) error {
 }
 
 // dryRun prints what an update would do.
-func (c *cli) dryRun(ctx context.Context, u *updater.Runner, asJSON bool, ids []string) error {
+func (c *cli) dryRun(ctx context.Context, u *updater.Runner, o updater.Options, asJSON bool, ids []string) error {
 	s, err := u.Survey(ctx)
 	if err != nil {
 		return err
@@ -257,7 +257,7 @@ func (c *cli) dryRun(ctx context.Context, u *updater.Runner, asJSON bool, ids []
 			return err
 		}
 		if app.Staged != nil {
-			u.Measure(ctx, s, app)
+			u.Measure(ctx, s, app, o)
 		}
 		row := view.UpdateOf(app)
 		rows = append(rows, row)

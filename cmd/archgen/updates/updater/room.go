@@ -23,12 +23,12 @@ const (
 )
 
 // Measure adds to what is known about an app how much room an update of it needs, and how much there is.
-func (r *Runner) Measure(ctx context.Context, s *updates.Survey, app *updates.App) {
-	app.Facts.Room = rooms([]place{
-		{r.Machine.Storage, r.images(s, app) + spare},
-		{r.Machine.Volumes, r.snapshots(ctx, s, app)},
-		{r.Machine.Store.State, spareState},
-	})
+func (r *Runner) Measure(ctx context.Context, s *updates.Survey, app *updates.App, o Options) {
+	places := []place{{r.Machine.Storage, r.images(s, app) + spare}, {r.Machine.Store.State, spareState}}
+	if !o.WithoutSnapshot {
+		places = append(places, place{r.Machine.Volumes, r.snapshots(ctx, s, app)})
+	}
+	app.Facts.Room = rooms(places)
 	s.Judge(app)
 }
 

@@ -220,7 +220,7 @@ func (c *course) one(ctx context.Context, id string) error {
 		return nil
 	}
 	c.survey = nil // a pull takes time, and the update may change what fits
-	c.Measure(ctx, s, app)
+	c.Measure(ctx, s, app, c.o)
 	if i := slices.IndexFunc(app.Findings, func(f update.Finding) bool { return f.Reason == update.NoRoom }); i >= 0 {
 		c.refuse(id, errors.New("not updated: "+app.Findings[i].Text))
 		return nil
