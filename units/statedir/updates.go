@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/archipelago-os/archipelago/units/durable"
@@ -32,6 +33,16 @@ func (s Store) updates() string { return filepath.Join(s.State, updatesDir) }
 // One that was recorded by an earlier archgen has no files.
 func (s Store) Origin(app string) (*update.Release, error) {
 	return stored[update.Release](filepath.Join(s.State, originsDir), app+".json", "archgen install "+app+" writes it again")
+}
+
+// Origins returns the apps whose origins are recorded.
+func (s Store) Origins() (apps map[string]bool, err error) {
+	names, err := durable.Names(filepath.Join(s.State, originsDir))
+	apps = make(map[string]bool, len(names))
+	for _, name := range names {
+		apps[strings.TrimSuffix(name, ".json")] = true
+	}
+	return apps, err
 }
 
 // SaveOrigin stores the release that an app was installed from.

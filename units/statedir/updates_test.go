@@ -37,6 +37,9 @@ func TestUpdates(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if apps, err := s.Origins(); err != nil || len(apps) != 2 || !apps["web"] || !apps["other"] {
+		t.Errorf("%v, %v", apps, err)
+	}
 	gotOrigin, err1 := s.Origin("web")
 	gotEarlier, err2 := s.EarlierRelease("web")
 	gotJournal, err3 := s.UpdateJournal()

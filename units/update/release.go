@@ -44,6 +44,11 @@ func (r Release) AsReleased() Release {
 	return r
 }
 
+// IsTextEdited reports whether an operator has edited the manifest.
+func (r Release) IsTextEdited() bool {
+	return r.Base != nil && !bytes.Equal(r.Base.Manifest, r.Manifest)
+}
+
 // Of returns an installed release with the release that it was installed as. What lies no more beside
 // the manifest was moved away, to replace it in each release, and is not an edit.
 func (r Release) Of(base Release) Release {

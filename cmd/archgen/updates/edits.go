@@ -1,7 +1,6 @@
 package updates
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -40,16 +39,16 @@ func RecordOrigins(store statedir.Store, k *compile.Compiled) error {
 	if k.Set == nil {
 		return nil
 	}
+	known, err := store.Origins()
+	if err != nil {
+		return err
+	}
 	var embedded []catalog.Entry
 	for _, app := range k.Set.Apps {
-		if !k.IsOfCatalog(app.ID()) {
+		if known[app.ID()] || !k.IsOfCatalog(app.ID()) {
 			continue
 		}
-		if origin, err := store.Origin(app.ID()); err != nil || origin != nil {
-			continue // a damaged one is reported by archgen updates
-		}
 		if embedded == nil {
-			var err error
 			if embedded, _, err = catalog.All(nil); err != nil {
 				return err
 			}
@@ -114,10 +113,10 @@ func (s *Survey) carry(a *App, to update.Release) (_ update.Release, uncarried s
 // editsOf is the overlay of what was edited in an installed manifest, with that of earlier edits. It
 // returns why there can't be one.
 func editsOf(id string, from update.Release) (overlay []byte, why string) {
-	base := from.AsReleased()
-	if bytes.Equal(base.Manifest, from.Manifest) {
+	if !from.IsTextEdited() {
 		return from.Edits, ""
 	}
+	base := from.AsReleased()
 	edited := manifests.Input{Manifest: manifests.Source{Name: from.File, Data: from.Manifest}}
 	if len(from.Edits) > 0 {
 		edited.Overlays = []manifests.Source{{Name: filepath.Join(manifests.OverlaysDir(id), installed.EditedOverlay), Data: from.Edits}}

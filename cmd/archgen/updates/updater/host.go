@@ -45,7 +45,7 @@ func (h *host) Install(app string, r update.Release, grants []string) error {
 		func() error { return h.Dir.SetEdits(app, r.Edits) },
 		func() error { _, err := h.Dir.Install(updates.AppOf(app, r, grants)); return err },
 	}
-	if r.Base != nil {
+	if r.IsTextEdited() {
 		slices.Reverse(steps)
 	}
 	for _, step := range steps {
