@@ -26,6 +26,7 @@ var mayImport = map[string][]string{
 	"manifests":                    {"manifests/diag", "manifests/parallel", "manifests/syntax"},
 	"manifests/catalog":            {"manifests", "manifests/diag"},
 	"manifests/catalog/index":      {"manifests", "manifests/diag"},
+	"manifests/tags":               {},
 	"manifests/installed":          {"manifests", "units/durable", "units/paths"},
 	"manifests/imagecheck":         {"manifests", "manifests/diag"},
 	"manifests/catalog/contracts":  {},
@@ -56,6 +57,7 @@ var mayImport = map[string][]string{
 	"units/durable":                {},
 	"units/unitdir":                {"units", "units/durable"},
 	"units/statedir":               {"units", "units/durable", "units/update"},
+	"units/podman/skopeo":          {"units/podman/podmancli"},
 	"units/update":                 {},
 	"units/trial":                  {"units", "units/reconcile", "units/update"},
 	"units/secret":                 {"units", "units/durable"},
@@ -95,7 +97,7 @@ var mayImport = map[string][]string{
 	"cmd/archgen/lifecycle":        {"cmd/archgen/doctor", "cmd/archgen/install", "cmd/archgen/install/images", "cmd/archgen/passes", "cmd/archgen/session", "cmd/archgen/ui", "cmd/archgen/updates", "cmd/archgen/view", "generator/compile", "manifests", "manifests/catalog", "manifests/rights", "units", "units/statedir"},
 	"cmd/archgen/render":           {"cmd/archgen/install", "cmd/archgen/session", "cmd/archgen/view", "generator/compile", "manifests", "manifests/diag", "units", "units/unitdir", "units/statedir"},
 	"cmd/archgen":                  {"cmd/archgen/catalogs", "cmd/archgen/doctor", "cmd/archgen/imports", "cmd/archgen/install/images", "cmd/archgen/lifecycle", "cmd/archgen/passes", "cmd/archgen/render", "cmd/archgen/secrets", "cmd/archgen/session", "cmd/archgen/statusview", "cmd/archgen/ui", "cmd/archgen/updates", "cmd/archgen/view", "generator", "generator/compile", "healthd/busclient", "healthd/journal", "manifests", "manifests/catalog", "manifests/catalog/index", "manifests/datasheet", "manifests/diag", "manifests/graph", "manifests/installed", "manifests/rights", "manifests/strict", "units", "units/adopt", "units/durable", "units/machine", "units/paths", "units/podman/podmancli", "units/prestart", "units/reconcile", "units/secret", "units/snapshot", "units/statedir", "units/status", "units/update", "units/limits", "units/unitdir", "units/systemd", "units/rotation", "cmd/archgen/install", "cmd/archgen/updates/updater"},
-	"cmd/archgen/updates/updater":  {"cmd/archgen/install/images", "cmd/archgen/updates", "generator/compile", "healthd/journal", "manifests/catalog", "manifests/diag", "manifests/installed", "units", "units/machine", "units/reconcile", "units/snapshot", "units/update", "units/trial", "units/podman"},
+	"cmd/archgen/updates/updater":  {"cmd/archgen/install/images", "cmd/archgen/updates", "generator/compile", "healthd/journal", "manifests/catalog", "manifests/diag", "manifests/installed", "units", "units/machine", "units/reconcile", "units/snapshot", "units/update", "units/trial", "units/podman", "manifests/tags", "units/podman/skopeo"},
 
 	// only for tests
 	"units/reconcile/reconciletest":   {"units", "units/reconcile"},
@@ -130,7 +132,7 @@ var pure = map[string][]string{
 
 // mayExecute is the packages that start processes. Only podmancli runs Podman.
 var mayExecute = []string{
-	"packaging/sbom", "units/machine", "units/podman/podmancli", "units/secret",
+	"packaging/sbom", "units/machine", "units/podman/podmancli", "units/podman/skopeo", "units/secret",
 	"healthd/busclient/bustest", "healthd/journal", "cmd/archgen/catalogs", "cmd/archgen/session/sessiontest", "cmd/archgen/doctor", "cmd/archgen", "cmd/healthd",
 }
 

@@ -22,6 +22,7 @@ const (
 	journalFile  = "journal.json"
 	refusedFile  = "refused.json"
 	seenFile     = "seen.json"
+	tagsFile     = "tags.json"
 	updatesLock  = "updates"
 	updatesGrace = 100 * time.Millisecond
 )
@@ -184,6 +185,19 @@ func (s Store) Seen() update.Seen {
 
 // SaveSeen stores when this machine first saw releases.
 func (s Store) SaveSeen(seen update.Seen) error { return save(s.updates(), seenFile, seen) }
+
+// Tags returns what registries said last of images, by the images without their digests. A damaged record
+// counts as none: it decides nothing.
+func (s Store) Tags() map[string]update.Tags {
+	tags, err := stored[map[string]update.Tags](s.updates(), tagsFile, "")
+	if err != nil || tags == nil || *tags == nil {
+		return map[string]update.Tags{}
+	}
+	return *tags
+}
+
+// SaveTags stores what registries said of images.
+func (s Store) SaveTags(tags map[string]update.Tags) error { return save(s.updates(), tagsFile, tags) }
 
 // LockUpdates locks out other updates until unlock is called. Its error wraps *durable.HeldError if
 // another update takes too long.

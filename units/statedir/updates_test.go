@@ -32,6 +32,7 @@ func TestUpdates(t *testing.T) {
 	for _, err := range []error{
 		s.SaveOrigin("web", base), s.SaveOrigin("other", base), s.SaveEarlierRelease("web", &earlier), s.SaveUpdateJournal(journal),
 		s.SaveRefused(update.Refused{"d": {App: "web", Origin: origin, Why: "w"}}), s.SaveSeen(update.Seen{"d": s.Now()}),
+		s.SaveTags(map[string]update.Tags{"x:1": {Image: "x:1", Newest: "2", Asked: s.Now()}}),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -47,6 +48,7 @@ func TestUpdates(t *testing.T) {
 	for what, d := range map[string]string{
 		"origin": cmp.Diff(&base, gotOrigin), "earlier": cmp.Diff(&earlier, gotEarlier), "journal": cmp.Diff(journal, gotJournal),
 		"refused": cmp.Diff(update.Refused{"d": {App: "web", Origin: origin, Why: "w"}}, gotRefused),
+		"tags":    cmp.Diff(map[string]update.Tags{"x:1": {Image: "x:1", Newest: "2", Asked: s.Now()}}, s.Tags()),
 		"seen":    cmp.Diff(update.Seen{"d": s.Now()}, s.Seen()),
 	} {
 		if d != "" {
@@ -94,6 +96,7 @@ func TestDamagedUpdates(t *testing.T) {
 	}
 	put(t, filepath.Join(s.updates(), journalFile), `{"app": `)
 	put(t, filepath.Join(s.updates(), seenFile), `[`)
+	put(t, filepath.Join(s.updates(), tagsFile), `[]`)
 	put(t, filepath.Join(s.updates(), refusedFile), `null`)
 	if _, err := s.UpdateJournal(); err == nil || !strings.Contains(err.Error(), "journal.json is damaged: ") || !strings.Contains(err.Error(), "remove it, then run archgen apply") {
 		t.Errorf("%v", err)
@@ -103,6 +106,9 @@ func TestDamagedUpdates(t *testing.T) {
 	}
 	if seen := s.Seen(); seen == nil || len(seen) > 0 {
 		t.Errorf("%v", seen)
+	}
+	if tags := s.Tags(); tags == nil || len(tags) > 0 {
+		t.Errorf("%v", tags)
 	}
 	if r, err := s.Refused(); err != nil || r == nil {
 		t.Errorf("%v, %v", r, err)

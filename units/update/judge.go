@@ -124,6 +124,8 @@ type Facts struct {
 	Refusal *Refusal
 	// Masked and Stopped: the app is not to run now. NotServing: it should, and is not up.
 	Masked, Stopped, NotServing bool
+	// Newer is the tags that follow those of the images, as far as registries were asked.
+	Newer []Tags
 	// Room is the room that an update needs in each file system. It is measured only when one is about to be
 	// made.
 	Room []Room
@@ -187,7 +189,7 @@ var rows = []row{
 	{ComesWithImage, no, no, no, true, func(q question) bool { return q.installed.IsOfImage }, say("comes with the image of the operating system, and is updated with it")},
 	{UnderWay, no, no, no, true, func(q question) bool { return q.facts.IsUnderWay }, say("an update was begun and has not ended; archgen apply completes it")},
 	{UnknownOrigin, no, no, no, true, hasUnknownOrigin, say("it is unknown which release was installed; archgen install ID takes the one of the catalog")},
-	{Own, no, no, no, true, isOwn, say("an own manifest, which no catalog updates")},
+	{Own, no, no, no, true, isOwn, ownText},
 	{Gone, no, no, no, true, func(q question) bool { return q.candidate == nil }, func(q question) string { return q.installed.Origin.Catalog + " does not have it any more" }},
 	{Withdrawn, no, no, no, true, func(q question) bool { return q.candidate.Withdrawn != "" }, func(q question) string { return "withdrawn by the author of the catalog: " + q.candidate.Withdrawn }},
 	{IsOnTrial, no, no, no, true, isOnTrial, func(q question) string {
@@ -380,6 +382,14 @@ func waitingText(q question) string {
 
 func refusedText(q question) string {
 	return fmt.Sprintf("refused on %s: %s (archgen update --retry %s)", q.facts.Refusal.At.In(q.now.Location()).Format(time.DateOnly), q.facts.Refusal.Why, q.installed.ID)
+}
+
+func ownText(q question) string {
+	text := "an own manifest, which no catalog updates"
+	for i, t := range q.facts.Newer {
+		text += map[bool]string{true: "; registries have ", false: ", "}[i == 0] + t.String()
+	}
+	return text
 }
 
 func (r Room) isShort() bool { return r.Free < r.Need }

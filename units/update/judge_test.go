@@ -44,6 +44,13 @@ func TestJudge(t *testing.T) {
 			func(q *question) { q.installed.Origin = &Origin{Version: "1.0", Digest: "a"} },
 			[]Finding{{Own, "an own manifest, which no catalog updates"}},
 		},
+		"registries were asked": {
+			func(q *question) {
+				q.installed.Origin = &Origin{Version: "1.0", Digest: "a"}
+				q.facts.Newer = []Tags{{Image: "docker.io/x:1.0", Newest: "1.1", Major: "2.0"}, {Image: "docker.io/y:1", Major: "2"}}
+			},
+			[]Finding{{Own, "an own manifest, which no catalog updates; registries have docker.io/x:1.1 and 2.0, docker.io/y:2"}},
+		},
 		"written by hand": {
 			func(q *question) { q.installed.Origin, q.candidate = nil, nil },
 			[]Finding{{Own, "an own manifest, which no catalog updates"}},

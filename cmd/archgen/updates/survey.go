@@ -52,6 +52,7 @@ type Survey struct {
 	// trials is the releases on trial, by app.
 	trials map[string]*update.Trial
 	seen   update.Seen
+	tags   map[string]update.Tags
 	// hasNew: seen has releases that are not stored. learned is the origins that are not.
 	hasNew  bool
 	learned map[string]update.Release
@@ -81,6 +82,7 @@ func (s *Survey) Read() (err error) {
 	if s.refused, err = s.Store.Refused(); err != nil {
 		return err
 	}
+	s.tags = s.Store.Tags()
 	s.seen, s.learned = s.Store.Seen(), map[string]update.Release{}
 	if s.journal, err = s.Store.UpdateJournal(); err != nil {
 		return err
@@ -180,6 +182,12 @@ func (s *Survey) app(id string) (*App, error) {
 	if a.entry = s.entry(a); a.entry != nil {
 		a.candidate = s.newest(a)
 		a.Changelog = a.entry.Links["changelog"]
+	}
+	for _, image := range s.Images(id) {
+		t, _ := s.Tags(image)
+		if (t.Newest != "" || t.Major != "") && !slices.Contains(a.Facts.Newer, t) {
+			a.Facts.Newer = append(a.Facts.Newer, t)
+		}
 	}
 	s.Judge(a)
 	return a, nil
@@ -441,6 +449,13 @@ func (s *Survey) copyOthers(to, id string, r update.Release) {
 
 // Images is the images of an app's release, each once.
 func (a *App) Images() []string { return images(a.Staged.Want, a.ID) }
+
+// Tags is what the registry of an image said last of the tags that follow.
+func (s *Survey) Tags(image string) (t update.Tags, isKnown bool) {
+	name, tag := update.SplitImage(image)
+	t, isKnown = s.tags[name+":"+tag]
+	return t, isKnown
+}
 
 // Images is the images of an installed app, each once.
 func (s *Survey) Images(id string) []string { return images(s.Want, id) }

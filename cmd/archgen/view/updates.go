@@ -29,6 +29,8 @@ type Update struct {
 	// Rights is what the release asks for in addition, Lacks what others may rely on and it lacks.
 	Rights []update.Right `json:"rights"`
 	Lacks  []string       `json:"lacks"`
+	// Tags is the tags that follow those of the images of an own manifest.
+	Tags []update.Tags `json:"tags"`
 	// Edits is the text of the overlay that what was edited in the installed manifest becomes, empty if
 	// nothing was since the last update.
 	Edits string `json:"edits"`
@@ -42,6 +44,10 @@ func UpdateOf(a *updates.App) Update {
 		ID: a.ID, Installed: a.Version, Catalog: a.From.Catalog, Reason: a.Findings[0].Reason, State: a.Findings[0].Text,
 		Findings: a.Findings, Changelog: a.Changelog,
 		Rights: append([]update.Right{}, a.Facts.Rights...), Lacks: append([]string{}, a.Facts.Lost...), // not null in JSON
+		Tags: []update.Tags{},
+	}
+	if u.Reason == update.Own {
+		u.Tags = append(u.Tags, a.Facts.Newer...)
 	}
 	if a.Facts.Refusal != nil {
 		u.Log = a.Facts.Refusal.Log

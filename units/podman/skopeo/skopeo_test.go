@@ -1,0 +1,52 @@
+package skopeo
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+// program puts a skopeo into PATH, or none without a script.
+func program(t *testing.T, script string) {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv("PATH", dir)
+	if script == "" {
+		return
+	}
+	if err := os.WriteFile(filepath.Join(dir, "skopeo"), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestTags: the answer is a list of tags, or the last words of skopeo.
+func TestTags(t *testing.T) {
+	for what, c := range map[string]struct {
+		script, err string
+		tags        []string
+	}{
+		"tags":      {`[ "$*" = "list-tags docker://docker.io/x" ] && echo '{"Repository": "docker.io/x", "Tags": ["1", "2"]}'`, "", []string{"1", "2"}},
+		"no tags":   {`echo '{"Tags": []}'`, "", []string{}},
+		"a failure": {"echo first >&2; echo 'FATA unauthorized' >&2; exit 1", "skopeo list-tags docker.io/x: exit status 1: FATA unauthorized", nil},
+		"no JSON":   {"echo '<html>'", "skopeo list-tags docker.io/x: invalid character '<' looking for beginning of value", nil},
+	} {
+		program(t, c.script)
+		tags, err := Tags(t.Context(), "docker.io/x")
+		if text := errorText(err); text != c.err || !slices.Equal(tags, c.tags) {
+			t.Errorf("%s: %q, %q", what, tags, text)
+		}
+	}
+	program(t, "")
+	if _, err := Tags(t.Context(), "docker.io/x"); !errors.Is(err, ErrAbsent) {
+		t.Errorf("without skopeo: %v", err)
+	}
+}
+
+func errorText(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
