@@ -385,11 +385,15 @@ func refusedText(q question) string {
 }
 
 func ownText(q question) string {
-	text := "an own manifest, which no catalog updates"
-	for i, t := range q.facts.Newer {
-		text += map[bool]string{true: "; registries have ", false: ", "}[i == 0] + t.String()
+	const text = "an own manifest, which no catalog updates"
+	if len(q.facts.Newer) == 0 {
+		return text
 	}
-	return text
+	list := make([]string, 0, len(q.facts.Newer))
+	for _, t := range q.facts.Newer {
+		list = append(list, t.String())
+	}
+	return text + "; registries have " + strings.Join(list, ", ")
 }
 
 func (r Room) isShort() bool { return r.Free < r.Need }

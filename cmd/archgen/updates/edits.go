@@ -76,8 +76,7 @@ func (s *Survey) sameRelease(id string, from update.Release, origin *update.Rele
 			return &from
 		}
 	}
-	for i := len(s.Catalogs) - 1; i >= 0; i-- {
-		e := s.Catalogs[i]
+	for _, e := range slices.Backward(s.Catalogs) {
 		isCandidate := origin == nil && e.Catalog == catalog.Own || origin != nil && e.From == origin.Catalog
 		if e.ID != id || !isCandidate {
 			continue
@@ -139,8 +138,9 @@ func (s *Survey) Return(a *App, earlier update.Earlier) (err error) {
 	}
 	to := earlier.Release
 	if !earlier.IsUntouched(a.From) {
-		uncarried := ""
-		if to, uncarried = s.carry(a, earlier.AsReleased()); uncarried != "" {
+		var uncarried string
+		to, uncarried = s.carry(a, earlier.AsReleased())
+		if uncarried != "" {
 			return errors.New(uncarried)
 		}
 	}

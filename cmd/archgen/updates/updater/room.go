@@ -77,7 +77,7 @@ func rooms(places []place) (list []update.Room) {
 			room.Path = p.path
 		}
 		room.Need += p.need
-		room.Free = int64(fs.Bavail) * int64(fs.Bsize)
+		room.Free = int64(fs.Bavail * uint64(fs.Bsize))
 		byDevice[st.Dev] = room
 	}
 	return slices.SortedFunc(maps.Values(byDevice), func(a, b update.Room) int { return cmp.Compare(a.Path, b.Path) })
