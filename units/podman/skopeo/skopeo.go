@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,8 +43,17 @@ func Tags(ctx context.Context, repository string) ([]string, error) {
 		err = json.Unmarshal(out.Bytes(), &answer)
 	}
 	if err != nil {
-		said := podmancli.LastLine(complaint.String())
+		said := message(podmancli.LastLine(complaint.String()))
 		return nil, errors.New(strings.TrimSuffix(fmt.Sprintf("skopeo list-tags %s: %v: %s", repository, err, said), ": "))
 	}
 	return answer.Tags, nil
+}
+
+// message is what a line of skopeo's log says, without the time and the level.
+func message(line string) string {
+	_, quoted, isLog := strings.Cut(line, " msg=")
+	if text, err := strconv.Unquote(quoted); isLog && err == nil {
+		return text
+	}
+	return line
 }

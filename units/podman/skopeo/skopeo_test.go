@@ -30,6 +30,7 @@ func TestTags(t *testing.T) {
 		"tags":      {`[ "$*" = "list-tags docker://docker.io/x" ] && echo '{"Repository": "docker.io/x", "Tags": ["1", "2"]}'`, "", []string{"1", "2"}},
 		"no tags":   {`echo '{"Tags": []}'`, "", []string{}},
 		"a failure": {"echo first >&2; echo 'FATA unauthorized' >&2; exit 1", "skopeo list-tags docker.io/x: exit status 1: FATA unauthorized", nil},
+		"a log":     {`echo 'time="2026-12-01" level=fatal msg="listing: \"x\""' >&2; exit 1`, `skopeo list-tags docker.io/x: exit status 1: listing: "x"`, nil},
 		"no JSON":   {"echo '<html>'", "skopeo list-tags docker.io/x: invalid character '<' looking for beginning of value", nil},
 	} {
 		program(t, c.script)

@@ -143,13 +143,15 @@ func (h *host) downtime(ctx context.Context, j *update.Journal) time.Duration {
 
 // isHalted is the reasons of apps that are not to run.
 var isHalted = map[units.Reason]bool{
-	units.ReasonStoppedByOperator: true, units.ReasonMainStopped: true, units.ReasonDisabled: true, units.ReasonMasked: true, units.ReasonStopping: true,
+	units.ReasonStoppedByOperator: true, units.ReasonMainStopped: true, units.ReasonDisabled: true, units.ReasonMasked: true,
 }
 
 // verdictOf is what a pass says of an update. Another app that was up and does not serve now counts, too.
 func verdictOf(r reconcile.Report, j *update.Journal) update.Verdict {
+	isLeft := false // it is as it was before the pass
 	for _, a := range r.Results {
 		isItself := a.App == j.App
+		isLeft = isLeft || isItself && a.Outcome == reconcile.Unchanged
 		if !isItself && !slices.Contains(j.Up, a.App) {
 			continue
 		}
@@ -173,7 +175,7 @@ func verdictOf(r reconcile.Report, j *update.Journal) update.Verdict {
 		}
 	}
 	for _, a := range r.Actions {
-		if a.App == j.App && a.Kind == units.Leave && isHalted[a.Reason] {
+		if isLeft && a.App == j.App && a.Kind == units.Leave && isHalted[a.Reason] {
 			return update.Verdict{Kind: update.Halted}
 		}
 	}

@@ -33,6 +33,7 @@ func TestVerdictOfAnUpdate(t *testing.T) {
 		"no image":                  {results: []reconcile.Result{result("web", reconcile.Failed)}, want: update.Verdict{Kind: update.Unavailable, Why: "why", Log: []string{"last words"}}},
 		"still starting":            {results: []reconcile.Result{result("web", reconcile.Starting)}, want: update.Verdict{Kind: update.Undecided, Why: "why", Log: []string{"last words"}}},
 		"stopped":                   {results: []reconcile.Result{result("web", reconcile.Unchanged)}, actions: leave(units.ReasonStoppedByOperator), want: update.Verdict{Kind: update.Halted}},
+		"healthd restarts it":       {results: []reconcile.Result{result("web", reconcile.Done)}, actions: leave(units.ReasonStopping)},
 		"another one that was down": {results: []reconcile.Result{result("tor", reconcile.NotServing), result("web", reconcile.Done)}},
 		"another one that was up": {
 			results: []reconcile.Result{result("up", reconcile.RolledBack), result("web", reconcile.Done)},
