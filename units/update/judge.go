@@ -407,9 +407,9 @@ func noRoomText(q question) string {
 // readable is a number of bytes for people.
 func readable(bytes int64) string {
 	if gib := float64(bytes) / (1 << 30); gib < 1000 {
-		return fmt.Sprintf("%.1f GiB", gib)
+		return fmt.Sprintf("%.2f GiB", gib)
 	}
-	return fmt.Sprintf("%.1f TiB", float64(bytes)/(1<<40))
+	return fmt.Sprintf("%.2f TiB", float64(bytes)/(1<<40))
 }
 
 func wantsMoreText(q question) string {

@@ -107,7 +107,7 @@ func TestJudge(t *testing.T) {
 			func(q *question) {
 				q.facts.Room = []Room{{"/", 1 << 30, 1 << 30}, {"/home", 5 << 29, 1<<30 - 1<<26}}
 			},
-			[]Finding{{NoRoom, "it may need 2.5 GiB in the file system of /home, which has 0.9 GiB free"}},
+			[]Finding{{NoRoom, "it may need 2.50 GiB in the file system of /home, which has 0.94 GiB free"}},
 		},
 		"room enough": {func(q *question) { q.facts.Room = []Room{{"/", 1 << 30, 1 << 30}} }, []Finding{{Ready, "ready"}}},
 		"more rights": {
