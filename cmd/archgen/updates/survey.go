@@ -408,7 +408,7 @@ func (s *Survey) write(dir, id string, r update.Release) error {
 	s.copyOthers(filepath.Join(dir, manifests.FilesDir(id)), id, r)
 	files := map[string][]byte{r.File: r.Manifest}
 	if edits, err := s.Dir.Edits(id); err != nil || !bytes.Equal(edits, r.Edits) {
-		files[filepath.Join(manifests.OverlaysDir(id), installed.EditedOverlay)] = append(r.Edits, '\n') // takes precedence over the installed one
+		files[filepath.Join(manifests.OverlaysDir(id), installed.EditedOverlay)] = slices.Concat(r.Edits, []byte("\n")) // takes precedence over the installed one
 	}
 	for name, text := range r.Templates {
 		files[filepath.Join(manifests.FilesDir(id), name)] = text
