@@ -28,8 +28,9 @@ directory, or when archgen catalog refresh reads a catalog again.
 
 --refresh reads the catalogs from sources again. Of apps that are from no
 catalog it also asks the registries of their images for tags, by skopeo, and
-shows those that differ from the present one in greater numbers only. It installs
-none of them: name the one that you want in the manifest or in an overlay.
+shows those that differ from the present one in greater numbers only. It
+installs none of them: name the one that you want in the manifest or in an
+overlay.
 
 Exit status: 0 done; 1 with --refresh, if a source or a registry did not answer;
 4 with --exit-code, if archgen update --all would update an
