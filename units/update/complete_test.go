@@ -286,6 +286,8 @@ func TestEdits(t *testing.T) {
 	}{
 		"it comes":                    {serves, "", "new", "", "new"},
 		"it comes, and goes":          {crash, "", "new", "", ""},
+		"a killed run wrote it":       {serves, "", "new", "new", "new"},
+		"a killed run, and it goes":   {crash, "", "new", "new", ""},
 		"it is replaced":              {serves, "old", "new", "old", "new"},
 		"it is replaced, and is back": {crash, "old", "new", "old", "old"},
 		"it stays":                    {serves, "old", "old", "mine", "mine"},
