@@ -46,8 +46,11 @@ func (r *Runner) images(s *updates.Survey, app *updates.App) int64 {
 // snapshots is how many bytes the snapshots of an app's data take. One that can't be measured counts as
 // none: taking it fails then, and the app runs on without the update.
 func (r *Runner) snapshots(ctx context.Context, s *updates.Survey, app *updates.App) (sum int64) {
-	volumes := s.Conversion(app).Volumes
-	for _, volume := range volumes {
+	data := s.Conversion(app)
+	if data.OneWay != "" {
+		return 0
+	}
+	for _, volume := range data.Volumes {
 		size, err := (&host{r}).volumes().Size(ctx, volume)
 		if err == nil {
 			sum += size
