@@ -189,7 +189,7 @@ func TestKeptSnapshots(t *testing.T) {
 		t.Errorf("%v; -want +got:\n%s", err, d)
 	}
 	if unlock, err := s.LockIdleUpdates(t.Context()); unlock == nil || err != nil {
-		t.Errorf("nobody removes it: %v", err)
+		t.Errorf("nothing removes it: %v", err)
 	} else {
 		unlock()
 	}
