@@ -498,6 +498,9 @@ func (c *container) service(recipe units.Prestart, isNeeded bool) {
 		c.reloaded()
 	}
 	c.untilServing()
+	if len(recipe.Once) > 0 {
+		c.archgenAfter("once", origin{base: "app", field: "hooks.once", index: -1})
+	}
 	c.raw("Service")
 }
 

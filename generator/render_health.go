@@ -56,13 +56,18 @@ func (c *container) untilServing() {
 		c.exec(c.at("health"), "ExecStartPost", "/usr/bin/podman", "wait", "--condition=healthy", c.name)
 	}
 	if c.checkedFromHost() {
-		scope := ""
-		if c.target.Scope == units.System {
-			scope = "--system "
-		}
-		// Without archgen on the machine the app starts without waiting.
-		c.exec(c.at("health"), "ExecStartPost", "/bin/sh", "-c", "command -v archgen >/dev/null || exit 0; exec archgen wait "+scope+c.name)
+		c.archgenAfter("wait", c.at("health"))
 	}
+}
+
+// archgenAfter makes systemd run a verb of archgen after the start of the container. Without
+// archgen on the machine the app starts without it.
+func (c *container) archgenAfter(verb string, o origin) {
+	scope := ""
+	if c.target.Scope == units.System {
+		scope = "--system "
+	}
+	c.exec(o, "ExecStartPost", "/bin/sh", "-c", "command -v archgen >/dev/null || exit 0; exec archgen "+verb+" "+scope+c.name)
 }
 
 func (c *container) health() {

@@ -77,10 +77,15 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 			r.Steps = append(r.Steps, c.step(s)...)
 		}
 	}
+	for _, o := range c.app.Document.App.Hooks.Once {
+		if o.Part == c.part.Name {
+			r.Once = append(r.Once, units.Once{Name: o.Name, Run: o.Run, Seconds: inSeconds(o.Timeout)})
+		}
+	}
 	r.Volumes, r.Seeds = c.newVolumes()
 	r.Format = c.dataFormat()
 	c.secrets(&r)
-	if len(r.Files)+len(r.Composed)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(r.Secrets)+len(r.Volumes) == 0 && r.Format.Written == 0 {
+	if len(r.Files)+len(r.Composed)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(r.Once)+len(r.Secrets)+len(r.Volumes) == 0 && r.Format.Written == 0 {
 		return r, false
 	}
 	if len(r.Steps) > 0 {
@@ -253,8 +258,13 @@ func (c *container) step(s manifests.Step) []units.Step {
 		}
 		done.Service, done.Level = serviceName(provider.ID(), part), w.Until
 	}
-	done.Seconds = int((time.Duration(timeout) + time.Second - 1) / time.Second)
+	done.Seconds = inSeconds(timeout)
 	return []units.Step{done}
+}
+
+// inSeconds rounds up: a command is never given less than it was promised.
+func inSeconds(d manifests.Duration) int {
+	return int((time.Duration(d) + time.Second - 1) / time.Second)
 }
 
 // subpaths is the steps that make the directories in the app's own volumes that the part mounts,
@@ -308,14 +318,17 @@ func (c *container) addressOf(name string) string {
 	return net.JoinHostPort("127.0.0.1", "0")
 }
 
-// stepTime is how long the steps of a part may take together, and a moment to
-// make containers for them.
+// stepTime is how long the steps of a part, or the commands after its start, may take together, and
+// a moment to make containers for them.
 func stepTime(r units.Prestart) manifests.Duration {
-	total := time.Duration(0)
+	before, after := time.Duration(0), time.Duration(0)
 	for _, s := range r.Steps {
-		total += time.Duration(s.Seconds)*time.Second + stepMargin
+		before += time.Duration(s.Seconds)*time.Second + stepMargin
 	}
-	return manifests.Duration(total)
+	for _, o := range r.Once {
+		after += time.Duration(o.Seconds)*time.Second + stepMargin
+	}
+	return manifests.Duration(max(before, after))
 }
 
 const stepMargin = 10 * time.Second

@@ -33,6 +33,7 @@ const every = `app:
     pre_start:
       - ensure_dir: {volume: data, path: a}
       - wait_for: {capability: rpc}
+    once: [{name: first, run: [x]}]
 `
 
 // names is what stands for the names in a default that depends on others.

@@ -578,6 +578,8 @@ type Require struct {
 type Hooks struct {
 	// Steps before each start, in order.
 	PreStart []Step `key:"pre_start"`
+	// Commands that run once in the started container, in order.
+	Once []Once `key:"once"`
 }
 
 // Step is one prestart step. It has exactly one of `ensure_dir`, `wait_for` and `run`. A step that fails or exceeds its timeout fails the start of its part.
@@ -593,6 +595,18 @@ type Step struct {
 	// Part before whose start the step runs.
 	Part string `key:"part" pattern:"id" default:"main"`
 	// Time limit of the step. The timeout of `wait_for` takes precedence.
+	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"1m"`
+}
+
+// Once is a command that runs once in the started container: when its part serves, or has started if it has no probe. archgen then records it, so that neither a later start nor a new version runs it again. A command that fails or exceeds its timeout fails the start of its part; the next start runs it again.
+type Once struct {
+	// Name under which archgen records that the command has run, for this part of the app.
+	Name string `key:"name" need:"required" pattern:"id"`
+	// Command to run, as the container's user, with its environment.
+	Run Words `key:"run" need:"required"`
+	// Part in whose container the command runs.
+	Part string `key:"part" pattern:"id" default:"main"`
+	// Time limit of the command.
 	Timeout Duration `key:"timeout" min:"1s" max:"1d" default:"1m"`
 }
 

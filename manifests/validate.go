@@ -23,6 +23,7 @@ func Validate(m *Manifest) diag.List {
 	v.internalNetworks()
 	v.partCycles()
 	v.hooks()
+	v.once()
 	v.dataFormat()
 	return v.diags
 }
@@ -655,6 +656,30 @@ func (v *validator) hooks() {
 		}
 		if s.Migrate != "" && len(s.Run) == 0 {
 			v.fail(diag.MissingKey, at, "add `run:` with the command", "migrate needs a command to run once")
+		}
+	}
+}
+
+// once demands that each command runs in a container that stays, and is recorded under a name of
+// its own.
+func (v *validator) once() {
+	first := map[string]string{}
+	for i, s := range v.app.Hooks.PreStart {
+		if s.Migrate != "" {
+			first[s.Part+" "+s.Migrate] = fmt.Sprintf("app.hooks.pre_start[%d].migrate", i)
+		}
+	}
+	for i, o := range v.app.Hooks.Once {
+		at := fmt.Sprintf("app.hooks.once[%d]", i)
+		v.reference(at+".part", "part", o.Part, v.partNames())
+		if other, isTaken := first[o.Part+" "+o.Name]; isTaken && o.Name != "" {
+			v.fail(diag.NameClash, at+".name", "", "the name %s is already used by %s", o.Name, other)
+		}
+		first[o.Part+" "+o.Name] = at + ".name"
+		for _, p := range v.parts {
+			if p.Name == o.Part && p.Oneshot {
+				v.fail(diag.Exclusive, at+".part", "use `migrate` in `pre_start`", "the container of %s exits when its work is done, so no command runs in it", p.Name)
+			}
 		}
 	}
 }

@@ -40,6 +40,8 @@ type Prestart struct {
 	Reload string
 	// Steps is the prestart steps, in order.
 	Steps []Step
+	// Once is the commands that run once in the started container, in order.
+	Once []Once
 	// Volumes is the named volumes of the part whose owner is set while they are new.
 	Volumes []NewVolumes
 	// Seeds is the initial content of new volumes, sorted by volume and path.
@@ -160,6 +162,15 @@ type Step struct {
 	Seconds int `json:"seconds"`
 }
 
+// Once is a command that runs once in the started container.
+type Once struct {
+	// Name is that under which it is recorded.
+	Name string   `json:"name"`
+	Run  []string `json:"run"`
+	// Seconds is the timeout of the command.
+	Seconds int `json:"seconds"`
+}
+
 // EnsureDir is a directory that the step creates, with ids as in the container.
 type EnsureDir struct {
 	VolumeFile
@@ -207,6 +218,9 @@ func (r Prestart) Text() (string, error) {
 	}
 	for _, s := range r.Steps {
 		put("Step", s)
+	}
+	for _, o := range r.Once {
+		put("Once", o)
 	}
 	for _, v := range r.Volumes {
 		put("NewVolumes", v)
@@ -261,6 +275,8 @@ func (r *Prestart) set(key string, value []byte) error {
 		return appendJSON(&r.Follow, value)
 	case "Step":
 		return appendJSON(&r.Steps, value)
+	case "Once":
+		return appendJSON(&r.Once, value)
 	case "NewVolumes":
 		return appendJSON(&r.Volumes, value)
 	case "Seed":

@@ -17,6 +17,7 @@ func TestRecipe(t *testing.T) {
 		Secrets: []string{"x.token"}, Watch: []units.VolumeFile{{Volume: "node.data", Path: ".cookie"}},
 		Composed: []units.ComposedSecret{{Name: "x.env-url-1", Variable: "URL", Pieces: []units.SecretPiece{{Text: "a\n"}, {Secret: "x.token"}}}},
 		Steps:    []units.Step{{Run: []string{"a", "b c"}, Migrate: "v1", Seconds: 60}, {EnsureDir: &units.EnsureDir{UID: 1, Mode: 0o700}, Seconds: 1}},
+		Once:     []units.Once{{Name: "admin", Run: []string{"a", "b c"}, Seconds: 60}},
 		Image:    "x:1", Podman: []string{"--user=1"},
 		Seeds: []units.Seed{{Volume: "x.data", Path: "a/b.db", Mode: 0o644, Content: []byte("\x00\xff\n")}},
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -29,7 +28,7 @@ Exit status: 0 all steps succeeded; 1 a step failed.`,
 
 func (c *cli) prepare(from *source, app string) error {
 	if !c.session(from).IsRunBySystemd() {
-		return fmt.Errorf("%w app@%s", errByHand, app)
+		return errByHand("prepare", "before", app)
 	}
 	part, err := c.session(from).Part(app)
 	if err != nil {
@@ -40,4 +39,7 @@ func (c *cli) prepare(from *source, app string) error {
 	return part.RunSteps(ctx)
 }
 
-var errByHand = errors.New("only systemd runs prepare, before the app starts: use systemctl start")
+// errByHand says how to have systemd run a verb.
+func errByHand(verb, when, app string) error {
+	return fmt.Errorf("only systemd runs %s, %s the app starts: use systemctl start app@%s", verb, when, app)
+}

@@ -76,7 +76,7 @@ func TestRootHelp(t *testing.T) {
 			t.Errorf("%s is in no group", cmd.Name())
 		}
 	}
-	for _, internal := range []string{"prepare", "volume", "image"} {
+	for _, internal := range []string{"prepare", "once", "volume", "image"} {
 		if strings.Contains(out.String(), "\n  "+internal+" ") {
 			t.Errorf("%s is listed", internal)
 		}

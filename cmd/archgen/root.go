@@ -77,7 +77,7 @@ Exit codes:
 			root.AddCommand(cmd)
 		}
 	}
-	for _, cmd := range []*cobra.Command{c.prepareCommand(), c.volumeCommand(), c.imageCommand()} {
+	for _, cmd := range []*cobra.Command{c.prepareCommand(), c.onceCommand(), c.volumeCommand(), c.imageCommand()} {
 		cmd.Hidden = true // systemd and archgen itself run them
 		root.AddCommand(cmd)
 	}

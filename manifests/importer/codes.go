@@ -193,7 +193,7 @@ var Losses = []Loss{
 	{CPUReservation, Dropped, "No processor time is reserved.", "Set `limits.cpus` of other apps."},
 	{Directive, Dropped, "A manifest can't set the directive of systemd.", "Leave it out, or set it in a drop-in of the unit."},
 	{SecurityOption, Dropped, "The security option is left out.", "See `security` in docs/manifest.md."},
-	{Script, Dropped, "A script of the platform is not run. The app may need what it does.", "Read it. What prepares the app goes into `hooks.pre_start`, a value into `--set variable.NAME=VALUE`."},
+	{Script, Dropped, "A script of the platform is not run. The app may need what it does.", "Read it. What prepares the app goes into `hooks.pre_start`, what sets up the running app into `hooks.once`, a value into `--set variable.NAME=VALUE`."},
 
 	{UnsetVariable, Refused, "A variable has no value.", "`--set variable.NAME=VALUE`, or write it into `.env` beside the source."},
 	{BadInterpolation, Refused, "A `$` is followed by something that is not a variable.", "Write `$$` for a literal `$`."},
@@ -218,7 +218,7 @@ var Losses = []Loss{
 	{HostPathName, Refused, "The path has characters that a manifest does not accept.", "Make a link without them, and `--set mount.PATH=/other/path`."},
 	{SysctlValue, Refused, "The kernel parameter has characters that a manifest does not accept.", "Set it on the host."},
 	{Replicas, Refused, "A part is one container.", "Make a part for each, or leave it at one."},
-	{LifecycleHook, Refused, "Nothing runs in a started container.", "Run the command before the start with `hooks.pre_start`."},
+	{LifecycleHook, Refused, "The source runs the command at every start or stop of the container. A manifest runs one before each start, or once after the first.", "`hooks.pre_start`, or `hooks.once`."},
 	{Model, Refused, "The service is provided by a program other than a container.", "Run what provides it as an app of its own."},
 	{Protocol, Refused, "Ports are TCP or UDP.", "Set `network: host`."},
 	{EmptyEntrypoint, Refused, "The entrypoint of the image can't be removed, only replaced.", "Write the program as `entrypoint`."},

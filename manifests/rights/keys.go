@@ -114,7 +114,7 @@ var harmless = map[string]string{
 	"it is about the app's own start, stop and restart": `
 		App.enabled App.wait_online Container.oneshot Start.timeout Stop.timeout Stop.signal Stop.success_exit_codes Restart.policy Restart.delay Restart.max_delay
 		RestartLimit.burst RestartLimit.interval After.part After.until
-		Step.migrate Step.run Step.part Step.timeout
+		Step.migrate Step.run Step.part Step.timeout Once.name Once.run Once.part Once.timeout
 		WaitFor.file WaitFor.port WaitFor.capability WaitFor.until WaitFor.timeout`,
 
 	"it asks the container itself how it is": `

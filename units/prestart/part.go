@@ -1,7 +1,7 @@
 // Package prestart owns what systemd runs around the start of a part. Before the container
 // starts (ExecStartPre=), it sets the owners of new volumes, renders the configuration
 // files and runs the steps of hooks.pre_start. After the start (ExecStartPost=), it waits
-// until the part has reached a level. At a reload (ExecReload=), it rewrites the files that
+// until the part has reached a level, and runs the commands of hooks.once. At a reload (ExecReload=), it rewrites the files that
 // a running container can read again. It compares digests to find whether a container was
 // started with its current configuration.
 //

@@ -18,7 +18,8 @@ const (
 
 func (s Store) migrations() string { return filepath.Join(s.State, migrationsDir) }
 
-// Migrated returns the versions for which the migrations of a part have run.
+// Migrated returns the names of the migrations of a part that have run, and of its commands that run
+// once.
 func (s Store) Migrated(part string) (versions []string, err error) {
 	text, err := durable.ReadFile(s.migrations(), part+migrationSuffix)
 	if err == nil && text != nil {
@@ -31,7 +32,7 @@ func (s Store) Migrated(part string) (versions []string, err error) {
 	return versions, nil
 }
 
-// SaveMigrated stores the versions for which the migrations of a part have run.
+// SaveMigrated stores the names of what has run once.
 func (s Store) SaveMigrated(part string, versions []string) error {
 	text, err := json.Marshal(versions)
 	if err != nil {

@@ -391,6 +391,13 @@ func (u *unit) finishRendered(d *importer.Draft) {
 	for _, s := range recipe.Steps {
 		u.step(d, s)
 	}
+	for _, o := range recipe.Once {
+		once := manifests.Once{Name: o.Name, Run: o.Run, Timeout: seconds(o.Seconds)}
+		if u.part.Name != "main" {
+			once.Part = u.part.Name
+		}
+		d.App.Hooks.Once = append(d.App.Hooks.Once, once)
+	}
 	h := &u.part.Health
 	for _, of := range []struct {
 		level string
