@@ -16,7 +16,7 @@ func (r *Result) Desired(set *manifests.Set) units.Desired {
 	}
 	want := units.Desired{Apps: make([]units.App, 0, len(set.Apps)), Shared: byApp[""], Scope: r.scope}
 	for _, app := range set.Apps {
-		a := desired(app, byApp[app.ID()])
+		a := desired(set, app, byApp[app.ID()])
 		for _, companion := range app.Companions {
 			a.Companions = append(a.Companions, companion.ID())
 		}
@@ -25,7 +25,7 @@ func (r *Result) Desired(set *manifests.Set) units.Desired {
 	return want
 }
 
-func desired(app *manifests.Resolved, files units.Set) units.App {
+func desired(set *manifests.Set, app *manifests.Resolved, files units.Set) units.App {
 	a := units.App{ID: app.ID(), Files: files, Enabled: app.Document.App.Enabled, ManifestDigest: app.Digest}
 	for _, p := range app.Parts {
 		part := units.Part{Service: serviceName(app.ID(), p.Name), File: containerFile(app.ID(), p.Name), Oneshot: p.Oneshot, After: partsBefore(app, p)}
@@ -41,8 +41,8 @@ func desired(app *manifests.Resolved, files units.Set) units.App {
 		a.Parts = append(a.Parts, part)
 	}
 	for _, p := range app.Parts {
-		for _, v := range p.Volumes {
-			if len(v.Watch) > 0 {
+		for i := range p.Volumes {
+			if v := &p.Volumes[i]; len(v.Watch) > 0 && set.Mounts(app, v) {
 				a.RestartAfter = append(a.RestartAfter, v.App)
 			}
 		}

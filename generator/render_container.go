@@ -222,7 +222,9 @@ func publish(p *manifests.Port) string {
 
 func (c *container) mounts() {
 	for i := range c.part.Volumes {
-		c.mountVolume(c.at("volumes").at(i), &c.part.Volumes[i])
+		if c.r.set.Mounts(c.app, &c.part.Volumes[i]) {
+			c.mountVolume(c.at("volumes").at(i), &c.part.Volumes[i])
+		}
 	}
 	for i, f := range c.part.Files { // which Podman gives to the container's user (U)
 		c.runtimeVolume(c.at("files").at(i), "archipelago/files/"+c.name+"/"+f.Template, f.Target, ":ro,U,Z")

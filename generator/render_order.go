@@ -39,7 +39,11 @@ func (c *container) unit() {
 // Quadlet does that for Volume=, but before Podman 5.8 systemd takes a path with a space for two.
 func (c *container) mountsOfHost() {
 	for i := range c.part.Volumes {
-		if source := c.source(&c.part.Volumes[i]); strings.Contains(source, " ") {
+		v := &c.part.Volumes[i]
+		if !c.r.set.Mounts(c.app, v) {
+			continue
+		}
+		if source := c.source(v); strings.Contains(source, " ") {
 			c.put(c.at("volumes").at(i), "RequiresMountsFor", `"`+source+`"`)
 		}
 	}

@@ -16,9 +16,10 @@ import (
 // that the image includes, and ignore the user namespace.
 // Each comes with its seed: the first part that starts makes the volume, also one of another app.
 func (c *container) newVolumes() (list []units.NewVolumes, seeds []units.Seed) {
-	for _, v := range c.part.Volumes {
+	for i := range c.part.Volumes {
+		v := &c.part.Volumes[i]
 		owner := c.r.set.App(cmp.Or(v.App, c.app.ID()))
-		if v.Name == "" || owner == nil || owner.Existing(v.Name) != "" || isElsewhere(owner.Document.App.Volumes[v.Name]) {
+		if v.Name == "" || owner == nil || !c.r.set.Mounts(c.app, v) || owner.Existing(v.Name) != "" || isElsewhere(owner.Document.App.Volumes[v.Name]) {
 			continue
 		}
 		part, mount := firstWriter(owner, v.Name)

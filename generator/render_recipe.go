@@ -60,8 +60,12 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 	if c.part.Reload != nil {
 		r.Reload = c.part.Reload.Signal
 	}
-	for _, v := range c.part.Volumes {
+	for i := range c.part.Volumes {
+		v := &c.part.Volumes[i]
 		for _, file := range v.Watch {
+			if !c.r.set.Mounts(c.app, v) {
+				break
+			}
 			source, _ := c.volumeSource(v.App, v.Name)
 			r.Watch = append(r.Watch, units.VolumeFile{Volume: source, Path: path.Join(v.Subpath, file)})
 		}

@@ -322,7 +322,7 @@ func (r *resolver) competing() {
 func (r *resolver) foreignVolumes(app *Resolved) {
 	for _, part := range app.Parts {
 		for i, v := range part.Volumes {
-			if v.App == "" || v.App == app.ID() {
+			if v.App == "" || v.App == app.ID() || v.Optional {
 				continue
 			}
 			at := fmt.Sprintf("%s.volumes[%d]", part.Path, i)
@@ -424,6 +424,19 @@ func (r *resolver) share(app *Resolved, at string, v Volume, owner *Resolved) {
 		r.fail(app.Manifest, diag.NotShared, at, "mount it with read_only: true, and without chown",
 			"%s shares its volume %s with %s to be read, not changed", owner.ID(), v.Name, app.ID())
 	}
+}
+
+// Mounts reports whether an app mounts a volume that it lists: one that is optional only if the
+// other app is in the set and shares it in this way.
+func (s *Set) Mounts(app *Resolved, v *Volume) bool {
+	if !v.Optional {
+		return true
+	}
+	owner := s.byID[v.App]
+	return owner != nil && slices.Contains(owner.VolumeNames(), v.Name) &&
+		slices.ContainsFunc(owner.Shares(), func(s Share) bool {
+			return s.Volume == v.Name && s.App == app.ID() && (s.Write || v.ReadOnly && !v.Chown)
+		})
 }
 
 // VolumeNames lists the app's own named volumes, sorted.

@@ -240,6 +240,8 @@ type Volume struct {
 	Name string `key:"name" pattern:"id"`
 	// Id of another app whose named volume is mounted.
 	App string `key:"app" pattern:"id"`
+	// Mount nothing if the other app is not installed, or does not share the volume. When that changes, the container is restarted.
+	Optional bool `key:"optional"`
 	// Directory or file in the named volume that is mounted instead of the whole volume. It must not be reached through a link that leads out of the volume. If it is missing, a container that can write to a volume of its own app creates a directory before its start; a volume with `device`, and one of another app, must have it. Needs Podman 5.4.
 	Subpath string `key:"subpath" pattern:"relpath"`
 	// A file or directory of the host.

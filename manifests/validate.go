@@ -403,6 +403,9 @@ func (v *validator) mounts(p Part) {
 		if m.App != "" && m.Name == "" {
 			v.fail(diag.MissingKey, at, "", "app needs the name of the volume")
 		}
+		if m.Optional && (m.App == "" || m.App == v.app.ID) {
+			v.fail(diag.MissingKey, at+".optional", "leave it out, or name the app", "only the volume of another app is optional")
+		}
 		if m.Subpath != "" && m.Name == "" {
 			v.fail(diag.MissingKey, at, "name the volume, or add it to the path", "subpath needs the name of a volume")
 		}

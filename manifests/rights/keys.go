@@ -105,7 +105,7 @@ var harmless = map[string]string{
 	"it acts only as far as the operator protects memory of all apps": `Limits.memory_reservation`,
 
 	"it is part of a right that another key of the same structure asks for": `
-		Volume.read_only Volume.subpath Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count
+		Volume.read_only Volume.optional Volume.subpath Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count
 		Onion.virtual Provide.part Provide.port Provide.exports Provide.for
 		Require.parts Require.until Require.optional Require.follow`,
 

@@ -75,7 +75,7 @@ place for a secret: other users may read it.
 func manifestPage(types []structType) []byte {
 	var b bytes.Buffer
 	b.WriteString(manifestIntro)
-	b.WriteString("## Variables\n\nThe values of `env`, `command`, `entrypoint`, `hostname`, `aliases` and the `exec` of a probe,\nand the names of `hosts`, can contain `${NAME}` or `${NAME:-default}`. No other key replaces\nvariables: archgen refuses a variable of this list there, and warns about any other `${…}`.\n`$${` is a literal `${` everywhere.\n\n| variable | meaning |\n|---|---|\n")
+	b.WriteString("## Variables\n\nThe values of `env`, `command`, `entrypoint`, `hostname`, `aliases` and the `exec` of a probe,\nand the names of `hosts`, can contain `${NAME}` or `${NAME:-default}`. No other key replaces\nvariables: archgen refuses a variable of this list there, and warns about any other `${…}`.\n`$${` is a literal `${` everywhere. A value of a capability with `optional: true` needs a default,\nwhich holds while no app provides it: `${capability.tor.host:-none}`.\n\n| variable | meaning |\n|---|---|\n")
 	for _, v := range manifests.Variables {
 		fmt.Fprintf(&b, "| `${%s}` | %s |\n", v.Name, v.Meaning)
 	}
