@@ -68,7 +68,7 @@ func (p *proxy) forward(w http.ResponseWriter, r *http.Request, allowed filter.A
 	}
 	answer, err := p.engine.RoundTrip(request)
 	if err != nil {
-		refuse(w, http.StatusBadGateway, fmt.Errorf("Podman does not answer: %w", err)) //nolint:staticcheck // ST1005: a name begins the text
+		refuse(w, http.StatusBadGateway, fmt.Errorf("Podman does not answer: %w", err))
 		return
 	}
 	defer func() { _ = answer.Body.Close() }() // it was only read

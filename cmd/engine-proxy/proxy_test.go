@@ -29,14 +29,14 @@ func (e *engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("X-Registry-Auth", "SECRET")
 	switch r.URL.Path {
 	case "/_ping":
-		fmt.Fprint(w, "OK")
+		_, _ = fmt.Fprint(w, "OK")
 	case "/containers/none/json":
 		w.WriteHeader(http.StatusNotFound)
-		fmt.Fprint(w, `{"message":"no such container"}`)
+		_, _ = fmt.Fprint(w, `{"message":"no such container"}`)
 	case "/containers/web/json":
-		fmt.Fprint(w, `{"Id":"1","Config":{"Env":["A=SECRET"],"Image":"x"},"SizeRw":12345678901234567890}`)
+		_, _ = fmt.Fprint(w, `{"Id":"1","Config":{"Env":["A=SECRET"],"Image":"x"},"SizeRw":12345678901234567890}`)
 	case "/containers/half/json":
-		fmt.Fprint(w, `{"Id":"1"`)
+		_, _ = fmt.Fprint(w, `{"Id":"1"`)
 	case "/events":
 		fmt.Fprintln(w, `{"Type":"container","Log":"SECRET"}`)
 		_ = http.NewResponseController(w).Flush()

@@ -137,7 +137,9 @@ func TestWatchedRestartsAtOnceUnseen(t *testing.T) {
 		c.run(t, ui)
 		host := c.machine.Host()
 		host.Config = c.compare
-		host.Health = func(context.Context, units.File, units.Part, units.Unit) (units.Health, string) { return units.NeedsUser, "" }
+		host.Health = func(context.Context, units.File, units.Part, units.Unit) (units.Health, string) {
+			return units.NeedsUser, ""
+		}
 		run := func() reconcile.Report {
 			t.Helper()
 			r, err := reconcile.Run(t.Context(), all(ui), host)

@@ -11,7 +11,7 @@ type members map[string]members
 // all is members that are kept whole.
 func all(names string) members {
 	m := members{}
-	for _, name := range strings.Fields(names) {
+	for name := range strings.FieldsSeq(names) {
 		m[name] = nil
 	}
 	return m

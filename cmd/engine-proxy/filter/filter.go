@@ -14,6 +14,12 @@ import (
 	"strings"
 )
 
+// The methods of requests that read.
+const (
+	get  = "GET"
+	head = "HEAD"
+)
+
 // Request is what the filter needs to know of a request.
 type Request struct {
 	Method string
@@ -89,7 +95,7 @@ var (
 // Judge decides about a request. The error says why it is refused.
 func Judge(r Request) (Allowed, error) {
 	switch {
-	case r.Method != "GET" && r.Method != "HEAD":
+	case r.Method != get && r.Method != head:
 		return Allowed{}, fmt.Errorf("%s changes something, or may", r.Method)
 	case r.HasBody:
 		return Allowed{}, errors.New("a request that reads has no body")
@@ -109,7 +115,7 @@ func Judge(r Request) (Allowed, error) {
 		if !route.matches(rest) {
 			continue
 		}
-		if r.Method == "HEAD" && !route.mayHead {
+		if r.Method == head && !route.mayHead {
 			break
 		}
 		parameters, err := route.pick(query)
