@@ -95,7 +95,8 @@ func (h *host) Serve(ctx context.Context, j *update.Journal) (update.Verdict, er
 	if err != nil {
 		return update.Verdict{}, err
 	}
-	if _, isValid := want.Find(j.App); !isValid {
+	app, isValid := want.Find(j.App)
+	if !isValid {
 		return update.Verdict{Kind: update.Fails, Why: "its manifest has errors: " + k.FirstErrors()[j.App]}, nil
 	}
 	others := slices.DeleteFunc(slices.Concat(j.Others, j.Sharers), func(id string) bool {
@@ -106,7 +107,7 @@ func (h *host) Serve(ctx context.Context, j *update.Journal) (update.Verdict, er
 	switch {
 	case len(j.Volumes) > 0: // they were stopped to save the data
 		asked = slices.Concat(j.Sharers, []string{j.App})
-	case j.State == update.Reverting && j.Trial != nil: // systemd may be restarting it again and again
+	case j.State == update.Reverting && (j.Trial != nil || h.isRestarting(ctx, app)):
 		request, asked = units.Restart, []string{j.App}
 	}
 	report, err := h.pass(ctx, slices.Concat(others, []string{j.App}), request, asked)
@@ -116,6 +117,13 @@ func (h *host) Serve(ctx context.Context, j *update.Journal) (update.Verdict, er
 	v := verdictOf(report, j)
 	v.Downtime = h.downtime(ctx, j)
 	return v, ctx.Err()
+}
+
+// isRestarting reports whether systemd waits to restart a part of an app: it has ended with the new
+// release, and a run that was killed has not started it with the earlier one.
+func (h *host) isRestarting(ctx context.Context, app units.App) bool {
+	found, err := h.Machine.Services.Observe(ctx, app.Services(), false)
+	return err == nil && slices.ContainsFunc(app.Services(), func(name string) bool { return found[name].Restarting })
 }
 
 // pass makes a pass over apps, with a request for some of them.
