@@ -35,8 +35,9 @@ func TestLimitReachedAndRaised(t *testing.T) {
 			w.room = map[units.Limit]int{units.LimitKeys: 1}
 			w.mu.Unlock()
 		})
-		var did []string
-		for _, line := range w.did() {
+		effects := w.did()
+		did := make([]string, 0, len(effects))
+		for _, line := range effects {
 			at, effect, _ := strings.Cut(line, " ")
 			did = append(did, effect)
 			// At the next look at the limits, or at a check of all apps just before it.
