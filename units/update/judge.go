@@ -327,7 +327,7 @@ func isOwn(q question) bool {
 }
 
 func isOnTrial(q question) bool {
-	return !q.facts.Trial.IsZero() && q.candidate.Digest == q.installed.Digest
+	return !q.facts.Trial.IsZero() && q.installed.Origin != nil && isUnchanged(q)
 }
 
 // isUnchanged: the catalog has what was installed.

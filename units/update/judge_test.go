@@ -72,6 +72,12 @@ func TestJudge(t *testing.T) {
 			func(q *question) { q.candidate.Origin, q.facts.Trial = one, now.Add(time.Minute) },
 			[]Finding{{IsOnTrial, "up to date; on trial until " + now.Add(time.Minute).Format(time.DateTime)}},
 		},
+		"the same release, edited and on trial": {
+			func(q *question) {
+				q.candidate.Origin, q.installed.Digest, q.facts.Trial = one, "mine", now.Add(time.Minute)
+			},
+			[]Finding{{IsOnTrial, "up to date; on trial until " + now.Add(time.Minute).Format(time.DateTime)}},
+		},
 		"the same release, edited": {
 			func(q *question) { q.candidate.Origin, q.installed.Digest = one, "mine" },
 			[]Finding{{Current, "up to date; its manifest was edited here"}},

@@ -170,7 +170,11 @@ func (h *host) judge(ctx context.Context, j *update.Journal, onTrial map[string]
 		return trial.Verdict{}, err
 	}
 	app, isValid := want.Find(j.App)
-	if installed.Sum() != j.To.Digest || isValid && app.ManifestDigest != j.Trial.Manifest {
+	isChanged := app.ManifestDigest != j.Trial.Manifest // with overlays, templates and seeds
+	if !isValid {
+		isChanged = installed.Sum() != j.To.Sum()
+	}
+	if isChanged {
 		return trial.Verdict{Kind: trial.Superseded, Why: "it was changed or removed in its trial"}, nil
 	}
 	history, err := h.Machine.Store.History()

@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
+	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/update"
@@ -261,5 +263,51 @@ func TestSnapshotsExpire(t *testing.T) {
 	}
 	if err := (&host{w.Runner}).Shelve(t.Context(), &update.Journal{App: "web"}); err != nil || isKept() {
 		t.Errorf("that of an earlier update is left: %v", err)
+	}
+}
+
+// TestTrialOfEdited: a template that an operator has edited stays in an update, and does not end the
+// trial. Another edit does.
+func TestTrialOfEdited(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	const app = "container: {image: 'localhost/x:1', files: [{template: a.conf, target: /etc/a.conf}]}"
+	beside := func(text string) {
+		t.Helper()
+		path := filepath.Join(w.apps, "web.files/a.conf")
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	offer := func(version string, revision int) catalog.Entry {
+		e := w.offer("web", version, revision, app)
+		e.Templates = map[string][]byte{"a.conf": []byte("a")}
+		w.entries["web"] = e
+		return e
+	}
+	w.install("web", app)
+	beside("mine")
+	if err := w.Machine.Store.SaveOrigin("web", updates.ReleaseOf(offer("1", 1))); err != nil {
+		t.Fatal(err)
+	}
+	offer("2", 2)
+	if sum, err := w.Update(t.Context(), named, []string{"web"}, nil); err != nil || sum.Updated != 1 {
+		t.Fatalf("%+v, %v, %q", sum, err, w.told)
+	}
+	w.told = nil
+	resume := func() {
+		t.Helper()
+		if err := w.Resume(t.Context(), anything); err != nil {
+			t.Error(err)
+		}
+	}
+	resume()
+	if on, err := w.Machine.Store.Trial("web"); err != nil || on == nil || len(w.told) > 0 {
+		t.Errorf("on trial %v, %v, %q", on != nil, err, w.told)
+	}
+	beside("another")
+	resume()
+	if want := "web: the update to 2 (revision 2) ended: it was changed or removed in its trial"; !slices.Contains(w.told, want) {
+		t.Errorf("%q", w.told)
 	}
 }
