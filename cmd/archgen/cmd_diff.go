@@ -43,7 +43,7 @@ func (c *cli) printPlan(plan units.Plan, k *compile.Compiled, asJSON bool) error
 	if asJSON {
 		return c.printJSON(document{"actions": plan.Actions(), "diagnostics": list(k.Diags)})
 	}
-	if err := c.sayDiagnostics(k, false); err != nil {
+	if err := c.session(&source{}).SayDiagnostics(k, false); err != nil {
 		return err
 	}
 	view.Plan(c.stdout, plan)

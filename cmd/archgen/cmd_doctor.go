@@ -8,8 +8,6 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/doctor"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
-	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/units"
 )
 
 func (c *cli) doctorCommand() *cobra.Command {
@@ -40,9 +38,8 @@ Exit status: 0 no problem, possibly warnings; 1 at least one problem.`,
 func (c *cli) doctor(from *source, asJSON bool) error {
 	ctx, stop := interruptible()
 	defer stop()
-	results := doctor.Run(ctx, doctor.ThisMachine(ctx, c.session(from).Machine(), func() (*compile.Compiled, units.Desired, error) {
-		return c.installed(from)
-	}))
+	s := c.session(from)
+	results := doctor.Run(ctx, doctor.ThisMachine(ctx, s.Machine(), s.Installed))
 	if asJSON {
 		if err := c.printJSON(document{"checks": results}); err != nil {
 			return err

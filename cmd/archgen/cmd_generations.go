@@ -71,7 +71,7 @@ func (c *cli) rollback(o *applyOptions, args []string) error {
 	if err != nil {
 		return err
 	}
-	_, want, err := c.installed(&o.source)
+	_, want, err := c.session(&o.source).Installed()
 	if err != nil {
 		return err
 	}

@@ -61,11 +61,12 @@ func (c *cli) hold(o *applyOptions, ids []string, until, why string) error {
 // setHold changes the overlays of apps. The pass after it only writes into the unit files which
 // manifest they are of.
 func (c *cli) setHold(o *applyOptions, ids []string, set func(installed.Directory, string) error) error {
-	dir, err := c.directory(&o.source)
+	s := c.session(&o.source)
+	dir, err := s.Directory()
 	if err != nil {
 		return err
 	}
-	_, want, err := c.installed(&o.source)
+	_, want, err := s.Installed()
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/catalogs"
+	"github.com/archipelago-os/archipelago/cmd/archgen/passes"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/cmd/archgen/updates/updater"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
@@ -152,7 +153,7 @@ func (c *cli) update(o *updateOptions, ids []string) error {
 	}
 	ctx, stop := interruptible()
 	defer stop()
-	l, err := c.connect(ctx, o.scope())
+	l, err := c.session(&o.source).Connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -171,7 +172,7 @@ func (c *cli) update(o *updateOptions, ids []string) error {
 	var refresh func()
 	if o.isAuto {
 		refresh = func() {
-			if _, err := c.refreshCatalogs(ctx, o.scope(), nil, func(catalogs.Status) {}); err != nil {
+			if _, err := c.catalogs(o.scope()).RefreshAll(ctx, nil, func(catalogs.Status) {}); err != nil {
 				c.say(err) // what was accepted before stays
 			}
 		}
@@ -186,12 +187,13 @@ func (c *cli) update(o *updateOptions, ids []string) error {
 	if err != nil {
 		return err
 	}
-	return outcome(sum.NotUpdated, sum.Updated+len(sum.Staged))
+	return passes.Outcome(sum.NotUpdated, sum.Updated+len(sum.Staged))
 }
 
 // updatesRunner updates apps of a machine, and prints what it does.
 func (c *cli) updatesRunner(l *machine.Machine, o *applyOptions) (*updater.Runner, error) {
-	dir, err := c.directory(&o.source)
+	s := c.session(&o.source)
+	dir, err := s.Directory()
 	if err != nil {
 		return nil, err
 	}
@@ -201,18 +203,18 @@ func (c *cli) updatesRunner(l *machine.Machine, o *applyOptions) (*updater.Runne
 		}
 	}
 	return &updater.Runner{
-		Machine: l, Dir: dir, Source: c.from(&o.source), Boot: machine.Boot(),
+		Machine: l, Dir: dir, Source: s.Compiler(), Boot: machine.Boot(),
 		Entries: func() ([]catalog.Entry, error) {
-			remotes, _ := c.catalogs(o.scope()).Remotes()
+			remotes, _ := s.Catalogs().Remotes()
 			entries, _, err := catalog.All(paths.Env{Getenv: c.getenv}.Catalog(), remotes...)
 			return entries, err
 		},
-		Diagnose: func(k *compile.Compiled) error { return c.sayDiagnostics(k, false) },
+		Diagnose: func(k *compile.Compiled) error { return s.SayDiagnostics(k, false) },
 		Pass: func(ctx context.Context, ids []string, asked func(string) units.Kind) (reconcile.Report, error) {
-			_, report, err := c.reconcile(ctx, l, o, ids, asked)
+			_, report, err := c.passes(o).Reconcile(ctx, l, ids, asked)
 			return report, err
 		},
-		Record: record, Pulling: c.sayPulling, Failed: c.say,
+		Record: passes.Record, Pulling: s.SayPulling, Failed: s.Say,
 		Warn: func(app, text string) { fmt.Fprintf(c.stderr, "%s: %s\n", app, ui.Printable(text)) },
 		Left: func(app, why string) { unlessJSON(func() { fmt.Fprintf(c.stdout, "%s: %s\n", app, why) }) },
 		Staged: func(app string, to update.Origin) {

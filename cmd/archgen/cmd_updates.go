@@ -56,7 +56,7 @@ type updatesOptions struct {
 func (c *cli) updates(o *updatesOptions, ids []string) error {
 	ctx, stop := interruptible()
 	defer stop()
-	l, err := c.connect(ctx, o.scope())
+	l, err := c.session(&o.source).Connect(ctx)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func survey(ctx context.Context, u *updater.Runner, ids []string) (*updates.Surv
 // refreshReleases reads the catalogs from sources again, and asks registries about the own manifests among
 // apps. What can't be read it reports and returns as unread: what was known of it stays.
 func (c *cli) refreshReleases(ctx context.Context, u *updater.Runner, o *updatesOptions, ids []string) (unread, err error) {
-	_, unread = c.refreshCatalogs(ctx, o.scope(), nil, func(catalogs.Status) {})
+	_, unread = c.catalogs(o.scope()).RefreshAll(ctx, nil, func(catalogs.Status) {})
 	s, apps, err := survey(ctx, u, ids)
 	if err != nil {
 		return nil, err

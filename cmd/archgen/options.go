@@ -10,12 +10,8 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/lifecycle"
 	"github.com/archipelago-os/archipelago/cmd/archgen/passes"
 	"github.com/archipelago-os/archipelago/cmd/archgen/session"
-	"github.com/archipelago-os/archipelago/generator/compile"
-	"github.com/archipelago-os/archipelago/healthd/journal"
-	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
-	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
 // stabilizationTime is how long a started app has to stay up; zero is the default. Tests
@@ -107,43 +103,13 @@ func (c *cli) apply(o *applyOptions, ids []string, asked units.Kind) error {
 	return c.passes(o).Apply(ids, passes.Always(asked))
 }
 
-func (c *cli) reconcile(ctx context.Context, m *machine.Machine, o *applyOptions, ids []string, asked func(id string) units.Kind) (*compile.Compiled, reconcile.Report, error) {
-	return c.passes(o).Reconcile(ctx, m, ids, asked)
-}
-
-func (c *cli) connect(ctx context.Context, scope units.Scope) (*machine.Machine, error) {
-	return c.sessionOf(scope).Connect(ctx)
-}
-
-func (c *cli) from(s *source) compile.Source { return c.session(s).Compiler() }
-
-func (c *cli) installed(s *source) (*compile.Compiled, units.Desired, error) {
-	return c.session(s).Installed()
-}
-
-func (c *cli) directory(s *source) (installed.Directory, error) { return c.session(s).Directory() }
-
 func (c *cli) catalogs(scope units.Scope) catalogs.Catalogs { return c.sessionOf(scope).Catalogs() }
 
-func (c *cli) refreshCatalogs(ctx context.Context, scope units.Scope, names []string, tell func(catalogs.Status)) (accepted int, err error) {
-	return c.catalogs(scope).RefreshAll(ctx, names, tell)
-}
-
-func (c *cli) sayDiagnostics(k *compile.Compiled, asJSON bool) error {
-	return c.session(&source{}).SayDiagnostics(k, asJSON)
-}
-
 func (c *cli) say(err error) { c.session(&source{}).Say(err) }
-
-func (c *cli) sayPulling(app, image string) { c.session(&source{}).SayPulling(app, image) }
 
 func (c *cli) printJSON(v any) error { return c.session(&source{}).PrintJSON(v) }
 
 func interruptible() (context.Context, context.CancelFunc) { return session.Interruptible() }
-
-func record(e journal.Event) { passes.Record(e) }
-
-func outcome(failed, well int) error { return passes.Outcome(failed, well) }
 
 type document = session.Document
 
