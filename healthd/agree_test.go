@@ -25,7 +25,7 @@ func (w *world) read() []status.App {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	reader := machine.StatusReader{Host: m.Host, Files: w.Machine, Probe: m.Probe, LastLines: m.LastLines}
+	reader := machine.StatusReader{Host: m.Host, Files: w.Machine, Probe: m.Probe, LastLines: m.LastLines, Trials: func() (map[string]time.Time, error) { return w.ends, nil }}
 	apps, problems, err := reader.Read(w.t.Context(), want, nil, w.diagnostics)
 	if err != nil || len(problems) > 0 {
 		w.t.Error(err, problems)
@@ -57,6 +57,9 @@ var scenes = map[string]struct {
 	want, level string
 }{
 	"serving": {func(*world) {}, "running", "serving"},
+	"on trial": {func(w *world) {
+		w.ends = map[string]time.Time{"web": w.began.Add(time.Hour)}
+	}, "running", "serving"},
 	"loading": {func(w *world) {
 		w.answer(says(probe.Outcome{State: probe.Loading, Reason: probe.StartingUp, Detail: "verifying blocks", Progress: 0.43}))
 	}, "running (loading)", "loading"},

@@ -50,15 +50,15 @@ func TestTrials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, "web")
 		var at []time.Duration
-		w.trials = func(_ context.Context, r reconcile.Report, _ units.History) (next time.Time) {
+		w.trials = func(_ context.Context, r reconcile.Report, _ units.History) map[string]time.Time {
 			at = append(at, time.Since(w.began).Round(time.Second))
 			if r.Units["app@web.service"].Active != units.Active {
 				t.Error("the pass has not observed the service")
 			}
-			if len(at) == 1 {
-				next = w.began.Add(90 * time.Second)
+			if len(at) > 1 {
+				return nil
 			}
-			return next
+			return map[string]time.Time{"web": w.began.Add(90 * time.Second)}
 		}
 		w.run(2*time.Minute, func() {
 			time.Sleep(time.Minute)

@@ -72,8 +72,8 @@ type passResult struct {
 	// after the pass.
 	diagnostics map[string]string
 	history     units.History
-	// trial is when a trial ends, the zero time if none does.
-	trial time.Time
+	// trials is when the trials of releases end, by app.
+	trials map[string]time.Time
 }
 
 // isOther reports whether the pass is not about an app, and only restores its files.
@@ -132,7 +132,7 @@ func (d *daemon) begin(ctx context.Context) {
 		e.took = time.Since(start)
 		e.history, _ = d.Host.Store.History() // the pass has read it, or reported an error
 		if d.Trials != nil && e.err == nil {
-			e.trial = d.Trials(ctx, e.report, e.history)
+			e.trials = d.Trials(ctx, e.report, e.history)
 		}
 		d.ended <- e
 	}()
@@ -161,8 +161,8 @@ func (d *daemon) end(ctx context.Context, e passResult) {
 			d.lookAgain(max(0, time.Until(e.report.Due)))
 		}
 	}
-	if !e.trial.IsZero() {
-		d.lookAgain(max(0, time.Until(e.trial)))
+	for _, end := range e.trials {
+		d.lookAgain(max(0, time.Until(end)))
 	}
 	if e.err == nil || e.report.Units != nil { // a pass that failed may have observed the apps
 		d.note(ctx, e)

@@ -186,7 +186,7 @@ func (e passResult) apps() []units.App {
 // scenes is what a pass observed of its apps, with what it could not do, and without the effects of
 // its actions: the next pass observes those.
 func (e passResult) scenes() map[string]status.Scene {
-	look := status.Look{Want: e.want, Units: e.report.Units, History: e.history, Actions: slices.Clone(e.report.Undone)}
+	look := status.Look{Want: e.want, Units: e.report.Units, History: e.history, Actions: slices.Clone(e.report.Undone), Trials: e.trials}
 	for _, a := range e.report.Actions {
 		if a.Kind == units.Leave {
 			look.Actions = append(look.Actions, a)

@@ -49,8 +49,10 @@ type world struct {
 	lines       map[string][]string
 	// room is how many more containers fit each limit.
 	room map[units.Limit]int
-	// trials is called after each pass.
-	trials func(context.Context, reconcile.Report, units.History) time.Time
+	// ends is when trials end, by app.
+	ends map[string]time.Time
+	// trials is called after each pass, if a test sets it.
+	trials func(context.Context, reconcile.Report, units.History) map[string]time.Time
 	// rests is when it rested.
 	rests []time.Duration
 }
@@ -150,7 +152,7 @@ func (w *world) machine() healthd.Machine {
 			return units.Desired{Apps: w.apps, Invalid: w.kept, Complete: true}, w.failing
 		},
 		Diagnostics: func() map[string]string { return w.diagnostics },
-		LastLines:   w.LastLines, Trials: w.trials,
+		LastLines:   w.LastLines, Trials: w.after,
 		Host:  host,
 		Hints: w.hints, FileWatch: w.fileWatch, Resync: 5 * time.Minute, Follow: w.follow, ReleaseMemory: w.releaseMemory, Watchdog: time.Tick(15 * time.Second), Alive: func() {},
 		Probe: func(ctx context.Context, t probe.Target) probe.Outcome {
@@ -213,4 +215,11 @@ func (w *world) LastLines(_ context.Context, unit string) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.lines[unit]
+}
+
+func (w *world) after(ctx context.Context, r reconcile.Report, history units.History) map[string]time.Time {
+	if w.trials != nil {
+		return w.trials(ctx, r, history)
+	}
+	return w.ends
 }

@@ -62,7 +62,7 @@ func TestWhatCallersSee(t *testing.T) {
 	s.call(t, Name+".GetApp", "lnd").mustStore(t, &lnd)
 	if d := cmp.Diff(map[string]any{
 		"State": "running", "Reason": "loading", "Meaning": "", "Mend": "", "Health": "loading", "Level": "loading", "Detail": "verifying blocks",
-		"Error": "", "PassError": "", "Progress": 0.43, "SinceUSec": uint64(5), "NextRepairUSec": uint64(0), "Restarts": uint64(1),
+		"Error": "", "PassError": "", "Progress": 0.43, "SinceUSec": uint64(5), "NextRepairUSec": uint64(0), "TrialUSec": uint64(0), "Restarts": uint64(1),
 		"Repairs": map[string]uint64{"restart": 2}, "LatencyUSec": uint64(3000), "Log": []string{"last \uFFFDwords\uFFFD"}, "PassLog": []string{"said before"},
 	}, plain(knots)); d != "" {
 		t.Errorf("GetApp knots (-want +have):\n%s", d)
@@ -101,7 +101,8 @@ func TestSameAsJSON(t *testing.T) {
 			Actions:  []units.Action{{Kind: units.Leave, Target: "app@web.service", Reason: units.ReasonGaveUp}},
 			Record:   units.Record{Tries: 9, Last: now}, Lines: map[string][]string{"app@web.service": {"opening the wallet", "no such wallet"}},
 		},
-		"invalid": {Refused: units.ReasonInvalidManifest, Diagnostic: "web.yaml:5:15: error: what is that?"},
+		"on trial": {Services: service(units.Unit{Active: units.Active}, status.Answer{}), TrialUntil: now},
+		"invalid":  {Refused: units.ReasonInvalidManifest, Diagnostic: "web.yaml:5:15: error: what is that?"},
 	} {
 		scene.ID = "web"
 		app := status.Of(scene)
@@ -117,7 +118,7 @@ func TestSameAsJSON(t *testing.T) {
 		facts["Log"] = texts(app.Log)
 		for fact, key := range map[string]string{
 			"State": "state", "Reason": "reason", "Meaning": "meaning", "Mend": "mend", "Health": "health", "Level": "level", "Progress": "progress",
-			"Detail": "detail", "Error": "error", "Log": "log", "ExitCode": "exit_code", "Restarts": "restarts", "SinceUSec": "since", "NextRepairUSec": "next_repair_at",
+			"Detail": "detail", "Error": "error", "Log": "log", "ExitCode": "exit_code", "Restarts": "restarts", "SinceUSec": "since", "NextRepairUSec": "next_repair_at", "TrialUSec": "trial_until",
 		} {
 			if said, told := fmt.Sprint(asJSON[key]), fmt.Sprint(inJSON(facts[fact], strings.HasSuffix(fact, "USec"))); said != told {
 				t.Errorf("%s: %s is %q, and %s %q", name, key, said, fact, told)

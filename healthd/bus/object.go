@@ -214,7 +214,7 @@ func factsOf(a healthd.App) map[string]any {
 	facts := map[string]any{
 		"State": string(a.State), "Reason": string(a.Reason), "Meaning": a.Meaning, "Mend": a.Mend,
 		"Health": string(a.Health), "Level": string(a.Level), "Detail": text(a.Detail), "Error": text(a.Error), "PassError": text(a.PassError),
-		"SinceUSec": sinceEpoch(a.Since), "NextRepairUSec": sinceEpoch(a.NextRepairAt), "Restarts": uint64(a.Restarts), "Repairs": repairs,
+		"SinceUSec": sinceEpoch(a.Since), "NextRepairUSec": sinceEpoch(a.NextRepairAt), "TrialUSec": sinceEpoch(a.TrialUntil), "Restarts": uint64(a.Restarts), "Repairs": repairs,
 	}
 	if a.Progress != nil {
 		facts["Progress"] = *a.Progress

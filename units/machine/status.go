@@ -25,6 +25,8 @@ type StatusReader struct {
 	Probe func(context.Context, probe.Target) probe.Outcome
 	// LastLines returns the last lines that a unit wrote.
 	LastLines func(ctx context.Context, unit string) []string
+	// Trials returns when the trials of releases end, by app.
+	Trials func() (map[string]time.Time, error)
 }
 
 // probeTime is the timeout of probes and of the journal.
@@ -42,6 +44,10 @@ func (r StatusReader) Read(ctx context.Context, want units.Desired, manifests []
 	if err != nil {
 		problems = append(problems, err)
 	}
+	trials, err := r.Trials()
+	if err != nil {
+		problems = append(problems, err)
+	}
 	l.want = want
 	host := r.Host
 	host.Services, host.Health = &l, l.health
@@ -54,7 +60,7 @@ func (r StatusReader) Read(ctx context.Context, want units.Desired, manifests []
 			return nil, nil, err
 		}
 	}
-	scenes := l.scenes(status.Look{Want: want, Units: l.found, Actions: plan.Actions(), History: history}, manifests)
+	scenes := l.scenes(status.Look{Want: want, Units: l.found, Actions: plan.Actions(), History: history, Trials: trials}, manifests)
 	for id, scene := range scenes {
 		scene.Diagnostic = diagnostics[id]
 		scenes[id] = scene

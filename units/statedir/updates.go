@@ -107,6 +107,16 @@ func (s Store) Trials() ([]*update.Journal, error) {
 	return list, nil
 }
 
+// TrialEnds returns when the trials of releases end, by app.
+func (s Store) TrialEnds() (map[string]time.Time, error) {
+	list, err := s.Trials()
+	ends := make(map[string]time.Time, len(list))
+	for _, j := range list {
+		ends[j.App] = j.Trial.Until
+	}
+	return ends, err
+}
+
 // Trial returns the update of an app whose release is on trial, nil without one.
 func (s Store) Trial(app string) (*update.Journal, error) { return s.trial(app + ".json") }
 

@@ -38,6 +38,8 @@ type Scene struct {
 	Diagnostic string
 	// WaitsFor is the apps that it requires, UsedBy those that require it.
 	WaitsFor, UsedBy []string
+	// TrialUntil is when the trial of its release ends, the zero time if it is not on trial.
+	TrialUntil time.Time
 	// Lines is the last log lines of the units that Unexplained lists.
 	Lines map[string][]string
 }
@@ -60,6 +62,8 @@ type Look struct {
 	// Actions is what a pass would do or leave undone, and why.
 	Actions []units.Action
 	History units.History
+	// Trials is when the trials of releases end, by app.
+	Trials map[string]time.Time
 }
 
 // Scenes returns the scenes of apps by ID, without their services and log lines.
@@ -84,6 +88,7 @@ func (l Look) Scenes(ids []string) map[string]Scene {
 			Refused: refused[id], Removed: l.Want.Complete && !isWanted && refused[id] == "",
 			RolledBack: isWanted && l.History.RolledBack(app), Record: l.History[id],
 			WaitsFor: slices.Compact(slices.Sorted(slices.Values(app.Needs))), UsedBy: slices.Sorted(slices.Values(usedBy[id])),
+			TrialUntil: l.Trials[id],
 		}
 	}
 	return list
@@ -127,7 +132,9 @@ type App struct {
 	UsedBy   []string `json:"used_by"`
 	// NextRepairAt is the earliest time of the next repair, null if none is delayed.
 	NextRepairAt *time.Time `json:"next_repair_at"`
-	Parts        []Part     `json:"parts"`
+	// TrialUntil is when the trial of its release ends, null if it is not on trial.
+	TrialUntil *time.Time `json:"trial_until"`
+	Parts      []Part     `json:"parts"`
 }
 
 // Part is the status of one service of an app.
@@ -191,6 +198,7 @@ func Of(s Scene) App {
 	if a.Reason == units.ReasonBackingOff || a.Reason == units.ReasonGaveUp {
 		a.NextRepairAt = moment(s.Record.Next())
 	}
+	a.TrialUntil = moment(s.TrialUntil)
 	return a
 }
 

@@ -31,28 +31,27 @@ type Watch struct {
 	atWork map[string]bool
 }
 
-// After is called with what a pass saw, and the history after it. It returns when to look again, the zero
-// time if no trial ends.
-func (w *Watch) After(ctx context.Context, r reconcile.Report, history units.History) (next time.Time) {
+// After is called with what a pass saw, and the history after it. It returns when the trials end that
+// continue, by app.
+func (w *Watch) After(ctx context.Context, r reconcile.Report, history units.History) (ends map[string]time.Time) {
 	if j, err := w.Store.UpdateJournal(); err == nil && j != nil {
 		w.have(ctx, j.App)
 	}
 	list, err := w.Store.Trials()
 	if err != nil {
-		return next // the next archgen apply reports it
+		return nil // the next archgen apply reports it
 	}
+	ends = map[string]time.Time{}
 	seen := Seen{Now: w.Now(), Boot: w.Boot, Units: r.Units, History: history, OnTrial: Apps(list)}
 	for _, j := range list {
 		switch Judge(j, seen).Kind {
 		case Pending:
-			if next.IsZero() || j.Trial.Until.Before(next) {
-				next = j.Trial.Until
-			}
+			ends[j.App] = j.Trial.Until
 		case Passed, Failed, Superseded:
 			w.have(ctx, j.App)
 		}
 	}
-	return next
+	return ends
 }
 
 // Apps is the apps that are on trial.

@@ -55,7 +55,7 @@ func TestWatch(t *testing.T) {
 		}
 		after := func(what string, u units.Unit, next time.Time, want ...string) {
 			t.Helper()
-			got := w.After(t.Context(), reconcile.Report{Units: map[string]units.Unit{"app@web.service": u}}, nil)
+			got := w.After(t.Context(), reconcile.Report{Units: map[string]units.Unit{"app@web.service": u}}, nil)["web"]
 			synctest.Wait()
 			mu.Lock()
 			defer mu.Unlock()

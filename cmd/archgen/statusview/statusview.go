@@ -25,8 +25,6 @@ type App struct {
 	compile.Description
 	// LANAddress is the address of the first port for other machines, or empty.
 	LANAddress string `json:"lan_address"`
-	// TrialUntil is when the trial of its release ends, nil if it is not on trial.
-	TrialUntil *time.Time `json:"trial_until,omitempty"`
 }
 
 // View prints statuses.

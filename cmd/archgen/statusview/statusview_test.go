@@ -95,7 +95,7 @@ func TestStatusJSON(t *testing.T) {
 		"created", "detail", "digest", "error", "exit_code", "health", "image", "level", "log", "meaning", "mend", "ports", "progress", "reason",
 		"restarts", "since", "started_at", "state",
 	}
-	ofApp := slices.Concat(both, []string{"id", "lan_address", "name", "next_repair_at", "parts", "rights", "ui", "used_by", "version", "waits_for"})
+	ofApp := slices.Concat(both, []string{"id", "lan_address", "name", "next_repair_at", "parts", "rights", "trial_until", "ui", "used_by", "version", "waits_for"})
 	for title, tt := range map[string]struct {
 		want []string
 		have map[string]any
@@ -104,7 +104,7 @@ func TestStatusJSON(t *testing.T) {
 			t.Errorf("keys of an %s (-want +have):\n%s", title, d)
 		}
 		for key, value := range tt.have {
-			isNullable := slices.Contains([]string{"created", "exit_code", "next_repair_at", "progress", "since", "started_at", "ui"}, key)
+			isNullable := slices.Contains([]string{"created", "exit_code", "next_repair_at", "progress", "since", "started_at", "trial_until", "ui"}, key)
 			if value == nil && !isNullable {
 				t.Errorf("%s of an %s is null", key, title)
 			}

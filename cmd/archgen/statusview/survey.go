@@ -14,7 +14,6 @@ import (
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/prestart"
 	"github.com/archipelago-os/archipelago/units/status"
-	"github.com/archipelago-os/archipelago/units/update"
 )
 
 // Survey is the state of all apps at one time.
@@ -31,7 +30,7 @@ type Survey struct {
 // Take reads the unit files and systemd, and probes the running apps.
 func Take(ctx context.Context, l *machine.Machine, k *compile.Compiled, want units.Desired) (*Survey, error) {
 	reader := machine.StatusReader{
-		Host: l.ForPreview(), Files: l.Files(), Probe: l.Health.Probe, LastLines: l.Services.LastLines,
+		Host: l.ForPreview(), Files: l.Files(), Probe: l.Health.Probe, LastLines: l.Services.LastLines, Trials: l.Store.TrialEnds,
 	}
 	ids := make([]string, 0, len(k.Loaded.Manifests))
 	for _, m := range k.Loaded.Manifests {
@@ -45,18 +44,10 @@ func Take(ctx context.Context, l *machine.Machine, k *compile.Compiled, want uni
 	if err != nil {
 		problems = append(problems, err)
 	}
-	trials, err := l.Store.Trials()
-	if err != nil {
-		problems = append(problems, err)
-	}
 	s := &Survey{Compiled: k, Now: time.Now(), Watches: watches, Problems: problems}
 	address := prestart.Address()
 	for _, a := range apps {
-		app := App{App: a, Description: k.Describe(a.ID, address), LANAddress: status.LANAddress(a.Ports, address)}
-		if i := slices.IndexFunc(trials, func(j *update.Journal) bool { return j.App == a.ID }); i >= 0 {
-			app.TrialUntil = &trials[i].Trial.Until
-		}
-		s.Apps = append(s.Apps, app)
+		s.Apps = append(s.Apps, App{App: a, Description: k.Describe(a.ID, address), LANAddress: status.LANAddress(a.Ports, address)})
 	}
 	return s, nil
 }
