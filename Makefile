@@ -36,12 +36,14 @@ compile: # what a package's build runs: it installs nothing and needs no network
 check-package: # what a package's build tests: what needs nothing but Go
 	go test ./generator/... ./manifests/... ./units/... ./healthd/... ./cmd/engine-proxy/... ./packaging/...
 
-# What forky's machine is made of, 90 s of work, is built while the tests run on trixie: they
-# leave a third of two cores idle. e2e-podman says what is wrong with it.
-test: setup lint race model-test machine ## Everything: lint, unit tests under the race detector, the test machine
-	@$(MAKE) --no-print-directory machine SUITE=forky >/dev/null 2>&1 & \
-	$(MAKE) --no-print-directory e2e; status=$$?; wait; exit $$status
-	@$(MAKE) --no-print-directory e2e-podman
+# The tests on forky run beside those on trixie, which leave a third of two cores idle. What they print
+# follows at the end.
+test: setup lint race model-test build machine ## Everything: lint, unit tests under the race detector, the test machine
+	@test/setup packages
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	{ $(MAKE) --no-print-directory machine SUITE=forky && $(E2E_FORKY) -parallel 1; } >"$$log" 2>&1 & \
+	trixie=0; ARCHIPELAGO_HOST_SUITE=trixie $(E2E_ALL) -parallel 5 || trixie=$$?; \
+	forky=0; wait $$! || forky=$$?; cat "$$log"; exit $$((trixie | forky))
 
 unit: setup ## Unit tests, fast
 	go test ./...
@@ -103,18 +105,20 @@ demo: setup build ## Boot a machine, start a Bitcoin node, break it, watch it re
 machine: setup ## Build what test machines are made of, for SUITE (trixie, forky)
 	@for images in all noshell bitcoin-knots,nginx; do test/host/host build --suite $(SUITE) --images $$images >/dev/null; done
 
-# Two cores are idle for a third of the time with four machines.
-E2E = go test -tags e2e -count=1 -timeout 45m -parallel 5
-
-e2e: setup build machine ## The real thing: systemd and rootless Podman on the test machine, of SUITE
-	@test/setup packages
-	ARCHIPELAGO_HOST_SUITE=$(SUITE) $(E2E) ./test/host ./test/e2e ./test/package
-
+E2E = go test -tags e2e -count=1 -timeout 45m
+E2E_ALL = $(E2E) ./test/host ./test/e2e ./test/package
 # Keys and values, what archgen reads of containers and secrets without Podman, networks,
 # adoption, import of containers, removal.
+E2E_FORKY = ARCHIPELAGO_HOST_SUITE=forky $(E2E) ./test/e2e -run '^(TestSystemd|TestValuesArriveUnchanged|TestPodmanAgreesWithConform|TestScripts)$$/^(archgen_render.*|adopt|doctor|files|first|import-container|isolation|objects|parts|remove)$$'
+
+# Two cores are idle for a third of the time with four machines.
+e2e: setup build machine ## The real thing: systemd and rootless Podman on the test machine, of SUITE
+	@test/setup packages
+	ARCHIPELAGO_HOST_SUITE=$(SUITE) $(E2E_ALL) -parallel 5
+
 e2e-podman: setup build ## The part of e2e that depends on the version of Podman, with forky's
 	@$(MAKE) --no-print-directory machine SUITE=forky
-	ARCHIPELAGO_HOST_SUITE=forky $(E2E) ./test/e2e -run '^(TestSystemd|TestValuesArriveUnchanged|TestPodmanAgreesWithConform|TestScripts)$$/^(archgen_render.*|adopt|doctor|files|first|import-container|isolation|objects|parts|remove)$$'
+	$(E2E_FORKY) -parallel 5
 
 # What is installed, and what uninstall removes: mode, place below PREFIX (a
 # folder ends in /), sources.

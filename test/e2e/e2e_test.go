@@ -5,9 +5,11 @@
 package e2e
 
 import (
+	"flag"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -53,21 +55,27 @@ func runScripts(t *testing.T, dir string) {
 	}
 	close(queue)
 	var workers sync.WaitGroup
-	for range cap(turns) { // passes spend most of the time waiting
+	for range cap(turns()) { // passes spend most of the time waiting
 		workers.Go(func() {
 			for script := range queue {
-				turns <- struct{}{}
+				turns() <- struct{}{}
 				t.Run(scriptName(script), func(t *testing.T) { runScript(t, script) })
-				<-turns
+				<-turns()
 			}
 		})
 	}
 	workers.Wait()
 }
 
-// turns bounds the machines of all scripts. testing's own parallel subtests would start in the
-// reverse order of their names.
-var turns = make(chan struct{}, 5)
+// turns bounds the machines of all scripts, to what -parallel says. testing's own parallel subtests
+// would start in the reverse order of their names.
+var turns = sync.OnceValue(func() chan struct{} {
+	n, err := strconv.Atoi(flag.Lookup("test.parallel").Value.String())
+	if err != nil {
+		panic(err) // it is a number
+	}
+	return make(chan struct{}, n)
+})
 
 // slowScripts is the scripts that take longest, the slowest last. They start first: one of them
 // would be alone at the end.
