@@ -42,7 +42,6 @@ type Machine struct {
 	Diagnostics func() map[string]string
 	// Trials is called after each pass with what it saw, and the history after it. It has the trials of
 	// releases ended that are over or in which something failed, and returns when the others end, by app.
-	// It may be left out.
 	Trials func(ctx context.Context, r reconcile.Report, history units.History) map[string]time.Time
 	// LastLines returns the last lines that a unit wrote. It may take a while.
 	LastLines func(ctx context.Context, unit string) []string

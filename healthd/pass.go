@@ -131,7 +131,7 @@ func (d *daemon) begin(ctx context.Context) {
 		e.report, e.err = reconcile.Run(ctx, desired, host)
 		e.took = time.Since(start)
 		e.history, _ = d.Host.Store.History() // the pass has read it, or reported an error
-		if d.Trials != nil && e.err == nil {
+		if e.err == nil {
 			e.trials = d.Trials(ctx, e.report, e.history)
 		}
 		d.ended <- e

@@ -35,7 +35,7 @@ type compiled struct {
 }
 
 // sets is the files of a desired state.
-func sets(want *units.Desired) []units.Set {
+func sets(want units.Desired) []units.Set {
 	list := make([]units.Set, 0, len(want.Apps)+1)
 	for _, app := range want.Apps {
 		list = append(list, app.Files)
@@ -88,7 +88,7 @@ func (s Store) Compiled(by CompiledBy, inputs string) (units.Desired, bool) {
 	if json.Unmarshal(line, &c) != nil || c.Inputs != digestOf(inputs) {
 		return units.Desired{}, false
 	}
-	for _, files := range sets(&c.Want) {
+	for _, files := range sets(c.Want) {
 		for i := range files {
 			if len(c.Sizes) == 0 || c.Sizes[0] < 0 || c.Sizes[0] > len(contents) {
 				return units.Desired{}, false

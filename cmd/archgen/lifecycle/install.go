@@ -21,7 +21,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/statedir"
 )
 
-// Wanted is what is to be installed.
+// Wanted is what an operator asks to install.
 type Wanted struct {
 	// Names is ids of catalogs, CATALOG/ID, and paths of manifests.
 	Names []string

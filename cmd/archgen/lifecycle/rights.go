@@ -131,6 +131,6 @@ func (a Apps) Revoke(id string, list []string) error {
 	if err := g.Revoke(list); err != nil || a.Root != "" {
 		return err
 	}
-	a.Lenient = true // revoking the right is meant to make the app invalid
+	a.Lenient = true // without the right the app is invalid, as asked for
 	return a.Apply(nil, passes.Always(""))
 }

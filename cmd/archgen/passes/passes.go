@@ -102,7 +102,7 @@ func (p *Passes) Reconcile(ctx context.Context, m *machine.Machine, ids []string
 		return nil, reconcile.Report{}, err
 	}
 	var k *compile.Compiled
-	compiler := recompiler{Source: p.Compiler(), Store: &m.Store}
+	compiler := recompiler{Source: p.Compiler(), Store: m.Store}
 	desired := func() (want units.Desired, err error) {
 		before := k
 		if k, want, err = compiler.installed(); err != nil {
@@ -129,8 +129,8 @@ func (p *Passes) Reconcile(ctx context.Context, m *machine.Machine, ids []string
 	return k, report, err
 }
 
-// requested is some of the installed apps, or all without ids, each with its request. An app whose
-// manifest is invalid takes part with its unit files if it is to be stopped.
+// requested is some of the installed apps, or all without ids, each with its request. To stop an app
+// with an invalid manifest, its unit files are enough.
 func (p *Passes) requested(m *machine.Machine, want units.Desired, ids []string, asked Request) (units.Desired, error) {
 	kept := slices.DeleteFunc(slices.Clone(want.Invalid), func(id string) bool { return asked(id) != units.Stop })
 	want.Apps = slices.Concat(want.Apps, m.Files().Rendered(kept))

@@ -13,8 +13,8 @@ import (
 // made of: a pass compiles them before it pulls images, and once more when it has the lock.
 type recompiler struct {
 	compile.Source
-	// Store keeps the result for the next command. Nil keeps nothing.
-	Store *statedir.Store
+	// Store keeps the result for the next command.
+	Store statedir.Store
 
 	before string
 	k      *compile.Compiled
@@ -38,7 +38,7 @@ func (r *recompiler) installed() (*compile.Compiled, units.Desired, error) {
 // recall takes the result of an earlier command with the same inputs, or compiles.
 func (r *recompiler) recall(inputs string) error {
 	r.before = inputs
-	if inputs != "" && r.Store != nil {
+	if inputs != "" {
 		if want, ok := r.Store.Compiled(statedir.ByApply, inputs); ok {
 			r.k, r.want = &compile.Compiled{Whole: true}, want
 			return nil
@@ -55,7 +55,7 @@ func (r *recompiler) compile() (err error) {
 	case r.before == "":
 	case isOfMachine(r.k, r.want):
 		r.before = ""
-	case len(r.k.Diags) == 0 && r.Store != nil: // with the manifests the diagnostics would be missing
+	case len(r.k.Diags) == 0: // with the manifests the diagnostics would be missing
 		_ = r.Store.SaveCompiled(statedir.ByApply, r.before, r.want) // else it is compiled again
 	}
 	return nil

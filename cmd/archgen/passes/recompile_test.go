@@ -96,7 +96,7 @@ func TestRecompileLater(t *testing.T) {
 		for session.Inputs(source) == "" {
 			runtime.Gosched()
 		}
-		r := recompiler{Source: source, Store: &store}
+		r := recompiler{Source: source, Store: store}
 		k, want, err := r.installed()
 		if err != nil {
 			t.Fatal(err)

@@ -46,15 +46,15 @@ func (h *host) Try(ctx context.Context, j *update.Journal) (until time.Time, err
 	return t.Until, h.Machine.Store.SaveTrial(&on)
 }
 
-// Withdraw ends the trial of a release, and records that an app has the release again that it had before the update, and how to return to
-// the one before that.
+// Withdraw ends the trial of a release. It records that the app has its earlier release again, and how to
+// return to the one before that.
 func (h *host) Withdraw(j *update.Journal) error {
 	store := h.Machine.Store
 	return errors.Join(store.EndTrial(j.App), store.SaveEarlierRelease(j.App, j.Earlier), store.SaveOrigin(j.App, j.From.AsReleased()))
 }
 
-// concludeTrials removes old snapshots, and ends the trials that are over or in which something failed, except of some apps. The
-// lock is held.
+// concludeTrials removes expired snapshots, and ends the trials that are over or in which something
+// failed, except those of some apps. The lock is held.
 func (r *Runner) concludeTrials(ctx context.Context, isLeft func(app string) bool) error {
 	if err := r.forgetExpired(ctx); err != nil {
 		return err
