@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,22 +91,12 @@ func (s Store) SaveUpdateJournal(j *update.Journal) error {
 
 // Trials returns the updates whose releases are on trial, by app.
 func (s Store) Trials() ([]*update.Journal, error) {
-	names, err := durable.Names(s.trials())
-	if err != nil {
-		return nil, err
-	}
-	list := make([]*update.Journal, 0, len(names))
-	for _, name := range names {
-		j, err := s.trial(name)
-		if err != nil {
-			return list, err
-		}
-		if j != nil {
-			list = append(list, j)
-		}
-	}
-	return list, nil
+	list, err := allStored[update.Journal](s.trials(), trialMend)
+	return slices.DeleteFunc(list, func(j *update.Journal) bool { return j.Trial == nil }), err
 }
+
+// trialMend is what to do about a damaged record of a trial.
+const trialMend = "remove it to end the trial"
 
 // TrialEnds returns when the trials of releases end, by app.
 func (s Store) TrialEnds() (map[string]time.Time, error) {
@@ -118,10 +109,8 @@ func (s Store) TrialEnds() (map[string]time.Time, error) {
 }
 
 // Trial returns the update of an app whose release is on trial, nil without one.
-func (s Store) Trial(app string) (*update.Journal, error) { return s.trial(app + ".json") }
-
-func (s Store) trial(name string) (*update.Journal, error) {
-	j, err := stored[update.Journal](s.trials(), name, "remove it to end the trial")
+func (s Store) Trial(app string) (*update.Journal, error) {
+	j, err := stored[update.Journal](s.trials(), app+".json", trialMend)
 	if err == nil && j != nil && j.Trial == nil {
 		j = nil
 	}
@@ -138,21 +127,7 @@ func (s Store) trials() string { return filepath.Join(s.updates(), trialsDir) }
 
 // KeptSnapshots returns the snapshots of updates that ended well, by app.
 func (s Store) KeptSnapshots() ([]*update.Kept, error) {
-	names, err := durable.Names(s.kept())
-	if err != nil {
-		return nil, err
-	}
-	list := make([]*update.Kept, 0, len(names))
-	for _, name := range names {
-		k, err := stored[update.Kept](s.kept(), name, keptMend)
-		if err != nil {
-			return list, err
-		}
-		if k != nil {
-			list = append(list, k)
-		}
-	}
-	return list, nil
+	return allStored[update.Kept](s.kept(), keptMend)
 }
 
 // keptMend is what to do about a damaged record of snapshots.
