@@ -132,15 +132,15 @@ func TestMissing(t *testing.T) {
 	}
 	app := units.App{
 		ID:    "a",
-		Parts: []units.Part{{Service: "app@a.service"}, {Service: "app@a.db.service", File: "app@a.db.container"}, {Service: "app@a.job.service"}},
+		Parts: []units.Part{{Service: "app@a.service"}, {Service: "app@a.db.service", File: "app@a.db.container"}, {Service: "app@a.job.service"}, {Service: "app@a.again.service"}},
 		Files: units.Set{file("app@a.db.container", "Volume=archipelago-a.data.volume:/data\nVolume", "/scratch"), file("archipelago-a.data.volume", "VolumeName", "a.data"), file("archipelago-a.db.volume", "VolumeName", "a.db"), file("archipelago-private.a.network", "NetworkName", "private.a")},
 	}
 	shared := units.Set{file("archipelago-shared.rpc.network", "NetworkName", "shared.rpc")}
-	found := map[string]units.Unit{"app@a.service": {Active: units.Active}, "app@a.db.service": {Active: units.Activating, Restarting: true}, "app@a.job.service": {Active: units.Activating}}
+	found := map[string]units.Unit{"app@a.service": {Active: units.Active}, "app@a.db.service": {Active: units.Activating, Restarting: true}, "app@a.job.service": {Active: units.Activating}, "app@a.again.service": {Active: units.Activating, Restarts: 1}}
 	exists := func(kind, name string) bool {
 		return slices.Contains([]string{"volume a.data", "network shared.rpc"}, kind+" "+name)
 	}
-	if d := cmp.Diff(Objects{Containers: 1, Volumes: 2, Networks: 1}, Missing([]units.App{app}, shared, found, exists)); d != "" {
+	if d := cmp.Diff(Objects{Containers: 2, Volumes: 2, Networks: 1}, Missing([]units.App{app}, shared, found, exists)); d != "" {
 		t.Errorf("-want +have:\n%s", d)
 	}
 }

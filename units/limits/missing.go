@@ -9,15 +9,15 @@ import (
 )
 
 // Missing is the objects of apps that do not exist yet, or not any more: the containers that
-// are down, and the volumes and networks that exists does not know. shared is the networks
-// that several apps use.
+// are down or that systemd starts again after an exit, and the volumes and networks that exists
+// does not know. shared is the networks that several apps use.
 func Missing(apps []units.App, shared units.Set, have map[string]units.Unit, exists func(kind, name string) bool) Objects {
 	var o Objects
 	files := slices.Clone(shared)
 	for _, app := range apps {
 		files = append(files, app.Files...)
 		for _, p := range app.Parts {
-			if u := have[p.Service]; u.Active != units.Active && !u.IsComing() {
+			if u := have[p.Service]; u.Active != units.Active && (!u.IsComing() || u.IsRetried()) {
 				file, _ := app.Files.Find(p.File)
 				o.Containers++
 				o.Volumes += anonymous(file)
