@@ -45,7 +45,7 @@ type Machine struct {
 	Trials func(ctx context.Context, r reconcile.Report, history units.History) map[string]time.Time
 	// LastLines returns the last lines that a unit wrote. It may take a while.
 	LastLines func(ctx context.Context, unit string) []string
-	// Host is the machine for a pass. The daemon fills in Health, Ask, Ran, Preempt,
+	// Host is the machine for a pass. The daemon fills in Health, Ask, Ran, Preempt, Hinted,
 	// Losses and Progress.
 	Host reconcile.Host
 	// Hints receives what may have changed.

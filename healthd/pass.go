@@ -111,7 +111,7 @@ func (d *daemon) begin(ctx context.Context) {
 	preempt, losses := newPreemption(), newLosses()
 	d.pending, d.running, d.begun, d.preempt, d.losses = work{}, true, time.Now(), preempt, losses
 	host := d.Host
-	host.Preempt, host.Losses = preempt.awaited, losses.wait
+	host.Preempt, host.Hinted, host.Losses = preempt.awaited, preempt.hinted, losses.wait
 	host.Progress = func(a reconcile.Event) {
 		if !e.isOther(a.App) {
 			preempt.touch(a.App)

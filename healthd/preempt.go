@@ -8,13 +8,15 @@ import "sync"
 type preemption struct {
 	mu sync.Mutex
 	// touched is the apps that the pass changes, wanted those with hints.
-	touched, wanted   map[string]bool
+	touched, wanted map[string]bool
+	// hints has a token for each watched app that may have changed.
+	hints             map[string]chan struct{}
 	isWaiting, isOver bool
 	end               chan struct{}
 }
 
 func newPreemption() *preemption {
-	return &preemption{touched: map[string]bool{}, wanted: map[string]bool{}, end: make(chan struct{})}
+	return &preemption{touched: map[string]bool{}, wanted: map[string]bool{}, hints: map[string]chan struct{}{}, end: make(chan struct{})}
 }
 
 // touch records that the pass changes an app.
@@ -37,7 +39,26 @@ func (c *preemption) request(app string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wanted[app] = true
+	for watched, hints := range c.hints {
+		if app != "" && app != watched {
+			continue
+		}
+		select {
+		case hints <- struct{}{}:
+		default: // the pass has not taken the last one yet
+		}
+	}
 	c.check()
+}
+
+// hinted receives a value when a watched app must be checked.
+func (c *preemption) hinted(app string) <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hints[app] == nil {
+		c.hints[app] = make(chan struct{}, 1)
+	}
+	return c.hints[app]
 }
 
 // awaited is closed when the pass is preempted. By calling it the pass reports that it

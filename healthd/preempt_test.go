@@ -178,6 +178,28 @@ func TestSlowStopIsOneRepair(t *testing.T) {
 	})
 }
 
+// The status shows that an app has exited although a pass that restarted it still watches it.
+func TestExitOfAWatchedApp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, "web")
+		w.run(10*time.Minute, func() {
+			time.Sleep(time.Minute)
+			w.Set("app@web.service", func(u *units.Unit) { u.Digest = "old" })
+			w.hints <- healthd.Hint{App: "web", Urgent: true}
+			time.Sleep(2 * time.Second)
+			w.Set("app@web.service", func(u *units.Unit) { u.Active, u.Restarting = units.Activating, true })
+			w.hints <- healthd.Hint{App: "web", Urgent: true}
+			time.Sleep(500 * time.Millisecond)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if a := w.status.Apps[0]; a.Reason != units.ReasonRestartedBySystemd {
+				t.Errorf("the status is %s (%s)", a.State, a.Reason)
+			}
+		})
+	})
+}
+
 // An app does not answer while a pass restarts it, which is no trouble of the app's.
 func TestSilentDuringARestart(t *testing.T) {
 	t.Parallel()

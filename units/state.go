@@ -369,6 +369,13 @@ func (u Unit) IsComing() bool {
 // HasStartJob reports whether systemd has a job that starts the unit, perhaps after a stop.
 func (u Unit) HasStartJob() bool { return u.Job == "start" || u.Job == "restart" }
 
+// HasExitedSince reports whether the unit was active before and has exited, even if it is active
+// again. One that is stopping has not.
+func (u Unit) HasExitedSince(before Unit) bool {
+	isDown := u.Active == Inactive || u.Active == Failed || u.IsRetried()
+	return before.Active == Active && (isDown || u.Active == Active && u.Invocation != before.Invocation)
+}
+
 // IsAtRest reports whether the unit is down and systemd won't start it by itself.
 func (u Unit) IsAtRest() bool {
 	return u.Active == "" || u.Active == Inactive || u.Active == Failed && u.Stopped

@@ -71,13 +71,36 @@ func (p *pass) watch(ctx context.Context, app units.App, found map[string]units.
 		}
 		p.tell(Event{Action: units.Action{App: app.ID, Kind: units.Leave}, Watched: remaining})
 	}
-	return pause(ctx, remaining)
+	return p.untilExit(ctx, app, found, remaining)
 }
 
 // watchReturned is watch for an app that was rolled back. Apps that need it wait until the end.
-func (p *pass) watchReturned(ctx context.Context, app units.App, _ map[string]units.Unit, remaining time.Duration) error {
+func (p *pass) watchReturned(ctx context.Context, app units.App, found map[string]units.Unit, remaining time.Duration) error {
 	p.tell(Event{Action: units.Action{App: app.ID, Kind: units.Leave}, Watched: remaining})
-	return pause(ctx, remaining)
+	return p.untilExit(ctx, app, found, remaining)
+}
+
+// untilExit waits until a hint tells that a part of an app has exited, at most for a time.
+func (p *pass) untilExit(ctx context.Context, app units.App, found map[string]units.Unit, remaining time.Duration) error {
+	timer := time.NewTimer(remaining)
+	defer timer.Stop()
+	hints := p.host.Hinted(app.ID)
+	for {
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-hints:
+		}
+		now, err := p.host.Services.Observe(ctx, app.Services(), false)
+		if err != nil {
+			return unseenError{err}
+		}
+		if slices.ContainsFunc(app.Services(), func(service string) bool { return now[service].HasExitedSince(found[service]) }) {
+			return nil
+		}
+	}
 }
 
 // isServing probes every running part once.

@@ -63,6 +63,40 @@ func TestWindowsOverlap(t *testing.T) {
 	}
 }
 
+// TestExitInAWindow: a hint about a watched app has the pass observe it, and an app that has exited
+// is not watched further. Without a change, the hint changes nothing.
+func TestExitInAWindow(t *testing.T) {
+	for name, c := range map[string]struct {
+		version, want string
+		took          time.Duration
+	}{
+		"it has exited":   {"2-crashes", "x rolled-back: app@x.service was started, exited, and was restarted within 5s; it runs with its previous files again", 3*time.Second + 5*time.Second},
+		"it has not":      {"2", "x done", 5 * time.Second},
+		"nothing changes": {"1", "x unchanged", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newMachine()
+				m.run(t, app("x", "1"))
+				host := m.Host()
+				host.Hinted = func(string) <-chan struct{} {
+					hints := make(chan struct{}, 2)
+					hints <- struct{}{} // by the start itself
+					time.AfterFunc(3*time.Second+time.Millisecond, func() { hints <- struct{}{} })
+					return hints
+				}
+				began := time.Now()
+				want := units.Desired{Apps: []units.App{app("x", c.version)}, Complete: true}
+				r, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return want, nil }, host)
+				if took := time.Since(began).Truncate(time.Second); err != nil || took != c.took {
+					t.Errorf("the pass took %v, want %v: %v", took, c.took, err)
+				}
+				equal(t, "results", []string{c.want}, results(r))
+			})
+		})
+	}
+}
+
 // TestDependentOfASilentApp: an app that does not serve holds up those that need it until the pass
 // is finished with it.
 func TestDependentOfASilentApp(t *testing.T) {

@@ -52,6 +52,10 @@ type Host struct {
 	// has to be checked. A pass that waits for a start or verifies an app then leaves that to the
 	// next one. It may be left out: then nothing preempts a pass.
 	Preempt func(app string) <-chan struct{}
+	// Hinted returns a channel that receives when a service of an app may have changed. A pass that
+	// watches a started app then observes it, and does not watch an app further that has exited. It may
+	// be left out: then a pass observes the app at the end of that time only.
+	Hinted func(app string) <-chan struct{}
 	// Losses waits until unit files may have been lost, and returns them. It returns none once ctx
 	// has ended. It may be left out: then a pass restores lost files only when it begins.
 	Losses func(ctx context.Context) []Loss

@@ -25,6 +25,9 @@ func (h Host) complete() Host {
 	if h.Preempt == nil {
 		h.Preempt = neverPreempted
 	}
+	if h.Hinted == nil {
+		h.Hinted = neverHinted
+	}
 	if h.Losses == nil {
 		h.Losses = neverLost
 	}
@@ -56,6 +59,8 @@ func noConfig(string, units.Prestart) (want, have units.ConfigDigests, err error
 }
 
 func suppliedByStart(context.Context, units.App, units.Prerequisites) error { return nil }
+
+func neverHinted(string) <-chan struct{} { return nil }
 
 func neverPreempted(string) <-chan struct{} { return nil }
 
