@@ -9,9 +9,6 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-// awaitPause is the time between two observations of apps that are starting.
-const awaitPause = 500 * time.Millisecond
-
 // Await is Run for a caller that needs the outcome of every app. If some are still starting after
 // the host's WaitTimeout, it runs further passes over them until they are up or down, or until the
 // timeout. It does not hold the lock in between: an app that starts for an hour delays no other
@@ -91,7 +88,7 @@ func only(desired func() (units.Desired, error), ids []string) func() (units.Des
 // arrival waits until one of the apps is up or down, or until the deadline.
 func arrival(ctx context.Context, ids []string, host Host, deadline time.Time) error {
 	for {
-		if err := pause(ctx, awaitPause); err != nil {
+		if err := pause(ctx); err != nil {
 			return err
 		}
 		found, err := host.Services.Observe(ctx, nil, true)

@@ -334,7 +334,7 @@ func (p *pass) stale(ctx context.Context, app units.App, service string) (steps 
 			plan := p.decideStale(part, found)
 			return plan.Steps, len(plan.Steps) > 0, p.begin(app, plan.Steps, found)
 		}
-		if err := pause(ctx, answerPause); err != nil {
+		if err := pause(ctx); err != nil {
 			return nil, false, err
 		}
 	}
@@ -387,15 +387,15 @@ func (p *pass) waitActive(ctx context.Context, app units.App) (map[string]units.
 		if !slices.ContainsFunc(names, func(n string) bool { return found[n].IsComing() && !found[n].IsRetried() }) {
 			return found, nil
 		}
-		if err := pause(ctx, answerPause); err != nil {
+		if err := pause(ctx); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// pause waits for a time, or until ctx ends, and then returns its cause.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
+// pause waits for pauseTime, or until ctx ends, and then returns its cause.
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(pauseTime)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -430,7 +430,7 @@ func (p *pass) probeUntilServing(ctx context.Context, app units.App, part units.
 	var said string
 	for try := range answerTries {
 		if try > 0 {
-			if err := pause(ctx, answerPause); err != nil {
+			if err := pause(ctx); err != nil {
 				return err
 			}
 		}
@@ -455,10 +455,11 @@ type partError struct {
 
 func (e *partError) Error() string { return e.service + " " + e.why }
 
-// How often a started service is probed before it counts as not serving, and the pause in between.
 const (
+	// answerTries is how often a started service is probed before it counts as not serving.
 	answerTries = 5
-	answerPause = 500 * time.Millisecond
+	// pauseTime is the time between two probes or observations of services that are starting.
+	pauseTime = 500 * time.Millisecond
 )
 
 // rollBack restores the previous files of an app that does not serve, and restarts it. It returns
