@@ -147,11 +147,24 @@ func (e Env) expand(path string) string {
 
 // setting returns a path of a configuration file, empty if it is not set.
 func setting(file, table, key string) string {
+	text, err := os.ReadFile(file)
 	var conf map[string]any
-	if _, err := toml.DecodeFile(file, &conf); err != nil {
+	if err != nil || !mentions(string(text), key) || toml.Unmarshal(text, &conf) != nil {
 		return ""
 	}
 	values, _ := conf[table].(map[string]any)
 	path, _ := values[key].(string)
 	return path
+}
+
+// mentions reports whether a line that is not a comment has a key. The files of distributions have
+// comments only, and decoding those takes as long as all else that archgen apply does when there is
+// nothing to do.
+func mentions(text, key string) bool {
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, key) && !strings.HasPrefix(strings.TrimLeft(line, " \t"), "#") {
+			return true
+		}
+	}
+	return false
 }

@@ -71,6 +71,8 @@ func TestDefault(t *testing.T) {
 		"it is not that of users":                {file: "usr/share/containers/storage.conf", text: "[storage]\ngraphroot = \"/srv\"", ofImage: true, want: user},
 		"another storage of users":               {file: "usr/share/containers/storage.conf", text: "[storage]\nrootless_storage_path = \"/srv/$UID\"", ofImage: true},
 		"other volumes":                          {file: "usr/share/containers/containers.conf", text: "[engine]\nvolume_path = \"/srv\"", ofImage: true, want: units.Places{Networks: user.Networks}},
+		"other volumes, in an inline table":      {file: "usr/share/containers/containers.conf", text: "  engine = {volume_path = \"/srv\"} # moved", ofImage: true, want: units.Places{Networks: user.Networks}},
+		"other volumes, in a comment":            {file: "usr/share/containers/containers.conf", text: "[engine]\n  # volume_path = \"/srv\"\n", ofImage: true, want: user},
 		"other networks":                         {file: "etc/containers/containers.conf.d/x.conf", text: "[network]\nnetwork_config_dir = \"/srv\"", ofImage: true, scope: units.System, want: units.Places{Volumes: system.Volumes}},
 		"another storage of this user":           {file: ".config/containers/storage.conf", text: "[storage]\ngraphroot = \"$HOME/big\""},
 		"the default of this user, written out":  {file: ".config/containers/storage.conf", text: "[storage]\ngraphroot = \"$HOME/.local/share/containers/storage\"", want: user},
