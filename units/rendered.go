@@ -1,6 +1,7 @@
 package units
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -22,9 +23,10 @@ func (f File) Value(key string) string {
 // Values is all values of a key in a rendered file.
 func (f File) Values(key string) []string {
 	var list []string
-	for line := range strings.Lines(string(f.Content)) {
-		if value, ok := strings.CutPrefix(strings.TrimSpace(line), key+"="); ok {
-			list = append(list, strings.ReplaceAll(value, "%%", "%"))
+	prefix := []byte(key + "=")
+	for line := range bytes.Lines(f.Content) { // no copy of the content: a pass reads many keys of every file
+		if value, ok := bytes.CutPrefix(bytes.TrimSpace(line), prefix); ok {
+			list = append(list, strings.ReplaceAll(string(value), "%%", "%"))
 		}
 	}
 	return list
