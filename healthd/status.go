@@ -250,7 +250,7 @@ func (d *daemon) refresh(id string) {
 	now := status.Of(scene)
 	isUnhealthy := func(p status.Part) bool { return p.Health == units.Unhealthy }
 	unhealthy := now.Level != status.Serving && now.Level != status.Synced && (a.unhealthy || slices.ContainsFunc(now.Parts, isUnhealthy))
-	d.dirty = d.dirty || unhealthy != a.unhealthy || !reflect.DeepEqual(now, a.App)
+	d.dirty = d.dirty || unhealthy != a.unhealthy || !reflect.DeepEqual(&now, &a.App)
 	a.App, a.unhealthy = now, unhealthy
 	d.noteLimits(a)
 	d.measure(a)

@@ -96,13 +96,14 @@ func (s Server) stand(ctx context.Context, stood func()) error {
 		return err
 	}
 	// The properties already have the current status.
-	told := o.properties()
+	status, _ := o.StatusFeed.Status()
+	told := o.properties(status)
 	// Another owner keeps the name; the bus gives it to us when that owner exits.
 	if _, err := conn.RequestName(Name, 0); err != nil {
 		return fmt.Errorf("%w%s", err, s.hint(err))
 	}
 	stood()
-	return o.tell(ctx, told)
+	return o.tell(ctx, status, told)
 }
 
 // hint is how to fix what keeps healthd from the bus.
@@ -114,24 +115,25 @@ func (s Server) hint(err error) string {
 	return ""
 }
 
-// tell signals changes until the connection ends.
-func (o *object) tell(ctx context.Context, told map[string]any) error {
+// tell signals changes until the connection ends. told is what the properties of before said.
+func (o *object) tell(ctx context.Context, before healthd.Status, told map[string]any) error {
 	for {
 		select {
 		case <-o.StatusFeed.Changed():
 		case <-o.conn.Context().Done():
 			return errors.New("the connection to the bus ended")
 		}
-		now, changed := o.properties(), map[string]any{}
+		status, _ := o.StatusFeed.Status()
+		now, changed := o.propertiesAfter(before, told, status), map[string]any{}
 		for name, value := range now {
 			if !reflect.DeepEqual(value, told[name]) {
 				changed[name] = value
 			}
 		}
+		before, told = status, now
 		if len(changed) == 0 {
 			continue
 		}
-		told = now
 		if err := o.conn.Emit(Path, properties+".PropertiesChanged", Name, variants(changed), []string{}); err != nil {
 			return err
 		}

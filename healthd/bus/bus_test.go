@@ -127,6 +127,35 @@ func TestSameAsJSON(t *testing.T) {
 	}
 }
 
+// Facts that a signal has said are not made again. Every fact counts.
+func TestSameFacts(t *testing.T) {
+	t.Parallel()
+	app := func(change func(*healthd.App)) healthd.App {
+		a := healthd.App{App: status.App{ID: "web", Condition: status.Condition{State: units.PhaseRunning}}, Repairs: map[units.Kind]int{units.Start: 1}}
+		change(&a)
+		return a
+	}
+	base := app(func(*healthd.App) {})
+	half, code, now := 0.5, 1, time.Unix(1, 0)
+	for name, change := range map[string]func(*healthd.App){
+		"nothing": func(*healthd.App) {}, "latency": func(a *healthd.App) { a.Latency = time.Second },
+		"state": func(a *healthd.App) { a.State = units.PhaseFailed }, "reason": func(a *healthd.App) { a.Reason = units.ReasonGaveUp },
+		"level": func(a *healthd.App) { a.Level = status.Serving }, "detail": func(a *healthd.App) { a.Detail = "x" }, "error": func(a *healthd.App) { a.Error = "x" },
+		"error of a pass": func(a *healthd.App) { a.PassError = "x" }, "repairs": func(a *healthd.App) { a.Repairs[units.Start]++ },
+		"progress": func(a *healthd.App) { a.Progress = &half }, "exit code": func(a *healthd.App) { a.ExitCode = &code },
+		"time": func(a *healthd.App) { a.Since = &now }, "restarts": func(a *healthd.App) { a.Restarts++ },
+	} {
+		other := app(change)
+		want := fmt.Sprint(factsOf(base)) == fmt.Sprint(factsOf(other))
+		if haveSameFacts([]healthd.App{base}, []healthd.App{other}) != want {
+			t.Errorf("%s: the facts are the same: %v", name, want)
+		}
+	}
+	if haveSameFacts(nil, []healthd.App{base}) {
+		t.Error("a new app has no facts")
+	}
+}
+
 // inJSON is a fact as JSON has it.
 func inJSON(fact any, isTime bool) any {
 	n, _ := fact.(uint64)
@@ -142,11 +171,9 @@ func inJSON(fact any, isTime bool) any {
 // What an app of the system said is for root: everyone gets the signals of that bus.
 func TestSystemTellsNoWords(t *testing.T) {
 	t.Parallel()
-	board := healthd.NewStatusFeed()
-	board.Set(someStatus())
 	for scope, want := range map[units.Scope]string{units.User: "verifying blocks", units.System: ""} {
-		o := &object{Server: Server{Scope: scope, StatusFeed: board}}
-		apps, _ := o.properties()["Apps"].(map[string]map[string]dbus.Variant)
+		o := &object{Server: Server{Scope: scope}}
+		apps, _ := o.properties(someStatus())["Apps"].(map[string]map[string]dbus.Variant)
 		if got := apps["knots"]["Detail"].Value(); got != want {
 			t.Errorf("%s: the property has %q, want %q", scope, got, want)
 		}
@@ -325,7 +352,7 @@ func TestIntrospection(t *testing.T) {
 	for _, p := range node.Interfaces[0].Properties {
 		inFile[p.Name] = p.Type
 	}
-	for name, value := range o.properties() {
+	for name, value := range o.properties(healthd.Status{}) {
 		inObject[name] = dbus.SignatureOf(value).String()
 	}
 	if d := cmp.Diff(inFile, inObject); d != "" {

@@ -4,7 +4,9 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -181,7 +183,8 @@ func (p *propertiesOf) GetAll(of string) (map[string]dbus.Variant, *dbus.Error) 
 	if of != Name && of != "" {
 		return nil, refusal(noInterface, "the interface %q has no properties here; %s has", of, Name)
 	}
-	return variants((*object)(p).properties()), nil
+	status, _ := p.StatusFeed.Status()
+	return variants((*object)(p).properties(status)), nil
 }
 
 // Set refuses to set a property.
@@ -189,8 +192,28 @@ func (p *propertiesOf) Set(_, name string, _ dbus.Variant) *dbus.Error {
 	return refusal(readOnly, "%s can't be set", name)
 }
 
-func (o *object) properties() map[string]any {
-	status, _ := o.StatusFeed.Status()
+func (o *object) properties(status healthd.Status) map[string]any {
+	return o.propertiesWith(status, o.factsOfAll(status))
+}
+
+// propertiesAfter is the properties of a status, given those of the one before: with many apps the
+// facts take longer than a pass, and a probe or a pass seldom changes one.
+func (o *object) propertiesAfter(before healthd.Status, told map[string]any, now healthd.Status) map[string]any {
+	if haveSameFacts(before.Apps, now.Apps) {
+		return o.propertiesWith(now, told["Apps"])
+	}
+	return o.properties(now)
+}
+
+func (o *object) propertiesWith(status healthd.Status, apps any) map[string]any {
+	return map[string]any{
+		"Version": o.Version, "Passes": uint64(status.Passes.Total), "LastPassUSec": microseconds(status.Passes.Last),
+		"Drift": uint64(status.Passes.Drift), "Apps": apps, "WatchReason": string(status.Watch.Reason()), "WatchError": text(status.Watch.Error),
+	}
+}
+
+// factsOfAll is the facts of all apps, by id.
+func (o *object) factsOfAll(status healthd.Status) map[string]map[string]dbus.Variant {
 	apps := make(map[string]map[string]dbus.Variant, len(status.Apps))
 	for _, a := range status.Apps {
 		if o.Scope == units.System { // its bus delivers signals to every user
@@ -198,10 +221,21 @@ func (o *object) properties() map[string]any {
 		}
 		apps[a.ID] = variants(factsOf(a))
 	}
-	return map[string]any{
-		"Version": o.Version, "Passes": uint64(status.Passes.Total), "LastPassUSec": microseconds(status.Passes.Last),
-		"Drift": uint64(status.Passes.Drift), "Apps": apps, "WatchReason": string(status.Watch.Reason()), "WatchError": text(status.Watch.Error),
+	return apps
+}
+
+// haveSameFacts reports whether factsOf is the same for all.
+func haveSameFacts(before, now []healthd.App) bool {
+	if len(before) != len(now) {
+		return false
 	}
+	for i := range now {
+		a, b := &before[i], &now[i] // a copy of each would be most of the garbage of a quiet healthd
+		if a.PassError != b.PassError || !maps.Equal(a.Repairs, b.Repairs) || !reflect.DeepEqual(&a.App, &b.App) {
+			return false
+		}
+	}
+	return true
 }
 
 // factsOf is what a signal says about an app. The latency is left out: it changes with every
