@@ -110,6 +110,7 @@ func (d *daemon) begin(ctx context.Context) {
 	e := passResult{work: d.pending}
 	preempt, losses := newPreemption(), newLosses()
 	d.pending, d.running, d.begun, d.preempt, d.losses = work{}, true, time.Now(), preempt, losses
+	d.Passing(true)
 	host := d.Host
 	host.Preempt, host.Hinted, host.Losses = preempt.awaited, preempt.hinted, losses.wait
 	host.Progress = func(a reconcile.Event) {
@@ -169,6 +170,7 @@ func (d *daemon) end(ctx context.Context, e passResult) {
 		d.startProbers(ctx, e)
 	}
 	d.mayRelease = d.mayRelease || e.work.all
+	d.Passing(false)
 	d.arm()
 }
 
