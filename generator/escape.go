@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/archipelago-os/archipelago/manifests"
 )
 
 // appendEscaped appends value to dst so that it arrives unchanged at the
@@ -13,13 +15,15 @@ import (
 // systemd's own expansion of % and $. It returns why when no form of the value
 // can. The rules were measured end to end (docs/rationale.md, "Escaping").
 func appendEscaped(dst []byte, c class, value string) ([]byte, error) {
-	if err := representable(c, value); err != nil {
+	if err := representable(c, withoutFacts(c, value)); err != nil {
 		return dst, err
 	}
 	switch c {
 	case words, command:
 		return appendWord(dst, value), nil
-	case bareWords, line, single:
+	case single:
+		return appendSingle(dst, value), nil
+	case bareWords, line:
 		return appendDoubled(dst, value, "%$"), nil
 	case directive:
 		return appendDoubled(dst, value, "%"), nil
@@ -31,6 +35,8 @@ func appendEscaped(dst []byte, c class, value string) ([]byte, error) {
 		return appendDoubled(dst, value, "%"), nil
 	case runtimeLine:
 		return appendDoubled(append(dst, runtimePrefix...), value, "%$"), nil
+	case runtimeFile:
+		return appendDoubled(append(append(dst, '-'), runtimePrefix...), value, "%"), nil
 	case inert:
 	}
 	return append(dst, value...), nil
@@ -52,6 +58,16 @@ func appendWord(dst []byte, word string) []byte {
 		return append(dst, word...)
 	}
 	dst = append(dst, '"')
+	for before, variable, rest, found := manifests.CutFact(word); ; before, variable, rest, found = manifests.CutFact(rest) {
+		dst = appendInWord(dst, before)
+		if !found {
+			return append(dst, '"')
+		}
+		dst = appendExpanded(dst, variable)
+	}
+}
+
+func appendInWord(dst []byte, word string) []byte {
 	for i := range len(word) {
 		switch b := word[i]; {
 		case b == '\\' || b == '"':
@@ -68,7 +84,36 @@ func appendWord(dst []byte, word string) []byte {
 			dst = append(dst, b)
 		}
 	}
-	return append(dst, '"')
+	return dst
+}
+
+// appendSingle appends a value that takes the whole line.
+func appendSingle(dst []byte, value string) []byte {
+	for {
+		before, variable, rest, found := manifests.CutFact(value)
+		dst = appendDoubled(dst, before, "%$")
+		if !found {
+			return dst
+		}
+		dst, value = appendExpanded(dst, variable), rest
+	}
+}
+
+// appendExpanded appends an environment variable of the unit, which systemd replaces within a word
+// when it starts the container.
+func appendExpanded(dst []byte, variable string) []byte {
+	return append(append(append(dst, "${"...), variable...), '}')
+}
+
+// takesFacts is the classes in which a value can name what only the machine knows.
+var takesFacts = map[class]bool{words: true, single: true}
+
+// withoutFacts is a value without the marks of facts, where it can have some.
+func withoutFacts(c class, value string) string {
+	if !takesFacts[c] {
+		return value
+	}
+	return manifests.ReplaceFacts(value, func(string) string { return "x" })
 }
 
 func appendDoubled(dst []byte, value, doubled string) []byte {
@@ -132,7 +177,7 @@ func representable(c class, value string) error {
 		if path := strings.TrimPrefix(value, "~"); !strings.HasPrefix(path, "/") {
 			return cmp.Or(representableLine(value), errors.New("it is no absolute path"))
 		}
-	case line, runtimeLine, directive, inert:
+	case line, runtimeLine, runtimeFile, directive, inert:
 	}
 	return representableLine(value)
 }

@@ -3,6 +3,8 @@ package generator
 import (
 	"strings"
 	"testing"
+
+	"github.com/archipelago-os/archipelago/manifests"
 )
 
 // What stands in the unit file for a value that has to arrive as it is.
@@ -34,6 +36,11 @@ func TestEscapedText(t *testing.T) {
 		{words, "grün 🏝 \u0085\u00a0\u2028", "\"grün 🏝 \u0085\u00a0\u2028\""},
 		{command, `--condition=healthy`, `--condition=healthy`},
 		{command, `$5 and 5%`, `"$$5 and 5%%"`},
+		// systemd replaces what only the machine knows.
+		{words, "A=$X " + manifests.FactMark("ARCHIPELAGO_X") + "%", `"A=$$X ${ARCHIPELAGO_X}%%"`},
+		{words, manifests.FactMark("ARCHIPELAGO_X_1f"), `"${ARCHIPELAGO_X_1f}"`},
+		{single, `["` + manifests.FactMark("ARCHIPELAGO_X") + `","$X"]`, `["${ARCHIPELAGO_X}","$$X"]`},
+		{runtimeFile, `archipelago/files/x%/.facts`, `-%t/archipelago/files/x%%/.facts`},
 		{bareWords, `net.ipv4.ip_forward=1`, `net.ipv4.ip_forward=1`},
 		{bareWords, `kernel.core=%p$`, `kernel.core=%%p$$`},
 		{line, `archipelago-x.data.volume:/data:ro,z`, `archipelago-x.data.volume:/data:ro,z`},
@@ -140,6 +147,11 @@ func TestReadersFindWhatWasNotMeant(t *testing.T) {
 		{absentPath, `!%t/x`, `~/x`, `not be the absence`},
 		{absentPath, `!/%h`, `/%h`, `lone %`},
 		{words, `${HOME}`, `${HOME}`, `lone $`},
+		{words, `${ARCHIPELAGO_X}`, `${ARCHIPELAGO_X}`, `arrive as`},
+		{words, `"${ARCHIPELAGO_X`, `X`, `broken variable`},
+		{single, `a${ARCHIPELAGO_X Y}`, `X`, `broken variable`},
+		{line, `${ARCHIPELAGO_X}`, `X`, `would arrive`},
+		{runtimeFile, `%t/x`, `x`, `have to be there`},
 		{words, `"a`, `a`, `not balanced`},
 		{words, `it's`, `it's`, `outside quotes`},
 		{words, `grün`, `grün`, `outside quotes`},
@@ -192,5 +204,5 @@ func TestPercentagesOfDirectives(t *testing.T) {
 
 // String makes failures of tests readable.
 func (c class) String() string {
-	return [...]string{"words", "bareWords", "line", "runtimeLine", "single", "directive", "absentPath", "command", "inert"}[c]
+	return [...]string{"words", "bareWords", "line", "runtimeLine", "single", "directive", "absentPath", "runtimeFile", "command", "inert"}[c]
 }

@@ -21,6 +21,8 @@ const (
 	// absentPath: directive, a path that must not exist (!). `~/` stands for the home directory
 	// of the manager's user (%h).
 	absentPath
+	// runtimeFile: directive, a path below the manager's runtime directory (%t) that may be missing (-).
+	runtimeFile
 	// command: an Exec line that systemd itself splits into words.
 	command
 	// inert: read as it stands, or only by archgen and healthd.

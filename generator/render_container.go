@@ -486,6 +486,9 @@ func (c *container) service(recipe units.Prestart, isNeeded bool) {
 	c.put(c.at(""), "SyslogLevelPrefix", "no")
 	c.ceiling()
 	c.shares()
+	if len(recipe.Facts) > 0 {
+		c.assign(c.at(""), "EnvironmentFile", runtimeFile, "archipelago/files/"+c.name+"/"+units.FactsFile)
+	}
 	c.takeBackNetwork()
 	for _, a := range c.awaited {
 		c.waitForRunning(a)

@@ -31,7 +31,7 @@ const (
 // prepared makes systemd run a verb of archgen before the container.
 func (c *container) prepared(verb string, r units.Prestart) {
 	args := []string{prestartCommand, verb}
-	if len(r.Files)+len(r.Composed)+len(r.Watch)+len(r.Steps)+len(r.Seeds) == 0 && r.Format.Written == 0 {
+	if len(r.Files)+len(r.Composed)+len(r.Facts)+len(r.Watch)+len(r.Steps)+len(r.Seeds) == 0 && r.Format.Written == 0 {
 		args[0] = optionalPrestart
 	}
 	if c.target.Scope == units.System {
@@ -86,16 +86,37 @@ func (c *container) recipe() (r units.Prestart, needed bool) {
 			r.Once = append(r.Once, units.Once{Name: o.Name, Run: o.Run, Seconds: inSeconds(o.Timeout)})
 		}
 	}
+	r.Facts = c.facts()
 	r.Volumes, r.Seeds = c.newVolumes()
 	r.Format = c.dataFormat()
 	c.secrets(&r)
-	if len(r.Files)+len(r.Composed)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(r.Once)+len(r.Secrets)+len(r.Volumes) == 0 && r.Format.Written == 0 {
+	if len(r.Files)+len(r.Composed)+len(r.Facts)+len(r.Watch)+len(r.Follow)+len(r.Steps)+len(r.Once)+len(r.Secrets)+len(r.Volumes) == 0 && r.Format.Written == 0 {
 		return r, false
 	}
 	if len(r.Steps) > 0 {
 		r.Image, r.Podman = ImageOf(c.part), c.podmanArguments()
 	}
 	return r, true
+}
+
+// facts is what the values of the part name that only the machine knows.
+func (c *container) facts() (list []units.Fact) {
+	for _, f := range c.part.Facts {
+		fact := units.Fact{Variable: f.Variable, Name: f.Name, Default: f.Default}
+		switch {
+		case f.Network != "":
+			fact.Network = capabilityNetwork(f.Network).name
+		case f.Name == "subnet":
+			fact.Network = appNetwork(c.app, manifests.OwnNetwork).name
+		}
+		list = append(list, fact)
+	}
+	return list
+}
+
+// marked is a text with the marks of facts as a recipe has them.
+func marked(text string) string {
+	return manifests.ReplaceFacts(text, func(variable string) string { return units.Fact{Variable: variable}.Mark() })
 }
 
 // dataFormat is the formats of the app's data, if the part mounts any of it.
@@ -132,7 +153,7 @@ func (c *container) secrets(r *units.Prestart) {
 		}
 		made := units.ComposedSecret{Name: c.composedName(v), Variable: v.Name}
 		for _, p := range v.Pieces {
-			piece := units.SecretPiece{Text: p.Text}
+			piece := units.SecretPiece{Text: marked(p.Text)}
 			if p.IsSecret() {
 				piece.Secret = fullName(p.Secret)
 			}
@@ -368,7 +389,7 @@ func (c *container) podmanArguments() []string {
 
 func (c *container) podmanArgument(a assignment, value string) []string {
 	if flag := podmanFlags[a.key]; flag != "" {
-		return []string{flag + value}
+		return []string{flag + marked(value)}
 	}
 	switch a.key {
 	case "PodmanArgs":

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
 )
 
 // matchEscaped reads one value of class c from the start of text and compares
@@ -35,6 +37,12 @@ func matchEscaped(text string, c class, want string) (rest string, err error) {
 			return "", fmt.Errorf("it would not lie below the runtime directory")
 		}
 		got, err = readLine(got, below, "%$")
+	case runtimeFile:
+		below, ok := strings.CutPrefix(text, "-%t/")
+		if !ok {
+			return "", fmt.Errorf("it would not lie below the runtime directory, or would have to be there")
+		}
+		got, err = readLine(got, below, "%")
 	case directive:
 		got, err = readLine(got, text, "%")
 	case absentPath:
@@ -77,6 +85,13 @@ func readWord(word []byte, text string) (_ []byte, rest string, err error) {
 			}
 			word = append(word, b)
 			i += n
+		case b == '$' && strings.HasPrefix(text[i:], factVariable):
+			variable, err := readFact(text[i:])
+			if err != nil {
+				return nil, "", err
+			}
+			word = append(word, manifests.FactMark(variable)...)
+			i += len("${}") + len(variable) - 1
 		case b == '%' || b == '$':
 			if i+1 == len(text) || text[i+1] != b {
 				return nil, "", fmt.Errorf("it holds a lone %c", b)
@@ -143,6 +158,15 @@ func readLine(got []byte, text, doubled string) ([]byte, error) {
 		if b < 0x20 || b == 0x7f {
 			return nil, fmt.Errorf("it holds a bare control character")
 		}
+		if b == '$' && doubled == "%$" && strings.HasPrefix(text[i:], factVariable) {
+			variable, err := readFact(text[i:])
+			if err != nil {
+				return nil, err
+			}
+			got = append(got, manifests.FactMark(variable)...)
+			i += len("${}") + len(variable) - 1
+			continue
+		}
 		if strings.IndexByte(doubled, b) >= 0 {
 			i++
 			if i == len(text) || text[i] != b {
@@ -152,4 +176,19 @@ func readLine(got []byte, text, doubled string) ([]byte, error) {
 		got = append(got, b)
 	}
 	return got, nil
+}
+
+// factVariable is how a variable begins that systemd replaces by what the machine knows.
+const factVariable = "${ARCHIPELAGO_"
+
+// readFact reads the name of such a variable at the start of text.
+func readFact(text string) (variable string, err error) {
+	variable, _, isClosed := strings.Cut(text[len("${"):], "}")
+	isOther := func(r rune) bool {
+		return r != '_' && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'f')
+	}
+	if !isClosed || strings.ContainsFunc(variable, isOther) {
+		return "", fmt.Errorf("it holds a broken variable")
+	}
+	return variable, nil
 }

@@ -271,6 +271,10 @@ func (d *decoder) scalar(n *syntax.Node, at *step) (string, bool) {
 		d.fail(n.At, at, diag.ImplicitNumber, `write "`+n.Text+`"`, "%s without quotes is a number to some YAML parsers", n.Text)
 		return "", false
 	}
+	if hasFactMark(n.Text) {
+		d.fail(n.At, at, diag.BadValue, "remove it", "%s holds the noncharacter U+FDD1 or U+FDD2", name(at))
+		return "", false
+	}
 	return n.Text, true
 }
 

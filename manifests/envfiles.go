@@ -70,6 +70,8 @@ func parseEnvFile(s Source) (list Env, diags diag.List) {
 			fail(diag.BadValue, "", "the name "+diag.Quote(diag.Shorten(name))+" must be "+names.text)
 		case !isValue:
 			fail(diag.BadValue, "write "+name+"=value", "the variable "+name+" has no value")
+		case hasFactMark(value):
+			fail(diag.BadValue, "remove it", "the variable "+name+" holds the noncharacter U+FDD1 or U+FDD2")
 		case slices.ContainsFunc(list, func(v Variable) bool { return v.Name == name }):
 			fail(diag.DuplicateKey, "remove one of them", "the variable "+name+" is given twice")
 		default:

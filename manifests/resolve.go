@@ -72,6 +72,8 @@ type Part struct {
 	Uses []string
 	// Composed is the environment variables whose values contain secrets. Env has the others.
 	Composed []Composed
+	// Facts is what the values name by its mark, sorted by variable.
+	Facts []Fact
 }
 
 // Need is a requirement and its provider.
@@ -140,7 +142,9 @@ type resolver struct {
 	// known is the variables of the app whose values are replaced, and part the part.
 	known map[string]string
 	part  *Part
-	diags diag.List
+	// isStarted: the values are those of a container that starts, so they may name facts.
+	isStarted bool
+	diags     diag.List
 }
 
 func (r *resolver) fail(m *Manifest, code diag.Code, path, hint, format string, args ...any) {

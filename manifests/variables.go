@@ -29,11 +29,17 @@ var Variables = []VariableDoc{
 	{"settings.network", "Bitcoin network of this node"},
 	{"settings.chain", "the same network as bitcoind's -chain names it: main, testnet4, signet, regtest"},
 	{"settings.host_name", "name that people reach this machine by"},
+	{"machine.address", "address of the machine in the local network; empty without one"},
+	{"machine.memory", "memory of the machine in MiB"},
+	{"machine.cores", "number of processor cores of the machine"},
+	{"network.subnet", "subnet of the app's own network, such as 10.89.3.0/24"},
+	{"capability.NAME.subnet", "subnet of the network of a capability that the part requires or provides"},
 }
 
 // variables replaces ${…} in one app's values.
 func (r *resolver) variables(app *Resolved) {
-	r.known = nil
+	r.known, r.isStarted = nil, true
+	defer func() { r.isStarted = false }()
 	for i := range app.Parts {
 		p := &app.Parts[i]
 		r.part = p
@@ -175,6 +181,9 @@ func (r *resolver) open(app *Resolved, path, expr string) string {
 	if v, ok := known[name]; ok && v != "" {
 		return v
 	}
+	if mark, isFact := r.fact(app, path, name, fallback); isFact {
+		return mark
+	}
 	need := app.need(name)
 	isSaid := need != nil && need.Provider == nil && !need.Optional // that no app provides the capability
 	if !isSaid && !hasFallback {
@@ -222,7 +231,10 @@ func (r *resolver) variableHint(app *Resolved, name string) string {
 		}
 		return "the port has no host port: give it a `host:`, or write ${container_port." + port + "}"
 	}
-	names := append(sortedKeys(known), r.set.secretVariables(app)...)
+	names := slices.Concat(sortedKeys(known), r.set.secretVariables(app), []string{ownSubnet})
+	for _, fact := range machineFacts {
+		names = append(names, machinePrefix+fact)
+	}
 	if own, isSecret := strings.CutPrefix(name, secretPrefix); isSecret {
 		return cmp.Or(didYouMean(name, names), "add {name: "+own+"} to app.secrets")
 	}

@@ -33,6 +33,9 @@ type Prestart struct {
 	Composed []ComposedSecret
 	// Watch is files of other apps that the container mounts and reads when it starts.
 	Watch []VolumeFile
+	// Facts is what the unit names by variables of its environment, and Podman and Composed by
+	// their marks: what only the machine knows.
+	Facts []Fact
 	// Follow is the containers whose addresses the part looks up only when it starts.
 	Follow []string
 	// Reload is the signal on which a running container reads the files with Reload again. It is
@@ -57,8 +60,27 @@ type Prestart struct {
 // IsConfigured reports whether something beside the unit file determines how the container starts:
 // files, secrets, or what it watches.
 func (r Prestart) IsConfigured() bool {
-	return len(r.Files)+len(r.Secrets)+len(r.Composed)+len(r.Watch)+len(r.Follow) > 0
+	return len(r.Files)+len(r.Secrets)+len(r.Composed)+len(r.Facts)+len(r.Watch)+len(r.Follow) > 0
 }
+
+// Fact is a value that only the machine knows, and only when the container starts.
+type Fact struct {
+	// Variable is the environment variable of the unit that has the value.
+	Variable string `json:"variable"`
+	// Name is memory (in MiB), cores, address (in the local network) or subnet.
+	Name string `json:"name"`
+	// Network is the network of Podman that the subnet is of.
+	Network string `json:"network,omitempty"`
+	// Default is the value where the machine has none.
+	Default string `json:"default,omitempty"`
+}
+
+// FactsFile is the file with the variables of the facts, beside the configuration files of a
+// container. systemd reads it before it starts the container.
+const FactsFile = ".facts"
+
+// Mark is what stands for the value in a text of the recipe. It is no text of a manifest.
+func (f Fact) Mark() string { return "\uFDD1" + f.Variable + "\uFDD2" }
 
 // ComposedSecret is a secret of Podman whose value is made of pieces: the value of an environment
 // variable that contains secrets.
@@ -210,6 +232,9 @@ func (r Prestart) Text() (string, error) {
 	for _, c := range r.Composed {
 		put("Composed", c)
 	}
+	for _, f := range r.Facts {
+		put("Fact", f)
+	}
 	for _, w := range r.Watch {
 		put("Watch", w)
 	}
@@ -269,6 +294,8 @@ func (r *Prestart) set(key string, value []byte) error {
 		return appendJSON(&r.Secrets, value)
 	case "Composed":
 		return appendJSON(&r.Composed, value)
+	case "Fact":
+		return appendJSON(&r.Facts, value)
 	case "Watch":
 		return appendJSON(&r.Watch, value)
 	case "Follow":

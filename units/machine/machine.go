@@ -85,6 +85,7 @@ func (b Base) Files() Files { return Files(b.Paths.Units) }
 func (b Base) Renderer() prestart.Renderer {
 	return prestart.Renderer{
 		State: b.Paths.State, Runtime: b.Paths.Runtime, Storage: b.Storage, Volumes: b.Volumes, Started: b.started, Machine: prestart.ThisMachine,
+		Subnet: func(network string) string { return podman.Subnet(b.Networks, network) },
 		Secret: b.keptSecret, SetSecret: b.Secrets.Podman.SetSecret,
 	}
 }

@@ -42,6 +42,21 @@ func NetworksIn(dir string) (list []Network) {
 	return list
 }
 
+// Subnet is the subnet of a network, that of IPv4 where it has several. It is empty if there is no
+// such network.
+func Subnet(dir, network string) string {
+	var n Network
+	if err := readJSON(filepath.Join(dir, network+".json"), &n); err != nil || len(n.Subnets) == 0 {
+		return ""
+	}
+	for _, s := range n.Subnets {
+		if !strings.Contains(s.Subnet, ":") {
+			return s.Subnet
+		}
+	}
+	return n.Subnets[0].Subnet
+}
+
 // ErrNoSecret says that Podman has no secret of a name.
 var ErrNoSecret = errors.New("Podman has no such secret")
 

@@ -12,7 +12,7 @@ import (
 // the values that containers get: nothing else has to know what a rotation changes.
 func (r Renderer) compose(ctx context.Context, recipe units.Prestart) error {
 	for _, c := range recipe.Composed {
-		value, err := r.composed(c)
+		value, err := r.composed(c, recipe)
 		if err != nil {
 			return err
 		}
@@ -30,10 +30,14 @@ func (r Renderer) compose(ctx context.Context, recipe units.Prestart) error {
 const longestVariable = 128<<10 - len("=\x00")
 
 // composed is the value of a composed secret. An error never contains it.
-func (r Renderer) composed(c units.ComposedSecret) (string, error) {
+func (r Renderer) composed(c units.ComposedSecret, recipe units.Prestart) (string, error) {
 	var value strings.Builder
 	for _, p := range c.Pieces {
-		value.WriteString(p.Text)
+		before, err := r.withFacts(p.Text, recipe)
+		if err != nil {
+			return "", fmt.Errorf("the variable %s: %w", c.Variable, err)
+		}
+		value.WriteString(before)
 		if p.Secret == "" {
 			continue
 		}

@@ -38,8 +38,10 @@ type Renderer struct {
 	// Started returns systemd's InvocationID of the last start of a container's service. It
 	// is empty if systemd has none.
 	Started func(container string) (invocation string, err error)
-	// Machine returns the facts about the machine that templates may use.
+	// Machine returns the facts about the machine that templates and values may use.
 	Machine func() configfile.Machine
+	// Subnet returns the subnet of a network of Podman. It is empty if there is no such network.
+	Subnet func(network string) string
 }
 
 // Dir returns the directory of a container's files.
@@ -59,6 +61,8 @@ type record struct {
 	Config     string `json:"config"`
 	Watched    string `json:"watched"`
 	Reloadable string `json:"reloadable,omitempty"`
+	// Address is that of the machine in its network.
+	Address string `json:"address,omitempty"`
 	// Files is the digest of each file and its mode. Seen is the digest of each watched
 	// file.
 	Files map[string]string `json:"files"`
@@ -73,7 +77,7 @@ func (r Renderer) Write(ctx context.Context, container string, recipe units.Pres
 		return err
 	}
 	before := r.load(container)
-	now := record{Files: digests, Seen: r.watched(key, recipe, nil)}
+	now := record{Files: digests, Seen: r.watched(key, recipe, nil), Address: r.Machine().Address}
 	for i, f := range recipe.Files {
 		if before.Files[f.Name] == now.Files[f.Name] && r.isIntact(container, f, len(texts[i])) {
 			continue
@@ -83,6 +87,9 @@ func (r Renderer) Write(ctx context.Context, container string, recipe units.Pres
 		}
 	}
 	if err := r.removeOthers(container, recipe); err != nil {
+		return err
+	}
+	if err := r.writeFacts(container, recipe); err != nil {
 		return err
 	}
 	if err := r.compose(ctx, recipe); err != nil {
@@ -99,11 +106,11 @@ func (r Renderer) Write(ctx context.Context, container string, recipe units.Pres
 // Other changes wait for the next start. A file is recorded only after the signal, so a
 // reload that fails half-way counts as not done.
 func (r Renderer) Reload(container string, recipe units.Prestart, overwrite func(f units.PrestartFile, content []byte) error, signal func() error) error {
-	key, texts, digests, err := r.renderDigested(recipe)
+	now := r.load(container)
+	key, texts, digests, err := r.since(now).renderDigested(recipe)
 	if err != nil {
 		return err
 	}
-	now := r.load(container)
 	fresh := map[string]string{}
 	for i, f := range recipe.Files {
 		if !recipe.IsReloadable(f.Name) {
@@ -161,11 +168,12 @@ func (r Renderer) Compare(container string, recipe units.Prestart) (want, have u
 	if !recipe.IsConfigured() {
 		return want, have, nil
 	}
+	before := r.load(container)
+	r = r.since(before)
 	key, _, digests, err := r.renderDigested(recipe)
 	if err != nil {
 		return want, have, err
 	}
-	before := r.load(container)
 	want.Config, err = r.configDigest(key, recipe, digests)
 	want.Watched = watchedDigest(key, r.watched(key, recipe, before.Seen))
 	want.Reloadable = reloadableDigest(key, recipe, digests)
@@ -231,7 +239,7 @@ func (r Renderer) removeOthers(container string, recipe units.Prestart) error {
 	}
 	for _, name := range names {
 		isOurs := func(f units.PrestartFile) bool { return f.Name == name }
-		if name == recordFile || slices.ContainsFunc(recipe.Files, isOurs) {
+		if name == recordFile || name == units.FactsFile && len(recipe.Facts) > 0 || slices.ContainsFunc(recipe.Files, isOurs) {
 			continue
 		}
 		if err := durable.Remove(r.Dir(container), name); err != nil {
@@ -251,14 +259,21 @@ func (r Renderer) load(container string) record {
 	return started
 }
 
-// configDigest covers the values of mounted and composed secrets and the rendered files that can't be
-// read again.
+// configDigest covers the values of mounted and composed secrets, what the recipe names of the
+// machine, and the rendered files that can't be read again.
 func (r Renderer) configDigest(key []byte, recipe units.Prestart, files map[string]string) (string, error) {
 	parts := make([]string, 0, 2*(len(files)+len(recipe.Secrets)))
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if !recipe.IsReloadable(name) {
 			parts = append(parts, name, files[name])
 		}
+	}
+	for _, f := range recipe.Facts {
+		value, err := r.fact(f)
+		if err != nil {
+			return "", err
+		}
+		parts = append(parts, f.Variable, value)
 	}
 	for _, name := range recipe.Secrets {
 		value, err := r.Secret(name)
@@ -268,7 +283,7 @@ func (r Renderer) configDigest(key []byte, recipe units.Prestart, files map[stri
 		parts = append(parts, name, value)
 	}
 	for _, c := range recipe.Composed {
-		value, err := r.composed(c)
+		value, err := r.composed(c, recipe)
 		if err != nil {
 			return "", err
 		}

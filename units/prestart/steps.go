@@ -120,12 +120,16 @@ func (p *Part) migrate(ctx context.Context, s units.Step) error {
 
 // podmanFlags returns the flags of podman run for a step: those of the recipe, with the
 // runtime directory instead of systemd's specifier.
-func (p *Part) podmanFlags() []string {
+func (p *Part) podmanFlags() ([]string, error) {
 	args := make([]string, 0, len(p.Recipe.Podman))
 	for _, a := range p.Recipe.Podman {
+		a, err := p.Renderer.withFacts(a, p.Recipe)
+		if err != nil {
+			return nil, err
+		}
 		args = append(args, strings.Replace(a, "--volume=%t/archipelago/", "--volume="+p.Renderer.Runtime+"/", 1))
 	}
-	return args
+	return args, nil
 }
 
 // run runs a command in the part's image, with the mounts, networks and user of the part.
@@ -134,7 +138,11 @@ func (p *Part) run(ctx context.Context, command []string) error {
 	if err != nil {
 		return err
 	}
-	args := append([]string{"run", "--rm", "--replace", "--name=" + p.stepContainer(), "--log-driver=none", "--entrypoint=" + string(entrypoint)}, p.podmanFlags()...)
+	flags, err := p.podmanFlags()
+	if err != nil {
+		return err
+	}
+	args := append([]string{"run", "--rm", "--replace", "--name=" + p.stepContainer(), "--log-driver=none", "--entrypoint=" + string(entrypoint)}, flags...)
 	err = p.Podman(ctx, podmancli.Call{
 		Args: append(args, p.Recipe.Image), Stdout: p.Stderr, Stderr: p.Stderr,
 		// Podman ends when its container is gone. If there is no container yet, the signal
@@ -179,8 +187,12 @@ func (p *Part) ensureDir(ctx context.Context, d units.EnsureDir) error {
 // directories at the mount points. Podman does so for empty volumes when it creates a
 // container.
 func (p *Part) populate(ctx context.Context) error {
+	flags, err := p.podmanFlags()
+	if err != nil {
+		return err
+	}
 	args := []string{"create", "--replace", "--name=" + p.stepContainer(), "--network=none"}
-	for _, a := range p.podmanFlags() {
+	for _, a := range flags {
 		isOfWhole := !strings.HasPrefix(a, "--mount=") // Podman would fill the volume with what belongs into a part of it
 		if isOfWhole && !strings.HasPrefix(a, "--network=") {
 			args = append(args, a)
