@@ -24,7 +24,7 @@ func (r Renderer) fact(f units.Fact) (string, error) {
 		if subnet := cmp.Or(r.Subnet(f.Network), f.Default); subnet != "" {
 			return subnet, nil
 		}
-		return "", fmt.Errorf("Podman has no network %s with a subnet; archgen apply makes it", f.Network) //nolint:staticcheck // ST1005: a name
+		return "", fmt.Errorf("Podman has no network %s with a subnet; archgen apply makes it", f.Network)
 	}
 	return "", fmt.Errorf("this version of archgen does not support the value %s; update it", f.Name)
 }
