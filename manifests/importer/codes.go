@@ -65,6 +65,7 @@ const (
 	PodMember        Code = "pod"
 	SystemdUnit      Code = "systemd-unit"
 	EnginePath       Code = "engine-path"
+	OneAddress       Code = "one-address"
 
 	ProxyLabel     Code = "proxy-label"
 	Label          Code = "label"
@@ -176,6 +177,7 @@ var Losses = []Loss{
 	{OtherName, Approximated, "The container has another name than that of the part, by which archgen finds what it adopts. Without that, the container and the part would run at the same time, with the same volumes.", "Rename the container, as the message says, or stop it, before the app is installed."},
 	{PodMember, Approximated, "Containers of a pod become parts that share the network of one of them, and no other namespace. The pod keeps its ports until it is stopped.", "`podman pod stop POD` before the app is installed, and `podman pod rm POD` when the app serves."},
 	{EnginePath, Approximated, "The socket of the container engine has another path in the container.", "Tell the program, often with `DOCKER_HOST: unix:///var/run/docker.sock` in `env`."},
+	{OneAddress, Approximated, "The source has all addresses of the machine. The manifest has `${machine.address}`, the one in the local network.", "Add other addresses by hand if people use them."},
 	{SystemdUnit, Approximated, "A unit of systemd starts and restarts the container, and Podman does not know how. The part restarts always. archgen does not adopt the container while the unit is enabled.", "Import the Quadlet file, if it has one, with `archgen import quadlet`."},
 
 	{ProxyLabel, Dropped, "The label configures a reverse proxy that is not part of the app.", "Publish the port, and configure the proxy that you run."},
@@ -230,7 +232,7 @@ var Losses = []Loss{
 	{ForeignSecret, Refused, "The value is a secret of another app. It is left out.", "Have the program read it from a template of `files`, which can name it."},
 	{ForeignValue, Refused, "The value is one that another app decides, and no capability exports it. It is left out.", "`--set variable.NAME=VALUE`."},
 	{OnionAddress, Refused, "The value is the address of a hidden service, which is known only after Tor has started. It is left out.", "`--set variable.NAME=ADDRESS` once it is known."},
-	{MachineAddress, Refused, "The value is an address of the machine or of its networks. It is left out.", "`--set variable.NAME=ADDRESS`."},
+	{MachineAddress, Refused, "The value is an address of the machine or of its networks that no variable has. It is left out.", "`--set variable.NAME=ADDRESS`, or write `${machine.address}` or `${network.subnet}`."},
 	{HostDirectory, Refused, "The value is the directory of the host that the app's data is in. It is left out, since the data is in volumes.", "`--set variable.NAME=/path/in/the/container`."},
 }
 

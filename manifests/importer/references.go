@@ -31,6 +31,9 @@ const mark = "\uFDD0"
 // the source has stays text.
 func Reference(name string) string { return mark + "{" + name + "}" }
 
+// MachineAddressVariable is the variable of the manifest for the address of the machine.
+const MachineAddressVariable = "machine.address"
+
 var references = regexp.MustCompile(mark + `\{([^}]*)\}`)
 
 // References is the names of the variables of the manifest in a text.

@@ -48,7 +48,7 @@ var ofContainers = []importer.Code{
 // ofPlatforms is the codes that only platforms have, which their corpora cover.
 var ofPlatforms = []importer.Code{
 	importer.LoginProxy, importer.ForeignVolume, importer.Script, importer.ForeignSecret,
-	importer.ForeignValue, importer.OnionAddress, importer.MachineAddress, importer.HostDirectory,
+	importer.ForeignValue, importer.OnionAddress, importer.MachineAddress, importer.HostDirectory, importer.OneAddress,
 }
 
 // Every code and every key that a table has is in some case.

@@ -123,6 +123,9 @@ func (s *service) extraHosts(n *syntax.Node, key string) {
 	for _, h := range s.pairs(n, key, "=:") {
 		for _, value := range oneOrMore(h.node) {
 			address := strings.Trim(s.text(value, h.key), "[]")
+			if address == importer.Reference(importer.MachineAddressVariable) {
+				address = "host-gateway" // which is the machine, as the container reaches it
+			}
 			if !fitsHostname(h.name) || !fitsAddress(address) {
 				s.Report(importer.HostName, h.at, h.key, "the host %s with the address %s is left out", diag.Quote(diag.Shorten(h.name)), diag.Quote(diag.Shorten(address)))
 				continue

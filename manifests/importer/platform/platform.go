@@ -217,6 +217,9 @@ func (a *App) Require(always ...string) {
 			users[capability] = append(users[capability], part)
 		}
 	}
+	for _, own := range a.App().Provides {
+		delete(users, own.Capability)
+	}
 	for _, capability := range slices.Sorted(maps.Keys(users)) {
 		parts := slices.Compact(slices.Sorted(slices.Values(users[capability])))
 		if len(parts) == 0 || len(parts) == 1 && parts[0] == "main" {

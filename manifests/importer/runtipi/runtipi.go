@@ -156,9 +156,8 @@ func (a *app) variables() {
 	} {
 		a.Variables[name] = compose.Variable{Value: value}
 	}
-	for _, name := range []string{"INTERNAL_IP", "NETWORK_INTERFACE"} {
-		a.Variables[name] = compose.Variable{Loss: importer.MachineAddress, What: "an address of the machine"}
-	}
+	a.Variables["INTERNAL_IP"] = compose.Variable{Value: importer.Reference(importer.MachineAddressVariable)}
+	a.Variables["NETWORK_INTERFACE"] = compose.Variable{Loss: importer.MachineAddress, What: "an address of the machine to listen on"}
 	a.Variables["APP_DATA_DIR"] = compose.Variable{Loss: importer.HostDirectory, What: "a directory of the host"}
 }
 

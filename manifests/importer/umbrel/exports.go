@@ -22,6 +22,8 @@ var (
 	closes     = regexp.MustCompile(`\b(?:fi|done|esac)$|\}$`)
 	ends       = regexp.MustCompile(`^(?:fi|done|esac)\b|^\}`)
 	derived    = regexp.MustCompile(`^\$\(\s*derive_entropy\b[^|)]*(?:\|\s*head -c\s*(\d+)\s*)?\)$`)
+	addresses  = regexp.MustCompile(`^\$\(\s*hostname (?:-I|--all-ip-addresses)\b[^)]*\)(?:\s*\|\|.*)?$`)
+	eachOne    = regexp.MustCompile(`^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)="?\$\(for ([a-z_]+) in "?\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?"?; do$`)
 	hostname   = regexp.MustCompile(`^(?:https?://)?\$\(cat "?[^"|)]*"?`)
 )
 
@@ -33,14 +35,24 @@ func (a *app) exports() {
 		return
 	}
 	depth, number, isNamed := 0, 0, false
+	var each *eachAddress
 	local := map[string]string{}
 	for line := range bytes.Lines(data) {
 		number++
 		raw := strings.TrimRight(string(line), "\r\n")
 		text := strings.TrimSpace(raw)
 		at := syntax.Position{File: exportsFile, Line: number, Column: 1 + strings.Index(raw, text)}
+		if each == nil && depth == 0 {
+			each = a.eachAddress(text, at)
+		}
 		switch {
 		case text == "" || text[0] == '#':
+			continue
+		case each != nil:
+			if each.read(text) {
+				a.export(each.name, `"`+each.value()+`"`, at, local)
+				each = nil
+			}
 			continue
 		case ends.MatchString(text):
 			depth = max(0, depth-1)
@@ -77,6 +89,13 @@ func (a *app) export(name, text string, at syntax.Position, local map[string]str
 		a.Variables[name] = compose.Variable{IsSecret: true, Value: m[1], At: at}
 		return true
 	}
+	if addresses.MatchString(inner) {
+		a.Variables[name] = compose.Variable{Value: importer.Reference(importer.MachineAddressVariable), At: at}
+		if !strings.Contains(inner, "{print $1}") {
+			a.Report(importer.OneAddress, at, name, "%s has one address of the machine instead of all", name)
+		}
+		return true
+	}
 	if hostname.MatchString(inner) && strings.Contains(a.replaced(inner, local), "hostname") {
 		a.Variables[name] = onion
 		return true
@@ -100,6 +119,39 @@ func (a *app) export(name, text string, at syntax.Position, local map[string]str
 	delete(a.paths, name)
 	a.Variables[name] = compose.Variable{Value: value, At: at}
 	return true
+}
+
+// eachAddress is a loop of the script that makes a list with something of each address of the
+// machine.
+type eachAddress struct{ name, variable, text string }
+
+// eachAddress is the loop that begins with a line, or nil.
+func (a *app) eachAddress(line string, at syntax.Position) *eachAddress {
+	m := eachOne.FindStringSubmatch(line)
+	if m == nil || a.Variables[m[3]].Value != importer.Reference(importer.MachineAddressVariable) {
+		return nil
+	}
+	a.Report(importer.OneAddress, at, m[1], "%s has one address of the machine instead of all", m[1])
+	return &eachAddress{name: m[1], variable: m[2]}
+}
+
+var echoed = regexp.MustCompile(`^echo -n "([^"]*)"$`)
+
+// read reads a line of the loop, and reports whether it is the last one. Of several texts the last
+// one counts: that of an address of IPv4.
+func (e *eachAddress) read(line string) (isLast bool) {
+	if m := echoed.FindStringSubmatch(line); m != nil {
+		e.text = m[1]
+	}
+	return strings.HasPrefix(line, "done")
+}
+
+// value is the list of one.
+func (e *eachAddress) value() string {
+	value := platform.Replace(e.text, func(name string) (string, bool) {
+		return importer.Reference(importer.MachineAddressVariable), name == e.variable
+	})
+	return strings.TrimRight(value, ", ")
 }
 
 // replaced is a text with the variables of the script and of the platform.

@@ -27,12 +27,25 @@ func (a *app) provide() {
 				a.Report(importer.NoEquivalent, item.At, key, "the app does not provide %s: %s has no constant value", capability, name)
 				continue
 			}
-			a.App.App().Provides = append(a.App.App().Provides, a.offer(capability, offers[capability]))
+			offer := a.offer(capability, offers[capability])
+			a.App.App().Provides = append(a.App.App().Provides, offer)
+			if capability == capabilityOf[item.Text] {
+				a.consumersOf(offer)
+			}
 			a.Keep(item.At, key, fmt.Sprintf("app.provides[%d]", len(a.App.App().Provides)-1))
 		}
 		if len(offers) == 0 {
 			a.Report(importer.NoEquivalent, item.At, key, "the app can stand for %s, which offers no capability", item.Text)
 		}
+	}
+}
+
+// consumersOf names the network of a capability where the part that provides it has that of all
+// apps of Umbrel.
+func (a *app) consumersOf(offer manifests.Provide) {
+	env := a.Parts()[offer.Part].Env
+	for i := range env {
+		env[i].Value = strings.ReplaceAll(env[i].Value, importer.Reference(ownSubnet), importer.Reference("capability."+offer.Capability+".subnet"))
 	}
 }
 

@@ -56,6 +56,7 @@ func Import(fsys fs.FS, o compose.Options) *importer.Result {
 		a.exports()
 	}
 	a.others()
+	a.subnets()
 	a.fixedAddresses()
 	platform.Each(a.Draft, a, metaKeys, a.meta, "")
 	a.proxy()

@@ -37,7 +37,7 @@ func TestCorpusCoversTheTables(t *testing.T) {
 	}
 	codes := []importer.Code{
 		importer.LoginProxy, importer.ForeignVolume, importer.Script, importer.ForeignSecret, importer.ForeignValue,
-		importer.OnionAddress, importer.MachineAddress, importer.HostDirectory, importer.GPU, importer.ForeignContainer,
+		importer.OnionAddress, importer.MachineAddress, importer.OneAddress, importer.HostDirectory, importer.GPU, importer.ForeignContainer,
 		importer.SecretInValue, importer.BadSourceValue, importer.NotRepresentable, importer.MountOption, importer.NoEquivalent,
 	}
 	cases := corpus.Cases(t, read)

@@ -47,6 +47,21 @@ func (a *app) variables() {
 	}
 }
 
+// allApps is the subnet of all apps of Umbrel.
+var allApps = regexp.MustCompile(`\$(?:NETWORK_IP|\{NETWORK_IP\})/16\b`)
+
+// subnets replaces the subnet of all apps. Where the app stands for another one, its consumers come
+// from the network of the capability that it provides.
+func (a *app) subnets() {
+	if _, isAnswered := a.Answer("variable.NETWORK_IP"); isAnswered {
+		return
+	}
+	walk(a.tree, func(n *syntax.Node) { n.Text = allApps.ReplaceAllLiteralString(n.Text, importer.Reference(ownSubnet)) })
+}
+
+// ownSubnet is the variable of a manifest for the subnet of the app's own network.
+const ownSubnet = "network.subnet"
+
 // directory declares a variable for a directory of the app's data.
 func (a *app) directory(name, below string) {
 	a.paths[name] = ownData + below
