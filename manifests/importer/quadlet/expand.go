@@ -81,6 +81,9 @@ func (u *unit) readVariables() {
 			u.variables[name] = value
 		}
 	}
+	if u.isRendered() {
+		u.readFacts()
+	}
 }
 
 // ofName is the specifiers that follow from the name of the file.

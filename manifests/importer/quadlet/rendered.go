@@ -30,7 +30,7 @@ func (f *file) isRendered() bool { return f.value(ownership, "App") != "" }
 // ownDirectives is what archgen writes into the units of containers without being told to.
 var ownDirectives = []string{
 	"Unit.Wants", "Unit.PartOf", "Unit.StartLimitIntervalSec=0", "Service.RestartMode", "Service.SyslogLevelPrefix", "Service.MemoryMax=80%",
-	"Service.ExecStartPre", "Service.ExecStartPost", "Service.ExecReload", "Service.RemainAfterExit", "Service.RestartSteps", "Service.TimeoutStopSec",
+	"Service.EnvironmentFile", "Service.ExecStartPre", "Service.ExecStartPost", "Service.ExecReload", "Service.RemainAfterExit", "Service.RestartSteps", "Service.TimeoutStopSec",
 	"Container.LogDriver", "Container.HealthOnFailure", "Container.Annotation",
 }
 
@@ -90,6 +90,28 @@ func (u *unit) recipe(d *importer.Draft) units.Prestart {
 		d.Report(importer.BadSource, u.start(), "", "%s: %v", name, err)
 	}
 	return r
+}
+
+// readFacts gives the variables that archgen determines before each start the names that a manifest
+// has for them. What is wrong with the recipe is reported where the rest of it is read.
+func (u *unit) readFacts() {
+	data, err := fs.ReadFile(u.fsys, units.PrestartName(u.file.service()+".service"))
+	if err != nil {
+		return
+	}
+	r, _ := units.ReadPrestart(data) //nolint:errcheck // see above
+	for _, f := range r.Facts {
+		name := "machine." + f.Name
+		if capability, isShared := strings.CutPrefix(f.Network, units.CapabilityNetwork("")); isShared {
+			name = "capability." + capability + "." + f.Name
+		} else if f.Network != "" {
+			name = "network." + f.Name
+		}
+		if f.Default != "" {
+			name += ":-" + f.Default
+		}
+		u.variables[f.Variable] = importer.Reference(name)
+	}
 }
 
 // facts is what the templates of a part may name.
