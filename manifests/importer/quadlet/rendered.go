@@ -99,7 +99,7 @@ func (u *unit) readFacts() {
 	if err != nil {
 		return
 	}
-	r, _ := units.ReadPrestart(data) //nolint:errcheck // see above
+	r, _ := units.ReadPrestart(data)
 	for _, f := range r.Facts {
 		name := "machine." + f.Name
 		if capability, isShared := strings.CutPrefix(f.Network, units.CapabilityNetwork("")); isShared {

@@ -23,7 +23,6 @@ var (
 	ends       = regexp.MustCompile(`^(?:fi|done|esac)\b|^\}`)
 	derived    = regexp.MustCompile(`^\$\(\s*derive_entropy\b[^|)]*(?:\|\s*head -c\s*(\d+)\s*)?\)$`)
 	addresses  = regexp.MustCompile(`^\$\(\s*hostname (?:-I|--all-ip-addresses)\b[^)]*\)(?:\s*\|\|.*)?$`)
-	eachOne    = regexp.MustCompile(`^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)="?\$\(for ([a-z_]+) in "?\$\{?([A-Za-z_][A-Za-z0-9_]*)\}?"?; do$`)
 	hostname   = regexp.MustCompile(`^(?:https?://)?\$\(cat "?[^"|)]*"?`)
 )
 
@@ -36,6 +35,7 @@ func (a *app) exports() {
 	}
 	depth, number, isNamed := 0, 0, false
 	var each *eachAddress
+	var first *firstRun
 	local := map[string]string{}
 	for line := range bytes.Lines(data) {
 		number++
@@ -55,7 +55,14 @@ func (a *app) exports() {
 			}
 			continue
 		case ends.MatchString(text):
-			depth = max(0, depth-1)
+			if depth = max(0, depth-1); depth == 0 {
+				first = nil
+			}
+			continue
+		case depth == 0 && ifNoFile.MatchString(text):
+			first, depth = &firstRun{constants: map[string]string{}, made: map[string]string{}}, 1
+			continue
+		case depth == 0 && a.list(text, at, local):
 			continue
 		}
 		if m := assignment.FindStringSubmatch(text); m != nil && depth == 0 && a.export(m[2], m[3], at, local) {
@@ -63,6 +70,9 @@ func (a *app) exports() {
 		}
 		if begins.MatchString(text) && !closes.MatchString(text) {
 			depth++
+		}
+		if first != nil && first.read(a, text, at) {
+			continue
 		}
 		if !isNamed || depth == 0 && assignment.MatchString(text) {
 			a.Report(importer.Script, at, fmt.Sprintf("%s:%d", exportsFile, number), "the script is not run: %s", short(text))
@@ -119,39 +129,6 @@ func (a *app) export(name, text string, at syntax.Position, local map[string]str
 	delete(a.paths, name)
 	a.Variables[name] = compose.Variable{Value: value, At: at}
 	return true
-}
-
-// eachAddress is a loop of the script that makes a list with something of each address of the
-// machine.
-type eachAddress struct{ name, variable, text string }
-
-// eachAddress is the loop that begins with a line, or nil.
-func (a *app) eachAddress(line string, at syntax.Position) *eachAddress {
-	m := eachOne.FindStringSubmatch(line)
-	if m == nil || a.Variables[m[3]].Value != importer.Reference(importer.MachineAddressVariable) {
-		return nil
-	}
-	a.Report(importer.OneAddress, at, m[1], "%s has one address of the machine instead of all", m[1])
-	return &eachAddress{name: m[1], variable: m[2]}
-}
-
-var echoed = regexp.MustCompile(`^echo -n "([^"]*)"$`)
-
-// read reads a line of the loop, and reports whether it is the last one. Of several texts the last
-// one counts: that of an address of IPv4.
-func (e *eachAddress) read(line string) (isLast bool) {
-	if m := echoed.FindStringSubmatch(line); m != nil {
-		e.text = m[1]
-	}
-	return strings.HasPrefix(line, "done")
-}
-
-// value is the list of one.
-func (e *eachAddress) value() string {
-	value := platform.Replace(e.text, func(name string) (string, bool) {
-		return importer.Reference(importer.MachineAddressVariable), name == e.variable
-	})
-	return strings.TrimRight(value, ", ")
 }
 
 // replaced is a text with the variables of the script and of the platform.

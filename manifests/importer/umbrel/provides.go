@@ -41,12 +41,23 @@ func (a *app) provide() {
 }
 
 // consumersOf names the network of a capability where the part that provides it has that of all
-// apps of Umbrel.
+// apps of Umbrel. An argument names both, for the other parts of the app.
 func (a *app) consumersOf(offer manifests.Provide) {
-	env := a.Parts()[offer.Part].Env
-	for i := range env {
-		env[i].Value = strings.ReplaceAll(env[i].Value, importer.Reference(ownSubnet), importer.Reference("capability."+offer.Capability+".subnet"))
+	part := a.Parts()[offer.Part]
+	theirs := func(text string) string {
+		return strings.ReplaceAll(text, importer.Reference(ownSubnet), importer.Reference("capability."+offer.Capability+".subnet"))
 	}
+	for i, v := range part.Env {
+		part.Env[i].Value = theirs(v.Value)
+	}
+	var command manifests.Words
+	for _, word := range part.Command {
+		command = append(command, word)
+		if other := theirs(word); other != word {
+			command = append(command, other)
+		}
+	}
+	part.Command = command
 }
 
 // offers is the exports by the names of the capabilities that another app provides, with the values

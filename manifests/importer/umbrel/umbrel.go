@@ -34,6 +34,8 @@ type app struct {
 	paths map[string]string
 	// addresses is the services by their fixed addresses.
 	addresses map[string]string
+	// lists is the lists of arguments that the script makes, by name.
+	lists map[string][]string
 	// container is the container port of the user interface; 0 if none is known.
 	container int
 	// needs is capabilities that the app requires without naming them in a value.
@@ -44,7 +46,7 @@ type app struct {
 
 // Import reads the app in a directory.
 func Import(fsys fs.FS, o compose.Options) *importer.Result {
-	a := &app{App: platform.Begin(fsys, o), paths: map[string]string{}, addresses: map[string]string{}}
+	a := &app{App: platform.Begin(fsys, o), paths: map[string]string{}, addresses: map[string]string{}, lists: map[string][]string{}}
 	if a.meta = a.Read(FileName); a.meta != nil {
 		a.tree = a.Read(composeFile)
 	}

@@ -1,6 +1,7 @@
 package umbrel
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
@@ -114,6 +115,9 @@ func (a *app) others() {
 	})
 }
 
+// address is an address of IPv4 in a text.
+var address = regexp.MustCompile(`\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b`)
+
 // fixedAddresses replaces the fixed addresses of services by their names.
 func (a *app) fixedAddresses() {
 	services := a.tree.Get("services")
@@ -137,8 +141,9 @@ func (a *app) fixedAddresses() {
 		}
 	}
 	for name, v := range a.Variables {
-		if service, ok := a.addresses[v.Value]; ok && v.Value != "" {
-			v.Value, v.At = service, syntax.Position{}
+		value := address.ReplaceAllStringFunc(v.Value, func(text string) string { return cmp.Or(a.addresses[text], text) })
+		if value != v.Value {
+			v.Value, v.At = value, syntax.Position{}
 			a.Variables[name] = v
 		}
 	}
