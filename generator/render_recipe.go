@@ -104,6 +104,9 @@ func (c *container) facts() (list []units.Fact) {
 	for _, f := range c.part.Facts {
 		fact := units.Fact{Variable: f.Variable, Name: f.Name, Default: f.Default}
 		switch {
+		case f.Volume != "":
+			source, _ := c.volumeSource(c.app.ID(), f.Volume)
+			fact.File = &units.VolumeFile{Volume: source, Path: f.Path}
 		case f.Network != "":
 			fact.Network = capabilityNetwork(f.Network).name
 		case f.Name == "subnet":

@@ -15,16 +15,18 @@ import (
 type Fact struct {
 	// Variable is the environment variable by which the unit names the value.
 	Variable string
-	// Name is the kind of the value: memory, cores, address or subnet.
+	// Name is the kind of the value: memory, cores, address, subnet or file.
 	Name string
 	// Network is the one that the subnet is of: that of a capability, or the app's own where it is
 	// empty.
 	Network string
+	// Volume is the named volume of the app that has the file, and Path the path in it.
+	Volume, Path string
 	// Default is the value where the machine has none.
 	Default string
 }
 
-// machinePrefix and the names after it are the facts about the machine, as templates name them.
+// machinePrefix and machineFacts are the facts about the machine, as templates name them.
 const machinePrefix = "machine."
 
 var machineFacts = []string{"address", "cores", "memory"}
@@ -81,11 +83,12 @@ func hasFactMark(text string) bool { return strings.ContainsAny(text, factBegins
 
 // fact is the mark of the fact that a variable names in the part whose values are replaced.
 func (r *resolver) fact(app *Resolved, path, name, fallback string) (mark string, isFact bool) {
-	f := Fact{Default: fallback}
-	if f.Name, f.Network, isFact = r.factOf(name); !isFact {
+	f, isFact := r.factOf(name)
+	if !isFact {
 		return "", false
 	}
-	why, hint := r.unusable(f)
+	f.Default = fallback
+	why, hint := r.unusable(app, f)
 	if why != "" {
 		r.fail(app.Manifest, diag.UnknownVariable, path, hint, "${%s} has no value in %s: %s", quoteVariable(name), path, why)
 		return "", true
@@ -98,28 +101,36 @@ func (r *resolver) fact(app *Resolved, path, name, fallback string) (mark string
 	return FactMark(f.Variable), true
 }
 
-// factOf is the kind of the fact that a variable names.
-func (r *resolver) factOf(name string) (kind, network string, isFact bool) {
-	if below, isMachine := strings.CutPrefix(name, machinePrefix); isMachine {
-		return below, "", slices.Contains(machineFacts, below)
+// factOf is the fact that a variable names.
+func (r *resolver) factOf(name string) (f Fact, isFact bool) {
+	kind, below, _ := strings.Cut(name, ".")
+	switch kind {
+	case "machine":
+		return Fact{Name: below}, slices.Contains(machineFacts, below)
+	case "volume":
+		f.Name = "file"
+		f.Volume, f.Path, isFact = strings.Cut(below, "/")
+		return f, isFact
+	case "capability":
+		capability, export, _ := strings.Cut(below, ".")
+		isJoined := slices.Contains(r.part.Uses, capability) || slices.Contains(r.part.Provides, capability)
+		return Fact{Name: subnetExport, Network: capability}, export == subnetExport && isJoined
 	}
-	if name == ownSubnet {
-		return subnetExport, "", true
-	}
-	rest, isCapability := strings.CutPrefix(name, capabilityPrefix)
-	capability, export, _ := strings.Cut(rest, ".")
-	isJoined := slices.Contains(r.part.Uses, capability) || slices.Contains(r.part.Provides, capability)
-	return subnetExport, capability, isCapability && export == subnetExport && isJoined
+	return Fact{Name: subnetExport}, name == ownSubnet
 }
 
 // unusable says why a fact has no value in the part, and what to do.
-func (r *resolver) unusable(f Fact) (why, hint string) {
+func (r *resolver) unusable(app *Resolved, f Fact) (why, hint string) {
 	isOnIt := f.Network != "" || slices.Contains(r.part.Networks, OwnNetwork)
 	switch {
 	case !r.isStarted:
 		return "it is known only when the container starts", "give the program the value in `env` or `command`"
 	case f.Name == subnetExport && (r.part.Network != "app" || !isOnIt):
 		return "the part is not on that network", "leave `network` out, and `app` in `networks`"
+	case f.Name == "file" && !slices.Contains(app.VolumeNames(), f.Volume):
+		return "the app has no volume " + f.Volume, didYouMean(f.Volume, app.VolumeNames())
+	case f.Name == "file" && !isRelativePath(f.Path):
+		return "what follows the volume must be a relative path without ..", ""
 	case strings.Trim(f.Default, plainDefault) != "":
 		return "its default can have letters, digits and . _ - + = : , @ / only", "set the default in the program"
 	}
@@ -129,12 +140,24 @@ func (r *resolver) unusable(f Fact) (why, hint string) {
 // plainDefault is the characters of a default: it also stands within JSON and a file of systemd.
 const plainDefault = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+=:,@/"
 
-// variable is the environment variable for a fact. Another default makes another one.
+// variable is the environment variable for a fact. Another default makes another one, and so does
+// another path that has the same letters and digits.
 func (f Fact) variable(name string) string {
-	v := "ARCHIPELAGO_" + strings.ToUpper(strings.NewReplacer(".", "_", "-", "_").Replace(name))
-	if f.Default == "" {
+	const longest = 100
+	letters := func(r rune) rune {
+		if r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' {
+			return r
+		}
+		return '_'
+	}
+	v := "ARCHIPELAGO_" + strings.Map(letters, strings.ToUpper(name))
+	hashed := f.Default
+	if f.Name == "file" {
+		hashed = name + ":-" + f.Default
+	}
+	if hashed == "" {
 		return v
 	}
-	sum := sha256.Sum256([]byte(f.Default))
-	return v + "_" + hex.EncodeToString(sum[:4])
+	sum := sha256.Sum256([]byte(hashed))
+	return v[:min(len(v), longest)] + "_" + hex.EncodeToString(sum[:4])
 }

@@ -33,6 +33,7 @@ var Variables = []VariableDoc{
 	{"machine.memory", "memory of the machine in MiB"},
 	{"machine.cores", "number of processor cores of the machine"},
 	{"network.subnet", "subnet of the app's own network, such as 10.89.3.0/24"},
+	{"volume.NAME/PATH", "first line of a file in the app's volume NAME, such as an onion address"},
 	{"capability.NAME.subnet", "subnet of the network of a capability that the part requires or provides"},
 }
 

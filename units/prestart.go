@@ -67,10 +67,12 @@ func (r Prestart) IsConfigured() bool {
 type Fact struct {
 	// Variable is the environment variable of the unit that has the value.
 	Variable string `json:"variable"`
-	// Name is memory (in MiB), cores, address (in the local network) or subnet.
+	// Name is memory (in MiB), cores, address (in the local network), subnet or file.
 	Name string `json:"name"`
 	// Network is the network of Podman that the subnet is of.
 	Network string `json:"network,omitempty"`
+	// File is the file whose first line is the value.
+	File *VolumeFile `json:"file,omitempty"`
 	// Default is the value where the machine has none.
 	Default string `json:"default,omitempty"`
 }

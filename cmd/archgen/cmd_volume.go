@@ -34,7 +34,7 @@ func (c *cli) volume(ctx context.Context, args []string) error {
 		}
 		return err
 	}
-	err := prestart.Volume(ctx, args, c.stdin)
+	err := prestart.Volume(ctx, args, c.stdin, c.stdout)
 	switch {
 	case errors.Is(err, prestart.ErrNotNew):
 		return errReported

@@ -1,12 +1,14 @@
 package prestart_test
 
 import (
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/archipelago-os/archipelago/generator/configfile"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/prestart"
 )
 
 // about is a recipe that names facts in the unit, in a composed secret and in the arguments of a
@@ -129,5 +131,86 @@ func TestComposedFact(t *testing.T) {
 	p.write(r)
 	if got := p.secrets["ui.env-url-1"]; got != "canary@192.168.1.2/192.168.1.2" {
 		t.Errorf("%q", got)
+	}
+}
+
+// TestFileFact: the first line of a file in a volume is a value. Without the file the default holds,
+// and once a container was started with a line, a file that is gone counts as unchanged.
+func TestFileFact(t *testing.T) {
+	p := newPlace(t)
+	dir := prestart.VolumeDir(p.Volumes, "ui.tor")
+	if err := os.MkdirAll(filepath.Join(dir, "web"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "web/hostname")
+	put := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	onion := units.Fact{Variable: "ARCHIPELAGO_X", Name: "file", File: &units.VolumeFile{Volume: "ui.tor", Path: "web/hostname"}, Default: "none.onion"}
+	wrote := func(want string) {
+		t.Helper()
+		p.write(about(onion))
+		if got, _ := p.read(units.FactsFile); got != "ARCHIPELAGO_X="+want+"\n" {
+			t.Errorf("%q, want %s", got, want)
+		}
+		if p.differs(about(onion)) {
+			t.Error("what was just written differs")
+		}
+	}
+	wrote("none.onion")
+	put(" abc.onion \nmore")
+	if !p.differs(about(onion)) {
+		t.Error("the first line of a new file does not differ")
+	}
+	wrote("abc.onion")
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if p.differs(about(onion)) {
+		t.Error("a file that is gone differs")
+	}
+	put("")
+	wrote("none.onion")
+
+	put("$HOME")
+	if err := p.Write(t.Context(), "ui", about(onion)); err == nil || !strings.Contains(err.Error(), "the first line of ui.tor/web/hostname must have letters, digits and") {
+		t.Errorf("a line that systemd would read as another one: %v", err)
+	}
+	put("\n")
+	onion.Default = ""
+	if err := p.Write(t.Context(), "ui", about(onion)); err == nil || !strings.Contains(err.Error(), "the file ui.tor/web/hostname is missing or empty") {
+		t.Errorf("an empty file without a default: %v", err)
+	}
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/hostname", file); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Write(t.Context(), "ui", about(onion)); err == nil || !strings.Contains(err.Error(), "escapes") {
+		t.Errorf("a link that leads out of the volume: %v", err)
+	}
+}
+
+// TestReadVolume: Podman's user namespace reads a file that the caller may not. It follows no link
+// out of the volume, and a file that is missing is empty.
+func TestReadVolume(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "hostname"), []byte("abc.onion\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("/etc/hostname", filepath.Join(dir, "out")); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"hostname": "abc.onion\n", "missing": "", "out": "error"} {
+		var out strings.Builder
+		if err := prestart.Volume(t.Context(), []string{"read", dir, path}, nil, &out); err != nil {
+			out.WriteString("error")
+		}
+		if out.String() != want {
+			t.Errorf("%s: %q, want %q", path, out.String(), want)
+		}
 	}
 }

@@ -92,7 +92,9 @@ func (p *Part) Configure(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the volumes of app@%s: %w", p.ID, err)
 	}
-	if err := p.Renderer.Write(ctx, p.ID, p.Recipe); err != nil {
+	renderer := p.Renderer
+	renderer.inNamespace = func(w units.VolumeFile) (string, error) { return p.readVolume(ctx, w) }
+	if err := renderer.Write(ctx, p.ID, p.Recipe); err != nil {
 		return fmt.Errorf("the configuration of app@%s: %w", p.ID, err)
 	}
 	return nil
@@ -152,9 +154,16 @@ func (p *Part) Reload(ctx context.Context) error {
 // container's files are known.
 func (p *Part) volume(ctx context.Context, stdin io.Reader, args ...string) error {
 	if p.Scope == units.System {
-		return Volume(ctx, args, stdin)
+		return Volume(ctx, args, stdin, io.Discard)
 	}
 	return p.Podman.Unshare(ctx, podmancli.Call{Args: append([]string{"volume"}, args...), Stdin: stdin})
+}
+
+// readVolume reads a file in a volume as root of Podman's user namespace.
+func (p *Part) readVolume(ctx context.Context, w units.VolumeFile) (string, error) {
+	var text bytes.Buffer
+	err := p.Podman.Unshare(ctx, podmancli.Call{Args: []string{"volume", "read", VolumeDir(p.Renderer.Volumes, w.Volume), w.Path}, Stdout: &text})
+	return text.String(), err
 }
 
 // stepContainer is the name of a step's container. The `_` distinguishes it from containers

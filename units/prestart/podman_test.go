@@ -133,7 +133,7 @@ func (f *fakePodman) execute(ctx context.Context, call podmancli.Call) (said str
 		return "", f.run(ctx, args)
 	case "kill":
 	case "unshare":
-		if err := Volume(ctx, args[3:], call.Stdin); err != nil {
+		if err := Volume(ctx, args[3:], call.Stdin, call.Stdout); err != nil {
 			return "archgen: " + err.Error(), exitStatus(1)
 		}
 	default:

@@ -42,6 +42,11 @@ type Renderer struct {
 	Machine func() configfile.Machine
 	// Subnet returns the subnet of a network of Podman. It is empty if there is no such network.
 	Subnet func(network string) string
+	// inNamespace reads a file in a volume as root of Podman's user namespace. It is nil where no
+	// process may be started.
+	inNamespace func(w units.VolumeFile) (string, error)
+	// before is the facts that a container was started with, by variable.
+	before map[string]string
 }
 
 // Dir returns the directory of a container's files.
@@ -63,6 +68,8 @@ type record struct {
 	Reloadable string `json:"reloadable,omitempty"`
 	// Address is that of the machine in its network.
 	Address string `json:"address,omitempty"`
+	// Facts is the facts of the recipe by variable.
+	Facts map[string]string `json:"facts,omitempty"`
 	// Files is the digest of each file and its mode. Seen is the digest of each watched
 	// file.
 	Files map[string]string `json:"files"`
@@ -89,9 +96,13 @@ func (r Renderer) Write(ctx context.Context, container string, recipe units.Pres
 	if err := r.removeOthers(container, recipe); err != nil {
 		return err
 	}
-	if err := r.writeFacts(container, recipe); err != nil {
+	if now.Facts, err = r.facts(recipe); err != nil {
 		return err
 	}
+	if err := r.writeFacts(container, recipe, now.Facts); err != nil {
+		return err
+	}
+	r.before = now.Facts
 	if err := r.compose(ctx, recipe); err != nil {
 		return err
 	}
@@ -344,11 +355,16 @@ const largest = 1 << 20
 
 // content reads a file in a volume. It never reads outside of the volume.
 func (r Renderer) content(w units.VolumeFile) (string, error) {
-	root, err := os.OpenRoot(VolumeDir(r.Volumes, w.Volume))
+	return contentBelow(VolumeDir(r.Volumes, w.Volume), w.Path)
+}
+
+// contentBelow reads a regular file below a directory.
+func contentBelow(dir, path string) (string, error) {
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return "", err
 	}
-	f, err := root.OpenFile(w.Path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	f, err := root.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	err = errors.Join(err, root.Close())
 	if err != nil {
 		return "", err

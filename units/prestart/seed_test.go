@@ -220,7 +220,7 @@ func TestSeedOwner(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, call := range [][]string{{"seed", from}, {"place", from, to, keepOwner}} {
-		if err := Volume(t.Context(), call, strings.NewReader(string(text))); err != nil {
+		if err := Volume(t.Context(), call, strings.NewReader(string(text)), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -242,7 +242,7 @@ func TestSeedVolume(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return Volume(t.Context(), []string{"seed", dir}, strings.NewReader(string(text)))
+		return Volume(t.Context(), []string{"seed", dir}, strings.NewReader(string(text)), nil)
 	}
 	dir := volume(t, "app.conf")
 	for _, link := range []string{"out", "link.conf"} {
@@ -268,7 +268,7 @@ func TestSeedVolume(t *testing.T) {
 	if got := content(t, outside); len(got) > 0 {
 		t.Errorf("something was written outside: %v", got)
 	}
-	if got := message(Volume(t.Context(), []string{"seed", dir}, strings.NewReader("{"))); !strings.HasPrefix(got, "reading the seed: ") {
+	if got := message(Volume(t.Context(), []string{"seed", dir}, strings.NewReader("{"), nil)); !strings.HasPrefix(got, "reading the seed: ") {
 		t.Error(got)
 	}
 }

@@ -121,9 +121,9 @@ func (p *Part) migrate(ctx context.Context, s units.Step) error {
 // podmanFlags returns the flags of podman run for a step: those of the recipe, with the
 // runtime directory instead of systemd's specifier.
 func (p *Part) podmanFlags() ([]string, error) {
-	args := make([]string, 0, len(p.Recipe.Podman))
+	args, renderer := make([]string, 0, len(p.Recipe.Podman)), p.Renderer.since(p.Renderer.load(p.ID))
 	for _, a := range p.Recipe.Podman {
-		a, err := p.Renderer.withFacts(a, p.Recipe)
+		a, err := renderer.withFacts(a, p.Recipe)
 		if err != nil {
 			return nil, err
 		}

@@ -597,3 +597,29 @@ func TestReloadPartFails(t *testing.T) {
 		})
 	}
 }
+
+// TestFactsOfStep: a step gets the values that the container starts with, also those of files that
+// only Podman's user namespace can read.
+func TestFactsOfStep(t *testing.T) {
+	onion := units.Fact{Variable: "ARCHIPELAGO_ONION", Name: "file", File: &units.VolumeFile{Volume: "ui.tor", Path: "web/hostname"}}
+	w := newWorld(t, units.Prestart{
+		Facts: []units.Fact{onion}, Image: "x", Podman: []string{"--env=ONION=" + onion.Mark()}, Steps: []units.Step{{Run: []string{"look"}, Seconds: 60}},
+	})
+	below := filepath.Join(w.makeVolume("ui.tor"), "web")
+	if err := os.Mkdir(below, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(below, "hostname"), []byte("abc.onion"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Configure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	flags, err := w.podmanFlags()
+	if err != nil || !slices.Equal(flags, []string{"--env=ONION=abc.onion"}) {
+		t.Errorf("%q, %v", flags, err)
+	}
+	if text, err := w.readVolume(t.Context(), *onion.File); err != nil || text != "abc.onion" {
+		t.Errorf("in the user namespace: %q, %v", text, err)
+	}
+}

@@ -28,13 +28,13 @@ func (e *UsageError) Error() string { return e.Err.Error() }
 func (e *UsageError) Unwrap() error { return e.Err }
 
 // Volume executes one verb on the directory of a volume, or on that of a part's files:
-// isnew, leave, reclaim, clear, seed, place, await, ensure, keep or overwrite. It runs as root, or as
+// isnew, leave, reclaim, clear, seed, place, read, await, ensure, keep or overwrite. It runs as root, or as
 // root of Podman's user namespace (podman unshare), where the owners of a container's files are
-// known. stdin is the new content for overwrite, and the files for seed.
+// known. stdin is the new content for overwrite, and the files for seed; read writes a file to stdout.
 //
 // The error is ErrNotNew if isnew finds a volume with content or an owner, and a
 // *UsageError if the arguments are invalid.
-func Volume(ctx context.Context, args []string, stdin io.Reader) error {
+func Volume(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	switch {
 	case len(args) == 2 && args[0] == "isnew":
 		isNew, err := isNewVolume(args[1])
@@ -56,6 +56,13 @@ func Volume(ctx context.Context, args []string, stdin io.Reader) error {
 		return placeVolume(args[1], args[2], uid, gid)
 	case len(args) == 2 && args[0] == "seed":
 		return seedVolume(args[1], stdin)
+	case len(args) == 3 && args[0] == "read":
+		text, err := contentBelow(args[1], args[2])
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // the output of a file that is missing is empty
+		}
+		_, writeErr := io.WriteString(stdout, text)
+		return errors.Join(err, writeErr)
 	case len(args) == 3 && args[0] == "await":
 		return waitForFile(ctx, args[1], args[2])
 	case len(args) == 6 && args[0] == "ensure":

@@ -51,12 +51,12 @@ func TestEnsureDirectory(t *testing.T) {
 	if entries, err := os.ReadDir(outside); err != nil || len(entries) > 0 {
 		t.Errorf("something was made outside: %v, %v", entries, err)
 	}
-	if err := Volume(t.Context(), []string{"keep", volume, "sub/x", "710"}, nil); err != nil {
+	if err := Volume(t.Context(), []string{"keep", volume, "sub/x", "710"}, nil, nil); err != nil {
 		t.Error(err)
 	}
 	for path, isRefused := range map[string]bool{"there": false, "file": false, "sub/x": false, "out/x": true, "file/x": true} {
 		before, _ := os.Lstat(filepath.Join(volume, path))
-		err := Volume(t.Context(), []string{"keep", volume, path, "700"}, nil)
+		err := Volume(t.Context(), []string{"keep", volume, path, "700"}, nil, nil)
 		after, _ := os.Lstat(filepath.Join(volume, path))
 		if (err != nil) != isRefused || before != nil && before.Mode() != after.Mode() {
 			t.Errorf("%s: %v; %v is now %v", path, err, before, after)
@@ -147,7 +147,7 @@ func TestVolume(t *testing.T) {
 			for _, a := range c.args {
 				args = append(args, replace.Replace(a))
 			}
-			err := Volume(t.Context(), args, strings.NewReader("new"))
+			err := Volume(t.Context(), args, strings.NewReader("new"), nil)
 			if got := strings.ReplaceAll(message(err), root+"/", ""); got != c.want {
 				t.Errorf("got  %s\nwant %s", got, c.want)
 			}
@@ -186,7 +186,7 @@ func TestLeaveAVolumeElsewhere(t *testing.T) {
 func TestOverwriteWithoutContent(t *testing.T) {
 	dir := volume(t, "data")
 	broken := iotest.ErrReader(errors.New("broken pipe"))
-	if got := message(Volume(t.Context(), []string{"overwrite", filepath.Join(dir, dataDir), "data", "400"}, broken)); got != "reading standard input: broken pipe" {
+	if got := message(Volume(t.Context(), []string{"overwrite", filepath.Join(dir, dataDir), "data", "400"}, broken, nil)); got != "reading standard input: broken pipe" {
 		t.Error(got)
 	}
 }
