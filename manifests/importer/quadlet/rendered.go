@@ -102,9 +102,14 @@ func (u *unit) readFacts() {
 	r, _ := units.ReadPrestart(data)
 	for _, f := range r.Facts {
 		name := "machine." + f.Name
-		if capability, isShared := strings.CutPrefix(f.Network, units.CapabilityNetwork("")); isShared {
+		capability, isShared := strings.CutPrefix(f.Network, units.CapabilityNetwork(""))
+		switch {
+		case f.File != nil:
+			_, volume, _ := strings.Cut(f.File.Volume, ".")
+			name = "volume." + volume + "/" + f.File.Path
+		case isShared:
 			name = "capability." + capability + "." + f.Name
-		} else if f.Network != "" {
+		case f.Network != "":
 			name = "network." + f.Name
 		}
 		if f.Default != "" {

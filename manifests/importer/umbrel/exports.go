@@ -107,7 +107,7 @@ func (a *app) export(name, text string, at syntax.Position, local map[string]str
 		return true
 	}
 	if hostname.MatchString(inner) && strings.Contains(a.replaced(inner, local), "hostname") {
-		a.Variables[name] = onion
+		a.Variables[name] = a.onionOf(a.replaced(inner, local), at)
 		return true
 	}
 	value := inner

@@ -29,7 +29,11 @@ func (a *app) templates() {
 		at := syntax.Position{File: name, Line: 1, Column: 1}
 		text := platform.Replace(string(data), func(variable string) (string, bool) {
 			v, isKnown := a.Variables[variable]
-			if value, ok := a.value(variable); ok {
+			value, ok := a.value(variable)
+			if ok && strings.Contains(strings.Join(importer.References(value), " "), "volume.") { // which no template can name
+				v, ok = onion, false
+			}
+			if ok {
 				return value, true
 			}
 			switch {

@@ -72,6 +72,29 @@ func (a *app) directory(name, below string) {
 // onion is a variable for the address of a hidden service.
 var onion = compose.Variable{Loss: importer.OnionAddress, What: "the address of a hidden service"}
 
+var (
+	// ownOnion is the address of a hidden service that a Tor of the app itself has, with what stands
+	// before it and the value until there is one.
+	ownOnion = regexp.MustCompile(`^((?:https?://)?)\$\(cat "?(?:\$\{?(?:EXPORTS_)?TOR_DATA_DIR\}?|` + ownData + `/tor)/([A-Za-z0-9._/-]+)"?[^"]*(?:echo "([A-Za-z0-9.-]*)")?\)$`)
+	// torData is how a service mounts the directory of such a Tor.
+	torData = regexp.MustCompile(`^\$\{?TOR_DATA_DIR\}?:`)
+)
+
+// onionOf is the variable for what reads the address of a hidden service.
+func (a *app) onionOf(text string, at syntax.Position) compose.Variable {
+	m := ownOnion.FindStringSubmatch(text)
+	hasTor := false
+	walk(a.tree.Get("services"), func(n *syntax.Node) { hasTor = hasTor || torData.MatchString(n.Text) })
+	if m == nil || !hasTor {
+		return onion
+	}
+	name := "volume.tor/" + m[2]
+	if m[3] != "" {
+		name += ":-" + m[3]
+	}
+	return compose.Variable{Value: m[1] + importer.Reference(name), At: at}
+}
+
 // value is the value of a variable that has one, for what is read beside the Compose file.
 func (a *app) value(name string) (string, bool) {
 	if answer, ok := a.Answer("variable." + name); ok {
