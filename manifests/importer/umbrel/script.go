@@ -111,19 +111,20 @@ func (a *app) list(line string, at syntax.Position, local map[string]string) boo
 // argument is one argument of a list. One with a variable that has no value is left out.
 func (a *app) argument(list, text string, at syntax.Position, local map[string]string) (argument string, ok bool) {
 	argument = a.replaced(allApps.ReplaceAllLiteralString(text, importer.Reference(ownSubnet)), local)
-	for _, m := range used.FindAllStringSubmatch(argument, -1) {
-		what := short(text)
-		switch v := a.Variables[m[1]]; {
-		case v.Loss != "":
-			a.Report(v.Loss, at, list, "the argument %s is left out: %s is %s", what, m[1], v.What)
-		case v.IsSecret:
-			a.Report(importer.SecretInValue, at, list, "the argument %s is left out: %s is a secret", what, m[1])
-		default:
-			a.Report(importer.Script, at, fmt.Sprintf("%s:%d", exportsFile, at.Line), "the argument %s is left out: %s has no value", what, m[1])
-		}
-		return "", false
+	m := used.FindStringSubmatch(argument)
+	if m == nil {
+		return argument, true
 	}
-	return argument, true
+	what := short(text)
+	switch v := a.Variables[m[1]]; {
+	case v.Loss != "":
+		a.Report(v.Loss, at, list, "the argument %s is left out: %s is %s", what, m[1], v.What)
+	case v.IsSecret:
+		a.Report(importer.SecretInValue, at, list, "the argument %s is left out: %s is a secret", what, m[1])
+	default:
+		a.Report(importer.Script, at, fmt.Sprintf("%s:%d", exportsFile, at.Line), "the argument %s is left out: %s has no value", what, m[1])
+	}
+	return "", false
 }
 
 // eachAddress is a loop of the script that makes a list with something of each address of the
