@@ -113,7 +113,12 @@ func withoutFacts(c class, value string) string {
 	if !takesFacts[c] {
 		return value
 	}
-	return manifests.ReplaceFacts(value, func(string) string { return "x" })
+	return manifests.ReplaceFacts(value, func(variable string) string {
+		if name, err := readFact("${" + variable + "}"); err != nil || name != variable || !strings.HasPrefix(name, "ARCHIPELAGO_") {
+			return manifests.FactMark(variable) // which is refused
+		}
+		return "x"
+	})
 }
 
 func appendDoubled(dst []byte, value, doubled string) []byte {

@@ -47,11 +47,11 @@ const (
 
 // CutFact cuts a text around the first variable of a fact in it.
 func CutFact(text string) (before, variable, after string, found bool) {
-	before, rest, found := strings.Cut(text, factBegins)
-	if !found {
+	before, rest, isBegun := strings.Cut(text, factBegins)
+	variable, after, isEnded := strings.Cut(rest, factEnds)
+	if !isBegun || !isEnded {
 		return text, "", "", false
 	}
-	variable, after, _ = strings.Cut(rest, factEnds)
 	return before, variable, after, true
 }
 
