@@ -4,12 +4,13 @@
 
 BASE_PACKAGES=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,podman,crun,passt,slirp4netns,fuse-overlayfs,uidmap,netavark,aardvark-dns,iproute2,iptables,nftables,ca-certificates,curl,procps,login,passwd,sudo,catatonit,kmod,udev,jq,openssh-client
 
-# The packages that the machine that runs the tests needs. Only missing ones are installed.
-need_host_packages() {
+# The packages that the machine that runs the tests needs, and those of further
+# commands. Only missing ones are installed.
+need_host_packages() { # [COMMAND:PACKAGE...]
 	local pair
 	local -a missing=()
 	for pair in mmdebstrap:mmdebstrap ip:iproute2 nsenter:util-linux flock:util-linux \
-		setpriv:util-linux tar:tar setsid:util-linux; do
+		setpriv:util-linux tar:tar setsid:util-linux "$@"; do
 		command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 	done
 	[ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)

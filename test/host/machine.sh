@@ -263,6 +263,31 @@ machine_pull() { # NAME SRC DEST
 	fi
 }
 
+disk_package() { # FS
+	case $1 in
+	ext4) echo e2fsprogs ;;
+	xfs) echo xfsprogs ;;
+	btrfs) echo btrfs-progs ;;
+	*) die "no file system '$1' (ext4, xfs, btrfs)" ;;
+	esac
+}
+
+# A file of this computer by way of a loop device, whose node the machine needs for a moment. The
+# device goes with the mount.
+machine_disk() { # NAME FS DIR
+	local name=$1 fs=$2 mountpoint=$3 file device
+	machine_exists "$name"
+	file=$(mktemp "$DIR/run/$name/disk.XXXXXX")
+	truncate -s 8G "$file"
+	"mkfs.$fs" -q "$file" >&2
+	device=$(losetup --find --show "$file")
+	# shellcheck disable=SC2016
+	machine_run "$name" root sh -c 'set -e; mkdir -p "$3"; mknod "$1" b $2; mount -t "$4" "$1" "$3"; rm "$1"; chown "$5:$5" "$3"' \
+		sh /dev/disk-to-mount "$((0x$(stat -c %t "$device"))) $((0x$(stat -c %T "$device")))" "$mountpoint" "$fs" "$USERNAME" ||
+		{ losetup --detach "$device"; die "can't mount a disk with $fs"; }
+	losetup --detach "$device"
+}
+
 machine_poweroff() { # NAME
 	local name=$1 pid i
 	pid=$(machine_pid "$name") || die "no running machine '$name' (host list)"
