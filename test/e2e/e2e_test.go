@@ -29,6 +29,7 @@ import (
 //	root CMD...          the same as root
 //	install              what make install installs, on the machine
 //	push FILE DEST       copy a file or directory to the machine
+//	disk FS DIR          mount an empty disk with a file system of that type, until it boots again
 //	until DURATION CMD…  repeat `user CMD` until it succeeds
 //	reboot               cut the power and boot again
 //	poweroff             shut down cleanly
@@ -99,7 +100,7 @@ func runScript(t *testing.T, script string) {
 	testscript.RunT(inTurn{t}, testscript.Params{
 		Files: []string{script},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"user": s.user, "root": s.root, "install": s.install, "push": s.push, "until": s.until, "reboot": s.reboot, "poweroff": s.poweroff,
+			"user": s.user, "root": s.root, "install": s.install, "push": s.push, "disk": s.disk, "until": s.until, "reboot": s.reboot, "poweroff": s.poweroff,
 		},
 		Setup: func(e *testscript.Env) error {
 			for _, variable := range os.Environ() { // scripts that build use the caches of this process
@@ -113,6 +114,7 @@ func runScript(t *testing.T, script string) {
 			e.Setenv("FAULTS", filepath.Join(root, "test/faults"))
 			e.Setenv("SHARED", filepath.Join(root, "test/e2e/testdata/shared"))
 			e.Setenv("CATALOG", filepath.Join(root, "manifests/catalog"))
+			e.Setenv("VOLUMES", "/home/archy/.local/share/containers/storage/volumes") // Podman's, of the user
 			e.Setenv("STANDINS", filepath.Join(e.WorkDir, "standins"))
 			return writeStandIns(filepath.Join(e.WorkDir, "standins"))
 		},
@@ -179,6 +181,10 @@ func (s *steps) install(ts *testscript.TestScript, _ bool, _ []string) {
 
 func (s *steps) push(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(s.machine.Push(ts.MkAbs(args[0]), args[1]))
+}
+
+func (s *steps) disk(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(ts.Exec(s.host, append([]string{"disk", s.machine.Name}, args...)...))
 }
 
 func (s *steps) until(ts *testscript.TestScript, _ bool, args []string) {

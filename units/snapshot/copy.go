@@ -254,7 +254,7 @@ func allocated(st unix.Stat_t) int64 {
 func (c *copier) demandRoom(size int64) error {
 	c.copied += size
 	if c.copied > c.most {
-		return refused(TooLarge, "a copy takes %s that the file system can't share (reflink), and the limit is %s", readable(c.copied), readable(c.most))
+		return &Error{TooLarge, Excess(c.copied, c.most)}
 	}
 	var st unix.Statfs_t
 	if err := c.try("statfs", c.root.Name(), func() error { return unix.Fstatfs(int(c.root.Fd()), &st) }); err != nil {

@@ -92,10 +92,18 @@ type Volumes struct {
 }
 
 // Size returns how many bytes a snapshot of a volume takes, 0 if its file system shares the data. A
-// container may use the volume.
+// container may use the volume. An error with the reason Unsupported is one that Save will have, too.
 func (v Volumes) Size(ctx context.Context, volume string) (bytes int64, err error) {
+	if err := v.demandDirectory(ctx, volume); err != nil {
+		return 0, err
+	}
 	err = v.run(ctx, &bytes, "size", v.Dir, volume)
 	return bytes, err
+}
+
+// Excess says that a copy takes more bytes than may be copied.
+func Excess(size, most int64) string {
+	return fmt.Sprintf("a copy takes %s that the file system can't share (reflink), and the limit is %s", readable(size), readable(most))
 }
 
 // Save takes a snapshot of a volume that no container uses, and returns when it is on the disk.

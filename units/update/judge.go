@@ -29,6 +29,7 @@ const (
 	Masked         Reason = "masked"
 	Stopped        Reason = "stopped"
 	NoRoom         Reason = "no-room"
+	NoSnapshot     Reason = "no-snapshot"
 	WantsMore      Reason = "wants-more"
 	OtherPublisher Reason = "other-publisher"
 	OtherContract  Reason = "other-contract"
@@ -129,6 +130,9 @@ type Facts struct {
 	// Room is the room that an update needs in each file system. It is measured only when one is about to be
 	// made.
 	Room []Room
+	// Unsaved is why no snapshot of the data can be taken that it converts, empty if one can. It is found
+	// out only when an update is about to be made with a snapshot.
+	Unsaved string
 	// Rights is the rights that it asks for in addition.
 	Rights []Right
 	// Publishers is the publishers of images that are new to the app.
@@ -209,6 +213,9 @@ var rows = []row{
 	{Masked, no, no, no, false, func(q question) bool { return q.facts.Masked }, say("masked, so it can't be verified")},
 	{Stopped, no, no, no, false, func(q question) bool { return q.facts.Stopped }, say("stopped, so it can't be verified; archgen start ID")},
 	{NoRoom, no, no, no, false, func(q question) bool { return slices.ContainsFunc(q.facts.Room, Room.isShort) }, noRoomText},
+	{NoSnapshot, no, no, no, false, func(q question) bool { return q.facts.Unsaved != "" }, func(q question) string {
+		return "its data can't be saved: " + q.facts.Unsaved + " (archgen update --without-snapshot " + q.installed.ID + ")"
+	}},
 	{WantsMore, no, no, ifAllowed, false, func(q question) bool { return len(q.facts.Rights) > 0 }, wantsMoreText},
 	{OtherPublisher, no, no, ifAllowed, false, func(q question) bool { return len(q.facts.Publishers) > 0 }, func(q question) string {
 		return "an image is from another publisher: " + strings.Join(q.facts.Publishers, ", ")

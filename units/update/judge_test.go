@@ -116,6 +116,10 @@ func TestJudge(t *testing.T) {
 			[]Finding{{NoRoom, "it may need 2.50 GiB in the file system of /home, which has 0.94 GiB free"}},
 		},
 		"room enough": {func(q *question) { q.facts.Room = []Room{{"/", 1 << 30, 1 << 30}} }, []Finding{{Ready, "ready"}}},
+		"data that can't be saved": {
+			func(q *question) { q.facts.Unsaved = "web.data: it is on a device" },
+			[]Finding{{NoSnapshot, "its data can't be saved: web.data: it is on a device (archgen update --without-snapshot web)"}},
+		},
 		"more rights": {
 			func(q *question) { q.facts.Rights = []Right{{ID: "onion:80"}, {ID: "listen:0.0.0.0:80/tcp"}} },
 			[]Finding{{WantsMore, "asks for more: onion:80, listen:0.0.0.0:80/tcp"}},
@@ -195,7 +199,7 @@ func TestPolicy(t *testing.T) {
 	t.Parallel()
 	want := map[Reason]string{
 		ComesWithImage: "", Own: "", UnknownOrigin: "", Edited: "", Gone: "", Withdrawn: "", Stale: "", Current: "", IsOnTrial: "", Older: "",
-		UnderWay: "", NeedsOther: "", DoesNotFit: "", Hidden: "", NoRoom: "", Masked: "", Stopped: "",
+		UnderWay: "", NeedsOther: "", DoesNotFit: "", Hidden: "", NoRoom: "", NoSnapshot: "", Masked: "", Stopped: "",
 		IsRefused: "f", WantsMore: "f", OtherPublisher: "f", OtherContract: "f", OneWay: "if",
 		Differs: "if", Held: "if", Waiting: "if", NotSecurity: "aif", Manual: "aif", NotServing: "naif", PartlyHidden: "naif", Ready: "naif",
 	}

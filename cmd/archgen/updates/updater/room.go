@@ -3,6 +3,7 @@ package updater
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
 	"github.com/archipelago-os/archipelago/units/podman"
+	"github.com/archipelago-os/archipelago/units/snapshot"
 	"github.com/archipelago-os/archipelago/units/update"
 )
 
@@ -22,11 +24,14 @@ const (
 	spareState = 16 << 20
 )
 
-// Measure adds to what is known about an app how much room an update of it needs, and how much there is.
+// Measure adds to what is known about an app how much room an update of it needs, how much there is, and
+// whether its data can be saved.
 func (r *Runner) Measure(ctx context.Context, s *updates.Survey, app *updates.App, o Options) {
 	places := []place{{r.Machine.Storage, r.images(s, app) + spare}, {r.Machine.Store.State, spareState}}
 	if !o.WithoutSnapshot {
-		places = append(places, place{r.Machine.Volumes, r.snapshots(ctx, s, app)})
+		var size int64
+		size, app.Facts.Unsaved = r.snapshots(ctx, s, app)
+		places = append(places, place{r.Machine.Volumes, size})
 	}
 	app.Facts.Room = rooms(places)
 	s.Judge(app)
@@ -43,20 +48,26 @@ func (r *Runner) images(s *updates.Survey, app *updates.App) int64 {
 	return 2 * podman.ImagesSize(r.Machine.Storage, s.Images(app.ID))
 }
 
-// snapshots is how many bytes the snapshots of an app's data take. One that can't be measured counts as
-// none: taking it fails then, and the app runs on without the update.
-func (r *Runner) snapshots(ctx context.Context, s *updates.Survey, app *updates.App) (sum int64) {
+// snapshots is how many bytes the snapshots of an app's data take, and why one can't be taken. A volume that
+// can't be measured counts as none: taking its snapshot fails then, and the app runs on without the update.
+func (r *Runner) snapshots(ctx context.Context, s *updates.Survey, app *updates.App) (sum int64, unsaved string) {
 	data := s.Conversion(app)
 	if data.OneWay != "" {
-		return 0
+		return 0, ""
 	}
 	for _, volume := range data.Volumes {
 		size, err := (&host{r}).volumes().Size(ctx, volume)
+		if reason, ok := errors.AsType[*snapshot.Error](err); ok && reason.Reason == snapshot.Unsupported {
+			return 0, reason.Message
+		}
+		if err == nil && size > mostCopied {
+			return 0, volume + ": " + snapshot.Excess(size, mostCopied)
+		}
 		if err == nil {
 			sum += size
 		}
 	}
-	return sum
+	return sum, ""
 }
 
 // place is a directory, and how many bytes are written there.

@@ -221,7 +221,7 @@ func (c *course) one(ctx context.Context, id string) error {
 	}
 	c.survey = nil // a pull takes time, and the update may change what fits
 	c.Measure(ctx, s, app, c.o)
-	if i := slices.IndexFunc(app.Findings, func(f update.Finding) bool { return f.Reason == update.NoRoom }); i >= 0 {
+	if i := slices.IndexFunc(app.Findings, isMeasured); i >= 0 {
 		c.refuse(id, errors.New("not updated: "+app.Findings[i].Text))
 		return nil
 	}
@@ -246,6 +246,11 @@ func (c *course) one(ctx context.Context, id string) error {
 		c.Warn(id, fmt.Sprintf("%s converts the data, and %s can't read it then. It stays also if it does not serve: %s", j.To.Origin, j.From.Origin, way))
 	}
 	return c.install(ctx, j)
+}
+
+// isMeasured reports whether a finding against an update is one of Measure.
+func isMeasured(f update.Finding) bool {
+	return f.Reason == update.NoRoom || f.Reason == update.NoSnapshot
 }
 
 // install carries out the update of an app. It ends the trial of the installed release.

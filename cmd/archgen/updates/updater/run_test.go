@@ -1,6 +1,9 @@
 package updater
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
@@ -83,5 +86,36 @@ func TestOneWay(t *testing.T) {
 	const warning = "warned web: 2 (revision 2) converts the data, and 1 (revision 1) can't read it then. It stays also if it does not serve: older data would do harm (update.restore: never)"
 	if !slices.Contains(w.told, warning) || slices.Contains(w.passes, "stop web 1") {
 		t.Errorf("told %q, passes %q", w.told, w.passes)
+	}
+}
+
+// TestUnsaved: an app whose data can't be saved is not stopped for it, however often an update is asked for.
+func TestUnsaved(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct{ driver, size, want string }{
+		"too large":   {"local", "3221225472", "web.data: a copy takes 3 GiB that the file system can't share (reflink), and the limit is 2 GiB"},
+		"of a plugin": {"other", "0", "the volume web.data is on a device or of a volume plugin, so archgen can take no snapshot of it"},
+	} {
+		w := newWorld(t)
+		w.install("web", container)
+		w.offer("web", "2", 2, container+", data: {format: 2, reads: 1}")
+		volume := filepath.Join(w.Machine.Volumes, "web.data")
+		if err := os.MkdirAll(volume, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		w.podman["volume inspect"] = fmt.Sprintf(`[{"Driver": %q, "Mountpoint": %q}]`, c.driver, filepath.Join(volume, "_data"))
+		w.podman["unshare"] = c.size
+		for _, ask := range []update.Ask{{All: true}, {Named: true}} {
+			w.told = nil
+			sum, err := w.Update(t.Context(), Options{Ask: ask}, []string{"web"}, nil)
+			want := []string{"failed web: not updated: its data can't be saved: " + c.want + " (archgen update --without-snapshot web)"}
+			if d := cmp.Diff(want, w.told); err != nil || sum.NotUpdated != 1 || len(w.passes) > 0 || d != "" {
+				t.Errorf("%s: %+v, %v, passes %q; told -want +got:\n%s", what, sum, err, w.passes, d)
+			}
+		}
+		sum, err := w.Update(t.Context(), Options{Ask: update.Ask{Named: true}, WithoutSnapshot: true}, []string{"web"}, nil)
+		if err != nil || sum.Updated != 1 || w.version("web") != "2" {
+			t.Errorf("%s: without a snapshot: %+v, %v, version %s", what, sum, err, w.version("web"))
+		}
 	}
 }

@@ -35,7 +35,9 @@ type world struct {
 	// outcomes is how an app fares in a pass, by ID and version. The default is Done.
 	outcomes map[string]reconcile.Outcome
 	systemd  *systemdtest.Manager
-	clock    time.Time
+	// podman is what Podman answers.
+	podman map[string]string
+	clock  time.Time
 	// passes is the requests of each pass, and told what the caller was told.
 	passes, told []string
 }
@@ -56,7 +58,8 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	base, err := machine.Find(machine.Options{Scope: units.User, Getenv: getenv, Podman: (&podmantest.Podman{Answers: map[string]string{"image exists": "", "image inspect": "[{}]", "unshare": ""}}).Run})
+	w.podman = map[string]string{"image exists": "", "image inspect": "[{}]", "unshare": ""}
+	base, err := machine.Find(machine.Options{Scope: units.User, Getenv: getenv, Podman: (&podmantest.Podman{Answers: w.podman}).Run})
 	if err != nil {
 		t.Fatal(err)
 	}
