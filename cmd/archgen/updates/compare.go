@@ -15,7 +15,7 @@ import (
 
 // compare adds what the release of the catalog changes.
 func (s *Survey) compare(a *App) {
-	if a.Facts.Misfit = s.misfit(a); a.Facts.Misfit != "" {
+	if a.Facts.Misfit = s.Misfit(a); a.Facts.Misfit != "" {
 		return
 	}
 	was, is := s.resolved(a.ID), a.Staged.Set.App(a.ID)
@@ -50,8 +50,8 @@ func (s *Survey) own(a *App) *manifests.Manifest {
 	return m
 }
 
-// misfit is the first error that the installed apps have with the release and not without it.
-func (s *Survey) misfit(a *App) string {
+// Misfit is the first error that the installed apps have with the release and not without it.
+func (s *Survey) Misfit(a *App) string {
 	if a.To.File != a.From.File {
 		return fmt.Sprintf("the file of its manifest is called %s, and the installed one %s", a.To.File, a.From.File)
 	}

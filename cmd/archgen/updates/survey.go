@@ -215,7 +215,7 @@ func (s *Survey) stage(apps []*App) error {
 	for _, a := range apps {
 		a.Staged = together
 	}
-	if len(apps) == 1 || !slices.ContainsFunc(apps, func(a *App) bool { return s.misfit(a) != "" }) {
+	if len(apps) == 1 || !slices.ContainsFunc(apps, func(a *App) bool { return s.Misfit(a) != "" }) {
 		return nil
 	}
 	for _, a := range apps {

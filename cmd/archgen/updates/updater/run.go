@@ -225,7 +225,7 @@ func (c *course) one(ctx context.Context, id string) error {
 		c.refuse(id, errors.New("not updated: "+app.Findings[i].Text))
 		return nil
 	}
-	if err := c.prepare(ctx, app); err != nil {
+	if err := c.prepare(ctx, s, app); err != nil {
 		c.refuse(id, err)
 		return nil
 	}
@@ -369,10 +369,10 @@ func isUp(s *updates.Survey, id string) bool {
 
 // prepare pulls the images of a release and compares the app with them. Secrets that an operator has to
 // supply must have values.
-func (c *course) prepare(ctx context.Context, app *updates.App) error {
+func (c *course) prepare(ctx context.Context, s *updates.Survey, app *updates.App) error {
 	want, isValid := app.Staged.Want.Find(app.ID)
 	if !isValid {
-		return errors.New("its manifest has errors with the release")
+		return errors.New("not updated: does not fit: " + s.Misfit(app))
 	}
 	if err := c.Machine.Secrets.Check(ctx, c.Machine.Secrets.Podman, want.Secrets); err != nil {
 		return fmt.Errorf("not updated: %w", err)

@@ -119,3 +119,23 @@ func TestUnsaved(t *testing.T) {
 		}
 	}
 }
+
+// TestUndoneDataFormat: an earlier release that can't read the data is not returned to, and the error says so.
+func TestUndoneDataFormat(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.install("web", container+", data: {format: 1}")
+	w.offer("web", "2", 2, container+", data: {format: 2, reads: 1}, update: {restore: never}")
+	if sum, err := w.Update(t.Context(), Options{Ask: update.Ask{Named: true}}, []string{"web"}, nil); err != nil || sum.Updated != 1 {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	if err := w.Machine.Store.SaveDataFormat("web", 2); err != nil { // the start of the release records it
+		t.Fatal(err)
+	}
+	w.told = nil
+	sum, err := w.Update(t.Context(), Options{Ask: update.Ask{Named: true}, Undo: true}, []string{"web"}, nil)
+	want := []string{"failed web: not updated: does not fit: web.yaml:1:144: error: the data of web has format 2, and this version reads at most 1: install a version that reads it"}
+	if d := cmp.Diff(want, w.told); err != nil || sum.NotUpdated != 1 || w.version("web") != "2" || d != "" {
+		t.Errorf("%+v, %v, version %s; told -want +got:\n%s", sum, err, w.version("web"), d)
+	}
+}
