@@ -80,7 +80,7 @@ var turns = sync.OnceValue(func() chan struct{} {
 
 // slowScripts is the scripts that take longest, the slowest last. They start first: one of them
 // would be alone at the end.
-var slowScripts = []string{"node", "isolation", "chaos", "household", "package", "clash", "full", "manager", "services", "files", "catalog", "crowd"}
+var slowScripts = []string{"node", "isolation", "chaos", "household", "package", "clash", "full", "manager", "services", "files", "update-disks", "update-node", "catalog", "crowd"}
 
 func slowness(script string) int { return slices.Index(slowScripts, scriptName(script)) }
 
