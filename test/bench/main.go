@@ -57,6 +57,7 @@ var parts = map[string]func(*bench, context.Context) ([]byte, error){
 	"render": (*bench).render,
 	"sizes":  (*bench).sizes,
 	"side":   (*bench).sideBySide,
+	"update": (*bench).update,
 	"watch":  (*bench).watch,
 	"many":   (*bench).many,
 	"put":    (*bench).put,
