@@ -21,7 +21,8 @@ import (
 	"github.com/archipelago-os/archipelago/units/systemd/systemdtest"
 )
 
-// fakePodman has every image but localhost/absent. The program of localhost/broken fails.
+// fakePodman has every image but localhost/absent. The program of localhost/broken fails. It has the
+// directory of each volume, and no volume can be saved.
 const fakePodman = `#!/bin/sh
 log() { echo "$*" >>"$WORK/podman.log"; }
 kept() { touch "$WORK/$1.txt"; sort -u "$WORK/$1.txt"; }
@@ -30,7 +31,8 @@ case "$1 $2" in
 "image exists") case $4 in localhost/absent*) exit 1 ;; esac ;;
 "image inspect") cat "$WORK/image.json" 2>/dev/null || echo '[{"Architecture": "'"$ARCH"'"}]' ;;
 "pull --quiet") echo "Error: $3: not found" >&2; exit 125 ;;
-unshare*) echo '{}' ;;
+"unshare "*) case "$3 $4" in "volume save") echo "the disk is worn out" >&2; exit 1 ;; "volume size") echo 0 ;; *) echo '{}' ;; esac ;;
+"volume inspect") dir=$HOME/.local/share/containers/storage/volumes/$4; mkdir -p "$dir"; echo '[{"Driver": "local", "Mountpoint": "'$dir'/_data"}]' ;;
 info*) echo '{"graphRoot": "'$HOME'/.local/share/containers/storage", "volumePath": "'$HOME'/.local/share/containers/storage/volumes"}' ;;
 "ps --all") echo '[]' ;;
 "volume ls") kept volumes ;;

@@ -94,7 +94,7 @@ type Volumes struct {
 // Size returns how many bytes a snapshot of a volume takes, 0 if its file system shares the data. A
 // container may use the volume. An error with the reason Unsupported is one that Save will have, too.
 func (v Volumes) Size(ctx context.Context, volume string) (bytes int64, err error) {
-	if err := v.demandDirectory(ctx, volume); err != nil {
+	if err := v.Check(ctx, volume); err != nil {
 		return 0, err
 	}
 	err = v.run(ctx, &bytes, "size", v.Dir, volume)
@@ -108,11 +108,9 @@ func Excess(size, most int64) string {
 
 // Save takes a snapshot of a volume that no container uses, and returns when it is on the disk.
 // Files that the file system can't share are copied, at most so many bytes. An earlier snapshot of
-// the volume is replaced when the new one is complete. On an error the earlier one stays.
+// the volume is replaced when the new one is complete. On an error the earlier one stays. Check comes
+// before.
 func (v Volumes) Save(ctx context.Context, volume string, most int64) (r Record, err error) {
-	if err := v.demandDirectory(ctx, volume); err != nil {
-		return r, err
-	}
 	err = v.run(ctx, &r, "save", v.Dir, volume, strconv.FormatInt(most, 10))
 	return r, err
 }
@@ -134,9 +132,9 @@ func (v Volumes) Drop(ctx context.Context, volume string) error {
 	return v.run(ctx, nil, "drop", v.Dir, volume)
 }
 
-// demandDirectory demands that the data of a volume is files in Podman's directory. That of a device
-// or a volume plugin is mounted only while a container runs.
-func (v Volumes) demandDirectory(ctx context.Context, volume string) error {
+// Check demands that the data of a volume is files in Podman's directory. That of a device or a volume
+// plugin is mounted only while a container runs. A container may use the volume.
+func (v Volumes) Check(ctx context.Context, volume string) error {
 	var list []struct {
 		Driver, Mountpoint string
 		Options            map[string]string

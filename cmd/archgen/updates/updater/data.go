@@ -22,8 +22,14 @@ func (h *host) volumes() snapshot.Volumes {
 	return snapshot.Volumes{Scope: h.Machine.Scope, Dir: h.Machine.Volumes, Podman: h.Machine.Podman}
 }
 
-// Save stops the app and the sharers, and takes snapshots of the volumes.
+// Save stops the app and the sharers, and takes snapshots of the volumes. What takes time and needs no
+// stop comes before.
 func (h *host) Save(ctx context.Context, j *update.Journal) error {
+	for _, volume := range j.Volumes {
+		if err := h.volumes().Check(ctx, volume); err != nil {
+			return err
+		}
+	}
 	if err := h.stop(ctx, j); err != nil {
 		return err
 	}

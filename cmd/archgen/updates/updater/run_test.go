@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/snapshot"
 	"github.com/archipelago-os/archipelago/units/update"
 )
 
@@ -137,5 +139,17 @@ func TestUndoneDataFormat(t *testing.T) {
 	want := []string{"failed web: not updated: does not fit: web.yaml:1:144: error: the data of web has format 2, and this version reads at most 1: install a version that reads it"}
 	if d := cmp.Diff(want, w.told); err != nil || sum.NotUpdated != 1 || w.version("web") != "2" || d != "" {
 		t.Errorf("%+v, %v, version %s; told -want +got:\n%s", sum, err, w.version("web"), d)
+	}
+}
+
+// TestSaveChecksFirst: an app is up while Podman is asked whether its volumes can be saved.
+func TestSaveChecksFirst(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.install("web", container)
+	w.podman["volume inspect"] = `[{"Driver": "other"}]`
+	err := (&host{w.Runner}).Save(t.Context(), &update.Journal{App: "web", Volumes: []string{"web.data"}})
+	if reason, ok := errors.AsType[*snapshot.Error](err); !ok || reason.Reason != snapshot.Unsupported || len(w.passes) > 0 {
+		t.Errorf("%v, passes %q", err, w.passes)
 	}
 }
