@@ -52,7 +52,7 @@ var calls = map[uint64]callKind{
 	sysStatx:               {name: "statx", path: 2},
 	syscall.SYS_FSTATFS:    {name: "fstatfs"},
 	syscall.SYS_PREAD64:    {name: "pread64"},
-	syscall.SYS_IOCTL:      {name: "ioctl", writes: true}, // FICLONE
+	syscall.SYS_IOCTL:      {name: "ioctl", writes: true}, // FICLONE, FS_IOC_SETFLAGS
 	syscall.SYS_LLISTXATTR: {name: "llistxattr", path: 1},
 	syscall.SYS_LGETXATTR:  {name: "lgetxattr", path: 1},
 	syscall.SYS_LSETXATTR:  {name: "lsetxattr", path: 1, writes: true},

@@ -112,6 +112,7 @@ func (c *copier) directory(ctx context.Context, in *os.File, f file) error {
 		return err
 	}
 	defer out.Close()
+	likeOriginal(in, out)
 	names, err := c.names(in)
 	if err != nil {
 		return err
@@ -160,6 +161,7 @@ func (c *copier) regular(ctx context.Context, in *os.File, f file) error {
 	if err != nil {
 		return err
 	}
+	likeOriginal(in, out)
 	if f.st.Size > 0 {
 		err = c.content(ctx, in, out, f)
 	}
@@ -167,6 +169,19 @@ func (c *copier) regular(ctx context.Context, in *os.File, f file) error {
 		err = closed
 	}
 	return err
+}
+
+// likeOriginal gives an empty file or a directory the attribute of its original that it is not copied on
+// write (chattr +C), which what is made in a directory inherits. Files of Btrfs that differ in it can't
+// share their data. If that fails, the data is copied.
+func likeOriginal(in, out *os.File) {
+	const noCOW = 0x00800000 // FS_NOCOW_FL
+	original, err := unix.IoctlGetUint32(int(in.Fd()), unix.FS_IOC_GETFLAGS)
+	now, unknown := unix.IoctlGetUint32(int(out.Fd()), unix.FS_IOC_GETFLAGS)
+	if err != nil || unknown != nil || (original^now)&noCOW == 0 {
+		return
+	}
+	_ = unix.IoctlSetPointerInt(int(out.Fd()), unix.FS_IOC_SETFLAGS, int(now^noCOW))
 }
 
 // content makes two files share their data, or copies it.
