@@ -12,6 +12,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/catalogs"
 	"github.com/archipelago-os/archipelago/cmd/archgen/passes"
+	"github.com/archipelago-os/archipelago/cmd/archgen/session"
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/cmd/archgen/updates/updater"
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
@@ -204,6 +205,7 @@ func (c *cli) updatesRunner(l *machine.Machine, o *applyOptions) (*updater.Runne
 	}
 	return &updater.Runner{
 		Machine: l, Dir: dir, Source: s.Compiler(), Boot: machine.Boot(),
+		Kept: func() (units.Desired, bool) { return session.Kept(l.Store, session.Inputs(s.Compiler())) },
 		Entries: func() ([]catalog.Entry, error) {
 			remotes, _ := s.Catalogs().Remotes()
 			entries, _, err := catalog.All(paths.Env{Getenv: c.getenv}.Catalog(), remotes...)

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/diag"
+	"github.com/archipelago-os/archipelago/manifests/parallel"
 )
 
 // Entry is an app that can be installed.
@@ -191,19 +193,9 @@ var ErrNone = errors.New("no catalog has the app")
 
 // collect lists embedded apps and those of directories.
 func collect(dirs []string, embedded []File) (list []Entry, diags diag.List, err error) {
-	from := map[string]string{}
-	add := func(where, file string, text []byte, read reader) {
-		e, found, isValid := newEntry(where, file, text, read)
-		diags = append(diags, found...)
-		if isValid {
-			e.Catalog = Own
-			e.Hides = from[e.ID]
-			from[e.ID] = where
-			list = append(list, e)
-		}
-	}
+	var sources []source
 	for _, f := range embedded {
-		add(Embedded, f.Name, f.Data, embeddedFiles)
+		sources = append(sources, source{from: Embedded, file: f.Name, text: f.Data, read: embeddedFiles})
 	}
 	for _, dir := range dirs {
 		for _, pattern := range []string{"*.yaml", "*.yml", "*.toml"} {
@@ -212,29 +204,67 @@ func collect(dirs []string, embedded []File) (list []Entry, diags diag.List, err
 				return nil, nil, err
 			}
 			for _, file := range files {
-				if filepath.Base(file) == indexFile {
-					continue
+				if filepath.Base(file) != indexFile {
+					sources = append(sources, source{from: dir, file: file, read: beside(file)})
 				}
-				text, err := manifests.ReadFile(file)
-				if err != nil {
-					diags = append(diags, manifests.Unreadable(file, err))
-					continue
-				}
-				add(dir, file, text, beside(file))
 			}
+		}
+	}
+	found := make([]read, len(sources))
+	parallel.Each(len(sources), func(i int) { found[i] = sources[i].entry() })
+	from := map[string]string{}
+	for i, r := range found {
+		diags = append(diags, r.diags...)
+		if r.isValid {
+			r.Catalog, r.Hides = Own, from[r.ID]
+			from[r.ID] = sources[i].from
+			list = append(list, r.Entry)
 		}
 	}
 	return list, diags, nil
 }
 
+// source is a manifest of a catalog. Its text is nil until the file is read.
+type source struct {
+	from, file string
+	text       []byte
+	read       reader
+}
+
+// read is what was made of a source.
+type read struct {
+	Entry
+	diags   diag.List
+	isValid bool
+}
+
+// entry reads a source.
+func (s source) entry() (r read) {
+	if s.text == nil {
+		var err error
+		if s.text, err = manifests.ReadFile(s.file); err != nil {
+			r.diags = diag.List{manifests.Unreadable(s.file, err)}
+			return r
+		}
+	}
+	r.Entry, r.diags, r.isValid = newEntry(s.from, s.file, s.text, s.read)
+	return r
+}
+
 // ReadEntry reads a manifest that is in no catalog, with the templates beside it. The
-// diagnostics are empty unless it can't be an entry; they are about the source.
-func ReadEntry(file string) (e Entry, source []byte, diags diag.List, err error) {
+// diagnostics are empty unless it can't be an entry; they are about the source. A manifest that a known
+// entry has, too, is not parsed again.
+func ReadEntry(file string, known ...Entry) (e Entry, source []byte, diags diag.List, err error) {
 	text, err := manifests.ReadFile(file)
 	if err != nil {
 		return e, nil, nil, fmt.Errorf("%s can't be read: %w", file, manifests.CauseOf(err))
 	}
-	e, diags, _ = newEntry(file, file, text, beside(file))
+	isSame := func(e Entry) bool { return e.File == filepath.Base(file) && bytes.Equal(e.Text, text) }
+	if i := slices.IndexFunc(known, isSame); i >= 0 {
+		e, diags = entryOf(known[i].Manifest, file, file, text, beside(file))
+	} else {
+		e, diags, _ = newEntry(file, file, text, beside(file))
+	}
 	if !diags.HasErrors() {
 		return e, text, nil, nil
 	}
@@ -270,11 +300,17 @@ func newEntry(from, file string, text []byte, read reader) (e Entry, diags diag.
 	if m == nil || diags.HasErrors() {
 		return e, diags, false
 	}
+	e, lacking := entryOf(m, from, file, text, read)
+	return e, append(diags, lacking...), true
+}
+
+// entryOf is the entry of a manifest that was parsed.
+func entryOf(m *manifests.Manifest, from, file string, text []byte, read reader) (e Entry, diags diag.List) {
 	e = describe(m)
 	e.From, e.File, e.Text, e.Templates = from, filepath.Base(file), text, map[string][]byte{}
 	lacks := func(what, name string, err error) {
 		diags = append(diags, diag.Diagnostic{
-			Code: diag.Unreadable, File: m.File,
+			Code: diag.Unreadable, File: file,
 			Message: fmt.Sprintf("its %s %s can't be read: %v", what, filepath.Join(manifests.FilesDir(e.ID), name), manifests.CauseOf(err)),
 		})
 	}
@@ -294,7 +330,7 @@ func newEntry(from, file string, text []byte, read reader) (e Entry, diags diag.
 		}
 		e.Seeds = append(e.Seeds, files...)
 	}
-	return e, diags, true
+	return e, diags
 }
 
 // describe is what a manifest says of its app. Lists are never nil, so that JSON has them.

@@ -151,12 +151,18 @@ func TestReadEntry(t *testing.T) {
 	if d := cmp.Diff(map[string][]byte{"page.conf": []byte("listen=1\n")}, e.Templates); d != "" || e.File != "page.yaml" || string(e.Text) != withFile {
 		t.Errorf("%s: -want +got:\n%s", e.File, d)
 	}
-	e, _, _, err = catalog.ReadEntry(filepath.Join(dir, "needs/page.yaml"))
+	put(t, dir, map[string]string{"copy/page.yaml": withFile, "copy/page.files/page.conf": "listen=2\n"})
+	known := e
+	e, _, _, err = catalog.ReadEntry(filepath.Join(dir, "copy/page.yaml"), known)
+	if err != nil || e.Manifest != known.Manifest || string(e.Templates["page.conf"]) != "listen=2\n" || string(known.Templates["page.conf"]) != "listen=1\n" {
+		t.Errorf("a known manifest: parsed again %v, %q, %v", e.Manifest != known.Manifest, e.Templates, err)
+	}
+	e, _, _, err = catalog.ReadEntry(filepath.Join(dir, "needs/page.yaml"), known)
 	if d := cmp.Diff([][]string{{"db", "tor"}, {"db"}}, [][]string{e.Requires, e.Needs}); d != "" || err != nil {
 		t.Errorf("%v, -want +got:\n%s", err, d)
 	}
 	for _, name := range []string{"lacks/page.yaml", "broken/page.yaml"} {
-		if _, _, diags, err := catalog.ReadEntry(filepath.Join(dir, name)); err != nil || !diags.HasErrors() {
+		if _, _, diags, err := catalog.ReadEntry(filepath.Join(dir, name), known); err != nil || !diags.HasErrors() {
 			t.Errorf("%s: %v, %v", name, diags, err)
 		}
 	}

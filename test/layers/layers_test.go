@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"units":                        {},
 	"manifests/syntax":             {"manifests/diag"},
 	"manifests":                    {"manifests/diag", "manifests/parallel", "manifests/syntax"},
-	"manifests/catalog":            {"manifests", "manifests/diag"},
+	"manifests/catalog":            {"manifests", "manifests/parallel", "manifests/diag"},
 	"manifests/catalog/index":      {"manifests", "manifests/diag"},
 	"manifests/tags":               {},
 	"manifests/installed":          {"manifests", "units/durable", "units/paths"},

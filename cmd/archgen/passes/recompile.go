@@ -38,13 +38,12 @@ func (r *recompiler) installed() (*compile.Compiled, units.Desired, error) {
 // recall takes the result of an earlier command with the same inputs, or compiles.
 func (r *recompiler) recall(inputs string) error {
 	r.before = inputs
-	if inputs != "" {
-		if want, ok := r.Store.Compiled(statedir.ByApply, inputs); ok {
-			r.k, r.want = &compile.Compiled{Whole: true}, want
-			return nil
-		}
+	want, isKept := session.Kept(r.Store, inputs)
+	if !isKept {
+		return r.compile()
 	}
-	return r.compile()
+	r.k, r.want = &compile.Compiled{Whole: true}, want
+	return nil
 }
 
 func (r *recompiler) compile() (err error) {

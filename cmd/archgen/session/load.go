@@ -158,3 +158,12 @@ func Inputs(from compile.Source, dirs ...string) string {
 	program.Add(path)
 	return program.String() + found.String()
 }
+
+// Kept returns the desired state that a pass has compiled from the inputs, if that is still there. Inputs
+// that are not known identify none.
+func Kept(store statedir.Store, inputs string) (want units.Desired, isKept bool) {
+	if inputs == "" {
+		return want, false
+	}
+	return store.Compiled(statedir.ByApply, inputs)
+}

@@ -144,6 +144,9 @@ func (s *Survey) Return(a *App, earlier update.Earlier) (err error) {
 			return errors.New(uncarried)
 		}
 	}
+	if err := s.inspect(); err != nil {
+		return err
+	}
 	a.To = &to
 	a.Staged, err = s.Stage(map[string]update.Release{a.ID: to})
 	return err

@@ -32,14 +32,17 @@ type Survey struct {
 	Dir installed.Directory
 	// Catalogs is the entries of all catalogs, also the hidden ones.
 	Catalogs []catalog.Entry
-	// Source compiles the installed apps; Compiled and Want are the result.
-	Source   compile.Source
+	// Source compiles the installed apps, and Want is the result.
+	Source compile.Source
+	Want   units.Desired
+	Store  statedir.Store
+	// Inspect returns the installed apps with their manifests, and the state of their services. It is
+	// called once, for the first app that has another release.
+	Inspect func(units.Desired) (*compile.Compiled, map[string]units.Unit, error)
+	// Compiled and Units are what Inspect has returned.
 	Compiled *compile.Compiled
-	Want     units.Desired
-	Store    statedir.Store
-	// Units is the state of the services.
-	Units map[string]units.Unit
-	Now   time.Time
+	Units    map[string]units.Unit
+	Now      time.Time
 	// Machine identifies this machine among those that take a release in turns.
 	Machine string
 	// RolledBack is the apps whose updates in this run were rolled back.
@@ -161,10 +164,19 @@ func (s *Survey) Apps(ids []string) ([]*App, error) {
 			available = append(available, a)
 		}
 	}
+	if len(available) == 0 {
+		return list, nil
+	}
+	if err := s.inspect(); err != nil {
+		return nil, err
+	}
 	if err := s.stage(available); err != nil {
 		return nil, err
 	}
 	for _, a := range available {
+		if m := s.manifest(a.ID); m != nil {
+			a.Settings = settingsOf(m.Document.App.Update)
+		}
 		s.compare(a)
 		a.Facts.OneWay = s.Conversion(a).OneWay
 		s.observe(a)
@@ -173,7 +185,16 @@ func (s *Survey) Apps(ids []string) ([]*App, error) {
 	return list, nil
 }
 
-// app returns an installed app and the release of its catalog, without what depends on other apps.
+// inspect has what an update depends on besides the releases.
+func (s *Survey) inspect() (err error) {
+	if s.Compiled == nil {
+		s.Compiled, s.Units, err = s.Inspect(s.Want)
+	}
+	return err
+}
+
+// app returns an installed app and the release of its catalog, without what depends on other apps or on
+// the settings of its manifest. These decide only about another release.
 func (s *Survey) app(id string) (*App, error) {
 	a, err := s.installed(id)
 	if err != nil {
@@ -201,9 +222,6 @@ func (s *Survey) Judge(a *App) {
 // stage compiles the installed apps with the releases of some of them: with all at once, which mostly
 // fits and takes the time of one, or else with each alone.
 func (s *Survey) stage(apps []*App) error {
-	if len(apps) == 0 {
-		return nil
-	}
 	releases := map[string]update.Release{}
 	for _, a := range apps {
 		releases[a.ID] = *a.To
@@ -232,7 +250,7 @@ func (s *Survey) installed(id string) (*App, error) {
 	if file == "" {
 		return nil, fmt.Errorf("no app %q is installed; see archgen status", id)
 	}
-	from, err := ReleaseIn(s.Dir, id, file)
+	from, err := ReleaseIn(s.Dir, id, file, s.Catalogs...)
 	if err != nil {
 		return nil, err
 	}
@@ -254,9 +272,6 @@ func (s *Survey) installed(id string) (*App, error) {
 	}
 	a.Digest = a.From.Sum()
 	a.Facts.IsUnderWay = s.journal != nil && s.journal.App == id
-	if m := s.manifest(id); m != nil {
-		a.Settings = settingsOf(m.Document.App.Update)
-	}
 	return a, nil
 }
 
@@ -352,8 +367,9 @@ func ReleaseOf(e catalog.Entry) update.Release {
 
 // ReleaseIn reads the installed release of an app, whose manifest is in a file, with the overlay of its
 // edits. It is from no catalog as far as its file says. Of a manifest with errors it has the text only.
-func ReleaseIn(dir installed.Directory, id, file string) (update.Release, error) {
-	e, text, _, err := catalog.ReadEntry(file)
+// Known entries are not parsed again.
+func ReleaseIn(dir installed.Directory, id, file string, known ...catalog.Entry) (update.Release, error) {
+	e, text, _, err := catalog.ReadEntry(file, known...)
 	if err != nil {
 		return update.Release{}, err
 	}

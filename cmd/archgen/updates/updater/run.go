@@ -45,6 +45,8 @@ type Runner struct {
 	// Dir is the installed manifests, and Source compiles them.
 	Dir    installed.Directory
 	Source compile.Source
+	// Kept returns what an earlier pass has compiled, if that is what is installed now.
+	Kept func() (want units.Desired, isKept bool)
 	// Boot identifies the boot of the machine.
 	Boot string
 	// Entries reads the releases of all catalogs.

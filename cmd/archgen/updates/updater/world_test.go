@@ -28,7 +28,7 @@ import (
 // world is a machine with a catalog. Its passes do nothing, and say what outcomes has.
 type world struct {
 	*Runner
-	t    *testing.T
+	t    testing.TB
 	apps string
 	// entries is the releases of the catalog, by app.
 	entries map[string]catalog.Entry
@@ -43,33 +43,33 @@ type world struct {
 }
 
 // newWorld is a world in which an app web is installed from the catalog, and runs.
-func newWorld(t *testing.T) *world {
-	t.Helper()
-	home := t.TempDir()
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	home := tb.TempDir()
 	getenv := func(name string) string {
 		return map[string]string{"HOME": home, "XDG_RUNTIME_DIR": filepath.Join(home, "run")}[name]
 	}
 	w := &world{
-		t: t, apps: filepath.Join(home, ".config/archipelago/apps"), entries: map[string]catalog.Entry{}, outcomes: map[string]reconcile.Outcome{},
-		systemd: systemdtest.New(t), clock: time.Date(2026, 12, 1, 12, 0, 0, 0, time.Local),
+		t: tb, apps: filepath.Join(home, ".config/archipelago/apps"), entries: map[string]catalog.Entry{}, outcomes: map[string]reconcile.Outcome{},
+		systemd: systemdtest.New(tb), clock: time.Date(2026, 12, 1, 12, 0, 0, 0, time.Local),
 	}
 	source := compile.Source{Scope: units.User, Generator: "test", Getenv: getenv, Ask: func() string { return "5.4.2" }}
 	dir, err := installed.Of(source.Paths())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	w.podman = map[string]string{"image exists": "", "image inspect": "[{}]", "unshare": ""}
 	base, err := machine.Find(machine.Options{Scope: units.User, Getenv: getenv, Podman: (&podmantest.Podman{Answers: w.podman}).Run})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	base.Store = statedir.Store{State: filepath.Join(home, "state"), Runtime: filepath.Join(home, "run"), Now: func() time.Time { return w.clock }}
 	source.Format = base.Store.DataFormat
 	w.Runner = &Runner{
 		Machine: &machine.Machine{Base: base, Services: machine.Services{Manager: w.systemd.Connect(), Scope: units.User}},
-		Dir:     dir, Source: source,
+		Dir:     dir, Source: source, Kept: func() (units.Desired, bool) { return units.Desired{}, false },
 		Entries:   func() ([]catalog.Entry, error) { return slices.Collect(maps.Values(w.entries)), nil },
-		Diagnose:  func(k *compile.Compiled) error { t.Error(k.Diags); return nil },
+		Diagnose:  func(k *compile.Compiled) error { tb.Error(k.Diags); return nil },
 		Pass:      w.pass,
 		Record:    func(e journal.Event) { w.told = append(w.told, "event "+e.Message) },
 		Pulling:   func(string, string) {},
