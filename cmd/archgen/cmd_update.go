@@ -69,6 +69,10 @@ to the overlay ID.d/` + installed.EditedOverlay + `, and replaces the text. A ro
 --undo restore the edited text. A template or seed in ID.files/ that was edited
 stays; if the release changes it, too, the app is not updated.
 
+Of a manifest of your own, which no catalog has, update writes the images that
+archgen updates --refresh has found to the overlay ID.d/` + installed.PinOverlay + `, each with
+its digest. The manifest stays as it is.
+
 A release that was rolled back is refused from then on, by its content: only
 --retry installs it again. With --undo, update returns to the release that the
 app had before its last update; the later one is refused then, too. The data

@@ -27,10 +27,10 @@ network: newer releases come with a newer archgen, with newer files in a catalog
 directory, or when archgen catalog refresh reads a catalog again.
 
 --refresh reads the catalogs from sources again. Of apps that are from no
-catalog it also asks the registries of their images for tags, by skopeo, and
-shows those that differ from the present one in greater numbers only. It
-installs none of them: name the one that you want in the manifest or in an
-overlay.
+catalog it also asks the registries of their images for tags and digests, by
+skopeo. A tag follows the present one if it differs in greater numbers only.
+archgen update installs the newest one that has the same first number, or else
+another image under the present tag.
 
 Exit status: 0 done; 1 with --refresh, if a source or a registry did not answer;
 4 with --exit-code, if archgen update --all would update an

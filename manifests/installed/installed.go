@@ -32,6 +32,10 @@ const EnabledOverlay = "90-enabled.yaml"
 // sorts early, so that other overlays take precedence over it, as they did over the manifest.
 const EditedOverlay = "00-edited.yaml"
 
+// PinOverlay is the overlay that holds the images that archgen update has taken for a manifest of an
+// operator's own. Other overlays take precedence over it but EditedOverlay.
+const PinOverlay = "00-pin.yaml"
+
 // HoldOverlay is the overlay that keeps an app at its version.
 const HoldOverlay = "hold.yaml"
 
@@ -143,7 +147,24 @@ func (c *change) install(app App) error {
 	if err := c.seeds(app); err != nil {
 		return err
 	}
+	if err := c.unpin(app); err != nil {
+		return err
+	}
 	return c.write("", app.File, app.Manifest)
+}
+
+// unpin removes the images that were taken for another text of the manifest.
+func (c *change) unpin(app App) error {
+	dir, overlays := c.dir.Path(), manifests.OverlaysDir(app.ID)
+	pin, err := look(filepath.Join(dir, overlays), PinOverlay)
+	if err != nil || pin.isAbsent {
+		return err
+	}
+	was, err := look(dir, app.File)
+	if err != nil || was.has(dir, app.File, app.Manifest, false) {
+		return err
+	}
+	return c.remove(overlays, PinOverlay)
 }
 
 // seeds writes the seeds of an app, and removes what an earlier version had in their folders: all
@@ -225,8 +246,13 @@ func (d Directory) Hold(id, until, why string) error {
 func (d Directory) Unhold(id string) error { return d.removeOverlay(id, HoldOverlay) }
 
 // Edits is the text of the overlay EditedOverlay of an app, nil without one.
-func (d Directory) Edits(id string) ([]byte, error) {
-	path := filepath.Join(d.Path(), manifests.OverlaysDir(id), EditedOverlay)
+func (d Directory) Edits(id string) ([]byte, error) { return d.overlay(id, EditedOverlay) }
+
+// Pin is the text of the overlay PinOverlay of an app, nil without one.
+func (d Directory) Pin(id string) ([]byte, error) { return d.overlay(id, PinOverlay) }
+
+func (d Directory) overlay(id, name string) ([]byte, error) {
+	path := filepath.Join(d.Path(), manifests.OverlaysDir(id), name)
 	text, err := manifests.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -239,10 +265,17 @@ func (d Directory) Edits(id string) ([]byte, error) {
 
 // SetEdits writes the overlay EditedOverlay of an app, or removes it if the text is empty.
 func (d Directory) SetEdits(id string, text []byte) error {
+	return d.setOverlay(id, EditedOverlay, text)
+}
+
+// SetPin writes the overlay PinOverlay of an app, or removes it if the text is empty.
+func (d Directory) SetPin(id string, text []byte) error { return d.setOverlay(id, PinOverlay, text) }
+
+func (d Directory) setOverlay(id, name string, text []byte) error {
 	if len(text) == 0 {
-		return d.removeOverlay(id, EditedOverlay)
+		return d.removeOverlay(id, name)
 	}
-	return d.WriteOverlay(id, EditedOverlay, text)
+	return d.WriteOverlay(id, name, text)
 }
 
 // SetGrants writes which rights an app is granted, installed or not.

@@ -496,6 +496,8 @@ func TestOverlays(t *testing.T) {
 		{"not held, again", func() error { return dir.Unhold("web") }, tree{}, true},
 		{"edited", func() error { return dir.SetEdits("web", []byte("e")) }, tree{"web.d/00-edited.yaml": "e"}, true},
 		{"not edited any more", func() error { return dir.SetEdits("web", nil) }, tree{"web.d/00-edited.yaml": "-"}, true},
+		{"pinned", func() error { return dir.SetPin("web", []byte("p")) }, tree{"web.d/00-pin.yaml": "p"}, true},
+		{"not pinned any more", func() error { return dir.SetPin("web", nil) }, tree{"web.d/00-pin.yaml": "-"}, true},
 		{"adopted", func() error { return dir.WriteOverlay("web", "50-adopted.yaml", []byte("a")) }, tree{"web.d/50-adopted.yaml": "a"}, true},
 		{"removed", func() error { return dir.Remove("web") }, tree{"web.yaml": "-", "web.d/grants.toml": "-"}, true},
 		{"purged", func() error { return dir.RemoveOverlays("web") }, tree{"web.d/90-enabled.yaml": "-", "web.d/50-adopted.yaml": "-"}, false},
@@ -539,6 +541,36 @@ func TestEdits(t *testing.T) {
 	}
 }
 
+// TestPin: images that were taken for a manifest go with its text, and are restored if another one can't be
+// installed.
+func TestPin(t *testing.T) {
+	t.Parallel()
+	dir, path, _ := machine(t, tree{"web.yaml": "1"}, nil)
+	if err := dir.SetPin("web", []byte("p")); err != nil {
+		t.Fatal(err)
+	}
+	install := func(text string) (undo func() error) {
+		t.Helper()
+		undo, err := dir.Install(installed.App{ID: "web", File: "web.yaml", Manifest: []byte(text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return undo
+	}
+	install("1")
+	if text, err := dir.Pin("web"); string(text) != "p" || err != nil {
+		t.Errorf("the same manifest: %q, %v", text, err)
+	}
+	undo := install("2")
+	if text, err := dir.Pin("web"); text != nil || err != nil {
+		t.Errorf("another manifest: %q, %v", text, err)
+	}
+	if err := undo(); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "undone", path, tree{"web.yaml": "1", "web.d/00-pin.yaml": "p"})
+}
+
 // TestRecord: a file is written where the compiler says that it is missing, and nowhere else.
 func TestRecord(t *testing.T) {
 	t.Parallel()
@@ -567,7 +599,7 @@ func TestNamesStayInside(t *testing.T) {
 		_, asTemplate := dir.Install(installed.App{ID: "web", File: "web.yaml", Manifest: []byte("x"), Templates: map[string][]byte{name: nil}})
 		for what, err := range map[string]error{
 			"installing the id": asID, "installing the file": asFile, "installing the template": asTemplate, "removing": dir.Remove(name),
-			"enabling": dir.SetEnabled(name, true), "granting": dir.SetGrants(name, nil), "holding": dir.Hold(name, "", ""), "unholding": dir.Unhold(name), "edits": dir.SetEdits(name, nil), "an overlay of it": dir.WriteOverlay(name, "x.yaml", nil),
+			"enabling": dir.SetEnabled(name, true), "granting": dir.SetGrants(name, nil), "holding": dir.Hold(name, "", ""), "unholding": dir.Unhold(name), "edits": dir.SetEdits(name, nil), "a pin": dir.SetPin(name, nil), "an overlay of it": dir.WriteOverlay(name, "x.yaml", nil),
 			"an overlay called so": dir.WriteOverlay("web", name, nil), "removing its overlays": dir.RemoveOverlays(name),
 		} {
 			if err == nil {

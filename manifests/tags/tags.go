@@ -31,6 +31,28 @@ func Newer(present string, list []string) (same, major string) {
 	return same, major
 }
 
+// Version returns the version that a tag is of that follows the present one, given the version that the
+// present one is of. It is empty unless the present tag has that version at its beginning, or after a text
+// without digits.
+func Version(present, newer, version string) string {
+	now, next, of := parse(present), parse(newer), parse(version)
+	before, after, isIn := strings.Cut(present, version)
+	isCut := strings.IndexFunc(after, isDigit) == 0 && strings.LastIndexFunc(version, isDigit) == len(version)-1
+	if !isIn || isCut || len(of.numbers) == 0 || strings.ContainsFunc(before, isDigit) || now.shape != next.shape {
+		return ""
+	}
+	var text strings.Builder
+	for _, r := range of.shape {
+		if r != '0' {
+			text.WriteRune(r)
+			continue
+		}
+		text.WriteString(next.numbers[0])
+		next.numbers = next.numbers[1:]
+	}
+	return text.String()
+}
+
 // parsed is a tag: what is between its numbers, and the numbers as they are written.
 type parsed struct {
 	shape   string

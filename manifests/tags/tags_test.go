@@ -36,6 +36,30 @@ func TestNewer(t *testing.T) {
 	}
 }
 
+// TestVersion: the version of a tag is what stands where the present one has its version.
+func TestVersion(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string][4]string{
+		"it is the tag":               {"1.2.3", "1.10.0", "1.2.3", "1.10.0"},
+		"with a suffix":               {"1.28-alpine3.20", "1.29-alpine3.21", "1.28", "1.29"},
+		"with a prefix":               {"v0.21.2-beta", "v0.22.0-beta", "0.21.2", "0.22.0"},
+		"with a prefix and a suffix":  {"v0.21.2-beta", "v0.22.0-beta", "0.21.2-beta", "0.22.0-beta"},
+		"the prefix is part of it":    {"v1.2", "v1.3", "v1.2", "v1.3"},
+		"a part of the numbers":       {"4.0.15.2941-ls289", "4.0.16.2944-ls291", "4.0.15", "4.0.16"},
+		"the same tag":                {"1.2", "1.2", "1.2", "1.2"},
+		"the tag has another version": {"1.28", "1.29", "7", ""},
+		"a part of a number":          {"12.1", "13.1", "1", ""},
+		"not the first number":        {"1.28", "1.29", "28", ""},
+		"a version without numbers":   {"latest", "latest", "latest", ""},
+		"no version":                  {"1.28", "1.29", "", ""},
+		"another shape":               {"1.28", "1.29.1", "1.28", ""},
+	} {
+		if got := Version(c[0], c[1], c[2]); got != c[3] {
+			t.Errorf("%s: %q, want %q", what, got, c[3])
+		}
+	}
+}
+
 // FuzzNewer: what follows is of the list, and no tag of the list follows it but that of another first
 // number. Nothing follows and precedes another one.
 func FuzzNewer(f *testing.F) {

@@ -29,6 +29,37 @@ func Images(storage string) map[string]bool {
 	return names
 }
 
+// Digests returns the digests that an image is known by: that of each manifest that Podman has of it, for
+// example of an index and of the platform. The image is named by NAME:TAG, or by one of its digests as
+// NAME:TAG@DIGEST. It is empty if the image is not there, or that is not known without running Podman.
+func Digests(storage, image string) (digests []string) {
+	name, digest, isPinned := strings.Cut(image, "@")
+	found, _ := filepath.Glob(filepath.Join(storage, "*-images/images.json")) // the only error is an invalid pattern
+	for _, path := range found {
+		var images []struct {
+			Names   []string          `json:"names"`
+			Digest  string            `json:"digest"`
+			Digests map[string]string `json:"big-data-digests"`
+		}
+		if readList(path, &images) != nil {
+			continue
+		}
+		for _, i := range images {
+			known := []string{i.Digest}
+			for key, of := range i.Digests {
+				if strings.HasPrefix(key, "manifest") {
+					known = append(known, of)
+				}
+			}
+			if isPinned && slices.Contains(known, digest) || !isPinned && slices.Contains(i.Names, name) {
+				digests = append(digests, known...)
+			}
+		}
+	}
+	slices.Sort(digests)
+	return slices.Compact(digests)
+}
+
 // ImagesSize returns how many bytes the layers of images take, each layer once, as far as that is known
 // without running Podman.
 func ImagesSize(storage string, names []string) (sum int64) {

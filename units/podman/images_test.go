@@ -34,6 +34,25 @@ func TestImagesSize(t *testing.T) {
 	}
 }
 
+// TestDigests: the digests of an index and of a platform are those of one image. The digest of its
+// configuration is none of them.
+func TestDigests(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "overlay-images/images.json"), `[
+		{"id": "a", "digest": "sha256:1", "names": ["x:1", "y:1"], "big-data-digests": {"manifest": "sha256:2", "manifest-sha256:1": "sha256:1", "sha256:a": "sha256:a"}},
+		{"id": "b", "digest": "sha256:3", "names": ["x:2"]}]`)
+	write(t, filepath.Join(dir, "vfs-images/images.json"), `[{"id": `)
+	for image, want := range map[string][]string{
+		"x:1": {"sha256:1", "sha256:2"}, "z:1@sha256:2": {"sha256:1", "sha256:2"}, "x:2": {"sha256:3"},
+		"x:3": nil, "x:1@sha256:9": nil, "x:1@sha256:a": nil,
+	} {
+		if got := podman.Digests(dir, image); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", image, got, want)
+		}
+	}
+}
+
 func TestImages(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

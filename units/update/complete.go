@@ -129,11 +129,11 @@ type Machine interface {
 	// Keep stores the journal durably, and Drop removes it.
 	Keep(j *Journal) error
 	Drop() error
-	// Installed returns the installed release of an app with the overlay of its edits, without its
-	// origin and its base. It is empty if the app is not installed.
+	// Installed returns the installed release of an app with the overlays of its edits and images, without
+	// its origin and its base. It is empty if the app is not installed.
 	Installed(app string) (Release, error)
-	// Install makes a release the installed one, with the overlay of its edits, and with the grants
-	// unless they are nil.
+	// Install makes a release the installed one, with the overlays of its edits and images, and with the
+	// grants unless they are nil.
 	Install(app string, r Release, grants []string) error
 	// Save stops the app and the sharers, takes snapshots of the volumes, and sets Saved.
 	Save(ctx context.Context, j *Journal) error
@@ -327,7 +327,13 @@ func apply(ctx context.Context, m Machine, j *Journal) (Verdict, error) {
 
 // isDone reports whether the installed release is the new one, as the update has installed it.
 func (j *Journal) isDone(now Release) bool {
-	return now.isMixOf(j.To, j.To) && (keepEdits(j.From, j.To) || bytes.Equal(now.Edits, j.To.Edits))
+	for _, of := range overlays {
+		was, is, mine := *of(&j.From), *of(&j.To), *of(&now)
+		if !bytes.Equal(was, is) && !bytes.Equal(mine, is) {
+			return false
+		}
+	}
+	return now.isMixOf(j.To, j.To)
 }
 
 // exchange replaces a release by another one. A run that was killed may have begun to.
@@ -340,8 +346,10 @@ func exchange(m Machine, app string, from, to Release, grants []string) error {
 	case !now.isMixOf(from, to):
 		return errChanged
 	}
-	if keepEdits(from, to) {
-		to.Edits = now.Edits
+	for _, of := range overlays {
+		if bytes.Equal(*of(&from), *of(&to)) {
+			*of(&to) = *of(&now)
+		}
 	}
 	return m.Install(app, to, grants)
 }

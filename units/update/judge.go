@@ -125,8 +125,9 @@ type Facts struct {
 	Refusal *Refusal
 	// Masked and Stopped: the app is not to run now. NotServing: it should, and is not up.
 	Masked, Stopped, NotServing bool
-	// Newer is the tags that follow those of the images, as far as registries were asked.
-	Newer []Tags
+	// Newer is the tags that follow those of an own manifest's images. IsAsked: registries were asked.
+	Newer   []Tags
+	IsAsked bool
 	// Room is the room that an update needs in each file system. It is measured only when one is about to be
 	// made.
 	Room []Room
@@ -192,13 +193,13 @@ type row struct {
 var rows = []row{
 	{ComesWithImage, no, no, no, true, func(q question) bool { return q.installed.IsOfImage }, say("comes with the image of the operating system, and is updated with it")},
 	{UnderWay, no, no, no, true, func(q question) bool { return q.facts.IsUnderWay }, say("an update was begun and has not ended; archgen apply completes it")},
-	{UnknownOrigin, no, no, no, true, hasUnknownOrigin, say("it is unknown which release was installed; archgen install ID takes the one of the catalog")},
-	{Own, no, no, no, true, isOwn, ownText},
-	{Gone, no, no, no, true, func(q question) bool { return q.candidate == nil }, func(q question) string { return q.installed.Origin.Catalog + " does not have it any more" }},
-	{Withdrawn, no, no, no, true, func(q question) bool { return q.candidate.Withdrawn != "" }, func(q question) string { return "withdrawn by the author of the catalog: " + q.candidate.Withdrawn }},
 	{IsOnTrial, no, no, no, true, isOnTrial, func(q question) string {
 		return "up to date; on trial until " + q.facts.Trial.In(q.now.Location()).Format(time.DateTime)
 	}},
+	{UnknownOrigin, no, no, no, true, hasUnknownOrigin, say("it is unknown which release was installed; archgen install ID takes the one of the catalog")},
+	{Own, no, no, no, true, func(q question) bool { return isOwn(q) && q.candidate == nil }, ownText},
+	{Gone, no, no, no, true, func(q question) bool { return q.candidate == nil }, func(q question) string { return q.installed.Origin.Catalog + " does not have it any more" }},
+	{Withdrawn, no, no, no, true, func(q question) bool { return q.candidate.Withdrawn != "" }, func(q question) string { return "withdrawn by the author of the catalog: " + q.candidate.Withdrawn }},
 	{Current, no, no, no, true, func(q question) bool { return q.candidate.Digest == q.installed.Digest }, say("up to date")},
 	{Current, no, no, no, true, isUnchanged, say("up to date; its manifest was edited here")},
 	{Older, no, no, no, true, isOlder, func(q question) string { return "the catalog has an older release: " + q.candidate.String() }},
@@ -231,7 +232,7 @@ var rows = []row{
 		return "ready; edits or overlays keep what it changes: " + strings.Join(q.facts.Kept, ", ")
 	}},
 	{NotSecurity, no, yes, yes, false, func(q question) bool { return q.settings.Policy == "security" && !q.candidate.ClosesHole }, say("ready; closes no known hole")},
-	{Manual, no, yes, yes, false, isManual, say("ready")},
+	{Manual, no, yes, yes, false, isManual, manualText},
 	{NotServing, yes, yes, yes, false, func(q question) bool { return q.facts.NotServing }, say("ready; it is not up now")},
 	{Ready, yes, yes, yes, true, func(question) bool { return true }, say("ready")},
 }
@@ -334,7 +335,13 @@ func isOwn(q question) bool {
 }
 
 func isOnTrial(q question) bool {
-	return !q.facts.Trial.IsZero() && q.installed.Origin != nil && isUnchanged(q)
+	if q.facts.Trial.IsZero() || q.installed.Origin == nil {
+		return false
+	}
+	if q.candidate == nil {
+		return isOwn(q)
+	}
+	return q.candidate.Withdrawn == "" && isUnchanged(q)
 }
 
 // isUnchanged: the catalog has what was installed.
@@ -342,10 +349,13 @@ func isUnchanged(q question) bool { return q.candidate.Digest == q.installed.Ori
 
 func isOlder(q question) bool { return q.candidate.Revision < q.installed.Origin.Revision }
 
-func isOfUnknownOrder(q question) bool { return q.candidate.Revision == q.installed.Origin.Revision }
+func isOfUnknownOrder(q question) bool {
+	return q.candidate.Revision == q.installed.Origin.Revision && !isOwn(q)
+}
 
+// isManual: an operator decides about all releases, or no catalog vouches for this one.
 func isManual(q question) bool {
-	return q.settings.Policy != "auto" && q.settings.Policy != "security" && q.settings.Policy != "hold"
+	return isOwn(q) || q.settings.Policy != "auto" && q.settings.Policy != "security" && q.settings.Policy != "hold"
 }
 
 func isHeld(q question) bool {
@@ -393,14 +403,29 @@ func refusedText(q question) string {
 
 func ownText(q question) string {
 	const text = "an own manifest, which no catalog updates"
-	if len(q.facts.Newer) == 0 {
+	switch {
+	case !q.facts.IsAsked:
+		return "an own manifest; archgen updates --refresh asks its registries"
+	case len(q.facts.Newer) == 0:
 		return text
 	}
+	return text + "; " + newer(q)
+}
+
+func manualText(q question) string {
+	if len(q.facts.Newer) == 0 {
+		return "ready"
+	}
+	return "ready; " + newer(q)
+}
+
+// newer is what registries have.
+func newer(q question) string {
 	list := make([]string, 0, len(q.facts.Newer))
 	for _, t := range q.facts.Newer {
 		list = append(list, t.String())
 	}
-	return text + "; registries have " + strings.Join(list, ", ")
+	return "registries have " + strings.Join(list, ", ")
 }
 
 func (r Room) isShort() bool { return r.Free < r.Need }

@@ -14,6 +14,7 @@ func TestJudge(t *testing.T) {
 	now := time.Date(2026, 12, 1, 3, 30, 0, 0, time.UTC)
 	one := Origin{Catalog: "archgen", Revision: 1, Version: "1.0", Digest: "a"}
 	two := Candidate{Origin: Origin{Catalog: "archgen", Revision: 2, Version: "2.0", Digest: "b"}, FirstSeen: now.Add(-20 * time.Hour)}
+	own := Origin{Version: "1.0", Digest: "a"}
 	web := Installed{ID: "web", Version: "1.0", Digest: "a", Origin: &one}
 	auto := Settings{Policy: "auto"}
 	// question is what Judge is asked.
@@ -41,18 +42,35 @@ func TestJudge(t *testing.T) {
 			[]Finding{{Current, "up to date"}},
 		},
 		"installed from a file": {
-			func(q *question) { q.installed.Origin = &Origin{Version: "1.0", Digest: "a"} },
+			func(q *question) { q.installed.Origin, q.candidate = &own, nil },
+			[]Finding{{Own, "an own manifest; archgen updates --refresh asks its registries"}},
+		},
+		"registries have nothing newer": {
+			func(q *question) { q.installed.Origin, q.candidate, q.facts.IsAsked = &own, nil, true },
 			[]Finding{{Own, "an own manifest, which no catalog updates"}},
 		},
-		"registries were asked": {
+		"registries have newer images": {
 			func(q *question) {
-				q.installed.Origin = &Origin{Version: "1.0", Digest: "a"}
+				q.installed.Origin, q.candidate.Origin, q.facts.IsAsked = &own, Origin{Version: "1.1", Digest: "b"}, true
+				q.facts.Newer = []Tags{{Image: "docker.io/x:1.0", Newest: "1.1", Digest: "sha256:0"}, {Image: "docker.io/y:1", Digest: "sha256:1", Major: "2"}}
+			},
+			[]Finding{{Manual, "ready; registries have docker.io/x:1.1, docker.io/y:1 with another digest, and 2"}},
+		},
+		"newer images on trial": {
+			func(q *question) {
+				q.installed.Origin, q.candidate, q.facts.Trial = &own, nil, now.Add(time.Minute)
+			},
+			[]Finding{{IsOnTrial, "up to date; on trial until " + now.Add(time.Minute).Format(time.DateTime)}},
+		},
+		"registries have another major version": {
+			func(q *question) {
+				q.installed.Origin, q.candidate, q.facts.IsAsked = &own, nil, true
 				q.facts.Newer = []Tags{{Image: "docker.io/x:1.0", Newest: "1.1", Major: "2.0"}, {Image: "docker.io/y:1", Major: "2"}}
 			},
 			[]Finding{{Own, "an own manifest, which no catalog updates; registries have docker.io/x:1.1 and 2.0, docker.io/y:2"}},
 		},
 		"written by hand": {
-			func(q *question) { q.installed.Origin, q.candidate = nil, nil },
+			func(q *question) { q.installed.Origin, q.candidate, q.facts.IsAsked = nil, nil, true },
 			[]Finding{{Own, "an own manifest, which no catalog updates"}},
 		},
 		"gone from the catalog": {

@@ -31,6 +31,9 @@ type Release struct {
 	// Edits is the text of the overlay that holds what an operator edited in the manifests of earlier
 	// releases, empty for none.
 	Edits []byte `json:"edits,omitempty"`
+	// Pin is the text of the overlay that holds the images of a manifest that is from no catalog, empty for
+	// those that the manifest names.
+	Pin []byte `json:"pin,omitempty"`
 	// Base is the release as its catalog had it, nil unless an operator has edited it since.
 	Base *Release `json:"base,omitempty"`
 }
@@ -102,7 +105,7 @@ func (o Origin) String() string {
 }
 
 // Sum returns the checksum of the content of a release, in lower-case hex. It does not depend on
-// where the release is from, nor on the overlay.
+// where the release is from, nor on the overlay of edits.
 func (r Release) Sum() string {
 	h := sha256.New()
 	add := func(data []byte) {
@@ -119,6 +122,9 @@ func (r Release) Sum() string {
 		add(fmt.Appendf(nil, "%s %v", s.Path, s.IsExecutable))
 		add(s.Data)
 	}
+	if len(r.Pin) > 0 {
+		add(r.Pin)
+	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 
@@ -131,8 +137,11 @@ func (s Seed) equal(o Seed) bool {
 // isMixOf reports whether each file of a release is that of one of two others. It is while one
 // replaces the other. An overlay that is the same with both is the operator's.
 func (r Release) isMixOf(a, b Release) bool {
-	if !keepEdits(a, b) && !bytes.Equal(r.Edits, a.Edits) && !bytes.Equal(r.Edits, b.Edits) {
-		return false
+	for _, of := range overlays {
+		mine, was, is := *of(&r), *of(&a), *of(&b)
+		if !bytes.Equal(was, is) && !bytes.Equal(mine, was) && !bytes.Equal(mine, is) {
+			return false
+		}
 	}
 	isOfOne := func(name string, text []byte) bool {
 		return bytes.Equal(a.Templates[name], text) || bytes.Equal(b.Templates[name], text)
@@ -165,8 +174,12 @@ func (e Earlier) IsUntouched(installed Release) bool {
 	return installed.Sum() == e.Left && bytes.Equal(installed.Edits, e.LeftEdits)
 }
 
-// keepEdits reports whether an update from one release to another leaves the overlay alone.
-func keepEdits(a, b Release) bool { return bytes.Equal(a.Edits, b.Edits) }
+// overlays is the overlays that an update may replace. It leaves one alone that is the same with both
+// releases.
+var overlays = []func(*Release) *[]byte{
+	func(r *Release) *[]byte { return &r.Edits },
+	func(r *Release) *[]byte { return &r.Pin },
+}
 
 // Refusal is a release that was installed and rolled back.
 type Refusal struct {

@@ -1,6 +1,7 @@
 package update
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -13,13 +14,36 @@ type Tags struct {
 	// Newest is the newest tag with the same first number, Major that with a greater one. Each may be empty.
 	Newest string `json:"newest,omitempty"`
 	Major  string `json:"major,omitempty"`
+	// Digest is what the newest tag stands for. Without a newer one it is what the present tag stands for
+	// if this machine has another image under that name, and empty otherwise.
+	Digest string `json:"digest,omitempty"`
 	// Asked is when the registry was asked.
 	Asked time.Time `json:"asked"`
+}
+
+// IsNews reports whether the registry has something newer.
+func (t Tags) IsNews() bool { return t.Newest != "" || t.Major != "" || t.Digest != "" }
+
+// Next is the image that follows, with its digest. It is empty without one: a major version is an
+// operator's choice.
+func (t Tags) Next() string {
+	if t.Digest == "" {
+		return ""
+	}
+	name, tag := SplitImage(t.Image)
+	return name + ":" + cmp.Or(t.Newest, tag) + "@" + t.Digest
 }
 
 // String is the images with the tags that follow.
 func (t Tags) String() string {
 	name, _ := SplitImage(t.Image)
+	if t.Newest == "" && t.Digest != "" {
+		other := t.Image + " with another digest"
+		if t.Major != "" {
+			other += ", and " + t.Major
+		}
+		return other
+	}
 	list := slices.DeleteFunc([]string{t.Newest, t.Major}, func(tag string) bool { return tag == "" })
 	return name + ":" + strings.Join(list, " and ")
 }

@@ -22,7 +22,12 @@ func (s *Survey) compare(a *App) {
 	a.Facts.Rights = s.moreRights(a, was, is)
 	a.Facts.Publishers = newPublishers(was, is)
 	a.Facts.Lost = lost(was, is)
-	unchanged := hidden(s.own(a), a.entry.Manifest, is)
+	var unchanged []place
+	if a.IsOwn {
+		unchanged = hiddenPins(a, is)
+	} else {
+		unchanged = hidden(a.released(), a.entry.Manifest, is)
+	}
 	for _, p := range unchanged {
 		a.Facts.Hidden = append(a.Facts.Hidden, s.place(a, was, p))
 	}
@@ -44,8 +49,8 @@ func (s *Survey) resolved(id string) *manifests.Resolved {
 	return &manifests.Resolved{Manifest: &manifests.Manifest{}}
 }
 
-// own is the manifest of the installed release without edits and overlays, nil if it has errors.
-func (s *Survey) own(a *App) *manifests.Manifest {
+// released is the manifest of the installed release without edits and overlays, nil if it has errors.
+func (a *App) released() *manifests.Manifest {
 	m, _ := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: a.From.File, Data: a.From.AsReleased().Manifest}})
 	return m
 }

@@ -137,7 +137,12 @@ func (s *Survey) Return(a *App, earlier update.Earlier) (err error) {
 		return errors.New(textUnknown(a.ID))
 	}
 	to := earlier.Release
-	if !earlier.IsUntouched(a.From) {
+	switch {
+	case a.IsOwn: // only its images were replaced
+		to = a.From
+		to.Pin, to.Version = earlier.Pin, earlier.Version
+		to.Digest = to.Sum()
+	case !earlier.IsUntouched(a.From):
 		var uncarried string
 		to, uncarried = s.carry(a, earlier.AsReleased())
 		if uncarried != "" {

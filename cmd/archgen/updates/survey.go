@@ -70,6 +70,8 @@ type App struct {
 	// From is the installed release, and To that of the catalog, nil without one.
 	From update.Release
 	To   *update.Release
+	// IsOwn: the manifest is from no catalog.
+	IsOwn bool
 	// Changelog is the address of the release's list of changes, empty without one.
 	Changelog string
 	// Staged is the installed apps with the release, nil if they were not compiled.
@@ -200,14 +202,15 @@ func (s *Survey) app(id string) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.entry = s.entry(a); a.entry != nil {
+	a.entry = s.entry(a)
+	switch isFromFile := a.Origin != nil && a.Origin.Catalog == ""; {
+	case a.entry != nil:
+		a.From.Pin = nil // one that is left is an overlay of the operator
 		a.candidate = s.newest(a)
 		a.Changelog = a.entry.Links["changelog"]
-	}
-	for _, image := range s.Images(id) {
-		t, _ := s.Tags(image)
-		if (t.Newest != "" || t.Major != "") && !slices.Contains(a.Facts.Newer, t) {
-			a.Facts.Newer = append(a.Facts.Newer, t)
+	case !a.IsOfImage && (a.Origin == nil || isFromFile):
+		if err := s.own(a); err != nil {
+			return nil, err
 		}
 	}
 	s.Judge(a)
@@ -261,6 +264,8 @@ func (s *Survey) installed(id string) (*App, error) {
 	}
 	a.From = from
 	switch {
+	case origin != nil && origin.Catalog == "": // what is installed is all that counts
+		a.Origin = &origin.Origin
 	case origin != nil && origin.Manifest != nil:
 		a.Origin, a.From = &origin.Origin, from.Of(*origin)
 	case origin != nil:
@@ -311,6 +316,17 @@ func (s *Survey) newest(a *App) *update.Candidate {
 	if a.Facts.Uncarried == "" {
 		to, a.Facts.Uncarried = s.carry(a, to)
 	}
+	c := s.candidate(a, to)
+	c.Withdrawn, c.IsStale = a.entry.Withdrawn, a.entry.IsStale
+	c.Rollout = update.Turn(a.entry.Rollout, s.Machine, a.ID, to.Origin)
+	if a.Origin != nil {
+		c.ClosesHole = a.Origin.Revision < a.entry.Security && a.entry.Security <= to.Revision
+	}
+	return c
+}
+
+// candidate makes a release the one to install, and adds what is known about it.
+func (s *Survey) candidate(a *App, to update.Release) *update.Candidate {
 	a.To = &to
 	if first, isKnown := s.seen[to.Digest]; !isKnown || first.After(s.Now) { // the clock was ahead
 		s.seen[to.Digest], s.hasNew = s.Now.UTC().Truncate(time.Second), true
@@ -318,12 +334,7 @@ func (s *Survey) newest(a *App) *update.Candidate {
 	if r, isRefused := s.refused[to.Digest]; isRefused && r.App == a.ID {
 		a.Facts.Refusal = &r
 	}
-	c := &update.Candidate{Origin: to.Origin, FirstSeen: s.seen[to.Digest], Withdrawn: a.entry.Withdrawn, IsStale: a.entry.IsStale}
-	c.Rollout = update.Turn(a.entry.Rollout, s.Machine, a.ID, to.Origin)
-	if a.Origin != nil {
-		c.ClosesHole = a.Origin.Revision < a.entry.Security && a.entry.Security <= to.Revision
-	}
-	return c
+	return &update.Candidate{Origin: to.Origin, FirstSeen: s.seen[to.Digest]}
 }
 
 // observe adds what runs.
@@ -365,8 +376,8 @@ func ReleaseOf(e catalog.Entry) update.Release {
 	return r
 }
 
-// ReleaseIn reads the installed release of an app, whose manifest is in a file, with the overlay of its
-// edits. It is from no catalog as far as its file says. Of a manifest with errors it has the text only.
+// ReleaseIn reads the installed release of an app, whose manifest is in a file, with the overlays of its
+// edits and images. Its digest is without them. It is from no catalog as far as its file says. Of a manifest with errors it has the text only.
 // Known entries are not parsed again.
 func ReleaseIn(dir installed.Directory, id, file string, known ...catalog.Entry) (update.Release, error) {
 	e, text, _, err := catalog.ReadEntry(file, known...)
@@ -376,8 +387,10 @@ func ReleaseIn(dir installed.Directory, id, file string, known ...catalog.Entry)
 	e.File, e.Text, e.Version = filepath.Base(file), text, cmp.Or(e.Version, "-")
 	r := ReleaseOf(e)
 	r.Catalog = ""
+	var errPin error
 	r.Edits, err = dir.Edits(id)
-	return r, err
+	r.Pin, errPin = dir.Pin(id)
+	return r, errors.Join(err, errPin)
 }
 
 // AppOf is what manifests/installed installs of a release.
@@ -423,8 +436,14 @@ func (s *Survey) Stage(releases map[string]update.Release) (*Staged, error) {
 func (s *Survey) write(dir, id string, r update.Release) error {
 	s.copyOthers(filepath.Join(dir, manifests.FilesDir(id)), id, r)
 	files := map[string][]byte{r.File: r.Manifest}
-	if edits, err := s.Dir.Edits(id); err != nil || !bytes.Equal(edits, r.Edits) {
-		files[filepath.Join(manifests.OverlaysDir(id), installed.EditedOverlay)] = slices.Concat(r.Edits, []byte("\n")) // takes precedence over the installed one
+	for _, o := range []struct {
+		name string
+		text []byte
+		of   func(string) ([]byte, error)
+	}{{installed.EditedOverlay, r.Edits, s.Dir.Edits}, {installed.PinOverlay, r.Pin, s.Dir.Pin}} {
+		if now, err := o.of(id); err != nil || !bytes.Equal(now, o.text) {
+			files[filepath.Join(manifests.OverlaysDir(id), o.name)] = slices.Concat(o.text, []byte("\n")) // takes precedence over the installed one
+		}
 	}
 	for name, text := range r.Templates {
 		files[filepath.Join(manifests.FilesDir(id), name)] = text

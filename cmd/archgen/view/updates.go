@@ -2,6 +2,7 @@ package view
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -46,7 +47,7 @@ func UpdateOf(a *updates.App) Update {
 		Rights: append([]update.Right{}, a.Facts.Rights...), Lacks: append([]string{}, a.Facts.Lost...), // not null in JSON
 		Tags: []update.Tags{},
 	}
-	if u.Reason == update.Own {
+	if a.IsOwn {
 		u.Tags = append(u.Tags, a.Facts.Newer...)
 	}
 	if a.Facts.Refusal != nil {
@@ -72,7 +73,7 @@ func Updates(w io.Writer, list []Update) error {
 
 // UpdatePlan prints what an update of an app would do.
 func UpdatePlan(w io.Writer, u Update, images []string) {
-	fmt.Fprintf(w, "%s: %s to %s, from %s\n", u.ID, u.Installed, u.Available, u.Catalog)
+	fmt.Fprintf(w, "%s: %s to %s, from %s\n", u.ID, u.Installed, u.Available, cmp.Or(u.Catalog, "the registries of its images"))
 	t := newTable(w)
 	for _, f := range u.Findings {
 		t.row("    ", f.Reason, f.Text)

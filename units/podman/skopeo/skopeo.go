@@ -1,4 +1,4 @@
-// Package skopeo owns the execution of skopeo, which asks registries for tags: with Podman's
+// Package skopeo owns the execution of skopeo, which asks registries for tags and digests: with Podman's
 // configuration of registries and its logins, and without pulling anything.
 //
 // It never decides which images are asked for, nor which tag is newer.
@@ -27,26 +27,41 @@ var ErrAbsent = errors.New("skopeo is not installed, and without it no registry 
 // Tags returns all tags of the repository of an image, such as docker.io/library/nginx. The error is
 // ErrAbsent if there is no skopeo in PATH.
 func Tags(ctx context.Context, repository string) ([]string, error) {
+	var answer struct{ Tags []string }
+	err := run(ctx, &answer, "list-tags", repository)
+	return answer.Tags, err
+}
+
+// Digest returns the digest of what a tag stands for now, such as docker.io/library/nginx:1.28: of an
+// index of platforms, if it is one. There has to be an image for this platform. The error is ErrAbsent if
+// there is no skopeo in PATH.
+func Digest(ctx context.Context, image string) (string, error) {
+	var answer struct{ Digest string }
+	err := run(ctx, &answer, "inspect", image, "--no-tags")
+	return answer.Digest, err
+}
+
+// run runs a command of skopeo about an image in a registry, and decodes its answer.
+func run(ctx context.Context, answer any, command, image string, flags ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "skopeo", "list-tags", "docker://"+repository)
+	cmd := exec.CommandContext(ctx, "skopeo", append(append([]string{command}, flags...), "docker://"+image)...)
 	var out, complaint bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaint
 	err := cmd.Run()
-	var answer struct{ Tags []string }
 	switch {
 	case errors.Is(err, exec.ErrNotFound):
-		return nil, ErrAbsent
+		return ErrAbsent
 	case ctx.Err() != nil:
 		err = ctx.Err()
 	case err == nil:
-		err = json.Unmarshal(out.Bytes(), &answer)
+		err = json.Unmarshal(out.Bytes(), answer)
 	}
 	if err != nil {
 		said := message(podmancli.LastLine(complaint.String()))
-		return nil, errors.New(strings.TrimSuffix(fmt.Sprintf("skopeo list-tags %s: %v: %s", repository, err, said), ": "))
+		return errors.New(strings.TrimSuffix(fmt.Sprintf("skopeo %s %s: %v: %s", command, image, err, said), ": "))
 	}
-	return answer.Tags, nil
+	return nil
 }
 
 // message is what a line of skopeo's log says, without the time and the level.

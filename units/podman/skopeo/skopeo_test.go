@@ -45,6 +45,18 @@ func TestTags(t *testing.T) {
 	}
 }
 
+// TestDigest: the answer has the digest among much else.
+func TestDigest(t *testing.T) {
+	program(t, `[ "$*" = "inspect --no-tags docker://docker.io/x:1" ] && echo '{"Name": "docker.io/x", "Digest": "sha256:00"}'`)
+	if digest, err := Digest(t.Context(), "docker.io/x:1"); digest != "sha256:00" || err != nil {
+		t.Errorf("%q, %v", digest, err)
+	}
+	program(t, "echo 'FATA no image for this platform' >&2; exit 1")
+	if digest, err := Digest(t.Context(), "docker.io/x:1"); digest != "" || errorText(err) != "skopeo inspect docker.io/x:1: exit status 1: FATA no image for this platform" {
+		t.Errorf("%q, %v", digest, err)
+	}
+}
+
 func errorText(err error) string {
 	if err == nil {
 		return ""

@@ -43,6 +43,7 @@ func (h *host) Installed(app string) (update.Release, error) {
 func (h *host) Install(app string, r update.Release, grants []string) error {
 	steps := []func() error{
 		func() error { return h.Dir.SetEdits(app, r.Edits) },
+		func() error { return h.Dir.SetPin(app, r.Pin) },
 		func() error { _, err := h.Dir.Install(updates.AppOf(app, r, grants)); return err },
 	}
 	if r.IsTextEdited() {

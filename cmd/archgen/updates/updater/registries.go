@@ -1,12 +1,15 @@
 package updater
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
 	"github.com/archipelago-os/archipelago/manifests/tags"
+	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/podman/skopeo"
 	"github.com/archipelago-os/archipelago/units/update"
 )
@@ -25,7 +28,7 @@ func (r *Runner) AskRegistries(ctx context.Context, s *updates.Survey, apps []*u
 	var failed []error
 	isAsked := map[string]bool{}
 	for _, app := range apps {
-		if app.Findings[0].Reason != update.Own {
+		if !app.IsOwn {
 			continue
 		}
 		for _, image := range s.Images(app.ID) {
@@ -34,7 +37,7 @@ func (r *Runner) AskRegistries(ctx context.Context, s *updates.Survey, apps []*u
 				continue
 			}
 			isAsked[name+":"+tag] = true
-			list, err := skopeo.Tags(ctx, name)
+			t, err := r.ask(ctx, image)
 			switch {
 			case errors.Is(err, skopeo.ErrAbsent):
 				return err
@@ -42,10 +45,32 @@ func (r *Runner) AskRegistries(ctx context.Context, s *updates.Survey, apps []*u
 				failed = append(failed, err)
 				continue
 			}
-			t := update.Tags{Image: name + ":" + tag, Asked: r.now()}
-			t.Newest, t.Major = tags.Newer(tag, list)
 			found[t.Image] = t
 		}
 	}
 	return errors.Join(append(failed, r.Machine.Store.SaveTags(found))...)
+}
+
+// ask asks the registry of an image for newer tags, and what the newest one stands for. Without a newer
+// one it compares what the present tag stands for with the image that this machine has.
+func (r *Runner) ask(ctx context.Context, image string) (t update.Tags, err error) {
+	name, tag := update.SplitImage(image)
+	t = update.Tags{Image: name + ":" + tag, Asked: r.now()}
+	list, err := skopeo.Tags(ctx, name)
+	if err != nil {
+		return t, err
+	}
+	t.Newest, t.Major = tags.Newer(tag, list)
+	t.Digest, err = skopeo.Digest(ctx, name+":"+cmp.Or(t.Newest, tag))
+	if err != nil || t.Newest != "" {
+		return t, err
+	}
+	have := podman.Digests(r.Machine.Storage, image)
+	if _, pinned, isPinned := strings.Cut(image, "@"); isPinned {
+		have = append(have, pinned)
+	}
+	if len(have) == 0 || slices.Contains(have, t.Digest) {
+		t.Digest = ""
+	}
+	return t, nil
 }

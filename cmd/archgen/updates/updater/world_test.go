@@ -121,9 +121,17 @@ func (w *world) run(id string, u systemd.Unit) {
 	w.systemd.Set(u)
 }
 
-// version is the installed one of an app.
+// version is the installed one of an app, or that of the images that were taken for it.
 func (w *world) version(id string) string {
 	w.t.Helper()
+	pin, err := w.Dir.Pin(id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if _, after, isPinned := strings.Cut(string(pin), `version: "`); isPinned {
+		version, _, _ := strings.Cut(after, `"`)
+		return version
+	}
 	text, err := os.ReadFile(filepath.Join(w.apps, id+".yaml"))
 	if err != nil {
 		return ""
