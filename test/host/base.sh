@@ -2,7 +2,7 @@
 # The base: one read-only Debian tree per suite and recipe, which all machines
 # share. Sourced by host.
 
-BASE_PACKAGES=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,podman,crun,passt,slirp4netns,fuse-overlayfs,uidmap,netavark,aardvark-dns,iproute2,iptables,nftables,ca-certificates,curl,procps,login,passwd,sudo,catatonit,kmod,udev,jq,openssh-client
+BASE_PACKAGES=systemd,systemd-sysv,dbus,dbus-user-session,libpam-systemd,podman,crun,passt,slirp4netns,fuse-overlayfs,uidmap,netavark,aardvark-dns,iproute2,iptables,nftables,ca-certificates,curl,procps,login,passwd,sudo,catatonit,kmod,udev,jq,openssh-client,skopeo,docker-registry
 
 # The packages that the machine that runs the tests needs, and those of further
 # commands. Only missing ones are installed.

@@ -15,13 +15,14 @@ mkdir -p "$R/var/lib/systemd/linger" "$R/etc/containers" "$R/etc/systemd/system"
 # there may be no pids controller, and then podman's default limit is an error
 printf '[containers]\npids_limit = 0\n' >"$R/etc/containers/containers.conf"
 
-# the console is a file; no hardware; nothing periodic that would disturb a test
+# the console is a file; no hardware; nothing periodic that would disturb a test; a test starts the
+# registry that it needs
 for unit in console-getty.service getty@.service \
 	systemd-udevd.service systemd-udevd-kernel.socket systemd-udevd-control.socket \
 	systemd-udev-trigger.service systemd-udev-settle.service systemd-modules-load.service \
 	modprobe@.service sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount \
 	systemd-networkd-wait-online.service apt-daily.timer apt-daily-upgrade.timer \
-	dpkg-db-backup.timer e2scrub_all.timer fstrim.timer; do
+	dpkg-db-backup.timer e2scrub_all.timer fstrim.timer docker-registry.service; do
 	ln -sf /dev/null "$R/etc/systemd/system/$unit"
 done
 
