@@ -51,11 +51,11 @@ unit: setup ## Unit tests, fast
 race: setup ## Unit tests under the race detector in random order
 	go test -race -shuffle=on -timeout 30m ./...
 
-model: setup ## A million random schedules of faults against passes
-	MODEL_SCHEDULES=1000000 go test -count=1 -timeout 30m -run TestModel ./units/reconcile
+model: setup ## A million random schedules of faults against passes, and against updates
+	MODEL_SCHEDULES=1000000 go test -count=1 -timeout 60m -run TestModel ./units/reconcile ./units/update
 
 model-test: setup
-	MODEL_SCHEDULES=100000 go test -count=1 -run TestModel ./units/reconcile
+	MODEL_SCHEDULES=100000 go test -count=1 -timeout 20m -run TestModel ./units/reconcile ./units/update
 
 lint: setup $(GOLANGCI) ## Linters, formatting, layers, stale generated files
 	$(GOLANGCI) run --build-tags e2e,live ./...

@@ -18,6 +18,8 @@ const (
 	Saving State = "saving"
 	// Applying: the new release replaces the earlier one, and the app starts with it.
 	Applying State = "applying"
+	// Serving: the app has served with the new release, so its data is not restored any more.
+	Serving State = "serving"
 	// Reverting: the earlier release replaces it again.
 	Reverting State = "reverting"
 	// OnTrial: the app serves with the new release, which is rolled back if something fails in its trial.
@@ -238,6 +240,9 @@ var errChanged = errors.New("its manifest was changed or removed meanwhile")
 // An error means that the update has not ended, and that a later run continues it.
 func Complete(ctx context.Context, m Machine, j *Journal) (Result, error) {
 	result := Result{App: j.App, From: j.From.Origin, To: j.To.Origin}
+	if err := renew(m, j); err != nil {
+		return result, unfinished(j, err)
+	}
 	if j.State == Saving {
 		if err := save(ctx, m, j); err != nil {
 			return result, unfinished(j, err)
@@ -256,19 +261,13 @@ func Complete(ctx context.Context, m Machine, j *Journal) (Result, error) {
 			}
 			return result.superseded(ctx, m, j, "it was stopped before it was known to serve; archgen start "+j.App+" starts it with the new release")
 		case v.Kind == Serves:
-			result.Outcome, result.Downtime = Updated, v.Downtime
-			if err := m.Accept(j); err != nil {
+			result.Downtime, j.State = v.Downtime, Serving
+			if err := m.Keep(j); err != nil {
 				return result, unfinished(j, err)
 			}
-			if result.Until, err = m.Try(ctx, j); err != nil {
-				return result, unfinished(j, err)
-			}
-			if err := m.Shelve(ctx, j); err != nil {
-				return result, unfinished(j, err)
-			}
-			return result.dropped(m, j)
+			return result.accepted(ctx, m, j)
 		}
-		if stays, err := isOneWay(m, j, v); err != nil {
+		if stays, err := isOneWay(m, j); err != nil {
 			return result, unfinished(j, err)
 		} else if stays {
 			result.Outcome, result.Why, result.Log = Stays, v.Why, v.Log
@@ -282,15 +281,31 @@ func Complete(ctx context.Context, m Machine, j *Journal) (Result, error) {
 			return result, unfinished(j, err)
 		}
 	}
+	if j.State == Serving {
+		return result.accepted(ctx, m, j)
+	}
 	return revert(ctx, m, j, result)
 }
 
 // isOneWay reports whether a release that does not serve can't be rolled back.
-func isOneWay(m Machine, j *Journal, v Verdict) (bool, error) {
-	if v.Kind != Fails || len(j.Saved) > 0 {
+func isOneWay(m Machine, j *Journal) (bool, error) {
+	if len(j.Saved) > 0 {
 		return false, nil
 	}
 	return m.HasConverted(j)
+}
+
+// renew has the data saved again that an earlier run has saved, unless the new release has converted it: a
+// boot may have started the app with the earlier release since, which has written to it.
+func renew(m Machine, j *Journal) error {
+	if j.State != Applying || len(j.Saved) == 0 {
+		return nil
+	}
+	isConverted, err := m.HasConverted(j)
+	if err == nil && !isConverted {
+		j.State, j.Saved = Saving, nil
+	}
+	return err
 }
 
 // save takes the snapshots, or ends the update if they can't be taken.
@@ -406,6 +421,21 @@ func restoreRelease(ctx context.Context, m Machine, j *Journal) error {
 	return err
 }
 
+// accepted records a release that serves, and begins its trial.
+func (r Result) accepted(ctx context.Context, m Machine, j *Journal) (_ Result, err error) {
+	r.Outcome = Updated
+	if err := m.Accept(j); err != nil {
+		return r, unfinished(j, err)
+	}
+	if r.Until, err = m.Try(ctx, j); err != nil {
+		return r, unfinished(j, err)
+	}
+	if err := m.Shelve(ctx, j); err != nil {
+		return r, unfinished(j, err)
+	}
+	return r.dropped(m, j)
+}
+
 // ended removes the snapshots and the journal.
 func (r Result) ended(ctx context.Context, m Machine, j *Journal) (Result, error) {
 	if len(j.Saved) > 0 {
@@ -432,10 +462,37 @@ func (r Result) changed(ctx context.Context, m Machine, j *Journal, why string) 
 	return r.superseded(ctx, m, j, why)
 }
 
-// superseded ends an update that an operator has decided about.
+// superseded ends an update that an operator has decided about. If the new release has converted the data,
+// it is what the app had last, and the snapshots are kept for the operator.
 func (r Result) superseded(ctx context.Context, m Machine, j *Journal, why string) (Result, error) {
 	r.Outcome, r.Why = Superseded, why
-	return r.ended(ctx, m, j)
+	isLast, err := isLast(m, j)
+	switch {
+	case err != nil:
+		return r, unfinished(j, err)
+	case !isLast:
+		return r.ended(ctx, m, j)
+	}
+	if err := m.Accept(j); err != nil {
+		return r, unfinished(j, err)
+	}
+	if err := m.Shelve(ctx, j); err != nil {
+		return r, unfinished(j, err)
+	}
+	return r.dropped(m, j)
+}
+
+// isLast reports whether the data of an installed app is that of the new release, and was saved before.
+func isLast(m Machine, j *Journal) (bool, error) {
+	if j.State != Applying || len(j.Saved) == 0 {
+		return false, nil
+	}
+	isConverted, err := m.HasConverted(j)
+	if err != nil || !isConverted {
+		return false, err
+	}
+	now, err := m.Installed(j.App)
+	return now.File != "", err
 }
 
 func unfinished(j *Journal, err error) error {

@@ -79,7 +79,7 @@ func (m *machine) Serve(context.Context, *Journal) (Verdict, error) {
 		if m.during != nil {
 			m.during(m)
 		}
-		if m.units = m.installed.Version; !m.blocked {
+		if m.units = m.installed.Version; !m.blocked && v.Kind != Unavailable {
 			m.data = "converted by " + m.units
 		}
 	})
@@ -177,7 +177,7 @@ func TestComplete(t *testing.T) {
 		version, refused string
 	}{
 		"it serves": {
-			verdicts: serves, want: []string{"read", "install 2", "serve 2", "read", "accept", "try", "shelve", "drop"},
+			verdicts: serves, want: []string{"read", "install 2", "serve 2", "read", "keep serving", "accept", "try", "shelve", "drop"},
 			outcome: Updated, text: "2 serves", version: "2",
 		},
 		"it crashes": {
@@ -212,7 +212,7 @@ func TestComplete(t *testing.T) {
 		},
 		"a killed run wrote the templates": {
 			verdicts: serves, change: func(m *machine) { m.installed.Templates = release("2").Templates },
-			want:    []string{"read", "install 2", "serve 2", "read", "accept", "try", "shelve", "drop"},
+			want:    []string{"read", "install 2", "serve 2", "read", "keep serving", "accept", "try", "shelve", "drop"},
 			outcome: Updated, text: "2 serves", version: "2",
 		},
 		"it crashes, and its data is converted for good": {
@@ -272,6 +272,60 @@ func TestComplete(t *testing.T) {
 		}
 		if result.Outcome != c.outcome || result.Text() != c.text || m.installed.Version != c.version || m.refused != c.refused || m.journal != nil {
 			t.Errorf("%s: %s, %q; installed is %q, refused %q, journal %v", what, result.Outcome, result.Text(), m.installed.Version, m.refused, m.journal)
+		}
+	}
+}
+
+// TestContinued: what a run that was killed has left decides how the next one continues.
+func TestContinued(t *testing.T) {
+	t.Parallel()
+	saved := map[string]json.RawMessage{"web.data": json.RawMessage(`{}`)}
+	for what, c := range map[string]struct {
+		verdicts map[string]Verdict
+		change   func(*machine)
+		want     []string
+		text     string
+	}{
+		"the app may have written since its data was saved": {
+			serves, func(m *machine) { m.journal.Saved = saved },
+			[]string{"save", "keep applying", "read", "install 2", "serve 2", "read", "keep serving", "accept", "try", "shelve", "drop"},
+			"2 serves",
+		},
+		"the new release has converted the data that was saved": {
+			serves, func(m *machine) { m.journal.Saved, m.isOneWay, m.data = saved, true, "converted by 2" },
+			[]string{"read", "install 2", "serve 2", "read", "keep serving", "accept", "try", "shelve", "drop"},
+			"2 serves",
+		},
+		"it has served, so its data stays whatever comes": {
+			crash, func(m *machine) { m.journal.State, m.journal.Saved = Serving, saved },
+			[]string{"accept", "try", "shelve", "drop"},
+			"2 serves",
+		},
+		"it has converted the data for good, and the machine is at fault": {
+			lacks, func(m *machine) { m.isOneWay, m.data = true, "converted by 2" },
+			[]string{"read", "install 2", "serve 2", "read", "accept", "drop"},
+			"2 does not serve, and stays: it has converted the data, and 1 can't read it: no image; see archgen logs web",
+		},
+		"it was edited, and has converted the data": {
+			serves, func(m *machine) {
+				m.journal.Saved, m.isOneWay, m.data, m.installed = saved, true, "converted by 2", release("mine")
+			},
+			[]string{"read", "read", "accept", "shelve", "drop"},
+			"the update to 2 ended: its manifest was changed or removed meanwhile",
+		},
+		"it was removed, and has converted the data": {
+			serves, func(m *machine) {
+				m.journal.Saved, m.isOneWay, m.data, m.installed = saved, true, "converted by 2", Release{}
+			},
+			[]string{"read", "read", "drop"},
+			"the update to 2 ended: its manifest was changed or removed meanwhile",
+		},
+	} {
+		m := begun(c.verdicts)
+		c.change(m)
+		result, err := Complete(t.Context(), m, m.journal)
+		if d := cmp.Diff(c.want, m.log); d != "" || err != nil || result.Text() != c.text {
+			t.Errorf("%s: %q, %v; steps: -want +got:\n%s", what, result.Text(), err, d)
 		}
 	}
 }
@@ -452,7 +506,7 @@ func TestData(t *testing.T) {
 	}{
 		"it serves": {
 			verdicts: serves, text: "2 serves",
-			want: []string{"save", "keep applying", "read", "install 2", "serve 2", "read", "accept", "try", "shelve", "drop"},
+			want: []string{"save", "keep applying", "read", "install 2", "serve 2", "read", "keep serving", "accept", "try", "shelve", "drop"},
 		},
 		"it crashes": {
 			verdicts: crash, text: "2 was rolled back, and 1 serves: it crashed",

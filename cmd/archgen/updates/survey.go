@@ -555,6 +555,15 @@ type Conversion struct {
 	OneWay string
 }
 
+// Harm is why the data of some apps is not restored.
+const Harm = "older data would do harm (update.restore: never)"
+
+// IsHarmed reports whether the installed manifest or the release to install says that older data does harm.
+func (s *Survey) IsHarmed(a *App) bool {
+	isNever := func(app *manifests.Resolved) bool { return app != nil && app.Document.App.Update.Restore == "never" }
+	return isNever(a.Staged.Set.App(a.ID)) || isNever(s.Compiled.Set.App(a.ID))
+}
+
 // Conversion returns what the release to install does to the data. An app that has never declared a
 // format counts as one of format 1: to declare that one converts nothing.
 func (s *Survey) Conversion(a *App) (c Conversion) {
@@ -575,8 +584,8 @@ func (s *Survey) Conversion(a *App) (c Conversion) {
 		}
 	}
 	switch {
-	case is.Document.App.Update.Restore == "never" || was.Document.App.Update.Restore == "never":
-		c.OneWay = "older data would do harm (update.restore: never)"
+	case s.IsHarmed(a):
+		c.OneWay = Harm
 	case len(c.Volumes) == 0:
 		c.OneWay = "it has no volume of which there could be a snapshot"
 	}

@@ -20,7 +20,7 @@ func (h *host) Keep(j *update.Journal) error {
 	if err := h.Machine.Store.SaveUpdateJournal(j); err != nil {
 		return err
 	}
-	if j.State != update.Applying || len(j.Saved) == 0 { // else it was recorded when its data was saved
+	if wasSaved := j.State == update.Applying && len(j.Saved) > 0; !wasSaved && j.State != update.Serving { // else it was recorded before
 		h.Record(journal.OfUpdateStep(j))
 	}
 	return nil

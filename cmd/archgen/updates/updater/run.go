@@ -334,7 +334,13 @@ func (c *course) undo(s *updates.Survey, app *updates.App) (*update.Kept, error)
 			return recorded(id)
 		}
 	}
-	return kept, s.Return(app, *earlier)
+	if err := s.Return(app, *earlier); err != nil {
+		return nil, err
+	}
+	if kept != nil && s.IsHarmed(app) {
+		return nil, errors.New("its data is not restored: " + updates.Harm)
+	}
+	return kept, nil
 }
 
 // kept is the snapshots to return to with a release, nil if the data is to stay.

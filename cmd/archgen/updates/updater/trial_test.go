@@ -212,6 +212,17 @@ func TestWithData(t *testing.T) {
 	if err := errors.Join(store.SaveKeptSnapshot(kept), store.SaveDataFormat("web", 2)); err != nil {
 		t.Fatal(err)
 	}
+	overlay := filepath.Join(w.apps, "web.d/mine.yaml")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(overlay), 0o755), os.WriteFile(overlay, []byte("app: {update: {restore: never}}\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	w.told = nil
+	if _, err := w.Update(t.Context(), back, []string{"web"}, nil); err != nil || !slices.Contains(w.told, "failed web: its data is not restored: older data would do harm (update.restore: never)") {
+		t.Fatalf("told %q, %v", w.told, err)
+	}
+	if err := errors.Join(os.RemoveAll(filepath.Dir(overlay)), store.SaveTrial(on)); err != nil {
+		t.Fatal(err)
+	}
 	w.told = nil
 	sum, err := w.Update(t.Context(), back, []string{"web"}, nil)
 	want := []string{
