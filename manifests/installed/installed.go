@@ -90,6 +90,23 @@ func (d Directory) Files() map[string]string {
 	return files
 }
 
+// Find is the manifest of an installed app, empty if it is not installed. The error says that this can't be
+// told, because a directory can't be read, or the one that is written to does not exist.
+func (d Directory) Find(id string) (file string, err error) {
+	loaded := manifests.Loaded{Root: d.root}
+	list, diags := loaded.Files(d.paths)
+	switch {
+	case diags.HasErrors():
+		return "", fmt.Errorf("looking for the manifest of %s: %v", id, diags[0])
+	case slices.Contains(loaded.Absent, d.Path()):
+		return "", fmt.Errorf("looking for the manifest of %s: %s does not exist", id, d.Path())
+	}
+	if i := slices.IndexFunc(list, func(file string) bool { return manifests.AppOf(file) == id }); i >= 0 {
+		return list[i], nil
+	}
+	return "", nil
+}
+
 // Install installs apps: all, or on an error none. undo removes them again and restores
 // what they replaced. Of an app that is installed with the same content nothing is written.
 func (d Directory) Install(apps ...App) (undo func() error, err error) {

@@ -520,6 +520,26 @@ func TestOverlays(t *testing.T) {
 	}
 }
 
+// TestFind: an app is not installed only if that can be told.
+func TestFind(t *testing.T) {
+	t.Parallel()
+	dir, path, _ := machine(t, tree{"web.yaml": "1"}, nil)
+	if file, err := dir.Find("web"); file != filepath.Join(path, "web.yaml") || err != nil {
+		t.Errorf("%q, %v", file, err)
+	}
+	if file, err := dir.Find("other"); file != "" || err != nil {
+		t.Errorf("another app: %q, %v", file, err)
+	}
+	absent := installed.At(filepath.Join(path, "absent"))
+	if _, err := absent.Find("web"); err == nil || err.Error() != "looking for the manifest of web: "+absent.Path()+" does not exist" {
+		t.Errorf("without the directory: %v", err)
+	}
+	unreadable := installed.At(filepath.Join(path, "web.yaml"))
+	if _, err := unreadable.Find("web"); err == nil || !strings.Contains(err.Error(), "it can't be read: ") {
+		t.Errorf("a file: %v", err)
+	}
+}
+
 // TestEdits: what was edited is read as it was written.
 func TestEdits(t *testing.T) {
 	t.Parallel()

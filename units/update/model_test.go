@@ -328,6 +328,11 @@ func (w *world) Install(app string, r update.Release, _ []string) error {
 
 func (w *world) Save(_ context.Context, j *update.Journal) error {
 	a := w.app(j.App)
+	if w.kept[a.id] != nil {
+		if err := w.call("forget what is kept", func() { delete(w.kept, a.id); a.snapshot = nil }); err != nil {
+			return err
+		}
+	}
 	if err := w.call("stop", func() { a.running = 0 }); err != nil {
 		return err
 	}
@@ -472,6 +477,7 @@ func (w *world) Try(_ context.Context, j *update.Journal) (until time.Time, _ er
 	return on.Trial.Until, w.call("try", func() {
 		w.trials[j.App] = textOf(&on)
 		w.app(j.App).broken = 0
+		w.excuse(w.app(j.App))
 	})
 }
 
@@ -566,7 +572,6 @@ func (w *world) begin(j *update.Journal) {
 	if w.Keep(j) != nil || w.call("end the trial", func() { delete(w.trials, j.App) }) != nil {
 		return
 	}
-	w.excuse(w.app(j.App))
 	w.complete()
 }
 
@@ -713,7 +718,7 @@ func (w *world) publish(a *simApp) {
 // step is a random step of a schedule. A run may be killed at any of its calls, or an operator may do
 // something then.
 func (w *world) step() {
-	a := rapid.SampledFrom(w.apps).Draw(w.t, "app")
+	a := w.apps[rapid.IntRange(0, len(w.apps)-1).Draw(w.t, "app")]
 	kind := rapid.SampledFrom([]string{
 		"publish", "publish", "update", "update", "update", "update", "retry", "waive", "undo", "undo with data", "apply", "apply", "edit", "stop", "start", "restart", "cut", "wait", "trouble", "mend",
 	}).Draw(w.t, "step")

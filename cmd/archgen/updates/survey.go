@@ -425,6 +425,9 @@ func (s *Survey) Stage(releases map[string]update.Release) (*Staged, error) {
 	from := s.Source
 	from.Ungranted = true
 	k, want, err := from.InstalledWith(dir)
+	if err == nil && k.Set == nil {
+		err = fmt.Errorf("compiling the installed apps with another release: %v", k.Diags)
+	}
 	if err != nil {
 		return nil, err
 	}

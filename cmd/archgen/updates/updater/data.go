@@ -22,13 +22,16 @@ func (h *host) volumes() snapshot.Volumes {
 	return snapshot.Volumes{Scope: h.Machine.Scope, Dir: h.Machine.Volumes, Podman: h.Machine.Podman}
 }
 
-// Save stops the app and the sharers, and takes snapshots of the volumes. What takes time and needs no
-// stop comes before.
+// Save stops the app and the sharers, and takes snapshots of the volumes. They replace those that are kept
+// of an earlier update, to which there is no return then. What takes time and needs no stop comes before.
 func (h *host) Save(ctx context.Context, j *update.Journal) error {
 	for _, volume := range j.Volumes {
 		if err := h.volumes().Check(ctx, volume); err != nil {
 			return err
 		}
+	}
+	if err := h.unshelve(ctx, j.App); err != nil {
+		return err
 	}
 	if err := h.stop(ctx, j); err != nil {
 		return err
@@ -49,18 +52,27 @@ func (h *host) Save(ctx context.Context, j *update.Journal) error {
 
 // stop stops all that mounts a volume of the app.
 func (h *host) stop(ctx context.Context, j *update.Journal) error {
-	return h.passed(ctx, h.present(slices.Concat(j.Sharers, []string{j.App})), units.Stop)
+	return h.passedAll(ctx, j, units.Stop)
 }
 
 // Start starts what was stopped.
 func (h *host) Start(ctx context.Context, j *update.Journal) error {
-	return h.passed(ctx, h.present(slices.Concat(j.Sharers, []string{j.App})), units.Start)
+	return h.passedAll(ctx, j, units.Start)
 }
 
-// present leaves out apps that were removed meanwhile.
-func (h *host) present(ids []string) []string {
-	files := h.Dir.Files()
-	return slices.DeleteFunc(ids, func(id string) bool { return files[id] == "" })
+// passedAll makes a pass over all that mounts a volume of the app, but for apps that were removed meanwhile.
+func (h *host) passedAll(ctx context.Context, j *update.Journal, request units.Kind) error {
+	var present []string
+	for _, id := range slices.Concat(j.Sharers, []string{j.App}) {
+		file, err := h.Dir.Find(id)
+		if err != nil {
+			return err
+		}
+		if file != "" {
+			present = append(present, id)
+		}
+	}
+	return h.passed(ctx, present, request)
 }
 
 // HasConverted reports whether the data has a format that the earlier release can't read. The format is
@@ -100,15 +112,26 @@ func (h *host) Release(j *update.Journal) error { return h.Machine.Store.AllowSt
 // Forget removes the snapshots. One that can't be removed takes room until the next update.
 func (h *host) Forget(ctx context.Context, j *update.Journal) { h.forget(ctx, j.App, j.Volumes) }
 
+// forget removes the record of snapshots, and then them: a record of what is not there would stop the app.
 func (h *host) forget(ctx context.Context, app string, volumes []string) {
+	if err := h.Machine.Store.ForgetKeptSnapshot(app); err != nil {
+		h.Failed(err)
+		return
+	}
 	for _, volume := range volumes {
 		if err := h.volumes().Drop(ctx, volume); err != nil {
 			h.Failed(fmt.Errorf("the snapshot of %s is left: %w", volume, err))
 		}
 	}
-	if err := h.Machine.Store.ForgetKeptSnapshot(app); err != nil {
-		h.Failed(err)
+}
+
+// unshelve removes the snapshots that are kept of an app.
+func (h *host) unshelve(ctx context.Context, app string) error {
+	k, err := h.Machine.Store.KeptSnapshot(app)
+	if err == nil && k != nil {
+		h.forget(ctx, k.App, k.Volumes)
 	}
+	return err
 }
 
 // keepTime is how long the snapshots of an update that ended well are kept.
@@ -122,11 +145,7 @@ func (h *host) Shelve(ctx context.Context, j *update.Journal) error {
 			App: j.App, From: j.From.Origin, Format: j.Format, Volumes: j.Volumes, Saved: j.Saved, At: j.Began, Until: h.now().Add(keepTime),
 		})
 	}
-	k, err := h.Machine.Store.KeptSnapshot(j.App)
-	if err == nil && k != nil {
-		h.forget(ctx, k.App, k.Volumes)
-	}
-	return err
+	return h.unshelve(ctx, j.App)
 }
 
 // forgetExpired removes the snapshots that were kept for long enough. The lock is held.

@@ -31,9 +31,9 @@ func (h *host) Drop() error { return h.Machine.Store.SaveUpdateJournal(nil) }
 
 // Installed reads the installed release of an app.
 func (h *host) Installed(app string) (update.Release, error) {
-	file := h.Dir.Files()[app]
-	if file == "" {
-		return update.Release{}, nil
+	file, err := h.Dir.Find(app)
+	if err != nil || file == "" {
+		return update.Release{}, err
 	}
 	return updates.ReleaseIn(h.Dir, app, file)
 }

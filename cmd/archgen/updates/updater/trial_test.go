@@ -277,6 +277,22 @@ func TestSnapshotsExpire(t *testing.T) {
 	}
 }
 
+// TestSnapshotsAreReplaced: what is kept of an earlier update is forgotten before its snapshots are replaced,
+// so that there is never a record of others.
+func TestSnapshotsAreReplaced(t *testing.T) {
+	t.Parallel()
+	w := begun(t)
+	store := w.Machine.Store
+	if err := store.SaveKeptSnapshot(update.Kept{App: "web", Volumes: []string{"web.data"}}); err != nil {
+		t.Fatal(err)
+	}
+	j := &update.Journal{App: "web", Volumes: []string{"web.data"}}
+	err := (&host{w.Runner}).Save(t.Context(), j) // this Podman has no volume
+	if kept, errKept := store.KeptSnapshot("web"); err == nil || kept != nil || errKept != nil {
+		t.Errorf("%v; kept %v, %v", err, kept, errKept)
+	}
+}
+
 // TestTrialOfEdited: a template that an operator has edited stays in an update, and does not end the
 // trial. Another edit does.
 func TestTrialOfEdited(t *testing.T) {
