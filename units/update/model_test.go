@@ -429,7 +429,7 @@ func (w *world) Serve(_ context.Context, j *update.Journal) (v update.Verdict, _
 		if len(j.Volumes) > 0 {
 			a.isStopped = false // archgen has stopped it
 		}
-		isUp := false
+		var isUp bool
 		switch {
 		case w.isDown:
 			v = update.Verdict{Kind: update.Unavailable, Why: "Podman fails"}

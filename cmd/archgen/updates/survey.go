@@ -21,6 +21,7 @@ import (
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
+	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/statedir"
@@ -426,7 +427,8 @@ func (s *Survey) Stage(releases map[string]update.Release) (*Staged, error) {
 	from.Ungranted = true
 	k, want, err := from.InstalledWith(dir)
 	if err == nil && k.Set == nil {
-		err = fmt.Errorf("compiling the installed apps with another release: %v", k.Diags)
+		i := slices.IndexFunc(k.Diags, func(d diag.Diagnostic) bool { return d.Severity == diag.Error })
+		err = fmt.Errorf("compiling the installed apps with another release: %v", k.Diags[max(i, 0)])
 	}
 	if err != nil {
 		return nil, err

@@ -25,7 +25,11 @@ func (r *Runner) Survey(ctx context.Context) (*updates.Survey, error) {
 		Now: r.Machine.Store.Now(), RolledBack: map[string]bool{},
 		Machine: string(machine),
 		Inspect: func(want units.Desired) (*compile.Compiled, map[string]units.Unit, error) {
-			found, err := r.Machine.Services.Observe(ctx, want.Services(), false)
+			services := want.Services()
+			for id := range want.Refused() { // an app with errors may run with its earlier files
+				services = append(services, units.ServiceName(id))
+			}
+			found, err := r.Machine.Services.Observe(ctx, services, false)
 			if err == nil && k == nil {
 				k, _, err = r.compiled()
 			}

@@ -61,6 +61,24 @@ func TestSurveyOfKept(t *testing.T) {
 	}
 }
 
+// TestSurveyOfInvalid: an app whose installed manifest has errors runs with its earlier files, and counts as
+// running. Here a grant is missing.
+func TestSurveyOfInvalid(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.install("web", provides)
+	w.install("shelf", requires)
+	w.offer("shelf", "2", 2, requires)
+	s, err := w.Survey(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := s.App("shelf")
+	if _, isValid := s.Want.Find("shelf"); err != nil || isValid || a.Facts.Stopped {
+		t.Errorf("valid %v, %+v, %v", isValid, a.Facts, err)
+	}
+}
+
 // BenchmarkUpdates is what archgen updates does besides its start: 30 apps are installed, as many as
 // possible of the catalog that archgen includes, and nothing is new.
 func BenchmarkUpdates(b *testing.B) {
