@@ -206,13 +206,13 @@ func (v updateVerb) sweep(t *testing.T, every int, errno func(at int) syscall.Er
 
 func TestAnUpdateKilledAtAnyCallIsCompletedByTheNext(t *testing.T) { //nolint:paralleltest // other sweeps use both cores
 	for _, v := range updateVerbs {
-		t.Run(v.name, func(t *testing.T) { v.sweep(t, step(2), func(int) syscall.Errno { return 0 }) })
+		t.Run(v.name, func(t *testing.T) { v.sweep(t, step(5), func(int) syscall.Errno { return 0 }) })
 	}
 }
 
 func TestAnUpdateThatFailsAtAnyCallIsCompletedByTheNext(t *testing.T) { //nolint:paralleltest // other sweeps use both cores
 	errnos := []syscall.Errno{syscall.ENOSPC, syscall.EIO, syscall.EROFS, syscall.EACCES}
 	for _, v := range updateVerbs {
-		t.Run(v.name, func(t *testing.T) { v.sweep(t, step(3), func(at int) syscall.Errno { return errnos[at%len(errnos)] }) })
+		t.Run(v.name, func(t *testing.T) { v.sweep(t, step(4), func(at int) syscall.Errno { return errnos[at%len(errnos)] }) })
 	}
 }

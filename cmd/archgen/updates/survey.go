@@ -252,6 +252,9 @@ func (s *Survey) stage(apps []*App) error {
 func (s *Survey) installed(id string) (*App, error) {
 	file := s.files[id]
 	if file == "" {
+		if _, err := s.Dir.Find(id); err != nil {
+			return nil, err
+		}
 		return nil, fmt.Errorf("no app %q is installed; see archgen status", id)
 	}
 	from, err := ReleaseIn(s.Dir, id, file, s.Catalogs...)

@@ -2,11 +2,16 @@ package updater
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/updates"
+	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/healthd/journal"
+	"github.com/archipelago-os/archipelago/manifests"
+	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/update"
@@ -98,7 +103,7 @@ func (h *host) Serve(ctx context.Context, j *update.Journal) (update.Verdict, er
 	}
 	app, isValid := want.Find(j.App)
 	if !isValid {
-		return update.Verdict{Kind: update.Fails, Why: "its manifest has errors: " + k.FirstErrors()[j.App]}, nil
+		return invalid(k, j.App)
 	}
 	others := slices.DeleteFunc(slices.Concat(j.Others, j.Sharers), func(id string) bool {
 		_, isValid := want.Find(id)
@@ -118,6 +123,26 @@ func (h *host) Serve(ctx context.Context, j *update.Journal) (update.Verdict, er
 	v := verdictOf(report, j)
 	v.Downtime = h.downtime(ctx, j)
 	return v, ctx.Err()
+}
+
+// invalid is the verdict of an app whose installed manifest has errors. A file that can't be read is the
+// machine's fault. What is not known of the app a later run asks again.
+func invalid(k *compile.Compiled, app string) (update.Verdict, error) {
+	i := slices.IndexFunc(k.Diags, func(d diag.Diagnostic) bool {
+		return d.Severity == diag.Error && manifests.AppOf(d.File) == app
+	})
+	if i < 0 {
+		err := errors.New("its manifest can't be compiled")
+		for _, d := range k.Diags {
+			err = fmt.Errorf("%w; %v", err, d)
+		}
+		return update.Verdict{}, err
+	}
+	v := update.Verdict{Kind: update.Fails, Why: "its manifest has errors: " + k.FirstErrors()[app]}
+	if k.Diags[i].Code == diag.Unreadable {
+		v.Kind = update.Unavailable
+	}
+	return v, nil
 }
 
 // isRestarting reports whether systemd waits to restart a part of an app: it has ended with the new

@@ -5,10 +5,35 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/update"
 )
+
+// TestInvalid: a release is blamed for errors of its manifest, and not for a disk that can't be read.
+func TestInvalid(t *testing.T) {
+	t.Parallel()
+	of := func(file string, code diag.Code) *compile.Compiled {
+		return &compile.Compiled{Diags: diag.List{{Severity: diag.Error, Code: code, File: file, Line: 1, Column: 1, Message: "why"}}}
+	}
+	for what, c := range map[string]struct {
+		k       *compile.Compiled
+		want    update.Verdict
+		isError bool
+	}{
+		"an error":               {of("/apps/web.yaml", diag.Conflict), update.Verdict{Kind: update.Fails, Why: "its manifest has errors: /apps/web.yaml:1:1: error: why"}, false},
+		"it can't be read":       {of("/apps/web.yaml", diag.Unreadable), update.Verdict{Kind: update.Unavailable, Why: "its manifest has errors: /apps/web.yaml:1:1: error: why"}, false},
+		"no manifest can be":     {of("/apps", diag.Unreadable), update.Verdict{}, true},
+		"another app has errors": {of("/apps/tor.yaml", diag.Conflict), update.Verdict{}, true},
+	} {
+		got, err := invalid(c.k, "web")
+		if d := cmp.Diff(c.want, got); d != "" || (err != nil) != c.isError {
+			t.Errorf("%s: %v, -want +got:\n%s", what, err, d)
+		}
+	}
+}
 
 // TestVerdictOfAnUpdate: what a pass says of the app and of those whose files the release changes.
 func TestVerdictOfAnUpdate(t *testing.T) {
