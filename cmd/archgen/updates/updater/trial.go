@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -20,9 +21,14 @@ func (h *host) Try(ctx context.Context, j *update.Journal) (until time.Time, err
 	if j.TrialTime == 0 {
 		return time.Time{}, nil
 	}
-	_, want, err := h.Source.Installed()
+	k, want, err := h.Source.Installed()
 	if err != nil {
 		return time.Time{}, err
+	}
+	app, isValid := want.Find(j.App)
+	if !isValid { // its digest would be another one later
+		v, err := invalid(k, j.App)
+		return time.Time{}, cmp.Or(err, errors.New(v.Why))
 	}
 	var services []string
 	for _, id := range append([]string{j.App}, j.Up...) {
@@ -33,7 +39,6 @@ func (h *host) Try(ctx context.Context, j *update.Journal) (until time.Time, err
 	if err != nil {
 		return time.Time{}, err
 	}
-	app, _ := want.Find(j.App)
 	t := &update.Trial{Since: h.now(), Until: h.now().Add(j.TrialTime), Boot: h.Boot, Manifest: app.ManifestDigest, Restarts: map[string]uint32{}}
 	for _, service := range services {
 		if u := found[service]; !u.IsAtRest() { // a part that has done its work is not watched

@@ -277,6 +277,21 @@ func TestSnapshotsExpire(t *testing.T) {
 	}
 }
 
+// TestTryUnreadable: no trial begins that would end because a manifest could not be read.
+func TestTryUnreadable(t *testing.T) {
+	t.Parallel()
+	w := begun(t)
+	if err := errors.Join(w.Machine.Store.EndTrial("web"), os.Rename(w.apps, w.apps+".away"), os.WriteFile(w.apps, nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if until, err := (&host{w.Runner}).Try(t.Context(), &update.Journal{App: "web", TrialTime: time.Minute}); err == nil {
+		t.Errorf("until %v", until)
+	}
+	if on, err := w.Machine.Store.Trial("web"); on != nil || err != nil {
+		t.Errorf("on trial: %v, %v", on, err)
+	}
+}
+
 // TestSnapshotsAreReplaced: what is kept of an earlier update is forgotten before its snapshots are replaced,
 // so that there is never a record of others.
 func TestSnapshotsAreReplaced(t *testing.T) {
