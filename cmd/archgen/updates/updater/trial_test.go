@@ -3,6 +3,7 @@ package updater
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -298,11 +299,13 @@ func TestSnapshotsAreReplaced(t *testing.T) {
 	t.Parallel()
 	w := begun(t)
 	store := w.Machine.Store
-	if err := store.SaveKeptSnapshot(update.Kept{App: "web", Volumes: []string{"web.data"}}); err != nil {
+	volume := filepath.Join(w.Machine.Volumes, "web.data")
+	if err := errors.Join(store.SaveKeptSnapshot(update.Kept{App: "web", Volumes: []string{"web.data"}}), os.MkdirAll(volume, 0o700)); err != nil {
 		t.Fatal(err)
 	}
+	w.podman["volume inspect"] = fmt.Sprintf(`[{"Driver": "local", "Mountpoint": %q}]`, filepath.Join(volume, "_data"))
 	j := &update.Journal{App: "web", Volumes: []string{"web.data"}}
-	err := (&host{w.Runner}).Save(t.Context(), j) // this Podman has no volume
+	err := (&host{w.Runner}).Save(t.Context(), j) // this Podman takes no snapshot
 	if kept, errKept := store.KeptSnapshot("web"); err == nil || kept != nil || errKept != nil {
 		t.Errorf("%v; kept %v, %v", err, kept, errKept)
 	}
