@@ -251,11 +251,15 @@ func (s *Survey) stage(apps []*App) error {
 // installed reads the installed release of an app.
 func (s *Survey) installed(id string) (*App, error) {
 	file := s.files[id]
-	if file == "" {
-		if _, err := s.Dir.Find(id); err != nil {
+	if file == "" { // it is not installed, or its directory could not be read
+		found, err := s.Dir.Find(id)
+		switch {
+		case err != nil:
 			return nil, err
+		case found == "":
+			return nil, fmt.Errorf("no app %q is installed; see archgen status", id)
 		}
-		return nil, fmt.Errorf("no app %q is installed; see archgen status", id)
+		file, s.files[id] = found, found
 	}
 	from, err := ReleaseIn(s.Dir, id, file, s.Catalogs...)
 	if err != nil {
