@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -309,6 +310,14 @@ func step(every int) int {
 		return 7 * every
 	}
 	return every
+}
+
+// firstOf is a random call of those before the distance between two faults ends.
+func firstOf(t *testing.T, step int) int {
+	t.Helper()
+	first := 1 + rand.IntN(step)
+	t.Logf("from call %d, each %d", first, step)
+	return first
 }
 
 // A run that finds no difference makes no call that writes.
