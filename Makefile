@@ -107,7 +107,7 @@ E2E = go test -tags e2e -count=1 -timeout 45m
 E2E_ALL = $(E2E) ./test/host ./test/e2e ./test/package
 # Keys and values, what archgen reads of containers and secrets without Podman, networks, Podman's
 # API, adoption, import of containers, removal.
-E2E_FORKY = ARCHIPELAGO_HOST_SUITE=forky $(E2E) ./test/e2e -run '^(TestSystemd|TestValuesArriveUnchanged|TestPodmanAgreesWithConform|TestScripts)$$/^(archgen_render.*|adopt|doctor|engine|files|first|import-container|isolation|machine|objects|parts|remove)$$'
+E2E_FORKY = ARCHIPELAGO_HOST_SUITE=forky $(E2E) ./test/e2e -run '^(TestSystemd|TestValuesArriveUnchanged|TestPodmanAgreesWithConform|TestScripts)$$/^(archgen_render.*|adopt|doctor|engine|import-container|isolation|machine|objects|remove)$$'
 
 # Two cores are idle for a third of the time with four machines.
 e2e: setup build machine ## The real thing: systemd and rootless Podman on the test machine, of SUITE
