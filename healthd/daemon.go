@@ -67,9 +67,6 @@ type Machine struct {
 	Publish func(Status)
 	// Log receives the events for the journal, also while a pass runs.
 	Log func(journal.Event)
-	// Passing is called with true when a pass begins, and with false when its result is handled: a pass
-	// leaves more garbage than hours of probes.
-	Passing func(bool)
 	// ReleaseMemory is called when the daemon is idle after a check of all apps. The check may
 	// have compiled manifests, and needs more memory than the daemon does until the next one.
 	ReleaseMemory func()

@@ -110,7 +110,6 @@ func (d *daemon) begin(ctx context.Context) {
 	e := passResult{work: d.pending}
 	preempt, losses := newPreemption(), newLosses()
 	d.pending, d.running, d.begun, d.preempt, d.losses = work{}, true, time.Now(), preempt, losses
-	d.Passing(true)
 	host := d.Host
 	host.Preempt, host.Hinted, host.Losses = preempt.awaited, preempt.hinted, losses.wait
 	host.Progress = func(a reconcile.Event) {
@@ -170,7 +169,6 @@ func (d *daemon) end(ctx context.Context, e passResult) {
 		d.startProbers(ctx, e)
 	}
 	d.mayRelease = d.mayRelease || e.work.all
-	d.Passing(false)
 	d.arm()
 }
 

@@ -154,7 +154,7 @@ func (w *world) machine() healthd.Machine {
 		Diagnostics: func() map[string]string { return w.diagnostics },
 		LastLines:   w.LastLines, Trials: w.after,
 		Host:  host,
-		Hints: w.hints, FileWatch: w.fileWatch, Resync: 5 * time.Minute, Follow: w.follow, Passing: func(bool) {}, ReleaseMemory: w.releaseMemory, Watchdog: time.Tick(15 * time.Second), Alive: func() {},
+		Hints: w.hints, FileWatch: w.fileWatch, Resync: 5 * time.Minute, Follow: w.follow, ReleaseMemory: w.releaseMemory, Watchdog: time.Tick(15 * time.Second), Alive: func() {},
 		Probe: func(ctx context.Context, t probe.Target) probe.Outcome {
 			w.mu.Lock()
 			w.probes[t.Address]++

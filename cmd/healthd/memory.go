@@ -26,15 +26,6 @@ func releaseMemory() {
 	}
 }
 
-// tunePass sets how much garbage a pass may leave before it is collected.
-func tunePass(isRunning bool) {
-	percent := gcPercent
-	if isRunning {
-		percent = gcPercentOfPass
-	}
-	debug.SetGCPercent(percent)
-}
-
 type area struct{ start, end uintptr }
 
 // programAreas is the mapped areas of the code and constants of a program, from

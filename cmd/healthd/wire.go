@@ -26,9 +26,8 @@ const (
 	// when its forwarder dies; only a reload of the firewall keeps old connections.
 	reuse = 30 * time.Second
 	// gcPercent is GOGC. Probes leave little garbage, and a heap of twice the live size would
-	// be most of the memory that healthd uses. A pass leaves much: at 25, collecting it takes longer
-	// than the pass itself.
-	gcPercent, gcPercentOfPass = 25, 60
+	// be most of the memory that healthd uses.
+	gcPercent = 25
 )
 
 // watchApps watches the apps of a scope until the context ends.
@@ -68,7 +67,7 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 		FileWatch: unwatched, Follow: following(groups, table),
 		Probe:  here.Health.Probe,
 		Resync: resync, Log: log.event, Publish: publish,
-		Passing: tunePass, ReleaseMemory: releaseMemory, Watchdog: beats, Alive: func() { alive(end) },
+		ReleaseMemory: releaseMemory, Watchdog: beats, Alive: func() { alive(end) },
 	}
 	notify(daemon.SdNotifyReady)
 	defer notify(daemon.SdNotifyStopping)
