@@ -97,7 +97,7 @@ func (s Server) stand(ctx context.Context, stood func()) error {
 	}
 	// The properties already have the current status.
 	status, _ := o.StatusFeed.Status()
-	told := o.properties(status)
+	told := o.properties(status, o.factsOfAll(status))
 	// Another owner keeps the name; the bus gives it to us when that owner exits.
 	if _, err := conn.RequestName(Name, 0); err != nil {
 		return fmt.Errorf("%w%s", err, s.hint(err))
@@ -124,7 +124,11 @@ func (o *object) tell(ctx context.Context, before healthd.Status, told map[strin
 			return errors.New("the connection to the bus ended")
 		}
 		status, _ := o.StatusFeed.Status()
-		now, changed := o.propertiesAfter(before, told, status), map[string]any{}
+		apps := told["Apps"]
+		if !haveSameFacts(before.Apps, status.Apps) { // with many apps, making them takes longer than a pass
+			apps = o.factsOfAll(status)
+		}
+		now, changed := o.properties(status, apps), map[string]any{}
 		for name, value := range now {
 			if !reflect.DeepEqual(value, told[name]) {
 				changed[name] = value

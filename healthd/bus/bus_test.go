@@ -173,7 +173,7 @@ func TestSystemTellsNoWords(t *testing.T) {
 	t.Parallel()
 	for scope, want := range map[units.Scope]string{units.User: "verifying blocks", units.System: ""} {
 		o := &object{Server: Server{Scope: scope}}
-		apps, _ := o.properties(someStatus())["Apps"].(map[string]map[string]dbus.Variant)
+		apps, _ := o.properties(someStatus(), o.factsOfAll(someStatus()))["Apps"].(map[string]map[string]dbus.Variant)
 		if got := apps["knots"]["Detail"].Value(); got != want {
 			t.Errorf("%s: the property has %q, want %q", scope, got, want)
 		}
@@ -352,7 +352,7 @@ func TestIntrospection(t *testing.T) {
 	for _, p := range node.Interfaces[0].Properties {
 		inFile[p.Name] = p.Type
 	}
-	for name, value := range o.properties(healthd.Status{}) {
+	for name, value := range o.properties(healthd.Status{}, o.factsOfAll(healthd.Status{})) {
 		inObject[name] = dbus.SignatureOf(value).String()
 	}
 	if d := cmp.Diff(inFile, inObject); d != "" {

@@ -184,7 +184,8 @@ func (p *propertiesOf) GetAll(of string) (map[string]dbus.Variant, *dbus.Error) 
 		return nil, refusal(noInterface, "the interface %q has no properties here; %s has", of, Name)
 	}
 	status, _ := p.StatusFeed.Status()
-	return variants((*object)(p).properties(status)), nil
+	o := (*object)(p)
+	return variants(o.properties(status, o.factsOfAll(status))), nil
 }
 
 // Set refuses to set a property.
@@ -192,20 +193,8 @@ func (p *propertiesOf) Set(_, name string, _ dbus.Variant) *dbus.Error {
 	return refusal(readOnly, "%s can't be set", name)
 }
 
-func (o *object) properties(status healthd.Status) map[string]any {
-	return o.propertiesWith(status, o.factsOfAll(status))
-}
-
-// propertiesAfter is the properties of a status, given those of the one before: with many apps the
-// facts take longer than a pass, and a probe or a pass seldom changes one.
-func (o *object) propertiesAfter(before healthd.Status, told map[string]any, now healthd.Status) map[string]any {
-	if haveSameFacts(before.Apps, now.Apps) {
-		return o.propertiesWith(now, told["Apps"])
-	}
-	return o.properties(now)
-}
-
-func (o *object) propertiesWith(status healthd.Status, apps any) map[string]any {
+// properties is the properties of the object, with the facts of all apps.
+func (o *object) properties(status healthd.Status, apps any) map[string]any {
 	return map[string]any{
 		"Version": o.Version, "Passes": uint64(status.Passes.Total), "LastPassUSec": microseconds(status.Passes.Last),
 		"Drift": uint64(status.Passes.Drift), "Apps": apps, "WatchReason": string(status.Watch.Reason()), "WatchError": text(status.Watch.Error),
