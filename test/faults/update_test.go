@@ -51,7 +51,7 @@ type updating struct {
 	updateVerb
 	*node
 	from moment
-	// recovered is the states from which the next run has come to an end.
+	// recovered is the states from which the next run has completed the update.
 	recovered map[string]bool
 }
 
