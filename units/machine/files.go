@@ -46,6 +46,9 @@ func (f Files) Read() (units.Set, error) {
 // Rendered returns apps from their unit files, such as apps whose manifests can't be
 // compiled, so that they can still be stopped. A directory that can't be read has none.
 func (f Files) Rendered(ids []string) []units.App {
+	if len(ids) == 0 {
+		return nil
+	}
 	var list []units.App
 	files, _ := f.Read() // a pass has the same error, and reports it
 	for _, id := range ids {

@@ -84,7 +84,7 @@ func (m *Machine) low(apps []units.App, found map[string]units.Unit) []limits.Fi
 func (m *Machine) ForPreview() reconcile.Host {
 	return reconcile.Host{
 		Files: m.Files(), Services: m.Services, Store: m.Store,
-		Health: m.Health.Ask, Ask: m.Health.Ask, Config: m.Config.CompareService,
+		Health: m.Health.unlessServing(m.Serving), Ask: m.Health.Ask, Config: m.Config.CompareService,
 		Now: time.Now, StabilizationTime: m.StabilizationTime,
 	}
 }

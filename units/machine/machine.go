@@ -36,6 +36,9 @@ type Options struct {
 	// StabilizationTime is how long a started app has to stay up. Zero selects the default
 	// of a few seconds; tests set a short one.
 	StabilizationTime time.Duration
+	// Serving returns the apps, by id, that serve by the last answers of a daemon that asks them all
+	// the time. It is nil in a program that is no client of the daemon.
+	Serving func(context.Context) map[string]bool
 	// Reuse is how long probes reuse a connection. Zero disables reuse.
 	Reuse time.Duration
 }
@@ -109,6 +112,8 @@ type Machine struct {
 	Services Services
 	Health   Health
 	Config   prestart.Renderer
+	// Serving is copied from Options.
+	Serving func(context.Context) map[string]bool
 	// Record and StabilizationTime are copied to reconcile.Host.
 	Record            func(dir, name string, content []byte) error
 	StabilizationTime time.Duration
@@ -131,6 +136,7 @@ func Open(ctx context.Context, o Options) (*Machine, error) {
 		Services: Services{Manager: manager, Scope: o.Scope, Sources: paths.Env{Scope: o.Scope, Getenv: o.Getenv}.Rendered()},
 		Health:   Health{Prober: &probe.Prober{Reuse: o.Reuse}, Credentials: base.keptSecret},
 		Config:   base.Renderer(),
+		Serving:  o.Serving,
 		Record:   o.Record, StabilizationTime: cmp.Or(o.StabilizationTime, stabilizationTime),
 	}
 	m.Config.Started = m.Services.Started

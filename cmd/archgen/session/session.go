@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/archipelago-os/archipelago/healthd/busclient"
 	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
@@ -80,5 +81,5 @@ func (s *Session) Local() (machine.Base, error) { return machine.Find(s.Machine(
 
 // Machine is the options with which the machine of the scope is opened.
 func (s *Session) Machine() machine.Options {
-	return machine.Options{Scope: s.Scope, Getenv: s.Getenv, Podman: s.Podman, Record: installed.Record, StabilizationTime: s.StabilizationTime}
+	return machine.Options{Scope: s.Scope, Getenv: s.Getenv, Podman: s.Podman, Record: installed.Record, Serving: busclient.Bus{Scope: s.Scope}.Serving, StabilizationTime: s.StabilizationTime}
 }
