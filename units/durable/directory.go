@@ -264,6 +264,14 @@ func (d *Directory) Identify(name string) (Identity, error) {
 	return Identity{st.Ino, st.Size, st.Ctim, st.Mode}, err
 }
 
+// Identity returns the identity of the directory. It changes with the names in it, and not with the
+// content of the files.
+func (d *Directory) Identity() (Identity, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstat(d.fd, &st) })
+	return Identity{st.Ino, st.Size, st.Ctim, st.Mode}, err
+}
+
 // Perm returns the permissions of the file.
 func (i Identity) Perm() fs.FileMode { return fs.FileMode(i.mode).Perm() }
 
@@ -271,7 +279,8 @@ func (i Identity) Perm() fs.FileMode { return fs.FileMode(i.mode).Perm() }
 // of a change up to 10 ms too early, so a file that has just changed may change again with the same
 // time.
 func (i Identity) IsSettled(now time.Time) bool {
-	return i.mode&unix.S_IFMT == unix.S_IFREG && now.Sub(time.Unix(i.changed.Unix())) > settling
+	kind := i.mode & unix.S_IFMT
+	return (kind == unix.S_IFREG || kind == unix.S_IFDIR) && now.Sub(time.Unix(i.changed.Unix())) > settling
 }
 
 const settling = 50 * time.Millisecond

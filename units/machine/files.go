@@ -24,6 +24,9 @@ func (f SeenFiles) Look(want units.Set) (map[string]units.FoundFile, units.Set, 
 	return f.seen.Look(string(f.Files), want)
 }
 
+// Lost is like that of Files, and lists the directory again only if a name in it changed.
+func (f SeenFiles) Lost(want units.Set) units.Set { return f.seen.Lost(string(f.Files), want) }
+
 // Lost returns the files of want that are missing without a trace.
 func (f Files) Lost(want units.Set) units.Set { return unitdir.Lost(string(f), want) }
 

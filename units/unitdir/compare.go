@@ -47,7 +47,7 @@ func (p *plan) verdict() error {
 // compare finds the differences from the wanted files. It changes nothing.
 func compare(d *durable.Directory, want units.Set, owns func(units.Ownership) bool, seen *Seen) (*plan, error) {
 	p := &plan{dir: d, seen: seen, names: map[string]fs.FileMode{}, found: map[string]units.FoundFile{}, aside: map[string]bool{}}
-	entries, err := d.List()
+	entries, err := seen.list(d)
 	if err != nil {
 		return p, err
 	}

@@ -16,6 +16,9 @@ import (
 type Seen struct {
 	mu    sync.Mutex
 	files map[string]*seenFile
+	// entries is the sorted names in the directory while it has that identity.
+	directory durable.Identity
+	entries   []fs.DirEntry
 }
 
 // seenFile is a file as it was read.
@@ -65,6 +68,37 @@ func (s *Seen) read(d *durable.Directory, name string, wanted, buf []byte) (*see
 		s.files[name] = f
 	}
 	return f, perm, nil
+}
+
+// list is the entries of the directory, sorted.
+func (s *Seen) list(d *durable.Directory) ([]fs.DirEntry, error) {
+	if s == nil {
+		return d.List()
+	}
+	before, err := d.Identity()
+	if err != nil {
+		return d.List()
+	}
+	now := time.Now()
+	if s.entries != nil && s.directory == before {
+		return s.entries, nil
+	}
+	entries, err := d.List()
+	s.directory, s.entries = durable.Identity{}, nil
+	if err == nil && before.IsSettled(now) {
+		s.directory, s.entries = before, entries
+	}
+	return entries, err
+}
+
+// Lost is like the function Lost.
+func (s *Seen) Lost(dir string, want units.Set) units.Set {
+	if len(want) <= few { // it need not wait for a Look that is under way
+		return lost(dir, want, nil)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return lost(dir, want, s)
 }
 
 // Look is like the function Look.

@@ -1,9 +1,11 @@
 package unitdir
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -16,6 +18,10 @@ import (
 func TestSeenIsExact(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
+	many := units.Set{unit("app@a.container", "a", "1"), unit("app@b.container", "b", "1"), unit("app@c.container", "c", "1")}
+	for n := range few {
+		many = append(many, unit(fmt.Sprintf("app@lost-%d.container", n), "lost", "1"))
+	}
 	rapid.Check(t, func(r *rapid.T) {
 		var seen Seen
 		name := rapid.SampledFrom([]string{"app@a.container", "app@b.container", "app@c.container"})
@@ -36,6 +42,9 @@ func TestSeenIsExact(t *testing.T) {
 			case 4:
 				_ = os.Mkdir(path, 0o755)
 			}
+			if rapid.IntRange(0, 99).Draw(r, "pause") == 0 { // what is read then is kept
+				time.Sleep(60 * time.Millisecond)
+			}
 			want := units.Set{unit("app@a.container", "a", "1"), unit("app@b.container", "b", "2")}[:rapid.IntRange(0, 2).Draw(r, "wanted")]
 			found, ours, err := Look(dir, want)
 			if err != nil {
@@ -44,6 +53,9 @@ func TestSeenIsExact(t *testing.T) {
 			foundAgain, oursAgain, err := seen.Look(dir, want)
 			if d := cmp.Diff(found, foundAgain) + cmp.Diff(ours, oursAgain); d != "" || err != nil {
 				r.Fatalf("%v, -read +seen:\n%s", err, d)
+			}
+			if d := cmp.Diff(Lost(dir, many), seen.Lost(dir, many)); d != "" {
+				r.Fatalf("lost, -read +seen:\n%s", d)
 			}
 		}
 	})

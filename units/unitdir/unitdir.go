@@ -144,7 +144,9 @@ func look(dir string, want units.Set, seen *Seen) (map[string]units.FoundFile, u
 
 // Lost returns the files whose names nothing has, as far as that can be seen. It checks nothing
 // else, and so takes a fraction of the time of Look.
-func Lost(dir string, want units.Set) units.Set {
+func Lost(dir string, want units.Set) units.Set { return lost(dir, want, nil) }
+
+func lost(dir string, want units.Set, seen *Seen) units.Set {
 	if len(want) == 0 {
 		return nil
 	}
@@ -158,7 +160,7 @@ func Lost(dir string, want units.Set) units.Set {
 	defer d.Close()
 	lacks := d.Lacks
 	if len(want) > few {
-		entries, err := d.List()
+		entries, err := seen.list(d)
 		if err != nil {
 			return nil
 		}
