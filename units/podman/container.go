@@ -19,6 +19,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Running is a running container.
@@ -40,7 +42,18 @@ type Running struct {
 	Output string
 	// CheckLog is the file with the results of the checks. It does not exist before the first one.
 	CheckLog string
+	// checked is the version of that file that was read.
+	checked version
 }
+
+// version identifies the content of a file: each change of it also sets the time of the change.
+type version struct {
+	inode   uint64
+	changed unix.Timespec
+}
+
+// settling is longer than the kernel may set the time of a change too early.
+const settling = 50 * time.Millisecond
 
 // annotation holds the digest of a rendering. Unlike labels, Podman passes annotations to the
 // runtime in a file.
@@ -94,8 +107,21 @@ func (r Running) Checked(root string) (Running, error) {
 	if r.CheckLog == "" {
 		return r, nil
 	}
-	r.Check, r.Output = "", ""
-	return r, r.readCheck(filepath.Join(root, r.CheckLog))
+	path := r.CheckLog
+	if root != "/" {
+		path = filepath.Join(root, path)
+	}
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	now := version{st.Ino, st.Ctim}
+	if err == nil && r.checked == now {
+		return r, nil
+	}
+	r.Check, r.Output, r.checked = "", "", version{}
+	if err == nil && time.Since(time.Unix(st.Ctim.Unix())) > settling {
+		r.checked = now
+	}
+	return r, r.readCheck(path)
 }
 
 // HasLived reports whether the processes of the container were seen: if its control group is gone,

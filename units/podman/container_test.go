@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/archipelago-os/archipelago/units/podman"
 )
@@ -93,7 +94,7 @@ func TestLook(t *testing.T) {
 			case err != nil:
 				t.Error(err)
 			}
-			if d := cmp.Diff(tt.want, got); d != "" && tt.bad == "" {
+			if d := cmp.Diff(tt.want, got, cmpopts.IgnoreUnexported(podman.Running{})); d != "" && tt.bad == "" {
 				t.Errorf("-want +got:\n%s", d)
 			}
 			if got.ID == "" || tt.bad != "" {
@@ -101,11 +102,48 @@ func TestLook(t *testing.T) {
 			}
 			earlier := got
 			earlier.Paused, earlier.Check, earlier.Output = true, "starting", "before"
-			if again, err := earlier.Again(root); again != got || err != nil {
-				t.Errorf("again: %+v, %v", again, err)
+			again, err := earlier.Again(root)
+			if d := cmp.Diff(got, again, cmpopts.IgnoreUnexported(podman.Running{})); d != "" || err != nil {
+				t.Errorf("again: %v\n%s", err, d)
 			}
 		})
 	}
+}
+
+// TestChecked: each new result of a check is seen, also if it is as long as the one before and follows
+// at once.
+func TestChecked(t *testing.T) {
+	root := t.TempDir()
+	r := podman.Running{ID: id, CheckLog: "/healthcheck.log"}
+	see := func(want string) {
+		t.Helper()
+		for range 2 {
+			var err error
+			if r, err = r.Checked(root); err != nil || r.Check != want {
+				t.Errorf("%q, want %q, %v", r.Check, want, err)
+			}
+		}
+	}
+	write := func(status string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(root, r.CheckLog), []byte(`{"Status":"`+status+`"}`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	see("")
+	for i := range 20 {
+		status := "healthy-" + string(rune('a'+i))
+		write(status)
+		see(status)
+		if i%5 == 0 {
+			time.Sleep(60 * time.Millisecond) // from now on the file is not read again
+			see(status)
+		}
+	}
+	if err := os.Remove(filepath.Join(root, r.CheckLog)); err != nil {
+		t.Fatal(err)
+	}
+	see("")
 }
 
 // TestEnded: a removed control group has ended if it was seen before.
