@@ -147,7 +147,7 @@ func TestSlowStopIsOneRepair(t *testing.T) {
 		w.Write(w.apps[0].Files...)
 		w.Load()
 		seen := map[string]string{} // the start of tor, by the start of the node
-		w.config = func(string, units.Prestart) (want, have units.ConfigDigests, err error) {
+		w.config = func(string, []byte) (want, have units.ConfigDigests, err error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			start := w.Unit(node).Invocation

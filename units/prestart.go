@@ -286,6 +286,25 @@ func ReadPrestart(content []byte) (Prestart, error) {
 	return r, nil
 }
 
+// inert is the keys of a recipe that don't make a container configured.
+var inert = map[string]bool{"Data": true, "Step": true, "Once": true, "NewVolumes": true, "Seed": true, "DataFormat": true, "Reload": true, "Image": true, "Podman": true}
+
+// MayBeConfigured reports whether IsConfigured may be true of a recipe. It reads no value: a pass asks
+// it about each app.
+func MayBeConfigured(content []byte) bool {
+	inside := false
+	for line := range bytes.Lines(content) {
+		key, _, isValue := bytes.Cut(line, []byte("="))
+		switch {
+		case bytes.HasPrefix(line, []byte("[")):
+			inside = string(bytes.TrimSuffix(line, []byte("\n"))) == "["+recipeSection+"]"
+		case inside && isValue && !inert[string(key)]:
+			return true
+		}
+	}
+	return false
+}
+
 func (r *Prestart) set(key string, value []byte) error {
 	switch key {
 	case "Data":

@@ -2,6 +2,7 @@ package units_test
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -9,8 +10,9 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 )
 
-func TestRecipe(t *testing.T) {
-	want := units.Prestart{
+// wholeRecipe is a recipe with every field.
+func wholeRecipe() units.Prestart {
+	return units.Prestart{
 		Data:    json.RawMessage(`{"app":{"id":"x"}}`),
 		Files:   []units.PrestartFile{{Name: "x.conf", Mode: 0o400, Template: "[X-Archipelago]\nApp=y\\\n<&>\u2028\x01", Source: "x.files/x.conf", Reload: true}},
 		Reload:  "SIGHUP",
@@ -20,7 +22,39 @@ func TestRecipe(t *testing.T) {
 		Once:     []units.Once{{Name: "admin", Run: []string{"a", "b c"}, Seconds: 60}},
 		Image:    "x:1", Podman: []string{"--user=1"},
 		Seeds: []units.Seed{{Volume: "x.data", Path: "a/b.db", Mode: 0o644, Content: []byte("\x00\xff\n")}},
+		Facts: []units.Fact{{Variable: "CORES", Name: "cores"}}, Follow: []string{"tor"},
+		Volumes: []units.NewVolumes{{Image: "x:1", List: []units.NewVolume{{Name: "x.data", Target: "/data"}}}},
+		Format:  units.DataFormat{Written: 2},
 	}
+}
+
+// TestMayBeConfigured: no value has to be read to know of a recipe that it is not configured. An
+// unknown line may be anything.
+func TestMayBeConfigured(t *testing.T) {
+	whole := reflect.ValueOf(wholeRecipe())
+	for i := range whole.NumField() {
+		field := whole.Type().Field(i).Name
+		if whole.Field(i).IsZero() {
+			t.Errorf("the recipe of this test lacks %s", field)
+		}
+		var r units.Prestart
+		reflect.ValueOf(&r).Elem().Field(i).Set(whole.Field(i))
+		text, err := r.Text()
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += "\n[X-Archipelago]\nApp=x\n"
+		if got := units.MayBeConfigured([]byte(text)); got != r.IsConfigured() {
+			t.Errorf("%s alone: %v", field, got)
+		}
+	}
+	if !units.MayBeConfigured([]byte("[Recipe]\nFirewall={}\n")) {
+		t.Error("an unknown line counts as harmless")
+	}
+}
+
+func TestRecipe(t *testing.T) {
+	want := wholeRecipe()
 	text, err := want.Text()
 	if err != nil {
 		t.Fatal(err)

@@ -104,7 +104,7 @@ func TestUnknownFact(t *testing.T) {
 	if err := p.Write(t.Context(), "ui", about(subnet)); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the start: %v", err)
 	}
-	if _, _, err := p.CompareService("app@ui.service", about(subnet)); err == nil || !strings.Contains(err.Error(), want) {
+	if _, _, err := p.Compare("ui", about(subnet)); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("the comparison: %v", err)
 	}
 	later := units.Fact{Variable: "ARCHIPELAGO_X", Name: "altitude"}

@@ -191,8 +191,15 @@ func (r Renderer) Compare(container string, recipe units.Prestart) (want, have u
 	return want, units.ConfigDigests{Config: before.Config, Watched: before.Watched, Reloadable: before.Reloadable}, err
 }
 
-// CompareService is Compare for the container of a service.
-func (r Renderer) CompareService(service string, recipe units.Prestart) (want, have units.ConfigDigests, err error) {
+// CompareService is Compare for the container of a service, by the text of its recipe.
+func (r Renderer) CompareService(service string, text []byte) (want, have units.ConfigDigests, err error) {
+	if !units.MayBeConfigured(text) {
+		return want, have, nil
+	}
+	recipe, err := units.ReadPrestart(text)
+	if err != nil {
+		return want, have, err
+	}
 	return r.Compare(units.ContainerOf(service), recipe)
 }
 

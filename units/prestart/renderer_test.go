@@ -68,7 +68,7 @@ func (p *place) write(r units.Prestart) {
 // differs reports whether the app's configuration differs from the one it was started with.
 func (p *place) differs(r units.Prestart) bool {
 	p.t.Helper()
-	want, have, err := p.CompareService("app@ui.service", r)
+	want, have, err := p.Compare("ui", r)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func reloadable(again, once string) units.Prestart {
 // compare reports which digests differ.
 func (p *place) compare(r units.Prestart) (config, reload bool) {
 	p.t.Helper()
-	want, have, err := p.CompareService("app@ui.service", r)
+	want, have, err := p.Compare("ui", r)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -238,7 +238,7 @@ func TestNoValue(t *testing.T) {
 	if err == nil || !strings.HasPrefix(err.Error(), "ui.files/ui.conf:2:3: ") {
 		t.Errorf("%v", err)
 	}
-	if _, _, err := p.CompareService("app@ui.service", recipe(`{{secret "token"}}`)); err == nil {
+	if _, _, err := p.Compare("ui", recipe(`{{secret "token"}}`)); err == nil {
 		t.Error("it can be told")
 	}
 }

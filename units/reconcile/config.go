@@ -8,8 +8,8 @@ import (
 )
 
 // Config returns the digests of the configuration that the container of a service would start with
-// now, by its recipe, and of the one that it was started with.
-type Config func(service string, recipe units.Prestart) (want, have units.ConfigDigests, err error)
+// now, by the text of its recipe, and of the one that it was started with.
+type Config func(service string, recipe []byte) (want, have units.ConfigDigests, err error)
 
 // configure adds the digests of the configuration of services that run or restart. A digest that
 // is unknown, for example because a secret has no value, restarts nothing.
@@ -41,11 +41,7 @@ func (p *pass) configOf(app units.App, part units.Part, u units.Unit) (want, hav
 	if !ok || u.Active != units.Active && !u.Restarting && !isStarting {
 		return want, have, nil
 	}
-	recipe, err := units.ReadPrestart(file.Content)
-	if err != nil {
-		return want, have, err
-	}
-	return p.host.Config(part.Service, recipe)
+	return p.host.Config(part.Service, file.Content)
 }
 
 // ofConfig is the reasons that end once an app has its configuration.

@@ -56,7 +56,7 @@ func (c *configs) reloads() (n int) {
 	return n
 }
 
-func (c *configs) compare(string, units.Prestart) (want, have units.ConfigDigests, err error) {
+func (c *configs) compare(string, []byte) (want, have units.ConfigDigests, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n := c.machine.Starts(uiService)
@@ -77,7 +77,7 @@ func (c *configs) run(t *testing.T, apps ...units.App) reconcile.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _, _ = c.compare("", units.Prestart{}) // what it was started with
+	_, _, _ = c.compare("", nil) // what it was started with
 	return r
 }
 
@@ -146,7 +146,7 @@ func TestWatchedRestartsAtOnceUnseen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, _, _ = c.compare("", units.Prestart{})
+			_, _, _ = c.compare("", nil)
 			return r
 		}
 		for i := range 8 {
@@ -177,7 +177,7 @@ func TestFollowerRestartsInTheSamePass(t *testing.T) {
 		var mu sync.Mutex
 		at := map[int]string{} // the start of the node, by the start of the follower
 		host := m.Host()
-		host.Config = func(string, units.Prestart) (want, have units.ConfigDigests, err error) {
+		host.Config = func(string, []byte) (want, have units.ConfigDigests, err error) {
 			mu.Lock()
 			defer mu.Unlock()
 			n := m.Starts(uiService)
@@ -192,7 +192,7 @@ func TestFollowerRestartsInTheSamePass(t *testing.T) {
 			if _, err := reconcile.Run(t.Context(), func() (units.Desired, error) { return apps, nil }, host); err != nil {
 				t.Fatal(err)
 			}
-			_, _, _ = host.Config("", units.Prestart{})
+			_, _, _ = host.Config("", nil)
 		}
 		starts := func() (list []string) {
 			for _, line := range m.Did() {

@@ -450,7 +450,7 @@ func (m *model) host() reconcile.Host {
 		return m.app(units.AppOf(p.Service)).health, ""
 	}
 	host.Ask, host.Progress = host.Health, m.progress
-	host.Config = func(service string, _ units.Prestart) (want, have units.ConfigDigests, err error) {
+	host.Config = func(service string, _ []byte) (want, have units.ConfigDigests, err error) {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		a := m.app(units.AppOf(service))

@@ -54,7 +54,7 @@ func untoldOfStarts([]units.App, map[string]units.Unit) {}
 
 func neverSeen(units.App) bool { return false }
 
-func noConfig(string, units.Prestart) (want, have units.ConfigDigests, err error) {
+func noConfig(string, []byte) (want, have units.ConfigDigests, err error) {
 	return want, have, nil
 }
 

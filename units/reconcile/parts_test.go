@@ -78,7 +78,7 @@ func (m *explorers) keep() {
 
 func (m *explorers) host() reconcile.Host {
 	host := m.Host()
-	host.Config = func(service string, _ units.Prestart) (want, have units.ConfigDigests, err error) {
+	host.Config = func(service string, _ []byte) (want, have units.ConfigDigests, err error) {
 		m.keep()
 		m.mu.Lock()
 		defer m.mu.Unlock()

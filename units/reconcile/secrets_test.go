@@ -120,7 +120,7 @@ func TestCompanionRestartsOnce(t *testing.T) {
 		var mu sync.Mutex
 		now, started := "a", map[string]string{}
 		host := m.Host()
-		host.Config = func(service string, _ units.Prestart) (want, have units.ConfigDigests, err error) {
+		host.Config = func(service string, _ []byte) (want, have units.ConfigDigests, err error) {
 			mu.Lock()
 			defer mu.Unlock()
 			invocation := service + m.Unit(service).Invocation

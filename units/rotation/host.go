@@ -152,11 +152,7 @@ func (h *host) hasValue(app units.App, part units.Part) error {
 	if !ok || h.after[part.Service].State.Active != units.Active {
 		return nil
 	}
-	recipe, err := units.ReadPrestart(file.Content)
-	if err != nil {
-		return err
-	}
-	want, have, err := h.Machine.Config.CompareService(part.Service, recipe)
+	want, have, err := h.Machine.Config.CompareService(part.Service, file.Content)
 	if err == nil && want.Config != have.Config {
 		err = fmt.Errorf("%s does not run with the current value", part.Service)
 	}
