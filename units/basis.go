@@ -61,7 +61,7 @@ func BasisOf(want Desired, past Past) (Basis, error) {
 // manifest retry the adoption: an operator who changes the manifest wants to know whether the app
 // serves now.
 func (b *Basis) leaveReverted() {
-	var apps []App
+	apps := make([]App, 0, len(b.Apps))
 	for _, app := range b.Apps {
 		stands, changed := b.Past.Adoptions.StandsBack(app)
 		isAsked := app.Request == Start || app.Request == Restart

@@ -258,7 +258,7 @@ func (d *differ) isDown(app App) bool {
 // acquire finds the images and secrets that changed or started apps may lack. An app that is being
 // stopped does not wait for a registry: it keeps its files, and the next pass changes them.
 func (d *differ) acquire() {
-	var apps []App
+	apps := make([]App, 0, len(d.want.Apps))
 	for _, app := range d.want.Apps {
 		lack := d.lackOf(app)
 		switch {

@@ -499,33 +499,37 @@ func (d *differ) due(at time.Time) {
 
 // appsInOrder sorts apps by id, and each after the apps that it needs. Resolve has refused cycles.
 func appsInOrder(apps []App) []App {
-	byID := slices.SortedFunc(slices.Values(apps), func(a, b App) int { return cmp.Compare(a.ID, b.ID) })
+	byID := slices.Clone(apps)
+	slices.SortFunc(byID, func(a, b App) int { return cmp.Compare(a.ID, b.ID) })
 	return inOrder(byID, func(a App) string { return a.ID }, func(a App) []string { return a.Needs })
 }
 
 // inOrder puts each item after those that it names, and otherwise keeps the order.
 func inOrder[T any](items []T, name func(T) string, after func(T) []string) []T {
-	byName := make(map[string]T, len(items))
-	for _, item := range items {
-		byName[name(item)] = item
+	if len(items) < 2 {
+		return items
+	}
+	byName := make(map[string]int, len(items))
+	for i, item := range items {
+		byName[name(item)] = i
 	}
 	list := make([]T, 0, len(items))
-	seen := make(map[string]bool, len(items))
-	var visit func(T)
-	visit = func(item T) {
-		if seen[name(item)] {
+	seen := make([]bool, len(items))
+	var visit func(int)
+	visit = func(i int) {
+		if seen[i] {
 			return
 		}
-		seen[name(item)] = true
-		for _, n := range slices.Sorted(slices.Values(after(item))) {
+		seen[i] = true
+		for _, n := range slices.Sorted(slices.Values(after(items[i]))) {
 			if earlier, ok := byName[n]; ok {
 				visit(earlier)
 			}
 		}
-		list = append(list, item)
+		list = append(list, items[i])
 	}
-	for _, item := range items {
-		visit(item)
+	for i := range items {
+		visit(i)
 	}
 	return list
 }

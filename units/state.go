@@ -63,12 +63,22 @@ func (d Desired) Services() []string {
 
 // Files is every file of the desired state, sorted.
 func (d Desired) Files() Set {
-	set := slices.Clone(d.Shared)
+	set := make(Set, 0, d.files())
+	set = append(set, d.Shared...)
 	for _, app := range d.Apps {
 		set = append(set, app.Files...)
 	}
 	set.Sort()
 	return set
+}
+
+// files is the number of files of the desired state.
+func (d Desired) files() int {
+	n := len(d.Shared)
+	for _, app := range d.Apps {
+		n += len(app.Files)
+	}
+	return n
 }
 
 // App is one app as it should be.

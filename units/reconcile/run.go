@@ -271,27 +271,36 @@ const probers = 16
 
 // probe adds the health of every running service.
 func (p *pass) probe(ctx context.Context, basis units.Basis) {
+	type asked struct {
+		file units.File
+		part units.Part
+	}
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, probers)
+	queue := make(chan asked)
+	for range probers {
+		wg.Go(func() {
+			for a := range queue {
+				p.mu.Lock()
+				u := p.have.Units[a.part.Service]
+				p.mu.Unlock()
+				u.Health, _ = p.host.Health(ctx, a.file, a.part, u)
+				p.mu.Lock()
+				p.have.Units[a.part.Service] = u
+				p.mu.Unlock()
+			}
+		})
+	}
 	for _, app := range basis.Apps {
 		for _, part := range app.Parts {
 			p.mu.Lock()
-			u := p.have.Units[part.Service]
+			isActive := p.have.Units[part.Service].Active == units.Active
 			p.mu.Unlock()
-			file, ok := app.Files.Find(part.File)
-			if u.Active != units.Active || !ok {
-				continue
+			if file, ok := app.Files.Find(part.File); isActive && ok {
+				queue <- asked{file, part}
 			}
-			slots <- struct{}{}
-			wg.Go(func() {
-				defer func() { <-slots }()
-				u.Health, _ = p.host.Health(ctx, file, part, u)
-				p.mu.Lock()
-				p.have.Units[part.Service] = u
-				p.mu.Unlock()
-			})
 		}
 	}
+	close(queue)
 	wg.Wait()
 }
 
