@@ -63,7 +63,7 @@ func (d Desired) Services() []string {
 
 // Files is every file of the desired state, sorted.
 func (d Desired) Files() Set {
-	set := make(Set, 0, d.files())
+	set := make(Set, 0, d.FileCount())
 	set = append(set, d.Shared...)
 	for _, app := range d.Apps {
 		set = append(set, app.Files...)
@@ -72,8 +72,8 @@ func (d Desired) Files() Set {
 	return set
 }
 
-// files is the number of files of the desired state.
-func (d Desired) files() int {
+// FileCount is the number of files of the desired state.
+func (d Desired) FileCount() int {
 	n := len(d.Shared)
 	for _, app := range d.Apps {
 		n += len(app.Files)

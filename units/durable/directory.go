@@ -260,7 +260,10 @@ type Identity struct {
 // Identify returns the identity of what has a name.
 func (d *Directory) Identify(name string) (Identity, error) {
 	var st unix.Stat_t
-	err := retry(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	for err == unix.EINTR { //nolint:errorlint // it is an Errno, and a closure for retry would put st on the heap
+		err = unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	}
 	return Identity{st.Ino, st.Size, st.Ctim, st.Mode}, err
 }
 

@@ -18,7 +18,7 @@ import (
 func (p *pass) restore() {
 	p.guard.busy.take()
 	defer p.guard.busy.free()
-	ran := make(units.Set, 0, len(p.want.Files()))
+	ran := make(units.Set, 0, p.want.FileCount())
 	p.cover(p.want.Apps, func(app units.App) units.Set {
 		if !p.host.Ran(app) {
 			return nil

@@ -149,13 +149,12 @@ func (p *plan) rename(temps map[string]string) error {
 func (p *plan) moveAside(name string) error {
 	for n := 1; ; n++ {
 		to := fmt.Sprintf("%s.aside-%d", name, n)
-		if _, taken := p.names[to]; taken {
+		if _, taken := p.entries.find(to); taken || slices.Contains(p.changes.MovedAside, to) {
 			continue
 		}
 		if err := p.dir.Rename(name, to); err != nil {
 			return p.stuck("moving aside", name, err)
 		}
-		p.names[to] = 0
 		p.changes.MovedAside = append(p.changes.MovedAside, to)
 		return nil
 	}

@@ -17,7 +17,7 @@ import (
 // plan is the changes of a directory.
 type plan struct {
 	dir       *durable.Directory
-	names     map[string]fs.FileMode
+	entries   entries
 	found     map[string]units.FoundFile // files that are not as they should be
 	ours      units.Set                  // files with an ownership section that were read
 	write     units.Set
@@ -30,6 +30,17 @@ type plan struct {
 	seen       *Seen
 	unreadable error // why the first of changes.Unreadable could not be read
 	buf        []byte
+}
+
+// entries is what is in a directory, sorted by name.
+type entries []fs.DirEntry
+
+func (l entries) find(name string) (fs.DirEntry, bool) {
+	i, isThere := slices.BinarySearchFunc(l, name, func(e fs.DirEntry, name string) int { return strings.Compare(e.Name(), name) })
+	if !isThere {
+		return nil, false
+	}
+	return l[i], true
 }
 
 func (p *plan) idle() bool {
@@ -46,15 +57,13 @@ func (p *plan) verdict() error {
 
 // compare finds the differences from the wanted files. It changes nothing.
 func compare(d *durable.Directory, want units.Set, owns func(units.Ownership) bool, seen *Seen) (*plan, error) {
-	p := &plan{dir: d, seen: seen, names: map[string]fs.FileMode{}, found: map[string]units.FoundFile{}, aside: map[string]bool{}}
+	p := &plan{dir: d, seen: seen, found: map[string]units.FoundFile{}, aside: map[string]bool{}}
 	entries, err := seen.list(d)
 	if err != nil {
 		return p, err
 	}
-	for _, e := range entries {
-		p.names[e.Name()] = e.Type()
-	}
-	seen.forget(p.names)
+	p.entries, p.ours = entries, make(units.Set, 0, len(want))
+	seen.forget(entries)
 	wanted := make(map[string]bool, len(want))
 	for _, f := range want {
 		wanted[f.Name] = true
@@ -88,12 +97,12 @@ func compareOwn(d *durable.Directory, want units.Set, owns func(units.Ownership)
 
 // compareFile compares what has the name of a wanted file.
 func (p *plan) compareFile(f units.File) error {
-	mode, present := p.names[f.Name]
+	e, present := p.entries.find(f.Name)
 	if !present {
 		p.rewrite(f, units.FileMissing)
 		return nil
 	}
-	if !mode.IsRegular() {
+	if !e.Type().IsRegular() {
 		p.replaceOdd(f)
 		return nil
 	}

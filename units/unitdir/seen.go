@@ -16,9 +16,9 @@ import (
 type Seen struct {
 	mu    sync.Mutex
 	files map[string]*seenFile
-	// entries is the sorted names in the directory while it has that identity.
+	// entries is what is in the directory while it has that identity.
 	directory durable.Identity
-	entries   []fs.DirEntry
+	entries   entries
 }
 
 // seenFile is a file as it was read.
@@ -70,8 +70,8 @@ func (s *Seen) read(d *durable.Directory, name string, wanted, buf []byte) (*see
 	return f, perm, nil
 }
 
-// list is the entries of the directory, sorted.
-func (s *Seen) list(d *durable.Directory) ([]fs.DirEntry, error) {
+// list is the entries of the directory.
+func (s *Seen) list(d *durable.Directory) (entries, error) {
 	if s == nil {
 		return d.List()
 	}
@@ -112,12 +112,12 @@ func (s *Seen) Look(dir string, want units.Set) (map[string]units.FoundFile, uni
 }
 
 // forget forgets the files that do not exist any more.
-func (s *Seen) forget(names map[string]fs.FileMode) {
+func (s *Seen) forget(now entries) {
 	if s == nil {
 		return
 	}
 	for name := range s.files {
-		if _, exists := names[name]; !exists {
+		if _, exists := now.find(name); !exists {
 			delete(s.files, name)
 		}
 	}

@@ -10,7 +10,6 @@ package unitdir
 import (
 	"context"
 	"fmt"
-	"io/fs"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -164,9 +163,8 @@ func lost(dir string, want units.Set, seen *Seen) units.Set {
 		if err != nil {
 			return nil
 		}
-		byName := func(e fs.DirEntry, name string) int { return strings.Compare(e.Name(), name) }
 		lacks = func(name string) bool {
-			_, isThere := slices.BinarySearchFunc(entries, name, byName)
+			_, isThere := entries.find(name)
 			return !isThere
 		}
 	}
