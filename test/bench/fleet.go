@@ -103,6 +103,14 @@ func (f *fleet) healthd(ctx context.Context, verb string) error {
 	return err
 }
 
+// settle starts healthd, and waits until it has asked all apps.
+func (f *fleet) settle(ctx context.Context) error {
+	if err := f.healthd(ctx, "start"); err != nil {
+		return err
+	}
+	return pause(ctx, healthdWarmUp)
+}
+
 // answers reports whether an app serves.
 func (f *fleet) answers(ctx context.Context, i int) bool {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/", firstPort+i), http.NoBody)

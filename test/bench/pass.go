@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,20 +48,26 @@ func (b *bench) measurePass(ctx context.Context, f *fleet) (*nullPass, error) {
 	}}
 	ctx, end := context.WithCancel(ctx)
 	defer end()
-	const changes = syscall.IN_CREATE | syscall.IN_DELETE | syscall.IN_MODIFY | syscall.IN_MOVED_TO | syscall.IN_ATTRIB
 	var told []<-chan happening
-	for _, dir := range []string{f.places.Units, f.places.State, f.places.Runtime} {
-		h, err := happenings(ctx, dir, changes)
-		if err != nil {
-			return nil, err
+	watch := func(dirs ...string) error {
+		for _, dir := range dirs {
+			h, err := happenings(ctx, dir, syscall.IN_CREATE|syscall.IN_DELETE|syscall.IN_MODIFY|syscall.IN_MOVED_TO|syscall.IN_ATTRIB)
+			if err != nil {
+				return err
+			}
+			told = append(told, h)
 		}
-		told = append(told, h)
+		return nil
 	}
-	services := stamped(f.manager.Events(ctx))
-	if err := b.roundsOf(ctx, p); err != nil {
+	// The commands run beside healthd, as on any machine. Passes in this process are instead of its.
+	if err := f.settle(ctx); err != nil {
 		return nil, err
 	}
-	if err := p.inProcess(ctx, f); err != nil {
+	services := stamped(f.manager.Events(ctx))
+	if err := cmp.Or(watch(f.places.Units, f.places.State), b.roundsOf(ctx, p), f.healthd(ctx, "stop")); err != nil {
+		return nil, err
+	}
+	if err := cmp.Or(watch(f.places.Runtime), p.inProcess(ctx, f)); err != nil {
 		return nil, err
 	}
 	for _, h := range told {

@@ -261,7 +261,7 @@ type Identity struct {
 func (d *Directory) Identify(name string) (Identity, error) {
 	var st unix.Stat_t
 	err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	for err == unix.EINTR { //nolint:errorlint // it is an Errno, and a closure for retry would put st on the heap
+	for err == unix.EINTR { // a closure for retry would put st on the heap
 		err = unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	}
 	return Identity{st.Ino, st.Size, st.Ctim, st.Mode}, err

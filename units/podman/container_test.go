@@ -136,7 +136,7 @@ func TestChecked(t *testing.T) {
 		write(status)
 		see(status)
 		if i%5 == 0 {
-			time.Sleep(60 * time.Millisecond) // from now on the file is not read again
+			<-time.After(60 * time.Millisecond) // from now on the file is not read again
 			see(status)
 		}
 	}

@@ -18,10 +18,11 @@ import (
 func TestSeenIsExact(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	many := units.Set{unit("app@a.container", "a", "1"), unit("app@b.container", "b", "1"), unit("app@c.container", "c", "1")}
-	for n := range few {
-		many = append(many, unit(fmt.Sprintf("app@lost-%d.container", n), "lost", "1"))
+	many := make(units.Set, few, few+3)
+	for n := range many {
+		many[n] = unit(fmt.Sprintf("app@lost-%d.container", n), "lost", "1")
 	}
+	many = append(many, unit("app@a.container", "a", "1"), unit("app@b.container", "b", "1"), unit("app@c.container", "c", "1"))
 	rapid.Check(t, func(r *rapid.T) {
 		var seen Seen
 		name := rapid.SampledFrom([]string{"app@a.container", "app@b.container", "app@c.container"})
@@ -43,7 +44,7 @@ func TestSeenIsExact(t *testing.T) {
 				_ = os.Mkdir(path, 0o755)
 			}
 			if rapid.IntRange(0, 99).Draw(r, "pause") == 0 { // what is read then is kept
-				time.Sleep(60 * time.Millisecond)
+				<-time.After(60 * time.Millisecond)
 			}
 			want := units.Set{unit("app@a.container", "a", "1"), unit("app@b.container", "b", "2")}[:rapid.IntRange(0, 2).Draw(r, "wanted")]
 			found, ours, err := Look(dir, want)
