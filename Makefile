@@ -18,7 +18,7 @@ FUZZTIME ?= 30s
 # The Debian release of the test machines: trixie has Podman 5.4, forky 5.8.
 SUITE ?= $(or $(ARCHIPELAGO_HOST_SUITE),trixie)
 
-.PHONY: layers help setup build test unit race model model-test lint fmt generate check golden corpus fuzz cover bench demo machine e2e e2e-podman install uninstall compile check-package dist deb rpm clean
+.PHONY: layers help setup build test unit race model model-test lint fmt generate check golden corpus fuzz cover bench demo machine e2e e2e-podman scale install uninstall compile check-package dist deb rpm clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -58,7 +58,7 @@ model-test: setup
 	MODEL_SCHEDULES=100000 go test -count=1 -timeout 20m -run TestModel ./units/reconcile ./units/update
 
 lint: setup $(GOLANGCI) ## Linters, formatting, layers, stale generated files
-	$(GOLANGCI) run --build-tags e2e,live ./...
+	$(GOLANGCI) run --build-tags e2e,live,scale ./...
 	$(GOLANGCI) fmt --diff ./...
 	go fix -diff ./...
 	go run ./manifests/internal/reference -check
@@ -117,6 +117,9 @@ e2e: setup build machine ## The real thing: systemd and rootless Podman on the t
 e2e-podman: setup build ## The part of e2e that depends on the version of Podman, with forky's
 	@$(MAKE) --no-print-directory machine SUITE=forky
 	$(E2E_FORKY) -parallel 5
+
+scale: setup build machine ## Three hundred apps on one test machine; half an hour, other work spoils it
+	go test -tags e2e,scale -count=1 -timeout 2h -v -run '^TestScale$$' ./test/e2e
 
 # What is installed, and what uninstall removes: mode, place below PREFIX (a
 # folder ends in /), sources.
