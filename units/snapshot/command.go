@@ -13,12 +13,13 @@ import (
 var ErrUsage = errors.New("it is for archgen update")
 
 // Verbs is the verbs of Command.
-var Verbs = []string{"size", "save", "swap", "drop"}
+var Verbs = []string{"size", "save", "check", "swap", "drop"}
 
 // Command executes one verb on a volume:
 //
 //	size VOLUMES NAME          print how many bytes a snapshot takes
 //	save VOLUMES NAME BYTES    take a snapshot, and print its record
+//	check VOLUMES NAME RECORD  demand that the snapshot and the data are there
 //	swap VOLUMES NAME RECORD   exchange the snapshot and the data
 //	drop VOLUMES NAME          remove the snapshot
 //
@@ -39,10 +40,11 @@ func command(ctx context.Context, c calls, args []string, stdout io.Writer) erro
 		if most, invalid := strconv.ParseInt(args[3], 10, 64); invalid == nil {
 			result, err = save(ctx, c, args[1], args[2], most)
 		}
-	case len(args) == 4 && args[0] == "swap":
+	case len(args) == 4 && (args[0] == "swap" || args[0] == "check"):
+		do := map[string]func(context.Context, calls, string, string, Record) error{"swap": swap, "check": check}[args[0]]
 		var r Record
 		if json.Unmarshal([]byte(args[3]), &r) == nil && r.Data != (ID{}) && r.Snapshot != (ID{}) {
-			err = swap(ctx, c, args[1], args[2], r)
+			err = do(ctx, c, args[1], args[2], r)
 		}
 	case len(args) == 3 && args[0] == "drop":
 		err = drop(ctx, c, args[1], args[2])

@@ -119,11 +119,21 @@ func (v Volumes) Save(ctx context.Context, volume string, most int64) (r Record,
 // step. The snapshot is the data then, and the data is where the snapshot was. If that has been done
 // already, Swap does nothing.
 func (v Volumes) Swap(ctx context.Context, volume string, r Record) error {
+	return v.about(ctx, "swap", volume, r)
+}
+
+// CheckSnapshot demands that Swap will find the snapshot of a record, and the data that it was taken of. A
+// container may use the volume.
+func (v Volumes) CheckSnapshot(ctx context.Context, volume string, r Record) error {
+	return v.about(ctx, "check", volume, r)
+}
+
+func (v Volumes) about(ctx context.Context, verb, volume string, r Record) error {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	return v.run(ctx, nil, "swap", v.Dir, volume, string(text))
+	return v.run(ctx, nil, verb, v.Dir, volume, string(text))
 }
 
 // Drop removes the snapshot of a volume, or after a Swap the data that it replaced, if there is

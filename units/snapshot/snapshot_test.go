@@ -256,6 +256,7 @@ func TestInodeThatIsUsedAgain(t *testing.T) {
 	for _, id := range []*ID{&r.Data, &r.Snapshot} {
 		id.Born--
 		demandReason(t, swap(t.Context(), calls{}, volumes, name, r), Gone)
+		demandReason(t, check(t.Context(), calls{}, volumes, name, r), Gone)
 		id.Born++
 	}
 	must(t, swap(t.Context(), calls{}, volumes, name, r))
@@ -521,7 +522,7 @@ func TestArguments(t *testing.T) {
 	must(t, err)
 	for _, args := range []string{
 		"", "save", "format VOLUMES NAME", "save VOLUMES NAME", "save VOLUMES NAME much", "save VOLUMES .. 1", "save VOLUMES NAME/_data 1", "save VOLUMES . 1",
-		"save volumes NAME 1", "swap VOLUMES NAME {}", "swap VOLUMES NAME x", "swap VOLUMES NAME/.. RECORD", "drop VOLUMES", "drop VOLUMES -x", "drop VOLUMES NAME NAME",
+		"save volumes NAME 1", "check VOLUMES NAME", "check VOLUMES NAME {}", "swap VOLUMES NAME {}", "swap VOLUMES NAME x", "swap VOLUMES NAME/.. RECORD", "drop VOLUMES", "drop VOLUMES -x", "drop VOLUMES NAME NAME",
 	} {
 		fields := strings.Fields(strings.NewReplacer("VOLUMES", volumes, "NAME", name, "RECORD", string(r)).Replace(args))
 		var out strings.Builder
@@ -572,7 +573,7 @@ const local = `[{"Name":"web.data","Driver":"local","Mountpoint":"VOLUMES/web.da
 // TestVolumes: what callers use, for a user in Podman's user namespace and for the system directly.
 func TestVolumes(t *testing.T) {
 	for scope, want := range map[units.Scope]string{
-		units.User:   "volume inspect, unshare size, unshare save, unshare swap, unshare drop",
+		units.User:   "volume inspect, unshare size, unshare save, unshare check, unshare swap, unshare drop",
 		units.System: "volume inspect",
 	} {
 		volumes := newVolume(t)
@@ -583,6 +584,7 @@ func TestVolumes(t *testing.T) {
 		r, err := v.Save(t.Context(), name, math.MaxInt64)
 		must(t, err)
 		change(t, volumes, "migrated")
+		must(t, v.CheckSnapshot(t.Context(), name, r))
 		must(t, v.Swap(t.Context(), name, r))
 		if got := content(t, volumes, dataDir); got != "old" {
 			t.Errorf("the data is %s", got)

@@ -66,6 +66,17 @@ func swap(ctx context.Context, c calls, volumes, name string, r Record) error {
 	return doing("restoring", name, v.swap(r))
 }
 
+// check demands that the snapshot of a record can be exchanged with the data.
+func check(ctx context.Context, c calls, volumes, name string, r Record) error {
+	v, err := openVolume(ctx, c, volumes, name)
+	if err != nil {
+		return doing("looking at", name, err)
+	}
+	defer v.dir.Close()
+	_, err = v.compare(r)
+	return doing("looking at", name, err)
+}
+
 // drop removes the snapshot of a volume.
 func drop(ctx context.Context, c calls, volumes, name string) error {
 	v, err := openVolume(ctx, c, volumes, name)
@@ -224,27 +235,36 @@ func (v *volume) cleared(reason error) error {
 
 // swap exchanges the data and the snapshot, unless the snapshot is the data already.
 func (v *volume) swap(r Record) error {
-	data, err := v.idOf(dataDir)
+	isDone, err := v.compare(r)
+	if err == nil && !isDone {
+		err = v.rename(Name, dataDir, unix.RENAME_EXCHANGE)
+	}
 	if err != nil {
 		return err
+	}
+	return v.sync(v.dir)
+}
+
+// compare demands that the data and the snapshot are those of a record, and reports whether the snapshot
+// is the data already.
+func (v *volume) compare(r Record) (isDone bool, err error) {
+	data, err := v.idOf(dataDir)
+	if err != nil {
+		return false, err
 	}
 	snapshot, err := v.idOf(Name)
 	if err != nil {
-		return err
+		return false, err
 	}
-	isDone := data == r.Snapshot && (snapshot == r.Data || snapshot == ID{}) // after Drop there is none
 	switch {
-	case isDone:
+	case data == r.Snapshot && (snapshot == r.Data || snapshot == ID{}): // after Drop there is none
+		return true, nil
 	case data != r.Data:
-		return refused(Gone, "%s is not the directory that the snapshot was taken of", v.at(dataDir))
+		return false, refused(Gone, "%s is not the directory that the snapshot was taken of", v.at(dataDir))
 	case snapshot != r.Snapshot:
-		return refused(Gone, "%s is not the snapshot that was taken", v.at(Name))
-	default:
-		if err := v.rename(Name, dataDir, unix.RENAME_EXCHANGE); err != nil {
-			return err
-		}
+		return false, refused(Gone, "%s is not the snapshot that was taken", v.at(Name))
 	}
-	return v.sync(v.dir)
+	return false, nil
 }
 
 // idOf is the ID of a directory of the volume, none if it does not exist.

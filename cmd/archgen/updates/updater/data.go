@@ -89,16 +89,34 @@ func (h *host) Restore(ctx context.Context, j *update.Journal) error {
 	if err := errors.Join(store.BlockStarts(j.App), h.stop(ctx, j)); err != nil {
 		return err
 	}
-	for _, volume := range j.Volumes {
+	if err := each(ctx, j.Volumes, j.Saved, h.volumes().Swap); err != nil {
+		return err
+	}
+	return store.SaveDataFormat(j.App, j.Format)
+}
+
+// checkSnapshots demands that the snapshots are still there: an app whose data can't be restored would
+// stay down.
+func (h *host) checkSnapshots(ctx context.Context, k *update.Kept) error {
+	err := each(ctx, k.Volumes, k.Saved, h.volumes().CheckSnapshot)
+	if reason, ok := errors.AsType[*snapshot.Error](err); ok && reason.Reason == snapshot.Gone {
+		return fmt.Errorf("its data can't be restored: %w; without --with-data, the data stays", err)
+	}
+	return err
+}
+
+// each calls do with each volume and the record of its snapshot, until one fails.
+func each(ctx context.Context, volumes []string, saved map[string]json.RawMessage, do func(context.Context, string, snapshot.Record) error) error {
+	for _, volume := range volumes {
 		var record snapshot.Record
-		if err := json.Unmarshal(j.Saved[volume], &record); err != nil {
+		if err := json.Unmarshal(saved[volume], &record); err != nil {
 			return fmt.Errorf("reading the record of the snapshot of %s: %w", volume, err)
 		}
-		if err := h.volumes().Swap(ctx, volume, record); err != nil {
+		if err := do(ctx, volume, record); err != nil {
 			return err
 		}
 	}
-	return store.SaveDataFormat(j.App, j.Format)
+	return nil
 }
 
 // Write gives the app its unit files again. It is stopped, and stays so.

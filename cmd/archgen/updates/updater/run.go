@@ -214,7 +214,7 @@ func (c *course) one(ctx context.Context, id string) error {
 	}
 	var kept *update.Kept
 	if c.o.Undo {
-		if kept, err = c.undo(s, app); err != nil {
+		if kept, err = c.undo(ctx, s, app); err != nil {
 			c.refuse(id, err)
 			return nil
 		}
@@ -313,7 +313,7 @@ func flagsFor(reason update.Reason, facts update.Facts) string {
 
 // undo makes the release before the last update the one to install, and returns the snapshots to return
 // to, too.
-func (c *course) undo(s *updates.Survey, app *updates.App) (*update.Kept, error) {
+func (c *course) undo(ctx context.Context, s *updates.Survey, app *updates.App) (*update.Kept, error) {
 	earlier, err := s.Store.EarlierRelease(app.ID)
 	switch {
 	case err != nil:
@@ -321,7 +321,7 @@ func (c *course) undo(s *updates.Survey, app *updates.App) (*update.Kept, error)
 	case earlier == nil:
 		return nil, errors.New("there is no update to undo")
 	}
-	kept, err := c.kept(s, app.ID, earlier.Digest)
+	kept, err := c.kept(ctx, s, app.ID, earlier.Digest)
 	if err != nil {
 		return nil, err
 	}
@@ -344,13 +344,16 @@ func (c *course) undo(s *updates.Survey, app *updates.App) (*update.Kept, error)
 }
 
 // kept is the snapshots to return to with a release, nil if the data is to stay.
-func (c *course) kept(s *updates.Survey, app, release string) (*update.Kept, error) {
+func (c *course) kept(ctx context.Context, s *updates.Survey, app, release string) (*update.Kept, error) {
 	if !c.o.WithData {
 		return nil, nil
 	}
 	kept, err := s.Store.KeptSnapshot(app)
 	if err == nil && (kept == nil || kept.From.Digest != release) {
 		err = errors.New("there is no snapshot of its data from before the last update")
+	}
+	if err == nil {
+		err = (&host{c.Runner}).checkSnapshots(ctx, kept)
 	}
 	return kept, err
 }
