@@ -223,7 +223,7 @@ func resultsOf(r reconcile.Report) map[string]reconcile.Result {
 func (a *App) judge(result reconcile.Result) {
 	hasChanged := result.Outcome != "" && result.Outcome != reconcile.Unchanged
 	if hasChanged || a.State == units.PhaseRunning && a.Reason == "" {
-		a.PassError, a.PassLog = result.Error, result.Log
+		a.PassError, a.PassLog = result.Text(), result.Log
 	}
 }
 

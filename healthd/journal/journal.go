@@ -117,7 +117,7 @@ func OfReport(r reconcile.Report, err error) []Event {
 		}
 		switch a.Outcome {
 		case reconcile.Failed, reconcile.NotServing, reconcile.RolledBack:
-			list = append(list, Event{Kind: Trouble, Message: a.App + ": " + string(a.Outcome) + ": " + a.Error, App: a.App, Log: a.Log})
+			list = append(list, Event{Kind: Trouble, Message: a.App + ": " + string(a.Outcome) + ": " + a.Text(), App: a.App, Log: a.Log})
 		case reconcile.Unchanged, reconcile.Done, reconcile.Watched, reconcile.Starting:
 		}
 	}

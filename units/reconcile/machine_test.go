@@ -111,7 +111,7 @@ func results(r reconcile.Report) []string {
 	for _, a := range r.Results {
 		text := a.App + " " + string(a.Outcome)
 		if a.Error != "" {
-			text += ": " + a.Error
+			text += ": " + a.Text()
 		}
 		list = append(list, text)
 	}

@@ -34,10 +34,20 @@ type Result struct {
 	Outcome Outcome `json:"outcome"`
 	// Error says in one sentence what went wrong.
 	Error string `json:"error,omitempty"`
+	// NotRestored is why the app does not return to its previous files, if it has any that differ.
+	NotRestored string `json:"not_restored,omitempty"`
 	// Notes is further information for the operator.
 	Notes []string `json:"notes,omitempty"`
 	// Log is the last lines of the app's log, or of Podman's generator about it.
 	Log []string `json:"log,omitempty"`
+}
+
+// Text is all that went wrong.
+func (r Result) Text() string {
+	if r.NotRestored == "" {
+		return r.Error
+	}
+	return r.Error + "; its previous files are not restored: " + r.NotRestored
 }
 
 // Report is what a pass did.

@@ -105,10 +105,10 @@ func (p *pass) app(ctx context.Context, app units.App) {
 		log := p.log(ctx, app)
 		p.fail(app.ID, RolledBack, p.rollBack(ctx, app, err), log)
 	default:
-		if unreadable := p.plan.Unreadable(app); unreadable != nil {
-			err = fmt.Errorf("%w; its previous files are not restored: %w", err, unreadable)
-		}
 		p.fail(app.ID, NotServing, err, p.log(ctx, app))
+		if unreadable := p.plan.Unreadable(app); unreadable != nil {
+			p.result(app.ID).NotRestored = unreadable.Error()
+		}
 	}
 	if p.result(app.ID).Outcome != Starting { // a later pass finishes it
 		p.endWork(app)

@@ -60,7 +60,7 @@ func Report(w io.Writer, r reconcile.Report, idle string) {
 		if !isTold(a) {
 			continue
 		}
-		fmt.Fprintf(w, "%s: %s%s\n", a.App, a.Outcome, ui.Prefix(": ", ui.Printable(a.Error)))
+		fmt.Fprintf(w, "%s: %s%s\n", a.App, a.Outcome, ui.Prefix(": ", ui.Printable(a.Text())))
 		for _, line := range slices.Concat(a.Notes, a.Log) {
 			fmt.Fprintf(w, "    %s\n", ui.Printable(line))
 		}
