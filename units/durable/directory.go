@@ -278,6 +278,19 @@ func (d *Directory) Identity() (Identity, error) {
 // Perm returns the permissions of the file.
 func (i Identity) Perm() fs.FileMode { return fs.FileMode(i.mode).Perm() }
 
+// Type returns the type of the file.
+func (i Identity) Type() fs.FileMode {
+	switch i.mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return 0
+	case unix.S_IFDIR:
+		return fs.ModeDir
+	case unix.S_IFLNK:
+		return fs.ModeSymlink
+	}
+	return fs.ModeIrregular
+}
+
 // IsSettled reports whether a change from now on changes the identity. The kernel may set the time
 // of a change up to 10 ms too early, so a file that has just changed may change again with the same
 // time.

@@ -36,6 +36,12 @@ func (f Files) Sync(want units.Set, owns func(units.Ownership) bool) error {
 	return err
 }
 
+// Restore writes those of the files that are missing or differ.
+func (f Files) Restore(want units.Set) error {
+	_, err := unitdir.Restore(string(f), want)
+	return err
+}
+
 // Read returns the files that archgen owns.
 func (f Files) Read() (units.Set, error) {
 	entries, err := unitdir.Read(string(f))

@@ -83,7 +83,7 @@ func (p *pass) restoreLosses(list []Loss) {
 func (p *pass) writeLost(set units.Set) units.Set {
 	lost := p.host.Files.Lost(set)
 	lost.Sort()
-	if len(lost) == 0 || p.host.Files.Sync(lost, nil) != nil {
+	if len(lost) == 0 || p.host.Files.Restore(lost) != nil {
 		return nil
 	}
 	for _, f := range lost {

@@ -76,6 +76,8 @@ type Files interface {
 	Look(want units.Set) (found map[string]units.FoundFile, ours units.Set, err error)
 	// Lost returns the wanted files that are missing, as far as that can be seen without a lock.
 	Lost(want units.Set) units.Set
+	// Restore writes the wanted files. It looks at no others.
+	Restore(want units.Set) error
 	// Sync writes the wanted files, and removes those of ours that owns selects; nil selects none.
 	Sync(want units.Set, owns func(units.Ownership) bool) error
 }

@@ -149,7 +149,7 @@ func (p *plan) rename(temps map[string]string) error {
 func (p *plan) moveAside(name string) error {
 	for n := 1; ; n++ {
 		to := fmt.Sprintf("%s.aside-%d", name, n)
-		if _, taken := p.entries.find(to); taken || slices.Contains(p.changes.MovedAside, to) {
+		if !p.dir.Lacks(to) {
 			continue
 		}
 		if err := p.dir.Rename(name, to); err != nil {

@@ -72,18 +72,15 @@ func (s *Seen) read(d *durable.Directory, name string, wanted, buf []byte) (*see
 
 // list is the entries of the directory.
 func (s *Seen) list(d *durable.Directory) (entries, error) {
-	if s == nil {
-		return d.List()
-	}
 	before, err := d.Identity()
 	if err != nil {
-		return d.List()
+		return list(d)
 	}
 	now := time.Now()
 	if s.entries != nil && s.directory == before {
 		return s.entries, nil
 	}
-	entries, err := d.List()
+	entries, err := list(d)
 	s.directory, s.entries = durable.Identity{}, nil
 	if err == nil && before.IsSettled(now) {
 		s.directory, s.entries = before, entries
@@ -94,11 +91,11 @@ func (s *Seen) list(d *durable.Directory) (entries, error) {
 // Lost is like the function Lost.
 func (s *Seen) Lost(dir string, want units.Set) units.Set {
 	if len(want) <= few { // it need not wait for a Look that is under way
-		return lost(dir, want, nil)
+		return Lost(dir, want)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return lost(dir, want, s)
+	return lost(dir, want, s.list)
 }
 
 // Look is like the function Look.
@@ -108,7 +105,7 @@ func (s *Seen) Look(dir string, want units.Set) (map[string]units.FoundFile, uni
 	if s.files == nil {
 		s.files = map[string]*seenFile{}
 	}
-	return look(dir, want, s)
+	return look(dir, s.list, want, s)
 }
 
 // forget forgets the files that do not exist any more.

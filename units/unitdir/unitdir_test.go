@@ -378,7 +378,7 @@ func TestSyncIsNotSlowedByOtherFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	p, err := compare(d, nil, all, nil)
+	p, err := compare(d, list, nil, all, nil)
 	if err != nil || len(p.remove) != 1 {
 		t.Errorf("%v, %v", p.remove, err)
 	}
@@ -416,5 +416,45 @@ func BenchmarkSyncUnchanged(b *testing.B) {
 		if ch, err := Sync(dir, set, all); err != nil || ch.Unchanged != len(set) {
 			b.Fatal(ch, err)
 		}
+	}
+}
+
+// TestRestore: a lost file is written again, and nothing else changes. What has its name is treated as by
+// Sync.
+func TestRestore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	a, b := unit("app@a.container", "a", "1"), unit("app@b.container", "b", "1")
+	mustSync(t, dir, a, b)
+	put(t, filepath.Join(dir, b.Name), "[Container]\n# changed\n", 0o644)
+	before := states(t, dir)
+	if ch, err := Restore(dir, units.Set{a}); err != nil || ch.Unchanged != 1 || !cmp.Equal(before, states(t, dir)) {
+		t.Errorf("nothing is lost: %+v, %v", ch, err)
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.Remove(filepath.Join(dir, a.Name)))
+	ch, err := Restore(dir, units.Set{a})
+	if d := cmp.Diff(Changes{Written: []string{a.Name}}, ch); d != "" || err != nil || content(t, filepath.Join(dir, a.Name)) != string(a.Content) {
+		t.Errorf("%v, -want +got:\n%s", err, d)
+	}
+	_, err = Restore(dir, units.Set{b})
+	if foreign, ok := errors.AsType[*ForeignError](err); !ok || !slices.Equal(foreign.Names, []string{b.Name}) {
+		t.Errorf("a foreign file: %v", err)
+	}
+	// Neither is what was moved aside before replaced.
+	must(os.Remove(filepath.Join(dir, a.Name)))
+	must(os.Mkdir(filepath.Join(dir, a.Name), 0o755))
+	put(t, filepath.Join(dir, a.Name+".aside-1"), "kept", 0o644)
+	ch, err = Restore(dir, units.Set{a})
+	if d := cmp.Diff(Changes{Written: []string{a.Name}, MovedAside: []string{a.Name + ".aside-2"}}, ch); d != "" || err != nil {
+		t.Errorf("a directory: %v, -want +got:\n%s", err, d)
+	}
+	if got := content(t, filepath.Join(dir, a.Name+".aside-1")); got != "kept" {
+		t.Errorf("what was moved aside before is %q", got)
 	}
 }

@@ -134,6 +134,9 @@ func (m *Machine) Lost(want units.Set) (lost units.Set) {
 	return lost
 }
 
+// Restore writes the wanted files that differ.
+func (m *Machine) Restore(want units.Set) error { return m.Sync(want, nil) }
+
 // Sync writes the wanted files that differ, and removes those of ours that owns selects.
 func (m *Machine) Sync(want units.Set, owns func(units.Ownership) bool) error {
 	if err := m.call("sync", ""); err != nil {
