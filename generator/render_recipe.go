@@ -1,6 +1,7 @@
 package generator
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -105,7 +106,7 @@ func (c *container) facts() (list []units.Fact) {
 		fact := units.Fact{Variable: f.Variable, Name: f.Name, Default: f.Default}
 		switch {
 		case f.Volume != "":
-			source, _ := c.volumeSource(c.app.ID(), f.Volume)
+			source, _ := c.volumeSource(cmp.Or(f.App, c.app.ID()), f.Volume)
 			fact.File = &units.VolumeFile{Volume: source, Path: f.Path}
 		case f.Network != "":
 			fact.Network = capabilityNetwork(f.Network).name

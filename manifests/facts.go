@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests/diag"
@@ -20,8 +21,9 @@ type Fact struct {
 	// Network is the one that the subnet is of: that of a capability, or the app's own where it is
 	// empty.
 	Network string
-	// Volume is the named volume of the app that has the file, and Path the path in it.
-	Volume, Path string
+	// Volume is the named volume that has the file, and Path the path in it. App is the app whose volume it
+	// is, empty for the app itself.
+	App, Volume, Path string
 	// Default is the value where the machine has none.
 	Default string
 }
@@ -36,6 +38,16 @@ var machineFacts = []string{"address", "cores", "memory"}
 const (
 	ownSubnet    = "network.subnet"
 	subnetExport = "subnet"
+)
+
+// onionPrefix begins the variable for the address of a hidden service of the app, and onionExport ends
+// that for one of a provider. onionApp and onionPort stand in the file of the provider of Tor for what an
+// address is of.
+const (
+	onionPrefix = "onion."
+	onionExport = "onion"
+	onionApp    = "{app}"
+	onionPort   = "{port}"
 )
 
 // The marks around the variable of a fact in a text. They are no characters, and the decoder refuses
@@ -83,7 +95,7 @@ func hasFactMark(text string) bool { return strings.ContainsAny(text, factBegins
 
 // fact is the mark of the fact that a variable names in the part whose values are replaced.
 func (r *resolver) fact(app *Resolved, path, name, fallback string) (mark string, isFact bool) {
-	f, isFact := r.factOf(name)
+	f, isFact := r.factOf(app, name)
 	if !isFact {
 		return "", false
 	}
@@ -102,7 +114,7 @@ func (r *resolver) fact(app *Resolved, path, name, fallback string) (mark string
 }
 
 // factOf is the fact that a variable names.
-func (r *resolver) factOf(name string) (f Fact, isFact bool) {
+func (r *resolver) factOf(app *Resolved, name string) (f Fact, isFact bool) {
 	kind, below, _ := strings.Cut(name, ".")
 	switch kind {
 	case "machine":
@@ -111,12 +123,47 @@ func (r *resolver) factOf(name string) (f Fact, isFact bool) {
 		f.Name = "file"
 		f.Volume, f.Path, isFact = strings.Cut(below, "/")
 		return f, isFact
+	case "onion":
+		return r.onionFact(app, below)
 	case "capability":
 		capability, export, _ := strings.Cut(below, ".")
+		if export == onionExport {
+			offer := r.offerOf(app, capability)
+			return r.onionFact(offer.app, offer.offer.Port)
+		}
 		isJoined := slices.Contains(r.part.Uses, capability) || slices.Contains(r.part.Provides, capability)
 		return Fact{Name: subnetExport, Network: capability}, export == subnetExport && isJoined
 	}
 	return Fact{Name: subnetExport}, name == ownSubnet
+}
+
+// onionFact is the address of the hidden service of an app's port. The provider of Tor says in which file
+// it is.
+func (r *resolver) onionFact(of *Resolved, port string) (f Fact, isFact bool) {
+	tors := r.set.providers[TorCapability]
+	if of == nil || len(tors) == 0 || tors[0].offer.Onions == "" {
+		return f, false
+	}
+	for _, o := range of.Document.App.Onion {
+		for _, part := range of.Parts {
+			if p := part.Port(port); p != nil && o.Port == port {
+				file := strings.NewReplacer(onionApp, of.ID(), onionPort, strconv.Itoa(o.VirtualPort(p))).Replace(tors[0].offer.Onions)
+				volume, path, _ := strings.Cut(file, "/")
+				return Fact{Name: "file", App: tors[0].app.ID(), Volume: volume, Path: path}, true
+			}
+		}
+	}
+	return f, false
+}
+
+// offerOf is what an app gets that requires a capability.
+func (r *resolver) offerOf(app *Resolved, capability string) (p provider) {
+	for _, n := range app.Needs {
+		if n.Capability == capability && n.Provider != nil {
+			return r.set.providers[capability][0]
+		}
+	}
+	return p
 }
 
 // unusable says why a fact has no value in the part, and what to do.
@@ -127,7 +174,7 @@ func (r *resolver) unusable(app *Resolved, f Fact) (why, hint string) {
 		return "it is known only when the container starts", "give the program the value in `env` or `command`"
 	case f.Name == subnetExport && (r.part.Network != "app" || !isOnIt):
 		return "the part is not on that network", "leave `network` out, and `app` in `networks`"
-	case f.Name == "file" && !slices.Contains(app.VolumeNames(), f.Volume):
+	case f.Name == "file" && f.App == "" && !slices.Contains(app.VolumeNames(), f.Volume):
 		return "the app has no volume " + f.Volume, didYouMean(f.Volume, app.VolumeNames())
 	case f.Name == "file" && !isRelativePath(f.Path):
 		return "what follows the volume must be a relative path without ..", ""

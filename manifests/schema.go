@@ -558,6 +558,8 @@ type Provide struct {
 	Exports map[string]string `key:"exports" pattern:"line"`
 	// Exports for single apps, by id. They replace the exports of the same names. No other app gets them.
 	For map[string]map[string]string `key:"for" pattern:"line"`
+	// Only with `tor`: the file with the address of a hidden service, as VOLUME/PATH with `{app}` for the id of its app and `{port}` for the port of the service.
+	Onions string `key:"onions" pattern:"line"`
 	// Other apps can provide the capability at the same time; consumers get the first by id.
 	Shared bool `key:"shared"`
 }

@@ -249,6 +249,7 @@ func (v *validator) capabilities(secrets []string) {
 		v.reference(at+".part", "part", p.Part, names)
 		v.reference(at+".port", "port", p.Port, v.portNames())
 		v.exports(at+".exports", p, p.Exports, secrets)
+		v.onionFile(at+".onions", p)
 		for _, id := range sortedKeys(p.For) {
 			if !isID(id) {
 				v.fail(diag.BadValue, at+".for."+id, "", "%q is no id of an app", id)
@@ -459,6 +460,23 @@ func (v *validator) reload(p Part) {
 	}
 	if p.Reload != nil && !isAny {
 		v.fail(diag.MissingKey, p.Path+".reload", "add `reload: true` to a file", "no file of the container is marked with `reload: true`")
+	}
+}
+
+// onionFile checks where the addresses of hidden services are.
+func (v *validator) onionFile(at string, p Provide) {
+	if p.Onions == "" {
+		return
+	}
+	volume, path, _ := strings.Cut(p.Onions, "/")
+	sample := strings.NewReplacer(onionApp, "app", onionPort, "80").Replace(path)
+	switch {
+	case p.Capability != TorCapability:
+		v.fail(diag.BadValue, at, "leave it out", "only an app that provides %s has addresses of hidden services", TorCapability)
+	case !strings.Contains(path, onionApp) || !strings.Contains(path, onionPort) || !isRelativePath(sample):
+		v.fail(diag.BadValue, at, "write VOLUME/PATH, such as data/{app}-{port}/hostname", "%q is no file of a volume with {app} and {port} in its path", p.Onions)
+	default:
+		v.reference(at, "volume", volume, v.volumeNames())
 	}
 }
 

@@ -34,6 +34,8 @@ var Variables = []VariableDoc{
 	{"machine.cores", "number of processor cores of the machine"},
 	{"network.subnet", "subnet of the app's own network, such as 10.89.3.0/24"},
 	{"volume.NAME/PATH", "first line of a file in the app's volume NAME, such as an onion address"},
+	{"onion.PORT", "address of the hidden service of the app's port PORT, which is in `onion`"},
+	{"capability.NAME.onion", "address of the hidden service of the port that provides a required capability"},
 	{"capability.NAME.subnet", "subnet of the network of a capability that the part requires or provides"},
 }
 
@@ -239,11 +241,30 @@ func (r *resolver) variableHint(app *Resolved, name string) string {
 	if own, isSecret := strings.CutPrefix(name, secretPrefix); isSecret {
 		return cmp.Or(didYouMean(name, names), "add {name: "+own+"} to app.secrets")
 	}
+	if port, isOnion := strings.CutPrefix(name, onionPrefix); isOnion {
+		return r.onionHint(app, port)
+	}
 	if need := app.need(name); need != nil && need.Provider == nil {
 		return capabilityVariableHint(app, name)
 	}
 	generic := "write $${ for a literal ${, or ${" + name + ":-default}"
 	return cmp.Or(didYouMean(name, names), capabilityVariableHint(app, name), generic)
+}
+
+// onionHint says what the address of a hidden service needs.
+func (r *resolver) onionHint(app *Resolved, port string) string {
+	tors := r.set.providers[TorCapability]
+	hasPort := func(p Part) bool { return p.Port(port) != nil }
+	isOnion := func(o Onion) bool { return o.Port == port }
+	switch {
+	case !slices.ContainsFunc(app.Parts, hasPort):
+		return "name a port of the app that is in `onion`"
+	case !slices.ContainsFunc(app.Document.App.Onion, isOnion):
+		return "add {port: " + port + "} to `onion`"
+	case len(tors) == 0:
+		return "no app provides tor, which is optional: write ${onion." + port + ":-default}"
+	}
+	return tors[0].app.ID() + " does not say where the addresses are (`onions`): write ${onion." + port + ":-default}"
 }
 
 // capabilityVariableHint says what a variable of a capability without a value needs, or nothing.

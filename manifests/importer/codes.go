@@ -231,7 +231,7 @@ var Losses = []Loss{
 	{UnitKind, Refused, "The file is of a kind that is not imported: a pod, a Kubernetes file, or a template of a unit.", "Write a .container file for each container."},
 	{ForeignSecret, Refused, "The value is a secret of another app. It is left out.", "Have the program read it from a template of `files`, which can name it."},
 	{ForeignValue, Refused, "The value is one that another app decides, and no capability exports it. It is left out.", "`--set variable.NAME=VALUE`."},
-	{OnionAddress, Refused, "The value is the address of a hidden service of the platform's Tor. It is left out.", "`--set variable.NAME=ADDRESS` once it is known."},
+	{OnionAddress, Refused, "The value is the address of a hidden service of another app, or of a port that Tor can't reach. It is left out.", "`--set variable.NAME=ADDRESS` once it is known."},
 	{MachineAddress, Refused, "The value is an address of the machine or of its networks that no variable has. It is left out.", "`--set variable.NAME=ADDRESS`, or write `${machine.address}` or `${network.subnet}`."},
 	{HostDirectory, Refused, "The value is the directory of the host that the app's data is in. It is left out, since the data is in volumes.", "`--set variable.NAME=/path/in/the/container`."},
 }

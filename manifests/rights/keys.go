@@ -106,7 +106,7 @@ var harmless = map[string]string{
 
 	"it is part of a right that another key of the same structure asks for": `
 		Volume.read_only Volume.optional Volume.subpath Volume.chown Volume.relabel Volume.watch Device.permissions Device.optional Port.host Port.count
-		Onion.virtual Provide.part Provide.port Provide.exports Provide.for
+		Onion.virtual Provide.part Provide.port Provide.exports Provide.for Provide.onions
 		Require.parts Require.until Require.optional Require.follow`,
 
 	"it delays or stops updates of the app itself": `Update.wait Update.restore Update.trial Hold.until Hold.why`,

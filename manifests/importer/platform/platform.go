@@ -229,13 +229,32 @@ func (a *App) Require(always ...string) {
 	}
 }
 
-// used is the capabilities that the values of a container name.
-func (a *App) used(c *manifests.Container) (capabilities []string) {
+// References is the variables of the manifest that the values of a container name.
+func References(c *manifests.Container) []string {
 	texts := slices.Concat(c.Command, c.Entrypoint, c.Aliases, slices.Collect(maps.Keys(c.Hosts)), []string{c.Hostname})
 	for _, v := range c.Env {
 		texts = append(texts, v.Value)
 	}
-	for _, name := range importer.References(strings.Join(texts, "\n")) {
+	return importer.References(strings.Join(texts, "\n"))
+}
+
+// ReplaceReference replaces a variable of the manifest by a text, in the values of a container.
+func ReplaceReference(c *manifests.Container, name, text string) {
+	replace := func(list []string) {
+		for i := range list {
+			list[i] = strings.ReplaceAll(list[i], importer.Reference(name), text)
+		}
+	}
+	replace(c.Command)
+	replace(c.Entrypoint)
+	for i := range c.Env {
+		c.Env[i].Value = strings.ReplaceAll(c.Env[i].Value, importer.Reference(name), text)
+	}
+}
+
+// used is the capabilities that the values of a container name.
+func (a *App) used(c *manifests.Container) (capabilities []string) {
+	for _, name := range References(c) {
 		if rest, ok := strings.CutPrefix(name, "capability."); ok {
 			capability, _, _ := strings.Cut(rest, ".")
 			capabilities = append(capabilities, capability)

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,6 +105,8 @@ func (u *unit) readFacts() {
 		name := "machine." + f.Name
 		capability, isShared := strings.CutPrefix(f.Network, units.CapabilityNetwork(""))
 		switch {
+		case f.File != nil && onionVariable.MatchString(f.Variable):
+			name = onionOf(f.Variable)
 		case f.File != nil:
 			_, volume, _ := strings.Cut(f.File.Volume, ".")
 			name = "volume." + volume + "/" + f.File.Path
@@ -117,6 +120,21 @@ func (u *unit) readFacts() {
 		}
 		u.variables[f.Variable] = importer.Reference(name)
 	}
+}
+
+// onionVariable is a variable for the address of a hidden service, with the port of the app or the
+// capability that it is of.
+var onionVariable = regexp.MustCompile(`^ARCHIPELAGO_(?:ONION_([A-Z0-9_]+)|CAPABILITY_([A-Z0-9_]+)_ONION)_[0-9a-f]{8}$`)
+
+// onionOf is the name that a manifest has for such a variable. Names of ports and capabilities have
+// lower-case letters, digits and dashes only.
+func onionOf(variable string) string {
+	m := onionVariable.FindStringSubmatch(variable)
+	lower := func(s string) string { return strings.ReplaceAll(strings.ToLower(s), "_", "-") }
+	if m[1] != "" {
+		return "onion." + lower(m[1])
+	}
+	return "capability." + lower(m[2]) + ".onion"
 }
 
 // facts is what the templates of a part may name.

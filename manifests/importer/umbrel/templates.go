@@ -2,6 +2,7 @@ package umbrel
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests/importer"
@@ -18,6 +19,13 @@ func (a *app) templateFiles() []string {
 	return names
 }
 
+// isAddress reports whether a value names the address of a hidden service.
+func isAddress(value string) bool {
+	return slices.ContainsFunc(importer.References(value), func(name string) bool {
+		return name == ownAddress || strings.HasPrefix(name, "volume.")
+	})
+}
+
 // templates adds the files that Umbrel makes of its templates to those of the app.
 func (a *app) templates() {
 	made := map[string][]byte{}
@@ -30,7 +38,7 @@ func (a *app) templates() {
 		text := platform.Replace(string(data), func(variable string) (string, bool) {
 			v, isKnown := a.Variables[variable]
 			value, ok := a.value(variable)
-			if ok && strings.Contains(strings.Join(importer.References(value), " "), "volume.") { // which no template can name
+			if ok && isAddress(value) { // which no template can name
 				v, ok = onion, false
 			}
 			if ok {

@@ -100,6 +100,7 @@ func (a *app) complete() {
 	to.Version = cmp.Or(platform.Line(a.field("version")), to.Version)
 	to.Description = platform.Line(a.field("tagline"))
 	a.UserInterface(a.container, a.field("path"))
+	a.hiddenService()
 	a.unserved()
 	a.login()
 	a.backup()

@@ -3,6 +3,7 @@ package umbrel
 import (
 	"cmp"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/manifests"
@@ -32,7 +33,7 @@ func (a *app) variables() {
 	for _, name := range []string{"APP_SEED", "APP_PASSWORD"} {
 		a.Variables[name] = compose.Variable{IsSecret: true}
 	}
-	a.Variables["APP_HIDDEN_SERVICE"] = onion
+	a.Variables["APP_HIDDEN_SERVICE"] = compose.Variable{Value: importer.Reference(ownAddress)}
 	a.Variables["NETWORK_IP"] = compose.Variable{Loss: importer.MachineAddress, What: "an address of a network"}
 	a.Variables["TOR_PASSWORD"] = compose.Variable{Loss: importer.ForeignSecret, What: "a secret of another app"}
 	a.directory("APP_DATA_DIR", "")
@@ -69,7 +70,38 @@ func (a *app) directory(name, below string) {
 	a.Variables[name] = compose.Variable{Loss: importer.HostDirectory, What: "a directory of the host"}
 }
 
-// onion is a variable for the address of a hidden service.
+// noAddress is what Umbrel says instead of the address of a hidden service until there is one, and ownAddress
+// the variable of a manifest for that of the user interface.
+const (
+	noAddress  = "notyetset.onion"
+	ownAddress = "onion.web:-" + noAddress
+)
+
+// platformAddress is where Umbrel has the address of the user interface of the app.
+var platformAddress = regexp.MustCompile(`^\$\(cat "?\$\{?(?:EXPORTS_)?TOR_DATA_DIR\}?/app-([a-z0-9-]+)/hostname"?[^"]*(?:echo "[A-Za-z0-9.-]*")?\)$`)
+
+// hiddenService gives the user interface a hidden service if a value of the app names its address.
+func (a *app) hiddenService() {
+	var isNamed, isReached bool
+	for _, c := range a.Parts() {
+		isNamed = isNamed || slices.Contains(platform.References(c), ownAddress)
+		isReached = isReached || c.Network == "" && slices.ContainsFunc(c.Ports, func(p manifests.Port) bool { return p.Name == "web" })
+	}
+	at := a.meta.At
+	switch {
+	case !isNamed:
+	case isReached:
+		a.Draft.App.Onion = []manifests.Onion{{Port: "web", Virtual: 80}}
+		a.Report(importer.Exposure, at, "onion", "the user interface gets an address in the Tor network, because the app asks for it, once an app provides tor")
+	default:
+		a.Report(importer.OnionAddress, at, "onion", "the user interface gets no address in the Tor network, because Tor can't reach it; the app is told %s", noAddress)
+		for _, c := range a.Parts() {
+			platform.ReplaceReference(c, ownAddress, noAddress)
+		}
+	}
+}
+
+// onion is a variable for the address of a hidden service of another app, or of a part.
 var onion = compose.Variable{Loss: importer.OnionAddress, What: "the address of a hidden service"}
 
 var (
@@ -82,6 +114,9 @@ var (
 
 // onionOf is the variable for what reads the address of a hidden service.
 func (a *app) onionOf(text string, at syntax.Position) compose.Variable {
+	if m := platformAddress.FindStringSubmatch(text); m != nil && m[1] == a.id() {
+		return compose.Variable{Value: importer.Reference(ownAddress), At: at}
+	}
 	m := ownOnion.FindStringSubmatch(text)
 	hasTor := false
 	walk(a.tree.Get("services"), func(n *syntax.Node) { hasTor = hasTor || torData.MatchString(n.Text) })
