@@ -1,6 +1,7 @@
 package healthd
 
 import (
+	"bytes"
 	"context"
 	"maps"
 	"sync"
@@ -16,7 +17,7 @@ type prober struct {
 	app, service string
 	// invocation is the start that is probed, file the file that it was started from.
 	invocation string
-	file       string
+	file       []byte
 	end        context.CancelFunc
 	since      time.Time
 	// failures is how many probes in a row failed.
@@ -88,7 +89,7 @@ func (d *daemon) stopProber(m *prober) {
 func (d *daemon) probePart(ctx context.Context, app, service string, file units.File, u units.Unit) {
 	m := d.probers[service]
 	isUp := u.Active == units.Active
-	if m != nil && isUp && m.invocation == u.Invocation && m.file == string(file.Content) {
+	if m != nil && isUp && m.invocation == u.Invocation && bytes.Equal(m.file, file.Content) {
 		return
 	}
 	if m != nil {
@@ -101,7 +102,7 @@ func (d *daemon) probePart(ctx context.Context, app, service string, file units.
 	if len(targets) == 0 {
 		return
 	}
-	m = &prober{app: app, service: service, invocation: u.Invocation, file: string(file.Content), since: time.Now(), serving: targets[status.Serving]}
+	m = &prober{app: app, service: service, invocation: u.Invocation, file: file.Content, since: time.Now(), serving: targets[status.Serving]}
 	ctx, m.end = context.WithCancel(ctx)
 	d.probers[service] = m
 	d.startProbeLoop(ctx, m, targets)
