@@ -107,7 +107,7 @@ func (b *bench) boot(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := output(ctx, "systemctl", "--user", "stop", "archipelago-reconcile.path", "archipelago-reconcile.timer", healthdUnit); err != nil {
+	if _, err := output(ctx, "systemctl", append([]string{"--user", "stop"}, watchers...)...); err != nil {
 		return nil, err
 	}
 	if err := f.makeByHand(ctx); err != nil {

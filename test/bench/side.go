@@ -149,6 +149,10 @@ func (f *fleet) archipelago() contender {
 		},
 		apply: func(ctx context.Context, _ []int) error { return run(ctx, f.archgen, "apply") },
 		remove: func(ctx context.Context) error {
+			// healthd would remove the apps first, and hold the lock for as long as that takes.
+			if err := run(ctx, append([]string{"systemctl", "--user", "stop"}, watchers...)...); err != nil {
+				return err
+			}
 			if err := removeDirs(appsDir); err != nil {
 				return err
 			}
@@ -162,6 +166,9 @@ func (f *fleet) archipelago() contender {
 		},
 	}
 }
+
+// watchers is the units that make passes by themselves.
+var watchers = []string{"archipelago-reconcile.path", "archipelago-reconcile.timer", healthdUnit}
 
 // kube is a Kubernetes file for each app.
 func (f *fleet) kube() contender {
