@@ -77,6 +77,9 @@ and its gateway. Tor creates the address when it starts:
     archgen install tor
     podman exec tor cat /data/onion-btcpay-server-80/hostname
 
+The app itself is told it by ` + "`${onion.web}`" + `, and an app that requires a capability of it by
+` + "`${capability.NAME.onion}`" + `: see [manifest.md](manifest.md#variables).
+
 Everyone who knows the address sees the login. A page without a login has no hidden service;
 an overlay such as ` + "`mempool.d/onion.yaml`" + ` adds one:
 
