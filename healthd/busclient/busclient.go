@@ -12,6 +12,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/paths"
+	"github.com/archipelago-os/archipelago/units/systemd"
 )
 
 const (
@@ -36,7 +37,7 @@ func (b Bus) Connect(ctx context.Context) (*dbus.Conn, error) {
 	if address == "" {
 		address = addressOf(b.Scope)
 	}
-	return dbus.Connect(address, dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+	return systemd.ConnectBus(ctx, address)
 }
 
 // Close closes a connection. An error does not matter, because the connection is no longer

@@ -78,7 +78,7 @@ var mayImport = map[string][]string{
 	"healthd/journal":              {"units", "units/reconcile", "units/update"},
 	"healthd/watch":                {},
 	"healthd":                      {"generator/compile", "manifests/diag", "units/probe", "units", "units/limits", "units/reconcile", "units/status", "healthd/journal"},
-	"healthd/busclient":            {"units", "units/paths", "units/status"},
+	"healthd/busclient":            {"units", "units/paths", "units/status", "units/systemd"},
 	"healthd/busclient/bustest":    {},
 	"healthd/bus":                  {"healthd", "units", "healthd/busclient"},
 	"healthd/metrics":              {"healthd", "units", "units/durable", "units/status"},

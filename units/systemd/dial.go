@@ -102,17 +102,55 @@ func (w *rawConn) close() {
 	_ = w.Close()
 }
 
-// dial connects and verifies that the manager answers.
-func (e endpoint) dial(ctx context.Context) (*rawConn, error) {
+// open connects, over a stream. A failed read makes the transport of godbus panic, which passes on the -1
+// of recvmsg (oobReader in transport_unix.go).
+func (e endpoint) open(ctx context.Context, options ...dbus.ConnOption) (*dbus.Conn, net.Conn, error) {
 	raw, err := new(net.Dialer).DialContext(ctx, "unix", e.socket)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := dbus.NewConn(&stream{Conn: raw, in: bufio.NewReaderSize(raw, 16<<10)}, options...)
+	if err != nil {
+		_ = raw.Close()
+	}
+	return conn, raw, err
+}
+
+// ConnectBus connects to a message bus by its address. The connection ends with the context.
+func ConnectBus(ctx context.Context, address string) (*dbus.Conn, error) {
+	sockets, err := busSockets(address)
 	if err != nil {
 		return nil, err
 	}
-	s := &stream{Conn: raw, in: bufio.NewReaderSize(raw, 16<<10)}
+	list := make([]endpoint, 0, len(sockets))
+	for _, socket := range sockets {
+		list = append(list, endpoint{socket: socket, bus: true})
+	}
+	return first(ctx, list, func(ctx context.Context, e endpoint) (*dbus.Conn, error) {
+		conn, _, err := e.open(ctx, dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
+		if err != nil {
+			return nil, err
+		}
+		if err := authenticate(conn, e); err != nil {
+			return nil, errors.Join(fmt.Errorf("%s: %w", e.socket, err), conn.Close())
+		}
+		return conn, nil
+	})
+}
+
+func authenticate(conn *dbus.Conn, e endpoint) error {
+	err := conn.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
+	if err == nil && e.bus {
+		err = conn.Hello()
+	}
+	return err
+}
+
+// dial connects and verifies that the manager answers.
+func (e endpoint) dial(ctx context.Context) (*rawConn, error) {
 	m := newMarks()
-	conn, err := dbus.NewConn(s, dbus.WithSignalHandler(marker{dbus.NewSequentialSignalHandler().(handler), m}))
+	conn, raw, err := e.open(ctx, dbus.WithSignalHandler(marker{dbus.NewSequentialSignalHandler().(handler), m}))
 	if err != nil {
-		_ = raw.Close()
 		return nil, err
 	}
 	w := &rawConn{conn, raw, m}
@@ -130,10 +168,7 @@ func (e endpoint) dial(ctx context.Context) (*rawConn, error) {
 }
 
 func (e endpoint) greet(ctx context.Context, w *rawConn) error {
-	err := w.Auth([]dbus.Auth{dbus.AuthExternal(strconv.Itoa(os.Geteuid()))})
-	if err == nil && e.bus {
-		err = w.Hello()
-	}
+	err := authenticate(w.Conn, e)
 	if err == nil {
 		err = ping(ctx, w)
 	}
