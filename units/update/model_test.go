@@ -266,8 +266,10 @@ func (w *world) start(a *simApp) {
 		w.violated("U12", "%s has no image of version %d", a.id, a.units)
 	}
 	if v.format > a.data.format {
-		isMine := a.units == a.mine // an operator has decided
-		if !a.isWaived && !isMine && (a.snapshot == nil || !a.snapshot.isCopyOf(a.data)) {
+		// An operator has decided about an edit, also where it has never started and an update after it was
+		// rolled back.
+		isEdit := v.of != 0
+		if !a.isWaived && !isEdit && (a.snapshot == nil || !a.snapshot.isCopyOf(a.data)) {
 			w.violated("U3", "version %d of %s converts data %+v; the snapshot is %+v", a.units, a.id, a.data, a.snapshot)
 		}
 		a.data.format, a.recorded, a.converter = v.format, v.format, a.units
