@@ -89,6 +89,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
 			e.Setenv("PATH", bin+":"+e.Getenv("PATH"))
 			e.Setenv("TERM", "xterm")
+			e.Setenv("UID", strconv.Itoa(os.Getuid()))
 			e.Setenv("GORACE", noExitDelay)
 			e.Values["remembered"] = map[string]map[string]string{}
 			e.Values["messages"] = make(chan string, 100)

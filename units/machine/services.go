@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -436,12 +437,21 @@ func LogMatches(scope units.Scope, name string) []string {
 	return append(written(scope, name), "+", manager)
 }
 
-// written selects the output of the container and of the processes that start it.
+// owner is the user who starts the containers of a scope.
+func owner(scope units.Scope) string {
+	if scope == units.System {
+		return "0"
+	}
+	return strconv.Itoa(os.Getuid())
+}
+
+// written selects the output of the container and of the processes that start it. The journal may learn
+// of a line only once its process has ended, and then not of which unit it was: the user is known always.
 func written(scope units.Scope, name string) []string {
 	unit := writtenIn(scope, name)
 	starter := strings.TrimSuffix(name, ".service")
 	container := units.ContainerOf(name)
-	return []string{unit, "CONTAINER_NAME=" + container, "+", unit, "SYSLOG_IDENTIFIER=" + starter}
+	return []string{unit, "CONTAINER_NAME=" + container, "+", "_UID=" + owner(scope), "SYSLOG_IDENTIFIER=" + starter}
 }
 
 // writtenIn selects the output of all processes of a unit.
