@@ -44,14 +44,20 @@ func endpoints(options Options) ([]endpoint, error) {
 	if bus == "" {
 		return list, nil
 	}
-	sockets, err := busSockets(bus)
-	for _, socket := range sockets {
-		list = append(list, endpoint{socket: socket, bus: true})
-	}
-	if len(list) == 0 {
+	buses, err := busEndpoints(bus)
+	if list = append(list, buses...); len(list) == 0 {
 		return nil, err
 	}
 	return list, nil
+}
+
+// busEndpoints is the sockets of a bus.
+func busEndpoints(address string) (list []endpoint, err error) {
+	sockets, err := busSockets(address)
+	for _, socket := range sockets {
+		list = append(list, endpoint{socket: socket, bus: true})
+	}
+	return list, err
 }
 
 // addresses returns the addresses of the managers of a scope.
@@ -118,13 +124,9 @@ func (e endpoint) open(ctx context.Context, options ...dbus.ConnOption) (*dbus.C
 
 // ConnectBus connects to a message bus by its address. The connection ends with the context.
 func ConnectBus(ctx context.Context, address string) (*dbus.Conn, error) {
-	sockets, err := busSockets(address)
+	list, err := busEndpoints(address)
 	if err != nil {
 		return nil, err
-	}
-	list := make([]endpoint, 0, len(sockets))
-	for _, socket := range sockets {
-		list = append(list, endpoint{socket: socket, bus: true})
 	}
 	return first(ctx, list, func(ctx context.Context, e endpoint) (*dbus.Conn, error) {
 		conn, _, err := e.open(ctx, dbus.WithContext(ctx), dbus.WithSignalHandler(dbus.NewSequentialSignalHandler()))
