@@ -147,13 +147,18 @@ func (r *resolver) onionFact(of *Resolved, port string) (f Fact, isFact bool) {
 	for _, o := range of.Document.App.Onion {
 		for _, part := range of.Parts {
 			if p := part.Port(port); p != nil && o.Port == port {
-				file := strings.NewReplacer(onionApp, of.ID(), onionPort, strconv.Itoa(o.VirtualPort(p))).Replace(tors[0].offer.Onions)
-				volume, path, _ := strings.Cut(file, "/")
+				volume, path := tors[0].offer.onionFile(of.ID(), o.VirtualPort(p))
 				return Fact{Name: "file", App: tors[0].app.ID(), Volume: volume, Path: path}, true
 			}
 		}
 	}
 	return f, false
+}
+
+// onionFile is the volume and the path of the address of a hidden service.
+func (o *Provide) onionFile(app string, port int) (volume, path string) {
+	volume, path, _ = strings.Cut(strings.NewReplacer(onionApp, app, onionPort, strconv.Itoa(port)).Replace(o.Onions), "/")
+	return volume, path
 }
 
 // offerOf is what an app gets that requires a capability.

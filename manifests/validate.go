@@ -468,12 +468,12 @@ func (v *validator) onionFile(at string, p Provide) {
 	if p.Onions == "" {
 		return
 	}
-	volume, path, _ := strings.Cut(p.Onions, "/")
-	sample := strings.NewReplacer(onionApp, "app", onionPort, "80").Replace(path)
+	volume, path := p.onionFile("app", 80)
+	_, pattern, _ := strings.Cut(p.Onions, "/")
 	switch {
 	case p.Capability != TorCapability:
 		v.fail(diag.BadValue, at, "leave it out", "only an app that provides %s has addresses of hidden services", TorCapability)
-	case !strings.Contains(path, onionApp) || !strings.Contains(path, onionPort) || !isRelativePath(sample):
+	case !strings.Contains(pattern, onionApp) || !strings.Contains(pattern, onionPort) || !isRelativePath(path):
 		v.fail(diag.BadValue, at, "write VOLUME/PATH, such as data/{app}-{port}/hostname", "%q is no file of a volume with {app} and {port} in its path", p.Onions)
 	default:
 		v.reference(at, "volume", volume, v.volumeNames())
