@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 
@@ -270,17 +271,9 @@ func (r Prestart) Text() (string, error) {
 // step that this version of archgen does not support.
 func ReadPrestart(content []byte) (Prestart, error) {
 	var r Prestart
-	inside := false
-	for line := range strings.Lines(string(content)) {
-		line = strings.TrimSuffix(line, "\n")
-		key, value, isValue := strings.Cut(line, "=")
-		switch {
-		case strings.HasPrefix(line, "["):
-			inside = line == "["+recipeSection+"]"
-		case inside && isValue:
-			if err := r.set(key, []byte(value)); err != nil {
-				return r, fmt.Errorf("reading %s= of a recipe: %w; archgen apply rewrites it", key, err)
-			}
+	for key, value := range recipeValues(content) {
+		if err := r.set(string(key), value); err != nil {
+			return r, fmt.Errorf("reading %s= of a recipe: %w; archgen apply rewrites it", key, err)
 		}
 	}
 	return r, nil
@@ -292,17 +285,29 @@ var inert = map[string]bool{"Data": true, "Step": true, "Once": true, "NewVolume
 // MayBeConfigured reports whether IsConfigured may be true of a recipe. It reads no value: a pass asks
 // it about each app.
 func MayBeConfigured(content []byte) bool {
-	inside := false
-	for line := range bytes.Lines(content) {
-		key, _, isValue := bytes.Cut(line, []byte("="))
-		switch {
-		case bytes.HasPrefix(line, []byte("[")):
-			inside = string(bytes.TrimSuffix(line, []byte("\n"))) == "["+recipeSection+"]"
-		case inside && isValue && !inert[string(key)]:
+	for key := range recipeValues(content) {
+		if !inert[string(key)] {
 			return true
 		}
 	}
 	return false
+}
+
+// recipeValues yields the keys and values of the section of a recipe.
+func recipeValues(content []byte) iter.Seq2[[]byte, []byte] {
+	return func(yield func(key, value []byte) bool) {
+		inside := false
+		for line := range bytes.Lines(content) {
+			line = bytes.TrimSuffix(line, []byte("\n"))
+			key, value, isValue := bytes.Cut(line, []byte("="))
+			switch {
+			case bytes.HasPrefix(line, []byte("[")):
+				inside = string(line) == "["+recipeSection+"]"
+			case inside && isValue && !yield(key, value):
+				return
+			}
+		}
+	}
 }
 
 func (r *Prestart) set(key string, value []byte) error {
