@@ -61,7 +61,7 @@ var mayImport = map[string][]string{
 	"units/update":                 {},
 	"units/trial":                  {"units", "units/reconcile", "units/update"},
 	"units/secret":                 {"units", "units/durable"},
-	"units/podman":                 {},
+	"units/podman":                 {"units/durable"},
 	"units/podman/podmancli":       {"units/podman", "units/secret"},
 	"units/limits":                 {"units"},
 	"units/status":                 {"units", "units/limits", "units/probe"},

@@ -264,7 +264,16 @@ func (d *Directory) Identify(name string) (Identity, error) {
 	for err == unix.EINTR { // a closure for retry would put st on the heap
 		err = unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 	}
-	return Identity{st.Ino, st.Size, st.Ctim, st.Mode}, err
+	return identityOf(st), err
+}
+
+func identityOf(st unix.Stat_t) Identity { return Identity{st.Ino, st.Size, st.Ctim, st.Mode} }
+
+// IdentityOf returns the identity of the file at a path, or of what a link there leads to.
+func IdentityOf(path string) (Identity, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Stat(path, &st) })
+	return identityOf(st), err
 }
 
 // Identity returns the identity of the directory. It changes with the names in it, and not with the
@@ -272,7 +281,7 @@ func (d *Directory) Identify(name string) (Identity, error) {
 func (d *Directory) Identity() (Identity, error) {
 	var st unix.Stat_t
 	err := retry(func() error { return unix.Fstat(d.fd, &st) })
-	return Identity{st.Ino, st.Size, st.Ctim, st.Mode}, err
+	return identityOf(st), err
 }
 
 // Perm returns the permissions of the file.

@@ -20,7 +20,7 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/archipelago-os/archipelago/units/durable"
 )
 
 // Running is a running container.
@@ -43,17 +43,8 @@ type Running struct {
 	// CheckLog is the file with the results of the checks. It does not exist before the first one.
 	CheckLog string
 	// checked is the version of that file that was read.
-	checked version
+	checked durable.Identity
 }
-
-// version identifies the content of a file: each change of it also sets the time of the change.
-type version struct {
-	inode   uint64
-	changed unix.Timespec
-}
-
-// settling is longer than the kernel may set the time of a change too early.
-const settling = 50 * time.Millisecond
 
 // annotation holds the digest of a rendering. Unlike labels, Podman passes annotations to the
 // runtime in a file.
@@ -111,14 +102,12 @@ func (r Running) Checked(root string) (Running, error) {
 	if root != "/" {
 		path = filepath.Join(root, path)
 	}
-	var st unix.Stat_t
-	err := unix.Stat(path, &st)
-	now := version{st.Ino, st.Ctim}
+	now, err := durable.IdentityOf(path)
 	if err == nil && r.checked == now {
 		return r, nil
 	}
-	r.Check, r.Output, r.checked = "", "", version{}
-	if err == nil && time.Since(time.Unix(st.Ctim.Unix())) > settling {
+	r.Check, r.Output, r.checked = "", "", durable.Identity{}
+	if err == nil && now.IsSettled(time.Now()) {
 		r.checked = now
 	}
 	return r, r.readCheck(path)
