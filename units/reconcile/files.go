@@ -113,7 +113,7 @@ func (p *pass) revive(ctx context.Context) error {
 		return err
 	}
 	set := slices.DeleteFunc(slices.Clone(p.plan.Revives), func(f units.File) bool { return found[f.Name].State == units.FileForeign })
-	if err := p.host.Files.Sync(set, nil); err != nil {
+	if err := p.host.Files.Restore(set); err != nil {
 		return err
 	}
 	return p.serviceAct(ctx, units.Action{Kind: units.Reload, Reason: units.ReasonNotLoaded})
