@@ -32,6 +32,10 @@ type Hint struct {
 	Urgent bool
 }
 
+// GCPercent is GOGC of the daemon. Probes leave little garbage, and a heap of twice the live size would be
+// most of the memory that it uses.
+const GCPercent = 25
+
 // Machine is the environment of the daemon.
 type Machine struct {
 	// Desired returns the desired state. It is called for each pass, so it must be cheap if

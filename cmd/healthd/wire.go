@@ -25,9 +25,6 @@ const (
 	// reuse is how long a probe reuses its connection. A connection to a published port ends
 	// when its forwarder dies; only a reload of the firewall keeps old connections.
 	reuse = 30 * time.Second
-	// gcPercent is GOGC. Probes leave little garbage, and a heap of twice the live size would
-	// be most of the memory that healthd uses.
-	gcPercent = 25
 )
 
 // watchApps watches the apps of a scope until the context ends.
@@ -37,7 +34,7 @@ func watchApps(ctx context.Context, scope units.Scope) error {
 		return err
 	}
 	defer here.Close()
-	debug.SetGCPercent(gcPercent)
+	debug.SetGCPercent(healthd.GCPercent)
 	runtime.GOMAXPROCS(1) // healthd nearly always waits, and each further thread uses memory and wakes others
 	source := compile.Source{Scope: scope, Generator: compile.Version(), Getenv: os.Getenv, Rendered: here.Files().Read}
 	source.Ask = here.PodmanVersion

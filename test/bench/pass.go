@@ -113,9 +113,6 @@ func (b *bench) roundsOf(ctx context.Context, p *nullPass) error {
 	return nil
 }
 
-// gcPercent is GOGC as healthd sets it.
-const gcPercent = 25
-
 // inProcess makes passes as healthd makes them.
 func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 	here, err := machine.Open(ctx, machine.Options{Scope: units.User, Getenv: os.Getenv})
@@ -133,7 +130,7 @@ func (p *nullPass) inProcess(ctx context.Context, f *fleet) error {
 		return units.Serving, ""
 	}
 	host.Ran = func(units.App) bool { return true }
-	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
+	defer debug.SetGCPercent(debug.SetGCPercent(healthd.GCPercent))
 	ctx, end := context.WithCancel(ctx)
 	defer end()
 	events := here.Services.Manager.Events(ctx)
