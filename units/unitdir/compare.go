@@ -49,8 +49,8 @@ func (l entries) find(name string) (entry, bool) {
 	return l[i], true
 }
 
-// list is all entries of a directory.
-func list(d *durable.Directory) (entries, error) {
+// listAll is all entries of a directory.
+func listAll(d *durable.Directory) (entries, error) {
 	found, err := d.List()
 	l := make(entries, 0, len(found))
 	for _, e := range found {

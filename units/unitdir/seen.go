@@ -74,13 +74,13 @@ func (s *Seen) read(d *durable.Directory, name string, wanted, buf []byte) (*see
 func (s *Seen) list(d *durable.Directory) (entries, error) {
 	before, err := d.Identity()
 	if err != nil {
-		return list(d)
+		return listAll(d)
 	}
 	now := time.Now()
 	if s.entries != nil && s.directory == before {
 		return s.entries, nil
 	}
-	entries, err := list(d)
+	entries, err := listAll(d)
 	s.directory, s.entries = durable.Identity{}, nil
 	if err == nil && before.IsSettled(now) {
 		s.directory, s.entries = before, entries

@@ -78,7 +78,7 @@ const maxFile = units.MaxFile
 // On an error, and after a kill at any moment, every file is either as it was or as it is wanted,
 // and the next run completes the work.
 func Sync(dir string, want units.Set, owns func(units.Ownership) bool) (Changes, error) {
-	return change(dir, list, want, owns)
+	return change(dir, listAll, want, owns)
 }
 
 // Restore is Sync of files that were lost. It looks at nothing else in the directory, and so takes a fraction
@@ -130,7 +130,7 @@ func change(dir string, list lister, want units.Set, owns func(units.Ownership) 
 // Look returns the files that are not as they should be, by name, and all files of ours. It
 // changes nothing. A directory that does not exist lacks all files.
 func Look(dir string, want units.Set) (map[string]units.FoundFile, units.Set, error) {
-	return look(dir, list, want, nil)
+	return look(dir, listAll, want, nil)
 }
 
 func look(dir string, list lister, want units.Set, seen *Seen) (map[string]units.FoundFile, units.Set, error) {
@@ -153,7 +153,7 @@ func look(dir string, list lister, want units.Set, seen *Seen) (map[string]units
 
 // Lost returns the files whose names nothing has, as far as that can be seen. It checks nothing
 // else, and so takes a fraction of the time of Look.
-func Lost(dir string, want units.Set) units.Set { return lost(dir, want, list) }
+func Lost(dir string, want units.Set) units.Set { return lost(dir, want, listAll) }
 
 func lost(dir string, want units.Set, list lister) units.Set {
 	if len(want) == 0 {

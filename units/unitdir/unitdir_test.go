@@ -378,7 +378,7 @@ func TestSyncIsNotSlowedByOtherFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer d.Close()
-	p, err := compare(d, list, nil, all, nil)
+	p, err := compare(d, listAll, nil, all, nil)
 	if err != nil || len(p.remove) != 1 {
 		t.Errorf("%v, %v", p.remove, err)
 	}
