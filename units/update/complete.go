@@ -406,19 +406,21 @@ func revert(ctx context.Context, m Machine, j *Journal, result Result) (Result, 
 }
 
 // restoreRelease makes the earlier release the installed one. If its data was restored, too, it may
-// start only once it has its unit files: those of the new release would convert the data again.
+// start only once it has its unit files: those of the new release would convert the data again. The same
+// holds for what an operator has installed meanwhile, unless that is removed or has an error.
 func restoreRelease(ctx context.Context, m Machine, j *Journal) error {
 	err := exchange(m, j.App, j.To, j.From, j.GrantsBefore)
-	if len(j.Saved) == 0 {
+	isChanged := errors.Is(err, errChanged)
+	if len(j.Saved) == 0 || err != nil && !isChanged {
 		return err
 	}
-	if err == nil {
-		err = m.Write(ctx, j)
+	switch written := m.Write(ctx, j); {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case written != nil && !isChanged:
+		return written
 	}
-	if err == nil || errors.Is(err, errChanged) {
-		err = errors.Join(err, m.Release(j))
-	}
-	return err
+	return errors.Join(err, m.Release(j))
 }
 
 // accepted records a release that serves, and begins its trial.
