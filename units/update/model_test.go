@@ -403,7 +403,8 @@ func (w *world) Release(j *update.Journal) error {
 func (w *world) Forget(_ context.Context, j *update.Journal) {
 	a := w.app(j.App)
 	_ = w.call("forget", func() {
-		if a.recorded > j.Format && a.snapshot != nil && (a.mine == 0 || a.converter != a.mine) {
+		isEdit := a.versions[a.converter].of != 0 // see start
+		if a.recorded > j.Format && a.snapshot != nil && !isEdit {
 			w.violated("U3", "the snapshot of %s is dropped, and its data has format %d", a.id, a.recorded)
 		}
 		a.snapshot = nil
