@@ -62,6 +62,8 @@ type Journal struct {
 	// afterwards if it failed.
 	TrialTime time.Duration `json:"trial_time,omitempty"`
 	Trial     *Trial        `json:"trial,omitempty"`
+	// IsHalted: the app was stopped before it was known to serve, and keeps the new release.
+	IsHalted bool `json:"halted,omitempty"`
 	// IsAccepted: To was recorded as the release that the app has.
 	IsAccepted bool `json:"accepted,omitempty"`
 	// Earlier is what the app had before From, nil if that is unknown.
@@ -240,6 +242,9 @@ var errChanged = errors.New("its manifest was changed or removed meanwhile")
 // An error means that the update has not ended, and that a later run continues it.
 func Complete(ctx context.Context, m Machine, j *Journal) (Result, error) {
 	result := Result{App: j.App, From: j.From.Origin, To: j.To.Origin}
+	if j.IsHalted {
+		return result.stillHalted(ctx, m, j)
+	}
 	if err := renew(m, j); err != nil {
 		return result, unfinished(j, err)
 	}
@@ -256,10 +261,11 @@ func Complete(ctx context.Context, m Machine, j *Journal) (Result, error) {
 		case err != nil:
 			return result, unfinished(j, err)
 		case v.Kind == Halted:
-			if err := m.Accept(j); err != nil {
+			j.IsHalted = true
+			if err := m.Keep(j); err != nil {
 				return result, unfinished(j, err)
 			}
-			return result.superseded(ctx, m, j, "it was stopped before it was known to serve; archgen start "+j.App+" starts it with the new release")
+			return result.halted(ctx, m, j)
 		case v.Kind == Serves:
 			result.Downtime, j.State = v.Downtime, Serving
 			if err := m.Keep(j); err != nil {
@@ -421,6 +427,26 @@ func restoreRelease(ctx context.Context, m Machine, j *Journal) error {
 		return written
 	}
 	return errors.Join(err, m.Release(j))
+}
+
+// stillHalted is halted for a later run. It does not decide about the release again: the app may run now, or
+// what it needs may be down.
+func (r Result) stillHalted(ctx context.Context, m Machine, j *Journal) (Result, error) {
+	switch now, err := m.Installed(j.App); {
+	case err != nil:
+		return r, unfinished(j, err)
+	case !j.isDone(now):
+		return r.changed(ctx, m, j, errChanged.Error())
+	}
+	return r.halted(ctx, m, j)
+}
+
+// halted ends an update whose app was stopped, and has the new release.
+func (r Result) halted(ctx context.Context, m Machine, j *Journal) (Result, error) {
+	if err := m.Accept(j); err != nil {
+		return r, unfinished(j, err)
+	}
+	return r.superseded(ctx, m, j, "it was stopped before it was known to serve; archgen start "+j.App+" starts it with the new release")
 }
 
 // accepted records a release that serves, and begins its trial.

@@ -198,8 +198,18 @@ func TestComplete(t *testing.T) {
 			outcome: RolledBack, text: "2 was rolled back, and 1 serves: it crashed", version: "1",
 		},
 		"stopped meanwhile": {
-			verdicts: halted, want: []string{"read", "install 2", "serve 2", "read", "accept", "drop"}, outcome: Superseded, version: "2",
+			verdicts: halted, want: []string{"read", "install 2", "serve 2", "read", "keep applying", "accept", "drop"}, outcome: Superseded, version: "2",
 			text: "the update to 2 ended: it was stopped before it was known to serve; archgen start web starts it with the new release",
+		},
+		"stopped, and interrupted afterwards": {
+			verdicts: crash, change: func(m *machine) { m.journal.IsHalted, m.installed = true, release("2") },
+			want: []string{"read", "accept", "drop"}, outcome: Superseded, version: "2",
+			text: "the update to 2 ended: it was stopped before it was known to serve; archgen start web starts it with the new release",
+		},
+		"stopped, and edited afterwards": {
+			verdicts: crash, change: func(m *machine) { m.journal.IsHalted, m.installed = true, release("mine") },
+			want: []string{"read", "drop"}, outcome: Superseded, version: "mine",
+			text: "the update to 2 ended: its manifest was changed or removed meanwhile",
 		},
 		"edited before it was applied": {
 			verdicts: serves, change: func(m *machine) { m.installed = release("mine") }, want: []string{"read", "drop"},
