@@ -91,6 +91,16 @@ func (s *shared) Observe(context.Context, []string, bool) (map[string]units.Unit
 	return maps.Clone(s.loaded), nil
 }
 
+func (s *shared) HasUnits(context.Context, []string) (map[string]bool, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	loaded := map[string]bool{}
+	for name, u := range s.loaded {
+		loaded[name] = u.Loaded
+	}
+	return loaded, nil
+}
+
 // Reload reads the files on disk as the units of systemd.
 func (s *shared) Reload(context.Context) error {
 	set, err := s.files.Read()

@@ -55,6 +55,9 @@ func (m *Machine) ForApply(a Apply) reconcile.Host {
 	host.Supply = func(ctx context.Context, app units.App, lack units.Prerequisites) error {
 		return m.supply(ctx, app, lack, a.Fetched)
 	}
+	if m.Podman != nil {
+		host.Create = m.create
+	}
 	if a.Warn != nil {
 		host.Starts = func(apps []units.App, found map[string]units.Unit) {
 			for _, f := range m.low(apps, found) {

@@ -73,6 +73,16 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 	return list, s.addReloads(ctx, list, up, false)
 }
 
+// HasUnits reports of which services systemd has a unit, in one round trip.
+func (s Services) HasUnits(ctx context.Context, names []string) (map[string]bool, error) {
+	listed, err := s.Manager.List(ctx, names...)
+	loaded := make(map[string]bool, len(listed))
+	for _, u := range listed {
+		loaded[u.Name] = isLoaded(u.LoadState)
+	}
+	return loaded, err
+}
+
 // addReloads finds out of which services a file changed since systemd read it.
 func (s Services) addReloads(ctx context.Context, list map[string]units.Unit, names []string, all bool) error {
 	need, err := s.needReload(ctx, names, all)

@@ -99,6 +99,10 @@ func TestForgotten(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Errorf("%v, -want +got:\n%s", err, d)
 	}
+	loaded, err := s.HasUnits(t.Context(), []string{"app@failed.service", "app@gone.service", "app@masked.service"})
+	if d := cmp.Diff(map[string]bool{"app@failed.service": true, "app@gone.service": false, "app@masked.service": true}, loaded); d != "" || err != nil {
+		t.Errorf("%v, -want +got:\n%s", err, d)
+	}
 	if n := len(fake.Calls("GetAll")); n != 3 {
 		t.Errorf("%d services were read in full, want 3", n)
 	}

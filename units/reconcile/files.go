@@ -259,13 +259,13 @@ func (p *pass) noteDone(a units.Action) {
 // verifyLoaded requires that systemd has every unit. An app without one gets its previous files
 // back, and its result has the log of Podman's generator.
 func (p *pass) verifyLoaded(ctx context.Context) error {
-	now, err := p.host.Services.Observe(ctx, p.plan.Basis.Services(), false)
+	has, err := p.host.Services.HasUnits(ctx, p.plan.Basis.Services())
 	if err != nil {
 		return err
 	}
 	var givenBack bool
 	for _, app := range p.plan.Basis.Apps {
-		i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return !now[part.Service].Loaded })
+		i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return !has[part.Service] })
 		if i < 0 || p.isBad(app.ID) || p.isLate(app.ID) {
 			continue
 		}

@@ -68,6 +68,9 @@ type Host struct {
 	// Starts is called with the apps of which a pass starts a service that is down, before it acts,
 	// and with the services as they are. It may be left out.
 	Starts func(apps []units.App, found map[string]units.Unit)
+	// Create creates the networks and volumes of apps of which a pass starts a service that is down. It
+	// may be left out, and leave out any: the units of the others create them.
+	Create func(ctx context.Context, apps []units.App)
 }
 
 // Files is the owner of the unit files.
@@ -88,6 +91,8 @@ type Services interface {
 	// Health is set if Podman checks it. A unit that acquires what an app lacks is included while
 	// systemd knows it.
 	Observe(ctx context.Context, services []string, others bool) (map[string]units.Unit, error)
+	// HasUnits reports of which of the named services systemd has a unit. It costs less than Observe.
+	HasUnits(ctx context.Context, services []string) (map[string]bool, error)
 	Reload(ctx context.Context) error
 	// Start, Restart and Stop wait for the job. Its failure is an error.
 	Start(ctx context.Context, service string) error

@@ -43,6 +43,9 @@ func (h Host) complete() Host {
 	if h.Starts == nil {
 		h.Starts = untoldOfStarts
 	}
+	if h.Create == nil {
+		h.Create = createdByUnits
+	}
 	return h
 }
 
@@ -51,6 +54,8 @@ func unlimited(string, units.Unit) units.Limit { return "" }
 func unknownRoom() map[units.Limit]int { return nil }
 
 func untoldOfStarts([]units.App, map[string]units.Unit) {}
+
+func createdByUnits(context.Context, []units.App) {}
 
 func neverSeen(units.App) bool { return false }
 

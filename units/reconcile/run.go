@@ -102,7 +102,8 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	p.sayDecided()
-	if starts := p.plan.Starting(p.have); len(starts) > 0 {
+	starts := p.plan.Starting(p.have)
+	if len(starts) > 0 {
 		p.host.Starts(starts, p.have.Units)
 	}
 	if err := p.keepAdoptions(); err != nil {
@@ -120,7 +121,9 @@ func (p *pass) run(ctx context.Context) error {
 		return err
 	}
 	p.park(ctx)
+	created := p.create(ctx, starts)
 	err := p.files(ctx)
+	created()
 	p.unparkAborted(ctx, err)
 	if err != nil {
 		return err

@@ -79,3 +79,15 @@ func (p *pass) leave(app units.App, why units.Reason) {
 	defer p.mu.Unlock()
 	p.done = append(p.done, units.Action{App: app.ID, Kind: units.Leave, Reason: why})
 }
+
+// create creates the networks and volumes of apps that are about to start, while systemd reads their
+// files. wait waits for that.
+func (p *pass) create(ctx context.Context, starts []units.App) (wait func()) {
+	starts = slices.DeleteFunc(slices.Clone(starts), func(app units.App) bool { return p.isBad(app.ID) })
+	if len(starts) == 0 {
+		return func() {}
+	}
+	var creation sync.WaitGroup
+	creation.Go(func() { p.host.Create(ctx, starts) })
+	return creation.Wait
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/reconcile/reconciletest"
 )
 
 // TestRestoreOfAStoppedAppNeedsNoImage: a stopped app has lost its files, and no registry answers. It
@@ -141,5 +142,31 @@ func TestAcquisitionEnds(t *testing.T) {
 		if took := time.Since(began); err != nil || took > 20*time.Second || asked.Load() > 12 || r.Due.After(time.Now()) || r.Due.IsZero() {
 			t.Errorf("%v, %v, asked %d times, due %v", err, took, asked.Load(), r.Due)
 		}
+	})
+}
+
+// TestObjectsBeforeStarts: the networks and volumes of the apps that a pass starts exist before it
+// starts any, and a pass that starts none creates none.
+func TestObjectsBeforeStarts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.Lacks["out"] = errNoRoute
+		host := m.Host()
+		host.Create = func(_ context.Context, apps []units.App) {
+			for _, a := range apps {
+				<-time.After(time.Minute)
+				m.Change(func() { m.Effects = append(m.Effects, reconciletest.Effect{Verb: "create", Target: a.ID}) })
+			}
+		}
+		pass := func(apps ...units.App) {
+			m.Effects = nil
+			_, _ = reconcile.Run(t.Context(), all(apps...), host)
+		}
+		pass(app("a", "1"), app("b", "1"), app("out", "1"))
+		equal(t, "log", []string{
+			"write app@a.container 1", "write app@b.container 1", "reload", "create a", "create b", "start app@a.service 1", "start app@b.service 1",
+		}, m.Did())
+		pass(app("a", "1"), app("b", "2"), app("out", "1"))
+		equal(t, "log of a restart", []string{"write app@b.container 2", "reload", "restart app@b.service 2"}, m.Did())
 	})
 }

@@ -214,6 +214,16 @@ func (m *Machine) Observe(ctx context.Context, names []string, others bool) (map
 	return found, nil
 }
 
+// HasUnits reports of which services systemd has a unit.
+func (m *Machine) HasUnits(ctx context.Context, names []string) (map[string]bool, error) {
+	found, err := m.Observe(ctx, names, false)
+	loaded := make(map[string]bool, len(found))
+	for name, u := range found {
+		loaded[name] = u.Loaded
+	}
+	return loaded, err
+}
+
 // answer waits until systemd has time to answer.
 func (m *Machine) answer(ctx context.Context) error {
 	m.mu.Lock()
