@@ -141,6 +141,12 @@ func contract(app *manifests.Resolved) (list []string) {
 		for _, name := range slices.Sorted(maps.Keys(c.Exports)) {
 			list = append(list, "export "+name+" of "+c.Capability)
 		}
+		if c.Onions != "" {
+			list = append(list, "onions of "+c.Capability)
+		}
+	}
+	for _, o := range app.Document.App.Onion {
+		list = append(list, "hidden service of port "+o.Port)
 	}
 	return list
 }

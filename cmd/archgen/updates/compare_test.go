@@ -47,6 +47,8 @@ func TestCompare(t *testing.T) {
 		"another target":     {was: image + ", volumes: [{name: data, target: /data}]}", is: image + ", volumes: [{name: data, target: /srv}]}", lost: []string{"volume data at /data in main"}},
 		"a capability":       {was: image + ", ports: [{name: web, container: 80}]}, provides: [{capability: page, port: web}]", is: image + "}", lost: []string{"capability page"}},
 		"an export":          {was: image + ", ports: [{name: web, container: 80}]}, provides: [{capability: page, port: web, exports: {path: /x}}]", is: image + ", ports: [{name: web, container: 80}]}, provides: [{capability: page, port: web}]", lost: []string{"export path of page"}},
+		"a hidden service":   {was: image + ", ports: [{name: web, container: 80}]}, onion: [{port: web}]", is: image + ", ports: [{name: web, container: 80}]}", lost: []string{"hidden service of port web"}},
+		"addresses of Tor":   {was: image + ", ports: [{name: socks, container: 9050}], volumes: [{name: data, target: /data}]}, provides: [{capability: tor, port: socks, onions: 'data/{app}-{port}/hostname'}]", is: image + ", ports: [{name: socks, container: 9050}], volumes: [{name: data, target: /data}]}, provides: [{capability: tor, port: socks}]", lost: []string{"onions of tor"}},
 		"a disposable mount": {was: image + ", volumes: [{disposable: true, target: /data}]}", is: image + "}"},
 	} {
 		was, is := resolved(t, c.was, ""), resolved(t, c.is, "")
