@@ -45,11 +45,12 @@ func (d Desired) Refused() map[string]Reason {
 
 // Find returns the valid app with an id.
 func (d Desired) Find(id string) (App, bool) {
-	i := slices.IndexFunc(d.Apps, func(a App) bool { return a.ID == id })
-	if i < 0 {
-		return App{}, false
+	for i := range d.Apps { // without a copy of each: a pass finds all apps
+		if d.Apps[i].ID == id {
+			return d.Apps[i], true
+		}
 	}
-	return d.Apps[i], true
+	return App{}, false
 }
 
 // Services is the names of the services of the apps.
