@@ -442,8 +442,18 @@ type Record struct {
 	Pending map[string]string `json:"pending,omitempty"`
 }
 
+// equal reports whether two records are the same.
+func (r Record) equal(s Record) bool {
+	return r.ManifestDigest == s.ManifestDigest && r.Tries == s.Tries && r.Last.Equal(s.Last) &&
+		r.Why == s.Why && r.Escalation == s.Escalation && r.RolledBack == s.RolledBack &&
+		r.Changed == s.Changed && maps.Equal(r.Pending, s.Pending)
+}
+
 // History is the records of apps by id.
 type History map[string]Record
+
+// Equal reports whether two histories have the same records.
+func (h History) Equal(other History) bool { return maps.EqualFunc(h, other, Record.equal) }
 
 // The budget of repairs. The first one is made at once. The delay before each further one grows,
 // up to an hour. After budgetTries the app counts as given up (gave-up).

@@ -1,7 +1,9 @@
 package units_test
 
 import (
+	"reflect"
 	"testing"
+	"time"
 
 	"github.com/archipelago-os/archipelago/units"
 )
@@ -27,6 +29,26 @@ func TestAppOfPull(t *testing.T) {
 	for unit, want := range map[string]string{units.PullOf("web"): "web", "app@web.service": "", "archipelago-recreate@web.service": ""} {
 		if got := units.AppOfPull(unit); got != want {
 			t.Errorf("%s: %q, want %q", unit, got, want)
+		}
+	}
+}
+
+// TestHistoryEqual: histories differ if any field of a record does.
+func TestHistoryEqual(t *testing.T) {
+	t.Parallel()
+	record := units.Record{ManifestDigest: "d", Tries: 1, Last: time.Unix(1, 0), Why: units.ReasonFileMissing, Escalation: 1, RolledBack: true, Changed: true, Pending: map[string]string{"a": "b"}}
+	one := units.History{"x": record}
+	if !one.Equal(units.History{"x": record}) || one.Equal(units.History{}) {
+		t.Error("the records of the apps are not compared")
+	}
+	for field, value := range reflect.ValueOf(record).Fields() {
+		other := record
+		if value.IsZero() {
+			t.Errorf("the test sets no %s", field.Name)
+		}
+		reflect.ValueOf(&other).Elem().FieldByIndex(field.Index).SetZero()
+		if one.Equal(units.History{"x": other}) {
+			t.Errorf("%s is not compared", field.Name)
 		}
 	}
 }

@@ -268,7 +268,7 @@ func (b *bench) sideBySide(ctx context.Context) ([]byte, error) {
 	for _, c := range f.contenders() {
 		sides = append(sides, &side{name: c.name})
 	}
-	for round := range max(1, b.rounds/5) {
+	for round := range max(1, b.rounds/2) {
 		for i, c := range f.contenders() {
 			fmt.Fprintf(os.Stderr, "bench: round %d, %d apps, %s\n", round, b.apps, c.name)
 			if err := f.measure(ctx, c, sides[i]); err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/limits"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/reconcile"
+	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/unitdir"
 )
 
@@ -99,7 +100,7 @@ func (m *Machine) ForDaemon(table *Table) reconcile.Host {
 	host := m.ForPreview()
 	services := m.Services
 	services.Known, services.starts = table, nil
-	host.Services, host.Files = services, SeenFiles{m.Files(), &unitdir.Seen{}}
+	host.Services, host.Files, host.Store = services, SeenFiles{m.Files(), &unitdir.Seen{}}, &statedir.Seen{Store: m.Store}
 	host.Health, host.Ask = nil, nil
 	host.WaitTimeout = daemonWait
 	host.Room = m.Limits().Room

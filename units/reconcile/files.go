@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 
 	"github.com/archipelago-os/archipelago/units"
@@ -77,7 +76,7 @@ func (p *pass) isRestored(a units.Action) bool {
 
 // keepHistory saves the history if it changed.
 func (p *pass) keepHistory() error {
-	if reflect.DeepEqual(p.kept, p.history) {
+	if p.kept.Equal(p.history) {
 		return nil
 	}
 	p.kept = maps.Clone(p.history)
