@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/importer"
@@ -232,13 +233,15 @@ func (p *project) findSecrets() {
 	}
 }
 
-// secretWords is how the names of secrets end.
-var secretWords = regexp.MustCompile(`(?i)(?:^|[_.-])(?:[A-Z0-9]*PASS|[A-Z0-9]*PASSWORD|[A-Z0-9]*PASSWD|PWD|PASSPHRASE|[A-Z]*TOKEN|[A-Z]*SECRET|SECRET_KEY(?:_BASE)?|API_?KEY|APP_KEY|PRIVATE_KEY|ENCRYPTION_KEY|ACCESS_KEY|MASTER_KEY|SIGNING_KEY|AUTH_KEY)$`)
+// secretWords is how the names of secrets end. It is compiled when it is needed, as tagAtEnd is.
+var secretWords = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)(?:^|[_.-])(?:[A-Z0-9]*PASS|[A-Z0-9]*PASSWORD|[A-Z0-9]*PASSWD|PWD|PASSPHRASE|[A-Z]*TOKEN|[A-Z]*SECRET|SECRET_KEY(?:_BASE)?|API_?KEY|APP_KEY|PRIVATE_KEY|ENCRYPTION_KEY|ACCESS_KEY|MASTER_KEY|SIGNING_KEY|AUTH_KEY)$`)
+})
 
 // isSecret reports whether the value of a variable is a secret.
 func (p *project) isSecret(name string) bool { return isSecretName(name) || p.Platform.isSecret(name) }
 
-func isSecretName(name string) bool { return secretWords.MatchString(name) }
+func isSecretName(name string) bool { return secretWords().MatchString(name) }
 
 // isSecretValue is false for what stands beside a secret's name without being one: a switch, a
 // number, a path or nothing. A secret of another app has its name in the manifest.
