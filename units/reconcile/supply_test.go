@@ -162,11 +162,11 @@ func TestObjectsBeforeStarts(t *testing.T) {
 			m.Effects = nil
 			_, _ = reconcile.Run(t.Context(), all(apps...), host)
 		}
-		pass(app("a", "1"), app("b", "1"), app("out", "1"))
+		pass(app("a", "1"), app("b", "1", "a"), app("out", "1"))
 		equal(t, "log", []string{
 			"write app@a.container 1", "write app@b.container 1", "reload", "create a", "create b", "start app@a.service 1", "start app@b.service 1",
 		}, m.Did())
-		pass(app("a", "1"), app("b", "2"), app("out", "1"))
+		pass(app("a", "1"), app("b", "2", "a"), app("out", "1"))
 		equal(t, "log of a restart", []string{"write app@b.container 2", "reload", "restart app@b.service 2"}, m.Did())
 	})
 }
