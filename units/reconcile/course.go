@@ -63,13 +63,16 @@ var errDetached = errors.New("it serves, and is not watched any longer")
 // it serves.
 func (p *pass) watch(ctx context.Context, app units.App, found map[string]units.Unit, remaining time.Duration) error {
 	if p.isServing(ctx, app, found) {
+		isDetached := p.host.Detach && len(p.containers(app.ID)) == 0 // only this pass can revert an adoption
+		if !isDetached {
+			p.tell(Event{Action: units.Action{App: app.ID, Kind: units.Leave}, Watched: remaining})
+		}
 		if own := p.courses[app.ID]; own != nil {
 			own.serve()
 		}
-		if p.host.Detach && len(p.containers(app.ID)) == 0 { // only this pass can revert an adoption
+		if isDetached {
 			return errDetached
 		}
-		p.tell(Event{Action: units.Action{App: app.ID, Kind: units.Leave}, Watched: remaining})
 	}
 	return p.untilExit(ctx, app, found, remaining)
 }
