@@ -25,18 +25,26 @@ func Missing(apps []units.App, shared units.Set, have map[string]units.Unit, exi
 		}
 	}
 	for _, f := range files {
-		switch filepath.Ext(f.Name) {
-		case ".volume":
-			if !exists(Volume, f.Value("VolumeName")) {
-				o.Volumes++
-			}
-		case ".network":
-			if !exists(Network, f.Value("NetworkName")) {
-				o.Networks++
-			}
+		switch kind, name := ObjectOf(f); {
+		case kind == "" || exists(kind, name):
+		case kind == Volume:
+			o.Volumes++
+		case kind == Network:
+			o.Networks++
 		}
 	}
 	return o
+}
+
+// ObjectOf is the kind and the name of the object that a file describes, empty if it describes none.
+func ObjectOf(f units.File) (kind, name string) {
+	switch filepath.Ext(f.Name) {
+	case ".volume":
+		return Volume, f.Value("VolumeName")
+	case ".network":
+		return Network, f.Value("NetworkName")
+	}
+	return "", ""
 }
 
 // anonymous is the number of volumes without a name that Podman makes for a container.

@@ -7,7 +7,6 @@ import (
 	"math/bits"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -16,7 +15,6 @@ import (
 
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/limits"
-	"github.com/archipelago-os/archipelago/units/podman"
 )
 
 // Limits reads the limits of the machine, and how much of each is in use, from files.
@@ -90,10 +88,11 @@ func (l Limits) Room() map[units.Limit]int {
 
 // Exists reports whether Podman has a volume or a network of that name.
 func (l Limits) Exists(kind, name string) bool {
+	path := filepath.Join(l.Volumes, name)
 	if kind == limits.Network {
-		return slices.Contains(podman.Networks(l.Networks), name)
+		path = filepath.Join(l.Networks, name+".json")
 	}
-	_, err := os.Stat(filepath.Join(l.Volumes, name))
+	_, err := os.Stat(path)
 	return err == nil
 }
 

@@ -46,11 +46,7 @@ func (m *Machine) missing(apps []units.App) (list units.Set) {
 	exists := m.Limits().Exists
 	for _, app := range apps {
 		for _, f := range app.Files {
-			switch {
-			case !isPlainObject(f):
-			case filepath.Ext(f.Name) == ".network" && !exists(limits.Network, f.Value("NetworkName")):
-				list = append(list, f)
-			case filepath.Ext(f.Name) == ".volume" && !exists(limits.Volume, f.Value("VolumeName")):
+			if isPlainObject(f) && !exists(limits.ObjectOf(f)) {
 				list = append(list, f)
 			}
 		}
@@ -61,13 +57,10 @@ func (m *Machine) missing(apps []units.App) (list units.Set) {
 // isPlainObject reports whether a file is of a network, or of a volume in Podman's own directory, and
 // none of its values is quoted.
 func isPlainObject(f units.File) bool {
-	switch filepath.Ext(f.Name) {
-	case ".network":
-	case ".volume":
-		if f.Value("Device") != "" || f.Value("Type") != "" || f.Value("Options") != "" {
-			return false
-		}
-	default:
+	switch kind, _ := limits.ObjectOf(f); {
+	case kind == "":
+		return false
+	case kind == limits.Volume && (f.Value("Device") != "" || f.Value("Type") != "" || f.Value("Options") != ""):
 		return false
 	}
 	for _, word := range append(f.Values("Options"), f.Values("Label")...) {
@@ -80,12 +73,13 @@ func isPlainObject(f units.File) bool {
 
 // createObject creates what a file describes, as the command in its unit does.
 func createObject(ctx context.Context, s podmancli.Service, f units.File) error {
-	if name := f.Value("VolumeName"); name != "" {
-		return s.CreateVolume(ctx, podmancli.Volume{Name: name, Labels: pairs(f.Values("Label"))})
+	kind, name := limits.ObjectOf(f)
+	labels := pairs(f.Values("Label"))
+	if kind == limits.Volume {
+		return s.CreateVolume(ctx, podmancli.Volume{Name: name, Labels: labels})
 	}
 	return s.CreateNetwork(ctx, podmancli.Network{
-		Name: f.Value("NetworkName"), Internal: f.Value("Internal") == "true",
-		Options: pairs(f.Values("Options")), Labels: pairs(f.Values("Label")),
+		Name: name, Internal: f.Value("Internal") == "true", Options: pairs(f.Values("Options")), Labels: labels,
 	})
 }
 
