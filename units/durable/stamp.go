@@ -1,9 +1,12 @@
 package durable
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"hash"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,7 +15,8 @@ import (
 // Stamp tells whether files have changed: that of other versions of the files has another text. It
 // reads no content. The zero value is that of no files.
 type Stamp struct {
-	text    []byte
+	sum     hash.Hash // of all files so far, nil without one
+	row     []byte    // memory for what is added to it
 	changed time.Time // the last change of any file
 }
 
@@ -20,17 +24,17 @@ type Stamp struct {
 func (s *Stamp) Add(path string) {
 	for _, follow := range []int{unix.AT_SYMLINK_NOFOLLOW, 0} {
 		var st unix.Stat_t
-		s.text = append(s.text, path...)
+		s.row = append(append(s.row[:0], path...), 0)
 		if unix.Fstatat(unix.AT_FDCWD, path, &st, follow) != nil {
-			s.text = append(s.text, " -\n"...)
+			s.addRow()
 			return
 		}
 		// The inode differs if the file was replaced. The change time differs even if the
 		// modification time was set to an earlier time.
 		for _, n := range []int64{int64(st.Mode), st.Size, st.Mtim.Nano(), int64(st.Ino), st.Ctim.Nano()} {
-			s.text = strconv.AppendInt(append(s.text, ' '), n, 16)
+			s.row = binary.BigEndian.AppendUint64(s.row, uint64(n))
 		}
-		s.text = append(s.text, '\n')
+		s.addRow()
 		if changed := time.Unix(st.Ctim.Unix()); changed.After(s.changed) {
 			s.changed = changed
 		}
@@ -38,6 +42,17 @@ func (s *Stamp) Add(path string) {
 			return
 		}
 	}
+}
+
+// addRow adds a row after its length: the rows of other files have another sum.
+func (s *Stamp) addRow() {
+	if s.sum == nil {
+		s.sum = sha256.New()
+	}
+	var length [8]byte
+	binary.BigEndian.PutUint64(length[:], uint64(len(s.row)))
+	s.sum.Write(length[:])
+	s.sum.Write(s.row)
 }
 
 // AddDir adds a directory and its files, and what is in those directories within it, or links to
@@ -50,16 +65,24 @@ func (s *Stamp) AddDir(dir string, enter func(within string) bool) {
 func (s *Stamp) addEntries(dir, within string, enter func(within string) bool) {
 	entries, _ := os.ReadDir(dir) // one that can't be read has no files
 	for _, e := range entries {
-		path, within := filepath.Join(dir, e.Name()), filepath.Join(within, e.Name())
+		path := filepath.Join(dir, e.Name())
 		s.Add(path)
-		if !e.Type().IsRegular() && enter(within) {
+		if e.Type().IsRegular() {
+			continue
+		}
+		if within := filepath.Join(within, e.Name()); enter(within) {
 			s.addEntries(path, within, enter)
 		}
 	}
 }
 
 // String is the text of the stamp.
-func (s *Stamp) String() string { return string(s.text) }
+func (s *Stamp) String() string {
+	if s.sum == nil {
+		return ""
+	}
+	return hex.EncodeToString(s.sum.Sum(nil))
+}
 
 // IsSettled reports whether a change from now on changes the text: see Identity.
 func (s *Stamp) IsSettled(now time.Time) bool { return now.Sub(s.changed) > settling }
