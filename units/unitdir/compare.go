@@ -41,12 +41,13 @@ type entry struct {
 // entries is what is in a directory, sorted by name.
 type entries []entry
 
-func (l entries) find(name string) (entry, bool) {
-	i, isThere := slices.BinarySearchFunc(l, name, func(e entry, name string) int { return strings.Compare(e.name, name) })
-	if !isThere {
-		return entry{}, false
+// find returns the index of a name. It looks at guess first: who looks up many names does so in their
+// order.
+func (l entries) find(name string, guess int) (index int, isThere bool) {
+	if guess < len(l) && l[guess].name == name {
+		return guess, true
 	}
-	return l[i], true
+	return slices.BinarySearchFunc(l, name, func(e entry, name string) int { return strings.Compare(e.name, name) })
 }
 
 // listAll is all entries of a directory.
@@ -101,16 +102,21 @@ func compare(d *durable.Directory, list lister, want units.Set, owns func(units.
 		return p, err
 	}
 	p.entries, p.ours = entries, make(units.Set, 0, len(want))
-	seen.forget(entries)
-	wanted := make(map[string]bool, len(want))
+	isWanted := make([]bool, len(entries))
+	next := 0
 	for _, f := range want {
-		wanted[f.Name] = true
-		if err := p.compareFile(f); err != nil {
+		i, isThere := entries.find(f.Name, next)
+		if !isThere {
+			p.rewrite(f, units.FileMissing)
+			continue
+		}
+		next, isWanted[i] = i+1, true
+		if err := p.compareFile(f, entries[i]); err != nil {
 			return p, err
 		}
 	}
-	for _, e := range entries {
-		if err := p.compareRest(e, wanted, owns); err != nil {
+	for i, e := range entries {
+		if err := p.compareRest(e, isWanted[i], owns); err != nil {
 			return p, err
 		}
 	}
@@ -134,12 +140,7 @@ func compareOwn(d *durable.Directory, list lister, want units.Set, owns func(uni
 }
 
 // compareFile compares what has the name of a wanted file.
-func (p *plan) compareFile(f units.File) error {
-	e, present := p.entries.find(f.Name)
-	if !present {
-		p.rewrite(f, units.FileMissing)
-		return nil
-	}
+func (p *plan) compareFile(f units.File, e entry) error {
 	if !e.kind.IsRegular() {
 		p.replaceOdd(f)
 		return nil
@@ -213,7 +214,7 @@ func isText(content []byte) bool {
 }
 
 // compareRest examines a file that is not wanted.
-func (p *plan) compareRest(e entry, wanted map[string]bool, owns func(units.Ownership) bool) error {
+func (p *plan) compareRest(e entry, isWanted bool, owns func(units.Ownership) bool) error {
 	name := e.name
 	switch {
 	case !e.kind.IsRegular():
@@ -224,7 +225,7 @@ func (p *plan) compareRest(e entry, wanted map[string]bool, owns func(units.Owne
 	case durable.IsTemp(name):
 		p.leftovers = append(p.leftovers, name)
 		return nil
-	case wanted[name] || !isUnit(name) || owns == nil:
+	case isWanted || !isUnit(name) || owns == nil:
 		return nil
 	}
 	found, _, err := p.seen.read(p.dir, name, nil, p.buf)

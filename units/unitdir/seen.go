@@ -51,10 +51,10 @@ func (s *Seen) read(d *durable.Directory, name string, wanted, buf []byte) (*see
 		return &seenFile{content: content}, perm, err
 	}
 	before, err := d.Identify(name)
-	now := time.Now()
 	if known, ok := s.files[name]; ok && err == nil && known.identity == before {
 		return known, before.Perm(), nil
 	}
+	now := time.Now()
 	delete(s.files, name)
 	content, perm, err := d.Read(name, nil, maxFile)
 	if err != nil {
@@ -76,12 +76,15 @@ func (s *Seen) list(d *durable.Directory) (entries, error) {
 	if err != nil {
 		return listAll(d)
 	}
-	now := time.Now()
 	if s.entries != nil && s.directory == before {
 		return s.entries, nil
 	}
+	now := time.Now()
 	entries, err := listAll(d)
 	s.directory, s.entries = durable.Identity{}, nil
+	if err == nil {
+		s.forget(entries)
+	}
 	if err == nil && before.IsSettled(now) {
 		s.directory, s.entries = before, entries
 	}
@@ -110,11 +113,8 @@ func (s *Seen) Look(dir string, want units.Set) (map[string]units.FoundFile, uni
 
 // forget forgets the files that do not exist any more.
 func (s *Seen) forget(now entries) {
-	if s == nil {
-		return
-	}
 	for name := range s.files {
-		if _, exists := now.find(name); !exists {
+		if _, exists := now.find(name, 0); !exists {
 			delete(s.files, name)
 		}
 	}

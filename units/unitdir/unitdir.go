@@ -173,8 +173,10 @@ func lost(dir string, want units.Set, list lister) units.Set {
 		if err != nil {
 			return nil
 		}
+		next := 0
 		lacks = func(name string) bool {
-			_, isThere := entries.find(name)
+			i, isThere := entries.find(name, next)
+			next = i + 1
 			return !isThere
 		}
 	}
