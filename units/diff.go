@@ -498,13 +498,19 @@ func (d *differ) due(at time.Time) {
 }
 
 // appsInOrder sorts apps by id, and each after the apps that it needs. Resolve has refused cycles.
+//
+// The result may be the list itself: a pass over many apps that are in order copies none.
 func appsInOrder(apps []App) []App {
-	byID := slices.Clone(apps)
-	slices.SortFunc(byID, func(a, b App) int { return cmp.Compare(a.ID, b.ID) })
-	return inOrder(byID, func(a App) string { return a.ID }, func(a App) []string { return a.Needs })
+	byID := func(a, b App) int { return cmp.Compare(a.ID, b.ID) }
+	if !slices.IsSortedFunc(apps, byID) {
+		apps = slices.Clone(apps)
+		slices.SortFunc(apps, byID)
+	}
+	return inOrder(apps, func(a App) string { return a.ID }, func(a App) []string { return a.Needs })
 }
 
-// inOrder puts each item after those that it names, and otherwise keeps the order.
+// inOrder puts each item after those that it names, and otherwise keeps the order. The result may be
+// the list itself.
 func inOrder[T any](items []T, name func(T) string, after func(T) []string) []T {
 	if len(items) < 2 {
 		return items
@@ -512,6 +518,13 @@ func inOrder[T any](items []T, name func(T) string, after func(T) []string) []T 
 	byName := make(map[string]int, len(items))
 	for i, item := range items {
 		byName[name(item)] = i
+	}
+	isInOrder := true
+	for i, item := range items {
+		isInOrder = isInOrder && !slices.ContainsFunc(after(item), func(n string) bool { return byName[n] > i })
+	}
+	if isInOrder {
+		return items
 	}
 	list := make([]T, 0, len(items))
 	seen := make([]bool, len(items))

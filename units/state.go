@@ -1,6 +1,7 @@
 package units
 
 import (
+	"cmp"
 	"maps"
 	"math"
 	"slices"
@@ -45,12 +46,15 @@ func (d Desired) Refused() map[string]Reason {
 
 // Find returns the valid app with an id.
 func (d Desired) Find(id string) (App, bool) {
-	for i := range d.Apps { // without a copy of each: a pass finds all apps
-		if d.Apps[i].ID == id {
-			return d.Apps[i], true
-		}
+	// A pass finds all apps, which mostly are in order.
+	i, isThere := slices.BinarySearchFunc(d.Apps, id, func(a App, id string) int { return cmp.Compare(a.ID, id) })
+	if !isThere {
+		i = slices.IndexFunc(d.Apps, func(a App) bool { return a.ID == id })
 	}
-	return App{}, false
+	if i < 0 {
+		return App{}, false
+	}
+	return d.Apps[i], true
 }
 
 // Services is the names of the services of the apps.

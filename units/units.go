@@ -75,7 +75,10 @@ func (s Set) Of(app string) Set {
 
 // Sort sorts the set by name. Files of the same name keep their order.
 func (s Set) Sort() {
-	slices.SortStableFunc(s, func(a, b File) int { return cmp.Compare(a.Name, b.Name) })
+	byName := func(a, b File) int { return cmp.Compare(a.Name, b.Name) }
+	if !slices.IsSortedFunc(s, byName) {
+		slices.SortStableFunc(s, byName)
+	}
 }
 
 // Find returns the file of that name.
