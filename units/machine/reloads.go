@@ -166,7 +166,7 @@ func (t *touched) of(names []string) []string {
 // there is none.
 func (t *touched) isGeneratedAnew(name string) bool {
 	for _, dir := range t.generated {
-		at, err := changedAt(filepath.Join(dir.path, name))
+		at, err := changedAt(dir.path + "/" + name)
 		if err == nil {
 			return at.After(dir.at)
 		}
@@ -178,7 +178,7 @@ func (t *touched) isGeneratedAnew(name string) bool {
 // one that exists.
 func (t *touched) isSourceTouched(name string) bool {
 	for _, dir := range t.sources {
-		at, err := changedAt(filepath.Join(dir, units.ContainerFile(units.ContainerOf(name))))
+		at, err := changedAt(dir + "/" + units.ContainerFile(units.ContainerOf(name)))
 		if err == nil {
 			return !at.Before(t.since)
 		}

@@ -23,7 +23,7 @@ import (
 type Table struct {
 	mu    sync.Mutex
 	began time.Time
-	rows  map[string]row
+	rows  map[string]*row
 	// watched is the control groups whose changes are reported to Touch.
 	watched map[string]string
 }
@@ -55,7 +55,7 @@ func (t *Table) observe(ctx context.Context, s Services, names []string) (map[st
 	}
 	isOld := time.Since(t.began) > maxAge
 	if !isKnown || isOld {
-		t.rows, t.began = map[string]row{}, time.Now()
+		t.rows, t.began = map[string]*row{}, time.Now()
 	}
 	if t.forget(marks) || !t.has(names) {
 		if err := t.read(ctx, s, names); err != nil {
@@ -65,10 +65,9 @@ func (t *Table) observe(ctx context.Context, s Services, names []string) (map[st
 	found := make(map[string]units.Unit, len(t.rows))
 	var loaded []string
 	for name, r := range t.rows {
-		if found[name], err = t.now(&r); err != nil {
+		if found[name], err = t.now(r); err != nil {
 			return nil, fmt.Errorf("reading the container of %s: %w", name, err)
 		}
-		t.rows[name] = r
 		if r.listed.LoadState == "loaded" && !r.isForgotten {
 			loaded = append(loaded, name)
 		}
@@ -98,7 +97,7 @@ func (t *Table) forget(marks map[string]systemd.Mark) (isChanged bool) {
 }
 
 // isAtRest reports whether every change of the service causes a signal.
-func (r row) isAtRest() bool {
+func (r *row) isAtRest() bool {
 	switch {
 	case r.state.Job != "" || r.listed.JobID != 0:
 		return false
@@ -145,7 +144,7 @@ func (t *Table) read(ctx context.Context, s Services, names []string) error {
 	}
 	for name, f := range found {
 		isForgotten := slices.ContainsFunc(forgotten, func(u systemd.Listed) bool { return u.Name == name })
-		t.rows[name] = row{state: f.State, at: at, container: f.Container, listed: inShort[name], isForgotten: isForgotten}
+		t.rows[name] = &row{state: f.State, at: at, container: f.Container, listed: inShort[name], isForgotten: isForgotten}
 	}
 	return nil
 }
@@ -175,9 +174,8 @@ func (t *Table) now(r *row) (u units.Unit, err error) {
 func (t *Table) Watch(groups map[string]string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for name, r := range t.rows {
+	for _, r := range t.rows {
 		r.isFollowed = r.isFollowed && groups[r.container.Payload] != ""
-		t.rows[name] = r
 	}
 	t.watched = groups
 }
@@ -189,7 +187,7 @@ func (t *Table) Touch(app string) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	maps.DeleteFunc(t.rows, func(name string, _ row) bool { return units.AppOf(name) == app })
+	maps.DeleteFunc(t.rows, func(name string, _ *row) bool { return units.AppOf(name) == app })
 }
 
 // clear has all services read again.

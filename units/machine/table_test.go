@@ -135,16 +135,15 @@ func TestTableFollows(t *testing.T) {
 	payload := "../../.." + dir // below /sys/fs/cgroup
 	table := &Table{}
 	again := func() {
-		table.rows = map[string]row{service: {state: units.Unit{Active: units.Active}, container: podman.Running{ID: "1", Payload: payload}}}
+		table.rows = map[string]*row{service: {state: units.Unit{Active: units.Active}, container: podman.Running{ID: "1", Payload: payload}}}
 	}
 	isEnded := func() bool {
 		t.Helper()
 		r := table.rows[service]
-		u, err := table.now(&r)
+		u, err := table.now(r)
 		if err != nil {
 			t.Fatal(err)
 		}
-		table.rows[service] = r
 		return u.Active == units.Deactivating
 	}
 	again()
