@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/archipelago-os/archipelago/units"
@@ -143,7 +144,7 @@ func (p *pass) recollect() (err error) {
 	if p.past.History, err = p.host.Store.History(); err != nil {
 		return err
 	}
-	p.kept = maps.Clone(p.past.History)
+	p.kept = p.past.History
 	p.past.Adoptions, err = p.host.Store.Adoptions()
 	p.past.Good, p.past.DataFormat = p.lastGood, p.host.Store.DataFormat
 	return err
@@ -275,36 +276,35 @@ const probers = 16
 // probe adds the health of every running service.
 func (p *pass) probe(ctx context.Context, basis units.Basis) {
 	type asked struct {
-		file units.File
-		part units.Part
+		file   units.File
+		part   *units.Part
+		health units.Health
 	}
-	var wg sync.WaitGroup
-	queue := make(chan asked)
-	for range probers {
-		wg.Go(func() {
-			for a := range queue {
-				p.mu.Lock()
-				u := p.have.Units[a.part.Service]
-				p.mu.Unlock()
-				u.Health, _ = p.host.Health(ctx, a.file, a.part, u)
-				p.mu.Lock()
-				p.have.Units[a.part.Service] = u
-				p.mu.Unlock()
-			}
-		})
-	}
+	list := make([]asked, 0, len(basis.Apps))
 	for _, app := range basis.Apps {
-		for _, part := range app.Parts {
-			p.mu.Lock()
-			isActive := p.have.Units[part.Service].Active == units.Active
-			p.mu.Unlock()
-			if file, ok := app.Files.Find(part.File); isActive && ok {
-				queue <- asked{file, part}
+		for i := range app.Parts {
+			part := &app.Parts[i]
+			if file, ok := app.Files.Find(part.File); ok && p.have.Units[part.Service].Active == units.Active {
+				list = append(list, asked{file: file, part: part})
 			}
 		}
 	}
-	close(queue)
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range min(probers, len(list)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(list)); i = next.Add(1) - 1 {
+				a := &list[i]
+				a.health, _ = p.host.Health(ctx, a.file, *a.part, p.have.Units[a.part.Service])
+			}
+		})
+	}
 	wg.Wait()
+	for _, a := range list {
+		u := p.have.Units[a.part.Service]
+		u.Health = a.health
+		p.have.Units[a.part.Service] = u
+	}
 }
 
 // saveHistory updates and saves the records of repairs: those of healthy apps expire after a
@@ -506,7 +506,7 @@ func (p *pass) undone() []units.Action {
 }
 
 func (p *pass) report() Report {
-	r := Report{Actions: append([]units.Action{}, p.done...), Results: []Result{}, Apps: slices.Clone(p.plan.Basis.Apps), Units: p.have.Units, Ours: p.have.Ours, Undone: p.undone(), Due: p.dueTime()}
+	r := Report{Actions: append([]units.Action{}, p.done...), Results: make([]Result, 0, len(p.results)), Apps: slices.Clip(p.plan.Basis.Apps), Units: p.have.Units, Ours: p.have.Ours, Undone: p.undone(), Due: p.dueTime()}
 	asked := map[string]bool{}
 	for _, app := range p.want.Apps {
 		asked[app.ID] = true
