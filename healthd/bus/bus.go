@@ -32,8 +32,11 @@ const (
 )
 
 const (
-	// spacing is the least time between two signals.
-	spacing = 250 * time.Millisecond
+	// spacing is the least time between two signals, and busiest the most. A signal has all apps: with
+	// three hundred it takes several milliseconds, and apps in a crash loop change all the time. So the
+	// next one waits for share times as long as the last one took.
+	spacing, busiest = 250 * time.Millisecond, 3 * time.Second
+	share            = 200
 	// After a lost connection the bus is tried again after firstPause, doubled each time.
 	firstPause, lastPause = 100 * time.Millisecond, 30 * time.Second
 	// missed is the pause after which a missing bus is reported: a bus that only restarts is
@@ -97,13 +100,13 @@ func (s Server) stand(ctx context.Context, stood func()) error {
 	}
 	// The properties already have the current status.
 	status, _ := o.StatusFeed.Status()
-	told := o.properties(status, o.factsOfAll(status))
+	first := told{status.Apps, o.factsOfAll(status.Apps, told{})}
 	// Another owner keeps the name; the bus gives it to us when that owner exits.
 	if _, err := conn.RequestName(Name, 0); err != nil {
 		return fmt.Errorf("%w%s", err, s.hint(err))
 	}
 	stood()
-	return o.tell(ctx, status, told)
+	return o.tell(ctx, first, o.properties(status, first.facts))
 }
 
 // hint is how to fix what keeps healthd from the bus.
@@ -115,32 +118,35 @@ func (s Server) hint(err error) string {
 	return ""
 }
 
-// tell signals changes until the connection ends. told is what the properties of before said.
-func (o *object) tell(ctx context.Context, before healthd.Status, told map[string]any) error {
+// tell signals changes until the connection ends. before is what the properties said.
+func (o *object) tell(ctx context.Context, of told, before map[string]any) error {
 	for {
 		select {
 		case <-o.StatusFeed.Changed():
 		case <-o.conn.Context().Done():
 			return errors.New("the connection to the bus ended")
 		}
+		start := time.Now()
 		status, _ := o.StatusFeed.Status()
-		apps := told["Apps"]
-		if !haveSameFacts(before.Apps, status.Apps) { // with many apps, making them takes longer than a pass
-			apps = o.factsOfAll(status)
-		}
-		now, changed := o.properties(status, apps), map[string]any{}
+		of = told{status.Apps, o.factsOfAll(status.Apps, of)}
+		now, changed := o.properties(status, of.facts), map[string]any{}
 		for name, value := range now {
-			if !reflect.DeepEqual(value, told[name]) {
+			if !reflect.DeepEqual(value, before[name]) {
 				changed[name] = value
 			}
 		}
-		before, told = status, now
+		before = now
 		if len(changed) == 0 {
 			continue
 		}
 		if err := o.conn.Emit(Path, properties+".PropertiesChanged", Name, variants(changed), []string{}); err != nil {
 			return err
 		}
-		rest(ctx, spacing)
+		rest(ctx, spacingAfter(time.Since(start)))
 	}
+}
+
+// spacingAfter is the time until the next signal, after one that took a time.
+func spacingAfter(took time.Duration) time.Duration {
+	return min(max(spacing, share*took), busiest)
 }

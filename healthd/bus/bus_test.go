@@ -147,12 +147,58 @@ func TestSameFacts(t *testing.T) {
 	} {
 		other := app(change)
 		want := fmt.Sprint(factsOf(base)) == fmt.Sprint(factsOf(other))
-		if haveSameFacts([]healthd.App{base}, []healthd.App{other}) != want {
+		if haveSameFacts(&base, &other) != want {
 			t.Errorf("%s: the facts are the same: %v", name, want)
 		}
 	}
-	if haveSameFacts(nil, []healthd.App{base}) {
-		t.Error("a new app has no facts")
+}
+
+// What signals cost is bounded, however many apps they are about and however often those change.
+func TestSignalsAreSpaced(t *testing.T) {
+	t.Parallel()
+	for took, want := range map[time.Duration]time.Duration{
+		0: spacing, time.Millisecond: spacing, 5 * time.Millisecond: time.Second, time.Minute: busiest,
+	} {
+		if got := spacingAfter(took); got != want {
+			t.Errorf("after a signal that took %v the next one waits for %v, want %v", took, got, want)
+		}
+	}
+}
+
+// The facts of apps that did not change are those that were told.
+func TestFactsAreMadeOnce(t *testing.T) {
+	t.Parallel()
+	o := &object{}
+	app := func(id string, restarts uint32) healthd.App {
+		return healthd.App{App: status.App{ID: id, Condition: status.Condition{Restarts: restarts}}}
+	}
+	first := []healthd.App{app("a", 0), app("b", 0), app("c", 0)}
+	before := told{first, o.factsOfAll(first, told{})}
+	isTold := func(facts map[string]dbus.Variant, id string) bool {
+		return reflect.ValueOf(facts).Pointer() == reflect.ValueOf(before.facts[id]).Pointer()
+	}
+	for name, c := range map[string]struct {
+		now []healthd.App
+		old string // the apps whose facts were told
+	}{
+		"all as before": {first, "abc"},
+		"one changed":   {[]healthd.App{app("a", 0), app("b", 1), app("c", 0)}, "ac"},
+		"one new":       {[]healthd.App{app("0", 0), app("a", 0), app("b", 0), app("c", 0)}, "abc"},
+		"one gone":      {[]healthd.App{app("b", 0), app("c", 0)}, "bc"},
+		"one replaced":  {[]healthd.App{app("a", 0), app("b", 0), app("d", 0)}, "ab"},
+	} {
+		facts, old := o.factsOfAll(c.now, before), ""
+		for _, a := range c.now {
+			if isTold(facts[a.ID], a.ID) {
+				old += a.ID
+			}
+			if want := variants(factsOf(a)); !reflect.DeepEqual(facts[a.ID], want) {
+				t.Errorf("%s: %s has %v, want %v", name, a.ID, facts[a.ID], want)
+			}
+		}
+		if old != c.old || len(facts) != len(c.now) {
+			t.Errorf("%s: %d facts, and those of %q were made before, want %q", name, len(facts), old, c.old)
+		}
 	}
 }
 
@@ -173,7 +219,7 @@ func TestSystemTellsNoWords(t *testing.T) {
 	t.Parallel()
 	for scope, want := range map[units.Scope]string{units.User: "verifying blocks", units.System: ""} {
 		o := &object{Server: Server{Scope: scope}}
-		apps, _ := o.properties(someStatus(), o.factsOfAll(someStatus()))["Apps"].(map[string]map[string]dbus.Variant)
+		apps, _ := o.properties(someStatus(), o.factsOfAll(someStatus().Apps, told{}))["Apps"].(map[string]map[string]dbus.Variant)
 		if got := apps["knots"]["Detail"].Value(); got != want {
 			t.Errorf("%s: the property has %q, want %q", scope, got, want)
 		}
@@ -352,7 +398,7 @@ func TestIntrospection(t *testing.T) {
 	for _, p := range node.Interfaces[0].Properties {
 		inFile[p.Name] = p.Type
 	}
-	for name, value := range o.properties(healthd.Status{}, o.factsOfAll(healthd.Status{})) {
+	for name, value := range o.properties(healthd.Status{}, o.factsOfAll(nil, told{})) {
 		inObject[name] = dbus.SignatureOf(value).String()
 	}
 	if d := cmp.Diff(inFile, inObject); d != "" {

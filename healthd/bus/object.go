@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -185,7 +186,7 @@ func (p *propertiesOf) GetAll(of string) (map[string]dbus.Variant, *dbus.Error) 
 	}
 	status, _ := p.StatusFeed.Status()
 	o := (*object)(p)
-	return variants(o.properties(status, o.factsOfAll(status))), nil
+	return variants(o.properties(status, o.factsOfAll(status.Apps, told{}))), nil
 }
 
 // Set refuses to set a property.
@@ -201,30 +202,47 @@ func (o *object) properties(status healthd.Status, apps any) map[string]any {
 	}
 }
 
-// factsOfAll is the facts of all apps, by id.
-func (o *object) factsOfAll(status healthd.Status) map[string]map[string]dbus.Variant {
-	apps := make(map[string]map[string]dbus.Variant, len(status.Apps))
-	for _, a := range status.Apps {
+// told is what was said about apps.
+type told struct {
+	// apps is the apps, sorted by id, and facts their facts.
+	apps  []healthd.App
+	facts map[string]map[string]dbus.Variant
+}
+
+// factsOfAll is the facts of all apps, by id. It makes only those that were not told: with many apps,
+// making all takes longer than a pass. If all were told, it returns what was told.
+func (o *object) factsOfAll(now []healthd.App, before told) map[string]map[string]dbus.Variant {
+	facts, isNew := make(map[string]map[string]dbus.Variant, len(now)), len(now) != len(before.apps)
+	for i := range now {
+		id := now[i].ID
+		if j, was := find(before.apps, id, i); was && haveSameFacts(&before.apps[j], &now[i]) {
+			facts[id] = before.facts[id]
+			continue
+		}
+		isNew = true
+		a := now[i]
 		if o.Scope == units.System { // its bus delivers signals to every user
 			a = withoutWords(a)
 		}
-		apps[a.ID] = variants(factsOf(a))
+		facts[id] = variants(factsOf(a))
 	}
-	return apps
+	if !isNew {
+		return before.facts
+	}
+	return facts
 }
 
-// haveSameFacts reports whether factsOf is the same for all.
-func haveSameFacts(before, now []healthd.App) bool {
-	if len(before) != len(now) {
-		return false
+// find returns the index of an app. It looks at guess first.
+func find(apps []healthd.App, id string, guess int) (index int, isThere bool) {
+	if guess < len(apps) && apps[guess].ID == id {
+		return guess, true
 	}
-	for i := range now {
-		a, b := &before[i], &now[i] // a copy of each would be most of the garbage of a quiet healthd
-		if a.PassError != b.PassError || !maps.Equal(a.Repairs, b.Repairs) || !reflect.DeepEqual(&a.App, &b.App) {
-			return false
-		}
-	}
-	return true
+	return slices.BinarySearchFunc(apps, id, func(a healthd.App, id string) int { return cmp.Compare(a.ID, id) })
+}
+
+// haveSameFacts reports whether factsOf is the same for both.
+func haveSameFacts(a, b *healthd.App) bool {
+	return a.PassError == b.PassError && maps.Equal(a.Repairs, b.Repairs) && reflect.DeepEqual(&a.App, &b.App)
 }
 
 // factsOf is what a signal says about an app. The latency is left out: it changes with every
