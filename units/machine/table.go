@@ -57,10 +57,18 @@ func (t *Table) observe(ctx context.Context, s Services, names []string) (map[st
 	if !isKnown || isOld {
 		t.rows, t.began = map[string]*row{}, time.Now()
 	}
-	if t.forget(marks) || !t.has(names) {
-		if err := t.read(ctx, s, names); err != nil {
-			return nil, err
+	isChanged, moving := t.forget(marks), t.moving()
+	switch {
+	case isChanged || !t.has(names) || slices.ContainsFunc(moving, isPull):
+		for _, name := range moving {
+			delete(t.rows, name)
 		}
+		err = t.read(ctx, s, names)
+	case len(moving) > 0: // one that has restarted is for hours: the others need not be listed each time
+		err = t.reread(ctx, s, moving)
+	}
+	if err != nil {
+		return nil, err
 	}
 	found := make(map[string]units.Unit, len(t.rows))
 	var loaded []string
@@ -87,14 +95,20 @@ func (t *Table) forget(marks map[string]systemd.Mark) (isChanged bool) {
 			isChanged = true
 		}
 	}
-	for name, r := range t.rows {
-		if !r.isAtRest() {
-			delete(t.rows, name)
-			isChanged = true
-		}
-	}
 	return isChanged
 }
+
+// moving is the services that may have changed without a signal.
+func (t *Table) moving() (names []string) {
+	for name, r := range t.rows {
+		if !r.isAtRest() {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func isPull(name string) bool { return units.AppOfPull(name) != "" }
 
 // isAtRest reports whether every change of the service causes a signal.
 func (r *row) isAtRest() bool {
@@ -145,6 +159,24 @@ func (t *Table) read(ctx context.Context, s Services, names []string) error {
 	for name, f := range found {
 		isForgotten := slices.ContainsFunc(forgotten, func(u systemd.Listed) bool { return u.Name == name })
 		t.rows[name] = &row{state: f.State, at: at, container: f.Container, listed: inShort[name], isForgotten: isForgotten}
+	}
+	return nil
+}
+
+// reread reads services that systemd has loaded.
+func (t *Table) reread(ctx context.Context, s Services, names []string) error {
+	listed, err := s.Manager.List(ctx, names...)
+	if err != nil {
+		return err
+	}
+	at := time.Now()
+	found, err := s.read(ctx, listed, nil)
+	if err != nil {
+		return err
+	}
+	for _, u := range listed {
+		f := found[u.Name]
+		t.rows[u.Name] = &row{state: f.State, at: at, container: f.Container, listed: u}
 	}
 	return nil
 }
