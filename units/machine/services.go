@@ -159,12 +159,14 @@ func (s Services) All(ctx context.Context, names []string) (map[string]Service, 
 	return s.full(ctx, append(listed, forgotten...))
 }
 
+// isPull reports whether a unit is one that acquires what an app lacks.
+func isPull(name string) bool { return units.AppOfPull(name) != "" }
+
 // listed lists the named services, and with others all services of apps. forgotten is the
 // named services that systemd had not loaded, known only with others: systemd unloads a
 // unit that is neither active, failed nor needed. listed does not query pull units by name,
 // because that would load them; without others it finds them by pattern.
 func (s Services) listed(ctx context.Context, names []string, others bool) (known, forgotten []systemd.Listed, err error) {
-	isPull := func(name string) bool { return units.AppOfPull(name) != "" }
 	services := slices.DeleteFunc(slices.Clone(names), isPull)
 	if !others {
 		known, err = s.Manager.List(ctx, services...)
@@ -426,7 +428,7 @@ func telling(lines []string, name string) []string {
 // wrote.
 func (s Services) LastLines(ctx context.Context, unit string) []string {
 	matches := written(s.Scope, unit)
-	if units.AppOfPull(unit) != "" {
+	if isPull(unit) {
 		matches = []string{writtenIn(s.Scope, unit)}
 	}
 	lines := s.journal(ctx, append([]string{"--lines=20"}, matches...)...)

@@ -58,11 +58,12 @@ func (t *Table) observe(ctx context.Context, s Services, names []string) (map[st
 		t.rows, t.began = map[string]*row{}, time.Now()
 	}
 	isChanged, moving := t.forget(marks), t.moving()
+	isWhole := isChanged || !t.has(names) || slices.ContainsFunc(moving, isPull)
+	for _, name := range moving {
+		delete(t.rows, name)
+	}
 	switch {
-	case isChanged || !t.has(names) || slices.ContainsFunc(moving, isPull):
-		for _, name := range moving {
-			delete(t.rows, name)
-		}
+	case isWhole:
 		err = t.read(ctx, s, names)
 	case len(moving) > 0: // one that has restarted is for hours: the others need not be listed each time
 		err = t.reread(ctx, s, moving)
@@ -88,7 +89,7 @@ func (t *Table) forget(marks map[string]systemd.Mark) (isChanged bool) {
 	for name, mark := range marks {
 		r, isThere := t.rows[name]
 		switch {
-		case units.AppOf(name) == "" && units.AppOfPull(name) == "":
+		case units.AppOf(name) == "" && !isPull(name):
 		case mark == systemd.Reread && isThere && r.isForgotten: // a look at the unit causes it
 		default:
 			delete(t.rows, name)
@@ -108,8 +109,6 @@ func (t *Table) moving() (names []string) {
 	return names
 }
 
-func isPull(name string) bool { return units.AppOfPull(name) != "" }
-
 // isAtRest reports whether every change of the service causes a signal.
 func (r *row) isAtRest() bool {
 	switch {
@@ -127,7 +126,7 @@ func (r *row) isAtRest() bool {
 func (t *Table) has(names []string) bool {
 	return !slices.ContainsFunc(names, func(name string) bool {
 		_, isThere := t.rows[name]
-		return !isThere && units.AppOfPull(name) == ""
+		return !isThere && !isPull(name)
 	})
 }
 
@@ -150,17 +149,7 @@ func (t *Table) read(ctx context.Context, s Services, names []string) error {
 		_, isThere := t.rows[u.Name]
 		return isThere
 	}
-	listed, forgotten = slices.DeleteFunc(listed, isKnown), slices.DeleteFunc(forgotten, isKnown)
-	at := time.Now()
-	found, err := s.read(ctx, listed, forgotten)
-	if err != nil {
-		return err
-	}
-	for name, f := range found {
-		isForgotten := slices.ContainsFunc(forgotten, func(u systemd.Listed) bool { return u.Name == name })
-		t.rows[name] = &row{state: f.State, at: at, container: f.Container, listed: inShort[name], isForgotten: isForgotten}
-	}
-	return nil
+	return t.add(ctx, s, slices.DeleteFunc(listed, isKnown), slices.DeleteFunc(forgotten, isKnown))
 }
 
 // reread reads services that systemd has loaded.
@@ -169,14 +158,20 @@ func (t *Table) reread(ctx context.Context, s Services, names []string) error {
 	if err != nil {
 		return err
 	}
+	return t.add(ctx, s, listed, nil)
+}
+
+// add reads listed services into the table.
+func (t *Table) add(ctx context.Context, s Services, listed, forgotten []systemd.Listed) error {
 	at := time.Now()
-	found, err := s.read(ctx, listed, nil)
+	found, err := s.read(ctx, listed, forgotten)
 	if err != nil {
 		return err
 	}
-	for _, u := range listed {
-		f := found[u.Name]
-		t.rows[u.Name] = &row{state: f.State, at: at, container: f.Container, listed: u}
+	for i, u := range slices.Concat(listed, forgotten) {
+		if f, isThere := found[u.Name]; isThere {
+			t.rows[u.Name] = &row{state: f.State, at: at, container: f.Container, listed: u, isForgotten: i >= len(listed)}
+		}
 	}
 	return nil
 }

@@ -82,6 +82,24 @@ func TestTableReadsWhatChanged(t *testing.T) {
 	}
 }
 
+// TestTableReadsRestarted: a service that systemd has restarted is read each time, and the others are not
+// listed for it.
+func TestTableReadsRestarted(t *testing.T) {
+	fake := systemdtest.New(t)
+	kept, _ := withTable(t, fake)
+	for i := range 3 {
+		fake.Set(systemd.Unit{Name: fmt.Sprintf("app@%d.service", i), ActiveState: "active", SubState: "exited", InvocationID: "01", NRestarts: uint32(i / 2), InactiveExitTimestamp: 1})
+	}
+	all(t.Context(), t, kept)
+	before := [2]int{len(fake.Calls("ListUnitsByPatterns")), len(fake.Calls("ListUnitsByNames"))}
+	if found := all(t.Context(), t, kept); found["app@2.service"].Restarts != 1 || len(found) != 3 {
+		t.Errorf("%+v", found)
+	}
+	if d := cmp.Diff([2]int{before[0], before[1] + 1}, [2]int{len(fake.Calls("ListUnitsByPatterns")), len(fake.Calls("ListUnitsByNames"))}); d != "" {
+		t.Errorf("calls by pattern and by name (-want +have):\n%s", d)
+	}
+}
+
 // TestTableIsExact: whatever happens, the table has what is read without it.
 func TestTableIsExact(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
