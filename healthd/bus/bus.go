@@ -118,7 +118,8 @@ func (s Server) hint(err error) string {
 	return ""
 }
 
-// tell signals changes until the connection ends. before is what the properties said.
+// tell signals changes until the connection ends. of is what was told of the apps, and before what the
+// properties said.
 func (o *object) tell(ctx context.Context, of told, before map[string]any) error {
 	for {
 		select {

@@ -212,24 +212,33 @@ type told struct {
 // factsOfAll is the facts of all apps, by id. It makes only those that were not told: with many apps,
 // making all takes longer than a pass. If all were told, it returns what was told.
 func (o *object) factsOfAll(now []healthd.App, before told) map[string]map[string]dbus.Variant {
-	facts, isNew := make(map[string]map[string]dbus.Variant, len(now)), len(now) != len(before.apps)
+	if areTold(now, before.apps) {
+		return before.facts
+	}
+	facts := make(map[string]map[string]dbus.Variant, len(now))
 	for i := range now {
 		id := now[i].ID
 		if j, was := find(before.apps, id, i); was && haveSameFacts(&before.apps[j], &now[i]) {
 			facts[id] = before.facts[id]
 			continue
 		}
-		isNew = true
 		a := now[i]
 		if o.Scope == units.System { // its bus delivers signals to every user
 			a = withoutWords(a)
 		}
 		facts[id] = variants(factsOf(a))
 	}
-	if !isNew {
-		return before.facts
-	}
 	return facts
+}
+
+// areTold reports whether all facts were told. It makes nothing: a quiet healthd asks it after each probe.
+func areTold(now, before []healthd.App) bool {
+	for i := range min(len(now), len(before)) {
+		if now[i].ID != before[i].ID || !haveSameFacts(&before[i], &now[i]) {
+			return false
+		}
+	}
+	return len(now) == len(before)
 }
 
 // find returns the index of an app. It looks at guess first.
