@@ -1,6 +1,7 @@
 package generator
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -19,6 +20,7 @@ func (c *container) unit() {
 	c.put(origin{base: "app", field: "name", index: -1}, "Description", description)
 	c.partOrder()
 	c.mountsOfHost()
+	c.blocks()
 	c.engine()
 	c.companions()
 	for _, p := range c.providers() {
@@ -45,6 +47,24 @@ func (c *container) mountsOfHost() {
 		}
 		if source := c.source(v); strings.Contains(source, " ") {
 			c.put(c.at("volumes").at(i), "RequiresMountsFor", `"`+source+`"`)
+		}
+	}
+}
+
+// blocks keeps the part from starting while archgen copies or restores the data of a volume that it mounts.
+// systemd itself looks, so that this holds at a boot, for a start that another unit pulls in, and without
+// archgen.
+func (c *container) blocks() {
+	var done []string
+	for i := range c.part.Volumes {
+		v := &c.part.Volumes[i]
+		if v.Name == "" || !c.r.set.Mounts(c.app, v) {
+			continue
+		}
+		source, isOurs := c.volumeSource(cmp.Or(v.App, c.app.ID()), v.Name)
+		if isOurs && !slices.Contains(done, source) {
+			done = append(done, source)
+			unless(c.writer, "AssertPathExists", c.target.Places.Volumes, source+"/"+units.VolumeBlock)
 		}
 	}
 }

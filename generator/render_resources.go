@@ -26,8 +26,9 @@ func object(w *writer, d description) {
 	w.put(origin{index: -1}, "StartLimitIntervalSec", "0")
 }
 
-// unless skips the service of an object that exists, since Podman would do nothing for it.
-// condition is a directive of systemd, dir the directory of such objects.
+// unless keeps a service from starting while a file exists in a directory that is known: condition is the
+// directive of systemd. A network or volume that exists is so not made again, since Podman would do nothing
+// for it.
 func unless(w *writer, condition, dir, name string) {
 	if at := dir + "/" + name; dir != "" && representable(absentPath, at) == nil {
 		w.assign(origin{index: -1}, condition, absentPath, at)

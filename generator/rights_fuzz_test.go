@@ -119,7 +119,8 @@ func needs(t *testing.T, file units.File) (list []need) {
 		case line == "Requires="+units.Engines["full"].Unit:
 			add(line, rights.EngineFull)
 		case section == "Unit" || section == "Service" || section == "Install":
-			isSkipped := path.Ext(file.Name) != ".container" && slices.Contains([]string{"ConditionFileNotEmpty", "ConditionPathExists"}, key)
+			isSkipped := path.Ext(file.Name) != ".container" && slices.Contains([]string{"ConditionFileNotEmpty", "ConditionPathExists"}, key) ||
+				key == "AssertPathExists" && strings.HasPrefix(value, "!%h/.local/share/containers/storage/volumes/") && path.Base(value) == units.VolumeBlock
 			if !isSkipped && !slices.Contains(known, key) {
 				add(line, rights.UnitDirective)
 			}

@@ -27,6 +27,10 @@ const (
 	ReconcilePath        = ownPrefix + "reconcile.path"
 )
 
+// VolumeBlock is the name of a file in the directory of a volume, beside its data. While it exists, nothing that
+// mounts the volume starts. Podman removes it with the volume.
+const VolumeBlock = "archipelago.blocked"
+
 // ServiceName is the service of a container, which is named ID or ID.PART.
 func ServiceName(container string) string { return appPrefix + container + serviceSuffix }
 

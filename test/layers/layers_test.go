@@ -66,7 +66,7 @@ var mayImport = map[string][]string{
 	"units/limits":                 {"units"},
 	"units/status":                 {"units", "units/limits", "units/probe"},
 	"units/prestart":               {"units", "units/statedir", "units/durable", "units/podman", "units/podman/podmancli", "units/probe", "units/status", "generator/configfile", "units/systemd"},
-	"units/snapshot":               {"units", "units/podman/podmancli"},
+	"units/snapshot":               {"units", "units/durable", "units/podman/podmancli"},
 	"units/adopt":                  {"units", "units/podman/podmancli"},
 	"units/systemd":                {"units", "units/paths"},
 	"units/podman/podmantest":      {"units/podman/podmancli"},

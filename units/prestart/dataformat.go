@@ -1,7 +1,6 @@
 package prestart
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/archipelago-os/archipelago/units/statedir"
@@ -16,12 +15,6 @@ func (p *Part) checkFormat() error {
 	}
 	store := statedir.Store{State: p.Renderer.State}
 	app, _, _ := strings.Cut(p.ID, ".")
-	switch isBlocked, err := store.IsBlocked(app); {
-	case err != nil:
-		return err
-	case isBlocked:
-		return fmt.Errorf("the data of %s is being restored; archgen apply completes it", app)
-	}
 	if err := format.CheckRecorded(app, store.DataFormat); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package prestart
 
 import (
-	"errors"
 	"strings"
 	"testing"
 
@@ -39,15 +38,6 @@ func TestDataFormat(t *testing.T) {
 		if got, err := store.DataFormat("ui"); got != step.recorded || err != nil {
 			t.Errorf("%+v: recorded %d, %v", step, got, err)
 		}
-	}
-	if err := store.BlockStarts("ui"); err != nil {
-		t.Fatal(err)
-	}
-	if err := start(3, 3); err == nil || !strings.Contains(err.Error(), "the data of ui is being restored; archgen apply completes it") {
-		t.Errorf("while its data is restored: %v", err)
-	}
-	if err := errors.Join(store.AllowStarts("ui"), start(3, 3)); err != nil {
-		t.Error(err)
 	}
 	if err := w.Renderer.Forget([]string{"ui"}, nil); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,6 @@
 // Package snapshot owns the snapshot of a volume: the copy of its data that is taken before an
 // update, while no container uses the volume. It takes the snapshot, exchanges it with the data,
-// and removes it. Files share their blocks with the data where the file system can do that
+// and removes it, and keeps containers from starting meanwhile. Files share their blocks with the data where the file system can do that
 // (reflink).
 //
 // It never stops or starts an app, and never decides which volumes need a snapshot. It remembers
@@ -14,11 +14,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/durable"
 	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 )
 
@@ -89,6 +91,23 @@ type Volumes struct {
 	// Dir is the directory in which Podman keeps them.
 	Dir    string
 	Podman podmancli.Runner
+}
+
+// BlockStarts keeps all that mounts a volume from starting, also at a boot and without archgen, until
+// AllowStarts. It does not end what runs, nor a start that is under way: systemd looks at the file before a
+// start, and not before an automatic restart, so the caller stops the containers afterwards. There is nothing
+// to do for a volume that does not exist.
+func (v Volumes) BlockStarts(volume string) error {
+	dir := filepath.Join(v.Dir, volume)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return durable.Replace(dir, units.VolumeBlock, []byte("archgen apply completes what is done with the data\n"))
+}
+
+// AllowStarts ends BlockStarts.
+func (v Volumes) AllowStarts(volume string) error {
+	return durable.Remove(filepath.Join(v.Dir, volume), units.VolumeBlock)
 }
 
 // Size returns how many bytes a snapshot of a volume takes, 0 if its file system shares the data. A

@@ -618,6 +618,30 @@ func TestReasonsFromTheNamespace(t *testing.T) {
 	}
 }
 
+// TestBlock: the block of a volume is a file beside its data. A volume that does not exist is not made for it.
+func TestBlock(t *testing.T) {
+	t.Parallel()
+	v := Volumes{Dir: newVolume(t)}
+	block := filepath.Join(v.Dir, name, units.VolumeBlock)
+	for range 2 {
+		must(t, v.BlockStarts(name))
+		if _, err := os.Stat(block); err != nil {
+			t.Error(err)
+		}
+	}
+	for range 2 {
+		must(t, v.AllowStarts(name))
+		if _, err := os.Stat(block); !errors.Is(err, fs.ErrNotExist) {
+			t.Error(err)
+		}
+	}
+	must(t, v.BlockStarts("gone"))
+	must(t, v.AllowStarts("gone"))
+	if _, err := os.Stat(filepath.Join(v.Dir, "gone")); !errors.Is(err, fs.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
 // TestVolumesThatAreNoDirectory: there is no snapshot of data that is elsewhere, whatever is in the
 // directory.
 func TestVolumesThatAreNoDirectory(t *testing.T) {

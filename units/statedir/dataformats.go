@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -43,35 +42,11 @@ func (s Store) SaveDataFormat(app string, format int) error {
 	return durable.Replace(s.DataFormats(), app, []byte(strconv.Itoa(format)+"\n"))
 }
 
-// restoringSuffix ends the name of the file that says that the data of an app is being restored. No id
-// has a dot.
-const restoringSuffix = ".restoring"
-
-// BlockStarts records that the data of an app is being restored: until AllowStarts, no version of the
-// app that declares a format starts.
-func (s Store) BlockStarts(app string) error {
-	return durable.Replace(s.DataFormats(), app+restoringSuffix, []byte("archgen apply completes it\n"))
-}
-
-// AllowStarts ends BlockStarts.
-func (s Store) AllowStarts(app string) error {
-	return durable.Remove(s.DataFormats(), app+restoringSuffix)
-}
-
-// IsBlocked reports whether the data of an app is being restored.
-func (s Store) IsBlocked(app string) (bool, error) {
-	text, err := durable.ReadFile(s.DataFormats(), app+restoringSuffix)
-	return text != nil, err
-}
-
 // ForgetDataFormats removes the formats of apps whose data is deleted.
 func (s Store) ForgetDataFormats(apps []string) error {
-	names, err := durable.Names(s.DataFormats())
-	errs := []error{err}
-	for _, name := range names {
-		if slices.Contains(apps, strings.TrimSuffix(name, restoringSuffix)) {
-			errs = append(errs, durable.Remove(s.DataFormats(), name))
-		}
+	var errs []error
+	for _, app := range apps {
+		errs = append(errs, durable.Remove(s.DataFormats(), app))
 	}
 	return errors.Join(errs...)
 }

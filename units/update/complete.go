@@ -139,18 +139,19 @@ type Machine interface {
 	// Install makes a release the installed one, with the overlays of its edits and images, and with the
 	// grants unless they are nil.
 	Install(app string, r Release, grants []string) error
-	// Save stops the app and the sharers, takes snapshots of the volumes, and sets Saved.
+	// Save stops the app and the sharers, takes snapshots of the volumes, and sets Saved. Meanwhile nothing
+	// that mounts one of the volumes can start.
 	Save(ctx context.Context, j *Journal) error
 	// Start starts what Save and Restore stopped, as far as it is still installed.
 	Start(ctx context.Context, j *Journal) error
 	// HasConverted reports whether the earlier release can't read the data any more.
 	HasConverted(j *Journal) (bool, error)
-	// Restore stops the app and the sharers and restores the data and its format. From then on no release
-	// of the app can start, not at a boot either, until Release.
+	// Restore stops the app and the sharers and restores the data and its format. From then on nothing that
+	// mounts one of the volumes can start, not at a boot either, until Release.
 	Restore(ctx context.Context, j *Journal) error
 	// Write makes a pass that gives the app its unit files again, and does not start it.
 	Write(ctx context.Context, j *Journal) error
-	// Release lets the app start.
+	// Release lets the app and the sharers start.
 	Release(j *Journal) error
 	// Forget removes the snapshots.
 	Forget(ctx context.Context, j *Journal)
@@ -308,10 +309,11 @@ func renew(m Machine, j *Journal) error {
 		return nil
 	}
 	isConverted, err := m.HasConverted(j)
-	if err == nil && !isConverted {
-		j.State, j.Saved = Saving, nil
+	if err != nil || isConverted {
+		return err
 	}
-	return err
+	j.State, j.Saved = Saving, nil
+	return m.Keep(j)
 }
 
 // save takes the snapshots, or ends the update if they can't be taken.

@@ -298,7 +298,7 @@ func TestContinued(t *testing.T) {
 	}{
 		"the app may have written since its data was saved": {
 			serves, func(m *machine) { m.journal.Saved = saved },
-			[]string{"save", "keep applying", "read", "install 2", "serve 2", "read", "keep serving", "accept", "try", "shelve", "drop"},
+			[]string{"keep saving", "save", "keep applying", "read", "install 2", "serve 2", "read", "keep serving", "accept", "try", "shelve", "drop"},
 			"2 serves",
 		},
 		"the new release has converted the data that was saved": {

@@ -73,12 +73,16 @@ type simApp struct {
 	// newest is the one of the catalog; installed, units and running are those of the manifest, of the unit
 	// files and of the container, 0 for none.
 	newest, installed, units, running int
-	data                              content
-	snapshot                          *content
+	// starting is the version of the unit files of a start that is under way, 0 for none.
+	starting int
+	data     content
+	snapshot *content
 	// recorded is the format of the data as it is known to archgen.
 	recorded                        int
 	isBlocked, isStopped, isRemoved bool
-	restarts                        uint32
+	// isBeingSaved: its data is being copied.
+	isBeingSaved bool
+	restarts     uint32
 	// mine is what an operator has edited last, 0 if that was not the last decision.
 	mine int
 	// accepted is the version that was recorded as the app's.
@@ -117,7 +121,9 @@ type world struct {
 	isEarly bool
 	isDead  bool
 	during  func()
-	log     []note
+	// arrivals is the number of calls until a start that is under way runs the app.
+	arrivals map[*simApp]int
+	log      []note
 }
 
 // note is a line of the log, which is written only if something is violated.
@@ -128,7 +134,7 @@ type note struct {
 
 func newWorld(t *rapid.T) *world {
 	w := &world{
-		t: t, now: time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC), trials: map[string][]byte{}, refused: map[string]bool{},
+		t: t, now: time.Date(2026, 12, 1, 12, 0, 0, 0, time.UTC), trials: map[string][]byte{}, arrivals: map[*simApp]int{}, refused: map[string]bool{},
 		earlier: map[string]*update.Earlier{}, kept: map[string]*update.Kept{}, images: map[string]bool{}, tried: map[string]bool{},
 	}
 	for _, id := range []string{"node", "shelf"} {
@@ -185,6 +191,7 @@ func (w *world) call(name string, do func()) error {
 	if w.isDead {
 		return errKilled
 	}
+	w.arrive()
 	w.left--
 	if w.left == 0 && w.during != nil {
 		if strings.HasPrefix(name, "install") { // it follows the call before at once
@@ -253,30 +260,64 @@ func textOf(j *update.Journal) []byte {
 	return text
 }
 
+// pull has another unit begin a start of an app, which runs it a few calls later. What the app writes before
+// archgen starts it with a new release counts as written by that one: it is not in the snapshot.
+func (w *world) pull(a *simApp, calls int) {
+	if a.running == 0 && a.starting == 0 && a.units != 0 && !a.isStopped && !a.isBlocked {
+		w.note("  systemd begins to start %s %d", a.id, a.units)
+		a.starting = a.units
+		w.arrivals[a] = calls
+	}
+}
+
+// arrive ends the starts that are under way, once it is time.
+func (w *world) arrive() {
+	for _, a := range w.apps {
+		if a.starting == 0 {
+			continue
+		}
+		if w.arrivals[a]--; w.arrivals[a] <= 0 {
+			w.note("  the start of %s %d goes on", a.id, a.starting)
+			w.run(a, a.starting)
+		}
+	}
+}
+
+// halt ends an app, and a start of it that has begun.
+func (a *simApp) halt() { a.running, a.starting = 0, 0 }
+
 // start has systemd start an app with its unit files.
 func (w *world) start(a *simApp) {
-	v := a.versions[a.units]
-	a.running = 0
+	a.halt()
+	if a.units != 0 && !a.isBlocked {
+		w.run(a, a.units)
+		a.data.writes++
+	}
+}
+
+// run runs an app with the unit files of a version.
+func (w *world) run(a *simApp, version int) {
+	v := a.versions[version]
+	a.halt()
 	switch {
-	case a.units == 0, a.isBlocked:
-		return
+	case a.isBeingSaved:
+		w.violated("U3", "version %d of %s runs while its data is copied", version, a.id)
 	case a.data.format > v.format: // the guard of data formats
-		w.violated("U5", "%s has unit files of version %d and data of format %d", a.id, a.units, a.data.format)
-	case !w.images[w.imageOf(a, a.units)]:
-		w.violated("U12", "%s has no image of version %d", a.id, a.units)
+		w.violated("U5", "%s has unit files of version %d and data of format %d", a.id, version, a.data.format)
+	case !w.images[w.imageOf(a, version)]:
+		w.violated("U12", "%s has no image of version %d", a.id, version)
 	}
 	if v.format > a.data.format {
 		// An operator has decided about an edit, also where it has never started and an update after it was
 		// rolled back.
 		isEdit := v.of != 0
 		if !a.isWaived && !isEdit && (a.snapshot == nil || !a.snapshot.isCopyOf(a.data)) {
-			w.violated("U3", "version %d of %s converts data %+v; the snapshot is %+v", a.units, a.id, a.data, a.snapshot)
+			w.violated("U3", "version %d of %s converts data %+v; the snapshot is %+v", version, a.id, a.data, a.snapshot)
 		}
-		a.data.format, a.recorded, a.converter = v.format, v.format, a.units
+		a.data.format, a.recorded, a.converter = v.format, v.format, version
 	}
-	a.data.writes++
 	if v.works {
-		a.running = a.units
+		a.running = version
 	}
 }
 
@@ -294,7 +335,7 @@ func (w *world) pass(a *simApp) (isUp bool) {
 	before := a.units
 	a.units = a.installed
 	if a.isStopped || a.isRemoved {
-		a.running = 0
+		a.halt()
 		return false
 	}
 	if a.running != a.units {
@@ -335,19 +376,32 @@ func (w *world) Save(_ context.Context, j *update.Journal) error {
 			return err
 		}
 	}
-	if err := w.call("stop", func() { a.running = 0 }); err != nil {
+	if err := w.call("block", func() { a.isBlocked = true }); err != nil {
 		return err
 	}
+	err := w.call("stop", a.halt)
+	if err == nil {
+		err = w.copy(a)
+		j.Saved = map[string]json.RawMessage{"data": json.RawMessage(strconv.Itoa(w.contents))}
+	}
+	return errors.Join(err, w.Release(j))
+}
+
+// copy takes a snapshot of the data of an app.
+func (w *world) copy(a *simApp) error {
 	if w.isFull {
 		return errors.New("no room")
 	}
-	err := w.call("save", func() {
+	a.isBeingSaved = true
+	defer func() { a.isBeingSaved = false }()
+	if err := w.call("begin to copy", func() {}); err != nil {
+		return err
+	}
+	return w.call("save", func() {
 		c := a.data
 		c.ID = w.content()
 		a.snapshot = &c
 	})
-	j.Saved = map[string]json.RawMessage{"data": json.RawMessage(strconv.Itoa(w.contents))}
-	return err
 }
 
 func (w *world) Start(_ context.Context, j *update.Journal) error {
@@ -371,7 +425,7 @@ func (w *world) Restore(_ context.Context, j *update.Journal) error {
 		do   func()
 	}{
 		{"block", func() { a.isBlocked = true }},
-		{"stop", func() { a.running = 0 }},
+		{"stop", a.halt},
 		{"exchange", func() {
 			id, _ := strconv.Atoi(string(j.Saved["data"]))
 			switch {
@@ -655,15 +709,16 @@ func (w *world) apply() {
 func (w *world) cut() {
 	w.boot++
 	for _, a := range w.apps {
-		a.running, a.restarts = 0, 0
+		a.halt()
+		a.restarts = 0
 	}
 	for _, a := range w.apps {
 		if a.isStopped {
 			continue
 		}
 		w.start(a)
-		if j := w.stored(); a.isBlocked && (j == nil || j.App != a.id || j.State != update.Reverting) {
-			w.violated("U11", "%s can't start at a boot, and nothing of it is being restored", a.id)
+		if j := w.stored(); a.isBlocked && (j == nil || j.App != a.id || j.State != update.Reverting && j.State != update.Saving) {
+			w.violated("U11", "%s can't start at a boot, and nothing of it is being saved or restored", a.id)
 		}
 	}
 }
@@ -727,6 +782,7 @@ func (w *world) step() {
 	}).Draw(w.t, "step")
 	w.note("%s %s", kind, a.id)
 	w.isDead, w.during, w.left = false, nil, 0
+	w.arrive()
 	if rapid.Bool().Draw(w.t, "disturbed") {
 		w.left, w.isEarly = rapid.IntRange(1, 14).Draw(w.t, "at call"), rapid.Bool().Draw(w.t, "early")
 		switch rapid.IntRange(0, 5).Draw(w.t, "by") {
@@ -734,6 +790,9 @@ func (w *world) step() {
 			w.during = func() { w.edit(a) }
 		case 1:
 			w.during = func() { w.stop(a) }
+		case 2:
+			calls := rapid.IntRange(1, 8).Draw(w.t, "calls until the guard")
+			w.during = func() { w.pull(a, calls) }
 		}
 	}
 	switch kind {
@@ -774,7 +833,8 @@ func (w *world) step() {
 // stop is an operator's.
 func (w *world) stop(a *simApp) {
 	w.note("  %s was stopped", a.id)
-	a.isStopped, a.running = true, 0
+	a.isStopped = true
+	a.halt()
 	w.excuse(a)
 }
 

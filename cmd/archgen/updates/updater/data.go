@@ -24,7 +24,8 @@ func (h *host) volumes() snapshot.Volumes {
 
 // Save stops the app and the sharers, and takes snapshots of the volumes. They replace those that are kept
 // of an earlier update, to which there is no return then. What takes time and needs no stop comes before.
-func (h *host) Save(ctx context.Context, j *update.Journal) error {
+func (h *host) Save(ctx context.Context, j *update.Journal) (err error) {
+	defer func() { err = errors.Join(err, h.Release(j)) }() // also what a run that was killed has blocked
 	for _, volume := range j.Volumes {
 		if err := h.volumes().Check(ctx, volume); err != nil {
 			return err
@@ -33,7 +34,7 @@ func (h *host) Save(ctx context.Context, j *update.Journal) error {
 	if err := h.unshelve(ctx, j.App); err != nil {
 		return err
 	}
-	if err := h.stop(ctx, j); err != nil {
+	if err := errors.Join(h.block(j), h.stop(ctx, j)); err != nil {
 		return err
 	}
 	saved := map[string]json.RawMessage{}
@@ -48,6 +49,15 @@ func (h *host) Save(ctx context.Context, j *update.Journal) error {
 	}
 	j.Saved = saved
 	return nil
+}
+
+// block keeps all that mounts a volume of the app from starting, until Release.
+func (h *host) block(j *update.Journal) error {
+	var errs []error
+	for _, volume := range j.Volumes {
+		errs = append(errs, h.volumes().BlockStarts(volume))
+	}
+	return errors.Join(errs...)
 }
 
 // stop stops all that mounts a volume of the app.
@@ -85,14 +95,13 @@ func (h *host) HasConverted(j *update.Journal) (bool, error) {
 // Restore stops the app and the sharers, and exchanges the data with the snapshots. What was exchanged
 // stays so when it is called again.
 func (h *host) Restore(ctx context.Context, j *update.Journal) error {
-	store := h.Machine.Store
-	if err := errors.Join(store.BlockStarts(j.App), h.stop(ctx, j)); err != nil {
+	if err := errors.Join(h.block(j), h.stop(ctx, j)); err != nil {
 		return err
 	}
 	if err := each(ctx, j.Volumes, j.Saved, h.volumes().Swap); err != nil {
 		return err
 	}
-	return store.SaveDataFormat(j.App, j.Format)
+	return h.Machine.Store.SaveDataFormat(j.App, j.Format)
 }
 
 // checkSnapshots demands that the snapshots are still there: an app whose data can't be restored would
@@ -124,8 +133,14 @@ func (h *host) Write(ctx context.Context, j *update.Journal) error {
 	return h.passed(ctx, []string{j.App}, "")
 }
 
-// Release lets the app start.
-func (h *host) Release(j *update.Journal) error { return h.Machine.Store.AllowStarts(j.App) }
+// Release lets the app and the sharers start.
+func (h *host) Release(j *update.Journal) error {
+	var errs []error
+	for _, volume := range j.Volumes {
+		errs = append(errs, h.volumes().AllowStarts(volume))
+	}
+	return errors.Join(errs...)
+}
 
 // Forget removes the snapshots. One that can't be removed takes room until the next update.
 func (h *host) Forget(ctx context.Context, j *update.Journal) { h.forget(ctx, j.App, j.Volumes) }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -210,7 +211,8 @@ func TestWithData(t *testing.T) {
 		App: "web", From: on.From.Origin, Format: 1, Volumes: []string{"web.data"}, Saved: map[string]json.RawMessage{"web.data": json.RawMessage("{}")},
 		At: w.clock, Until: w.clock.Add(time.Hour),
 	}
-	if err := errors.Join(store.SaveKeptSnapshot(kept), store.SaveDataFormat("web", 2)); err != nil {
+	volume := filepath.Join(w.Machine.Volumes, "web.data")
+	if err := errors.Join(store.SaveKeptSnapshot(kept), store.SaveDataFormat("web", 2), os.MkdirAll(volume, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	overlay := filepath.Join(w.apps, "web.d/mine.yaml")
@@ -234,7 +236,7 @@ func TestWithData(t *testing.T) {
 	if d := cmp.Diff(want, w.told); d != "" || err != nil || sum.Updated != 1 || w.version("web") != "1" {
 		t.Errorf("%+v, %v, version %s; told -want +got:\n%s", sum, err, w.version("web"), d)
 	}
-	if d := cmp.Diff([]string{"stop web 2", "web 1", "start web 1"}, w.passes); d != "" {
+	if d := cmp.Diff([]string{"stop web 2 blocked", "web 1 blocked", "start web 1"}, w.passes); d != "" {
 		t.Errorf("passes: -want +got:\n%s", d)
 	}
 	format, err1 := store.DataFormat("web")
@@ -308,6 +310,9 @@ func TestSnapshotsAreReplaced(t *testing.T) {
 	err := (&host{w.Runner}).Save(t.Context(), j) // this Podman takes no snapshot
 	if kept, errKept := store.KeptSnapshot("web"); err == nil || kept != nil || errKept != nil {
 		t.Errorf("%v; kept %v, %v", err, kept, errKept)
+	}
+	if _, left := os.Stat(filepath.Join(volume, units.VolumeBlock)); !errors.Is(left, fs.ErrNotExist) || !slices.Contains(w.passes, "stop web 2 blocked") {
+		t.Errorf("passes %q, and then the block: %v", w.passes, left)
 	}
 }
 

@@ -38,7 +38,8 @@ type world struct {
 	// podman is what Podman answers.
 	podman map[string]string
 	clock  time.Time
-	// passes is the requests of each pass, and told what the caller was told.
+	// passes is the requests of each pass, and whether the volume ID.data blocks the app, and told what the
+	// caller was told.
 	passes, told []string
 }
 
@@ -150,6 +151,9 @@ func (w *world) pass(_ context.Context, ids []string, asked func(string) units.K
 		result := reconcile.Result{App: id, Outcome: reconcile.Done}
 		if outcome := w.outcomes[key]; outcome != "" && asked(id) != units.Stop {
 			result.Outcome, result.Error, result.Log = outcome, "it ended", []string{"last words"}
+		}
+		if _, err := os.Stat(filepath.Join(w.Machine.Volumes, id+".data", units.VolumeBlock)); err == nil {
+			key += " blocked"
 		}
 		list = append(list, strings.TrimSpace(string(asked(id))+" "+key))
 		report.Results = append(report.Results, result)
