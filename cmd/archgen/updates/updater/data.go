@@ -60,9 +60,47 @@ func (h *host) block(j *update.Journal) error {
 	return errors.Join(errs...)
 }
 
-// stop stops all that mounts a volume of the app.
+// stopTime is how long to try to stop what mounts a volume. Databases have up to ten minutes to stop.
+const stopTime = 15 * time.Minute
+
+// stop stops all that mounts a volume of the app, and returns when none of it runs. A start that another unit
+// asks for meanwhile cancels the job of the stop, so a pass can end before systemd has stopped the service. The
+// block refuses that start.
 func (h *host) stop(ctx context.Context, j *update.Journal) error {
-	return h.passedAll(ctx, j, units.Stop)
+	for deadline := time.Now().Add(stopTime); ; {
+		if err := h.passedAll(ctx, j, units.Stop); err != nil {
+			return err
+		}
+		up, err := h.firstUp(ctx, j)
+		switch {
+		case err != nil || up == "":
+			return err
+		case time.Now().After(deadline):
+			return fmt.Errorf("%s does not stop", up)
+		}
+		select {
+		case <-time.After(settlePause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// firstUp is a service that mounts a volume of the app and is not down, empty if there is none.
+func (h *host) firstUp(ctx context.Context, j *update.Journal) (string, error) {
+	var services []string
+	for _, app := range h.Machine.Files().Rendered(slices.Concat(j.Sharers, []string{j.App})) {
+		services = append(services, app.Services()...)
+	}
+	found, err := h.Machine.Services.Observe(ctx, services, false)
+	i := slices.IndexFunc(services, func(name string) bool {
+		active := found[name].Active
+		return active != "" && active != units.Inactive && active != units.Failed
+	})
+	if err != nil || i < 0 {
+		return "", err
+	}
+	return services[i], nil
 }
 
 // Start starts what was stopped.

@@ -1,6 +1,7 @@
 package updater
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -10,8 +11,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/snapshot"
+	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/update"
 )
 
@@ -139,6 +142,36 @@ func TestUndoneDataFormat(t *testing.T) {
 	want := []string{"failed web: not updated: does not fit: web.yaml:1:144: error: the data of web has format 2, and this version reads at most 1: install a version that reads it"}
 	if d := cmp.Diff(want, w.told); err != nil || sum.NotUpdated != 1 || w.version("web") != "2" || d != "" {
 		t.Errorf("%+v, %v, version %s; told -want +got:\n%s", sum, err, w.version("web"), d)
+	}
+}
+
+// TestStopIsRepeated: a start that another unit asks for cancels the job of a stop, so that a pass ends while
+// the app still runs. Its data is not touched before it has ended.
+func TestStopIsRepeated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.install("web", container)
+	_, want, err := w.Source.Installed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	app, _ := want.Find("web")
+	if err := w.Machine.Files().Restore(app.Files); err != nil {
+		t.Fatal(err)
+	}
+	w.run("web", systemd.Unit{})
+	pass := w.Pass
+	w.Pass = func(ctx context.Context, ids []string, asked func(string) units.Kind) (reconcile.Report, error) {
+		if len(w.passes) == 1 {
+			w.systemd.Set(systemd.Unit{Name: units.ServiceName("web"), LoadState: "loaded", ActiveState: "inactive"})
+		}
+		return pass(ctx, ids, asked)
+	}
+	if err := (&host{w.Runner}).stop(t.Context(), &update.Journal{App: "web"}); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"stop web 1", "stop web 1"}, w.passes); d != "" {
+		t.Errorf("passes: -want +got:\n%s", d)
 	}
 }
 
