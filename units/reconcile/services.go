@@ -75,6 +75,9 @@ func (p *pass) app(ctx context.Context, app units.App) {
 			return err
 		}
 		if err == nil {
+			err = p.renew(waiting, app, steps)
+		}
+		if err == nil {
 			err = p.servesAtLast(patient, waiting, app)
 		}
 		return p.withNeeds(patient, waiting, app, err)
@@ -205,6 +208,30 @@ func (p *pass) carryOut(ctx, waiting context.Context, app units.App, steps []uni
 			p.reloaded(patience, app, a, err)
 		}
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// renew restarts the parts of an app that run with an earlier unit file although the steps have started
+// the app: another unit had systemd start it before systemd read the new file, and to start what runs does
+// nothing.
+func (p *pass) renew(ctx context.Context, app units.App, steps []units.Action) error {
+	isStart := func(a units.Action) bool { return a.Kind == units.Start }
+	if !p.plan.Writes(app.ID) || !slices.ContainsFunc(steps, isStart) {
+		return nil
+	}
+	for _, part := range app.PartsInOrder() {
+		found, err := p.host.Services.Observe(ctx, []string{part.Service}, false)
+		if err != nil {
+			return unseenError{err}
+		}
+		if digest := found[part.Service].Digest; digest == "" || digest == part.Digest {
+			continue
+		}
+		a := units.Action{App: app.ID, Kind: units.Restart, Target: part.Service, Reason: units.ReasonDigestDiffers}
+		if err := p.serviceAct(ctx, a); err != nil {
 			return err
 		}
 	}

@@ -85,6 +85,33 @@ func TestSlowStart(t *testing.T) {
 	})
 }
 
+// TestStartedWithEarlierFile: a stopped app that another unit has systemd start just before systemd reads its
+// new unit file is restarted in the same pass.
+func TestStartedWithEarlierFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"))
+		x := app("x", "1")
+		x.Request = units.Stop
+		m.run(t, x)
+		m.Before = func(verb, _ string) error {
+			if verb == "reload" {
+				m.Set("app@x.service", func(u *units.Unit) {
+					u.Active, u.Stopped, u.Digest, u.Invocation = units.Active, false, "1", "pulled"
+				})
+			}
+			return nil
+		}
+		x = app("x", "2")
+		x.Request = units.Start
+		r, err := reconcile.Run(t.Context(), all(x), m.Host())
+		equal(t, "results", []string{"x done"}, results(r))
+		if got := m.mainOf("x").Digest; got != "2" || err != nil {
+			t.Errorf("it runs with the file of %q", got)
+		}
+	})
+}
+
 // TestPreempted: a preempted pass does not verify an app. The next one does, at once if the app has
 // been up for long enough, and rolls back what does not serve.
 func TestPreempted(t *testing.T) {
