@@ -654,7 +654,7 @@ type Data struct {
 	Retain bool `key:"retain" default:"true"`
 	// Content of a backup.
 	Backup Backup `key:"backup"`
-	// Number of the format in which this version writes the data. It grows when a version converts the data so that the version before can't read it. archgen records it at each start, and never starts a version on data that it can't read.
+	// Number of the format in which this version writes the data. It grows when a version converts the data so that the version before can't read it. archgen records it at each start, and never starts a version on data that it can't read. Without it, `archgen update` saves the data whenever a version writes it with another image.
 	Format int `key:"format" min:"1" max:"1000000000"`
 	// Oldest format that this version can read and convert; `format` when left out.
 	Reads int `key:"reads" min:"1" max:"1000000000"`

@@ -16,6 +16,9 @@ type Past struct {
 	// DataFormat returns the format of an app's data, 0 if it is unknown. It is nil if no app has
 	// one.
 	DataFormat func(app string) (int, error)
+	// IsDataSaved reports whether an update is under way that has saved the data of an app. It decides itself
+	// which files the app has, and with which data. It is nil if there is none.
+	IsDataSaved func(app string) (bool, error)
 }
 
 // Basis is what a pass decides from: the desired state, corrected by what earlier passes found.
@@ -86,6 +89,13 @@ func (b *Basis) keepGood() error {
 		if !b.Past.History.RolledBack(app) {
 			continue
 		}
+		isSaved, err := b.Past.isDataSaved(app.ID)
+		if err != nil {
+			return err
+		}
+		if isSaved {
+			continue
+		}
 		good, err := b.Past.good(app.ID)
 		if err != nil {
 			return err
@@ -108,6 +118,13 @@ func (b *Basis) keepGood() error {
 		}
 	}
 	return nil
+}
+
+func (p Past) isDataSaved(app string) (bool, error) {
+	if p.IsDataSaved == nil {
+		return false, nil
+	}
+	return p.IsDataSaved(app)
 }
 
 func (p Past) good(app string) (Set, error) {

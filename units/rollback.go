@@ -1,6 +1,9 @@
 package units
 
-import "slices"
+import (
+	"errors"
+	"slices"
+)
 
 // PreviousFiles is the files of an app before they were changed, by this plan or by a pass that
 // did not finish. If some of them are lost, it is the last-good files instead.
@@ -32,13 +35,26 @@ func (p Plan) hasPrevious(app App) bool {
 	return len(previous) > 0 && (p.Writes(app.ID) || p.Basis.Unfinished[app.ID]) && !previous.SameContainers(app.Files)
 }
 
+// errSaved is why a pass leaves the rollback to the update.
+var errSaved = errors.New("the update restores them with the data")
+
 // Unreadable is why an app can't return to its previous files: its data has a format that they can't
-// read. It is nil if they can, or if there are no previous files. A start of the app changes it.
+// read, or may have one. It is nil if they can, or if there are no previous files. A start of the app
+// changes it.
 func (p Plan) Unreadable(app App) error {
-	if p.Basis.Past.DataFormat == nil || !p.hasPrevious(app) {
+	if !p.hasPrevious(app) {
 		return nil
 	}
-	return p.PreviousFiles(app.ID).DataFormat(app.ID).CheckRecorded(app.ID, p.Basis.Past.DataFormat)
+	past := p.Basis.Past
+	switch isSaved, err := past.isDataSaved(app.ID); {
+	case err != nil:
+		return err
+	case isSaved:
+		return errSaved
+	case past.DataFormat == nil:
+		return nil
+	}
+	return p.PreviousFiles(app.ID).DataFormat(app.ID).CheckRecorded(app.ID, past.DataFormat)
 }
 
 // SameContainers reports whether two renderings of an app make the same containers.

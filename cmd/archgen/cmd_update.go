@@ -58,6 +58,10 @@ with --without-snapshot. Where the manifest says that older data does harm
 (update.restore: never), update takes no copy, and says so before. A release
 that has converted the data without a copy stays also if it does not serve.
 
+A manifest without data.format does not say whether its release converts the
+data. update copies that, too, if the release writes it with another image. If
+it can't be copied, update says so and continues.
+
 Once an app serves with a release, it is on trial for update.trial, 10 minutes
 if the manifest does not say otherwise. If it, or an app that needs it, fails in
 that time, healthd or archgen apply has the release rolled back. A release that
@@ -76,9 +80,10 @@ its digest. The manifest stays as it is.
 A release that was rolled back is refused from then on, by its content: only
 --retry installs it again. With --undo, update returns to the release that the
 app had before its last update; the later one is refused then, too. The data
-stays as it is. If the last update converted the data, --with-data returns to
-the data from before it, for three days after the update. What the app has
-written since is lost.
+stays as it is. If the last update saved the data, --with-data returns to the
+data from before it, for three days after the update. What the app has written
+since is lost. If that update was rolled back in its trial, --undo --with-data
+returns to the data of the installed release.
 
 With --stage, update only prepares what it would do: it pulls the images,
 compares the apps with them, and checks that secrets which an operator has to

@@ -58,3 +58,37 @@ func TestDataFormatAndRollback(t *testing.T) {
 		})
 	}
 }
+
+// TestSavedDataAndRollback: an app whose data an update has saved does not return to its previous files by
+// itself. They may not read what its start has made of the data, and the update restores both.
+func TestSavedDataAndRollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"))
+		m.Change(func() { m.Effects, m.Saved = nil, map[string]bool{"x": true} })
+		got := results(m.run(t, app("x", "2-loops")))
+		const want = "its previous files are not restored: the update restores them with the data"
+		if len(got) != 1 || !strings.HasPrefix(got[0], "x not-serving: ") || !strings.Contains(got[0], want) || slices.Contains(m.Did(), "write app@x.container 1") {
+			t.Errorf("%q; done: %q", got, m.Did())
+		}
+	})
+}
+
+// TestSavedDataOfARolledBackApp: an update that has saved the data of an app which was rolled back gives it the
+// files of its manifest again.
+func TestSavedDataOfARolledBackApp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1"))
+		m.run(t, app("x", "2-loops"))
+		m.run(t, app("x", "2-loops"))
+		if got := m.digestOf("app@x.container"); got != "1" {
+			t.Fatalf("x has the file of %s", got)
+		}
+		m.Change(func() { m.Saved = map[string]bool{"x": true} })
+		m.run(t, app("x", "2-loops"))
+		if got := m.digestOf("app@x.container"); got != "2-loops" {
+			t.Errorf("x has the file of %s", got)
+		}
+	})
+}

@@ -130,6 +130,8 @@ type Store interface {
 	Good() (units.Set, error)
 	// DataFormat returns the format of an app's data, 0 if it is unknown.
 	DataFormat(app string) (int, error)
+	// IsDataSaved reports whether an update is under way that has saved the data of an app.
+	IsDataSaved(app string) (bool, error)
 	// Commit stores a generation of verified files, with its reason.
 	Commit(set units.Set, reason string) error
 }

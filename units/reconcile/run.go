@@ -146,7 +146,7 @@ func (p *pass) recollect() (err error) {
 	}
 	p.kept = p.past.History
 	p.past.Adoptions, err = p.host.Store.Adoptions()
-	p.past.Good, p.past.DataFormat = p.lastGood, p.host.Store.DataFormat
+	p.past.Good, p.past.DataFormat, p.past.IsDataSaved = p.lastGood, p.host.Store.DataFormat, p.host.Store.IsDataSaved
 	return err
 }
 

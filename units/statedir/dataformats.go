@@ -44,7 +44,7 @@ func (s Store) SaveDataFormat(app string, format int) error {
 
 // ForgetDataFormats removes the formats of apps whose data is deleted.
 func (s Store) ForgetDataFormats(apps []string) error {
-	var errs []error
+	errs := make([]error, 0, len(apps))
 	for _, app := range apps {
 		errs = append(errs, durable.Remove(s.DataFormats(), app))
 	}

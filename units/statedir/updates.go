@@ -81,6 +81,12 @@ func (s Store) UpdateJournal() (*update.Journal, error) {
 	return stored[update.Journal](s.updates(), journalFile, "the installed manifests are whole without it: remove it, then run archgen apply")
 }
 
+// IsDataSaved reports whether an update is under way that has saved the data of an app.
+func (s Store) IsDataSaved(app string) (bool, error) {
+	j, err := s.UpdateJournal()
+	return j != nil && j.App == app && len(j.Saved) > 0, err
+}
+
 // SaveUpdateJournal stores the update that has begun, or with nil that there is none.
 func (s Store) SaveUpdateJournal(j *update.Journal) error {
 	if j == nil {

@@ -46,12 +46,15 @@ type Journal struct {
 	Up     []string `json:"up,omitempty"`
 	// IsUndo: To is the release that the app had before its last update.
 	IsUndo bool `json:"undo,omitempty"`
-	// Volumes is the volumes whose data the new release converts, and that is saved before. Format is the
-	// format of the data before, 0 if it is unknown, and Reads the newest one that the earlier release
-	// reads.
+	// Volumes is the volumes whose data the new release converts or may convert, and that is saved before.
+	// Format is the format of the data before, 0 if it is unknown, and Reads the newest one that the earlier
+	// release reads.
 	Volumes []string `json:"volumes,omitempty"`
 	Format  int      `json:"format,omitempty"`
 	Reads   int      `json:"reads,omitempty"`
+	// Writers is the images with which the new release writes the data, and the earlier one does not, if it
+	// declares no format. It may have converted the data once unit files have one of them.
+	Writers []string `json:"writers,omitempty"`
 	// Sharers is the other apps that mount one of Volumes. They are stopped while data is saved or
 	// restored.
 	Sharers []string `json:"sharers,omitempty"`
@@ -101,6 +104,17 @@ type Kept struct {
 	Until time.Time `json:"until"`
 }
 
+// IsOf reports whether the snapshots are of the data of a release.
+func (k *Kept) IsOf(o Origin) bool { return k.From.Digest == o.Digest }
+
+// ToData is the journal of a return to the data of snapshots, with the installed release.
+func ToData(k *Kept, installed Release) *Journal {
+	return &Journal{
+		App: k.App, State: Reverting, From: installed, To: installed, Why: "its data is that of " + k.At.Local().Format(time.DateTime),
+		Volumes: k.Volumes, Saved: k.Saved, Format: k.Format,
+	}
+}
+
 // Verdict is the outcome of a pass over the app and the others.
 type Verdict struct {
 	Kind VerdictKind
@@ -144,7 +158,8 @@ type Machine interface {
 	Save(ctx context.Context, j *Journal) error
 	// Start starts what Save and Restore stopped, as far as it is still installed.
 	Start(ctx context.Context, j *Journal) error
-	// HasConverted reports whether the earlier release can't read the data any more.
+	// HasConverted reports whether the earlier release can't read the data any more. If the new release declares
+	// no format and the data is saved, it reports whether that may be so.
 	HasConverted(j *Journal) (bool, error)
 	// Restore stops the app and the sharers and restores the data and its format. From then on nothing that
 	// mounts one of the volumes can start, not at a boot either, until Release.
@@ -155,7 +170,8 @@ type Machine interface {
 	Release(j *Journal) error
 	// Forget removes the snapshots.
 	Forget(ctx context.Context, j *Journal)
-	// Shelve keeps the snapshots for an operator, for a while. Those of an earlier update are removed.
+	// Shelve keeps the snapshots for an operator, for a while. Those of an earlier update are removed, unless
+	// they are of the data of one of the two releases.
 	Shelve(ctx context.Context, j *Journal) error
 	// Serve makes a pass over the app and the others, and waits until they serve.
 	Serve(ctx context.Context, j *Journal) (Verdict, error)
@@ -199,7 +215,8 @@ type Result struct {
 	// Log is the last lines of the app's log.
 	Log      []string      `json:"log,omitempty"`
 	Downtime time.Duration `json:"downtime_ns,omitempty"`
-	// Snapshot is when the data was saved that an operator can return to, the zero time if there is none.
+	// Snapshot is when the data was saved that an operator can return to if the app does not serve, the zero
+	// time if there is none.
 	Snapshot time.Time `json:"snapshot,omitzero"`
 	// Until is when the trial of the new release ends, the zero time if it is not on trial.
 	Until time.Time `json:"trial_until,omitzero"`
@@ -220,9 +237,19 @@ func (r Result) Text() string {
 	case Passed:
 		return fmt.Sprintf("%s has passed its trial", r.To)
 	case RolledBack:
+		if r.From == r.To {
+			return fmt.Sprintf("%s serves: %s", r.From, r.Why)
+		}
 		return fmt.Sprintf("%s was rolled back, and %s serves: %s", r.To, r.From, r.Why)
 	case RolledBackDown:
-		return fmt.Sprintf("%s was rolled back, and %s does not serve either: %s", r.To, r.From, r.Why)
+		if r.From == r.To {
+			return fmt.Sprintf("%s does not serve: %s", r.From, r.Why)
+		}
+		text := fmt.Sprintf("%s was rolled back, and %s does not serve either: %s", r.To, r.From, r.Why)
+		if !r.Snapshot.IsZero() {
+			text += fmt.Sprintf("; archgen update --undo --with-data %s returns to the data of %s", r.App, r.Snapshot.Local().Format(time.DateTime))
+		}
+		return text
 	case Stays:
 		text := fmt.Sprintf("%s does not serve, and stays: it has converted the data, and %s can't read it: %s; see archgen logs %s", r.To, r.From, r.Why, r.App)
 		if !r.Snapshot.IsZero() {

@@ -213,7 +213,7 @@ var rows = []row{
 	{IsRefused, no, no, ifRetried, false, func(q question) bool { return q.facts.Refusal != nil }, refusedText},
 	{Masked, no, no, no, false, func(q question) bool { return q.facts.Masked }, say("masked, so it can't be verified")},
 	{Stopped, no, no, no, false, func(q question) bool { return q.facts.Stopped }, say("stopped, so it can't be verified; archgen start ID")},
-	{NoRoom, no, no, no, false, func(q question) bool { return slices.ContainsFunc(q.facts.Room, Room.isShort) }, noRoomText},
+	{NoRoom, no, no, no, false, func(q question) bool { return slices.ContainsFunc(q.facts.Room, Room.IsShort) }, noRoomText},
 	{NoSnapshot, no, no, no, false, func(q question) bool { return q.facts.Unsaved != "" }, func(q question) string {
 		return "its data can't be saved: " + q.facts.Unsaved + " (archgen update --without-snapshot " + q.installed.ID + ")"
 	}},
@@ -428,10 +428,11 @@ func newer(q question) string {
 	return "registries have " + strings.Join(list, ", ")
 }
 
-func (r Room) isShort() bool { return r.Free < r.Need }
+// IsShort reports whether the file system has not the room.
+func (r Room) IsShort() bool { return r.Free < r.Need }
 
 func noRoomText(q question) string {
-	i := slices.IndexFunc(q.facts.Room, Room.isShort)
+	i := slices.IndexFunc(q.facts.Room, Room.IsShort)
 	r := q.facts.Room[i]
 	return fmt.Sprintf("it may need %s in the file system of %s, which has %s free", readable(r.Need), r.Path, readable(r.Free))
 }

@@ -77,9 +77,13 @@ type simApp struct {
 	starting int
 	data     content
 	snapshot *content
+	// isSilent: its releases declare no format, so archgen does not know that of the data.
+	isSilent bool
 	// recorded is the format of the data as it is known to archgen.
 	recorded                        int
 	isBlocked, isStopped, isRemoved bool
+	// formatSaved is the format that the data had when it was saved last.
+	formatSaved int
 	// isBeingSaved: its data is being copied.
 	isBeingSaved bool
 	restarts     uint32
@@ -140,6 +144,9 @@ func newWorld(t *rapid.T) *world {
 	for _, id := range []string{"node", "shelf"} {
 		a := &simApp{id: id, versions: map[int]version{1: {format: 1, works: true, lasts: true}}, digests: map[int]string{}, newest: 1, installed: 1, units: 1, accepted: 1, recorded: 1}
 		a.data = content{ID: w.content(), format: 1}
+		if a.isSilent = rapid.Bool().Draw(t, id+" declares no format"); a.isSilent {
+			a.recorded = 0
+		}
 		w.apps = append(w.apps, a)
 		w.images[w.release(a, 1).Digest] = true
 	}
@@ -277,7 +284,7 @@ func (w *world) arrive() {
 			continue
 		}
 		if w.arrivals[a]--; w.arrivals[a] <= 0 {
-			w.note("  the start of %s %d goes on", a.id, a.starting)
+			w.note("  the start of %s %d continues", a.id, a.starting)
 			w.run(a, a.starting)
 		}
 	}
@@ -302,6 +309,8 @@ func (w *world) run(a *simApp, version int) {
 	switch {
 	case a.isBeingSaved:
 		w.violated("U3", "version %d of %s runs while its data is copied", version, a.id)
+	case a.data.format > v.format && a.isSilent && !w.isHurt(a, version):
+		return // it can't read the data, and ends
 	case a.data.format > v.format: // the guard of data formats
 		w.violated("U5", "%s has unit files of version %d and data of format %d", a.id, version, a.data.format)
 	case !w.images[w.imageOf(a, version)]:
@@ -314,7 +323,10 @@ func (w *world) run(a *simApp, version int) {
 		if !a.isWaived && !isEdit && (a.snapshot == nil || !a.snapshot.isCopyOf(a.data)) {
 			w.violated("U3", "version %d of %s converts data %+v; the snapshot is %+v", version, a.id, a.data, a.snapshot)
 		}
-		a.data.format, a.recorded, a.converter = v.format, v.format, version
+		a.data.format, a.converter = v.format, version
+		if !a.isSilent {
+			a.recorded = v.format
+		}
 	}
 	if v.works {
 		a.running = version
@@ -341,12 +353,26 @@ func (w *world) pass(a *simApp) (isUp bool) {
 	if a.running != a.units {
 		w.start(a)
 	}
-	if a.running == 0 && before != 0 && before != a.units && a.data.format <= a.versions[before].format && !a.isBlocked {
+	isReadable := a.data.format <= a.versions[before].format || a.isSilent
+	if a.running == 0 && before != 0 && before != a.units && isReadable && !w.isSaved(a) && !a.isBlocked {
 		a.units = before
 		w.start(a)
 		return false
 	}
 	return a.running != 0 && a.running == a.installed
+}
+
+// isSaved reports whether the update that is under way has saved the data of an app.
+func (w *world) isSaved(a *simApp) bool {
+	j := w.stored()
+	return j != nil && j.App == a.id && len(j.Saved) > 0
+}
+
+// isHurt reports whether a version that declares no format can't read the data because of the update that is
+// under way.
+func (w *world) isHurt(a *simApp, version int) bool {
+	j := w.stored()
+	return w.isSaved(a) && a.data.format > a.formatSaved && j.From.Digest == w.imageOf(a, version) && j.To.Digest != j.From.Digest
 }
 
 func (w *world) Keep(j *update.Journal) error {
@@ -400,7 +426,7 @@ func (w *world) copy(a *simApp) error {
 	return w.call("save", func() {
 		c := a.data
 		c.ID = w.content()
-		a.snapshot = &c
+		a.snapshot, a.formatSaved = &c, c.format
 	})
 }
 
@@ -409,7 +435,11 @@ func (w *world) Start(_ context.Context, j *update.Journal) error {
 }
 
 func (w *world) HasConverted(j *update.Journal) (bool, error) {
-	return w.app(j.App).recorded > max(j.Format, j.Reads), w.call("look at the format", func() {})
+	a := w.app(j.App)
+	if len(j.Saved) > 0 && len(j.Writers) > 0 {
+		return slices.Contains(j.Writers, w.imageOf(a, a.units)), w.call("look at the unit files", func() {})
+	}
+	return a.recorded > max(j.Format, j.Reads), w.call("look at the format", func() {})
 }
 
 func (w *world) Restore(_ context.Context, j *update.Journal) error {
@@ -417,7 +447,7 @@ func (w *world) Restore(_ context.Context, j *update.Journal) error {
 	if to := a.versions[number(j.To)]; to.isHarmed || a.versions[number(j.From)].isHarmed {
 		w.violated("U4", "data of %s is restored, which does harm", a.id)
 	}
-	if a.accepted == number(j.To) && j.Why != "undone, with its data" {
+	if a.accepted == number(j.To) && j.Why != "undone, with its data" && j.From.Digest != j.To.Digest {
 		w.violated("U4", "version %s of %s has served", j.To.Version, a.id)
 	}
 	steps := []struct {
@@ -458,8 +488,8 @@ func (w *world) Forget(_ context.Context, j *update.Journal) {
 	a := w.app(j.App)
 	_ = w.call("forget", func() {
 		isEdit := a.versions[a.converter].of != 0 // see start
-		if a.recorded > j.Format && a.snapshot != nil && !isEdit {
-			w.violated("U3", "the snapshot of %s is dropped, and its data has format %d", a.id, a.recorded)
+		if a.data.format > a.formatSaved && a.snapshot != nil && !isEdit {
+			w.violated("U3", "the snapshot of %s is dropped, and its data has format %d", a.id, a.data.format)
 		}
 		a.snapshot = nil
 		delete(w.kept, a.id)
@@ -473,7 +503,7 @@ func (w *world) Shelve(_ context.Context, j *update.Journal) error {
 			w.kept[a.id] = &update.Kept{App: a.id, From: j.From.Origin, Format: j.Format, Volumes: j.Volumes, Saved: j.Saved}
 			return
 		}
-		if w.kept[a.id] != nil {
+		if k := w.kept[a.id]; k != nil && !k.IsOf(j.From.Origin) && !k.IsOf(j.To.Origin) {
 			a.snapshot = nil
 			delete(w.kept, a.id)
 		}
@@ -654,8 +684,14 @@ func (w *world) update(a *simApp, isRetry, isWaived bool) {
 	j := &update.Journal{App: a.id, State: update.Applying, Began: w.now, From: from, To: to, TrialTime: 10 * time.Minute, Earlier: w.earlier[a.id], Format: a.recorded, Reads: was.format}
 	isOneWay := is.isHarmed || was.isHarmed
 	a.isWaived = isWaived || isOneWay // which archgen says before
-	if is.format > a.recorded && !isOneWay && !isWaived {
+	// Of an app that was rolled back and does not serve, the data from before may be the only one that it reads.
+	isKept := w.kept[a.id] != nil && w.kept[a.id].IsOf(from.Origin) && a.running == 0
+	a.isWaived = a.isWaived || isKept
+	if (is.format > a.recorded || a.isSilent && !isKept) && !isOneWay && !isWaived {
 		j.State, j.Volumes = update.Saving, []string{"data"}
+	}
+	if a.isSilent {
+		j.Writers = []string{to.Digest}
 	}
 	if a.consumer != "" && w.app(a.consumer).running != 0 {
 		j.Up = []string{a.consumer}
@@ -667,6 +703,10 @@ func (w *world) update(a *simApp, isRetry, isWaived bool) {
 // undo returns to the release before.
 func (w *world) undo(a *simApp, withData bool) {
 	if !w.resume() {
+		return
+	}
+	if kept := w.kept[a.id]; withData && kept != nil && kept.IsOf(w.release(a, a.installed).Origin) && !a.versions[a.installed].isHarmed {
+		w.begin(update.ToData(kept, w.release(a, a.installed)))
 		return
 	}
 	before := w.earlier[a.id]
@@ -685,7 +725,7 @@ func (w *world) undo(a *simApp, withData bool) {
 		j.From, j.To = j.To, j.From
 		j.State, j.Why, j.IsBlamed, j.IsAccepted, j.IsUndo = update.Reverting, "undone, with its data", true, true, false
 		j.Volumes, j.Saved, j.Format = kept.Volumes, kept.Saved, kept.Format
-	case a.recorded > a.versions[number(to)].format: // an error of the manifest
+	case a.recorded > a.versions[number(to)].format && !a.isSilent: // an error of the manifest
 		return
 	}
 	w.tried[to.Digest] = true
@@ -869,6 +909,7 @@ func (w *world) settle() {
 			w.violated("U7", "%s was edited to %d, and has %d", a.id, a.mine, a.installed)
 		case a.isStopped && a.running != 0:
 			w.violated("U7", "%s was stopped, and runs", a.id)
+		case a.isSilent && a.data.format > v.format: // it can't read what a later release has written
 		case !a.isStopped && v.works && a.running != a.installed:
 			w.violated("U11", "%s has %d and runs %d", a.id, a.installed, a.running)
 		}

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/archipelago-os/archipelago/generator"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/manifests/catalog"
@@ -73,6 +74,9 @@ type App struct {
 	To   *update.Release
 	// IsOwn: the manifest is from no catalog.
 	IsOwn bool
+	// Unsaved is why no snapshot is taken of data that the release may convert, empty if one is or it converts
+	// none. Measure adds what only the machine knows.
+	Unsaved string
 	// Changelog is the address of the release's list of changes, empty without one.
 	Changelog string
 	// Staged is the installed apps with the release, nil if they were not compiled.
@@ -181,7 +185,8 @@ func (s *Survey) Apps(ids []string) ([]*App, error) {
 			a.Settings = settingsOf(m.Document.App.Update)
 		}
 		s.compare(a)
-		a.Facts.OneWay = s.Conversion(a).OneWay
+		data := s.Conversion(a)
+		a.Facts.OneWay, a.Unsaved = data.OneWay, data.Unsaved
 		s.observe(a)
 		s.Judge(a)
 	}
@@ -558,13 +563,17 @@ func (s *Survey) Sharers(id string) (list []string) {
 type Conversion struct {
 	// Converts: afterwards the installed release can't read the data.
 	Converts bool
+	// Writers is the images with which the release writes the data, and the installed one does not, if it
+	// declares no format: it may convert the data.
+	Writers []string
 	// Format is the format of the data now, 0 if it is unknown, and Reads the newest one that the
 	// installed release reads.
 	Format, Reads int
 	// Volumes is the volumes that have the data.
 	Volumes []string
-	// OneWay is why they are not saved before, empty if they are.
-	OneWay string
+	// OneWay is why they are not saved before, empty if they are. Unsaved is the same for data that the release
+	// may convert.
+	OneWay, Unsaved string
 }
 
 // Harm is why the data of some apps is not restored.
@@ -572,8 +581,16 @@ const Harm = "older data would do harm (update.restore: never)"
 
 // IsHarmed reports whether the installed manifest or the release to install says that older data does harm.
 func (s *Survey) IsHarmed(a *App) bool {
-	isNever := func(app *manifests.Resolved) bool { return app != nil && app.Document.App.Update.Restore == "never" }
-	return isNever(a.Staged.Set.App(a.ID)) || isNever(s.Compiled.Set.App(a.ID))
+	return isHarmed(a.Staged.Set.App(a.ID)) || isHarmed(s.Compiled.Set.App(a.ID))
+}
+
+// HarmsWhenRestored reports whether the installed manifest of an app says that older data does harm.
+func (s *Survey) HarmsWhenRestored(id string) bool {
+	return isHarmed(s.Compiled.Set.App(id))
+}
+
+func isHarmed(app *manifests.Resolved) bool {
+	return app != nil && app.Document.App.Update.Restore == "never"
 }
 
 // Conversion returns what the release to install does to the data. An app that has never declared a
@@ -585,21 +602,67 @@ func (s *Survey) Conversion(a *App) (c Conversion) {
 	}
 	c.Reads = max(was.Document.App.Data.Format, 1)
 	format, err := s.Store.DataFormat(a.ID)
-	if c.Format = format; err != nil || is.Document.App.Data.Format <= max(format, 1) {
+	c.Format = format
+	switch declared := is.Document.App.Data.Format; {
+	case err != nil:
+		return c
+	case declared == 0:
+		c.Writers = newWriters(is, was)
+	default:
+		c.Converts = declared > max(format, 1)
+	}
+	if !c.Converts && len(c.Writers) == 0 {
 		return c
 	}
-	c.Converts = true
+	why := ""
 	for _, name := range was.VolumeNames() {
 		c.Volumes = append(c.Volumes, units.VolumeName(a.ID, name))
 		if was.Existing(name) != "" {
-			c.OneWay = "the volume " + name + " is not archgen's, so it takes no snapshot"
+			why = "the volume " + name + " is not archgen's, so it takes no snapshot"
 		}
 	}
 	switch {
 	case s.IsHarmed(a):
-		c.OneWay = Harm
-	case len(c.Volumes) == 0:
-		c.OneWay = "it has no volume of which there could be a snapshot"
+		why = Harm
+	case len(c.Volumes) == 0 && c.Converts:
+		why = "it has no volume of which there could be a snapshot"
+	case len(c.Volumes) == 0: // nor any data
+		c.Writers = nil
+	}
+	if c.Converts {
+		c.OneWay = why
+	} else {
+		c.Unsaved = cmp.Or(why, s.keptOf(a))
 	}
 	return c
+}
+
+// newWriters is the images with which a release writes to volumes of its app, and the one before does not.
+func newWriters(is, was *manifests.Resolved) []string {
+	earlier := writers(was)
+	return slices.DeleteFunc(writers(is), func(image string) bool { return slices.Contains(earlier, image) })
+}
+
+func writers(app *manifests.Resolved) (images []string) {
+	for i := range app.Parts {
+		p := &app.Parts[i]
+		writes := func(v manifests.Volume) bool {
+			return v.Name != "" && !v.ReadOnly && (v.App == "" || v.App == app.ID())
+		}
+		if image := generator.ImageOf(p); slices.ContainsFunc(p.Volumes, writes) && !slices.Contains(images, image) {
+			images = append(images, image)
+		}
+	}
+	return images
+}
+
+// keptOf is why no other snapshot replaces the one that is kept: it is of the data of the installed
+// release, which does not serve with what a later one has left.
+func (s *Survey) keptOf(a *App) string {
+	k, err := s.Store.KeptSnapshot(a.ID)
+	app, _ := s.Want.Find(a.ID)
+	if err != nil || k == nil || a.Origin == nil || !k.IsOf(*a.Origin) || app.IsUp(s.Units) {
+		return ""
+	}
+	return fmt.Sprintf("it does not serve, and the snapshot of %s is of its data (archgen update --undo --with-data %s)", k.At.Local().Format(time.DateTime), a.ID)
 }

@@ -30,6 +30,9 @@ type Update struct {
 	// Rights is what the release asks for in addition, Lacks what others may rely on and it lacks.
 	Rights []update.Right `json:"rights"`
 	Lacks  []string       `json:"lacks"`
+	// Unsaved is why the data, which the release may convert, is not saved before, empty if it is or there is
+	// none.
+	Unsaved string `json:"unsaved"`
 	// Tags is the tags that follow those of the images of an own manifest.
 	Tags []update.Tags `json:"tags"`
 	// Edits is the text of the overlay that what was edited in the installed manifest becomes, empty if
@@ -43,7 +46,7 @@ type Update struct {
 func UpdateOf(a *updates.App) Update {
 	u := Update{
 		ID: a.ID, Installed: a.Version, Catalog: a.From.Catalog, Reason: a.Findings[0].Reason, State: a.Findings[0].Text,
-		Findings: a.Findings, Changelog: a.Changelog,
+		Findings: a.Findings, Changelog: a.Changelog, Unsaved: a.Unsaved,
 		Rights: append([]update.Right{}, a.Facts.Rights...), Lacks: append([]string{}, a.Facts.Lost...), // not null in JSON
 		Tags: []update.Tags{},
 	}
@@ -80,6 +83,9 @@ func UpdatePlan(w io.Writer, u Update, images []string) {
 	}
 	for _, r := range u.Rights {
 		t.row("    ", "right", r.ID, "the app can "+r.Allows)
+	}
+	if u.Unsaved != "" {
+		t.row("    ", "unsaved", "its data, which the release may convert: "+u.Unsaved)
 	}
 	if u.Edits != "" {
 		t.row("    ", "edits", filepath.Join(manifests.OverlaysDir(u.ID), installed.EditedOverlay))

@@ -71,6 +71,8 @@ type Machine struct {
 	Records     units.History
 	Adopted     units.Adoptions
 	Generations []units.Set
+	// Saved is the apps whose data an update has saved.
+	Saved map[string]bool
 	// Formats is the formats of the data of apps.
 	Formats map[string]int
 
@@ -273,6 +275,12 @@ func (m *Machine) Good() (good units.Set, _ error) {
 func (m *Machine) DataFormat(app string) (format int, _ error) {
 	m.Change(func() { format = m.Formats[app] })
 	return format, nil
+}
+
+// IsDataSaved reports whether an update has saved the data of an app.
+func (m *Machine) IsDataSaved(app string) (isSaved bool, _ error) {
+	m.Change(func() { isSaved = m.Saved[app] })
+	return isSaved, nil
 }
 
 // Commit stores a generation.

@@ -39,7 +39,7 @@ var chain = []struct{ id, needs string }{{"a", ""}, {"b", "a"}, {"c", "b"}, {"d"
 // manifest is a release of the i-th app, without its id and version.
 func (r release) manifest(i int) string {
 	port := strings.ReplaceAll(r.port, "PORT", strconv.Itoa(8090+i))
-	text := "container: {image: '" + r.image + "', volumes: [" + r.volumes + "], ports: [{name: web, container: 80}" + port + "]}, provides: [{capability: page-" + chain[i].id + ", port: web}]"
+	text := "container: {image: '" + r.image + "', volumes: [" + r.volumes + "], ports: [{name: web, container: 80}" + port + "]}, provides: [{capability: page-" + chain[i].id + ", port: web}], data: {format: 1}"
 	if needs := chain[i].needs; needs != "" {
 		text += ", requires: [{capability: page-" + needs + "}]"
 	}

@@ -53,7 +53,7 @@ func (h *host) Save(ctx context.Context, j *update.Journal) (err error) {
 
 // block keeps all that mounts a volume of the app from starting, until Release.
 func (h *host) block(j *update.Journal) error {
-	var errs []error
+	errs := make([]error, 0, len(j.Volumes))
 	for _, volume := range j.Volumes {
 		errs = append(errs, h.volumes().BlockStarts(volume))
 	}
@@ -124,8 +124,14 @@ func (h *host) passedAll(ctx context.Context, j *update.Journal, request units.K
 }
 
 // HasConverted reports whether the data has a format that the earlier release can't read. The format is
-// recorded when the new release starts.
+// recorded when the new release starts. One that declares none may have started once it has unit files.
 func (h *host) HasConverted(j *update.Journal) (bool, error) {
+	if len(j.Saved) > 0 && len(j.Writers) > 0 {
+		files, err := h.Machine.Files().Read()
+		return slices.ContainsFunc(files.Of(j.App), func(f units.File) bool {
+			return slices.Contains(j.Writers, f.Value("Image")) || slices.Contains(j.Writers, f.Value("ImageTag"))
+		}), err
+	}
 	format, err := h.Machine.Store.DataFormat(j.App)
 	return format > max(j.Format, j.Reads), err
 }
@@ -173,7 +179,7 @@ func (h *host) Write(ctx context.Context, j *update.Journal) error {
 
 // Release lets the app and the sharers start.
 func (h *host) Release(j *update.Journal) error {
-	var errs []error
+	errs := make([]error, 0, len(j.Volumes))
 	for _, volume := range j.Volumes {
 		errs = append(errs, h.volumes().AllowStarts(volume))
 	}
@@ -209,14 +215,18 @@ func (h *host) unshelve(ctx context.Context, app string) error {
 const keepTime = 3 * 24 * time.Hour
 
 // Shelve keeps the snapshots for an operator who asks for the earlier release with its data. Those of an
-// update before are of no use then.
+// update before are of no use then, unless one of the two releases had that data.
 func (h *host) Shelve(ctx context.Context, j *update.Journal) error {
 	if len(j.Saved) > 0 {
 		return h.Machine.Store.SaveKeptSnapshot(update.Kept{
 			App: j.App, From: j.From.Origin, Format: j.Format, Volumes: j.Volumes, Saved: j.Saved, At: j.Began, Until: h.now().Add(keepTime),
 		})
 	}
-	return h.unshelve(ctx, j.App)
+	k, err := h.Machine.Store.KeptSnapshot(j.App)
+	if err == nil && k != nil && !k.IsOf(j.From.Origin) && !k.IsOf(j.To.Origin) {
+		h.forget(ctx, k.App, k.Volumes)
+	}
+	return err
 }
 
 // forgetExpired removes the snapshots that were kept for long enough. The lock is held.

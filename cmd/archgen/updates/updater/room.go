@@ -29,9 +29,19 @@ const (
 func (r *Runner) Measure(ctx context.Context, s *updates.Survey, app *updates.App, o Options) {
 	places := []place{{r.Machine.Storage, r.images(s, app) + spare}, {r.Machine.Store.State, spareState}}
 	if !o.WithoutSnapshot {
-		var size int64
-		size, app.Facts.Unsaved = r.snapshots(ctx, s, app)
-		places = append(places, place{r.Machine.Volumes, size})
+		data := s.Conversion(app)
+		size, unsaved := r.snapshots(ctx, data)
+		with := append(slices.Clone(places), place{r.Machine.Volumes, size})
+		switch {
+		case data.Converts:
+			app.Facts.Unsaved, places = unsaved, with
+		case app.Unsaved != "" || unsaved != "":
+			app.Unsaved = cmp.Or(app.Unsaved, unsaved)
+		case slices.ContainsFunc(rooms(with), update.Room.IsShort) && !slices.ContainsFunc(rooms(places), update.Room.IsShort):
+			app.Unsaved = "there is no room for a copy"
+		default:
+			places = with
+		}
 	}
 	app.Facts.Room = rooms(places)
 	s.Judge(app)
@@ -50,8 +60,7 @@ func (r *Runner) images(s *updates.Survey, app *updates.App) int64 {
 
 // snapshots is how many bytes the snapshots of an app's data take, and why one can't be taken. A volume that
 // can't be measured counts as none: taking its snapshot fails then, and the app runs on without the update.
-func (r *Runner) snapshots(ctx context.Context, s *updates.Survey, app *updates.App) (sum int64, unsaved string) {
-	data := s.Conversion(app)
+func (r *Runner) snapshots(ctx context.Context, data updates.Conversion) (sum int64, unsaved string) {
 	if data.OneWay != "" {
 		return 0, ""
 	}

@@ -127,6 +127,15 @@ func (r *Runner) complete(ctx context.Context, j *update.Journal) (update.Result
 	if err != nil {
 		return result, err
 	}
+	if result.Outcome == update.RolledBackDown {
+		k, err := r.Machine.Store.KeptSnapshot(j.App)
+		if err != nil {
+			return result, err
+		}
+		if k != nil && k.IsOf(j.From.Origin) {
+			result.Snapshot = k.At
+		}
+	}
 	r.tell(result)
 	return result, nil
 }
@@ -214,6 +223,9 @@ func (c *course) one(ctx context.Context, id string) error {
 	}
 	var kept *update.Kept
 	if c.o.Undo {
+		if own, err := c.ownData(ctx, s, app); err != nil || own != nil {
+			return c.toData(ctx, s, app, own, err)
+		}
 		if kept, err = c.undo(ctx, s, app); err != nil {
 			c.refuse(id, err)
 			return nil
@@ -240,9 +252,12 @@ func (c *course) one(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
+	if unsaved := app.Unsaved; unsaved != "" && unsaved != updates.Harm && !c.o.Undo {
+		c.Warn(id, "its data is not saved before, which "+j.To.String()+" may convert: "+unsaved)
+	}
 	if kept != nil {
 		withData(s, j, kept)
-		c.Warn(id, "what it has written since "+kept.At.Local().Format(time.DateTime)+" is lost")
+		c.warnOfLoss(kept)
 	}
 	if way := app.Facts.OneWay; way != "" && !c.o.Undo {
 		c.Warn(id, fmt.Sprintf("%s converts the data, and %s can't read it then. It stays also if it does not serve: %s", j.To.Origin, j.From.Origin, way))
@@ -338,10 +353,48 @@ func (c *course) undo(ctx context.Context, s *updates.Survey, app *updates.App) 
 		return nil, err
 	}
 	if kept != nil && s.IsHarmed(app) {
-		return nil, errors.New("its data is not restored: " + updates.Harm)
+		return nil, errHarm
 	}
 	return kept, nil
 }
+
+// ownData is the snapshots to return to if they are of the data of the installed release: a later one was
+// rolled back in its trial without its data. It is nil if they are of another one, or the data is to stay.
+func (c *course) ownData(ctx context.Context, s *updates.Survey, app *updates.App) (*update.Kept, error) {
+	if !c.o.WithData || app.Origin == nil {
+		return nil, nil
+	}
+	kept, err := s.Store.KeptSnapshot(app.ID)
+	if err != nil || kept == nil || !kept.IsOf(*app.Origin) {
+		return nil, err
+	}
+	return kept, (&host{c.Runner}).checkSnapshots(ctx, kept)
+}
+
+// toData returns to the data of snapshots with the installed release, unless err says why not.
+func (c *course) toData(ctx context.Context, s *updates.Survey, app *updates.App, kept *update.Kept, err error) error {
+	if err == nil && s.HarmsWhenRestored(app.ID) {
+		err = errHarm
+	}
+	if err != nil {
+		c.refuse(app.ID, err)
+		return nil
+	}
+	c.survey = nil
+	c.warnOfLoss(kept)
+	installed := app.From
+	installed.Origin = *app.Origin
+	j := update.ToData(kept, installed)
+	j.Sharers = sharersUp(s, app.ID)
+	return c.install(ctx, j)
+}
+
+// warnOfLoss says what a return to snapshots costs.
+func (c *course) warnOfLoss(kept *update.Kept) {
+	c.Warn(kept.App, "what it has written since "+kept.At.Local().Format(time.DateTime)+" is lost")
+}
+
+var errHarm = errors.New("its data is not restored: " + updates.Harm)
 
 // kept is the snapshots to return to with a release, nil if the data is to stay.
 func (c *course) kept(ctx context.Context, s *updates.Survey, app, release string) (*update.Kept, error) {
@@ -413,7 +466,9 @@ func (c *course) journalOf(s *updates.Survey, app *updates.App) (*update.Journal
 	j.From.Origin = *app.Origin
 	data := s.Conversion(app)
 	j.Format, j.Reads = data.Format, data.Reads
-	if data.Converts && data.OneWay == "" && !c.o.WithoutSnapshot {
+	j.Writers = data.Writers
+	mayConvert := len(data.Writers) > 0 && app.Unsaved == "" && !c.o.Undo // who undoes an update wants the data of before it
+	if (data.Converts && data.OneWay == "" || mayConvert) && !c.o.WithoutSnapshot {
 		j.State, j.Volumes, j.Sharers = update.Saving, data.Volumes, sharersUp(s, app.ID)
 	}
 	for _, other := range s.Want.Apps {

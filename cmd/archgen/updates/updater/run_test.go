@@ -2,12 +2,14 @@ package updater
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -104,12 +106,9 @@ func TestUnsaved(t *testing.T) {
 		w := newWorld(t)
 		w.install("web", container)
 		w.offer("web", "2", 2, container+", data: {format: 2, reads: 1}")
-		volume := filepath.Join(w.Machine.Volumes, "web.data")
-		if err := os.MkdirAll(volume, 0o700); err != nil {
-			t.Fatal(err)
-		}
-		w.podman["volume inspect"] = fmt.Sprintf(`[{"Driver": %q, "Mountpoint": %q}]`, c.driver, filepath.Join(volume, "_data"))
-		w.podman["unshare"] = c.size
+		w.haveVolume("web")
+		w.podman["volume inspect"] = strings.Replace(w.podman["volume inspect"], "local", c.driver, 1)
+		w.volumes["size"] = c.size
 		for _, ask := range []update.Ask{{All: true}, {Named: true}} {
 			w.told = nil
 			sum, err := w.Update(t.Context(), Options{Ask: ask}, []string{"web"}, nil)
@@ -122,6 +121,132 @@ func TestUnsaved(t *testing.T) {
 		if err != nil || sum.Updated != 1 || w.version("web") != "2" {
 			t.Errorf("%s: without a snapshot: %+v, %v, version %s", what, sum, err, w.version("web"))
 		}
+	}
+}
+
+// TestUnclear: a release that declares no format may convert the data, so that is saved before it starts with
+// another image, and restored if the release does not serve.
+func TestUnclear(t *testing.T) {
+	t.Parallel()
+	const (
+		next = "container: {image: 'localhost/x:2', volumes: [{name: data, target: /data}]}"
+		warn = "warned web: its data is not saved before, which 2 (revision 2) may convert: "
+	)
+	named := Options{Ask: update.Ask{Named: true}}
+	for what, c := range map[string]struct {
+		was, is string
+		options Options
+		size    string
+		outcome reconcile.Outcome
+		passes  []string
+		told    string
+		version string
+		isKept  bool
+	}{
+		"it serves": {
+			was: container, is: next, passes: []string{"stop web 1 blocked", "start web 2"}, version: "2", isKept: true,
+		},
+		"it does not serve": {
+			was: container, is: next, outcome: reconcile.NotServing, version: "1",
+			passes: []string{"stop web 1 blocked", "start web 2", "stop web 2 blocked", "web 1 blocked", "start web 1"},
+		},
+		"the image is the same":      {was: container, is: container + ", description: X", passes: []string{"web 2"}, version: "2"},
+		"the format is the same":     {was: container, is: next + ", data: {format: 1}", passes: []string{"web 2"}, version: "2"},
+		"without a snapshot":         {was: container, is: next, options: Options{WithoutSnapshot: true}, passes: []string{"web 2"}, version: "2"},
+		"the data is only read":      {was: container, is: strings.Replace(next, "/data}", "/data, read_only: true}", 1), passes: []string{"web 2"}, version: "2"},
+		"the data can't be copied":   {was: container, is: next, size: "3221225472", passes: []string{"web 2"}, told: warn + "web.data: a copy takes 3 GiB that the file system can't share (reflink), and the limit is 2 GiB", version: "2"},
+		"older data would do harm":   {was: container, is: next + ", update: {restore: never}", passes: []string{"web 2"}, version: "2"},
+		"the volume is another's":    {was: container + ", volumes: {data: {existing: other}}", is: next + ", volumes: {data: {existing: other}}", passes: []string{"web 2"}, told: warn + "the volume data is not archgen's, so it takes no snapshot", version: "2"},
+		"it had no volume until now": {was: "container: {image: 'localhost/x:1'}", is: next, passes: []string{"web 2"}, version: "2"},
+	} {
+		w := newWorld(t)
+		w.install("web", c.was)
+		w.grant("web", "volume-write:other")
+		w.offer("web", "2", 2, c.is)
+		w.haveVolume("web")
+		w.volumes["size"] = "0"
+		if c.size != "" {
+			w.volumes["size"] = c.size
+		}
+		if c.outcome != "" {
+			w.outcomes["web 2"] = c.outcome
+		}
+		c.options.Ask = named.Ask
+		c.options.Allow = []string{update.AllowPublisher}
+		if _, err := w.Update(t.Context(), c.options, []string{"web"}, nil); err != nil {
+			t.Fatal(err)
+		}
+		kept, err := w.Machine.Store.KeptSnapshot("web")
+		if d := cmp.Diff(c.passes, w.passes); d != "" || err != nil || w.version("web") != c.version || (kept != nil) != c.isKept {
+			t.Errorf("%s: version %s, kept %v, %v; told %q; passes: -want +got:\n%s", what, w.version("web"), kept, err, w.told, d)
+		}
+		if i := slices.IndexFunc(w.told, func(text string) bool { return strings.HasPrefix(text, warn) }); (i >= 0) != (c.told != "") || i >= 0 && w.told[i] != c.told {
+			t.Errorf("%s: told %q", what, w.told)
+		}
+	}
+}
+
+// TestUnclearContinued: the data may have been converted once the unit files have the image of the release.
+func TestUnclearContinued(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.install("web", container)
+	j := &update.Journal{App: "web", Writers: []string{"localhost/x:2"}, Saved: map[string]json.RawMessage{"web.data": nil}}
+	for _, c := range []struct {
+		image string
+		want  bool
+	}{{"x:1", false}, {"x:2", true}} {
+		w.offer("web", "1", 1, strings.Replace(container, "x:1", c.image, 1))
+		if err := os.WriteFile(filepath.Join(w.apps, "web.yaml"), w.entries["web"].Text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w.write("web")
+		if got, err := (&host{w.Runner}).HasConverted(j); got != c.want || err != nil {
+			t.Errorf("with %s: %v, %v", c.image, got, err)
+		}
+	}
+}
+
+// TestOwnData: an app that was rolled back, and does not serve with the data of the later release, keeps the
+// snapshot in further updates. An operator returns to it.
+func TestOwnData(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	store := w.Machine.Store
+	w.install("web", container)
+	w.haveVolume("web")
+	origin, err := store.Origin("web")
+	if err != nil || origin == nil {
+		t.Fatal(origin, err)
+	}
+	kept := update.Kept{App: "web", From: origin.Origin, Volumes: []string{"web.data"}, Saved: map[string]json.RawMessage{"web.data": json.RawMessage("{}")}, At: w.clock, Until: w.clock.Add(time.Hour)}
+	if err := store.SaveKeptSnapshot(kept); err != nil {
+		t.Fatal(err)
+	}
+	w.systemd.Set(systemd.Unit{Name: units.ServiceName("web"), LoadState: "loaded", ActiveState: "failed"})
+	w.offer("web", "2", 2, strings.Replace(container, "x:1", "x:2", 1))
+	w.outcomes["web 2"], w.outcomes["web 1"] = reconcile.NotServing, reconcile.NotServing
+	named := Options{Ask: update.Ask{Named: true}}
+	if _, err := w.Update(t.Context(), named, []string{"web"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	const hint = "; archgen update --undo --with-data web returns to the data of 2026-12-01 12:00:00"
+	if d := cmp.Diff([]string{"web 2", "web 1"}, w.passes); d != "" || !strings.HasSuffix(w.told[len(w.told)-1], hint) {
+		t.Errorf("told %q; passes: -want +got:\n%s", w.told, d)
+	}
+	w.passes, w.told, w.outcomes = nil, nil, map[string]reconcile.Outcome{}
+	named.Undo, named.WithData = true, true
+	if sum, err := w.Update(t.Context(), named, []string{"web"}, nil); err != nil || sum.Updated != 1 {
+		t.Fatalf("%+v, %v; told %q", sum, err, w.told)
+	}
+	const told = "web: 1 (revision 1) serves: its data is that of 2026-12-01 12:00:00"
+	if d := cmp.Diff([]string{"stop web 1 blocked", "web 1 blocked", "start web 1"}, w.passes); d != "" || w.told[len(w.told)-1] != told {
+		t.Errorf("told %q; passes: -want +got:\n%s", w.told, d)
+	}
+	left, err := store.KeptSnapshot("web")
+	refused, errRefused := store.Refused()
+	if _, isRefused := refused[origin.Digest]; err != nil || errRefused != nil || left != nil || isRefused {
+		t.Errorf("kept %v, refused %v, %v, %v", left, isRefused, err, errRefused)
 	}
 }
 
@@ -151,15 +276,7 @@ func TestStopIsRepeated(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
 	w.install("web", container)
-	_, want, err := w.Source.Installed()
-	if err != nil {
-		t.Fatal(err)
-	}
-	app, _ := want.Find("web")
-	if err := w.Machine.Files().Restore(app.Files); err != nil {
-		t.Fatal(err)
-	}
-	w.run("web", systemd.Unit{})
+	w.write("web")
 	pass := w.Pass
 	w.Pass = func(ctx context.Context, ids []string, asked func(string) units.Kind) (reconcile.Report, error) {
 		if len(w.passes) == 1 {

@@ -275,7 +275,11 @@ func TestSnapshotsExpire(t *testing.T) {
 	if err := (&host{w.Runner}).Shelve(t.Context(), j); err != nil {
 		t.Fatal(err)
 	}
-	if err := (&host{w.Runner}).Shelve(t.Context(), &update.Journal{App: "web"}); err != nil || isKept() {
+	of := func(digest string) update.Release { return update.Release{Origin: update.Origin{Digest: digest}} }
+	if err := (&host{w.Runner}).Shelve(t.Context(), &update.Journal{App: "web", From: of("2"), To: of("")}); err != nil || !isKept() {
+		t.Errorf("that of the release which it has again is gone: %v", err)
+	}
+	if err := (&host{w.Runner}).Shelve(t.Context(), &update.Journal{App: "web", From: of("2"), To: of("3")}); err != nil || isKept() {
 		t.Errorf("that of an earlier update is left: %v", err)
 	}
 }
@@ -307,7 +311,8 @@ func TestSnapshotsAreReplaced(t *testing.T) {
 	}
 	w.podman["volume inspect"] = fmt.Sprintf(`[{"Driver": "local", "Mountpoint": %q}]`, filepath.Join(volume, "_data"))
 	j := &update.Journal{App: "web", Volumes: []string{"web.data"}}
-	err := (&host{w.Runner}).Save(t.Context(), j) // this Podman takes no snapshot
+	w.volumes["save"] = "" // no snapshot is taken
+	err := (&host{w.Runner}).Save(t.Context(), j)
 	if kept, errKept := store.KeptSnapshot("web"); err == nil || kept != nil || errKept != nil {
 		t.Errorf("%v; kept %v, %v", err, kept, errKept)
 	}

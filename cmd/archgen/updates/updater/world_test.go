@@ -2,6 +2,8 @@ package updater
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -17,6 +19,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/installed"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
+	"github.com/archipelago-os/archipelago/units/podman/podmancli"
 	"github.com/archipelago-os/archipelago/units/podman/podmantest"
 	"github.com/archipelago-os/archipelago/units/reconcile"
 	"github.com/archipelago-os/archipelago/units/statedir"
@@ -35,9 +38,9 @@ type world struct {
 	// outcomes is how an app fares in a pass, by ID and version. The default is Done.
 	outcomes map[string]reconcile.Outcome
 	systemd  *systemdtest.Manager
-	// podman is what Podman answers.
-	podman map[string]string
-	clock  time.Time
+	// podman is what Podman answers, and volumes what archgen answers in its user namespace, by verb.
+	podman, volumes map[string]string
+	clock           time.Time
 	// passes is the requests of each pass, and whether the volume ID.data blocks the app, and told what the
 	// caller was told.
 	passes, told []string
@@ -60,7 +63,8 @@ func newWorld(tb testing.TB) *world {
 		tb.Fatal(err)
 	}
 	w.podman = map[string]string{"image exists": "", "image inspect": "[{}]", "unshare": ""}
-	base, err := machine.Find(machine.Options{Scope: units.User, Getenv: getenv, Podman: (&podmantest.Podman{Answers: w.podman}).Run})
+	w.volumes = map[string]string{"size": "0", "save": "{}"}
+	base, err := machine.Find(machine.Options{Scope: units.User, Getenv: getenv, Podman: w.runPodman})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -81,6 +85,27 @@ func newWorld(tb testing.TB) *world {
 		Ended:     func(r update.Result) { w.told = append(w.told, r.App+": "+r.Text()) },
 	}
 	return w
+}
+
+// runPodman is Podman.
+func (w *world) runPodman(ctx context.Context, call podmancli.Call) error {
+	answers := maps.Clone(w.podman)
+	if i := slices.Index(call.Args, "volume"); i > 0 && i+1 < len(call.Args) {
+		if answer, isSet := w.volumes[call.Args[i+1]]; isSet {
+			answers[call.Args[0]] = answer
+		}
+	}
+	return (&podmantest.Podman{Answers: answers}).Run(ctx, call)
+}
+
+// haveVolume gives an app a volume whose data can be saved.
+func (w *world) haveVolume(id string) {
+	w.t.Helper()
+	volume := filepath.Join(w.Machine.Volumes, id+".data")
+	if err := os.MkdirAll(volume, 0o700); err != nil {
+		w.t.Fatal(err)
+	}
+	w.podman["volume inspect"] = fmt.Sprintf(`[{"Driver": "local", "Mountpoint": %q}]`, filepath.Join(volume, "_data"))
 }
 
 // offer makes a release the newest one in the catalog.
@@ -114,6 +139,28 @@ func (w *world) install(id, rest string) {
 		w.t.Fatal(err)
 	}
 	w.run(id, systemd.Unit{})
+}
+
+// grant grants a right to an app.
+func (w *world) grant(id, right string) {
+	w.t.Helper()
+	dir := filepath.Join(w.apps, id+".d")
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "grants.toml"), []byte("allow = [\""+right+"\"]\n"), 0o600)); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// write writes the unit files of an app.
+func (w *world) write(id string) {
+	w.t.Helper()
+	_, want, err := w.Source.Installed()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	app, _ := want.Find(id)
+	if err := w.Machine.Files().Restore(app.Files); err != nil {
+		w.t.Fatal(err)
+	}
 }
 
 // run sets the state of an app's service: it is active.
