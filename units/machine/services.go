@@ -403,6 +403,9 @@ func (s Services) job(ctx context.Context, doing, name, mode string, do func(ctx
 	if found, err := s.Manager.Units(ctx, name); err == nil && len(found) == 1 && found[0].Result != "success" {
 		why = ", result " + found[0].Result
 	}
+	if result == systemd.JobAssert {
+		why = ": an assertion of its unit file failed, for example because an update copies or restores its data; see archgen doctor"
+	}
 	return fmt.Errorf("%s %s: the job ended with %q%s", doing, name, result, why)
 }
 

@@ -25,6 +25,7 @@ const (
 	JobFailed     JobResult = "failed"
 	JobDependency JobResult = "dependency" // a unit that it needs failed
 	JobSkipped    JobResult = "skipped"
+	JobAssert     JobResult = "assert"  // an assertion of the unit file failed
 	JobInvalid    JobResult = "invalid" // a reload of a unit that is not active
 	// JobLost: the connection was lost while the job ran. The job has finished, and the state of
 	// its unit does not tell the result.

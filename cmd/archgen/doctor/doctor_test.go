@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"github.com/archipelago-os/archipelago/units/paths"
 	"github.com/archipelago-os/archipelago/units/podman"
 	"github.com/archipelago-os/archipelago/units/systemd"
+	"github.com/archipelago-os/archipelago/units/update"
 )
 
 // write writes a file and the directories above it.
@@ -514,4 +516,23 @@ func TestDoctorObjects(t *testing.T) {
 	if got := (&Env{Scope: units.System}).archgen("stop", "web"); got != "archgen stop --system web" {
 		t.Errorf("%q", got)
 	}
+}
+
+// TestBlocks: a volume that keeps its app from starting is reported, and where no update is at work on it, how to
+// end that.
+func TestBlocks(t *testing.T) {
+	t.Parallel()
+	e := &Env{Volumes: t.TempDir()}
+	files := units.Set{{Name: units.VolumeUnitFile("web", "data"), App: "web"}}
+	volumes := []volume{{Name: "foreign"}, {Name: "web.data"}, {Name: "web.other"}}
+	none := func(j *update.Journal, err error) Result { return e.judgeBlocks(files, volumes, j, err) }
+	expect(t, none(nil, nil), OK)
+	for _, v := range volumes {
+		write(t, filepath.Join(e.Volumes, v.Name, units.VolumeBlock), "")
+	}
+	block := filepath.Join(e.Volumes, "web.data", units.VolumeBlock)
+	expect(t, none(nil, nil), Problem, block+" keeps what mounts the volume from starting, and no update of web is under way", "rm "+block+" && archgen start web")
+	expect(t, none(&update.Journal{App: "db", Volumes: []string{"db.data"}}, nil), Problem, "no update of web")
+	expect(t, none(&update.Journal{App: "web", Volumes: []string{"web.data"}}, nil), Warning, "an update of web is under way or was interrupted", "archgen apply")
+	expect(t, none(nil, errors.New("damaged")), Problem, "is unknown: damaged")
 }

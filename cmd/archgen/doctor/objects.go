@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,6 +14,8 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/ui"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/podman"
+	"github.com/archipelago-os/archipelago/units/statedir"
+	"github.com/archipelago-os/archipelago/units/update"
 )
 
 // volume is a volume as Podman lists it.
@@ -32,7 +35,34 @@ func checkObjects(ctx context.Context, e *Env) Result {
 	if err := e.Podman.JSON(ctx, &volumes, "volume", "ls", "--format=json"); err != nil {
 		return warn("", "can't be checked: %v", err)
 	}
+	if a, err := e.Apps(); err == nil {
+		j, err := statedir.Store{State: a.Paths.State}.UpdateJournal()
+		if r := e.judgeBlocks(files, volumes, j, err); r.Severity != OK {
+			return r
+		}
+	}
 	return e.judgeObjects(files, podman.NetworksIn(e.Networks), volumes)
+}
+
+// judgeBlocks reports the first volume that keeps what mounts it from starting, although no update is at work on
+// it. The journal is that of the update that has begun, with the error of reading it.
+func (e *Env) judgeBlocks(files units.Set, volumes []volume, j *update.Journal, unread error) Result {
+	for _, has := range volumes {
+		app, name, _ := strings.Cut(has.Name, ".")
+		block := filepath.Join(e.Volumes, has.Name, units.VolumeBlock)
+		_, isOurs := files.Find(units.VolumeUnitFile(app, name))
+		if _, err := os.Stat(block); err != nil || !isOurs {
+			continue
+		}
+		switch {
+		case unread != nil:
+			return problem("", "%s keeps what mounts the volume from starting, and whether an update is under way is unknown: %v", block, unread)
+		case j == nil || !slices.Contains(j.Volumes, has.Name):
+			return problem("rm "+block+" && "+e.archgen("start", app), "%s keeps what mounts the volume from starting, and no update of %s is under way", block, app)
+		}
+		return warn(strings.TrimSpace(e.archgen("apply", "")), "an update of %s is under way or was interrupted, and what mounts its data can't start", app)
+	}
+	return Result{Severity: OK}
 }
 
 // judgeObjects reports the first object that is not as its unit would create it.
