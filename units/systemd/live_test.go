@@ -735,6 +735,62 @@ func TestLiveStopCancelsASlowStart(t *testing.T) {
 	}
 }
 
+// A failed assertion keeps a unit from starting, for an operator and for a unit that wants it. systemd does not look
+// at it before an automatic restart, which a stop ends. A start that is refused so cancels the job of a stop that is
+// under way, and systemd stops the unit all the same.
+func TestLiveAssertion(t *testing.T) {
+	m := connect(t, systemd.Options{})
+	block := filepath.Join(t.TempDir(), "blocked")
+	assert := "[Unit]\nAssertPathExists=!" + block + "\n"
+	install(t, m, map[string]string{
+		"asserts.service": assert + "[Service]\nExecStart=/bin/sleep infinity\nRestart=always\nRestartSec=1\n",
+		"wants.service":   "[Unit]\nWants=asserts.service\nAfter=asserts.service\n" + sleeps,
+		"slow.service":    assert + "[Service]\nExecStart=/bin/sh -c 'trap \"sleep 2; exit 0\" TERM; while :; do sleep 0.1; done'\n",
+	})
+	for _, name := range []string{"asserts.service", "slow.service"} {
+		if result, err := m.Start(within(t, long), name, systemd.Replace); result != systemd.JobDone || err != nil {
+			t.Fatalf("start of %s: %q, %v", name, result, err)
+		}
+	}
+	if err := os.WriteFile(block, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before := unit(t, m, "asserts.service")
+	if err := syscall.Kill(int(before.MainPID), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it restarts by itself", func() bool {
+		u := unit(t, m, "asserts.service")
+		return u.ActiveState == "active" && u.InvocationID != before.InvocationID
+	})
+	stop(t, m, "asserts.service")
+	if result, err := m.Start(within(t, long), "asserts.service", systemd.Replace); result != systemd.JobAssert || err != nil {
+		t.Errorf("start: %q, %v", result, err)
+	}
+	if result, err := m.Start(within(t, long), "wants.service", systemd.Replace); result != systemd.JobDone || err != nil {
+		t.Errorf("start of the unit that wants it: %q, %v", result, err)
+	}
+	if u := unit(t, m, "asserts.service"); u.ActiveState != "inactive" {
+		t.Errorf("it is %s", u.ActiveState)
+	}
+	ended := make(chan ending, 1)
+	go func() {
+		result, err := m.Stop(within(t, long), "slow.service", systemd.Replace)
+		ended <- ending{result, err}
+	}()
+	eventually(t, "it stops", func() bool { return unit(t, m, "slow.service").ActiveState == "deactivating" })
+	if result, err := m.Start(within(t, long), "slow.service", systemd.Replace); result != systemd.JobAssert || err != nil {
+		t.Errorf("start while it stops: %q, %v", result, err)
+	}
+	if e := <-ended; e.result != systemd.JobCanceled || e.err != nil {
+		t.Errorf("stop: %q, %v", e.result, e.err)
+	}
+	if u := unit(t, m, "slow.service"); u.ActiveState != "deactivating" {
+		t.Errorf("after the job of its stop it is %s", u.ActiveState)
+	}
+	eventually(t, "it has stopped", func() bool { return unit(t, m, "slow.service").ActiveState == "inactive" })
+}
+
 // until reads events up to the wanted one.
 func until(t *testing.T, events <-chan systemd.Event, want systemd.Event) {
 	t.Helper()
