@@ -67,6 +67,8 @@ type simApp struct {
 	version           int
 	removed, stopped  bool
 	invalid, disabled bool
+	// isOverlooked: it crashed, and looks as if it was stopped. A pass that finds out starts it.
+	isOverlooked bool
 	// isEither: the operator stopped it, and systemd may have forgotten that.
 	isEither bool
 	// running is the version of its last start.
@@ -353,7 +355,7 @@ func (m *model) stopByHand(a *simApp, u units.Unit) {
 	if u.Loaded && (u.Active == units.Active || u.Restarting) {
 		m.StopByHand(a.service())
 		invocation, isBegun := m.Records[a.id].Pending[a.service()]
-		a.stopped = !isBegun || invocation != u.Invocation
+		a.stopped, a.isOverlooked = !isBegun || invocation != u.Invocation, false
 	}
 }
 
@@ -368,6 +370,7 @@ func (m *model) overlook(by func(*simApp) bool) {
 		if !isBegun && by(a) && u.Active == units.Failed && !u.Loaded {
 			m.mu.Lock()
 			_, a.stopped = files.Find(a.file())
+			a.isOverlooked = a.stopped
 			m.mu.Unlock()
 		}
 	}
@@ -595,9 +598,9 @@ func (m *model) checkApp(a *simApp, isRolledBack bool) error {
 	case m.place(a) == inPlace && (!exists || slices.Contains(a.ended, version)): // it did not serve after the adoption, or before
 	case f.Digest != digest(version) || m.Loaded(a.service()) != digest(version):
 		return fmt.Errorf("its file is %s, systemd has %s, wanted %d", f.Digest, m.Loaded(a.service()), version)
-	case a.stopped && u.Active != units.Inactive && u.Active != units.Failed:
+	case a.stopped && !a.isOverlooked && u.Active != units.Inactive && u.Active != units.Failed:
 		return fmt.Errorf("stopped by the operator, but %s", u.Active)
-	case a.stopped, a.disabled, a.isEither && u.Active == units.Failed:
+	case a.stopped && (!a.isOverlooked || u.Active != units.Active), a.disabled, a.isEither && u.Active == units.Failed:
 	case isDown(a.follows) && slices.Contains(a.ended, version): // that may be the only cause
 	case u.Active != units.Active || a.running != version || u.Paused || a.health != units.Serving, a.seen != a.followed && !isDown(a.follows):
 		return fmt.Errorf("%s, runs %d of %d, paused %v, %s, follows %d of %d", u.Active, a.running, version, u.Paused, a.health, a.seen, a.followed)
