@@ -125,8 +125,7 @@ func marked(text string) string {
 
 // dataFormat is the formats of the app's data, if the part mounts any of it.
 func (c *container) dataFormat() units.DataFormat {
-	isOwn := func(v manifests.Volume) bool { return v.Name != "" && (v.App == "" || v.App == c.app.ID()) }
-	if !slices.ContainsFunc(c.part.Volumes, isOwn) {
+	if !slices.ContainsFunc(c.part.Volumes, c.app.IsOwn) {
 		return units.DataFormat{}
 	}
 	return DataFormat(c.app)

@@ -448,7 +448,7 @@ func (r *Resolved) VolumeNames() []string {
 	var names []string
 	for _, p := range r.Parts {
 		for _, v := range p.Volumes {
-			if v.Name != "" && (v.App == "" || v.App == r.ID()) {
+			if r.IsOwn(v) {
 				names = append(names, v.Name)
 			}
 		}
@@ -456,6 +456,9 @@ func (r *Resolved) VolumeNames() []string {
 	slices.Sort(names)
 	return slices.Compact(names)
 }
+
+// IsOwn reports whether a mount is of a named volume of the app itself.
+func (r *Resolved) IsOwn(v Volume) bool { return v.Name != "" && (v.App == "" || v.App == r.ID()) }
 
 // Existing is the existing volume or directory that replaces a named volume of the app, empty
 // for none.

@@ -646,9 +646,7 @@ func newWriters(is, was *manifests.Resolved) []string {
 func writers(app *manifests.Resolved) (images []string) {
 	for i := range app.Parts {
 		p := &app.Parts[i]
-		writes := func(v manifests.Volume) bool {
-			return v.Name != "" && !v.ReadOnly && (v.App == "" || v.App == app.ID())
-		}
+		writes := func(v manifests.Volume) bool { return app.IsOwn(v) && !v.ReadOnly }
 		if image := generator.ImageOf(p); slices.ContainsFunc(p.Volumes, writes) && !slices.Contains(images, image) {
 			images = append(images, image)
 		}
@@ -659,9 +657,12 @@ func writers(app *manifests.Resolved) (images []string) {
 // keptOf is why no other snapshot replaces the one that is kept: it is of the data of the installed
 // release, which does not serve with what a later one has left.
 func (s *Survey) keptOf(a *App) string {
-	k, err := s.Store.KeptSnapshot(a.ID)
 	app, _ := s.Want.Find(a.ID)
-	if err != nil || k == nil || a.Origin == nil || !k.IsOf(*a.Origin) || app.IsUp(s.Units) {
+	if a.Origin == nil || app.IsUp(s.Units) {
+		return ""
+	}
+	k, err := s.Store.KeptSnapshot(a.ID)
+	if err != nil || k == nil || !k.IsOf(*a.Origin) {
 		return ""
 	}
 	return fmt.Sprintf("it does not serve, and the snapshot of %s is of its data (archgen update --undo --with-data %s)", k.At.Local().Format(time.DateTime), a.ID)
