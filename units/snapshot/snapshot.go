@@ -1,7 +1,7 @@
 // Package snapshot owns the snapshot of a volume: the copy of its data that is taken before an
 // update, while no container uses the volume. It takes the snapshot, exchanges it with the data,
-// and removes it, and keeps containers from starting meanwhile. Files share their blocks with the data where the file system can do that
-// (reflink).
+// and removes it, and keeps containers from starting meanwhile. Files share their blocks with the
+// data where the file system can do that (reflink).
 //
 // It never stops or starts an app, and never decides which volumes need a snapshot. It remembers
 // nothing: the caller keeps the Record of Save. It works only in the directory of the volume, and

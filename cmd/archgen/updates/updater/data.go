@@ -52,13 +52,7 @@ func (h *host) Save(ctx context.Context, j *update.Journal) (err error) {
 }
 
 // block keeps all that mounts a volume of the app from starting, until Release.
-func (h *host) block(j *update.Journal) error {
-	errs := make([]error, 0, len(j.Volumes))
-	for _, volume := range j.Volumes {
-		errs = append(errs, h.volumes().BlockStarts(volume))
-	}
-	return errors.Join(errs...)
-}
+func (h *host) block(j *update.Journal) error { return all(j.Volumes, h.volumes().BlockStarts) }
 
 // stopTime is how long to try to stop what mounts a volume. Databases have up to ten minutes to stop.
 const stopTime = 15 * time.Minute
@@ -178,10 +172,13 @@ func (h *host) Write(ctx context.Context, j *update.Journal) error {
 }
 
 // Release lets the app and the sharers start.
-func (h *host) Release(j *update.Journal) error {
-	errs := make([]error, 0, len(j.Volumes))
-	for _, volume := range j.Volumes {
-		errs = append(errs, h.volumes().AllowStarts(volume))
+func (h *host) Release(j *update.Journal) error { return all(j.Volumes, h.volumes().AllowStarts) }
+
+// all calls do with each volume, also after one fails.
+func all(volumes []string, do func(volume string) error) error {
+	errs := make([]error, 0, len(volumes))
+	for _, volume := range volumes {
+		errs = append(errs, do(volume))
 	}
 	return errors.Join(errs...)
 }
