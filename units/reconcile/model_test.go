@@ -350,12 +350,13 @@ func (m *model) fault(r *rand.Rand, a *simApp) {
 }
 
 // stopByHand is a stop by an operator. It looks like the work of a pass if a pass was killed that was
-// about to stop and start the service.
+// about to stop and start the service, or to stop it and restore what it has replaced.
 func (m *model) stopByHand(a *simApp, u units.Unit) {
 	if u.Loaded && (u.Active == units.Active || u.Restarting) {
 		m.StopByHand(a.service())
 		invocation, isBegun := m.Records[a.id].Pending[a.service()]
-		a.stopped, a.isOverlooked = !isBegun || invocation != u.Invocation, false
+		isReverting := m.Adopted[a.id].Withdrawn != "" && m.place(a) == parked
+		a.stopped, a.isOverlooked = (!isBegun || invocation != u.Invocation) && !isReverting, false
 	}
 }
 

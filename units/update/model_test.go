@@ -671,6 +671,7 @@ func (w *world) update(a *simApp, isRetry, isWaived bool) {
 	present := a.installed
 	if of := a.versions[present].of; of != 0 {
 		present = of
+		a.accepted = a.installed // also where an undo was superseded by the edit
 	}
 	switch {
 	case a.newest <= present, a.isStopped, w.refused[to.Digest] && !isRetry, w.isOffline && !w.images[to.Digest]:
