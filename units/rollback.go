@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// PreviousFiles is the files of an app before they were changed, by this plan or by a pass that
-// did not finish. If some of them are lost, it is the last-good files instead.
+// PreviousFiles is what an app returns to if it does not serve after a change: its last-good files. An app
+// that was never verified to serve returns to the files that it had, unless a pass that did not finish wrote
+// them or some of them are lost.
 func (p Plan) PreviousFiles(app string) Set {
-	if p.Basis.Unfinished[app] || p.hasLost(app) {
-		if good, err := p.Basis.Past.good(app); err == nil {
-			return good
-		}
+	good, err := p.Basis.Past.good(app)
+	if err == nil && (len(good) > 0 || p.Basis.Unfinished[app] || p.hasLost(app)) {
+		return good
 	}
 	return p.Ours.Of(app)
 }

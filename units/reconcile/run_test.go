@@ -209,6 +209,40 @@ func TestInvalidManifest(t *testing.T) {
 	})
 }
 
+// TestFilesThatDidNotServe are never the last-good ones, and no pass returns to them. Passes would otherwise
+// exchange the files of an app that does not serve with any forever.
+func TestFilesThatDidNotServe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, isBroken := newMachine(), false
+		m.Behavior = func(string, string) string {
+			if isBroken {
+				return "exits"
+			}
+			return ""
+		}
+		m.run(t, app("a", "1"))
+		isBroken = true
+		m.Crash("app@a.service")
+		disabled := app("a", "1") // the container is the same
+		disabled.Enabled, disabled.Files[0].Content = false, []byte("disabled")
+		m.run(t, disabled)
+		equal(t, "disabled", []string{"write app@a.container 1", "reload", "reset-failed app@a.service", "restart app@a.service 1"}, m.Did()[3:])
+		for _, want := range [][]string{{"write app@a.container 1", "reload", "reset-failed app@a.service", "restart app@a.service 1"}, nil} {
+			m.Effects = nil
+			_, err := reconcile.Run(t.Context(), func() (units.Desired, error) {
+				return units.Desired{Invalid: []string{"a"}, Complete: true}, nil
+			}, m.Host())
+			if err != nil {
+				t.Fatal(err)
+			}
+			equal(t, "with an invalid manifest", want, m.Did())
+		}
+		if good, err := m.Good(); err != nil || len(good) != 1 || string(good[0].Content) != "1" {
+			t.Errorf("last good: %+v, %v", good, err)
+		}
+	})
+}
+
 // TestNoReloadWithoutAChange: the only change failed.
 func TestNoReloadWithoutAChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
