@@ -21,22 +21,72 @@ const few = 3
 
 // needReload returns the services of which a file changed since systemd read it. Only systemd
 // knows, and for each unit it searches fifteen directories for drop-ins. So it is asked only about
-// units with a file that was touched since it began to read the units, or about all.
-func (s Services) needReload(ctx context.Context, names []string, all bool) (map[string]bool, error) {
-	if !all && len(names) > few && len(s.Sources) > 0 {
+// units with a file that was touched since it began to read the units, or about all. A file that was
+// touched without a change has systemd asked once, if earlier answers are kept. known may be nil.
+func (s Services) needReload(ctx context.Context, names []string, all bool, known *unchanged) (map[string]bool, error) {
+	if !all && len(names) <= few || len(s.Sources) == 0 {
+		return s.Manager.NeedReload(ctx, names...)
+	}
+	began, asked := time.Now(), names
+	known.check()
+	if !all {
 		l, err := s.Manager.Loading(ctx)
 		if err != nil {
 			return nil, err
 		}
-		t := newTouched(l, s.Sources)
-		if t.isMoved {
-			if err := t.lookForDropIns(ctx, s.Manager, names); err != nil {
-				return nil, err
-			}
+		t := newTouched(l, s.Sources, known)
+		if err := t.lookForDropIns(ctx, s.Manager, names); err != nil {
+			return nil, err
 		}
-		names = t.of(names)
+		asked = t.of(names)
 	}
-	return s.Manager.NeedReload(ctx, names...)
+	need, err := s.Manager.NeedReload(ctx, asked...)
+	if err == nil {
+		known.keep(names, need, began)
+	}
+	return need, err
+}
+
+// unchanged is until when no file of a service has changed since systemd read it.
+type unchanged struct {
+	until map[string]time.Time
+	// clock is the difference of the clocks of the system: if it becomes smaller, times tell nothing.
+	clock time.Duration
+}
+
+func newUnchanged() *unchanged { return &unchanged{until: map[string]time.Time{}} }
+
+// check forgets everything if the clock was set back.
+func (u *unchanged) check() {
+	if u == nil {
+		return
+	}
+	now, err := clocks()
+	if err != nil || now < u.clock-step {
+		clear(u.until)
+	}
+	u.clock = now
+}
+
+// keep keeps what was found about services from a moment on.
+func (u *unchanged) keep(names []string, need map[string]bool, began time.Time) {
+	if u == nil {
+		return
+	}
+	for _, name := range names {
+		delete(u.until, name)
+		if !need[name] {
+			u.until[name] = began.Add(-step) // change times are up to 10 ms late
+		}
+	}
+}
+
+// of is until when no file of a service has changed, as far as it is known.
+func (u *unchanged) of(name string) time.Time {
+	if u == nil {
+		return time.Time{}
+	}
+	return u.until[name]
 }
 
 // touched is the files that were touched since systemd began to read its units. The kernel sets the
@@ -45,11 +95,13 @@ func (s Services) needReload(ctx context.Context, names []string, all bool) (map
 // systemd reads no file so soon after it has begun, because it runs generators first.
 type touched struct {
 	since   time.Time
+	known   *unchanged
 	sources []string
-	// isAny: each unit may have changed. isMoved: drop-ins may have been removed. named is the units of which a file was touched, and
-	// elsewhere those with a file outside of generated, the directories of generators.
+	// isAny: each unit may have changed. moved is when drop-ins may have been removed last, zero if not
+	// since. named is the units of which a file was touched, and elsewhere those with a file outside of
+	// generated, the directories of generators.
 	isAny     bool
-	isMoved   bool
+	moved     time.Time
 	named     map[string]bool
 	elsewhere map[string]bool
 	generated []changedDir
@@ -64,8 +116,8 @@ type changedDir struct {
 // step is a change of the clock that matters.
 const step = 50 * time.Millisecond
 
-func newTouched(l systemd.Loading, sources []string) *touched {
-	t := &touched{since: l.At, sources: sources, named: map[string]bool{}, elsewhere: map[string]bool{}}
+func newTouched(l systemd.Loading, sources []string, known *unchanged) *touched {
+	t := &touched{since: l.At, known: known, sources: sources, named: map[string]bool{}, elsewhere: map[string]bool{}}
 	t.isAny = l.At.IsZero() || isSetBack(l)
 	for _, dir := range l.Path {
 		if t.isAny {
@@ -78,12 +130,18 @@ func newTouched(l systemd.Loading, sources []string) *touched {
 
 // isSetBack reports whether the clock was set back since: change times tell nothing then.
 func isSetBack(l systemd.Loading) bool {
-	var now unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_MONOTONIC, &now) != nil {
-		return true
-	}
+	now, err := clocks()
 	before := time.Duration(l.At.UnixNano()) - l.Monotonic
-	return time.Duration(time.Now().UnixNano()-now.Nano()) < before-step
+	return err != nil || now < before-step
+}
+
+// clocks is how much the clock is ahead of the monotonic one.
+func clocks() (time.Duration, error) {
+	var monotonic unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic); err != nil {
+		return 0, err
+	}
+	return time.Duration(time.Now().UnixNano() - monotonic.Nano()), nil
 }
 
 // search looks for units and drop-ins of apps in a directory of unit files.
@@ -101,7 +159,9 @@ func (t *touched) search(dir string) {
 		return
 	}
 	if filepath.Base(dir) != "transient" { // scopes and timers of Podman come and go there
-		t.isMoved = t.isMoved || !at.Before(t.since)
+		if !at.Before(t.since) && at.After(t.moved) {
+			t.moved = at
+		}
 	}
 	entries, err := os.ReadDir(dir)
 	t.isAny = t.isAny || err != nil
@@ -112,13 +172,16 @@ func (t *touched) search(dir string) {
 			t.dropIns(filepath.Join(dir, e.Name()), name)
 		case isOfApp:
 			t.elsewhere[name] = true
-			t.named[name] = t.named[name] || t.isNew(filepath.Join(dir, name))
+			t.named[name] = t.named[name] || isNew(filepath.Join(dir, name), t.sinceOf(name))
 		}
 	}
 }
 
 // lookForDropIns finds units of which a drop-in was removed with its directory.
 func (t *touched) lookForDropIns(ctx context.Context, m *systemd.Manager, names []string) error {
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return t.isAny || t.moved.IsZero() || t.moved.Before(t.sinceOf(name))
+	})
 	list, err := m.DropIns(ctx, names...)
 	isGone := func(path string) bool {
 		_, err := os.Lstat(path)
@@ -135,17 +198,29 @@ const appUnits = "app@"
 
 // dropIns looks at the drop-ins of a unit, or of all units with a prefix.
 func (t *touched) dropIns(dir, unit string) {
-	entries, err := os.ReadDir(dir)
-	isTouched := err != nil || t.isNew(dir) || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return t.isNew(filepath.Join(dir, e.Name())) })
 	isOne := units.AppOf(unit) != "" && !strings.HasSuffix(unit, "-.service")
+	since := t.since
+	if isOne {
+		since = t.sinceOf(unit)
+	}
+	entries, err := os.ReadDir(dir)
+	isTouched := err != nil || isNew(dir, since) || slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return isNew(filepath.Join(dir, e.Name()), since) })
 	t.named[unit] = t.named[unit] || isTouched
 	t.isAny = t.isAny || isTouched && !isOne
 }
 
-// isNew reports whether a file was touched.
-func (t *touched) isNew(path string) bool {
+// sinceOf is from when on a change of a file of a service matters.
+func (t *touched) sinceOf(name string) time.Time {
+	if until := t.known.of(name); until.After(t.since) {
+		return until
+	}
+	return t.since
+}
+
+// isNew reports whether a file was touched since.
+func isNew(path string, since time.Time) bool {
 	at, err := changedAt(path)
-	return err != nil || !at.Before(t.since)
+	return err != nil || !at.Before(since)
 }
 
 // of returns the services of which a file may have been touched.
@@ -168,7 +243,7 @@ func (t *touched) isGeneratedAnew(name string) bool {
 	for _, dir := range t.generated {
 		at, err := changedAt(dir.path + "/" + name)
 		if err == nil {
-			return at.After(dir.at)
+			return at.After(dir.at) && !at.Before(t.known.of(name))
 		}
 	}
 	return !t.elsewhere[name]
@@ -180,9 +255,9 @@ func (t *touched) isSourceTouched(name string) bool {
 	for _, dir := range t.sources {
 		at, err := changedAt(dir + "/" + units.ContainerFile(units.ContainerOf(name)))
 		if err == nil {
-			return !at.Before(t.since)
+			return !at.Before(t.sinceOf(name))
 		}
-		if at, err = changedAt(dir); err == nil && !at.Before(t.since) {
+		if at, err = changedAt(dir); err == nil && !at.Before(t.sinceOf(name)) {
 			return true // it may have been removed there
 		}
 	}

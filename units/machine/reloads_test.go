@@ -88,15 +88,70 @@ func TestTouched(t *testing.T) {
 				write(c.touch)
 				chtime(t, at(c.touch))
 			}
-			found := newTouched(l, []string{at(source), at("usr-containers")})
-			if isMoved := strings.HasPrefix(c.touch, own+"/"); found.isMoved != isMoved {
-				t.Errorf("drop-ins may have been removed: %v, want %v", found.isMoved, isMoved)
+			found := newTouched(l, []string{at(source), at("usr-containers")}, nil)
+			if isMoved := strings.HasPrefix(c.touch, own+"/"); found.moved.IsZero() == isMoved {
+				t.Errorf("drop-ins may have been removed at %v, want %v", found.moved, isMoved)
 			}
 			got := found.of(names)
 			if d := cmp.Diff(c.want, got); d != "" && len(c.want)+len(got) > 0 {
 				t.Errorf("-want +got:\n%s", d)
 			}
 		})
+	}
+}
+
+// TestTouchedWithoutAChange: of a file that systemd has found unchanged since it was touched, only a later
+// change counts.
+func TestTouchedWithoutAChange(t *testing.T) {
+	t.Parallel()
+	const name = "app@a.service"
+	for _, path := range []string{"containers/app@a.container", "run/generator/app@a.service", "config/app@a.service.d/10-x.conf"} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			root := t.TempDir()
+			at := func(path string) string { return filepath.Join(root, path) }
+			for _, path := range []string{"containers/app@a.container", "run/generator/app@a.service", "config/app@a.service.d/10-x.conf"} {
+				if err := errors.Join(os.MkdirAll(filepath.Dir(at(path)), 0o755), os.WriteFile(at(path), nil, 0o644)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			l := loaded(t, at("mark"), at("containers"), at("config"))
+			l.Path = []string{at("config"), at("run/generator")}
+			loaded(t, at("mark"), at("run/generator"))
+			known := newUnchanged()
+			find := func() []string { return newTouched(l, []string{at("containers")}, known).of([]string{name}) }
+			for range 2 {
+				if got := find(); len(got) > 0 {
+					t.Fatalf("untouched: %v", got)
+				}
+				chtime(t, at(path))
+				if got := find(); len(got) != 1 {
+					t.Fatalf("touched: %v", got)
+				}
+				known.until[name] = loaded(t, at("mark"), root).At
+			}
+			known.keep([]string{name}, map[string]bool{name: true}, l.At)
+			if got := find(); len(got) != 1 {
+				t.Errorf("systemd needs a reload, and is not asked: %v", got)
+			}
+		})
+	}
+}
+
+// TestUnchangedForgets what it knows if the clock is set back.
+func TestUnchangedForgets(t *testing.T) {
+	t.Parallel()
+	u := newUnchanged()
+	u.check()
+	u.keep([]string{"app@a.service", "app@b.service"}, map[string]bool{"app@b.service": true}, time.Now())
+	u.check()
+	if u.of("app@a.service").IsZero() || !u.of("app@b.service").IsZero() {
+		t.Errorf("it knows %v", u.until)
+	}
+	u.clock += time.Hour
+	u.check()
+	if len(u.until) > 0 {
+		t.Errorf("after the clock was set back it knows %v", u.until)
 	}
 }
 
@@ -148,7 +203,7 @@ func TestRemovedDropIns(t *testing.T) {
 	fake := systemdtest.New(t)
 	dir := t.TempDir()
 	fake.Set(systemd.Unit{Name: "app@a.service", DropInPaths: []string{dir + "/gone.conf"}}, systemd.Unit{Name: "app@b.service", DropInPaths: []string{dir}}, systemd.Unit{Name: "app@c.service"})
-	found := touched{named: map[string]bool{"app@c.service": true}}
+	found := touched{moved: time.Now(), named: map[string]bool{"app@c.service": true}}
 	err := found.lookForDropIns(t.Context(), fake.Connect(), []string{"app@a.service", "app@b.service", "app@c.service"})
 	want := map[string]bool{"app@a.service": true, "app@b.service": false, "app@c.service": true}
 	if d := cmp.Diff(want, found.named); d != "" || err != nil {
@@ -165,7 +220,7 @@ func TestFewUnitsAreAskedAbout(t *testing.T) {
 		for _, name := range names {
 			fake.Set(systemd.Unit{Name: name, NeedDaemonReload: name == "app@a.service"})
 		}
-		need, err := s.needReload(t.Context(), names, false)
+		need, err := s.needReload(t.Context(), names, false, nil)
 		if d := cmp.Diff(map[string]bool{"app@a.service": true}, need); d != "" || err != nil {
 			t.Errorf("%v: %v, -want +got:\n%s", names, err, d)
 		}

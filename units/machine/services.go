@@ -70,7 +70,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 			up = append(up, name)
 		}
 	}
-	return list, s.addReloads(ctx, list, up, false)
+	return list, s.addReloads(ctx, list, up, false, nil)
 }
 
 // HasUnits reports of which services systemd has a unit, in one round trip.
@@ -84,8 +84,8 @@ func (s Services) HasUnits(ctx context.Context, names []string) (map[string]bool
 }
 
 // addReloads finds out of which services a file changed since systemd read it.
-func (s Services) addReloads(ctx context.Context, list map[string]units.Unit, names []string, all bool) error {
-	need, err := s.needReload(ctx, names, all)
+func (s Services) addReloads(ctx context.Context, list map[string]units.Unit, names []string, all bool, known *unchanged) error {
+	need, err := s.needReload(ctx, names, all, known)
 	for _, name := range names {
 		u := list[name]
 		u.NeedsReload = need[name]

@@ -24,6 +24,8 @@ type Table struct {
 	mu    sync.Mutex
 	began time.Time
 	rows  map[string]*row
+	// unchanged is what is known of the files of services.
+	unchanged *unchanged
 	// watched is the control groups whose changes are reported to Touch.
 	watched map[string]string
 }
@@ -55,7 +57,7 @@ func (t *Table) observe(ctx context.Context, s Services, names []string) (map[st
 	}
 	isOld := time.Since(t.began) > maxAge
 	if !isKnown || isOld {
-		t.rows, t.began = map[string]*row{}, time.Now()
+		t.rows, t.unchanged, t.began = map[string]*row{}, newUnchanged(), time.Now()
 	}
 	isChanged, moving := t.forget(marks), t.moving()
 	isWhole := isChanged || !t.has(names) || slices.ContainsFunc(moving, isPull)
@@ -81,7 +83,7 @@ func (t *Table) observe(ctx context.Context, s Services, names []string) (map[st
 			loaded = append(loaded, name)
 		}
 	}
-	return found, s.addReloads(ctx, found, loaded, isOld)
+	return found, s.addReloads(ctx, found, loaded, isOld, t.unchanged)
 }
 
 // forget removes the services that may have changed, and reports whether there are any.
