@@ -23,8 +23,9 @@ const (
 	// resync finds changes without an event.
 	resync = 5 * time.Minute
 	// reuse is how long a probe reuses its connection. A connection to a published port ends
-	// when its forwarder dies; only a reload of the firewall keeps old connections.
-	reuse = 30 * time.Second
+	// when its forwarder dies; only a reload of the firewall keeps old connections. It is longer than
+	// the default interval of a probe with its jitter, so that each connection serves twice.
+	reuse = 40 * time.Second
 )
 
 // watchApps watches the apps of a scope until the context ends.

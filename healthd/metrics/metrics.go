@@ -184,30 +184,36 @@ func states(of func(healthd.App) string, label string, words []string) func(sink
 	}
 }
 
+// perApp is about how many bytes of the file are about one app.
+const perApp = 1000
+
 // Text is the content of the file.
 func Text(s healthd.Status, version string) []byte {
-	var b bytes.Buffer
+	b := make([]byte, 0, (len(s.Apps)+1)*perApp)
 	info := build
 	info.samples = func(put sink, _ healthd.Status) { put(1, "version", version) }
 	for _, f := range append([]Family{info}, Families...) {
-		fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", f.Name, f.Help, f.Name, f.Kind)
+		b = fmt.Appendf(b, "# HELP %s %s\n# TYPE %s %s\n", f.Name, f.Help, f.Name, f.Kind)
 		f.samples(func(value float64, labels ...string) {
-			fmt.Fprintf(&b, "%s%s %s\n", f.Name, braces(labels), strconv.FormatFloat(value, 'g', -1, 64))
+			b = appendLabels(append(b, f.Name...), labels)
+			b = append(strconv.AppendFloat(append(b, ' '), value, 'g', -1, 64), '\n')
 		}, s)
 	}
-	return b.Bytes()
+	return b
 }
 
-// braces is labels in the format of Prometheus.
-func braces(labels []string) string {
+// appendLabels appends labels in the format of Prometheus.
+func appendLabels(b []byte, labels []string) []byte {
 	if len(labels) == 0 {
-		return ""
+		return b
 	}
-	pairs := make([]string, 0, len(labels)/2)
+	separator := byte('{')
 	for pair := range slices.Chunk(labels, 2) {
-		pairs = append(pairs, pair[0]+`="`+escape.Replace(pair[1])+`"`)
+		b = append(append(b, separator), pair[0]...)
+		b = append(append(append(b, '=', '"'), escape.Replace(pair[1])...), '"')
+		separator = ','
 	}
-	return "{" + strings.Join(pairs, ",") + "}"
+	return append(b, '}')
 }
 
 var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)

@@ -118,6 +118,8 @@ type Prober struct {
 
 	mu   sync.Mutex
 	idle map[peer]*link
+	// swept is when the old ones were closed last.
+	swept time.Time
 }
 
 // Probe probes a target once. It returns within the target's timeout, reads at most 64 KiB, and
