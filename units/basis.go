@@ -41,7 +41,7 @@ type Basis struct {
 // BasisOf corrects a desired state by what earlier passes left. It fails if it needs last-good
 // files and can't read them.
 func BasisOf(want Desired, past Past) (Basis, error) {
-	past.History, past.Adoptions = maps.Clone(past.History), maps.Clone(past.Adoptions)
+	past.Adoptions = maps.Clone(past.Adoptions)
 	if past.History == nil {
 		past.History = History{}
 	}
@@ -52,11 +52,7 @@ func BasisOf(want Desired, past Past) (Basis, error) {
 			b.Unfinished[id] = true
 		}
 	}
-	for _, app := range b.Apps {
-		if app.Request == Start || app.Request == Restart {
-			past.History.Reset(app.ID)
-		}
-	}
+	b.Past.History = past.History.withoutRequested(b.Apps)
 	return b, b.keepGood()
 }
 

@@ -631,6 +631,21 @@ func (h History) DropRemoved(id string, have map[string]Unit) {
 	h[id] = Record{Pending: stopped}
 }
 
+// withoutRequested is the history without the records of apps that an operator starts.
+func (h History) withoutRequested(apps []App) History {
+	isShared := true // most passes have no request, and hundreds of records
+	for _, app := range apps {
+		if app.Request != Start && app.Request != Restart {
+			continue
+		}
+		if isShared {
+			h, isShared = maps.Clone(h), false
+		}
+		h.Reset(app.ID)
+	}
+	return h
+}
+
 // Reset drops the record of an app that an operator starts, except that its changed files are not
 // verified.
 func (h History) Reset(id string) {

@@ -272,7 +272,10 @@ func identityOf(st unix.Stat_t) Identity { return Identity{st.Ino, st.Size, st.C
 // IdentityOf returns the identity of the file at a path, or of what a link there leads to.
 func IdentityOf(path string) (Identity, error) {
 	var st unix.Stat_t
-	err := retry(func() error { return unix.Stat(path, &st) })
+	err := unix.Stat(path, &st)
+	for err == unix.EINTR {
+		err = unix.Stat(path, &st)
+	}
 	return identityOf(st), err
 }
 

@@ -35,6 +35,7 @@ func (s Services) needReload(ctx context.Context, names []string, all bool, know
 			return nil, err
 		}
 		t := newTouched(l, s.Sources, known)
+		defer t.close()
 		if err := t.lookForDropIns(ctx, s.Manager, names); err != nil {
 			return nil, err
 		}
@@ -96,7 +97,7 @@ func (u *unchanged) of(name string) time.Time {
 type touched struct {
 	since   time.Time
 	known   *unchanged
-	sources []string
+	sources []openDir
 	// isAny: each unit may have changed. moved is when drop-ins may have been removed last, zero if not
 	// since. named is the units of which a file was touched, and elsewhere those with a file outside of
 	// generated, the directories of generators.
@@ -104,20 +105,43 @@ type touched struct {
 	moved     time.Time
 	named     map[string]bool
 	elsewhere map[string]bool
-	generated []changedDir
+	generated []openDir
 }
 
-// changedDir is a directory and when it changed.
-type changedDir struct {
-	path string
-	at   time.Time
+// openDir is a directory, and when it had changed before it was opened.
+type openDir struct {
+	fd int
+	at time.Time
+}
+
+// open opens a directory for looks at the files in it, none if there is no such directory.
+func open(list []openDir, path string) []openDir {
+	at, err := changedAt(path)
+	if err != nil {
+		return list
+	}
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return list
+	}
+	return append(list, openDir{fd, at})
+}
+
+// close closes the directories.
+func (t *touched) close() {
+	for _, dir := range slices.Concat(t.sources, t.generated) {
+		_ = unix.Close(dir.fd)
+	}
 }
 
 // step is a change of the clock that matters.
 const step = 50 * time.Millisecond
 
 func newTouched(l systemd.Loading, sources []string, known *unchanged) *touched {
-	t := &touched{since: l.At, known: known, sources: sources, named: map[string]bool{}, elsewhere: map[string]bool{}}
+	t := &touched{since: l.At, known: known, named: map[string]bool{}, elsewhere: map[string]bool{}}
+	for _, dir := range sources {
+		t.sources = open(t.sources, dir)
+	}
 	t.isAny = l.At.IsZero() || isSetBack(l)
 	for _, dir := range l.Path {
 		if t.isAny {
@@ -155,7 +179,7 @@ func (t *touched) search(dir string) {
 		return
 	case strings.HasPrefix(base, "generator"):
 		// systemd empties it when a reload begins, and generators write into it only then.
-		t.generated = append(t.generated, changedDir{dir, at})
+		t.generated = open(t.generated, dir)
 		return
 	}
 	if filepath.Base(dir) != "transient" { // scopes and timers of Podman come and go there
@@ -241,7 +265,7 @@ func (t *touched) of(names []string) []string {
 // there is none.
 func (t *touched) isGeneratedAnew(name string) bool {
 	for _, dir := range t.generated {
-		at, err := changedAt(dir.path + "/" + name)
+		at, err := changedIn(dir.fd, name)
 		if err == nil {
 			return at.After(dir.at) && !at.Before(t.known.of(name))
 		}
@@ -252,12 +276,13 @@ func (t *touched) isGeneratedAnew(name string) bool {
 // isSourceTouched reports whether the Quadlet file of a service was touched. Podman takes the first
 // one that exists.
 func (t *touched) isSourceTouched(name string) bool {
+	file := units.ContainerFile(units.ContainerOf(name))
 	for _, dir := range t.sources {
-		at, err := changedAt(dir + "/" + units.ContainerFile(units.ContainerOf(name)))
+		at, err := changedIn(dir.fd, file)
 		if err == nil {
 			return !at.Before(t.sinceOf(name))
 		}
-		if at, err = changedAt(dir); err == nil && !at.Before(t.sinceOf(name)) {
+		if at, err = changedIn(dir.fd, "."); err == nil && !at.Before(t.sinceOf(name)) {
 			return true // it may have been removed there
 		}
 	}
@@ -265,19 +290,23 @@ func (t *touched) isSourceTouched(name string) bool {
 }
 
 // changedAt is when a file was changed, or the file that it links to.
-func changedAt(path string) (time.Time, error) {
-	var latest time.Time
-	for _, follow := range []int{unix.AT_SYMLINK_NOFOLLOW, 0} {
-		var st unix.Stat_t
-		if err := unix.Fstatat(unix.AT_FDCWD, path, &st, follow); err != nil {
-			return latest, err
-		}
-		if at := time.Unix(st.Ctim.Unix()); at.After(latest) {
-			latest = at
-		}
-		if st.Mode&unix.S_IFMT != unix.S_IFLNK {
-			break
-		}
+func changedAt(path string) (time.Time, error) { return changedIn(unix.AT_FDCWD, path) }
+
+// changedIn is changedAt for a name in an open directory, which takes half the time.
+func changedIn(dir int, name string) (time.Time, error) {
+	var st unix.Stat_t
+	if err := unix.Fstatat(dir, name, &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return time.Time{}, err
+	}
+	latest := time.Unix(st.Ctim.Unix())
+	if st.Mode&unix.S_IFMT != unix.S_IFLNK {
+		return latest, nil
+	}
+	if err := unix.Fstatat(dir, name, &st, 0); err != nil {
+		return latest, err
+	}
+	if at := time.Unix(st.Ctim.Unix()); at.After(latest) {
+		latest = at
 	}
 	return latest, nil
 }

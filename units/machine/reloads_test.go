@@ -89,6 +89,7 @@ func TestTouched(t *testing.T) {
 				chtime(t, at(c.touch))
 			}
 			found := newTouched(l, []string{at(source), at("usr-containers")}, nil)
+			t.Cleanup(found.close)
 			if isMoved := strings.HasPrefix(c.touch, own+"/"); found.moved.IsZero() == isMoved {
 				t.Errorf("drop-ins may have been removed at %v, want %v", found.moved, isMoved)
 			}
@@ -119,7 +120,11 @@ func TestTouchedWithoutAChange(t *testing.T) {
 			l.Path = []string{at("config"), at("run/generator")}
 			loaded(t, at("mark"), at("run/generator"))
 			known := newUnchanged()
-			find := func() []string { return newTouched(l, []string{at("containers")}, known).of([]string{name}) }
+			find := func() []string {
+				found := newTouched(l, []string{at("containers")}, known)
+				defer found.close()
+				return found.of([]string{name})
+			}
 			for range 2 {
 				if got := find(); len(got) > 0 {
 					t.Fatalf("untouched: %v", got)
