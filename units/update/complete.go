@@ -109,10 +109,23 @@ func (k *Kept) IsOf(o Origin) bool { return k.From.Digest == o.Digest }
 
 // ToData is the journal of a return to the data of snapshots, with the installed release.
 func ToData(k *Kept, installed Release) *Journal {
-	return &Journal{
-		App: k.App, State: Reverting, From: installed, To: installed, Why: "its data is that of " + k.At.Local().Format(time.DateTime),
-		Volumes: k.Volumes, Saved: k.Saved, Format: k.Format,
-	}
+	j := &Journal{App: k.App, From: installed, To: installed, Why: "its data is that of " + k.At.Local().Format(time.DateTime)}
+	j.restore(k)
+	return j
+}
+
+// WithData has an undo restore the data of the earlier release as well: as if the later release had not
+// served.
+func (j *Journal) WithData(k *Kept) {
+	j.From, j.To = j.To, j.From
+	j.From.Origin = k.From
+	j.Why, j.IsBlamed, j.IsAccepted, j.IsUndo = "undone, with its data", true, true, false
+	j.restore(k)
+}
+
+// restore has an update return to the data of snapshots.
+func (j *Journal) restore(k *Kept) {
+	j.State, j.Volumes, j.Saved, j.Format = Reverting, k.Volumes, k.Saved, k.Format
 }
 
 // Verdict is the outcome of a pass over the app and the others.

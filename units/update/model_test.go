@@ -723,9 +723,7 @@ func (w *world) undo(a *simApp, withData bool) {
 	case withData && (kept == nil || kept.From.Digest != to.Digest):
 		return
 	case withData:
-		j.From, j.To = j.To, j.From
-		j.State, j.Why, j.IsBlamed, j.IsAccepted, j.IsUndo = update.Reverting, "undone, with its data", true, true, false
-		j.Volumes, j.Saved, j.Format = kept.Volumes, kept.Saved, kept.Format
+		j.WithData(kept)
 	case a.recorded > a.versions[number(to)].format && !a.isSilent: // an error of the manifest
 		return
 	}

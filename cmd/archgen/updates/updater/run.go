@@ -256,7 +256,8 @@ func (c *course) one(ctx context.Context, id string) error {
 		c.Warn(id, "its data is not saved before, which "+j.To.String()+" may convert: "+unsaved)
 	}
 	if kept != nil {
-		withData(s, j, kept)
+		j.WithData(kept)
+		j.Sharers = sharersUp(s, j.App)
 		c.warnOfLoss(kept)
 	}
 	if way := app.Facts.OneWay; way != "" && !c.o.Undo {
@@ -409,15 +410,6 @@ func (c *course) kept(ctx context.Context, s *updates.Survey, app, release strin
 		err = (&host{c.Runner}).checkSnapshots(ctx, kept)
 	}
 	return kept, err
-}
-
-// withData makes a journal one that returns to an earlier release with its data: as if the later release
-// had not served.
-func withData(s *updates.Survey, j *update.Journal, kept *update.Kept) {
-	j.From, j.To = j.To, j.From
-	j.From.Origin = kept.From
-	j.State, j.Why, j.IsBlamed, j.IsAccepted, j.IsUndo = update.Reverting, "undone, with its data", true, true, false
-	j.Volumes, j.Saved, j.Format, j.Sharers = kept.Volumes, kept.Saved, kept.Format, sharersUp(s, j.App)
 }
 
 // sharersUp is the apps that are up and mount a volume of an app. Their containers would keep the data
