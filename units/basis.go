@@ -63,7 +63,7 @@ func (b *Basis) leaveReverted() {
 	apps := make([]App, 0, len(b.Apps))
 	for _, app := range b.Apps {
 		stands, changed := b.Past.Adoptions.StandsBack(app)
-		isAsked := app.Request == Start || app.Request == Restart
+		isAsked := app.isStartAsked()
 		switch {
 		case !stands:
 			apps = append(apps, app)

@@ -91,7 +91,7 @@ func (d *differ) refusal(app App, failed string) error {
 	foreign, inPlace := d.have.Foreign[app.ID]
 	files := d.foreignFiles(app)
 	switch {
-	case d.have.Units[main].Masked && (app.Request == Start || app.Request == Restart):
+	case d.have.Units[main].Masked && app.isStartAsked():
 		return fmt.Errorf("%s is masked, and systemd starts no masked unit; unmask it with %s", main, d.want.Scope.Systemctl("unmask "+main))
 	case len(files) > 0:
 		return fmt.Errorf("archgen did not write a file that has the name of one of its units: %s; move the file away", strings.Join(files, ", "))
@@ -158,7 +158,7 @@ func (d *differ) rollback(app App) []Action {
 // another start would fail as slowly.
 func (d *differ) failedPart(app App) (service string) {
 	switch {
-	case app.Request == Start, app.Request == Restart, !d.basis.Unfinished[app.ID]:
+	case app.isStartAsked(), !d.basis.Unfinished[app.ID]:
 		return ""
 	case !d.have.Ours.Of(app.ID).SameContainers(app.Files): // other files failed than those of the plan
 		return ""

@@ -198,7 +198,7 @@ func (d *differ) app(app App) {
 		d.part(app, main)
 	}
 	if d.startsAll(at) {
-		d.plan.Steps = slices.Insert(d.plan.Steps, at, d.failedParts(app)...)
+		d.plan.Steps = slices.Insert(d.plan.Steps, at, d.resetLimits(app)...)
 		return
 	}
 	u := d.have.Units[main.Service]
@@ -277,16 +277,31 @@ func (d *differ) asked(app App, main Part) bool {
 	return true
 }
 
-// failedParts resets the failed parts that the main service starts: their start limits may be used
-// up.
-func (d *differ) failedParts(app App) []Action {
-	var list []Action
-	for _, p := range app.Parts[1:] {
-		if d.have.Units[p.Service].Active == Failed {
-			list = append(list, Action{App: app.ID, Kind: ResetFailed, Target: p.Service, Reason: ReasonFailed})
+// resetLimits resets the start limits of what a start of the main service starts: those of failed parts, and
+// those that are set if an operator requests the start. systemd counts the starts of units that are down, too.
+func (d *differ) resetLimits(app App) []Action {
+	list := make([]Action, 0, len(app.Parts))
+	for i, p := range app.Parts {
+		why := ReasonFailed
+		switch isFailed := d.have.Units[p.Service].Active == Failed; {
+		case isFailed && i > 0:
+		case isFailed || !app.isStartAsked() || !app.hasStartLimit(p): // that of the main service is reset if it failed
+			continue
+		default:
+			why = ReasonAsked
 		}
+		list = append(list, Action{App: app.ID, Kind: ResetFailed, Target: p.Service, Reason: why})
 	}
 	return list
+}
+
+// isStartAsked reports whether an operator requests a start.
+func (a App) isStartAsked() bool { return a.Request == Start || a.Request == Restart }
+
+// hasStartLimit reports whether systemd refuses to start a part too often.
+func (a App) hasStartLimit(p Part) bool {
+	file, _ := a.Files.Find(p.File)
+	return file.Value("StartLimitBurst") != ""
 }
 
 // part is the state table, one row for each case.

@@ -557,6 +557,45 @@ func TestAsked(t *testing.T) {
 	}
 }
 
+// TestAskedAtTheStartLimit: systemd refuses to start what was started too often, also if that is down and did
+// not fail. An operator's request counts more; a repair does not.
+func TestAskedAtTheStartLimit(t *testing.T) {
+	limited := func(name string) units.File {
+		return units.File{Name: name, App: "trio", Digest: "d", Content: []byte("[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=3\n")}
+	}
+	app := units.App{
+		ID: "trio", ManifestDigest: "m1", Enabled: true, Files: units.Set{limited("app@trio.container"), limited("app@trio.db.container")},
+		Parts: []units.Part{
+			{Service: "app@trio.service", File: "app@trio.container", Digest: "d"},
+			{Service: "app@trio.api.service", File: "app@trio.api.container", Digest: "d"},
+			{Service: "app@trio.db.service", File: "app@trio.db.container", Digest: "d", PartOf: []string{"app@trio.service"}},
+		},
+	}
+	for name, tt := range map[string]struct {
+		asked    units.Kind
+		main, db units.ActiveState
+		want     []string
+	}{
+		"start what is down":   {units.Start, units.Inactive, units.Inactive, []string{"reset-failed app@trio.service asked", "reset-failed app@trio.db.service asked", "start app@trio.service asked"}},
+		"start what failed":    {units.Start, units.Failed, units.Failed, []string{"reset-failed app@trio.db.service failed", "reset-failed app@trio.service asked", "start app@trio.service asked"}},
+		"restart what runs":    {units.Restart, units.Active, units.Active, []string{"reset-failed app@trio.service asked", "reset-failed app@trio.db.service asked", "restart app@trio.service asked"}},
+		"a repair of the main": {"", units.Failed, units.Inactive, []string{"reset-failed app@trio.service failed", "start app@trio.service failed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			app.Request = tt.asked
+			have := units.Observed{Units: map[string]units.Unit{}}
+			for service, state := range map[string]units.ActiveState{"app@trio.service": tt.main, "app@trio.api.service": units.Inactive, "app@trio.db.service": tt.db} {
+				have.Units[service] = units.Unit{Loaded: true, Active: state, Digest: "d"}
+			}
+			plan := decide(units.Desired{Apps: []units.App{app}}, have, nil, now)
+			got := lines(plan)
+			if d := cmp.Diff(tt.want, got); d != "" {
+				t.Errorf("-want +got:\n%s", d)
+			}
+		})
+	}
+}
+
 // TestAwaited: a pass that only waits for an app makes no repair, but it queues the start that an
 // earlier pass recorded and did not make.
 func TestAwaited(t *testing.T) {

@@ -635,7 +635,7 @@ func (h History) DropRemoved(id string, have map[string]Unit) {
 func (h History) withoutRequested(apps []App) History {
 	isShared := true // most passes have no request, and hundreds of records
 	for _, app := range apps {
-		if app.Request != Start && app.Request != Restart {
+		if !app.isStartAsked() {
 			continue
 		}
 		if isShared {

@@ -173,6 +173,7 @@ func (p *pass) begin(app units.App, steps []units.Action, found map[string]units
 	for _, a := range steps {
 		switch u := found[a.Target]; {
 		case a.Kind == units.Stop: // a stop lasts, even if it is half done
+		case a.Kind == units.ResetFailed && u.Active == units.Active: // only its start limit is reset
 		case a.Kind == units.Start && u.Active == units.Active: // this is no start
 		case a.Reason == units.ReasonChangedWhileRestarting:
 			// One job restarts a service that systemd restarts repeatedly: if it is stopped
