@@ -120,8 +120,9 @@ func runScript(t *testing.T, script string) {
 		},
 	})
 	if t.Failed() {
-		journal, _ := m.User("journalctl", "--user", "-n", "60", "--no-pager", "-o", "short-precise")
-		t.Logf("the user's journal at the end:\n%s", journal)
+		journal, _ := m.User("journalctl", "--user", "-n", "600", "--no-pager", "-o", "short-precise")
+		lines := slices.DeleteFunc(strings.SplitAfter(journal, "\n"), func(line string) bool { return strings.Contains(line, ": Started podman-") })
+		t.Logf("the user's journal at the end:\n%s", strings.Join(lines[max(0, len(lines)-100):], ""))
 	}
 }
 
