@@ -144,7 +144,7 @@ func live(events string) {
 // (-b) and its pid file (-p).
 func arguments(root string, pid int) (map[string]string, error) {
 	line, err := read(filepath.Join(root, "proc", strconv.Itoa(pid), "cmdline"))
-	if pid == 0 || errors.Is(err, fs.ErrNotExist) {
+	if pid == 0 || isGone(err) {
 		return nil, fmt.Errorf("process %d: %w", pid, ErrNone)
 	}
 	if err != nil {
@@ -165,6 +165,12 @@ func arguments(root string, pid int) (map[string]string, error) {
 		}
 	}
 	return args, nil
+}
+
+// isGone reports whether an error says that a process or a control group is gone. One that was opened before
+// gives ESRCH or ENODEV.
+func isGone(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.ENODEV)
 }
 
 // seen caches the configurations of containers, by path: a configuration does not change while its
@@ -222,8 +228,7 @@ func digest(config string) (string, error) {
 // never seen, the state is unknown: a drop-in may have told Podman to use none.
 func (r *Running) readEvents(path string) error {
 	data, err := read(path)
-	isGone := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENODEV)
-	if err != nil && !isGone {
+	if err != nil && !isGone(err) {
 		return err
 	}
 	seen.Lock()
@@ -231,26 +236,33 @@ func (r *Running) readEvents(path string) error {
 	if bytes.Contains(data, []byte("populated 1")) && !seen.lived[path] {
 		live(path)
 	}
-	r.Ended = isGone && seen.lived[path] || bytes.Contains(data, []byte("populated 0"))
+	r.Ended = err != nil && seen.lived[path] || bytes.Contains(data, []byte("populated 0"))
 	r.Paused = !r.Ended && bytes.Contains(data, []byte("frozen 1"))
 	return nil
 }
 
-// readCheck reads Podman's log of the health check of a container.
+// readCheck reads Podman's log of the health check of a container. Podman truncates the file before it
+// writes it: what is truncated between two reads of it is read again.
 func (r *Running) readCheck(path string) error {
-	data, err := read(path)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
 	var state struct {
 		Status string
 		Log    []struct{ Output string }
 	}
-	if err := json.Unmarshal(data, &state); err != nil {
-		return fmt.Errorf("reading %s: %w", path, err)
+	for attempts := 10; ; attempts-- {
+		data, err := read(path)
+		if errors.Is(err, fs.ErrNotExist) || err == nil && len(data) == 0 {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		err = json.Unmarshal(data, &state)
+		if err == nil {
+			break
+		}
+		if attempts == 1 {
+			return fmt.Errorf("reading %s: %w", path, err)
+		}
 	}
 	r.Check = state.Status
 	if n := len(state.Log); n > 0 {

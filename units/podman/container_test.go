@@ -3,6 +3,7 @@ package podman_test
 import (
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,6 +29,64 @@ func monitor(words ...string) string { return strings.Join(words, "\x00") + "\x0
 
 var conmon = monitor("/usr/bin/conmon", "--api-version", "1", "-c", id, "-u", id, "-r", "/usr/bin/crun", "-b", "/"+bundle,
 	"-p", "/"+runDir+"/userdata/pidfile", "-n", "x", "--exit-command-arg", "-b", "--exit-command-arg", "/elsewhere")
+
+// TestAProcessEndsDuringALook: the kernel then gives ESRCH for what was opened before.
+func TestAProcessEndsDuringALook(t *testing.T) {
+	for range 50 {
+		c := exec.CommandContext(t.Context(), "true")
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- c.Wait() }()
+		for isOver := false; !isOver; {
+			if _, err := podman.Look("/", c.Process.Pid, group); !errors.Is(err, podman.ErrNone) {
+				t.Fatal(err)
+			}
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Fatal(err)
+				}
+				isOver = true
+			default:
+			}
+		}
+	}
+}
+
+// TestALogIsWrittenDuringALook: Podman truncates it first.
+func TestALogIsWrittenDuringALook(t *testing.T) {
+	root := t.TempDir()
+	log := filepath.Join(root, runDir, "healthcheck.log")
+	text := []byte(`{"Status":"healthy","Log":[{"Output":"` + strings.Repeat("x", 3000) + `"}]}`)
+	for path, content := range map[string]string{filepath.Join(root, "proc/7/cmdline"): conmon, filepath.Join(root, bundle, "config.json"): "{}", log: string(text)} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := make(chan error, 1)
+	go func() {
+		var err error
+		for range 500 {
+			err = errors.Join(err, os.WriteFile(log, text, 0o644))
+		}
+		ended <- err
+	}()
+	for {
+		if _, err := podman.Look(root, 7, group); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		default:
+		}
+	}
+}
 
 func TestLook(t *testing.T) {
 	const config = `{"ociVersion":"1.2.0","annotations":{"io.archipelago.digest":"abc","io.container.manager":"libpod"}}`
