@@ -48,21 +48,29 @@ func line(kind, target, reason string) string {
 // progress matches a line of archgen apply about an action.
 var progress = regexp.MustCompile(`(?m)^([a-z-]+)( \S+)? \(([a-z-]+)\)( …)?$`)
 
+// looping is the services that are in a crash loop for archgen diff or for archgen apply.
+func looping(planned []string, done [][]string) (services []string) {
+	for _, a := range done {
+		planned = append(planned[:len(planned):len(planned)], line(a[1], a[2], a[3]))
+	}
+	for _, text := range planned {
+		if words := strings.Fields(text); words[len(words)-1] == "("+string(units.ReasonChangedWhileRestarting)+")" {
+			services = append(services, words[1])
+		}
+	}
+	return services
+}
+
 // comparePreview fails if archgen apply did what archgen diff did not list, or succeeded
 // without doing all of that. Two actions can't be known before: resetting a service that
 // fails when it is stopped, and restoring the earlier files of an app that does not serve. A service in a
 // crash loop is not compared: it may start in one of the two, and wait for its next start in the other.
 func comparePreview(ts *testscript.TestScript, planned []string, succeeded bool) {
 	done := progress.FindAllStringSubmatch(ts.ReadFile("stderr"), -1)
-	isLooping := func(a []string) bool { return a[3] == string(units.ReasonChangedWhileRestarting) }
-	for _, a := range slices.DeleteFunc(slices.Clone(done), func(a []string) bool { return !isLooping(a) }) {
-		ofService := func(text string) bool { return slices.Contains(strings.Fields(text), strings.TrimSpace(a[2])) }
-		planned = slices.DeleteFunc(planned, ofService)
-		done = slices.DeleteFunc(done, func(b []string) bool { return b[2] == a[2] })
+	for _, service := range looping(planned, done) {
+		planned = slices.DeleteFunc(planned, func(text string) bool { return slices.Contains(strings.Fields(text), service) })
+		done = slices.DeleteFunc(done, func(a []string) bool { return strings.TrimSpace(a[2]) == service })
 	}
-	planned = slices.DeleteFunc(planned, func(text string) bool {
-		return strings.HasSuffix(text, "("+string(units.ReasonChangedWhileRestarting)+")")
-	})
 	for _, a := range done {
 		text := line(a[1], a[2], a[3])
 		isReaction := a[3] == string(units.ReasonRolledBack) || a[3] == string(units.ReasonNeedRolledBack) || a[1] == string(units.ResetFailed) && slices.ContainsFunc(done, func(b []string) bool {

@@ -740,12 +740,13 @@ func TestLiveStopCancelsASlowStart(t *testing.T) {
 // under way, and systemd stops the unit all the same.
 func TestLiveAssertion(t *testing.T) {
 	m := connect(t, systemd.Options{})
-	block := filepath.Join(t.TempDir(), "blocked")
+	dir := t.TempDir()
+	block, ready, release := filepath.Join(dir, "blocked"), filepath.Join(dir, "ready"), filepath.Join(dir, "release")
 	assert := "[Unit]\nAssertPathExists=!" + block + "\n"
 	install(t, m, map[string]string{
 		"asserts.service": assert + "[Service]\nExecStart=/bin/sleep infinity\nRestart=always\nRestartSec=1\n",
 		"wants.service":   "[Unit]\nWants=asserts.service\nAfter=asserts.service\n" + sleeps,
-		"slow.service":    assert + "[Service]\nExecStart=/bin/sh -c 'trap \"sleep 2; exit 0\" TERM; while :; do sleep 0.1; done'\n",
+		"slow.service":    assert + "[Service]\nExecStart=/bin/sh -c 'trap \"while [ ! -e " + release + " ]; do sleep 0.1; done; exit 0\" TERM; touch " + ready + "; while :; do sleep 0.1; done'\n",
 	})
 	for _, name := range []string{"asserts.service", "slow.service"} {
 		if result, err := m.Start(within(t, long), name, systemd.Replace); result != systemd.JobDone || err != nil {
@@ -773,6 +774,10 @@ func TestLiveAssertion(t *testing.T) {
 	if u := unit(t, m, "asserts.service"); u.ActiveState != "inactive" {
 		t.Errorf("it is %s", u.ActiveState)
 	}
+	eventually(t, "it catches the signal", func() bool {
+		_, err := os.Stat(ready)
+		return err == nil
+	})
 	ended := make(chan ending, 1)
 	go func() {
 		result, err := m.Stop(within(t, long), "slow.service", systemd.Replace)
@@ -787,6 +792,9 @@ func TestLiveAssertion(t *testing.T) {
 	}
 	if u := unit(t, m, "slow.service"); u.ActiveState != "deactivating" {
 		t.Errorf("after the job of its stop it is %s", u.ActiveState)
+	}
+	if err := os.WriteFile(release, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
 	eventually(t, "it has stopped", func() bool { return unit(t, m, "slow.service").ActiveState == "inactive" })
 }
