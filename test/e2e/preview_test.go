@@ -51,7 +51,7 @@ var progress = regexp.MustCompile(`(?m)^([a-z-]+)( \S+)? \(([a-z-]+)\)( …)?$`)
 // looping is the services that are in a crash loop for archgen diff or for archgen apply.
 func looping(planned []string, done [][]string) (services []string) {
 	for _, a := range done {
-		planned = append(planned[:len(planned):len(planned)], line(a[1], a[2], a[3]))
+		planned = append(slices.Clip(planned), line(a[1], a[2], a[3]))
 	}
 	for _, text := range planned {
 		if words := strings.Fields(text); words[len(words)-1] == "("+string(units.ReasonChangedWhileRestarting)+")" {
