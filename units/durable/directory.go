@@ -259,22 +259,21 @@ type Identity struct {
 
 // Identify returns the identity of what has a name.
 func (d *Directory) Identify(name string) (Identity, error) {
-	var st unix.Stat_t
-	err := unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	for err == unix.EINTR { // a closure for retry would put st on the heap
-		err = unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
-	}
-	return identityOf(st), err
+	return identify(d.fd, name, unix.AT_SYMLINK_NOFOLLOW)
 }
 
 func identityOf(st unix.Stat_t) Identity { return Identity{st.Ino, st.Size, st.Ctim, st.Mode} }
 
 // IdentityOf returns the identity of the file at a path, or of what a link there leads to.
 func IdentityOf(path string) (Identity, error) {
+	return identify(unix.AT_FDCWD, path, 0)
+}
+
+func identify(dir int, name string, flags int) (Identity, error) {
 	var st unix.Stat_t
-	err := unix.Stat(path, &st)
-	for err == unix.EINTR {
-		err = unix.Stat(path, &st)
+	err := unix.Fstatat(dir, name, &st, flags)
+	for err == unix.EINTR { // a closure for retry would put st on the heap
+		err = unix.Fstatat(dir, name, &st, flags)
 	}
 	return identityOf(st), err
 }
