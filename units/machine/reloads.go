@@ -22,7 +22,7 @@ const few = 3
 // needReload returns the services of which a file changed since systemd read it. Only systemd
 // knows, and for each unit it searches fifteen directories for drop-ins. So it is asked only about
 // units with a file that was touched since it began to read the units, or about all. A file that was
-// touched without a change has systemd asked once, if earlier answers are kept. known may be nil.
+// touched without a change has systemd asked once, if known is kept.
 func (s Services) needReload(ctx context.Context, names []string, all bool, known *unchanged) (map[string]bool, error) {
 	if !all && len(names) <= few || len(s.Sources) == 0 {
 		return s.Manager.NeedReload(ctx, names...)
@@ -59,9 +59,6 @@ func newUnchanged() *unchanged { return &unchanged{until: map[string]time.Time{}
 
 // check forgets everything if the clock was set back.
 func (u *unchanged) check() {
-	if u == nil {
-		return
-	}
 	now, err := clocks()
 	if err != nil || now < u.clock-step {
 		clear(u.until)
@@ -71,23 +68,12 @@ func (u *unchanged) check() {
 
 // keep keeps what was found about services from a moment on.
 func (u *unchanged) keep(names []string, need map[string]bool, began time.Time) {
-	if u == nil {
-		return
-	}
 	for _, name := range names {
 		delete(u.until, name)
 		if !need[name] {
 			u.until[name] = began.Add(-step) // change times are up to 10 ms late
 		}
 	}
-}
-
-// of is until when no file of a service has changed, as far as it is known.
-func (u *unchanged) of(name string) time.Time {
-	if u == nil {
-		return time.Time{}
-	}
-	return u.until[name]
 }
 
 // touched is the files that were touched since systemd began to read its units. The kernel sets the
@@ -97,7 +83,7 @@ func (u *unchanged) of(name string) time.Time {
 type touched struct {
 	since   time.Time
 	known   *unchanged
-	sources []openDir
+	sources []int
 	// isAny: each unit may have changed. moved is when drop-ins may have been removed last, zero if not
 	// since. named is the units of which a file was touched, and elsewhere those with a file outside of
 	// generated, the directories of generators.
@@ -105,31 +91,26 @@ type touched struct {
 	moved     time.Time
 	named     map[string]bool
 	elsewhere map[string]bool
-	generated []openDir
+	generated []generated
 }
 
-// openDir is a directory, and when it had changed before it was opened.
-type openDir struct {
+// generated is the directory of a generator, and when it had changed before it was opened.
+type generated struct {
 	fd int
 	at time.Time
 }
 
-// open opens a directory for looks at the files in it, none if there is no such directory.
-func open(list []openDir, path string) []openDir {
-	at, err := changedAt(path)
-	if err != nil {
-		return list
-	}
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return list
-	}
-	return append(list, openDir{fd, at})
+// openDir opens a directory for looks at the files in it.
+func openDir(path string) (fd int, err error) {
+	return unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
 // close closes the directories.
 func (t *touched) close() {
-	for _, dir := range slices.Concat(t.sources, t.generated) {
+	for _, fd := range t.sources {
+		_ = unix.Close(fd)
+	}
+	for _, dir := range t.generated {
 		_ = unix.Close(dir.fd)
 	}
 }
@@ -140,7 +121,9 @@ const step = 50 * time.Millisecond
 func newTouched(l systemd.Loading, sources []string, known *unchanged) *touched {
 	t := &touched{since: l.At, known: known, named: map[string]bool{}, elsewhere: map[string]bool{}}
 	for _, dir := range sources {
-		t.sources = open(t.sources, dir)
+		if fd, err := openDir(dir); err == nil {
+			t.sources = append(t.sources, fd)
+		}
 	}
 	t.isAny = l.At.IsZero() || isSetBack(l)
 	for _, dir := range l.Path {
@@ -179,13 +162,12 @@ func (t *touched) search(dir string) {
 		return
 	case strings.HasPrefix(base, "generator"):
 		// systemd empties it when a reload begins, and generators write into it only then.
-		t.generated = open(t.generated, dir)
-		return
-	}
-	if filepath.Base(dir) != "transient" { // scopes and timers of Podman come and go there
-		if !at.Before(t.since) && at.After(t.moved) {
-			t.moved = at
+		if fd, err := openDir(dir); err == nil {
+			t.generated = append(t.generated, generated{fd, at})
 		}
+		return
+	case base != "transient" && !at.Before(t.since) && at.After(t.moved): // scopes and timers of Podman come and go there
+		t.moved = at
 	}
 	entries, err := os.ReadDir(dir)
 	t.isAny = t.isAny || err != nil
@@ -203,9 +185,10 @@ func (t *touched) search(dir string) {
 
 // lookForDropIns finds units of which a drop-in was removed with its directory.
 func (t *touched) lookForDropIns(ctx context.Context, m *systemd.Manager, names []string) error {
-	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool {
-		return t.isAny || t.moved.IsZero() || t.moved.Before(t.sinceOf(name))
-	})
+	if t.isAny || t.moved.IsZero() {
+		return nil
+	}
+	names = slices.DeleteFunc(slices.Clone(names), func(name string) bool { return t.moved.Before(t.sinceOf(name)) })
 	list, err := m.DropIns(ctx, names...)
 	isGone := func(path string) bool {
 		_, err := os.Lstat(path)
@@ -235,7 +218,7 @@ func (t *touched) dropIns(dir, unit string) {
 
 // sinceOf is from when on a change of a file of a service matters.
 func (t *touched) sinceOf(name string) time.Time {
-	if until := t.known.of(name); until.After(t.since) {
+	if until := t.known.until[name]; until.After(t.since) {
 		return until
 	}
 	return t.since
@@ -267,7 +250,7 @@ func (t *touched) isGeneratedAnew(name string) bool {
 	for _, dir := range t.generated {
 		at, err := changedIn(dir.fd, name)
 		if err == nil {
-			return at.After(dir.at) && !at.Before(t.known.of(name))
+			return at.After(dir.at) && !at.Before(t.known.until[name])
 		}
 	}
 	return !t.elsewhere[name]
@@ -278,11 +261,11 @@ func (t *touched) isGeneratedAnew(name string) bool {
 func (t *touched) isSourceTouched(name string) bool {
 	file := units.ContainerFile(units.ContainerOf(name))
 	for _, dir := range t.sources {
-		at, err := changedIn(dir.fd, file)
+		at, err := changedIn(dir, file)
 		if err == nil {
 			return !at.Before(t.sinceOf(name))
 		}
-		if at, err = changedIn(dir.fd, "."); err == nil && !at.Before(t.sinceOf(name)) {
+		if at, err = changedIn(dir, "."); err == nil && !at.Before(t.sinceOf(name)) {
 			return true // it may have been removed there
 		}
 	}

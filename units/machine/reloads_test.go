@@ -88,7 +88,7 @@ func TestTouched(t *testing.T) {
 				write(c.touch)
 				chtime(t, at(c.touch))
 			}
-			found := newTouched(l, []string{at(source), at("usr-containers")}, nil)
+			found := newTouched(l, []string{at(source), at("usr-containers")}, newUnchanged())
 			t.Cleanup(found.close)
 			if isMoved := strings.HasPrefix(c.touch, own+"/"); found.moved.IsZero() == isMoved {
 				t.Errorf("drop-ins may have been removed at %v, want %v", found.moved, isMoved)
@@ -150,7 +150,7 @@ func TestUnchangedForgets(t *testing.T) {
 	u.check()
 	u.keep([]string{"app@a.service", "app@b.service"}, map[string]bool{"app@b.service": true}, time.Now())
 	u.check()
-	if u.of("app@a.service").IsZero() || !u.of("app@b.service").IsZero() {
+	if u.until["app@a.service"].IsZero() || !u.until["app@b.service"].IsZero() {
 		t.Errorf("it knows %v", u.until)
 	}
 	u.clock += time.Hour
@@ -208,7 +208,7 @@ func TestRemovedDropIns(t *testing.T) {
 	fake := systemdtest.New(t)
 	dir := t.TempDir()
 	fake.Set(systemd.Unit{Name: "app@a.service", DropInPaths: []string{dir + "/gone.conf"}}, systemd.Unit{Name: "app@b.service", DropInPaths: []string{dir}}, systemd.Unit{Name: "app@c.service"})
-	found := touched{moved: time.Now(), named: map[string]bool{"app@c.service": true}}
+	found := touched{moved: time.Now(), known: newUnchanged(), named: map[string]bool{"app@c.service": true}}
 	err := found.lookForDropIns(t.Context(), fake.Connect(), []string{"app@a.service", "app@b.service", "app@c.service"})
 	want := map[string]bool{"app@a.service": true, "app@b.service": false, "app@c.service": true}
 	if d := cmp.Diff(want, found.named); d != "" || err != nil {
@@ -225,7 +225,7 @@ func TestFewUnitsAreAskedAbout(t *testing.T) {
 		for _, name := range names {
 			fake.Set(systemd.Unit{Name: name, NeedDaemonReload: name == "app@a.service"})
 		}
-		need, err := s.needReload(t.Context(), names, false, nil)
+		need, err := s.needReload(t.Context(), names, false, newUnchanged())
 		if d := cmp.Diff(map[string]bool{"app@a.service": true}, need); d != "" || err != nil {
 			t.Errorf("%v: %v, -want +got:\n%s", names, err, d)
 		}

@@ -70,7 +70,7 @@ func (s Services) Observe(ctx context.Context, names []string, others bool) (map
 			up = append(up, name)
 		}
 	}
-	return list, s.addReloads(ctx, list, up, false, nil)
+	return list, s.addReloads(ctx, list, up, false, newUnchanged())
 }
 
 // HasUnits reports of which services systemd has a unit, in one round trip.
