@@ -282,15 +282,15 @@ func (d *differ) asked(app App, main Part) bool {
 func (d *differ) resetLimits(app App) []Action {
 	list := make([]Action, 0, len(app.Parts))
 	for i, p := range app.Parts {
-		why := ReasonFailed
+		reset := Action{App: app.ID, Kind: ResetFailed, Target: p.Service, Reason: ReasonFailed}
 		switch isFailed := d.have.Units[p.Service].Active == Failed; {
-		case isFailed && i > 0:
-		case isFailed || !app.isStartAsked() || !app.hasStartLimit(p): // that of the main service is reset if it failed
-			continue
-		default:
-			why = ReasonAsked
+		case isFailed && i == 0: // the steps of the main service reset it
+		case isFailed:
+			list = append(list, reset)
+		case app.isStartAsked() && app.hasStartLimit(p):
+			reset.Reason = ReasonAsked
+			list = append(list, reset)
 		}
-		list = append(list, Action{App: app.ID, Kind: ResetFailed, Target: p.Service, Reason: why})
 	}
 	return list
 }
