@@ -50,10 +50,11 @@ var progress = regexp.MustCompile(`(?m)^([a-z-]+)( \S+)? \(([a-z-]+)\)( …)?$`)
 
 // looping is the services that are in a crash loop for archgen diff or for archgen apply.
 func looping(planned []string, done [][]string) (services []string) {
+	all := slices.Clone(planned)
 	for _, a := range done {
-		planned = append(slices.Clip(planned), line(a[1], a[2], a[3]))
+		all = append(all, line(a[1], a[2], a[3]))
 	}
-	for _, text := range planned {
+	for _, text := range all {
 		if words := strings.Fields(text); words[len(words)-1] == "("+string(units.ReasonChangedWhileRestarting)+")" {
 			services = append(services, words[1])
 		}
