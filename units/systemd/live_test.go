@@ -737,7 +737,8 @@ func TestLiveStopCancelsASlowStart(t *testing.T) {
 
 // A failed assertion keeps a unit from starting, for an operator and for a unit that wants it. systemd does not look
 // at it before an automatic restart, which a stop ends. A start that is refused so cancels the job of a stop that is
-// under way, and systemd stops the unit all the same.
+// under way, and systemd stops the unit all the same. systemd 257 refuses it at once, systemd 262 once the unit has
+// stopped.
 func TestLiveAssertion(t *testing.T) {
 	m := connect(t, systemd.Options{})
 	dir := t.TempDir()
@@ -778,16 +779,17 @@ func TestLiveAssertion(t *testing.T) {
 		_, err := os.Stat(ready)
 		return err == nil
 	})
-	ended := make(chan ending, 1)
+	stopped, started := make(chan ending, 1), make(chan ending, 1)
 	go func() {
 		result, err := m.Stop(within(t, long), "slow.service", systemd.Replace)
-		ended <- ending{result, err}
+		stopped <- ending{result, err}
 	}()
 	eventually(t, "it stops", func() bool { return unit(t, m, "slow.service").ActiveState == "deactivating" })
-	if result, err := m.Start(within(t, long), "slow.service", systemd.Replace); result != systemd.JobAssert || err != nil {
-		t.Errorf("start while it stops: %q, %v", result, err)
-	}
-	if e := <-ended; e.result != systemd.JobCanceled || e.err != nil {
+	go func() {
+		result, err := m.Start(within(t, long), "slow.service", systemd.Replace)
+		started <- ending{result, err}
+	}()
+	if e := <-stopped; e.result != systemd.JobCanceled || e.err != nil {
 		t.Errorf("stop: %q, %v", e.result, e.err)
 	}
 	if u := unit(t, m, "slow.service"); u.ActiveState != "deactivating" {
@@ -795,6 +797,9 @@ func TestLiveAssertion(t *testing.T) {
 	}
 	if err := os.WriteFile(release, nil, 0o600); err != nil {
 		t.Fatal(err)
+	}
+	if e := <-started; e.result != systemd.JobAssert || e.err != nil {
+		t.Errorf("start while it stops: %q, %v", e.result, e.err)
 	}
 	eventually(t, "it has stopped", func() bool { return unit(t, m, "slow.service").ActiveState == "inactive" })
 }
