@@ -54,6 +54,7 @@ const (
 	ReasonNoWatchInstance        Reason = "no-inotify-instance"
 	ReasonNoWatch                Reason = "no-inotify-watch"
 	ReasonNotWatched             Reason = "not-watched"
+	ReasonUnreadable             Reason = "unreadable"
 	ReasonLimitReached           Reason = "limit-reached"
 	ReasonLimitRaised            Reason = "limit-raised"
 )
@@ -112,6 +113,7 @@ var Meanings = []struct {
 	{ReasonNoWatchInstance, "changes are found late: the user has no inotify instance left (fs.inotify.max_user_instances)"},
 	{ReasonNoWatch, "changes are found late: the user has no inotify watch left (fs.inotify.max_user_watches)"},
 	{ReasonNotWatched, "changes are found late: a watch of files failed"},
+	{ReasonUnreadable, "the state of its container can't be read, so it stays as it is"},
 	{ReasonLimitReached, "a limit of the machine, such as that of kernel keys, keeps its container from starting; it starts by itself once the limit is raised"},
 	{ReasonLimitRaised, "the limit that kept its container from starting has room again"},
 }

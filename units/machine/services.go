@@ -45,7 +45,8 @@ type Service struct {
 }
 
 // Observe returns the state of the named services, and with others that of all services of
-// apps. For a container that Podman checks, its health is the result of the last check.
+// apps. For a container that Podman checks, its health is the result of the last check. A container
+// whose state can't be read is no error: its unit says so, and the other apps do not depend on it.
 //
 // For a service that is up, Observe reads only the properties that decide something:
 // reading all of them costs systemd and archgen ten times as much. A unit that systemd has
@@ -127,11 +128,11 @@ func (s Services) read(ctx context.Context, listed, forgotten []systemd.Listed) 
 			Run: units.Run{Since: moment(u.ActiveEnterTimestamp), Exited: inShort[u.Name].SubState == exited},
 		}
 		running, err := s.starts.look(u)
-		if err != nil && !errors.Is(err, podman.ErrNone) {
-			return nil, fmt.Errorf("reading the container of %s: %w", u.Name, err)
-		}
-		if err == nil {
+		switch {
+		case err == nil:
 			fill(&state, running)
+		case !errors.Is(err, podman.ErrNone):
+			state.Unreadable = err.Error()
 		}
 		list[u.Name] = Service{State: state, Container: running}
 	}
@@ -206,9 +207,7 @@ func (s Services) full(ctx context.Context, listed []systemd.Listed) (map[string
 	}
 	list := make(map[string]Service, len(found))
 	for _, u := range found {
-		if list[u.Name], err = service(u, jobs[u.Name]); err != nil {
-			return nil, fmt.Errorf("reading the container of %s: %w", u.Name, err)
-		}
+		list[u.Name] = service(u, jobs[u.Name])
 	}
 	return list, nil
 }
@@ -216,7 +215,7 @@ func (s Services) full(ctx context.Context, listed []systemd.Listed) (map[string
 // service translates the properties of a unit and reads the state of its container. A
 // service with a start job counts as starting, also while the job is queued: at boot it
 // waits for the app's network or for other apps.
-func service(u systemd.Unit, job string) (Service, error) {
+func service(u systemd.Unit, job string) Service {
 	s := Service{Systemd: u, State: units.Unit{
 		Loaded: isLoaded(u.LoadState), Masked: u.LoadState == masked, NeedsReload: u.NeedDaemonReload, Active: activeState(u.ActiveState),
 		Restarting: strings.HasPrefix(u.SubState, "auto-restart"),
@@ -229,9 +228,8 @@ func service(u systemd.Unit, job string) (Service, error) {
 		s.State.Active = units.Activating
 	}
 	s.State.Stopped = s.State.Active != units.Activating && u.IsStopped()
-	var err error
-	s.Container, err = look(&s.State, u.MainPID, u.ControlGroup)
-	return s, err
+	s.Container = look(&s.State, u.MainPID, u.ControlGroup)
+	return s
 }
 
 // runOf returns the part of the state that only archgen status shows.
@@ -279,16 +277,17 @@ const (
 func isLoaded(state string) bool { return state == "loaded" || state == masked }
 
 // look adds the state of a service's container.
-func look(state *units.Unit, monitor uint32, controlGroup string) (podman.Running, error) {
+func look(state *units.Unit, monitor uint32, controlGroup string) podman.Running {
 	if monitor == 0 {
-		return podman.Running{}, nil
+		return podman.Running{}
 	}
 	running, err := podman.Look("/", int(monitor), controlGroup)
 	if err != nil && !errors.Is(err, podman.ErrNone) {
-		return running, err
+		state.Unreadable = err.Error()
+		return podman.Running{}
 	}
 	fill(state, running)
-	return running, nil
+	return running
 }
 
 // fill adds the state of a container.

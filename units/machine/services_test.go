@@ -1,6 +1,9 @@
 package machine
 
 import (
+	"os"
+	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
@@ -26,9 +29,9 @@ func TestStartThatWaits(t *testing.T) {
 		{"inactive", "stop", units.Inactive},
 		{"deactivating", "restart", units.Deactivating},
 	} {
-		found, err := service(systemd.Unit{LoadState: "loaded", ActiveState: c.state}, c.job)
-		if err != nil || found.State.Active != c.want {
-			t.Errorf("%s with the job %q: %s, %v; want %s", c.state, c.job, found.State.Active, err, c.want)
+		found := service(systemd.Unit{LoadState: "loaded", ActiveState: c.state}, c.job)
+		if found.State.Active != c.want {
+			t.Errorf("%s with the job %q: %s; want %s", c.state, c.job, found.State.Active, c.want)
 		}
 	}
 }
@@ -73,8 +76,8 @@ func TestStranded(t *testing.T) {
 		7: {Loaded: true, Active: units.Activating, Restarting: true},
 	} {
 		u := systemd.Unit{LoadState: "loaded", ActiveState: "activating", SubState: "auto-restart-queued", JobID: job, InactiveExitTimestamp: 1, Restart: "always"}
-		if got, err := service(u, ""); err != nil || got.State != want {
-			t.Errorf("job %d: %+v, %v; want %+v", job, got.State, err, want)
+		if got := service(u, ""); got.State != want {
+			t.Errorf("job %d: %+v; want %+v", job, got.State, want)
 		}
 	}
 }
@@ -194,5 +197,39 @@ func TestRun(t *testing.T) {
 	}
 	if n := little["app@up.service"].Restarts; n != 2 {
 		t.Errorf("%d restarts", n)
+	}
+}
+
+// TestUnreadableContainer: that the state of a container can't be read is a fact about its unit, and
+// no error.
+func TestUnreadableContainer(t *testing.T) {
+	t.Parallel()
+	bundle := t.TempDir()
+	if err := os.Mkdir(filepath.Join(bundle, "config.json"), 0o700); err != nil { // no file can be read here
+		t.Fatal(err)
+	}
+	monitor := exec.CommandContext(t.Context(), "sh", "-c", "read line", "-b", bundle)
+	monitor.Args[0] = "conmon"
+	if _, err := monitor.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := monitor.Start(); err != nil {
+		t.Fatal(err)
+	}
+	fake := systemdtest.New(t)
+	const bad, other = "app@bad.service", "app@other.service"
+	u := systemd.Unit{Name: bad, ActiveState: "active", InvocationID: "01", MainPID: uint32(monitor.Process.Pid)}
+	starting := u
+	starting.ActiveState = "activating"
+	for name, s := range map[string]Services{"read": {Manager: fake.Connect()}, "kept": {Manager: fake.Connect(), Known: &Table{}}} {
+		for _, now := range []systemd.Unit{u, starting} {
+			fake.Set(now, systemd.Unit{Name: other, ActiveState: "failed", Result: "exit-code", InvocationID: "02"})
+			for _, others := range []bool{true, false} {
+				found, err := s.Observe(t.Context(), []string{bad, other}, others)
+				if err != nil || !strings.Contains(found[bad].Unreadable, "config.json") || string(found[bad].Active) != now.ActiveState || found[other].Active != units.Failed {
+					t.Errorf("%s, %s: %+v, %v", name, now.ActiveState, found, err)
+				}
+			}
+		}
 	}
 }

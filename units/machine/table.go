@@ -2,7 +2,6 @@ package machine
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -76,9 +75,7 @@ func (t *Table) observe(ctx context.Context, s Services, names []string) (map[st
 	found := make(map[string]units.Unit, len(t.rows))
 	var loaded []string
 	for name, r := range t.rows {
-		if found[name], err = t.now(r); err != nil {
-			return nil, fmt.Errorf("reading the container of %s: %w", name, err)
-		}
+		found[name] = t.now(r)
 		if r.listed.LoadState == "loaded" && !r.isForgotten {
 			loaded = append(loaded, name)
 		}
@@ -179,14 +176,15 @@ func (t *Table) add(ctx context.Context, s Services, listed, forgotten []systemd
 }
 
 // now is the service now.
-func (t *Table) now(r *row) (u units.Unit, err error) {
-	u = r.state
+func (t *Table) now(r *row) units.Unit {
+	u := r.state
 	if u.Up > 0 {
 		u.Up += time.Since(r.at)
 	}
 	if r.container.ID == "" {
-		return u, nil
+		return u
 	}
+	var err error
 	if r.isFollowed {
 		r.container, err = r.container.Checked("/")
 	} else {
@@ -195,7 +193,10 @@ func (t *Table) now(r *row) (u units.Unit, err error) {
 		r.isFollowed = isWatched && !r.container.Ended && !r.container.Paused
 	}
 	fill(&u, r.container)
-	return u, err
+	if err != nil {
+		u.Unreadable, r.isFollowed = err.Error(), false
+	}
+	return u
 }
 
 // Watch records the control groups, by path with their apps, whose changes are reported to Touch from

@@ -157,12 +157,7 @@ func TestTableFollows(t *testing.T) {
 	}
 	isEnded := func() bool {
 		t.Helper()
-		r := table.rows[service]
-		u, err := table.now(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return u.Active == units.Deactivating
+		return table.now(table.rows[service]).Active == units.Deactivating
 	}
 	again()
 	for _, c := range []struct {

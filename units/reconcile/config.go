@@ -58,7 +58,7 @@ func (p *pass) met(ctx context.Context, app units.App, steps []units.Action) {
 	if !isConfigured && !isUpToDate {
 		return
 	}
-	found, err := p.host.Services.Observe(ctx, app.Services(), false)
+	found, err := p.look(ctx, app.Services())
 	if err != nil {
 		return
 	}
@@ -116,7 +116,7 @@ func (p *pass) reloaded(ctx context.Context, app units.App, a units.Action, fail
 // hasReadOther reports whether a service has read other files since the pass began.
 func (p *pass) hasReadOther(ctx context.Context, app units.App, service string) bool {
 	i := slices.IndexFunc(app.Parts, func(part units.Part) bool { return part.Service == service })
-	found, err := p.host.Services.Observe(ctx, []string{service}, false)
+	found, err := p.look(ctx, []string{service})
 	if err != nil || i < 0 {
 		return false
 	}

@@ -96,7 +96,7 @@ func (p *pass) untilExit(ctx context.Context, app units.App, found map[string]un
 			return context.Cause(ctx)
 		case <-hints:
 		}
-		now, err := p.host.Services.Observe(ctx, app.Services(), false)
+		now, err := p.look(ctx, app.Services())
 		if err != nil {
 			return unseenError{err}
 		}
@@ -151,7 +151,7 @@ func (p *pass) withNeeds(ctx, waiting context.Context, app units.App, outcome er
 	if len(returned) == 0 {
 		return outcome
 	}
-	found, err := p.host.Services.Observe(waiting, app.Services(), false)
+	found, err := p.look(waiting, app.Services())
 	if err != nil {
 		return unseenError{err}
 	}

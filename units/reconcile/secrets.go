@@ -16,7 +16,7 @@ func (p *pass) isMet(ctx context.Context, app units.App, a units.Action) bool {
 	if i < 0 || !isWatched && !slices.Contains(ofConfig, a.Reason) {
 		return false
 	}
-	found, err := p.host.Services.Observe(ctx, []string{a.Target}, false)
+	found, err := p.look(ctx, []string{a.Target})
 	if err != nil || !isWatched && found[a.Target].Invocation == p.have.Units[a.Target].Invocation {
 		return false
 	}

@@ -224,7 +224,7 @@ func (p *pass) renew(ctx context.Context, app units.App, steps []units.Action) e
 		return nil
 	}
 	for _, part := range app.PartsInOrder() {
-		found, err := p.host.Services.Observe(ctx, []string{part.Service}, false)
+		found, err := p.look(ctx, []string{part.Service})
 		if err != nil {
 			return unseenError{err}
 		}
@@ -350,7 +350,7 @@ func (p *pass) servesAtLast(ctx, waiting context.Context, app units.App) error {
 // nor stopping. isComing: it was started meanwhile, or the steps start it.
 func (p *pass) stale(ctx context.Context, app units.App, service string) (steps []units.Action, isComing bool, err error) {
 	for {
-		found, err := p.host.Services.Observe(ctx, app.Services(), false)
+		found, err := p.look(ctx, app.Services())
 		if err != nil {
 			return nil, false, unseenError{err}
 		}
@@ -393,6 +393,20 @@ func (p *pass) up(ctx context.Context, app units.App) (map[string]units.Unit, er
 	return found, nil
 }
 
+// look observes services of an app, and fails if the state of a container can't be read.
+func (p *pass) look(ctx context.Context, services []string) (map[string]units.Unit, error) {
+	found, err := p.host.Services.Observe(ctx, services, false)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range services {
+		if why := found[name].Unreadable; why != "" {
+			return nil, fmt.Errorf("reading the state of the container of %s: %s", name, why)
+		}
+	}
+	return found, nil
+}
+
 // unseenError is why a service could not be observed. It says nothing about the app.
 type unseenError struct{ error }
 
@@ -408,7 +422,7 @@ func isUnseen(err error) bool {
 func (p *pass) waitActive(ctx context.Context, app units.App) (map[string]units.Unit, error) {
 	names := app.Services()
 	for {
-		found, err := p.host.Services.Observe(ctx, names, false)
+		found, err := p.look(ctx, names)
 		if err != nil {
 			return nil, unseenError{err}
 		}

@@ -67,6 +67,24 @@ func TestMasked(t *testing.T) {
 	})
 }
 
+// TestUnreadable: a pass leaves an app alone while the state of its container can't be read, and
+// brings the others to their new files.
+func TestUnreadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine()
+		m.run(t, app("x", "1-ok"), app("y", "1-ok"))
+		m.Set("app@x.service", func(u *units.Unit) { u.Unreadable = "input/output error" })
+		equal(t, "results", []string{
+			"x failed: the state of the container of app@x.service can't be read: input/output error", "y done",
+		}, results(m.run(t, app("x", "2-ok"), app("y", "2-ok"))))
+		if got := m.digestOf("app@x.container"); got != "1-ok" {
+			t.Errorf("x has the file of %s", got)
+		}
+		m.Set("app@x.service", func(u *units.Unit) { u.Unreadable = "" })
+		equal(t, "results", []string{"x done", "y unchanged"}, results(m.run(t, app("x", "2-ok"), app("y", "2-ok"))))
+	})
+}
+
 // TestSlowStart: a pass does not wait forever, and rolls nothing back.
 func TestSlowStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -25,6 +25,9 @@ func (s Scene) reason(v Service, health units.Health) units.Reason {
 	if why := cmp.Or(s.lack(), s.Refused); why != "" { // only a user can fix these; passes fix the rest
 		return why
 	}
+	if v.Unit.Unreadable != "" {
+		return units.ReasonUnreadable
+	}
 	file := units.ContainerFile(units.ContainerOf(v.Name))
 	var ofFile, ofApp units.Reason
 	for _, a := range s.Actions {

@@ -312,6 +312,8 @@ func (c *Condition) explain(s Scene, v Service) {
 	switch c.Reason {
 	case units.ReasonBackingOff, units.ReasonGaveUp:
 		c.Detail = repairs(s.Record)
+	case units.ReasonUnreadable:
+		c.Detail = v.Unit.Unreadable
 	case units.ReasonMasked:
 		c.Mend = s.Scope.Systemctl("unmask " + v.Name)
 	case units.ReasonRolledBack:
@@ -342,7 +344,7 @@ func (a App) IsRight() bool {
 func (c Condition) IsRight() bool {
 	switch c.State {
 	case units.PhaseRunning:
-		return c.Health != units.Unhealthy && c.Health != units.Failing
+		return c.Reason != units.ReasonUnreadable && c.Health != units.Unhealthy && c.Health != units.Failing
 	case units.PhaseDone, units.PhaseStarting, units.PhaseStopping:
 		return true
 	case units.PhaseStopped:

@@ -51,6 +51,7 @@ func TestStatusOfAnApp(t *testing.T) {
 		wrong   bool
 	}{
 		"no probe":            {unit: running, state: "running"},
+		"unreadable":          {unit: units.Unit{Loaded: true, Active: units.Active, Unreadable: "input/output error"}, state: "running (unreadable)", wrong: true},
 		"serving":             {unit: running, answer: AnswerOf(probe.Outcome{State: probe.Serving, Progress: -1}, nil, nil), state: "running", level: "serving"},
 		"catching up":         {unit: running, answer: Answer{Health: units.Serving, Level: Serving, Progress: 0.4}, state: "running", level: "serving 400ms"},
 		"caught up":           {unit: running, answer: Answer{Health: units.Serving, Level: Synced, Progress: -1}, state: "running", level: "synced"},
