@@ -92,8 +92,8 @@ func (d *differ) refusal(app App, failed string) error {
 	files := d.foreignFiles(app)
 	unread, why := d.unreadable(app)
 	switch {
-	case unread != "":
-		return fmt.Errorf("the state of the container of %s can't be read: %s", unread, why)
+	case unread != "" && app.Request != Restart && app.Request != Stop: // they need nothing of the container
+		return fmt.Errorf("the state of the container of %s can't be read: %s; run %s", unread, why, ReasonUnreadable.Mend(app.ID, d.want.Scope))
 	case d.have.Units[main].Masked && app.isStartAsked():
 		return fmt.Errorf("%s is masked, and systemd starts no masked unit; unmask it with %s", main, d.want.Scope.Systemctl("unmask "+main))
 	case len(files) > 0:

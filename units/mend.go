@@ -32,6 +32,7 @@ var mends = map[Reason]string{
 	ReasonGaveUp:                "archgen restart ID",
 	ReasonRolledBack:            "archgen restart ID",
 	ReasonLegacy:                "archgen adopt ID",
+	ReasonUnreadable:            "archgen restart ID",
 	ReasonLimitReached:          "archgen doctor",
 }
 

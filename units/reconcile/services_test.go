@@ -75,13 +75,17 @@ func TestUnreadable(t *testing.T) {
 		m.run(t, app("x", "1-ok"), app("y", "1-ok"))
 		m.Set("app@x.service", func(u *units.Unit) { u.Unreadable = "input/output error" })
 		equal(t, "results", []string{
-			"x failed: the state of the container of app@x.service can't be read: input/output error", "y done",
+			"x failed: the state of the container of app@x.service can't be read: input/output error; run archgen restart x", "y done",
 		}, results(m.run(t, app("x", "2-ok"), app("y", "2-ok"))))
 		if got := m.digestOf("app@x.container"); got != "1-ok" {
 			t.Errorf("x has the file of %s", got)
 		}
-		m.Set("app@x.service", func(u *units.Unit) { u.Unreadable = "" })
-		equal(t, "results", []string{"x done", "y unchanged"}, results(m.run(t, app("x", "2-ok"), app("y", "2-ok"))))
+		for _, request := range []units.Kind{units.Stop, units.Restart} {
+			asked := app("x", "2-ok")
+			asked.Request = request
+			equal(t, string(request), []string{"x done", "y unchanged"}, results(m.run(t, asked, app("y", "2-ok"))))
+			m.Set("app@x.service", func(u *units.Unit) { u.Unreadable = "input/output error" })
+		}
 	})
 }
 
