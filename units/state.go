@@ -295,7 +295,7 @@ type Unit struct {
 	Stopped bool
 	// Digest is that of the running container, empty if unknown.
 	Digest string
-	// Unreadable says why the state of its container can't be read, empty if it can. What follows is then unknown.
+	// Unreadable says why the state of its container can't be read, empty if it can.
 	Unreadable string
 	// Config and Watched are the digests that it was started with, and Reloadable that of the
 	// files that it read last, see Part.

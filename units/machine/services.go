@@ -128,12 +128,7 @@ func (s Services) read(ctx context.Context, listed, forgotten []systemd.Listed) 
 			Run: units.Run{Since: moment(u.ActiveEnterTimestamp), Exited: inShort[u.Name].SubState == exited},
 		}
 		running, err := s.starts.look(u)
-		switch {
-		case err == nil:
-			fill(&state, running)
-		case !errors.Is(err, podman.ErrNone):
-			state.Unreadable = err.Error()
-		}
+		running = fill(&state, running, err)
 		list[u.Name] = Service{State: state, Container: running}
 	}
 	full, err := s.full(ctx, down)
@@ -282,21 +277,22 @@ func look(state *units.Unit, monitor uint32, controlGroup string) podman.Running
 		return podman.Running{}
 	}
 	running, err := podman.Look("/", int(monitor), controlGroup)
+	return fill(state, running, err)
+}
+
+// fill adds the state of a container, or the error of reading it, and returns the container. It is
+// empty after an error, so that a table reads it again.
+func fill(state *units.Unit, running podman.Running, err error) podman.Running {
 	if err != nil && !errors.Is(err, podman.ErrNone) {
 		state.Unreadable = err.Error()
 		return podman.Running{}
 	}
-	fill(state, running)
-	return running
-}
-
-// fill adds the state of a container.
-func fill(state *units.Unit, running podman.Running) {
 	state.Digest, state.Payload, state.Paused, state.Health = running.Digest, running.Payload, running.Paused, checked[running.Check]
 	state.Run.Created, state.Run.CheckOutput = running.Created, running.Output
 	if running.Ended && state.Active == units.Active {
 		state.Active = units.Deactivating // systemd notices it only after the monitor has cleaned up
 	}
+	return running
 }
 
 // activeState merges the states of systemd that make no difference to archgen.

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -201,14 +202,53 @@ func TestRun(t *testing.T) {
 }
 
 // TestUnreadableContainer: that the state of a container can't be read is a fact about its unit, and
-// no error.
+// no error. It is read again at the next look.
 func TestUnreadableContainer(t *testing.T) {
 	t.Parallel()
-	bundle := t.TempDir()
-	if err := os.Mkdir(filepath.Join(bundle, "config.json"), 0o700); err != nil { // no file can be read here
-		t.Fatal(err)
+	for _, name := range []string{"config.json", "healthcheck.log"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bundle := t.TempDir()
+			config, bad := filepath.Join(bundle, "config.json"), filepath.Join(bundle, name)
+			fake := systemdtest.New(t)
+			u := systemd.Unit{Name: "app@bad.service", ActiveState: "active", InvocationID: "01", MainPID: monitorOf(t, bundle)}
+			starting := u
+			starting.ActiveState = "activating"
+			kept, read := withTable(t, fake)
+			for which, s := range map[string]Services{"kept": kept, "read": read} {
+				for _, now := range []systemd.Unit{u, starting} {
+					fake.Set(now, systemd.Unit{Name: "app@other.service", ActiveState: "failed", Result: "exit-code", InvocationID: "02"})
+					look := func(others bool) string {
+						t.Helper()
+						found, err := s.Observe(t.Context(), []string{u.Name, "app@other.service"}, others)
+						if err != nil || string(found[u.Name].Active) != now.ActiveState || found["app@other.service"].Active != units.Failed {
+							t.Errorf("%s, %s: %+v, %v", which, now.ActiveState, found, err)
+						}
+						return found[u.Name].Unreadable
+					}
+					put(t, config)
+					if err := errors.Join(os.RemoveAll(bad), os.Mkdir(bad, 0o700)); err != nil { // no file can be read here
+						t.Fatal(err)
+					}
+					for _, others := range []bool{true, false} {
+						if why := look(others); !strings.Contains(why, name) {
+							t.Errorf("%s, %s: unreadable: %q", which, now.ActiveState, why)
+						}
+					}
+					put(t, bad)
+					if why := look(true); why != "" {
+						t.Errorf("%s, %s, mended: unreadable: %q", which, now.ActiveState, why)
+					}
+				}
+			}
+		})
 	}
-	monitor := exec.CommandContext(t.Context(), "sh", "-c", "read line", "-b", bundle)
+}
+
+// monitorOf starts what looks like the monitor of a container, and returns its process id.
+func monitorOf(t *testing.T, bundle string) uint32 {
+	t.Helper()
+	monitor := exec.CommandContext(t.Context(), "sh", "-c", "read line", "-b", bundle, "-p", filepath.Join(bundle, "userdata/pidfile"))
 	monitor.Args[0] = "conmon"
 	if _, err := monitor.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -216,20 +256,13 @@ func TestUnreadableContainer(t *testing.T) {
 	if err := monitor.Start(); err != nil {
 		t.Fatal(err)
 	}
-	fake := systemdtest.New(t)
-	const bad, other = "app@bad.service", "app@other.service"
-	u := systemd.Unit{Name: bad, ActiveState: "active", InvocationID: "01", MainPID: uint32(monitor.Process.Pid)}
-	starting := u
-	starting.ActiveState = "activating"
-	for name, s := range map[string]Services{"read": {Manager: fake.Connect()}, "kept": {Manager: fake.Connect(), Known: &Table{}}} {
-		for _, now := range []systemd.Unit{u, starting} {
-			fake.Set(now, systemd.Unit{Name: other, ActiveState: "failed", Result: "exit-code", InvocationID: "02"})
-			for _, others := range []bool{true, false} {
-				found, err := s.Observe(t.Context(), []string{bad, other}, others)
-				if err != nil || !strings.Contains(found[bad].Unreadable, "config.json") || string(found[bad].Active) != now.ActiveState || found[other].Active != units.Failed {
-					t.Errorf("%s, %s: %+v, %v", name, now.ActiveState, found, err)
-				}
-			}
-		}
+	return uint32(monitor.Process.Pid)
+}
+
+// put writes a file that can be read, whatever was there.
+func put(t *testing.T, path string) {
+	t.Helper()
+	if err := errors.Join(os.RemoveAll(path), os.WriteFile(path, []byte("{}"), 0o600)); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -184,18 +184,16 @@ func (t *Table) now(r *row) units.Unit {
 	if r.container.ID == "" {
 		return u
 	}
+	var container podman.Running
 	var err error
 	if r.isFollowed {
-		r.container, err = r.container.Checked("/")
+		container, err = r.container.Checked("/")
 	} else {
 		_, isWatched := t.watched[r.container.Payload]
-		r.container, err = r.container.Again("/")
-		r.isFollowed = isWatched && !r.container.Ended && !r.container.Paused
+		container, err = r.container.Again("/")
+		r.isFollowed = isWatched && !container.Ended && !container.Paused
 	}
-	fill(&u, r.container)
-	if err != nil {
-		u.Unreadable, r.isFollowed = err.Error(), false
-	}
+	r.container = fill(&u, container, err)
 	return u
 }
 
