@@ -237,7 +237,7 @@ func TestUnreadableContainer(t *testing.T) {
 					}
 					put(t, bad)
 					if why := look(true); why != "" {
-						t.Errorf("%s, %s, mended: unreadable: %q", which, now.ActiveState, why)
+						t.Errorf("%s, %s, fixed: unreadable: %q", which, now.ActiveState, why)
 					}
 				}
 			}
