@@ -90,10 +90,10 @@ func (d *differ) refusal(app App, failed string) error {
 	main := app.Parts[0].Service
 	foreign, inPlace := d.have.Foreign[app.ID]
 	files := d.foreignFiles(app)
-	unread, why := d.unreadable(app)
+	unreadable := Unreadable(d.have.Units, app.Services())
 	switch {
-	case unread != "" && app.Request != Restart && app.Request != Stop: // they need nothing of the container
-		return fmt.Errorf("the state of the container of %s can't be read: %s; run %s", unread, why, ReasonUnreadable.Mend(app.ID, d.want.Scope))
+	case unreadable != nil && app.Request != Restart && app.Request != Stop: // they need nothing of the container
+		return fmt.Errorf("%w; run %s", unreadable, ReasonUnreadable.Mend(app.ID, d.want.Scope))
 	case d.have.Units[main].Masked && app.isStartAsked():
 		return fmt.Errorf("%s is masked, and systemd starts no masked unit; unmask it with %s", main, d.want.Scope.Systemctl("unmask "+main))
 	case len(files) > 0:
@@ -110,16 +110,6 @@ func (d *differ) refusal(app App, failed string) error {
 			ForeignNames(foreign.Containers), app.ID, app.ID)
 	}
 	return nil
-}
-
-// unreadable is the first service of an app whose container's state can't be read, and why.
-func (d *differ) unreadable(app App) (service, why string) {
-	for _, p := range app.Parts {
-		if why := d.have.Units[p.Service].Unreadable; why != "" {
-			return p.Service, why
-		}
-	}
-	return "", ""
 }
 
 func (d *differ) foreignFiles(app App) (names []string) {

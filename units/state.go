@@ -2,6 +2,7 @@ package units
 
 import (
 	"cmp"
+	"fmt"
 	"math"
 	"slices"
 	"time"
@@ -311,6 +312,17 @@ type Unit struct {
 	Paused bool
 	Health Health
 	Run    Run
+}
+
+// Unreadable is the error of the first of some services whose container's state can't be read, nil if
+// there is none.
+func Unreadable(found map[string]Unit, services []string) error {
+	for _, name := range services {
+		if why := found[name].Unreadable; why != "" {
+			return fmt.Errorf("the state of the container of %s can't be read: %s", name, why)
+		}
+	}
+	return nil
 }
 
 // Phase is the state of a service, as shown to users.

@@ -399,12 +399,7 @@ func (p *pass) look(ctx context.Context, services []string) (map[string]units.Un
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range services {
-		if why := found[name].Unreadable; why != "" {
-			return nil, fmt.Errorf("reading the state of the container of %s: %s", name, why)
-		}
-	}
-	return found, nil
+	return found, units.Unreadable(found, services)
 }
 
 // unseenError is why a service could not be observed. It says nothing about the app.
