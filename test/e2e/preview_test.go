@@ -19,26 +19,47 @@ func isApply(args []string) bool {
 	return len(args) >= 2 && args[0] == "archgen" && args[1] == "apply" && !slices.ContainsFunc(args, isFlag)
 }
 
-// previewed returns the actions that archgen diff lists for these apps. There are none if
-// healthd runs, which may act first, or if the manifests can't be compiled.
-func (s *steps) previewed(apps []string) (planned []string, ok bool) {
+// preview is the actions that archgen diff lists, and the services that systemd restarts at that time.
+type preview struct{ planned, restarting []string }
+
+// previewed returns what archgen diff lists for these apps. There is none if healthd runs, which may
+// act first, or if the manifests can't be compiled.
+func (s *steps) previewed(apps []string) (p preview, ok bool) {
 	script := "systemctl --user is-active -q archipelago-healthd || archgen diff --json " + strings.Join(apps, " ") + " 2>/dev/null"
 	text, err := s.machine.User("sh", "-c", script)
 	if err != nil || text == "" {
-		return nil, false
+		return preview{}, false
 	}
 	var diff struct {
 		Actions []units.Action `json:"actions"`
 	}
 	if err := json.Unmarshal([]byte(text), &diff); err != nil {
-		return nil, false
+		return preview{}, false
 	}
 	for _, a := range diff.Actions {
 		if a.Kind != units.Leave && a.Kind != units.Acquire {
-			planned = append(planned, line(string(a.Kind), a.Target, string(a.Reason)))
+			p.planned = append(p.planned, line(string(a.Kind), a.Target, string(a.Reason)))
 		}
 	}
-	return planned, true
+	shown, err := s.machine.User("systemctl", "--user", "show", "--property", "Id,NRestarts,SubState", "app@*.service")
+	p.restarting = restarting(shown)
+	return p, err == nil
+}
+
+// restarting is the services that systemd restarts, or is about to, of what systemctl show says.
+func restarting(shown string) (services []string) {
+	for block := range strings.SplitSeq(shown, "\n\n") {
+		properties := map[string]string{}
+		for text := range strings.Lines(block) {
+			name, value, _ := strings.Cut(strings.TrimSpace(text), "=")
+			properties[name] = value
+		}
+		id, state := properties["Id"], properties["SubState"]
+		if id != "" && (state == "auto-restart" || state != "running" && properties["NRestarts"] != "0") {
+			services = append(services, id)
+		}
+	}
+	return services
 }
 
 func line(kind, target, reason string) string {
@@ -48,9 +69,9 @@ func line(kind, target, reason string) string {
 // progress matches a line of archgen apply about an action.
 var progress = regexp.MustCompile(`(?m)^([a-z-]+)( \S+)? \(([a-z-]+)\)( …)?$`)
 
-// looping is the services that are in a crash loop for archgen diff or for archgen apply.
-func looping(planned []string, done [][]string) (services []string) {
-	all := slices.Clone(planned)
+// looping is the services that are in a crash loop for systemd, archgen diff or archgen apply.
+func looping(p preview, done [][]string) []string {
+	services, all := p.restarting, slices.Clone(p.planned)
 	for _, a := range done {
 		all = append(all, line(a[1], a[2], a[3]))
 	}
@@ -66,9 +87,9 @@ func looping(planned []string, done [][]string) (services []string) {
 // without doing all of that. Two actions can't be known before: resetting a service that
 // fails when it is stopped, and restoring the earlier files of an app that does not serve. A service in a
 // crash loop is not compared: it may start in one of the two, and wait for its next start in the other.
-func comparePreview(ts *testscript.TestScript, planned []string, succeeded bool) {
-	done := progress.FindAllStringSubmatch(ts.ReadFile("stderr"), -1)
-	for _, service := range looping(planned, done) {
+func comparePreview(ts *testscript.TestScript, p preview, succeeded bool) {
+	planned, done := p.planned, progress.FindAllStringSubmatch(ts.ReadFile("stderr"), -1)
+	for _, service := range looping(p, done) {
 		planned = slices.DeleteFunc(planned, func(text string) bool { return slices.Contains(strings.Fields(text), service) })
 		done = slices.DeleteFunc(done, func(a []string) bool { return strings.TrimSpace(a[2]) == service })
 	}
