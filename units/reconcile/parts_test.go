@@ -166,3 +166,47 @@ func TestSlowServer(t *testing.T) {
 		equal(t, "results", []string{"explorer done"}, results(r))
 	})
 }
+
+// TestPartsThatStop: the job that stops the main service ends before its parts have stopped. An app is
+// stopped once all of it is, and starts only then: systemd counts tries to start a part that is stopping.
+func TestPartsThatStop(t *testing.T) {
+	const takes = 3 * time.Second
+	stopping := func(m *explorers) {
+		m.Set(dbService, func(u *units.Unit) { u.Active = units.Deactivating })
+		time.AfterFunc(takes, func() { m.Set(dbService, func(u *units.Unit) { u.Active = units.Inactive }) })
+	}
+	asked := func(kind units.Kind) units.App {
+		app := explorer()
+		app.Request = kind
+		return app
+	}
+	t.Run("stop", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			m := newExplorers()
+			m.After = func(string, string) { stopping(m) }
+			began := time.Now()
+			r := m.pass(t, asked(units.Stop))
+			equal(t, "results", []string{"explorer done"}, results(r))
+			if took := time.Since(began); took < takes {
+				t.Errorf("the pass ended after %v, and the database stops for %v", took, takes)
+			}
+		})
+	})
+	for _, kind := range []units.Kind{units.Start, units.Restart} {
+		t.Run(string(kind), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := newExplorers()
+				m.StopByHand(pageService)
+				stopping(m)
+				began := time.Now()
+				m.After = func(verb, service string) {
+					if waited := time.Since(began); service == pageService && waited < takes {
+						t.Errorf("%s %s after %v, and the database stops for %v", verb, service, waited, takes)
+					}
+				}
+				r := m.pass(t, asked(kind))
+				equal(t, "results", []string{"explorer done"}, results(r))
+			})
+		})
+	}
+}

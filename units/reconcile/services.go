@@ -72,6 +72,9 @@ func (p *pass) app(ctx context.Context, app units.App) {
 	isCalled, err := p.waitOrPreempt(patient, changed, func(waiting context.Context) error {
 		err := p.carryOut(patient, waiting, app, steps)
 		if app.Request == units.Stop {
+			if err == nil {
+				err = p.untilStopped(patient, app)
+			}
 			return err
 		}
 		if err == nil {
@@ -203,6 +206,11 @@ func (p *pass) carryOut(ctx, waiting context.Context, app units.App, steps []uni
 		patience := ctx
 		if a.Kind == units.Start || a.Kind == units.Restart || a.Kind == units.ReloadService {
 			patience = waiting
+		}
+		if a.Kind == app.Request && a.Kind != units.Stop {
+			if err := p.untilStopped(patience, app); err != nil {
+				return err
+			}
 		}
 		err := p.serviceAct(patience, a)
 		if a.Kind == units.ReloadService && patience.Err() == nil {
@@ -426,6 +434,26 @@ func (p *pass) waitActive(ctx context.Context, app units.App) (map[string]units.
 		}
 		if err := pause(ctx); err != nil {
 			return nil, err
+		}
+	}
+}
+
+// untilStopped waits until no part of an app is stopping. The job that stops the main service does not wait for the
+// other parts. systemd counts each try to start one of them before it has stopped as a start, which can
+// exceed its start limit.
+func (p *pass) untilStopped(ctx context.Context, app units.App) error {
+	names := app.Services()
+	for {
+		found, err := p.host.Services.Observe(ctx, names, false)
+		if err != nil {
+			return unseenError{err}
+		}
+		isStopping := func(n string) bool { return found[n].Active == units.Deactivating || found[n].Job == "stop" }
+		if !slices.ContainsFunc(names, isStopping) {
+			return nil
+		}
+		if err := pause(ctx); err != nil {
+			return err
 		}
 	}
 }
