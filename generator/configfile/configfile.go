@@ -6,10 +6,11 @@
 package configfile
 
 import (
-	"bytes"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
-	"text/template"
 	"text/template/parse"
 )
 
@@ -81,23 +82,25 @@ const (
 	maxActions = 10_000
 )
 
-// name is what templates are called in text/template's own messages.
+// name is what templates are called in the parser's messages.
 const name = "template"
 
 // Check reports what is wrong with a template, as far as that can be known
 // without the machine and the secrets. The templates of an app share a budget.
 func Check(text string, data Data, b *Budget) []*Error {
-	t, err := b.parse(text, functions(data, rehearsal, b))
-	if err != nil {
-		return []*Error{err}
+	funcs := functions(data, rehearsal, b)
+	root, mistake := parsed(text, funcs)
+	if mistake != nil {
+		return []*Error{mistake}
 	}
 	w := &walker{text: text, data: data, exported: data.exported(), variables: map[string]string{}}
-	w.list(t.Root, dot{isRoot: true})
+	w.list(root, dot{isRoot: true})
 	if len(w.errors) > 0 {
 		return w.errors
 	}
-	if _, err := b.run(t, text, data, rehearsalMachine); err != nil {
-		return []*Error{err}
+	_, err := b.execute(root, text, funcs, all(data, rehearsalMachine))
+	if mistake, ok := errors.AsType[*Error](err); ok {
+		return []*Error{mistake}
 	}
 	return nil
 }
@@ -106,61 +109,49 @@ func Check(text string, data Data, b *Budget) []*Error {
 // is asked for is in data, or the template fails.
 func Render(text string, data Data, m Machine, secret func(string) (string, error)) ([]byte, error) {
 	b := &Budget{}
-	t, err := b.parse(text, functions(data, source{secret: secret, cost: bcryptCost}, b))
+	funcs := functions(data, source{secret: secret, cost: bcryptCost}, b)
+	root, err := parsed(text, funcs)
 	if err != nil {
 		return nil, err
 	}
-	out, err := b.run(t, text, data, m)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
+	return b.execute(root, text, funcs, all(data, m))
 }
 
-// parse parses a template of one piece and puts a toll on each turn of its loops.
-func (b *Budget) parse(text string, funcs template.FuncMap) (*template.Template, *Error) {
+// parsed is the actions and texts of a template of one piece.
+func parsed(text string, funcs map[string]function) (*parse.ListNode, *Error) {
 	switch {
 	case len(text) > MaxTemplate:
 		return nil, &Error{Line: 1, Column: 1, Message: fmt.Sprintf("a template may have %d bytes, and this one has %d", MaxTemplate, len(text))}
 	case strings.Count(text, "{{") > maxActions:
 		return nil, &Error{Line: 1, Column: 1, Message: fmt.Sprintf("the template has more than %d actions", maxActions)}
 	}
-	funcs[toll] = b.turn
-	t, err := template.New(name).Option("missingkey=error").Funcs(funcs).Parse(text)
+	names := make(map[string]any, len(funcs))
+	for name := range funcs {
+		names[name] = true
+	}
+	trees, err := parse.Parse(name, text, "", "", names)
 	if err != nil {
 		return nil, located(text, err)
 	}
-	for _, other := range t.Templates() {
-		if other.Name() != name && other.Tree != nil {
-			return nil, at(text, int(other.Root.Pos), "a template defines no others: write the text where it is used")
+	for _, other := range slices.Sorted(maps.Keys(trees)) {
+		if other != name {
+			return nil, at(text, int(trees[other].Root.Pos), "a template defines no others: write the text where it is used")
 		}
 	}
-	if t.Tree == nil || t.Root == nil { // of an empty file
-		t.Tree = &parse.Tree{Name: name, Root: &parse.ListNode{NodeType: parse.NodeList}}
-	}
-	charge(t.Root)
-	if err := b.step(weightOf(t.Root)); err != nil {
-		return nil, &Error{Line: 1, Column: 1, Message: err.Error()}
-	}
-	return t, nil
+	return trees[name].Root, nil
 }
 
-// run executes a template within its bounds.
-func (b *Budget) run(t *template.Template, text string, data Data, m Machine) ([]byte, *Error) {
-	var out bytes.Buffer
+// all is what a template can name.
+func all(data Data, m Machine) map[string]any {
 	onions := make([]map[string]any, 0, len(data.Onions))
 	for _, o := range data.Onions {
 		onions = append(onions, map[string]any{"app": o.App, "host": o.Host, "port": o.Port, "virtual": o.Virtual, "address": o.Address})
 	}
-	err := t.Execute(&limited{&out}, map[string]any{
+	return map[string]any{
 		"onions": onions,
 		"app":    data.App, "settings": data.Settings, "port": data.Ports, "container_port": data.ContainerPorts,
 		"machine": map[string]any{"memory": m.Memory, "cores": m.Cores, "address": m.Address},
-	})
-	if err != nil {
-		return nil, located(text, err)
 	}
-	return out.Bytes(), nil
 }
 
 // rehearsal and rehearsalMachine replace the secrets and the machine while a template is

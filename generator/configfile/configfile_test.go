@@ -80,7 +80,7 @@ func TestCheck(t *testing.T) {
 		{"a use of another", `{{template "x"}}`, 1, 12, "uses no others"},
 		{"a division by nothing", `{{div 1 0}}`, 1, 3, "division by zero"},
 		{"text for a number", `{{add "x" 1}}`, 1, 3, "not a whole number"},
-		{"what no configuration needs", `{{js "x"}}`, 1, 3, "no function js"},
+		{"what no configuration needs", `{{js "x"}}`, 1, 3, `function "js" not defined`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			errs := Check(c.template, data, new(Budget))
@@ -140,13 +140,13 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestComparisons: the functions that replace those of text/template give the same results.
+// TestComparisons: values are compared, and found in maps and lists.
 func TestComparisons(t *testing.T) {
 	for template, want := range map[string]string{
 		`{{eq .app.id "ui"}}{{eq 1 2 1}}{{eq true false}}{{eq true true}}{{ne "a" "b"}}{{ne 1 1}}`: "truetruefalsetruetruefalse",
 		`{{lt 1 2}}{{le 2 2}}{{gt "b" "a"}}{{ge "a" "b"}}`:                                         "truetruetruefalse",
 		`{{index .app "id"}}{{index (capability "bitcoin-rpc") "host"}}{{index .app "none"}}`:      "uibitcoin-rpc",
-		`{{eq 1 "1"}}`:        "int and string can't be compared",
+		`{{eq 1 "1"}}`:        "a whole number and a text can't be compared",
 		`{{index .onions 7}}`: "7 is no key of a map",
 		`{{eq 1}}`:            "there are none",
 	} {

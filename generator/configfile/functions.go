@@ -8,17 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
-	"text/template"
 )
 
 // FunctionDoc documents a function of templates.
 type FunctionDoc struct{ Name, Arguments, Meaning string }
 
-// Functions is what templates can call beside what text/template itself has:
-// and, or, not, eq, ne, lt, le, gt, ge, index, len, print, printf, urlquery.
+// Functions is what templates can call beside what they can in Go's text/template, too:
+// and, or, not, eq, ne, lt, le, gt, ge, index, len, slice, print, println, printf, urlquery.
 var Functions = []FunctionDoc{
 	{"secret", "NAME", "value of a secret of the app, or of one that a capability exports: `secret (capability \"bitcoin-rpc\").password_secret`"},
 	{"capability", "NAME", "what the provider of a required capability offers: host, port and its exports; empty if it is optional and has no provider"},
@@ -36,69 +36,140 @@ type source struct {
 	cost   int
 }
 
-// functions is everything that a template can call.
-func functions(data Data, from source, b *Budget) template.FuncMap {
-	text := func(f func(string) string) func(any) (string, error) {
-		return func(v any) (string, error) { return b.make(f(fmt.Sprint(v))) }
+// function is what a template can call by a name.
+type function struct {
+	// least is the fewest arguments that it takes, and if isFixed also the most.
+	least   int
+	isFixed bool
+	call    func(args []any) (any, error)
+	// endsWith reports whether an argument is the result, so that those after it are not evaluated.
+	endsWith func(value any) bool
+}
+
+// arguments is how many arguments it takes, for a message.
+func (f function) arguments() string {
+	switch {
+	case !f.isFixed:
+		return fmt.Sprintf("%d arguments or more", f.least)
+	case f.least == 1:
+		return "1 argument"
 	}
-	digest := func(f func(x, y string) string) func(x, y string) (string, error) {
-		return func(x, y string) (string, error) {
+	return fmt.Sprintf("%d arguments", f.least)
+}
+
+// one, two and many make functions of one value, of two, and of as many as are given after the first least.
+func one(f func(any) (any, error)) function {
+	return function{least: 1, isFixed: true, call: func(args []any) (any, error) { return f(args[0]) }}
+}
+
+func two(f func(x, y any) (any, error)) function {
+	return function{least: 2, isFixed: true, call: func(args []any) (any, error) { return f(args[0], args[1]) }}
+}
+
+func many(least int, f func(args []any) (any, error)) function {
+	return function{least: least, call: f}
+}
+
+// oneText and twoTexts make functions of texts.
+func oneText(f func(string) (any, error)) function {
+	return one(func(v any) (any, error) {
+		text, err := textOf(v)
+		if err != nil {
+			return nil, err
+		}
+		return f(text)
+	})
+}
+
+func twoTexts(f func(x, y string) (any, error)) function {
+	return two(func(v, w any) (any, error) {
+		x, err := textOf(v)
+		if err != nil {
+			return nil, err
+		}
+		y, err := textOf(w)
+		if err != nil {
+			return nil, err
+		}
+		return f(x, y)
+	})
+}
+
+func textOf(v any) (string, error) {
+	text, ok := v.(string)
+	if !ok {
+		return "", fmt.Errorf("it takes a text, and not %s", kindOf(v))
+	}
+	return text, nil
+}
+
+// functions is everything that a template can call.
+func functions(data Data, from source, b *Budget) map[string]function {
+	made := func(f func(string) string) function {
+		return one(func(v any) (any, error) { return b.make(f(printed(v))) })
+	}
+	digest := func(f func(x, y string) string) function {
+		return twoTexts(func(x, y string) (any, error) {
 			if err := b.spend(len(x) + len(y)); err != nil {
-				return "", err
+				return nil, err
 			}
 			return b.make(f(x, y))
-		}
+		})
 	}
 	exported := data.exported()
-	return template.FuncMap{
-		"secret":     func(name string) (string, error) { return data.secret(name, exported, from, b) },
-		"capability": data.capability,
-		"default": func(fallback, value any) any {
-			if isTrue, ok := template.IsTrue(value); ok && isTrue {
-				return value
+	lastOf := func(args []any) (any, error) { return args[len(args)-1], nil }
+	return map[string]function{
+		"secret":     oneText(func(name string) (any, error) { return data.secret(name, exported, from, b) }),
+		"capability": oneText(func(name string) (any, error) { return data.capability(name) }),
+		"default": two(func(fallback, value any) (any, error) {
+			if isTrue(value) {
+				return value, nil
 			}
-			return fallback
-		},
+			return fallback, nil
+		}),
 		"rpcauth": digest(RPCAuth),
-		"bcrypt": func(password string) (string, error) {
+		"bcrypt": oneText(func(password string) (any, error) {
 			if err := b.spend(maxMade / mostHashes); err != nil {
-				return "", err
+				return nil, err
 			}
 			return hashed(password, from.cost)
-		},
+		}),
 		"hmac":     digest(mac),
-		"base64":   text(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
-		"urlquery": text(func(s string) string { return template.URLQueryEscaper(s) }),
-		"eq":       b.eq,
-		"ne":       func(x, y any) (bool, error) { is, err := b.eq(x, y); return !is, err },
+		"base64":   made(func(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }),
+		"urlquery": made(url.QueryEscape),
+		"and":      {least: 1, call: lastOf, endsWith: func(v any) bool { return !isTrue(v) }},
+		"or":       {least: 1, call: lastOf, endsWith: isTrue},
+		"not":      one(func(v any) (any, error) { return !isTrue(v), nil }),
+		"eq":       many(1, func(args []any) (any, error) { return b.eq(args[0], args[1:]...) }),
+		"ne":       two(func(x, y any) (any, error) { is, err := b.eq(x, y); return !is, err }),
 		"lt":       b.ordered(func(c int) bool { return c < 0 }),
 		"le":       b.ordered(func(c int) bool { return c <= 0 }),
 		"gt":       b.ordered(func(c int) bool { return c > 0 }),
 		"ge":       b.ordered(func(c int) bool { return c >= 0 }),
-		"index":    b.index,
+		"len":      one(func(v any) (any, error) { return length(v) }),
+		"index":    many(1, func(args []any) (any, error) { return b.index(args[0], args[1:]...) }),
+		"slice":    many(1, func(args []any) (any, error) { return slice(args[0], args[1:]) }),
 		"add":      whole(func(x, y int) int { return x + y }),
 		"sub":      whole(func(x, y int) int { return x - y }),
 		"mul":      whole(func(x, y int) int { return x * y }),
 		"min":      whole(func(x, y int) int { return min(x, y) }),
 		"max":      whole(func(x, y int) int { return max(x, y) }),
 		"div":      wholeOrError(divide),
-		"print":    func(args ...any) (string, error) { return b.print(fmt.Sprint, args) },
-		"println":  func(args ...any) (string, error) { return b.print(fmt.Sprintln, args) },
-		"printf":   b.printf,
-		"html":     missing("html"),
-		"js":       missing("js"),
-		"call":     missing("call"),
+		"print":    many(0, func(args []any) (any, error) { return b.print(fmt.Sprint, args) }),
+		"println":  many(0, func(args []any) (any, error) { return b.print(fmt.Sprintln, args) }),
+		"printf": many(1, func(args []any) (any, error) {
+			format, err := textOf(args[0])
+			if err != nil {
+				return nil, err
+			}
+			return b.printf(format, args[1:]...)
+		}),
 	}
 }
 
 // mostHashes is how many bcrypt hashes a template may ask for: each takes as long
 // as all the rest.
 const mostHashes = 4
-
-// missing takes a function of text/template away that no configuration needs.
-func missing(name string) func(...any) (string, error) {
-	return func(...any) (string, error) { return "", fmt.Errorf("templates have no function %s", name) }
-}
 
 // secret gives the value of a secret that the app may read: one of its own by
 // name, or one that a capability exports by full name.
@@ -162,22 +233,22 @@ func (d Data) capability(name string) (map[string]string, error) {
 }
 
 // whole makes a function of two numbers, which may be written as text.
-func whole(f func(x, y int) int) func(x, y any) (int, error) {
+func whole(f func(x, y int) int) function {
 	return wholeOrError(func(x, y int) (int, error) { return f(x, y), nil })
 }
 
-func wholeOrError(f func(x, y int) (int, error)) func(x, y any) (int, error) {
-	return func(x, y any) (int, error) {
+func wholeOrError(f func(x, y int) (int, error)) function {
+	return two(func(x, y any) (any, error) {
 		a, err := integer(x)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		b, err := integer(y)
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		return f(a, b)
-	}
+	})
 }
 
 func divide(x, y int) (int, error) {
