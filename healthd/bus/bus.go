@@ -90,13 +90,10 @@ func (s Server) stand(ctx context.Context, stood func()) error {
 	}
 	defer busclient.Close(conn)
 	o := &object{Server: s, conn: conn, ctx: ctx}
-	err = errors.Join(
-		conn.Export(o, Path, Name),
-		conn.Export((*propertiesOf)(o), Path, properties),
-		conn.Export(introspect.Introspectable(XML), Path, introspectable),
-	)
-	if err != nil {
-		return err
+	for name, methods := range o.interfaces() {
+		if err := conn.ExportMethodTable(methods, Path, name); err != nil {
+			return err
+		}
 	}
 	// The properties already have the current status.
 	status, _ := o.StatusFeed.Status()
@@ -107,6 +104,20 @@ func (s Server) stand(ctx context.Context, stood func()) error {
 	}
 	stood()
 	return o.tell(ctx, first, o.properties(status, first.facts))
+}
+
+// interfaces is the methods of the object, by interface. Conn.Export would find them by name, for which the
+// linker keeps every method of every type.
+func (o *object) interfaces() map[string]map[string]any {
+	p := (*propertiesOf)(o)
+	return map[string]map[string]any{
+		Name: {
+			"ListApps": o.ListApps, "GetApp": o.GetApp, "Reconcile": o.Reconcile, "ReconcileApp": o.ReconcileApp,
+			"Start": o.Start, "Stop": o.Stop, "Restart": o.Restart,
+		},
+		properties:     {"Get": p.Get, "GetAll": p.GetAll, "Set": p.Set},
+		introspectable: {"Introspect": introspect.Introspectable(XML).Introspect},
+	}
 }
 
 // hint is how to fix what keeps healthd from the bus.

@@ -234,6 +234,29 @@ func TestArchgenHasNoNetworkCode(t *testing.T) {
 	}
 }
 
+// TestLinkerDropsMethods: no package that the programs contain finds methods by name. For one that does,
+// such as text/template, the linker keeps every method of every type: 2 MB of archgen.
+func TestLinkerDropsMethods(t *testing.T) {
+	t.Parallel()
+	for _, program := range []string{"archgen", "healthd"} {
+		t.Run(program, func(t *testing.T) {
+			t.Parallel()
+			out, err := exec.CommandContext(t.Context(), "go", "build", "-ldflags=-dumpdep", "-o", t.TempDir(), module+"cmd/"+program).CombinedOutput()
+			if err != nil {
+				t.Fatalf("go build: %v\n%s", err, out)
+			}
+			for line := range strings.Lines(string(out)) {
+				if finder, ok := strings.CutSuffix(strings.Split(line, " -> ")[0], " <ReflectMethod>"); ok {
+					t.Fatalf("%s finds methods by name", finder)
+				}
+			}
+			if !bytes.Contains(out, []byte("main.main -> ")) {
+				t.Error("the linker says nothing of what depends on what")
+			}
+		})
+	}
+}
+
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	for _, p := range packages(t) {
 		// The comment of a package with tests only is in a test file, which go list does
