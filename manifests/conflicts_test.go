@@ -26,85 +26,85 @@ func TestNewcomersGiveWay(t *testing.T) {
 		code     diag.Code
 		blamed   []string
 	}{
-		"ports of two new ones":      {a: ports, b: ports, code: diag.PortClash, blamed: []string{"b"}},
-		"ports of one that is there": {a: ports, b: ports, bIs: there, code: diag.PortClash, blamed: []string{"a"}},
+		"ports of two new ones":      {a: ports, b: ports, code: diag.PortClash, blamed: []string{"bull"}},
+		"ports of one that is there": {a: ports, b: ports, bIs: there, code: diag.PortClash, blamed: []string{"ant"}},
 		"ports of two that are there, of which one has it": {
-			a: ports, b: ports, aIs: publishing(81, 1), bIs: publishing(80, 1), code: diag.PortClash, blamed: []string{"a"},
+			a: ports, b: ports, aIs: publishing(81, 1), bIs: publishing(80, 1), code: diag.PortClash, blamed: []string{"ant"},
 		},
 		"ports of two that are there, of which one has a range with it": {
-			a: ports, b: ports, aIs: there, bIs: publishing(79, 2), code: diag.PortClash, blamed: []string{"a"},
+			a: ports, b: ports, aIs: there, bIs: publishing(79, 2), code: diag.PortClash, blamed: []string{"ant"},
 		},
 		"ports of two that have it": {
-			a: ports, b: ports, aIs: publishing(80, 1), bIs: publishing(80, 1), code: diag.PortClash, blamed: []string{"b"},
+			a: ports, b: ports, aIs: publishing(80, 1), bIs: publishing(80, 1), code: diag.PortClash, blamed: []string{"bull"},
 		},
 		"a conflict of two new ones": {
-			a: "conflicts: [b], container: {image: x}", b: "container: {image: x}", code: diag.Conflict, blamed: []string{"a"},
+			a: "conflicts: [bull], container: {image: x}", b: "container: {image: x}", code: diag.Conflict, blamed: []string{"ant"},
 		},
 		"a conflict with a new one": {
-			a: "conflicts: [b], container: {image: x}", b: "container: {image: x}", aIs: there, code: diag.Conflict, blamed: []string{"b"},
+			a: "conflicts: [bull], container: {image: x}", b: "container: {image: x}", aIs: there, code: diag.Conflict, blamed: []string{"bull"},
 		},
 		"a conflict with one that is there": {
-			a: "conflicts: [b], container: {image: x}", b: "container: {image: x}", bIs: there, code: diag.Conflict, blamed: []string{"a"},
+			a: "conflicts: [bull], container: {image: x}", b: "container: {image: x}", bIs: there, code: diag.Conflict, blamed: []string{"ant"},
 		},
 		"a capability that one provides already": {
 			a: "provides: [{capability: c}], container: {image: x}", b: "provides: [{capability: c}], container: {image: x}",
-			bIs: there, code: diag.Conflict, blamed: []string{"a"},
+			bIs: there, code: diag.Conflict, blamed: []string{"ant"},
 		},
 		"an image that one builds already": {
 			a: "container: {build: {context: ., tag: 'localhost/x:1'}}", b: "container: {build: {context: ., tag: 'localhost/x:1'}}",
-			bIs: there, code: diag.NameClash, blamed: []string{"a"},
+			bIs: there, code: diag.NameClash, blamed: []string{"ant"},
 		},
 		"a hostname that is a capability": {
 			a: "provides: [{capability: c}], container: {image: x}", b: "requires: [{capability: c}], container: {image: x, hostname: C}",
-			code: diag.NameClash, blamed: []string{"b"},
+			code: diag.NameClash, blamed: []string{"bull"},
 		},
 		"a hostname that is a capability which no app provides": {
 			a: "requires: [{capability: c, optional: true}], container: {image: x}", b: "requires: [{capability: c, optional: true}], container: {image: x, hostname: c}",
-			aIs: there, code: diag.NameClash, blamed: []string{"b"},
+			aIs: there, code: diag.NameClash, blamed: []string{"bull"},
 		},
 		"a hostname that is another app": {
-			a: "provides: [{capability: c}], container: {image: x}", b: "requires: [{capability: c}], container: {image: x, hostname: a.dns.podman}",
-			code: diag.NameClash, blamed: []string{"b"},
+			a: "provides: [{capability: c}], container: {image: x}", b: "requires: [{capability: c}], container: {image: x, hostname: ant.dns.podman}",
+			code: diag.NameClash, blamed: []string{"bull"},
 		},
 		"a capability that is named like an app": {
-			a: "provides: [{capability: b}], container: {image: x}", b: "requires: [{capability: b}], container: {image: x}",
-			code: diag.NameClash, blamed: []string{"b"},
+			a: "provides: [{capability: bull}], container: {image: x}", b: "requires: [{capability: bull}], container: {image: x}",
+			code: diag.NameClash, blamed: []string{"bull"},
 		},
 		"one that comes where an app has its name": {
-			a: "requires: [{capability: b, optional: true}, {capability: c, optional: true}], container: {image: x}", b: "requires: [{capability: c, optional: true}], container: {image: x}",
-			bIs: there, code: diag.NameClash, blamed: []string{"a"},
+			a: "requires: [{capability: bull, optional: true}, {capability: c, optional: true}], container: {image: x}", b: "requires: [{capability: c, optional: true}], container: {image: x}",
+			bIs: there, code: diag.NameClash, blamed: []string{"ant"},
 		},
 		"a hostname that is a part of another app": {
 			a: "provides: [{capability: c}], containers: {main: {image: x}, db: {image: x}}", b: "requires: [{capability: c}], container: {image: x, hostname: db}",
-			code: diag.NameClash, blamed: []string{"b"},
+			code: diag.NameClash, blamed: []string{"bull"},
 		},
 		"a part that has the name of an app which is there": {
-			a: "provides: [{capability: c}], containers: {main: {image: x}, b: {image: x}}", b: "requires: [{capability: c}], container: {image: x}",
-			bIs: there, code: diag.NameClash, blamed: []string{"a"},
+			a: "provides: [{capability: c}], containers: {main: {image: x}, bull: {image: x}}", b: "requires: [{capability: c}], container: {image: x}",
+			bIs: there, code: diag.NameClash, blamed: []string{"ant"},
 		},
 		"an alias of a part": {
-			a: "provides: [{capability: c}], containers: {main: {image: x}, db: {image: x, aliases: [b]}}", b: "requires: [{capability: c}], container: {image: x}",
-			code: diag.NameClash, blamed: []string{"b"},
+			a: "provides: [{capability: c}], containers: {main: {image: x}, db: {image: x, aliases: [bull]}}", b: "requires: [{capability: c}], container: {image: x}",
+			code: diag.NameClash, blamed: []string{"bull"},
 		},
 		"a capability of its own that is named like another app": {
 			a: "requires: [{capability: c, optional: true}], container: {image: x}",
-			b: "requires: [{capability: c, optional: true}], provides: [{capability: a}], container: {image: x, hostname: a}", code: diag.NameClash, blamed: []string{"b"},
+			b: "requires: [{capability: c, optional: true}], provides: [{capability: ant}], container: {image: x, hostname: ant}", code: diag.NameClash, blamed: []string{"bull"},
 		},
 		"a name on networks that have nothing in common": {
 			a: "provides: [{capability: c}], container: {image: x}", b: "container: {image: x, hostname: c}", blamed: []string{},
 		},
 		"an app that is named like the capability that it provides": {
-			a: "provides: [{capability: a}], container: {image: x, hostname: a}", b: "requires: [{capability: a}], container: {image: x}", blamed: []string{},
+			a: "provides: [{capability: ant}], container: {image: x, hostname: ant}", b: "requires: [{capability: ant}], container: {image: x}", blamed: []string{},
 		},
 		"a circle that a new one closes": {
 			a: "provides: [{capability: c}], requires: [{capability: d, optional: true}], container: {image: x}",
-			b: "provides: [{capability: d}], requires: [{capability: c}], container: {image: x}", aIs: there, code: diag.Cycle, blamed: []string{"b"},
+			b: "provides: [{capability: d}], requires: [{capability: c}], container: {image: x}", aIs: there, code: diag.Cycle, blamed: []string{"bull"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			root := tree(t, map[string]string{
-				"a.yaml": "app: {id: a, name: A, version: 1.0.0, " + c.a + "}\n", "b.yaml": "app: {id: b, name: B, version: 1.0.0, " + c.b + "}\n",
+				"ant.yaml": "app: {id: ant, name: A, version: 1.0.0, " + c.a + "}\n", "bull.yaml": "app: {id: bull, name: B, version: 1.0.0, " + c.b + "}\n",
 			})
 			var l manifests.Loaded
 			if diags := l.LoadDirs([]string{root}); diags.HasErrors() {

@@ -52,13 +52,13 @@ func app(id, name string) string {
 // /dev/null masks it in those behind.
 func TestFirstDirectoryWins(t *testing.T) {
 	root := tree(t, map[string]string{
-		"user/a.yaml": app("a", "users"), "etc/a.toml": "app = 1", "usr/a.yaml": app("a", "vendor"),
-		"etc/b.yml": app("b", "admin"), "usr/b.yaml": app("b", "vendor"),
-		"usr/c.yaml": app("c", "vendor"), "etc/c.toml": "-> /dev/null",
-		"usr/d.yaml":  app("d", "vendor"),
-		"user/e.yaml": "-> ../elsewhere/e.yaml", "elsewhere/e.yaml": app("e", "linked"),
+		"user/ant.yaml": app("ant", "users"), "etc/ant.toml": "app = 1", "usr/ant.yaml": app("ant", "vendor"),
+		"etc/bull.yml": app("bull", "admin"), "usr/bull.yaml": app("bull", "vendor"),
+		"usr/cow.yaml": app("cow", "vendor"), "etc/cow.toml": "-> /dev/null",
+		"usr/dog.yaml":  app("dog", "vendor"),
+		"user/elk.yaml": "-> ../elsewhere/elk.yaml", "elsewhere/elk.yaml": app("elk", "linked"),
 		// Not manifests.
-		"user/.f.yaml": app("f", "hidden"), "user/g.yaml.bak": app("g", "backup"), "user/README": "read me", "user/h.yaml/x": "a directory",
+		"user/.fox.yaml": app("fox", "hidden"), "user/g.yaml.bak": app("g", "backup"), "user/README": "read me", "user/h.yaml/x": "a directory",
 	})
 	var l manifests.Loaded
 	diags := l.LoadDirs([]string{filepath.Join(root, "user"), filepath.Join(root, "etc"), filepath.Join(root, "missing"), filepath.Join(root, "usr")})
@@ -69,7 +69,7 @@ func TestFirstDirectoryWins(t *testing.T) {
 	for _, m := range l.Manifests {
 		got = append(got, m.Document.App.ID+" "+m.Document.App.Name)
 	}
-	if want := []string{"a users", "b admin", "d vendor", "e linked"}; !slices.Equal(got, want) {
+	if want := []string{"ant users", "bull admin", "dog vendor", "elk linked"}; !slices.Equal(got, want) {
 		t.Errorf("loaded %q, want %q", got, want)
 	}
 }
@@ -79,17 +79,17 @@ func TestFirstDirectoryWins(t *testing.T) {
 func TestOverlaysOfAllDirectories(t *testing.T) {
 	overlay := func(k, v string) string { return "app: {container: {env: {" + k + ": " + v + "}}}\n" }
 	root := tree(t, map[string]string{
-		"usr/a.yaml":        app("a", "vendor"),
-		"etc/a.d/10.yaml":   overlay("A", "etc10"),
-		"etc/a.d/20.yaml":   overlay("B", "etc20"),
-		"etc/a.d/50.yaml":   overlay("D", "masked"),
-		"user/a.d/20.yaml":  overlay("B", "user20"),
-		"user/a.d/30.toml":  "app.container.env.A = 'user30'\n",
-		"user/a.d/40.txt":   "no overlay",
-		"user/a.d/50.yaml":  "-> /dev/null",
-		"user/b.d/10.yaml":  "app: of none",
-		"etc/a.d/.15.yaml":  overlay("A", "hidden"),
-		"user/a.d/x.yaml/y": "a directory",
+		"usr/ant.yaml":        app("ant", "vendor"),
+		"etc/ant.d/10.yaml":   overlay("A", "etc10"),
+		"etc/ant.d/20.yaml":   overlay("B", "etc20"),
+		"etc/ant.d/50.yaml":   overlay("D", "masked"),
+		"user/ant.d/20.yaml":  overlay("B", "user20"),
+		"user/ant.d/30.toml":  "app.container.env.A = 'user30'\n",
+		"user/ant.d/40.txt":   "no overlay",
+		"user/ant.d/50.yaml":  "-> /dev/null",
+		"user/bull.d/10.yaml": "app: of none",
+		"etc/ant.d/.15.yaml":  overlay("A", "hidden"),
+		"user/ant.d/x.yaml/y": "a directory",
 	})
 	var l manifests.Loaded
 	diags := l.LoadDirs([]string{filepath.Join(root, "user"), filepath.Join(root, "etc"), filepath.Join(root, "usr")})
@@ -100,7 +100,7 @@ func TestOverlaysOfAllDirectories(t *testing.T) {
 	if got := l.Manifests[0].Document.App.Container.Env; !slices.Equal(got, want) {
 		t.Errorf("env is %v, want %v", got, want)
 	}
-	for _, name := range []string{"usr/a.yaml", "etc/a.d/10.yaml", "user/a.d/30.toml"} {
+	for _, name := range []string{"usr/ant.yaml", "etc/ant.d/10.yaml", "user/ant.d/30.toml"} {
 		if l.Sources[filepath.Join(root, name)] == nil {
 			t.Errorf("no source of %s for excerpts", name)
 		}
@@ -110,7 +110,7 @@ func TestOverlaysOfAllDirectories(t *testing.T) {
 // Two files of one app in a directory are both loaded, so that Resolve can say
 // so: neither is silently the right one.
 func TestTwoFilesOfOneApp(t *testing.T) {
-	root := tree(t, map[string]string{"a.yaml": app("a", "one"), "a.toml": "[app]\nid = 'a'\nname = 'two'\nversion = '1'\ncontainer.image = 'x'\n"})
+	root := tree(t, map[string]string{"ant.yaml": app("ant", "one"), "ant.toml": "[app]\nid = 'ant'\nname = 'two'\nversion = '1'\ncontainer.image = 'x'\n"})
 	var l manifests.Loaded
 	if diags := l.LoadDirs([]string{root}); len(diags) > 0 || len(l.Manifests) != 2 {
 		t.Fatalf("%d manifests, %v", len(l.Manifests), diags)
@@ -159,12 +159,12 @@ func TestUnreadableFiles(t *testing.T) {
 
 // A file of exactly the largest size is read, one byte more is not.
 func TestLargeFiles(t *testing.T) {
-	text := app("a", "a")
+	text := app("ant", "ant")
 	text += "#" + strings.Repeat(" ", manifests.MaxFileSize-len(text)-1)
 	for extra, code := range map[string]diag.Code{"": "", "#": diag.TooLarge} {
-		root := tree(t, map[string]string{"a.yaml": text + extra})
+		root := tree(t, map[string]string{"ant.yaml": text + extra})
 		var l manifests.Loaded
-		diags := l.LoadFile(filepath.Join(root, "a.yaml"))
+		diags := l.LoadFile(filepath.Join(root, "ant.yaml"))
 		if got := codes(diags); strings.Join(got, " ") != string(code) {
 			t.Errorf("%d bytes: %v, want %q", len(text+extra), diags, code)
 		}
@@ -174,10 +174,10 @@ func TestLargeFiles(t *testing.T) {
 // Positions and paths of an image below a root are those of the machine that
 // will run it.
 func TestRootIsTakenOffPaths(t *testing.T) {
-	root := tree(t, map[string]string{"etc/archipelago/apps/a.yaml": app("a", "a")})
+	root := tree(t, map[string]string{"etc/archipelago/apps/ant.yaml": app("ant", "ant")})
 	for _, given := range []string{root, root + "/", root + "/etc/.."} {
 		l := manifests.Loaded{Root: given}
-		if diags := l.LoadFile(filepath.Join(root, "etc/archipelago/apps/a.yaml")); len(diags) > 0 {
+		if diags := l.LoadFile(filepath.Join(root, "etc/archipelago/apps/ant.yaml")); len(diags) > 0 {
 			t.Fatal(diags)
 		}
 		if got := l.Manifests[0].Dir; got != "/etc/archipelago/apps" {

@@ -51,13 +51,14 @@ const (
 )
 
 var patterns = map[string]*pattern{
-	"id": {
-		text: "an id of lower-case letters, digits and dashes, 48 at most", match: isID,
+	"id": {text: "an id of lower-case letters, digits and dashes, 48 at most", match: isID, hint: func(s string) string { return idHint(s, isID) }},
+	"appid": {
+		text: "an id of lower-case letters, digits and dashes, 48 at most, with a dash or a letter from g to z", match: isAppID,
 		hint: func(s string) string {
-			if lower := strings.ToLower(strings.ReplaceAll(s, "_", "-")); isID(lower) {
-				return "write " + lower
+			if hint := idHint(s, isAppID); hint != "" || !isID(strings.ToLower(s)) {
+				return hint
 			}
-			return ""
+			return "Podman takes a name of 0-9 and a-f for the beginning of a container's ID; write " + strings.ToLower(s[:min(len(s), 44)]) + "-app"
 		},
 	},
 	"line":       {text: "one line of text, without quotes or white space at its ends", match: isLine, hint: lineHint},
@@ -112,6 +113,21 @@ func isID(s string) bool {
 		}
 	}
 	return true
+}
+
+// idHint is what was meant by a text that is no id.
+func idHint(s string, match func(string) bool) string {
+	if lower := strings.ToLower(strings.ReplaceAll(s, "_", "-")); match(lower) {
+		return "write " + lower
+	}
+	return ""
+}
+
+// isAppID is the grammar of app ids. A container has its app's id as its name. If there is no container of a name,
+// Podman looks for one whose ID begins with it: `podman run --replace --name ada` removes the container ada5c3….
+func isAppID(s string) bool {
+	isHex := func(r rune) bool { return r >= '0' && r <= '9' || r >= 'a' && r <= 'f' }
+	return isID(s) && strings.ContainsFunc(s, func(r rune) bool { return !isHex(r) })
 }
 
 // isDate reports whether a text is a day of the calendar.

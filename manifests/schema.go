@@ -37,7 +37,7 @@ type Document struct {
 // updated together.
 type App struct {
 	// Identifies the app on the machine: the unit is `app@ID.service`, the container `ID`. The file is named ID.yaml or ID.toml.
-	ID string `key:"id" need:"required" pattern:"id"`
+	ID string `key:"id" need:"required" pattern:"appid"`
 	// Display name.
 	Name string `key:"name" need:"required" pattern:"line"`
 	// Version of the app, as text: `1.10` stays `1.10`.

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"fmt"
 	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/archipelago-os/archipelago/cmd/archgen/imports"
 	"github.com/archipelago-os/archipelago/generator/compile"
+	"github.com/archipelago-os/archipelago/manifests"
 	"github.com/archipelago-os/archipelago/units"
 )
 
@@ -84,6 +86,9 @@ func (c *cli) runImport(v imports.Verb, o *importOptions, args []string) (err er
 		o.Scope = units.System
 	}
 	o.Load = func(path string) (*compile.Compiled, error) { return c.session(&source{}).Load([]string{path}) }
+	if o.ID != "" && !manifests.Fits("appid", o.ID) {
+		return usageError{fmt.Errorf("--id must be %s, not %q", manifests.PatternText("appid"), o.ID)}
+	}
 	var outcome imports.Outcome
 	if o.Answers, err = imports.ReadAnswers(o.answersFile, o.set); err == nil {
 		outcome, err = v.Run(ctx, &o.Session, args)

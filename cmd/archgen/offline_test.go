@@ -16,7 +16,7 @@ func TestRenderNeedsNothing(t *testing.T) {
 	t.Parallel()
 	dir := openTempDir(t)
 	write(t, filepath.Join(dir, "apps/web.yaml"), "app: {id: web, name: Web, version: 1.0.0, container: {image: docker.io/library/web:1}}\n")
-	write(t, filepath.Join(dir, "image/etc/archipelago/apps/db.yaml"), "app: {id: db, name: DB, version: 1.0.0, container: {image: docker.io/library/db:1}}\n")
+	write(t, filepath.Join(dir, "image/etc/archipelago/apps/database.yaml"), "app: {id: database, name: DB, version: 1.0.0, container: {image: docker.io/library/database:1}}\n")
 	for _, place := range []string{"out", "image/etc/containers/systemd/users"} {
 		mustBeMade(t, filepath.Join(dir, place))
 	}

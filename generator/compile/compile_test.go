@@ -96,8 +96,8 @@ func (h *home) allGood() {
 func TestLostDirectory(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
-	h.publishes("a", "8080")
-	h.publishes("b", "8081")
+	h.publishes("ant", "8080")
+	h.publishes("bull", "8081")
 	h.allGood()
 	source := h.source()
 	dir := filepath.Join(h.dir, "archipelago/apps")
@@ -105,7 +105,7 @@ func TestLostDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	k, want, err := source.Installed()
-	if err != nil || want.Complete || len(k.Diags) != 1 || !strings.Contains(k.Diags[0].Message, "unchanged: a, b") {
+	if err != nil || want.Complete || len(k.Diags) != 1 || !strings.Contains(k.Diags[0].Message, "unchanged: ant, bull") {
 		t.Errorf("without the directory: whole %v, %v, %v", want.Complete, k.Diags, err)
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -122,22 +122,22 @@ func TestWhoWasThereFirst(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
 	h.publishes("m", "8080")
-	h.publishes("b", "8000-8009")
+	h.publishes("bull", "8000-8009")
 	h.allGood()
-	h.publishes("a", "8080")
-	h.isKept("a", "the host port 8080/tcp is already published by m")
+	h.publishes("ant", "8080")
+	h.isKept("ant", "the host port 8080/tcp is already published by m")
 	h.publishes("m", "8080", "7000") // it has other unit files, and the port still
-	h.isKept("a", "already published by m")
-	h.publishes("a", "8008")
-	h.isKept("a", "the host port 8008/tcp is already published by b")
-	h.publishes("a", "9000")
+	h.isKept("ant", "already published by m")
+	h.publishes("ant", "8008")
+	h.isKept("ant", "the host port 8008/tcp is already published by bull")
+	h.publishes("ant", "9000")
 	h.allGood()
-	h.publishes("a", "8080", "9000")
-	h.isKept("a", "already published by m")
+	h.publishes("ant", "8080", "9000")
+	h.isKept("ant", "already published by m")
 	h.publishes("m", "7000")
 	h.allGood()
 	h.publishes("m", "8080", "7000")
-	h.isKept("m", "already published by a")
+	h.isKept("m", "already published by ant")
 }
 
 // TestPortOfABrokenManifest: no other app gets the port of an app whose manifest is broken,
@@ -147,12 +147,12 @@ func TestPortOfABrokenManifest(t *testing.T) {
 	h := newHome(t)
 	h.publishes("m", "8080")
 	h.allGood()
-	h.publishes("a", "8080")
+	h.publishes("ant", "8080")
 	h.write("m", "app: {")
 	kept, diags := h.pass()
-	if d := cmp.Diff([]string{"a", "m"}, kept); d != "" {
+	if d := cmp.Diff([]string{"ant", "m"}, kept); d != "" {
 		t.Errorf("kept as they are, -want +got:\n%s\n%v", d, diags)
 	}
 	h.publishes("m", "8080")
-	h.isKept("a", "already published by m")
+	h.isKept("ant", "already published by m")
 }

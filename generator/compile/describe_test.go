@@ -17,7 +17,7 @@ func TestDescribe(t *testing.T) {
 	h.write("lnd", `app: {id: lnd, name: L, version: 1.0.0, ui: {port: web, path: /x}, container: {image: x,
   ports: [{name: web, host: 8443, container: 443, bind: '::1'}], health: {serving: {https: {port: web}}}}}`)
 	h.write("unifi", `app: {id: unifi, name: U, version: 1.0.0, ui: {port: web, scheme: https, probe: false}, container: {image: x, ports: [{name: web, host: 9443, container: 443}]}}`)
-	h.write("bad", "app: {id: bad, name: B, version: 1.0.0, container: {imag: x}}")
+	h.write("broken", "app: {id: broken, name: B, version: 1.0.0, container: {imag: x}}")
 	k, _, err := h.source().Installed()
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func TestDescribe(t *testing.T) {
 	if d := cmp.Diff(compile.Description{Rights: []rights.Granted{}}, k.Describe("none", "")); d != "" {
 		t.Errorf("an app without a manifest (-want +got):\n%s", d)
 	}
-	want := map[string]string{"bad": h.dir + "/archipelago/apps/bad.yaml:1:41: error: one of build, image is needed"}
+	want := map[string]string{"broken": h.dir + "/archipelago/apps/broken.yaml:1:44: error: one of build, image is needed"}
 	if d := cmp.Diff(want, k.FirstErrors()); d != "" {
 		t.Errorf("errors (-want +got):\n%s", d)
 	}

@@ -79,13 +79,13 @@ func TestNamed(t *testing.T) {
 
 func TestNamedFails(t *testing.T) {
 	h := newHome(t)
-	h.publishes("a", "8080")
+	h.publishes("ant", "8080")
 	t.Chdir(t.TempDir())
 	if err := os.WriteFile("here", nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	for id, hint := range map[string]string{"none": "give the path of a file or directory", "here": "write ./here to mean the file or directory here"} {
-		if _, err := h.source().Named(nil, []string{"a", id}); err == nil || !strings.HasPrefix(err.Error(), `no app "`+id+`" is installed in `) || !strings.HasSuffix(err.Error(), hint) {
+		if _, err := h.source().Named(nil, []string{"ant", id}); err == nil || !strings.HasPrefix(err.Error(), `no app "`+id+`" is installed in `) || !strings.HasSuffix(err.Error(), hint) {
 			t.Errorf("%s: %v", id, err)
 		}
 	}

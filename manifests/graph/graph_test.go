@@ -13,13 +13,13 @@ import (
 func TestGraph(t *testing.T) {
 	t.Parallel()
 	texts := []string{
-		`app: {id: db, name: 'The "DB" #1', version: 1.0.0, container: {image: x, ports: [{name: web, container: 80}]}, provides: [{capability: db, port: web}]}`,
+		`app: {id: database, name: 'The "DB" #1', version: 1.0.0, container: {image: x, ports: [{name: web, container: 80}]}, provides: [{capability: db, port: web}]}`,
 		`app: {id: web, name: Web, version: 1.0.0, container: {image: x}, requires: [{capability: db}]}`,
 		`app: {id: page, name: Page, version: 1.0.0, container: {image: x}, requires: [{capability: db, optional: true}]}`,
 		`app: {id: broken, name: Broken, version: 1.0.0, container: {image: x}, requires: [{capability: db}]}`,
 	}
 	list := make([]*manifests.Manifest, 0, len(texts))
-	for i, id := range []string{"db", "web", "page", "broken"} {
+	for i, id := range []string{"database", "web", "page", "broken"} {
 		m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: id + ".yaml", Data: []byte(texts[i])}})
 		if diags.HasErrors() {
 			t.Fatal(diags)
@@ -29,8 +29,8 @@ func TestGraph(t *testing.T) {
 	set, _ := manifests.Resolve(list, manifests.DefaultSettings())
 	g := graph.Of(set, []string{"broken"})
 	want := &graph.Graph{
-		Nodes: []graph.Node{{"db", `The "DB" #1`}, {"page", "Page"}, {"web", "Web"}},
-		Edges: []graph.Edge{{"page", "db", "db", true}, {"web", "db", "db", false}},
+		Nodes: []graph.Node{{"database", `The "DB" #1`}, {"page", "Page"}, {"web", "Web"}},
+		Edges: []graph.Edge{{"page", "database", "db", true}, {"web", "database", "db", false}},
 	}
 	if d := cmp.Diff(want, g); d != "" {
 		t.Fatalf("-want +got:\n%s", d)
@@ -39,11 +39,11 @@ func TestGraph(t *testing.T) {
   rankdir=BT;
   node [shape=box, style=rounded, fontname="sans-serif"];
   edge [fontname="sans-serif", fontsize=10];
-  "db" [label="The \"DB\" #1"];
+  "database" [label="The \"DB\" #1"];
   "page" [label="Page"];
   "web" [label="Web"];
-  "page" -> "db" [label="db", style=dashed];
-  "web" -> "db" [label="db"];
+  "page" -> "database" [label="db", style=dashed];
+  "web" -> "database" [label="db"];
 }
 `
 	if d := cmp.Diff(dot, g.DOT()); d != "" {

@@ -3,6 +3,8 @@ package importer
 import (
 	"cmp"
 	"strings"
+
+	"github.com/archipelago-os/archipelago/manifests"
 )
 
 // PodmanCapabilities is the Linux capabilities that a container of Podman keeps without being
@@ -23,6 +25,15 @@ func IDOf(name string) string {
 	id = strings.Trim(id, "-")
 	id = strings.TrimRight(id[:min(len(id), 48)], "-")
 	return cmp.Or(id, "app")
+}
+
+// AppID makes an id of an app of a name.
+func AppID(name string) string {
+	id := IDOf(name)
+	if !manifests.Fits("appid", id) {
+		id = id[:min(len(id), 44)] + "-app"
+	}
+	return id
 }
 
 // CommonName is what names have in common in front, up to a separator, or nothing.

@@ -1,6 +1,7 @@
 package importer_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,6 +21,30 @@ func TestCommonName(t *testing.T) {
 	} {
 		if got := importer.CommonName(names); got != want {
 			t.Errorf("%v: got %q, want %q", names, got, want)
+		}
+	}
+}
+
+// A name that Podman would take for the beginning of a container's ID is no id of an app.
+func TestAppID(t *testing.T) {
+	hex := strings.Repeat("0123456789abcdef", 3)
+	for name, want := range map[string]string{
+		"Web":                          "web",
+		"cafe":                         "cafe-app",
+		"DB":                           "db-app",
+		"2fa":                          "2fa-app",
+		"a-1":                          "a-1",
+		hex:                            hex[:44] + "-app",
+		hex + "0":                      hex[:44] + "-app",
+		strings.Repeat("0", 47) + "-w": strings.Repeat("0", 44) + "-app",
+		"":                             "app",
+	} {
+		got := importer.AppID(name)
+		if got != want {
+			t.Errorf("%q: got %q, want %q", name, got, want)
+		}
+		if !manifests.Fits("appid", got) {
+			t.Errorf("%q: %q is refused", name, got)
 		}
 	}
 }

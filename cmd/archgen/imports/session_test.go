@@ -147,18 +147,18 @@ func isUsage(err error) bool {
 func TestContainersAsk(t *testing.T) {
 	t.Parallel()
 	podman := podmanOf(map[string]string{
-		"container inspect -- a b": `[{"Id":"1","Name":"a","Image":"i","ImageName":"docker.io/x/a:1","HostConfig":{"NetworkMode":"container:3"},"NetworkSettings":{"Networks":{"shop":{}}}},
-			{"Id":"2","Name":"b","Image":"i","ImageName":"docker.io/x/a:1"}]`,
-		"container inspect -- 3":  `[{"Id":"3","Name":"c"}]`,
+		"container inspect -- ant bull": `[{"Id":"1","Name":"ant","Image":"i","ImageName":"docker.io/x/a:1","HostConfig":{"NetworkMode":"container:3"},"NetworkSettings":{"Networks":{"shop":{}}}},
+			{"Id":"2","Name":"bull","Image":"i","ImageName":"docker.io/x/a:1"}]`,
+		"container inspect -- 3":  `[{"Id":"3","Name":"cow"}]`,
 		"image inspect -- i":      `[{"Id":"i","RepoTags":["docker.io/x/a:1"]}]`,
 		"network inspect -- shop": `[{"name":"shop"}]`,
 		"ps --all":                `[]`,
 	})
-	r, err := Containers(context.Background(), podman.Run, []string{"a", "b"}, "", Answers{All: map[string]string{}}, func(importer.Question) (string, bool) { return "", false })
+	r, err := Containers(context.Background(), podman.Run, []string{"ant", "bull"}, "", Answers{All: map[string]string{}}, func(importer.Question) (string, bool) { return "", false })
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(podman.Asked) != 5 || r.ID != "a" {
+	if len(podman.Asked) != 5 || r.ID != "ant" {
 		t.Errorf("%s, and it asked %v", r.ID, podman.Asked)
 	}
 	if _, err := Containers(context.Background(), podmanOf(nil).Run, []string{"gone"}, "", Answers{}, nil); err == nil || !strings.Contains(err.Error(), "asking Podman for the containers") {

@@ -82,7 +82,7 @@ func manifest(id string) string {
 func TestApply(t *testing.T) {
 	w := world{sessiontest.New(t)}
 	w.Put("web.yaml", manifest("web"))
-	w.Put("db.yaml", manifest("db"))
+	w.Put("database.yaml", manifest("database"))
 	plan, _, err := Preview(w.Session(""), nil)
 	if err != nil || plan.Idle() || len(w.Log) > 0 {
 		t.Fatalf("%v, %v, and the preview did %q", plan.Actions(), err, w.Log)
@@ -90,7 +90,7 @@ func TestApply(t *testing.T) {
 	if err := w.passes().Apply(nil, Always("")); err != nil {
 		t.Fatalf("%v\n%s", err, &w.Stderr)
 	}
-	if !w.IsActive("app@web.service") || !w.IsActive("app@db.service") {
+	if !w.IsActive("app@web.service") || !w.IsActive("app@database.service") {
 		t.Errorf("they don't run: %q", w.Log)
 	}
 	if plan, _, err := Preview(w.Session(""), nil); err != nil || !plan.Idle() {
@@ -105,8 +105,8 @@ func TestApply(t *testing.T) {
 	w.Forget()
 	p = w.passes()
 	p.AsJSON = true
-	err = p.Apply([]string{"web", "db"}, func(id string) units.Kind { return map[string]units.Kind{"web": units.Stop}[id] })
-	if err != nil || w.IsActive("app@web.service") || !w.IsActive("app@db.service") || w.Stderr.Len() > 0 || !strings.HasPrefix(w.Stdout.String(), "{") {
+	err = p.Apply([]string{"web", "database"}, func(id string) units.Kind { return map[string]units.Kind{"web": units.Stop}[id] })
+	if err != nil || w.IsActive("app@web.service") || !w.IsActive("app@database.service") || w.Stderr.Len() > 0 || !strings.HasPrefix(w.Stdout.String(), "{") {
 		t.Errorf("%v, %q, stdout %q, stderr %q", err, w.Log, &w.Stdout, &w.Stderr)
 	}
 }
@@ -116,13 +116,13 @@ func TestApply(t *testing.T) {
 func TestApplyFails(t *testing.T) {
 	w := world{sessiontest.New(t)}
 	w.Put("web.yaml", manifest("web"))
-	w.Put("db.yaml", manifest("db"))
+	w.Put("database.yaml", manifest("database"))
 	if err := w.passes().Apply(nil, Always("")); err != nil {
 		t.Fatal(err)
 	}
-	w.Put("db.yaml", "app: {id: db}\n")
+	w.Put("database.yaml", "app: {id: database}\n")
 	_, isPart := errors.AsType[PartError](w.passes().Apply(nil, Always("")))
-	if !isPart || !w.IsActive("app@db.service") {
+	if !isPart || !w.IsActive("app@database.service") {
 		t.Errorf("an error in one manifest does not count: %v", isPart)
 	}
 	lenient := w.passes()
@@ -130,7 +130,7 @@ func TestApplyFails(t *testing.T) {
 	if err := errors.Join(lenient.Apply(nil, Always("")), w.passes().Apply([]string{"web"}, Always(""))); err != nil {
 		t.Error(err)
 	}
-	if err := w.passes().Apply([]string{"db"}, Always(units.Stop)); err != nil || w.IsActive("app@db.service") {
+	if err := w.passes().Apply([]string{"database"}, Always(units.Stop)); err != nil || w.IsActive("app@database.service") {
 		t.Errorf("%v: it does not stop: %q", err, w.Log)
 	}
 	if err := w.passes().Apply([]string{"none"}, Always("")); err == nil {
@@ -176,12 +176,12 @@ func TestRotate(t *testing.T) {
 func TestPull(t *testing.T) {
 	w := world{sessiontest.New(t)}
 	w.Put("web.yaml", manifest("web"))
-	w.Put("db.yaml", manifest("db"))
+	w.Put("database.yaml", manifest("database"))
 	s := w.Session("")
 	podman := s.Podman
 	s.Podman = func(ctx context.Context, call podmancli.Call) error {
 		switch command := strings.Join(call.Args, " "); {
-		case command == "image exists -- localhost/db:1":
+		case command == "image exists -- localhost/database:1":
 			return exec.CommandContext(ctx, "false").Run()
 		case strings.HasPrefix(command, "pull "):
 			return errors.New("no such image")
@@ -189,7 +189,7 @@ func TestPull(t *testing.T) {
 		return podman(ctx, call)
 	}
 	_, isPart := errors.AsType[PartError](Pull(s, nil))
-	if !isPart || !strings.Contains(w.Stderr.String(), "db: pulling localhost/db:1 …\narchgen: db: ") {
+	if !isPart || !strings.Contains(w.Stderr.String(), "database: pulling localhost/database:1 …\narchgen: database: ") {
 		t.Errorf("%v:\n%s", isPart, &w.Stderr)
 	}
 	if err := Pull(s, []string{"web"}); err != nil {

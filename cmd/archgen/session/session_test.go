@@ -31,8 +31,8 @@ func user(t *testing.T, files map[string]string) (s *Session, stdout, stderr *by
 }
 
 const (
-	web = "app: {id: web, name: Web, version: 1.0.0, secrets: [{name: key, generate: {}}], container: {image: localhost/web:1, secrets: [{name: key, env: KEY}]}}\n"
-	db  = "app: {id: db, name: DB, version: 1.0.0, container: {image: localhost/db:1}}\n"
+	web      = "app: {id: web, name: Web, version: 1.0.0, secrets: [{name: key, generate: {}}], container: {image: localhost/web:1, secrets: [{name: key, env: KEY}]}}\n"
+	database = "app: {id: database, name: DB, version: 1.0.0, container: {image: localhost/database:1}}\n"
 	// asks needs a right.
 	asks = "app: {id: asks, name: Asks, version: 1.0.0, container: {image: localhost/asks:1, ports: [{host: 8080, container: 80, bind: 0.0.0.0}]}}\n"
 )
@@ -40,7 +40,7 @@ const (
 // TestLoad: arguments are ids or paths, and apps need their grants according to the session.
 func TestLoad(t *testing.T) {
 	t.Parallel()
-	s, _, stderr := user(t, map[string]string{"apps/web.yaml": web, "apps/db.yaml": db})
+	s, _, stderr := user(t, map[string]string{"apps/web.yaml": web, "apps/database.yaml": database})
 	elsewhere := filepath.Join(t.TempDir(), "asks.yaml")
 	if err := os.WriteFile(elsewhere, []byte(asks), 0o600); err != nil {
 		t.Fatal(err)
@@ -82,11 +82,11 @@ func TestLoad(t *testing.T) {
 // TestMustCompile: only an error of a named app counts, and is printed.
 func TestMustCompile(t *testing.T) {
 	t.Parallel()
-	s, _, stderr := user(t, map[string]string{"apps/web.yaml": web, "apps/db.yaml": "app: {id: db}\n"})
+	s, _, stderr := user(t, map[string]string{"apps/web.yaml": web, "apps/database.yaml": "app: {id: database}\n"})
 	if _, err := s.MustCompile([]string{"web"}); err != nil || stderr.Len() > 0 {
 		t.Errorf("%v, stderr %q", err, stderr)
 	}
-	if _, err := s.MustCompile([]string{"web", "db"}); !errors.Is(err, ErrReported) || !strings.Contains(stderr.String(), "db.yaml:1:") {
+	if _, err := s.MustCompile([]string{"web", "database"}); !errors.Is(err, ErrReported) || !strings.Contains(stderr.String(), "database.yaml:1:") {
 		t.Errorf("%v, stderr %q", err, stderr)
 	}
 }
@@ -94,7 +94,7 @@ func TestMustCompile(t *testing.T) {
 // TestUsersOf: the apps that may use a secret are those that have it.
 func TestUsersOf(t *testing.T) {
 	t.Parallel()
-	s, _, _ := user(t, map[string]string{"apps/web.yaml": web, "apps/db.yaml": db})
+	s, _, _ := user(t, map[string]string{"apps/web.yaml": web, "apps/database.yaml": database})
 	for name, want := range map[string]int{"web.key": 1, "gone.key": 0} {
 		found, err := s.UsersOf([]string{name})
 		if err != nil || len(found.Apps) != want {
@@ -107,11 +107,11 @@ func TestUsersOf(t *testing.T) {
 func TestNames(t *testing.T) {
 	t.Parallel()
 	s, _, _ := user(t, map[string]string{
-		"apps/web.yaml": web, "apps/db.yaml": "{{{", "catalog/site.yaml": "app: {id: site, name: Site, version: 1.0.0, description: a site, container: {image: localhost/site:1}}\n",
+		"apps/web.yaml": web, "apps/database.yaml": "{{{", "catalog/site.yaml": "app: {id: site, name: Site, version: 1.0.0, description: a site, container: {image: localhost/site:1}}\n",
 		"catalogs/nodes.toml": "source = \"dir:/nodes\"\n",
 	})
 	for what, c := range map[string]struct{ got, want []string }{
-		"installed":   {s.InstalledIDs(), []string{"db", "web"}},
+		"installed":   {s.InstalledIDs(), []string{"database", "web"}},
 		"secrets":     {s.SecretNames(), []string{"web.key"}},
 		"catalogs":    {s.CatalogNames(), []string{"nodes\tdir:/nodes"}},
 		"generations": {s.GenerationNumbers(), []string{}},
@@ -128,7 +128,7 @@ func TestNames(t *testing.T) {
 // TestReport: diagnostics are printed for people or as JSON, and an error ends the verb.
 func TestReport(t *testing.T) {
 	t.Parallel()
-	s, stdout, stderr := user(t, map[string]string{"apps/db.yaml": "app: {id: db}\n"})
+	s, stdout, stderr := user(t, map[string]string{"apps/database.yaml": "app: {id: database}\n"})
 	k, _, err := s.Installed()
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestReport(t *testing.T) {
 	if err := s.SayDiagnostics(k, true); !errors.Is(err, ErrReported) {
 		t.Errorf("no app could be compiled: %v", err)
 	}
-	if err := s.Report(k, false); !errors.Is(err, ErrReported) || !strings.Contains(stderr.String(), "db.yaml:1:") {
+	if err := s.Report(k, false); !errors.Is(err, ErrReported) || !strings.Contains(stderr.String(), "database.yaml:1:") {
 		t.Errorf("%v, stderr %q", err, stderr)
 	}
 }

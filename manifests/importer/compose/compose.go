@@ -100,7 +100,7 @@ func newProject(fsys fs.FS, o Options) *project {
 		Draft: o.Platform.draft(o.Answers), Options: o, fsys: fsys,
 		secrets: map[string]string{}, unset: map[string]bool{}, volumes: map[string]string{}, networks: map[string]string{},
 	}
-	p.App.ID = importer.IDOf(first(o.ID, o.Name, "app"))
+	p.App.ID = importer.AppID(first(o.ID, o.Name, "app"))
 	return p
 }
 
@@ -161,7 +161,7 @@ func (p *project) find() string {
 func (p *project) describe() {
 	if name := p.tree.Get("name"); name != nil && p.ID == "" {
 		if text := p.text(name, "name"); text != "" {
-			p.App.ID = importer.IDOf(text)
+			p.App.ID = importer.AppID(text)
 		}
 	}
 	p.App.Name = first(p.App.Name, strings.ToUpper(p.App.ID[:1])+strings.ReplaceAll(p.App.ID[1:], "-", " "))

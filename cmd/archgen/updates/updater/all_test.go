@@ -34,7 +34,7 @@ var releases = map[string]release{
 const data = "{name: data, target: /data}"
 
 // chain is apps, each with the one that it needs.
-var chain = []struct{ id, needs string }{{"a", ""}, {"b", "a"}, {"c", "b"}, {"d", ""}}
+var chain = []struct{ id, needs string }{{"ant", ""}, {"bull", "ant"}, {"cow", "bull"}, {"dog", ""}}
 
 // manifest is a release of the i-th app, without its id and version.
 func (r release) manifest(i int) string {
