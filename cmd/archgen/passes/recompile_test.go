@@ -60,7 +60,7 @@ func TestRecompile(t *testing.T) {
 	if again != k || want.Apps[0].Request != "" {
 		t.Errorf("compiled again: %v, %+v", again != k, want)
 	}
-	for name, text := range map[string]string{"web.yaml": manifest("web") + "# changed\n", "web.d/env.yaml": "app:\n  description: x\n", "db.yaml": manifest("db")} {
+	for name, text := range map[string]string{"web.yaml": manifest("web") + "# changed\n", "web.d/env.yaml": "app:\n  description: x\n", "database.yaml": manifest("database")} {
 		settled()
 		k, _ := compiled()
 		write(name, text)

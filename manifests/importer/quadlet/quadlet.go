@@ -299,7 +299,7 @@ func nameOf(files []*file) string {
 	for _, f := range files {
 		stems = append(stems, f.stem)
 	}
-	return importer.AppID(cmp.Or(importer.CommonName(stems), stems[0]))
+	return importer.IDOf(cmp.Or(importer.CommonName(stems), stems[0]))
 }
 
 // partName is what a container is called within the app.
