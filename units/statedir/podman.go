@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 
 	"github.com/archipelago-os/archipelago/units"
-
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
@@ -29,12 +28,5 @@ func (s Store) Podman() (p Podman, ok bool) {
 	return p, true
 }
 
-// SavePodman stores what Podman said, in a state directory that exists.
-func (s Store) SavePodman(p Podman) error {
-	d, err := durable.Open(s.State)
-	if err != nil || d == nil {
-		return err
-	}
-	d.Close()
-	return save(s.State, podmanFile, p)
-}
+// SavePodman stores what Podman said.
+func (s Store) SavePodman(p Podman) error { return save(s.State, podmanFile, p) }
