@@ -7,6 +7,7 @@ import (
 	"github.com/archipelago-os/archipelago/cmd/archgen/view"
 	"github.com/archipelago-os/archipelago/generator/compile"
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/reconcile"
 )
 
 func (c *cli) diffCommand() *cobra.Command {
@@ -16,7 +17,8 @@ func (c *cli) diffCommand() *cobra.Command {
 		Use:   "diff [ID…]",
 		Short: "Show what apply would do, and why",
 		Long: `diff compares the manifests with this machine, and prints the actions that apply
-would take, each with its reason. It changes nothing.`,
+would take, each with its reason, and the apps that apply would leave as they
+are because of a failure. It changes nothing.`,
 		Example: `  archgen diff
   archgen diff --exit-code lnd`,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -41,7 +43,7 @@ would take, each with its reason. It changes nothing.`,
 
 func (c *cli) printPlan(plan units.Plan, k *compile.Compiled, asJSON bool) error {
 	if asJSON {
-		return c.printJSON(document{"actions": plan.Actions(), "diagnostics": list(k.Diags)})
+		return c.printJSON(document{"actions": plan.Actions(), "results": reconcile.RefusedBy(plan), "diagnostics": list(k.Diags)})
 	}
 	if err := c.session(&source{}).SayDiagnostics(k, false); err != nil {
 		return err

@@ -42,6 +42,15 @@ type Result struct {
 	Log []string `json:"log,omitempty"`
 }
 
+// RefusedBy is the results of the apps that a plan refuses, as a pass would report them.
+func RefusedBy(plan units.Plan) []Result {
+	list := make([]Result, 0, len(plan.Refused))
+	for _, r := range plan.Refused {
+		list = append(list, Result{App: r.App, Outcome: Failed, Error: r.Err.Error()})
+	}
+	return list
+}
+
 // Text is all that went wrong.
 func (r Result) Text() string {
 	if r.NotRestored == "" {

@@ -70,12 +70,15 @@ func Report(w io.Writer, r reconcile.Report, idle string) {
 	}
 }
 
-// Plan prints the actions of a plan.
+// Plan prints the actions of a plan, and as Report does the apps that it refuses.
 func Plan(w io.Writer, plan units.Plan) {
 	for _, a := range plan.Actions() {
 		fmt.Fprintf(w, "%s%s (%s)\n", a.Kind, ui.Prefix(" ", cmp.Or(a.Target, a.App)), a.Reason)
 	}
-	if plan.Idle() {
+	for _, r := range reconcile.RefusedBy(plan) {
+		fmt.Fprintf(w, "%s: %s: %s\n", r.App, r.Outcome, ui.Printable(r.Error))
+	}
+	if plan.Idle() && len(plan.Refused) == 0 {
 		fmt.Fprintln(w, "nothing to do")
 	}
 }

@@ -108,6 +108,23 @@ bad: failed: it does  not
 	prints(t, "nothing to do\n", report(reconcile.Report{Results: []reconcile.Result{{App: "same", Outcome: reconcile.Unchanged}}}))
 }
 
+// TestPlan: an app that a plan refuses has its line, and then there is not nothing to do.
+func TestPlan(t *testing.T) {
+	t.Parallel()
+	plan := func(p units.Plan) func(io.Writer) error {
+		return func(w io.Writer) error {
+			view.Plan(w, p)
+			return nil
+		}
+	}
+	refused := []units.Refusal{{App: "bad", Err: errors.New("it does \n\x1bnot")}}
+	prints(t, "bad: failed: it does  not\n", plan(units.Plan{Refused: refused}))
+	prints(t, "start app@web.service (never-started)\nbad: failed: it does  not\n", plan(units.Plan{
+		Refused: refused, Steps: []units.Action{{App: "web", Kind: units.Start, Target: "app@web.service", Reason: units.ReasonNeverStarted}},
+	}))
+	prints(t, "nothing to do\n", plan(units.Plan{}))
+}
+
 func TestCatalog(t *testing.T) {
 	t.Parallel()
 	web := catalog.Entry{
