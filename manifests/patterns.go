@@ -58,7 +58,7 @@ var patterns = map[string]*pattern{
 			if hint := idHint(s, isAppID); hint != "" || !isID(strings.ToLower(s)) {
 				return hint
 			}
-			return "Podman takes a name of 0-9 and a-f for the beginning of a container's ID; write " + strings.ToLower(s[:min(len(s), 44)]) + "-app"
+			return "Podman takes a name of 0-9 and a-f for the beginning of a container's ID; write " + AppID(strings.ToLower(s))
 		},
 	},
 	"line":       {text: "one line of text, without quotes or white space at its ends", match: isLine, hint: lineHint},
@@ -101,10 +101,13 @@ var patterns = map[string]*pattern{
 	"podman":     expr("a Podman version, such as 5.4", 11, `[0-9]{1,3}\.[0-9]{1,3}(?:\.[0-9]{1,3})?`),
 }
 
+// longestID is the most bytes of an id.
+const longestID = 48
+
 // isID is the grammar of app ids, parts, volumes and everything else that
 // becomes part of a name on the machine.
 func isID(s string) bool {
-	if s == "" || len(s) > 48 || s[0] == '-' {
+	if s == "" || len(s) > longestID || s[0] == '-' {
 		return false
 	}
 	for i := range len(s) {
@@ -128,6 +131,15 @@ func idHint(s string, match func(string) bool) string {
 func isAppID(s string) bool {
 	isHex := func(r rune) bool { return r >= '0' && r <= '9' || r >= 'a' && r <= 'f' }
 	return isID(s) && strings.ContainsFunc(s, func(r rune) bool { return !isHex(r) })
+}
+
+// AppID makes the id of an app of an id, which no container's ID can begin with.
+func AppID(id string) string {
+	if isAppID(id) {
+		return id
+	}
+	const suffix = "-app"
+	return id[:min(len(id), longestID-len(suffix))] + suffix
 }
 
 // isDate reports whether a text is a day of the calendar.

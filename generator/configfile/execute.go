@@ -287,18 +287,14 @@ func (x *execution) members(n parse.Node, of any, names []string) (any, error) {
 		return nil, err
 	}
 	for _, name := range names {
-		var isThere bool
-		switch m := of.(type) {
-		case map[string]string:
-			of, isThere = m[name]
-		case map[string]any:
-			of, isThere = m[name]
-		default:
+		value, isThere, isMap := entry(of, name)
+		switch {
+		case !isMap:
 			return nil, x.fail(n, "%s has no %s", kindOf(of), name)
-		}
-		if !isThere {
+		case !isThere:
 			return nil, x.fail(n, "there is no entry for key %q", name)
 		}
+		of = value
 	}
 	return of, nil
 }

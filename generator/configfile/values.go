@@ -60,6 +60,19 @@ func length(value any) (int, error) {
 	return 0, fmt.Errorf("%s has no length", kindOf(value))
 }
 
+// entry is the value of a key of a map, empty if the map lacks it.
+func entry(of any, key string) (value any, isThere, isMap bool) {
+	switch m := of.(type) {
+	case map[string]string:
+		value, isThere = m[key]
+	case map[string]any:
+		value, isThere = m[key]
+	default:
+		return nil, false, false
+	}
+	return value, isThere, true
+}
+
 // slice is a part of a text or a list.
 func slice(value any, bounds []any) (any, error) {
 	whole, err := length(value)
@@ -138,25 +151,16 @@ func (b *Budget) index(in any, keys ...any) (any, error) {
 		if err := b.spend(len(name)); err != nil {
 			return nil, err
 		}
-		i, isNumber := key.(int)
-		switch v := in.(type) {
-		case map[string]string:
-			if isText {
-				in = v[name]
-				continue
-			}
-		case map[string]any:
-			if isText {
-				in = v[name]
-				continue
-			}
-		case []map[string]any:
-			if isNumber && i >= 0 && i < len(v) {
-				in = v[i]
-				continue
-			}
+		if value, _, isMap := entry(in, name); isText && isMap {
+			in = value
+			continue
 		}
-		return nil, fmt.Errorf("%v is no key of a map, nor the number of something in a list", key)
+		i, isNumber := key.(int)
+		list, isList := in.([]map[string]any)
+		if !isList || !isNumber || i < 0 || i >= len(list) {
+			return nil, fmt.Errorf("%v is no key of a map, nor the number of something in a list", key)
+		}
+		in = list[i]
 	}
 	return in, nil
 }

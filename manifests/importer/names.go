@@ -28,13 +28,7 @@ func IDOf(name string) string {
 }
 
 // AppID makes an id of an app of a name.
-func AppID(name string) string {
-	id := IDOf(name)
-	if !manifests.Fits("appid", id) {
-		id = id[:min(len(id), 44)] + "-app"
-	}
-	return id
-}
+func AppID(name string) string { return manifests.AppID(IDOf(name)) }
 
 // CommonName is what names have in common in front, up to a separator, or nothing.
 func CommonName(names []string) string {
