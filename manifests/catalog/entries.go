@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/archipelago-os/archipelago/manifests"
@@ -210,8 +211,7 @@ func collect(dirs []string, embedded []File) (list []Entry, diags diag.List, err
 			}
 		}
 	}
-	found := make([]read, len(sources))
-	parallel.Each(len(sources), func(i int) { found[i] = sources[i].entry() })
+	found := readAll(sources)
 	from := map[string]string{}
 	for i, r := range found {
 		diags = append(diags, r.diags...)
@@ -238,24 +238,70 @@ type read struct {
 	isValid bool
 }
 
-// entry reads a source.
-func (s source) entry() (r read) {
-	if s.text == nil {
-		var err error
-		if s.text, err = manifests.ReadFile(s.file); err != nil {
-			r.diags = diag.List{manifests.Unreadable(s.file, err)}
-			return r
+// readAll reads sources. Equal manifests are parsed once: packages install the embedded ones as files, too.
+func readAll(sources []source) []read {
+	found := make([]read, len(sources))
+	parallel.Each(len(sources), func(i int) { found[i].diags = sources[i].load() })
+	parse := map[string]func() parsed{}
+	for _, s := range sources {
+		if parse[s.key()] == nil {
+			parse[s.key()] = sync.OnceValue(s.parse)
 		}
 	}
-	r.Entry, r.diags, r.isValid = newEntry(s.from, s.file, s.text, s.read)
+	parallel.Each(len(sources), func(i int) {
+		if s := sources[i]; len(found[i].diags) == 0 {
+			found[i] = s.entry(parse[s.key()])
+		}
+	})
+	return found
+}
+
+// key is the same for sources with equal manifests.
+func (s source) key() string { return filepath.Base(s.file) + "\n" + string(s.text) }
+
+// load reads the text of a source that is a file.
+func (s *source) load() (diags diag.List) {
+	if s.text != nil {
+		return nil
+	}
+	var err error
+	if s.text, err = manifests.ReadFile(s.file); err != nil {
+		return diag.List{manifests.Unreadable(s.file, err)}
+	}
+	return nil
+}
+
+// parsed is a manifest, nil if it can't be read.
+type parsed struct {
+	*manifests.Manifest
+	diags diag.List
+}
+
+func (s source) parse() parsed {
+	m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: s.file, Data: s.text}})
+	return parsed{m, diags}
+}
+
+// entry makes the entry of a source. One whose templates or seeds can't be read is valid, and lacks them.
+func (s source) entry(parse func() parsed) (r read) {
+	p := parse()
+	if len(p.diags) > 0 { // they name the file that was parsed, which may be another one
+		p = s.parse()
+	}
+	if r.isValid = p.Manifest != nil && !p.diags.HasErrors(); !r.isValid {
+		r.diags = p.diags
+		return r
+	}
+	r.Entry, r.diags = entryOf(p.Manifest, s.from, s.file, s.text, s.read)
+	r.diags = append(p.diags, r.diags...)
 	return r
 }
 
 // ReadEntry reads a manifest that is in no catalog, with the templates beside it. The
 // diagnostics are empty unless it can't be an entry; they are about the source. A manifest that a known
 // entry has, too, is not parsed again.
-func ReadEntry(file string, known ...Entry) (e Entry, source []byte, diags diag.List, err error) {
-	text, err := manifests.ReadFile(file)
+func ReadEntry(file string, known ...Entry) (e Entry, text []byte, diags diag.List, err error) {
+	text, err = manifests.ReadFile(file)
 	if err != nil {
 		return e, nil, nil, fmt.Errorf("%s can't be read: %w", file, manifests.CauseOf(err))
 	}
@@ -263,7 +309,9 @@ func ReadEntry(file string, known ...Entry) (e Entry, source []byte, diags diag.
 	if i := slices.IndexFunc(known, isSame); i >= 0 {
 		e, diags = entryOf(known[i].Manifest, file, file, text, beside(file))
 	} else {
-		e, diags, _ = newEntry(file, file, text, beside(file))
+		s := source{file, file, text, beside(file)}
+		r := s.entry(s.parse)
+		e, diags = r.Entry, r.diags
 	}
 	if !diags.HasErrors() {
 		return e, text, nil, nil
@@ -291,17 +339,6 @@ func beside(manifest string) reader {
 		template: func(id, name string) ([]byte, error) { return manifests.ReadTemplate(dir(id), name) },
 		seed:     func(id, name string) ([]manifests.SeedFile, error) { return seeds.Read(dir(id), name) },
 	}
-}
-
-// newEntry is the entry of a manifest. One whose templates or seeds can't be read is valid, and
-// lacks them.
-func newEntry(from, file string, text []byte, read reader) (e Entry, diags diag.List, isValid bool) {
-	m, diags := manifests.Parse(manifests.Input{Manifest: manifests.Source{Name: file, Data: text}})
-	if m == nil || diags.HasErrors() {
-		return e, diags, false
-	}
-	e, lacking := entryOf(m, from, file, text, read)
-	return e, append(diags, lacking...), true
 }
 
 // entryOf is the entry of a manifest that was parsed.

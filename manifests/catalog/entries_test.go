@@ -113,6 +113,40 @@ func TestBrokenEntry(t *testing.T) {
 }
 
 // TestSeeds: an app is installed with its seeds and variables; it is not without them.
+// TestEqualEntries: directories with one manifest have an entry each, with their own templates. What is
+// wrong with it is said of each file.
+func TestEqualEntries(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		manifest    string
+		wantEntries int
+		wantDiags   int
+	}{
+		"valid":    {withFile, 2, 0},
+		"an error": {strings.Replace(withFile, "id: page", "id: page, colour: red", 1), 0, 2},
+	} {
+		dirs := []string{t.TempDir(), t.TempDir()}
+		for _, dir := range dirs {
+			put(t, dir, map[string]string{"page.yaml": c.manifest, "page.files/page.conf": dir})
+		}
+		list, diags, err := catalog.All(dirs)
+		list = slices.DeleteFunc(list, func(e catalog.Entry) bool { return e.From == catalog.Embedded })
+		if err != nil || len(list) != c.wantEntries || len(diags) != c.wantDiags {
+			t.Errorf("%s: %d entries, %v, %v", what, len(list), diags, err)
+		}
+		for i, e := range list {
+			if e.From != dirs[i] || string(e.Templates["page.conf"]) != dirs[i] {
+				t.Errorf("%s: entry %d is from %s, with the template %q", what, i, e.From, e.Templates["page.conf"])
+			}
+		}
+		for i, d := range diags {
+			if filepath.Dir(d.File) != dirs[i] {
+				t.Errorf("%s: diagnostic %d is about %s", what, i, d.File)
+			}
+		}
+	}
+}
+
 func TestSeeds(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -17,20 +17,20 @@ import (
 
 // originOf returns the release that an app was installed from, nil if that is unknown. It has no files if
 // these are. What is not stored yet is, by Keep.
-func (s *Survey) originOf(id string, from update.Release, isOfImage bool) (*update.Release, error) {
-	origin, err := s.Store.Origin(id)
-	if err != nil || origin != nil && origin.Manifest != nil {
-		return origin, err
+func (s *Survey) originOf(id string, stored storedApp, isOfImage bool) *update.Release {
+	origin := stored.origin
+	if origin != nil && origin.Manifest != nil {
+		return origin
 	}
-	found := s.sameRelease(id, from, origin)
+	found := s.sameRelease(id, stored.from, origin)
 	switch {
 	case found == nil || isOfImage:
-		return origin, nil
+		return origin
 	case origin != nil:
 		found.Origin = origin.Origin
 	}
 	s.learned[id] = *found
-	return found, nil
+	return found
 }
 
 // RecordOrigins stores the origins of apps that are those of the catalog that archgen includes, word for

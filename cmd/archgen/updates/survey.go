@@ -23,6 +23,7 @@ import (
 	"github.com/archipelago-os/archipelago/manifests/catalog"
 	"github.com/archipelago-os/archipelago/manifests/diag"
 	"github.com/archipelago-os/archipelago/manifests/installed"
+	"github.com/archipelago-os/archipelago/manifests/parallel"
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/statedir"
 	"github.com/archipelago-os/archipelago/units/update"
@@ -161,8 +162,8 @@ func (s *Survey) App(id string) (*App, error) {
 func (s *Survey) Apps(ids []string) ([]*App, error) {
 	list := make([]*App, 0, len(ids))
 	var available []*App
-	for _, id := range ids {
-		a, err := s.app(id)
+	for i, stored := range s.stored(ids) {
+		a, err := s.app(ids[i], stored)
 		if err != nil {
 			return nil, err
 		}
@@ -202,8 +203,8 @@ func (s *Survey) inspect() (err error) {
 
 // app returns an installed app and the release of its catalog, without what depends on other apps or on
 // the settings of its manifest. These decide only about another release.
-func (s *Survey) app(id string) (*App, error) {
-	a, err := s.installed(id)
+func (s *Survey) app(id string, stored storedApp) (*App, error) {
+	a, err := s.installed(id, stored)
 	if err != nil {
 		return nil, err
 	}
@@ -252,28 +253,51 @@ func (s *Survey) stage(apps []*App) error {
 	return nil
 }
 
-// installed reads the installed release of an app.
-func (s *Survey) installed(id string) (*App, error) {
-	file := s.files[id]
-	if file == "" { // it is not installed, or its directory could not be read
-		found, err := s.Dir.Find(id)
-		switch {
-		case err != nil:
-			return nil, err
-		case found == "":
-			return nil, fmt.Errorf("no app %q is installed; see archgen status", id)
+// storedApp is what is stored of an installed app: its manifest, its release and what it was installed from.
+type storedApp struct {
+	file   string
+	from   update.Release
+	origin *update.Release
+	err    error
+}
+
+// stored reads what is stored of apps.
+func (s *Survey) stored(ids []string) []storedApp {
+	list := make([]storedApp, len(ids))
+	parallel.Each(len(ids), func(i int) {
+		id, r := ids[i], &list[i]
+		if r.file, r.err = s.file(id); r.err != nil {
+			return
 		}
-		file, s.files[id] = found, found
+		if r.from, r.err = ReleaseIn(s.Dir, id, r.file, s.Catalogs...); r.err != nil {
+			return
+		}
+		r.origin, r.err = s.Store.Origin(id)
+	})
+	return list
+}
+
+// file is the manifest of an installed app.
+func (s *Survey) file(id string) (string, error) {
+	if file := s.files[id]; file != "" {
+		return file, nil
 	}
-	from, err := ReleaseIn(s.Dir, id, file, s.Catalogs...)
-	if err != nil {
-		return nil, err
+	file, err := s.Dir.Find(id) // it is not installed, or its directory could not be read
+	if err == nil && file == "" {
+		err = fmt.Errorf("no app %q is installed; see archgen status", id)
 	}
-	a := &App{Installed: update.Installed{ID: id, Version: from.Version, IsOfImage: filepath.Dir(file) != filepath.Clean(s.Dir.Path())}}
-	origin, err := s.originOf(id, from, a.IsOfImage)
-	if err != nil {
-		return nil, err
+	return file, err
+}
+
+// installed returns an installed app and its release.
+func (s *Survey) installed(id string, stored storedApp) (*App, error) {
+	if stored.err != nil {
+		return nil, stored.err
 	}
+	from := stored.from
+	s.files[id] = stored.file
+	a := &App{Installed: update.Installed{ID: id, Version: from.Version, IsOfImage: filepath.Dir(stored.file) != filepath.Clean(s.Dir.Path())}}
+	origin := s.originOf(id, stored, a.IsOfImage)
 	a.From = from
 	switch {
 	case origin != nil && origin.Catalog == "": // what is installed is all that counts
