@@ -41,6 +41,7 @@ func (b *bench) measurePass(ctx context.Context, f *fleet) (*nullPass, error) {
 	p := &nullPass{passes: 200, programs: map[string]int{}, lines: []*line{
 		{name: "archgen apply", command: []string{f.archgen, "apply"}},
 		{name: "archgen status", command: []string{f.archgen, "status"}},
+		{name: "archgen updates", command: []string{f.archgen, "updates"}},
 		{name: "archgen version", command: []string{f.archgen, "version"}},
 		{name: podmanPS, command: []string{"podman", "ps"}},
 		{name: "podman inspect of all", command: append([]string{"podman", "inspect"}, f.names(name)...)},

@@ -1,9 +1,13 @@
 package machine
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"os/user"
 	"path/filepath"
 	"strings"
 	"time"
@@ -105,14 +109,22 @@ func abbreviated(dir, usual, home string) string {
 	return dir
 }
 
-// PodmanIDs returns what reads the user namespace in which Podman runs containers. There are no ranges
-// if it uses none.
+// PodmanIDs returns what reads the user namespace in which Podman runs containers, or will when it starts
+// the first one after a boot. There are no ranges if it uses none.
 func PodmanIDs(scope units.Scope, getenv func(string) string) func() (uids, gids []podman.IDRange, err error) {
 	return func() (uids, gids []podman.IDRange, err error) {
 		if scope == units.System {
 			return nil, nil, nil
 		}
-		return podman.RootlessIDs(filepath.Join(getenv("XDG_RUNTIME_DIR"), "libpod/tmp/pause.pid"))
+		uids, gids, err = podman.RootlessIDs(filepath.Join(getenv("XDG_RUNTIME_DIR"), "libpod/tmp/pause.pid"))
+		if !errors.Is(err, fs.ErrNotExist) {
+			return uids, gids, err
+		}
+		who, err := user.Current()
+		if err != nil {
+			return nil, nil, err
+		}
+		return podman.NextIDs("/", cmp.Or(getenv("USER"), who.Username), os.Getuid(), os.Getgid()) // as Podman finds its user
 	}
 }
 

@@ -235,61 +235,6 @@ func isPlainDir(dir string) (bool, error) {
 	return !strings.Contains(list, "overlay.") && !strings.Contains(list, "override_stat"), nil
 }
 
-// IDRange is a range of IDs of a user namespace, and the IDs outside that they stand for.
-type IDRange struct {
-	Container int `json:"containerID"`
-	Host      int `json:"hostID"`
-	Size      int `json:"size"`
-}
-
-// HostID converts an ID in a user namespace to the one outside. Without ranges, they are the same.
-func HostID(id int, ranges []IDRange) (int, error) {
-	for _, r := range ranges {
-		if id >= r.Container && id < r.Container+r.Size {
-			return r.Host + id - r.Container, nil
-		}
-	}
-	if len(ranges) > 0 {
-		return 0, fmt.Errorf("ID %d is outside of the container's user namespace", id)
-	}
-	return id, nil
-}
-
-// RootlessIDs reads the user namespace in which Podman runs the containers of this user. pidFile has
-// the process that keeps it open (libpod/tmp/pause.pid in the user's runtime directory).
-func RootlessIDs(pidFile string) (uids, gids []IDRange, err error) {
-	pid, err := read(pidFile)
-	if err != nil {
-		return nil, nil, unclear(err)
-	}
-	dir := filepath.Join("/proc", strings.TrimSpace(string(pid)))
-	uids, err = idRanges(filepath.Join(dir, "uid_map"))
-	if err == nil {
-		gids, err = idRanges(filepath.Join(dir, "gid_map"))
-	}
-	// Another process may have got the ID of one that has ended.
-	if root, outside := HostID(0, uids); err == nil && (outside != nil || root != os.Getuid()) {
-		err = fmt.Errorf("process %s is not in the user namespace of Podman: %w", dir, ErrUnclear)
-	}
-	return uids, gids, err
-}
-
-// idRanges reads a file of user_namespaces(7).
-func idRanges(file string) (list []IDRange, err error) {
-	text, err := read(file)
-	if err != nil {
-		return nil, unclear(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		var r IDRange
-		if _, err := fmt.Sscan(line, &r.Container, &r.Host, &r.Size); err != nil {
-			return nil, unclear(err)
-		}
-		list = append(list, r)
-	}
-	return list, nil
-}
-
 func ownerOf(path string) (uid, gid int, err error) {
 	info, err := os.Lstat(path)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/archipelago-os/archipelago/units"
+	"github.com/archipelago-os/archipelago/units/podman"
 )
 
 func checkRuntimeDir(_ context.Context, e *Env) Result {
@@ -86,11 +87,11 @@ const leastIDs = 1024
 
 // subIDs judges the ranges of ids. auto is how many the containers with userns: auto need.
 func (e *Env) subIDs(auto int) Result {
-	if nss, err := os.ReadFile(filepath.Join(e.Root, "etc/nsswitch.conf")); err == nil && !idsFromFiles(string(nss)) {
+	if podman.AreSubIDsAssigned(e.Root) {
 		return fine("a service that /etc/nsswitch.conf names assigns them")
 	}
 	fix := "sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 " + e.User + " && podman system migrate"
-	for _, file := range []string{"etc/subuid", "etc/subgid"} {
+	for _, file := range []string{podman.SubUIDs, podman.SubGIDs} {
 		n := e.countIDs(file)
 		switch {
 		case n == 0:
@@ -103,32 +104,12 @@ func (e *Env) subIDs(auto int) Result {
 				"the containers with userns: auto need %d ids, but /%s has %d for %s", auto, file, n, e.User)
 		}
 	}
-	return fine("%d of users, %d of groups", e.countIDs("etc/subuid"), e.countIDs("etc/subgid"))
-}
-
-// idsFromFiles reports whether ranges of ids are read from /etc/subuid and /etc/subgid.
-func idsFromFiles(nsswitch string) bool {
-	for line := range strings.Lines(nsswitch) {
-		if source, ok := strings.CutPrefix(strings.TrimSpace(line), "subid:"); ok {
-			return strings.TrimSpace(source) == "files"
-		}
-	}
-	return true
+	return fine("%d of users, %d of groups", e.countIDs(podman.SubUIDs), e.countIDs(podman.SubGIDs))
 }
 
 func (e *Env) countIDs(file string) (n int) {
-	data, err := os.ReadFile(filepath.Join(e.Root, file))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(data)) {
-		f := strings.Split(strings.TrimSpace(line), ":")
-		if len(f) != 3 || f[0] != e.User && f[0] != e.uidText() {
-			continue
-		}
-		if count, err := strconv.Atoi(f[2]); err == nil {
-			n += count
-		}
+	for _, r := range podman.SubIDs(filepath.Join(e.Root, file), e.User, e.UID) {
+		n += r.Size
 	}
 	return n
 }
