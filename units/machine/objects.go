@@ -23,10 +23,14 @@ func (m *Machine) create(ctx context.Context, apps []units.App) {
 		return
 	}
 	_ = m.Podman.Serve(ctx, filepath.Join(m.Paths.Runtime, "podman.sock"), func(s podmancli.Service) error {
+		var volumes []string
 		for _, f := range missing {
-			_ = createObject(ctx, s, f) // its unit reports why it can't be created
+			err := createObject(ctx, s, f) // its unit reports why it can't be created
+			if kind, name := limits.ObjectOf(f); err == nil && kind == limits.Volume {
+				volumes = append(volumes, name)
+			}
 		}
-		return nil
+		return m.Renderer().RecordMade(volumes) // else Podman is asked about each
 	})
 }
 

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -42,6 +43,10 @@ func creator(t *testing.T) (m *Machine, asked *[]string) {
 		server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			body, _ := io.ReadAll(r.Body)
 			*asked = append(*asked, string(body))
+			var volume struct{ Name string }
+			if strings.HasSuffix(r.URL.Path, "/volumes/create") && json.Unmarshal(body, &volume) == nil {
+				_ = os.MkdirAll(filepath.Join(m.Volumes, volume.Name), 0o700)
+			}
 		})}
 		context.AfterFunc(ctx, func() { _ = server.Close() })
 		return server.Serve(l)
@@ -78,6 +83,10 @@ func TestCreate(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{network("a"), volume("b"), network("c"), volume("c")}, *asked); d != "" {
 		t.Errorf("-want +got:\n%s", d)
+	}
+	made, err := os.ReadFile(filepath.Join(m.Paths.Runtime, "volumes.json")) // so no start asks Podman about them
+	if text := string(made); err != nil || !strings.Contains(text, `"b.data":"`) || !strings.Contains(text, `"c.data":"`) || strings.Contains(text, `"a.data"`) {
+		t.Errorf("recorded: %s, %v", made, err)
 	}
 }
 

@@ -32,6 +32,9 @@ const volumesDir = "volumes"
 
 func (p *Part) volumesFile() string { return p.ID + ".json" }
 
+// madeFile is the record in the runtime directory of the volumes that the last pass has created itself.
+const madeFile = "volumes.json"
+
 // knownVolumes is the part's volumes that Podman knows, as far as archgen has asked.
 type knownVolumes struct {
 	// Database identifies the file of Podman's database.
@@ -41,7 +44,7 @@ type knownVolumes struct {
 }
 
 // has reports whether Podman knows a volume with that directory.
-func (k knownVolumes) has(name, dir string) bool { return k.Volumes[name] == dir }
+func (k knownVolumes) has(name, dir string) bool { return dir != "" && k.Volumes[name] == dir }
 
 // rememberVolumes makes Podman know the part's volumes that it has forgotten. Those that archgen
 // has just created it knows.
@@ -51,25 +54,41 @@ func (p *Part) rememberVolumes(ctx context.Context, created []string) error {
 	if len(unasked) == 0 {
 		return nil
 	}
+	made := p.Renderer.volumesIn(p.Renderer.Runtime, madeFile)
 	for _, v := range unasked {
-		if slices.Contains(created, v.Name) || p.hasJustMade(ctx, v.Name) {
+		if slices.Contains(created, v.Name) || made.has(v.Name, identityOf(p.volumeDir(v.Name))) || p.hasJustMade(ctx, v.Name) {
 			continue
 		}
 		if err := p.remember(ctx, v); err != nil {
 			return fmt.Errorf("making Podman know the volume %s: %w", v.Name, err)
 		}
 	}
-	next := knownVolumes{Database: databaseOf(p.Renderer.Storage), Volumes: map[string]string{}}
+	var names []string
 	for _, by := range p.Recipe.Volumes {
 		for _, v := range by.List {
-			next.Volumes[v.Name] = identityOf(p.volumeDir(v.Name))
+			names = append(names, v.Name)
 		}
 	}
-	text, err := json.Marshal(next)
+	return p.Renderer.recordVolumes(filepath.Join(p.Renderer.State, volumesDir), p.volumesFile(), names)
+}
+
+// RecordMade records volumes that Podman has just created for a pass, so that no start of an app asks
+// Podman about them. Their units have not run.
+func (r Renderer) RecordMade(names []string) error {
+	return r.recordVolumes(r.Runtime, madeFile, names)
+}
+
+// recordVolumes records in a file that Podman knows volumes.
+func (r Renderer) recordVolumes(dir, file string, names []string) error {
+	known := knownVolumes{Database: databaseOf(r.Storage), Volumes: map[string]string{}}
+	for _, name := range names {
+		known.Volumes[name] = identityOf(filepath.Dir(VolumeDir(r.Volumes, name)))
+	}
+	text, err := json.Marshal(known)
 	if err != nil {
 		return err
 	}
-	return durable.Replace(filepath.Join(p.Renderer.State, volumesDir), p.volumesFile(), append(text, '\n'))
+	return durable.Replace(dir, file, append(text, '\n'))
 }
 
 // hasJustMade reports whether the directory of a volume is from the last run of the service that makes
@@ -99,11 +118,15 @@ func born(path string) (time.Time, error) {
 	return time.Unix(st.Btime.Sec, int64(st.Btime.Nsec)), err
 }
 
-// knownVolumes reads the record. It is empty if the database differs, or the record is
-// damaged.
-func (p *Part) knownVolumes() (k knownVolumes) {
-	text, err := durable.ReadFile(filepath.Join(p.Renderer.State, volumesDir), p.volumesFile())
-	if err != nil || json.Unmarshal(text, &k) != nil || k.Database != databaseOf(p.Renderer.Storage) {
+// knownVolumes reads the record of the part.
+func (p *Part) knownVolumes() knownVolumes {
+	return p.Renderer.volumesIn(filepath.Join(p.Renderer.State, volumesDir), p.volumesFile())
+}
+
+// volumesIn reads a record. It is empty if the database differs, or the record is damaged.
+func (r Renderer) volumesIn(dir, file string) (k knownVolumes) {
+	text, err := durable.ReadFile(dir, file)
+	if err != nil || json.Unmarshal(text, &k) != nil || k.Database != databaseOf(r.Storage) {
 		return knownVolumes{}
 	}
 	return k

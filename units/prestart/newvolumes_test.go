@@ -331,6 +331,33 @@ func TestForgottenVolumes(t *testing.T) {
 	}
 }
 
+// TestMadeVolumes: Podman is not asked about a volume that it has just created for a pass, unless its database
+// or the directory of the volume has changed since.
+func TestMadeVolumes(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		change func(database, dir string) error
+		asks   bool
+	}{
+		"nothing changed": {func(_, _ string) error { return nil }, false},
+		"another database": {func(database, _ string) error {
+			return errors.Join(os.WriteFile(database+".new", nil, 0o600), os.Rename(database+".new", database))
+		}, true},
+		"the directory was away": {func(_, dir string) error {
+			return errors.Join(os.Rename(dir, dir+".kept"), os.Rename(dir+".kept", dir))
+		}, true},
+	} {
+		w := newWorld(t, ofUser(false))
+		w.makeVolume("ui.data", "wallet")
+		database := filepath.Join(w.Renderer.Storage, "db.sql")
+		err := errors.Join(os.WriteFile(database, nil, 0o600), w.Renderer.RecordMade([]string{"ui.data"}),
+			c.change(database, filepath.Join(w.Renderer.Volumes, "ui.data")), w.Configure(t.Context()))
+		if asks := slices.Contains(w.podman.taken(), "volume exists ui.data"); err != nil || asks != c.asks {
+			t.Errorf("%s: it asks: %v, %v", what, asks, err)
+		}
+	}
+}
+
 // TestNewVolumesFail: the error names the failed command, and nothing temporary is left.
 func TestNewVolumesFail(t *testing.T) {
 	for name, c := range map[string]struct {
