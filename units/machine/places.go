@@ -109,6 +109,15 @@ func abbreviated(dir, usual, home string) string {
 	return dir
 }
 
+// PodmanPause is the file with the ID of the process that keeps Podman's user namespace open, empty if
+// Podman uses none.
+func PodmanPause(scope units.Scope, getenv func(string) string) string {
+	if scope == units.System {
+		return ""
+	}
+	return filepath.Join(getenv("XDG_RUNTIME_DIR"), "libpod/tmp/pause.pid")
+}
+
 // PodmanIDs returns what reads the user namespace in which Podman runs containers, or will when it starts
 // the first one after a boot. There are no ranges if it uses none.
 func PodmanIDs(scope units.Scope, getenv func(string) string) func() (uids, gids []podman.IDRange, err error) {
@@ -116,7 +125,7 @@ func PodmanIDs(scope units.Scope, getenv func(string) string) func() (uids, gids
 		if scope == units.System {
 			return nil, nil, nil
 		}
-		uids, gids, err = podman.RootlessIDs(filepath.Join(getenv("XDG_RUNTIME_DIR"), "libpod/tmp/pause.pid"))
+		uids, gids, err = podman.RootlessIDs(PodmanPause(scope, getenv))
 		if !errors.Is(err, fs.ErrNotExist) {
 			return uids, gids, err
 		}

@@ -33,6 +33,9 @@ type Env struct {
 	Systemd func(ctx context.Context) (Systemd, error)
 	// IDs reads the user namespace of Podman. There are no ranges if it uses none.
 	IDs func() (uids, gids []podman.IDRange, err error)
+	// PauseFile is where Podman stores the process that keeps its user namespace open. It is empty if
+	// Podman uses none.
+	PauseFile string
 	// Target reads the probe for a level from a container's unit file. It returns nil if
 	// there is none.
 	Target func(container, level string) (*probe.Target, error)
@@ -79,12 +82,13 @@ type Part struct {
 	Renderer Renderer
 }
 
-// Configure refuses data that the part can't read, sets the owner of new volumes to the user of
+// Configure refuses data that the part can't read, has Podman create its user namespace, sets the owner of new volumes to the user of
 // their container, and writes the files for the next start. systemd runs it before RunSteps.
 func (p *Part) Configure(ctx context.Context) error {
 	if err := p.checkFormat(); err != nil {
 		return err
 	}
+	p.openNamespace(ctx)
 	created, err := p.ownNewVolumes(ctx)
 	if err == nil {
 		err = p.rememberVolumes(ctx, created)

@@ -38,6 +38,7 @@ func (s *Session) Prestart() prestart.Env {
 			return prestart.Manager{Manager: manager}, err
 		},
 		IDs:         machine.PodmanIDs(s.Scope, s.Getenv),
+		PauseFile:   machine.PodmanPause(s.Scope, s.Getenv),
 		Target:      s.rendered().Target,
 		Credentials: podmancli.Secrets{Storage: paths.Storage(s.Scope, s.Getenv), Podman: s.Podman}.Secret, NotifySocket: s.Getenv("NOTIFY_SOCKET"), Stderr: s.Stderr,
 	}
