@@ -16,6 +16,7 @@ import (
 	"github.com/archipelago-os/archipelago/units"
 	"github.com/archipelago-os/archipelago/units/machine"
 	"github.com/archipelago-os/archipelago/units/rotation"
+	"github.com/archipelago-os/archipelago/units/systemd"
 	"github.com/archipelago-os/archipelago/units/trial"
 )
 
@@ -28,8 +29,22 @@ const (
 	reuse = 40 * time.Second
 )
 
+// bootTime is how long healthd waits for a boot at most: an app that does not come up must not keep it
+// from the others.
+const bootTime = 15 * time.Second
+
+// awaitBoot leaves a boot to the apps. A check of all apps, and the signals about each of their steps,
+// take processor time when it is scarcest, and find nothing that systemd does not do anyway. systemd is
+// told that healthd has started, because the boot would not end otherwise.
+func awaitBoot(ctx context.Context, scope units.Scope) {
+	ctx, cancel := context.WithTimeout(ctx, bootTime)
+	defer cancel()
+	systemd.AwaitBoot(ctx, systemd.Options{Scope: scope}, func() { notify(daemon.SdNotifyReady) })
+}
+
 // watchApps watches the apps of a scope until the context ends.
 func watchApps(ctx context.Context, scope units.Scope) error {
+	awaitBoot(ctx, scope)
 	here, err := machine.Open(ctx, machine.Options{Scope: scope, Getenv: os.Getenv, Record: installed.Record, Reuse: reuse})
 	if err != nil {
 		return err

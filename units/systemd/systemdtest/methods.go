@@ -133,6 +133,9 @@ func (m *Manager) managerProperty(key string) ([]any, error) {
 	if !m.loading.At.IsZero() {
 		all["UnitsLoadTimestamp"], all["UnitsLoadTimestampMonotonic"] = uint64(m.loading.At.UnixMicro()), uint64(m.loading.Monotonic.Microseconds())
 	}
+	if key == "SystemState" {
+		all[key] = m.state()
+	}
 	found, ok := all[key]
 	if !ok {
 		return nil, dbus.Error{Name: "org.freedesktop.DBus.Error.UnknownProperty", Body: []any{"Unknown property " + key}}

@@ -67,6 +67,7 @@ type Manager struct {
 	hanging   map[string]bool
 	outcome   func(Job) Outcome
 	onReload  func()
+	state     func() string
 	loading   systemd.Loading
 	overreads bool
 	down      bool
@@ -91,7 +92,7 @@ func New(tb testing.TB) *Manager {
 		tb: tb, dir: dir,
 		peers: map[*peer]struct{}{}, units: map[string]*systemd.Unit{}, jobs: map[uint32]*running{},
 		failures: map[string]error{}, hanging: map[string]bool{},
-		outcome: func(Job) Outcome { return Outcome{} }, onReload: func() {},
+		outcome: func(Job) Outcome { return Outcome{} }, onReload: func() {}, state: func() string { return "running" },
 	}
 	tb.Cleanup(func() {
 		m.Stop()
@@ -239,6 +240,13 @@ func (m *Manager) Load(l systemd.Loading) {
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	m.loading = l
+}
+
+// State sets what tells the state of the manager itself, such as "starting".
+func (m *Manager) State(state func() string) {
+	m.mutex.Lock()
+	defer m.mutex.Unlock()
+	m.state = state
 }
 
 // Fail makes a method, such as "Reload" or "GetAll", fail; nil makes it work again. An error of
