@@ -92,7 +92,8 @@ func TestStartsAreKept(t *testing.T) {
 // container.
 func TestContainersAreKept(t *testing.T) {
 	t.Parallel()
-	known := &starts{list: map[string]podman.Running{"01": {ID: "c", Digest: "d", Payload: "gone"}}}
+	gone := t.TempDir() // the process remembers which groups it saw
+	known := &starts{list: map[string]podman.Running{"01": {ID: "c", Digest: "d", Payload: gone}}}
 	u := systemd.Current{InvocationID: "01", MainPID: 1 << 30}
 	if r, err := known.look(u); r.Digest != "d" || r.Ended || err != nil {
 		t.Errorf("a group that was never seen: %+v, %v", r, err)
