@@ -33,9 +33,9 @@ const (
 // from the others.
 const bootTime = 15 * time.Second
 
-// awaitBoot leaves a boot to the apps. A check of all apps, and the signals about each of their steps,
-// take processor time when it is scarcest, and find nothing that systemd does not do anyway. systemd is
-// told that healthd has started, because the boot would not end otherwise.
+// awaitBoot leaves the processors to the apps during a boot. A check of all apps, and the signals about
+// each of their steps, use processor time when it is scarcest, and systemd is about to start what healthd
+// could repair. systemd is told that healthd has started: otherwise the boot would not end.
 func awaitBoot(ctx context.Context, scope units.Scope) {
 	ctx, cancel := context.WithTimeout(ctx, bootTime)
 	defer cancel()

@@ -10,11 +10,10 @@ import (
 	"github.com/archipelago-os/archipelago/units/durable"
 )
 
-// After a boot there is no user namespace of Podman. Every process of Podman that starts before there
-// is one creates its own, and executes itself again within it. If all apps start at once, that is half
-// a process more for each. So one start has Podman create the namespace, and the others wait until
-// there is one. Podman run as root in the namespace joins it without another process (shortcut in
-// pkg/rootless/rootless_linux.c).
+// After a boot there is no user namespace of Podman. Every process of Podman that finds none creates
+// one, and executes itself again in it. One that finds a namespace joins it before Go's runtime starts
+// (shortcut in Podman's pkg/rootless/rootless_linux.c). All apps start at once, so one start has Podman
+// create the namespace, and the others wait until it is there.
 
 const (
 	// namespaceLock is the lock of creating the namespace.
